@@ -1,0 +1,52 @@
+# Everything runs in .venv, which is made from requirements-dev.txt (pinned, with hashes).
+# The two commands to know: make demo, make test.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check lint format soak lock clean
+.DEFAULT_GOAL := test
+
+# BREAK=web-2 makes that host fail, to see what a failure looks like.
+demo: $(READY)
+	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
+
+test: $(READY)
+	$(BIN)/pytest --cov
+
+check: lint test
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/shellcheck chalicelib/host/pull.sh .ci/run
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# A thousand kills of the script on the host, where `make test` has some two hundred.
+soak: $(READY)
+	PULLEY_KILLS=1000 $(BIN)/pytest tests/host/test_kill.py --timeout 3600
+
+# New pins for everything in pyproject.toml.
+lock: $(READY)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --extra dev \
+		--output-file requirements-dev.txt pyproject.toml
+
+$(READY): requirements-dev.txt pyproject.toml
+	@command -v git >/dev/null || { echo "Pulley needs git." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Pulley needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
+	@echo "Making .venv, which takes about a minute ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info .coverage .*_cache .hypothesis .chalice/deployments
