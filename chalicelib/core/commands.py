@@ -1,0 +1,215 @@
+"""The contract with Systems Manager: the document, a send request, a host's result line.
+
+Nothing from a payload reaches a host but a commit of 40 hex digits and a delivery's GUID; the rest
+comes from the target. Every value meets its pattern here, in SSM, and once more in the script.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN, CommitSha, shown
+from chalicelib.core.targets import (
+    AFTER_PULL_PATTERN,
+    CHECKOUT_PATTERN,
+    HEALTH_CHECK_PATTERN,
+    NAME_PATTERN,
+    RESTART_PATTERN,
+    STAGE_TAG,
+    Target,
+)
+
+# The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
+# writes the value into the script as text. So each is anchored, and admits no quote, `$`,
+# backslash, brace, space or newline. The value is the parameter's pattern and what it means.
+PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "Target": (NAME_PATTERN, "The target's name"),
+    "Repository": (REPOSITORY_PATTERN, "owner/repository, which the checkout's origin must be"),
+    "Checkout": (CHECKOUT_PATTERN, "The checkout's absolute path"),
+    "Branch": (BRANCH_PATTERN, "The branch's short name"),
+    "Commit": ("^([0-9a-f]{40})?$", "The commit that must be in the branch; empty for the tip"),
+    "Update": ("^(rebase|reset|exact|check)$", "How the checkout gets there"),
+    "AfterPull": (AFTER_PULL_PATTERN, "A path in the repository to run as the owner, or empty"),
+    "Restart": (RESTART_PATTERN, "systemd units separated by commas, or empty"),
+    "HealthCheck": (HEALTH_CHECK_PATTERN, "A URL that must answer 2xx, or empty"),
+    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds for the whole run"),
+    "Issued": ("^([0-9]{1,15})?$", "When the request was made, in epoch milliseconds"),
+    "Cause": ("^(push|reconcile|rollback|manual)$", "Why the command was sent"),
+    "Delivery": ("^[0-9A-Za-z-]{0,64}$", "GitHub's delivery GUID, or empty"),
+    "Deployment": ("^[0-9]{0,20}$", "GitHub's deployment id, or empty"),
+}
+_DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
+    ("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"), ""
+)
+# The agent takes the step's limit only by text substitution; an environment variable would leave
+# the braces standing.
+_BY_TEXT = "Timeout"
+_ERROR_SEPARATOR = "\n----------ERROR-------\n"
+
+OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
+
+
+class ResultError(PulleyError):
+    """Output of a host without a readable result line."""
+
+
+class DocumentPinError(PulleyError):
+    """The stored version and hash of the document cannot be read."""
+
+
+@dataclass(frozen=True)
+class DocumentPin:
+    """The document's version and its content's SHA-256, as SSM reported them."""
+
+    version: str
+    hash: str
+
+
+@dataclass(frozen=True)
+class SendRequest:
+    """One SendCommand: the document, on a target's hosts."""
+
+    target: str
+    document: str
+    document_pin: DocumentPin | None
+    selectors: tuple[tuple[str, tuple[str, ...]], ...]
+    parameters: Mapping[str, str]
+    comment: str
+    max_concurrency: str
+    max_errors: str
+    log_group: str
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length."""
+
+    target: str
+    outcome: str
+    before: str | None
+    after: str | None
+    upstream: str | None
+    local_commits: int
+    saved: str | None
+    step: str | None
+    detail: str
+    seconds: float | int
+
+    def is_at(self, commit: CommitSha) -> bool:
+        """Whether the host runs this commit, below what local commits it has."""
+        return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
+
+
+def document_name(stage: str) -> str:
+    """The stage's document."""
+    return f"pulley-{stage}-pull"
+
+
+def build_document(script: str) -> dict[str, object]:
+    """The SSM document (schema 2.2, one step: a failed step would not stop the next)."""
+    parameters = {}
+    for name, (pattern, meaning) in PARAMETERS.items():
+        parameter = {"type": "String", "description": meaning, "allowedPattern": pattern}
+        if name in _DEFAULTS:
+            parameter["default"] = _DEFAULTS[name]
+        if name != _BY_TEXT:
+            parameter["interpolationType"] = "ENV_VAR"
+        parameters[name] = parameter
+    step = {
+        "action": "aws:runShellScript",
+        "name": "pull",
+        "precondition": {"StringEquals": ["platformType", "Linux"]},
+        "inputs": {
+            "timeoutSeconds": f"{{{{ {_BY_TEXT} }}}}",
+            "runCommand": script.splitlines(),
+        },
+    }
+    return {
+        "schemaVersion": "2.2",
+        "description": "Pulley: brings a git checkout to its branch, and runs the steps after it.",
+        "parameters": parameters,
+        "mainSteps": [step],
+    }
+
+
+def build_send_request(  # noqa: PLR0913 - each is a fact of its own
+    target: Target,
+    *,
+    stage: str,
+    commit: CommitSha,
+    issued: int,
+    cause: str,
+    delivery: str = "",
+    document_pin: DocumentPin | None = None,
+) -> SendRequest:
+    """What brings a target's hosts to a tip that has the commit. `issued` is in epoch ms."""
+    if target.instances.ids:
+        selectors: tuple[tuple[str, tuple[str, ...]], ...] = (
+            ("InstanceIds", target.instances.ids),
+        )
+    else:
+        tags = [(f"tag:{key}", values) for key, values in target.instances.tags]
+        selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
+    comment = f"{cause}: {target.repository} {commit.short} to {target.name}"
+    return SendRequest(
+        target=target.name,
+        document=document_name(stage),
+        document_pin=document_pin,
+        selectors=selectors,
+        parameters={
+            "Target": target.name,
+            "Repository": str(target.repository),
+            "Checkout": target.checkout,
+            "Branch": target.branch.name,
+            "Commit": commit.sha,
+            "Update": target.update,
+            "AfterPull": target.after_pull,
+            "Restart": ",".join(target.restart),
+            "HealthCheck": target.health_check,
+            "Timeout": str(target.timeout),
+            "Issued": str(issued),
+            "Cause": cause,
+            "Delivery": delivery,
+            "Deployment": "",
+        },
+        comment=comment[:100],
+        max_concurrency=target.max_concurrency,
+        max_errors=target.max_errors,
+        log_group=target.log_group,
+    )
+
+
+def parse_document_pin(text: str) -> DocumentPin:
+    """From the stored JSON `{version, hash}`. Raises DocumentPinError."""
+    try:
+        stored = json.loads(text)
+        pin = DocumentPin(str(stored["version"]), str(stored["hash"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise DocumentPinError("must be JSON with version and hash") from None
+    if not re.fullmatch("[1-9][0-9]{0,9}", pin.version) or not re.fullmatch(
+        "[0-9a-f]{64}", pin.hash
+    ):
+        raise DocumentPinError("must have a version number and a SHA-256 of 64 hex digits")
+    return pin
+
+
+def parse_result(output: str) -> HostResult:
+    """The result line in a host's output, with or without what the agent joins to it.
+
+    Raises ResultError.
+    """
+    text = output.partition(_ERROR_SEPARATOR)[0].strip()
+    try:
+        stored = json.loads(text)
+        values = {field.name: stored[field.name] for field in fields(HostResult)}
+        version = stored["v"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ResultError("no result line in the host's output") from None
+    if version != 1:
+        raise ResultError(f"a result line of a version not known here: {shown(version)}")
+    for field in fields(HostResult):
+        if not isinstance(values[field.name], field.type):  # type: ignore[arg-type] # a class here
+            raise ResultError(f"{field.name} in the result line is {shown(values[field.name])}")
+    return HostResult(**values)

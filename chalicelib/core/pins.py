@@ -1,0 +1,75 @@
+"""A pin: an operator's word that a target stays at a commit, or stays as it is."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import CommitSha, RefError
+
+STATES = ("none", "pinned", "frozen")
+
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    RefError,
+)
+
+
+class PinError(PulleyError):
+    """A stored pin that cannot be read. Whoever meets it must not send: it may say "frozen"."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What is stored of a pin. `until` is the end, in UTC; without one it holds until taken off."""
+
+    state: str
+    commit: CommitSha | None = None
+    reason: str = ""
+    until: datetime | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it is on at this time (aware, any zone)."""
+        return self.state != "none" and (self.until is None or now < self.until)
+
+    def __str__(self) -> str:
+        """In words, for whoever pushed and asks why nothing moved."""
+        words = self.state
+        if self.commit:
+            words += f" at {self.commit.short}"
+        if self.until:
+            words += f" until {self.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return words + (f": {self.reason}" if self.reason else "")
+
+
+def parse_pin(text: str) -> Pin:
+    """From the stored JSON. Raises PinError."""
+    try:
+        stored = json.loads(text)
+        state, commit, until = stored["state"], stored.get("commit"), stored.get("until")
+        if state not in STATES:
+            raise PinError(f"state must be one of {', '.join(STATES)}")
+        pin = Pin(
+            state=state,
+            commit=CommitSha.parse(commit) if commit else None,
+            reason=str(stored.get("reason") or ""),
+            until=_parse_until(until) if until else None,
+        )
+    except _UNREADABLE as error:
+        raise PinError(f"must be JSON like {{state, commit, until}}: {error}") from None
+    if pin.state == "pinned" and pin.commit is None:
+        raise PinError("a pinned target must have a commit")
+    return pin
+
+
+def _parse_until(text: str) -> datetime:
+    """In UTC. Raises PinError, or OverflowError past the year 9999."""
+    until = datetime.fromisoformat(text)
+    if until.tzinfo is None:
+        raise PinError("until must have a time zone, like 2030-01-31T12:00:00Z")
+    return until.astimezone(UTC)

@@ -1,0 +1,268 @@
+"""A target: what an operator says is deployed where, validated once and valid ever after.
+
+The same rules serve whoever writes targets and whoever reads the stored JSON. Every problem is
+reported at once, each with its path. docs/targets.md is the reference for operators.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import Branch, RefError, Repository, shown
+
+# Each is also an SSM document's allowedPattern: anchored, readable by Go's RE2, and without a
+# quote, `$`, backslash, brace, space or newline (core/commands.py says why).
+NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
+CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
+AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
+RESTART_PATTERN = "^([A-Za-z0-9_][A-Za-z0-9_.:@,-]{0,400})?$"
+HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
+
+MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
+MAX_IDS = 50
+MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is the first
+MAX_TAG_VALUES = 50
+STAGE_TAG = "pulley"
+
+_UNIT = re.compile("[A-Za-z0-9_][A-Za-z0-9_.:@-]*")
+_INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
+
+
+class TargetsError(PulleyError):
+    """Targets that are not valid. `problems` has each one, with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Of at least one problem."""
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Which hosts: by tags (for each key a host has one of the values) or by instance ids."""
+
+    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which hosts follow which branch, and what is done there.
+
+    `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
+    are SendCommand's: a count or a percentage.
+    """
+
+    name: str
+    repository: Repository
+    branch: Branch
+    instances: Instances
+    checkout: str
+    update: str = "rebase"
+    after_pull: str = ""
+    restart: tuple[str, ...] = ()
+    health_check: str = ""
+    max_concurrency: str = "50"
+    max_errors: str = "0"
+    environment: str = ""
+    timeout: int = 600
+    log_group: str = ""
+
+
+def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...]:
+    """A repository's targets as Parameter Store has them: a JSON list. Raises TargetsError."""
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TargetsError([f"targets: not JSON: {error}"]) from None
+    if not isinstance(entries, list):
+        raise TargetsError(["targets: must be a list"])
+    by_name: dict[str, Target] = {}
+    problems: list[str] = []
+    for index, entry in enumerate(entries):
+        path = _path_of(index, entry)
+        try:
+            target = parse_target(path, entry)
+        except TargetsError as error:
+            problems += error.problems
+            continue
+        if target.repository != repository:
+            problems.append(f"{path}.repository: must be {repository}, under which it is stored")
+        if target.name in by_name:
+            problems.append(f"{path}.name: another target has it already")
+        by_name[target.name] = target
+    if problems:
+        raise TargetsError(problems)
+    return tuple(by_name.values())
+
+
+def parse_target(path: str, entry: object) -> Target:
+    """One target. Raises TargetsError with every problem, each path beginning with `path`."""
+    values = _parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS)
+    values.setdefault("environment", values["name"])
+    return Target(**values)
+
+
+def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
+    """Those of a repository's targets that follow this full ref."""
+    return tuple(target for target in targets if target.branch.ref == ref)
+
+
+def _path_of(index: int, entry: object) -> str:
+    """What to call an entry in a problem's path: its name, or where it has none its place."""
+    name = entry.get("name") if isinstance(entry, dict) else None
+    named = isinstance(name, str) and re.fullmatch(NAME_PATTERN, name)
+    return f"targets.{name}" if named else f"targets[{index}]"
+
+
+# Readers of one value: each returns what it reads, or raises ValueError ("must be ...") or, for a
+# value with parts, TargetsError with paths below its own.
+Reader = Callable[[object], object]
+
+
+def _parse_object(
+    path: str, entry: object, readers: Mapping[str, Reader], required: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Read each known key; gather every problem before raising TargetsError."""
+    if not isinstance(entry, dict):
+        raise TargetsError([f"{path}: must be an object, not {shown(entry)}"])
+    problems = [f"{path}.{key}: is missing" for key in required if key not in entry]
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key not in readers:
+            known = ", ".join(sorted(readers))
+            problems.append(f"{path}: unknown key {shown(key)}; the keys are {known}")
+            continue
+        try:
+            values[key] = readers[key](value)
+        except TargetsError as error:
+            problems += [f"{path}.{key}{problem}" for problem in error.problems]
+        except (RefError, ValueError) as error:
+            problems.append(f"{path}.{key}: {error}")
+    if problems:
+        raise TargetsError(problems)
+    return values
+
+
+def _text(pattern: str, wanted: str) -> Reader:
+    """A string that matches the whole pattern."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {wanted}, not {shown(value)}")
+        return value
+
+    return read
+
+
+def _path(pattern: str, wanted: str) -> Reader:
+    """A path that matches the whole pattern and stays where it is."""
+    read_text = _text(pattern, wanted)
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and ".." in value.split("/"):
+            raise ValueError(f"must not have .. in it, not {shown(value)}")
+        return read_text(value)
+
+    return read
+
+
+def _parsed(parse: Callable[[str], object]) -> Reader:
+    """A string that one of the types of core/refs.py parses."""
+
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"must be a string, not {shown(value)}")
+        return parse(value)
+
+    return read
+
+
+def _count_or_percentage(minimum: int) -> Reader:
+    """What MaxConcurrency and MaxErrors take, as the text that SendCommand wants."""
+
+    def read(value: object) -> str:
+        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        match = re.fullmatch("(0|[1-9][0-9]{0,6})(%?)", text)
+        if not match or int(match[1]) < minimum or (match[2] and int(match[1]) > 100):
+            raise ValueError(f"must be a count or a percentage from {minimum}, not {shown(value)}")
+        return text
+
+    return read
+
+
+def _seconds(value: object) -> int:
+    if type(value) is not int or not MIN_TIMEOUT <= value <= MAX_TIMEOUT:
+        limits = f"{MIN_TIMEOUT} to {MAX_TIMEOUT}"
+        raise ValueError(f"must be a whole number of seconds, {limits}, not {shown(value)}")
+    return value
+
+
+def _units(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(_is_match(_UNIT, unit) for unit in value):
+        raise ValueError(f'must be a list of systemd units, like ["site.service"], not {shown(value)}')
+    if not re.fullmatch(RESTART_PATTERN, ",".join(value)):
+        raise ValueError("must not have more than 400 characters of units")
+    return tuple(value)
+
+
+def _tag_values(value: object) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    if not 1 <= len(values) <= MAX_TAG_VALUES or not all(
+        isinstance(one, str) and 1 <= len(one) <= 256 for one in values
+    ):
+        raise ValueError(f"must be a tag's value or 1 to {MAX_TAG_VALUES} of them, not {shown(value)}")
+    return tuple(values)
+
+
+def _tags(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    if not isinstance(value, dict) or not 1 <= len(value) <= MAX_TAG_KEYS:
+        raise ValueError(f'must be 1 to {MAX_TAG_KEYS} tags, like {{role = "web"}}')
+    if STAGE_TAG in value:
+        raise ValueError(f"must not have {STAGE_TAG}: the stage's own tag is always asked for")
+    if not all(1 <= len(key) <= 128 for key in value):
+        raise ValueError("must have keys of 1 to 128 characters")
+    return tuple(sorted(_parse_object("", value, dict.fromkeys(value, _tag_values)).items()))
+
+
+def _ids(value: object) -> tuple[str, ...]:
+    if (
+        not isinstance(value, list)
+        or not 1 <= len(value) <= MAX_IDS
+        or not all(_is_match(_INSTANCE_ID, one) for one in value)
+    ):
+        raise ValueError(f'must be 1 to {MAX_IDS} instance ids, like ["i-0123456789abcdef0"]')
+    return tuple(value)
+
+
+def _instances(value: object) -> Instances:
+    selected = _parse_object("", value, {"tags": _tags, "ids": _ids})
+    if len(selected) != 1:
+        raise ValueError("must have either tags or ids")
+    return Instances(**selected)
+
+
+def _is_match(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+_TARGET_KEYS: Mapping[str, Reader] = {
+    "name": _text(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
+    "repository": _parsed(Repository.parse),
+    "branch": _parsed(Branch.parse),
+    "instances": _instances,
+    "checkout": _path(CHECKOUT_PATTERN, "an absolute path"),
+    "update": _text("rebase|reset", "rebase or reset"),
+    "after_pull": _path(AFTER_PULL_PATTERN, "a path in the repository"),
+    "restart": _units,
+    "health_check": _text(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
+    "max_concurrency": _count_or_percentage(minimum=1),
+    "max_errors": _count_or_percentage(minimum=0),
+    "environment": _text(r"[^\x00-\x1f\x7f]{1,255}", "1 to 255 characters on one line"),
+    "timeout": _seconds,
+    "log_group": _text("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
+}
+_REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -1,0 +1,230 @@
+"""A GitHub delivery: its signature verified, its payload parsed.
+
+Nothing here may act on a delivery whose signature was not verified. The payload is read for the
+repository's name alone before that, because the name chooses the secret.
+
+Source of the shapes: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads".
+"""
+
+import hmac
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import NULL_COMMIT, CommitSha, RefError, Repository
+
+# API Gateway takes 10 MB, but Lambda 6 MB for the whole event, of which the headers are a part.
+MAX_BODY_BYTES = 5_800_000
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+_SIGNATURE_256 = re.compile(r"sha256=[0-9a-f]{64}")
+_SIGNATURE_1 = re.compile(r"sha1=[0-9a-f]{40}")
+_DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{0,64}")
+_EVENT = re.compile(r"[a-z_]{1,64}")
+
+
+class DeliveryError(PulleyError):
+    """A delivery that is not what GitHub sends. The message says what is wrong with it."""
+
+
+class ContentTypeError(DeliveryError):
+    """Neither of the two content types that GitHub can be set to."""
+
+
+class TooLargeError(DeliveryError):
+    """Longer than what can reach a Lambda function through API Gateway."""
+
+
+class SignatureError(DeliveryError):
+    """No signature, a malformed one, or one that no secret made."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One HTTP request to the webhook, as it came: only the body's bytes are signed."""
+
+    body: bytes
+    content_type: str = JSON
+    event: str = ""
+    id: str = ""
+    signature_256: str = ""
+    signature_1: str = ""
+
+    @classmethod
+    def from_http(cls, headers: Mapping[str, str], body: bytes) -> "Delivery":
+        """From a request's headers, in any case, and its raw body."""
+        by_name = {name.lower(): value for name, value in headers.items()}
+        return cls(
+            body=body,
+            content_type=by_name.get("content-type", JSON).partition(";")[0].strip().lower(),
+            event=by_name.get("x-github-event", ""),
+            id=by_name.get("x-github-delivery", ""),
+            signature_256=by_name.get("x-hub-signature-256", ""),
+            signature_1=by_name.get("x-hub-signature", ""),
+        )
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A body's JSON object: well formed, but not yet to be believed."""
+
+    fields: Mapping[str, object]
+
+    @property
+    def repository(self) -> Repository | None:
+        """The repository that the payload says it is from; None without a readable one."""
+        repository = self.fields.get("repository")
+        name = repository.get("full_name") if isinstance(repository, dict) else None
+        try:
+            return Repository.parse(name) if isinstance(name, str) else None
+        except RefError:
+            return None
+
+
+@dataclass(frozen=True)
+class PushEvent:
+    """Commits were pushed, or a branch or tag was made: `ref` is now at `after`."""
+
+    repository: Repository
+    ref: str
+    after: CommitSha
+
+
+@dataclass(frozen=True)
+class DeletionEvent:
+    """A push that took a branch or a tag away."""
+
+    ref: str
+
+
+@dataclass(frozen=True)
+class PingEvent:
+    """GitHub asks whether anyone is there. It must never deploy."""
+
+
+@dataclass(frozen=True)
+class OtherEvent:
+    """Any event that Pulley does not act on."""
+
+    name: str
+
+
+Event = PushEvent | DeletionEvent | PingEvent | OtherEvent
+
+
+def check_envelope(delivery: Delivery, *, allow_sha1: bool) -> None:
+    """What can be told without reading the body.
+
+    Raises ContentTypeError, TooLargeError, or SignatureError where no well-formed signature is
+    there to be verified.
+    """
+    if delivery.content_type not in {JSON, FORM}:
+        raise ContentTypeError(f"the content type must be {JSON} or {FORM}")
+    if len(delivery.body) > MAX_BODY_BYTES:
+        raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes")
+    _presented_signature(delivery, allow_sha1=allow_sha1)
+
+
+def verify_signature(delivery: Delivery, *, secrets: Sequence[bytes], allow_sha1: bool) -> None:
+    """See that one of the secrets made the delivery's signature, in constant time for each.
+
+    Raises SignatureError, which never says what the signature should have been. An empty secret
+    verifies nothing.
+    """
+    algorithm, signature = _presented_signature(delivery, allow_sha1=allow_sha1)
+    for secret in secrets:
+        expected = hmac.digest(secret, delivery.body, algorithm).hex()
+        if secret and hmac.compare_digest(expected, signature):
+            return
+    raise SignatureError("the signature does not match: is the webhook's secret the stored one?")
+
+
+def parse_payload(delivery: Delivery) -> Payload:
+    """The body as a JSON object. Raises DeliveryError; the body may be anything at all."""
+    text = delivery.body
+    if delivery.content_type == FORM:
+        text = _payload_field(delivery.body)
+    try:
+        # UTF-8 only: json.loads would guess at UTF-16 and UTF-32, and take a lone surrogate.
+        fields = json.loads(text.decode("utf-8"), object_pairs_hook=_object_of_distinct_keys)
+    except RecursionError:
+        raise DeliveryError("the JSON nests too deeply") from None
+    except UnicodeDecodeError:
+        raise DeliveryError("the body is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} column {error.colno}"
+        raise DeliveryError(f"the body is not JSON: {error.msg} at {where}") from None
+    except ValueError:  # int() refuses more than 4,300 digits
+        raise DeliveryError("the JSON has a number with too many digits") from None
+    if not isinstance(fields, dict):
+        raise DeliveryError("the JSON must be an object")
+    return Payload(fields)
+
+
+def parse_delivery(delivery: Delivery, payload: Payload) -> Event:
+    """What a verified delivery says. Raises DeliveryError with every problem at once."""
+    problems = []
+    if not _EVENT.fullmatch(delivery.event):
+        problems.append("X-GitHub-Event: missing or malformed")
+    if not _DELIVERY_ID.fullmatch(delivery.id):
+        problems.append("X-GitHub-Delivery: malformed")
+    if problems:
+        raise DeliveryError("; ".join(problems))
+    if delivery.event == "ping":
+        return PingEvent()
+    if delivery.event != "push":
+        return OtherEvent(delivery.event)
+    return _parse_push(payload)
+
+
+def _parse_push(payload: Payload) -> PushEvent | DeletionEvent:
+    """Read what is needed, and nothing else: forges differ in the rest."""
+    ref, after, deleted = (payload.fields.get(key) for key in ("ref", "after", "deleted"))
+    repository, commit, problems = payload.repository, None, []
+    if not isinstance(ref, str) or not ref.startswith("refs/"):
+        problems.append("ref: must be a full ref, like refs/heads/main")
+    if repository is None:
+        problems.append("repository.full_name: must be owner/repository")
+    try:
+        if deleted is not True and after != NULL_COMMIT:
+            commit = CommitSha.parse(after if isinstance(after, str) else "")
+    except RefError as error:
+        problems.append(f"after: {error}")
+    if problems or repository is None or not isinstance(ref, str):
+        raise DeliveryError("; ".join(problems))
+    return PushEvent(repository, ref, commit) if commit else DeletionEvent(ref)
+
+
+def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, str]:
+    """The hash and the hex digest that the sender gave. Raises SignatureError."""
+    if delivery.signature_256:
+        if _SIGNATURE_256.fullmatch(delivery.signature_256):
+            return "sha256", delivery.signature_256.removeprefix("sha256=")
+        raise SignatureError("X-Hub-Signature-256 must be sha256= and 64 hex digits")
+    if allow_sha1 and _SIGNATURE_1.fullmatch(delivery.signature_1):
+        return "sha1", delivery.signature_1.removeprefix("sha1=")
+    raise SignatureError("X-Hub-Signature-256 is missing: set a secret on the webhook")
+
+
+def _payload_field(body: bytes) -> bytes:
+    """The one `payload` of a form."""
+    try:
+        form = parse_qs(
+            body.decode("ascii"), strict_parsing=True, errors="strict", max_num_fields=10
+        )
+        (payload,) = form["payload"]
+        return payload.encode("utf-8")
+    except (ValueError, KeyError):
+        raise DeliveryError("the form must have one field named payload") from None
+
+
+def _object_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object. Two values for one key would let two readers see two different payloads."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise DeliveryError("the JSON has a key twice in one object")
+    return fields

@@ -1,0 +1,1 @@
+"""Does. Each module is the only user of its library."""

@@ -1,0 +1,132 @@
+"""Parameter Store: reads the stage's secrets, targets and pins.
+
+What a repository needs is read in one call and remembered for a while. A stranger chooses the
+repository that a delivery names, so every read that memory cannot answer, misses included, is
+paid from one small budget, and memory is bounded.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames, StoredPins, StoredSettings, read_secrets
+from chalicelib.edges.aws import error_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+REMEMBERED_SECONDS = 60.0
+REMEMBERED_REPOSITORIES = 256
+BUDGET = 30  # look-ups at once, and one more a second
+NAMES_A_CALL = 10  # GetParameters' limit
+
+
+class Budget:
+    """A number of look-ups at once that grows back by one a second."""
+
+    def __init__(self, clock: Callable[[], float], size: int = BUDGET) -> None:
+        """`clock` is in seconds."""
+        self._clock = clock
+        self._size = self._left = float(size)
+        self._counted_at = clock()
+
+    def spend(self, *, reserve: float = 0) -> bool:
+        """Take one, if more than the reserve is left."""
+        now = self._clock()
+        self._left = min(self._size, self._left + now - self._counted_at)
+        self._counted_at = now
+        if self._left < reserve + 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class ParameterStore:
+    """Reads one stage's parameters. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(
+        self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`clock` is in seconds."""
+        self._client = client
+        self._names = ParameterNames(stage)
+        self._clock = clock
+        self._budget = Budget(clock)
+        self._memory: OrderedDict[Repository | None, tuple[float, StoredSettings]] = OrderedDict()
+
+    def settings(self, repository: Repository | None) -> StoredSettings:
+        """A repository's settings, remembered for REMEMBERED_SECONDS.
+
+        One that has something stored is read again without the budget: nobody can make such
+        repositories up. UnavailableError where the budget is spent.
+        """
+        read_at, settings = self._memory.get(repository, (0.0, None))
+        if settings and self._clock() - read_at < REMEMBERED_SECONDS:
+            self._memory.move_to_end(repository)
+            return settings
+        known = settings is not None and settings.known
+        if not known and not self._budget.spend():
+            raise UnavailableError("too many deliveries from repositories not known here")
+        return self._read_settings(repository)
+
+    def settings_again(self, repository: Repository | None) -> StoredSettings | None:
+        """The settings as they are now; None where half of the budget is spent."""
+        if not self._budget.spend(reserve=BUDGET / 2):
+            return None
+        return self._read_settings(repository)
+
+    def pins(self, targets: Sequence[str]) -> StoredPins:
+        """The pins of the targets and the document's, as they are now."""
+        names = {self._names.pin(target): target for target in targets}
+        values = self._get([self._names.document, *names])
+        return StoredPins(
+            by_target={names[name]: value for name, value in values.items() if name in names},
+            document=values.get(self._names.document),
+        )
+
+    def _read_settings(self, repository: Repository | None) -> StoredSettings:
+        secret = self._names.webhook_secret
+        if repository is None:
+            values = self._get([secret])
+            settings = StoredSettings(read_secrets(values.get(secret, "")), secret)
+        else:
+            own = self._names.repository_webhook_secret(repository)
+            targets = self._names.targets(repository)
+            values = self._get([secret, own, targets])
+            secret = own if own in values else secret
+            settings = StoredSettings(
+                secrets=read_secrets(values.get(secret, "")),
+                secret_parameter=secret,
+                targets=values.get(targets),
+                known=own in values or targets in values,
+            )
+        self._remember(repository, settings)
+        return settings
+
+    def _remember(self, repository: Repository | None, settings: StoredSettings) -> None:
+        """Keep it, and where there are too many, drop the oldest: of the unknown ones if any."""
+        self._memory[repository] = (self._clock(), replace(settings, remembered=True))
+        self._memory.move_to_end(repository)
+        if len(self._memory) > REMEMBERED_REPOSITORIES:
+            oldest = next(iter(self._memory))
+            unknown = (key for key, (_, kept) in self._memory.items() if not kept.known)
+            del self._memory[next(unknown, oldest)]
+
+    def _get(self, names: Sequence[str]) -> dict[str, str]:
+        """The values of the parameters that are there, decrypted."""
+        values: dict[str, str] = {}
+        for start in range(0, len(names), NAMES_A_CALL):
+            chunk = list(names[start : start + NAMES_A_CALL])
+            try:
+                answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
+            except (BotoCoreError, ClientError) as error:
+                raise error_for("reading parameters", error) from None
+            values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
+        return values
+

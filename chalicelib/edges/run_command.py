@@ -1,0 +1,65 @@
+"""SSM Run Command: sends the document to a target's hosts."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.commands import SendRequest
+from chalicelib.core.errors import PulleyError
+from chalicelib.edges.aws import error_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import SendCommandRequestTypeDef
+
+DELIVERY_TIMEOUT_SECONDS = 600  # for a host that is asleep; later, reconciling finds it
+SENT_AT_ONCE = 8
+
+
+class RunCommand:
+    """Sends commands. Errors are values here: one target's must not keep the others from theirs."""
+
+    def __init__(self, client: "SSMClient") -> None:
+        """The client may be used from several threads, as boto3's clients may."""
+        self._client = client
+
+    def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
+        """Each request's command id, or why there is none, in the order of the requests."""
+        if len(requests) <= 1:
+            return [self._send(request) for request in requests]
+        with ThreadPoolExecutor(SENT_AT_ONCE) as pool:
+            return list(pool.map(self._send, requests))
+
+    def _send(self, request: SendRequest) -> str | PulleyError:
+        try:
+            answer = self._client.send_command(**_arguments(request))
+        except (BotoCoreError, ClientError) as error:
+            return error_for(f"the command to {request.target}", error)
+        except PulleyError as error:
+            return error
+        return answer["Command"]["CommandId"]
+
+
+def _arguments(request: SendRequest) -> "SendCommandRequestTypeDef":
+    """SendCommand's arguments, in AWS's names."""
+    arguments: SendCommandRequestTypeDef = {
+        "DocumentName": request.document,
+        "Targets": [{"Key": key, "Values": values} for key, values in request.selectors],
+        "Parameters": {name: [value] for name, value in request.parameters.items()},
+        "Comment": request.comment,
+        "TimeoutSeconds": DELIVERY_TIMEOUT_SECONDS,
+        "MaxConcurrency": request.max_concurrency,
+        "MaxErrors": request.max_errors,
+    }
+    if request.document_pin:
+        arguments["DocumentVersion"] = request.document_pin.version
+        arguments["DocumentHash"] = request.document_pin.hash
+        arguments["DocumentHashType"] = "Sha256"
+    if request.log_group:
+        arguments["CloudWatchOutputConfig"] = {
+            "CloudWatchOutputEnabled": True,
+            "CloudWatchLogGroupName": request.log_group,
+        }
+    return arguments
