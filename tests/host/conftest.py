@@ -1,0 +1,214 @@
+"""Real git, real users, the real script: a site is an upstream repository and a host's checkout.
+
+As root the checkout belongs to another user (nobody), as on a host; else to whoever runs the tests.
+"""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.commands import HostResult, parse_result
+
+SCRIPT = Path(__file__).parents[2] / "chalicelib/host/pull.sh"
+SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
+EXIT_CODES = {
+    "updated": 0,
+    "unchanged": 0,
+    "superseded": 0,
+    "bad_parameter": 64,
+    "no_checkout": 66,
+    "unreachable": 69,
+    "conflict": 70,
+    "missing_commit": 71,
+    "rolled_back": 72,
+    "broken": 73,
+    "busy": 75,
+}
+AS_ROOT = os.geteuid() == 0
+OWNER = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
+AS_OWNER = (
+    ["setpriv", f"--reuid={OWNER.pw_uid}", f"--regid={OWNER.pw_gid}", "--clear-groups", "--"]
+    if AS_ROOT
+    else []
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the script: its result, and what it wrote to stderr."""
+
+    result: HostResult
+    exit_code: int
+    stderr: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """An upstream repository with a work tree, to commit in, and a checkout that follows it."""
+
+    root: Path
+    shell: str
+
+    @property
+    def upstream(self) -> Path:
+        return self.root / "octo/site"
+
+    @property
+    def checkout(self) -> Path:
+        return self.root / "checkout"
+
+    @property
+    def tools(self) -> Path:
+        """Comes first on PATH."""
+        return self.root / "bin"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "PATH": f"{self.tools}:{os.environ['PATH']}",
+            "HOME": str(self.root),
+            "GIT_AUTHOR_NAME": "Someone",
+            "GIT_AUTHOR_EMAIL": "someone@example.invalid",
+            "GIT_COMMITTER_NAME": "Someone",
+            "GIT_COMMITTER_EMAIL": "someone@example.invalid",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def as_owner(self, *command: str, cwd: Path | None = None, check: bool = True) -> str:
+        done = subprocess.run(
+            [*AS_OWNER, *command],
+            cwd=cwd or self.checkout,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{command}: {done.stderr}")
+        return done.stdout.strip()
+
+    def git(self, *arguments: str, cwd: Path | None = None) -> str:
+        return self.as_owner("git", *arguments, cwd=cwd)
+
+    def write(self, path: str, content: str, *, where: Path | None = None) -> Path:
+        """A file, as the owner would write it; executable if it begins with a shebang."""
+        file = (where or self.checkout) / path
+        for parent in reversed(file.relative_to(self.root).parents):
+            if not (self.root / parent).exists():
+                (self.root / parent).mkdir()
+                own(self.root / parent)
+        file.write_text(content)
+        file.chmod(0o755 if content.startswith("#!") else 0o644)
+        own(file)
+        return file
+
+    def commit(
+        self, files: Mapping[str, str | None], *, where: Path | None = None, message: str = "change"
+    ) -> str:
+        """Commit files (None: removed) upstream, or in another work tree. Returns the SHA."""
+        tree = where or self.upstream
+        for path, content in files.items():
+            if content is None:
+                self.git("rm", "-qr", "--", path, cwd=tree)
+            else:
+                self.write(path, content, where=tree)
+                self.git("add", "-f", "--", path, cwd=tree)
+        self.git("commit", "-q", "--allow-empty", "-m", message, cwd=tree)
+        return self.git("rev-parse", "HEAD", cwd=tree)
+
+    def head(self) -> str:
+        return self.git("rev-parse", "HEAD")
+
+    def command(self, **parameters: str) -> tuple[list[str], dict[str, str]]:
+        """What the agent would run: the argument vector and the environment, HOME unset."""
+        values = {
+            "Target": "web",
+            "Repository": "octo/site",
+            "Checkout": str(self.checkout),
+            "Branch": "main",
+        } | parameters
+        environ = {f"SSM_{name}": value for name, value in values.items()}
+        environ["PATH"] = f"{self.tools}:{os.environ['PATH']}"
+        return [self.shell, str(SCRIPT)], environ
+
+    def pull(self, **parameters: str) -> Run:
+        """Run the script to its end, and hold it to its contract on output and exit code."""
+        command, environ = self.command(**parameters)
+        done = subprocess.run(
+            command, cwd="/", env=environ, capture_output=True, timeout=120, check=False
+        )
+        stdout, stderr = done.stdout.decode("ascii"), done.stderr.decode(errors="replace")
+        assert stdout.endswith("\n"), stderr
+        assert stdout.count("\n") == 1, stdout
+        assert len(stdout) <= 1000
+        assert set(json.loads(stdout)) >= {"v", "target", "outcome", "detail", "seconds"}
+        result = parse_result(stdout)
+        assert done.returncode == EXIT_CODES[result.outcome], stdout + stderr
+        return Run(result, done.returncode, stderr)
+
+    def tool(self, name: str, script: str) -> None:
+        """A program that the host has, before those of this machine."""
+        self.write(name, f"#!/bin/sh\n{script}\n", where=self.tools)
+
+    def state(self) -> dict[str, str]:
+        """HEAD, refs, index and every file, to see that nothing moved."""
+        files = {
+            str(path.relative_to(self.checkout)): path.read_bytes().hex()
+            for path in sorted(self.checkout.rglob("*"))
+            if path.is_file() and ".git" not in path.relative_to(self.checkout).parts
+        }
+        return {
+            "HEAD": (self.checkout / ".git/HEAD").read_text(),
+            "branches": self.git("for-each-ref", "refs/heads"),
+            "index": self.git("ls-files", "-s"),
+            "status": self.git("status", "--porcelain"),
+            "files": json.dumps(files),
+        }
+
+    def saved(self) -> Sequence[str]:
+        return self.git("for-each-ref", "--format=%(refname)", "refs/pulley/saved").split()
+
+
+def own(path: Path) -> None:
+    """Give a file to the checkout's owner."""
+    os.chown(path, OWNER.pw_uid, OWNER.pw_gid)
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def make_site() -> Iterator[Callable[[str], Site]]:
+    roots = []
+
+    def make(shell: str) -> Site:
+        # Not below pytest's folder: that is closed to other users, as /srv on a host is not.
+        root = Path(tempfile.mkdtemp(prefix="pulley-host-"))
+        roots.append(root)
+        root.chmod(0o755)
+        own(root)
+        site = Site(root, shell)
+        site.tools.mkdir()
+        site.as_owner("git", "init", "-q", "-b", "main", str(site.upstream), cwd=root)
+        site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
+        site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
+        return site
+
+    yield make
+    for root in roots:
+        shutil.rmtree(root)
+
+
+@pytest.fixture
+def site(make_site: Callable[[str], Site], shell: str) -> Site:
+    return make_site(shell)

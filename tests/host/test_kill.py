@@ -1,0 +1,172 @@
+"""kill -9 of the whole process group, as the agent does it: one more run must converge.
+
+A plain `git pull --rebase` killed at a random instant is stuck for good in half of all trials.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import SHELLS, Site
+
+LONG = "".join(f"line {n}\n" for n in range(40))
+RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "40"))
+
+
+def prepare(site: Site, *, edits: bool, local_commits: bool) -> str:
+    """News upstream, of every kind that a move must bring; returns the upstream commit."""
+    site.commit({"long.txt": LONG, "old.txt": "old\n", "dir/a.txt": "a\n"})
+    site.pull()
+    if local_commits:
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.commit({"local2.txt": "mine too\n"}, where=site.checkout)
+    if edits:
+        site.write("long.txt", LONG + "edited\n")
+        site.write("config.txt", "setting = 2\n")
+    site.write("untracked.txt", "untracked\n")
+    files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
+    return site.commit(
+        {"long.txt": "first\n" + LONG, "old.txt": None, "dir/a.txt": None, "dir": "file\n"} | files
+    )
+
+
+def assert_converged(site: Site, commit: str, *, edits: bool, local_commits: bool) -> None:
+    result = site.pull().result
+    assert result.outcome in {"updated", "unchanged"}, result
+    assert result.upstream == commit
+    assert result.local_commits == (2 if local_commits else 0)
+    assert (site.checkout / "untracked.txt").read_text() == "untracked\n"
+    assert (site.checkout / "new/7.txt").read_text() == "7\n" * 50
+    assert (site.checkout / "dir").read_text() == "file\n"
+    expected = "first\n" + LONG + ("edited\n" if edits else "")
+    assert (site.checkout / "long.txt").read_text() == expected
+    assert (site.checkout / "config.txt").read_text() == f"setting = {2 if edits else 1}\n"
+    assert (site.checkout / "local.txt").exists() == local_commits
+    changed = " M config.txt\n M long.txt\n" if edits else ""
+    assert site.as_owner("git", "status", "--porcelain") == (changed + "?? untracked.txt").strip()
+    site.git("fsck", "--strict", "--no-dangling")
+    assert site.pull().result.outcome == "unchanged"
+
+
+def kill(site: Site, after_seconds: float) -> bool:
+    """Start a run and kill its process group after a while. False if it had ended before."""
+    command, environ = site.command()
+    run = subprocess.Popen(
+        command,
+        cwd="/",
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        run.wait(after_seconds)
+    ended = run.poll() is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    return not ended
+
+
+CASES = [
+    pytest.param(edits, local_commits, id=f"{edits=}-{local_commits=}")
+    for edits in (False, True)
+    for local_commits in (False, True)
+]
+
+
+@pytest.mark.parametrize(("edits", "local_commits"), CASES)
+class TestKilled:
+    def test_before_and_after_each_call_of_git_the_next_run_converges(
+        self, make_site: Callable[[str], Site], *, edits: bool, local_commits: bool
+    ) -> None:
+        real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
+        killed = 0
+        for when in ("before", "after"):
+            for call in range(1, 60):
+                site = make_site(SHELLS[call % len(SHELLS)])
+                commit = prepare(site, edits=edits, local_commits=local_commits)
+                count = site.write("count", "0\n", where=site.root)
+                # Calls within git's own calls (a rebase's, say) do not pass here.
+                site.tool(
+                    "git",
+                    f"read -r n <{count}; n=$((n + 1)); echo $n >{count}\n"
+                    f"[ {when} = after ] || [ $n -ne {call} ] || kill -9 -$PULLEY_GROUP\n"
+                    f'{real_git} "$@"; status=$?\n'
+                    f"[ {when} = before ] || [ $n -ne {call} ] || kill -9 -$PULLEY_GROUP\n"
+                    "exit $status",
+                )
+                ended = run_in_own_group(site)
+                (site.tools / "git").unlink()
+                assert_converged(site, commit, edits=edits, local_commits=local_commits)
+                if ended:
+                    break
+                killed += 1
+            else:
+                raise AssertionError("the run never came to its end")
+        assert killed >= 10
+
+    def test_at_a_random_instant_the_next_run_converges(
+        self, make_site: Callable[[str], Site], *, edits: bool, local_commits: bool
+    ) -> None:
+        choose = random.Random(f"{edits}{local_commits}")  # noqa: S311 - not for secrets
+        killed = 0
+        for trial in range(RANDOM_KILLS // len(CASES)):
+            site = make_site(SHELLS[trial % len(SHELLS)])
+            commit = prepare(site, edits=edits, local_commits=local_commits)
+            for _ in range(3):  # a run that mends may be killed as well
+                killed += kill(site, choose.uniform(0.005, 0.09))
+            assert_converged(site, commit, edits=edits, local_commits=local_commits)
+        assert killed
+
+
+def run_in_own_group(site: Site) -> bool:
+    """Run to the end or to the kill; whether it was the end."""
+    command, environ = site.command()
+    run = subprocess.Popen(
+        ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
+        cwd="/",
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    return run.wait(60) == 0
+
+
+def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[[str], Site]) -> None:
+    """What someone else's script left: the folder of a rebase, its autostash, and locks."""
+    choose = random.Random(7)  # noqa: S311 - not for secrets
+    left_over = 0
+    for trial in range(max(8, RANDOM_KILLS // 4)):
+        site = make_site(SHELLS[trial % len(SHELLS)])
+        commit = prepare(site, edits=True, local_commits=True)
+        environ = site.environ
+        from tests.host.conftest import AS_OWNER  # noqa: PLC0415
+
+        pull = subprocess.Popen(
+            [*AS_OWNER, "git", "pull", "-q", "--rebase", "--autostash", "origin", "main"],
+            cwd=site.checkout,
+            env=environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pull.wait(choose.uniform(0.005, 0.06))
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pull.pid, signal.SIGKILL)
+        pull.wait()
+        left_over += is_stuck(site.checkout / ".git")
+        assert_converged(site, commit, edits=True, local_commits=True)
+    assert left_over
+
+
+def is_stuck(git_dir: Path) -> bool:
+    return (git_dir / "rebase-merge").exists() or bool(list(git_dir.rglob("*.lock")))

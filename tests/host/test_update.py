@@ -1,0 +1,262 @@
+"""What a run makes of the checkout: the ways of updating, and what is kept of what was there."""
+
+import pytest
+
+from tests.host.conftest import Site
+
+
+class TestRebase:
+    def test_a_new_commit_is_pulled(self, site: Site) -> None:
+        before = site.head()
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull(Commit=commit).result
+        assert (result.outcome, result.before, result.after) == ("updated", before, commit)
+        assert result.upstream == commit
+        assert (site.checkout / "app.txt").read_text() == "two\n"
+
+    def test_nothing_new_is_unchanged(self, site: Site) -> None:
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("unchanged", site.head())
+
+    def test_a_second_run_changes_nothing(self, site: Site) -> None:
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        state = site.state()
+        assert site.pull().result.outcome == "unchanged"
+        assert site.state() == state
+
+    def test_local_commits_are_rebased(self, site: Site) -> None:
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        assert site.git("rev-parse", "HEAD~1") == commit
+        assert (site.checkout / "local.txt").read_text() == "mine\n"
+        assert site.pull().result.outcome == "unchanged"
+
+    def test_local_commits_without_news_stay(self, site: Site) -> None:
+        local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        result = site.pull().result
+        assert (result.after, result.local_commits) == (local, 1)
+
+    def test_edits_elsewhere_are_carried_over(self, site: Site) -> None:
+        site.write("config.txt", "setting = 2\n")
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.saved) == ("updated", None)
+        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
+
+    def test_edits_in_a_changed_file_are_merged(self, site: Site) -> None:
+        site.commit({"long.txt": "".join(f"{n}\n" for n in range(20))})
+        site.pull()
+        site.write("long.txt", "".join(f"{n}\n" for n in range(20)) + "mine\n")
+        site.commit({"long.txt": "theirs\n" + "".join(f"{n}\n" for n in range(20))})
+        result = site.pull().result
+        text = (site.checkout / "long.txt").read_text()
+        assert (result.outcome, result.saved) == ("updated", None)
+        assert text.startswith("theirs\n")
+        assert text.endswith("mine\n")
+        assert site.saved() == []
+
+    def test_edits_that_conflict_are_saved_and_named(self, site: Site) -> None:
+        site.write("app.txt", "mine\n")
+        commit = site.commit({"app.txt": "theirs\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "app.txt").read_text() == "theirs\n"
+        assert site.git("status", "--porcelain") == ""
+        assert site.saved() == [result.saved]
+        assert site.git("show", f"{result.saved}:app.txt") == "mine"
+
+    def test_edits_are_carried_over_a_rebase_of_local_commits(self, site: Site) -> None:
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.write("config.txt", "setting = 2\n")
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.local_commits, result.saved) == ("updated", 1, None)
+        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
+
+    def test_a_conflict_leaves_all_as_it_was(self, site: Site) -> None:
+        site.commit({"app.txt": "mine\n"}, where=site.checkout)
+        site.write("config.txt", "setting = 2\n")
+        site.write("untracked.txt", "untracked\n")
+        state = site.state()
+        upstream = site.commit({"app.txt": "theirs\n"})
+        run = site.pull()
+        assert run.result.outcome == "conflict"
+        assert run.result.upstream == upstream
+        assert "conflict in app.txt" in run.result.detail
+        assert site.state() == state
+        assert site.saved() == []
+
+    def test_a_force_push_without_local_commits_is_followed(self, site: Site) -> None:
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
+        commit = site.commit({"app.txt": "other two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after, result.local_commits) == ("updated", commit, 0)
+
+    def test_a_force_push_keeps_local_commits_and_only_those(self, site: Site) -> None:
+        site.commit({"gone.txt": "gone\n"})
+        site.pull()
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.pull()
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
+        commit = site.commit({"app.txt": "other two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        assert not (site.checkout / "gone.txt").exists()
+        assert (site.checkout / "local.txt").exists()
+
+    @pytest.mark.parametrize("ignored", [False, True])
+    def test_an_untracked_file_in_the_way_is_a_conflict(self, site: Site, *, ignored: bool) -> None:
+        if ignored:
+            site.write(".git/info/exclude", "new.txt\n")
+        site.write("new.txt", "the host's own\n")
+        site.commit({"new.txt": "theirs\n", "app.txt": "two\n"})
+        state = site.state()
+        assert site.pull().result.outcome == "conflict"
+        assert site.state() == state
+
+    def test_a_checkout_on_another_branch_is_brought_back(self, site: Site) -> None:
+        site.git("checkout", "-q", "-b", "debugging")
+        site.write("config.txt", "setting = 2\n")
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
+        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
+
+    def test_a_commit_on_a_detached_head_is_saved(self, site: Site) -> None:
+        site.git("checkout", "-q", "--detach")
+        lost = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert result.saved
+        assert site.git("rev-parse", result.saved) == lost
+
+    def test_a_branch_that_is_not_there_yet_is_made(self, site: Site) -> None:
+        site.git("checkout", "-q", "-b", "release/1.2", cwd=site.upstream)
+        commit = site.commit({"app.txt": "release\n"})
+        result = site.pull(Branch="release/1.2").result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert site.git("symbolic-ref", "HEAD") == "refs/heads/release/1.2"
+
+    def test_a_remote_branch_that_became_a_folder_is_fetched(self, site: Site) -> None:
+        site.git("checkout", "-q", "-b", "feature", cwd=site.upstream)
+        site.pull(Branch="feature")
+        site.git("checkout", "-q", "main", cwd=site.upstream)
+        site.git("branch", "-qm", "feature", "feature/x", cwd=site.upstream)
+        site.git("checkout", "-q", "feature/x", cwd=site.upstream)
+        commit = site.commit({"app.txt": "x\n"})
+        site.git("checkout", "-q", "main")
+        site.git("branch", "-qD", "feature")
+        result = site.pull(Branch="feature/x").result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+    def test_odd_file_names_are_pulled(self, site: Site) -> None:
+        names = ["with space.txt", "new\nline.txt", "-rf.txt", "$(touch pwned).txt", "ü.txt"]
+        commit = site.commit(dict.fromkeys(names, "odd\n"), message='"; touch pwned; $(id) `id`')
+        assert site.pull().result.after == commit
+        assert all((site.checkout / name).read_text() == "odd\n" for name in names)
+        assert not list(site.checkout.rglob("pwned"))
+
+
+class TestReset:
+    def test_edits_and_local_commits_are_saved_and_named(self, site: Site) -> None:
+        local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.write("app.txt", "edited\n")
+        site.write("untracked.txt", "untracked\n")
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull(Update="reset").result
+        assert (result.outcome, result.after, result.local_commits) == ("updated", commit, 0)
+        assert result.saved
+        assert site.git("show", f"{result.saved}:app.txt") == "edited"
+        assert site.git("merge-base", local, result.saved) == local
+        assert (site.checkout / "untracked.txt").exists()
+        assert site.git("status", "--porcelain", "-uno") == ""
+
+    def test_a_clean_checkout_saves_nothing(self, site: Site) -> None:
+        site.commit({"app.txt": "two\n"})
+        assert site.pull(Update="reset").result.saved is None
+
+
+class TestExact:
+    def test_an_older_commit_is_gone_to_and_left_without_help(self, site: Site) -> None:
+        first = site.head()
+        tip = site.commit({"app.txt": "two\n"})
+        site.pull()
+        result = site.pull(Update="exact", Commit=first).result
+        assert (result.outcome, result.after, result.upstream) == ("updated", first, first)
+        assert site.pull(Update="exact", Commit=first).result.outcome == "unchanged"
+        back = site.pull().result
+        assert (back.outcome, back.after) == ("updated", tip)
+        assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
+
+    def test_local_commits_are_saved_and_come_back_with_the_branch(self, site: Site) -> None:
+        first = site.head()
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        result = site.pull(Update="exact", Commit=first).result
+        assert result.saved
+        assert not (site.checkout / "local.txt").exists()
+        assert site.pull().result.local_commits == 1
+        assert (site.checkout / "local.txt").exists()
+
+    def test_a_deployed_commit_that_the_branch_left_is_reached(self, site: Site) -> None:
+        deployed = site.commit({"app.txt": "two\n"})
+        site.pull()
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
+        tip = site.commit({"app.txt": "other\n"})
+        site.pull()
+        assert site.pull(Update="exact", Commit=deployed).result.after == deployed
+        back = site.pull().result
+        assert (back.after, back.local_commits) == (tip, 0)
+
+    def test_a_commit_of_another_branch_is_missing(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        site.git("checkout", "-q", "-b", "other", cwd=site.upstream)
+        commit = site.commit({"app.txt": "other\n"})
+        site.git("checkout", "-q", "main", cwd=site.upstream)
+        site.git("fetch", "-q", "origin", "other")
+        state = site.state()
+        assert site.pull(Update="exact", Commit=commit).result.outcome == "missing_commit"
+        assert site.state() == state
+
+
+class TestCommit:
+    def test_one_that_is_in_the_tip_deploys_the_tip(self, site: Site) -> None:
+        older = site.commit({"app.txt": "two\n"})
+        tip = site.commit({"app.txt": "three\n"})
+        assert site.pull(Commit=older).result.after == tip
+
+    def test_one_that_was_forced_away_is_superseded_by_the_tip(self, site: Site) -> None:
+        gone = site.commit({"app.txt": "two\n"})
+        site.pull()
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
+        tip = site.commit({"app.txt": "other\n"})
+        result = site.pull(Commit=gone).result
+        assert (result.outcome, result.after) == ("superseded", tip)
+
+    def test_an_unknown_one_is_missing_and_nothing_moves(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        site.commit({"app.txt": "two\n"})
+        state = site.state()
+        result = site.pull(Commit="1" * 40, Timeout="20").result
+        assert result.outcome == "missing_commit"
+        assert site.state() == state
+
+
+class TestCheck:
+    def test_it_says_what_a_run_would_do_and_changes_nothing(self, site: Site) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        state = site.state()
+        result = site.pull(Update="check").result
+        assert result.outcome == "unchanged"
+        assert result.upstream == commit
+        assert f"would update to {commit}" in result.detail
+        assert site.state() == state
+        assert not (site.checkout / ".git/pulley").exists()
