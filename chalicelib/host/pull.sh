@@ -16,6 +16,7 @@ main() {
     started=${started:-$now}
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
+    trap 'finish broken "the script came to an unexpected end"' EXIT
     read_parameters
     check_parameters
     deadline=$((started + (Timeout - kept_back) * 100))
@@ -149,6 +150,7 @@ EOF
     fifo=$(mktemp -d) && mkfifo "$fifo/answers" && exec 7<>"$fifo/answers" &&
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken "root cannot make a temporary folder"
+    trap - EXIT # the answering end tells
     PULLEY_ASKS=root "$@" "${BASH:-sh}" -s <"$0" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
 }
@@ -210,11 +212,11 @@ git() {
 
 take_lock() {
     [ -d "$state" ] || mkdir -p "$state" || finish no_checkout "cannot write below $git_dir"
-    { exec 9<>"$state/lock"; } 2>/dev/null || finish no_checkout "cannot write $state/lock"
+    command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
     command -v flock >/dev/null || finish no_checkout "flock (util-linux) is not installed"
     seconds_left
     flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
-    : >"$log"
+    true >"$log" || finish no_checkout "cannot write $log"
 }
 
 # SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file
@@ -293,7 +295,8 @@ mend() {
             finish conflict "someone is in the middle of something here ($name)"
         fi
     done
-    : >"$state/since" # older than all that this run will write into the work tree
+    # Older than all that this run will write into the work tree.
+    true >"$state/since" || finish no_checkout "cannot write $state/since"
 }
 
 # A lock is dead where no other git of this user is at work in this checkout.
@@ -405,7 +408,7 @@ end_move() {
     elif [ -n "$edits" ]; then
         saved=$edits_ref
     fi
-    : >"$state/moving"
+    true >"$state/moving"
 }
 
 give_up_move() {
@@ -432,7 +435,8 @@ put_back() { # commit ref
 
 # Everything back to where a move began. Done twice, or killed and done again, it ends the same.
 take_back() {
-    read -r was_ref was was_to was_tip was_edits was_edits_ref <"$state/moving"
+    read -r was_ref was was_to was_tip was_edits was_edits_ref <"$state/moving" ||
+        finish no_checkout "cannot read $state/moving"
     rm -rf -- "$git_dir/rebase-merge" "$git_dir/CHERRY_PICK_HEAD" "$git_dir/REBASE_HEAD" "$git_dir/AUTO_MERGE"
     clear_locks
     [ "$was_tip" = - ] || git update-ref "$local_ref" "$was_tip"
@@ -451,7 +455,7 @@ take_back() {
             finish broken "local edits could not be put back; they are under $was_edits_ref"
         git update-ref -d "$was_edits_ref"
     fi
-    : >"$state/moving"
+    true >"$state/moving"
 }
 
 # Files that a killed checkout began to write: in `to`, not in `from`, and either newer than the
@@ -669,7 +673,7 @@ deploy() {
     kept_for_going_back=$((left / 3))
     if run_steps "$after" "$marker_commit" "$Cause"; then
         write_marker
-        : >"$state/failed"
+        true >"$state/failed"
         if [ "$before" = "$after" ] && [ "$steps" = '||' ]; then
             finish "${superseded:-unchanged}"
         fi
@@ -873,6 +877,7 @@ first_error() {
 
 finish() { # outcome detail
     trap '' HUP INT TERM
+    trap - EXIT
     outcome=$1
     [ "$outcome" != conflict ] || outcome=${conflict_means:-conflict}
     [ "$outcome" != broken ] || [ -z "${failed_step-}" ] || step=$failed_step
@@ -926,7 +931,8 @@ keep_log() {
         return 0
     fi
     tail -c 4000 "$log" | without_secrets >&2
-    size=$(wc -c <"$state/log") 2>/dev/null || size=0
+    size=0
+    [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
         echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause ${upstream:-} ${outcome:-}"

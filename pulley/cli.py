@@ -1,0 +1,61 @@
+"""The `pulley` command.
+
+Exit codes: 0 done, 1 something failed and was said, 2 the command line is not right.
+"""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+
+from chalicelib.core.commands import build_document
+from pulley.demo import HOSTS, run_demo
+from pulley.sandbox.interactive import run_sandbox
+from pulley.sandbox.sandbox import SCRIPT
+from pulley.sandbox.users import missing_programs
+
+
+@click.group()
+def main() -> None:
+    """Push to GitHub, and your EC2 hosts pull."""
+
+
+@main.command()
+def document() -> None:
+    """Print the SSM document, as JSON for `aws ssm create-document`."""
+    click.echo(json.dumps(build_document(SCRIPT.read_text()), indent=1))
+
+
+@main.command()
+@click.option(
+    "--break",
+    "broken_host",
+    type=click.Choice(HOSTS),
+    help="Give this host a commit that conflicts with the push.",
+)
+def demo(broken_host: str | None) -> None:
+    """Show one push, from `git push` to three hosts on this machine.
+
+    Exits with 1 unless every host ends at the pushed commit.
+    """
+    _check_machine()
+    if not run_demo(Console(), broken_host):
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--hosts", default=3, type=click.IntRange(1, 50), help="How many hosts.")
+def sandbox(hosts: int) -> None:
+    """Leave an account and hosts running on this machine, to push to by hand.
+
+    Ctrl-C stops everything and cleans up.
+    """
+    _check_machine()
+    run_sandbox(Console(), hosts)
+
+
+def _check_machine() -> None:
+    missing = missing_programs()
+    if missing:
+        raise click.ClickException(f"the hosts need {', '.join(missing)}, which are not on PATH")

@@ -1,0 +1,200 @@
+"""`make demo`: one real push, from `git push` to the hosts, told as a timeline.
+
+It succeeds only where every host ends at the pushed commit by its own word.
+"""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from git import Repo
+from rich.console import Console
+from rich.table import Table
+
+from chalicelib.core.commands import HostResult, ResultError
+from chalicelib.core.refs import CommitSha
+from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.interactive import describe
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+
+HOSTS = ("web-1", "web-2", "web-3")
+_ANSWER = re.compile(r"Pulley answered (\d+): (.*?)\s*$", re.MULTILINE)
+Result = HostResult | ResultError
+_INVOCATION = "EC2 Command Invocation Status-change Notification"
+
+
+@dataclass
+class Timeline:
+    """Prints what happens, with the seconds since the beginning."""
+
+    console: Console
+    began: float = field(default_factory=time.monotonic)
+
+    def say(self, words: str) -> None:
+        """Print a line of the timeline."""
+        seconds = time.monotonic() - self.began
+        self.console.print(f"[dim]{seconds:5.1f} s[/dim]  {words}", highlight=False, soft_wrap=True)
+
+    def add(self, words: str) -> None:
+        """Print more of what the last line told."""
+        self.console.print(f"         {words}", highlight=False, soft_wrap=True)
+
+
+class EndTimes:
+    """When each host was done with a command: EventBridge says so."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def note(self, event: Mapping[str, object]) -> None:
+        """Take an event of EventBridge."""
+        detail = event["detail"]
+        if event["detail-type"] == _INVOCATION and isinstance(detail, Mapping):
+            self._at[str(detail["instance-id"])] = time.monotonic()
+
+    def after(self, start: float, instance_id: str) -> str:
+        """How long after the start the host's newest event came."""
+        at = self._at.get(instance_id)
+        return f"{at - start:.2f} s" if at is not None and at > start else "-"
+
+
+def run_demo(console: Console, broken_host: str | None) -> bool:
+    """Show a push. `broken_host` is given a commit that conflicts. True if every host is at it."""
+    line = Timeline(console)
+    console.print("One push, with GitHub, an AWS account and three hosts on this machine.\n")
+    with Sandbox(HOSTS) as sandbox:
+        times = EndTimes()
+        sandbox.account.subscribe(times.note)
+        line.say(f"An AWS account answers at {sandbox.account.endpoint_url}; stored in it are")
+        line.add(f"a webhook secret, the targets of {FULL_NAME}, and Pulley's SSM document.")
+        line.say(f"Three hosts, tagged role=web, have a clone of {FULL_NAME} in /srv/site.")
+        line.say(f"The Chalice app listens at {sandbox.webhook.url}.")
+        _prepare_hosts(sandbox, line, broken_host)
+        before = {machine.name: machine.head() for machine in sandbox.machines}
+        old = sandbox.developer.head.commit.hexsha
+        commit = CommitSha.parse(
+            sandbox.commit({"index.html": "<h1>Release two</h1>\n"}, "Release two")
+        )
+        console.print()
+        line.say(f"[bold]git push[/bold] of {commit.short} to {FULL_NAME}, branch main")
+        pushed_at = time.monotonic()
+        first = _push(sandbox.developer)
+        line.say(f"GitHub posts a signed delivery; Pulley answers {first.status}: command sent")
+        results = _wait(sandbox, first)
+        line.say("Every host has ended its run:\n")
+        console.print(_table(sandbox, before, results, times, pushed_at))
+        _show_what_is_kept(sandbox, line)
+        body = push_payload(
+            Repo(sandbox.upstream.path), FULL_NAME, "refs/heads/main", old, str(commit)
+        )
+        forged = _show_forgery(sandbox, line, body)
+        again = _show_redelivery(sandbox, line, body, first)
+    at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
+    passed = at_commit == len(HOSTS) and forged and again
+    _conclude(console, f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}.", passed=passed)
+    return passed
+
+
+def _prepare_hosts(sandbox: Sandbox, line: Timeline, broken_host: str | None) -> None:
+    """Give hosts what hosts have in real life."""
+    sandbox.machines[1].write("settings.ini", "workers = 8\n")
+    sandbox.machines[2].commit("robots.txt", "User-agent: *\n", "A hotfix on the host")
+    line.say("Somebody edited settings.ini on web-2, and committed a hotfix on web-3.")
+    for machine in sandbox.machines:
+        if machine.name == broken_host:
+            machine.commit("index.html", "<h1>Mine</h1>\n", "In conflict with the next release")
+            line.say(
+                f"On {machine.name} somebody committed what will conflict (BREAK asked for it)."
+            )
+
+
+def _push(developer: Repo) -> Answer:
+    """Push, and return the webhook's answer, which the upstream's hook prints for the pusher."""
+    done = subprocess.run(
+        ["git", "push", "-q", "origin", "main"],
+        cwd=developer.working_dir,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = _ANSWER.search(done.stderr)
+    if told is None:
+        raise RuntimeError(f"the push brought no answer of the webhook: {done.stderr}")
+    return Answer(int(told[1]), json.loads(told[2]))
+
+
+def _wait(sandbox: Sandbox, answer: Answer) -> dict[str, Result]:
+    """Wait for the answer's commands to end. Returns each host's result."""
+    deployments = answer.body.get("deployments")
+    results: dict[str, Result] = {}
+    for deployment in deployments if isinstance(deployments, list) else []:
+        sandbox.account.wait_until_ended(deployment["command_id"])
+        results |= sandbox.results(deployment["command_id"])
+    return results
+
+
+def _table(
+    sandbox: Sandbox,
+    before: Mapping[str, str],
+    results: Mapping[str, Result],
+    times: EndTimes,
+    pushed_at: float,
+) -> Table:
+    table = Table("host", "before", "push to pulled", "after, and what it says", box=None)
+    for machine in sandbox.machines:
+        result = results.get(machine.name)
+        table.add_row(
+            machine.name,
+            before[machine.name][:7],
+            times.after(pushed_at, machine.host.instance_id),
+            describe(result) if isinstance(result, HostResult) else f"{result}",
+        )
+    return table
+
+
+def _show_what_is_kept(sandbox: Sandbox, line: Timeline) -> None:
+    line.console.print()
+    edited = (sandbox.machines[1].checkout / "settings.ini").read_text().strip()
+    line.add(f"The edit on web-2 is still there: {edited}")
+    journal = sandbox.machines[0].journal.read_text().splitlines()
+    line.add("On web-1 deploy/after-pull ran, then as " + (journal[-1] if journal else "nobody"))
+    line.console.print()
+
+
+def _show_forgery(sandbox: Sandbox, line: Timeline, body: bytes) -> bool:
+    answer = post_delivery(sandbox.webhook.url, body, b"not the secret")
+    line.say(f"A forged delivery of the same push: {answer.status}, {answer.body.get('error')}")
+    return answer.status == 401  # noqa: PLR2004
+
+
+def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Answer) -> bool:
+    heads = [machine.head() for machine in sandbox.machines]
+    answer = post_delivery(
+        sandbox.webhook.url, body, sandbox.secret, delivery=str(first.body.get("delivery"))
+    )
+    results = _wait(sandbox, answer)
+    unchanged = [
+        name
+        for name, result in results.items()
+        if isinstance(result, HostResult) and result.outcome == "unchanged"
+    ]
+    line.say(
+        f"The same delivery again: {answer.status}, {len(unchanged)} of {len(results)} unchanged"
+    )
+    return len(unchanged) == len(HOSTS) and heads == [m.head() for m in sandbox.machines]
+
+
+def _conclude(console: Console, words: str, *, passed: bool) -> None:
+    colour = "green" if passed else "red"
+    console.print(f"\n[{colour}]{words}[/{colour}]", highlight=False)
+    console.print(
+        "\nWhere to look next:\n"
+        "  .venv/bin/pulley sandbox   the same, left running, to push to by hand\n"
+        "  make demo BREAK=web-2      what it looks like when a host fails\n"
+        "  README.md                  into an AWS account, step by step\n"
+        "  docs/host.md               what runs on a host, and every outcome",
+        highlight=False,
+    )

@@ -1,0 +1,239 @@
+"""One AWS account on loopback, which plain boto3 reaches through `AWS_ENDPOINT_URL`.
+
+moto answers for everything that it emulates well: Parameter Store, documents, EC2's instances.
+What it only pretends, Run Command, is answered by this package. moto's state belongs to the
+whole Python process, so an Account clears it when it starts, and there may be one at a time.
+"""
+
+import json
+import logging
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from pulley.sandbox import history
+from pulley.sandbox.agent import AGENT_VERSION, Host
+from pulley.sandbox.commands import Command
+from pulley.sandbox.events import EventBus, Subscriber
+from pulley.sandbox.fleet import Fleet
+from pulley.sandbox.run_command import RunCommand
+from pulley.sandbox.send_request import ApiError, check_input
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+_LOG = logging.getLogger(__name__)
+_TARGET_PREFIX = "AmazonSSM."
+_IMAGE = "ami-00000000"  # moto runs what image it is told to
+_SHUTDOWN_SECONDS = 0.01  # how long the server may take to see that it is to stop
+
+
+class Account:
+    """An endpoint, clients for it, and hosts. A context manager: `close` kills what runs."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        region: str = "eu-west-1",
+        delivery_second: float = 1.0,
+        execution_second: float = 1.0,
+    ) -> None:
+        """Serve on 127.0.0.1, on any free port by default. Raises OSError for a port in use.
+
+        AWS takes no delivery time-out below 30 s and no limit of a step below 5 s. The two
+        seconds say how long each of those takes here: 0.01 makes 0.3 s of the shortest delivery.
+        """
+        if port:
+            # Raises where werkzeug would print a line and leave the program.
+            socket.create_server(("127.0.0.1", port)).close()
+        self._server = make_server(
+            "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietHandler
+        )
+        os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images, for nobody
+        BackendDict.reset()
+        reset_model_data()
+        self.region = region
+        self._execution_second = execution_second
+        self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
+        self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
+        session = _session(region)
+        self.ssm: SSMClient = session.client("ssm", endpoint_url=self.endpoint_url)
+        self.ec2: EC2Client = session.client("ec2", endpoint_url=self.endpoint_url)
+        self._fleet = Fleet(self.ssm, self.ec2)
+        self._events = EventBus(account=DEFAULT_ACCOUNT_ID, region=region)
+        self.run_command = RunCommand(self._fleet, self._events, delivery_second=delivery_second)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_SHUTDOWN_SECONDS,), daemon=True
+        )
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        """Return the account: it serves from its making on."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the account."""
+        self.close()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that send a process to this account."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def add_host(
+        self,
+        name: str,
+        *,
+        tags: Mapping[str, str],
+        root: Path,
+        path_prefix: Sequence[Path] = (),
+        agent_version: str = AGENT_VERSION,
+    ) -> Host:
+        """Run an instance with these tags and `Name`, and an agent for it.
+
+        `root` stands for the host's file system; `path_prefix` comes first in a script's PATH.
+        """
+        named = {**tags, "Name": name}
+        answer = self.ec2.run_instances(
+            ImageId=_IMAGE,
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {
+                    "ResourceType": "instance",
+                    "Tags": [{"Key": key, "Value": value} for key, value in named.items()],
+                }
+            ],
+        )
+        instance_id = answer["Instances"][0]["InstanceId"]
+        host = Host(
+            name,
+            instance_id,
+            root=root,
+            region=self.region,
+            agent_directory=self._directory / instance_id,
+            path_prefix=path_prefix,
+            agent_version=agent_version,
+            second=self._execution_second,
+        )
+        self._fleet.add(host)
+        return host
+
+    def subscribe(self, callback: Subscriber) -> None:
+        """Call back with each EventBridge event of Run Command, in order, on one thread."""
+        self._events.subscribe(callback)
+
+    def wait_until_ended(self, command_id: str, *, timeout: float = 60.0) -> Command:
+        """Return the command once it is over. Raises TimeoutError after `timeout` seconds."""
+        return self.run_command.wait_for(
+            command_id, lambda command: command.status.terminal, timeout=timeout
+        )
+
+    def close(self) -> None:
+        """Kill what runs on the hosts, stop serving, and leave nothing behind."""
+        self._fleet.close()
+        self.run_command.wait_until_quiet()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._events.close()
+        self.ssm.close()
+        self.ec2.close()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _answer(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Be the WSGI application: Run Command is answered here, everything else by moto."""
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        name = target.removeprefix(_TARGET_PREFIX)
+        operation = self._operations().get(name) if target != name else None
+        if operation is None:
+            answer: Iterable[bytes] = _moto()(environ, start_response)
+            return answer
+        try:
+            body = json.loads(Request(environ).get_data())
+            shape = self.ssm.meta.service_model.operation_model(name).input_shape
+            if shape is not None:
+                check_input(body, shape)
+            content, status = operation(body), 200
+        except ApiError as error:
+            content, status = {"__type": error.code, "message": error.message}, error.status
+        except Exception:  # noqa: BLE001 - a fault of ours is a 500, as it would be at AWS
+            _LOG.exception("%s failed", name)
+            content, status = {"__type": "InternalServerError", "message": ""}, 500
+        response = Response(json.dumps(content), status, content_type="application/x-amz-json-1.1")
+        return response(environ, start_response)
+
+    def _operations(self) -> Mapping[str, Callable[[Mapping[str, Any]], history.Output]]:
+        commands = self.run_command.commands
+
+        def send(body: Mapping[str, Any]) -> history.Output:
+            return {"Command": history.show_command(self.run_command.send(body))}
+
+        def cancel(body: Mapping[str, Any]) -> history.Output:
+            self.run_command.cancel(body)
+            return {}
+
+        return {
+            "SendCommand": send,
+            "CancelCommand": cancel,
+            "ListCommands": lambda body: history.list_commands(body, commands()),
+            "ListCommandInvocations": lambda body: history.list_command_invocations(
+                body, commands()
+            ),
+            "GetCommandInvocation": lambda body: history.get_command_invocation(body, commands()),
+            "DescribeInstanceInformation": lambda body: history.describe_instance_information(
+                body, self._fleet.instances()
+            ),
+        }
+
+
+@cache
+def _moto() -> DomainDispatcherApplication:
+    return DomainDispatcherApplication(create_backend_app)
+
+
+@cache
+def _session(region: str) -> boto3.Session:
+    return boto3.Session("testing", "testing", region_name=region)
+
+
+class _QuietHandler(MotoRequestHandler):
+    """No line for each request, and none at the start."""
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's word
+        """Say nothing."""

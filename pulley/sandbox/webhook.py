@@ -1,0 +1,60 @@
+"""The Chalice app as `chalice local` serves it: the real app.py, in a process of its own."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[2]
+START_SECONDS = 30
+
+
+class WebhookError(RuntimeError):
+    """The app did not begin to serve."""
+
+
+class Webhook:
+    """A `chalice local` that uses whatever account the environment names."""
+
+    def __init__(self, environ: Mapping[str, str], *, stage: str, log: Path) -> None:
+        """Start it, and return when it serves. Raises WebhookError with the end of its log."""
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}/github"
+        # It must not outlive us, even where we are killed.
+        die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
+        serve = [str(Path(sys.executable).with_name("chalice")), "local"]
+        options = ["--host", "127.0.0.1", "--port", str(port), "--stage", stage, "--no-autoreload"]
+        with log.open("w") as output:
+            self._server = subprocess.Popen(
+                [*die_with_us, *serve, *options],
+                cwd=PROJECT,
+                env={**os.environ, **environ},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not _is_open(port):
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                self.close()
+                raise WebhookError(f"chalice local did not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Stop it."""
+        self._server.kill()
+        self._server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,307 @@
+"""What a caller relies on: parameters, the result line, exit codes, the lock, the owner."""
+
+import fcntl
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_OWNER, AS_ROOT, SCRIPT, Site, own
+
+as_root_only = pytest.mark.skipif(not AS_ROOT, reason="becoming the owner takes root")
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("Target", ""),
+            ("Target", "We b"),
+            ("Target", "-web"),
+            ("Repository", "octo"),
+            ("Repository", "octo/site/more"),
+            ("Repository", "octo/.."),
+            ("Checkout", "srv/site"),
+            ("Checkout", "/srv/../etc"),
+            ("Checkout", "/srv/$(touch pwned)"),
+            ("Branch", "--upload-pack=touch pwned"),
+            ("Branch", "-x"),
+            ("Branch", "a..b"),
+            ("Branch", "refs/heads/main"),
+            ("Branch", "main\nmain"),
+            ("Branch", "main.lock"),
+            ("Branch", "a'b"),
+            ("Commit", "abc"),
+            ("Commit", "Z" * 40),
+            ("Update", "merge"),
+            ("AfterPull", "/bin/true"),
+            ("AfterPull", "../true"),
+            ("AfterPull", ".git/hooks/x"),
+            ("AfterPull", "-x"),
+            ("Restart", "a b"),
+            ("Restart", "-x"),
+            ("Restart", "a;b"),
+            ("HealthCheck", "file:///etc/passwd"),
+            ("HealthCheck", "http://"),
+            ("HealthCheck", "http://x/`id`"),
+            ("Timeout", "5"),
+            ("Timeout", "010"),
+            ("Timeout", "1e3"),
+            ("Issued", "soon"),
+            ("Cause", "spite"),
+        ],
+    )
+    def test_a_bad_one_is_refused_before_anything_is_touched(
+        self, site: Site, name: str, value: str
+    ) -> None:
+        state = site.state()
+        result = site.pull(**{name: value}).result
+        assert result.outcome == "bad_parameter"
+        assert name in result.detail
+        assert site.state() == state
+        assert not (site.checkout / ".git/pulley").exists()
+        assert not list(site.root.rglob("pwned"))
+
+    def test_exact_without_a_commit_is_refused(self, site: Site) -> None:
+        assert site.pull(Update="exact").result.outcome == "bad_parameter"
+
+    def test_text_substitution_by_an_old_agent_works_without_variables(self, site: Site) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        values = {
+            "Target": "web",
+            "Repository": "octo/site",
+            "Checkout": str(site.checkout),
+            "Branch": "main",
+            "Commit": commit,
+            "Update": "rebase",
+            "AfterPull": "",
+            "Restart": "",
+            "HealthCheck": "",
+            "Timeout": "60",
+            "Issued": "1",
+            "Cause": "push",
+        }
+        text = SCRIPT.read_text()
+        for name, value in values.items():
+            text = text.replace("{{ " + name + " }}", value)
+        script = site.root / "_script.sh"
+        script.write_text(text)
+        done = subprocess.run(
+            [site.shell, str(script)],
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(done.stdout)["after"] == commit
+
+
+class TestCheckout:
+    def test_a_missing_one_is_no_checkout(self, site: Site) -> None:
+        result = site.pull(Checkout=str(site.root / "nowhere")).result
+        assert (result.outcome, result.before) == ("no_checkout", None)
+
+    def test_a_folder_that_is_no_work_tree_is_no_checkout(self, site: Site) -> None:
+        folder = site.checkout / "folder"  # in a work tree, but not one
+        folder.mkdir()
+        own(folder)
+        assert site.pull(Checkout=str(folder)).result.outcome == "no_checkout"
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "git@github.com:octo/other.git",
+            "https://someone:hunter2@github.com/octo/other",
+            "ssh://git@github.com/octo/site/more",
+        ],
+    )
+    def test_one_of_another_repository_is_no_checkout(self, site: Site, url: str) -> None:
+        site.git("remote", "set-url", "origin", url)
+        run = site.pull()
+        assert run.result.outcome == "no_checkout"
+        assert "hunter2" not in run.result.detail + run.stderr
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "git@127.0.0.1:Octo/Site.git",
+            "ssh://git@127.0.0.1:1/octo/site.git",
+            "http://someone:hunter2@127.0.0.1:1/octo/site.git/",
+        ],
+    )
+    def test_a_remote_that_refuses_is_unreachable(self, site: Site, url: str) -> None:
+        site.tool("sleep", "exit 0")
+        site.git("remote", "set-url", "origin", url)
+        state = site.state()
+        run = site.pull()
+        assert run.result.outcome == "unreachable"
+        assert run.result.detail
+        assert "hunter2" not in run.result.detail + run.stderr
+        assert site.state() == state
+
+    def test_a_remote_that_hangs_is_unreachable_in_time(self, site: Site) -> None:
+        site.tool("ssh", "exec /bin/sleep 1000")
+        site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
+        result = site.pull(Timeout="20").result
+        assert result.outcome == "unreachable"
+        assert "did not answer" in result.detail
+
+    def test_a_changed_host_key_is_unreachable_with_the_reason(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        site.tool(
+            "ssh",
+            "echo '@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @' >&2\n"
+            "echo 'Host key verification failed.' >&2; exit 255",
+        )
+        site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
+        result = site.pull().result
+        assert (result.outcome, result.detail) == ("unreachable", "Host key verification failed.")
+
+    def test_ssh_is_asked_never_to_prompt_and_keeps_the_deploy_key(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        seen = site.write("seen", "", where=site.root)
+        site.tool("ssh", f'echo "$*" >>{seen}; exit 255')
+        site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
+        site.git("config", "core.sshCommand", "ssh -i /etc/deploy_key")
+        site.pull()
+        assert "-i /etc/deploy_key" in seen.read_text()
+        assert "BatchMode=yes" in seen.read_text()
+
+    def test_a_branch_that_is_gone_is_a_missing_commit(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        result = site.pull(Branch="gone").result
+        assert (result.outcome, result.detail) == (
+            "missing_commit",
+            "the remote has no branch gone",
+        )
+
+
+class TestLock:
+    def test_a_lock_that_is_held_is_busy(self, site: Site) -> None:
+        site.pull()
+        with (site.checkout / ".git/pulley/lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert site.pull(Timeout="20").result.outcome == "busy"
+
+    def test_twenty_at_once_run_the_steps_once(self, site: Site) -> None:
+        count = site.write("count", "", where=site.root)
+        site.commit({"deploy/after": f"#!/bin/sh\necho $PULLEY_COMMIT >>{count}\n"})
+        with ThreadPoolExecutor(20) as pool:
+            runs = list(pool.map(lambda _: site.pull(AfterPull="deploy/after"), range(20)))
+        outcomes = sorted(run.result.outcome for run in runs)
+        assert outcomes == ["unchanged"] * 19 + ["updated"]
+        assert count.read_text().count("\n") == 1
+
+    def test_what_a_step_leaves_running_holds_neither_the_lock_nor_the_run(
+        self, site: Site
+    ) -> None:
+        daemon = site.write("daemon.pid", "", where=site.root)
+        site.commit({"deploy/after": f"#!/bin/sh\nsleep 60 &\necho $! >{daemon}\n"})
+        assert site.pull(AfterPull="deploy/after").result.outcome == "updated"
+        site.commit({"app.txt": "three\n"})
+        result = site.pull().result
+        os.kill(int(daemon.read_text()), 9)
+        assert result.outcome == "updated"
+
+
+class TestIssued:
+    def test_an_older_command_does_nothing(self, site: Site) -> None:
+        site.pull(Issued="2000")
+        head = site.head()
+        site.commit({"app.txt": "two\n"})
+        result = site.pull(Issued="1000").result
+        assert (result.outcome, result.after) == ("superseded", head)
+
+    @pytest.mark.parametrize("issued", ["2000", "2001", ""])
+    def test_one_as_new_or_newer_or_without_a_time_is_done(self, site: Site, issued: str) -> None:
+        site.pull(Issued="2000")
+        commit = site.commit({"app.txt": "two\n"})
+        assert site.pull(Issued=issued).result.after == commit
+
+    def test_the_length_of_the_number_does_not_deceive(self, site: Site) -> None:
+        site.pull(Issued="9")
+        commit = site.commit({"app.txt": "two\n"})
+        assert site.pull(Issued="10").result.after == commit
+
+
+class TestOwner:
+    def test_everything_still_belongs_to_the_owner(self, site: Site) -> None:
+        site.commit({"app.txt": "two\n", "new/file.txt": "new\n"})
+        site.pull()
+        owners = {path.lstat().st_uid for path in site.checkout.rglob("*")}
+        assert owners == {site.checkout.stat().st_uid}
+
+    def test_by_hand_as_the_owner_it_works_too(self, site: Site) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        command, environ = site.command()
+        done = subprocess.run(
+            [*AS_OWNER, *command], env=environ, cwd="/", capture_output=True, check=True
+        )
+        assert json.loads(done.stdout)["after"] == commit
+
+    @as_root_only
+    def test_the_script_is_read_though_the_owner_may_not_read_it(self, site: Site) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        closed = site.root / "closed"
+        closed.mkdir(mode=0o700)
+        os.chown(closed, 0, 0)
+        script = closed / "_script.sh"
+        script.write_text(SCRIPT.read_text())
+        command, environ = site.command()
+        done = subprocess.run(
+            [command[0], str(script)], env=environ, capture_output=True, check=True
+        )
+        assert json.loads(done.stdout)["after"] == commit
+
+    @as_root_only
+    @pytest.mark.parametrize("planted", ["lock", "deployed", "since", "run.log", "moving", "log"])
+    def test_a_planted_link_makes_root_write_nothing(self, site: Site, planted: str) -> None:
+        precious = Path(f"{site.root}-precious")
+        precious.write_text("precious\n")
+        precious.chmod(0o600)
+        try:
+            state = site.checkout / ".git/pulley"
+            site.as_owner("mkdir", str(state))
+            site.as_owner("ln", "-s", str(precious), str(state / planted))
+            site.commit({"app.txt": "two\n"})
+            site.pull()
+            assert precious.read_text() == "precious\n"
+            assert precious.stat().st_uid == 0
+        finally:
+            precious.unlink()
+
+    @as_root_only
+    def test_after_pull_runs_as_the_owner_and_restart_as_root(self, site: Site) -> None:
+        seen = site.write("seen", "", where=site.root)
+        seen.chmod(0o666)
+        site.tool("systemctl", f'echo "$(id -u) $*" >>{seen}')
+        site.commit({"deploy/after": f'#!/bin/sh\necho "$(id -u) $HOME" >>{seen}\n'})
+        run = site.pull(AfterPull="deploy/after", Restart="a.service,b@1.service")
+        assert run.result.outcome == "updated"
+        home = "/nonexistent"
+        assert seen.read_text().splitlines() == [
+            f"65534 {home}",
+            "0 reload-or-restart -- a.service b@1.service",
+        ]
+
+
+def test_a_run_starts_few_processes(make_site: Callable[[str], Site]) -> None:
+    """With nothing to do: git's fetch and what it starts, and four of our own."""
+    site = make_site("dash")
+    site.pull()
+    log = site.root / "strace.log"
+    command, environ = site.command()
+    if subprocess.run(["which", "strace"], capture_output=True, check=False).returncode:
+        pytest.skip("strace is not installed")
+    subprocess.run(
+        [*AS_OWNER, "strace", "-f", "-qq", "-e", "trace=execve", "-o", str(log), *command],
+        env=environ,
+        check=True,
+        capture_output=True,
+    )
+    started = [line for line in log.read_text().splitlines() if line.endswith("= 0")]
+    ours = [line for line in started if "git-core" not in line and "upload-pack" not in line]
+    assert len(ours) <= 8, "\n".join(started)

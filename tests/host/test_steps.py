@@ -1,0 +1,250 @@
+"""after_pull, restart and health_check: in order, reported, and undone where one fails."""
+
+import http.server
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chalicelib.core.commands import parse_result
+from tests.host.conftest import Site
+
+AFTER = "deploy/after"
+
+
+def after_pull(site: Site, *lines: str) -> str:
+    """Commit an after_pull that writes its commit to `seen` and then runs the lines."""
+    script = "\n".join(
+        [
+            "#!/bin/sh",
+            f'echo "$PULLEY_TARGET $PULLEY_COMMIT ${{PULLEY_PREVIOUS_COMMIT:--}} $PULLEY_CAUSE"'
+            f" >>{site.root}/seen",
+            *lines,
+        ]
+    )
+    return site.commit({AFTER: script + "\n"})
+
+
+def seen(site: Site) -> list[list[str]]:
+    return [line.split() for line in (site.root / "seen").read_text().splitlines()]
+
+
+@pytest.fixture
+def health() -> Iterator[Callable[[int], str]]:
+    """Serves an address that answers with the given status."""
+    servers = []
+
+    def serve(status: int) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/health"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class TestAfterPull:
+    def test_it_is_told_what_is_deployed_and_why(self, site: Site) -> None:
+        first = after_pull(site)
+        site.pull(AfterPull=AFTER, Cause="push")
+        second = site.commit({"app.txt": "two\n"})
+        site.pull(AfterPull=AFTER, Cause="reconcile")
+        assert seen(site) == [["web", first, "-", "push"], ["web", second, first, "reconcile"]]
+
+    def test_it_runs_once_for_a_commit(self, site: Site) -> None:
+        after_pull(site)
+        site.pull(AfterPull=AFTER)
+        assert site.pull(AfterPull=AFTER).result.outcome == "unchanged"
+        assert len(seen(site)) == 1
+
+    def test_it_runs_again_where_the_steps_were_changed(self, site: Site) -> None:
+        after_pull(site)
+        site.pull()
+        assert site.pull(AfterPull=AFTER).result.outcome == "updated"
+        assert len(seen(site)) == 1
+
+    def test_its_output_stays_out_of_the_result_and_is_kept_on_the_host(self, site: Site) -> None:
+        after_pull(site, 'echo "{}"', "echo oops >&2")
+        run = site.pull(AfterPull=AFTER)
+        assert "oops" in run.stderr
+        assert "oops" in (site.checkout / ".git/pulley/log").read_text()
+
+    def test_of_much_output_the_end_reaches_the_agent(self, site: Site) -> None:
+        after_pull(site, "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i + 1)); done")
+        run = site.pull(AfterPull=AFTER)
+        assert "line 4999" in run.stderr
+        assert len(run.stderr) < 8000
+
+    @pytest.mark.parametrize("content", [None, "not executable\n"])
+    def test_one_that_cannot_be_run_fails(self, site: Site, content: str | None) -> None:
+        if content:
+            site.commit({AFTER: content})
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "not an executable file" in result.detail
+
+
+class TestRestart:
+    def test_it_comes_after_after_pull(self, site: Site) -> None:
+        site.tool("systemctl", f'echo "restart $3" >>{site.root}/seen')
+        (site.root / "seen").touch()
+        (site.root / "seen").chmod(0o666)
+        commit = after_pull(site)
+        site.pull(AfterPull=AFTER, Restart="a.service")
+        assert seen(site) == [["web", commit, "-", "manual"], ["restart", "a.service"]]
+
+    def test_one_that_fails_is_named(self, site: Site) -> None:
+        site.tool("systemctl", "exit 5")
+        result = site.pull(Restart="a.service").result
+        assert (result.outcome, result.step) == ("broken", "restart")
+        assert "5" in result.detail
+
+
+class TestHealthCheck:
+    def test_an_answer_in_the_two_hundreds_passes(
+        self, site: Site, health: Callable[[int], str]
+    ) -> None:
+        site.commit({"app.txt": "two\n"})
+        assert site.pull(HealthCheck=health(204)).result.outcome == "updated"
+
+    @pytest.mark.parametrize("status", [302, 500])
+    def test_any_other_answer_fails_when_its_time_is_up(
+        self, site: Site, health: Callable[[int], str], status: int
+    ) -> None:
+        result = site.pull(HealthCheck=health(status), Timeout="20").result
+        assert (result.outcome, result.step) == ("broken", "health_check")
+        assert str(status) in result.detail
+
+    def test_one_that_comes_up_late_passes(self, site: Site) -> None:
+        count = site.write("count", "0\n", where=site.root)
+        count.chmod(0o666)
+        site.tool(
+            "curl",
+            f"read -r n <{count}; echo $((n + 1)) >{count}; [ $n -lt 2 ] && echo 503 || echo 200",
+        )
+        site.commit({"app.txt": "two\n"})
+        assert site.pull(HealthCheck="http://127.0.0.1:1/").result.outcome == "updated"
+
+    def test_it_is_not_begun_without_a_program_for_it(self, site: Site) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        command, environ = site.command(HealthCheck="http://127.0.0.1:1/")
+        assert commit != site.head()
+        tools = "git stat getent setpriv flock timeout date cat rm mv mkdir tail wc sed tr cut grep"
+        for tool in tools.split():  # all that the script needs but curl and wget
+            (site.tools / tool).symlink_to(str(shutil.which(tool)))
+        shell = str(shutil.which(site.shell))
+        (site.tools / "sh").symlink_to(shell)
+        done = subprocess.run(
+            [shell, command[1]],
+            env=environ | {"PATH": str(site.tools)},
+            capture_output=True,
+            check=False,
+        )
+        result = parse_result(done.stdout.decode())
+        assert result.outcome == "no_checkout"
+        assert "curl or wget" in result.detail
+        assert commit != site.head()
+
+
+class TestRollBack:
+    def test_a_failed_step_brings_the_last_deployed_commit_back(self, site: Site) -> None:
+        good = after_pull(site, "[ ! -e bad ]")
+        site.pull(AfterPull=AFTER)
+        bad = site.commit({"bad": "bad\n"})
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.step, result.after) == ("rolled_back", "after_pull", good)
+        assert result.upstream == bad
+        assert seen(site)[-1] == ["web", good, bad, "rollback"]
+        assert site.head() == good
+        assert not (site.checkout / "bad").exists()
+        assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
+
+    def test_it_is_tried_again_and_its_attempts_are_counted(self, site: Site) -> None:
+        after_pull(site, "[ ! -e bad ]")
+        site.pull(AfterPull=AFTER)
+        site.commit({"bad": "bad\n"})
+        details = [site.pull(AfterPull=AFTER).result.detail for _ in range(2)]
+        assert "attempt 1" in details[0]
+        assert "attempt 2" in details[1]
+
+    def test_a_mended_commit_is_deployed_after_it(self, site: Site) -> None:
+        after_pull(site, "[ ! -e bad ]")
+        site.pull(AfterPull=AFTER)
+        site.commit({"bad": "bad\n"})
+        site.pull(AfterPull=AFTER)
+        mended = site.commit({"bad": None})
+        assert site.pull(AfterPull=AFTER).result.after == mended
+
+    def test_without_a_commit_to_go_back_to_it_is_broken(self, site: Site) -> None:
+        after_pull(site, "exit 3")
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "exit code 3" in result.detail
+
+    def test_where_going_back_fails_too_it_is_broken(self, site: Site) -> None:
+        after_pull(site, f"[ ! -e {site.root}/down ]")
+        site.pull(AfterPull=AFTER)
+        site.write("down", "", where=site.root)
+        site.commit({"app.txt": "two\n"})
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "going back" in result.detail
+
+    def test_a_local_commit_that_was_never_deployed_is_saved(self, site: Site) -> None:
+        after_pull(site, "[ ! -e bad ]")
+        site.pull(AfterPull=AFTER)
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.commit({"bad": "bad\n"})
+        result = site.pull(AfterPull=AFTER).result
+        assert result.outcome == "rolled_back"
+        assert result.saved
+        assert site.git("show", f"{result.saved}:local.txt") == "mine"
+
+    def test_edits_survive_going_there_and_back(self, site: Site) -> None:
+        after_pull(site, "[ ! -e bad ]")
+        site.pull(AfterPull=AFTER)
+        site.write("config.txt", "setting = 2\n")
+        site.commit({"bad": "bad\n"})
+        assert site.pull(AfterPull=AFTER).result.outcome == "rolled_back"
+        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
+
+    def test_a_step_that_hangs_is_ended_with_time_left_to_go_back(self, site: Site) -> None:
+        good = after_pull(site, "[ ! -e bad ] || exec sleep 1000")
+        site.pull(AfterPull=AFTER)
+        site.commit({"bad": "bad\n"})
+        result = site.pull(AfterPull=AFTER, Timeout="20").result
+        assert (result.outcome, result.after) == ("rolled_back", good)
+        assert "longer than" in result.detail
+
+
+class TestSubmodules:
+    def test_one_that_moved_is_updated(self, site: Site) -> None:
+        part = site.root / "octo/part"
+        site.as_owner("git", "init", "-q", "-b", "main", str(part), cwd=site.root)
+        site.commit({"part.txt": "one\n"}, where=part)
+        allow = ["-c", "protocol.file.allow=always"]
+        site.git(*allow, "submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
+        site.commit({})
+        site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+        site.commit({"part.txt": "two\n"}, where=part)
+        site.git("pull", "-q", cwd=site.upstream / "part")
+        site.git("add", "part", cwd=site.upstream)
+        site.commit({})
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"

@@ -1,0 +1,99 @@
+"""An account for each test, its time-outs scaled: 30 s of delivery are 0.3 s here."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pulley.sandbox.account import Account
+from pulley.sandbox.agent import Host
+from pulley.sandbox.commands import Command
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    with Account(delivery_second=0.01, execution_second=0.05) as opened:
+        yield opened
+
+
+@pytest.fixture
+def add_host(account: Account, tmp_path: Path) -> Callable[..., Host]:
+    """Add a host; its tags as keywords."""
+
+    def add(name: str = "web-1", **tags: str) -> Host:
+        return account.add_host(name, tags={"fleet": "all"} | tags, root=tmp_path / name)
+
+    return add
+
+
+@pytest.fixture
+def store(account: Account) -> Callable[..., str]:
+    """Store a document of one step, or of several where a line is a list of lines."""
+
+    def store_document(
+        *lines: str | list[str],
+        parameters: dict[str, dict[str, object]] | None = None,
+        timeout: str = "3600",
+        name: str = "test-document",
+    ) -> str:
+        scripts = lines if lines and isinstance(lines[0], list) else [list(lines)]
+        content = {
+            "schemaVersion": "2.2",
+            "parameters": parameters or {},
+            "mainSteps": [
+                {
+                    "action": "aws:runShellScript",
+                    "name": f"step{number}",
+                    "inputs": {"runCommand": script, "timeoutSeconds": timeout},
+                }
+                for number, script in enumerate(scripts, 1)
+            ],
+        }
+        account.ssm.create_document(
+            Name=name, Content=json.dumps(content), DocumentType="Command", DocumentFormat="JSON"
+        )
+        return name
+
+    return store_document
+
+
+@pytest.fixture
+def send(account: Account) -> Callable[..., str]:
+    """Send the document, to every host unless told otherwise; gives the command's id."""
+
+    def send_command(**arguments: object) -> str:
+        request: dict[str, object] = {"DocumentName": "test-document", **arguments}
+        if "InstanceIds" not in request:
+            request.setdefault("Targets", [{"Key": "tag:fleet", "Values": ["all"]}])
+        answer = account.ssm.send_command(**request)  # type: ignore[arg-type]
+        return answer["Command"]["CommandId"]
+
+    return send_command
+
+
+@pytest.fixture
+def run(account: Account, send: Callable[..., str]) -> Callable[..., Command]:
+    """Send the document and wait until the command is over."""
+
+    def run_command(**arguments: object) -> Command:
+        return account.wait_until_ended(send(**arguments), timeout=20)
+
+    return run_command
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """Make a named pipe: a script that reads it runs until somebody writes to it."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def answer(tmp_path: Path) -> Path:
+    """Make another named pipe, for the way back."""
+    path = tmp_path / "answer"
+    os.mkfifo(path)
+    return path

@@ -1,0 +1,262 @@
+"""The account: its endpoint, its hosts, its events."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from pulley.sandbox.account import Account
+from pulley.sandbox.agent import Host
+from pulley.sandbox.commands import Command
+
+pytestmark = pytest.mark.timeout(30)
+
+Add = Callable[..., Host]
+Store = Callable[..., str]
+Run = Callable[..., Command]
+
+
+class TestAccount:
+    def test_plain_boto3_with_the_environment_reaches_it(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        account.ssm.put_parameter(Name="/here", Value="it is", Type="String")
+        for name, value in account.environ.items():
+            monkeypatch.setenv(name, value)
+        answer = boto3.client("ssm").get_parameter(Name="/here")
+        assert answer["Parameter"]["Value"] == "it is"
+
+    def test_new_account_knows_nothing_of_the_one_before(self) -> None:
+        with Account() as before:
+            before.ssm.put_parameter(Name="/old", Value="x", Type="String")
+        with Account() as account, pytest.raises(ClientError, match="ParameterNotFound"):
+            account.ssm.get_parameter(Name="/old")
+
+    def test_given_port_is_the_one_it_serves_on(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with Account(port=port) as account:
+            assert account.endpoint_url == f"http://127.0.0.1:{port}"
+            assert account.ssm.list_commands()["Commands"] == []
+
+    def test_port_in_use_is_an_error_for_the_caller(self, account: Account) -> None:
+        port = int(account.endpoint_url.rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"):
+            Account(port=port)
+
+    def test_region_is_the_clients_and_the_environments(self) -> None:
+        with Account(region="us-east-2") as account:
+            assert account.environ["AWS_DEFAULT_REGION"] == "us-east-2"
+            assert account.ssm.meta.region_name == "us-east-2"
+
+    def test_requests_leave_no_line_behind(
+        self, account: Account, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        account.ssm.list_commands()
+        account.ec2.describe_instances()
+        assert capfd.readouterr() == ("", "")
+
+    def test_closed_account_answers_no_more(self) -> None:
+        with Account() as account:
+            address = ("127.0.0.1", int(account.endpoint_url.rpartition(":")[2]))
+            socket.create_connection(address).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+    def test_closing_kills_what_runs(
+        self, account: Account, add_host: Add, store: Store, send: Store, gate: Path
+    ) -> None:
+        add_host()
+        store(f"exec 3>{gate}", "echo begun >&3", "sleep 60")
+        send()
+        with gate.open() as held_by_script:
+            assert held_by_script.readline() == "begun\n"
+            account.close()
+            assert held_by_script.read() == ""
+
+    def test_closing_does_not_wait_for_a_sleeping_host(
+        self, account: Account, add_host: Add, store: Store, send: Store
+    ) -> None:
+        add_host().sleep()
+        store("true")
+        command_id = send(TimeoutSeconds=2_592_000)
+        account.close()
+        assert account.wait_until_ended(command_id, timeout=0).status.terminal
+
+    def test_fault_of_the_emulation_is_a_500_and_is_logged(
+        self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> list[Command]:
+            raise RuntimeError("planned")
+
+        monkeypatch.setattr(account.run_command, "commands", fail)
+        for name, value in account.environ.items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("ssm", config=Config(retries={"total_max_attempts": 1}))
+        with pytest.raises(ClientError, match="InternalServerError"):
+            client.list_commands()
+        assert "planned" in caplog.text
+
+
+class TestAddHost:
+    def test_host_is_an_instance_with_its_tags_and_its_name(
+        self, account: Account, add_host: Add
+    ) -> None:
+        host = add_host("web-1", role="web")
+        filters = [
+            {"Name": "tag:role", "Values": ["web"]},
+            {"Name": "tag:Name", "Values": ["web-1"]},
+        ]
+        answer = account.ec2.describe_instances(Filters=filters)  # type: ignore[arg-type]
+        (reservation,) = answer["Reservations"]
+        assert [one["InstanceId"] for one in reservation["Instances"]] == [host.instance_id]
+
+    def test_hosts_file_system_is_the_given_root(self, add_host: Add, tmp_path: Path) -> None:
+        assert add_host("web-1").root == tmp_path / "web-1"
+
+
+class TestDescribeInstanceInformation:
+    def test_awake_host_is_online(self, account: Account, add_host: Add) -> None:
+        host = add_host()
+        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
+        assert shown["InstanceId"] == host.instance_id
+        assert shown["PingStatus"] == "Online"
+        assert shown["AgentVersion"] == host.agent_version
+
+    def test_sleeping_host_has_lost_its_connection_until_it_wakes(
+        self, account: Account, add_host: Add
+    ) -> None:
+        host = add_host()
+        host.sleep()
+        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
+        assert shown["PingStatus"] == "ConnectionLost"
+        host.wake()
+        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
+        assert shown["PingStatus"] == "Online"
+
+    def test_sleeping_hosts_last_ping_stands_still(self, account: Account, add_host: Add) -> None:
+        host = add_host()
+        host.sleep()
+        first, second = (
+            account.ssm.describe_instance_information()["InstanceInformationList"][0]
+            for _ in range(2)
+        )
+        assert first["LastPingDateTime"] == second["LastPingDateTime"]
+
+    def test_stopped_instance_is_not_shown(self, account: Account, add_host: Add) -> None:
+        stopped, running = add_host("web-1"), add_host("web-2")
+        account.ec2.stop_instances(InstanceIds=[stopped.instance_id])
+        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
+        assert shown["InstanceId"] == running.instance_id
+
+    def test_instance_without_an_agent_is_not_shown(self, account: Account) -> None:
+        account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
+        assert account.ssm.describe_instance_information()["InstanceInformationList"] == []
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("PingStatus", "ConnectionLost"), ("tag:role", "batch"), ("tag-key", "nightly")],
+    )
+    def test_filter_leaves_the_hosts_that_fit(
+        self, account: Account, add_host: Add, key: str, value: str
+    ) -> None:
+        add_host("web-1", role="web")
+        batch = add_host("batch-1", role="batch", nightly="")
+        batch.sleep()
+        answer = account.ssm.describe_instance_information(
+            Filters=[{"Key": key, "Values": [value]}]
+        )
+        shown = [one["InstanceId"] for one in answer["InstanceInformationList"]]
+        assert shown == [batch.instance_id]
+
+    def test_unknown_filter_is_refused(self, account: Account, add_host: Add) -> None:
+        add_host()
+        with pytest.raises(ClientError, match="InvalidFilterKey"):
+            account.ssm.describe_instance_information(Filters=[{"Key": "Mood", "Values": ["x"]}])
+
+    def test_many_hosts_come_in_pages(self, account: Account, add_host: Add) -> None:
+        hosts = [add_host(f"web-{number}").instance_id for number in range(7)]
+        pages = account.ssm.get_paginator("describe_instance_information").paginate(
+            PaginationConfig={"PageSize": 5}
+        )
+        shown = [[one["InstanceId"] for one in page["InstanceInformationList"]] for page in pages]
+        assert shown == [hosts[:5], hosts[5:]]
+
+
+class TestSubscribe:
+    def collect(self, account: Account) -> Callable[[], list[dict[str, Any]]]:
+        """Gather events until a command has reached its end."""
+        queue: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        account.subscribe(queue.put)
+
+        def gathered() -> list[dict[str, Any]]:
+            events = [queue.get(timeout=10)]
+            while not (
+                events[-1]["detail-type"] == "EC2 Command Status-change Notification"
+                and events[-1]["detail"]["status"] in {"Success", "Failed"}
+            ):
+                events.append(queue.get(timeout=10))
+            return events
+
+        return gathered
+
+    def test_each_status_change_arrives_once_and_in_order(
+        self, account: Account, add_host: Add, store: Store, run: Run
+    ) -> None:
+        gathered = self.collect(account)
+        add_host()
+        store("exit 1")
+        run()
+        assert [(one["detail-type"], one["detail"]["status"]) for one in gathered()] == [
+            ("EC2 Command Status-change Notification", "Pending"),
+            ("EC2 Command Invocation Status-change Notification", "InProgress"),
+            ("EC2 Command Status-change Notification", "InProgress"),
+            ("EC2 Command Invocation Status-change Notification", "Failed"),
+            ("EC2 Command Status-change Notification", "Failed"),
+        ]
+
+    def test_events_carry_what_eventbridge_gives(
+        self, account: Account, add_host: Add, store: Store, run: Run
+    ) -> None:
+        gathered = self.collect(account)
+        host = add_host()
+        store("true", parameters={"Word": {"type": "String"}})
+        command = run(Parameters={"Word": ["hello"]})
+        *_, of_host, of_command = gathered()
+        assert of_host["source"] == of_command["source"] == "aws.ssm"
+        assert of_host["detail"] == {
+            "command-id": command.id,
+            "document-name": "test-document",
+            "instance-id": host.instance_id,
+            "requested-date-time": of_command["detail"]["requested-date-time"],
+            "status": "Success",
+        }
+        assert of_command["detail"]["command-id"] == command.id
+        assert json.loads(of_command["detail"]["parameters"]) == {"Word": ["hello"]}
+        assert of_command["detail"]["expire-after"] > of_command["detail"]["requested-date-time"]
+
+    def test_subscriber_that_raises_breaks_neither_the_run_nor_the_next_subscriber(
+        self,
+        account: Account,
+        add_host: Add,
+        store: Store,
+        run: Run,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        def fail(_event: object) -> None:
+            raise RuntimeError("planned")
+
+        account.subscribe(fail)
+        gathered = self.collect(account)
+        add_host()
+        store("true")
+        assert run().status.name == "Success"
+        assert gathered()[-1]["detail"]["status"] == "Success"
+        assert "planned" in caplog.text
