@@ -13,7 +13,7 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 test: $(READY)
-	$(BIN)/pytest --cov
+	$(BIN)/pytest --cov --numprocesses 2 --dist worksteal
 
 check: lint test
 

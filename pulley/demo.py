@@ -167,7 +167,7 @@ def _show_what_is_kept(sandbox: Sandbox, line: Timeline) -> None:
 def _show_forgery(sandbox: Sandbox, line: Timeline, body: bytes) -> bool:
     answer = post_delivery(sandbox.webhook.url, body, b"not the secret")
     line.say(f"A forged delivery of the same push: {answer.status}, {answer.body.get('error')}")
-    return answer.status == 401  # noqa: PLR2004
+    return answer.status == 401
 
 
 def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Answer) -> bool:

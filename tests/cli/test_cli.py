@@ -1,0 +1,84 @@
+"""The operator's command as a person runs it: a process, its output, its exit code."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.commands import PARAMETERS
+
+PULLEY = str(Path(sys.executable).with_name("pulley"))
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PULLEY, *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+class TestDocument:
+    def test_it_is_printed_as_ssm_takes_it(self) -> None:
+        done = run("document")
+        assert done.returncode == 0
+        content = json.loads(done.stdout)
+        assert set(content["parameters"]) == set(PARAMETERS)
+        assert len(done.stdout.encode()) < 64 * 1024
+
+
+class TestDemo:
+    def test_a_push_brings_every_host_to_it(self) -> None:
+        done = run("demo")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "3 of 3 hosts are at" in done.stdout
+        assert "A forged delivery of the same push: 401" in done.stdout
+        assert "3 of 3 unchanged" in done.stdout
+        assert done.stderr == ""
+
+    def test_a_host_that_fails_fails_the_demo_and_is_named(self) -> None:
+        done = run("demo", "--break", "web-2")
+        assert done.returncode == 1
+        assert "2 of 3 hosts are at" in done.stdout
+        assert re.search(r"web-2 .*conflict", done.stdout)
+
+    def test_an_unknown_host_is_a_wrong_command_line(self) -> None:
+        done = run("demo", "--break", "nobody")
+        assert done.returncode == 2
+        assert "web-1" in done.stderr
+
+
+class TestSandbox:
+    def test_it_can_be_pushed_to_and_cleans_up(self, tmp_path: Path) -> None:
+        log = tmp_path / "output"
+        with log.open("w") as output:
+            sandbox = subprocess.Popen([PULLEY, "sandbox", "--hosts", "2"], stdout=output)
+        try:
+            clone = _wait_for(log, r"cd (/\S+)")
+            folder = Path(clone).parent
+            (Path(clone) / "index.html").write_text("mine\n")
+            git = ["git", "-c", "user.name=Me", "-c", "user.email=me@example.invalid"]
+            subprocess.run([*git, "commit", "-qam", "Mine"], cwd=clone, check=True)
+            pushed = subprocess.run(
+                ["git", "push"], cwd=clone, check=True, capture_output=True, text=True
+            )
+            assert "Pulley answered 202" in pushed.stderr
+            commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=clone, text=True)
+            _wait_for(log, rf"(web-1  {commit[:7]}  updated)")
+            _wait_for(log, rf"(web-2  {commit[:7]}  updated)")
+        finally:
+            sandbox.send_signal(signal.SIGINT)
+        assert sandbox.wait(30) == 0
+        assert not folder.exists()
+
+
+def _wait_for(log: Path, pattern: str) -> str:
+    for _ in range(600):
+        found = re.search(pattern, log.read_text())
+        if found:
+            return found[1]
+        time.sleep(0.05)
+    pytest.fail(f"{pattern} did not come: {log.read_text()}")
