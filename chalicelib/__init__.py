@@ -1,1 +1,1 @@
-"""What runs in Lambda. Everything below this folder ships in the zip, so nothing else lives here."""
+"""What runs in Lambda. All of this folder ships in the zip, so nothing else lives here."""

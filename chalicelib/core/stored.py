@@ -63,5 +63,5 @@ class StoredPins:
 
 
 def read_secrets(text: str) -> tuple[bytes, ...]:
-    """The secrets in a parameter, one a line. Blank lines are none, so an empty one opens nothing."""
+    """The secrets in a parameter, one a line. A blank one is none, and opens nothing."""
     return tuple(line.strip().encode() for line in text.splitlines() if line.strip())

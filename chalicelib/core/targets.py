@@ -147,7 +147,7 @@ def _parse_object(
     return values
 
 
-def _text(pattern: str, wanted: str) -> Reader:
+def _text(pattern: str, wanted: str) -> Callable[[object], str]:
     """A string that matches the whole pattern."""
 
     def read(value: object) -> str:
@@ -172,13 +172,8 @@ def _path(pattern: str, wanted: str) -> Reader:
 
 def _parsed(parse: Callable[[str], object]) -> Reader:
     """A string that one of the types of core/refs.py parses."""
-
-    def read(value: object) -> object:
-        if not isinstance(value, str):
-            raise ValueError(f"must be a string, not {shown(value)}")
-        return parse(value)
-
-    return read
+    read_text = _text("(?s).*", "a string")
+    return lambda value: parse(read_text(value))
 
 
 def _count_or_percentage(minimum: int) -> Reader:
@@ -203,7 +198,9 @@ def _seconds(value: object) -> int:
 
 def _units(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(_is_match(_UNIT, unit) for unit in value):
-        raise ValueError(f'must be a list of systemd units, like ["site.service"], not {shown(value)}')
+        raise ValueError(
+            f'must be a list of systemd units, like ["site.service"], not {shown(value)}'
+        )
     if not re.fullmatch(RESTART_PATTERN, ",".join(value)):
         raise ValueError("must not have more than 400 characters of units")
     return tuple(value)
@@ -214,7 +211,9 @@ def _tag_values(value: object) -> tuple[str, ...]:
     if not 1 <= len(values) <= MAX_TAG_VALUES or not all(
         isinstance(one, str) and 1 <= len(one) <= 256 for one in values
     ):
-        raise ValueError(f"must be a tag's value or 1 to {MAX_TAG_VALUES} of them, not {shown(value)}")
+        raise ValueError(
+            f"must be a tag's value or 1 to {MAX_TAG_VALUES} of them, not {shown(value)}"
+        )
     return tuple(values)
 
 

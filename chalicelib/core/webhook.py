@@ -3,7 +3,7 @@
 Nothing here may act on a delivery whose signature was not verified. The payload is read for the
 repository's name alone before that, because the name chooses the secret.
 
-Source of the shapes: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads".
+Sources: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads".
 """
 
 import hmac

@@ -129,4 +129,3 @@ class ParameterStore:
                 raise error_for("reading parameters", error) from None
             values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
         return values
-

@@ -26,7 +26,6 @@ from chalicelib.core.webhook import (
     DeletionEvent,
     Delivery,
     DeliveryError,
-    OtherEvent,
     Payload,
     PingEvent,
     PushEvent,
@@ -108,8 +107,8 @@ class Receiver:
                 reason = f"{shown(ref)} was deleted"
             case PingEvent():
                 reason = "ping: the webhook is set up, a push will deploy"
-            case OtherEvent(name):
-                reason = f"{name} events are not acted on, only push is"
+            case other:
+                reason = f"{other.name} events are not acted on, only push is"
         return Ignored(delivery.id, reason)
 
     def _verify(self, delivery: Delivery, repository: Repository | None) -> StoredSettings:

@@ -1,0 +1,576 @@
+"""The contract with Systems Manager: what is sent, what comes back, and what can never be sent."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+from chalicelib.core.commands import (
+    PARAMETERS,
+    DocumentPin,
+    DocumentPinError,
+    HostResult,
+    ResultError,
+    SendRequest,
+    build_document,
+    build_send_request,
+    document_name,
+    parse_document_pin,
+    parse_result,
+)
+from chalicelib.core.refs import BRANCH_PATTERN, CommitSha
+from chalicelib.core.targets import (
+    AFTER_PULL_PATTERN,
+    CHECKOUT_PATTERN,
+    HEALTH_CHECK_PATTERN,
+    NAME_PATTERN,
+    TargetsError,
+    parse_target,
+)
+from chalicelib.core.webhook import PushEvent, parse_delivery, parse_payload
+from tests.fakes import COMMIT, GUID, STAGE, delivery_of, push_json, target_json
+
+SCRIPT = (Path(__file__).parents[2] / "chalicelib/host/pull.sh").read_text()
+MAX_DOCUMENT_BYTES = 64 * 1024
+NASTY = "'\"$\\{}` \n\r\t\x00"
+# Of each parameter, a value that it takes.
+GOOD = {
+    "Target": "web",
+    "Repository": "octo/site",
+    "Checkout": "/srv/site",
+    "Branch": "release/1.2",
+    "Commit": COMMIT,
+    "Update": "rebase",
+    "AfterPull": "deploy/after-pull",
+    "Restart": "site.service,worker@1.service",
+    "HealthCheck": "http://127.0.0.1:8000/health?a=b",
+    "Timeout": "600",
+    "Issued": "1896091200000",
+    "Cause": "push",
+    "Delivery": GUID,
+    "Deployment": "1234567",
+}
+RESULT = {
+    "v": 1,
+    "target": "web",
+    "outcome": "updated",
+    "before": "a" * 40,
+    "after": COMMIT,
+    "upstream": COMMIT,
+    "local_commits": 0,
+    "saved": None,
+    "step": None,
+    "detail": "",
+    "seconds": 1.4,
+}
+LINE = json.dumps(RESULT)
+SEPARATOR = "\n----------ERROR-------\n"
+
+
+def request_for(commit: str = COMMIT, **changes: object) -> SendRequest:
+    target = parse_target("targets.web", target_json(**changes))
+    return build_send_request(
+        target,
+        stage=STAGE,
+        commit=CommitSha(commit),
+        issued=1_896_091_200_000,
+        cause="push",
+        delivery=GUID,
+    )
+
+
+def matches_as_the_agent_does(pattern: str, value: str) -> bool:
+    """RE2, unanchored: there `$` is the end of the text alone, not of its last line."""
+    assert pattern.endswith("$")
+    return re.search(pattern[:-1] + r"\Z", value) is not None
+
+
+class TestParameters:
+    def test_there_are_the_promised_ones(self) -> None:
+        assert list(PARAMETERS) == list(GOOD)
+
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_name_is_one_that_ssm_takes(self, name: str) -> None:
+        assert re.fullmatch("[a-zA-Z0-9]+", name)
+
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_pattern_is_anchored_and_readable_by_re2(self, name: str) -> None:
+        pattern, _ = PARAMETERS[name]
+        assert pattern.startswith("^")
+        assert pattern.endswith("$")
+        assert "\\" not in pattern, "no escapes, and so no back-references"
+        assert "(?" not in pattern, "no look-around"
+        without_groups = re.sub(r"\([^()]*\)", "", pattern)
+        assert "|" not in without_groups, "an alternative at the top would not be anchored"
+        repeats = [int(most) for most in re.findall(r"\{\d+,(\d+)\}", pattern)]
+        assert all(most <= 1000 for most in repeats), "RE2 counts to a thousand"
+
+    @pytest.mark.parametrize(("name", "value"), GOOD.items())
+    def test_good_value_is_taken(self, name: str, value: str) -> None:
+        assert matches_as_the_agent_does(PARAMETERS[name][0], value)
+
+    @pytest.mark.parametrize(("name", "value"), GOOD.items())
+    @pytest.mark.parametrize("character", NASTY)
+    def test_no_place_takes_a_character_that_means_something_to_a_shell_or_the_agent(
+        self, name: str, value: str, character: str
+    ) -> None:
+        pattern, _ = PARAMETERS[name]
+        for place in range(len(value) + 1):
+            nasty = value[:place] + character + value[place:]
+            assert not matches_as_the_agent_does(pattern, nasty), nasty
+        assert not matches_as_the_agent_does(pattern, character)
+
+    @pytest.mark.parametrize("name", PARAMETERS)
+    @pytest.mark.parametrize("value", ["{{ssm:/name}}", "{{ Target }}"])
+    def test_reference_that_the_agent_would_resolve_is_never_taken(
+        self, name: str, value: str
+    ) -> None:
+        assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
+
+    # The host ignores Delivery: no program ever gets it.
+    @pytest.mark.parametrize("name", sorted(set(PARAMETERS) - {"Delivery"}))
+    @pytest.mark.parametrize("value", ["-x", "--upload-pack=x"])
+    def test_option_is_never_taken(self, name: str, value: str) -> None:
+        assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
+
+    @given(st.sampled_from(list(PARAMETERS)), st.text(), st.data())
+    def test_what_a_pattern_takes_is_always_plain(
+        self, name: str, text: str, data: st.DataObject
+    ) -> None:
+        pattern, _ = PARAMETERS[name]
+        good = data.draw(st.from_regex(pattern, fullmatch=True))
+        for value in (good, text, good + text, text + good):
+            if matches_as_the_agent_does(pattern, value):
+                assert re.fullmatch(pattern, value)
+                assert not set(value) & set(NASTY)
+                assert value.isascii()
+                assert value.isprintable()
+
+
+class TestDocumentName:
+    def test_it_has_the_stage_in_it(self) -> None:
+        assert document_name("prod") == "pulley-prod-pull"
+
+
+class TestBuildDocument:
+    DOCUMENT = build_document(SCRIPT)
+    PARAMETERS: Mapping[str, Mapping[str, str]] = DOCUMENT["parameters"]  # type: ignore[assignment]
+
+    def step(self) -> dict[str, object]:
+        steps = self.DOCUMENT["mainSteps"]
+        assert isinstance(steps, list)
+        (step,) = steps
+        assert isinstance(step, dict)
+        return step
+
+    def lines(self) -> list[str]:
+        inputs = self.step()["inputs"]
+        assert isinstance(inputs, dict)
+        lines = inputs["runCommand"]
+        assert isinstance(lines, list)
+        return lines
+
+    def test_schema_is_2_2(self) -> None:
+        assert self.DOCUMENT["schemaVersion"] == "2.2"
+        assert set(self.DOCUMENT) == {"schemaVersion", "description", "parameters", "mainSteps"}
+
+    def test_one_step_runs_the_script_on_linux_within_the_timeout(self) -> None:
+        step = self.step()
+        assert {key: step[key] for key in ("action", "name", "precondition")} == {
+            "action": "aws:runShellScript",
+            "name": "pull",
+            "precondition": {"StringEquals": ["platformType", "Linux"]},
+        }
+        assert step["inputs"] == {"timeoutSeconds": "{{ Timeout }}", "runCommand": self.lines()}
+
+    def test_script_is_the_one_in_the_repository_line_by_line(self) -> None:
+        assert "\n".join(self.lines()) + "\n" == SCRIPT
+        assert self.lines()[0] == "#!/bin/sh"
+
+    def test_every_parameter_has_its_pattern_and_says_what_it_is(self) -> None:
+        for name, (pattern, meaning) in PARAMETERS.items():
+            described = self.PARAMETERS[name]
+            assert described["type"] == "String"
+            assert described["allowedPattern"] == pattern
+            assert described["description"] == meaning
+
+    def test_all_but_the_timeout_are_handed_over_as_environment_variables(self) -> None:
+        by_text = {
+            name
+            for name, described in self.PARAMETERS.items()
+            if described.get("interpolationType") != "ENV_VAR"
+        }
+        assert by_text == {"Timeout"}
+
+    def test_only_what_says_which_checkout_has_no_default(self) -> None:
+        without = {
+            name for name, described in self.PARAMETERS.items() if "default" not in described
+        }
+        assert without == {"Target", "Repository", "Checkout", "Branch"}
+
+    def test_every_default_is_taken_by_its_pattern(self) -> None:
+        for described in self.PARAMETERS.values():
+            default = described.get("default")
+            if default is not None:
+                assert matches_as_the_agent_does(described["allowedPattern"], default)
+
+    def test_it_fits_into_what_ssm_takes(self) -> None:
+        assert len(json.dumps(self.DOCUMENT).encode()) <= MAX_DOCUMENT_BYTES
+
+    def test_script_has_no_well_formed_braces_but_the_parameters(self) -> None:
+        found = set(re.findall(r"\{\{\s*([\w:./-]+)\s*\}\}", SCRIPT))
+        assert found <= set(PARAMETERS)
+
+    def test_script_uses_the_braces_only_where_the_variable_is_unset(self) -> None:
+        safely = re.findall(r"^ *(\w+)=\$\{SSM_\1-'\{\{ \1 \}\}'\}$", SCRIPT, re.MULTILINE)
+        assert len(safely) == SCRIPT.count("{{") == SCRIPT.count("}}")
+        assert set(safely) == set(PARAMETERS) - {"Delivery", "Deployment"}
+
+
+class TestBuildSendRequest:
+    def test_target_by_tags(self) -> None:
+        assert request_for() == SendRequest(
+            target="web",
+            document="pulley-dev-pull",
+            document_pin=None,
+            selectors=(("tag:pulley", ("dev",)), ("tag:role", ("web",))),
+            parameters={
+                "Target": "web",
+                "Repository": "octo/site",
+                "Checkout": "/srv/site",
+                "Branch": "main",
+                "Commit": COMMIT,
+                "Update": "rebase",
+                "AfterPull": "",
+                "Restart": "",
+                "HealthCheck": "",
+                "Timeout": "600",
+                "Issued": "1896091200000",
+                "Cause": "push",
+                "Delivery": GUID,
+                "Deployment": "",
+            },
+            comment="push: octo/site 4d5e6f7 to web",
+            max_concurrency="50",
+            max_errors="0",
+            log_group="",
+        )
+
+    def test_every_setting_of_the_target_is_handed_over(self) -> None:
+        request = request_for(
+            update="reset",
+            after_pull="deploy/after-pull",
+            restart=["site.service", "worker@1.service"],
+            health_check="http://127.0.0.1:8000/health",
+            max_concurrency="25%",
+            max_errors=1,
+            timeout=900,
+            log_group="/pulley/site",
+        )
+        expected = {
+            "Update": "reset",
+            "AfterPull": "deploy/after-pull",
+            "Restart": "site.service,worker@1.service",
+            "HealthCheck": "http://127.0.0.1:8000/health",
+            "Timeout": "900",
+        }
+        assert {name: request.parameters[name] for name in expected} == expected
+        assert (request.max_concurrency, request.max_errors) == ("25%", "1")
+        assert request.log_group == "/pulley/site"
+
+    def test_every_parameter_is_passed_because_a_missing_one_becomes_null(self) -> None:
+        assert list(request_for().parameters) == list(PARAMETERS)
+
+    def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
+        tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}
+        selectors = request_for(instances={"tags": tags}).selectors
+        assert selectors == (
+            ("tag:pulley", ("dev",)),
+            ("tag:a", ("1",)),
+            ("tag:env", ("a", "b")),
+            ("tag:role", ("web",)),
+            ("tag:z", ("2",)),
+        )
+        assert len(selectors) == 5
+
+    def test_target_by_ids(self) -> None:
+        ids = ["i-0123456789abcdef0", "mi-0123456789abcdef0"]
+        assert request_for(instances={"ids": ids}).selectors == (("InstanceIds", tuple(ids)),)
+
+    def test_comment_is_cut_to_what_ssm_takes(self) -> None:
+        repository = f"{'o' * 64}/{'r' * 100}"
+        assert len(request_for(repository=repository).comment) == 100
+
+    def test_document_s_pin_is_handed_over(self) -> None:
+        pin = DocumentPin("3", "a" * 64)
+        request = build_send_request(
+            parse_target("targets.web", target_json()),
+            stage="prod",
+            commit=CommitSha(COMMIT),
+            issued=0,
+            cause="manual",
+            document_pin=pin,
+        )
+        assert request.document == "pulley-prod-pull"
+        assert request.document_pin == pin
+        assert request.parameters["Delivery"] == ""
+        assert request.selectors[0] == ("tag:pulley", ("prod",))
+
+    @settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+    @given(
+        entry=st.fixed_dictionaries(
+            {
+                "name": st.from_regex(NAME_PATTERN, fullmatch=True),
+                "repository": st.sampled_from(["octo/site", "Mona_corp/.github"]),
+                "branch": st.from_regex(BRANCH_PATTERN, fullmatch=True),
+                "instances": st.just({"tags": {"role": "web"}}),
+                "checkout": st.from_regex(CHECKOUT_PATTERN, fullmatch=True),
+                "update": st.sampled_from(["rebase", "reset"]),
+                "after_pull": st.from_regex(AFTER_PULL_PATTERN, fullmatch=True),
+                "restart": st.lists(
+                    st.from_regex("[A-Za-z0-9_][A-Za-z0-9_.:@-]*", fullmatch=True), max_size=3
+                ),
+                "health_check": st.from_regex(HEALTH_CHECK_PATTERN, fullmatch=True),
+                "timeout": st.integers(30, 172_800),
+                "log_group": st.just("") | st.just("/pulley/site"),
+            }
+        ),
+        odd=st.none()
+        | st.tuples(
+            st.sampled_from(["name", "branch", "checkout", "after_pull", "health_check"]),
+            st.sampled_from(NASTY) | st.characters(),
+            st.integers(0, 30),
+        ),
+        commit=st.from_regex("[0-9a-f]{40}", fullmatch=True),
+        guid=st.from_regex("[0-9A-Za-z-]{0,64}", fullmatch=True),
+    )
+    def test_every_target_that_validates_makes_a_request_of_plain_values_only(
+        self,
+        entry: dict[str, object],
+        odd: tuple[str, str, int] | None,
+        commit: str,
+        guid: str,
+    ) -> None:
+        if odd:
+            key, character, place = odd
+            value = str(entry[key])
+            entry = entry | {key: value[:place] + character + value[place:]}
+        try:
+            target = parse_target("targets.web", entry)
+        except TargetsError:
+            reject()
+        payload = push_json(after=commit, repository={"full_name": entry["repository"]})
+        delivery = delivery_of(payload, guid=guid)
+        event = parse_delivery(delivery, parse_payload(delivery))
+        if not isinstance(event, PushEvent):
+            reject()
+        request = build_send_request(
+            target,
+            stage=STAGE,
+            commit=event.after,
+            issued=1_896_091_200_000,
+            cause="push",
+            delivery=delivery.id,
+        )
+        assert set(request.parameters) == set(PARAMETERS)
+        for name, value in request.parameters.items():
+            assert re.fullmatch(PARAMETERS[name][0], value), name
+            assert not set(value) & set(NASTY), name
+
+
+class TestParseDocumentPin:
+    HASH = "0123456789abcdef" * 4
+
+    @pytest.mark.parametrize("version", ["3", 3])
+    def test_version_and_hash_are_read(self, version: object) -> None:
+        text = json.dumps({"version": version, "hash": self.HASH, "by": "mona"})
+        assert parse_document_pin(text) == DocumentPin("3", self.HASH)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "3",
+            "null",
+            "[]",
+            '"3"',
+            "{}",
+            '{"version": "3"}',
+            '{"hash": "x"}',
+            "[" * 10_000,
+        ],
+    )
+    def test_text_without_the_two_is_refused(self, text: str) -> None:
+        with pytest.raises(DocumentPinError, match="must be JSON with version and hash"):
+            parse_document_pin(text)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"version": "$LATEST"},
+            {"version": "0"},
+            {"version": ""},
+            {"version": "1\n"},
+            {"version": None},
+            {"version": True},
+            {"version": "12345678901"},
+            {"hash": HASH[:-1]},
+            {"hash": HASH + "\n"},
+            {"hash": HASH.upper()},
+            {"hash": None},
+            {"hash": []},
+        ],
+    )
+    def test_version_that_is_no_number_or_hash_that_is_no_sha_256_is_refused(
+        self, changes: dict[str, object]
+    ) -> None:
+        text = json.dumps({"version": "3", "hash": self.HASH} | changes)
+        with pytest.raises(DocumentPinError, match="must have a version number and a SHA-256"):
+            parse_document_pin(text)
+
+
+class TestParseResult:
+    READ = HostResult(
+        target="web",
+        outcome="updated",
+        before="a" * 40,
+        after=COMMIT,
+        upstream=COMMIT,
+        local_commits=0,
+        saved=None,
+        step=None,
+        detail="",
+        seconds=1.4,
+    )
+
+    @pytest.mark.parametrize(
+        "output",
+        [
+            LINE,
+            LINE + "\n",
+            LINE + SEPARATOR + "fetching\n",
+            LINE + "\n" + SEPARATOR + "fetching\n",
+            LINE + SEPARATOR + "x" * 1170 + "\n---Error truncated----",
+            LINE + SEPARATOR + LINE.replace("updated", "broken"),
+            LINE + SEPARATOR + "one" + SEPARATOR + "two",
+        ],
+    )
+    def test_line_is_read_with_and_without_what_the_agent_joins_to_it(self, output: str) -> None:
+        assert parse_result(output) == self.READ
+
+    def test_failed_run_is_read(self) -> None:
+        stored = RESULT | {
+            "outcome": "rolled_back",
+            "before": None,
+            "after": None,
+            "upstream": None,
+            "saved": "refs/pulley/saved/1",
+            "step": "health_check",
+            "detail": "HTTP 500",
+            "seconds": 12,
+        }
+        result = parse_result(json.dumps(stored))
+        assert (result.outcome, result.step, result.detail) == (
+            "rolled_back",
+            "health_check",
+            "HTTP 500",
+        )
+        assert (result.before, result.saved, result.seconds) == (None, "refs/pulley/saved/1", 12)
+
+    def test_key_of_a_newer_host_is_let_pass(self) -> None:
+        assert parse_result(json.dumps(RESULT | {"more": 1})) == self.READ
+
+    @pytest.mark.parametrize("kept", range(0, len(LINE), 7))
+    def test_cut_line_is_no_result_however_much_is_left(self, kept: int) -> None:
+        for cut in (LINE[:kept], LINE[:kept] + "\n--output truncated--" + SEPARATOR + "more"):
+            with pytest.raises(ResultError, match="no result line in the host's output"):
+                parse_result(cut)
+
+    @pytest.mark.parametrize(
+        "output",
+        [
+            "",
+            SEPARATOR + LINE,
+            "Terminated",
+            "null",
+            "[]",
+            "1",
+            "[" * 10_000,
+            "9" * 5_000,
+            LINE + "\n" + LINE,
+            "cloning\n" + LINE,
+        ],
+    )
+    def test_output_without_a_line_alone_is_no_result(self, output: str) -> None:
+        with pytest.raises(ResultError, match="no result line in the host's output"):
+            parse_result(output)
+
+    @pytest.mark.parametrize("key", RESULT)
+    def test_line_without_one_of_its_keys_is_no_result(self, key: str) -> None:
+        without = {name: value for name, value in RESULT.items() if name != key}
+        with pytest.raises(ResultError, match="no result line in the host's output"):
+            parse_result(json.dumps(without))
+
+    @pytest.mark.parametrize("version", [0, 2, "1", None])
+    def test_another_version_is_refused(self, version: object) -> None:
+        with pytest.raises(ResultError, match="a result line of a version not known here: "):
+            parse_result(json.dumps(RESULT | {"v": version}))
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("target", None),
+            ("outcome", 1),
+            ("before", 1),
+            ("after", []),
+            ("upstream", False),
+            ("local_commits", "0"),
+            ("local_commits", 1.5),
+            ("saved", 1),
+            ("step", {}),
+            ("detail", None),
+            ("seconds", "1.4"),
+        ],
+    )
+    def test_value_of_another_type_is_refused_by_its_name(self, key: str, value: object) -> None:
+        with pytest.raises(ResultError) as caught:
+            parse_result(json.dumps(RESULT | {key: value}))
+        assert str(caught.value) == f"{key} in the result line is {value!r}"
+
+    @given(
+        st.text()
+        | st.dictionaries(st.sampled_from(list(RESULT)), st.none() | st.integers() | st.text()).map(
+            lambda changes: json.dumps(RESULT | changes)
+        )
+    )
+    def test_no_output_raises_anything_but_a_result_error(self, output: str) -> None:
+        try:
+            told = parse_result(output).outcome
+        except ResultError as error:
+            told = ascii(str(error))
+        assert isinstance(told, str)
+
+
+class TestHostResultIsAt:
+    def is_at(self, **changes: object) -> bool:
+        return parse_result(json.dumps(RESULT | changes)).is_at(CommitSha(COMMIT))
+
+    @pytest.mark.parametrize("outcome", ["updated", "unchanged"])
+    def test_updated_or_unchanged_at_the_commit_is_there(self, outcome: str) -> None:
+        assert self.is_at(outcome=outcome)
+
+    def test_with_local_commits_above_it_is_there(self) -> None:
+        assert self.is_at(after="b" * 40, local_commits=1)
+
+    @pytest.mark.parametrize("upstream", [None, "b" * 40])
+    def test_at_another_commit_it_is_not(self, upstream: object) -> None:
+        assert not self.is_at(upstream=upstream, after=COMMIT)
+
+    @pytest.mark.parametrize("outcome", ["superseded", "rolled_back", "broken", "busy"])
+    def test_with_another_outcome_it_is_not(self, outcome: str) -> None:
+        assert not self.is_at(outcome=outcome)

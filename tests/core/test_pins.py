@@ -1,0 +1,128 @@
+"""Pins: what holds a target, until when, and what is not a pin at all."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.pins import Pin, PinError, parse_pin
+from chalicelib.core.refs import CommitSha
+
+SHA = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
+NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+
+class TestParsePin:
+    def test_whole_pin_is_read(self) -> None:
+        stored = {
+            "state": "pinned",
+            "commit": SHA,
+            "reason": "the release",
+            "by": "arn:aws:iam::123456789012:user/mona",
+            "at": "2030-01-30T12:00:00Z",
+            "until": "2030-01-31T12:00:00Z",
+        }
+        assert parse_pin(json.dumps(stored)) == Pin(
+            "pinned", CommitSha(SHA), reason="the release", until=NOON
+        )
+
+    @pytest.mark.parametrize("state", ["none", "frozen"])
+    def test_state_alone_is_enough_where_no_commit_is_needed(self, state: str) -> None:
+        assert parse_pin(json.dumps({"state": state})) == Pin(state)
+
+    def test_nulls_and_empty_texts_are_as_if_left_out(self) -> None:
+        stored = {"state": "frozen", "commit": "", "reason": None, "until": None}
+        assert parse_pin(json.dumps(stored)) == Pin("frozen")
+
+    def test_end_in_another_zone_is_the_same_instant_in_utc(self) -> None:
+        pin = parse_pin('{"state": "frozen", "until": "2030-01-31T14:00:00+02:00"}')
+        assert pin.until == NOON
+        assert pin.until.tzinfo is UTC
+
+    @pytest.mark.parametrize(
+        ("stored", "reason"),
+        [
+            ({"state": "paused"}, "state must be one of none, pinned, frozen"),
+            ({"state": ["none"]}, "state must be one of none, pinned, frozen"),
+            ({"state": None}, "state must be one of none, pinned, frozen"),
+            ({}, "must be JSON like {state, commit, until}"),
+            ([], "must be JSON like {state, commit, until}"),
+            ("frozen", "must be JSON like {state, commit, until}"),
+            (None, "must be JSON like {state, commit, until}"),
+            ({"state": "pinned"}, "a pinned target must have a commit"),
+            ({"state": "pinned", "commit": SHA[:7]}, "must be a commit of 40 hex digits"),
+            ({"state": "pinned", "commit": 7}, "must be JSON like"),
+            ({"state": "frozen", "until": 1896091200}, "must be JSON like"),
+            ({"state": "frozen", "until": "tomorrow"}, "must be JSON like"),
+            ({"state": "frozen", "until": "2030-01-31"}, "until must have a time zone"),
+            ({"state": "frozen", "until": "2030-01-31T12:00:00"}, "until must have a time zone"),
+            ({"state": "frozen", "until": "9999-12-31T23:59:59-14:00"}, "must be JSON like"),
+        ],
+    )
+    def test_pin_that_says_nothing_clear_is_refused_with_the_reason(
+        self, stored: object, reason: str
+    ) -> None:
+        with pytest.raises(PinError) as caught:
+            parse_pin(json.dumps(stored))
+        assert reason in str(caught.value)
+
+    @pytest.mark.parametrize("text", ["", "frozen", "{", "[" * 10_000, "9" * 5_000])
+    def test_text_that_is_not_json_is_refused(self, text: str) -> None:
+        with pytest.raises(PinError, match="must be JSON"):
+            parse_pin(text)
+
+    @given(
+        st.fixed_dictionaries(
+            {"state": st.sampled_from(["none", "pinned", "frozen"]) | st.text()},
+            optional={
+                "commit": st.just(SHA) | st.text() | st.integers(),
+                "reason": st.text() | st.integers(),
+                "until": st.datetimes(
+                    timezones=st.just(timezone(timedelta(hours=-14)))
+                    | st.just(timezone(timedelta(hours=14)))
+                ).map(datetime.isoformat)
+                | st.text(),
+            },
+        )
+    )
+    def test_whatever_is_stored_can_be_put_into_words_or_is_refused(
+        self, stored: dict[str, object]
+    ) -> None:
+        try:
+            pin = parse_pin(json.dumps(stored))
+        except PinError:
+            return
+        assert str(pin).startswith(str(stored["state"]))
+
+
+class TestPinHolds:
+    @pytest.mark.parametrize("state", ["pinned", "frozen"])
+    def test_without_an_end_it_holds(self, state: str) -> None:
+        assert Pin(state).holds(NOON)
+
+    def test_taken_off_it_does_not_hold(self) -> None:
+        assert not Pin("none").holds(NOON)
+
+    def test_taken_off_it_does_not_hold_whatever_end_it_had(self) -> None:
+        assert not Pin("none", until=NOON + timedelta(days=1)).holds(NOON)
+
+    def test_before_its_end_it_holds(self) -> None:
+        assert Pin("frozen", until=NOON).holds(NOON - timedelta(microseconds=1))
+
+    def test_from_its_end_on_it_does_not_hold(self) -> None:
+        assert not Pin("frozen", until=NOON).holds(NOON)
+
+    def test_now_in_another_zone_is_compared_as_an_instant(self) -> None:
+        elsewhere = NOON.astimezone(timezone(timedelta(hours=9)))
+        assert not Pin("frozen", until=NOON).holds(elsewhere)
+
+
+class TestPinStr:
+    def test_all_that_is_known_is_told(self) -> None:
+        pin = Pin("pinned", CommitSha(SHA), reason="the release", until=NOON)
+        assert str(pin) == "pinned at 4d5e6f7 until 2030-01-31 12:00 UTC: the release"
+
+    def test_what_is_not_known_is_left_out(self) -> None:
+        assert str(Pin("frozen")) == "frozen"

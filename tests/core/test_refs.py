@@ -1,0 +1,152 @@
+"""Names of git and GitHub: what is taken, what is not, and what an error may show of it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.refs import Branch, CommitSha, RefError, Repository, shown
+
+SHA = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
+
+
+class TestRepositoryParse:
+    @pytest.mark.parametrize(
+        ("text", "owner", "name"),
+        [
+            ("octo/site", "octo", "site"),
+            ("Octo-Org/Site.js", "octo-org", "site.js"),
+            ("mona_corp/.github", "mona_corp", ".github"),
+            ("o/_", "o", "_"),
+            (f"{'o' * 64}/{'r' * 100}", "o" * 64, "r" * 100),
+        ],
+    )
+    def test_name_as_on_github_is_taken_in_lower_case(
+        self, text: str, owner: str, name: str
+    ) -> None:
+        assert Repository.parse(text) == Repository(owner, name)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "site",
+            "octo/",
+            "/site",
+            "octo/site/more",
+            "octo/.",
+            "octo/..",
+            "../site",
+            "-octo/site",
+            "octo/si te",
+            "octo/site\n",
+            "octo/sité",
+            "octo/si'te",
+            "octo/{{ssm:x}}",
+            f"{'o' * 65}/r",
+            f"o/{'r' * 101}",
+        ],
+    )
+    def test_name_unlike_any_on_github_is_refused(self, text: str) -> None:
+        with pytest.raises(RefError, match=r"^must be owner/repository as on GitHub, not "):
+            Repository.parse(text)
+
+    def test_as_text_it_is_what_it_was_parsed_from(self) -> None:
+        assert str(Repository.parse("Octo/Site")) == "octo/site"
+
+
+class TestBranchParse:
+    @pytest.mark.parametrize(
+        "name",
+        ["main", "release/1.2", "feature/#12", "a", "_x", "v1@2", "1%", "a+b=c,d", "m" * 200],
+    )
+    def test_short_name_is_taken(self, name: str) -> None:
+        assert Branch.parse(name).name == name
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            "-main",
+            "--upload-pack=x",
+            "refs/heads/main",
+            "HEAD",
+            "main.",
+            "a..b",
+            "a//b",
+            "/main",
+            "main/",
+            ".main",
+            "a/.b",
+            "main.lock",
+            "a.lock/b",
+            "a@{b",
+            "a b",
+            "a\nb",
+            "main\n",
+            "a'b",
+            'a"b',
+            "a$b",
+            "a`b",
+            "a;b",
+            "a\\b",
+            "a{b}",
+            "ä",
+            "m" * 201,
+        ],
+    )
+    def test_anything_else_is_refused(self, name: str) -> None:
+        with pytest.raises(RefError, match=r"^must be a branch's short name, like main"):
+            Branch.parse(name)
+
+    def test_as_text_it_is_the_short_name(self) -> None:
+        assert str(Branch.parse("main")) == "main"
+
+
+class TestBranchRef:
+    def test_branch_has_the_ref_that_a_push_names(self) -> None:
+        assert Branch.parse("release/1.2").ref == "refs/heads/release/1.2"
+
+
+class TestCommitShaParse:
+    def test_forty_hex_digits_are_taken(self) -> None:
+        assert CommitSha.parse(SHA).sha == SHA
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", SHA[:39], SHA + "0", SHA + "\n", SHA.upper(), "g" * 40, "0" * 40, "main", "٤" * 40],
+    )
+    def test_anything_else_is_refused(self, text: str) -> None:
+        with pytest.raises(RefError, match=r"^must be a commit of 40 hex digits, not '"):
+            CommitSha.parse(text)
+
+    def test_as_text_it_is_whole_and_for_people_short(self) -> None:
+        assert (str(CommitSha.parse(SHA)), CommitSha.parse(SHA).short) == (SHA, "4d5e6f7")
+
+
+class TestShown:
+    @given(st.text() | st.binary() | st.lists(st.text()) | st.integers())
+    def test_anything_is_shown_as_one_short_line_of_ascii(self, value: object) -> None:
+        text = shown(value)
+        assert len(text) <= 80
+        assert text.isascii()
+        assert text.isprintable()
+
+    def test_long_text_ends_in_dots(self) -> None:
+        assert shown("x" * 79) == "'" + "x" * 76 + "..."
+
+    def test_text_that_just_fits_is_whole(self) -> None:
+        assert shown("x" * 78) == "'" + "x" * 78 + "'"
+
+    def test_nesting_that_python_cannot_write_is_told_in_words(self) -> None:
+        nested: object = []
+        for _ in range(10_000):
+            nested = [nested]
+        assert shown(nested) == "something too large to show (list)"
+
+    def test_number_that_python_cannot_write_is_told_in_words(self) -> None:
+        assert shown(1 << 100_000) == "something too large to show (int)"
+
+    def test_half_of_a_surrogate_pair_is_shown_escaped(self) -> None:
+        assert shown(json.loads('"\\ud800"')) == r"'\ud800'"

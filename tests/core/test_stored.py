@@ -1,0 +1,54 @@
+"""The parameters' names, which operators rely on, and how secrets are read from one."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames, read_secrets
+
+NAMES = ParameterNames("prod")
+SITE = Repository("octo", "site")
+
+
+class TestParameterNames:
+    @pytest.mark.parametrize(
+        ("name", "promised"),
+        [
+            (NAMES.webhook_secret, "/pulley/prod/webhook-secret"),
+            (
+                NAMES.repository_webhook_secret(SITE),
+                "/pulley/prod/repositories/octo/site/webhook-secret",
+            ),
+            (NAMES.targets(SITE), "/pulley/prod/repositories/octo/site/targets"),
+            (NAMES.pin("web"), "/pulley/prod/pins/web"),
+            (NAMES.document, "/pulley/prod/document"),
+        ],
+    )
+    def test_name_is_the_one_that_operators_were_promised(self, name: str, promised: str) -> None:
+        assert name == promised
+
+    def test_repository_is_in_lower_case(self) -> None:
+        assert NAMES.targets(Repository.parse("Octo/Site")) == NAMES.targets(SITE)
+
+
+class TestReadSecrets:
+    def test_one_a_line_in_their_order(self) -> None:
+        assert read_secrets("new\nold") == (b"new", b"old")
+
+    def test_white_space_around_a_secret_is_not_of_it(self) -> None:
+        assert read_secrets("  new \r\n\told\n") == (b"new", b"old")
+
+    def test_white_space_within_a_secret_is_of_it(self) -> None:
+        assert read_secrets("It's a Secret to Everybody") == (b"It's a Secret to Everybody",)
+
+    @pytest.mark.parametrize("text", ["", "\n", " \n\t\n  "])
+    def test_blank_lines_are_no_secrets(self, text: str) -> None:
+        assert read_secrets(text) == ()
+
+    def test_secret_beyond_ascii_is_its_utf_8(self) -> None:
+        assert read_secrets("gehäim") == ("gehäim".encode(),)
+
+    @given(st.text(st.characters(exclude_categories=["Cs"])))
+    def test_no_secret_is_ever_empty(self, text: str) -> None:
+        assert b"" not in read_secrets(text)

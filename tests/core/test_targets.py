@@ -1,0 +1,426 @@
+"""Targets: what an operator may write, and that every problem is told at once, with its path."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.refs import Branch
+from chalicelib.core.targets import (
+    Instances,
+    Target,
+    TargetsError,
+    match_targets,
+    parse_stored_targets,
+    parse_target,
+)
+from tests.fakes import SITE, target_json
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+REQUIRED = ("name", "repository", "branch", "instances", "checkout")
+STEPS = ("update", "after_pull", "restart", "health_check")
+ROLL_OUT = ("max_concurrency", "max_errors", "environment", "timeout", "log_group")
+KEYS = REQUIRED + STEPS + ROLL_OUT
+
+
+def problems_of(**changes: object) -> tuple[str, ...]:
+    """What is said of a target with these changes; nothing, where it is valid."""
+    try:
+        parse_target("targets.web", target_json(**{"name": "web"} | changes))
+    except TargetsError as error:
+        return error.problems
+    return ()
+
+
+class TestParseTarget:
+    def test_required_keys_alone_get_the_defaults(self) -> None:
+        assert parse_target("targets.web", target_json()) == Target(
+            name="web",
+            repository=SITE,
+            branch=Branch("main"),
+            instances=Instances(tags=(("role", ("web",)),)),
+            checkout="/srv/site",
+            update="rebase",
+            after_pull="",
+            restart=(),
+            health_check="",
+            max_concurrency="50",
+            max_errors="0",
+            environment="web",
+            timeout=600,
+            log_group="",
+        )
+
+    def test_every_key_is_read(self) -> None:
+        entry = {
+            "name": "web-2",
+            "repository": "Octo/Site",
+            "branch": "release/1.2",
+            "instances": {"ids": ["i-0123456789abcdef0", "mi-0123456789abcdef0", "i-01234567"]},
+            "checkout": "/srv/site",
+            "update": "reset",
+            "after_pull": "deploy/after-pull",
+            "restart": ["site.service", "worker@1.service"],
+            "health_check": "http://127.0.0.1:8000/health",
+            "max_concurrency": "25%",
+            "max_errors": 1,
+            "environment": "production (eu)",
+            "timeout": 900,
+            "log_group": "/pulley/site",
+        }
+        assert sorted(entry) == sorted(KEYS)
+        assert parse_target("targets.web-2", entry) == Target(
+            name="web-2",
+            repository=SITE,
+            branch=Branch("release/1.2"),
+            instances=Instances(ids=("i-0123456789abcdef0", "mi-0123456789abcdef0", "i-01234567")),
+            checkout="/srv/site",
+            update="reset",
+            after_pull="deploy/after-pull",
+            restart=("site.service", "worker@1.service"),
+            health_check="http://127.0.0.1:8000/health",
+            max_concurrency="25%",
+            max_errors="1",
+            environment="production (eu)",
+            timeout=900,
+            log_group="/pulley/site",
+        )
+
+    def test_tags_are_sorted_and_one_value_is_a_list_of_one(self) -> None:
+        target = parse_target(
+            "targets.web", target_json(instances={"tags": {"role": ["a", "b"], "env": "x"}})
+        )
+        assert target.instances.tags == (("env", ("x",)), ("role", ("a", "b")))
+
+    @pytest.mark.parametrize("entry", [None, [], "web", 1, [[]]])
+    def test_anything_but_an_object_is_refused(self, entry: object) -> None:
+        with pytest.raises(TargetsError, match=r"^targets\.web: must be an object, not "):
+            parse_target("targets.web", entry)
+
+    def test_every_missing_key_is_told_at_once(self) -> None:
+        with pytest.raises(TargetsError) as caught:
+            parse_target("targets.web", {})
+        assert caught.value.problems == (
+            "targets.web.name: is missing",
+            "targets.web.repository: is missing",
+            "targets.web.branch: is missing",
+            "targets.web.instances: is missing",
+            "targets.web.checkout: is missing",
+        )
+
+    def test_unknown_key_is_refused_and_the_known_ones_are_told(self) -> None:
+        known = ", ".join(sorted(KEYS))
+        assert problems_of(brnach="main") == (
+            f"targets.web: unknown key 'brnach'; the keys are {known}",
+        )
+
+    def test_every_problem_is_told_at_once_each_with_its_path(self) -> None:
+        problems = problems_of(
+            repository="site",
+            branch="-main",
+            instances={"tags": {"role": [], "env": 1}},
+            checkout="srv/site",
+            update="merge",
+            after_pull="../x",
+            restart="site.service",
+            health_check="ftp://x",
+            max_concurrency=0,
+            max_errors="-1",
+            environment="",
+            timeout="600",
+            log_group="a b",
+            more=1,
+        )
+        assert [problem.partition(": ")[0] for problem in problems] == [
+            "targets.web.repository",
+            "targets.web.branch",
+            "targets.web.instances.tags.role",
+            "targets.web.instances.tags.env",
+            "targets.web.checkout",
+            "targets.web.update",
+            "targets.web.after_pull",
+            "targets.web.restart",
+            "targets.web.health_check",
+            "targets.web.max_concurrency",
+            "targets.web.max_errors",
+            "targets.web.environment",
+            "targets.web.timeout",
+            "targets.web.log_group",
+            "targets.web",
+        ]
+
+    def test_problem_says_where_and_what_it_must_be_and_what_it_is(self) -> None:
+        assert problems_of(checkout="srv/site") == (
+            "targets.web.checkout: must be an absolute path, not 'srv/site'",
+        )
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("name", "a"),
+            ("name", "0" * 50),
+            ("checkout", "/a"),
+            ("checkout", "/" + "a" * 400),
+            ("checkout", "/srv/..site/a..b"),
+            ("after_pull", ""),
+            ("after_pull", ".pulley/after"),
+            ("restart", []),
+            ("restart", ["a" * 401]),
+            ("health_check", ""),
+            ("health_check", "https://example.com/health?deep=1&x=(2)"),
+            ("max_concurrency", 1),
+            ("max_concurrency", "9999999"),
+            ("max_concurrency", "100%"),
+            ("max_errors", 0),
+            ("max_errors", "0%"),
+            ("environment", "e" * 255),
+            ("environment", "Produktion, größte"),
+            ("timeout", 30),
+            ("timeout", 172_800),
+            ("log_group", ""),
+            ("log_group", "l" * 512),
+            ("instances", {"ids": ["i-01234567"] * 50}),
+            ("instances", {"tags": {str(number): "x" for number in range(4)}}),
+            ("instances", {"tags": {"k" * 128: ["v" * 256] * 50}}),
+        ],
+    )
+    def test_value_at_its_limit_is_taken(self, key: str, value: object) -> None:
+        assert problems_of(**{key: value}) == ()
+
+    @pytest.mark.parametrize(
+        ("key", "value", "reason"),
+        [
+            ("name", "", "must be up to 50 of a-z, 0-9 and -"),
+            ("name", "Web", "must be up to 50 of a-z, 0-9 and -"),
+            ("name", "-web", "must be up to 50 of a-z, 0-9 and -"),
+            ("name", "0" * 51, "must be up to 50 of a-z, 0-9 and -"),
+            ("name", None, "must be up to 50 of a-z, 0-9 and -, not None"),
+            ("repository", "site", "must be owner/repository as on GitHub, not 'site'"),
+            ("repository", ["octo/site"], "must be a string, not ['octo/site']"),
+            ("branch", None, "must be a string, not None"),
+            ("branch", 12, "must be a string, not 12"),
+            ("branch", True, "must be a string, not True"),
+            ("branch", "refs/heads/main", "must be a branch's short name"),
+            ("checkout", "/", "must be an absolute path"),
+            ("checkout", "/" + "a" * 401, "must be an absolute path"),
+            ("checkout", "/srv/../etc", "must not have .. in it"),
+            ("checkout", "/srv/..", "must not have .. in it"),
+            ("checkout", "/srv/site\n", "must be an absolute path"),
+            ("checkout", "/srv/$(id)", "must be an absolute path"),
+            ("checkout", 7, "must be an absolute path"),
+            ("update", "exact", "must be rebase or reset"),
+            ("update", "check", "must be rebase or reset"),
+            ("after_pull", "/bin/sh", "must be a path in the repository"),
+            ("after_pull", "-x", "must be a path in the repository"),
+            ("after_pull", "a/../../b", "must not have .. in it"),
+            ("restart", [1], "must be a list of systemd units"),
+            ("restart", ["-a"], "must be a list of systemd units"),
+            ("restart", [""], "must be a list of systemd units"),
+            ("restart", ["a,b"], "must be a list of systemd units"),
+            ("restart", ["a" * 402], "must not have more than 400 characters of units"),
+            ("restart", ["a" * 300, "b" * 300], "must not have more than 400 characters"),
+            ("health_check", "http://", "must be an http:// or https:// URL"),
+            ("health_check", "file:///etc/passwd", "must be an http:// or https:// URL"),
+            ("max_concurrency", "0", "must be a count or a percentage from 1, not '0'"),
+            ("max_concurrency", "0%", "must be a count or a percentage from 1"),
+            ("max_concurrency", "101%", "must be a count or a percentage from 1"),
+            ("max_concurrency", "10000000", "must be a count or a percentage from 1"),
+            ("max_concurrency", True, "must be a count or a percentage from 1, not True"),
+            ("max_concurrency", 2.5, "must be a count or a percentage from 1"),
+            ("max_concurrency", "٤", "must be a count or a percentage from 1"),
+            ("max_errors", -1, "must be a count or a percentage from 0"),
+            ("max_errors", "01", "must be a count or a percentage from 0"),
+            ("environment", "e" * 256, "must be 1 to 255 characters on one line"),
+            ("environment", "a\nb", "must be 1 to 255 characters on one line"),
+            ("environment", "a\n", "must be 1 to 255 characters on one line"),
+            ("timeout", 29, "must be a whole number of seconds, 30 to 172800, not 29"),
+            ("timeout", 172_801, "must be a whole number of seconds, 30 to 172800"),
+            ("timeout", 600.0, "must be a whole number of seconds, 30 to 172800"),
+            ("timeout", True, "must be a whole number of seconds, 30 to 172800"),
+            ("log_group", "l" * 513, "must be a CloudWatch log group"),
+            ("instances", [], "must be an object, not []"),
+            ("instances", {}, "must have either tags or ids"),
+            (
+                "instances",
+                {"tags": {"role": "web"}, "ids": ["i-01234567"]},
+                "must have either tags or ids",
+            ),
+            ("instances", {"names": ["web-1"]}, "unknown key 'names'; the keys are ids, tags"),
+        ],
+    )
+    def test_value_beyond_its_limit_is_refused_with_what_it_must_be(
+        self, key: str, value: object, reason: str
+    ) -> None:
+        (problem,) = problems_of(**{key: value})
+        assert problem.startswith(f"targets.web.{key}: {reason}")
+
+    @pytest.mark.parametrize(
+        ("tags", "problem"),
+        [
+            ({}, ": must be 1 to 4 tags"),
+            ([], ": must be 1 to 4 tags"),
+            ("web", ": must be 1 to 4 tags"),
+            ({str(number): "x" for number in range(5)}, ": must be 1 to 4 tags"),
+            ({"pulley": "prod"}, ": must not have pulley: the stage's own tag is always asked for"),
+            ({"": "x"}, ": must have keys of 1 to 128 characters"),
+            ({"k" * 129: "x"}, ": must have keys of 1 to 128 characters"),
+            ({"role": []}, ".role: must be a tag's value or 1 to 50 of them, not []"),
+            ({"role": [""]}, ".role: must be a tag's value or 1 to 50 of them"),
+            ({"role": ["v" * 257]}, ".role: must be a tag's value or 1 to 50 of them"),
+            ({"role": ["x"] * 51}, ".role: must be a tag's value or 1 to 50 of them"),
+            ({"role": [1]}, ".role: must be a tag's value or 1 to 50 of them"),
+            ({"role": None}, ".role: must be a tag's value or 1 to 50 of them"),
+        ],
+    )
+    def test_tags_that_no_command_can_ask_for_are_refused(self, tags: object, problem: str) -> None:
+        (told,) = problems_of(instances={"tags": tags})
+        assert told.startswith("targets.web.instances.tags" + problem)
+
+    @pytest.mark.parametrize(
+        "ids",
+        [
+            [],
+            ["i-01234567"] * 51,
+            "i-01234567",
+            ["i-0123456"],
+            ["i-0123456789abcdef01"],
+            ["mi-01234567"],
+            ["i-0123456G"],
+            ["i-01234567\n"],
+            [1],
+        ],
+    )
+    def test_ids_that_are_none_are_refused(self, ids: object) -> None:
+        (problem,) = problems_of(instances={"ids": ids})
+        assert problem == (
+            'targets.web.instances.ids: must be 1 to 50 instance ids, like ["i-0123456789abcdef0"]'
+        )
+
+
+class TestParseStoredTargets:
+    def parse(self, *entries: object) -> tuple[Target, ...]:
+        return parse_stored_targets(json.dumps(entries), SITE)
+
+    def test_list_is_read_in_its_order(self) -> None:
+        targets = self.parse(target_json("web"), target_json("api"))
+        assert [target.name for target in targets] == ["web", "api"]
+
+    def test_empty_list_is_no_targets(self) -> None:
+        assert self.parse() == ()
+
+    @pytest.mark.parametrize("text", ["", "{", "web", "[" * 10_000, "9" * 5_000])
+    def test_text_that_is_not_json_is_refused(self, text: str) -> None:
+        with pytest.raises(TargetsError, match=r"^targets: not JSON: "):
+            parse_stored_targets(text, SITE)
+
+    @pytest.mark.parametrize("text", ["{}", "null", '"web"', "1"])
+    def test_json_that_is_not_a_list_is_refused(self, text: str) -> None:
+        with pytest.raises(TargetsError, match=r"^targets: must be a list$"):
+            parse_stored_targets(text, SITE)
+
+    def test_problems_of_every_target_are_told_at_once(self) -> None:
+        with pytest.raises(TargetsError) as caught:
+            self.parse(
+                target_json("web", timeout=1),
+                target_json("api"),
+                target_json("Bad", update="merge"),
+                7,
+            )
+        problems = caught.value.problems
+        assert [problem.partition(": ")[0] for problem in problems] == [
+            "targets.web.timeout",
+            "targets[2].name",
+            "targets[2].update",
+            "targets[3]",
+        ]
+        assert str(caught.value) == "; ".join(problems)
+
+    def test_target_of_another_repository_is_refused(self) -> None:
+        with pytest.raises(TargetsError) as caught:
+            self.parse(target_json(repository="octo/other"))
+        assert caught.value.problems == (
+            "targets.web.repository: must be octo/site, under which it is stored",
+        )
+
+    def test_repository_in_another_case_is_the_same(self) -> None:
+        assert self.parse(target_json(repository="Octo/SITE"))[0].repository == SITE
+
+    def test_name_twice_is_refused(self) -> None:
+        with pytest.raises(TargetsError) as caught:
+            self.parse(target_json("web"), target_json("api"), target_json("web"))
+        assert caught.value.problems == ("targets.web.name: another target has it already",)
+
+    @pytest.mark.parametrize(
+        "around",
+        ["%s", '[{"name": %s}]', '[{"instances": {"tags": {"a": %s}}}]', '[{"restart": %s}]'],
+    )
+    @pytest.mark.parametrize("opening", ["[", '{"a":'])
+    def test_nesting_is_refused_however_deep_it_is(self, around: str, opening: str) -> None:
+        closing = "]" if opening == "[" else "}"
+        # What json.loads just takes may be too deep for whoever puts it into words.
+        for depth in (*range(800, 1000), 10_000):
+            nested = opening * depth + "1" + closing * depth
+            with pytest.raises(TargetsError, match=r"^targets"):
+                parse_stored_targets(around % nested, SITE)
+
+    @given(
+        JSON_VALUES
+        | st.lists(
+            st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON_VALUES))
+            | st.tuples(st.sampled_from(KEYS), JSON_VALUES).map(
+                lambda change: target_json(**{change[0]: change[1]})
+            ),
+            min_size=1,
+            max_size=3,
+        )
+    )
+    def test_whatever_json_is_stored_it_is_targets_or_problems_with_paths(
+        self, stored: object
+    ) -> None:
+        problems: tuple[str, ...] = ()
+        try:
+            targets = parse_stored_targets(json.dumps(stored), SITE)
+        except TargetsError as error:
+            targets, problems = (), error.problems
+        if problems:
+            assert all(re.match(r"targets(\[\d+\]|\.[a-z0-9-]+|:)", told) for told in problems)
+            assert all(": " in told for told in problems)
+        else:
+            assert isinstance(stored, list)
+            assert len(targets) == len(stored)
+            assert all(target.repository == SITE for target in targets)
+
+
+class TestMatchTargets:
+    MAIN = parse_target("", target_json("web"))
+    ALSO_MAIN = parse_target("", target_json("api"))
+    RELEASE = parse_target("", target_json("old", branch="release/1.2"))
+
+    def match(self, ref: str) -> tuple[Target, ...]:
+        return match_targets([self.MAIN, self.RELEASE, self.ALSO_MAIN], ref)
+
+    def test_every_target_that_follows_the_branch_matches(self) -> None:
+        assert self.match("refs/heads/main") == (self.MAIN, self.ALSO_MAIN)
+        assert self.match("refs/heads/release/1.2") == (self.RELEASE,)
+
+    @pytest.mark.parametrize(
+        "ref",
+        [
+            "main",
+            "refs/tags/main",
+            "refs/heads/Main",
+            "refs/heads/main2",
+            "refs/heads/feature/main",
+            "refs/heads/main\n",
+            "refs/heads/refs/heads/main",
+            "refs/heads/",
+        ],
+    )
+    def test_ref_that_only_looks_like_the_branch_matches_nothing(self, ref: str) -> None:
+        assert self.match(ref) == ()

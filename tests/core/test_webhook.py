@@ -1,0 +1,439 @@
+"""A delivery: whom it is from, and what it says. The official vector is GitHub's own."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote_from_bytes, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.webhook import (
+    FORM,
+    JSON,
+    MAX_BODY_BYTES,
+    ContentTypeError,
+    DeletionEvent,
+    Delivery,
+    DeliveryError,
+    OtherEvent,
+    Payload,
+    PingEvent,
+    PushEvent,
+    SignatureError,
+    TooLargeError,
+    check_envelope,
+    parse_delivery,
+    parse_payload,
+    verify_signature,
+)
+from tests.fakes import COMMIT, GUID, SECRET, SITE, push_json, sign
+
+# GitHub: "Validating webhook deliveries", "Testing the webhook payload validation".
+OFFICIAL_SECRET = b"It's a Secret to Everybody"
+OFFICIAL_BODY = b"Hello, World!"
+OFFICIAL_SIGNATURE = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+# HMAC-SHA1 of the same, by `openssl dgst -sha1 -hmac`.
+OFFICIAL_SIGNATURE_1 = "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59"
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+JSON_OBJECTS = st.dictionaries(st.text(), JSON_VALUES, max_size=4)
+
+
+def form_of(payload: bytes) -> bytes:
+    return b"payload=" + quote_plus(payload).encode()
+
+
+class TestDeliveryFromHttp:
+    HEADERS = {  # noqa: RUF012 - read only
+        "Content-Type": "application/json",
+        "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": GUID,
+        "X-Hub-Signature-256": "sha256=ab",
+        "X-Hub-Signature": "sha1=cd",
+    }
+    DELIVERY = Delivery(
+        body=b"{}",
+        content_type=JSON,
+        event="push",
+        id=GUID,
+        signature_256="sha256=ab",
+        signature_1="sha1=cd",
+    )
+
+    def test_headers_are_read(self) -> None:
+        assert Delivery.from_http(self.HEADERS, b"{}") == self.DELIVERY
+
+    @pytest.mark.parametrize("change", [str.lower, str.upper, str.swapcase])
+    def test_case_of_a_header_does_not_matter(self, change: Callable[[str], str]) -> None:
+        headers = {change(name): value for name, value in self.HEADERS.items()}
+        assert Delivery.from_http(headers, b"{}") == self.DELIVERY
+
+    def test_missing_headers_are_empty_and_json_is_assumed(self) -> None:
+        assert Delivery.from_http({}, b"x") == Delivery(body=b"x", content_type=JSON)
+
+    @pytest.mark.parametrize(
+        "value", ["application/json; charset=utf-8", " Application/JSON ", "application/json;"]
+    )
+    def test_content_type_is_without_its_parameters(self, value: str) -> None:
+        assert Delivery.from_http({"content-type": value}, b"").content_type == JSON
+
+
+class TestCheckEnvelope:
+    @pytest.mark.parametrize("content_type", [JSON, FORM])
+    def test_either_of_github_s_content_types_passes(self, content_type: str) -> None:
+        delivery = Delivery(b"{}", content_type=content_type, signature_256=sign(b"{}"))
+        check_envelope(delivery, allow_sha1=False)
+
+    @pytest.mark.parametrize("content_type", ["", "text/plain", "application/jsonp", "*/*"])
+    def test_another_content_type_is_refused(self, content_type: str) -> None:
+        with pytest.raises(ContentTypeError, match="must be application/json or"):
+            check_envelope(Delivery(b"{}", content_type=content_type), allow_sha1=False)
+
+    def test_largest_body_passes(self) -> None:
+        body = b" " * MAX_BODY_BYTES
+        check_envelope(Delivery(body, signature_256=sign(body)), allow_sha1=False)
+
+    def test_body_beyond_the_limit_is_refused(self) -> None:
+        body = b" " * (MAX_BODY_BYTES + 1)
+        with pytest.raises(TooLargeError, match="larger than 5800000 bytes"):
+            check_envelope(Delivery(body, signature_256=sign(body)), allow_sha1=False)
+
+    def test_no_signature_is_refused_before_anything_is_looked_up(self) -> None:
+        with pytest.raises(SignatureError, match="X-Hub-Signature-256 is missing"):
+            check_envelope(Delivery(b"{}"), allow_sha1=False)
+
+
+class TestVerifySignature:
+    def verify(self, signature: str, *secrets: bytes, allow_sha1: bool = False) -> None:
+        algorithm = {"signature_1" if signature.startswith("sha1=") else "signature_256": signature}
+        verify_signature(
+            Delivery(OFFICIAL_BODY, **algorithm), secrets=secrets, allow_sha1=allow_sha1
+        )
+
+    def test_github_s_official_vector_verifies(self) -> None:
+        self.verify(OFFICIAL_SIGNATURE, OFFICIAL_SECRET)
+
+    def test_another_secret_does_not(self) -> None:
+        with pytest.raises(SignatureError, match="does not match"):
+            self.verify(OFFICIAL_SIGNATURE, b"another")
+
+    @pytest.mark.parametrize(
+        "secrets",
+        [(b"new", OFFICIAL_SECRET, b"old"), (OFFICIAL_SECRET, b"old"), (b"new", OFFICIAL_SECRET)],
+    )
+    def test_any_of_several_secrets_verifies(self, secrets: tuple[bytes, ...]) -> None:
+        self.verify(OFFICIAL_SIGNATURE, *secrets)
+
+    def test_no_secret_verifies_nothing(self) -> None:
+        with pytest.raises(SignatureError, match="does not match"):
+            self.verify(OFFICIAL_SIGNATURE)
+
+    def test_empty_secret_verifies_nothing_not_even_its_own_signature(self) -> None:
+        with pytest.raises(SignatureError, match="does not match"):
+            self.verify(sign(OFFICIAL_BODY, secret=""), b"")
+
+    @pytest.mark.parametrize(
+        "signature",
+        [
+            OFFICIAL_SIGNATURE.removeprefix("sha256="),
+            OFFICIAL_SIGNATURE.upper(),
+            OFFICIAL_SIGNATURE.replace("757107ea", "757107EA"),
+            OFFICIAL_SIGNATURE[:-1],
+            OFFICIAL_SIGNATURE + "0",
+            OFFICIAL_SIGNATURE + "\n",
+            " " + OFFICIAL_SIGNATURE,
+            OFFICIAL_SIGNATURE.replace("sha256=", "sha512="),
+            "sha256=",
+            "sha256=" + "ä" * 64,
+            "sha256=" + "٤" * 64,
+        ],
+    )
+    def test_malformed_signature_is_refused(self, signature: str) -> None:
+        with pytest.raises(SignatureError, match="must be sha256= and 64 hex digits"):
+            self.verify(signature, OFFICIAL_SECRET)
+
+    def test_sha1_alone_is_no_signature(self) -> None:
+        with pytest.raises(SignatureError, match="X-Hub-Signature-256 is missing"):
+            self.verify(OFFICIAL_SIGNATURE_1, OFFICIAL_SECRET)
+
+    def test_sha1_verifies_where_it_is_allowed(self) -> None:
+        self.verify(OFFICIAL_SIGNATURE_1, OFFICIAL_SECRET, allow_sha1=True)
+
+    def test_wrong_sha1_does_not_where_it_is_allowed(self) -> None:
+        with pytest.raises(SignatureError, match="does not match"):
+            self.verify(OFFICIAL_SIGNATURE_1, b"another", allow_sha1=True)
+
+    @pytest.mark.parametrize("signature", ["", "sha1=", OFFICIAL_SIGNATURE_1 + "0"])
+    def test_malformed_sha1_is_no_signature(self, signature: str) -> None:
+        with pytest.raises(SignatureError, match="is missing"):
+            verify_signature(
+                Delivery(OFFICIAL_BODY, signature_1=signature),
+                secrets=[OFFICIAL_SECRET],
+                allow_sha1=True,
+            )
+
+    def test_right_sha1_does_not_make_up_for_a_wrong_sha256(self) -> None:
+        delivery = Delivery(
+            OFFICIAL_BODY, signature_256=sign(b"other"), signature_1=OFFICIAL_SIGNATURE_1
+        )
+        with pytest.raises(SignatureError, match="does not match"):
+            verify_signature(delivery, secrets=[OFFICIAL_SECRET], allow_sha1=True)
+
+    def test_error_never_tells_the_signature_that_would_fit(self) -> None:
+        with pytest.raises(SignatureError) as caught:
+            self.verify("sha256=" + "0" * 64, OFFICIAL_SECRET)
+        assert OFFICIAL_SIGNATURE.removeprefix("sha256=") not in str(caught.value)
+        assert "757107ea" not in caught.value.detail
+
+    @given(st.binary(), st.binary(), st.text(min_size=1, alphabet="abc"))
+    def test_signature_fits_the_body_that_it_was_made_for_and_no_other(
+        self, body: bytes, other: bytes, secret: str
+    ) -> None:
+        delivery = Delivery(other, signature_256=sign(body, secret))
+        try:
+            verify_signature(delivery, secrets=[secret.encode()], allow_sha1=False)
+        except SignatureError:
+            assert body != other
+        else:
+            assert body == other
+
+
+class TestParsePayload:
+    def test_object_is_read(self) -> None:
+        assert parse_payload(Delivery(b'{"a": [1]}')) == Payload({"a": [1]})
+
+    def test_form_s_payload_is_read(self) -> None:
+        delivery = Delivery(form_of(b'{"a": "1 + 1 = 2 & \xc3\xa4"}'), content_type=FORM)
+        assert parse_payload(delivery) == Payload({"a": "1 + 1 = 2 & ä"})
+
+    @pytest.mark.parametrize("body", [b"", b"{", b"Hello, World!", b"{}{}", b"\xef\xbb\xbf{}"])
+    def test_body_that_is_not_json_is_refused_with_the_place(self, body: bytes) -> None:
+        with pytest.raises(DeliveryError, match=r"the body is not JSON: .* at line 1 column \d"):
+            parse_payload(Delivery(body))
+
+    @pytest.mark.parametrize("body", [b"[]", b"null", b'"x"', b"1"])
+    def test_json_that_is_not_an_object_is_refused(self, body: bytes) -> None:
+        with pytest.raises(DeliveryError, match="the JSON must be an object"):
+            parse_payload(Delivery(body))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"a": "\xff"}',
+            '{"a": "\ud800"}'.encode("utf-8", "surrogatepass"),
+            '{"a": 1}'.encode("utf-16"),
+            '{"a": 1}'.encode("utf-32-le") + b"\xff",
+        ],
+    )
+    def test_body_that_is_not_utf_8_is_refused(self, body: bytes) -> None:
+        with pytest.raises(DeliveryError, match="the body is not UTF-8"):
+            parse_payload(Delivery(body))
+
+    @pytest.mark.parametrize(("left", "right"), [("[", "]"), ('{"a":', "}")])
+    def test_json_nested_ten_thousand_deep_is_refused(self, left: str, right: str) -> None:
+        body = '{"a":' + left * 10_000 + "1" + right * 10_000 + "}"
+        with pytest.raises(DeliveryError, match="the JSON nests too deeply"):
+            parse_payload(Delivery(body.encode()))
+
+    def test_number_of_a_million_digits_is_refused(self) -> None:
+        with pytest.raises(DeliveryError, match="a number with too many digits"):
+            parse_payload(Delivery(b'{"a": ' + b"9" * 1_000_000 + b"}"))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"after": 1, "after": 2}',
+            b'{"repository": {"full_name": "octo/site", "full_name": "octo/other"}}',
+        ],
+    )
+    def test_key_twice_in_one_object_is_refused(self, body: bytes) -> None:
+        with pytest.raises(DeliveryError, match="a key twice in one object"):
+            parse_payload(Delivery(body))
+
+    def test_one_key_in_two_objects_is_taken(self) -> None:
+        payload = parse_payload(Delivery(b'{"a": {"b": 1}, "c": {"b": 2}}'))
+        assert payload.fields == {"a": {"b": 1}, "c": {"b": 2}}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{}",
+            b"payload=",
+            b"other=%7B%7D",
+            b"payload=%7B%7D&payload=%7B%7D",
+            b"payload=%FF",
+            b"payload=\xc3\xa4",
+            b"&".join(b"a%d=1" % number for number in range(11)) + b"&payload=%7B%7D",
+        ],
+    )
+    def test_form_without_exactly_one_payload_is_refused(self, body: bytes) -> None:
+        with pytest.raises(DeliveryError, match="the form must have one field named payload"):
+            parse_payload(Delivery(body, content_type=FORM))
+
+    @given(JSON_OBJECTS, st.sampled_from([{}, {"indent": 2}, {"ensure_ascii": False}]))
+    def test_what_is_verified_is_what_is_parsed_byte_for_byte(
+        self, fields: dict[str, object], style: dict[str, Any]
+    ) -> None:
+        body = json.dumps(fields, **style).encode("utf-8", "replace")
+        for signed in (
+            Delivery(body, signature_256=sign(body)),
+            Delivery(form_of(body), content_type=FORM, signature_256=sign(form_of(body))),
+        ):
+            verify_signature(signed, secrets=[SECRET.encode()], allow_sha1=False)
+            assert parse_payload(signed).fields == json.loads(body)
+
+    @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
+    def test_no_body_raises_anything_but_a_delivery_error(self, body: bytes) -> None:
+        for delivery in (Delivery(body), Delivery(body, content_type=FORM)):
+            self.parse_or_refuse(delivery)
+
+    @given(st.binary())
+    def test_no_form_raises_anything_but_a_delivery_error(self, payload: bytes) -> None:
+        body = b"payload=" + quote_from_bytes(payload).encode()
+        self.parse_or_refuse(Delivery(body, content_type=FORM))
+
+    @given(st.text('{}[]",:0123456789.eE+-\\u \ntrfalsn').map(str.encode))
+    def test_nothing_almost_like_json_raises_anything_but_a_delivery_error(
+        self, body: bytes
+    ) -> None:
+        self.parse_or_refuse(Delivery(body))
+
+    def parse_or_refuse(self, delivery: Delivery) -> None:
+        try:
+            told: object = parse_payload(delivery).fields
+        except DeliveryError as error:
+            told = str(error)
+        assert isinstance(told, dict) or told
+
+
+class TestPayloadRepository:
+    def test_full_name_is_parsed(self) -> None:
+        assert Payload({"repository": {"full_name": "Octo/Site"}}).repository == SITE
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {},
+            {"repository": None},
+            {"repository": "octo/site"},
+            {"repository": {}},
+            {"repository": {"full_name": None}},
+            {"repository": {"full_name": ["octo/site"]}},
+            {"repository": {"full_name": "octo/../../site"}},
+            {"repository": {"full_name": "octo/site/../../webhook-secret"}},
+        ],
+    )
+    def test_without_a_readable_one_there_is_none(self, fields: dict[str, object]) -> None:
+        assert Payload(fields).repository is None
+
+
+class TestParseDelivery:
+    def parse(
+        self, payload: dict[str, object], event: str = "push", guid: str = GUID
+    ) -> PushEvent | DeletionEvent | PingEvent | OtherEvent:
+        return parse_delivery(Delivery(b"", event=event, id=guid), Payload(payload))
+
+    def test_push_to_a_branch(self) -> None:
+        assert self.parse(push_json()) == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
+
+    def test_push_of_a_tag(self) -> None:
+        event = self.parse(push_json(ref="refs/tags/v1"))
+        assert event == PushEvent(SITE, "refs/tags/v1", CommitSha(COMMIT))
+
+    def test_push_without_what_is_not_needed(self) -> None:
+        payload: dict[str, object] = {
+            "ref": "refs/heads/main",
+            "after": COMMIT,
+            "repository": {"full_name": "octo/site"},
+        }
+        assert self.parse(payload) == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
+
+    @pytest.mark.parametrize(
+        "ref", ["refs/heads/--upload-pack=x", "refs/heads/$(id)", "refs/heads/ä'\n", "refs/x"]
+    )
+    def test_push_to_an_oddly_named_ref_is_a_push(self, ref: str) -> None:
+        assert self.parse(push_json(ref=ref)) == PushEvent(SITE, ref, CommitSha(COMMIT))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"deleted": True, "after": "0" * 40}, {"after": "0" * 40}, {"deleted": True}],
+    )
+    def test_push_of_a_deleted_branch_is_a_deletion(self, changes: dict[str, object]) -> None:
+        assert self.parse(push_json(**changes)) == DeletionEvent("refs/heads/main")
+
+    def test_ping_is_a_ping_even_where_it_looks_like_a_push(self) -> None:
+        assert self.parse(push_json(), event="ping") == PingEvent()
+
+    def test_ping_without_a_repository_is_a_ping(self) -> None:
+        assert self.parse({"zen": "Keep it logically awesome."}, event="ping") == PingEvent()
+
+    def test_another_event_is_told_by_its_name(self) -> None:
+        assert self.parse({}, event="pull_request") == OtherEvent("pull_request")
+
+    @pytest.mark.parametrize("guid", ["", "f" * 64])
+    def test_delivery_without_a_guid_or_with_a_long_one_is_taken(self, guid: str) -> None:
+        assert self.parse({}, event="ping", guid=guid) == PingEvent()
+
+    @pytest.mark.parametrize("event", ["", "Push", "push\n", "push ping", "p" * 65, "pu\x00sh"])
+    def test_missing_or_malformed_event_is_refused(self, event: str) -> None:
+        with pytest.raises(DeliveryError, match=r"^X-GitHub-Event: missing or malformed$"):
+            self.parse(push_json(), event=event)
+
+    @pytest.mark.parametrize("guid", ["f" * 65, "a b", "a\n", "$(id)", "'"])
+    def test_malformed_guid_is_refused(self, guid: str) -> None:
+        with pytest.raises(DeliveryError, match=r"^X-GitHub-Delivery: malformed$"):
+            self.parse(push_json(), guid=guid)
+
+    def test_both_headers_malformed_are_told_at_once(self) -> None:
+        with pytest.raises(DeliveryError) as caught:
+            self.parse(push_json(), event="", guid="'")
+        assert str(caught.value) == (
+            "X-GitHub-Event: missing or malformed; X-GitHub-Delivery: malformed"
+        )
+
+    @pytest.mark.parametrize("ref", [None, 1, "", "main", "heads/main"])
+    def test_push_without_a_full_ref_is_refused(self, ref: object) -> None:
+        with pytest.raises(DeliveryError, match=r"^ref: must be a full ref, like refs/heads/main$"):
+            self.parse(push_json(ref=ref))
+
+    @pytest.mark.parametrize("after", [None, 1, "", "main", COMMIT[:7], [COMMIT], COMMIT + "\n"])
+    def test_push_without_a_commit_is_refused(self, after: object) -> None:
+        with pytest.raises(DeliveryError, match=r"^after: must be a commit of 40 hex digits"):
+            self.parse(push_json(after=after))
+
+    @pytest.mark.parametrize("deleted", [False, None, 1, "true"])
+    def test_push_not_said_to_be_a_deletion_is_none(self, deleted: object) -> None:
+        assert isinstance(self.parse(push_json(deleted=deleted)), PushEvent)
+
+    def test_push_without_a_repository_is_refused(self) -> None:
+        with pytest.raises(DeliveryError, match=r"^repository\.full_name: must be owner/repo"):
+            self.parse(push_json(repository=None))
+
+    def test_everything_missing_is_told_at_once(self) -> None:
+        with pytest.raises(DeliveryError) as caught:
+            self.parse({})
+        assert [problem.partition(":")[0] for problem in str(caught.value).split("; ")] == [
+            "ref",
+            "repository.full_name",
+            "after",
+        ]
+
+    @given(st.sampled_from(["push", "ping", "fork", ""]), JSON_OBJECTS)
+    def test_no_payload_raises_anything_but_a_delivery_error(
+        self, event: str, fields: dict[str, object]
+    ) -> None:
+        parsed: object
+        try:
+            parsed = self.parse(fields, event=event)
+        except DeliveryError as error:
+            parsed = str(error)
+        expected = {"ping": PingEvent(), "fork": OtherEvent("fork")}
+        assert parsed == expected[event] if event in expected else isinstance(parsed, str)

@@ -1,0 +1,82 @@
+"""What exists is documented, and what is documented exists."""
+
+import re
+from pathlib import Path
+
+import app
+from chalicelib.core.targets import _TARGET_KEYS
+from pulley.cli import main
+
+PROJECT = Path(__file__).parents[2]
+SCRIPT = (PROJECT / "chalicelib/host/pull.sh").read_text()
+
+
+def read(path: str) -> str:
+    return (PROJECT / path).read_text()
+
+
+def first_cells(markdown: str) -> list[str]:
+    """The first cell of each table row."""
+    return re.findall(r"^\| ([^|]+?) \|", markdown, re.MULTILINE)
+
+
+class TestTargets:
+    def test_every_key_is_in_the_reference(self) -> None:
+        documented = {cell.strip("`") for cell in first_cells(read("docs/targets.md"))}
+        assert documented - {"key", "---"} == set(_TARGET_KEYS)
+
+
+class TestAnswers:
+    def test_every_status_is_in_the_readme(self) -> None:
+        section = read("README.md").split("## What the webhook answers")[1].split("\n## ")[0]
+        documented = {part for cell in first_cells(section) for part in re.findall(r"\d{3}", cell)}
+        assert documented == {"200", "202"} | {str(status) for status in app.STATUS_OF.values()}
+
+
+class TestHost:
+    def test_every_outcome_and_exit_code_is_documented(self) -> None:
+        branches = re.findall(r"^        ([a-z_ |]+)\) code=(\d+) ;;", SCRIPT, re.MULTILINE)
+        codes = {outcome: code for outcomes, code in branches for outcome in outcomes.split(" | ")}
+        assert len(codes) == 11
+        rows = re.findall(r"^\| (\d+) \| (.+?) \|", read("docs/host.md"), re.MULTILINE)
+        documented = {
+            outcome: code
+            for code, outcomes in rows
+            for outcome in re.findall("`([a-z_]+)`", outcomes)
+        }
+        assert documented == codes
+
+    def test_every_outcome_that_the_script_ends_with_has_a_code(self) -> None:
+        ended_with = set(re.findall(r"\bfinish ([a-z_]+)", SCRIPT))
+        coded = re.findall(r"^        ([a-z_ |]+)\) code=", SCRIPT, re.MULTILINE)
+        assert ended_with <= {outcome for outcomes in coded for outcome in outcomes.split(" | ")}
+
+
+class TestCommands:
+    def test_every_command_is_in_the_readme(self) -> None:
+        readme = read("README.md")
+        assert all(f"pulley {name}" in readme or f"make {name}" in readme for name in main.commands)
+
+    def test_every_command_named_in_a_document_exists(self) -> None:
+        paths = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+        for path in paths:
+            # In code only: "pulley" is also a tag and a stage's prefix.
+            named = re.findall(r"(?:^|[`/ ])pulley ([a-z]+)[` \n]", "\n".join(code_in(path)))
+            assert set(named) <= set(main.commands), path
+
+    def test_every_make_target_named_in_a_document_exists(self) -> None:
+        targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+        for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]:
+            assert set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(code_in(path)))) <= targets, path
+
+    def test_every_link_between_documents_leads_somewhere(self) -> None:
+        for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]:
+            for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
+                assert (path.parent / link).exists(), f"{path}: {link}"
+
+
+def code_in(path: Path) -> list[str]:
+    """Code blocks and code spans."""
+    text = path.read_text()
+    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    return blocks + re.findall(r"`([^`\n]+)`", text)

@@ -1,0 +1,248 @@
+"""How AWS is called: tried again where that helps, never past the deadline, and told apart."""
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from chalicelib.core.errors import RefusedError, UnavailableError
+from chalicelib.edges.aws import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    DELIVERY_SECONDS,
+    READ_SECONDS,
+    Deadline,
+    LateError,
+    build_ssm_client,
+    error_for,
+)
+from tests.fakes import NOTHING_FOUND, FakeClock, Reply, Wire, aws_error
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+URL = "https://ssm.eu-central-1.amazonaws.com/"
+LONGEST_BACKOFF_SECONDS = 2
+GITHUB_WAITS_SECONDS = 10
+RETRIED: dict[str, Reply] = {
+    "throttled": aws_error("ThrottlingException"),
+    "too many requests": aws_error("TooManyRequestsException", 429),
+    "500": aws_error("InternalServerError", 500),
+    "503": (503, {}),
+    "read time-out": ReadTimeoutError(endpoint_url=URL),
+    "connect time-out": ConnectTimeoutError(endpoint_url=URL),
+    "no connection": EndpointConnectionError(endpoint_url=URL),
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+
+
+class Aws:
+    """A client whose time passes only in its back-offs and in what the wire takes."""
+
+    def __init__(self, backoff: float) -> None:
+        self.clock = FakeClock()
+        self.deadline = Deadline(self.clock)
+        self.wire = Wire(NOTHING_FOUND)
+        self.client: SSMClient = build_ssm_client(self.deadline)
+        self.wire.attach(self.client.meta.events)
+        self._backoff = backoff
+
+    def sleep(self, _seconds: float) -> None:
+        self.clock.now += self._backoff
+
+    def read(self) -> object:
+        return self.client.get_parameters(Names=["/pulley/dev/webhook-secret"])
+
+    def answer_in_turn(self, *replies: Reply) -> None:
+        left: Iterator[Reply] = iter(replies)
+        self.wire.reply = lambda _operation, _arguments: next(left)
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Aws]:
+    def build_aws(backoff: float = 0) -> Aws:
+        aws = Aws(backoff)
+        monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=aws.sleep))
+        return aws
+
+    return build_aws
+
+
+class TestDeadline:
+    def test_without_one_any_time_will_do(self) -> None:
+        Deadline(lambda: 1e12).check()
+
+    @pytest.mark.parametrize("passed", [0, 3.4])
+    def test_before_it_an_attempt_may_begin(self, passed: float) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        deadline.restart(3.5)
+        clock.now += passed
+        deadline.check()
+
+    @pytest.mark.parametrize("passed", [3.5, 60])
+    def test_from_it_on_none_may(self, passed: float) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        deadline.restart(3.5)
+        clock.now += passed
+        with pytest.raises(LateError, match="AWS did not answer in time"):
+            deadline.check()
+
+    def test_next_delivery_in_a_warm_lambda_has_its_own(self) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        deadline.restart()
+        clock.now += 3600
+        deadline.restart()
+        deadline.check()
+
+
+class TestBuildSsmClient:
+    @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
+    def test_failure_that_passes_is_tried_again(
+        self, build: Callable[..., Aws], failure: Reply
+    ) -> None:
+        aws = build()
+        aws.answer_in_turn(failure, failure, NOTHING_FOUND)
+        assert aws.read()
+        assert aws.wire.operations == ["GetParameters"] * 3
+
+    @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
+    def test_failure_that_stays_is_tried_as_often_as_there_is_time_for(
+        self, build: Callable[..., Aws], failure: Reply
+    ) -> None:
+        aws = build()
+        aws.wire.reply = failure
+        with pytest.raises((ClientError, BotoCoreError)):
+            aws.read()
+        assert len(aws.wire.attempts) == ATTEMPTS == 3
+
+    @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
+    def test_refusal_is_not_tried_again(self, build: Callable[..., Aws], code: str) -> None:
+        aws = build()
+        aws.wire.reply = aws_error(code)
+        with pytest.raises(ClientError, match=code):
+            aws.read()
+        assert len(aws.wire.attempts) == 1
+
+    @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
+    @pytest.mark.parametrize(("backoff", "attempts"), [(4, 1), (3.5, 1), (2, 2), (1.7, 3)])
+    def test_no_attempt_begins_after_the_deadline(
+        self, build: Callable[..., Aws], failure: Reply, backoff: float, attempts: int
+    ) -> None:
+        aws = build(backoff)
+        aws.wire.reply = failure
+        aws.deadline.restart(3.5)
+        expected = LateError if attempts < ATTEMPTS else (ClientError, BotoCoreError)
+        with pytest.raises(expected):
+            aws.read()
+        assert len(aws.wire.attempts) == attempts
+
+    def test_second_call_past_the_deadline_does_not_begin(self, build: Callable[..., Aws]) -> None:
+        aws = build()
+        aws.deadline.restart(3.5)
+        aws.read()
+        aws.clock.now += 3.5
+        with pytest.raises(LateError):
+            aws.read()
+        assert len(aws.wire.attempts) == 1
+
+    def test_attempt_begun_at_the_deadline_ends_within_github_s_time(
+        self, build: Callable[..., Aws]
+    ) -> None:
+        config: Any = build().client.meta.config
+        assert (config.connect_timeout, config.read_timeout) == (CONNECT_SECONDS, READ_SECONDS)
+        longest = DELIVERY_SECONDS + LONGEST_BACKOFF_SECONDS + CONNECT_SECONDS + READ_SECONDS
+        assert longest < GITHUB_WAITS_SECONDS
+
+    def test_no_region_is_told_and_not_a_crash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        with pytest.raises(UnavailableError, match="a client of Systems Manager") as caught:
+            build_ssm_client(Deadline())
+        assert "You must specify a region" in caught.value.detail
+
+
+class TestErrorFor:
+    def client_error(self, code: str, status: int = 400) -> ClientError:
+        return ClientError(
+            {
+                "Error": {"Code": code, "Message": "on arn:aws:ssm:::parameter/pulley/dev/x"},
+                "ResponseMetadata": {
+                    "HTTPStatusCode": status,
+                    "RequestId": "",
+                    "HostId": "",
+                    "HTTPHeaders": {},
+                    "RetryAttempts": 0,
+                },
+            },
+            "GetParameters",
+        )
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [
+            ("ThrottlingException", 400),
+            ("Throttling", 400),
+            ("ThrottledException", 400),
+            ("TooManyRequestsException", 429),
+            ("TooManyUpdates", 500),
+            ("RequestLimitExceeded", 503),
+            ("SlowDown", 503),
+            ("InternalServerError", 500),
+            ("", 502),
+        ],
+    )
+    def test_busy_aws_is_unavailable(self, code: str, status: int) -> None:
+        error = error_for("reading parameters", self.client_error(code, status))
+        assert isinstance(error, UnavailableError)
+        assert str(error) == "AWS is too busy for reading parameters"
+
+    @pytest.mark.parametrize(
+        "code", ["AccessDeniedException", "InvalidDocument", "InvalidKeyId", "ValidationException"]
+    )
+    def test_no_is_a_refusal_with_its_code(self, code: str) -> None:
+        error = error_for("the command to web", self.client_error(code))
+        assert isinstance(error, RefusedError)
+        assert str(error) == f"AWS refused the command to web ({code})"
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ReadTimeoutError(endpoint_url=URL),
+            EndpointConnectionError(endpoint_url=URL),
+            NoCredentialsError(),
+        ],
+    )
+    def test_aws_out_of_reach_is_unavailable(self, error: BotoCoreError) -> None:
+        told = error_for("reading parameters", error)
+        assert isinstance(told, UnavailableError)
+        assert str(told) == "AWS could not be reached for reading parameters"
+        assert told.detail == f"reading parameters: {error}"
+
+    def test_aws_s_own_words_are_for_the_log_alone(self) -> None:
+        error = error_for("reading parameters", self.client_error("AccessDeniedException"))
+        assert "parameter/pulley" not in str(error)
+        assert "parameter/pulley" in error.detail
+
+    def test_error_without_a_code_is_a_refusal(self) -> None:
+        assert isinstance(error_for("x", ClientError({}, "GetParameters")), RefusedError)

@@ -1,0 +1,495 @@
+"""A delivery becomes commands: against the fakes, through every way that it can take."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.commands import DocumentPin
+from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.webhook import (
+    FORM,
+    JSON,
+    ContentTypeError,
+    Delivery,
+    DeliveryError,
+    SignatureError,
+    TooLargeError,
+)
+from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from tests.fakes import (
+    COMMIT,
+    GUID,
+    NAMES,
+    SECRET,
+    SITE,
+    STAGE,
+    FakeCommands,
+    FakeParameters,
+    delivery_of,
+    push_json,
+    sign,
+    target_json,
+    targets_text,
+)
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+OWN_SECRET = NAMES.repository_webhook_secret(SITE)
+DOCUMENT_PIN = json.dumps({"version": "3", "hash": "a" * 64})
+
+
+class House:
+    """A receiver between fakes: one repository, one secret, the target web."""
+
+    def __init__(self, *, allow_sha1: bool = False) -> None:
+        self.parameters = FakeParameters(
+            {NAMES.webhook_secret: SECRET, NAMES.targets(SITE): targets_text()}
+        )
+        self.commands = FakeCommands()
+        self.receiver = Receiver(
+            stage=STAGE,
+            allow_sha1=allow_sha1,
+            parameters=self.parameters,
+            commands=self.commands,
+        )
+
+    def receive(self, delivery: Delivery) -> Ignored | Accepted:
+        return self.receiver.receive(delivery, now=NOW)
+
+    def push(self, **changes: object) -> Ignored | Accepted:
+        return self.receive(delivery_of(push_json(**changes)))
+
+    def accept(self, **changes: object) -> Accepted:
+        outcome = self.push(**changes)
+        assert isinstance(outcome, Accepted)
+        return outcome
+
+    def store(self, name: str, value: object) -> None:
+        self.parameters.values[name] = value if isinstance(value, str) else json.dumps(value)
+
+    def store_targets(self, *names: str) -> None:
+        self.store(NAMES.targets(SITE), [target_json(name) for name in names])
+
+    @property
+    def sent(self) -> list[str]:
+        return [request.target for request in self.commands.sent]
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+class TestReceiveAPush:
+    def test_push_to_a_followed_branch_is_sent_to_its_target(self, house: House) -> None:
+        assert house.push() == Accepted(
+            delivery=GUID,
+            commit=CommitSha(COMMIT),
+            sent=(("web", "command-1"),),
+            skipped=(),
+            failed=(),
+        )
+        (request,) = house.commands.sent
+        assert request.document == "pulley-dev-pull"
+        assert request.document_pin is None
+        assert request.parameters["Commit"] == COMMIT
+        assert request.parameters["Branch"] == "main"
+        assert request.parameters["Delivery"] == GUID
+        assert request.parameters["Cause"] == "push"
+        assert request.parameters["Issued"] == str(int(NOW.timestamp() * 1000))
+
+    def test_every_target_of_the_branch_is_sent_to_and_no_other(self, house: House) -> None:
+        house.store(
+            NAMES.targets(SITE),
+            [target_json("web"), target_json("old", branch="release/1.2"), target_json("api")],
+        )
+        assert house.accept().sent == (("web", "command-1"), ("api", "command-2"))
+        assert house.sent == ["web", "api"]
+
+    def test_redelivery_is_treated_as_the_delivery_that_it_repeats(self, house: House) -> None:
+        first, again = house.accept(), house.accept()
+        assert first.delivery == again.delivery
+        assert house.sent == ["web", "web"]
+
+    def test_new_branch_s_first_push_is_sent(self, house: House) -> None:
+        assert house.accept(created=True, before="0" * 40).sent == (("web", "command-1"),)
+
+    def test_form_is_sent_as_json_is(self, house: House) -> None:
+        body = b"payload=" + quote_plus(json.dumps(push_json())).encode()
+        delivery = Delivery(
+            body, content_type=FORM, event="push", id=GUID, signature_256=sign(body)
+        )
+        assert isinstance(house.receive(delivery), Accepted)
+
+    def test_repository_in_another_case_is_the_same(self, house: House) -> None:
+        assert house.accept(repository={"full_name": "Octo/SITE"}).sent
+
+    def test_document_s_pin_is_sent_along(self, house: House) -> None:
+        house.store(NAMES.document, DOCUMENT_PIN)
+        house.push()
+        assert house.commands.sent[0].document_pin == DocumentPin("3", "a" * 64)
+
+    def test_issued_is_the_delivery_s_time_in_milliseconds(self, house: House) -> None:
+        house.receiver.receive(delivery_of(push_json()), now=NOW + timedelta(milliseconds=1500))
+        issued = int(house.commands.sent[0].parameters["Issued"])
+        assert issued == int(NOW.timestamp() * 1000) + 1500
+
+
+class TestReceiveAndIgnore:
+    @pytest.mark.parametrize(
+        "ref", ["refs/heads/other", "refs/tags/main", "refs/heads/Main", "refs/heads/main/x"]
+    )
+    def test_ref_that_no_target_follows_is_ignored(self, house: House, ref: str) -> None:
+        assert house.push(ref=ref) == Ignored(GUID, f"no target of octo/site follows {ref!r}")
+        assert house.sent == []
+
+    @pytest.mark.parametrize(
+        "ref", ["refs/heads/$(id)", "refs/heads/--upload-pack=x", "refs/heads/ä\n", "refs/heads/'"]
+    )
+    def test_oddly_named_ref_is_ignored_in_plain_ascii(self, house: House, ref: str) -> None:
+        outcome = house.push(ref=ref)
+        assert isinstance(outcome, Ignored)
+        assert outcome.reason == f"no target of octo/site follows {ref!a}"
+        assert house.sent == []
+
+    def test_no_target_means_that_no_pin_is_read(self, house: House) -> None:
+        house.push(ref="refs/heads/other")
+        assert house.parameters.looked_up == [SITE]
+
+    def test_repository_without_targets_is_ignored(self, house: House) -> None:
+        del house.parameters.values[NAMES.targets(SITE)]
+        outcome = house.push()
+        assert outcome == Ignored(GUID, "no target of octo/site follows 'refs/heads/main'")
+
+    @pytest.mark.parametrize(
+        "changes", [{"deleted": True, "after": "0" * 40}, {"after": "0" * 40}, {"deleted": True}]
+    )
+    def test_push_of_a_deleted_branch_is_ignored(
+        self, house: House, changes: dict[str, object]
+    ) -> None:
+        assert house.push(**changes) == Ignored(GUID, "'refs/heads/main' was deleted")
+        assert house.sent == []
+
+    @pytest.mark.parametrize("payload", [push_json(), {"zen": "Design for failure."}])
+    def test_ping_never_deploys(self, house: House, payload: dict[str, object]) -> None:
+        outcome = house.receive(delivery_of(payload, event="ping"))
+        assert outcome == Ignored(GUID, "ping: the webhook is set up, a push will deploy")
+        assert house.sent == []
+
+    def test_another_event_is_ignored_by_its_name(self, house: House) -> None:
+        outcome = house.receive(delivery_of(push_json(), event="check_run"))
+        assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
+        assert house.sent == []
+
+
+class TestReceiveWithPins:
+    def test_pinned_target_is_left_as_it_is_and_the_reason_is_told(self, house: House) -> None:
+        house.store(
+            NAMES.pin("web"), {"state": "pinned", "commit": "a" * 40, "reason": "the release"}
+        )
+        assert house.push() == Ignored(GUID, "web: pinned at aaaaaaa: the release")
+        assert house.sent == []
+
+    def test_frozen_target_is_left_as_it_is_until_its_end(self, house: House) -> None:
+        house.store(NAMES.pin("web"), {"state": "frozen", "until": "2030-01-31T12:00:01Z"})
+        assert house.push() == Ignored(GUID, "web: frozen until 2030-01-31 12:00 UTC")
+        assert house.sent == []
+
+    @pytest.mark.parametrize("until", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
+    def test_expired_pin_holds_nothing(self, house: House, until: str) -> None:
+        house.store(NAMES.pin("web"), {"state": "frozen", "until": until})
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_pin_taken_off_holds_nothing(self, house: House) -> None:
+        house.store(NAMES.pin("web"), {"state": "none"})
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_held_target_is_skipped_and_the_others_are_sent_to(self, house: House) -> None:
+        house.store_targets("web", "api")
+        house.store(NAMES.pin("web"), {"state": "frozen"})
+        outcome = house.accept()
+        assert outcome.skipped == (("web", "frozen"),)
+        assert outcome.sent == (("api", "command-1"),)
+
+    def test_all_targets_held_are_ignored_each_with_its_reason(self, house: House) -> None:
+        house.store_targets("web", "api")
+        house.store(NAMES.pin("web"), {"state": "frozen"})
+        house.store(NAMES.pin("api"), {"state": "frozen", "reason": "the fair"})
+        assert house.push() == Ignored(GUID, "web: frozen; api: frozen: the fair")
+
+    @pytest.mark.parametrize("text", ["", "{", '{"state": "paused"}', "[" * 10_000])
+    def test_unreadable_pin_fails_its_target_alone_because_it_may_say_frozen(
+        self, house: House, text: str
+    ) -> None:
+        house.store_targets("web", "api")
+        house.store(NAMES.pin("web"), text)
+        outcome = house.accept()
+        assert outcome.sent == (("api", "command-1"),)
+        ((name, error),) = outcome.failed
+        assert name == "web"
+        assert isinstance(error, UnavailableError)
+        assert str(error) == "the target's stored pin is not valid"
+        assert error.detail.startswith("the parameter pins/web is not valid: ")
+
+    def test_only_target_with_an_unreadable_pin_is_a_failure_and_not_ignored(
+        self, house: House
+    ) -> None:
+        house.store(NAMES.pin("web"), "{")
+        outcome = house.accept()
+        assert (outcome.sent, outcome.skipped) == ((), ())
+        assert [name for name, _ in outcome.failed] == ["web"]
+        assert house.sent == []
+
+    def test_one_held_and_one_unreadable_are_told_apart(self, house: House) -> None:
+        house.store_targets("web", "api")
+        house.store(NAMES.pin("web"), {"state": "frozen"})
+        house.store(NAMES.pin("api"), "{")
+        outcome = house.accept()
+        assert outcome.skipped == (("web", "frozen"),)
+        assert [name for name, _ in outcome.failed] == ["api"]
+        assert house.sent == []
+
+    def test_pin_of_another_target_holds_nothing(self, house: House) -> None:
+        house.store(NAMES.pin("api"), {"state": "frozen"})
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_pins_are_read_for_every_push(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.pin("web"), {"state": "frozen"})
+        assert isinstance(house.push(), Ignored)
+        assert house.sent == ["web"]
+
+    @pytest.mark.parametrize("text", ["", "{", '{"version": "$LATEST", "hash": ""}'])
+    def test_unreadable_pin_of_the_document_sends_nothing(self, house: House, text: str) -> None:
+        house.store(NAMES.document, text)
+        reason = r"^the document's stored pin is not valid$"
+        with pytest.raises(UnavailableError, match=reason) as caught:
+            house.push()
+        assert caught.value.detail.startswith("the parameter document is not valid: must ")
+        assert house.sent == []
+
+
+class TestReceiveWithFailures:
+    def test_one_target_s_failure_does_not_stop_the_others(self, house: House) -> None:
+        house.store_targets("web", "api", "worker")
+        refused = RefusedError("AWS refused the command to api")
+        house.commands.refused["api"] = refused
+        outcome = house.accept()
+        assert outcome.sent == (("web", "command-1"), ("worker", "command-2"))
+        assert outcome.failed == (("api", refused),)
+
+    @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
+    def test_parameters_that_cannot_be_read_stop_everything(
+        self, house: House, error: PulleyError
+    ) -> None:
+        house.parameters.error = error
+        with pytest.raises(type(error)) as caught:
+            house.push()
+        assert caught.value is error
+        assert house.sent == []
+
+    def test_pins_that_cannot_be_read_send_nothing(self, house: House) -> None:
+        house.push()
+        house.parameters.error = UnavailableError("not now")
+        with pytest.raises(UnavailableError, match="not now"):
+            house.push()
+        assert house.parameters.looked_up == [SITE, "pins", "pins"]
+        assert house.sent == ["web"]
+
+    def test_targets_that_do_not_parse_are_told_to_the_log_and_not_to_the_sender(
+        self, house: House
+    ) -> None:
+        house.store(NAMES.targets(SITE), [target_json(timeout=1, checkout="srv")])
+        with pytest.raises(UnavailableError) as caught:
+            house.push()
+        assert str(caught.value) == "the repository's stored targets are not valid"
+        assert caught.value.detail.startswith("the stored targets of octo/site are not valid: ")
+        assert "targets.web.timeout: must be" in caught.value.detail
+        assert "targets.web.checkout: must be" in caught.value.detail
+        assert house.sent == []
+
+    def test_targets_that_do_not_parse_do_not_stop_another_repository(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), "{")
+        other = Repository("octo", "other")
+        house.store(NAMES.targets(other), [target_json(repository="octo/other")])
+        assert house.accept(repository={"full_name": "octo/other"}).sent == (("web", "command-1"),)
+
+    def test_targets_that_do_not_parse_do_not_fail_a_ping(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), "{")
+        assert isinstance(house.receive(delivery_of(push_json(), event="ping")), Ignored)
+
+
+class TestReceiveVerifies:
+    def test_forged_delivery_is_refused_and_nothing_is_sent(self, house: House) -> None:
+        with pytest.raises(SignatureError, match="does not match"):
+            house.receive(delivery_of(push_json(), secret="guessed"))
+        assert house.sent == []
+
+    @given(st.binary(min_size=1), st.integers(0))
+    def test_changed_byte_anywhere_is_refused(self, changes: bytes, place: int) -> None:
+        house = House()
+        delivery = delivery_of(push_json())
+        at = place % len(delivery.body)
+        body = delivery.body[:at] + changes + delivery.body[at + len(changes) :]
+        if body == delivery.body:
+            assert isinstance(house.receive(delivery), Accepted)
+            return
+        with pytest.raises(SignatureError):
+            house.receive(replace(delivery, body=body))
+        assert house.sent == []
+
+    def test_unsigned_delivery_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+        with pytest.raises(SignatureError, match="is missing"):
+            house.receive(replace(delivery_of(push_json()), signature_256=""))
+        assert house.parameters.looked_up == []
+
+    def test_wrong_content_type_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+        with pytest.raises(ContentTypeError):
+            house.receive(replace(delivery_of(push_json()), content_type="text/plain"))
+        assert house.parameters.looked_up == []
+
+    def test_body_too_large_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+        with pytest.raises(TooLargeError):
+            house.receive(delivery_of(b" " * 6_000_000))
+        assert house.parameters.looked_up == []
+
+    def test_sha1_is_taken_only_where_it_is_allowed(self) -> None:
+        body = json.dumps(push_json()).encode()
+        delivery = Delivery(body, event="push", id=GUID, signature_1=sign(body, algorithm="sha1"))
+        assert isinstance(House(allow_sha1=True).receive(delivery), Accepted)
+        with pytest.raises(SignatureError):
+            House().receive(delivery)
+
+    @pytest.mark.parametrize("secret", ["new", "old"])
+    def test_each_secret_opens_while_one_is_rotated(self, house: House, secret: str) -> None:
+        house.store(NAMES.webhook_secret, "new\nold")
+        assert isinstance(house.receive(delivery_of(push_json(), secret=secret)), Accepted)
+
+    def test_own_secret_opens_its_repository(self, house: House) -> None:
+        house.store(OWN_SECRET, "own")
+        assert isinstance(house.receive(delivery_of(push_json(), secret="own")), Accepted)
+
+    def test_own_secret_closes_its_repository_to_the_default_one(self, house: House) -> None:
+        house.store(OWN_SECRET, "own")
+        with pytest.raises(SignatureError):
+            house.push()
+
+    def test_own_secret_opens_no_other_repository(self, house: House) -> None:
+        house.store(OWN_SECRET, "own")
+        payload = push_json(repository={"full_name": "octo/other"})
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(payload, secret="own"))
+        assert isinstance(house.receive(delivery_of(payload)), Ignored)
+
+    def test_empty_own_secret_opens_nothing_not_even_to_the_default_one(self, house: House) -> None:
+        house.store(OWN_SECRET, "\n")
+        with pytest.raises(UnavailableError, match=r"^no webhook secret is stored$") as caught:
+            house.push()
+        assert caught.value.detail.endswith(OWN_SECRET)
+
+    @pytest.mark.parametrize("stored", [None, "", " \n "])
+    def test_no_secret_stored_tells_the_log_where_to_put_one(
+        self, house: House, stored: str | None
+    ) -> None:
+        del house.parameters.values[NAMES.webhook_secret]
+        if stored is not None:
+            house.store(NAMES.webhook_secret, stored)
+        with pytest.raises(UnavailableError) as caught:
+            house.receive(delivery_of(push_json(), secret=""))
+        assert str(caught.value) == "no webhook secret is stored"
+        assert caught.value.detail == (
+            f"no webhook secret is stored: put one into {NAMES.webhook_secret}"
+        )
+
+
+class TestReceiveAfterARotation:
+    def test_remembered_secret_that_does_not_fit_is_read_again_once(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.webhook_secret, "rotated")
+        outcome = house.receive(delivery_of(push_json(), secret="rotated"))
+        assert isinstance(outcome, Accepted)
+        assert house.parameters.looked_up == [SITE, "pins", SITE, "pins"]
+
+    def test_what_was_read_again_is_what_is_acted_on(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.webhook_secret, "rotated")
+        house.store_targets("api")
+        house.receive(delivery_of(push_json(), secret="rotated"))
+        assert house.sent == ["web", "api"]
+
+    def test_secret_stored_after_none_was_found_opens(self, house: House) -> None:
+        del house.parameters.values[NAMES.webhook_secret]
+        with pytest.raises(UnavailableError):
+            house.push()
+        house.store(NAMES.webhook_secret, SECRET)
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_secret_just_read_is_not_read_again(self, house: House) -> None:
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(push_json(), secret="guessed"))
+        assert house.parameters.looked_up == [SITE]
+
+    def test_forged_delivery_costs_one_more_reading_and_is_refused(self, house: House) -> None:
+        house.push()
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(push_json(), secret="guessed"))
+        assert house.parameters.looked_up == [SITE, "pins", SITE]
+
+    def test_over_the_budget_what_is_remembered_decides(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.webhook_secret, "rotated")
+        house.parameters.may_look_again = False
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(push_json(), secret="rotated"))
+        assert house.accept().sent == (("web", "command-2"),)
+
+    def test_remembered_secret_that_fits_is_not_read_again(self, house: House) -> None:
+        house.push()
+        house.push()
+        assert house.parameters.looked_up == [SITE, "pins", "pins"]
+
+
+class TestReceiveWhatCannotBeRead:
+    UNREADABLE = (b"", b"{", b"[]", b"\xff", b"[" * 10_000, b'{"a": 1, "a": 2}')
+
+    @pytest.mark.parametrize("body", UNREADABLE)
+    def test_unreadable_body_is_told_to_who_has_the_default_secret(
+        self, house: House, body: bytes
+    ) -> None:
+        with pytest.raises(DeliveryError) as caught:
+            house.receive(delivery_of(body))
+        assert not isinstance(caught.value, SignatureError)
+        assert house.parameters.looked_up == [None]
+
+    @pytest.mark.parametrize("body", UNREADABLE)
+    def test_unreadable_body_is_not_told_to_anyone_else(self, house: House, body: bytes) -> None:
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(body, secret="guessed"))
+
+    def test_unreadable_repository_is_not_opened_by_its_own_secret(self, house: House) -> None:
+        house.store(OWN_SECRET, "own")
+        payload = push_json(repository={"full_name": "octo/site/.."})
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(payload, secret="own"))
+
+    def test_push_without_a_readable_repository_is_refused(self, house: House) -> None:
+        with pytest.raises(DeliveryError, match=r"repository.full_name"):
+            house.push(repository=None)
+
+    def test_problems_of_the_payload_are_told_at_once(self, house: House) -> None:
+        with pytest.raises(DeliveryError, match=r"^ref: .*; after: "):
+            house.push(ref="main", after="HEAD")
+
+    @given(st.binary(), st.sampled_from([JSON, FORM]))
+    def test_no_body_raises_anything_but_a_delivery_error(
+        self, body: bytes, content_type: str
+    ) -> None:
+        house = House()
+        with pytest.raises(DeliveryError):
+            house.receive(replace(delivery_of(body), content_type=content_type))
+        assert house.sent == []
