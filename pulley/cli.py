@@ -4,12 +4,17 @@ Exit codes: 0 done, 1 something failed and was said, 2 the command line is not r
 """
 
 import json
+import os
+import re
+import signal
 import sys
+import tempfile
 
 import click
 from rich.console import Console
 
 from chalicelib.core.commands import build_document
+from chalicelib.core.targets import CHECKOUT_PATTERN
 from pulley.demo import HOSTS, run_demo
 from pulley.sandbox.interactive import run_sandbox
 from pulley.sandbox.sandbox import SCRIPT
@@ -24,7 +29,7 @@ def main() -> None:
 @main.command()
 def document() -> None:
     """Print the SSM document, as JSON for `aws ssm create-document`."""
-    click.echo(json.dumps(build_document(SCRIPT.read_text()), indent=1))
+    click.echo(json.dumps(build_document(SCRIPT.read_text())))
 
 
 @main.command()
@@ -40,6 +45,9 @@ def demo(broken_host: str | None) -> None:
     Exits with 1 unless every host ends at the pushed commit.
     """
     _check_machine()
+    _leave_the_shell_s_settings()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # they clean up as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     if not run_demo(Console(), broken_host):
         sys.exit(1)
 
@@ -52,6 +60,7 @@ def sandbox(hosts: int) -> None:
     Ctrl-C stops everything and cleans up.
     """
     _check_machine()
+    _leave_the_shell_s_settings()
     run_sandbox(Console(), hosts)
 
 
@@ -59,3 +68,15 @@ def _check_machine() -> None:
     missing = missing_programs()
     if missing:
         raise click.ClickException(f"the hosts need {', '.join(missing)}, which are not on PATH")
+    folder = tempfile.gettempdir()
+    if not re.fullmatch(CHECKOUT_PATTERN, folder):  # as a checkout below it must be
+        raise click.ClickException(
+            f"the hosts' disks cannot be in {folder!r}: set TMPDIR to letters, digits and _./@+=,-"
+        )
+
+
+def _leave_the_shell_s_settings() -> None:
+    """Everything is on this machine: no profile, proxy or repository of the shell's counts."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GIT_", "PULLEY_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]

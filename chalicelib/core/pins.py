@@ -57,7 +57,7 @@ def parse_pin(text: str) -> Pin:
         pin = Pin(
             state=state,
             commit=CommitSha.parse(commit) if commit else None,
-            reason=str(stored.get("reason") or ""),
+            reason=" ".join(str(stored.get("reason") or "").split()),  # stands in a line of a log
             until=_parse_until(until) if until else None,
         )
     except _UNREADABLE as error:

@@ -102,7 +102,8 @@ class Receiver:
             raise payload
         match parse_delivery(delivery, payload):
             case PushEvent() as push:
-                return self._deploy(push, settings, delivery.id, now)
+                targets = self._followers(push, settings, delivery)
+                return self._deploy(push, targets, delivery.id, now)
             case DeletionEvent(ref):
                 reason = f"{shown(ref)} was deleted"
             case PingEvent():
@@ -135,10 +136,30 @@ class Receiver:
             )
         verify_signature(delivery, secrets=settings.secrets, allow_sha1=self.allow_sha1)
 
+    def _followers(
+        self, push: PushEvent, settings: StoredSettings, delivery: Delivery
+    ) -> tuple[Target, ...]:
+        """The targets that follow the push.
+
+        Where none does, or they don't parse, an operator may have seen to it since they were read,
+        so they are read again: no push, and no redelivery, is lost to what is remembered.
+        """
+        try:
+            targets = match_targets(_targets_of(push.repository, settings), push.ref)
+        except UnavailableError:
+            if not settings.remembered:
+                raise
+            targets = ()
+        if targets or not settings.remembered:
+            return targets
+        again = self.parameters.settings_again(push.repository)
+        if again is not None:
+            self._verify_with(again, delivery)
+        return match_targets(_targets_of(push.repository, again or settings), push.ref)
+
     def _deploy(
-        self, push: PushEvent, settings: StoredSettings, delivery: str, now: datetime
+        self, push: PushEvent, targets: Sequence[Target], delivery: str, now: datetime
     ) -> Ignored | Accepted:
-        targets = match_targets(_targets_of(push.repository, settings), push.ref)
         if not targets:
             return Ignored(delivery, f"no target of {push.repository} follows {shown(push.ref)}")
         stored = self.parameters.pins([target.name for target in targets])

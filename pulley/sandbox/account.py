@@ -76,7 +76,6 @@ class Account:
         reset_model_data()
         self.region = region
         self._execution_second = execution_second
-        self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
         session = _session(region)
         self.ssm: SSMClient = session.client("ssm", endpoint_url=self.endpoint_url)
@@ -84,6 +83,8 @@ class Account:
         self._fleet = Fleet(self.ssm, self.ec2)
         self._events = EventBus(account=DEFAULT_ACCOUNT_ID, region=region)
         self.run_command = RunCommand(self._fleet, self._events, delivery_second=delivery_second)
+        # Last, because building clients takes a while, and Ctrl-C meanwhile would leave it there.
+        self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_SHUTDOWN_SECONDS,), daemon=True
         )

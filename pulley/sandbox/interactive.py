@@ -14,9 +14,9 @@ _ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 
 def run_sandbox(console: Console, hosts: int) -> None:
-    """Run until Ctrl-C or TERM, and print each command's outcome."""
+    """Run until Ctrl-C, TERM or the end of the terminal, and print each command's outcome."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with Sandbox([f"web-{number}" for number in range(1, hosts + 1)]) as sandbox:
         sandbox.account.subscribe(lambda event: _show(console, sandbox, event))

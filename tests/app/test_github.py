@@ -310,6 +310,18 @@ class TestAccepted202:
         stage.store(NAMES.webhook_secret, "secret-after-rotation")
         assert stage.deliver(push_json(), secret="secret-after-rotation").status == 202
 
+    def test_redelivery_after_the_targets_were_mended_is_sent_at_once(self, stage: Stage) -> None:
+        stage.store(NAMES.targets(SITE), "{")
+        assert stage.push().status == 503
+        stage.store(NAMES.targets(SITE), targets_text())
+        assert stage.push().status == 202
+
+    def test_targets_stored_after_the_ping_are_sent_to_at_once(self, stage: Stage) -> None:
+        stage.remove(NAMES.targets(SITE))
+        assert stage.deliver(push_json(), event="ping").status == 200
+        stage.store(NAMES.targets(SITE), targets_text())
+        assert stage.push().status == 202
+
     def test_redelivery_is_sent_again(self, stage: Stage) -> None:
         assert [stage.push().status, stage.push().status] == [202, 202]
         assert stage.sent_to() == ["web", "web"]

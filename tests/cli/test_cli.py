@@ -1,6 +1,7 @@
 """The operator's command as a person runs it: a process, its output, its exit code."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,9 +16,14 @@ from chalicelib.core.commands import PARAMETERS
 PULLEY = str(Path(sys.executable).with_name("pulley"))
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PULLEY, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [PULLEY, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, **environ},
     )
 
 
@@ -45,6 +51,45 @@ class TestDemo:
         assert "2 of 3 hosts are at" in done.stdout
         assert re.search(r"web-2 .*conflict", done.stdout)
 
+    def test_settings_of_the_shell_lead_nothing_off_this_machine(self, tmp_path: Path) -> None:
+        elsewhere = "http://127.0.0.1:9"
+        done = run(
+            "demo",
+            AWS_PROFILE="nobody",
+            AWS_ENDPOINT_URL_SSM=elsewhere,
+            AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true",
+            GIT_DIR=str(tmp_path),
+            http_proxy=elsewhere,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_told_to_end_it_leaves_nothing_behind(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        (folder := tmp_path / "tmp").mkdir()
+        log = tmp_path / "output"
+        with log.open("w") as output:
+            demo = subprocess.Popen(
+                [PULLEY, "demo"], stdout=output, env={**os.environ, "TMPDIR": str(folder)}
+            )
+        while not list(folder.glob("pulley-sandbox-*")) and demo.poll() is None:
+            time.sleep(0.01)
+        demo.send_signal(number)
+        assert demo.wait(30) == 1
+        assert list(folder.iterdir()) == []
+
+    def test_machine_without_git_and_the_rest_is_told_what_it_lacks(self, tmp_path: Path) -> None:
+        done = run("demo", PATH=str(tmp_path))
+        assert done.returncode == 1
+        assert done.stderr.startswith("Error: the hosts need git, flock, timeout, xargs, setpriv")
+
+    def test_temporary_folder_that_no_checkout_can_be_in_is_told(self, tmp_path: Path) -> None:
+        (folder := tmp_path / "with space").mkdir()
+        done = run("demo", TMPDIR=str(folder))
+        assert done.returncode == 1
+        assert "set TMPDIR" in done.stderr
+
     def test_an_unknown_host_is_a_wrong_command_line(self) -> None:
         done = run("demo", "--break", "nobody")
         assert done.returncode == 2
@@ -52,7 +97,10 @@ class TestDemo:
 
 
 class TestSandbox:
-    def test_it_can_be_pushed_to_and_cleans_up(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_it_can_be_pushed_to_and_cleans_up(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
         log = tmp_path / "output"
         with log.open("w") as output:
             sandbox = subprocess.Popen([PULLEY, "sandbox", "--hosts", "2"], stdout=output)
@@ -70,7 +118,7 @@ class TestSandbox:
             _wait_for(log, rf"(web-1  {commit[:7]}  updated)")
             _wait_for(log, rf"(web-2  {commit[:7]}  updated)")
         finally:
-            sandbox.send_signal(signal.SIGINT)
+            sandbox.send_signal(number)
         assert sandbox.wait(30) == 0
         assert not folder.exists()
 

@@ -73,6 +73,10 @@ class TestParsePin:
         with pytest.raises(PinError, match="must be JSON"):
             parse_pin(text)
 
+    def test_reason_of_several_lines_becomes_one_because_it_stands_in_the_log(self) -> None:
+        pin = parse_pin(json.dumps({"state": "frozen", "reason": "the fair\r\n ERROR\u2028x "}))
+        assert str(pin) == "frozen: the fair ERROR x"
+
     @given(
         st.fixed_dictionaries(
             {"state": st.sampled_from(["none", "pinned", "frozen"]) | st.text()},

@@ -454,6 +454,50 @@ class TestReceiveAfterARotation:
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
 
 
+class TestReceiveAfterTargetsWereStored:
+    def test_target_stored_after_none_was_found_is_sent_to(self, house: House) -> None:
+        targets = house.parameters.values.pop(NAMES.targets(SITE))
+        assert isinstance(house.push(), Ignored)
+        house.store(NAMES.targets(SITE), targets)
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_redelivery_after_the_targets_were_mended_is_sent(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), "{")
+        with pytest.raises(UnavailableError):
+            house.push()
+        house.store_targets("web")
+        assert house.accept().sent == (("web", "command-1"),)
+
+    def test_targets_just_read_are_not_read_again(self, house: House) -> None:
+        assert isinstance(house.push(ref="refs/heads/other"), Ignored)
+        assert house.parameters.looked_up == [SITE]
+
+    def test_remembered_targets_that_follow_are_not_read_again(self, house: House) -> None:
+        house.push()
+        house.push()
+        assert house.parameters.looked_up == [SITE, "pins", "pins"]
+
+    def test_over_the_budget_what_is_remembered_decides(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), "{")
+        with pytest.raises(UnavailableError):
+            house.push()
+        house.parameters.may_look_again = False
+        with pytest.raises(UnavailableError, match="stored targets are not valid"):
+            house.push()
+        assert house.parameters.looked_up == [SITE]
+
+    def test_own_secret_stored_meanwhile_closes_the_repository_to_the_default_one(
+        self, house: House
+    ) -> None:
+        targets = house.parameters.values.pop(NAMES.targets(SITE))
+        house.push()
+        house.store(NAMES.targets(SITE), targets)
+        house.store(OWN_SECRET, "own")
+        with pytest.raises(SignatureError):
+            house.push()
+        assert house.sent == []
+
+
 class TestReceiveWhatCannotBeRead:
     UNREADABLE = (b"", b"{", b"[]", b"\xff", b"[" * 10_000, b'{"a": 1, "a": 2}')
 
