@@ -7,11 +7,13 @@
 # below the checkout is opened as the owner, so a planted link leads root nowhere.
 # By hand: SSM_Target=web SSM_Repository=o/r SSM_Checkout=/srv/site SSM_Branch=main sh pull.sh
 
+# shellcheck disable=SC2015 # in A && B || C here C ends the run, and a failed B should end it too
 set -u
 kept_back=10       # seconds before Timeout at which all is over
 log_bytes=1048576  # of the log on the host, before it is rotated
 
 main() {
+    clean_environment
     read_clock
     started=${started:-$now}
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
@@ -34,6 +36,19 @@ main() {
     check_tools
     update
     deploy
+}
+
+# Nothing of whoever calls may bend what git or this shell does. The locale decides what [a-z] means.
+clean_environment() {
+    unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR \
+        GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE \
+        GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXEC_PATH \
+        GIT_QUARANTINE_PATH GIT_CEILING_DIRECTORIES GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
+        GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_REFLOG_ACTION \
+        GIT_ASKPASS SSH_ASKPASS
+    LC_ALL=C # not exported: for this shell, not for the steps
+    case $started in *[!0-9]*) started='' ;; esac
+    [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
 # --- Parameters -----------------------------------------------------------------------------------
@@ -131,7 +146,8 @@ become_owner() {
     [ "$euid" -eq 0 ] || return 0
     uid=$(stat -L -c %u -- "$Checkout" 2>/dev/null) || finish no_checkout "$Checkout is not there"
     [ "$uid" -ne 0 ] || return 0
-    entry=$(getent passwd "$uid") || finish no_checkout "no user has the uid $uid, which owns $Checkout"
+    [ -f "$0" ] || finish no_checkout "as root, run this script from a file"
+    entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) || finish no_checkout "no user has the uid $uid, which owns $Checkout"
     IFS=: read -r owner _ _ gid _ HOME _ <<EOF
 $entry
 EOF
@@ -142,11 +158,13 @@ EOF
     else
         set -- runuser -u "$owner" --
     fi
-    [ -f "$0" ] || finish no_checkout "as root, run this script from a file"
+    trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then
-        exec "$@" "${BASH:-sh}" -s <"$0" 1>&3 3>&-
+        "$@" "${BASH:-sh}" -s <"$0" 1>&3 3>&-
+        exit_as_owner $?
     fi
     # The owner asks on 4 and reads the answer on 5; root reads the one and writes the other.
+    # shellcheck disable=SC2094 # both ends of a pipe are opened, on purpose
     fifo=$(mktemp -d) && mkfifo "$fifo/answers" && exec 7<>"$fifo/answers" &&
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken "root cannot make a temporary folder"
@@ -157,16 +175,29 @@ EOF
 
 # Root's part while the owner's runs: restart the units that the document named, and nothing else.
 answer_owner() {
+    trap '' HUP INT TERM
     while read -r request status; do
         case $request in
             restart)
+                case $status in '' | *[!0-9]*) status=60 ;; esac
                 systemctl_restart "$status"
                 echo $? >&6
                 ;;
-            exit) exit "$status" ;;
+            exit) exit_as_owner "$status" ;;
         esac
     done
-    finish broken "the run was killed"
+    exit_as_owner 137
+}
+
+# The owner's run has said all, unless it did not come to its end.
+exit_as_owner() { # status
+    case $1 in
+        0 | 64 | 66 | 69 | 7[0-35])
+            trap - EXIT
+            exit "$1"
+            ;;
+        *) finish broken "the run as $owner was killed, or could not begin (status $1)" ;;
+    esac
 }
 
 systemctl_restart() { # seconds
@@ -180,9 +211,8 @@ systemctl_restart() { # seconds
 # --- The checkout ---------------------------------------------------------------------------------
 
 enter_checkout() {
-    unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_NAMESPACE SSH_ASKPASS GIT_ASKPASS
     export GIT_TERMINAL_PROMPT=0
-    command -v git >/dev/null || finish no_checkout "git is not installed"
+    (unset -f git && command -v git >/dev/null) || finish no_checkout "git is not installed"
     cd -- "$Checkout" 2>/dev/null || finish no_checkout "$Checkout is not there, or not to be entered"
     [ -e .git ] || finish no_checkout "$Checkout is not a git work tree"
     if [ -d .git ] && [ ! -L .git ]; then
@@ -199,10 +229,12 @@ enter_checkout() {
 }
 
 # git as every step wants it. Nothing that it leaves behind may hold the lock or root's ear, or keep
-# the agent waiting for the end of stdout or stderr; so callers send its output to a file.
+# the agent waiting for the end of stdout or stderr; so callers send its output to a file. The
+# checkout's hooks do not run: one that fails, hangs or stays would stop a deploy half-way.
 git() {
     set -- -c gc.auto=0 -c maintenance.auto=false -c core.logAllRefUpdates=true -c core.fsmonitor=false \
-        -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false "$@"
+        -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \
+        -c core.hooksPath=/dev/null "$@"
     if [ -n "${within-}" ]; then
         LC_ALL=C timeout --foreground -k 5 "$within" git "$@" 3>&- 4>&- 5<&- 9>&-
     else
@@ -211,9 +243,10 @@ git() {
 }
 
 take_lock() {
-    [ -d "$state" ] || mkdir -p "$state" || finish no_checkout "cannot write below $git_dir"
+    [ -d "$state" ] || mkdir -m 700 "$state" || [ -d "$state" ] || finish no_checkout "cannot write below $git_dir"
     command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
     command -v flock >/dev/null || finish no_checkout "flock (util-linux) is not installed"
+    command -v timeout >/dev/null || finish no_checkout "timeout (coreutils) is not installed"
     seconds_left
     flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
     true >"$log" || finish no_checkout "cannot write $log"
@@ -224,9 +257,10 @@ take_lock() {
 accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
-    newest=0
-    read -r newest <"$state/lock" || newest=0
-    if [ "$Issued" -lt "${newest:-0}" ]; then
+    newest=''
+    read -r newest <"$state/lock"
+    case $newest in '' | *[!0-9]*) newest=0 ;; esac
+    if [ "$Issued" -lt "$newest" ]; then
         upstream=$marker_upstream
         before=$(git rev-parse -q --verify HEAD) && after=$before
         finish superseded "a newer command was here first"
@@ -246,6 +280,9 @@ read_marker() {
             steps) marker_steps=$value ;;
         esac
     done <"$state/deployed"
+    case $marker_slot in [0-9]) ;; *) marker_slot=0 ;; esac
+    case $marker_commit$marker_upstream in *[!0-9a-f]*) marker_commit='' ;; esac
+    [ ${#marker_commit} -eq 40 ] && [ ${#marker_upstream} -eq 40 ] || marker_commit='' marker_upstream=''
 }
 
 # The remote must be the repository's; one on this machine is let pass.
@@ -282,49 +319,99 @@ EOF
 mend() {
     clear_locks
     if [ -s "$state/moving" ]; then
-        take_back
+        read -r _ _ _ _ _ _ whole <"$state/moving"
+        if [ "$whole" = whole ]; then
+            save_what_came_since
+            take_back
+        fi # else the disk was full, and nothing had moved yet
     fi
     for dir in rebase-merge rebase-apply; do
         [ ! -d "$git_dir/$dir" ] || mend_rebase "$git_dir/$dir"
     done
-    for name in MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD; do
+    for name in MERGE_HEAD REVERT_HEAD BISECT_LOG sequencer CHERRY_PICK_HEAD; do
         [ -e "$git_dir/$name" ] || continue
-        if [ $name = CHERRY_PICK_HEAD ] && [ -z "$(git ls-files -u)" ] && [ ! -e "$git_dir/sequencer" ]; then
+        if [ $name = CHERRY_PICK_HEAD ] && git diff --cached --quiet; then
             rm -f "$git_dir/$name" # a killed rebase leaves it
         else
             finish conflict "someone is in the middle of something here ($name)"
         fi
     done
-    # Older than all that this run will write into the work tree.
-    true >"$state/since" || finish no_checkout "cannot write $state/since"
 }
 
 # A lock is dead where no other git of this user is at work in this checkout.
 clear_locks() {
     set --
     for lock in "$git_dir"/*.lock "$common_dir"/*.lock "$common_dir/$local_ref.lock" \
-        "$common_dir/$upstream_ref.lock" "$common_dir"/refs/pulley/*/*.lock; do
+        "$common_dir/$upstream_ref.lock" "$common_dir"/refs/pulley/*/*.lock "$common_dir/packed-refs.new"; do
         [ ! -e "$lock" ] || set -- "$@" "$lock"
     done
     [ $# -gt 0 ] || return 0
+    [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
     waited=0
-    while git_is_at_work; do
+    while git_is_at_work || { [ -n "$hidden_git" ] && [ $waited -lt 5 ]; }; do
         seconds_left
-        [ $waited -lt 30 ] && [ "$left" -gt 10 ] || finish busy "another git is at work in $Checkout"
+        if [ $waited -ge 30 ] || [ "$left" -le 10 ]; then
+            ! git_is_at_work || finish busy "another git is at work in $Checkout"
+            break
+        fi
         sleep 1
         waited=$((waited + 1))
     done
     rm -f -- "$@"
 }
 
+# One that belongs to another user does not show where; it gets time to end.
 git_is_at_work() {
+    here=$(pwd -P) hidden_git=''
     for proc in /proc/[0-9]*; do
         read -r name <"$proc/comm" || continue
         case $name in git | git-*) ;; *) continue ;; esac
-        case $(readlink "$proc/cwd") in "$PWD" | "$PWD"/*) return 0 ;; esac
+        case $(readlink "$proc/cwd") in
+            "$here" | "$here"/*) return 0 ;;
+            '') [ ! -d "$proc" ] || hidden_git=yes ;;
+        esac
     done 2>/dev/null
     return 1
 }
+
+# Between the kill and now someone may have edited or committed here: what the move neither had
+# before it nor made itself stays under a ref. (Half of a file, too, does no harm there.)
+save_what_came_since() {
+    read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving"
+    beneath=$was
+    for commit in "$local_ref" HEAD; do
+        git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$was_to" "$was_tip" >"$state/new" 2>>"$log"
+        if [ -s "$state/new" ]; then
+            name_saved_ref
+            git update-ref "$ref" "$commit" && beneath=$ref saved=$ref
+        fi
+    done
+    set -- "$was" "$was_to" HEAD
+    [ "$was_edits" = - ] || set -- "$@" "$was_edits"
+    tree=$(tree_of_now "$was" "$was_to" 2>>"$log") || return 0
+    if for known; do
+        git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree"
+    done | sort | uniq -c | grep -q "^ *$# "; then
+        name_saved_ref
+        found=$(git -c user.name=Pulley -c user.email=pulley@localhost \
+            commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree") || return 0
+        saved=$ref
+        git update-ref "$saved" "$found"
+    fi
+}
+
+# The files that one commit or the other has, as they stand in the work tree.
+tree_of_now() ( # from to
+    rm -f "$state/index" "$state/index.lock"
+    export GIT_INDEX_FILE="$state/index"
+    git read-tree "$1" && git add -u &&
+        git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" |
+        git update-index --add --remove -z --stdin &&
+        git write-tree
+    status=$?
+    rm -f "$state/index"
+    exit $status
+)
 
 # A rebase that is not Pulley's: dead if it stopped nowhere that a person would have to go on from.
 mend_rebase() { # folder
@@ -332,7 +419,8 @@ mend_rebase() { # folder
     [ ! -f "$1/done" ] || while read -r line; do last=$line; done <"$1/done"
     case $last in break* | b | exec* | x\ * | edit* | e\ *) last=stopped ;; esac
     if [ "$last" = stopped ] || [ -e "$1/stopped-sha" ] || [ -e "$1/applying" ] ||
-        [ -n "$(git ls-files -u)" ] || git_is_at_work; then
+        [ -n "$(git ls-files -u)" ] || git_is_at_work ||
+        { [ "${1##*/}" = rebase-apply ] && ! git diff --cached --quiet; }; then
         finish conflict "someone is in the middle of a rebase here"
     fi
     head_name='' orig_head='' onto='' autostash=''
@@ -340,11 +428,16 @@ mend_rebase() { # folder
     [ ! -f "$1/orig-head" ] || read -r orig_head <"$1/orig-head"
     [ ! -f "$1/onto" ] || read -r onto <"$1/onto"
     [ ! -f "$1/autostash" ] || read -r autostash <"$1/autostash"
+    if [ -z "$orig_head$autostash" ]; then # killed before it had moved anything
+        rm -rf -- "$1"
+        return
+    fi
     # Of someone who came after the kill; or halves of files, and then it does no harm.
     found=$(git stash create "pulley: found on $Target" 2>>"$log")
     if [ -n "$found" ]; then
         name_saved_ref
-        git update-ref "$ref" "$found"
+        saved=$ref
+        git update-ref "$saved" "$found"
     fi
     if [ -n "$autostash" ]; then
         name_saved_ref
@@ -358,7 +451,7 @@ mend_rebase() { # folder
         refs/*) git symbolic-ref HEAD "$head_name" ;;
         ?*) [ -z "$orig_head" ] || git update-ref --no-deref HEAD "$orig_head" ;;
     esac
-    git reset -q --hard >>"$log" 2>&1
+    reset_hard HEAD
     rm -rf -- "$1" "$git_dir/CHERRY_PICK_HEAD" "$git_dir/REBASE_HEAD" "$git_dir/AUTO_MERGE"
     [ -z "$autostash" ] || put_back "$autostash" "$autostash_ref"
 }
@@ -373,6 +466,7 @@ move() { # carry|save commit -B branch | --detach
     begin_move
     checkout "$@" "$to" || give_up_move
     end_move
+    after=$to
 }
 
 # Local commits since `base` are made again on top of upstream, with the branch at the last of them.
@@ -381,24 +475,30 @@ rebase() { # base
     begin_move
     checkout --detach "$upstream" || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
-    GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: git -c rebase.updateRefs=false -c rebase.autoSquash=false \
-        rebase -q --onto "$upstream" "$1" "$Branch" >"$state/git.err" 2>&1 || give_up_move
+    time_to_move
+    GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
+        rebase --merge -q --onto "$upstream" "$1" "$Branch" >"$state/git.err" 2>&1 || give_up_move
     end_move
 }
 
 # What is edited goes into a commit under a ref, then out of the work tree. From here until the
 # move's end all of the work tree is in commits, so that it can be taken back from any state.
 begin_move() {
-    edits='' edits_ref=''
-    edits=$(git stash create "pulley: edits on $Target" 2>"$state/git.err") || finish conflict "$(first_error)"
+    edits='' edits_ref='' refused=''
+    stop_if_branch_is_elsewhere
+    create_stash || { refresh_index && create_stash; } || finish conflict "$(why_not_saved)"
     if [ -n "$edits" ]; then
+        in_the_way=$(find_replaced)
+        [ -z "$in_the_way" ] ||
+            finish conflict "$in_the_way is untracked, and the repository has something else there"
         name_saved_ref
         edits_ref=$ref
         git update-ref "$edits_ref" "$edits" || finish conflict "cannot save the local edits"
     fi
-    echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--}" >"$state/moving" ||
+    # Older than all that the move will write into the work tree.
+    true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} whole" >"$state/moving" ||
         finish conflict "cannot write $state/moving"
-    [ -z "$edits" ] || git reset -q --hard >>"$log" 2>&1 || give_up_move
+    [ -z "$edits" ] || reset_hard HEAD || give_up_move
 }
 
 # Edits that are carried come back; where they do not fit any more, they stay saved.
@@ -411,8 +511,54 @@ end_move() {
     true >"$state/moving"
 }
 
+create_stash() {
+    edits=$(git stash create "pulley: edits on $Target" 2>"$state/git.err")
+}
+
+# Where a file was touched and not changed, git's stash fails without a word.
+refresh_index() {
+    git update-index -q --refresh >>"$log" 2>&1 || true
+}
+
+# A branch is in one work tree: another one's files would seem to be edited when it moves.
+stop_if_branch_is_elsewhere() {
+    [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] || return 0
+    if git worktree list --porcelain | grep -qxF "branch $local_ref"; then
+        finish conflict "another work tree of this repository has $Branch checked out"
+    fi
+}
+
+why_not_saved() {
+    unmerged=$(git diff --name-only --diff-filter=U | head -n 1)
+    half_added=$(git diff --name-only --diff-filter=A | head -n 1)
+    if [ -n "$unmerged" ]; then
+        echo "someone is in the middle of a merge here: $unmerged is in conflict"
+    elif [ -n "$half_added" ]; then
+        echo "$half_added is only half added (git add -N): add it or reset it"
+    else
+        first_error
+    fi
+}
+
+# The first untracked thing that stands where HEAD has a file: no commit can hold it.
+find_replaced() {
+    # shellcheck disable=SC2016 # the inner shell expands
+    git diff-index -z --no-renames --diff-filter=D --name-only HEAD | xargs -0 -r sh -c '
+        for file; do
+            path=. rest=$file/
+            while [ -n "$rest" ]; do
+                path=$path/${rest%%/*} rest=${rest#*/}
+                [ -d "$path" ] && [ ! -L "$path" ] || break
+            done
+            [ -e "$path" ] || [ -L "$path" ] || continue
+            git --literal-pathspecs -c core.fsmonitor=false ls-files -o -- "$path"
+        done' sh 2>>"$log" | head -n 1
+}
+
 give_up_move() {
     why=$(first_error)
+    # Then git has looked, and written nothing.
+    case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
     cat "$state/git.err" >>"$log"
     in_conflict=$(git diff --name-only --diff-filter=U | head -n 1)
     take_back
@@ -421,21 +567,40 @@ give_up_move() {
 
 # --no-overwrite-ignore: an ignored file (a host's own settings) is no more to be lost than others.
 checkout() {
-    git checkout -q --no-overwrite-ignore "$@" -- >"$state/git.err" 2>&1
+    time_to_move
+    within=$left git checkout -q --no-overwrite-ignore "$@" -- >"$state/git.err" 2>&1
 }
 
 put_back() { # commit ref
-    if git stash apply -q "$1" >>"$log" 2>&1; then
+    if git stash apply -q --index "$1" >>"$log" 2>&1; then
+        git update-ref -d "$2"
+        return
+    fi
+    reset_hard HEAD
+    if ! git stash apply -q "$1" >>"$log" 2>&1; then
+        reset_hard HEAD
+        saved=$2
+    elif git diff --quiet "$1^2" "$1" || git diff --quiet "$1^1" "$1^2"; then
         git update-ref -d "$2"
     else
-        git reset -q --hard >>"$log" 2>&1
-        saved=$2
+        saved=$2 # what was staged was neither of what is in the work tree and in the commit
     fi
+}
+
+# Index and work tree as in a commit. What someone told git to leave alone ("assume unchanged", often
+# a host's own settings) stays as it is: such files are marked in the way that git minds here.
+reset_hard() { # commit
+    git ls-files -v -z | sed -z -n 's/^h //p' >"$state/assumed"
+    [ ! -s "$state/assumed" ] || git update-index -z --skip-worktree --stdin <"$state/assumed"
+    git reset -q --hard "$1" >>"$log" 2>&1
+    status=$?
+    [ ! -s "$state/assumed" ] || git update-index -z --no-skip-worktree --stdin <"$state/assumed" >>"$log" 2>&1
+    return $status
 }
 
 # Everything back to where a move began. Done twice, or killed and done again, it ends the same.
 take_back() {
-    read -r was_ref was was_to was_tip was_edits was_edits_ref <"$state/moving" ||
+    read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving" ||
         finish no_checkout "cannot read $state/moving"
     rm -rf -- "$git_dir/rebase-merge" "$git_dir/CHERRY_PICK_HEAD" "$git_dir/REBASE_HEAD" "$git_dir/AUTO_MERGE"
     clear_locks
@@ -447,8 +612,9 @@ take_back() {
     if [ "$was_tip" = - ] && git rev-parse -q --verify "$local_ref" >/dev/null; then
         git update-ref -d "$local_ref"
     fi
-    remove_added "$was" "$was_to" "$state/since"
-    git reset -q --hard "$was" >>"$log" 2>&1
+    [ -n "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
+    reset_hard "$was" ||
+        finish broken "what was moved could not be taken back: $(tail -n 1 "$log")"
     if [ "$was_edits" != - ]; then
         remove_added "$was" "$was_edits" "$state/since"
         git stash apply -q --index "$was_edits" >>"$log" 2>&1 || git stash apply -q "$was_edits" >>"$log" 2>&1 ||
@@ -458,15 +624,16 @@ take_back() {
     true >"$state/moving"
 }
 
-# Files that a killed checkout began to write: in `to`, not in `from`, and either newer than the
-# reference or the same as in `to`. A file that was there before it, with other content, stays.
+# Files that a killed checkout began to write: in `to`, not in `from`, and either not older than
+# the reference or the same as in `to`. A file that was there before it, with other content, stays.
 remove_added() { # from to reference
+    # shellcheck disable=SC2016 # the inner shell expands
     git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" | xargs -0 -r sh -c '
         to=$1 reference=$2
         shift 2
         for file; do
-            [ -e "./$file" ] || [ -L "./$file" ] || continue
-            [ "./$file" -nt "$reference" ] ||
+            [ -f "./$file" ] || [ -L "./$file" ] || continue
+            [ ! "$reference" -nt "./$file" ] ||
                 [ "$(git hash-object -- "./$file")" = "$(git rev-parse -q --verify "$to:$file")" ] ||
                 continue
             rm -f -- "./$file"
@@ -485,7 +652,7 @@ name_saved_ref() {
 fetch() {
     delay=1
     while :; do
-        if fetch_once; then
+        if fetch_once || can_go_back_without_it; then
             look_at_refs
             if has_commit; then
                 return 0
@@ -499,14 +666,21 @@ fetch() {
     done
 }
 
+# The remote may be down when someone pins a commit that was deployed here.
+can_go_back_without_it() {
+    [ "$Update" = exact ] && [ -n "$(git for-each-ref --contains "$Commit" refs/pulley/deployed 2>>"$log")" ]
+}
+
 fetch_once() {
     seconds_left
     limit=$((left > 20 ? left / 2 : left))
-    within=$limit git -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 fetch -q --no-tags --no-recurse-submodules \
+    within=$limit git -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
+        -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$state/git.err" 2>&1 && return 0
     status=$?
     cat "$state/git.err" >>"$log"
     why=unreachable words=$(first_error)
+    drop_half_fetched
     if [ $status -eq 124 ]; then
         words="the remote did not answer within $limit seconds"
     fi
@@ -520,6 +694,12 @@ fetch_once() {
     return 1
 }
 
+# What a fetch that failed has left would keep a full disk full.
+drop_half_fetched() {
+    git_is_at_work || find "$common_dir/objects" -type f \
+        \( -name 'tmp_obj_*' -o -name 'tmp_pack_*' -o -name 'tmp_idx_*' \) -exec rm -f -- {} + 2>>"$log"
+}
+
 # `feature` became `feature/x`, or the reverse: git cannot hold both, and the old one is no more.
 drop_refs_in_the_way() {
     {
@@ -529,13 +709,15 @@ drop_refs_in_the_way() {
             parent=${parent%/*}
             git for-each-ref --format='%(refname)' "refs/remotes/origin/$parent" | grep -x "refs/remotes/origin/$parent"
         done
-    } | while read -r ref; do
-        git update-ref -d "$ref"
+    } | while read -r gone; do
+        git update-ref -d "$gone"
     done
 }
 
 look_at_refs() {
-    if refs=$(git rev-parse HEAD "$upstream_ref" "$local_ref" --symbolic-full-name HEAD 2>/dev/null); then
+    if read_ref_files; then
+        :
+    elif refs=$(git rev-parse HEAD "$upstream_ref" "$local_ref" --symbolic-full-name HEAD 2>/dev/null); then
         # shellcheck disable=SC2086 # four words, none of them with a space
         set -- $refs
         head=$1 upstream=$2 tip=$3 head_ref=$4
@@ -546,6 +728,18 @@ look_at_refs() {
         head_ref=$(git rev-parse --symbolic-full-name HEAD)
     fi
     before=${before:-$head}
+}
+
+# The common case, without a process: on the branch, and each ref in a file of its own.
+read_ref_files() {
+    [ -f "$git_dir/HEAD" ] && [ -f "$common_dir/$local_ref" ] && [ -f "$common_dir/$upstream_ref" ] || return 1
+    read -r head_ref <"$git_dir/HEAD"
+    [ "$head_ref" = "ref: $local_ref" ] || return 1
+    head_ref=$local_ref
+    read -r tip <"$common_dir/$local_ref" && read -r upstream <"$common_dir/$upstream_ref" || return 1
+    case $tip$upstream in *[!0-9a-f]*) return 1 ;; esac
+    [ ${#tip} -eq 40 ] && [ ${#upstream} -eq 40 ] || return 1
+    head=$tip
 }
 
 # The commit is in what was fetched; or it is known, but on a line that the branch has left.
@@ -593,14 +787,25 @@ is_deployed_here() {
 
 # What a step will need is looked for before anything moves.
 check_tools() {
+    [ -n "$marker_commit" ] || check_git_version # else it was looked at then
     if [ -n "$HealthCheck" ] && ! command -v curl >/dev/null && ! command -v wget >/dev/null; then
         finish no_checkout "the health check needs curl or wget on the host"
     fi
     uses_lfs=''
-    if git cat-file -p "$upstream:.gitattributes" 2>/dev/null | grep -q 'filter=lfs'; then
+    if git grep -q -e 'filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' 2>>"$log"; then
         uses_lfs=yes
         command -v git-lfs >/dev/null || finish no_checkout "the repository uses LFS, and git-lfs is not installed"
     fi
+}
+
+# Since 2.26 `git rebase --merge` does all that a rebase needs, in one folder that can be mended.
+check_git_version() {
+    version=$(git version)
+    version=${version#git version }
+    case $version in
+        [3-9].* | [1-9][0-9].* | 2.2[6-9] | 2.2[6-9].* | 2.[3-9][0-9] | 2.[3-9][0-9].* | 2.[1-9][0-9][0-9].*) ;;
+        *) finish no_checkout "git $version is too old: 2.26 or newer is needed, whose rebase can be taken back" ;;
+    esac
 }
 
 update() {
@@ -619,25 +824,33 @@ update() {
             update_by_rebase "${tip:-$upstream}"
             ;;
     esac
-    after=$(git rev-parse HEAD)
 }
 
 update_by_rebase() { # branch's commit
-    # shellcheck disable=SC2046 # two numbers
-    set -- "$1" $(git rev-list --left-right --count "$1...$upstream")
-    local_commits=$2
-    if [ "$2" -gt 0 ] && [ "$3" -gt 0 ]; then
-        find_base "$1"
-        [ -n "$base" ] || finish conflict "$Branch and its upstream have no commit in common"
-    fi
-    if [ "$3" -eq 0 ]; then # nothing new upstream
-        [ "$head_ref" = "$local_ref" ] || move carry "$1" -B "$Branch"
-    elif [ "$local_commits" -eq 0 ]; then
-        move carry "$upstream" -B "$Branch"
+    base=$1 local_commits=0
+    [ "$1" = "$upstream" ] || [ "$1" = "$marker_upstream" ] || find_base "$1"
+    if [ "$local_commits" -eq 0 ]; then
+        arrive "$upstream"
+    elif [ -z "$base" ]; then
+        finish conflict "$Branch and its upstream have no commit in common"
+    elif is_ancestor "$base" "$upstream" && is_ancestor "$upstream" "$1"; then # nothing new upstream
+        arrive "$1"
     else
         rebase "$base"
+        after=$(git rev-parse HEAD)
         local_commits=$(git rev-list --count "$upstream..HEAD")
     fi
+}
+
+arrive() { # commit
+    after=$1
+    if [ "$head_ref" != "$local_ref" ] || [ "$head" != "$1" ]; then
+        move carry "$1" -B "$Branch"
+    fi
+}
+
+is_ancestor() {
+    git merge-base --is-ancestor "$1" "$2" 2>>"$log"
 }
 
 # Where local commits begin, and how many there are. Upstream may have been rewritten since, so its
@@ -667,13 +880,15 @@ save_commits() { # commit
 deploy() {
     if [ "$after" = "$marker_commit" ] && is_deployed_here; then
         write_marker
-        finish "${superseded:-unchanged}"
+        [ "$before" != "$after" ] || finish "${superseded:-unchanged}"
+        finish "${superseded:-updated}"
     fi
     seconds_left
     kept_for_going_back=$((left / 3))
     if run_steps "$after" "$marker_commit" "$Cause"; then
         write_marker
         true >"$state/failed"
+        [ "$marker_slot" -ne 0 ] || tidy
         if [ "$before" = "$after" ] && [ "$steps" = '||' ]; then
             finish "${superseded:-unchanged}"
         fi
@@ -700,8 +915,37 @@ run_steps() { # commit previous cause
 }
 
 update_submodules() {
+    try_submodules && return 0
+    drop_half_made_submodules
+    try_submodules
+}
+
+try_submodules() {
     step_within git submodule --quiet sync --recursive &&
+        step_within git submodule --quiet foreach --recursive "$save_commit" &&
         step_within git submodule --quiet update --init --recursive
+}
+
+# In a submodule, a commit that is in no branch and no tag would be lost when it moves.
+# shellcheck disable=SC2016 # git's own shell expands
+save_commit='
+    test -z "$(git rev-list -n 1 HEAD --not --branches --tags --remotes --glob=refs/pulley/saved)" ||
+        git update-ref "refs/pulley/saved/$(git rev-parse HEAD)" HEAD'
+
+# One that was killed while it was cloned has no commit yet, and git would not begin again.
+drop_half_made_submodules() {
+    find . -name .git -type f | while read -r link; do
+        read -r module <"$link"
+        case $module in
+            "gitdir: "*.git/modules/*)
+                git -C "${link%/.git}" rev-parse -q --verify HEAD >>"$log" 2>&1 || rm -f -- "$link"
+                ;;
+        esac
+    done
+    [ -d "$common_dir/modules" ] || return 0
+    find "$common_dir/modules" -name HEAD -type f | while read -r module; do
+        git --git-dir="${module%/HEAD}" rev-parse -q --verify HEAD >>"$log" 2>&1 || rm -rf -- "${module%/HEAD}"
+    done
 }
 
 run_after_pull() {
@@ -716,14 +960,17 @@ run_after_pull() {
 # neither the lock nor the agent.
 step_within() {
     time_for_steps
-    echo "== $step: $*" >>"$log"
+    echo "== $step: $1 ${2-} ${3-}" >>"$log"
+    begun=$now
     timeout --foreground -k 5 "$left" "$@" >>"$log" 2>&1 3>&- 4>&- 5<&- 9>&-
     status=$?
-    case $status in
-        0) return 0 ;;
-        124 | 137) words="it took longer than $left seconds" ;;
-        *) words="exit code $status: $(tail -n 1 "$log")" ;;
-    esac
+    [ $status -ne 0 ] || return 0
+    read_clock
+    if [ $((now - begun)) -ge $((left * 100)) ]; then
+        words="it took longer than $left seconds"
+    else
+        words="exit code $status: $(tail -c 1000 "$log" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)"
+    fi
     return 1
 }
 
@@ -763,6 +1010,14 @@ check_health() {
     return 1
 }
 
+# Every tenth time: the calls above keep git from it, so that none is at work unseen.
+tidy() {
+    kept_for_going_back=0
+    step=tidy
+    step_within git -c gc.autoDetach=false gc --auto --quiet
+    step=''
+}
+
 # A commit that fails is remembered with how often it did.
 count_failure() {
     failed_commit='' attempts=0
@@ -779,7 +1034,6 @@ roll_back() {
     if [ -z "$marker_commit" ] || [ "$marker_commit" = "$after" ]; then
         finish broken "$failed_words; no other commit was deployed here to go back to"
     fi
-    conflict_means=broken
     kept_for_going_back=0
     # Local commits that were not deployed before would be in no branch any more.
     if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream")" ]; then
@@ -810,6 +1064,7 @@ write_marker() {
         marker_slot=$(((marker_slot + 1) % 10))
         git update-ref "refs/pulley/deployed/$marker_slot" "$after" >>"$log" 2>&1
     fi
+    [ -d "$state" ] || mkdir -m 700 "$state"
     printf 'commit %s\nupstream %s\ntarget %s\nslot %s\nsteps %s\n' \
         "$after" "$upstream" "$Target" "$marker_slot" "$steps" >"$state/deployed.new" &&
         mv -f "$state/deployed.new" "$state/deployed" ||
@@ -834,10 +1089,15 @@ look() {
     read -r name <<EOF
 $(id -un)
 EOF
-    free=$(df -Pm . | while read -r _ _ _ free _; do echo "$free"; done | tail -n 1)
+    free=$(free_space)
     lfs=no
     ! command -v git-lfs >/dev/null || lfs=yes
+    check_git_version
     finish unchanged "$would; owner $name; $(git --version); $free MiB free; git-lfs: $lfs"
+}
+
+free_space() { # MiB
+    df -Pm . | while read -r _ _ _ free _; do echo "$free"; done | tail -n 1
 }
 
 # --- The clock and the result ---------------------------------------------------------------------
@@ -852,6 +1112,12 @@ seconds_left() {
     read_clock
     left=$(((deadline - now) / 100))
     [ "$left" -gt 1 ] || left=1
+}
+
+# A filter of git's, or a partial clone's remote, can hang as well: time is kept back for the way back.
+time_to_move() {
+    seconds_left
+    left=$((left > 20 ? left * 2 / 3 : left))
 }
 
 time_for_steps() {
@@ -870,16 +1136,24 @@ first_error() {
                 break
                 ;;
             fatal:* | error:*) error=${error:-$line} ;;
+            *) case $error in *:) error="$error ${line#	}" ;; esac ;;
         esac
     done <"$state/git.err"
-    echo "${error:-git gave no reason}"
+    if [ -z "$error" ]; then
+        error="git gave no reason"
+        [ "$(free_space)" -gt 0 ] || error="the disk is full"
+    fi
+    echo "$error"
 }
 
 finish() { # outcome detail
     trap '' HUP INT TERM
     trap - EXIT
     outcome=$1
-    [ "$outcome" != conflict ] || outcome=${conflict_means:-conflict}
+    if [ "$outcome" = conflict ] && [ -n "${failed_step-}" ]; then
+        outcome=broken
+        set -- broken "$failed_words; and going back: $2"
+    fi
     [ "$outcome" != broken ] || [ -z "${failed_step-}" ] || step=$failed_step
     case $outcome in
         updated | unchanged | superseded) code=0 ;;
@@ -892,31 +1166,39 @@ finish() { # outcome detail
         broken) code=73 ;;
         busy) code=75 ;;
     esac
-    if [ -n "${git_dir-}" ] && [ $code -ne 0 ]; then
+    if [ -n "${git_dir-}" ] && [ "$code" -ne 0 ]; then
         after=$(git rev-parse -q --verify HEAD 2>/dev/null) || after=''
         before=${before:-$after}
     fi
     keep_log
     read_clock
     took=$((now - started))
-    printf '{"v":1,"target":"%s","outcome":"%s","before":%s,"after":%s,"upstream":%s,"local_commits":%d,"saved":%s,"step":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$known_target" "$outcome" "$(quoted "$before")" "$(quoted "$after")" "$(quoted "$upstream")" "$local_commits" \
-        "$(quoted "$saved")" "$(quoted "$step")" "$(plain "${2-}")" $((took / 100)) $((took % 100 / 10)) >&3
+    line="{\"v\":1,\"target\":\"$known_target\""
+    add outcome "$outcome"
+    add before "$before"
+    add after "$after"
+    add upstream "$upstream"
+    line="$line,\"local_commits\":$local_commits"
+    add saved "$saved"
+    add step "$step"
+    detail=''
+    [ -z "${2-}" ] || detail=$(plain "$2")
+    line="$line,\"detail\":\"$detail\",\"seconds\":$((took / 100)).$((took % 100 / 10))}"
+    printf '%s\n' "$line" >&3
     [ -z "$asks" ] || echo "exit $code" >&4
-    exit $code
+    exit "$code"
 }
 
-quoted() {
-    if [ -n "$1" ]; then
-        echo "\"$1\""
+add() { # name value
+    if [ -n "$2" ]; then
+        line="$line,\"$1\":\"$2\""
     else
-        echo null
+        line="$line,\"$1\":null"
     fi
 }
 
 # One line of printable ASCII, without the credentials of a URL, short enough for the result.
 plain() {
-    [ -n "$1" ] || return 0
     printf '%s' "$1" | without_secrets | LC_ALL=C tr -c ' -~' ' ' | cut -c1-280 | sed 's/[\\"]/\\&/g'
 }
 
@@ -936,7 +1218,7 @@ keep_log() {
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
         echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause ${upstream:-} ${outcome:-}"
-        cat "$log"
+        tail -c $log_bytes "$log" | without_secrets
     } >>"$state/log"
 }
 

@@ -139,20 +139,26 @@ class Site:
         environ["PATH"] = f"{self.tools}:{os.environ['PATH']}"
         return [self.shell, str(SCRIPT)], environ
 
-    def pull(self, **parameters: str) -> Run:
-        """Run the script to its end, and hold it to its contract on output and exit code."""
+    def pull(
+        self, *, late: int = 0, more_environ: Mapping[str, str] | None = None, **parameters: str
+    ) -> Run:
+        """Run the script to its end, and hold it to its contract on output and exit code.
+
+        `late`: how many seconds of its time are gone when it begins.
+        """
         command, environ = self.command(**parameters)
+        if late:
+            uptime = float(Path("/proc/uptime").read_text().split()[0])
+            environ["PULLEY_STARTED"] = str(int((uptime - late) * 100))
         done = subprocess.run(
-            command, cwd="/", env=environ, capture_output=True, timeout=120, check=False
+            command,
+            cwd="/",
+            env=environ | dict(more_environ or {}),
+            capture_output=True,
+            timeout=120,
+            check=False,
         )
-        stdout, stderr = done.stdout.decode("ascii"), done.stderr.decode(errors="replace")
-        assert stdout.endswith("\n"), stderr
-        assert stdout.count("\n") == 1, stdout
-        assert len(stdout) <= 1000
-        assert set(json.loads(stdout)) >= {"v", "target", "outcome", "detail", "seconds"}
-        result = parse_result(stdout)
-        assert done.returncode == EXIT_CODES[result.outcome], stdout + stderr
-        return Run(result, done.returncode, stderr)
+        return held_to_contract(done)
 
     def tool(self, name: str, script: str) -> None:
         """A program that the host has, before those of this machine."""
@@ -175,6 +181,18 @@ class Site:
 
     def saved(self) -> Sequence[str]:
         return self.git("for-each-ref", "--format=%(refname)", "refs/pulley/saved").split()
+
+
+def held_to_contract(done: "subprocess.CompletedProcess[bytes]") -> Run:
+    """One line of JSON with the exit code that belongs to it, and nothing else on stdout."""
+    stdout, stderr = done.stdout.decode("ascii"), done.stderr.decode(errors="replace")
+    assert stdout.endswith("\n"), stderr
+    assert stdout.count("\n") == 1, stdout
+    assert len(stdout) <= 1000
+    assert set(json.loads(stdout)) >= {"v", "target", "outcome", "detail", "seconds"}
+    result = parse_result(stdout)
+    assert done.returncode == EXIT_CODES[result.outcome], stdout + stderr
+    return Run(result, done.returncode, stderr)
 
 
 def own(path: Path) -> None:

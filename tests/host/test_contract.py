@@ -59,7 +59,7 @@ class TestParameters:
         self, site: Site, name: str, value: str
     ) -> None:
         state = site.state()
-        result = site.pull(**{name: value}).result
+        result = site.pull(more_environ={f"SSM_{name}": value}).result
         assert result.outcome == "bad_parameter"
         assert name in result.detail
         assert site.state() == state
@@ -145,7 +145,7 @@ class TestCheckout:
     def test_a_remote_that_hangs_is_unreachable_in_time(self, site: Site) -> None:
         site.tool("ssh", "exec /bin/sleep 1000")
         site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
-        result = site.pull(Timeout="20").result
+        result = site.pull(Timeout="20", late=8).result
         assert result.outcome == "unreachable"
         assert "did not answer" in result.detail
 
@@ -184,7 +184,7 @@ class TestLock:
         site.pull()
         with (site.checkout / ".git/pulley/lock").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            assert site.pull(Timeout="20").result.outcome == "busy"
+            assert site.pull(Timeout="20", late=8).result.outcome == "busy"
 
     def test_twenty_at_once_run_the_steps_once(self, site: Site) -> None:
         count = site.write("count", "", where=site.root)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import SHELLS, Site
+from tests.host.conftest import AS_OWNER, SHELLS, Site
 
 LONG = "".join(f"line {n}\n" for n in range(40))
 RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "40"))
@@ -88,7 +88,8 @@ class TestKilled:
     ) -> None:
         real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
         killed = 0
-        for when in ("before", "after"):
+        # After one call is before the next, but for what the shell itself does between.
+        for when in ("before", "after") if edits and local_commits else ("before",):
             for call in range(1, 60):
                 site = make_site(SHELLS[call % len(SHELLS)])
                 commit = prepare(site, edits=edits, local_commits=local_commits)
@@ -110,7 +111,7 @@ class TestKilled:
                 killed += 1
             else:
                 raise AssertionError("the run never came to its end")
-        assert killed >= 10
+        assert killed >= 5
 
     def test_at_a_random_instant_the_next_run_converges(
         self, make_site: Callable[[str], Site], *, edits: bool, local_commits: bool
@@ -148,8 +149,6 @@ def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[[str], Site]
         site = make_site(SHELLS[trial % len(SHELLS)])
         commit = prepare(site, edits=True, local_commits=True)
         environ = site.environ
-        from tests.host.conftest import AS_OWNER  # noqa: PLC0415
-
         pull = subprocess.Popen(
             [*AS_OWNER, "git", "pull", "-q", "--rebase", "--autostash", "origin", "main"],
             cwd=site.checkout,

@@ -1,26 +1,29 @@
 """after_pull, restart and health_check: in order, reported, and undone where one fails."""
 
 import http.server
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from chalicelib.core.commands import parse_result
-from tests.host.conftest import Site
+from tests.host.conftest import AS_ROOT, Site, held_to_contract
 
 AFTER = "deploy/after"
 
 
 def after_pull(site: Site, *lines: str) -> str:
     """Commit an after_pull that writes its commit to `seen` and then runs the lines."""
+    told = "$PULLEY_TARGET $PULLEY_COMMIT ${PULLEY_PREVIOUS_COMMIT:--} $PULLEY_CAUSE"
     script = "\n".join(
         [
             "#!/bin/sh",
-            f'echo "$PULLEY_TARGET $PULLEY_COMMIT ${{PULLEY_PREVIOUS_COMMIT:--}} $PULLEY_CAUSE"'
-            f" >>{site.root}/seen",
+            f'echo "{told}" >>{site.root}/seen',
             *lines,
         ]
     )
@@ -96,6 +99,95 @@ class TestAfterPull:
         assert (result.outcome, result.step) == ("broken", "after_pull")
         assert "not an executable file" in result.detail
 
+    def test_a_reason_of_any_length_and_kind_fits_the_result(self, site: Site) -> None:
+        reason = r"""printf 'ä"\\ https://me:hunter2@host/x %0400d' 7 | tr 0 '"'"""
+        site.commit({AFTER: f"#!/bin/sh\n{reason}\necho; echo; exit 3\n"})
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        result = site.pull(AfterPull=AFTER, Target="a" * 50).result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "exit code 3" in result.detail
+        assert "attempt 1" in result.detail
+        assert "hunter2" not in result.detail
+
+    def test_a_log_that_is_filled_stays_bounded(self, site: Site) -> None:
+        after_pull(site, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end; exit 3")
+        for _ in range(4):
+            site.pull(AfterPull=AFTER)
+        state = site.checkout / ".git/pulley"
+        assert "the end" in (state / "log").read_text()
+        assert (state / "log").stat().st_size < 3_000_000
+        assert (state / "log.1").stat().st_size < 3_000_000
+
+    def test_one_that_deletes_what_the_host_keeps_is_deployed_once(self, site: Site) -> None:
+        after_pull(site, "rm -rf .git/pulley")
+        assert site.pull(AfterPull=AFTER).result.outcome == "updated"
+        assert site.pull(AfterPull=AFTER).result.outcome == "unchanged"
+
+    @pytest.mark.parametrize("line", ["rm -rf .git", "rm -rf .git/pulley; echo >.git/pulley"])
+    def test_one_that_destroys_the_checkout_is_broken(self, site: Site, line: str) -> None:
+        after_pull(site, line)
+        assert site.pull(AfterPull=AFTER).result.outcome == "broken"
+
+    @pytest.mark.parametrize("restart", ["", "a.service"])
+    def test_one_that_kills_the_run_does_not_silence_it(self, site: Site, restart: str) -> None:
+        if not AS_ROOT:
+            pytest.skip("root tells")
+        after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -9 $parent")
+        result = site.pull(AfterPull=AFTER, Restart=restart).result
+        assert (result.outcome, "killed" in result.detail) == ("broken", True)
+
+    def test_what_it_is_told_by_a_signal_is_in_the_result(self, site: Site) -> None:
+        after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -TERM $parent")
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "signal" in result.detail
+        assert site.pull(AfterPull=AFTER, Timeout="20").result.outcome == "broken"  # and is tried
+
+
+class TestSignal:
+    @pytest.mark.parametrize("restart", ["", "a.service"])
+    def test_one_to_the_whole_group_ends_in_one_line(self, site: Site, restart: str) -> None:
+        site.tool("systemctl", "exit 0")
+        after_pull(site, f"echo >{site.root}/begun; exec sleep 60")
+        command, environ = site.command(AfterPull=AFTER, Restart=restart)
+        run = subprocess.Popen(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0
+        )
+        while not (site.root / "begun").exists():
+            assert run.poll() is None
+        os.killpg(run.pid, signal.SIGTERM)
+        stdout, stderr = run.communicate(timeout=60)
+        done = subprocess.CompletedProcess(command, run.returncode, stdout, stderr)
+        assert held_to_contract(done).result.detail == "stopped by a signal"
+
+
+class TestMarker:
+    @pytest.mark.parametrize(
+        "marker",
+        [
+            "",
+            "commit ",
+            "\0\0\0",
+            "commit zzz\nupstream $(id)\nslot x\n",
+            f"commit {'1' * 40}\nupstream {'1' * 40}\ntarget web\nslot 9\nsteps ||\n",
+        ],
+    )
+    def test_one_that_is_half_written_or_nonsense_means_deploy_again(
+        self, site: Site, marker: str
+    ) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        site.write(".git/pulley/deployed", marker)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert site.pull().result.outcome == "unchanged"
+        assert f"commit {commit}" in (site.checkout / ".git/pulley/deployed").read_text()
+
+    def test_the_last_ten_deployed_commits_keep_a_ref(self, site: Site) -> None:
+        commits = [site.commit({"app.txt": f"{n}\n"}) for n in range(12) if site.pull()]
+        site.pull()
+        refs = site.git("for-each-ref", "--format=%(objectname)", "refs/pulley/deployed").split()
+        assert set(refs) == set(commits[-10:])
+
 
 class TestRestart:
     def test_it_comes_after_after_pull(self, site: Site) -> None:
@@ -124,13 +216,14 @@ class TestHealthCheck:
     def test_any_other_answer_fails_when_its_time_is_up(
         self, site: Site, health: Callable[[int], str], status: int
     ) -> None:
-        result = site.pull(HealthCheck=health(status), Timeout="20").result
+        result = site.pull(HealthCheck=health(status), Timeout="20", late=7).result
         assert (result.outcome, result.step) == ("broken", "health_check")
         assert str(status) in result.detail
 
     def test_one_that_comes_up_late_passes(self, site: Site) -> None:
         count = site.write("count", "0\n", where=site.root)
         count.chmod(0o666)
+        site.tool("sleep", "exit 0")
         site.tool(
             "curl",
             f"read -r n <{count}; echo $((n + 1)) >{count}; [ $n -lt 2 ] && echo 503 || echo 200",
@@ -225,26 +318,90 @@ class TestRollBack:
         good = after_pull(site, "[ ! -e bad ] || exec sleep 1000")
         site.pull(AfterPull=AFTER)
         site.commit({"bad": "bad\n"})
-        result = site.pull(AfterPull=AFTER, Timeout="20").result
+        result = site.pull(AfterPull=AFTER, Timeout="20", late=5).result
         assert (result.outcome, result.after) == ("rolled_back", good)
         assert "longer than" in result.detail
 
 
 class TestSubmodules:
     def test_one_that_moved_is_updated(self, site: Site) -> None:
-        part = site.root / "octo/part"
-        site.as_owner("git", "init", "-q", "-b", "main", str(part), cwd=site.root)
-        site.commit({"part.txt": "one\n"}, where=part)
-        allow = ["-c", "protocol.file.allow=always"]
-        site.git(*allow, "submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
-        site.commit({})
-        site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
+        part = submodule(site)
         run = site.pull()
         assert run.result.outcome == "updated", run.stderr
         assert (site.checkout / "part/part.txt").read_text() == "one\n"
-        site.commit({"part.txt": "two\n"}, where=part)
-        site.git("pull", "-q", cwd=site.upstream / "part")
-        site.git("add", "part", cwd=site.upstream)
-        site.commit({})
+        move(site, part)
         assert site.pull().result.outcome == "updated"
         assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    def test_a_local_commit_in_one_is_kept_under_a_ref(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        local = site.checkout / "part"
+        commit = site.commit({"mine.txt": "mine\n"}, where=local)
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert not (local / "mine.txt").exists()
+        assert commit in site.git("for-each-ref", "refs/pulley/saved", cwd=local)
+
+    def test_one_that_is_half_made_is_made_again(self, site: Site) -> None:
+        submodule(site)
+        modules = site.checkout / ".git/modules"
+        site.as_owner("mkdir", str(modules))
+        site.git("init", "-q", "--bare", str(modules / "part"))
+        site.write("part/.git", "gitdir: ../.git/modules/part\n")
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+
+    def test_a_dead_lock_in_one_is_cleared(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        site.write(".git/modules/part/index.lock", "")
+        site.write(".git/index.lock", "")
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    def test_one_that_is_itself_the_checkout_is_updated(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        site.git("checkout", "-q", "main", cwd=site.checkout / "part")
+        commit = site.commit({"part.txt": "two\n"}, where=part)
+        result = site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+
+def submodule(site: Site) -> Path:
+    """A submodule `part` upstream; returns the repository behind it."""
+    part = site.root / "octo/part"
+    site.as_owner("git", "init", "-q", "-b", "main", str(part), cwd=site.root)
+    site.commit({"part.txt": "one\n"}, where=part)
+    site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
+    site.git("submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
+    site.commit({})
+    return part
+
+
+def move(site: Site, part: Path) -> None:
+    """The submodule goes to a new commit upstream."""
+    site.commit({"part.txt": "two\n"}, where=part)
+    site.git("pull", "-q", cwd=site.upstream / "part")
+    site.git("add", "part", cwd=site.upstream)
+    site.commit({})
+
+
+class TestLfs:
+    def test_without_git_lfs_nothing_moves(self, site: Site) -> None:
+        if shutil.which("git-lfs"):
+            pytest.skip("git-lfs is here")
+        site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        state = site.state()
+        result = site.pull().result
+        assert (result.outcome, "git-lfs" in result.detail) == ("no_checkout", True)
+        assert site.state() == state
+
+    def test_with_it_the_files_are_fetched(self, site: Site) -> None:
+        site.tool("git-lfs", f'echo "$*" >>{site.root}/lfs')
+        site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
+        assert site.pull().result.outcome == "updated"
+        assert (site.root / "lfs").read_text() == "pull\n"

@@ -156,6 +156,50 @@ class TestRebase:
         result = site.pull(Branch="feature/x").result
         assert (result.outcome, result.after) == ("updated", commit)
 
+    def test_a_branch_that_went_back_is_followed_back(self, site: Site) -> None:
+        first = site.head()
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        site.git("reset", "-q", "--hard", first, cwd=site.upstream)
+        result = site.pull().result
+        assert (result.outcome, result.after, result.local_commits) == ("updated", first, 0)
+
+    def test_a_branch_that_went_back_keeps_local_commits_and_only_those(self, site: Site) -> None:
+        first = site.head()
+        site.commit({"gone.txt": "gone\n"})
+        site.pull()
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.git("reset", "-q", "--hard", first, cwd=site.upstream)
+        result = site.pull().result
+        assert (result.outcome, result.upstream, result.local_commits) == ("updated", first, 1)
+        assert site.git("rev-parse", "HEAD~1") == first
+        assert (site.checkout / "local.txt").exists()
+
+    def test_a_history_that_was_begun_anew_keeps_local_commits(self, site: Site) -> None:
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.git("checkout", "-q", "--orphan", "anew", cwd=site.upstream)
+        commit = site.commit({"app.txt": "anew\n"})
+        site.git("branch", "-qM", "main", cwd=site.upstream)
+        result = site.pull().result
+        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        assert site.git("rev-parse", "HEAD~1") == commit
+
+    def test_a_rebase_backend_of_the_owners_choice_is_not_used(self, site: Site) -> None:
+        site.git("config", "rebase.backend", "apply")
+        site.commit({"app.txt": "mine\n"}, where=site.checkout)
+        state = site.state()
+        site.commit({"app.txt": "theirs\n"})
+        assert site.pull().result.outcome == "conflict"
+        assert site.state() == state
+
+    def test_local_tags_outlive_a_fetch_that_is_set_to_prune(self, site: Site) -> None:
+        site.git("config", "fetch.prune", "true")
+        site.git("config", "fetch.pruneTags", "true")
+        site.git("tag", "mine")
+        site.commit({"app.txt": "two\n"})
+        assert site.pull().result.outcome == "updated"
+        assert site.git("tag") == "mine"
+
     def test_odd_file_names_are_pulled(self, site: Site) -> None:
         names = ["with space.txt", "new\nline.txt", "-rf.txt", "$(touch pwned).txt", "ü.txt"]
         commit = site.commit(dict.fromkeys(names, "odd\n"), message='"; touch pwned; $(id) `id`')
@@ -177,6 +221,17 @@ class TestReset:
         assert site.git("merge-base", local, result.saved) == local
         assert (site.checkout / "untracked.txt").exists()
         assert site.git("status", "--porcelain", "-uno") == ""
+
+    def test_a_local_commit_without_news_is_saved_and_the_result_says_updated(
+        self, site: Site
+    ) -> None:
+        tip = site.head()
+        site.pull()
+        local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        result = site.pull(Update="reset").result
+        assert (result.outcome, result.before, result.after) == ("updated", local, tip)
+        assert result.saved
+        assert site.git("rev-parse", result.saved) == local
 
     def test_a_clean_checkout_saves_nothing(self, site: Site) -> None:
         site.commit({"app.txt": "two\n"})
@@ -225,6 +280,17 @@ class TestExact:
         state = site.state()
         assert site.pull(Update="exact", Commit=commit).result.outcome == "missing_commit"
         assert site.state() == state
+
+    def test_a_deployed_one_is_reached_without_the_remote(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        first = site.head()
+        site.pull()
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        site.upstream.rename(site.upstream.with_name("gone"))
+        assert site.pull().result.outcome == "unreachable"
+        result = site.pull(Update="exact", Commit=first).result
+        assert (result.outcome, result.after, result.upstream) == ("updated", first, first)
 
 
 class TestCommit:

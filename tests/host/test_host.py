@@ -1,0 +1,211 @@
+"""What a host has, lacks or does to the run: programs, disk, environment, hooks, filters."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_OWNER, AS_ROOT, OWNER, Run, Site, held_to_contract
+
+as_root_only = pytest.mark.skipif(not AS_ROOT, reason="takes root")
+
+
+def without(site: Site, *programs: str, owner: bool = False) -> Run:
+    """A run on a host that has all programs of this machine but some."""
+    for folder in os.environ["PATH"].split(":"):
+        for program in Path(folder).glob("*"):
+            if program.name not in programs and not (site.tools / program.name).is_symlink():
+                (site.tools / program.name).symlink_to(program)
+    command, environ = site.command()
+    drop = [str(shutil.which(AS_OWNER[0])), *AS_OWNER[1:]] if owner and AS_OWNER else []
+    done = subprocess.run(
+        [*drop, str(shutil.which(command[0])), command[1]],
+        env=environ | {"PATH": str(site.tools)},
+        capture_output=True,
+        check=False,
+    )
+    return held_to_contract(done)
+
+
+class TestPrograms:
+    @pytest.mark.parametrize("program", ["git", "flock", "timeout"])
+    def test_one_that_is_needed_and_missing_is_named(self, site: Site, program: str) -> None:
+        state = site.state()
+        result = without(site, program).result
+        assert result.outcome == "no_checkout"
+        assert f"{program} " in result.detail
+        assert "not installed" in result.detail
+        assert site.state() == state
+
+    @as_root_only
+    @pytest.mark.parametrize("program", ["setpriv", "getent"])
+    def test_without_it_the_owner_is_still_found_and_become(self, site: Site, program: str) -> None:
+        commit = site.commit({"app.txt": "two\n"})
+        result = without(site, program).result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "app.txt").stat().st_uid == OWNER.pw_uid
+
+    @as_root_only
+    def test_without_a_way_to_become_the_owner_it_is_broken(self, site: Site) -> None:
+        result = without(site, "setpriv", "runuser").result
+        assert (result.outcome, "could not begin" in result.detail) == ("broken", True)
+
+    @pytest.mark.parametrize("version", ["1.8.3.1", "2.10.0", "2.25.1"])
+    def test_a_git_that_is_too_old_is_refused_with_the_version_that_is_needed(
+        self, site: Site, version: str
+    ) -> None:
+        self.git_of_version(site, version)
+        state = site.state()
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert result.outcome == "no_checkout"
+        assert f"{version} is too old: 2.26 or newer is needed" in result.detail
+        assert site.state() == state
+
+    @pytest.mark.parametrize("version", ["2.26.0", "2.39.5", "2.50.1 (Apple Git-155)", "3.0.0"])
+    def test_a_git_that_is_new_enough_is_used(self, site: Site, version: str) -> None:
+        self.git_of_version(site, version)
+        site.commit({"app.txt": "two\n"})
+        assert site.pull().result.outcome == "updated"
+
+    def git_of_version(self, site: Site, version: str) -> None:
+        git = shutil.which("git")
+        site.tool(
+            "git",
+            f'case " $* " in *" version "*) echo "git version {version}"; exit ;; esac\n'
+            f'exec {git} "$@"',
+        )
+
+
+@as_root_only
+def test_an_owner_without_a_name_is_no_checkout(site: Site) -> None:
+    os.chown(site.checkout, 4242, 4242)
+    result = site.pull().result
+    assert (result.outcome, "4242" in result.detail) == ("no_checkout", True)
+
+
+def test_an_environment_that_would_mislead_does_not(site: Site) -> None:
+    commit = site.commit({"app.txt": "two\n"})
+    names = (
+        "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE"
+        " GIT_EXEC_PATH GIT_EXTERNAL_DIFF GIT_CONFIG_PARAMETERS GIT_QUARANTINE_PATH"
+        " GIT_SHALLOW_FILE GIT_PREFIX CDPATH ENV BASH_ENV IFS PULLEY_STARTED PULLEY_ASKS"
+    )
+    hostile = dict.fromkeys(names.split(), "/nowhere") | {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": "core.bare",
+        "GIT_CONFIG_VALUE_0": "true",
+        "GIT_LITERAL_PATHSPECS": "1",
+        "LC_ALL": "xx_XX.UTF-8",
+        "POSIXLY_CORRECT": "1",
+    }
+    result = site.pull(more_environ=hostile).result
+    assert (result.outcome, result.after) == ("updated", commit)
+    assert not (site.root / "nowhere").exists()
+
+
+class TestHooks:
+    NAMES = ("post-checkout", "pre-rebase", "post-rewrite", "reference-transaction", "post-merge")
+
+    @pytest.mark.parametrize("line", ["exit 1", "exec sleep 60", "sleep 60 &"])
+    def test_those_of_the_checkout_cannot_stop_a_run(self, site: Site, line: str) -> None:
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        for name in self.NAMES:
+            site.write(f".git/hooks/{name}", f"#!/bin/sh\n{line}\n")
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull(Timeout="20").result
+        assert (result.outcome, result.upstream) == ("updated", commit)
+
+
+def test_a_filter_that_hangs_is_a_conflict_in_time_and_all_is_as_before(site: Site) -> None:
+    site.git("config", "filter.slow.smudge", "sleep 30")
+    site.write("config.txt", "edited\n")
+    state = site.state()
+    site.commit({".gitattributes": "slow.txt filter=slow\n", "slow.txt": "slow\n"})
+    assert site.pull(Timeout="20", late=5).result.outcome == "conflict"
+    assert site.state() == state
+
+
+@pytest.fixture
+def small_disk(site: Site) -> Iterator[Path]:
+    """The checkout on a file system of 3 MB."""
+    disk = site.root / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)]
+    if not AS_ROOT or subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("cannot mount a small file system")
+    try:
+        shutil.move(site.checkout, disk / "checkout")
+        subprocess.run(["chown", "-R", str(OWNER.pw_uid), str(disk)], check=True)
+        site.checkout.symlink_to(disk / "checkout")
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+class TestDisk:
+    def test_a_full_one_is_said_and_nothing_is_lost(self, site: Site, small_disk: Path) -> None:
+        site.write("config.txt", "edited\n")
+        site.write("untracked.txt", "untracked\n")
+        site.tool("sleep", "exit 0")
+        state = site.state()
+        site.as_owner("sh", "-c", "head -c 6000000 /dev/urandom >big", cwd=site.upstream)
+        site.git("add", "big", cwd=site.upstream)
+        site.commit({})
+        result = site.pull().result
+        assert (result.outcome, result.before, result.after) == (
+            "unreachable",
+            site.head(),
+            site.head(),
+        )
+        assert result.detail == "the disk is full" or "space" in result.detail
+        assert site.state() == state
+
+    def test_one_that_is_full_in_the_middle_of_a_move_is_moved_back(
+        self, site: Site, small_disk: Path
+    ) -> None:
+        site.write("config.txt", "edited\n")
+        state = site.state()
+        # Small when it is fetched, large when it is checked out.
+        site.as_owner("sh", "-c", "yes | head -c 9000000 >big", cwd=site.upstream)
+        site.git("add", "big", cwd=site.upstream)
+        site.commit({"a.txt": "a\n"})
+        assert site.pull().result.outcome == "conflict"
+        assert site.state() == state
+        commit = site.commit({"big": None})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "config.txt").read_text() == "edited\n"
+
+    def test_one_without_a_byte_left_ends_in_a_result(self, site: Site, small_disk: Path) -> None:
+        site.pull(Issued="1")
+        site.tool("sleep", "exit 0")
+        site.commit({"app.txt": "two\n"})
+        head = site.head()
+        subprocess.run(
+            ["/bin/sh", "-c", f"head -c 9000000 /dev/zero >{small_disk}/fill"],
+            check=False,
+            capture_output=True,
+        )
+        for issued in ("", "2"):
+            result = site.pull(Issued=issued).result
+            assert result.outcome in {"no_checkout", "unreachable", "conflict"}
+            assert result.after == head
+        (small_disk / "fill").unlink()
+        assert site.pull().result.outcome == "updated"
+
+    def test_a_read_only_one_is_no_checkout(self, site: Site, small_disk: Path) -> None:
+        site.commit({"app.txt": "two\n"})
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        result = site.pull().result
+        assert (result.outcome, "cannot write" in result.detail) == ("no_checkout", True)
+        assert result.after == site.head()
+
+
+def test_what_the_host_keeps_is_closed_to_other_users(site: Site) -> None:
+    site.pull()
+    assert stat.S_IMODE((site.checkout / ".git/pulley").stat().st_mode) == 0o700
