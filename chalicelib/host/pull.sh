@@ -346,7 +346,6 @@ clear_locks() {
         [ ! -e "$lock" ] || set -- "$@" "$lock"
     done
     [ $# -gt 0 ] || return 0
-    [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
     waited=0
     while git_is_at_work || { [ -n "$hidden_git" ] && [ $waited -lt 5 ]; }; do
         seconds_left
@@ -358,6 +357,7 @@ clear_locks() {
         waited=$((waited + 1))
     done
     rm -f -- "$@"
+    [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
 }
 
 # One that belongs to another user does not show where; it gets time to end.
