@@ -176,20 +176,24 @@ def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Answe
         sandbox.webhook.url, body, sandbox.secret, delivery=str(first.body.get("delivery"))
     )
     results = _wait(sandbox, answer)
-    unchanged = [
-        name
+    told = [
+        (name, result.outcome if isinstance(result, HostResult) else str(result))
         for name, result in results.items()
-        if isinstance(result, HostResult) and result.outcome == "unchanged"
     ]
-    line.say(
-        f"The same delivery again: {answer.status}, {len(unchanged)} of {len(results)} unchanged"
-    )
-    return len(unchanged) == len(HOSTS) and heads == [m.head() for m in sandbox.machines]
+    others = [f"{name}: {outcome}" for name, outcome in told if outcome != "unchanged"]
+    unchanged = len(told) - len(others)
+    words = f"{unchanged} of {len(told)} unchanged" + "".join(f", {other}" for other in others)
+    line.say(f"The same delivery again: {answer.status}, {words}")
+    return unchanged == len(HOSTS) and heads == [m.head() for m in sandbox.machines]
 
 
 def _conclude(console: Console, words: str, *, passed: bool) -> None:
     colour = "green" if passed else "red"
     console.print(f"\n[{colour}]{words}[/{colour}]", highlight=False)
+    if not passed:
+        console.print(
+            "So this ends with exit code 1. docs/host.md says what each outcome asks for."
+        )
     console.print(
         "\nWhere to look next:\n"
         "  .venv/bin/pulley sandbox   the same, left running, to push to by hand\n"

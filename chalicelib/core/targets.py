@@ -80,23 +80,35 @@ def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...
         raise TargetsError([f"targets: not JSON: {error}"]) from None
     if not isinstance(entries, list):
         raise TargetsError(["targets: must be a list"])
-    by_name: dict[str, Target] = {}
+    targets: list[Target] = []
     problems: list[str] = []
+    names: set[str] = set()
     for index, entry in enumerate(entries):
         path = _path_of(index, entry)
         try:
-            target = parse_target(path, entry)
+            targets.append(parse_target(path, entry))
         except TargetsError as error:
             problems += error.problems
-            continue
-        if target.repository != repository:
-            problems.append(f"{path}.repository: must be {repository}, under which it is stored")
-        if target.name in by_name:
-            problems.append(f"{path}.name: another target has it already")
-        by_name[target.name] = target
+        problems += _problems_of_place(path, entry, repository, names)
     if problems:
         raise TargetsError(problems)
-    return tuple(by_name.values())
+    return tuple(targets)
+
+
+def _problems_of_place(
+    path: str, entry: object, repository: Repository, names: set[str]
+) -> list[str]:
+    """What is wrong with where an entry stands, whatever else is wrong with it. Adds its name."""
+    stored = entry if isinstance(entry, dict) else {}
+    name, stored_repository = stored.get("name"), stored.get("repository")
+    problems = []
+    if isinstance(stored_repository, str) and stored_repository.lower() != str(repository):
+        problems.append(f"{path}.repository: must be {repository}, under which it is stored")
+    if isinstance(name, str):
+        if name in names:
+            problems.append(f"{path}.name: another target has it already")
+        names.add(name)
+    return problems
 
 
 def parse_target(path: str, entry: object) -> Target:

@@ -49,13 +49,18 @@ def _show(console: Console, sandbox: Sandbox, event: Mapping[str, object]) -> No
         return
     command_id = str(detail["command-id"])
     console.print(f"Command {command_id}: {detail['status']}", highlight=False)
-    for name, result in sandbox.results(command_id).items():
+    results = sandbox.results(command_id)
+    if not results:
+        console.print("  no host has the target's tags and the stage's")
+    for name, result in results.items():
         words = str(result) if isinstance(result, ResultError) else describe(result)
         console.print(f"  {name}  {words}", highlight=False, soft_wrap=True)
 
 
 def describe(result: HostResult) -> str:
     """A host's result in words."""
+    if result.detail.startswith(result.outcome):  # "conflict in app.txt"
+        return f"{(result.after or '-')[:7]}  {result.detail}"
     words = f"{(result.after or '-')[:7]}  {result.outcome}"
     if result.local_commits and result.outcome in OUTCOMES_AT_UPSTREAM:
         words += f", {result.local_commits} local on top of {(result.upstream or '-')[:7]}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from git import Repo
 
@@ -28,6 +28,9 @@ from pulley.sandbox.account import Account
 from pulley.sandbox.machine import Machine, install
 from pulley.sandbox.upstream import SOMEONE, Upstream
 from pulley.sandbox.webhook import PROJECT, Webhook
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef
 
 STAGE = "dev"
 FULL_NAME = "octo/site"
@@ -113,7 +116,7 @@ class Sandbox:
             CommandId=command_id, Details=True
         )
         return {
-            invocation["InstanceName"]: _result_in(invocation["CommandPlugins"][0]["Output"])
+            invocation["InstanceName"]: _result_of(invocation)
             for page in pages
             for invocation in page["CommandInvocations"]
         }
@@ -153,8 +156,11 @@ class Sandbox:
         )
 
 
-def _result_in(output: str) -> HostResult | ResultError:
+def _result_of(invocation: "CommandInvocationTypeDef") -> HostResult | ResultError:
+    """A host that was never reached, or not begun, has no step and so no output."""
+    if not invocation["CommandPlugins"]:
+        return ResultError(f"not run: {invocation['StatusDetails']}")
     try:
-        return parse_result(output)
+        return parse_result(invocation["CommandPlugins"][0]["Output"])
     except ResultError as error:
         return error

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.refs import Branch
+from chalicelib.core.refs import Branch, Repository
 from chalicelib.core.targets import (
     Instances,
     Target,
@@ -424,3 +424,17 @@ class TestMatchTargets:
     )
     def test_ref_that_only_looks_like_the_branch_matches_nothing(self, ref: str) -> None:
         assert self.match(ref) == ()
+
+
+class TestProblemsOfPlace:
+    def test_they_are_told_beside_every_other_problem(self) -> None:
+        entries = [
+            {"name": "web", "repository": "octo/other", "checkout": "srv"},
+            {"name": "web", "repository": "octo/site", "checkout": "srv"},
+        ]
+        with pytest.raises(TargetsError) as raised:
+            parse_stored_targets(json.dumps(entries), Repository.parse("octo/site"))
+        places = [problem for problem in raised.value.problems if "checkout: must" in problem]
+        assert len(places) == 2
+        assert "targets.web.repository: must be octo/site, under which it is stored" in str(raised.value)
+        assert "targets.web.name: another target has it already" in str(raised.value)

@@ -196,3 +196,22 @@ class TestOperator:
         }
         answer = post_delivery(sandbox.webhook.url, json.dumps(body).encode(), sandbox.secret)
         assert results_of(sandbox, answer) == {}
+
+
+class TestRollOut:
+    def test_one_that_stops_tells_of_the_hosts_that_were_not_begun(self, sandbox: Sandbox) -> None:
+        repository = "octo/canary"  # of which no host has a checkout, so that the first one fails
+        target = {**TARGET, "name": "canary", "repository": repository, "max_concurrency": 1}
+        store(sandbox, NAMES.targets(Repository.parse(repository)), [target])
+        body = {
+            "ref": "refs/heads/main",
+            "after": "1" * 40,
+            "repository": {"full_name": repository},
+        }
+        answer = post_delivery(sandbox.webhook.url, json.dumps(body).encode(), sandbox.secret)
+        (deployment,) = cast("list[dict[str, str]]", answer.body["deployments"])
+        sandbox.account.wait_until_ended(deployment["command_id"])
+        first, second = sandbox.results(deployment["command_id"]).values()
+        assert isinstance(first, HostResult)
+        assert first.outcome == "no_checkout"
+        assert str(second) == "not run: Terminated"
