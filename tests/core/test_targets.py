@@ -436,5 +436,7 @@ class TestProblemsOfPlace:
             parse_stored_targets(json.dumps(entries), Repository.parse("octo/site"))
         places = [problem for problem in raised.value.problems if "checkout: must" in problem]
         assert len(places) == 2
-        assert "targets.web.repository: must be octo/site, under which it is stored" in str(raised.value)
+        assert "targets.web.repository: must be octo/site, under which it is stored" in str(
+            raised.value
+        )
         assert "targets.web.name: another target has it already" in str(raised.value)

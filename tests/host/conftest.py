@@ -18,7 +18,7 @@ import pytest
 from chalicelib.core.commands import HostResult, parse_result
 
 SCRIPT = Path(__file__).parents[2] / "chalicelib/host/pull.sh"
-SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
+SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 EXIT_CODES = {
     "updated": 0,
     "unchanged": 0,
@@ -217,6 +217,9 @@ def make_site() -> Iterator[Callable[[str], Site]]:
         own(root)
         site = Site(root, shell)
         site.tools.mkdir()
+        if shell == "busybox":  # which is a shell where it is called one
+            site = Site(root, str(site.tools / "sh"))
+            Path(site.shell).symlink_to(str(shutil.which(shell)))
         site.as_owner("git", "init", "-q", "-b", "main", str(site.upstream), cwd=root)
         site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
         site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
