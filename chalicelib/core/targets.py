@@ -6,12 +6,20 @@ reported at once, each with its path. docs/targets.md is the reference for opera
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
 
-from chalicelib.core.errors import PulleyError
-from chalicelib.core.refs import Branch, RefError, Repository, shown
+from chalicelib.core.fields import (
+    ProblemsError,
+    Reader,
+    count_reader,
+    is_match,
+    parse_object,
+    parsed_reader,
+    path_reader,
+    text_reader,
+)
+from chalicelib.core.refs import Branch, Repository, shown
 
 # Each is also an SSM document's allowedPattern: anchored, readable by Go's RE2, and without a
 # quote, `$`, backslash, brace, space or newline (core/commands.py says why).
@@ -31,13 +39,8 @@ _UNIT = re.compile("[A-Za-z0-9_][A-Za-z0-9_.:@-]*")
 _INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
 
 
-class TargetsError(PulleyError):
-    """Targets that are not valid. `problems` has each one, with its path."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        """Of at least one problem."""
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+class TargetsError(ProblemsError):
+    """Targets that are not valid."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,10 @@ def _problems_of_place(
 
 def parse_target(path: str, entry: object) -> Target:
     """One target. Raises TargetsError with every problem, each path beginning with `path`."""
-    values = _parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS)
+    try:
+        values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS)
+    except ProblemsError as error:
+        raise TargetsError(error.problems) from None
     values.setdefault("environment", values["name"])
     return Target(**values)
 
@@ -130,77 +136,6 @@ def _path_of(index: int, entry: object) -> str:
     return f"targets.{name}" if named else f"targets[{index}]"
 
 
-# Readers of one value: each returns what it reads, or raises ValueError ("must be ...") or, for a
-# value with parts, TargetsError with paths below its own.
-Reader = Callable[[object], object]
-
-
-def _parse_object(
-    path: str, entry: object, readers: Mapping[str, Reader], required: Iterable[str] = ()
-) -> dict[str, Any]:
-    """Read each known key; gather every problem before raising TargetsError."""
-    if not isinstance(entry, dict):
-        raise TargetsError([f"{path}: must be an object, not {shown(entry)}"])
-    problems = [f"{path}.{key}: is missing" for key in required if key not in entry]
-    values: dict[str, Any] = {}
-    for key, value in entry.items():
-        if key not in readers:
-            known = ", ".join(sorted(readers))
-            problems.append(f"{path}: unknown key {shown(key)}; the keys are {known}")
-            continue
-        try:
-            values[key] = readers[key](value)
-        except TargetsError as error:
-            problems += [f"{path}.{key}{problem}" for problem in error.problems]
-        except (RefError, ValueError) as error:
-            problems.append(f"{path}.{key}: {error}")
-    if problems:
-        raise TargetsError(problems)
-    return values
-
-
-def _text(pattern: str, wanted: str) -> Callable[[object], str]:
-    """A string that matches the whole pattern."""
-
-    def read(value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {wanted}, not {shown(value)}")
-        return value
-
-    return read
-
-
-def _path(pattern: str, wanted: str) -> Reader:
-    """A path that matches the whole pattern and stays where it is."""
-    read_text = _text(pattern, wanted)
-
-    def read(value: object) -> object:
-        if isinstance(value, str) and ".." in value.split("/"):
-            raise ValueError(f"must not have .. in it, not {shown(value)}")
-        return read_text(value)
-
-    return read
-
-
-def _parsed(parse: Callable[[str], object]) -> Reader:
-    """A string that one of the types of core/refs.py parses."""
-    read_text = _text("(?s).*", "a string")
-    return lambda value: parse(read_text(value))
-
-
-def _count_or_percentage(minimum: int) -> Reader:
-    """What MaxConcurrency and MaxErrors take, as the text that SendCommand wants."""
-
-    def read(value: object) -> str:
-        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-        match = re.fullmatch("(0|[1-9][0-9]{0,6})(%?)", text)
-        if not match or int(match[1]) < minimum or (match[2] and int(match[1]) > 100):
-            raise ValueError(f"must be a count or a percentage from {minimum}, not {shown(value)}")
-        return text
-
-    return read
-
-
 def _seconds(value: object) -> int:
     if type(value) is not int or not MIN_TIMEOUT <= value <= MAX_TIMEOUT:
         limits = f"{MIN_TIMEOUT} to {MAX_TIMEOUT}"
@@ -209,7 +144,7 @@ def _seconds(value: object) -> int:
 
 
 def _units(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(_is_match(_UNIT, unit) for unit in value):
+    if not isinstance(value, list) or not all(is_match(_UNIT, unit) for unit in value):
         raise ValueError(
             f'must be a list of systemd units, like ["site.service"], not {shown(value)}'
         )
@@ -236,44 +171,40 @@ def _tags(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
         raise ValueError(f"must not have {STAGE_TAG}: the stage's own tag is always asked for")
     if not all(1 <= len(key) <= 128 for key in value):
         raise ValueError("must have keys of 1 to 128 characters")
-    return tuple(sorted(_parse_object("", value, dict.fromkeys(value, _tag_values)).items()))
+    return tuple(sorted(parse_object("", value, dict.fromkeys(value, _tag_values)).items()))
 
 
 def _ids(value: object) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
         or not 1 <= len(value) <= MAX_IDS
-        or not all(_is_match(_INSTANCE_ID, one) for one in value)
+        or not all(is_match(_INSTANCE_ID, one) for one in value)
     ):
         raise ValueError(f'must be 1 to {MAX_IDS} instance ids, like ["i-0123456789abcdef0"]')
     return tuple(value)
 
 
 def _instances(value: object) -> Instances:
-    selected = _parse_object("", value, {"tags": _tags, "ids": _ids})
+    selected = parse_object("", value, {"tags": _tags, "ids": _ids})
     if len(selected) != 1:
         raise ValueError("must have either tags or ids")
     return Instances(**selected)
 
 
-def _is_match(pattern: re.Pattern[str], value: object) -> bool:
-    return isinstance(value, str) and pattern.fullmatch(value) is not None
-
-
 _TARGET_KEYS: Mapping[str, Reader] = {
-    "name": _text(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
-    "repository": _parsed(Repository.parse),
-    "branch": _parsed(Branch.parse),
+    "name": text_reader(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
+    "repository": parsed_reader(Repository.parse),
+    "branch": parsed_reader(Branch.parse),
     "instances": _instances,
-    "checkout": _path(CHECKOUT_PATTERN, "an absolute path"),
-    "update": _text("rebase|reset", "rebase or reset"),
-    "after_pull": _path(AFTER_PULL_PATTERN, "a path in the repository"),
+    "checkout": path_reader(CHECKOUT_PATTERN, "an absolute path"),
+    "update": text_reader("rebase|reset", "rebase or reset"),
+    "after_pull": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
     "restart": _units,
-    "health_check": _text(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
-    "max_concurrency": _count_or_percentage(minimum=1),
-    "max_errors": _count_or_percentage(minimum=0),
-    "environment": _text(r"[^\x00-\x1f\x7f]{1,255}", "1 to 255 characters on one line"),
+    "health_check": text_reader(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
+    "max_concurrency": count_reader(minimum=1),
+    "max_errors": count_reader(minimum=0),
+    "environment": text_reader(r"[^\x00-\x1f\x7f]{1,255}", "1 to 255 characters on one line"),
     "timeout": _seconds,
-    "log_group": _text("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
+    "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -1,0 +1,94 @@
+"""Reading a JSON object that a person wrote: key by key, and every problem at once.
+
+A reader takes one value. It returns what it reads, raises ValueError ("must be ...") or, for a
+value with parts, ProblemsError with paths below its own.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import RefError, shown
+
+Reader = Callable[[object], object]
+
+
+class ProblemsError(PulleyError):
+    """What was read is not valid. `problems` has each problem, with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Of at least one problem."""
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+def parse_object(
+    path: str, entry: object, readers: Mapping[str, Reader], required: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Read each known key; gather every problem before raising ProblemsError."""
+    if not isinstance(entry, dict):
+        raise ProblemsError([f"{path}: must be an object, not {shown(entry)}"])
+    problems = [f"{path}.{key}: is missing" for key in required if key not in entry]
+    values: dict[str, Any] = {}
+    for key, value in entry.items():
+        if key not in readers:
+            known = ", ".join(sorted(readers))
+            problems.append(f"{path}: unknown key {shown(key)}; the keys are {known}")
+            continue
+        try:
+            values[key] = readers[key](value)
+        except ProblemsError as error:
+            problems += [f"{path}.{key}{problem}" for problem in error.problems]
+        except (RefError, ValueError) as error:
+            problems.append(f"{path}.{key}: {error}")
+    if problems:
+        raise ProblemsError(problems)
+    return values
+
+
+def text_reader(pattern: str, wanted: str) -> Callable[[object], str]:
+    """A string that matches the whole pattern."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(f"must be {wanted}, not {shown(value)}")
+        return value
+
+    return read
+
+
+def path_reader(pattern: str, wanted: str) -> Reader:
+    """A path that matches the whole pattern and stays where it is."""
+    read_text = text_reader(pattern, wanted)
+
+    def read(value: object) -> object:
+        if isinstance(value, str) and ".." in value.split("/"):
+            raise ValueError(f"must not have .. in it, not {shown(value)}")
+        return read_text(value)
+
+    return read
+
+
+def parsed_reader(parse: Callable[[str], object]) -> Reader:
+    """A string that one of the types of core/refs.py parses."""
+    read_text = text_reader("(?s).*", "a string")
+    return lambda value: parse(read_text(value))
+
+
+def count_reader(minimum: int) -> Reader:
+    """What MaxConcurrency and MaxErrors take, as the text that SendCommand wants."""
+
+    def read(value: object) -> str:
+        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+        match = re.fullmatch("(0|[1-9][0-9]{0,6})(%?)", text)
+        if not match or int(match[1]) < minimum or (match[2] and int(match[1]) > 100):
+            raise ValueError(f"must be a count or a percentage from {minimum}, not {shown(value)}")
+        return text
+
+    return read
+
+
+def is_match(pattern: re.Pattern[str], value: object) -> bool:
+    """Whether it is a string, and all of it matches."""
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
