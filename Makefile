@@ -28,7 +28,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# A thousand kills of the script on the host, where `make test` has some two hundred.
+# A thousand kills of the script on the host, where `make test` has two hundred.
 soak: $(READY)
 	PULLEY_KILLS=1000 $(BIN)/pytest tests/host/test_kill.py --timeout 3600
 
