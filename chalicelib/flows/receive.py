@@ -41,7 +41,7 @@ _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
 
 
 class Parameters(Protocol):
-    """The stage's parameters. Both methods raise RefusedError or UnavailableError."""
+    """The stage's parameters. Every method raises RefusedError or UnavailableError."""
 
     def settings(self, repository: Repository | None) -> StoredSettings:
         """Of a repository, maybe remembered for a while; without one, the default secret."""

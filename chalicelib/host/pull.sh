@@ -1044,6 +1044,7 @@ roll_back() {
     failed=$after
     head=$after
     if [ "$Update" = exact ]; then
+        head_ref=HEAD # detached by now: a kill here must not move the branch
         move carry "$marker_commit" --detach
     else
         head_ref=$local_ref tip=$after

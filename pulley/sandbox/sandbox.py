@@ -123,6 +123,9 @@ class Sandbox:
 
     def _first_push(self) -> Repo:
         self.developer = Repo.init(self.directory / "developer", initial_branch="main")
+        with self.developer.config_writer() as config:  # whoever pushes by hand may have none
+            config.set_value("user", "name", str(SOMEONE.name))
+            config.set_value("user", "email", str(SOMEONE.email))
         self.commit(_FIRST_FILES, "Release one")
         self.developer.create_remote("origin", self.upstream.url)
         self.developer.git.push("-q", "-u", "origin", "main")

@@ -127,9 +127,9 @@ class TestKilled:
         assert killed
 
 
-def run_in_own_group(site: Site) -> bool:
+def run_in_own_group(site: Site, **parameters: str) -> bool:
     """Run to the end or to the kill; whether it was the end."""
-    command, environ = site.command()
+    command, environ = site.command(**parameters)
     run = subprocess.Popen(
         ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
         cwd="/",
@@ -171,3 +171,29 @@ def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[[str], Site]
 
 def is_stuck(git_dir: Path) -> bool:
     return (git_dir / "rebase-merge").exists() or bool(list(git_dir.rglob("*.lock")))
+
+
+def test_killed_while_going_back_from_a_pin_the_branch_stays(
+    make_site: Callable[[str], Site],
+) -> None:
+    site = make_site(SHELLS[0])
+    first = site.commit({"deploy/after": "#!/bin/sh\nexit 1\n"})
+    site.commit({"deploy/after": "#!/bin/sh\n"})
+    site.pull(AfterPull="deploy/after")
+    mine = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+    site.pull(AfterPull="deploy/after")
+    real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
+    seen = site.write("seen", "", where=site.root)
+    # The second move is the way back: killed when it has come there.
+    site.tool(
+        "git",
+        f'{real_git} "$@"; status=$?\n'
+        f'case "$*" in *checkout*--detach*) echo >>{seen} ;; *) exit $status ;; esac\n'
+        f"[ $(wc -l <{seen}) -ne 2 ] || kill -9 -$PULLEY_GROUP\nexit $status",
+    )
+    assert not run_in_own_group(
+        site, Update="exact", Commit=first, AfterPull="deploy/after", Timeout="60"
+    )
+    (site.tools / "git").unlink()
+    site.pull(Update="exact", Commit=first, AfterPull="deploy/after")
+    assert site.git("rev-parse", "refs/heads/main") == mine
