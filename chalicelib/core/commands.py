@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN, CommitSha, shown
@@ -46,6 +47,9 @@ _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fro
 # The agent takes the step's limit only by text substitution; an environment variable would leave
 # the braces standing.
 _BY_TEXT = "Timeout"
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_PUSHED_AT = re.compile(r"push at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ): ", re.ASCII)
+_ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
 _ERROR_SEPARATOR = "\n----------ERROR-------\n"
 
 OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
@@ -142,17 +146,28 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     issued: int,
     cause: str,
     delivery: str = "",
+    deployment: int | None = None,
+    pushed_at: datetime | None = None,
     document_pin: DocumentPin | None = None,
+    update: str = "",
+    instance_ids: tuple[str, ...] = (),
+    attempt: int = 0,
 ) -> SendRequest:
-    """What brings a target's hosts to a tip that has the commit. `issued` is in epoch ms."""
-    if target.instances.ids:
-        selectors: tuple[tuple[str, tuple[str, ...]], ...] = (
-            ("InstanceIds", target.instances.ids),
-        )
+    """What brings a target's hosts to a tip that has the commit, or with `update` exact to it.
+
+    `issued` is in epoch milliseconds, `deployment` GitHub's id. `pushed_at` (aware) and `attempt`
+    go into the comment, from which `parse_pushed_at` and `parse_attempt` have them again: a host
+    has no use for them. With `instance_ids`, fifty at the most, it is for these hosts alone.
+    """
+    ids = instance_ids or target.instances.ids
+    if ids:
+        selectors: tuple[tuple[str, tuple[str, ...]], ...] = (("InstanceIds", ids),)
     else:
         tags = [(f"tag:{key}", values) for key, values in target.instances.tags]
         selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
-    comment = f"{cause}: {target.repository} {commit.short} to {target.name}"
+    when = f" at {pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
+    when += f", attempt {attempt}" if attempt else ""
+    comment = f"{cause}{when}: {target.repository} {commit.short} to {target.name}"
     return SendRequest(
         target=target.name,
         document=document_name(stage),
@@ -164,7 +179,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Checkout": target.checkout,
             "Branch": target.branch.name,
             "Commit": commit.sha,
-            "Update": target.update,
+            "Update": update or target.update,
             "AfterPull": target.after_pull,
             "Restart": ",".join(target.restart),
             "HealthCheck": target.health_check,
@@ -172,13 +187,28 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Issued": str(issued),
             "Cause": cause,
             "Delivery": delivery,
-            "Deployment": "",
+            "Deployment": "" if deployment is None else str(deployment),
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,
         max_errors=target.max_errors,
         log_group=target.log_group,
     )
+
+
+def parse_pushed_at(comment: str) -> datetime | None:
+    """When GitHub took the push that a command's comment tells of, in UTC; None if it does not."""
+    told = _PUSHED_AT.match(comment)
+    try:
+        return datetime.strptime(told[1], _TIME).replace(tzinfo=UTC) if told else None
+    except ValueError:  # the 31st of February
+        return None
+
+
+def parse_attempt(comment: str) -> int:
+    """Which attempt of reconciling a command's comment tells of; 0 if it is none."""
+    told = _ATTEMPT.match(comment)
+    return int(told[1]) if told else 0
 
 
 def parse_document_pin(text: str) -> DocumentPin:

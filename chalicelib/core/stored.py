@@ -4,7 +4,7 @@ The names are a contract with operators. Values stay text here: whoever decides 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chalicelib.core.refs import Repository
 
@@ -24,9 +24,23 @@ class ParameterNames:
         """A repository's own secret. Where it is, the default one does not open the repository."""
         return f"/pulley/{self.stage}/repositories/{repository}/webhook-secret"
 
+    @property
+    def repositories(self) -> str:
+        """What the names of everything that is stored for a repository begin with."""
+        return f"/pulley/{self.stage}/repositories/"
+
     def targets(self, repository: Repository) -> str:
         """A repository's targets, a JSON list."""
         return f"/pulley/{self.stage}/repositories/{repository}/targets"
+
+    @property
+    def github_token(self) -> str:
+        """The token for GitHub's API of every repository without one of its own. Optional."""
+        return f"/pulley/{self.stage}/github-token"
+
+    def repository_github_token(self, repository: Repository) -> str:
+        """A repository's own token: a fine-grained one covers one owner."""
+        return f"/pulley/{self.stage}/repositories/{repository}/github-token"
 
     def pin(self, target: str) -> str:
         """A target's pin."""
@@ -37,21 +51,35 @@ class ParameterNames:
         """The document's version and hash."""
         return f"/pulley/{self.stage}/document"
 
+    @property
+    def reconcile(self) -> str:
+        """The target that the last round of reconciling ended with, where its time ran short."""
+        return f"/pulley/{self.stage}/reconcile"
+
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """What is stored for a repository: the secrets that open it, and its targets.
+    """What is stored for a repository: the secrets that open it, its targets, a token or "".
 
     `secret_parameter` names where the secrets are, or should be, for an operator's eyes.
     `known` tells that something is stored for the repository itself; `remembered`, that it was read
     for an earlier delivery and may have changed since.
     """
 
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
     secret_parameter: str
     targets: str | None = None
+    token: str = field(default="", repr=False)
     known: bool = False
     remembered: bool = False
+
+
+@dataclass(frozen=True)
+class StoredReportSettings:
+    """What a report on a repository needs: a token or "", and the targets for an environment."""
+
+    token: str = field(default="", repr=False)
+    targets: str | None = None
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,21 @@ def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...
         except TargetsError as error:
             problems += error.problems
         problems += _problems_of_place(path, entry, repository, names)
+    problems += _problems_of_environments(targets)
     if problems:
         raise TargetsError(problems)
     return tuple(targets)
+
+
+def _problems_of_environments(targets: Iterable[Target]) -> list[str]:
+    """GitHub has one current deployment an environment, so two targets cannot share one."""
+    owners: dict[str, str] = {}
+    problems = []
+    for target in targets:
+        owner = owners.setdefault(target.environment.lower(), target.name)
+        if owner != target.name:
+            problems.append(f"targets.{target.name}.environment: is the target {owner}'s already")
+    return problems
 
 
 def _problems_of_place(
@@ -203,7 +215,9 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "health_check": text_reader(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
     "max_concurrency": count_reader(minimum=1),
     "max_errors": count_reader(minimum=0),
-    "environment": text_reader(r"[^\x00-\x1f\x7f]{1,255}", "1 to 255 characters on one line"),
+    "environment": text_reader(
+        "[^\x00-\x1f\x7f\ud800-\udfff]{1,255}", "1 to 255 characters on one line"
+    ),
     "timeout": _seconds,
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
 }

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 from chalicelib.core.errors import PulleyError
@@ -25,6 +26,7 @@ _SIGNATURE_256 = re.compile(r"sha256=[0-9a-f]{64}")
 _SIGNATURE_1 = re.compile(r"sha1=[0-9a-f]{40}")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{0,64}")
 _EVENT = re.compile(r"[a-z_]{1,64}")
+_YEAR_3000 = 32_503_680_000  # in epoch seconds
 
 
 class DeliveryError(PulleyError):
@@ -69,6 +71,17 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class FailedDelivery:
+    """A delivery that was not taken, as GitHub remembers it. `delivered_at` is aware."""
+
+    id: str
+    event: str
+    delivered_at: datetime
+    status: str
+    status_code: int
+
+
+@dataclass(frozen=True)
 class Payload:
     """A body's JSON object: well formed, but not yet to be believed."""
 
@@ -84,14 +97,27 @@ class Payload:
         except RefError:
             return None
 
+    @property
+    def pushed_at(self) -> datetime | None:
+        """When GitHub took the push (`repository.pushed_at`, epoch seconds in a push's payload)."""
+        repository = self.fields.get("repository")
+        seconds = repository.get("pushed_at") if isinstance(repository, dict) else None
+        if type(seconds) is not int or not 0 < seconds < _YEAR_3000:
+            return None
+        return datetime.fromtimestamp(seconds, UTC)
+
 
 @dataclass(frozen=True)
 class PushEvent:
-    """Commits were pushed, or a branch or tag was made: `ref` is now at `after`."""
+    """Commits were pushed, or a branch or tag was made: `ref` is now at `after`.
+
+    `pushed_at` is in UTC and to the second; forges that leave it out exist.
+    """
 
     repository: Repository
     ref: str
     after: CommitSha
+    pushed_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +222,9 @@ def _parse_push(payload: Payload) -> PushEvent | DeletionEvent:
         problems.append(f"after: {error}")
     if problems or repository is None or not isinstance(ref, str):
         raise DeliveryError("; ".join(problems))
-    return PushEvent(repository, ref, commit) if commit else DeletionEvent(ref)
+    if not commit:
+        return DeletionEvent(ref)
+    return PushEvent(repository, ref, commit, payload.pushed_at)
 
 
 def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, str]:

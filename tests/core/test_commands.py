@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from chalicelib.core.commands import (
     build_document,
     build_send_request,
     document_name,
+    parse_attempt,
     parse_document_pin,
+    parse_pushed_at,
     parse_result,
 )
 from chalicelib.core.refs import BRANCH_PATTERN, CommitSha
@@ -71,15 +74,35 @@ LINE = json.dumps(RESULT)
 SEPARATOR = "\n----------ERROR-------\n"
 
 
-def request_for(commit: str = COMMIT, **changes: object) -> SendRequest:
+def request_for(
+    *, deployment: int | None = None, pushed_at: datetime | None = None, **changes: object
+) -> SendRequest:
     target = parse_target("targets.web", target_json(**changes))
     return build_send_request(
         target,
         stage=STAGE,
-        commit=CommitSha(commit),
+        commit=CommitSha(COMMIT),
         issued=1_896_091_200_000,
         cause="push",
         delivery=GUID,
+        deployment=deployment,
+        pushed_at=pushed_at,
+    )
+
+
+def request_to(
+    *, update: str = "", instance_ids: tuple[str, ...] = (), attempt: int = 0, **changes: object
+) -> SendRequest:
+    """What reconciling sends."""
+    return build_send_request(
+        parse_target("targets.web", target_json(**changes)),
+        stage=STAGE,
+        commit=CommitSha(COMMIT),
+        issued=1_896_091_200_000,
+        cause="reconcile",
+        update=update,
+        instance_ids=instance_ids,
+        attempt=attempt,
     )
 
 
@@ -305,6 +328,48 @@ class TestBuildSendRequest:
         repository = f"{'o' * 64}/{'r' * 100}"
         assert len(request_for(repository=repository).comment) == 100
 
+    def test_deployment_s_id_is_handed_over(self) -> None:
+        request = request_for(deployment=1_234_567)
+        assert request.parameters["Deployment"] == "1234567"
+        others = request_for().parameters
+        assert dict(request.parameters) | {"Deployment": ""} == others
+
+    def test_every_id_that_github_may_give_is_taken_by_the_document(self) -> None:
+        for deployment in (0, 1, 2**63 - 1):
+            value = request_for(deployment=deployment).parameters["Deployment"]
+            assert re.fullmatch(PARAMETERS["Deployment"][0], value)
+            assert int(value) == deployment
+
+    def test_time_of_the_push_is_in_the_comment_and_reaches_no_host(self) -> None:
+        request = request_for(pushed_at=datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC))
+        assert request.comment == "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
+        assert request.parameters == request_for().parameters
+
+    def test_time_of_the_push_is_in_utc_wherever_it_was_told(self) -> None:
+        pushed_at = datetime(2030, 1, 1, 9, 30, 7, tzinfo=timezone(timedelta(hours=1.5)))
+        assert request_for(pushed_at=pushed_at).comment.startswith("push at 2030-01-01T08:00:07Z: ")
+
+    @pytest.mark.parametrize("update", ["exact", "check", "reset"])
+    def test_update_may_be_another_than_the_target_s(self, update: str) -> None:
+        request = request_to(update=update)
+        assert dict(request.parameters) == dict(request_to().parameters) | {"Update": update}
+        assert re.fullmatch(PARAMETERS["Update"][0], request.parameters["Update"])
+
+    @pytest.mark.parametrize(
+        "instances", [{"tags": {"role": "web"}}, {"ids": ["i-0123456789abcdef0"]}]
+    )
+    def test_it_may_be_for_some_hosts_alone(self, instances: dict[str, object]) -> None:
+        ids = ("i-0aaaaaaaaaaaaaaa1", "mi-0aaaaaaaaaaaaaaa2")
+        request = request_to(instance_ids=ids, instances=instances)
+        assert request.selectors == (("InstanceIds", ids),)
+        assert request.parameters == request_to(instances=instances).parameters
+
+    def test_attempt_is_in_the_comment_and_reaches_no_host(self) -> None:
+        request = request_to(attempt=3)
+        assert request.comment == "reconcile, attempt 3: octo/site 4d5e6f7 to web"
+        assert request.parameters == request_to().parameters
+        assert request_to().comment == "reconcile: octo/site 4d5e6f7 to web"
+
     def test_document_s_pin_is_handed_over(self) -> None:
         pin = DocumentPin("3", "a" * 64)
         request = build_send_request(
@@ -380,6 +445,92 @@ class TestBuildSendRequest:
         for name, value in request.parameters.items():
             assert re.fullmatch(PARAMETERS[name][0], value), name
             assert not set(value) & set(NASTY), name
+
+
+class TestParsePushedAt:
+    TIME = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+
+    def test_time_is_read_in_utc(self) -> None:
+        comment = "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
+        assert parse_pushed_at(comment) == self.TIME
+
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "",
+            "push: octo/site 4d5e6f7 to web",
+            "manual: octo/site 4d5e6f7 to web",
+            "reconcile at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "a push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00:07Z",
+            "push at 2030-01-01T08:00:07+01:00: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00Z: octo/site 4d5e6f7 to web",
+            "push at yesterday: octo/site 4d5e6f7 to web",
+            "push at 2030-02-31T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T24:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00:61Z: octo/site 4d5e6f7 to web",
+            "push at 0000-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at ٢٠٣٠-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+        ],
+    )
+    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+        assert parse_pushed_at(comment) is None
+
+    def test_time_is_never_cut_off_with_the_end_of_the_comment(self) -> None:
+        repository = f"{'o' * 64}/{'r' * 100}"
+        request = request_for(repository=repository, pushed_at=self.TIME)
+        assert len(request.comment) == 100
+        assert parse_pushed_at(request.comment) == self.TIME
+
+    @given(
+        st.datetimes(
+            min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis wants them naive
+            max_value=datetime(3000, 1, 1),  # noqa: DTZ001
+            timezones=st.just(UTC) | st.just(timezone(timedelta(hours=-3.5))),
+        )
+    )
+    def test_what_was_sent_is_what_is_read_to_the_second(self, pushed_at: datetime) -> None:
+        comment = request_for(pushed_at=pushed_at).comment
+        assert parse_pushed_at(comment) == pushed_at.replace(microsecond=0)
+
+    @given(st.text() | st.from_regex(r"push at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "))
+    def test_no_comment_raises(self, comment: str) -> None:
+        told = parse_pushed_at(comment)
+        assert told is None or f"push at {told:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
+
+
+class TestParseAttempt:
+    @pytest.mark.parametrize("attempt", range(1, 10))
+    def test_what_was_sent_is_what_is_read(self, attempt: int) -> None:
+        assert parse_attempt(request_to(attempt=attempt).comment) == attempt
+
+    def test_it_is_never_cut_off_with_the_end_of_the_comment(self) -> None:
+        request = request_to(attempt=3, repository=f"{'o' * 64}/{'r' * 100}")
+        assert len(request.comment) == 100
+        assert parse_attempt(request.comment) == 3
+
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "",
+            "reconcile: octo/site 4d5e6f7 to web",
+            "push, attempt 3: octo/site 4d5e6f7 to web",
+            "a reconcile, attempt 3: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 0: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 33: octo/site 4d5e6f7 to web",
+            "reconcile, attempt -3: octo/site 4d5e6f7 to web",
+            "reconcile, attempt : octo/site 4d5e6f7 to web",
+            "reconcile, attempt ٣: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 3",
+            "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+        ],
+    )
+    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+        assert parse_attempt(comment) == 0
+
+    @given(st.text() | st.from_regex("reconcile, attempt .: "))
+    def test_no_comment_raises(self, comment: str) -> None:
+        assert 0 <= parse_attempt(comment) <= 9
 
 
 class TestParseDocumentPin:

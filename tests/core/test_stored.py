@@ -23,10 +23,25 @@ class TestParameterNames:
             (NAMES.targets(SITE), "/pulley/prod/repositories/octo/site/targets"),
             (NAMES.pin("web"), "/pulley/prod/pins/web"),
             (NAMES.document, "/pulley/prod/document"),
+            (NAMES.github_token, "/pulley/prod/github-token"),
+            (
+                NAMES.repository_github_token(SITE),
+                "/pulley/prod/repositories/octo/site/github-token",
+            ),
+            (NAMES.reconcile, "/pulley/prod/reconcile"),
         ],
     )
     def test_name_is_the_one_that_operators_were_promised(self, name: str, promised: str) -> None:
         assert name == promised
+
+    def test_whatever_is_a_repository_s_begins_alike(self) -> None:
+        for name in (
+            NAMES.targets(SITE),
+            NAMES.repository_webhook_secret(SITE),
+            NAMES.repository_github_token(SITE),
+        ):
+            assert name.startswith(NAMES.repositories)
+            assert name.removeprefix(NAMES.repositories).startswith("octo/site/")
 
     def test_repository_is_in_lower_case(self) -> None:
         assert NAMES.targets(Repository.parse("Octo/Site")) == NAMES.targets(SITE)

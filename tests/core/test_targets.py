@@ -181,6 +181,7 @@ class TestParseTarget:
             ("max_errors", "0%"),
             ("environment", "e" * 255),
             ("environment", "Produktion, größte"),
+            ("environment", "🚀"),
             ("timeout", 30),
             ("timeout", 172_800),
             ("log_group", ""),
@@ -239,6 +240,8 @@ class TestParseTarget:
             ("environment", "e" * 256, "must be 1 to 255 characters on one line"),
             ("environment", "a\nb", "must be 1 to 255 characters on one line"),
             ("environment", "a\n", "must be 1 to 255 characters on one line"),
+            ("environment", "a\ud83d", "must be 1 to 255 characters on one line"),
+            ("environment", "\udfff", "must be 1 to 255 characters on one line"),
             ("timeout", 29, "must be a whole number of seconds, 30 to 172800, not 29"),
             ("timeout", 172_801, "must be a whole number of seconds, 30 to 172800"),
             ("timeout", 600.0, "must be a whole number of seconds, 30 to 172800"),
@@ -355,6 +358,52 @@ class TestParseStoredTargets:
         with pytest.raises(TargetsError) as caught:
             self.parse(target_json("web"), target_json("api"), target_json("web"))
         assert caught.value.problems == ("targets.web.name: another target has it already",)
+
+    def test_targets_with_environments_of_their_own_are_taken(self) -> None:
+        targets = self.parse(
+            target_json("web", environment="production"),
+            target_json("api", environment="production (api)"),
+            target_json("old"),
+        )
+        assert [target.environment for target in targets] == [
+            "production",
+            "production (api)",
+            "old",
+        ]
+
+    @pytest.mark.parametrize(
+        ("first", "second"),
+        [
+            ({"environment": "production"}, {"environment": "production"}),
+            ({"environment": "production"}, {"environment": "Production"}),
+            ({"environment": "api"}, {}),
+            ({"environment": "API"}, {}),
+            ({}, {"environment": "web"}),
+        ],
+    )
+    def test_two_targets_with_one_environment_are_refused(
+        self, first: dict[str, object], second: dict[str, object]
+    ) -> None:
+        with pytest.raises(TargetsError) as caught:
+            self.parse(target_json("web", **first), target_json("api", **second))
+        assert caught.value.problems == ("targets.api.environment: is the target web's already",)
+
+    def test_each_target_that_takes_another_s_environment_is_told_beside_other_problems(
+        self,
+    ) -> None:
+        shared = {"environment": "production"}
+        with pytest.raises(TargetsError) as caught:
+            self.parse(
+                target_json("web", **shared),
+                target_json("api", **shared),
+                target_json("bad", timeout=1),
+                target_json("job", **shared),
+            )
+        assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+            "targets.bad.timeout",
+            "targets.api.environment",
+            "targets.job.environment",
+        ]
 
     @pytest.mark.parametrize(
         "around",

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_from_bytes, quote_plus
 
@@ -335,6 +336,51 @@ class TestPayloadRepository:
         assert Payload(fields).repository is None
 
 
+class TestPayloadPushedAt:
+    def pushed_at(self, value: object) -> datetime | None:
+        return Payload({"repository": {"full_name": "octo/site", "pushed_at": value}}).pushed_at
+
+    def test_epoch_seconds_of_a_push_are_read(self) -> None:
+        assert self.pushed_at(1_893_484_807) == datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+
+    def test_time_is_in_utc(self) -> None:
+        told = self.pushed_at(1)
+        assert told
+        assert told.utcoffset() == timedelta(0)
+
+    @pytest.mark.parametrize("seconds", [1, 32_503_679_999])
+    def test_seconds_at_the_limits_are_read(self, seconds: int) -> None:
+        told = self.pushed_at(seconds)
+        assert told
+        assert told.timestamp() == seconds
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            "2030-01-01T08:00:07Z",  # as other events have it
+            "1893484807",
+            1_893_484_807.5,
+            float("nan"),
+            True,
+            0,
+            -1,
+            32_503_680_000,
+            1_893_484_807_000,
+            10**4000,
+            [1_893_484_807],
+        ],
+    )
+    def test_anything_else_is_not_told(self, value: object) -> None:
+        assert self.pushed_at(value) is None
+
+    @pytest.mark.parametrize(
+        "fields", [{}, {"repository": None}, {"repository": [1]}, {"repository": {}}]
+    )
+    def test_without_it_there_is_none(self, fields: dict[str, object]) -> None:
+        assert Payload(fields).pushed_at is None
+
+
 class TestParseDelivery:
     def parse(
         self, payload: dict[str, object], event: str = "push", guid: str = GUID
@@ -343,6 +389,19 @@ class TestParseDelivery:
 
     def test_push_to_a_branch(self) -> None:
         assert self.parse(push_json()) == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
+
+    def test_push_has_the_time_at_which_github_took_it(self) -> None:
+        repository = {"full_name": "octo/site", "pushed_at": 1_893_484_807}
+        event = self.parse(push_json(repository=repository))
+        assert event == PushEvent(
+            SITE, "refs/heads/main", CommitSha(COMMIT), datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+        )
+
+    @pytest.mark.parametrize("pushed_at", ["2030-01-01T08:00:07Z", None, 10**20, []])
+    def test_push_with_an_odd_time_is_a_push_without_one(self, pushed_at: object) -> None:
+        repository = {"full_name": "octo/site", "pushed_at": pushed_at}
+        event = self.parse(push_json(repository=repository))
+        assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT), None)
 
     def test_push_of_a_tag(self) -> None:
         event = self.parse(push_json(ref="refs/tags/v1"))

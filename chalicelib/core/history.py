@@ -1,0 +1,167 @@
+"""What Systems Manager remembers of a command, and what EventBridge says of one.
+
+Nothing here is believed for being said: a status is only where to look, the hosts' result lines
+say what runs. Facts: Systems Manager User Guide, "Understanding command statuses" and "Monitoring
+Systems Manager events with Amazon EventBridge".
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.commands import parse_attempt, parse_pushed_at
+from chalicelib.core.refs import CommitSha, RefError, Repository, shown
+from chalicelib.core.targets import NAME_PATTERN
+
+COMMAND_CHANGE = "EC2 Command Status-change Notification"
+INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
+
+_OVER = frozenset({"success", "failed", "timedout", "cancelled"})
+# Details of invocations whose script was never begun.
+_NOT_BEGUN = frozenset(
+    {
+        "deliverytimedout",
+        "undeliverable",
+        "terminated",
+        "accessdenied",
+        "invalidplatform",
+        "ratelimited",
+        "rateexceeded",
+        "limitexceeded",
+    }
+)
+_COMMAND_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def plain_status(text: str) -> str:
+    """A status as it is compared: AWS writes some with spaces here and without there."""
+    return text.replace(" ", "").lower()
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """A command on one host. `host` is its name; `ended` is when the script did, where it ran."""
+
+    instance_id: str
+    host: str
+    status: str
+    details: str
+    output: str = ""
+    ended: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its status will not change any more."""
+        return plain_status(self.status) in _OVER
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the script was begun on the host, or will yet be."""
+        details = plain_status(self.details)
+        return details not in _NOT_BEGUN and (details != "cancelled" or self.ended is not None)
+
+
+@dataclass(frozen=True)
+class RollOut:
+    """A command as what Pulley meant by it: this commit, to this target, by this `update`.
+
+    `issued` is in epoch milliseconds. `deployment` is the id on GitHub, where there was one when
+    the command was sent; `pushed_at`, in UTC, is when GitHub took the push that was the cause.
+    `attempt` counts from 1 where reconciling sent it, and is 0 for everybody else's.
+    """
+
+    target: str
+    repository: Repository
+    commit: CommitSha
+    issued: int
+    cause: str
+    delivery: str
+    deployment: int | None
+    timeout: str
+    pushed_at: datetime | None
+    update: str = "rebase"
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One SendCommand. `roll_out` is None for one that deploys no named commit, as a check."""
+
+    id: str
+    status: str
+    details: str
+    requested: datetime
+    expires: datetime
+    target_count: int
+    roll_out: RollOut | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its status will not change any more."""
+        return plain_status(self.status) in _OVER
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody cancelled it."""
+        return plain_status(self.details) == "cancelled"
+
+
+@dataclass(frozen=True)
+class StatusChange:
+    """EventBridge's word that a command of this stage has another status, or is over."""
+
+    command_id: str
+    is_over: bool
+
+
+@dataclass(frozen=True)
+class NotOurs:
+    """An event that is not acted on, and why."""
+
+    reason: str
+
+
+def parse_roll_out(parameters: Mapping[str, str], comment: str) -> RollOut | None:
+    """From a command's parameters and comment; None where it deploys no commit that it names."""
+    try:
+        repository = Repository.parse(parameters.get("Repository", ""))
+        commit = CommitSha.parse(parameters.get("Commit", ""))
+    except RefError:
+        return None
+    target, deployment = parameters.get("Target", ""), parameters.get("Deployment", "")
+    if parameters.get("Update") == "check" or not re.fullmatch(NAME_PATTERN, target):
+        return None
+    issued = parameters.get("Issued", "")
+    return RollOut(
+        target=target,
+        repository=repository,
+        commit=commit,
+        issued=int(issued) if re.fullmatch("[0-9]{1,15}", issued) else 0,
+        cause=parameters.get("Cause", ""),
+        delivery=parameters.get("Delivery", ""),
+        deployment=int(deployment) if re.fullmatch("[0-9]{1,20}", deployment) else None,
+        timeout=parameters.get("Timeout", ""),
+        pushed_at=parse_pushed_at(comment),
+        update=parameters.get("Update", "rebase"),
+        attempt=parse_attempt(comment),
+    )
+
+
+def parse_status_change(event: object, document: str) -> StatusChange | NotOurs:
+    """From EventBridge's event, which may be anything. What is not of this document is not ours."""
+    fields = event if isinstance(event, Mapping) else {}
+    detail = fields.get("detail")
+    if fields.get("source") != "aws.ssm" or not isinstance(detail, Mapping):
+        return NotOurs("not an event of Systems Manager")
+    kind = fields.get("detail-type")
+    if kind == INVOCATION_CHANGE:
+        return NotOurs("of one host: what counts is the command's event")
+    if kind != COMMAND_CHANGE:
+        return NotOurs(f"not a change of a command's status but {shown(kind)}")
+    if detail.get("document-name") != document:
+        return NotOurs(f"of another document: {shown(detail.get('document-name'))}")
+    command_id, status = detail.get("command-id"), detail.get("status")
+    if not isinstance(command_id, str) or not _COMMAND_ID.fullmatch(command_id):
+        return NotOurs(f"no command id but {shown(command_id)}")
+    return StatusChange(command_id, isinstance(status, str) and plain_status(status) in _OVER)

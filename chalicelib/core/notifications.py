@@ -1,0 +1,63 @@
+"""What a stage's topic is told of a finished deployment: JSON for programs, with a line for people.
+
+The JSON is what Amazon Q Developer in chat applications (once AWS Chatbot) shows in Slack and Teams
+as a custom notification; its `additionalContext` has the same in parts, as text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chalicelib.core.deployments import DeploymentStatus, plain_text
+from chalicelib.core.verdicts import AT, Verdict
+
+MAX_SUBJECT = 100  # SNS: ASCII, one line, which a mail has as its subject
+
+
+@dataclass(frozen=True)
+class Notification:
+    """One message. Subscriptions filter by the attributes."""
+
+    subject: str
+    message: Mapping[str, object]
+    attributes: Mapping[str, str]
+
+
+def notification_of(
+    verdict: Verdict, status: DeploymentStatus, *, stage: str, environment: str, log_url: str
+) -> Notification:
+    """What is said of a deployment that has ended so."""
+    roll_out = verdict.roll_out
+    line = f"{roll_out.target}: {status.state}, {status.description}"
+    attributes = {"target": roll_out.target, "state": status.state, "environment": environment}
+    parts = {
+        "stage": stage,
+        "repository": str(roll_out.repository),
+        "commit": roll_out.commit.sha,
+        "description": status.description,
+        "cause": roll_out.cause,
+        "delivery": roll_out.delivery,
+        "command_id": verdict.command_id,
+        "hosts": str(verdict.expected_hosts),
+        "hosts_at_commit": str(verdict.count(AT)),
+        "log_url": log_url,
+    }
+    return Notification(
+        subject=plain_text(line, MAX_SUBJECT).encode("ascii", "replace").decode(),
+        message={
+            "version": "1.0",
+            "source": "custom",
+            "content": {
+                "title": f"{roll_out.repository} {roll_out.commit.short}: {status.state}",
+                "description": line,
+            },
+            "metadata": {
+                "threadId": f"{roll_out.target}-{roll_out.commit.short}",
+                "summary": line,
+                "eventType": "deployment",
+                "additionalContext": {
+                    name: text for name, text in (attributes | parts).items() if text
+                },
+            },
+        },
+        attributes=attributes,
+    )

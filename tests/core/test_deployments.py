@@ -1,0 +1,656 @@
+"""What a commit says on GitHub: the right state, in one clean line, whatever a host answers."""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.deployments import (
+    MAX_DESCRIPTION,
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+    is_news,
+    not_sent,
+    plain_text,
+    replaced,
+    request_deployment,
+    status_of,
+)
+from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import parse_target
+from chalicelib.core.verdicts import (
+    AT,
+    CANCELLED,
+    FAILED,
+    NOT_BEGUN,
+    OFFLINE,
+    OVERTAKEN,
+    RUNNING,
+    HostVerdict,
+    Run,
+    Verdict,
+    judge,
+)
+from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
+
+# GitHub: "REST API endpoints for deployment statuses".
+STATES = ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"]
+ENDED = ["success", "failure", "error", "inactive"]
+KINDS = [AT, OVERTAKEN, OFFLINE, FAILED, NOT_BEGUN, CANCELLED, RUNNING]
+REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
+ROLL_OUT = RollOut(
+    target="web",
+    repository=SITE,
+    commit=CommitSha(COMMIT),
+    issued=1_896_091_200_000,
+    cause="push",
+    delivery=GUID,
+    deployment=None,
+    timeout="600",
+    pushed_at=None,
+)
+REQUEST = DeploymentRequest(
+    repository=SITE,
+    commit=CommitSha(COMMIT),
+    environment="production",
+    stage=STAGE,
+    target="web",
+    delivery=GUID,
+)
+RESULT = {
+    "v": 1,
+    "target": "web",
+    "outcome": "updated",
+    "before": "a" * 40,
+    "after": COMMIT,
+    "upstream": COMMIT,
+    "local_commits": 0,
+    "saved": None,
+    "step": None,
+    "detail": "",
+    "seconds": 1.4,
+}
+ZERO_WIDTH_JOINER, RIGHT_TO_LEFT, LINE_SEPARATOR = "\u200d", "\u202e", "\u2028"
+# More often than by chance: what has been used to break out of a line of text.
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            "<script>alert(1)</script>",
+            "<<b>i>",
+            "<",
+            ">",
+            "&lt;",
+            "[link](http://x)",
+            "`x`",
+            "\x1b[31m",
+            " [0m",
+            "\x1b]0;title\x07",
+            "\x9b31m",
+            "\x00",
+            "\r\n",
+            LINE_SEPARATOR,
+            RIGHT_TO_LEFT,
+            ZERO_WIDTH_JOINER,
+            "\ud800",
+            "\udfff",
+            "\U0001f680",
+            "\U000e0041",
+            "\ue000",
+            "x" * 10_000,
+        ]
+    )
+    | st.text(),
+    max_size=8,
+).map("".join)
+
+
+def at(name: str = "web-1", words: str = "") -> HostVerdict:
+    return HostVerdict(name, AT, words, updated=True)
+
+
+def failed(name: str = "web-1", words: str = "conflict in app.py") -> HostVerdict:
+    return HostVerdict(name, FAILED, words)
+
+
+def named(kind: str, *names: str, words: str = "") -> list[HostVerdict]:
+    return [HostVerdict(name, kind, words) for name in names]
+
+
+def told(
+    *hosts: HostVerdict, expected: int | None = None, final: bool = True, cancelled: bool = False
+) -> tuple[str, str]:
+    """The state and the description where the hosts stand so."""
+    verdict = Verdict(
+        command_id="command-1",
+        roll_out=ROLL_OUT,
+        hosts=hosts,
+        is_final=final,
+        expected_hosts=len(hosts) if expected is None else expected,
+        was_cancelled=cancelled,
+    )
+    status = status_of(verdict)
+    assert_clean(status.description)
+    return status.state, status.description
+
+
+def told_of_output(
+    output: str, status: str = "Failed", details: str = "", host: str = "web-1"
+) -> tuple[str, str]:
+    """The same where a command's one host answered so."""
+    command = Command(
+        id="command-1",
+        status=status,
+        details=details or status,
+        requested=REQUESTED,
+        expires=REQUESTED + timedelta(minutes=20),
+        target_count=1,
+        roll_out=ROLL_OUT,
+    )
+    invocation = Invocation("i-01234567", host, status, details or status, output)
+    verdict = judge([Run(command, ROLL_OUT, (invocation,))], now=REQUESTED)
+    description = status_of(verdict)
+    assert_clean(description.description)
+    return description.state, description.description
+
+
+def line_of(**changes: object) -> str:
+    return json.dumps(RESULT | changes) + "\n"
+
+
+def assert_clean(text: str) -> None:
+    """What GitHub takes, and what can do nothing to whoever reads it."""
+    assert 0 < len(text) <= MAX_DESCRIPTION
+    assert not {unicodedata.category(one) for one in text} & {"Cc", "Cf", "Cs", "Co", "Cn"}
+    assert not {unicodedata.category(one) for one in text} & {"Zl", "Zp"}
+    assert not set("<>`[]\\") & set(text)
+    assert all(one <= "\uffff" for one in text), "GitHub takes no 4-byte characters"
+    assert text == " ".join(text.split())
+    assert len(text.splitlines()) == 1
+
+
+class TestDeploymentRequest:
+    def test_payload_tells_it_from_other_targets_and_stages(self) -> None:
+        assert REQUEST.payload == {"stage": "dev", "target": "web", "delivery": GUID}
+
+    def test_it_is_made_of_the_target(self) -> None:
+        target = parse_target("", target_json(environment="production"))
+        commit = CommitSha(COMMIT)
+        request = request_deployment(target, commit=commit, stage=STAGE, delivery=GUID)
+        assert request == REQUEST
+
+
+class TestDeploymentStatus:
+    @pytest.mark.parametrize("state", STATES)
+    def test_deployment_has_ended_with_some_states(self, state: str) -> None:
+        assert DeploymentStatus(state, "").has_ended == (state in ENDED)
+
+
+class TestDeployment:
+    DEPLOYMENT = Deployment(
+        id=7,
+        commit=COMMIT,
+        environment="production",
+        created=REQUESTED,
+        stage=STAGE,
+        target="web",
+    )
+
+    def test_it_answers_the_request_that_it_was_made_for(self) -> None:
+        assert self.DEPLOYMENT.answers(REQUEST)
+
+    def test_delivery_does_not_count_so_that_redelivering_makes_no_second_one(self) -> None:
+        assert self.DEPLOYMENT.answers(replace(REQUEST, delivery="another"))
+
+    @pytest.mark.parametrize("field", ["commit", "environment", "stage", "target"])
+    def test_it_does_not_answer_for_another(self, field: str) -> None:
+        other = replace(
+            self.DEPLOYMENT,
+            commit="a" * 40 if field == "commit" else COMMIT,
+            environment="x" if field == "environment" else "production",
+            stage="x" if field == "stage" else STAGE,
+            target="x" if field == "target" else "web",
+        )
+        assert not other.answers(REQUEST)
+
+
+class TestStatusOf:
+    def test_command_under_way_is_in_progress(self) -> None:
+        hosts = [at(), *named(RUNNING, "web-2")]
+        assert told(*hosts, expected=3, final=False) == (
+            "in_progress",
+            "deploying 4d5e6f7 to 3 hosts",
+        )
+        assert told(*named(RUNNING, "web-1"), final=False) == (
+            "in_progress",
+            "deploying 4d5e6f7 to 1 host",
+        )
+
+    def test_command_whose_hosts_are_not_known_yet_is_in_progress(self) -> None:
+        assert told(final=False) == ("in_progress", "deploying 4d5e6f7")
+
+    def test_target_that_matched_no_host_is_an_error(self) -> None:
+        assert told() == (
+            "error",
+            "no host matched: none is registered with the target's tags and the tag pulley",
+        )
+
+    def test_all_hosts_at_the_commit_are_success_with_their_names(self) -> None:
+        assert told(at()) == ("success", "1 of 1 host at 4d5e6f7: web-1")
+        assert told(at(), at("web-2")) == ("success", "2 of 2 hosts at 4d5e6f7: web-1, web-2")
+
+    def test_success_tells_what_a_host_kept(self) -> None:
+        assert told(at(words="2 local commits on top"), at("web-2")) == (
+            "success",
+            "2 of 2 hosts at 4d5e6f7: web-1 (2 local commits on top), web-2",
+        )
+
+    def test_success_with_many_hosts_names_only_those_with_something_to_tell(self) -> None:
+        hosts = [at(f"web-{number:03}") for number in range(100)]
+        assert told(*hosts) == ("success", "100 of 100 hosts at 4d5e6f7")
+        hosts[7] = at("web-007", "kept refs/saved/1")
+        assert told(*hosts, *named(OFFLINE, "z")) == (
+            "success",
+            "100 of 101 hosts at 4d5e6f7; 1 offline, will catch up; web-007: kept refs/saved/1",
+        )
+
+    def test_offline_hosts_do_not_make_it_red(self) -> None:
+        assert told(at(), *named(OFFLINE, "web-2")) == (
+            "success",
+            "1 of 2 hosts at 4d5e6f7: web-1; 1 offline, will catch up",
+        )
+
+    def test_hosts_that_are_all_offline_are_an_error(self) -> None:
+        assert told(*named(OFFLINE, "web-1", "web-2")) == (
+            "error",
+            "no host was reached: 0 of 2 hosts at 4d5e6f7; 2 offline, will catch up",
+        )
+
+    def test_host_that_failed_is_a_failure_with_its_reason(self) -> None:
+        assert told(failed()) == (
+            "failure",
+            "0 of 1 host at 4d5e6f7; web-1: conflict in app.py",
+        )
+
+    def test_hosts_that_failed_alike_are_told_together_and_others_after_them(self) -> None:
+        hosts = [at("a"), failed("b"), failed("c", "the disk is full"), failed("d")]
+        assert told(*hosts) == (
+            "failure",
+            "1 of 4 hosts at 4d5e6f7; b, d: conflict in app.py; c: the disk is full",
+        )
+
+    @pytest.mark.parametrize(
+        ("count", "names"), [(3, "web-0, web-1, web-2"), (4, "web-0, web-1 and 2 more")]
+    )
+    def test_more_hosts_than_three_are_counted(self, count: int, names: str) -> None:
+        hosts = [failed(f"web-{number}") for number in range(count)]
+        assert told(*hosts) == (
+            "failure",
+            f"0 of {count} hosts at 4d5e6f7; {names}: conflict in app.py",
+        )
+
+    def test_full_names_of_ec2_hosts_leave_room_for_the_reason(self) -> None:
+        domain = "eu-central-1.compute.internal"
+        hosts = [failed(f"ip-10-0-12-{number}.{domain}") for number in range(3)]
+        assert told(*hosts) == (
+            "failure",
+            f"0 of 3 hosts at 4d5e6f7; ip-10-0-12-0.{domain} and 2 more: conflict in app.py",
+        )
+
+    @pytest.mark.parametrize(
+        ("lengths", "shown"),
+        [
+            ([44], ["x" * 44]),
+            ([45], ["x" * 43 + "…"]),
+            ([21, 21], ["x" * 21, "x" * 21]),
+            ([21, 22], ["x" * 21 + " and 1 more"]),
+            ([20, 20, 20], ["x" * 20, "x" * 20 + " and 1 more"]),
+        ],
+    )
+    def test_names_are_shown_while_they_fit(self, lengths: list[int], shown: list[str]) -> None:
+        _, description = told(*(failed("x" * length, "why") for length in lengths))
+        assert description.partition("; ")[2] == f"{', '.join(shown)}: why"
+
+    def test_name_as_long_as_the_line_leaves_room_for_the_reason(self) -> None:
+        state, description = told(failed("x" * 10_000), at())
+        assert state == "failure"
+        assert description.endswith("x…: conflict in app.py")
+
+    def test_roll_out_stopped_by_max_errors_says_so(self) -> None:
+        assert told(failed(words="busy"), *named(NOT_BEGUN, "web-2", "web-3")) == (
+            "failure",
+            "stopped after 1 failed: 0 of 3 hosts at 4d5e6f7; web-1: busy; 2 not begun",
+        )
+
+    def test_cancelled_command_is_an_error_that_says_so(self) -> None:
+        assert told(at(), *named(CANCELLED, "web-2"), cancelled=True) == (
+            "error",
+            "cancelled: 1 of 2 hosts at 4d5e6f7; 1 cancelled",
+        )
+        assert told(failed(), *named(CANCELLED, "web-2"), cancelled=True) == (
+            "error",
+            "cancelled: 0 of 2 hosts at 4d5e6f7; web-1: conflict in app.py; 1 cancelled",
+        )
+
+    def test_command_cancelled_after_every_host_was_through_is_a_success(self) -> None:
+        assert told(at(), cancelled=True) == ("success", "1 of 1 host at 4d5e6f7: web-1")
+
+    def test_hosts_that_were_overtaken_are_inactive(self) -> None:
+        hosts = named(OVERTAKEN, "web-1", "web-2", words="bbbbbbb")
+        assert told(*hosts) == ("inactive", "overtaken by bbbbbbb before it ran")
+
+    def test_hosts_overtaken_by_what_is_not_known_are_inactive(self) -> None:
+        assert told(*named(OVERTAKEN, "web-1")) == (
+            "inactive",
+            "overtaken by a newer command before it ran",
+        )
+
+    def test_some_hosts_overtaken_are_inactive_and_counted(self) -> None:
+        overtaken = named(OVERTAKEN, "web-2", words="bbbbbbb")
+        assert told(at(), *overtaken, *named(OFFLINE, "web-3")) == (
+            "inactive",
+            "overtaken by bbbbbbb on 1 of 3 hosts; 1 offline, will catch up",
+        )
+
+    def test_host_that_failed_is_not_hidden_by_one_that_was_overtaken(self) -> None:
+        overtaken = named(OVERTAKEN, "web-2", words="bbbbbbb")
+        assert told(failed(), *overtaken) == (
+            "failure",
+            "0 of 2 hosts at 4d5e6f7; web-1: conflict in app.py; 1 overtaken",
+        )
+
+    def test_hosts_that_said_nothing_are_an_error(self) -> None:
+        assert told(at(), expected=3) == (
+            "error",
+            "incomplete: 1 of 3 hosts at 4d5e6f7; 2 said nothing",
+        )
+
+    @pytest.mark.parametrize(
+        ("kind", "words"), [(NOT_BEGUN, "1 not begun"), (CANCELLED, "1 cancelled")]
+    )
+    def test_hosts_that_did_not_run_are_an_error(self, kind: str, words: str) -> None:
+        assert told(at(), *named(kind, "web-2")) == (
+            "error",
+            f"incomplete: 1 of 2 hosts at 4d5e6f7; {words}",
+        )
+
+    def test_every_kind_at_once_is_a_failure_with_all_of_them_counted(self) -> None:
+        hosts = [
+            at("a"),
+            failed("b", "why"),
+            *named(OFFLINE, "c"),
+            *named(NOT_BEGUN, "d"),
+            *named(CANCELLED, "e"),
+            *named(OVERTAKEN, "f"),
+        ]
+        state, description = told(*hosts, expected=7)
+        assert state == "failure"
+        assert description == (
+            "stopped after 1 failed: 1 of 7 hosts at 4d5e6f7; b: why; 1 offline, will catch up; "
+            "1 not begun; 1 cancelled; 1 said nothing; 1 overtaken"
+        )
+
+    def test_reason_too_long_for_the_line_is_cut_and_the_rest_left_out(self) -> None:
+        state, description = told(failed(words="x" * 280), *named(OFFLINE, "web-2"))
+        assert state == "failure"
+        assert description == ("0 of 2 hosts at 4d5e6f7; web-1: " + "x" * 140)[:139] + "…"
+
+    def test_part_that_does_not_fit_is_left_out_and_a_shorter_one_after_it_is_not(self) -> None:
+        hosts = [failed("a", "x" * 60), failed("b", "y" * 60), *named(OFFLINE, "c")]
+        assert told(*hosts) == (
+            "failure",
+            f"0 of 3 hosts at 4d5e6f7; a: {'x' * 60}; 1 offline, will catch up",
+        )
+
+    @pytest.mark.parametrize(("length", "fits"), [(116, True), (117, False)])
+    def test_names_are_in_a_success_only_where_all_of_the_line_fits(
+        self, length: int, *, fits: bool
+    ) -> None:
+        standing, name = "1 of 1 host at 4d5e6f7", "x" * length
+        assert len(f"{standing}: {name}") == MAX_DESCRIPTION + (not fits)
+        expected = f"{standing}: {name}" if fits else standing
+        assert told(at(name)) == ("success", expected)
+
+    @pytest.mark.parametrize(("length", "fits"), [(99, True), (100, False)])
+    def test_last_part_is_there_only_where_it_fits(self, length: int, *, fits: bool) -> None:
+        line = f"0 of 2 hosts at 4d5e6f7; a: {'x' * length}"
+        expected = f"{line}; 1 overtaken" if fits else line
+        assert len(f"{line}; 1 overtaken") == MAX_DESCRIPTION + (not fits)
+        overtaken = named(OVERTAKEN, "b")
+        assert told(failed("a", "x" * length), *overtaken) == ("failure", expected)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_success_needs_every_reached_host_at_the_commit(self, kind: str) -> None:
+        state, _ = told(at(), *named(kind, "web-2"))
+        assert (state == "success") == (kind in {AT, OFFLINE})
+
+    @given(
+        st.lists(st.builds(HostVerdict, HOSTILE, st.sampled_from(KINDS), HOSTILE), max_size=6),
+        st.integers(0, 3),
+        st.fixed_dictionaries({"final": st.booleans(), "cancelled": st.booleans()}),
+    )
+    def test_hosts_say_nothing_that_is_not_one_clean_line(
+        self, hosts: Sequence[HostVerdict], silent: int, command: dict[str, bool]
+    ) -> None:
+        state, _ = told(*hosts, expected=len(hosts) + silent, **command)
+        final = command["final"]
+        assert state in STATES
+        kinds = [host.kind for host in hosts]
+        green = final and AT in kinds and set(kinds) <= {AT, OFFLINE} and not silent
+        assert (state == "success") == green
+        assert (state == "in_progress") == (not final)
+
+
+class TestStatusOfOutput:
+    """From a host's very output, or what is in its place, to the line."""
+
+    @pytest.mark.parametrize(
+        ("output", "words"),
+        [
+            ("", "no result line in the host's output"),
+            (line_of()[:90], "no result line in the host's output"),
+            (line_of()[:-9] + "--output truncated--", "no result line in the host's output"),
+            ("<h1>502 Bad Gateway</h1>", "no result line in the host's output"),
+            ("{}", "no result line in the host's output"),
+            (line_of(v=2), "a result line of a version not known here: 2"),
+            (line_of(v="<b>"), "a result line of a version not known here: ''"),
+            (line_of(target="api"), "its result is of another target"),
+            (line_of(outcome="busy"), "busy"),
+            (
+                line_of(outcome="broken", step="after_pull", detail="exit code 1: no <b>way</b>"),
+                "broken: after pull: exit code 1: no way",
+            ),
+            (
+                line_of(outcome="conflict", detail="\x1b[1;31mconflict\x1b[0m in app.py"),
+                "conflict: conflict in app.py",
+            ),
+            (
+                # The host has put spaces in the place of what is not ASCII.
+                line_of(
+                    outcome="rolled_back",
+                    after="a" * 40,
+                    step="after_pull",
+                    detail="exit code 1:  [1m [31mError [0m: line[3] took [10m]",
+                ),
+                "rolled back to aaaaaaa: after pull: exit code 1: Error : line3 took 10m",
+            ),
+            (
+                line_of(outcome="conflict", detail="a\x00b\r\nc\u2028d\u202ee\ud800f\U0001f680g"),
+                "conflict: a b c d e f g",
+            ),
+        ],
+    )
+    def test_answer_that_is_no_result_or_no_text_is_a_failure_in_clean_words(
+        self, output: str, words: str
+    ) -> None:
+        assert told_of_output(output) == ("failure", f"0 of 1 host at 4d5e6f7; web-1: {words}")
+
+    @pytest.mark.parametrize("output", ["", line_of()[:90], line_of(target="api")])
+    def test_command_that_succeeded_is_not_green_without_the_host_s_own_word(
+        self, output: str
+    ) -> None:
+        state, _ = told_of_output(output, "Success")
+        assert state == "failure"
+
+    def test_detail_of_ten_thousand_characters_is_cut(self) -> None:
+        state, description = told_of_output(line_of(outcome="broken", detail="x" * 10_000))
+        assert state == "failure"
+        assert description.endswith("x…")
+        assert len(description) == MAX_DESCRIPTION
+
+    @pytest.mark.parametrize("length", range(90, 120))
+    def test_cut_leaves_no_half_of_an_emoji(self, length: int) -> None:
+        detail = "x" * length + "\U0001f468\u200d\U0001f469\u200d\U0001f467\u2764\ufe0f" * 9
+        _, description = told_of_output(line_of(outcome="broken", detail=detail))
+        assert description.encode()
+
+    def test_host_stopped_at_its_limit_says_so(self) -> None:
+        assert told_of_output("", "TimedOut", "ExecutionTimedOut") == (
+            "failure",
+            "0 of 1 host at 4d5e6f7; web-1: stopped at its limit of 600 s",
+        )
+
+    @given(
+        detail=HOSTILE,
+        host=HOSTILE,
+        outcome=st.sampled_from(["updated", "conflict", "broken", "superseded"]) | HOSTILE,
+        upstream=st.none() | st.just(COMMIT) | HOSTILE,
+        step=st.none() | HOSTILE,
+        saved=st.none() | HOSTILE,
+    )
+    def test_no_result_makes_more_than_one_clean_line(
+        self,
+        detail: str,
+        host: str,
+        outcome: str,
+        upstream: str | None,
+        step: str | None,
+        saved: str | None,
+    ) -> None:
+        output = line_of(detail=detail, outcome=outcome, upstream=upstream, step=step, saved=saved)
+        state, _ = told_of_output(output, "Success", host=host)
+        assert (state == "success") == (outcome == "updated" and upstream == COMMIT)
+
+    @given(output=HOSTILE, host=HOSTILE, status=HOSTILE, details=HOSTILE)
+    def test_no_output_or_status_makes_more_than_one_clean_line_or_a_green_one(
+        self, output: str, host: str, status: str, details: str
+    ) -> None:
+        for over in (status, "Failed", "TimedOut"):
+            state, _ = told_of_output(output, over, details, host)
+            assert state in {"failure", "error", "in_progress"}
+
+
+class TestReplaced:
+    def test_it_says_by_which_commit(self) -> None:
+        assert replaced(CommitSha("b" * 40)) == DeploymentStatus("inactive", "replaced by bbbbbbb")
+
+
+class TestNotSent:
+    def test_it_is_an_error_with_the_reason(self) -> None:
+        status = not_sent("Systems Manager is throttled")
+        assert status == DeploymentStatus(
+            "error", "not sent to any host: Systems Manager is throttled"
+        )
+
+    @given(HOSTILE)
+    def test_no_reason_makes_more_than_one_clean_line(self, why: str) -> None:
+        assert_clean(not_sent(why).description)
+
+
+class TestIsNews:
+    @pytest.mark.parametrize("state", STATES)
+    def test_first_status_is(self, state: str) -> None:
+        assert is_news(None, DeploymentStatus(state, "x"))
+
+    @pytest.mark.parametrize("state", STATES)
+    def test_same_again_is_not(self, state: str) -> None:
+        assert not is_news(DeploymentStatus(state, "x"), DeploymentStatus(state, "x"))
+
+    @pytest.mark.parametrize("before", STATES)
+    @pytest.mark.parametrize("after", STATES)
+    def test_another_state_is_unless_it_would_begin_again(self, before: str, after: str) -> None:
+        begins_again = before in ENDED and after not in ENDED
+        expected = before != after and not begins_again
+        assert is_news(DeploymentStatus(before, "x"), DeploymentStatus(after, "x")) == expected
+
+    @pytest.mark.parametrize("state", STATES)
+    def test_other_words_are_except_on_what_is_inactive(self, state: str) -> None:
+        before, after = DeploymentStatus(state, "x"), DeploymentStatus(state, "y")
+        assert is_news(before, after) == (state != "inactive")
+
+
+class TestPlainText:
+    @pytest.mark.parametrize(
+        ("text", "plain"),
+        [
+            ("", ""),
+            ("as it is: a/b (c) #1 & 'd' \"e\" é 漢字", "as it is: a/b (c) #1 & 'd' \"e\" é 漢字"),
+            ("  two\n\n lines\t ", "two lines"),
+            ("<b>bold</b> and <a href='x'>link</a>", "bold and link"),
+            ("<script>alert(1)</script>", "alert(1)"),
+            ("<!-- x -->y", "y"),
+            ("<<b>script>", "script"),
+            ("1 < 2 > 0", "1 2 0"),
+            ("*a* `b` [c](d) |e| \\f", "a b c(d) e f"),
+            ("\x1b[31mred\x1b[0m \x1b[2Kline \x1b[?25lx", "red line x"),
+            (" [31mred [0m", "red"),
+            ("[0mred", "red"),
+            ("took [10m] at x[5m", "took 10m at x5m"),
+            ("\x1b(Bx", "(Bx"),
+            ("a\x00b\x7fc\x85d\u2028e\u2029f", "a b c d e f"),
+            ("a\u202eb\u2066c\u200bd\ufeffe\xadf", "a b c d e f"),
+            ("a\ud800b\ue000c\uffff", "a b c"),
+            ("go \U0001f680 \U0001f468\u200d\U0001f469 now", "go now"),
+        ],
+    )
+    def test_text_is_what_can_be_seen_of_it(self, text: str, plain: str) -> None:
+        assert plain_text(text) == plain
+
+    def test_text_at_the_limit_is_whole_and_beyond_it_cut(self) -> None:
+        assert plain_text("x" * 140) == "x" * 140
+        assert plain_text("x" * 141) == "x" * 139 + "…"
+        assert plain_text("12345 78", 7) == "12345…"
+        assert plain_text("1234567", 7) == "1234567"
+
+    def test_what_is_taken_out_does_not_count(self) -> None:
+        assert plain_text("<b>" * 1000 + "x" * 140 + "\U0001f680" * 1000) == "x" * 140
+
+    @given(HOSTILE, st.integers(1, 200))
+    def test_it_is_never_longer_or_less_clean(self, text: str, limit: int) -> None:
+        plain = plain_text(text, limit)
+        assert len(plain) <= limit
+        if plain:
+            assert_clean(plain[:MAX_DESCRIPTION].rstrip())
+
+    @pytest.mark.parametrize("part", ["<a", "\x1b[", "\x1b[0", " [0", "[", "<", "</a "])
+    def test_text_of_a_million_characters_takes_no_time(self, part: str) -> None:
+        assert len(plain_text(part * (1_000_000 // len(part)))) <= MAX_DESCRIPTION
+
+
+class TestRolledBack:
+    def told_of(self, *back_at: str) -> str:
+        hosts = [
+            HostVerdict(f"web-{number}", FAILED, "rolled back: health check: 404", back_at=one)
+            for number, one in enumerate(back_at, 1)
+        ]
+        return told(*hosts)[1]
+
+    def test_hosts_back_at_one_commit_name_it_once(self) -> None:
+        assert "; web-1, web-2: rolled back to aaaaaaa: health check: 404" in self.told_of(
+            "aaaaaaa", "aaaaaaa"
+        )
+
+    def test_host_with_commits_of_its_own_goes_with_the_others(self) -> None:
+        assert "; web-1, web-2: rolled back to aaaaaaa: " in self.told_of("aaaaaaa", "")
+
+    @pytest.mark.parametrize("back_at", [("aaaaaaa", "bbbbbbb"), ("", "")])
+    def test_hosts_back_at_different_or_unknown_commits_name_none(
+        self, back_at: tuple[str, str]
+    ) -> None:
+        assert "; web-1, web-2: rolled back: health check: 404" in self.told_of(*back_at)

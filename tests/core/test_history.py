@@ -1,0 +1,330 @@
+"""What Systems Manager remembers, and what EventBridge says, of which anything may be odd."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.commands import build_send_request, parse_pushed_at
+from chalicelib.core.history import (
+    Command,
+    Invocation,
+    NotOurs,
+    RollOut,
+    StatusChange,
+    parse_roll_out,
+    parse_status_change,
+    plain_status,
+)
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import parse_target
+from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
+
+# The User Guide, "Monitoring Systems Manager events with Amazon EventBridge".
+COMMAND_CHANGE = "EC2 Command Status-change Notification"
+INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
+DOCUMENT = "pulley-dev-pull"
+COMMAND_ID = "0831e1a8-a1ac-4257-a1fd-c831b48c4107"
+REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
+OVER = ["Success", "Failed", "TimedOut", "Timed Out", "Cancelled", "success", "TIMED OUT"]
+NOT_OVER = ["Pending", "InProgress", "In Progress", "Delayed", "Cancelling", "Successful", ""]
+PARAMETERS = {
+    "Target": "web",
+    "Repository": "octo/site",
+    "Commit": COMMIT,
+    "Update": "rebase",
+    "Issued": "1896091200000",
+    "Cause": "push",
+    "Delivery": GUID,
+    "Deployment": "1234567",
+    "Timeout": "600",
+}
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def invocation_with(status: str, details: str, ended: datetime | None = None) -> Invocation:
+    return Invocation("i-0123456789abcdef0", "web-1", status, details, ended=ended)
+
+
+def command_with(status: str, details: str) -> Command:
+    return Command(COMMAND_ID, status, details, REQUESTED, REQUESTED, 1, None)
+
+
+def event_of(**detail: object) -> dict[str, object]:
+    """The event of a command that is over, as EventBridge hands it to Lambda."""
+    return {
+        "version": "0",
+        "id": "51c0891d-0e34-45b1-83d6-95db273d1602",
+        "detail-type": COMMAND_CHANGE,
+        "source": "aws.ssm",
+        "account": "123456789012",
+        "time": "2030-01-01T08:00:01Z",
+        "region": "eu-central-1",
+        "resources": [],
+        "detail": {
+            "command-id": COMMAND_ID,
+            "document-name": DOCUMENT,
+            "requested-date-time": "2030-01-01T08:00:00Z",
+            "expire-after": "2030-01-01T08:20:00Z",
+            "parameters": "{}",
+            "status": "Success",
+        }
+        | detail,
+    }
+
+
+class TestPlainStatus:
+    @pytest.mark.parametrize(
+        "text", ["DeliveryTimedOut", "Delivery Timed Out", "deliverytimedout", "DELIVERY TIMED OUT"]
+    )
+    def test_spaces_and_case_do_not_count(self, text: str) -> None:
+        assert plain_status(text) == "deliverytimedout"
+
+
+class TestInvocation:
+    @pytest.mark.parametrize("status", OVER)
+    def test_it_is_over_with_a_last_status(self, status: str) -> None:
+        assert invocation_with(status, status).is_over
+
+    @pytest.mark.parametrize("status", NOT_OVER)
+    def test_it_is_not_over_before(self, status: str) -> None:
+        assert not invocation_with(status, status).is_over
+
+    @pytest.mark.parametrize(
+        "details", ["Success", "Failed", "Execution Timed Out", "InProgress", "Pending", "Delayed"]
+    )
+    def test_it_has_begun_or_will(self, details: str) -> None:
+        assert invocation_with("any", details).has_begun
+
+    @pytest.mark.parametrize(
+        "details",
+        [
+            "DeliveryTimedOut",
+            "Delivery Timed Out",
+            "Undeliverable",
+            "Terminated",
+            "AccessDenied",
+            "Access Denied",
+            "Invalid Platform",
+            "RateExceeded",
+            "Rate Limited",
+            "Limit Exceeded",
+            "terminated",
+        ],
+    )
+    def test_it_has_not_begun_where_it_never_reached_the_host(self, details: str) -> None:
+        assert not invocation_with("Failed", details).has_begun
+
+    def test_cancelled_one_has_begun_only_where_the_script_ended(self) -> None:
+        assert not invocation_with("Cancelled", "Cancelled").has_begun
+        assert invocation_with("Cancelled", "Cancelled", ended=REQUESTED).has_begun
+
+
+class TestCommand:
+    @pytest.mark.parametrize("status", OVER)
+    def test_it_is_over_with_a_last_status(self, status: str) -> None:
+        assert command_with(status, status).is_over
+
+    @pytest.mark.parametrize("status", NOT_OVER)
+    def test_it_is_not_over_before(self, status: str) -> None:
+        assert not command_with(status, status).is_over
+
+    def test_it_is_cancelled_where_somebody_did_that(self) -> None:
+        assert command_with("Cancelled", "Cancelled").is_cancelled
+        assert not command_with("Cancelled", "Terminated").is_cancelled
+        assert not command_with("Cancelling", "Cancelling").is_cancelled
+
+
+class TestParseRollOut:
+    ROLL_OUT = RollOut(
+        target="web",
+        repository=SITE,
+        commit=CommitSha(COMMIT),
+        issued=1_896_091_200_000,
+        cause="push",
+        delivery=GUID,
+        deployment=1_234_567,
+        timeout="600",
+        pushed_at=datetime(2030, 1, 1, 7, 59, 58, tzinfo=UTC),
+    )
+    COMMENT = "push at 2030-01-01T07:59:58Z: octo/site 4d5e6f7 to web"
+
+    def test_all_of_it_is_read(self) -> None:
+        assert parse_roll_out(PARAMETERS, self.COMMENT) == self.ROLL_OUT
+
+    def test_what_was_sent_is_what_is_read(self) -> None:
+        request = build_send_request(
+            parse_target("", target_json()),
+            stage=STAGE,
+            commit=self.ROLL_OUT.commit,
+            issued=self.ROLL_OUT.issued,
+            cause="push",
+            delivery=GUID,
+            deployment=1_234_567,
+            pushed_at=self.ROLL_OUT.pushed_at,
+        )
+        assert parse_roll_out(request.parameters, request.comment) == self.ROLL_OUT
+
+    def test_what_is_missing_is_empty(self) -> None:
+        needed = {name: PARAMETERS[name] for name in ("Target", "Repository", "Commit")}
+        assert parse_roll_out(needed, "") == replace(
+            self.ROLL_OUT,
+            issued=0,
+            cause="",
+            delivery="",
+            deployment=None,
+            timeout="",
+            pushed_at=None,
+        )
+
+    @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
+    def test_every_way_of_updating_is_a_roll_out(self, update: str) -> None:
+        expected = replace(self.ROLL_OUT, update=update)
+        assert parse_roll_out(PARAMETERS | {"Update": update}, self.COMMENT) == expected
+
+    def test_update_and_attempt_that_were_sent_are_what_is_read(self) -> None:
+        request = build_send_request(
+            parse_target("", target_json()),
+            stage=STAGE,
+            commit=self.ROLL_OUT.commit,
+            issued=self.ROLL_OUT.issued,
+            cause="reconcile",
+            update="exact",
+            attempt=3,
+        )
+        roll_out = parse_roll_out(request.parameters, request.comment)
+        assert roll_out
+        assert (roll_out.cause, roll_out.update, roll_out.attempt) == ("reconcile", "exact", 3)
+        assert (roll_out.delivery, roll_out.deployment, roll_out.pushed_at) == ("", None, None)
+
+    def test_roll_out_that_nobody_reconciled_is_no_attempt(self) -> None:
+        roll_out = parse_roll_out(PARAMETERS, "manual: octo/site 4d5e6f7 to web")
+        assert roll_out
+        assert roll_out.attempt == 0
+
+    def test_check_is_none(self) -> None:
+        assert parse_roll_out(PARAMETERS | {"Update": "check"}, self.COMMENT) is None
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("Commit", ""),
+            ("Commit", "null"),
+            ("Commit", "0" * 40),
+            ("Repository", ""),
+            ("Repository", "octo"),
+            ("Target", ""),
+            ("Target", "Web!"),
+            ("Target", "web\n"),
+        ],
+    )
+    def test_without_a_commit_a_repository_or_a_target_there_is_none(
+        self, name: str, value: str
+    ) -> None:
+        assert parse_roll_out(PARAMETERS | {name: value}, self.COMMENT) is None
+
+    @pytest.mark.parametrize("name", ["Commit", "Repository", "Target"])
+    def test_where_one_of_them_was_not_passed_there_is_none(self, name: str) -> None:
+        without = {key: value for key, value in PARAMETERS.items() if key != name}
+        assert parse_roll_out(without, self.COMMENT) is None
+
+    @pytest.mark.parametrize("text", ["", "soon", "-1", "1" * 30, "1.5", "٣", "1\n"])
+    def test_numbers_that_are_none_are_left_out(self, text: str) -> None:
+        roll_out = parse_roll_out(PARAMETERS | {"Issued": text, "Deployment": text}, "")
+        assert roll_out
+        assert (roll_out.issued, roll_out.deployment) == (0, None)
+
+    @given(st.dictionaries(st.sampled_from(list(PARAMETERS)), st.text()), st.text())
+    def test_no_command_is_too_odd_to_be_read(self, changes: dict[str, str], comment: str) -> None:
+        roll_out = parse_roll_out(PARAMETERS | changes, comment)
+        assert roll_out is None or roll_out.pushed_at == parse_pushed_at(comment)
+
+
+class TestParseStatusChange:
+    @pytest.mark.parametrize("status", OVER)
+    def test_command_that_is_over(self, status: str) -> None:
+        change = parse_status_change(event_of(status=status), DOCUMENT)
+        assert change == StatusChange(COMMAND_ID, is_over=True)
+
+    @pytest.mark.parametrize("status", [*NOT_OVER, None, 7, ["Success"], {}])
+    def test_command_that_is_not_over_as_far_as_is_said(self, status: object) -> None:
+        change = parse_status_change(event_of(status=status), DOCUMENT)
+        assert change == StatusChange(COMMAND_ID, is_over=False)
+
+    @pytest.mark.parametrize("parameters", ["{}", {}, None, "not JSON"])
+    def test_parameters_are_not_read_whatever_they_are(self, parameters: object) -> None:
+        change = parse_status_change(event_of(parameters=parameters), DOCUMENT)
+        assert change == StatusChange(COMMAND_ID, is_over=True)
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            None,
+            [],
+            "aws.ssm",
+            {},
+            event_of() | {"source": "aws.ec2"},
+            event_of() | {"source": "my.app"},
+            event_of() | {"source": ["aws.ssm"]},
+            event_of() | {"detail": None},
+            event_of() | {"detail": "{}"},
+        ],
+    )
+    def test_event_of_something_else_is_not_ours(self, event: object) -> None:
+        assert parse_status_change(event, DOCUMENT) == NotOurs("not an event of Systems Manager")
+
+    def test_event_of_one_host_is_not_ours(self) -> None:
+        event = event_of(**{"instance-id": "i-0123456789abcdef0"})
+        change = parse_status_change(event | {"detail-type": INVOCATION_CHANGE}, DOCUMENT)
+        assert change == NotOurs("of one host: what counts is the command's event")
+
+    @pytest.mark.parametrize("kind", ["Parameter Store Change", None, 1, [COMMAND_CHANGE]])
+    def test_another_kind_of_event_is_not_ours(self, kind: object) -> None:
+        change = parse_status_change(event_of() | {"detail-type": kind}, DOCUMENT)
+        assert change == NotOurs(f"not a change of a command's status but {kind!r}")
+
+    @pytest.mark.parametrize("name", ["AWS-RunShellScript", "pulley-prod-pull", None, [DOCUMENT]])
+    def test_command_of_another_document_is_not_ours(self, name: object) -> None:
+        change = parse_status_change(event_of(**{"document-name": name}), DOCUMENT)
+        assert change == NotOurs(f"of another document: {name!r}")
+
+    @pytest.mark.parametrize(
+        "command_id",
+        [None, 1, "", "x", COMMAND_ID + "\n", "../" + COMMAND_ID, COMMAND_ID.upper(), [COMMAND_ID]],
+    )
+    def test_command_without_a_well_formed_id_is_not_ours(self, command_id: object) -> None:
+        change = parse_status_change(event_of(**{"command-id": command_id}), DOCUMENT)
+        assert change == NotOurs(f"no command id but {command_id!r}")
+
+    def test_reason_is_short_ascii_however_odd_the_event(self) -> None:
+        nested: object = "ä\n" * 1000
+        for _ in range(10_000):
+            nested = [nested]
+        for odd in (nested, "ä\n\x1b[31m" * 1000):
+            change = parse_status_change(event_of(**{"document-name": odd}), DOCUMENT)
+            assert isinstance(change, NotOurs)
+            assert change.reason.isascii()
+            assert change.reason.isprintable()
+            assert len(change.reason) < 120
+
+    @given(
+        JSON_VALUES
+        | st.dictionaries(
+            st.sampled_from(["source", "detail", "detail-type"]), JSON_VALUES, max_size=3
+        ).map(lambda changes: event_of() | changes)
+        | st.dictionaries(
+            st.sampled_from(["command-id", "document-name", "status", "parameters"]), JSON_VALUES
+        ).map(lambda changes: event_of(**changes))
+    )
+    def test_no_event_raises(self, event: object) -> None:
+        change = parse_status_change(event, DOCUMENT)
+        if isinstance(change, StatusChange):
+            assert change.command_id == COMMAND_ID
+        else:
+            assert change.reason

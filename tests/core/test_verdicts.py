@@ -1,0 +1,605 @@
+"""Verdicts: green only on a host's own word, and the same however often and in whatever order."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.commands import HostResult, parse_result
+from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.verdicts import (
+    AT,
+    CANCELLED,
+    FAILED,
+    NOT_BEGUN,
+    OFFLINE,
+    OVERTAKEN,
+    RUNNING,
+    HostVerdict,
+    Run,
+    Verdict,
+    failure_words,
+    judge,
+    judge_host,
+    runs_by_commit,
+)
+from tests.fakes import COMMIT, GUID, SITE
+
+OLD, NEW = "a" * 40, "b" * 40
+REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
+EXPIRES = REQUESTED + timedelta(minutes=20)
+NOW = REQUESTED + timedelta(minutes=1)
+ENDED = REQUESTED + timedelta(seconds=30)
+ROLL_OUT = RollOut(
+    target="web",
+    repository=SITE,
+    commit=CommitSha(COMMIT),
+    issued=1_896_091_200_000,
+    cause="push",
+    delivery=GUID,
+    deployment=None,
+    timeout="600",
+    pushed_at=None,
+)
+STATUSES = {
+    "InProgress": "InProgress",
+    "Pending": "Pending",
+    "Success": "Success",
+    "Failed": "Failed",
+    "ExecutionTimedOut": "TimedOut",
+    "DeliveryTimedOut": "TimedOut",
+    "Undeliverable": "Failed",
+    "Terminated": "Cancelled",
+    "Cancelled": "Cancelled",
+}
+
+
+def line_of(**changes: object) -> str:
+    """A host's result line: it was updated, but for the changes."""
+    result = {
+        "v": 1,
+        "target": "web",
+        "outcome": "updated",
+        "before": OLD,
+        "after": COMMIT,
+        "upstream": COMMIT,
+        "local_commits": 0,
+        "saved": None,
+        "step": None,
+        "detail": "",
+        "seconds": 1.4,
+    }
+    return json.dumps(result | changes) + "\n"
+
+
+UPDATED = line_of()
+CONFLICT = line_of(outcome="conflict", after=OLD, detail="conflict in app.py")
+
+
+def on(number: int, details: str = "Success", output: str = "") -> Invocation:
+    """What became of a command on the host of that number."""
+    ended = ENDED if output else None
+    status = STATUSES[details]
+    return Invocation(f"i-{number:017x}", f"web-{number}", status, details, output, ended)
+
+
+def run_of(
+    *invocations: Invocation,
+    number: int = 1,
+    status: str = "Success",
+    details: str = "",
+    count: int | None = None,
+    commit: str = COMMIT,
+    attempt: int = 0,
+) -> Run:
+    """The command of that number, each a minute after the one before.
+
+    With an attempt it is of the schedule, and for some of the target's hosts.
+    """
+    later = timedelta(minutes=number - 1)
+    roll_out = replace(
+        ROLL_OUT,
+        issued=ROLL_OUT.issued + number * 60_000,
+        commit=CommitSha(commit),
+        attempt=attempt,
+    )
+    command = Command(
+        id=f"command-{number}",
+        status=status,
+        details=details or status,
+        requested=REQUESTED + later,
+        expires=EXPIRES + later,
+        target_count=len(invocations) if count is None else count,
+        roll_out=roll_out,
+    )
+    return Run(command, roll_out, invocations)
+
+
+def kinds_of(verdict: Verdict) -> dict[str, str]:
+    return {host.host: host.kind for host in verdict.hosts}
+
+
+def judged(output: str, details: str = "Success") -> HostVerdict:
+    return judge_host(on(1, details, output), ROLL_OUT)
+
+
+class TestRunIsSettled:
+    def test_command_is_over_and_every_host_s_word_is_in(self) -> None:
+        assert run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT)).is_settled
+
+    def test_command_that_matched_no_host_is(self) -> None:
+        assert run_of(details="NoInstancesInTag").is_settled
+
+    def test_command_that_is_not_over_is_not(self) -> None:
+        assert not run_of(on(1, output=UPDATED), status="InProgress").is_settled
+
+    def test_command_that_is_over_before_its_invocations_are_listed_is_not(self) -> None:
+        assert not run_of(on(1, output=UPDATED), count=2).is_settled
+
+    def test_command_that_is_over_before_an_invocation_says_so_is_not(self) -> None:
+        assert not run_of(on(1, output=UPDATED), on(2, "InProgress")).is_settled
+
+
+class TestJudgeHost:
+    def test_host_that_was_updated_is_at_the_commit(self) -> None:
+        assert judged(UPDATED) == HostVerdict(
+            "web-1", AT, updated=True, ended=ENDED, upstream=COMMIT
+        )
+
+    def test_host_that_was_there_already_is_at_the_commit(self) -> None:
+        assert judged(line_of(outcome="unchanged")) == HostVerdict(
+            "web-1", AT, ended=ENDED, upstream=COMMIT
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"local_commits": 1, "after": NEW}, "1 local commit on top"),
+            ({"local_commits": 2, "after": NEW}, "2 local commits on top"),
+            ({"saved": "refs/pulley/saved/1"}, "kept refs/pulley/saved/1"),
+            (
+                {"local_commits": 3, "saved": "refs/pulley/saved/1"},
+                "3 local commits on top, kept refs/pulley/saved/1",
+            ),
+        ],
+    )
+    def test_host_at_the_commit_tells_what_it_has_of_its_own(
+        self, changes: dict[str, object], words: str
+    ) -> None:
+        assert judged(line_of(**changes)) == HostVerdict(
+            "web-1", AT, words, updated=True, ended=ENDED, upstream=COMMIT
+        )
+
+    def test_host_at_a_newer_tip_was_overtaken_by_it(self) -> None:
+        told = judged(line_of(upstream=NEW, after=NEW))
+        assert told == HostVerdict("web-1", OVERTAKEN, "bbbbbbb", ended=ENDED, upstream=NEW)
+
+    def test_superseded_host_was_overtaken_by_what_it_runs(self) -> None:
+        told = judged(line_of(outcome="superseded", upstream=NEW, after=NEW))
+        assert told == HostVerdict("web-1", OVERTAKEN, "bbbbbbb", ended=ENDED, upstream=NEW)
+
+    @pytest.mark.parametrize("upstream", [None, COMMIT])
+    def test_superseded_host_does_not_say_that_the_commit_overtook_itself(
+        self, upstream: str | None
+    ) -> None:
+        told = judged(line_of(outcome="superseded", upstream=upstream))
+        assert told == HostVerdict("web-1", OVERTAKEN, "", ended=ENDED, upstream=upstream or "")
+
+    def test_host_that_rolled_back_is_back_at_what_it_had(self) -> None:
+        told = judged(line_of(outcome="rolled_back", after=OLD, step="health_check"), "Failed")
+        assert (told.kind, told.back_at, told.upstream) == (FAILED, OLD[:7], "")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"outcome": "rolled_back", "local_commits": 1},
+            {"outcome": "rolled_back", "after": None},
+            {"outcome": "conflict"},
+            {"outcome": "broken"},
+        ],
+    )
+    def test_commit_that_github_may_not_know_is_not_where_a_host_is_back(
+        self, changes: dict[str, object]
+    ) -> None:
+        told = judged(line_of(**({"after": OLD} | changes)), "Failed")
+        assert (told.kind, told.back_at, told.upstream) == (FAILED, "", "")
+
+    @pytest.mark.parametrize(
+        "outcome",
+        [
+            "bad_parameter",
+            "no_checkout",
+            "unreachable",
+            "conflict",
+            "missing_commit",
+            "rolled_back",
+            "broken",
+            "busy",
+            "a_new_one",
+            "",
+        ],
+    )
+    @pytest.mark.parametrize("details", ["Success", "Failed"])
+    def test_any_other_outcome_has_failed_even_with_success_and_at_the_commit(
+        self, outcome: str, details: str
+    ) -> None:
+        told = judged(line_of(outcome=outcome, detail="why"), details)
+        assert told.kind == FAILED
+        assert told.words.endswith("why")
+        assert told.ended == ENDED
+
+    def test_host_that_says_it_is_at_the_commit_is_whatever_the_status(self) -> None:
+        for details in ("Failed", "ExecutionTimedOut", "Cancelled"):
+            assert judged(UPDATED, details).kind == AT
+
+    @pytest.mark.parametrize("details", ["Pending", "InProgress"])
+    def test_host_that_is_not_through_is_running(self, details: str) -> None:
+        assert judged("", details) == HostVerdict("web-1", RUNNING)
+
+    def test_nothing_is_believed_of_a_host_before_it_is_through(self) -> None:
+        assert judged(UPDATED, "InProgress") == HostVerdict("web-1", RUNNING)
+
+    @pytest.mark.parametrize(
+        ("status", "details", "kind", "words"),
+        [
+            ("TimedOut", "DeliveryTimedOut", OFFLINE, ""),
+            ("TimedOut", "Delivery Timed Out", OFFLINE, ""),
+            ("timed out", "DELIVERY TIMED OUT", OFFLINE, ""),
+            ("Failed", "Undeliverable", OFFLINE, ""),
+            ("Cancelled", "Terminated", NOT_BEGUN, ""),
+            ("Cancelled", "Cancelled", CANCELLED, ""),
+            ("Failed", "AccessDenied", FAILED, "Systems Manager may not run commands on it"),
+            ("Failed", "Access Denied", FAILED, "Systems Manager may not run commands on it"),
+            ("Failed", "InvalidPlatform", FAILED, "it does not run Linux"),
+            ("Failed", "RateExceeded", FAILED, "Systems Manager's limits were reached"),
+            ("Failed", "Rate Limited", FAILED, "Systems Manager's limits were reached"),
+            ("Failed", "LimitExceeded", FAILED, "it has too many commands under way"),
+            ("TimedOut", "ExecutionTimedOut", FAILED, "stopped at its limit of 600 s"),
+            ("Timed Out", "Execution Timed Out", FAILED, "stopped at its limit of 600 s"),
+            ("Failed", "Failed", FAILED, "no result line in the host's output"),
+            ("Success", "Success", FAILED, "no result line in the host's output"),
+            ("Failed", "A New Detail", FAILED, "no result line in the host's output"),
+        ],
+    )
+    def test_host_without_a_result_stands_as_its_status_says_and_never_at_the_commit(
+        self, status: str, details: str, kind: str, words: str
+    ) -> None:
+        invocation = Invocation("i-01234567", "web-1", status, details)
+        assert judge_host(invocation, ROLL_OUT) == HostVerdict("web-1", kind, words)
+
+    def test_result_with_the_steps_output_behind_it_is_read(self) -> None:
+        assert judged(UPDATED + "\n----------ERROR-------\nnpm WARN {}").kind == AT
+
+    @pytest.mark.parametrize(
+        ("output", "words"),
+        [
+            (UPDATED[:100], "no result line in the host's output"),
+            (UPDATED[:-20] + "\n--output truncated--", "no result line in the host's output"),
+            ("Segmentation fault", "no result line in the host's output"),
+            ("motd\n" + UPDATED, "no result line in the host's output"),
+            ("[" * 10_000, "no result line in the host's output"),
+            ("\ud800\x00", "no result line in the host's output"),
+            (line_of(v=2), "a result line of a version not known here: 2"),
+            (line_of(target="api"), "its result is of another target"),
+            (line_of(target=""), "its result is of another target"),
+            (line_of(detail=None), "detail in the result line is None"),
+        ],
+    )
+    def test_host_whose_output_is_not_this_target_s_result_has_failed(
+        self, output: str, words: str
+    ) -> None:
+        assert judged(output) == HostVerdict("web-1", FAILED, words)
+
+    @given(st.text() | st.text().map(lambda text: line_of(detail=text, outcome="conflict")))
+    def test_no_output_raises_or_is_green(self, output: str) -> None:
+        assert judged(output).kind == FAILED
+
+
+class TestFailureWords:
+    def words(self, **changes: object) -> str:
+        return failure_words(parse_result(line_of(**changes)))
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"outcome": "busy"}, "busy"),
+            (
+                {"outcome": "no_checkout", "detail": "git is not installed"},
+                "no checkout: git is not installed",
+            ),
+            ({"outcome": "conflict", "detail": "conflict in app.py"}, "conflict in app.py"),
+            (
+                {
+                    "outcome": "rolled_back",
+                    "after": OLD,
+                    "step": "health_check",
+                    "detail": "no answer (attempt 1)",
+                },
+                "rolled back: health check: no answer",
+            ),
+            (
+                {"outcome": "rolled_back", "after": None, "step": "restart", "detail": "it failed"},
+                "rolled back: restart: it failed",
+            ),
+            (
+                {"outcome": "rolled_back", "after": OLD, "step": "after_pull"},
+                "rolled back: after pull",
+            ),
+            (
+                {"outcome": "broken", "step": "after_pull", "detail": "exit code 1: oh"},
+                "broken: after pull: exit code 1: oh",
+            ),
+        ],
+    )
+    def test_they_have_the_outcome_the_step_and_the_detail_each_once(
+        self, changes: dict[str, object], words: str
+    ) -> None:
+        assert self.words(**changes) == words
+
+    @given(st.text(), st.none() | st.text(), st.text(min_size=1), st.none() | st.text())
+    def test_the_detail_is_always_in_them(
+        self, outcome: str, step: str | None, detail: str, after: str | None
+    ) -> None:
+        result = HostResult("web", outcome, None, after, None, 0, None, step, detail, 1)
+        assert detail in failure_words(result)
+
+
+class TestVerdict:
+    HOSTS = (HostVerdict("a", AT), HostVerdict("b", FAILED, "why"), HostVerdict("c", AT))
+    VERDICT = Verdict(
+        command_id="command-1",
+        roll_out=ROLL_OUT,
+        hosts=HOSTS,
+        is_final=True,
+        expected_hosts=3,
+        was_cancelled=False,
+    )
+
+    def test_hosts_are_counted_and_chosen_by_how_they_stand(self) -> None:
+        assert self.VERDICT.count(AT) == 2
+        assert self.VERDICT.count(AT, FAILED) == 3
+        assert self.VERDICT.count(OFFLINE) == self.VERDICT.count() == 0
+        assert self.VERDICT.of(AT) == (self.HOSTS[0], self.HOSTS[2])
+        assert self.VERDICT.of(FAILED, OFFLINE) == (self.HOSTS[1],)
+
+    @pytest.mark.parametrize(
+        ("kinds", "expected"), [([AT], 1), ([AT, AT], 2), ([AT, OFFLINE, OFFLINE], 3)]
+    )
+    def test_commit_is_everywhere_where_all_that_were_reached_are_at_it(
+        self, kinds: list[str], expected: int
+    ) -> None:
+        assert self.of_kinds(kinds, expected).is_everywhere
+
+    @pytest.mark.parametrize(
+        ("kinds", "expected"),
+        [
+            ([], 0),
+            ([OFFLINE], 1),
+            ([AT], 2),
+            *(([AT, kind], 2) for kind in (FAILED, OVERTAKEN, NOT_BEGUN, CANCELLED, RUNNING)),
+        ],
+    )
+    def test_commit_is_not_everywhere_where_any_other_host_is(
+        self, kinds: list[str], expected: int
+    ) -> None:
+        assert not self.of_kinds(kinds, expected).is_everywhere
+
+    def test_commit_is_not_everywhere_before_that_is_final(self) -> None:
+        assert not replace(self.of_kinds([AT], 1), is_final=False).is_everywhere
+
+    def of_kinds(self, kinds: Sequence[str], expected: int) -> Verdict:
+        hosts = tuple(HostVerdict(f"web-{index}", kind) for index, kind in enumerate(kinds))
+        return replace(self.VERDICT, hosts=hosts, expected_hosts=expected)
+
+
+class TestJudge:
+    def test_hosts_that_are_all_at_the_commit_are_final(self) -> None:
+        run = run_of(on(2, output=UPDATED), on(1, output=UPDATED))
+        verdict = judge([run], now=NOW)
+        assert verdict == Verdict(
+            command_id="command-1",
+            roll_out=run.roll_out,
+            hosts=(
+                HostVerdict("web-1", AT, updated=True, ended=ENDED, upstream=COMMIT),
+                HostVerdict("web-2", AT, updated=True, ended=ENDED, upstream=COMMIT),
+            ),
+            is_final=True,
+            expected_hosts=2,
+            was_cancelled=False,
+        )
+        assert verdict.is_everywhere
+
+    def test_each_kind_of_host_stands_for_itself(self) -> None:
+        run = run_of(
+            on(1, output=UPDATED),
+            on(2, "Failed", CONFLICT),
+            on(3, "Terminated"),
+            on(4, "Undeliverable"),
+            on(5, "Cancelled"),
+            on(6, "ExecutionTimedOut"),
+            on(7, output=line_of(upstream=NEW)),
+            status="Failed",
+        )
+        verdict = judge([run], now=NOW)
+        assert kinds_of(verdict) == {
+            "web-1": AT,
+            "web-2": FAILED,
+            "web-3": NOT_BEGUN,
+            "web-4": OFFLINE,
+            "web-5": CANCELLED,
+            "web-6": FAILED,
+            "web-7": OVERTAKEN,
+        }
+        assert verdict.is_final
+        assert not verdict.is_everywhere
+
+    def test_command_under_way_is_not_final(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, "InProgress"), status="InProgress", count=3)
+        verdict = judge([run], now=NOW)
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": RUNNING}
+        assert not verdict.is_final
+        assert verdict.expected_hosts == 3
+
+    def test_command_that_is_over_before_its_hosts_say_so_is_not_final(self) -> None:
+        assert not judge([run_of(on(1, output=UPDATED), count=2)], now=NOW).is_final
+        assert not judge([run_of(on(1, "InProgress"))], now=NOW).is_final
+
+    def test_command_that_matched_no_host_is_final_and_not_everywhere(self) -> None:
+        verdict = judge([run_of(details="NoInstancesInTag")], now=NOW)
+        assert (verdict.hosts, verdict.expected_hosts) == ((), 0)
+        assert verdict.is_final
+        assert not verdict.is_everywhere
+
+    def test_command_that_was_cancelled_says_so(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, "Cancelled"), status="Cancelled")
+        assert judge([run], now=NOW).was_cancelled
+        again = run_of(on(2, output=UPDATED), number=2)
+        assert not judge([run, again], now=NOW).was_cancelled
+
+    def test_command_that_expired_is_final_and_who_said_no_more_has_failed(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, "InProgress"), status="InProgress", count=3)
+        assert not judge([run], now=EXPIRES).is_final
+        verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
+        assert verdict.is_final
+        assert verdict.hosts[1] == HostVerdict("web-2", FAILED, "no answer in time")
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
+        assert not verdict.is_everywhere
+
+    def test_expired_command_does_not_end_a_newer_one_that_is_under_way(self) -> None:
+        first = run_of(on(1, "InProgress"), status="InProgress")
+        second = run_of(on(2, "InProgress"), number=2, status="InProgress")
+        verdict = judge([first, second], now=EXPIRES + timedelta(seconds=1))
+        assert not verdict.is_final
+        assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": RUNNING}
+
+    def test_redelivery_counts_by_host_with_each_host_s_newest_result(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
+        second = run_of(on(1, output=line_of(outcome="unchanged")), on(2, output=UPDATED), number=2)
+        verdict = judge([first, second], now=NOW)
+        assert verdict.is_everywhere
+        assert (verdict.command_id, verdict.roll_out) == ("command-2", second.roll_out)
+        assert [host.updated for host in verdict.hosts] == [False, True]
+
+    def test_host_that_came_later_is_counted_with_those_before(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, "Undeliverable"))
+        second = run_of(on(2, output=UPDATED), number=2, attempt=1)
+        verdict = judge([first, second], now=NOW)
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": AT}
+        assert verdict.expected_hosts == 2
+
+    def test_host_that_a_later_roll_out_has_not_is_gone_and_keeps_nothing_red(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
+        second = run_of(on(1, output=UPDATED), on(3, output=UPDATED), number=2)
+        assert kinds_of(judge([first, second], now=NOW)) == {"web-1": AT, "web-3": AT}
+
+    def test_roll_out_whose_hosts_are_not_all_known_yet_lets_none_go(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
+        second = run_of(on(1, "InProgress"), number=2, status="InProgress", count=2)
+        assert kinds_of(judge([first, second], now=NOW)).keys() == {"web-1", "web-2"}
+
+    def test_host_that_fails_at_a_redelivery_is_not_green_for_its_earlier_result(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        second = run_of(on(1, "Failed", CONFLICT), number=2, status="Failed")
+        assert kinds_of(judge([first, second], now=NOW)) == {"web-1": FAILED}
+
+    @pytest.mark.parametrize("details", ["Undeliverable", "DeliveryTimedOut", "Terminated"])
+    @pytest.mark.parametrize(("earlier", "kind"), [(UPDATED, AT), (CONFLICT, FAILED), ("", FAILED)])
+    def test_run_never_begun_does_not_hide_an_earlier_result(
+        self, details: str, earlier: str, kind: str
+    ) -> None:
+        first, second = run_of(on(1, output=earlier)), run_of(on(1, details), number=2)
+        assert kinds_of(judge([first, second], now=NOW)) == {"web-1": kind}
+
+    def test_of_runs_never_begun_the_newest_counts(self) -> None:
+        first = run_of(on(1, "Terminated"), status="Failed")
+        second = run_of(on(1, "Undeliverable"), number=2)
+        assert kinds_of(judge([first, second], now=NOW)) == {"web-1": OFFLINE}
+
+    def test_redelivery_under_way_makes_it_not_final_again(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        second = run_of(on(1, "Pending"), number=2, status="Pending")
+        verdict = judge([first, second], now=NOW)
+        assert not verdict.is_final
+        assert kinds_of(verdict) == {"web-1": RUNNING}
+
+    def test_older_run_under_way_on_another_host_makes_it_not_final(self) -> None:
+        first = run_of(on(1, "InProgress"), status="InProgress")
+        second = run_of(on(2, output=UPDATED), number=2, attempt=1)
+        assert not judge([first, second], now=NOW).is_final
+
+    def test_hosts_of_one_name_are_told_apart(self) -> None:
+        one = replace(on(1, output=UPDATED), host="localhost")
+        other = replace(on(2, "Failed", CONFLICT), host="localhost")
+        verdict = judge([run_of(other, one)], now=NOW)
+        assert [host.kind for host in verdict.hosts] == [AT, FAILED]
+        assert verdict == judge([run_of(one, other)], now=NOW)
+
+    @given(st.data())
+    def test_same_history_in_any_order_gives_the_same_verdict(self, data: st.DataObject) -> None:
+        outcomes = st.sampled_from(
+            [
+                ("Success", UPDATED),
+                ("Success", line_of(outcome="superseded", upstream=NEW)),
+                ("Failed", CONFLICT),
+                ("Undeliverable", ""),
+                ("Terminated", ""),
+                ("Cancelled", ""),
+                ("InProgress", ""),
+            ]
+        )
+        runs = []
+        for number in range(1, data.draw(st.integers(2, 4)) + 1):
+            told = data.draw(st.dictionaries(st.integers(1, 4), outcomes))
+            hosts = [
+                # Names may be the same.
+                replace(on(host, *what), host=f"web-{host % 2}")
+                for host, what in told.items()
+            ]
+            run = run_of(*hosts, number=number, status=data.draw(st.sampled_from(STATUSES_OVER)))
+            if data.draw(st.booleans()):  # sent in the same moment as the first
+                moment = replace(run.roll_out, issued=ROLL_OUT.issued)
+                command = replace(run.command, requested=REQUESTED)
+                run = Run(command, moment, run.invocations)
+            runs.append(run)
+        now = data.draw(st.sampled_from([NOW, EXPIRES + timedelta(days=1)]))
+        shuffled = [
+            replace(run, invocations=tuple(data.draw(st.permutations(run.invocations))))
+            for run in data.draw(st.permutations(runs))
+        ]
+        assert judge(shuffled, now=now) == judge(runs, now=now)
+        assert judge([*runs, *shuffled], now=now) == judge(runs, now=now), "repeated"
+
+
+STATUSES_OVER = ["Success", "Failed", "Cancelled", "InProgress"]
+
+
+class TestRunsByCommit:
+    def test_they_are_together_in_their_order(self) -> None:
+        first, other = run_of(), run_of(number=2, commit=NEW)
+        again = run_of(number=3)
+        assert runs_by_commit([first, other, again]) == {COMMIT: [first, again], NEW: [other]}
+
+    def test_no_runs_are_of_no_commit(self) -> None:
+        assert runs_by_commit([]) == {}
+
+
+class TestBackAt:
+    @pytest.mark.parametrize(
+        ("changes", "back_at"),
+        [
+            ({}, "aaaaaaa"),
+            ({"local_commits": 1}, ""),  # of the host alone: GitHub does not know it
+            ({"after": None}, ""),
+            ({"outcome": "broken"}, ""),
+        ],
+    )
+    def test_commit_that_a_host_is_back_at_is_named_where_github_knows_it(
+        self, changes: dict[str, object], back_at: str
+    ) -> None:
+        facts = {"outcome": "rolled_back", "after": OLD, "step": "restart"} | changes
+        assert judged(line_of(**facts), "Failed").back_at == back_at
