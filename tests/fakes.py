@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -16,15 +17,31 @@ from botocore.hooks import BaseEventHooks
 from botocore.session import Session
 
 from chalicelib.core.commands import SendRequest
+from chalicelib.core.decisions import Decision
+from chalicelib.core.deployments import (
+    MAX_DESCRIPTION,
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+)
 from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Command, Invocation
+from chalicelib.core.notifications import Notification
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames, StoredPins, StoredSettings, read_secrets
+from chalicelib.core.stored import (
+    ParameterNames,
+    StoredPins,
+    StoredReportSettings,
+    StoredSettings,
+    read_secrets,
+)
 from chalicelib.core.webhook import Delivery
 
 STAGE = "dev"
 COMMIT = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
 SECRET = "It's a Secret to Everybody"
+TOKEN = "github_pat_that_nobody_may_see"
 NAMES = ParameterNames(STAGE)
 SITE = Repository("octo", "site")
 
@@ -85,8 +102,10 @@ class FakeClock:
 class FakeParameters:
     """The stage's parameters, by their full names. Settings are remembered until `forget`.
 
-    `looked_up` has what was read newly: the repositories, and "pins". `may_look_again` is the
-    budget for reading again. `error`, where set, is raised by every reading.
+    `looked_up` has what was read newly: the repositories, "pins", "report", "repositories" for all
+    of them, and "cursor".
+    `may_look_again` is the budget for reading again. `error`, where set, is raised by every
+    reading and storing.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
@@ -115,6 +134,35 @@ class FakeParameters:
             document=self.values.get(NAMES.document),
         )
 
+    def report_settings(self, repository: Repository) -> StoredReportSettings:
+        self._look_up("report")
+        targets = self.values.get(NAMES.targets(repository))
+        return StoredReportSettings(token=self._token(repository), targets=targets)
+
+    def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
+        self._look_up("repositories")
+        found = {}
+        for name, targets in self.values.items():
+            repository = name.removeprefix(NAMES.repositories).removesuffix("/targets")
+            if name == f"{NAMES.repositories}{repository}/targets":
+                one = Repository.parse(repository)
+                found[one] = StoredReportSettings(token=self._token(one), targets=targets)
+        return dict(sorted(found.items()))
+
+    def cursor(self) -> str:
+        self._look_up("cursor")
+        return self.values.get(NAMES.reconcile, "-").strip().removeprefix("-")
+
+    def store_cursor(self, target: str) -> None:
+        if self.error:
+            raise self.error
+        self.values[NAMES.reconcile] = target or "-"
+
+    def _token(self, repository: Repository) -> str:
+        names = NAMES.repository_github_token(repository), NAMES.github_token
+        stored = (self.values.get(name, "").strip() for name in names)
+        return next((token for token in stored if token), "")
+
     def _look_up(self, what: Repository | str | None) -> None:
         self.looked_up.append(what)
         if self.error:
@@ -131,6 +179,7 @@ class FakeParameters:
             secrets=read_secrets(self.values.get(secret, "")),
             secret_parameter=secret,
             targets=self.values.get(targets),
+            token=self._token(repository) if repository else "",
             known=own in self.values or targets in self.values,
         )
         self._memory[repository] = replace(settings, remembered=True)
@@ -152,6 +201,188 @@ class FakeCommands:
             return self.refused[request.target]
         self.sent.append(request)
         return f"command-{len(self.sent)}"
+
+
+class FakeJournal:
+    """The log: what was decided."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+
+    def note(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """What each was about, and its outcome."""
+        return [(one.about, one.outcome) for one in self.decisions]
+
+    def of(self, about: str, outcome: str) -> list[Decision]:
+        return [one for one in self.decisions if (one.about, one.outcome) == (about, outcome)]
+
+
+class FakeTopic:
+    """Who is told besides GitHub: keeps what was published. `error`, where set, is raised."""
+
+    def __init__(self) -> None:
+        self.published: list[Notification] = []
+        self.error: PulleyError | None = None
+
+    def publish(self, notification: Notification) -> None:
+        if self.error:
+            raise self.error
+        self.published.append(notification)
+
+
+class FakeHistory:
+    """Run Command's memory: commands and their invocations, which a test adds and changes.
+
+    `before`, where set, is called with a method's name before it answers: time passes in it.
+    """
+
+    def __init__(self) -> None:
+        self.commands: dict[str, Command] = {}
+        self.hosts: dict[str, tuple[Invocation, ...]] = {}
+        self.before: Callable[[str], None] = lambda method: None
+        self.error: PulleyError | None = None
+        self.calls: list[str] = []
+
+    def add(self, command: Command, *invocations: Invocation) -> None:
+        """As AWS has it now, whatever it had before."""
+        self.commands[command.id] = command
+        self.hosts[command.id] = invocations
+
+    def command(self, command_id: str) -> Command | None:
+        self._call("command")
+        return self.commands.get(command_id)
+
+    def commands_since(self, since: datetime, limit: int = 1000) -> Sequence[Command]:
+        self._call("commands_since")
+        found = [one for one in self.commands.values() if one.requested >= since]
+        return sorted(found, key=lambda one: one.requested, reverse=True)[:limit]
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        self._call("invocations")
+        return self.hosts.get(command_id, ())
+
+    def _call(self, method: str) -> None:
+        self.before(method)
+        self.calls.append(method)
+        if self.error:
+            raise self.error
+
+
+class FakeDeployments:
+    """One repository's deployments on GitHub, a second apart, with every status they were given.
+
+    `errors` has, by method, what its next calls raise, one each; None lets a call be. `before`,
+    where set, is called with a method's name before it answers, and not while it runs: in it stands
+    what somebody else does between two calls.
+    """
+
+    def __init__(self, now: datetime = datetime(2030, 1, 1, 8, tzinfo=UTC)) -> None:
+        self.now = now
+        self.made: dict[int, Deployment] = {}
+        self.log: dict[int, list[DeploymentStatus]] = {}
+        self.log_urls: dict[int, str] = {}
+        self.errors: dict[str, list[PulleyError | None]] = {}
+        self.before: Callable[[str], None] | None = None
+        self.calls: list[str] = []
+
+    def find(self, request: DeploymentRequest) -> Deployment | None:
+        self._call("find")
+        return next((one for one in self.made.values() if one.answers(request)), None)
+
+    def create(self, request: DeploymentRequest) -> Deployment:
+        self._call("create")
+        return self.add(request.commit.sha, request.environment, request.stage, request.target)
+
+    def deployment(self, deployment_id: int) -> Deployment | None:
+        self._call("deployment")
+        return self.made.get(deployment_id)
+
+    def newest(self, environment: str) -> Sequence[Deployment]:
+        self._call("newest")
+        found = [one for one in self.made.values() if one.environment == environment]
+        return found[::-1][:10]
+
+    def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
+        self._call("statuses")
+        return self.log[deployment_id][::-1][:100]
+
+    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+        self._call("post")
+        self.say(deployment_id, status)
+        if log_url:
+            self.log_urls[deployment_id] = log_url
+
+    def add(
+        self, commit: str, environment: str = "web", stage: str = STAGE, target: str = "web"
+    ) -> Deployment:
+        """A deployment that somebody made, a second after the one before."""
+        id_ = 7001 + len(self.made)
+        created = self.now + timedelta(seconds=len(self.made))
+        self.made[id_] = Deployment(id_, commit, environment, created, stage, target)
+        self.log[id_] = []
+        return self.made[id_]
+
+    def say(self, deployment_id: int, status: DeploymentStatus) -> None:
+        """What somebody said, as far as GitHub takes it."""
+        assert 0 < len(status.description) <= MAX_DESCRIPTION
+        self.log[deployment_id].append(status)
+
+    def states(self, deployment_id: int) -> list[str]:
+        """All of its states, the oldest first."""
+        return [status.state for status in self.log[deployment_id]]
+
+    def _call(self, method: str) -> None:
+        before, self.before = self.before, None
+        if before:
+            before(method)
+            self.before = self.before or before
+        self.calls.append(method)
+        errors = self.errors.get(method)
+        error = errors.pop(0) if errors else None
+        if error:
+            raise error
+
+
+class FakeAnnouncements:
+    """GitHub for a delivery: errors are answers. `tokens` has the token of each use.
+
+    `refused` says no to opening for those targets; `error`, where set, to everything.
+    """
+
+    def __init__(self, github: FakeDeployments) -> None:
+        self.github = github
+        self.refused: dict[str, PulleyError] = {}
+        self.error: PulleyError | None = None
+        self.opened: list[DeploymentRequest] = []
+        self.tokens: list[tuple[Repository, str]] = []
+
+    def open(
+        self, repository: Repository, token: str, requests: Sequence[DeploymentRequest]
+    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
+        self.tokens.append((repository, token))
+        self.opened += requests
+        return [self._open(request) for request in requests]
+
+    def post(
+        self, repository: Repository, token: str, posts: Sequence[tuple[int, DeploymentStatus]]
+    ) -> Sequence[PulleyError | None]:
+        self.tokens.append((repository, token))
+        if self.error:
+            return [self.error for _ in posts]
+        for id_, status in posts:
+            self.github.post(id_, status)
+        return [None for _ in posts]
+
+    def _open(self, request: DeploymentRequest) -> tuple[Deployment, bool] | PulleyError:
+        error = self.error or self.refused.get(request.target)
+        if error:
+            return error
+        found = self.github.find(request)
+        return (found, False) if found else (self.github.create(request), True)
 
 
 Reply = tuple[int, Mapping[str, object]] | Exception | None

@@ -1,4 +1,4 @@
-"""How Pulley calls AWS: patiently within a delivery's time, and no longer.
+"""How Pulley calls AWS: patiently within the time there is, and no longer.
 
 GitHub waits ten seconds for an answer. The SDK retries throttling, 5xx and time-outs by itself;
 the deadline here keeps it from beginning an attempt that could not end in time. An attempt begun
@@ -16,11 +16,21 @@ from botocore.exceptions import BotoCoreError, ClientError
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
 
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 1.0, 2.5, 3
 DELIVERY_SECONDS = 3.5
 
+_PROMPT = Config(
+    connect_timeout=CONNECT_SECONDS,
+    read_timeout=READ_SECONDS,
+    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+)
+_PATIENT = Config(
+    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 6}
+)
 _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
 
 
@@ -31,37 +41,54 @@ class LateError(UnavailableError):
 class Deadline:
     """The time until which an attempt may begin. Without one, any time will do."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` is in seconds."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic, who: str = "AWS") -> None:
+        """`clock` is in seconds; `who` is to answer."""
         self._clock = clock
+        self._who = who
         self._at = float("inf")
 
     def restart(self, seconds: float = DELIVERY_SECONDS) -> None:
         """Count from now."""
         self._at = self._clock() + seconds
 
+    def left(self) -> float:
+        """Seconds until then; below zero past it."""
+        return self._at - self._clock()
+
     def check(self, **_event: object) -> None:
         """Raise LateError past the deadline. Also botocore's `before-send` handler."""
-        if self._clock() >= self._at:
-            raise LateError("AWS did not answer in time")
+        if self.left() <= 0:
+            raise LateError(f"{self._who} did not answer in time")
 
 
-def build_ssm_client(deadline: Deadline) -> "SSMClient":
-    """A client of Systems Manager that keeps the deadline, in boto3's usual region.
+def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
+    """A client of Systems Manager in boto3's usual region. Raises UnavailableError.
 
-    Raises UnavailableError.
+    With a deadline it keeps it, as a delivery must; without one it is patient, as an event may be.
     """
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-    )
     try:
-        client = boto3.client("ssm", config=config)
+        client = boto3.client("ssm", config=_PATIENT if deadline is None else _PROMPT)
     except BotoCoreError as error:  # no region, say
         raise error_for("a client of Systems Manager", error) from None
-    client.meta.events.register("before-send.ssm", deadline.check)
+    if deadline is not None:
+        client.meta.events.register("before-send.ssm", deadline.check)
     return client
+
+
+def build_sns_client() -> "SNSClient":
+    """A patient client of SNS in boto3's usual region. Raises UnavailableError."""
+    try:
+        return boto3.client("sns", config=_PATIENT)
+    except BotoCoreError as error:
+        raise error_for("a client of SNS", error) from None
+
+
+def build_ec2_client() -> "EC2Client":
+    """A patient client of EC2 in boto3's usual region. Raises UnavailableError."""
+    try:
+        return boto3.client("ec2", config=_PATIENT)
+    except BotoCoreError as error:
+        raise error_for("a client of EC2", error) from None
 
 
 def error_for(operation: str, error: BotoCoreError | ClientError) -> PulleyError:

@@ -1,4 +1,4 @@
-"""Parameter Store: reads the stage's secrets, targets and pins.
+"""Parameter Store: the stage's secrets, tokens, targets and pins.
 
 What a repository needs is read in one call and remembered for a while. A stranger chooses the
 repository that a delivery names, so every read that memory cannot answer, misses included, is
@@ -7,7 +7,7 @@ paid from one small budget, and memory is bounded.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames, StoredPins, StoredSettings, read_secrets
+from chalicelib.core.stored import (
+    ParameterNames,
+    StoredPins,
+    StoredReportSettings,
+    StoredSettings,
+    read_secrets,
+)
 from chalicelib.edges.aws import error_for
 
 if TYPE_CHECKING:
@@ -84,26 +90,38 @@ class ParameterStore:
     def pins(self, targets: Sequence[str]) -> StoredPins:
         """The pins of the targets and the document's, as they are now."""
         names = {self._names.pin(target): target for target in targets}
-        values = self._get([self._names.document, *names])
+        values = self.get([self._names.document, *names])
         return StoredPins(
             by_target={names[name]: value for name, value in values.items() if name in names},
             document=values.get(self._names.document),
         )
 
+    def report_settings(self, repository: Repository) -> StoredReportSettings:
+        """What a report on a repository needs, as it is now."""
+        tokens, targets = self.token_names(repository), self._names.targets(repository)
+        values = self.get([*tokens, targets])
+        return StoredReportSettings(token=first_of(tokens, values), targets=values.get(targets))
+
+    def token_names(self, repository: Repository) -> tuple[str, str]:
+        """Where a repository's token may be, the first of them first."""
+        return self._names.repository_github_token(repository), self._names.github_token
+
     def _read_settings(self, repository: Repository | None) -> StoredSettings:
         secret = self._names.webhook_secret
         if repository is None:
-            values = self._get([secret])
+            values = self.get([secret])
             settings = StoredSettings(read_secrets(values.get(secret, "")), secret)
         else:
             own = self._names.repository_webhook_secret(repository)
             targets = self._names.targets(repository)
-            values = self._get([secret, own, targets])
+            tokens = self.token_names(repository)
+            values = self.get([secret, own, targets, *tokens])
             secret = own if own in values else secret
             settings = StoredSettings(
                 secrets=read_secrets(values.get(secret, "")),
                 secret_parameter=secret,
                 targets=values.get(targets),
+                token=first_of(tokens, values),
                 known=own in values or targets in values,
             )
         self._remember(repository, settings)
@@ -118,7 +136,7 @@ class ParameterStore:
             unknown = (key for key, (_, kept) in self._memory.items() if not kept.known)
             del self._memory[next(unknown, oldest)]
 
-    def _get(self, names: Sequence[str]) -> dict[str, str]:
+    def get(self, names: Sequence[str]) -> dict[str, str]:
         """The values of the parameters that are there, decrypted."""
         values: dict[str, str] = {}
         for start in range(0, len(names), NAMES_A_CALL):
@@ -129,3 +147,8 @@ class ParameterStore:
                 raise error_for("reading parameters", error) from None
             values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
         return values
+
+
+def first_of(names: Sequence[str], values: Mapping[str, str]) -> str:
+    """The first of the parameters that is stored and not blank, or "" where none is."""
+    return next((values[name].strip() for name in names if values.get(name, "").strip()), "")

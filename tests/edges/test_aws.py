@@ -22,6 +22,8 @@ from chalicelib.edges.aws import (
     READ_SECONDS,
     Deadline,
     LateError,
+    build_ec2_client,
+    build_sns_client,
     build_ssm_client,
     error_for,
 )
@@ -115,6 +117,21 @@ class TestDeadline:
         deadline.restart()
         deadline.check()
 
+    def test_what_is_left_is_counted_past_the_end_too(self) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        assert deadline.left() == float("inf")
+        deadline.restart(3.5)
+        assert deadline.left() == 3.5
+        clock.now += 5
+        assert deadline.left() == -1.5
+
+    def test_late_error_names_who_did_not_answer(self) -> None:
+        deadline = Deadline(FakeClock(), who="GitHub")
+        deadline.restart(0)
+        with pytest.raises(LateError, match="GitHub did not answer in time"):
+            deadline.check()
+
 
 class TestBuildSsmClient:
     @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
@@ -179,6 +196,37 @@ class TestBuildSsmClient:
         monkeypatch.delenv("AWS_REGION", raising=False)
         with pytest.raises(UnavailableError, match="a client of Systems Manager") as caught:
             build_ssm_client(Deadline())
+        assert "You must specify a region" in caught.value.detail
+
+
+class TestPatientClients:
+    def test_event_has_time_for_an_aws_that_is_slow(self) -> None:
+        for client in (build_ssm_client(), build_sns_client(), build_ec2_client()):
+            config: Any = client.meta.config
+            assert config.connect_timeout > CONNECT_SECONDS
+            assert config.read_timeout > READ_SECONDS
+            assert config.retries == {"mode": "standard", "total_max_attempts": 6}
+
+    @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
+    def test_without_a_deadline_attempts_begin_however_late(
+        self, monkeypatch: pytest.MonkeyPatch, failure: Reply
+    ) -> None:
+        monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
+        client, wire = build_ssm_client(), Wire(failure)
+        wire.attach(client.meta.events)
+        with pytest.raises((ClientError, BotoCoreError)):
+            client.list_commands()
+        assert len(wire.attempts) == 6
+
+    def test_no_region_is_told_and_not_a_crash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        with pytest.raises(UnavailableError, match="a client of Systems Manager"):
+            build_ssm_client()
+        with pytest.raises(UnavailableError, match="a client of EC2"):
+            build_ec2_client()
+        with pytest.raises(UnavailableError, match="a client of SNS") as caught:
+            build_sns_client()
         assert "You must specify a region" in caught.value.detail
 
 

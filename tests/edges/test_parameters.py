@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from moto import mock_aws
 
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import StoredPins, StoredSettings
+from chalicelib.core.stored import StoredPins, StoredReportSettings, StoredSettings
 from chalicelib.edges.aws import Deadline, LateError
 from chalicelib.edges.parameters import (
     BUDGET,
@@ -20,7 +19,15 @@ from chalicelib.edges.parameters import (
     Budget,
     ParameterStore,
 )
-from chalicelib.flows.receive import Parameters
+from chalicelib.flows import receive, settle
+from chalicelib.flows.deploy import Pins
+from tests.edges.parameter_store import (
+    BY_TOKENS_STORED,
+    OTHER,
+    OWN_SECRET,
+    OWN_TOKEN,
+    new_client,
+)
 from tests.fakes import (
     NAMES,
     NOTHING_FOUND,
@@ -36,18 +43,9 @@ from tests.fakes import (
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-OWN_SECRET = NAMES.repository_webhook_secret(SITE)
-OTHER = Repository("octo", "other")
 
-
-def new_client() -> "SSMClient":
-    return boto3.client(
-        "ssm",
-        region_name="eu-central-1",
-        endpoint_url="https://ssm.eu-central-1.amazonaws.com",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
+class Parameters(receive.Parameters, settle.Parameters, Pins, Protocol):
+    """What all flows together read."""
 
 
 def made_up(number: int) -> Repository:
@@ -72,7 +70,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         client = new_client()
 
         def store(name: str, value: str) -> None:
-            kind: Any = "SecureString" if name.endswith("secret") else "String"
+            kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
             client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
 
         yield Stage(ParameterStore(client, STAGE, FakeClock()), store)
@@ -135,6 +133,46 @@ class TestParametersSettings:
         assert stage.parameters.settings(OTHER).targets is None
         assert stage.parameters.settings(None).targets is None
         assert stage.parameters.settings(SITE).targets == "[]"
+
+
+class TestParametersToken:
+    @pytest.mark.parametrize(("stored", "token"), BY_TOKENS_STORED)
+    def test_repository_s_own_token_comes_before_the_default_one(
+        self, stage: Stage, stored: Mapping[str, str], token: str
+    ) -> None:
+        for name, value in stored.items():
+            stage.store(name, value)
+        settings = stage.parameters.settings(SITE)
+        assert settings.token == token
+        assert stage.parameters.report_settings(SITE).token == token
+        assert not settings.known
+
+    def test_without_a_repository_there_is_none(self, stage: Stage) -> None:
+        stage.store(NAMES.github_token, "default")
+        assert stage.parameters.settings(None).token == ""
+
+    def test_it_is_in_no_repr(self, stage: Stage) -> None:
+        stage.store(NAMES.github_token, "ghp_token")
+        read = stage.parameters.settings(SITE), stage.parameters.report_settings(SITE)
+        assert "ghp_token" not in repr(read)
+        assert all(one.token == "ghp_token" for one in read)
+
+
+class TestParametersReportSettings:
+    def test_nothing_stored_is_nothing(self, stage: Stage) -> None:
+        assert stage.parameters.report_settings(SITE) == StoredReportSettings("", None)
+
+    def test_targets_are_the_repository_s(self, stage: Stage) -> None:
+        stage.store(NAMES.targets(SITE), "[]")
+        stage.store(NAMES.targets(OTHER), "[1]")
+        assert stage.parameters.report_settings(SITE) == StoredReportSettings("", "[]")
+
+    def test_they_are_never_remembered(self, stage: Stage) -> None:
+        stage.parameters.settings(SITE)
+        stage.parameters.report_settings(SITE)
+        stage.store(NAMES.targets(SITE), "[]")
+        stage.store(OWN_TOKEN, "new")
+        assert stage.parameters.report_settings(SITE) == StoredReportSettings("new", "[]")
 
 
 class TestParametersSettingsAgain:
@@ -239,10 +277,24 @@ class TestParameterStoreSettings:
             (
                 "GetParameters",
                 {
-                    "Names": [NAMES.webhook_secret, OWN_SECRET, NAMES.targets(SITE)],
+                    "Names": [
+                        NAMES.webhook_secret,
+                        OWN_SECRET,
+                        NAMES.targets(SITE),
+                        OWN_TOKEN,
+                        NAMES.github_token,
+                    ],
                     "WithDecryption": True,
                 },
             )
+        ]
+
+    def test_one_call_reads_all_that_a_report_needs_and_no_secret(self, store: Store) -> None:
+        store.spend_the_budget()
+        before = store.calls
+        store.edge.report_settings(SITE)
+        assert store.names_asked()[before:] == [
+            [OWN_TOKEN, NAMES.github_token, NAMES.targets(SITE)]
         ]
 
     def test_without_a_repository_no_stranger_s_name_is_asked_for(self, store: Store) -> None:
@@ -387,7 +439,7 @@ class TestParameterStorePins:
 
 
 class TestParameterStoreErrors:
-    @pytest.mark.parametrize("read", ["settings", "settings_again", "pins"])
+    @pytest.mark.parametrize("read", ["settings", "settings_again", "pins", "report_settings"])
     def test_refusal_is_told_without_aws_s_words_and_logged_with_them(
         self, store: Store, read: str
     ) -> None:

@@ -1,7 +1,10 @@
 """Run Command: one suite for the fake and the real edge, then the exact call that AWS gets."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,14 +14,23 @@ from botocore.stub import Stubber
 
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
-from chalicelib.edges.run_command import SENT_AT_ONCE, RunCommand
-from chalicelib.flows.receive import Commands
+from chalicelib.edges.run_command import (
+    MAX_COMMANDS,
+    PAGE,
+    SENT_AT_ONCE,
+    CommandHistory,
+    RunCommand,
+)
+from chalicelib.flows.deploy import Commands
+from pulley.sandbox.account import Account
 from tests.fakes import (
     COMMIT,
     GUID,
+    SITE,
     STAGE,
     FakeClock,
     FakeCommands,
@@ -264,3 +276,375 @@ class TestRunCommandSend:
         names = [f"web-{number}" for number in range(3 * SENT_AT_ONCE)]
         answers = RunCommand(client).send([request_to(name) for name in names])
         assert answers == [f"command for {name}" for name in names]
+
+
+DOCUMENT = "pulley-dev-pull"
+REQUESTED = datetime(2030, 1, 31, 8, 0, 5, tzinfo=UTC)
+SINCE = datetime(2030, 1, 31, 7, 59, 59, 900_000, tzinfo=UTC)
+ROLL_OUT = RollOut(
+    target="web",
+    repository=SITE,
+    commit=CommitSha(COMMIT),
+    issued=1_896_091_200_000,
+    cause="push",
+    delivery=GUID,
+    deployment=3_000_000_019,
+    timeout="600",
+    pushed_at=None,
+)
+
+
+def command_id(number: int) -> str:
+    return f"0831e1a8-a1ac-4257-a1fd-{number:012d}"
+
+
+def aws_command(number: int = 0, **changes: object) -> dict[str, object]:
+    """A command as ListCommands shows it."""
+    request = replace(
+        request_to(), parameters={**request_to().parameters, "Deployment": "3000000019"}
+    )
+    return {
+        "CommandId": command_id(number),
+        "DocumentName": DOCUMENT,
+        "DocumentVersion": "$DEFAULT",
+        "Comment": request.comment,
+        "ExpiresAfter": (REQUESTED + timedelta(minutes=70)).timestamp(),
+        "Parameters": {name: [value] for name, value in request.parameters.items()},
+        "InstanceIds": [],
+        "Targets": [{"Key": "tag:pulley", "Values": ["dev"]}],
+        "RequestedDateTime": REQUESTED.timestamp(),
+        "Status": "Success",
+        "StatusDetails": "Success",
+        "TargetCount": 2,
+        "CompletedCount": 2,
+        "ErrorCount": 0,
+    } | changes
+
+
+def aws_step(**changes: object) -> dict[str, object]:
+    return {
+        "Name": "pull",
+        "Status": "Success",
+        "StatusDetails": "Success",
+        "ResponseCode": 0,
+        "ResponseStartDateTime": REQUESTED.timestamp(),
+        "ResponseFinishDateTime": (REQUESTED + timedelta(seconds=7)).timestamp(),
+        "Output": "pulley: updated",
+    } | changes
+
+
+def aws_invocation(number: int = 0, **changes: object) -> dict[str, object]:
+    """An invocation as ListCommandInvocations shows it with Details."""
+    return {
+        "CommandId": command_id(0),
+        "InstanceId": f"i-{number:017x}",
+        "InstanceName": f"web-{number}.example.internal",
+        "Comment": "push: octo/site 4d5e6f7 to web",
+        "DocumentName": DOCUMENT,
+        "RequestedDateTime": REQUESTED.timestamp(),
+        "Status": "Success",
+        "StatusDetails": "Success",
+        "CommandPlugins": [aws_step()],
+    } | changes
+
+
+class Remembered:
+    """A CommandHistory on an AWS that answers with these commands and invocations, in pages."""
+
+    def __init__(
+        self, commands: list[dict[str, object]], invocations: list[dict[str, object]]
+    ) -> None:
+        self.rows = {"Commands": commands, "CommandInvocations": invocations}
+        client = new_client()
+        self.wire = Wire(self._answer)
+        self.wire.attach(client.meta.events)
+        self.edge = CommandHistory(client, DOCUMENT)
+
+    def _answer(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
+        name = operation.removeprefix("List")
+        start, size = int(arguments.get("NextToken", 0)), arguments.get("MaxResults", PAGE)
+        answer: dict[str, object] = {name: self.rows[name][start : start + size]}
+        if start + size < len(self.rows[name]):
+            answer["NextToken"] = str(start + size)
+        return 200, answer
+
+
+def history_of(*commands: dict[str, object]) -> Remembered:
+    return Remembered(list(commands), [])
+
+
+def invocations_of(*invocations: dict[str, object]) -> Remembered:
+    return Remembered([], list(invocations))
+
+
+class TestCommandHistoryCommand:
+    def test_command_is_what_was_meant_by_it(self) -> None:
+        history = history_of(aws_command())
+        assert history.edge.command(command_id(0)) == Command(
+            id=command_id(0),
+            status="Success",
+            details="Success",
+            requested=REQUESTED,
+            expires=REQUESTED + timedelta(minutes=70),
+            target_count=2,
+            roll_out=ROLL_OUT,
+        )
+        assert history.wire.attempts == [("ListCommands", {"CommandId": command_id(0)})]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"Parameters": {}},
+            {"Parameters": {"Commit": [], "Repository": []}},
+            {"Parameters": {"Commit": ["main"], "Repository": ["octo/site"], "Target": ["web"]}},
+        ],
+    )
+    def test_command_that_names_no_commit_has_no_roll_out(self, changes: dict[str, Any]) -> None:
+        found = history_of(aws_command(**changes)).edge.command(command_id(0))
+        assert found
+        assert found.roll_out is None
+
+    def test_what_aws_leaves_out_is_empty(self) -> None:
+        found = aws_command()
+        for name in ("StatusDetails", "TargetCount", "Comment", "Parameters"):
+            del found[name]
+        command = history_of(found).edge.command(command_id(0))
+        assert command
+        assert (command.details, command.target_count, command.roll_out) == ("", 0, None)
+
+    def test_one_that_aws_does_not_know_is_none(self) -> None:
+        history = history_of()
+        assert history.edge.command(command_id(0)) is None
+        history.wire.reply = aws_error("InvalidCommandId")
+        assert history.edge.command(command_id(0)) is None
+
+    @pytest.mark.parametrize("document", ["pulley-prod-pull", "AWS-RunShellScript", None])
+    def test_one_of_another_document_is_none(self, document: str | None) -> None:
+        found = aws_command(DocumentName=document)
+        if document is None:
+            del found["DocumentName"]
+        assert history_of(found).edge.command(command_id(0)) is None
+
+
+class TestCommandHistoryCommandsSince:
+    @pytest.mark.parametrize(
+        "since",
+        [SINCE, SINCE.astimezone(timezone(timedelta(hours=9, minutes=30)))],
+        ids=["UTC", "elsewhere"],
+    )
+    def test_document_s_commands_are_asked_for_in_utc_and_whole_seconds(
+        self, since: datetime
+    ) -> None:
+        history = history_of(aws_command())
+        history.edge.commands_since(since)
+        ((operation, arguments),) = history.wire.attempts
+        assert operation == "ListCommands"
+        assert arguments["Filters"] == [
+            {"key": "DocumentName", "value": DOCUMENT},
+            {"key": "InvokedAfter", "value": "2030-01-31T07:59:59Z"},
+        ]
+
+    @pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 3 * PAGE - 1, MAX_COMMANDS])
+    def test_all_pages_are_read_in_aws_s_order(self, count: int) -> None:
+        history = history_of(*(aws_command(number) for number in range(count)))
+        found = history.edge.commands_since(SINCE)
+        assert [one.id for one in found] == [command_id(number) for number in range(count)]
+        assert len(history.wire.attempts) == max(1, -(-count // PAGE))
+        assert all(one["MaxResults"] == PAGE for one in history.wire.arguments_of("ListCommands"))
+
+    def test_there_is_an_end_to_them(self) -> None:
+        history = history_of(*(aws_command(number) for number in range(MAX_COMMANDS + 10)))
+        found = history.edge.commands_since(SINCE)
+        assert [one.id for one in found] == [command_id(number) for number in range(MAX_COMMANDS)]
+
+    @pytest.mark.parametrize("limit", [1, PAGE, PAGE + 1, 2 * MAX_COMMANDS])
+    def test_another_end_may_be_asked_for_and_pages_go_on_up_to_it(self, limit: int) -> None:
+        history = history_of(*(aws_command(number) for number in range(limit + 10)))
+        found = history.edge.commands_since(SINCE, limit)
+        assert [one.id for one in found] == [command_id(number) for number in range(limit)]
+        assert len(history.wire.attempts) == -(-limit // PAGE)
+        assert history.edge.commands_since(SINCE, limit=10 * limit + 10)[-1].id == command_id(
+            limit + 9
+        )
+
+    def test_page_that_fails_fails_all_because_a_deploy_may_be_on_it(self) -> None:
+        history = history_of()
+        pages = iter(
+            [
+                (200, {"Commands": [aws_command()], "NextToken": "1"}),
+                aws_error("AccessDeniedException"),
+            ]
+        )
+        history.wire.reply = lambda _operation, _arguments: next(pages)
+        with pytest.raises(RefusedError, match="AWS refused reading the commands"):
+            history.edge.commands_since(SINCE)
+
+
+class TestCommandHistoryInvocations:
+    def test_invocation_is_what_the_host_said(self) -> None:
+        history = invocations_of(aws_invocation(1))
+        assert history.edge.invocations(command_id(0)) == (
+            Invocation(
+                instance_id=f"i-{1:017x}",
+                host="web-1",
+                status="Success",
+                details="Success",
+                output="pulley: updated",
+                ended=REQUESTED + timedelta(seconds=7),
+            ),
+        )
+        ((_operation, arguments),) = history.wire.attempts
+        assert (arguments["CommandId"], arguments["Details"]) == (command_id(0), True)
+
+    @pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 3 * PAGE - 1])
+    def test_all_pages_are_read(self, count: int) -> None:
+        history = invocations_of(*(aws_invocation(number) for number in range(count)))
+        found = history.edge.invocations(command_id(0))
+        assert [one.host for one in found] == [f"web-{number}" for number in range(count)]
+        assert len(history.wire.attempts) == max(1, -(-count // PAGE))
+
+    @pytest.mark.parametrize(
+        ("name", "host"),
+        [
+            ("web-1.example.internal", "web-1"),
+            ("ip-10-0-0-5.eu-west-1.compute.internal", "ip-10-0-0-5"),
+            ("web-1", "web-1"),
+            ("", f"i-{0:017x}"),
+            (".internal", f"i-{0:017x}"),
+            (None, f"i-{0:017x}"),
+        ],
+    )
+    def test_host_s_name_is_short_and_never_empty(self, name: str | None, host: str) -> None:
+        found = aws_invocation(InstanceName=name)
+        if name is None:
+            del found["InstanceName"]
+        (invocation,) = invocations_of(found).edge.invocations(command_id(0))
+        assert invocation.host == host
+
+    @pytest.mark.parametrize("steps", [[], None])
+    def test_one_that_has_not_begun_said_nothing(self, steps: list[object] | None) -> None:
+        found = aws_invocation(
+            Status="Pending", StatusDetails="Delivery Timed Out", CommandPlugins=steps
+        )
+        if steps is None:
+            del found["CommandPlugins"]
+        (invocation,) = invocations_of(found).edge.invocations(command_id(0))
+        assert (invocation.output, invocation.ended) == ("", None)
+        assert not invocation.has_begun
+
+    def test_step_that_runs_has_not_ended(self) -> None:
+        step = aws_step(Status="InProgress", Output="")
+        del step["ResponseFinishDateTime"]
+        (invocation,) = invocations_of(aws_invocation(CommandPlugins=[step])).edge.invocations(
+            command_id(0)
+        )
+        assert invocation.ended is None
+
+
+READS: dict[str, Callable[[CommandHistory], object]] = {
+    "reading a command": lambda history: history.command(command_id(0)),
+    "reading the commands": lambda history: history.commands_since(SINCE),
+    "reading what the hosts said": lambda history: history.invocations(command_id(0)),
+}
+
+
+@pytest.mark.parametrize(("what", "read"), READS.items(), ids=READS.keys())
+class TestCommandHistoryErrors:
+    def test_refusal(self, what: str, read: Callable[[CommandHistory], object]) -> None:
+        history = history_of()
+        history.wire.reply = aws_error("AccessDeniedException", message="on arn:aws:ssm:::*")
+        with pytest.raises(RefusedError) as caught:
+            read(history.edge)
+        assert str(caught.value) == f"AWS refused {what} (AccessDeniedException)"
+        assert "on arn:aws:ssm:::*" in caught.value.detail
+
+    @pytest.mark.parametrize(
+        ("code", "status"), [("ThrottlingException", 400), ("InternalServerError", 500)]
+    )
+    def test_busy_aws_is_unavailable(
+        self, what: str, read: Callable[[CommandHistory], object], code: str, status: int
+    ) -> None:
+        history = history_of()
+        client = history.edge._client
+        operation = {
+            "reading a command": "list_commands",
+            "reading the commands": "list_commands",
+            "reading what the hosts said": "list_command_invocations",
+        }[what]
+        with Stubber(client) as stubber:
+            stubber.add_client_error(operation, code, http_status_code=status)
+            with pytest.raises(UnavailableError, match=f"AWS is too busy for {what}"):
+                read(history.edge)
+
+    def test_failure_before_the_network_is_unavailable(
+        self, what: str, read: Callable[[CommandHistory], object]
+    ) -> None:
+        history = history_of()
+        history.wire.reply = NoCredentialsError()
+        with pytest.raises(UnavailableError, match=f"AWS could not be reached for {what}"):
+            read(history.edge)
+
+
+CONTENT = """{
+  "schemaVersion": "2.2",
+  "parameters": {%s},
+  "mainSteps": [{
+    "action": "aws:runShellScript",
+    "name": "pull",
+    "inputs": {"runCommand": ["echo said by $(uname)"], "timeoutSeconds": "60"}
+  }]
+}"""
+
+
+class TestCommandHistoryOnTheSandbox:
+    """The sandbox's Run Command is read as AWS's is."""
+
+    @pytest.fixture
+    def account(self) -> Iterator[Account]:
+        with Account() as account:
+            declared = ", ".join(
+                f'"{name}": {{"type": "String", "default": ""}}' for name in request_to().parameters
+            )
+            for document in (DOCUMENT, "another-document"):
+                account.ssm.create_document(
+                    Name=document, Content=CONTENT % declared, DocumentType="Command"
+                )
+            yield account
+
+    def test_sent_command_is_read_back(self, account: Account, tmp_path: Path) -> None:
+        hosts = [
+            account.add_host(f"web-{number}", tags={"pulley": "dev", "role": "web"}, root=tmp_path)
+            for number in range(2)
+        ]
+        began = datetime.now(UTC) - timedelta(seconds=1)
+        (sent,) = RunCommand(account.ssm).send([request_to()])
+        assert isinstance(sent, str)
+        account.run_command.wait_until_quiet()
+        history = CommandHistory(account.ssm, DOCUMENT)
+        command = history.command(sent)
+        assert command
+        assert command.is_over
+        assert command.target_count == 2
+        assert command.roll_out == replace(ROLL_OUT, deployment=None)
+        assert began <= command.requested < command.expires
+        assert history.commands_since(began) == [command]
+        assert history.commands_since(datetime.now(UTC) + timedelta(hours=1)) == []
+        invocations = history.invocations(sent)
+        assert {one.instance_id for one in invocations} == {host.instance_id for host in hosts}
+        assert {one.host for one in invocations} == {"web-0", "web-1"}
+        for one in invocations:
+            assert one.status == one.details == "Success"
+            assert re.fullmatch(r"said by \w+\n?", one.output)
+            assert one.ended
+            assert one.ended >= command.requested - timedelta(seconds=1)
+
+    def test_what_is_not_known_or_not_ours_is_none(self, account: Account, tmp_path: Path) -> None:
+        account.add_host("web-0", tags={"pulley": "dev", "role": "web"}, root=tmp_path)
+        (sent,) = RunCommand(account.ssm).send([replace(request_to(), document="another-document")])
+        assert isinstance(sent, str)
+        history = CommandHistory(account.ssm, DOCUMENT)
+        assert history.command(sent) is None
+        assert history.command(command_id(7)) is None
+        assert history.command("f" * 36) is None
+        assert history.commands_since(datetime.now(UTC) - timedelta(hours=1)) == []
+        assert history.invocations(command_id(7)) == ()

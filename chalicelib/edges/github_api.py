@@ -1,0 +1,255 @@
+"""GitHub's REST API: one request, and what its answer means.
+
+A token that was refused, or that has spent its rate limit, is not used again until it may help: so
+a push never waits for what is known to fail, and GitHub is not asked against its will. One that
+lacks a permission is left alone for that part of the API only: a token that may not read webhooks
+reports deployments all the same.
+
+Source: GitHub's pages "Best practices for using the REST API" and "Permissions required for
+fine-grained personal access tokens".
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urljoin
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
+from chalicelib.core.refs import Repository, shown
+from chalicelib.edges.aws import Deadline
+
+CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
+MAX_ANSWER_BYTES = 4_000_000
+RETRY_SECONDS = 2.0  # after an error of GitHub's own
+REFUSED_SECONDS = 300.0  # how long a refused token is left alone
+DEFAULT_WAIT_SECONDS = 60.0  # GitHub's own advice where a secondary limit names no time
+MAX_WAIT_SECONDS = 3600.0  # a primary limit is over within the hour
+MAX_REDIRECTS = 3
+_TOKEN = re.compile("[!-~]{1,1000}")  # what a header can carry
+_REDIRECTS = frozenset({301, 302, 307, 308})
+_PERMISSIONS = {  # by the first part of a path, which is what each is for
+    "deployments": "Deployments: write",
+    "branches": "Contents: read",
+    "hooks": "Webhooks: read",
+}
+_EVERY_PART = ""  # what a token that is not valid is closed for
+
+
+class TokenError(NotTakenError):
+    """GitHub does not take the token, or not for this."""
+
+
+class RateLimitError(UnavailableError):
+    """GitHub wants to be left alone for a while."""
+
+
+class GoneError(NotTakenError):
+    """There is no such deployment, branch or webhook (any more), or not for this token."""
+
+
+class GitHubApi:
+    """An API address, with connections that are kept, and what is known of tokens."""
+
+    def __init__(self, api_url: str, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is in epoch seconds: GitHub says so when a rate limit ends."""
+        self._api_url = api_url.rstrip("/")
+        self._origin = "/".join(self._api_url.split("/")[:3])
+        self._clock = clock
+        self._pool = urllib3.PoolManager(maxsize=8)
+        # By token, and repository and part or "" for all: until when not to ask, and why.
+        self._closed: dict[tuple[str, str, str], tuple[float, str]] = {}
+        self._lock = threading.Lock()
+
+    def call(  # noqa: PLR0913 - one request
+        self,
+        method: str,
+        repository: Repository,
+        path: str,
+        *,
+        token: str,
+        deadline: Deadline,
+        body: Mapping[str, object] | None = None,
+    ) -> Any:  # noqa: ANN401 - JSON
+        """GitHub's answer to one request. Raises NotTakenError and UnavailableError."""
+        part = _part(path)
+        self._check_open(token, str(repository), part)
+        if not _TOKEN.fullmatch(token):  # the HTTP library would raise, and show it
+            problem = TokenError("the stored token is not one line of ASCII without spaces")
+            raise self._noted((token, str(repository), _EVERY_PART), problem)
+        url = f"{self._api_url}/repos/{repository}{path}"
+        try:
+            status, headers, content = self._follow(method, url, token, deadline, body)
+        except HTTPError as error:
+            raise UnavailableError(
+                "GitHub could not be reached",
+                detail=f"{method} {path}: {type(error).__name__}",
+                retry_seconds=RETRY_SECONDS,
+            ) from None
+        if status >= 300:
+            message = _message(content, token)
+            words = f"{method} {path}: GitHub answered {status}, {message}"
+            is_limit = _is_rate_limit(status, headers, message)
+            wait = _wait_seconds(headers, self._clock()) if is_limit else None
+            closed = (token, str(repository), _EVERY_PART if status == 401 else part)
+            raise self._noted(closed, _error_for(words, path, status, wait))
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError):
+            raise unreadable(f"{method} {path}: not JSON") from None
+
+    def _follow(
+        self,
+        method: str,
+        url: str,
+        token: str,
+        deadline: Deadline,
+        body: Mapping[str, object] | None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """The answer that redirects within the API lead to: a renamed repository has one.
+
+        By hand, since each is a request that keeps the deadline, and elsewhere there is no use in
+        asking without the token.
+        """
+        for _ in range(MAX_REDIRECTS):
+            answer = self._request(method, url, token, deadline, body)
+            status, headers, _content = answer
+            next_url = self._within(url, headers.get("Location", ""))
+            if status not in _REDIRECTS or not next_url:
+                return answer
+            url = next_url
+        return self._request(method, url, token, deadline, body)
+
+    def _within(self, url: str, location: str) -> str:
+        """The address that a redirect names; "" where it names none of this API."""
+        try:
+            target = urljoin(url, location) if location else ""
+        except ValueError:
+            return ""
+        return target if target.startswith(f"{self._origin}/") else ""
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        token: str,
+        deadline: Deadline,
+        body: Mapping[str, object] | None,
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """One request's status, headers and content. Raises LateError and urllib3's errors."""
+        deadline.check()
+        patience = max(0.01, min(READ_SECONDS, deadline.left()))
+        response = self._pool.request(
+            method,
+            url,
+            body=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Accept": "application/vnd.github+json",
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+                "User-Agent": "pulley",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+            timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, patience), read=patience),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        content = response.read(MAX_ANSWER_BYTES)
+        if len(content) >= MAX_ANSWER_BYTES:  # there is more, which nobody will read
+            response.close()
+        response.release_conn()
+        return response.status, response.headers, content
+
+    def _noted(self, key: tuple[str, str, str], error: PulleyError) -> PulleyError:
+        """The error; where it closes the token, until when is remembered."""
+        if isinstance(error, TokenError):
+            seconds, words = REFUSED_SECONDS, str(error)
+        elif isinstance(error, RateLimitError):
+            key = (key[0], "", _EVERY_PART)
+            seconds, words = error.retry_seconds or 0.0, error.detail
+        else:
+            return error
+        now = self._clock()
+        with self._lock:  # several threads are refused at once
+            self._closed = {old: kept for old, kept in self._closed.items() if kept[0] > now}
+            self._closed[key] = (now + seconds, words)
+        return error
+
+    def _check_open(self, token: str, repository: str, part: str) -> None:
+        now = self._clock()
+        until, words = self._closed.get((token, "", _EVERY_PART), (0.0, ""))
+        if now < until:
+            raise _rate_limit(words, until - now)
+        for closed in (_EVERY_PART, part):
+            until, words = self._closed.get((token, repository, closed), (0.0, ""))
+            if now < until:
+                raise TokenError(words, is_known=True)
+
+
+def unreadable(detail: str) -> UnavailableError:
+    """The error for an answer that is not what GitHub's pages say."""
+    return UnavailableError(
+        "GitHub's answer cannot be read", detail=detail, retry_seconds=RETRY_SECONDS
+    )
+
+
+def _rate_limit(words: str, seconds: float) -> RateLimitError:
+    return RateLimitError("GitHub's rate limit is reached", detail=words, retry_seconds=seconds)
+
+
+def _part(path: str) -> str:
+    """The part of the API that a path is in: `deployments` of `/deployments/42?...`."""
+    return path.partition("?")[0].split("/")[1]
+
+
+def _error_for(words: str, path: str, status: int, wait: float | None) -> PulleyError:
+    """What an answer that is none means for a caller; `wait` in seconds is a rate limit's.
+
+    GitHub says 404 for what a token may not see, too. Of a whole part (`/hooks`), which is always
+    there, it speaks of the token; of one thing within it (`/branches/main`), of that thing.
+    """
+    if wait is not None:
+        return _rate_limit(words, wait)
+    if status == 401:
+        return TokenError(f"{words}: the token is not valid, or has expired")
+    part = _part(path)
+    if status == 404 and path.partition("?")[0] != f"/{part}":
+        return GoneError(words)
+    if status in {403, 404}:
+        or_else = "there is no such repository, or " if status == 404 else ""
+        permission = f"the permission {_PERMISSIONS[part]} on this repository"
+        return TokenError(f"{words}: {or_else}the token needs {permission}")
+    if status >= 500:
+        return UnavailableError("GitHub is not well", detail=words, retry_seconds=RETRY_SECONDS)
+    return NotTakenError(words)
+
+
+def _message(content: bytes, token: str) -> str:
+    """GitHub's own words, cut, for the log; without the token, which some proxies echo."""
+    try:
+        return shown(str(json.loads(content)["message"]).replace(token, "..."))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "without a message"
+
+
+def _is_rate_limit(status: int, headers: Mapping[str, str], message: str) -> bool:
+    """Whether GitHub wants to be left alone, where a 403 may as well be a missing permission."""
+    has_no_more = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
+    return status == 429 or (status == 403 and (has_no_more or "rate limit" in message.lower()))
+
+
+def _wait_seconds(headers: Mapping[str, str], now: float) -> float:
+    """How long GitHub asks to wait. A reset is in every answer; it counts where nothing is left."""
+    after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
+    wait = DEFAULT_WAIT_SECONDS
+    if after.isdecimal():
+        wait = float(after)
+    elif reset.isdecimal() and headers.get("X-RateLimit-Remaining") == "0":
+        wait = float(reset) - now
+    return min(max(wait, 1.0), MAX_WAIT_SECONDS)

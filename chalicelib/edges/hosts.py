@@ -1,0 +1,104 @@
+"""EC2 and Systems Manager: which hosts a stage has, and which of them are awake.
+
+EC2 knows the tags, and the hosts that sleep; Systems Manager knows whose agent answers, and the
+hybrid nodes. Neither knows it all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.hosts import Host
+from chalicelib.core.targets import STAGE_TAG
+from chalicelib.edges.aws import error_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import InstanceInformationTypeDef
+
+INSTANCES_A_PAGE = 500  # EC2 gives 1000, but an answer must fit into the function's memory
+NODES_A_PAGE = 50  # DescribeInstanceInformation's limit
+_RUNNING = "running"
+# Whatever else there is is on its way out, and shown for an hour yet.
+_STATES = ("pending", _RUNNING, "stopping", "stopped")
+_ONLINE = "Online"
+_HYBRID = "mi-"
+
+
+class HostDirectory:
+    """Finds one stage's hosts: those with the tag `pulley` and the stage's name as its value."""
+
+    def __init__(self, ec2: "EC2Client", ssm: "SSMClient", stage: str) -> None:
+        self._ec2 = ec2
+        self._ssm = ssm
+        self._stage = stage
+
+    def hosts(self) -> Sequence[Host]:
+        """All of them, asleep, stopped and just born ones too.
+
+        Of a hybrid node only the tag `pulley` is known: its other tags would cost a call for each
+        node. Raises RefusedError or UnavailableError.
+        """
+        nodes = {one["InstanceId"]: one for one in self._nodes()}
+        instances = {
+            one["InstanceId"]: _instance(one, nodes.get(one["InstanceId"]))
+            for one in self._instances()
+        }
+        hybrid = [self._hybrid(one) for id_, one in nodes.items() if id_.startswith(_HYBRID)]
+        return [*instances.values(), *hybrid]
+
+    def _instances(self) -> "Iterator[InstanceTypeDef]":
+        pages = self._ec2.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:{STAGE_TAG}", "Values": [self._stage]},
+                {"Name": "instance-state-name", "Values": list(_STATES)},
+            ],
+            PaginationConfig={"PageSize": INSTANCES_A_PAGE},
+        )
+        try:
+            for page in pages:
+                for reservation in page["Reservations"]:
+                    yield from reservation.get("Instances", [])
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("reading the instances", error) from None
+
+    def _nodes(self) -> "Iterator[InstanceInformationTypeDef]":
+        pages = self._ssm.get_paginator("describe_instance_information").paginate(
+            Filters=[{"Key": f"tag:{STAGE_TAG}", "Values": [self._stage]}],
+            PaginationConfig={"PageSize": NODES_A_PAGE},
+        )
+        try:
+            for page in pages:
+                yield from page["InstanceInformationList"]
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("reading which hosts are online", error) from None
+
+    def _hybrid(self, node: "InstanceInformationTypeDef") -> Host:
+        named = node.get("Name", "") or node.get("ComputerName", "").partition(".")[0]
+        return Host(
+            instance_id=node["InstanceId"],
+            name=named or node["InstanceId"],
+            tags={STAGE_TAG: self._stage},
+            is_online=_answers(node),
+        )
+
+
+def _instance(instance: "InstanceTypeDef", node: "InstanceInformationTypeDef | None") -> Host:
+    tags: Mapping[str, str] = {
+        tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])
+    }
+    # An agent's last ping outlives a host that was just stopped.
+    is_running = instance.get("State", {}).get("Name") == _RUNNING
+    return Host(
+        instance_id=instance["InstanceId"],
+        name=tags.get("Name", "") or instance["InstanceId"],
+        tags=tags,
+        is_online=is_running and node is not None and _answers(node),
+    )
+
+
+def _answers(node: "InstanceInformationTypeDef") -> bool:
+    return node.get("PingStatus") == _ONLINE

@@ -1,0 +1,32 @@
+"""The log: one JSON object a line on stdout, which Lambda hands to CloudWatch Logs as it is.
+
+CloudWatch makes metrics of the lines that say so: there is no call to make, and none to wait for.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from chalicelib.core.decisions import Decision
+
+
+class Journal:
+    """Writes down decisions."""
+
+    def __init__(
+        self,
+        stage: str,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`clock` is in epoch seconds. Without a stream it is stdout, whatever that is by then."""
+        self._stage = stage
+        self._stream = stream
+        self._clock = clock
+
+    def note(self, decision: Decision) -> None:
+        """Write one line."""
+        fields = decision.fields(stage=self._stage, epoch_ms=int(self._clock() * 1000))
+        print(json.dumps(fields, default=str), file=self._stream or sys.stdout, flush=True)

@@ -1,0 +1,104 @@
+"""GitHub within the two seconds that a delivery has for it: a deploy never waits for its report.
+
+A socket's time-outs do not bound a name that is looked up, or an answer that drips. So each request
+has a thread of its own, and one that is not done in time is left behind.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github import GitHub, RepositoryDeployments
+
+GITHUB_SECONDS = 2.0
+KEPT_FOR_AWS_SECONDS = 1.0
+LATEST_SECONDS = 5.0  # past the delivery's deadline, which leaves GitHub its answer in ten
+AT_ONCE = 8
+
+Answer = TypeVar("Answer")
+
+
+class PromptGitHub:
+    """Opens deployments and says what failed at once. Errors are values here, one a request."""
+
+    def __init__(
+        self,
+        github: GitHub,
+        delivery_deadline: Deadline,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`delivery_deadline` is that of the AWS calls, which come after. `clock` is in seconds."""
+        self._github = github
+        self._delivery_deadline = delivery_deadline
+        self._clock = clock
+        self._left = 0.0
+
+    def open(
+        self, repository: Repository, token: str, requests: Sequence[DeploymentRequest]
+    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
+        """Each request's deployment and whether it is new, or why there is none, in their order."""
+        self._left = min(GITHUB_SECONDS, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
+        deployments = self._of(repository, token)
+        return self._in_time([partial(_find_or_create, deployments, one) for one in requests])
+
+    def post(
+        self,
+        repository: Repository,
+        token: str,
+        posts: Sequence[tuple[int, DeploymentStatus]],
+    ) -> Sequence[PulleyError | None]:
+        """Say how deployments stand, in what `open` left of the two seconds.
+
+        The answer to the delivery comes first: where AWS took all of its time, nothing is said.
+        """
+        self._left = min(self._left, self._delivery_deadline.left() + LATEST_SECONDS)
+        deployments = self._of(repository, token)
+        return self._in_time([partial(deployments.post, id_, status) for id_, status in posts])
+
+    def _of(self, repository: Repository, token: str) -> RepositoryDeployments:
+        # Of this use alone: a request that is left behind keeps its own.
+        deadline = Deadline(self._clock, who="GitHub")
+        deadline.restart(self._left)
+        return self._github.of(repository, token, deadline)
+
+    def _in_time(self, calls: Sequence[Callable[[], Answer]]) -> list[Answer | PulleyError]:
+        began = self._clock()
+        answers: list[Answer | PulleyError] = [
+            UnavailableError("GitHub did not answer in time") for _ in calls
+        ]
+        turns, done = iter(range(len(calls))), threading.Semaphore(0)
+        lock = threading.Lock()
+
+        def work() -> None:
+            while True:
+                with lock:
+                    turn = next(turns, None)
+                if turn is None:
+                    return
+                try:
+                    answers[turn] = calls[turn]()
+                except PulleyError as error:
+                    answers[turn] = error
+                finally:  # a fault of ours too, which ends the thread, is not waited for
+                    done.release()
+
+        for _ in range(min(AT_ONCE, len(calls))):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in calls:
+            if not done.acquire(timeout=max(0.0, self._left - (self._clock() - began))):
+                break
+        self._left -= self._clock() - began
+        return list(answers)
+
+
+def _find_or_create(
+    deployments: RepositoryDeployments, request: DeploymentRequest
+) -> tuple[Deployment, bool]:
+    found = deployments.find(request)
+    return (found, False) if found else (deployments.create(request), True)

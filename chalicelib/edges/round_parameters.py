@@ -1,0 +1,93 @@
+"""Parameter Store as a round of reconciling needs it: every repository, and where a round ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.refs import RefError, Repository
+from chalicelib.core.stored import ParameterNames, StoredPins, StoredReportSettings
+from chalicelib.edges.aws import error_for
+from chalicelib.edges.parameters import ParameterStore, first_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+NAMES_A_PAGE = 50  # DescribeParameters' limit
+_NO_CURSOR = "-"  # a parameter cannot be empty, and no target has this name
+
+
+class RoundParameters:
+    """One stage's. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(self, client: "SSMClient", store: ParameterStore, stage: str) -> None:
+        """The store reads values by their names; this finds the names."""
+        self._client = client
+        self._store = store
+        self._names = ParameterNames(stage)
+
+    def pins(self, targets: Sequence[str]) -> StoredPins:
+        """The pins of the targets and the document's, as they are now."""
+        return self._store.pins(targets)
+
+    def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
+        """What a report needs of each repository that has targets, as it is now, in their order.
+
+        By name, since reading by path would need the right to read the webhook secrets.
+        """
+        names = self._repository_names()
+        stored: dict[Repository, str] = {}
+        for name in names:
+            repository = _repository_in(name.removeprefix(self._names.repositories))
+            # Under another name (in capitals, say) no delivery finds them either.
+            if repository and name == self._names.targets(repository):
+                stored[repository] = name
+        own_tokens = {one: self._names.repository_github_token(one) for one in stored}
+        wanted = [*stored.values(), *(name for name in own_tokens.values() if name in names)]
+        values = self._store.get([self._names.github_token, *wanted]) if stored else {}
+        return {
+            repository: StoredReportSettings(
+                token=first_of(self._store.token_names(repository), values), targets=values[name]
+            )
+            for repository, name in sorted(stored.items())
+            if name in values  # and not deleted meanwhile
+        }
+
+    def cursor(self) -> str:
+        """The target that was stored last, or ""."""
+        name = self._names.reconcile
+        stored = self._store.get([name]).get(name, "").strip()
+        return "" if stored == _NO_CURSOR else stored
+
+    def store_cursor(self, target: str) -> None:
+        """Keep a target's name, or "" for none, in place of the one before."""
+        try:
+            self._client.put_parameter(
+                Name=self._names.reconcile,
+                Value=target or _NO_CURSOR,
+                Type="String",
+                Overwrite=True,
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("storing where reconciling goes on", error) from None
+
+    def _repository_names(self) -> frozenset[str]:
+        """The names of all that is stored for repositories: pages may be empty, and not the end."""
+        pages = self._client.get_paginator("describe_parameters").paginate(
+            ParameterFilters=[
+                {"Key": "Name", "Option": "BeginsWith", "Values": [self._names.repositories]}
+            ],
+            PaginationConfig={"PageSize": NAMES_A_PAGE},
+        )
+        try:
+            return frozenset(one["Name"] for page in pages for one in page["Parameters"])
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("listing the parameters", error) from None
+
+
+def _repository_in(name: str) -> Repository | None:
+    """The repository of `owner/name/...`; None where there is no readable one."""
+    try:
+        return Repository.parse(name.rpartition("/")[0])
+    except RefError:
+        return None

@@ -1,0 +1,350 @@
+"""GitHub's deployments against a server on loopback: what is asked, and what answers become."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import check_output, run
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
+from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github import GitHub, RepositoryDeployments
+from chalicelib.edges.github_api import GitHubApi, GoneError, TokenError
+from pulley.sandbox.github import GitHub as SandboxGitHub
+from tests.edges.github_server import (
+    ASKING,
+    NOT_FOUND,
+    PATH,
+    REQUEST,
+    STATUS,
+    TOKEN,
+    Api,
+    deployment_of,
+    said,
+    shown,
+    shown_status,
+)
+from tests.edges.scripted_server import answer
+from tests.fakes import COMMIT, GUID, SITE, STAGE
+
+pytestmark = pytest.mark.timeout(30)
+
+OTHER_COMMIT = "1" * 40
+
+
+class TestFind:
+    def test_none_is_none(self, api: Api) -> None:
+        assert api.deployments.find(REQUEST) is None
+
+    def test_commit_and_environment_are_asked_for(self, api: Api) -> None:
+        api.deployments.find(REQUEST)
+        assert api.query() == {"sha": [COMMIT], "environment": ["production"], "per_page": ["100"]}
+
+    @pytest.mark.parametrize(
+        "environment",
+        ["eu west", "review/42", "prod & more?#=+%", "Zürich ☂ 東京", "a/b c", "'\"<>", "🚀"],
+    )
+    def test_environment_reaches_github_as_it_is(self, api: Api, environment: str) -> None:
+        api.script(lambda _one: answer([shown(environment=environment)]))
+        request = DeploymentRequest(SITE, CommitSha(COMMIT), environment, STAGE, "web", GUID)
+        found = api.deployments.find(request)
+        assert found
+        assert found.environment == environment
+        target = api.server.requests[0].target
+        assert target.isascii()
+        assert target.count("/") == PATH.count("/")
+        assert "+" not in target
+        assert api.query()["environment"] == [environment]
+        api.deployments.newest(environment)
+        assert api.query() == {"environment": [environment], "per_page": ["10"]}
+
+    def test_half_a_surrogate_pair_is_no_crash(self, api: Api) -> None:
+        api.deployments.newest("\ud83d")
+        assert api.query()["environment"] == ["?"]
+
+    @pytest.mark.parametrize(
+        "payload", [REQUEST.payload, json.dumps(REQUEST.payload)], ids=["object", "string"]
+    )
+    def test_payload_may_be_an_object_or_text(self, api: Api, payload: object) -> None:
+        api.answers(answer([shown(7, payload=payload)]))
+        assert api.deployments.find(REQUEST) == deployment_of(7)
+
+    @pytest.mark.parametrize("order", [[3, 9, 5], [9, 5, 3], [5, 3, 9]])
+    def test_oldest_is_found_whatever_their_order(self, api: Api, order: list[int]) -> None:
+        api.answers(answer([shown(number) for number in order]))
+        assert api.deployments.find(REQUEST) == deployment_of(3)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"sha": OTHER_COMMIT},
+            {"environment": "staging"},
+            {"payload": REQUEST.payload | {"stage": "prod"}},
+            {"payload": REQUEST.payload | {"target": "api"}},
+            {"payload": {}},
+            {"payload": ""},
+            {"payload": "deployed by hand"},
+            {"payload": None},
+            {"payload": [REQUEST.payload]},
+            {"payload": "[" * 100_000},
+            {"payload": '"x"'},
+            {"id": "1"},
+            {"id": None},
+            {"id": True},
+            {"id": 1.0},
+            {"created_at": "yesterday"},
+            {"created_at": None},
+            {"created_at": "2026-07-20T01:19:13"},
+        ],
+    )
+    def test_what_is_not_for_the_request_is_passed_over(
+        self, api: Api, changes: dict[str, object]
+    ) -> None:
+        api.answers(answer([shown(1, **changes), shown(2)]))
+        assert api.deployments.find(REQUEST) == deployment_of(2)
+
+    @pytest.mark.parametrize("field", ["id", "sha", "environment", "payload", "created_at"])
+    def test_one_without_a_field_is_passed_over(self, api: Api, field: str) -> None:
+        without = {name: value for name, value in shown(1).items() if name != field}
+        api.answers(answer([without, None, "x", [], 5, shown(2)]))
+        assert api.deployments.find(REQUEST) == deployment_of(2)
+
+    def test_delivery_is_not_part_of_what_it_is_for(self, api: Api) -> None:
+        api.answers(answer([shown(payload=REQUEST.payload | {"delivery": "another"})]))
+        assert api.deployments.find(REQUEST) == deployment_of()
+
+    @pytest.mark.parametrize("content", [{}, None, "x", 1, {"message": "x"}])
+    def test_no_list_is_not_taken_for_none(self, api: Api, content: object) -> None:
+        api.answers(answer(content))
+        for ask in (ASKING["find"], ASKING["newest"], ASKING["statuses"]):
+            with pytest.raises(UnavailableError, match="cannot be read"):
+                ask(api.deployments)
+
+
+class TestCreate:
+    def test_deployment_is_github_s_answer(self, api: Api) -> None:
+        api.answers(answer(shown(3_000_000_019), 201))
+        assert api.deployments.create(REQUEST) == deployment_of(3_000_000_019)
+
+    def test_body_asks_for_this_commit_without_merging_or_waiting(self, api: Api) -> None:
+        api.answers(answer(shown(), 201))
+        api.deployments.create(REQUEST)
+        (request,) = api.server.requests
+        assert (request.method, request.target) == ("POST", PATH)
+        assert request.headers["content-type"] == "application/json"
+        assert request.json == {
+            "ref": COMMIT,
+            "auto_merge": False,
+            "required_contexts": [],
+            "environment": "production",
+            "description": "Pulley: web",
+            "payload": {"stage": STAGE, "target": "web", "delivery": GUID},
+        }
+
+    @pytest.mark.parametrize(
+        "content", [{"message": "Auto-merged main into topic on deployment."}, {}, [], None]
+    )
+    def test_answer_without_a_deployment_is_unavailable(self, api: Api, content: object) -> None:
+        api.answers(answer(content, 202))
+        with pytest.raises(UnavailableError, match="cannot be read") as caught:
+            api.deployments.create(REQUEST)
+        assert caught.value.detail == "no deployment in it"
+
+    @pytest.mark.parametrize("status", [409, 422])
+    def test_no_is_not_taken_and_closes_nothing(self, api: Api, status: int) -> None:
+        api.answers(said("No ref found for: 4d5e6f7", status))
+        for _ in range(2):
+            with pytest.raises(NotTakenError, match="No ref found for") as caught:
+                api.deployments.create(REQUEST)
+            assert not caught.value.is_known
+        assert api.calls == 2
+
+
+class TestDeployment:
+    def test_one_with_the_id_is_asked_for(self, api: Api) -> None:
+        api.answers(answer(shown(42)))
+        assert api.deployments.deployment(42) == deployment_of(42)
+        assert api.server.lines == [f"GET {PATH}/42"]
+
+    def test_none_any_more_is_none_and_closes_nothing(self, api: Api) -> None:
+        api.answers(NOT_FOUND)
+        assert api.deployments.deployment(42) is None
+        assert api.deployments.deployment(42) is None
+        assert api.calls == 2
+
+    @pytest.mark.parametrize("name", ["statuses", "post"])
+    def test_what_is_of_one_gone_is_told_and_closes_nothing(self, api: Api, name: str) -> None:
+        api.answers(NOT_FOUND)
+        for _ in range(2):
+            with pytest.raises(GoneError):
+                ASKING[name](api.deployments)
+        assert api.calls == 2
+
+    def test_one_that_cannot_be_read_is_none(self, api: Api) -> None:
+        api.answers(answer(shown(payload="by hand")))
+        assert api.deployments.deployment(42) is None
+
+
+class TestNewest:
+    def test_those_that_can_be_read_are_in_github_s_order(self, api: Api) -> None:
+        api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
+        found = api.deployments.newest("production")
+        assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
+
+
+class TestStatuses:
+    def test_newest_is_first(self, api: Api) -> None:
+        api.answers(answer([shown_status("success", "all"), shown_status("in_progress", None)]))
+        assert api.deployments.statuses(42) == [
+            DeploymentStatus("success", "all"),
+            DeploymentStatus("in_progress", ""),
+        ]
+        assert api.server.lines == [f"GET {PATH}/42/statuses?per_page=100"]
+
+    def test_what_is_none_is_passed_over(self, api: Api) -> None:
+        api.answers(answer([None, "success", {"state": []}, shown_status("success", {})]))
+        assert api.deployments.statuses(42) == [
+            DeploymentStatus("", ""),
+            DeploymentStatus("success", ""),
+        ]
+
+
+class TestPost:
+    def test_earlier_deployments_are_left_alone(self, api: Api) -> None:
+        api.answers(answer(shown_status("success"), 201))
+        api.deployments.post(42, STATUS)
+        (request,) = api.server.requests
+        assert (request.method, request.target) == ("POST", f"{PATH}/42/statuses")
+        assert request.json == {
+            "state": "success",
+            "description": STATUS.description,
+            "auto_inactive": False,
+        }
+
+    def test_log_is_linked_where_there_is_one(self, api: Api) -> None:
+        api.answers(answer(shown_status("success"), 201))
+        api.deployments.post(42, STATUS, log_url="https://console.example/x")
+        assert api.server.requests[0].json["log_url"] == "https://console.example/x"
+
+    def test_text_beyond_ascii_arrives(self, api: Api) -> None:
+        api.answers(answer(shown_status("error"), 201))
+        api.deployments.post(42, DeploymentStatus("error", "Zürich…"))
+        assert api.server.requests[0].json["description"] == "Zürich…"
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([1e999, -1e999, "2026-07-20T01:19:13Z", "0001-01-01T00:00:00+23:59", COMMIT])
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+LIKE_A_DEPLOYMENT = st.builds(
+    lambda changes, gone: {
+        name: value for name, value in (shown() | changes).items() if name not in gone
+    },
+    st.fixed_dictionaries(
+        {},
+        optional=dict.fromkeys(
+            ("id", "sha", "environment", "payload", "created_at", "state"), JSON
+        ),
+    ),
+    st.sets(st.sampled_from(["id", "sha", "payload"]), max_size=1),
+)
+
+
+class AnyAnswer(GitHubApi):
+    """The transport without the network: one answer's bytes, for many examples a second."""
+
+    def __init__(self, content: bytes, status: int) -> None:
+        super().__init__("https://api.github.com")
+        self._answer: tuple[int, dict[str, str], bytes] = (status, {}, content)
+
+    def _request(self, *_request: object) -> tuple[int, Mapping[str, str], bytes]:
+        return self._answer
+
+
+def answered(content: bytes, status: int) -> RepositoryDeployments:
+    return RepositoryDeployments(AnyAnswer(content, status), SITE, TOKEN, Deadline())
+
+
+class TestAnyAnswer:
+    @given(
+        content=JSON | LIKE_A_DEPLOYMENT | st.lists(LIKE_A_DEPLOYMENT | JSON, max_size=3),
+        status=st.sampled_from([200, 200, 201, 302, 401, 403, 404, 422, 429, 500]),
+    )
+    def test_whatever_json_it_is_nothing_but_our_errors_is_raised(
+        self, content: object, status: int
+    ) -> None:
+        for ask in ASKING.values():
+            deployments = answered(json.dumps(content).encode(), status)
+            try:
+                found = ask(deployments)
+            except PulleyError as error:
+                assert TOKEN not in f"{error!r}{error.detail}"  # noqa: PT017
+            else:
+                for one in found if isinstance(found, list) else [found]:
+                    if isinstance(one, Deployment):
+                        assert type(one.id) is int
+                        assert one.created.tzinfo
+                        assert all(type(text) is str for text in (one.commit, one.stage))
+
+    @given(content=st.binary(max_size=200))
+    def test_whatever_bytes_they_are_nothing_but_our_errors_is_raised(self, content: bytes) -> None:
+        for ask in ASKING.values():
+            try:
+                ask(answered(content, 200))
+            except PulleyError:
+                continue
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(content=JSON | st.lists(LIKE_A_DEPLOYMENT, max_size=3))
+    def test_so_it_is_over_the_network(self, api: Api, content: object) -> None:
+        api.answers(answer(content))
+        for ask in ASKING.values():
+            try:
+                ask(api.deployments)
+            except UnavailableError:
+                continue
+
+
+class TestOnTheSandbox:
+    """The sandbox's GitHub checks what it is told, and takes all that the edge tells."""
+
+    def test_deployment_is_found_made_and_followed(self, tmp_path: Path) -> None:
+        repository = tmp_path / "site.git"
+        git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
+        run(["git", "init", "--quiet", "--bare", str(repository)], check=True)
+        tree = check_output([*git, "mktree"], input=b"").decode().strip()
+        sha = check_output([*git, "commit-tree", "-m", "x", tree]).decode().strip()
+        run([*git, "update-ref", "refs/heads/main", sha], check=True)
+        request = DeploymentRequest(SITE, CommitSha(sha), "Zürich / ☂", STAGE, "web", GUID)
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            deployments = github.of(SITE, TOKEN)
+            assert deployments.find(request) is None
+            made = deployments.create(request)
+            deployments.create(request)
+            assert made.answers(request)
+            assert deployments.find(request) == deployments.deployment(made.id) == made
+            assert [one.answers(request) for one in deployments.newest("Zürich / ☂")] == [True] * 2
+            assert deployments.newest("elsewhere") == []
+            assert deployments.deployment(made.id - 1) is None
+            begun = DeploymentStatus("in_progress", "deploying")
+            deployments.post(made.id, begun)
+            deployments.post(made.id, STATUS, log_url="https://console.example/x")
+            assert deployments.statuses(made.id) == [STATUS, begun]
+            with pytest.raises(TokenError, match="401"):
+                github.of(SITE, "another").find(request)
+            with pytest.raises(TokenError, match="404"):
+                github.of(Repository("octo", "none"), TOKEN).find(request)
+            github._api._pool.clear()

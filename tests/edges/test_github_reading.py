@@ -1,0 +1,480 @@
+"""What reconciling asks GitHub: a branch's tip, and the deliveries that were lost."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from subprocess import check_output, run
+from typing import Any
+
+import pytest
+
+from chalicelib.core.errors import NotTakenError, UnavailableError
+from chalicelib.core.refs import Branch, CommitSha
+from chalicelib.core.webhook import FailedDelivery
+from chalicelib.edges.github import GitHub, RepositoryDeployments
+from chalicelib.edges.github_api import REFUSED_SECONDS, GoneError, RateLimitError, TokenError
+from pulley.sandbox.github import Fault, HookDelivery
+from pulley.sandbox.github import GitHub as SandboxGitHub
+from tests.edges.scripted_server import Raw, ScriptedServer, answer
+from tests.fakes import COMMIT, GUID, SITE, TOKEN, FakeClock
+
+pytestmark = pytest.mark.timeout(30)
+
+MAIN = Branch("main")
+NOW = datetime(2030, 1, 1, 8, tzinfo=UTC)
+SINCE = NOW - timedelta(hours=1)
+REPOSITORY = "/repos/octo/site"
+HOOKS = f"{REPOSITORY}/hooks?per_page=100"
+
+
+def said(message: str, status: int) -> Raw:
+    return answer({"message": message}, status)
+
+
+UNAUTHORIZED = said("Bad credentials", 401)
+FORBIDDEN = said("Resource not accessible by personal access token", 403)
+NOT_FOUND = said("Not Found", 404)
+BUSY = said("Server Error", 502)
+LIMIT = answer({"message": "You have exceeded a secondary rate limit."}, 403, Retry_After=17)
+
+
+def shown_branch(name: str = "main", sha: object = COMMIT) -> dict[str, object]:
+    """A branch as GitHub's page "REST API endpoints for branches" shows it, and a little less."""
+    return {"name": name, "commit": {"sha": sha, "url": "https://x.example"}, "protected": False}
+
+
+def shown_hook(
+    number: object = 1, url: object = "https://x.example/api/github"
+) -> dict[str, object]:
+    """A webhook as GitHub's page "REST API endpoints for repository webhooks" shows it."""
+    return {
+        "type": "Repository",
+        "id": number,
+        "name": "web",
+        "active": True,
+        "events": ["push"],
+        "config": {"content_type": "json", "insecure_ssl": "0", "url": url},
+    }
+
+
+def shown_delivery(minutes: float = 0, **changes: object) -> dict[str, object]:
+    """A delivery as the same page shows it, so many minutes before NOW."""
+    return {
+        "id": 12345678,
+        "guid": GUID,
+        "delivered_at": f"{NOW - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%SZ}",
+        "redelivery": False,
+        "duration": 0.27,
+        "status": "Invalid HTTP Response: 502",
+        "status_code": 502,
+        "event": "push",
+        "action": None,
+        "installation_id": None,
+        "repository_id": 456,
+        "throttled_at": None,
+    } | changes
+
+
+def lost(
+    minutes: float = 0,
+    guid: str = GUID,
+    event: str = "push",
+    status: str = "Invalid HTTP Response: 502",
+    status_code: int = 502,
+) -> FailedDelivery:
+    """What a delivery of `shown_delivery` is to Pulley."""
+    return FailedDelivery(guid, event, NOW - timedelta(minutes=minutes), status, status_code)
+
+
+class Api:
+    """A server that answers by path, and the edge that asks it."""
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self.server = server
+        self.by_path: dict[str, Raw] = {}
+        self.anything_else = NOT_FOUND
+        server.script = self._answer
+        self.clock = FakeClock()
+        self.github = GitHub(server.url, self.clock)
+
+    def _answer(self, request: Any) -> Raw:  # noqa: ANN401
+        return self.by_path.get(request.target, self.anything_else)
+
+    def of(self, token: str = TOKEN) -> RepositoryDeployments:
+        return self.github.of(SITE, token)
+
+    def has(self, part: str, content: object) -> None:
+        """What is in a part of the repository, for ever."""
+        self.by_path[f"{REPOSITORY}/{part}"] = answer(content)
+
+    def has_deliveries(self, *deliveries: object, hook: int = 1) -> None:
+        self.has(f"hooks/{hook}/deliveries?per_page=100", list(deliveries))
+
+    @property
+    def calls(self) -> int:
+        return len(self.server.requests)
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with ScriptedServer(lambda _request: NOT_FOUND) as server:
+        api = Api(server)
+        yield api
+        api.github._api._pool.clear()
+
+
+@pytest.fixture
+def hooked(api: Api) -> Api:
+    """A repository with one webhook of Pulley's."""
+    api.has("hooks?per_page=100", [shown_hook()])
+    return api
+
+
+ASKING: dict[str, Callable[[RepositoryDeployments], object]] = {
+    "head": lambda one: one.head(MAIN),
+    "failed_deliveries": lambda one: one.failed_deliveries(SINCE),
+}
+both = pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING.keys())
+
+
+class TestHead:
+    def test_tip_is_the_branch_s_commit(self, api: Api) -> None:
+        api.has("branches/main", shown_branch())
+        assert api.of().head(MAIN) == CommitSha(COMMIT)
+        assert api.server.lines == [f"GET {REPOSITORY}/branches/main"]
+        assert api.server.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+    @pytest.mark.parametrize(
+        ("name", "quoted"),
+        [
+            ("release/1.2", "release%2F1.2"),
+            ("a/b/c", "a%2Fb%2Fc"),
+            ("100%", "100%25"),
+            ("a%2Fb", "a%252Fb"),
+            ("fix#7", "fix%237"),
+            ("a+b=c,d@e", "a%2Bb%3Dc%2Cd%40e"),
+        ],
+    )
+    def test_name_reaches_github_as_it_is(self, api: Api, name: str, quoted: str) -> None:
+        api.has(f"branches/{quoted}", shown_branch(name))
+        assert api.of().head(Branch.parse(name)) == CommitSha(COMMIT)
+        assert api.server.requests[0].target == f"{REPOSITORY}/branches/{quoted}"
+
+    def test_branch_that_is_not_there_is_none_and_closes_nothing(self, api: Api) -> None:
+        assert api.of().head(MAIN) is None
+        assert api.of().head(MAIN) is None
+        assert api.calls == 2
+        api.has("branches/other", shown_branch("other"))
+        assert api.of().head(Branch("other")) == CommitSha(COMMIT)
+
+    def test_renamed_branch_is_not_the_one_that_was_asked_for(self, api: Api) -> None:
+        moved = f"{api.server.url}{REPOSITORY}/branches/main"
+        api.by_path[f"{REPOSITORY}/branches/master"] = answer({}, 301, Location=moved)
+        api.has("branches/main", shown_branch("main"))
+        assert api.of().head(Branch("master")) is None
+        assert api.calls == 2
+
+    def test_renamed_repository_s_branch_is_found(self, api: Api) -> None:
+        moved = f"{api.server.url}/repositories/42/branches/main"
+        api.by_path[f"{REPOSITORY}/branches/main"] = answer({}, 301, Location=moved)
+        api.by_path["/repositories/42/branches/main"] = answer(shown_branch())
+        assert api.of().head(MAIN) == CommitSha(COMMIT)
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            None,
+            [],
+            "main",
+            {},
+            {"name": "main"},
+            {"name": "main", "commit": None},
+            {"commit": {"sha": COMMIT}},
+            shown_branch(sha=None),
+            shown_branch(sha=7),
+            shown_branch(sha="4d5e6f7"),
+            shown_branch(sha="0" * 40),
+            shown_branch(sha="g" * 40),
+        ],
+    )
+    def test_answer_without_a_branch_is_unavailable_and_not_none(
+        self, api: Api, content: object
+    ) -> None:
+        api.has("branches/main", content)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            api.of().head(MAIN)
+
+
+class TestFailedDeliveries:
+    def test_lost_one_is_told_with_github_s_reason(self, hooked: Api) -> None:
+        hooked.has_deliveries(shown_delivery(5))
+        assert hooked.of().failed_deliveries(SINCE) == [lost(5)]
+        assert hooked.server.lines == [
+            f"GET {HOOKS}",
+            f"GET {REPOSITORY}/hooks/1/deliveries?per_page=100",
+        ]
+
+    @pytest.mark.parametrize("code", [200, 202, 204])
+    def test_one_that_was_taken_is_not_lost(self, hooked: Api, code: int) -> None:
+        hooked.has_deliveries(shown_delivery(status="OK", status_code=code))
+        assert hooked.of().failed_deliveries(SINCE) == []
+
+    @pytest.mark.parametrize(
+        ("code", "status"),
+        [(0, "timed out"), (301, "Moved Permanently"), (401, "Unauthorized"), (504, "timed out")],
+    )
+    def test_whatever_else_came_of_it_is_lost(self, hooked: Api, code: int, status: str) -> None:
+        hooked.has_deliveries(shown_delivery(status=status, status_code=code, event="ping"))
+        assert hooked.of().failed_deliveries(SINCE) == [
+            lost(status=status, status_code=code, event="ping")
+        ]
+
+    @pytest.mark.parametrize(
+        "since", [SINCE, SINCE.astimezone(timezone(timedelta(hours=-9, minutes=-30)))]
+    )
+    def test_those_before_the_time_are_left_out(self, hooked: Api, since: datetime) -> None:
+        hooked.has_deliveries(
+            shown_delivery(59, guid="a"),
+            shown_delivery(60, guid="b"),
+            shown_delivery(60.1, guid="c"),
+        )
+        assert hooked.of().failed_deliveries(since) == [lost(60, "b"), lost(59, "a")]
+
+    @pytest.mark.parametrize("order", [1, -1], ids=["newest first", "oldest first"])
+    def test_one_that_was_sent_again_with_success_is_not_lost(
+        self, hooked: Api, order: int
+    ) -> None:
+        attempts = [
+            shown_delivery(1, redelivery=True),
+            shown_delivery(2, redelivery=True, status="OK", status_code=202),
+            shown_delivery(3),
+            shown_delivery(4, guid="another"),
+        ]
+        hooked.has_deliveries(*attempts[::order])
+        assert hooked.of().failed_deliveries(SINCE) == [lost(4, "another")]
+
+    @pytest.mark.parametrize("order", [1, -1], ids=["newest first", "oldest first"])
+    def test_one_that_was_sent_again_in_vain_is_told_once(self, hooked: Api, order: int) -> None:
+        attempts = [shown_delivery(1, status_code=504), shown_delivery(90)]
+        hooked.has_deliveries(*attempts[::order])
+        assert hooked.of().failed_deliveries(SINCE) == [lost(1, status_code=504)]
+
+    def test_only_pulley_s_webhooks_are_asked(self, api: Api) -> None:
+        urls = [
+            "https://ci.example/hook",
+            "https://x.execute-api.eu-west-1.amazonaws.com/api/github",
+            "https://x.example/github?stage=dev",
+            "https://x.example/github/other",
+            "https://x.example/other?to=/github",
+            "https://x.example/nogithub",
+            "http://[/github",
+            None,
+            7,
+        ]
+        strange: list[object] = [None, "hook", [], {}, {"id": 5}, {"id": 5, "config": None}]
+        strange += [shown_hook(None), shown_hook("../x"), shown_hook(1.0)]
+        api.has("hooks?per_page=100", [shown_hook(n, url) for n, url in enumerate(urls)] + strange)
+        for number in (1, 2):
+            api.has_deliveries(shown_delivery(number, guid=f"of {number}"), hook=number)
+        found = api.of().failed_deliveries(SINCE)
+        assert [one.id for one in found] == ["of 1", "of 2"]
+        assert api.calls == 3
+
+    def test_each_webhook_s_are_judged_alone_though_they_share_ids(self, api: Api) -> None:
+        api.has("hooks?per_page=100", [shown_hook(1), shown_hook(2)])
+        api.has_deliveries(shown_delivery(), hook=1)
+        api.has_deliveries(shown_delivery(status_code=202), hook=2)
+        assert api.of().failed_deliveries(SINCE) == [lost()]
+
+    def test_webhook_that_is_gone_meanwhile_keeps_no_other_from_being_told(self, api: Api) -> None:
+        api.has("hooks?per_page=100", [shown_hook(1), shown_hook(2)])
+        api.has_deliveries(shown_delivery(), hook=2)
+        assert api.of().failed_deliveries(SINCE) == [lost()]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"guid": None},
+            {"status_code": None},
+            {"status_code": "502"},
+            {"status_code": True},
+            {"delivered_at": None},
+            {"delivered_at": "yesterday"},
+            {"delivered_at": "2030-01-01T08:00:00"},
+        ],
+    )
+    def test_what_cannot_be_read_is_passed_over(
+        self, hooked: Api, changes: dict[str, object]
+    ) -> None:
+        without = {name: of for name, of in shown_delivery().items() if name not in changes}
+        hooked.has_deliveries(shown_delivery() | changes, without, None, 5, [], shown_delivery(2))
+        assert hooked.of().failed_deliveries(SINCE) == [lost(2)]
+
+    def test_what_is_only_for_people_may_be_missing_or_long(self, hooked: Api) -> None:
+        hooked.has_deliveries(
+            shown_delivery(1, guid="a", status="x" * 5000),
+            shown_delivery(2, guid="b", status=None, event=None),
+        )
+        without, long = hooked.of().failed_deliveries(SINCE)
+        assert len(long.status) == 100
+        assert (without.status, without.event) == ("", "")
+
+    @pytest.mark.parametrize("content", [{}, None, "x", {"message": "x"}])
+    def test_no_list_is_unavailable_and_not_none(self, hooked: Api, content: object) -> None:
+        hooked.has("hooks/1/deliveries?per_page=100", content)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            hooked.of().failed_deliveries(SINCE)
+        hooked.has("hooks?per_page=100", content)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            hooked.of().failed_deliveries(SINCE)
+
+
+class TestPermissions:
+    """A token that lacks one permission is used all the same for what it may do."""
+
+    def working(self, api: Api, *but: str) -> list[str]:
+        """Which parts answer; the paths of the others are answered as they are set."""
+        api.has("deployments?environment=x&per_page=10", [])
+        asking = ASKING | {"deployments": lambda one: one.newest("x")}
+        asking = {name: ask for name, ask in asking.items() if name not in but}
+        done = []
+        for name, ask in asking.items():
+            try:
+                ask(api.of())
+            except NotTakenError:
+                continue
+            done.append(name)
+        return done
+
+    @pytest.mark.parametrize("refusal", [FORBIDDEN, NOT_FOUND], ids=["403", "404"])
+    def test_without_webhooks_deployments_and_branches_are_open(
+        self, api: Api, refusal: Raw
+    ) -> None:
+        api.by_path[HOOKS] = refusal
+        api.has("branches/main", shown_branch())
+        with pytest.raises(NotTakenError, match="Webhooks: read") as caught:
+            api.of().failed_deliveries(SINCE)
+        assert not caught.value.is_known
+        assert self.working(api) == ["head", "deployments"]
+
+    def test_without_deliveries_deployments_and_branches_are_open(self, hooked: Api) -> None:
+        hooked.by_path[f"{REPOSITORY}/hooks/1/deliveries?per_page=100"] = FORBIDDEN
+        hooked.has("branches/main", shown_branch())
+        with pytest.raises(NotTakenError, match="Webhooks: read"):
+            hooked.of().failed_deliveries(SINCE)
+        assert self.working(hooked) == ["head", "deployments"]
+
+    def test_without_contents_deployments_and_webhooks_are_open(self, hooked: Api) -> None:
+        hooked.by_path[f"{REPOSITORY}/branches/main"] = FORBIDDEN
+        hooked.has_deliveries()
+        with pytest.raises(NotTakenError, match="Contents: read"):
+            hooked.of().head(MAIN)
+        assert self.working(hooked) == ["failed_deliveries", "deployments"]
+
+    def test_without_deployments_branches_and_webhooks_are_open(self, hooked: Api) -> None:
+        hooked.has("branches/main", shown_branch())
+        hooked.has_deliveries()
+        hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=10"] = FORBIDDEN
+        with pytest.raises(NotTakenError, match="Deployments: write"):
+            hooked.of().newest("x")
+        assert self.working(hooked, "deployments") == ["head", "failed_deliveries"]
+
+    @both
+    def test_refusal_is_news_once_and_costs_no_request_for_its_time(
+        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+    ) -> None:
+        api.anything_else = FORBIDDEN
+        with pytest.raises(TokenError) as first:
+            ask(api.of())
+        with pytest.raises(TokenError) as second:
+            ask(api.of())
+        assert (first.value.is_known, second.value.is_known) == (False, True)
+        assert api.calls == 1
+        api.clock.now += REFUSED_SECONDS + 1
+        with pytest.raises(TokenError) as later:
+            ask(api.of())
+        assert not later.value.is_known
+        assert api.calls == 2
+
+    @both
+    def test_token_that_is_not_valid_is_closed_for_everything(
+        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+    ) -> None:
+        api.anything_else = UNAUTHORIZED
+        with pytest.raises(TokenError):
+            ask(api.of())
+        assert self.working(api) == []
+        assert api.calls == 1
+
+    @both
+    def test_rate_limit_is_everybody_s(
+        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+    ) -> None:
+        api.anything_else = LIMIT
+        with pytest.raises(RateLimitError):
+            ask(api.of())
+        for other in ASKING.values():
+            with pytest.raises(RateLimitError):
+                other(api.of())
+        with pytest.raises(RateLimitError):
+            api.of().newest("x")
+        assert api.calls == 1
+
+    @both
+    def test_github_that_is_not_well_is_unavailable(
+        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+    ) -> None:
+        api.anything_else = BUSY
+        with pytest.raises(UnavailableError, match="not well"):
+            ask(api.of())
+        assert len(api.github._api._closed) == 0
+
+    def test_deployment_that_is_gone_closes_nothing(self, api: Api) -> None:
+        for _ in range(2):
+            with pytest.raises(GoneError):
+                api.of().statuses(42)
+        assert api.calls == 2
+
+
+class TestOnTheSandbox:
+    @pytest.fixture
+    def repository(self, tmp_path: Path) -> Path:
+        path = tmp_path / "site.git"
+        run(["git", "init", "--quiet", "--bare", str(path)], check=True)
+        return path
+
+    def test_branches_are_git_s(self, repository: Path) -> None:
+        git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
+        tree = check_output([*git, "mktree"], input=b"").decode().strip()
+        sha = check_output([*git, "commit-tree", "-m", "x", tree]).decode().strip()
+        for name in ("main", "release/1.2", "a%2Fb"):
+            run([*git, "update-ref", f"refs/heads/{name}", sha], check=True)
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            for name in ("main", "release/1.2", "a%2Fb"):
+                assert github.of(SITE, TOKEN).head(Branch.parse(name)) == CommitSha(sha)
+            assert github.of(SITE, TOKEN).head(Branch("release")) is None
+            assert github.of(SITE, TOKEN).head(Branch("a/b")) is None
+            github._api._pool.clear()
+
+    def test_lost_deliveries_are_those_that_were_written_down(self, repository: Path) -> None:
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            assert github.of(SITE, TOKEN).failed_deliveries(SINCE) == []
+            hook = sandbox.add_hook("octo/site", "https://x.example/api/github")
+            other = sandbox.add_hook("octo/site", "https://ci.example/")
+            other.deliveries.append(HookDelivery("of another", "push", NOW, 500, "Server Error"))
+            hook.deliveries += [
+                HookDelivery("long ago", "push", SINCE - timedelta(minutes=1), 0, "timed out"),
+                HookDelivery("taken", "push", NOW),
+                HookDelivery("lost", "push", NOW, 0, "failed to connect to host"),
+            ]
+            assert github.of(SITE, TOKEN).failed_deliveries(SINCE) == [
+                FailedDelivery("lost", "push", NOW, "failed to connect to host", 0)
+            ]
+            refusal = Fault(403, b'{"message": "Resource not accessible"}')
+            sandbox.fault = lambda _method, path: refusal if "/hooks" in path else None
+            with pytest.raises(NotTakenError, match="Webhooks: read"):
+                github.of(SITE, TOKEN).failed_deliveries(SINCE)
+            assert github.of(SITE, TOKEN).newest("production") == []
+            github._api._pool.clear()

@@ -1,0 +1,404 @@
+"""GitHub within a delivery's two seconds, whatever GitHub does meanwhile."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.refs import CommitSha
+from chalicelib.edges.aws import DELIVERY_SECONDS, Deadline
+from chalicelib.edges.github import GitHub
+from chalicelib.edges.github_api import RateLimitError, TokenError
+from chalicelib.edges.prompt_github import (
+    AT_ONCE,
+    GITHUB_SECONDS,
+    KEPT_FOR_AWS_SECONDS,
+    LATEST_SECONDS,
+    PromptGitHub,
+)
+from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
+from tests.fakes import COMMIT, GUID, SITE, STAGE, FakeClock
+
+pytestmark = pytest.mark.timeout(30)
+
+TOKEN = "github_pat_secret"
+GENEROUS = GITHUB_SECONDS + 1
+STATUS = DeploymentStatus("error", "not sent to any host: no")
+LATE = "GitHub did not answer in time"
+
+Opened = Sequence[tuple[Deployment, bool] | PulleyError]
+
+
+def request_for(number: int) -> DeploymentRequest:
+    target = f"web-{number}"
+    return DeploymentRequest(SITE, CommitSha(COMMIT), target, STAGE, target, GUID)
+
+
+def requests(count: int) -> list[DeploymentRequest]:
+    return [request_for(number) for number in range(count)]
+
+
+def shown(number: int) -> dict[str, object]:
+    one = request_for(number)
+    return {
+        "id": number + 1,
+        "sha": COMMIT,
+        "environment": one.environment,
+        "payload": one.payload,
+        "created_at": "2026-07-20T01:19:13Z",
+    }
+
+
+def number_of(request: Request) -> int:
+    """The target's number, by the environment that the request names."""
+    if request.method == "POST":
+        return int(request.json["environment"].removeprefix("web-"))
+    return int(request.target.partition("environment=web-")[2].partition("&")[0])
+
+
+def make_all(request: Request) -> Raw:
+    """Nothing is there; everything is made."""
+    return answer([]) if request.method == "GET" else answer(shown(number_of(request)), 201)
+
+
+class Prompt:
+    """A server and the edge that asks it, with a delivery's time just begun."""
+
+    def __init__(self, server: ScriptedServer) -> None:
+        self.server = server
+        self.deadline = Deadline()
+        self.deadline.restart()
+        self.github = GitHub(server.url)
+        self.edge = PromptGitHub(self.github, self.deadline)
+
+    def open(self, count: int = 1) -> tuple[Opened, float]:
+        """The answers, and how many seconds they took."""
+        began = time.monotonic()
+        answers = self.edge.open(SITE, TOKEN, requests(count))
+        return answers, time.monotonic() - began
+
+    def post(self, count: int = 1) -> tuple[Sequence[PulleyError | None], float]:
+        began = time.monotonic()
+        posts = [(number, STATUS) for number in range(count)]
+        return self.edge.post(SITE, TOKEN, posts), time.monotonic() - began
+
+
+@pytest.fixture
+def prompt() -> Iterator[Prompt]:
+    before = set(threading.enumerate())
+    with ScriptedServer(make_all) as server:
+        prompt = Prompt(server)
+        yield prompt
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+    prompt.github._api._pool.clear()
+
+
+def reasons(answers: Sequence[object]) -> set[str]:
+    assert all(isinstance(one, UnavailableError) for one in answers)
+    return {str(one) for one in answers}
+
+
+class TestOpen:
+    def test_nothing_to_open_is_nothing_asked(self, prompt: Prompt) -> None:
+        assert list(prompt.open(0)[0]) == []
+        assert prompt.server.requests == []
+
+    def test_one_that_is_not_there_is_made_and_new(self, prompt: Prompt) -> None:
+        (opened,), _ = prompt.open()
+        assert isinstance(opened, tuple)
+        deployment, is_new = opened
+        assert (deployment.id, deployment.target, is_new) == (1, "web-0", True)
+        assert [request.method for request in prompt.server.requests] == ["GET", "POST"]
+
+    def test_one_that_is_there_is_not_made_again(self, prompt: Prompt) -> None:
+        prompt.server.script = lambda one: answer([shown(number_of(one))])
+        (opened,), _ = prompt.open()
+        assert isinstance(opened, tuple)
+        assert (opened[0].id, opened[1]) == (1, False)
+        assert [request.method for request in prompt.server.requests] == ["GET"]
+
+    def test_answers_are_in_the_order_of_the_requests(self, prompt: Prompt) -> None:
+        def later_ones_first(request: Request) -> Raw:
+            number = number_of(request)
+            pause = 0.01 * (20 - number) if request.method == "GET" else 0
+            if number % 2:
+                return prompt.server.silent(pause, answer([shown(number)]))
+            return prompt.server.silent(pause, make_all(request))
+
+        prompt.server.script = later_ones_first
+        answers, seconds = prompt.open(20)
+        assert [one[0].id for one in answers if isinstance(one, tuple)] == list(range(1, 21))
+        assert [one[1] for one in answers if isinstance(one, tuple)] == [True, False] * 10
+        assert seconds < GITHUB_SECONDS
+
+    def test_requests_are_asked_side_by_side_and_no_more_than_so_many(self, prompt: Prompt) -> None:
+        now, most, lock = 0, 0, threading.Lock()
+
+        def slow(request: Request) -> Raw:
+            nonlocal now, most
+            with lock:
+                now += 1
+                most = max(most, now)
+            prompt.server.wait(0.1)
+            with lock:
+                now -= 1
+            return answer([shown(number_of(request))])
+
+        prompt.server.script = slow
+        answers, seconds = prompt.open(20)
+        assert all(isinstance(one, tuple) for one in answers)
+        assert 1 < most <= AT_ONCE
+        assert seconds < 20 * 0.1
+
+    def test_one_s_failure_is_its_own(self, prompt: Prompt) -> None:
+        def some_fail(request: Request) -> Raw:
+            if number_of(request) == 1:
+                return answer({"message": "Validation Failed"}, 422)
+            return make_all(request)
+
+        prompt.server.script = some_fail
+        answers, _ = prompt.open(3)
+        assert [isinstance(one, tuple) for one in answers] == [True, False, True]
+        assert "Validation Failed" in str(answers[1])
+
+    @pytest.mark.parametrize(
+        ("raw", "kind"),
+        [
+            (answer({"message": "Bad credentials"}, 401), TokenError),
+            (answer({"message": "slow down"}, 429), RateLimitError),
+            (answer({"message": "Server Error"}, 500), UnavailableError),
+            (answer(b"<html>"), UnavailableError),
+            (Raw([], reset=True), UnavailableError),
+        ],
+        ids=["401", "429", "500", "HTML", "reset"],
+    )
+    def test_refusal_is_told_at_once(
+        self, prompt: Prompt, raw: Raw, kind: type[PulleyError]
+    ) -> None:
+        prompt.server.script = lambda _request: raw
+        answers, seconds = prompt.open(20)
+        assert {type(one) for one in answers} == {kind}
+        assert seconds < 1
+        if kind is not UnavailableError:
+            assert len(prompt.server.requests) <= AT_ONCE
+
+    def test_nobody_listening_is_told_at_once(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        edge = PromptGitHub(GitHub(f"http://127.0.0.1:{port}"), Deadline())
+        began = time.monotonic()
+        answers = edge.open(SITE, TOKEN, requests(20))
+        assert time.monotonic() - began < 1
+        assert reasons(answers) == {"GitHub could not be reached"}
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    def test_fault_of_ours_is_not_waited_for(self, prompt: Prompt) -> None:
+        prompt.github._api.call = None  # type: ignore[assignment,method-assign]
+        answers, seconds = prompt.open(3)
+        assert reasons(answers) == {LATE}
+        assert seconds < 1
+
+
+def silent(server: ScriptedServer) -> Callable[[Request], Raw]:
+    return lambda _request: server.silent(30, answer([]))
+
+
+def dripping_headers(server: ScriptedServer) -> Callable[[Request], Raw]:
+    return lambda _request: server.dripping(b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 1000, 0.1)
+
+
+def dripping_body(server: ScriptedServer) -> Callable[[Request], Raw]:
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n"
+
+    def script(_request: Request) -> Raw:
+        drips = server.dripping(b"[" + b" " * 9998 + b"]", 0.1)
+        return Raw(part for parts in ([whole], drips.parts) for part in parts)
+
+    return script
+
+
+def redirecting(server: ScriptedServer) -> Callable[[Request], Raw]:
+    moved = answer({}, 307, Location="/repositories/5/deployments?environment=web-0&")
+    return lambda _request: server.silent(0.9, moved)
+
+
+SLOW = [silent, dripping_headers, dripping_body, redirecting]
+slow_in_each_way = pytest.mark.parametrize("slow", SLOW)
+
+
+class TestOpenInTime:
+    @slow_in_each_way
+    def test_slow_github_is_not_waited_for(
+        self, prompt: Prompt, slow: Callable[[ScriptedServer], Callable[[Request], Raw]]
+    ) -> None:
+        prompt.server.script = slow(prompt.server)
+        answers, seconds = prompt.open(20)
+        assert len(answers) == 20
+        assert reasons(answers) <= {LATE, "GitHub could not be reached"}
+        assert GITHUB_SECONDS - 0.2 < seconds < GENEROUS
+
+    def test_slow_look_up_of_the_name_is_not_waited_for(
+        self, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        awake = threading.Event()
+        looked_up = []
+        look_up = socket.getaddrinfo
+
+        def sleepy(*address: object, **how: object) -> object:
+            looked_up.append(address)
+            awake.wait(20)
+            return look_up(*address, **how)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(socket, "getaddrinfo", sleepy)
+        try:
+            answers, seconds = prompt.open(3)
+            assert reasons(answers) == {LATE}
+            assert seconds < GENEROUS
+        finally:
+            awake.set()
+        time.sleep(0.3)
+        # The connection was asked for in time, so its one request may go out; none follows.
+        assert {request.method for request in prompt.server.requests} <= {"GET"}
+        assert len(looked_up) == 3
+
+    def test_what_is_done_in_time_is_kept(self, prompt: Prompt) -> None:
+        def some_are_slow(request: Request) -> Raw:
+            if number_of(request) in {1, 3}:
+                return prompt.server.silent(30, make_all(request))
+            return make_all(request)
+
+        prompt.server.script = some_are_slow
+        answers, seconds = prompt.open(12)
+        assert [isinstance(one, tuple) for one in answers] == [
+            number not in {1, 3} for number in range(12)
+        ]
+        assert seconds < GENEROUS
+
+    def test_thread_left_behind_begins_no_further_request(self, prompt: Prompt) -> None:
+        prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + 0.5)
+        whole = list(answer([]).parts)
+
+        def late(_request: Request) -> Raw:
+            def parts() -> Iterator[bytes]:
+                for part in whole:
+                    prompt.server.wait(0.4)  # each in time for the socket, both too late
+                    yield part
+
+            return Raw(parts(), close=False)
+
+        prompt.server.script = late
+        answers, _ = prompt.open(20)
+        assert reasons(answers) <= {LATE, "GitHub could not be reached"}
+        time.sleep(0.8)  # now they have their answers
+        assert {request.method for request in prompt.server.requests} == {"GET"}
+        assert len(prompt.server.requests) <= AT_ONCE
+
+    def test_one_left_behind_does_not_disturb_the_next_delivery(self, prompt: Prompt) -> None:
+        prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + 0.3)
+        prompt.server.script = silent(prompt.server)
+        assert reasons(prompt.open(3)[0]) <= {LATE, "GitHub could not be reached"}
+        prompt.server.script = make_all
+        prompt.deadline.restart()
+        answers, _ = prompt.open(3)
+        assert [one[0].id for one in answers if isinstance(one, tuple)] == [1, 2, 3]
+
+    @pytest.mark.parametrize("left", [0.5, 0.2])
+    def test_time_shrinks_when_aws_s_is_near(self, prompt: Prompt, left: float) -> None:
+        prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + left)
+        prompt.server.script = silent(prompt.server)
+        answers, seconds = prompt.open(3)
+        assert reasons(answers) <= {LATE, "GitHub could not be reached"}
+        assert left - 0.1 < seconds < left + 0.7
+
+    @pytest.mark.parametrize("left", [KEPT_FOR_AWS_SECONDS, 0.5, 0, -3])
+    def test_without_time_nothing_is_asked(self, prompt: Prompt, left: float) -> None:
+        prompt.deadline.restart(left)
+        answers, seconds = prompt.open(20)
+        assert reasons(answers) == {LATE}
+        assert seconds < 0.5
+        time.sleep(0.1)
+        assert prompt.server.requests == []
+
+
+class TestPost:
+    def test_each_is_said(self, prompt: Prompt) -> None:
+        prompt.open()
+        prompt.server.script = lambda _one: answer({"id": 1, "state": "error"}, 201)
+        said, _ = prompt.post(10)
+        assert list(said) == [None] * 10
+        posted = prompt.server.requests[2:]
+        assert {one.target.rpartition("deployments/")[2] for one in posted} == {
+            f"{number}/statuses" for number in range(10)
+        }
+        assert all(one.json["state"] == "error" for one in posted)
+
+    def test_why_one_could_not_be_said_is_its_own(self, prompt: Prompt) -> None:
+        prompt.open()
+
+        def script(request: Request) -> Raw:
+            return answer({}, 404 if "/1/" in request.target else 201)
+
+        prompt.server.script = script
+        said, _ = prompt.post(3)
+        assert [one is None for one in said] == [True, False, True]
+
+    def test_without_having_opened_there_is_no_time(self, prompt: Prompt) -> None:
+        said, seconds = prompt.post(3)
+        assert reasons(said) == {LATE}
+        assert seconds < 0.5
+        assert prompt.server.requests == []
+
+    def test_there_is_what_open_left(self, prompt: Prompt) -> None:
+        prompt.server.script = lambda request: prompt.server.silent(0.5, make_all(request))
+        _, opening = prompt.open()
+        assert 0.9 < opening < GITHUB_SECONDS
+        prompt.server.script = silent(prompt.server)
+        said, posting = prompt.post(3)
+        assert reasons(said) <= {LATE, "GitHub could not be reached"}
+        assert posting < GITHUB_SECONDS - 0.3
+        assert opening + posting < GENEROUS
+
+    def test_where_open_took_all_there_is_none_left(self, prompt: Prompt) -> None:
+        prompt.server.script = silent(prompt.server)
+        prompt.open(1)
+        asked = len(prompt.server.requests)
+        said, seconds = prompt.post(3)
+        assert reasons(said) == {LATE}
+        assert seconds < 0.5
+        assert len(prompt.server.requests) == asked
+
+    def test_time_between_the_two_is_aws_s_and_does_not_count(self) -> None:
+        clock = FakeClock()
+        with ScriptedServer(make_all) as server:
+            github = GitHub(server.url)
+            edge = PromptGitHub(github, Deadline(clock), clock)
+            edge.open(SITE, TOKEN, requests(1))
+            clock.now += 5
+            server.script = lambda _one: answer({}, 201)
+            assert list(edge.post(SITE, TOKEN, [(1, STATUS)])) == [None]
+            github._api._pool.clear()
+
+    @pytest.mark.parametrize(("early", "is_said"), [(1.5, True), (0.0, False), (-9.0, False)])
+    def test_where_aws_took_all_the_time_nothing_is_said(
+        self, early: float, *, is_said: bool
+    ) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        deadline.restart()
+        with ScriptedServer(make_all) as server:
+            github = GitHub(server.url)
+            edge = PromptGitHub(github, deadline, clock)
+            edge.open(SITE, TOKEN, requests(1))
+            asked = len(server.requests)
+            clock.now += DELIVERY_SECONDS + LATEST_SECONDS - early
+            server.script = lambda _one: answer({}, 201)
+            (said,) = edge.post(SITE, TOKEN, [(1, STATUS)])
+            assert (said is None) is is_said
+            assert str(said) == LATE or is_said
+            assert len(server.requests) - asked == is_said
+            github._api._pool.clear()

@@ -1,0 +1,322 @@
+"""Parameter Store for a round: one suite for fake and real edge, then only the real one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from botocore import xform_name
+from botocore.exceptions import NoCredentialsError
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import StoredPins, StoredReportSettings
+from chalicelib.edges.parameters import BUDGET, ParameterStore
+from chalicelib.edges.round_parameters import NAMES_A_PAGE, RoundParameters
+from chalicelib.flows.reconcile import Stored
+from tests.edges.parameter_store import (
+    BY_TOKENS_STORED,
+    OTHER,
+    OWN_SECRET,
+    OWN_TOKEN,
+    new_client,
+)
+from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wire, aws_error
+
+
+@dataclass
+class Stage:
+    """A stage's parameters, and the port that reads them."""
+
+    parameters: Stored
+    store: Callable[[str, str], object]
+
+
+@pytest.fixture(params=["fake", "real"])
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    if request.param == "fake":
+        fake = FakeParameters()
+        yield Stage(fake, fake.values.__setitem__)
+        return
+    with mock_aws():
+        client = new_client()
+
+        def store(name: str, value: str) -> None:
+            kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
+            client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
+
+        parameters = ParameterStore(client, STAGE, FakeClock())
+        yield Stage(RoundParameters(client, parameters, STAGE), store)
+
+
+class TestStoredEveryRepository:
+    def test_nothing_stored_is_none(self, stage: Stage) -> None:
+        stage.store(NAMES.github_token, "default")
+        stage.store(NAMES.pin("web"), "{}")
+        assert stage.parameters.every_repository() == {}
+
+    def test_those_with_targets_are_read_in_their_order(self, stage: Stage) -> None:
+        stage.store(NAMES.targets(OTHER), "[1]")
+        stage.store(NAMES.targets(SITE), "not even JSON")
+        third = Repository("acme", "api")
+        stage.store(NAMES.targets(third), "[]")
+        found = stage.parameters.every_repository()
+        assert list(found.items()) == [
+            (third, StoredReportSettings("", "[]")),
+            (OTHER, StoredReportSettings("", "[1]")),
+            (SITE, StoredReportSettings("", "not even JSON")),
+        ]
+
+    def test_those_without_targets_are_not(self, stage: Stage) -> None:
+        stage.store(OWN_TOKEN, "own")
+        stage.store(NAMES.repository_webhook_secret(OTHER), "secret")
+        assert stage.parameters.every_repository() == {}
+
+    @pytest.mark.parametrize(("stored", "token"), BY_TOKENS_STORED)
+    def test_repository_s_own_token_comes_before_the_default_one(
+        self, stage: Stage, stored: Mapping[str, str], token: str
+    ) -> None:
+        stage.store(NAMES.targets(SITE), "[]")
+        for name, value in stored.items():
+            stage.store(name, value)
+        assert stage.parameters.every_repository() == {SITE: StoredReportSettings(token, "[]")}
+
+    def test_each_has_its_own_token(self, stage: Stage) -> None:
+        stage.store(NAMES.targets(SITE), "[]")
+        stage.store(NAMES.targets(OTHER), "[]")
+        stage.store(NAMES.github_token, "default")
+        stage.store(OWN_TOKEN, "own")
+        found = stage.parameters.every_repository()
+        assert [found[one].token for one in (SITE, OTHER)] == ["own", "default"]
+
+    def test_they_are_never_remembered(self, stage: Stage) -> None:
+        stage.parameters.every_repository()
+        stage.store(NAMES.targets(SITE), "[]")
+        assert list(stage.parameters.every_repository()) == [SITE]
+
+    def test_more_than_a_page_of_them(self, stage: Stage) -> None:
+        repositories = [Repository("octo", f"site-{number:03}") for number in range(60)]
+        for number, repository in enumerate(repositories):
+            stage.store(NAMES.targets(repository), f"[{number}]")
+            stage.store(NAMES.repository_github_token(repository), f"token-{number}")
+        assert stage.parameters.every_repository() == {
+            repository: StoredReportSettings(f"token-{number}", f"[{number}]")
+            for number, repository in enumerate(repositories)
+        }
+
+
+class TestStoredPins:
+    def test_pins_of_the_targets_and_the_document_are_read_as_they_are_now(
+        self, stage: Stage
+    ) -> None:
+        assert stage.parameters.pins(["web", "api"]) == StoredPins({}, None)
+        stage.store(NAMES.pin("web"), "a")
+        stage.store(NAMES.pin("else"), "c")
+        stage.store(NAMES.document, "d")
+        assert stage.parameters.pins(["web", "api"]) == StoredPins({"web": "a"}, "d")
+
+
+class TestStoredCursor:
+    def test_without_one_it_is_empty(self, stage: Stage) -> None:
+        assert stage.parameters.cursor() == ""
+
+    def test_last_one_counts(self, stage: Stage) -> None:
+        for target in ("web", "api"):
+            stage.parameters.store_cursor(target)
+        assert stage.parameters.cursor() == "api"
+
+    def test_it_can_be_taken_back(self, stage: Stage) -> None:
+        stage.parameters.store_cursor("web")
+        stage.parameters.store_cursor("")
+        assert stage.parameters.cursor() == ""
+
+    def test_operator_may_set_it(self, stage: Stage) -> None:
+        stage.store(NAMES.reconcile, " web\n")
+        assert stage.parameters.cursor() == "web"
+
+
+class Listed:
+    """RoundParameters on an AWS that has these parameters, in pages of so many names."""
+
+    def __init__(self, values: Mapping[str, str], page: int = NAMES_A_PAGE) -> None:
+        self.values = dict(values)
+        self.page = page
+        client = new_client()
+        self.wire = Wire(self.answer)
+        self.wire.attach(client.meta.events)
+        self.store = ParameterStore(client, STAGE, FakeClock())
+        self.edge = RoundParameters(client, self.store, STAGE)
+
+    def answer(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
+        if operation == "GetParameters":
+            known = [name for name in arguments["Names"] if name in self.values]
+            found = [{"Name": name, "Value": self.values[name]} for name in known]
+            return 200, {"Parameters": found, "InvalidParameters": []}
+        assert operation == "DescribeParameters"
+        ((begin,),) = (one["Values"] for one in arguments["ParameterFilters"])
+        names = [name for name in self.values if name.startswith(begin)]
+        start = int(arguments.get("NextToken", 0))
+        answer: dict[str, object] = {
+            "Parameters": [{"Name": name} for name in names[start : start + self.page]]
+        }
+        if start + self.page < len(names):
+            answer["NextToken"] = str(start + self.page)
+        return 200, answer
+
+
+class TestRoundParametersEveryRepository:
+    def test_names_are_listed_by_their_beginning_and_never_by_path(self) -> None:
+        store = Listed({NAMES.targets(SITE): "[]", OWN_SECRET: "secret", OWN_TOKEN: "own"})
+        store.edge.every_repository()
+        assert store.wire.attempts == [
+            (
+                "DescribeParameters",
+                {
+                    "ParameterFilters": [
+                        {
+                            "Key": "Name",
+                            "Option": "BeginsWith",
+                            "Values": ["/pulley/dev/repositories/"],
+                        }
+                    ],
+                    "MaxResults": 50,
+                },
+            ),
+            (
+                "GetParameters",
+                {
+                    "Names": [NAMES.github_token, NAMES.targets(SITE), OWN_TOKEN],
+                    "WithDecryption": True,
+                },
+            ),
+        ]
+
+    @pytest.mark.parametrize("page", [1, 7, NAMES_A_PAGE])
+    def test_all_pages_are_read_and_values_ten_a_call(self, page: int) -> None:
+        count = 120
+        repositories = [Repository("octo", f"site-{number:03}") for number in range(count)]
+        store = Listed({NAMES.targets(one): f"of {one}" for one in repositories}, page)
+        found = store.edge.every_repository()
+        assert found == {one: StoredReportSettings("", f"of {one}") for one in repositories}
+        assert store.wire.operations.count("DescribeParameters") == -(-count // page)
+        asked = [one["Names"] for one in store.wire.arguments_of("GetParameters")]
+        assert all(len(names) <= 10 for names in asked)
+        assert len(asked) == 13
+
+    def test_empty_page_is_not_the_end(self) -> None:
+        store = Listed({NAMES.targets(SITE): "[]"})
+
+        def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
+            if operation == "DescribeParameters" and "NextToken" not in arguments:
+                return 200, {"Parameters": [], "NextToken": "0"}
+            return store.answer(operation, arguments)
+
+        store.wire.reply = reply
+        assert list(store.edge.every_repository()) == [SITE]
+
+    def test_nothing_stored_costs_one_call(self) -> None:
+        store = Listed({NAMES.github_token: "default"})
+        assert store.edge.every_repository() == {}
+        assert store.wire.operations == ["DescribeParameters"]
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "/pulley/dev/repositories/targets",
+            "/pulley/dev/repositories/octo/targets",
+            "/pulley/dev/repositories/octo/site/more/targets",
+            "/pulley/dev/repositories/Octo/Site/targets",
+            "/pulley/dev/repositories/octo/site/targets-of-old",
+            "/pulley/dev/repositories/octo/../targets",
+            "/pulley/dev/repositories//site/targets",
+            "/pulley/prod/repositories/octo/site/targets",
+        ],
+    )
+    def test_what_no_delivery_would_find_is_passed_over(self, name: str) -> None:
+        store = Listed({name: "[]", NAMES.targets(OTHER): "[1]"})
+        assert list(store.edge.every_repository()) == [OTHER]
+
+    def test_targets_that_are_deleted_meanwhile_are_left_out(self) -> None:
+        store = Listed({NAMES.targets(SITE): "[]", NAMES.targets(OTHER): "[1]"})
+
+        def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
+            answer = store.answer(operation, arguments)
+            store.values.pop(NAMES.targets(SITE), None)
+            return answer
+
+        store.wire.reply = reply
+        assert list(store.edge.every_repository()) == [OTHER]
+
+    def test_budget_of_deliveries_is_left_alone(self) -> None:
+        store = Listed({NAMES.targets(SITE): "[]"})
+        for _ in range(2 * BUDGET):
+            store.edge.every_repository()
+        assert store.store.settings(OTHER)
+
+
+ROUND_READS: dict[str, tuple[str, Callable[[RoundParameters], object]]] = {
+    "listing the parameters": ("DescribeParameters", lambda store: store.every_repository()),
+    "reading parameters": ("GetParameters", lambda store: store.every_repository()),
+    "storing where reconciling goes on": ("PutParameter", lambda store: store.store_cursor("web")),
+}
+
+
+@pytest.mark.parametrize(("what", "failing"), ROUND_READS.items(), ids=ROUND_READS.keys())
+class TestRoundParametersErrors:
+    def error(
+        self, failing: tuple[str, Callable[[RoundParameters], object]], failure: Reply
+    ) -> PulleyError:
+        """What becomes of a failure, on the second page where there are pages."""
+        operation, call = failing
+        repositories = [Repository("octo", f"site-{number:03}") for number in range(20)]
+        store = Listed({NAMES.targets(one): "[]" for one in repositories}, page=10)
+        asked: list[str] = []
+
+        def reply(name: str, arguments: Mapping[str, Any]) -> Reply:
+            asked.append(name)
+            is_late = name == "PutParameter" or asked.count(name) > 1
+            return failure if name == operation and is_late else store.answer(name, arguments)
+
+        store.wire.reply = reply
+        with pytest.raises(PulleyError) as caught:
+            call(store.edge)
+        return caught.value
+
+    def test_refusal(
+        self, what: str, failing: tuple[str, Callable[[RoundParameters], object]]
+    ) -> None:
+        error = self.error(failing, aws_error("AccessDeniedException", message="on arn:aws:ssm"))
+        assert isinstance(error, RefusedError)
+        assert str(error) == f"AWS refused {what} (AccessDeniedException)"
+        assert "on arn:aws:ssm" in error.detail
+
+    def test_failure_before_the_network_is_unavailable(
+        self, what: str, failing: tuple[str, Callable[[RoundParameters], object]]
+    ) -> None:
+        error = self.error(failing, NoCredentialsError())
+        assert isinstance(error, UnavailableError)
+        assert str(error) == f"AWS could not be reached for {what}"
+
+
+@pytest.mark.parametrize(("what", "failing"), ROUND_READS.items(), ids=ROUND_READS.keys())
+@pytest.mark.parametrize(
+    ("code", "status"), [("ThrottlingException", 400), ("InternalServerError", 500)]
+)
+def test_busy_aws_is_unavailable_for_a_round(
+    what: str,
+    failing: tuple[str, Callable[[RoundParameters], object]],
+    code: str,
+    status: int,
+) -> None:
+    client = new_client()
+    operation, call = failing
+    with Stubber(client) as stubber:
+        if operation == "GetParameters":
+            names = [{"Name": NAMES.targets(SITE)}]
+            stubber.add_response("describe_parameters", {"Parameters": names})
+        stubber.add_client_error(xform_name(operation), code, http_status_code=status)
+        edge = RoundParameters(client, ParameterStore(client, STAGE, FakeClock()), STAGE)
+        with pytest.raises(UnavailableError, match=f"AWS is too busy for {what}"):
+            call(edge)
