@@ -1,11 +1,12 @@
-"""Every way in: unpack the request, call one flow, say its outcome in HTTP.
+"""Every way in: unpack what came, call one flow, say its outcome.
 
 Only this module knows HTTP codes. An answer never has a stack trace, a secret or a path in it.
 """
 
-from chalice.app import Chalice, Response
+from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import wiring
+from chalicelib.core.decisions import Decision, Level, count
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.webhook import (
     ContentTypeError,
@@ -15,10 +16,11 @@ from chalicelib.core.webhook import (
     TooLargeError,
 )
 from chalicelib.flows.receive import Accepted, Ignored
+from chalicelib.flows.report import NotReported
 
 app = Chalice(app_name="pulley")
-app.log.setLevel("INFO")
 
+MAX_DELIVERY_ID = 64  # characters in the log; GitHub's are GUIDs
 # The first class that fits counts.
 STATUS_OF = {
     ContentTypeError: 415,
@@ -39,19 +41,60 @@ def receive_delivery() -> Response:
     if request is None:
         raise AssertionError("Chalice calls a route with a request only")
     try:
-        raw_body = request.raw_body
-    except ValueError:  # base64 that is none, or half a surrogate pair
-        return _answer(400, {"error": "the request's body cannot be decoded"})
-    body = raw_body if isinstance(raw_body, bytes) else raw_body.encode()
-    try:
-        outcome = wiring.receive(Delivery.from_http(request.headers, body))
+        outcome = wiring.receive(Delivery.from_http(request.headers, _body_of(request)))
     except PulleyError as error:
-        app.log.warning("delivery not taken: %s", error.detail or error)
-        return _answer(_status_of(error), {"error": str(error)})
+        return _refuse(request, error)
     if isinstance(outcome, Ignored):
-        app.log.info("delivery %s ignored: %s", outcome.delivery, outcome.reason)
         return _answer(200, {"delivery": outcome.delivery, "ignored": outcome.reason})
     return _answer_accepted(outcome)
+
+
+@app.on_cw_event(wiring.STATUS_CHANGES)
+def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
+    """EventBridge's word that a command has another status. What it raises, Lambda tries again."""
+    outcome = wiring.report(event.to_dict())
+    if isinstance(outcome, NotReported):
+        return {"ignored": outcome.reason}
+    return {
+        "command_id": outcome.command_id,
+        "state": outcome.status.state,
+        "description": outcome.status.description,
+    }
+
+
+@app.schedule(Rate(wiring.RECONCILE_MINUTES, unit=Rate.MINUTES))
+def reconcile_targets(event: CloudWatchEvent) -> dict[str, object]:
+    """The schedule: what was lost is caught up with."""
+    context = event.context
+    return vars(wiring.reconcile(lambda: _seconds_left(context)))
+
+
+def _seconds_left(context: object) -> float:
+    """Of Lambda's time for this call; called by hand, there is no end to it."""
+    milliseconds = getattr(context, "get_remaining_time_in_millis", None)
+    return milliseconds() / 1000 if milliseconds else float("inf")
+
+
+def _body_of(request: Request) -> bytes:
+    try:
+        raw_body = request.raw_body
+    except ValueError:  # base64 that is none, or half a surrogate pair
+        raise DeliveryError("the request's body cannot be decoded") from None
+    return raw_body if isinstance(raw_body, bytes) else raw_body.encode()
+
+
+def _refuse(request: Request, error: PulleyError) -> Response:
+    status = _status_of(error)
+    facts = {
+        # Whatever a stranger wrote: cut, and the journal escapes it.
+        "delivery": request.headers.get("x-github-delivery", "")[:MAX_DELIVERY_ID],
+        "status": status,
+        "reason": error.in_full,
+    }
+    outcome = "failed" if status >= 500 else "refused"
+    level: Level = "error" if status >= 500 else "warning"
+    wiring.JOURNAL.note(Decision("delivery", outcome, facts, level, count("Deliveries")))
+    return _answer(status, {"error": str(error)})
 
 
 def _answer_accepted(accepted: Accepted) -> Response:
@@ -62,9 +105,6 @@ def _answer_accepted(accepted: Accepted) -> Response:
         "deployments": [{"target": name, "command_id": id_} for name, id_ in accepted.sent],
         "skipped": [{"target": name, "reason": reason} for name, reason in accepted.skipped],
     }
-    app.log.info("delivery %s: %s", accepted.delivery, body)
-    for name, error in accepted.failed:
-        app.log.error("delivery %s: %s failed: %s", accepted.delivery, name, error.detail or error)
     if not accepted.failed:
         return _answer(202, body)
     words = "; ".join(f"{name}: {error}" for name, error in accepted.failed)

@@ -1,21 +1,52 @@
 """Where the parts are joined: settings from the environment, and the one place that builds clients.
 
-Built at the first delivery, not at import: `chalice package` imports the app without a region.
+Built at the first use, not at import: `chalice package` imports the app without a region.
 """
 
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
-from chalicelib.core.errors import UnavailableError
+from chalicelib.core.commands import document_name
+from chalicelib.core.decisions import Decision
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.history import COMMAND_CHANGE
 from chalicelib.core.webhook import Delivery
-from chalicelib.edges.aws import Deadline, build_ssm_client
+from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
+from chalicelib.edges.github import GitHub
+from chalicelib.edges.hosts import HostDirectory
+from chalicelib.edges.journal import Journal
 from chalicelib.edges.parameters import ParameterStore
-from chalicelib.edges.run_command import RunCommand
+from chalicelib.edges.prompt_github import PromptGitHub
+from chalicelib.edges.round_parameters import RoundParameters
+from chalicelib.edges.run_command import CommandHistory, RunCommand
+from chalicelib.edges.topic import Topic
+from chalicelib.flows.deploy import Deployer
+from chalicelib.flows.finish import Finisher
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from chalicelib.flows.reconcile import Reconciler, Round
+from chalicelib.flows.report import NotReported, Reported, Reporter
+from chalicelib.flows.settle import Settler
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+_STAGE = os.environ.get("PULLEY_STAGE", "")
+_MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
+RECONCILE_MINUTES = int(_MINUTES) if re.fullmatch("[1-9][0-9]{0,3}", _MINUTES) else 15
+JOURNAL = Journal(_STAGE)
+# What EventBridge calls the reporter for: this stage's commands, not each host's part of them.
+STATUS_CHANGES = {
+    "source": ["aws.ssm"],
+    "detail-type": [COMMAND_CHANGE],
+    "detail": {"document-name": [document_name(_STAGE)]},
+}
+_API_URL = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
 
 
 @dataclass(frozen=True)
@@ -23,18 +54,34 @@ class Settings:
     """What a Chalice stage sets."""
 
     stage: str
-    allow_sha1: bool
+    allow_sha1: bool = False
+    github_api: str = "https://api.github.com"
+    topic_arn: str = ""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """From the environment variables. Raises UnavailableError."""
-        stage = environ.get("PULLEY_STAGE", "")
-        if not re.fullmatch("[A-Za-z0-9_-]{1,30}", stage):
+        """From the environment variables. Raises UnavailableError with every problem at once."""
+        settings = cls(
+            stage=environ.get("PULLEY_STAGE", ""),
+            allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",
+            github_api=environ.get("PULLEY_GITHUB_API") or cls.github_api,
+            topic_arn=environ.get("PULLEY_TOPIC_ARN", ""),
+        )
+        problems = []
+        if not re.fullmatch("[A-Za-z0-9_-]{1,30}", settings.stage):
+            problems.append("PULLEY_STAGE must be letters, digits, _ and -")
+        if not _API_URL.fullmatch(settings.github_api):
+            problems.append("PULLEY_GITHUB_API must be like https://github.example.com/api/v3")
+        topic = f"pulley-{settings.stage}"  # the only one that the role may publish to
+        is_topic = re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(.*)", settings.topic_arn)
+        if settings.topic_arn and (not is_topic or is_topic[1] != topic):
+            problems.append(f"PULLEY_TOPIC_ARN must be the ARN of the SNS topic {topic}")
+        if problems:
             raise UnavailableError(
                 "this stage is not set up",
-                detail="PULLEY_STAGE must be set in .chalice/config.json: letters, digits, _ and -",
+                detail=f"in .chalice/config.json: {'; '.join(problems)}",
             )
-        return cls(stage=stage, allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1")
+        return settings
 
 
 def receive(delivery: Delivery) -> Ignored | Accepted:
@@ -44,16 +91,85 @@ def receive(delivery: Delivery) -> Ignored | Accepted:
     return receiver.receive(delivery, now=datetime.now(UTC))
 
 
+def report(event: object) -> Reported | NotReported:
+    """Act on an event of EventBridge that came now. Raises what Reporter.report does.
+
+    Lambda's own line for an error lacks the detail, so that of the settings is written down here.
+    """
+    try:
+        reporter = _reporter()
+    except PulleyError as error:
+        facts = {"reason": error.in_full}
+        JOURNAL.note(Decision("event", "failed", facts, "error"))
+        raise
+    return reporter.report(event, now=datetime.now(UTC))
+
+
+def reconcile(seconds_left: Callable[[], float]) -> Round:
+    """Do a round now. Raises what Reconciler.reconcile does."""
+    return _reconciler().reconcile(seconds_left=seconds_left)
+
+
+# Each is kept as long as Lambda keeps the process, with their connections and what they remember.
+
+
 @cache
 def _receiver() -> tuple[Receiver, Deadline]:
-    """Kept as long as Lambda keeps the process, with the connections and what it remembers."""
     settings = Settings.from_environ(os.environ)
     deadline = Deadline()
     client = build_ssm_client(deadline)
-    receiver = Receiver(
+    parameters = ParameterStore(client, settings.stage)
+    deployer = Deployer(
         stage=settings.stage,
-        allow_sha1=settings.allow_sha1,
-        parameters=ParameterStore(client, settings.stage),
+        pins=parameters,
         commands=RunCommand(client),
+        announcements=PromptGitHub(GitHub(settings.github_api), deadline),
+        journal=JOURNAL,
     )
-    return receiver, deadline
+    return Receiver(settings.allow_sha1, parameters, deployer, JOURNAL), deadline
+
+
+@cache
+def _reporter() -> Reporter:
+    settings = Settings.from_environ(os.environ)
+    client = build_ssm_client()
+    history = CommandHistory(client, document_name(settings.stage))
+    settler = _settler(settings, client, history)
+    return Reporter(settings.stage, history, settler, JOURNAL, time.sleep)
+
+
+@cache
+def _reconciler() -> Reconciler:
+    settings = Settings.from_environ(os.environ)
+    client = build_ssm_client()
+    history = CommandHistory(client, document_name(settings.stage))
+    return Reconciler(
+        stage=settings.stage,
+        stored=RoundParameters(client, ParameterStore(client, settings.stage), settings.stage),
+        directory=HostDirectory(build_ec2_client(), client, settings.stage),
+        history=history,
+        github=GitHub(settings.github_api).of,
+        commands=RunCommand(client),
+        settler=_settler(settings, client, history),
+        journal=JOURNAL,
+        interval=timedelta(minutes=RECONCILE_MINUTES),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def _settler(settings: Settings, client: "SSMClient", history: CommandHistory) -> Settler:
+    def log_url(command_id: str) -> str:
+        region = client.meta.region_name
+        console = f"https://{region}.console.aws.amazon.com/systems-manager/run-command"
+        return f"{console}/{command_id}?region={region}"
+
+    topic = Topic(build_sns_client(), settings.topic_arn) if settings.topic_arn else None
+    return Settler(
+        stage=settings.stage,
+        parameters=ParameterStore(client, settings.stage),
+        history=history,
+        github=GitHub(settings.github_api).of,
+        finisher=Finisher(settings.stage, topic, JOURNAL, log_url),
+        journal=JOURNAL,
+        log_url=log_url,
+    )

@@ -1,31 +1,24 @@
-"""A delivery becomes commands: verify, parse, match targets, build the send requests, send.
+"""A delivery becomes a deploy: verify, parse, match targets.
 
 A webhook is only a nudge. Sending twice for one push does no harm, so a redelivery is treated as
 the delivery that it repeats; what must never happen is to act on one that was not verified.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
 
-from chalicelib.core.commands import (
-    DocumentPin,
-    DocumentPinError,
-    SendRequest,
-    build_send_request,
-    parse_document_pin,
-)
+from chalicelib.core.decisions import Decision, Level, count
 from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.pins import PinError, parse_pin
 from chalicelib.core.refs import CommitSha, Repository, shown
-from chalicelib.core.stored import StoredPins, StoredSettings
+from chalicelib.core.stored import StoredSettings
 from chalicelib.core.targets import Target, TargetsError, match_targets, parse_stored_targets
 from chalicelib.core.webhook import (
     DeletionEvent,
     Delivery,
     DeliveryError,
+    Event,
     Payload,
     PingEvent,
     PushEvent,
@@ -35,29 +28,20 @@ from chalicelib.core.webhook import (
     parse_payload,
     verify_signature,
 )
+from chalicelib.flows.deploy import Cause, Deployer, Journal
 
 # Parsing is pure, so what was parsed once need not be parsed for every push.
 _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
 
 
 class Parameters(Protocol):
-    """The stage's parameters. Every method raises RefusedError or UnavailableError."""
+    """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def settings(self, repository: Repository | None) -> StoredSettings:
         """Of a repository, maybe remembered for a while; without one, the default secret."""
 
     def settings_again(self, repository: Repository | None) -> StoredSettings | None:
         """The same, newly read; None where that would be one look-up too many."""
-
-    def pins(self, targets: Sequence[str]) -> StoredPins:
-        """Newly read, always."""
-
-
-class Commands(Protocol):
-    """Run Command."""
-
-    def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
-        """Each request's command id, or why there is none, in the order of the requests."""
 
 
 @dataclass(frozen=True)
@@ -83,10 +67,10 @@ class Accepted:
 class Receiver:
     """Takes deliveries for one stage."""
 
-    stage: str
     allow_sha1: bool
     parameters: Parameters
-    commands: Commands
+    deployer: Deployer
+    journal: Journal
 
     def receive(self, delivery: Delivery, *, now: datetime) -> Ignored | Accepted:
         """Act on a delivery that came at this time (aware).
@@ -100,10 +84,16 @@ class Receiver:
         settings = self._verify(delivery, repository)
         if isinstance(payload, DeliveryError):
             raise payload
-        match parse_delivery(delivery, payload):
+        outcome = self._act(parse_delivery(delivery, payload), settings, delivery, now)
+        self._note(repository, outcome)
+        return outcome
+
+    def _act(
+        self, event: Event, settings: StoredSettings, delivery: Delivery, now: datetime
+    ) -> Ignored | Accepted:
+        match event:
             case PushEvent() as push:
-                targets = self._followers(push, settings, delivery)
-                return self._deploy(push, targets, delivery.id, now)
+                return self._deploy(push, settings, delivery, now)
             case DeletionEvent(ref):
                 reason = f"{shown(ref)} was deleted"
             case PingEvent():
@@ -158,43 +148,35 @@ class Receiver:
         return match_targets(_targets_of(push.repository, again or settings), push.ref)
 
     def _deploy(
-        self, push: PushEvent, targets: Sequence[Target], delivery: str, now: datetime
+        self, push: PushEvent, settings: StoredSettings, delivery: Delivery, now: datetime
     ) -> Ignored | Accepted:
+        targets = self._followers(push, settings, delivery)
         if not targets:
-            return Ignored(delivery, f"no target of {push.repository} follows {shown(push.ref)}")
-        stored = self.parameters.pins([target.name for target in targets])
-        document_pin = _document_pin(stored)
-        requests, skipped = [], []
-        failed: list[tuple[str, PulleyError]] = []
-        for target in targets:
-            try:
-                hold = _hold(target, stored, now)
-            except UnavailableError as error:
-                failed.append((target.name, error))
-                continue
-            if hold:
-                skipped.append((target.name, hold))
-                continue
-            requests.append(
-                build_send_request(
-                    target,
-                    stage=self.stage,
-                    commit=push.after,
-                    issued=int(now.timestamp() * 1000),
-                    cause="push",
-                    delivery=delivery,
-                    document_pin=document_pin,
-                )
-            )
-        if not requests and not failed:
-            return Ignored(delivery, "; ".join(f"{name}: {why}" for name, why in skipped))
-        sent = []
-        for request, answer in zip(requests, self.commands.send(requests), strict=True):
-            if isinstance(answer, PulleyError):
-                failed.append((request.target, answer))
-            else:
-                sent.append((request.target, answer))
-        return Accepted(delivery, push.after, tuple(sent), tuple(skipped), tuple(failed))
+            return Ignored(delivery.id, f"no target of {push.repository} follows {shown(push.ref)}")
+        cause = Cause(
+            repository=push.repository,
+            commit=push.after,
+            word="push",
+            now=now,
+            token=settings.token,
+            delivery=delivery.id,
+            pushed_at=push.pushed_at,
+        )
+        done = self.deployer.deploy(targets, cause)
+        if not done.sent and not done.failed:
+            return Ignored(delivery.id, "; ".join(f"{name}: {why}" for name, why in done.skipped))
+        return Accepted(delivery.id, push.after, done.sent, done.skipped, done.failed)
+
+    def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
+        facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}
+        level: Level = "info"
+        if isinstance(outcome, Ignored):
+            word, facts = "ignored", facts | {"reason": outcome.reason}
+        else:
+            word, facts = "accepted", facts | {"commit": outcome.commit.sha}
+            if outcome.failed:
+                word, level = "failed", "error"
+        self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
 
 
 def _payload_or_error(delivery: Delivery) -> Payload | DeliveryError:
@@ -215,29 +197,3 @@ def _targets_of(repository: Repository, settings: StoredSettings) -> tuple[Targe
             "the repository's stored targets are not valid",
             detail=f"the stored targets of {repository} are not valid: {error}",
         ) from None
-
-
-def _document_pin(stored: StoredPins) -> DocumentPin | None:
-    try:
-        return parse_document_pin(stored.document) if stored.document is not None else None
-    except DocumentPinError as error:
-        raise UnavailableError(
-            "the document's stored pin is not valid",
-            detail=f"the parameter document is not valid: {error}",
-        ) from None
-
-
-def _hold(target: Target, stored: StoredPins, now: datetime) -> str:
-    """Why the target must stay as it is; empty where it need not.
-
-    Raises UnavailableError for a pin that cannot be read: it may say "frozen".
-    """
-    text = stored.by_target.get(target.name)
-    try:
-        pin = parse_pin(text) if text is not None else None
-    except PinError as error:
-        raise UnavailableError(
-            "the target's stored pin is not valid",
-            detail=f"the parameter pins/{target.name} is not valid: {error}",
-        ) from None
-    return str(pin) if pin and pin.holds(now) else ""

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from tests.fakes import COMMIT, GUID, NAMES, SECRET, SITE, push_json, sign, targets_text
+from tests.fakes import COMMIT, GUID, NAMES, SECRET, SITE, STAGE, push_json, sign, targets_text
 
 PROJECT = Path(__file__).parents[2]
 # Whatever becomes of the tests, the server ends with its input, and after a while in any case.
@@ -27,6 +27,7 @@ from chalice.cli import main
 main()
 """
 LOOPBACK = "127.0.0.1"
+OUTCOMES = {"accepted", "ignored", "refused"}
 
 
 def free_port() -> int:
@@ -91,6 +92,9 @@ def port(aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Itera
         assert process.poll() is None, log.read_text()
         process.communicate()
     assert SECRET not in log.read_text()
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    assert {line["stage"] for line in lines} == {STAGE}
+    assert {line["outcome"] for line in lines if line["about"] == "delivery"} <= OUTCOMES
 
 
 def post(port: int, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, object]]:

@@ -2,32 +2,24 @@
 
 import base64
 import json
-import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 from urllib.parse import quote_plus
 
 import boto3
 import botocore.session
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
-from moto import mock_aws
 
-from app import app
 from chalicelib import wiring
-from chalicelib.core.commands import build_document
 from chalicelib.core.refs import Repository
+from tests.app.stage import FORM, JSON, URL, Answer, Stage, github_headers, rest_event
 from tests.fakes import (
     COMMIT,
     GUID,
     NAMES,
-    SECRET,
     SITE,
     Reply,
-    Wire,
     aws_error,
     push_json,
     sign,
@@ -35,192 +27,7 @@ from tests.fakes import (
     targets_text,
 )
 
-if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
-
-SCRIPT = (Path(__file__).parents[2] / "chalicelib/host/pull.sh").read_text()
-REGION = "eu-central-1"
-URL = f"https://ssm.{REGION}.amazonaws.com/"
-JSON = "application/json"
-FORM = "application/x-www-form-urlencoded"
 OTHER = Repository("octo", "other")
-
-
-def rest_event(
-    headers: Mapping[str, str], body: str | None, *, is_base64: bool = False
-) -> dict[str, Any]:
-    """A proxy event as API Gateway (REST) sends it. AWS: "Input format of a Lambda function"."""
-    headers = {
-        "Accept": "*/*",
-        "CloudFront-Viewer-Country": "US",
-        "Host": "abcdef1234.execute-api.eu-central-1.amazonaws.com",
-        "User-Agent": "GitHub-Hookshot/044aadd",
-        "X-Amzn-Trace-Id": "Root=1-5e66d96f-7491f09xmpl79d18acf3d050",
-        "X-Forwarded-For": "140.82.115.1",
-        "X-Forwarded-Port": "443",
-        "X-Forwarded-Proto": "https",
-        "X-GitHub-Hook-ID": "292430182",
-        **headers,
-    }
-    return {
-        "resource": "/github",
-        "path": "/github",
-        "httpMethod": "POST",
-        "headers": headers,
-        "multiValueHeaders": {name: [value] for name, value in headers.items()},
-        "queryStringParameters": None,
-        "multiValueQueryStringParameters": None,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {
-            "resourceId": "2gxmpl",
-            "resourcePath": "/github",
-            "httpMethod": "POST",
-            "extendedRequestId": "JJbxmplHYosFVYQ=",
-            "requestTime": "10/Mar/2030:00:03:59 +0000",
-            "path": "/dev/github",
-            "accountId": "123456789012",
-            "protocol": "HTTP/1.1",
-            "stage": "dev",
-            "domainPrefix": "abcdef1234",
-            "requestTimeEpoch": 1899331439617,
-            "requestId": "77375676-xmpl-4b79-853a-f982474efe18",
-            "identity": {"sourceIp": "140.82.115.1", "userAgent": "GitHub-Hookshot/044aadd"},
-            "domainName": "abcdef1234.execute-api.eu-central-1.amazonaws.com",
-            "apiId": "abcdef1234",
-        },
-        "body": body,
-        "isBase64Encoded": is_base64,
-    }
-
-
-def github_headers(body: bytes, *, event: str = "push", secret: str = SECRET) -> dict[str, str]:
-    return {
-        "Content-Type": JSON,
-        "X-GitHub-Delivery": GUID,
-        "X-GitHub-Event": event,
-        "X-Hub-Signature-256": sign(body, secret),
-    }
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    body: dict[str, Any]
-
-
-class Log(logging.Handler):
-    """What the app's log has, as it stands there."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(self.format(record))
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
-
-
-@dataclass
-class Stage:
-    """The stage dev in an AWS account of its own, with one secret and the target web."""
-
-    ssm: "SSMClient"
-    wire: Wire
-    log: Log
-    secrets: list[str] = field(default_factory=list)
-    signatures: list[str] = field(default_factory=list)
-
-    def store(self, name: str, value: object) -> None:
-        text = value if isinstance(value, str) else json.dumps(value)
-        is_secret = name.endswith("secret")
-        if is_secret:
-            self.secrets += filter(None, map(str.strip, text.splitlines()))
-        self.ssm.put_parameter(
-            Name=name, Value=text, Type="SecureString" if is_secret else "String", Overwrite=True
-        )
-
-    def remove(self, name: str) -> None:
-        self.ssm.delete_parameter(Name=name)
-
-    def call(self, event: Mapping[str, Any]) -> Answer:
-        """What the app answers, once it is seen to have nothing in it that is not for a sender."""
-        answer = app(event, SimpleNamespace())
-        assert answer["headers"] == {"Content-Type": JSON}
-        text = answer["body"]
-        for secret in (*self.secrets, *self.signatures, "/pulley/", "Traceback"):
-            assert secret not in text
-        assert len(text) < 2000
-        return Answer(answer["statusCode"], json.loads(text))
-
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        for secret in self.secrets:
-            self.signatures += [sign(body, secret).partition("=")[2]]
-            self.signatures += [sign(body, secret, "sha1").partition("=")[2]]
-        try:
-            return self.call(rest_event(headers, body.decode()))
-        except UnicodeDecodeError:
-            text = base64.b64encode(body).decode()
-            return self.call(rest_event(headers, text, is_base64=True))
-
-    def deliver(self, payload: object, *, event: str = "push", secret: str = SECRET) -> Answer:
-        """A signed delivery; of bytes, where they are the body."""
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        return self.post(body, github_headers(body, event=event, secret=secret))
-
-    def push(self, **changes: object) -> Answer:
-        return self.deliver(push_json(**changes))
-
-    def commands(self) -> list[Mapping[str, Any]]:
-        return list(self.ssm.list_commands()["Commands"])
-
-    def sent_to(self) -> list[str]:
-        return sorted(command["Parameters"]["Target"][0] for command in self.commands())
-
-
-@pytest.fixture(scope="module")
-def document() -> str:
-    return json.dumps(build_document(SCRIPT))
-
-
-@pytest.fixture(scope="module")
-def session() -> botocore.session.Session:
-    """One for all tests: reading AWS's models takes longer than anything else here."""
-    return botocore.session.get_session()
-
-
-@pytest.fixture
-def stage(
-    monkeypatch: pytest.MonkeyPatch, document: str, session: botocore.session.Session
-) -> Iterator[Stage]:
-    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "PULLEY_ALLOW_SHA1"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
-    monkeypatch.setenv("PULLEY_STAGE", "dev")
-    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
-    log, wire = Log(), Wire()
-    with mock_aws():
-        boto3.setup_default_session(botocore_session=session)
-        ssm = boto3.client("ssm", endpoint_url=URL)
-        # The app's clients come from this session, so what is put on it sees each of their calls.
-        wire.attach(session)
-        wiring._receiver.cache_clear()
-        app.log.addHandler(log)
-        stage = Stage(ssm, wire, log)
-        ssm.create_document(
-            Name="pulley-dev-pull", Content=document, DocumentType="Command", DocumentFormat="JSON"
-        )
-        stage.store(NAMES.webhook_secret, SECRET)
-        stage.store(NAMES.targets(SITE), targets_text())
-        yield stage
-    app.log.removeHandler(log)
-    wire.detach(session)
-    boto3.DEFAULT_SESSION = None
-    wiring._receiver.cache_clear()
-    for secret in (*stage.secrets, *stage.signatures):
-        assert secret not in str(log)
 
 
 class TestAccepted202:
@@ -570,13 +377,13 @@ class TestUnavailable503:
             stage.store(NAMES.webhook_secret, stored)
         answer = stage.push()
         assert answer == Answer(503, {"error": "no webhook secret is stored"})
-        assert NAMES.webhook_secret in str(stage.log)
+        assert NAMES.webhook_secret in stage.log.words()
 
     def test_empty_secret_opens_nothing(self, stage: Stage) -> None:
         stage.store(NAMES.repository_webhook_secret(SITE), "\n")
         answer = stage.deliver(push_json(), secret="")
         assert answer == Answer(503, {"error": "no webhook secret is stored"})
-        assert NAMES.repository_webhook_secret(SITE) in str(stage.log)
+        assert NAMES.repository_webhook_secret(SITE) in stage.log.words()
 
     def test_targets_that_do_not_parse_are_told_and_the_log_has_each_problem(
         self, stage: Stage
@@ -585,7 +392,7 @@ class TestUnavailable503:
         answer = stage.push()
         assert answer == Answer(503, {"error": "the repository's stored targets are not valid"})
         for path in ("targets.web.checkout: ", "targets.web.timeout: ", "targets[1]: "):
-            assert path in str(stage.log)
+            assert path in stage.log.words()
         assert stage.commands() == []
 
     def test_targets_that_do_not_parse_do_not_stop_another_repository(self, stage: Stage) -> None:
@@ -602,7 +409,7 @@ class TestUnavailable503:
         assert answer.status == 503
         assert answer.body["error"] == "web: the target's stored pin is not valid"
         assert [deployment["target"] for deployment in answer.body["deployments"]] == ["api"]
-        assert "the parameter pins/web is not valid" in str(stage.log)
+        assert "the parameter pins/web is not valid" in stage.log.words()
 
     def test_unreadable_pin_of_the_document_sends_nothing(self, stage: Stage) -> None:
         stage.store(NAMES.document, "{")
@@ -619,7 +426,7 @@ class TestUnavailable503:
         else:
             monkeypatch.setenv("PULLEY_STAGE", value)
         assert stage.push() == Answer(503, {"error": "this stage is not set up"})
-        assert "PULLEY_STAGE must be set" in str(stage.log)
+        assert "PULLEY_STAGE must be letters" in stage.log.words()
 
     def test_no_region_is_told(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
@@ -628,7 +435,7 @@ class TestUnavailable503:
         boto3.setup_default_session(botocore_session=botocore.session.get_session())
         answer = stage.push()
         assert answer.status == 503
-        assert "You must specify a region" in str(stage.log)
+        assert "You must specify a region" in stage.log.words()
 
     def test_thousand_made_up_repositories_are_503_and_the_known_one_goes_on(
         self, stage: Stage
@@ -676,7 +483,7 @@ class TestAwsFails:
         assert answer.status == 502
         assert "AccessDeniedException" in answer.body["error"]
         assert "arn:aws" not in json.dumps(answer.body)
-        assert words in str(stage.log)
+        assert words in stage.log.words()
 
     def test_throttled_once_is_not_even_noticed(self, stage: Stage) -> None:
         replies = iter([aws_error("ThrottlingException"), None, None, None])

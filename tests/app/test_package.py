@@ -1,7 +1,6 @@
-"""What `chalice package` makes: what is in the zip, and what its role may do."""
+"""What `chalice package` makes: what is in the zip, and what its roles may do."""
 
 import ast
-import fnmatch
 import json
 import os
 import re
@@ -19,28 +18,52 @@ import pytest
 from botocore import xform_name
 
 from chalicelib.core.commands import document_name
+from chalicelib.core.history import COMMAND_CHANGE
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
+from chalicelib.edges.github_api import READ_SECONDS
+from chalicelib.flows.reconcile import RESERVE_SECONDS
+from chalicelib.flows.report import LAG_PAUSES, LAG_SECONDS, LONGEST_PAUSE_SECONDS, TRIES
+from tests.app.policies import (
+    ARN,
+    POLICY_FILES,
+    PROJECT,
+    as_list,
+    is_allowed,
+    policy_text,
+    statements,
+)
 
-PROJECT = Path(__file__).parents[2]
 STAGES = ("dev", "prod")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}
 # What any function needs that writes a log; no client in edges/ calls it.
 LOG_ACTIONS = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
-RECEIVE_POLICY = ".chalice/policy-receive-{stage}.json"
+# Which function of wiring.py builds what a function of the app works with.
+BUILDERS = {
+    "api_handler": "_receiver",
+    "report_status_change": "_reporter",
+    "reconcile_targets": "_reconciler",
+}
+HANDLERS = {
+    "api_handler": "app.app",
+    "report_status_change": "app.report_status_change",
+    "reconcile_targets": "app.reconcile_targets",
+}
+SENDERS = ("api_handler", "reconcile_targets")
+TELLERS = ("report_status_change", "reconcile_targets")
+# What AWS has no resource for. Service Authorization Reference, "AWS Systems Manager" and "Amazon
+# EC2".
+WITHOUT_RESOURCE = {
+    "ssm:ListCommands",
+    "ssm:ListCommandInvocations",
+    "ssm:DescribeParameters",
+    "ssm:DescribeInstanceInformation",
+    "ec2:DescribeInstances",
+}
 SITE = Repository("octo", "site")
 
-
-def as_list(value: Any) -> list[Any]:  # noqa: ANN401 - IAM's JSON: one of a thing or a list of it
-    return value if isinstance(value, list) else [value]
-
-
-def policy_text(stage: str) -> str:
-    return (PROJECT / RECEIVE_POLICY.format(stage=stage)).read_text()
-
-
-def statements(stage: str) -> list[dict[str, Any]]:
-    return as_list(json.loads(policy_text(stage))["Statement"])
+every_stage = pytest.mark.parametrize("stage", STAGES)
+every_function = pytest.mark.parametrize("function", POLICY_FILES)
 
 
 @dataclass(frozen=True)
@@ -55,6 +78,17 @@ class Package:
         """The properties of the one resource of this kind."""
         (found,) = (one for one in self.resources.values() if one["Type"] == kind)
         properties: dict[str, Any] = found["Properties"]
+        return properties
+
+    def function(self, name: str) -> dict[str, Any]:
+        """The properties of the function, by Chalice's name for it."""
+        (found,) = (
+            one["Properties"]
+            for one in self.resources.values()
+            if one["Type"] == "AWS::Serverless::Function"
+            and one["Properties"]["Handler"] == HANDLERS[name]
+        )
+        properties: dict[str, Any] = found
         return properties
 
 
@@ -77,7 +111,8 @@ def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "out",
         ],
         cwd=copy,
-        env=os.environ | {"AWS_DEFAULT_REGION": "eu-central-1"},
+        # The stage is Chalice's to say, whatever it is here.
+        env=os.environ | {"AWS_DEFAULT_REGION": "eu-central-1", "PULLEY_STAGE": "another"},
         check=True,
         capture_output=True,
     )
@@ -114,81 +149,133 @@ class TestZip:
 
 
 class TestTemplate:
-    def test_function_knows_its_stage(self, package: Package) -> None:
-        function = package.only("AWS::Serverless::Function")
-        assert function["Environment"]["Variables"] == {"PULLEY_STAGE": package.stage}
-        assert function["Handler"] == "app.app"
+    def test_functions_are_these(self, package: Package) -> None:
+        functions = [
+            one["Properties"]["Handler"]
+            for one in package.resources.values()
+            if one["Type"] == "AWS::Serverless::Function"
+        ]
+        assert sorted(functions) == sorted(HANDLERS.values())
+        assert HANDLERS.keys() == BUILDERS.keys() == POLICY_FILES.keys()
 
-    def test_function_outlives_github_s_patience_and_not_api_gateway_s(
+    @every_function
+    def test_function_knows_its_stage(self, package: Package, function: str) -> None:
+        properties = package.function(function)
+        assert properties["Environment"]["Variables"] == {"PULLEY_STAGE": package.stage}
+        assert properties["MemorySize"] == 512
+
+    def test_webhook_outlives_github_s_patience_and_not_api_gateway_s(
         self, package: Package
     ) -> None:
-        function = package.only("AWS::Serverless::Function")
-        assert 10 <= function["Timeout"] < 29
-        assert function["MemorySize"] == 512
+        assert 10 <= package.function("api_handler")["Timeout"] < 29
 
-    def test_role_s_policy_is_the_file_and_nothing_more(self, package: Package) -> None:
-        role = package.only("AWS::IAM::Role")
+    def test_reporter_outlives_its_waiting(self, package: Package) -> None:
+        waiting = LAG_PAUSES * LAG_SECONDS + (TRIES - 1) * LONGEST_PAUSE_SECONDS
+        silent = TRIES * READ_SECONDS
+        assert waiting + silent < package.function("report_status_change")["Timeout"] <= 900
+
+    def test_round_may_take_as_long_as_lambda_lets_a_function(self, package: Package) -> None:
+        assert RESERVE_SECONDS < package.function("reconcile_targets")["Timeout"] == 900
+
+    @every_function
+    def test_role_s_policy_is_the_file_and_nothing_more(
+        self, package: Package, function: str
+    ) -> None:
+        name, attribute = package.function(function)["Role"]["Fn::GetAtt"]
+        role = package.resources[name]["Properties"]
         (policy,) = role["Policies"]
-        assert policy["PolicyDocument"] == json.loads(policy_text(package.stage))
+        assert attribute == "Arn"
+        assert policy["PolicyDocument"] == json.loads(policy_text(function, package.stage))
         assert "ManagedPolicyArns" not in role
 
-    def test_only_way_in_is_post_github(self, package: Package) -> None:
+    def test_each_function_has_a_role_of_its_own(self, package: Package) -> None:
+        roles = [one for one in package.resources.values() if one["Type"] == "AWS::IAM::Role"]
+        used = {package.function(name)["Role"]["Fn::GetAtt"][0] for name in HANDLERS}
+        assert len(roles) == len(used) == len(HANDLERS)
+
+    def test_only_way_in_from_outside_is_post_github(self, package: Package) -> None:
         api = package.only("AWS::Serverless::Api")
         assert api["StageName"] == package.stage
         paths = api["DefinitionBody"]["paths"]
         assert {path: set(methods) for path, methods in paths.items()} == {"/github": {"post"}}
+        assert "Events" not in package.function("api_handler")
+
+    def test_rule_is_for_commands_of_this_stage_s_document_alone(self, package: Package) -> None:
+        (rule,) = package.function("report_status_change")["Events"].values()
+        pattern = {
+            "source": ["aws.ssm"],
+            "detail-type": [COMMAND_CHANGE],
+            "detail": {"document-name": [document_name(package.stage)]},
+        }
+        assert rule == {"Type": "CloudWatchEvent", "Properties": {"Pattern": pattern}}
+
+    def test_rounds_are_a_quarter_of_an_hour_apart(self, package: Package) -> None:
+        (schedule,) = package.function("reconcile_targets")["Events"].values()
+        assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(15 minutes)"}}
 
 
 class TestPolicies:
-    def test_stages_are_the_same_but_for_their_names(self) -> None:
-        dev = policy_text("dev")
-        assert dev != policy_text("prod")
-        assert re.sub(r"\bdev\b", "prod", dev) == policy_text("prod")
+    def test_policy_files_are_these(self) -> None:
+        there = {str(path.relative_to(PROJECT)) for path in (PROJECT / ".chalice").glob("policy*")}
+        named = [name.format(stage=stage) for name in POLICY_FILES.values() for stage in STAGES]
+        assert there == set(named)
 
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_every_call_that_the_edges_make_is_allowed_and_nothing_is_spare(
-        self, stage: str
+    @every_function
+    def test_stages_are_the_same_but_for_their_names(self, function: str) -> None:
+        dev, prod = policy_text(function, "dev"), policy_text(function, "prod")
+        assert dev != prod
+        assert re.sub(r"\bdev\b", "prod", dev) == prod
+
+    @every_stage
+    @every_function
+    def test_every_call_that_a_function_can_make_is_allowed_and_nothing_is_spare(
+        self, function: str, stage: str
     ) -> None:
-        allowed = {action for one in statements(stage) for action in as_list(one["Action"])}
-        called = {action for path in edges() for action in actions_in(path)}
+        allowed = {
+            action for one in statements(function, stage) for action in as_list(one["Action"])
+        }
+        called = {action for name in built_for(function) for action in calls()[name]}
         assert allowed == called | LOG_ACTIONS
 
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_every_statement_allows_named_actions_on_named_resources(self, stage: str) -> None:
-        for one in statements(stage):
+    @every_stage
+    @every_function
+    def test_every_statement_allows_named_actions_on_named_resources(
+        self, function: str, stage: str
+    ) -> None:
+        for one in statements(function, stage):
             assert one["Effect"] == "Allow"
             assert {"NotAction", "NotResource"}.isdisjoint(one)
             for action in as_list(one["Action"]):
                 assert "*" not in action
+            if one["Resource"] == "*":
+                assert set(as_list(one["Action"])) <= WITHOUT_RESOURCE
+                assert one["Sid"].endswith("ForWhichThereIsNoResource")
+                continue
             for resource in as_list(one["Resource"]):
-                assert re.match(r"arn:aws:(ssm|ec2|logs):\*:000000000000:[a-z]", resource)
+                assert re.match(r"arn:aws:(ssm|ec2|logs|sns):\*:000000000000:[a-z/]", resource)
 
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_parameters_of_this_stage_are_readable_and_no_other_s(self, stage: str) -> None:
-        (readable,) = (
-            as_list(one["Resource"])
-            for one in statements(stage)
-            if as_list(one["Action"]) == ["ssm:GetParameters"]
-        )
-        for other in ("dev", "prod", "dev2", "de", "staging"):
-            for name in parameter_names(other):
-                arn = f"arn:aws:ssm:eu-central-1:000000000000:parameter{name}"
-                is_readable = any(fnmatch.fnmatchcase(arn, pattern) for pattern in readable)
-                assert is_readable == (other == stage), name
-
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_tokens_for_github_are_not_readable_here(self, stage: str) -> None:
-        for name in ("github-token", f"repositories/{SITE}/github-token"):
-            arn = f"arn:aws:ssm:eu-central-1:000000000000:parameter/pulley/{stage}/{name}"
-            for one in statements(stage):
-                for pattern in as_list(one["Resource"]):
-                    assert not fnmatch.fnmatchcase(arn, pattern)
-
-    @pytest.mark.parametrize("stage", STAGES)
-    def test_commands_run_this_document_alone_on_hosts_of_this_stage_alone(
-        self, stage: str
+    @every_stage
+    @every_function
+    def test_parameters_that_a_function_needs_are_readable_and_no_other_stage_s(
+        self, function: str, stage: str
     ) -> None:
-        sending = [one for one in statements(stage) if one["Action"] == "ssm:SendCommand"]
+        for other in ("dev", "prod", "dev2", "de", "staging"):
+            names = parameter_names(other)
+            needed = names["shared"] + names[function] if other == stage else []
+            for name in (name for group in names.values() for name in group):
+                can_read = is_allowed(function, stage, "ssm:GetParameters", f"{ARN}parameter{name}")
+                assert can_read == (name in needed), name
+
+    @every_stage
+    @pytest.mark.parametrize("function", SENDERS)
+    def test_sender_runs_this_document_alone_on_hosts_of_this_stage_alone(
+        self, function: str, stage: str
+    ) -> None:
+        sending = [
+            one
+            for one in statements(function, stage)
+            if "ssm:SendCommand" in as_list(one["Action"])
+        ]
         on_documents, on_hosts = sending
         assert on_documents["Resource"] == (
             f"arn:aws:ssm:*:000000000000:document/{document_name(stage)}"
@@ -200,8 +287,68 @@ class TestPolicies:
         }
         assert on_hosts["Condition"] == {"StringEquals": {"ssm:resourceTag/pulley": stage}}
 
+    @every_stage
+    @pytest.mark.parametrize(
+        ("function", "changing"),
+        [
+            ("api_handler", {"SendCommand"}),
+            ("report_status_change", {"Publish"}),
+            ("reconcile_targets", {"SendCommand", "PutParameter", "Publish"}),
+        ],
+    )
+    def test_function_has_nothing_else_that_sends_or_changes(
+        self, function: str, changing: set[str], stage: str
+    ) -> None:
+        actions = {
+            action for one in statements(function, stage) for action in as_list(one["Action"])
+        }
+        verbs = {action.partition(":")[2] for action in actions - LOG_ACTIONS}
+        reading = ("Get", "List", "Describe")
+        assert {verb for verb in verbs if not verb.startswith(reading)} == changing
 
-class TestActionsIn:
+    @every_stage
+    @pytest.mark.parametrize("function", TELLERS)
+    def test_teller_tells_this_stage_s_topic_alone(self, function: str, stage: str) -> None:
+        arn = "arn:aws:sns:eu-central-1:000000000000:pulley-"
+        for other in ("dev", "prod", "dev2", "de"):
+            can_tell = is_allowed(function, stage, "sns:Publish", arn + other)
+            assert can_tell == (other == stage)
+
+    @every_stage
+    def test_reconciler_writes_where_it_goes_on_and_nothing_else(self, stage: str) -> None:
+        for other in ("dev", "prod", "dev2", "de"):
+            names = [*(name for group in parameter_names(other).values() for name in group)]
+            for name in (*names, "/pulley", f"/pulley/{other}", f"/pulley/{other}/reconcile/x"):
+                arn = f"{ARN}parameter{name}"
+                can_write = is_allowed("reconcile_targets", stage, "ssm:PutParameter", arn)
+                assert can_write == (name == ParameterNames(stage).reconcile), name
+
+    @every_stage
+    @pytest.mark.parametrize("function", TELLERS)
+    def test_webhook_secrets_are_for_the_webhook_alone(self, function: str, stage: str) -> None:
+        names = ParameterNames(stage)
+        for name in (names.webhook_secret, names.repository_webhook_secret(SITE)):
+            arn = f"{ARN}parameter{name}"
+            assert is_allowed("api_handler", stage, "ssm:GetParameters", arn)
+            assert not is_allowed(function, stage, "ssm:GetParameters", arn)
+
+
+class TestWiring:
+    def test_every_class_that_calls_aws_is_built_for_a_function(self) -> None:
+        built = {name for function in BUILDERS for name in built_for(function)}
+        assert set(calls()) == built
+
+    @every_function
+    def test_clients_are_of_the_services_that_are_called(self, function: str) -> None:
+        called = {
+            action.partition(":")[0] for name in built_for(function) for action in calls()[name]
+        }
+        assert {name[len("build_") : -len("_client")] for name in client_builders(function)} == (
+            called
+        )
+
+
+class TestReadingOfTheEdges:
     def test_call_of_a_client_is_found_by_its_service(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
         source.write_text(
@@ -216,19 +363,46 @@ class TestActionsIn:
             "    def do(self) -> None:\n"
             "        self._client.get_paginator('describe_instances')\n"
         )
-        assert set(actions_in(source)) == {"ssm:DeleteParameter", "ec2:DescribeInstances"}
+        assert dict(actions_in(source)) == {
+            "Edge": {"ssm:DeleteParameter"},
+            "Other": {"ec2:DescribeInstances"},
+        }
 
-    def test_every_client_that_is_built_is_of_a_class_that_is_read_here(self) -> None:
-        built = {
-            node.args[0].value
-            for path in [*edges(), PROJECT / "chalicelib/wiring.py"]
+    def test_class_with_two_clients_has_the_calls_of_both(self, tmp_path: Path) -> None:
+        source = tmp_path / "edge.py"
+        source.write_text(
+            "class Edge:\n"
+            '    def __init__(self, ec2: "EC2Client", ssm: "SSMClient | None", n: int) -> None:\n'
+            "        self._ec2 = ec2\n"
+            "        self._of_systems = ssm\n"
+            "        self._limit = n\n"
+            "    def do(self) -> None:\n"
+            "        self._ec2.get_paginator('describe_instances').paginate()\n"
+            "        self._of_systems.list_commands(MaxItems=self._limit.real)\n"
+        )
+        assert dict(actions_in(source)) == {"Edge": {"ec2:DescribeInstances", "ssm:ListCommands"}}
+
+    def test_client_that_is_not_kept_as_it_came_is_told(self, tmp_path: Path) -> None:
+        source = tmp_path / "edge.py"
+        source.write_text(
+            "class Edge:\n"
+            '    def __init__(self, ssm: "SSMClient") -> None:\n'
+            "        self._list = ssm.list_commands\n"
+        )
+        with pytest.raises(AssertionError, match="Edge"):
+            dict(actions_in(source))
+
+    def test_client_is_built_in_the_edges_alone_and_once_for_a_service(self) -> None:
+        built = [
+            str(node.args[0].value)
+            for path in [*edges(), PROJECT / "chalicelib/wiring.py", PROJECT / "app.py"]
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Call)
-            and ast.unparse(node.func) == "boto3.client"
+            and ast.unparse(node.func) in {"boto3.client", "boto3.resource", "boto3.Session"}
             and isinstance(node.args[0], ast.Constant)
-        }
-        read = {action.partition(":")[0] for path in edges() for action in actions_in(path)}
-        assert built == read
+        ]
+        called = {action.partition(":")[0] for actions in calls().values() for action in actions}
+        assert sorted(built) == sorted(called)
 
 
 def edges() -> list[Path]:
@@ -254,26 +428,69 @@ def imported_by(path: Path) -> Iterator[str]:
                 yield f"{base}.{alias.name}" if is_module else base
 
 
-def actions_in(path: Path) -> Iterator[str]:
-    """The IAM actions of each call on `self._client`, of a class whose client is annotated."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def calls() -> dict[str, set[str]]:
+    """The IAM actions that each class in edges/ needs; those that need none are left out."""
+    return dict(found for path in edges() for found in actions_in(path))
+
+
+def built_for(function: str) -> set[str]:
+    """The classes that call AWS and that wiring.py builds for the function."""
+    return names_in_builder(function) & calls().keys()
+
+
+def client_builders(function: str) -> set[str]:
+    return {name for name in names_in_builder(function) if re.fullmatch("build_.*_client", name)}
+
+
+def names_in_builder(function: str) -> set[str]:
+    """Whatever the function's builder names, and the functions of wiring.py that it names."""
+    tree = ast.parse((PROJECT / "chalicelib/wiring.py").read_text())
+    bodies = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    names, to_read = set[str](), {BUILDERS[function]}
+    while to_read:
+        body = bodies[to_read.pop()]
+        new = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)} - names
+        names |= new
+        to_read |= new & bodies.keys()
+    return names
+
+
+def actions_in(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Each class that calls a client it keeps, and its calls; the clients must be annotated."""
+    for node in ast.parse(path.read_text()).body:
         if not isinstance(node, ast.ClassDef):
             continue
+        clients = clients_of(node)
+        actions = set()
         for call in ast.walk(node):
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
                 continue
-            if ast.unparse(call.func.value) == "self._client":
+            service = clients.get(ast.unparse(call.func.value))
+            if service:
                 method = call.func.attr
                 if method in {"get_paginator", "get_waiter"}:
                     method = ast.literal_eval(call.args[0])
-                yield action_of(service_of(node), method)
+                actions.add(action_of(service, method))
+        if actions:
+            yield node.name, actions
 
 
-def service_of(node: ast.ClassDef) -> str:
-    """From the annotation in __init__: "SSMClient" is ssm."""
-    found = re.search(r"client: ['\"]?([A-Za-z0-9]+)Client", ast.unparse(node))
-    assert found, f"{node.name} calls a client of an unknown service"
-    return found[1].lower()
+def clients_of(node: ast.ClassDef) -> dict[str, str]:
+    """The service of each client that a class keeps, by the annotations in __init__.
+
+    With `ssm: "SSMClient"` and `self._ssm = ssm`, "self._ssm" is of ssm.
+    """
+    services, kept = {}, {}
+    for part in ast.walk(node):
+        if isinstance(part, ast.arg) and part.annotation:
+            named = re.search("([A-Za-z0-9]+)Client", ast.unparse(part.annotation))
+            if named:
+                services[part.arg] = named[1].lower()
+        if isinstance(part, ast.Assign) and isinstance(part.value, ast.Name):
+            kept[part.value.id] = ast.unparse(part.targets[0])
+    # Whoever keeps no client, or keeps it otherwise, makes calls that nobody sees here.
+    assert services.keys() <= kept.keys(), f"{node.name} does not keep its clients as they are"
+    return {kept[name]: service for name, service in services.items()}
 
 
 def action_of(service: str, method: str) -> str:
@@ -282,12 +499,21 @@ def action_of(service: str, method: str) -> str:
     return f"{service}:{operation}"
 
 
-def parameter_names(stage: str) -> list[str]:
+def parameter_names(stage: str) -> dict[str, list[str]]:
+    """What each function reads beyond what all do."""
     names = ParameterNames(stage)
-    return [
-        names.webhook_secret,
-        names.repository_webhook_secret(SITE),
-        names.targets(SITE),
-        names.pin("web"),
-        names.document,
-    ]
+    return {
+        "shared": [
+            names.targets(SITE),
+            names.github_token,
+            names.repository_github_token(SITE),
+        ],
+        "api_handler": [
+            names.webhook_secret,
+            names.repository_webhook_secret(SITE),
+            names.pin("web"),
+            names.document,
+        ],
+        "report_status_change": [],
+        "reconcile_targets": [names.pin("web"), names.document, names.reconcile],
+    }

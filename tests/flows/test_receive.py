@@ -1,4 +1,4 @@
-"""A delivery becomes commands: against the fakes, through every way that it can take."""
+"""A delivery becomes a deploy: against the fakes, through every way that it can take."""
 
 import json
 from dataclasses import replace
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.commands import DocumentPin
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.webhook import (
@@ -21,6 +20,7 @@ from chalicelib.core.webhook import (
     SignatureError,
     TooLargeError,
 )
+from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
 from tests.fakes import (
     COMMIT,
@@ -29,7 +29,11 @@ from tests.fakes import (
     SECRET,
     SITE,
     STAGE,
+    TOKEN,
+    FakeAnnouncements,
     FakeCommands,
+    FakeDeployments,
+    FakeJournal,
     FakeParameters,
     delivery_of,
     push_json,
@@ -40,7 +44,6 @@ from tests.fakes import (
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 OWN_SECRET = NAMES.repository_webhook_secret(SITE)
-DOCUMENT_PIN = json.dumps({"version": "3", "hash": "a" * 64})
 
 
 class House:
@@ -51,11 +54,20 @@ class House:
             {NAMES.webhook_secret: SECRET, NAMES.targets(SITE): targets_text()}
         )
         self.commands = FakeCommands()
+        self.github = FakeDeployments()
+        self.announcements = FakeAnnouncements(self.github)
+        self.journal = FakeJournal()
         self.receiver = Receiver(
-            stage=STAGE,
             allow_sha1=allow_sha1,
             parameters=self.parameters,
-            commands=self.commands,
+            deployer=Deployer(
+                stage=STAGE,
+                pins=self.parameters,
+                commands=self.commands,
+                announcements=self.announcements,
+                journal=self.journal,
+            ),
+            journal=self.journal,
         )
 
     def receive(self, delivery: Delivery) -> Ignored | Accepted:
@@ -129,11 +141,6 @@ class TestReceiveAPush:
     def test_repository_in_another_case_is_the_same(self, house: House) -> None:
         assert house.accept(repository={"full_name": "Octo/SITE"}).sent
 
-    def test_document_s_pin_is_sent_along(self, house: House) -> None:
-        house.store(NAMES.document, DOCUMENT_PIN)
-        house.push()
-        assert house.commands.sent[0].document_pin == DocumentPin("3", "a" * 64)
-
     def test_issued_is_the_delivery_s_time_in_milliseconds(self, house: House) -> None:
         house.receiver.receive(delivery_of(push_json()), now=NOW + timedelta(milliseconds=1500))
         issued = int(house.commands.sent[0].parameters["Issued"])
@@ -188,26 +195,11 @@ class TestReceiveAndIgnore:
 
 
 class TestReceiveWithPins:
-    def test_pinned_target_is_left_as_it_is_and_the_reason_is_told(self, house: House) -> None:
-        house.store(
-            NAMES.pin("web"), {"state": "pinned", "commit": "a" * 40, "reason": "the release"}
-        )
-        assert house.push() == Ignored(GUID, "web: pinned at aaaaaaa: the release")
-        assert house.sent == []
-
-    def test_frozen_target_is_left_as_it_is_until_its_end(self, house: House) -> None:
-        house.store(NAMES.pin("web"), {"state": "frozen", "until": "2030-01-31T12:00:01Z"})
-        assert house.push() == Ignored(GUID, "web: frozen until 2030-01-31 12:00 UTC")
-        assert house.sent == []
-
-    @pytest.mark.parametrize("until", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
-    def test_expired_pin_holds_nothing(self, house: House, until: str) -> None:
-        house.store(NAMES.pin("web"), {"state": "frozen", "until": until})
-        assert house.accept().sent == (("web", "command-1"),)
-
-    def test_pin_taken_off_holds_nothing(self, house: House) -> None:
-        house.store(NAMES.pin("web"), {"state": "none"})
-        assert house.accept().sent == (("web", "command-1"),)
+    def test_all_targets_held_are_ignored_each_with_its_reason(self, house: House) -> None:
+        house.store_targets("web", "api")
+        house.store(NAMES.pin("web"), {"state": "frozen"})
+        house.store(NAMES.pin("api"), {"state": "frozen", "reason": "the fair"})
+        assert house.push() == Ignored(GUID, "web: frozen; api: frozen: the fair")
 
     def test_held_target_is_skipped_and_the_others_are_sent_to(self, house: House) -> None:
         house.store_targets("web", "api")
@@ -215,26 +207,6 @@ class TestReceiveWithPins:
         outcome = house.accept()
         assert outcome.skipped == (("web", "frozen"),)
         assert outcome.sent == (("api", "command-1"),)
-
-    def test_all_targets_held_are_ignored_each_with_its_reason(self, house: House) -> None:
-        house.store_targets("web", "api")
-        house.store(NAMES.pin("web"), {"state": "frozen"})
-        house.store(NAMES.pin("api"), {"state": "frozen", "reason": "the fair"})
-        assert house.push() == Ignored(GUID, "web: frozen; api: frozen: the fair")
-
-    @pytest.mark.parametrize("text", ["", "{", '{"state": "paused"}', "[" * 10_000])
-    def test_unreadable_pin_fails_its_target_alone_because_it_may_say_frozen(
-        self, house: House, text: str
-    ) -> None:
-        house.store_targets("web", "api")
-        house.store(NAMES.pin("web"), text)
-        outcome = house.accept()
-        assert outcome.sent == (("api", "command-1"),)
-        ((name, error),) = outcome.failed
-        assert name == "web"
-        assert isinstance(error, UnavailableError)
-        assert str(error) == "the target's stored pin is not valid"
-        assert error.detail.startswith("the parameter pins/web is not valid: ")
 
     def test_only_target_with_an_unreadable_pin_is_a_failure_and_not_ignored(
         self, house: House
@@ -245,33 +217,11 @@ class TestReceiveWithPins:
         assert [name for name, _ in outcome.failed] == ["web"]
         assert house.sent == []
 
-    def test_one_held_and_one_unreadable_are_told_apart(self, house: House) -> None:
-        house.store_targets("web", "api")
-        house.store(NAMES.pin("web"), {"state": "frozen"})
-        house.store(NAMES.pin("api"), "{")
-        outcome = house.accept()
-        assert outcome.skipped == (("web", "frozen"),)
-        assert [name for name, _ in outcome.failed] == ["api"]
-        assert house.sent == []
-
-    def test_pin_of_another_target_holds_nothing(self, house: House) -> None:
-        house.store(NAMES.pin("api"), {"state": "frozen"})
-        assert house.accept().sent == (("web", "command-1"),)
-
     def test_pins_are_read_for_every_push(self, house: House) -> None:
         house.push()
         house.store(NAMES.pin("web"), {"state": "frozen"})
         assert isinstance(house.push(), Ignored)
         assert house.sent == ["web"]
-
-    @pytest.mark.parametrize("text", ["", "{", '{"version": "$LATEST", "hash": ""}'])
-    def test_unreadable_pin_of_the_document_sends_nothing(self, house: House, text: str) -> None:
-        house.store(NAMES.document, text)
-        reason = r"^the document's stored pin is not valid$"
-        with pytest.raises(UnavailableError, match=reason) as caught:
-            house.push()
-        assert caught.value.detail.startswith("the parameter document is not valid: must ")
-        assert house.sent == []
 
 
 class TestReceiveWithFailures:
@@ -322,6 +272,75 @@ class TestReceiveWithFailures:
     def test_targets_that_do_not_parse_do_not_fail_a_ping(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         assert isinstance(house.receive(delivery_of(push_json(), event="ping")), Ignored)
+
+
+class TestReceiveAndAnnounce:
+    def test_repository_s_token_announces_the_push(self, house: House) -> None:
+        house.store(NAMES.github_token, TOKEN)
+        house.push()
+        assert house.announcements.tokens == [(SITE, TOKEN)]
+        (request,) = house.announcements.opened
+        assert (request.commit.sha, request.delivery) == (COMMIT, GUID)
+
+    def test_without_a_token_the_push_is_sent_and_github_is_left_alone(self, house: House) -> None:
+        assert house.accept().sent
+        assert house.announcements.tokens == []
+
+    @pytest.mark.parametrize("event", ["ping", "check_run"])
+    def test_what_is_ignored_is_not_announced(self, house: House, event: str) -> None:
+        house.store(NAMES.github_token, TOKEN)
+        house.receive(delivery_of(push_json(), event=event))
+        assert house.announcements.tokens == []
+
+    def test_time_that_github_took_the_push_is_handed_on(self, house: House) -> None:
+        house.push(repository={"full_name": "octo/site", "pushed_at": 1_896_091_190})
+        comment = house.commands.sent[0].comment
+        assert comment == "push at 2030-01-31T11:59:50Z: octo/site 4d5e6f7 to web"
+
+
+class TestReceiveAndNote:
+    def test_push_is_noted_and_counted(self, house: House) -> None:
+        house.push()
+        (noted,) = house.journal.of("delivery", "accepted")
+        assert noted.level == "info"
+        assert noted.metrics == {"Deliveries": (1, "Count")}
+        assert {name: str(fact) for name, fact in noted.facts.items()} == {
+            "delivery": GUID,
+            "repository": "octo/site",
+            "commit": COMMIT,
+        }
+
+    def test_what_is_ignored_is_noted_with_its_reason_and_counted(self, house: House) -> None:
+        house.push(ref="refs/heads/other")
+        (noted,) = house.journal.decisions
+        assert (noted.about, noted.outcome, noted.level) == ("delivery", "ignored", "info")
+        assert noted.facts["reason"] == "no target of octo/site follows 'refs/heads/other'"
+        assert noted.metrics == {"Deliveries": (1, "Count")}
+
+    def test_push_that_failed_for_a_target_is_noted_as_an_error(self, house: House) -> None:
+        house.store_targets("web", "api")
+        house.commands.refused["api"] = RefusedError("no")
+        house.push()
+        (noted,) = house.journal.of("delivery", "failed")
+        assert noted.level == "error"
+        assert noted.metrics == {"Deliveries": (1, "Count")}
+
+    def test_what_is_refused_is_not_noted_here(self, house: House) -> None:
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(push_json(), secret="guessed"))
+        assert house.journal.decisions == []
+
+    def test_neither_secret_nor_token_is_ever_noted(self, house: House) -> None:
+        house.store(NAMES.github_token, TOKEN)
+        house.store_targets("web", "api")
+        house.commands.refused["api"] = RefusedError("no")
+        house.push()
+        house.push(ref="refs/heads/other")
+        settings = house.parameters.settings(SITE)
+        assert settings.token == TOKEN
+        written = repr(house.journal.decisions) + repr(settings)
+        assert TOKEN not in written
+        assert SECRET not in written
 
 
 class TestReceiveVerifies:

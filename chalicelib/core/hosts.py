@@ -1,0 +1,49 @@
+"""The hosts that there are, and which of them a target has: awake or asleep, old or new."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chalicelib.core.targets import STAGE_TAG, Target
+
+
+@dataclass(frozen=True)
+class Host:
+    """An instance that Systems Manager may reach. `is_online` is its agent's last ping."""
+
+    instance_id: str
+    name: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    is_online: bool = True
+
+
+class Fleet:
+    """A stage's hosts, found by tag without looking at each for each target."""
+
+    def __init__(self, hosts: Iterable[Host], stage: str) -> None:
+        """Hosts without the stage's own tag are not in it."""
+        self._by_id = {
+            host.instance_id: host for host in hosts if host.tags.get(STAGE_TAG) == stage
+        }
+        self._by_tag: dict[tuple[str, str], dict[str, Host]] = {}
+        for host in self._by_id.values():
+            for tag in host.tags.items():
+                self._by_tag.setdefault(tag, {})[host.instance_id] = host
+
+    def of(self, target: Target) -> Sequence[Host]:
+        """The target's hosts, by name: what SendCommand's selectors would find."""
+        if target.instances.ids:
+            found = [self._by_id[one] for one in target.instances.ids if one in self._by_id]
+        else:
+            found = self._with_tags(target.instances.tags)
+        return sorted(found, key=lambda host: (host.name, host.instance_id))
+
+    def _with_tags(self, tags: Iterable[tuple[str, Sequence[str]]]) -> list[Host]:
+        """For each key one of its values; the rarest key is looked at first."""
+        candidates = [
+            [host for value in set(values) for host in self._by_tag.get((key, value), {}).values()]
+            for key, values in tags
+        ]
+        rarest = min(candidates, key=len, default=[])
+        return [
+            host for host in rarest if all(host.tags.get(key) in values for key, values in tags)
+        ]

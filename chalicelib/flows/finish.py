@@ -1,0 +1,71 @@
+"""A deployment that has ended is written down, counted, and told to whoever wants to know."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.core.decisions import COUNT, SECONDS, Decision, Level, count
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import RollOut
+from chalicelib.core.notifications import Notification, notification_of
+from chalicelib.core.verdicts import AT, Verdict
+from chalicelib.flows.deploy import Journal
+
+
+class Topic(Protocol):
+    """Who is told besides GitHub. Raises RefusedError or UnavailableError."""
+
+    def publish(self, notification: Notification) -> None:
+        """Tell."""
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """Finishes deployments of one stage. `log_url` makes a command's address."""
+
+    stage: str
+    topic: Topic | None
+    journal: Journal
+    log_url: Callable[[str], str]
+
+    def finish(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
+        """Raises nothing of a topic's: told once or not at all, as a retry would tell twice."""
+        at = verdict.of(AT)
+        metrics = count("Deploys") | {"HostsUpdated": (sum(one.updated for one in at), COUNT)}
+        pushed_at, ends = verdict.roll_out.pushed_at, [one.ended for one in at if one.ended]
+        if status.state == "success" and pushed_at and ends:
+            seconds = max(0.0, (max(ends) - pushed_at).total_seconds())
+            metrics["SecondsFromPushToPulled"] = (seconds, SECONDS)
+        facts = roll_out_facts(verdict.roll_out) | {
+            "command_id": verdict.command_id,
+            "description": status.description,
+            "hosts": {one.host: f"{one.kind} {one.words}".rstrip() for one in verdict.hosts},
+        }
+        level: Level = "info" if status.state in {"success", "inactive"} else "error"
+        self.journal.note(Decision("deployment", status.state, facts, level, metrics))
+        if self.topic is None:
+            return
+        notification = notification_of(
+            verdict,
+            status,
+            stage=self.stage,
+            environment=environment,
+            log_url=self.log_url(verdict.command_id),
+        )
+        try:
+            self.topic.publish(notification)
+        except PulleyError as error:
+            facts = roll_out_facts(verdict.roll_out) | {"reason": error.in_full}
+            self.journal.note(Decision("notification", "failed", facts, "error"))
+
+
+def roll_out_facts(roll_out: RollOut) -> dict[str, object]:
+    """What tells a line of the log which deployment it is of."""
+    return {
+        "delivery": roll_out.delivery,
+        "repository": str(roll_out.repository),
+        "target": roll_out.target,
+        "commit": roll_out.commit.sha,
+        "cause": roll_out.cause,
+    }

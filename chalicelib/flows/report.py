@@ -1,0 +1,109 @@
+"""A status change becomes GitHub's deployment status: by what the hosts say, never by the event.
+
+An event says only where to look. What is there decides, so events that are missing, repeated or out
+of order end in the same state.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.commands import document_name
+from chalicelib.core.decisions import Decision
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.history import Command, NotOurs, StatusChange, parse_status_change
+from chalicelib.core.verdicts import Run
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.finish import roll_out_facts
+from chalicelib.flows.settle import Settler
+from chalicelib.flows.standing import History
+
+LAG_PAUSES, LAG_SECONDS = 5, 1.0  # for invocations that lag behind their command's event
+TRIES, LONGEST_PAUSE_SECONDS = 3, 20.0  # where GitHub says when to try again
+
+
+@dataclass(frozen=True)
+class Reported:
+    """How the command's deployment stands."""
+
+    command_id: str
+    status: DeploymentStatus
+
+
+@dataclass(frozen=True)
+class NotReported:
+    """Nothing is to be said of the event, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Reports for one stage. `pause` takes seconds."""
+
+    stage: str
+    history: History
+    settler: Settler
+    journal: Journal
+    pause: Callable[[float], None]
+
+    def report(self, event: object, *, now: datetime) -> Reported | NotReported:
+        """Act on EventBridge's event, whatever it is. `now` is aware.
+
+        Raises UnavailableError where it should be tried again: AWS lags, or GitHub is not well; and
+        RefusedError where AWS does not let its history be read.
+        """
+        change = parse_status_change(event, document_name(self.stage))
+        if isinstance(change, NotOurs):
+            return self._ignore({}, change.reason)
+        facts: dict[str, object] = {"command_id": change.command_id}
+        try:
+            command = self._command(change, now)
+            if command is None:
+                return self._ignore(facts, "Systems Manager does not know the command")
+            if command.roll_out is None:
+                return self._ignore(facts, "it deploys no named commit")
+            facts |= roll_out_facts(command.roll_out)
+            return Reported(command.id, self._settle(command, now))
+        except PulleyError as error:
+            facts["reason"] = error.in_full
+            self.journal.note(Decision("event", "failed", facts, "warning"))
+            raise
+
+    def _settle(self, command: Command, now: datetime) -> DeploymentStatus:
+        for _ in range(TRIES - 1):
+            try:
+                return self.settler.settle(command, now=now)
+            except UnavailableError as error:
+                seconds = error.retry_seconds
+                if seconds is None or seconds > LONGEST_PAUSE_SECONDS:
+                    raise
+            self.pause(seconds)
+        return self.settler.settle(command, now=now)
+
+    def _command(self, change: StatusChange, now: datetime) -> Command | None:
+        """The command, once AWS's answers have caught up with the event."""
+        command = None
+        for looked in range(LAG_PAUSES + 1):
+            if looked:
+                self.pause(LAG_SECONDS)
+            command = self.history.command(change.command_id)
+            if command and not self._lags(command, change, now):
+                return command
+        if command is None:
+            return None
+        raise UnavailableError(
+            "Systems Manager's answers lag behind its event",
+            detail="the command is over by its event, and not by what its hosts say",
+        )
+
+    def _lags(self, command: Command, change: StatusChange, now: datetime) -> bool:
+        if command.roll_out is None or not change.is_over or now > command.expires:
+            return False
+        invocations = self.history.invocations(command.id)
+        return not Run(command, command.roll_out, invocations).is_settled
+
+    def _ignore(self, facts: dict[str, object], reason: str) -> NotReported:
+        self.journal.note(Decision("event", "ignored", facts | {"reason": reason}))
+        return NotReported(reason)

@@ -1,0 +1,238 @@
+"""A commit's deployment on GitHub is brought to what Systems Manager knows of it.
+
+Whoever settles reads the whole of what was sent for the commit, says what there is, and looks again
+until GitHub has it: so any number of settlers, in any order, end at the same state.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from chalicelib.core.decisions import Decision
+from chalicelib.core.deployments import (
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+    is_news,
+    replaced,
+)
+from chalicelib.core.errors import NotTakenError, UnavailableError
+from chalicelib.core.history import Command, RollOut
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import StoredReportSettings
+from chalicelib.core.targets import TargetsError, parse_stored_targets
+from chalicelib.core.verdicts import Verdict
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.finish import Finisher, roll_out_facts
+from chalicelib.flows.standing import History, look, sent_to
+
+ROUNDS = 3  # of looking and posting, where others post at the same time
+RETRY_SECONDS = 2.0  # after so many
+CLOCKS_APART = timedelta(minutes=5)  # GitHub's and AWS's, at the most
+_REMEMBERED = 1000
+
+
+class Parameters(Protocol):
+    """What is stored. Raises RefusedError or UnavailableError."""
+
+    def report_settings(self, repository: Repository) -> StoredReportSettings:
+        """As it is now."""
+
+
+class Deployments(Protocol):
+    """A repository's on GitHub. Every method raises NotTakenError or UnavailableError."""
+
+    def find(self, request: DeploymentRequest) -> Deployment | None:
+        """The first one that answers the request."""
+
+    def create(self, request: DeploymentRequest) -> Deployment:
+        """Make it."""
+
+    def deployment(self, deployment_id: int) -> Deployment | None:
+        """The one with this id."""
+
+    def newest(self, environment: str) -> Sequence[Deployment]:
+        """The newest of an environment."""
+
+    def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
+        """Newest first."""
+
+    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+        """Say how it stands."""
+
+
+@dataclass(frozen=True)
+class _Settled:
+    """What stands on GitHub, what was found on the hosts, and whether that was news there."""
+
+    standing: DeploymentStatus
+    found: DeploymentStatus
+    environment: str
+    was_news: bool
+
+
+@dataclass(frozen=True)
+class Settler:
+    """Settles for one stage. `github` takes a token; `log_url` makes a command's address."""
+
+    stage: str
+    parameters: Parameters
+    history: History
+    github: Callable[[Repository, str], Deployments]
+    finisher: Finisher
+    journal: Journal
+    log_url: Callable[[str], str]
+    # How deployments ended as far as this process knows: a repeated event tells each end once.
+    _told: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def settle(self, command: Command, *, now: datetime) -> DeploymentStatus:
+        """How the deployment stands that the command is part of. `now` is aware.
+
+        Raises UnavailableError, and RefusedError where AWS refuses; where GitHub does, it is noted.
+        """
+        roll_out = _roll_out_of(command)
+        github, environment = self._place(roll_out)
+        if github:
+            try:
+                settled = self._settle_on(github, environment, command, now)
+                if settled.found.state == "success":
+                    self._end_others(github, settled.environment, command, now)
+            except NotTakenError as error:
+                self._note_refusal(roll_out, error)
+            else:
+                return settled.standing
+        sent = sent_to(self.history, command, roll_out, command.requested)
+        verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
+        self._finish(verdict, status, environment)
+        return status
+
+    def settle_late(self, command: Command, *, now: datetime) -> None:
+        """The same for a command whose last event may not have come, where GitHub remembers.
+
+        Without GitHub nobody knows what was told before, and nothing is told again.
+        """
+        roll_out = _roll_out_of(command)
+        github, environment = self._place(roll_out)
+        if not github:
+            return
+        try:
+            settled = self._settle_on(github, environment, command, now)
+            if settled.found.state == "success" and settled.was_news:
+                self._end_others(github, settled.environment, command, now)
+        except NotTakenError as error:
+            self._note_refusal(roll_out, error)
+
+    def _place(self, roll_out: RollOut) -> tuple[Deployments | None, str]:
+        """Where it is told: the repository on GitHub, if there is a token, and the environment."""
+        settings = self.parameters.report_settings(roll_out.repository)
+        environment = _environment(roll_out, settings)
+        if not settings.token:
+            return None, environment
+        return self.github(roll_out.repository, settings.token), environment
+
+    def _settle_on(
+        self, github: Deployments, environment: str, command: Command, now: datetime
+    ) -> _Settled:
+        roll_out = _roll_out_of(command)
+        deployment = self._deployment(github, environment, roll_out)
+        since = min(command.requested, deployment.created - CLOCKS_APART)
+        for posted in range(ROUNDS):
+            sent = sent_to(self.history, command, roll_out, since)
+            verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
+            said = github.statuses(deployment.id)
+            ended = next((one for one in said if one.has_ended), None)
+            if ended:
+                self._remember(roll_out, ended)
+            # A slower settler may have said "in progress" after the end: the end stands.
+            standing = ended if ended and not status.has_ended else status
+            if not is_news(said[0] if said else None, standing):
+                return _Settled(standing, status, deployment.environment, was_news=posted > 0)
+            github.post(deployment.id, standing, log_url=self.log_url(verdict.command_id))
+            self._finish(verdict, standing, environment)
+        raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
+
+    def _deployment(self, github: Deployments, environment: str, roll_out: RollOut) -> Deployment:
+        """The commit's deployment. One that could not be made before is made."""
+        if roll_out.deployment is not None:
+            deployment = github.deployment(roll_out.deployment)
+            if deployment and deployment.commit == roll_out.commit.sha:
+                return deployment
+        request = DeploymentRequest(
+            repository=roll_out.repository,
+            commit=roll_out.commit,
+            environment=environment,
+            stage=self.stage,
+            target=roll_out.target,
+            delivery=roll_out.delivery,
+        )
+        found = github.find(request)
+        if found is None:
+            made = github.create(request)
+            found = github.find(request) or made
+            if found.id != made.id:
+                # Two made it at once. Both take the first, and the other must not wait for ever.
+                github.post(made.id, DeploymentStatus("inactive", f"the same as {found.id}"))
+        return found
+
+    def _end_others(
+        self,
+        github: Deployments,
+        environment: str,
+        command: Command,
+        now: datetime,
+    ) -> None:
+        """Say of the target's deployments that this one replaced that they do not run any more."""
+        roll_out = _roll_out_of(command)
+        for other in github.newest(environment):
+            is_ours = (other.stage, other.target) == (self.stage, roll_out.target)
+            if not is_ours or other.commit == roll_out.commit.sha:
+                continue
+            said = github.statuses(other.id)
+            if not said or said[0].state != "success":
+                continue
+            # By the same look as its own events have: they may come later, or have seen more.
+            sent = sent_to(self.history, command, roll_out, other.created - CLOCKS_APART)
+            status = replaced(roll_out.commit)
+            if any(of.commit.sha == other.commit for _, of in sent):
+                _, status = look(self.history, sent, other.commit, now=now)
+            if status.state == "inactive":
+                github.post(other.id, status)
+
+    def _finish(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
+        """Once an end. A success that is replaced was told when it came."""
+        if not status.has_ended:
+            return
+        before = self._remember(verdict.roll_out, status)
+        if before != status.state and (before, status.state) != ("success", "inactive"):
+            self.finisher.finish(verdict, status, environment)
+
+    def _remember(self, roll_out: RollOut, ended: DeploymentStatus) -> str:
+        """How it has ended; returned is how it had before, as far as known here."""
+        key = (roll_out.target, roll_out.commit.sha)
+        before = self._told.pop(key, "")
+        self._told[key] = ended.state
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+        return before
+
+    def _note_refusal(self, roll_out: RollOut, error: NotTakenError) -> None:
+        if not error.is_known:
+            facts = roll_out_facts(roll_out) | {"reason": str(error)}
+            self.journal.note(Decision("deployment", "not_reported", facts, "error"))
+
+
+def _roll_out_of(command: Command) -> RollOut:
+    if command.roll_out is None:
+        raise AssertionError("a command without a commit has no deployment")
+    return command.roll_out
+
+
+def _environment(roll_out: RollOut, settings: StoredReportSettings) -> str:
+    """The target's on GitHub; where it is stored no more, or not to be read, its name."""
+    try:
+        targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
+    except TargetsError:
+        return roll_out.target
+    named = {target.name: target.environment for target in targets}
+    return named.get(roll_out.target, roll_out.target)

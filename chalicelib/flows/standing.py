@@ -1,0 +1,83 @@
+"""How a commit stands on a target, by the whole of what was sent to the target.
+
+The same history gives the same words to whoever looks, for whatever event.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from chalicelib.core.deployments import DeploymentStatus, replaced, status_of
+from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.verdicts import Run, Verdict, judge
+
+Sending = tuple[Command, RollOut]
+
+
+class History(Protocol):
+    """Run Command's memory. Every method raises RefusedError or UnavailableError."""
+
+    def command(self, command_id: str) -> Command | None:
+        """One of this stage's document; None where it is not known."""
+
+    def commands_since(self, since: datetime) -> Sequence[Command]:
+        """Those of this stage's document, newest first."""
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        """All of a command's."""
+
+
+def sent_to(
+    history: History, command: Command, roll_out: RollOut, since: datetime
+) -> Sequence[Sending]:
+    """What was sent to the command's target since then (aware), itself too, the oldest first."""
+    commands = {one.id: one for one in history.commands_since(since)}
+    commands.setdefault(command.id, command)
+    sent = [
+        (one, one.roll_out)
+        for one in commands.values()
+        if one.roll_out
+        and one.roll_out.target == roll_out.target
+        and one.roll_out.repository == roll_out.repository
+    ]
+    return sorted(sent, key=lambda one: (one[1].issued, one[0].requested, one[0].id))
+
+
+def look(
+    history: History, sent: Sequence[Sending], commit: str, *, now: datetime
+) -> tuple[Verdict, DeploymentStatus]:
+    """The verdict on a commit, which was sent at least once, and what is to be said of it."""
+    runs = [_run(history, one) for one in sent if one[1].commit.sha == commit]
+    verdict = judge(runs, now=now)
+    status = status_of(verdict)
+    if status.state not in {"success", "inactive"}:
+        return verdict, status
+    # Sent once more when a newer one was there, it was overtaken; and yet it ran until then.
+    stood = [
+        run.roll_out.issued
+        for count, run in enumerate(runs, 1)
+        if judge(runs[:count], now=now).is_everywhere
+    ]
+    if not stood:
+        return verdict, status
+    later = (one for one in sent if one[1].issued > stood[-1])
+    newer = _first_everywhere(history, later, now)
+    return verdict, replaced(newer) if newer else status
+
+
+def _first_everywhere(history: History, sent: Iterable[Sending], now: datetime) -> CommitSha | None:
+    """The commit of these that was the first on every host, whatever came after it."""
+    runs: dict[str, list[Run]] = {}
+    for one in sent:
+        commit = one[1].commit
+        of_commit = runs.setdefault(commit.sha, [])
+        of_commit.append(_run(history, one))
+        if judge(of_commit, now=now).is_everywhere:
+            return commit
+    return None
+
+
+def _run(history: History, sending: Sending) -> Run:
+    command, roll_out = sending
+    return Run(command, roll_out, history.invocations(command.id))

@@ -1,0 +1,121 @@
+"""The app under its stage, an AWS account for it, and a GitHub."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import botocore.session
+import pytest
+from moto import mock_aws
+
+from chalicelib.core.commands import build_document
+from pulley.sandbox.github import GitHub
+from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
+
+# Lambda has the stage's variables before app.py is imported, which reads its stage there.
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("PULLEY_STAGE", STAGE)
+    from tests.app.stage import REGION, TOKEN, URL, Log, Stage, forget_what_is_warm
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def document() -> str:
+    return json.dumps(build_document((PROJECT / "chalicelib/host/pull.sh").read_text()))
+
+
+@pytest.fixture(scope="module")
+def session() -> botocore.session.Session:
+    """One for all tests: reading AWS's models takes longer than anything else here."""
+    return botocore.session.get_session()
+
+
+@pytest.fixture
+def stage(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    document: str,
+    session: botocore.session.Session,
+) -> Iterator[Stage]:
+    for name in (
+        "AWS_ENDPOINT_URL",
+        "AWS_PROFILE",
+        "PULLEY_ALLOW_SHA1",
+        "PULLEY_GITHUB_API",
+        "PULLEY_TOPIC_ARN",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("PULLEY_STAGE", STAGE)
+    # Nobody answers there: a test that has a GitHub says where it is.
+    monkeypatch.setenv("PULLEY_GITHUB_API", "http://127.0.0.1:9")
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
+    wire = Wire()
+    with mock_aws():
+        boto3.setup_default_session(botocore_session=session)
+        ssm = boto3.client("ssm", endpoint_url=URL)
+        # The app's clients come from this session, so what is put on it sees each of their calls.
+        wire.attach(session)
+        forget_what_is_warm()
+        stage = Stage(ssm, wire, Log(capsys))
+        ssm.create_document(
+            Name="pulley-dev-pull", Content=document, DocumentType="Command", DocumentFormat="JSON"
+        )
+        stage.store(NAMES.webhook_secret, SECRET)
+        stage.store(NAMES.targets(SITE), targets_text())
+        yield stage
+    wire.detach(session)
+    boto3.DEFAULT_SESSION = None
+    forget_what_is_warm()
+    stage.look_through()
+
+
+def git(path: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "--git-dir", path, "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bare one, whose `main` has two commits."""
+    path = tmp_path_factory.mktemp("github") / "site.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
+    tree = git(path, "hash-object", "-t", "tree", "-w", "/dev/null")
+    first = git(path, "commit-tree", tree, "-m", "first")
+    git(
+        path,
+        "update-ref",
+        "refs/heads/main",
+        git(path, "commit-tree", tree, "-p", first, "-m", "2"),
+    )
+    return path
+
+
+@pytest.fixture
+def commit(repository: Path) -> str:
+    """The tip of `main`."""
+    return git(repository, "rev-parse", "main")
+
+
+@pytest.fixture
+def parent(repository: Path) -> str:
+    """The commit before the tip."""
+    return git(repository, "rev-parse", "main~1")
+
+
+@pytest.fixture
+def github(stage: Stage, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+    """GitHub, where the stage has a token for it."""
+    with GitHub({"octo/site": repository}, token=TOKEN) as github:
+        monkeypatch.setenv("PULLEY_GITHUB_API", github.api_url)
+        stage.store(NAMES.github_token, TOKEN)
+        yield github

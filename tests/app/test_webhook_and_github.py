@@ -1,0 +1,365 @@
+"""The webhook where GitHub is to be told: a push is answered and sent as if it were not."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from chalicelib import wiring
+from pulley.sandbox.github import Fault, GitHub
+from tests.app.stage import JSON, TOKEN, Answer, Stage, rest_event
+from tests.fakes import GUID, NAMES, SITE, aws_error, target_json
+
+MORE_SECONDS = 3.0  # than a push without GitHub: it has two
+SENT_SECONDS = 10.0  # GitHub's own patience with a webhook
+
+FAULTS = {
+    "broken": Fault(500),
+    "limited": Fault(429, headers={"Retry-After": "60"}),
+    "limited without a time": Fault(429),
+    "refusing": Fault(403, b'{"message": "Resource not accessible by personal access token"}'),
+    "spent": Fault(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"}),
+    "not knowing the token": Fault(401, b'{"message": "Bad credentials"}'),
+    "not knowing the repository": Fault(404, b'{"message": "Not Found"}'),
+    "talking garbage": Fault(200, b"<html>\xff"),
+    "of another shape": Fault(200, b'{"a": [1]}'),
+    "odd in a list": Fault(200, b'[1, null, {"id": "x"}, {"payload": "[[["}]'),
+    "nesting": Fault(200, b"[" * 100_000),
+    "redirecting in a circle": Fault(302, headers={"Location": "/repos/octo/site/deployments"}),
+    "silent": Fault(200, b"[]", silent_seconds=30),
+    "dripping": Fault(200, b"[" + b" " * 1000 + b"]", drip_seconds=0.5),
+}
+QUICK = {name: fault for name, fault in FAULTS.items() if name not in {"silent", "dripping"}}
+
+
+def fail(github: GitHub, fault: Fault | None) -> None:
+    github.fault = None if fault is None else lambda _method, _path: fault
+
+
+def sent(stage: Stage) -> list[Mapping[str, Any]]:
+    """The parameters of each command, in order."""
+    return [
+        {name: value[0] for name, value in arguments["Parameters"].items()}
+        for arguments in stage.wire.arguments_of("SendCommand")
+    ]
+
+
+def told_of_github(stage: Stage) -> list[dict[str, Any]]:
+    return [line for line in stage.log.lines("deployment") if line["outcome"] == "not_made"]
+
+
+class TestGitHubIsWell:
+    def test_command_carries_the_deployment_s_id(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        assert stage.push(after=commit).status == 202
+        (deployment,) = github.deployments("octo/site")
+        assert [one["Deployment"] for one in sent(stage)] == [str(deployment.id)]
+        assert (deployment.sha, deployment.environment) == (commit, "web")
+        assert deployment.payload == {"stage": "dev", "target": "web", "delivery": GUID}
+        assert deployment.state == "pending"
+
+    def test_answer_is_as_without_github(self, stage: Stage, github: GitHub, commit: str) -> None:
+        answer = stage.push(after=commit)
+        (command,) = stage.commands()
+        deployments = [{"target": "web", "command_id": command["CommandId"]}]
+        body = {"delivery": GUID, "commit": commit, "deployments": deployments, "skipped": []}
+        assert answer == Answer(202, body)
+
+    def test_redelivery_uses_the_same_deployment(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        assert [stage.push(after=commit).status for _ in range(2)] == [202, 202]
+        (deployment,) = github.deployments("octo/site")
+        assert [one["Deployment"] for one in sent(stage)] == [str(deployment.id)] * 2
+
+    def test_each_target_has_its_own_in_its_environment(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        names = [f"web{number}" for number in range(12)]
+        targets = [target_json(name, environment=f"{name}/eu & co") for name in names]
+        stage.store(NAMES.targets(SITE), targets)
+        assert stage.push(after=commit).status == 202
+        made = {str(one.id): one.environment for one in github.deployments("octo/site")}
+        assert {one["Target"]: made[one["Deployment"]] for one in sent(stage)} == {
+            name: f"{name}/eu & co" for name in names
+        }
+
+    def test_held_target_has_none(self, stage: Stage, github: GitHub, commit: str) -> None:
+        stage.store(NAMES.pin("web"), {"state": "frozen"})
+        assert stage.push(after=commit).status == 200
+        assert github.requests == []
+
+    def test_repository_s_own_token_comes_first(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.store(NAMES.github_token, "another-token-for-the-rest")
+        stage.store(NAMES.repository_github_token(SITE), f"{TOKEN}\n")
+        assert stage.push(after=commit).status == 202
+        assert len(github.deployments("octo/site")) == 1
+
+    @pytest.mark.parametrize("event", ["ping", "release"])
+    def test_what_deploys_nothing_tells_github_nothing(
+        self, stage: Stage, github: GitHub, event: str
+    ) -> None:
+        assert stage.deliver({"repository": {"full_name": "octo/site"}}, event=event).status == 200
+        assert github.requests == []
+
+    def test_forged_push_tells_github_nothing(self, stage: Stage, github: GitHub) -> None:
+        body = {"repository": {"full_name": "octo/site"}}
+        assert stage.deliver(body, secret="guessed").status == 401
+        assert github.requests == []
+
+
+class TestWithoutAToken:
+    @pytest.mark.parametrize("stored", [None, " \n"])
+    def test_github_is_not_asked_at_all(
+        self, stage: Stage, github: GitHub, commit: str, stored: str | None
+    ) -> None:
+        stage.remove(NAMES.github_token)
+        if stored:
+            stage.store(NAMES.github_token, stored)
+        assert stage.push(after=commit).status == 202
+        assert github.requests == []
+        assert [one["Deployment"] for one in sent(stage)] == [""]
+        assert stage.log.lines("deployment") == []
+
+
+class TestGitHubIsNotWell:
+    @pytest.mark.parametrize("name", FAULTS)
+    def test_push_is_answered_in_time_and_sent_without_a_deployment(
+        self, stage: Stage, github: GitHub, commit: str, name: str
+    ) -> None:
+        stage.remove(NAMES.github_token)
+        stage.push(after=commit)
+        began = time.monotonic()
+        without = stage.push(after=commit)
+        usual = time.monotonic() - began
+        wiring._receiver.cache_clear()
+        stage.store(NAMES.github_token, TOKEN)
+        fail(github, FAULTS[name])
+        began = time.monotonic()
+        answer = stage.push(after=commit)
+        assert time.monotonic() - began < usual + MORE_SECONDS
+        assert (answer.status, set(answer.body)) == (without.status, set(without.body))
+        assert answer.status == 202
+        assert answer.body["skipped"] == []
+        assert len(answer.body["deployments"]) == 1
+        assert [one["Deployment"] for one in sent(stage)] == ["", "", ""]
+        (line,) = told_of_github(stage)
+        assert line["level"] == "warning"
+        assert (line["delivery"], line["repository"]) == (GUID, "octo/site")
+        assert (line["target"], line["commit"]) == ("web", commit)
+        assert line["reason"]
+
+    def test_twenty_targets_wait_no_longer_than_one(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        names = [f"web{number}" for number in range(20)]
+        stage.store(NAMES.targets(SITE), [target_json(name) for name in names])
+        fail(github, FAULTS["silent"])
+        began = time.monotonic()
+        assert stage.push(after=commit).status == 202
+        assert time.monotonic() - began < SENT_SECONDS
+        assert [one["Deployment"] for one in sent(stage)] == [""] * 20
+        assert len(told_of_github(stage)) == 20
+
+    def test_slow_aws_leaves_github_less_so_that_the_command_is_sent(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        def reply(_operation: str, arguments: Mapping[str, Any]) -> None:
+            if NAMES.webhook_secret in arguments.get("Names", []):
+                time.sleep(1.8)  # of the 3.5 in which a call may begin
+
+        stage.wire.reply = reply
+        fail(github, FAULTS["silent"])
+        assert stage.push(after=commit).status == 202
+        assert [one["Deployment"] for one in sent(stage)] == [""]
+
+    def test_nobody_listens(self, stage: Stage, github: GitHub, commit: str) -> None:
+        github.close()
+        assert stage.push(after=commit).status == 202
+        assert [one["Deployment"] for one in sent(stage)] == [""]
+
+    def test_redelivery_after_a_short_fault_has_its_deployment(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        fail(github, FAULTS["broken"])
+        stage.push(after=commit)
+        fail(github, None)
+        stage.push(after=commit)
+        (deployment,) = github.deployments("octo/site")
+        assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
+
+    def test_deployment_whose_answer_was_lost_is_found_by_the_redelivery(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        lost = Fault(502, applied_first=True)
+        github.fault = lambda method, _path: lost if method == "POST" else None
+        stage.push(after=commit)
+        fail(github, None)
+        stage.push(after=commit)
+        (deployment,) = github.deployments("octo/site")
+        assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
+
+    @pytest.mark.parametrize("name", ["limited", "refusing", "spent", "not knowing the token"])
+    def test_token_that_cannot_help_is_not_used_for_the_next_push(
+        self, stage: Stage, github: GitHub, commit: str, name: str
+    ) -> None:
+        fail(github, FAULTS[name])
+        stage.push(after=commit)
+        asked = len(github.requests)
+        stage.push(after=commit)
+        assert len(github.requests) == asked == 1
+
+    def test_refused_token_is_written_down_once(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        fail(github, FAULTS["refusing"])
+        for _ in range(3):
+            stage.push(after=commit)
+        (line,) = told_of_github(stage)
+        assert "Deployments: write" in line["reason"]
+        assert "not accessible" in line["reason"]
+
+    def test_commit_that_github_does_not_have_is_sent_all_the_same(
+        self, stage: Stage, github: GitHub
+    ) -> None:
+        assert stage.push(after="a" * 40).status == 202
+        assert [one["Deployment"] for one in sent(stage)] == [""]
+        (line,) = told_of_github(stage)
+        assert "No ref found" in line["reason"]
+
+    def test_token_that_github_repeats_is_not_written_down(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        fail(github, Fault(422, json.dumps({"message": f"Bearer {TOKEN} is odd"}).encode()))
+        assert stage.push(after=commit).status == 202
+        assert TOKEN not in str(stage.log)
+        (line,) = told_of_github(stage)
+        assert "Bearer ... is odd" in line["reason"]
+
+    @pytest.mark.parametrize("token", [f"{TOKEN}\nand-an-older-one", f"{TOKEN}\u2026"])
+    def test_token_that_no_header_can_have_is_a_refused_one(
+        self, stage: Stage, github: GitHub, commit: str, token: str
+    ) -> None:
+        stage.store(NAMES.github_token, token)
+        assert stage.push(after=commit).status == 202
+        assert [one["Deployment"] for one in sent(stage)] == [""]
+        (line,) = told_of_github(stage)
+        assert "token" in line["reason"]
+        assert TOKEN not in str(stage.log)
+
+
+class TestCommandIsNotSent:
+    def refuse(self, stage: Stage, target: str = "web") -> None:
+        def reply(_operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
+            to = arguments.get("Parameters", {}).get("Target")
+            return aws_error("AccessDeniedException") if to == [target] else None
+
+        stage.wire.reply = reply
+
+    def test_new_deployment_is_an_error_at_once(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        self.refuse(stage)
+        assert stage.push(after=commit).status == 502
+        (deployment,) = github.deployments("octo/site")
+        (status,) = deployment.statuses
+        assert status.state == "error"
+        assert status.description.startswith("not sent to any host: AWS refused")
+
+    def test_other_target_s_deployment_is_left_to_its_report(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
+        self.refuse(stage)
+        stage.push(after=commit)
+        states = {one.environment: one.state for one in github.deployments("octo/site")}
+        assert states == {"web": "error", "api": "pending"}
+
+    def test_deployment_that_was_there_before_keeps_its_state(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.push(after=commit)
+        self.refuse(stage)
+        assert stage.push(after=commit).status == 502
+        (deployment,) = github.deployments("octo/site")
+        assert deployment.statuses == ()
+
+    def test_log_has_the_command_that_was_not_sent(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        self.refuse(stage)
+        stage.push(after=commit)
+        (line,) = stage.log.lines("command")
+        assert (line["outcome"], line["level"]) == ("failed", "error")
+        assert (line["target"], line["delivery"]) == ("web", GUID)
+        (line,) = stage.log.lines("delivery")
+        assert (line["outcome"], line["level"]) == ("failed", "error")
+
+    @pytest.mark.parametrize("name", FAULTS)
+    def test_github_that_cannot_be_told_so_changes_nothing(
+        self, stage: Stage, github: GitHub, commit: str, name: str
+    ) -> None:
+        self.refuse(stage)
+        github.fault = lambda _method, path: FAULTS[name] if path.endswith("/statuses") else None
+        began = time.monotonic()
+        assert stage.push(after=commit).status == 502
+        assert time.monotonic() - began < SENT_SECONDS
+
+
+class TestLog:
+    def test_delivery_and_its_command_are_a_line_each(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.push(after=commit)
+        (command,) = stage.commands()
+        common = {"level": "info", "delivery": GUID, "repository": "octo/site", "commit": commit}
+        sent_line, delivery_line = stage.log.lines()
+        assert sent_line == common | {
+            "about": "command",
+            "outcome": "sent",
+            "target": "web",
+            "cause": "push",
+            "command_id": command["CommandId"],
+            "stage": "dev",
+        }
+        counted = {name: delivery_line.pop(name) for name in ("_aws", "Deliveries")}
+        assert delivery_line == common | {
+            "about": "delivery",
+            "outcome": "accepted",
+            "stage": "dev",
+        }
+        assert counted["Deliveries"] == 1
+        (directive,) = counted["_aws"]["CloudWatchMetrics"]
+        assert directive == {
+            "Namespace": "Pulley",
+            "Dimensions": [["stage", "outcome"]],
+            "Metrics": [{"Name": "Deliveries", "Unit": "Count"}],
+        }
+
+    def test_every_delivery_is_counted_once_by_its_outcome(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.push(after=commit)
+        stage.push(ref="refs/heads/other")
+        stage.push(after="HEAD")
+        stage.deliver({}, secret="guessed")
+        stage.store(NAMES.document, "{")
+        stage.push(after=commit)
+        lines = stage.log.lines("delivery")
+        outcomes = ["accepted", "ignored", "refused", "refused", "failed"]
+        assert [line["outcome"] for line in lines] == outcomes
+        assert [line["Deliveries"] for line in lines] == [1] * 5
+        assert [line["delivery"] for line in lines] == [GUID] * 5
+
+    def test_odd_delivery_header_stays_in_its_line(self, stage: Stage) -> None:
+        odd = '\'x"\n{"about": "delivery", "outcome": "accepted"}\n\u2028\ud800' + "y" * 1000
+        headers = {"Content-Type": JSON, "X-GitHub-Delivery": odd}
+        assert stage.call(rest_event(headers, "{}")).status in {400, 401}
+        (line,) = stage.log.lines()
+        assert line["outcome"] == "refused"
+        assert len(str(stage.log)) < 1000

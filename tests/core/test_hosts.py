@@ -1,0 +1,108 @@
+"""Hosts: a target has those that SendCommand would find, and a stage has its own alone."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.refs import Branch
+from chalicelib.core.targets import Instances, Target
+from tests.fakes import SITE
+
+WEB = Target(
+    name="web",
+    repository=SITE,
+    branch=Branch("main"),
+    instances=Instances(tags=(("role", ("web",)),)),
+    checkout="/srv/site",
+)
+TAGS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("xyz"))
+SELECTED = st.dictionaries(
+    st.sampled_from("abc"), st.lists(st.sampled_from("xyz"), min_size=1), min_size=1
+)
+
+
+def host(number: int, name: str = "", *, stage: str = "dev", **tags: str) -> Host:
+    return Host(f"i-{number:017x}", name or f"web-{number}", {"pulley": stage} | tags)
+
+
+def names(fleet: Fleet, instances: Instances) -> list[str]:
+    return [one.name for one in fleet.of(replace(WEB, instances=instances))]
+
+
+class TestFleetOf:
+    def test_hosts_with_the_tag_are_the_target_s_by_name(self) -> None:
+        fleet = Fleet(
+            [
+                host(1, "web-b", role="web"),
+                host(2, "web-a", role="web"),
+                host(3, "api", role="api"),
+                host(4, "bare"),
+            ],
+            "dev",
+        )
+        assert [one.name for one in fleet.of(WEB)] == ["web-a", "web-b"]
+
+    def test_hosts_of_one_name_come_in_the_order_of_their_ids(self) -> None:
+        fleet = Fleet([host(2, "web", role="web"), host(1, "web", role="web")], "dev")
+        assert [one.instance_id[-1] for one in fleet.of(WEB)] == ["1", "2"]
+
+    def test_host_that_sleeps_is_one_of_them(self) -> None:
+        asleep = replace(host(1, role="web"), is_online=False)
+        assert Fleet([asleep], "dev").of(WEB) == [asleep]
+
+    def test_another_stage_s_host_is_not_even_by_its_id(self) -> None:
+        other = host(1, role="web", stage="prod")
+        untagged = Host("i-0", "bare", {"role": "web"})
+        fleet = Fleet([other, untagged], "dev")
+        assert list(fleet.of(WEB)) == []
+        assert names(fleet, Instances(ids=(other.instance_id, "i-0"))) == []
+
+    def test_hosts_with_the_ids_are_the_target_s_whatever_their_tags(self) -> None:
+        fleet = Fleet([host(1), host(2, role="web"), host(3)], "dev")
+        ids = Instances(ids=(host(3).instance_id, host(1).instance_id))
+        assert names(fleet, ids) == ["web-1", "web-3"]
+
+    def test_id_that_is_not_there_any_more_is_left_out(self) -> None:
+        ids = Instances(ids=(host(1).instance_id, host(2).instance_id))
+        assert names(Fleet([host(2)], "dev"), ids) == ["web-2"]
+
+    def test_each_key_must_have_one_of_its_values(self) -> None:
+        fleet = Fleet(
+            [
+                host(1, role="web", zone="a"),
+                host(2, role="web", zone="b"),
+                host(3, role="web", zone="c"),
+                host(4, role="api", zone="a"),
+                host(5, zone="a"),
+            ],
+            "dev",
+        )
+        tags = Instances(tags=(("role", ("web",)), ("zone", ("a", "b"))))
+        assert names(fleet, tags) == ["web-1", "web-2"]
+
+    def test_value_that_is_given_twice_finds_a_host_once(self) -> None:
+        fleet = Fleet([host(1, role="web")], "dev")
+        assert names(fleet, Instances(tags=(("role", ("web", "web")),))) == ["web-1"]
+
+    def test_tags_that_nobody_has_find_nobody(self) -> None:
+        assert list(Fleet([host(1)], "dev").of(WEB)) == []
+
+    def test_target_without_tags_and_ids_has_nobody(self) -> None:
+        assert names(Fleet([host(1)], "dev"), Instances()) == []
+
+    @given(st.lists(TAGS), SELECTED)
+    def test_what_is_found_is_what_looking_at_each_host_would_find(
+        self, tags: list[dict[str, str]], selected: dict[str, list[str]]
+    ) -> None:
+        hosts = [host(number, **of_host) for number, of_host in enumerate(tags)]
+        instances = Instances(tags=tuple((key, tuple(of)) for key, of in selected.items()))
+        found = {
+            one.instance_id for one in Fleet(hosts, "dev").of(replace(WEB, instances=instances))
+        }
+        assert found == {
+            one.instance_id
+            for one in hosts
+            if all(one.tags.get(key) in values for key, values in selected.items())
+        }

@@ -1,0 +1,555 @@
+"""The plan: what is wanted, who is sent it, and all that is left alone."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.hosts import Host
+from chalicelib.core.pins import Pin
+from chalicelib.core.plan import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    MAX_ATTEMPTS,
+    NOTHING,
+    PARKED,
+    SEND,
+    WAIT,
+    HostPlan,
+    TargetFacts,
+    TargetPlan,
+    Wanted,
+    plan,
+    plan_target,
+    wanted_of,
+    why_held,
+)
+from chalicelib.core.refs import Branch, CommitSha
+from chalicelib.core.targets import MAX_IDS, Instances, Target
+from chalicelib.core.verdicts import Run
+from tests.fakes import SITE
+
+A, B, C = (CommitSha(digit * 40) for digit in "abc")
+START = datetime(2030, 1, 1, 8, tzinfo=UTC)
+NOW = START + timedelta(hours=12)
+WEB = Target(
+    name="web",
+    repository=SITE,
+    branch=Branch("main"),
+    instances=Instances(tags=(("role", ("web",)),)),
+    checkout="/srv/site",
+)
+STATUSES = {"DeliveryTimedOut": "TimedOut", "Terminated": "Cancelled", "AccessDenied": "Failed"}
+PINNED = Pin("pinned", A, reason="the release")
+FROZEN = Pin("frozen")
+
+
+def host(number: int, *, is_online: bool = True) -> Host:
+    return Host(f"i-{number:017x}", f"web-{number}", is_online=is_online)
+
+
+def on(number: int, details: str, output: str = "") -> Invocation:
+    return Invocation(
+        f"i-{number:017x}", f"web-{number}", STATUSES.get(details, details), details, output
+    )
+
+
+def said(number: int, outcome: str, upstream: CommitSha | None, *, at: int = 0) -> Invocation:
+    """What a host said, and after how many minutes from the start."""
+    result = {
+        "v": 1,
+        "target": "web",
+        "outcome": outcome,
+        "before": None,
+        "after": None,
+        "upstream": upstream.sha if upstream else None,
+        "local_commits": 0,
+        "saved": None,
+        "step": None,
+        "detail": "",
+        "seconds": 1,
+    }
+    details = "Success" if outcome in {"updated", "unchanged", "superseded"} else "Failed"
+    ended = START + timedelta(minutes=at)
+    return replace(on(number, details, json.dumps(result)), ended=ended)
+
+
+def ran(number: int, commit: CommitSha) -> Invocation:
+    return said(number, "updated", commit)
+
+
+def failed(number: int, commit: CommitSha, *, at: int = 0) -> Invocation:
+    return said(number, "rolled_back", commit, at=at)
+
+
+def run(
+    commit: CommitSha,
+    *invocations: Invocation,
+    at: int = 0,
+    cause: str = "push",
+    attempt: int = 0,
+    update: str = "rebase",
+    status: str = "Success",
+    count: int | None = None,
+    pushed: int | None = None,
+) -> Run:
+    """A command that was issued, and pushed, so many minutes after the start."""
+    requested = START + timedelta(minutes=at)
+    roll_out = RollOut(
+        target="web",
+        repository=SITE,
+        commit=commit,
+        issued=int(requested.timestamp() * 1000),
+        cause=cause,
+        delivery="",
+        deployment=None,
+        timeout="600",
+        pushed_at=None if pushed is None else START + timedelta(minutes=pushed),
+        update=update,
+        attempt=attempt,
+    )
+    command = Command(
+        id=f"command-{at}",
+        status=status,
+        details=status,
+        requested=requested,
+        expires=requested + timedelta(minutes=20),
+        target_count=len(invocations) if count is None else count,
+        roll_out=roll_out,
+    )
+    return Run(command, roll_out, invocations)
+
+
+def reconciled(commit: CommitSha, *invocations: Invocation, at: int, attempt: int = 1) -> Run:
+    return run(commit, *invocations, at=at, cause="reconcile", attempt=attempt)
+
+
+def facts_of(
+    *runs: Run,
+    hosts: Sequence[Host] = (host(1),),
+    head: CommitSha | None = None,
+    pin: Pin | None = None,
+) -> TargetFacts:
+    return TargetFacts(WEB, hosts, runs, head, pin)
+
+
+def planned(
+    *runs: Run,
+    hosts: Sequence[Host] = (host(1),),
+    head: CommitSha | None = None,
+    pin: Pin | None = None,
+    now: datetime = NOW,
+) -> TargetPlan:
+    return plan_target(facts_of(*runs, hosts=hosts, head=head, pin=pin), now=now)
+
+
+def one_of(made: TargetPlan) -> HostPlan:
+    (only,) = made.hosts
+    return only
+
+
+def told(made: TargetPlan) -> list[tuple[str, str]]:
+    return [(one.action, one.reason) for one in made.hosts]
+
+
+def minutes(count: int) -> datetime:
+    return START + timedelta(minutes=count)
+
+
+class TestPlan:
+    def test_each_target_has_its_plan(self) -> None:
+        facts = [facts_of(head=A), facts_of(run(B, ran(1, B)), head=B)]
+        assert plan(facts, now=NOW) == tuple(plan_target(one, now=NOW) for one in facts)
+
+    @given(st.permutations(range(4)))
+    def test_order_of_the_runs_changes_nothing(self, order: list[int]) -> None:
+        runs = [
+            run(A, ran(1, A), ran(2, A), at=0),
+            run(B, ran(1, B), failed(2, B, at=11), at=10),
+            reconciled(B, failed(2, B, at=40), at=40),
+            run(A, said(1, "superseded", B), at=5),
+        ]
+        hosts = [host(1), host(2), host(3)]
+        shuffled = [runs[index] for index in order]
+        assert planned(*shuffled, hosts=hosts) == planned(*runs, hosts=hosts)
+
+
+class TestWantedOf:
+    def test_pin_is_before_the_tip(self) -> None:
+        wanted = wanted_of(facts_of(run(C), head=B, pin=PINNED), now=NOW)
+        assert wanted == Wanted(A, "exact", "it is pinned")
+        assert wanted.is_exact
+
+    def test_frozen_target_has_nothing_that_is_wanted(self) -> None:
+        assert wanted_of(facts_of(run(A), head=B, pin=FROZEN), now=NOW) is None
+
+    def test_freeze_at_a_commit_is_still_a_freeze(self) -> None:
+        assert wanted_of(facts_of(head=B, pin=Pin("frozen", A)), now=NOW) is None
+
+    def test_pin_without_a_commit_is_as_a_freeze(self) -> None:
+        assert wanted_of(facts_of(head=B, pin=Pin("pinned")), now=NOW) is None
+
+    @pytest.mark.parametrize("pin", [Pin("none"), replace(PINNED, until=NOW), None])
+    def test_tip_is_wanted_where_no_pin_holds(self, pin: Pin | None) -> None:
+        wanted = wanted_of(facts_of(run(C), head=B, pin=pin), now=NOW)
+        assert wanted == Wanted(B, "rebase", "it is the branch's tip")
+        assert not wanted.is_exact
+
+    def test_target_s_own_update_is_the_way_to_a_tip(self) -> None:
+        facts = replace(facts_of(head=B), target=replace(WEB, update="reset"))
+        assert wanted_of(facts, now=NOW) == Wanted(B, "reset", "it is the branch's tip")
+
+    def test_newest_that_was_asked_for_is_wanted_where_nobody_knows_the_tip(self) -> None:
+        wanted = wanted_of(facts_of(run(A, at=1), run(C, at=3), run(B, at=2)), now=NOW)
+        assert wanted == Wanted(C, "rebase", "it is the newest that was asked for")
+
+    def test_pinned_commit_is_not_asked_for_once_the_pin_is_off(self) -> None:
+        runs = [run(B, at=1), run(A, at=2, update="exact", cause="manual")]
+        wanted = wanted_of(facts_of(*runs), now=NOW)
+        assert wanted
+        assert wanted.commit == B
+
+    def test_redelivery_asks_for_no_more_than_its_push_did(self) -> None:
+        runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=1)]
+        wanted = wanted_of(facts_of(*runs), now=NOW)
+        assert wanted
+        assert wanted.commit == B
+
+    def test_commit_that_is_pushed_again_is_the_newest_again(self) -> None:
+        runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=8)]
+        wanted = wanted_of(facts_of(*reversed(runs)), now=NOW)
+        assert wanted
+        assert wanted.commit == A
+
+    def test_reconciling_an_older_commit_late_does_not_make_it_the_newest(self) -> None:
+        runs = [run(A, at=1), run(B, at=2), reconciled(A, at=3)]
+        wanted = wanted_of(facts_of(*runs), now=NOW)
+        assert wanted
+        assert wanted.commit == B
+
+    def test_commit_that_reconciling_alone_knows_is_as_new_as_its_first_command(self) -> None:
+        runs = [run(A, at=1), reconciled(B, at=2), run(C, at=3), reconciled(B, at=4)]
+        for some, commit in ((runs, C), (runs[:2], B), ([*runs[:2], runs[3]], B)):
+            wanted = wanted_of(facts_of(*some), now=NOW)
+            assert wanted
+            assert wanted.commit == commit
+
+    def test_nothing_is_wanted_where_nothing_is_known(self) -> None:
+        assert wanted_of(facts_of(), now=NOW) is None
+
+
+class TestPlanTargetAtRest:
+    @pytest.mark.parametrize(
+        ("pin", "held"),
+        [
+            (FROZEN, "frozen"),
+            (None, "no commit is known yet"),
+            (Pin("none"), "no commit is known yet"),
+        ],
+    )
+    def test_hosts_of_a_target_without_a_wanted_commit_wait(
+        self, pin: Pin | None, held: str
+    ) -> None:
+        made = planned(hosts=[host(1), host(2)], pin=pin)
+        assert (made.wanted, made.held, made.sends) == (None, held, ())
+        assert told(made) == [(WAIT, held), (WAIT, held)]
+
+    def test_frozen_hosts_are_shown_with_what_they_run(self) -> None:
+        made = planned(run(A, ran(1, A)), pin=FROZEN, head=B)
+        assert one_of(made) == HostPlan(host(1), A.sha, WAIT, "frozen")
+
+    def test_host_at_the_tip_costs_nothing(self) -> None:
+        made = planned(run(A, ran(1, A)), head=A)
+        assert one_of(made) == HostPlan(host(1), A.sha, NOTHING, "it is there")
+        assert made.sends == ()
+        assert made.held == ""
+
+    def test_host_that_was_led_to_the_tip_by_an_older_commit_is_there(self) -> None:
+        assert one_of(planned(run(A, said(1, "superseded", B)), head=B)).action == NOTHING
+
+    def test_host_beyond_what_was_asked_for_is_there_where_nobody_knows_the_tip(self) -> None:
+        made = planned(run(A, ran(1, B)))
+        assert one_of(made) == HostPlan(host(1), B.sha, NOTHING, "it is there")
+
+    def test_host_beyond_an_older_commit_is_not_there_where_nobody_knows_the_tip(self) -> None:
+        made = planned(run(A, ran(1, C), at=1), run(B, ran(2, B), at=2))
+        assert told(made) == [(SEND, "it is at ccccccc")]
+
+    def test_run_that_never_began_leaves_what_the_host_said_before(self) -> None:
+        runs = [run(A, ran(1, A), at=1), run(A, on(1, "DeliveryTimedOut"), at=2)]
+        assert one_of(planned(*runs, head=A)).action == NOTHING
+
+    def test_run_that_began_and_failed_does_not(self) -> None:
+        runs = [run(A, ran(1, A), at=1), run(A, failed(1, A, at=2), at=2)]
+        assert one_of(planned(*runs, head=A)).action == SEND
+
+
+class TestPlanTargetBehind:
+    def test_host_that_is_behind_is_sent_the_tip(self) -> None:
+        made = planned(run(A, ran(1, A)), head=B)
+        wanted = Wanted(B, "rebase", "it is the branch's tip")
+        assert one_of(made) == HostPlan(host(1), A.sha, SEND, "it is at aaaaaaa", 1, wanted)
+        (send,) = made.sends
+        assert (send.target, send.wanted, send.attempt) == (WEB, wanted, 1)
+        assert send.instance_ids == (host(1).instance_id,)
+
+    def test_host_of_which_nothing_is_known_is_sent_the_tip(self) -> None:
+        assert told(planned(head=A)) == [(SEND, "nothing is known of it")]
+
+    def test_host_at_the_pinned_commit_by_way_of_the_tip_is_sent_the_pin(self) -> None:
+        """Else a push in flight would move it: the pin's run is newer than any before it."""
+        made = planned(run(A, ran(1, A)), pin=PINNED)
+        assert told(made) == [(SEND, "it is at aaaaaaa")]
+        assert made.sends[0].wanted.is_exact
+
+    def test_host_that_was_pinned_at_the_tip_is_brought_back_to_the_branch(self) -> None:
+        made = planned(run(A, ran(1, A), update="exact"), head=A)
+        assert told(made) == [(SEND, "it is at aaaaaaa")]
+        assert made.sends[0].wanted.update == "rebase"
+
+    def test_pinned_host_is_there(self) -> None:
+        made = planned(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
+        assert told(made) == [(NOTHING, "it is there")]
+
+    def test_pinned_host_is_not_there_because_it_was_asked(self) -> None:
+        made = planned(run(A, said(1, "superseded", B), update="exact"), pin=PINNED)
+        assert told(made) == [(SEND, "it is at bbbbbbb")]
+
+    def test_host_that_was_asleep_for_the_push_is_sent_it_at_once(self) -> None:
+        made = planned(run(A, on(1, "DeliveryTimedOut")), now=minutes(11))
+        assert told(made) == [(SEND, "nothing is known of it")]
+
+    def test_hosts_with_the_same_attempt_share_commands_of_fifty(self) -> None:
+        hosts = [host(number) for number in range(MAX_IDS + 2)]
+        many, rest = planned(hosts=hosts, head=B).sends
+        assert [*many.instance_ids, *rest.instance_ids] == [one.instance_id for one in hosts]
+        assert len(many.instance_ids) == MAX_IDS
+
+    def test_hosts_with_other_attempts_have_commands_of_their_own(self) -> None:
+        hosts = [host(number) for number in range(1, 4)]
+        runs = [run(A, failed(1, A), ran(2, B)), reconciled(A, failed(1, A, at=20), at=20)]
+        sends = planned(*runs, hosts=hosts, head=A).sends
+        assert [(send.attempt, len(send.instance_ids)) for send in sends] == [(2, 1), (1, 2)]
+
+
+class TestPlanTargetWaits:
+    def test_host_that_is_offline_is_left_alone(self) -> None:
+        asleep = host(1, is_online=False)
+        made = planned(run(A, ran(1, A)), hosts=[asleep], head=B)
+        assert one_of(made) == HostPlan(asleep, A.sha, WAIT, "it is offline")
+
+    @pytest.mark.parametrize("details", ["Pending", "InProgress", "Delayed"])
+    def test_host_that_runs_a_command_is_left_alone(self, details: str) -> None:
+        runs = [run(A, on(1, details), status="InProgress"), run(B, failed(1, B), at=1)]
+        assert told(planned(*runs, head=C, now=minutes(20))) == [(WAIT, "it is running a command")]
+
+    def test_host_whose_command_expired_without_a_word_has_failed(self) -> None:
+        runs = reconciled(A, on(1, "InProgress"), at=0, attempt=2)
+        assert told(planned(runs, head=A, now=minutes(21))) == [
+            (WAIT, "it failed, and is due again at 09:20 UTC")
+        ]
+        assert told(planned(runs, head=A)) == [(SEND, "no answer in time")]
+        assert planned(runs, head=A).sends[0].attempt == 3
+
+    def test_another_commit_s_command_that_expired_without_a_word_is_forgotten(self) -> None:
+        assert told(planned(run(A, on(1, "InProgress")), head=B)) == [
+            (SEND, "nothing is known of it")
+        ]
+
+    @pytest.mark.parametrize(("count", "status"), [(2, "InProgress"), (2, "Success")])
+    def test_command_that_is_not_listed_in_full_may_be_for_the_host(
+        self, count: int, status: str
+    ) -> None:
+        push = run(A, ran(2, A), count=count, status=status)
+        hosts = [host(1), host(2)]
+        assert told(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
+            (WAIT, "a command is under way, and may be for it"),
+            (SEND, "it is at aaaaaaa"),
+        ]
+        assert planned(push, hosts=hosts, head=B, now=minutes(21)).hosts[0].action == SEND
+
+    def test_command_that_was_just_sent_may_be_for_the_host(self) -> None:
+        push = run(A, count=0, status="Pending")
+        assert told(planned(push, head=B, now=minutes(1))) == [
+            (WAIT, "a command is under way, and may be for it")
+        ]
+
+    def test_command_that_found_no_host_is_for_none(self) -> None:
+        assert told(planned(run(A), head=A, now=minutes(1))) == [(SEND, "nothing is known of it")]
+
+    def test_commit_whose_roll_out_may_yet_be_stopped_is_sent_to_nobody(self) -> None:
+        push = run(B, on(1, "InProgress"), failed(2, B), ran(3, B), status="InProgress")
+        hosts = [host(number) for number in range(1, 5)]
+        assert told(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
+            (WAIT, "it is running a command"),
+            (WAIT, "a roll-out of bbbbbbb is under way"),
+            (NOTHING, "it is there"),
+            (WAIT, "a roll-out of bbbbbbb is under way"),
+        ]
+
+    def test_another_commit_s_roll_out_keeps_nobody_but_its_own_hosts(self) -> None:
+        push = run(A, on(1, "InProgress"), ran(2, A), status="InProgress")
+        hosts = [host(1), host(2), host(3)]
+        made = planned(push, hosts=hosts, head=B, now=minutes(20))
+        assert [one.action for one in made.hosts] == [WAIT, SEND, SEND]
+
+
+class TestPlanTargetAfterAFailure:
+    @pytest.mark.parametrize(
+        ("attempt", "backoff"),
+        [(0, 15), (1, 30), (2, 60), (3, 120), (4, 240)],
+    )
+    def test_host_is_tried_again_after_a_pause_that_doubles(
+        self, attempt: int, backoff: int
+    ) -> None:
+        cause = "reconcile" if attempt else "push"
+        last = run(A, failed(1, A, at=3), cause=cause, attempt=attempt)
+        due = minutes(3 + backoff)
+        before = one_of(planned(last, head=A, now=due - timedelta(seconds=1)))
+        reason = f"it failed, and is due again at {due:%H:%M} UTC"
+        assert (before.action, before.reason, before.attempt) == (WAIT, reason, attempt)
+        then = one_of(planned(last, head=A, now=due))
+        assert (then.action, then.reason, then.attempt) == (SEND, "rolled back", attempt + 1)
+
+    def test_pauses_are_what_the_constants_say(self) -> None:
+        assert timedelta(minutes=15) == FIRST_BACKOFF
+        assert timedelta(hours=4) == LONGEST_BACKOFF
+        assert MAX_ATTEMPTS == 5
+
+    def test_host_that_failed_too_often_is_parked_with_the_reason(self) -> None:
+        last = reconciled(A, failed(1, A, at=3), at=0, attempt=MAX_ATTEMPTS)
+        made = planned(last, head=A, now=START + timedelta(days=20))
+        assert one_of(made) == HostPlan(
+            host(1), "", PARKED, "5 attempts failed: rolled back", MAX_ATTEMPTS, since=minutes(3)
+        )
+        assert made.sends == ()
+
+    @pytest.mark.parametrize("head", [A, B])
+    def test_parked_host_is_woken_by_a_push_or_another_commit(self, head: CommitSha) -> None:
+        last = reconciled(A, failed(1, A), at=0, attempt=MAX_ATTEMPTS)
+        runs = [last, run(A, failed(1, A, at=60), at=60)] if head == A else [last]
+        made = planned(*runs, head=head)
+        assert [send.attempt for send in made.sends] == [1]
+
+    def test_parked_at_the_tip_is_not_parked_at_a_pin_to_it(self) -> None:
+        last = reconciled(A, failed(1, A), at=0, attempt=MAX_ATTEMPTS)
+        assert planned(last, pin=PINNED).sends[0].attempt == 1
+
+    def test_host_that_was_not_reached_is_tried_on_and_on_with_the_longest_pause(self) -> None:
+        last = reconciled(A, on(1, "DeliveryTimedOut"), at=0, attempt=MAX_ATTEMPTS)
+        assert one_of(planned(last, head=A, now=minutes(239))).action == WAIT
+        made = one_of(planned(last, head=A, now=minutes(240)))
+        assert (made.action, made.reason, made.attempt) == (SEND, "it was not reached", 5)
+
+    def test_end_that_is_not_known_is_taken_to_be_when_the_command_was_sent(self) -> None:
+        last = run(A, on(1, "AccessDenied"))
+        assert one_of(planned(last, head=A, now=minutes(14))).action == WAIT
+        made = one_of(planned(last, head=A, now=minutes(15)))
+        assert (made.action, made.reason) == (SEND, "Systems Manager may not run commands on it")
+
+
+class TestPlanTargetHeld:
+    def stopped(self, *, at: int = 10) -> Run:
+        return run(B, failed(1, B), on(2, "Terminated"), at=at, status="Failed")
+
+    def good(self) -> Run:
+        return run(A, ran(1, A), ran(2, A))
+
+    def test_held_commit_is_sent_to_nobody(self) -> None:
+        held = "the roll-out of bbbbbbb was stopped by its failures"
+        made = planned(self.good(), self.stopped(), hosts=[host(1), host(2)], head=B)
+        assert made.held == held
+        assert made.wanted
+        assert told(made) == [(WAIT, held), (WAIT, held)]
+        assert [one.at for one in made.hosts] == ["", A.sha]
+
+    def test_new_host_gets_the_last_good_one(self) -> None:
+        older = run(C, ran(1, C), ran(2, C), at=-5)
+        made = planned(self.good(), older, self.stopped(), hosts=[host(1), host(3)], head=B)
+        wanted = Wanted(A, "exact", "bbbbbbb is held; it is the last good one")
+        assert [one.action for one in made.hosts] == [WAIT, SEND]
+        assert made.hosts[1].wanted == wanted
+        assert made.sends[0].instance_ids == (host(3).instance_id,)
+
+    def test_commit_that_is_not_everywhere_is_not_good(self) -> None:
+        half = run(C, ran(1, C), failed(2, C), at=5)
+        made = planned(self.good(), half, self.stopped(), hosts=[host(3)], head=B)
+        assert made.sends[0].wanted.commit == A
+
+    def test_new_host_waits_where_nothing_is_good(self) -> None:
+        made = planned(self.stopped(), hosts=[host(3)], head=B)
+        assert [one.action for one in made.hosts] == [WAIT]
+
+    def test_good_one_that_failed_on_a_new_host_is_good_no_more(self) -> None:
+        again = run(A, failed(3, A), at=20, update="exact", cause="reconcile", attempt=1)
+        made = planned(self.good(), self.stopped(), again, hosts=[host(3), host(4)], head=B)
+        assert [one.action for one in made.hosts] == [WAIT, WAIT]
+
+    def test_held_commit_is_not_the_good_one_even_if_it_got_everywhere(self) -> None:
+        late = reconciled(B, ran(1, B), ran(2, B), at=20)
+        made = planned(self.stopped(), late, hosts=[host(3)], head=B)
+        assert [one.action for one in made.hosts] == [WAIT]
+
+    def test_new_host_that_was_asleep_for_the_good_one_is_sent_it(self) -> None:
+        good = run(A, ran(1, A), on(3, "DeliveryTimedOut"))
+        made = planned(good, self.stopped(), hosts=[host(3)], head=B)
+        assert [one.action for one in made.hosts] == [SEND]
+
+    def test_host_that_has_the_good_one_is_left_alone(self) -> None:
+        joined = reconciled(A, ran(3, A), at=5)
+        made = planned(self.good(), joined, self.stopped(), hosts=[host(3)], head=B)
+        assert [one.action for one in made.hosts] == [WAIT]
+
+    def test_host_that_was_led_past_the_good_one_is_not_taken_back(self) -> None:
+        joined = reconciled(A, said(3, "superseded", B), at=5)
+        failing = reconciled(A, failed(3, A), at=6)
+        good = run(A, ran(1, A), ran(3, A), at=7)
+        for runs in ([self.good(), joined], [self.good(), joined, failing, good]):
+            made = planned(*runs, self.stopped(), hosts=[host(3)], head=B)
+            assert [one.action for one in made.hosts] == [WAIT]
+
+    def test_pin_to_a_held_commit_puts_no_other_commit_in_its_place(self) -> None:
+        made = planned(self.good(), self.stopped(), hosts=[host(3)], pin=replace(PINNED, commit=B))
+        assert [one.action for one in made.hosts] == [WAIT]
+
+    def test_newer_commit_is_not_held(self) -> None:
+        made = planned(self.good(), self.stopped(), hosts=[host(1), host(2)], head=C)
+        assert [one.action for one in made.hosts] == [SEND, SEND]
+
+
+class TestWhyHeld:
+    STOPPED = "the roll-out of bbbbbbb was stopped by its failures"
+
+    def stopped(self, *, at: int, cause: str = "push") -> Run:
+        return run(B, failed(1, B), on(2, "Terminated"), at=at, cause=cause, status="Failed")
+
+    def test_commit_that_nobody_was_sent_is_free(self) -> None:
+        assert why_held([run(A, on(1, "Terminated"))], B) == ""
+
+    def test_commit_that_failed_where_it_went_is_free(self) -> None:
+        assert why_held([run(B, failed(1, B), ran(2, B), status="Failed")], B) == ""
+
+    def test_commit_that_was_stopped_is_held(self) -> None:
+        assert why_held([self.stopped(at=1)], B) == self.STOPPED
+
+    def test_commit_that_was_cancelled_is_held(self) -> None:
+        cancelled = run(B, ran(1, B), status="Cancelled")
+        assert why_held([cancelled], B) == "the roll-out of bbbbbbb was cancelled"
+
+    @pytest.mark.parametrize("cause", ["push", "manual", "rollback"])
+    def test_newer_roll_out_by_whoever_may_frees_it(self, cause: str) -> None:
+        assert why_held([run(B, ran(1, B), at=2, cause=cause), self.stopped(at=1)], B) == ""
+
+    def test_what_reconciling_sent_in_the_meantime_does_not_free_it(self) -> None:
+        runs = [reconciled(B, ran(3, B), at=2), self.stopped(at=1)]
+        assert why_held(runs, B) == self.STOPPED
+
+    def test_what_reconciling_began_can_be_stopped_too(self) -> None:
+        runs = [run(B, ran(1, B)), self.stopped(at=5, cause="reconcile")]
+        assert why_held(runs, B) == self.STOPPED
+        assert why_held(runs[1:], B) == self.STOPPED

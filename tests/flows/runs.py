@@ -1,0 +1,124 @@
+"""What Systems Manager remembers of commands, and the events that it sends of them."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.core.history import COMMAND_CHANGE, Command, Invocation, RollOut
+from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.verdicts import Run, Verdict, judge
+from tests.fakes import COMMIT, GUID, SITE
+
+START = datetime(2030, 1, 1, 8, tzinfo=UTC)
+NOW = START + timedelta(minutes=1)
+OLD = "a" * 40
+STATUSES = {"ExecutionTimedOut": "TimedOut", "DeliveryTimedOut": "TimedOut"} | {
+    "Undeliverable": "Failed",
+    "Terminated": "Cancelled",
+}
+
+
+def line_of(commit: str = COMMIT, **changes: object) -> str:
+    """A host's result line: it was updated to the commit, but for the changes."""
+    result = {
+        "v": 1,
+        "target": "web",
+        "outcome": "updated",
+        "before": OLD,
+        "after": commit,
+        "upstream": commit,
+        "local_commits": 0,
+        "saved": None,
+        "step": None,
+        "detail": "",
+        "seconds": 1.4,
+    }
+    return json.dumps(result | changes) + "\n"
+
+
+def rolled_back(commit: str) -> str:
+    return line_of(
+        commit,
+        outcome="rolled_back",
+        after=OLD,
+        step="health_check",
+        detail="answered 500",
+    )
+
+
+def on(
+    number: int, output: str = "", details: str = "Success", *, ended: datetime = NOW
+) -> Invocation:
+    """What became of a command on the host of that number."""
+    return Invocation(
+        f"i-{number:017x}",
+        f"web-{number}",
+        STATUSES.get(details, details),
+        details,
+        output,
+        ended if output else None,
+    )
+
+
+def running(number: int) -> Invocation:
+    return on(number, details="InProgress")
+
+
+def id_of(number: int) -> str:
+    return f"0831e1a8-a1ac-4257-a1fd-{number:012x}"
+
+
+def command_of(
+    commit: str = COMMIT,
+    number: int = 1,
+    *,
+    status: str = "Success",
+    count: int = 1,
+    target: str = "web",
+    deployment: int | None = None,
+    pushed_at: datetime | None = None,
+    repository: Repository = SITE,
+    attempt: int = 0,
+) -> Command:
+    """The command of that number, each ten minutes after the one before."""
+    requested = START + timedelta(minutes=10 * (number - 1))
+    return Command(
+        id=id_of(number),
+        status=status,
+        details=status,
+        requested=requested,
+        expires=requested + timedelta(minutes=20),
+        target_count=count,
+        roll_out=RollOut(
+            target=target,
+            repository=repository,
+            commit=CommitSha(commit),
+            issued=int(requested.timestamp() * 1000) - 300,
+            cause="push",
+            delivery=GUID,
+            deployment=deployment,
+            timeout="600",
+            pushed_at=pushed_at,
+            attempt=attempt,
+        ),
+    )
+
+
+def verdict_on(command: Command, *invocations: Invocation) -> Verdict:
+    """Of this command alone."""
+    assert command.roll_out
+    return judge([Run(command, command.roll_out, invocations)], now=NOW)
+
+
+def event_of(number: int = 1, status: str = "Success", **changes: object) -> dict[str, object]:
+    """EventBridge's event of the command of that number."""
+    detail: Mapping[str, object] = {
+        "command-id": id_of(number),
+        "document-name": "pulley-dev-pull",
+        "status": status,
+    }
+    return {
+        "detail-type": COMMAND_CHANGE,
+        "source": "aws.ssm",
+        "detail": detail,
+    } | changes

@@ -1,0 +1,375 @@
+"""Targets and a commit become commands: held, announced and sent, whatever GitHub makes of it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chalicelib.core.commands import DocumentPin
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target, parse_target
+from chalicelib.flows.deploy import Cause, Deployer, Sent
+from tests.fakes import (
+    COMMIT,
+    GUID,
+    NAMES,
+    SITE,
+    STAGE,
+    TOKEN,
+    FakeAnnouncements,
+    FakeCommands,
+    FakeDeployments,
+    FakeJournal,
+    FakeParameters,
+    target_json,
+)
+
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+DOCUMENT_PIN = json.dumps({"version": "3", "hash": "a" * 64})
+GITHUB_ERRORS = [
+    NotTakenError("the token is not valid"),
+    NotTakenError("the token is not valid", is_known=True),
+    UnavailableError("GitHub is not well", retry_seconds=2.0),
+    UnavailableError("GitHub did not answer in time"),
+]
+
+
+def target(name: str = "web", **changes: object) -> Target:
+    return parse_target(name, target_json(name, **changes))
+
+
+class House:
+    """A deployer between fakes: no pins, a repository with a token."""
+
+    def __init__(self) -> None:
+        self.parameters = FakeParameters()
+        self.commands = FakeCommands()
+        self.github = FakeDeployments()
+        self.announcements = FakeAnnouncements(self.github)
+        self.journal = FakeJournal()
+        self.deployer = Deployer(
+            stage=STAGE,
+            pins=self.parameters,
+            commands=self.commands,
+            announcements=self.announcements,
+            journal=self.journal,
+        )
+
+    def deploy(self, *names: str, token: str = TOKEN) -> Sent:
+        return self.deployer.deploy([target(name) for name in names or ("web",)], cause(token))
+
+    def pin(self, name: str, **pin: object) -> None:
+        self.parameters.values[NAMES.pin(name)] = json.dumps(pin)
+
+    @property
+    def sent(self) -> list[str]:
+        return [request.target for request in self.commands.sent]
+
+    @property
+    def deployment_ids(self) -> dict[str, str]:
+        """What the commands were handed."""
+        return {one.target: one.parameters["Deployment"] for one in self.commands.sent}
+
+
+def cause(token: str = TOKEN) -> Cause:
+    return Cause(
+        repository=SITE,
+        commit=CommitSha(COMMIT),
+        word="push",
+        now=NOW,
+        token=token,
+        delivery=GUID,
+        pushed_at=NOW - timedelta(seconds=2),
+    )
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+class TestDeploy:
+    def test_command_has_all_that_the_cause_says(self, house: House) -> None:
+        assert house.deploy() == Sent(sent=(("web", "command-1"),), skipped=(), failed=())
+        (request,) = house.commands.sent
+        assert request.document == "pulley-dev-pull"
+        assert request.document_pin is None
+        assert request.comment == "push at 2030-01-31T11:59:58Z: octo/site 4d5e6f7 to web"
+        assert request.parameters["Commit"] == COMMIT
+        assert request.parameters["Delivery"] == GUID
+        assert request.parameters["Cause"] == "push"
+        assert request.parameters["Issued"] == str(int(NOW.timestamp() * 1000))
+
+    def test_document_s_pin_is_sent_along(self, house: House) -> None:
+        house.parameters.values[NAMES.document] = DOCUMENT_PIN
+        house.deploy()
+        assert house.commands.sent[0].document_pin == DocumentPin("3", "a" * 64)
+
+    def test_one_target_s_failure_does_not_stop_the_others(self, house: House) -> None:
+        refused = RefusedError("AWS refused the command to api")
+        house.commands.refused["api"] = refused
+        done = house.deploy("web", "api", "worker")
+        assert done.sent == (("web", "command-1"), ("worker", "command-2"))
+        assert done.failed == (("api", refused),)
+
+    def test_each_target_is_noted_with_what_became_of_it(self, house: House) -> None:
+        house.pin("api", state="frozen")
+        house.commands.refused["worker"] = RefusedError("no", detail="AccessDenied")
+        house.deploy("web", "api", "worker")
+        facts = {"delivery": GUID, "repository": "octo/site", "commit": COMMIT, "cause": "push"}
+        noted = {(one.outcome, one.level): one.facts for one in house.journal.decisions}
+        assert {one.about for one in house.journal.decisions} == {"command"}
+        assert noted == {
+            ("held", "info"): facts | {"target": "api", "reason": "frozen"},
+            ("sent", "info"): facts | {"target": "web", "command_id": "command-1"},
+            ("failed", "error"): facts | {"target": "worker", "reason": "no: AccessDenied"},
+        }
+
+    def test_failure_without_a_detail_is_noted_in_its_own_words(self, house: House) -> None:
+        house.commands.refused["web"] = UnavailableError("AWS throttles")
+        house.deploy()
+        (noted,) = house.journal.of("command", "failed")
+        assert noted.facts["reason"] == "AWS throttles"
+
+
+class TestDeployWithPins:
+    def test_pinned_target_is_left_as_it_is_and_the_reason_is_told(self, house: House) -> None:
+        house.pin("web", state="pinned", commit="a" * 40, reason="the release")
+        assert house.deploy().skipped == (("web", "pinned at aaaaaaa: the release"),)
+        assert house.sent == []
+
+    def test_frozen_target_is_left_as_it_is_until_its_end(self, house: House) -> None:
+        house.pin("web", state="frozen", until="2030-01-31T12:00:01Z")
+        assert house.deploy().skipped == (("web", "frozen until 2030-01-31 12:00 UTC"),)
+        assert house.sent == []
+
+    @pytest.mark.parametrize("until", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
+    def test_expired_pin_holds_nothing(self, house: House, until: str) -> None:
+        house.pin("web", state="frozen", until=until)
+        assert house.deploy().sent == (("web", "command-1"),)
+
+    def test_pin_taken_off_holds_nothing(self, house: House) -> None:
+        house.pin("web", state="none")
+        assert house.deploy().sent == (("web", "command-1"),)
+
+    def test_pin_of_another_target_holds_nothing(self, house: House) -> None:
+        house.pin("api", state="frozen")
+        assert house.deploy().sent == (("web", "command-1"),)
+
+    def test_held_target_is_skipped_and_the_others_are_sent_to(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        done = house.deploy("web", "api")
+        assert done.skipped == (("web", "frozen"),)
+        assert done.sent == (("api", "command-1"),)
+
+    def test_held_target_is_not_announced(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.deploy("web", "api")
+        assert [one.target for one in house.announcements.opened] == ["api"]
+
+    def test_where_all_are_held_github_is_left_alone(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.deploy()
+        assert house.announcements.tokens == []
+
+    @pytest.mark.parametrize("text", ["", "{", '{"state": "paused"}', "[" * 10_000])
+    def test_unreadable_pin_fails_its_target_alone_because_it_may_say_frozen(
+        self, house: House, text: str
+    ) -> None:
+        house.parameters.values[NAMES.pin("web")] = text
+        done = house.deploy("web", "api")
+        assert done.sent == (("api", "command-1"),)
+        ((name, error),) = done.failed
+        assert name == "web"
+        assert isinstance(error, UnavailableError)
+        assert str(error) == "the target's stored pin is not valid"
+        assert error.detail.startswith("the parameter pins/web is not valid: ")
+        assert [one.target for one in house.announcements.opened] == ["api"]
+
+    def test_one_held_and_one_unreadable_are_told_apart(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.parameters.values[NAMES.pin("api")] = "{"
+        done = house.deploy("web", "api")
+        assert done.skipped == (("web", "frozen"),)
+        assert [name for name, _ in done.failed] == ["api"]
+        assert house.sent == []
+
+    def test_pins_are_read_for_every_deploy(self, house: House) -> None:
+        house.deploy()
+        house.pin("web", state="frozen")
+        house.deploy()
+        assert house.sent == ["web"]
+
+    @pytest.mark.parametrize("text", ["", "{", '{"version": "$LATEST", "hash": ""}'])
+    def test_unreadable_pin_of_the_document_sends_and_announces_nothing(
+        self, house: House, text: str
+    ) -> None:
+        house.parameters.values[NAMES.document] = text
+        reason = r"^the document's stored pin is not valid$"
+        with pytest.raises(UnavailableError, match=reason) as caught:
+            house.deploy()
+        assert caught.value.detail.startswith("the parameter document is not valid: must ")
+        assert (house.sent, house.announcements.opened) == ([], [])
+
+    @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
+    def test_pins_that_cannot_be_read_send_and_announce_nothing(
+        self, house: House, error: PulleyError
+    ) -> None:
+        house.parameters.error = error
+        with pytest.raises(type(error)) as caught:
+            house.deploy()
+        assert caught.value is error
+        assert (house.sent, house.announcements.opened) == ([], [])
+
+
+class TestDeployAnnounces:
+    def test_each_target_has_one_deployment_and_its_command_has_the_id(self, house: House) -> None:
+        house.deployer.deploy([target("web"), target("api", environment="production")], cause())
+        made = [(one.target, one.environment, one.stage) for one in house.github.made.values()]
+        assert made == [("web", "web", "dev"), ("api", "production", "dev")]
+        assert house.deployment_ids == {"web": "7001", "api": "7002"}
+
+    def test_deployment_is_looked_up_before_it_is_made(self, house: House) -> None:
+        house.deploy()
+        assert house.github.calls == ["find", "create"]
+
+    def test_redelivery_uses_the_deployment_that_is_there(self, house: House) -> None:
+        house.deploy()
+        house.deploy()
+        assert list(house.github.made) == [7001]
+        assert [one.parameters["Deployment"] for one in house.commands.sent] == ["7001", "7001"]
+
+    def test_another_stage_s_deployment_of_the_commit_is_not_taken(self, house: House) -> None:
+        house.github.add(COMMIT, stage="prod")
+        house.deploy()
+        assert house.deployment_ids == {"web": "7002"}
+
+    def test_nothing_is_said_of_a_deployment_whose_command_was_sent(self, house: House) -> None:
+        house.deploy()
+        assert house.github.states(7001) == []
+
+    def test_token_of_the_cause_is_used_for_its_repository(self, house: House) -> None:
+        house.deploy()
+        assert house.announcements.tokens == [(SITE, TOKEN)]
+
+    def test_without_a_token_github_is_left_alone_and_all_is_sent(self, house: House) -> None:
+        assert house.deploy(token="").sent == (("web", "command-1"),)
+        assert house.announcements.tokens == []
+        assert house.deployment_ids == {"web": ""}
+
+
+class TestDeployWhereGitHubFails:
+    @pytest.mark.parametrize("error", GITHUB_ERRORS)
+    def test_what_is_sent_is_the_same_but_for_the_deployment(
+        self, house: House, error: PulleyError
+    ) -> None:
+        without = House()
+        without.deploy("web", "api", token="")
+        house.announcements.error = error
+        done = house.deploy("web", "api")
+        assert done == Sent((("web", "command-1"), ("api", "command-2")), (), ())
+        assert house.commands.sent == without.commands.sent
+
+    @pytest.mark.parametrize("error", GITHUB_ERRORS)
+    def test_one_target_without_a_deployment_takes_no_other_s(
+        self, house: House, error: PulleyError
+    ) -> None:
+        house.announcements.refused["web"] = error
+        house.deploy("web", "api")
+        assert house.deployment_ids == {"web": "", "api": "7001"}
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (
+                UnavailableError("GitHub is not well", detail="POST: 502"),
+                "GitHub is not well: POST: 502",
+            ),
+            (UnavailableError("GitHub did not answer in time"), "GitHub did not answer in time"),
+            (NotTakenError("the token is not valid"), "the token is not valid"),
+        ],
+    )
+    def test_deployment_that_could_not_be_made_is_noted(
+        self, house: House, error: PulleyError, reason: str
+    ) -> None:
+        house.announcements.error = error
+        house.deploy()
+        (noted,) = house.journal.of("deployment", "not_made")
+        assert noted.level == "warning"
+        assert (noted.facts["target"], noted.facts["reason"]) == ("web", reason)
+
+    def test_refusal_that_is_known_is_not_noted_again(self, house: House) -> None:
+        house.announcements.error = NotTakenError("the token is not valid", is_known=True)
+        house.deploy()
+        assert house.journal.lines == [("command", "sent")]
+
+
+class TestDeployWhereSendingFails:
+    def test_new_deployment_is_said_to_have_failed_and_why(self, house: House) -> None:
+        house.commands.refused["web"] = RefusedError("AWS refused the command to web")
+        house.deploy()
+        why = "not sent to any host: AWS refused the command to web"
+        assert house.github.log == {7001: [DeploymentStatus("error", why)]}
+
+    def test_operator_s_detail_is_not_told_to_github(self, house: House) -> None:
+        house.commands.refused["web"] = RefusedError("no", detail="arn:aws:iam::123456789012:x")
+        house.deploy()
+        assert house.github.log[7001][0].description == "not sent to any host: no"
+
+    def test_deployment_that_was_there_before_is_left_as_it_is(self, house: House) -> None:
+        house.deploy()
+        house.github.say(7001, DeploymentStatus("success", "1 of 1 host"))
+        house.commands.refused["web"] = RefusedError("no")
+        house.deploy()
+        assert house.github.states(7001) == ["success"]
+
+    def test_only_the_target_that_failed_is_said_to_have(self, house: House) -> None:
+        house.commands.refused["api"] = RefusedError("no")
+        house.deploy("web", "api")
+        assert (house.github.states(7001), house.github.states(7002)) == ([], ["error"])
+
+    def test_target_without_a_deployment_has_none_to_say_it_of(self, house: House) -> None:
+        house.announcements.refused["web"] = UnavailableError("not now")
+        house.commands.refused["web"] = RefusedError("no")
+        done = house.deploy()
+        assert [name for name, _ in done.failed] == ["web"]
+        assert len(house.announcements.tokens) == 1
+
+    @pytest.mark.parametrize("error", GITHUB_ERRORS)
+    def test_github_that_fails_then_changes_nothing_of_the_outcome(
+        self, house: House, error: PulleyError
+    ) -> None:
+        refused = RefusedError("no")
+        house.commands.refused["web"] = refused
+        # Opened well, and then not well any more.
+        house.github.before = lambda method: setattr(house.announcements, "error", error)
+        done = house.deploy("web", "api")
+        assert done.failed == (("web", refused),)
+
+    def test_failure_that_could_not_be_said_is_noted(self, house: House) -> None:
+        house.commands.refused["web"] = RefusedError("no")
+        house.github.before = lambda method: setattr(
+            house.announcements, "error", UnavailableError("GitHub is not well", detail="502")
+        )
+        house.deploy()
+        (noted,) = house.journal.of("deployment", "not_reported")
+        assert (noted.level, noted.facts["target"]) == ("warning", "web")
+        assert noted.facts["reason"] == "GitHub is not well: 502"
+
+
+class TestDeployKeepsTheToken:
+    @pytest.mark.parametrize("error", [None, *GITHUB_ERRORS])
+    def test_token_is_in_no_decision_nor_outcome_nor_command(
+        self, house: House, error: PulleyError | None
+    ) -> None:
+        house.announcements.error = error
+        house.commands.refused["api"] = RefusedError("no")
+        done = house.deploy("web", "api")
+        assert house.announcements.tokens[0] == (SITE, TOKEN)
+        assert TOKEN not in repr(house.journal.decisions) + repr(done) + repr(house.commands.sent)
+
+    def test_token_is_not_in_the_cause_s_repr(self) -> None:
+        assert cause().token == TOKEN
+        assert TOKEN not in repr(cause())

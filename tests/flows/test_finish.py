@@ -1,0 +1,165 @@
+"""A deployment that has ended: its line in the log, its metrics, its message."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from chalicelib.core.deployments import DeploymentStatus, status_of
+from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.verdicts import Verdict
+from chalicelib.flows.finish import Finisher, roll_out_facts
+from tests.fakes import COMMIT, GUID, STAGE, FakeJournal, FakeTopic
+from tests.flows.runs import NOW, command_of, id_of, line_of, on, rolled_back, verdict_on
+
+PUSHED = NOW - timedelta(seconds=40)
+UPDATED = line_of()
+UNCHANGED = line_of(outcome="unchanged")
+
+
+class House:
+    """A finisher with a topic."""
+
+    def __init__(self, *, has_topic: bool = True) -> None:
+        self.topic = FakeTopic()
+        self.journal = FakeJournal()
+        self.finisher = Finisher(
+            STAGE, self.topic if has_topic else None, self.journal, "https://console/{}".format
+        )
+
+    def finish(
+        self,
+        *outputs: str,
+        pushed_at: datetime | None = PUSHED,
+        status: DeploymentStatus | None = None,
+    ) -> None:
+        verdict = self.verdict_on(*outputs, pushed_at=pushed_at)
+        self.finisher.finish(verdict, status or status_of(verdict), "production")
+
+    def verdict_on(self, *outputs: str, pushed_at: datetime | None = PUSHED) -> Verdict:
+        """Each host ends ten seconds after the one before."""
+        hosts = [
+            on(place, output, ended=NOW + timedelta(seconds=10 * (place - 1)))
+            for place, output in enumerate(outputs, 1)
+        ]
+        return verdict_on(command_of(count=len(hosts), pushed_at=pushed_at), *hosts)
+
+    @property
+    def metrics(self) -> dict[str, tuple[float, str]]:
+        (noted,) = self.journal.of("deployment", "success")
+        return dict(noted.metrics)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+class TestFinish:
+    def test_it_is_noted_with_each_host_s_word(self, house: House) -> None:
+        house.finish(UPDATED, line_of(local_commits=1))
+        (noted,) = house.journal.decisions
+        assert (noted.about, noted.outcome, noted.level) == ("deployment", "success", "info")
+        assert noted.facts == {
+            "delivery": GUID,
+            "repository": "octo/site",
+            "target": "web",
+            "commit": COMMIT,
+            "cause": "push",
+            "command_id": id_of(1),
+            "description": "2 of 2 hosts at 4d5e6f7: web-1, web-2 (1 local commit on top)",
+            "hosts": {"web-1": "at", "web-2": "at 1 local commit on top"},
+        }
+
+    @pytest.mark.parametrize(
+        ("state", "level"),
+        [("success", "info"), ("inactive", "info"), ("failure", "error"), ("error", "error")],
+    )
+    def test_what_needs_somebody_is_noted_as_an_error(
+        self, house: House, state: str, level: str
+    ) -> None:
+        house.finish(UPDATED, status=DeploymentStatus(state, "so"))
+        (noted,) = house.journal.decisions
+        assert (noted.outcome, noted.level) == (state, level)
+
+    def test_it_is_told_once(self, house: House) -> None:
+        house.finish(UPDATED)
+        (told,) = house.topic.published
+        assert told.attributes == {
+            "target": "web",
+            "state": "success",
+            "environment": "production",
+        }
+        assert f"https://console/{id_of(1)}" in str(told.message)
+
+    def test_without_a_topic_it_is_noted_all_the_same(self) -> None:
+        house = House(has_topic=False)
+        house.finish(UPDATED)
+        assert house.journal.lines == [("deployment", "success")]
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (
+                RefusedError("AWS refused", detail="AuthorizationError"),
+                "AWS refused: AuthorizationError",
+            ),
+            (UnavailableError("AWS throttles"), "AWS throttles"),
+        ],
+    )
+    def test_topic_that_fails_is_noted_and_nothing_is_raised(
+        self, house: House, error: PulleyError, reason: str
+    ) -> None:
+        house.topic.error = error
+        house.finish(UPDATED)
+        assert house.journal.lines == [("deployment", "success"), ("notification", "failed")]
+        noted = house.journal.decisions[1]
+        assert (noted.level, noted.metrics) == ("error", {})
+        assert (noted.facts["target"], noted.facts["reason"]) == ("web", reason)
+
+
+class TestFinishCounts:
+    def test_hosts_that_were_updated_are_counted_and_not_those_that_were_there(
+        self, house: House
+    ) -> None:
+        house.finish(UPDATED, UNCHANGED, UPDATED)
+        metrics = house.metrics
+        assert [metrics["Deploys"], metrics["HostsUpdated"]] == [(1, "Count"), (2, "Count")]
+
+    def test_host_that_rolled_back_was_not_updated(self, house: House) -> None:
+        house.finish(UPDATED, rolled_back(COMMIT))
+        (noted,) = house.journal.of("deployment", "failure")
+        assert noted.metrics == {"Deploys": (1, "Count"), "HostsUpdated": (1, "Count")}
+
+    def test_time_from_push_to_pulled_is_the_last_host_s(self, house: House) -> None:
+        house.finish(UPDATED, UNCHANGED, UPDATED)
+        assert house.metrics["SecondsFromPushToPulled"] == (60.0, "Seconds")
+
+    def test_clocks_that_differ_do_not_make_it_negative(self, house: House) -> None:
+        house.finish(UPDATED, pushed_at=NOW + timedelta(seconds=1))
+        assert house.metrics["SecondsFromPushToPulled"] == (0.0, "Seconds")
+
+    def test_without_a_push_there_is_no_such_time(self, house: House) -> None:
+        house.finish(UPDATED, pushed_at=None)
+        assert set(house.metrics) == {"Deploys", "HostsUpdated"}
+
+    def test_where_no_host_says_when_it_ended_there_is_no_such_time(self, house: House) -> None:
+        house.finish(status=DeploymentStatus("success", "so"))
+        assert set(house.metrics) == {"Deploys", "HostsUpdated"}
+
+    @pytest.mark.parametrize("state", ["failure", "error", "inactive"])
+    def test_only_a_success_has_such_a_time(self, house: House, state: str) -> None:
+        house.finish(UPDATED, status=DeploymentStatus(state, "so"))
+        assert "SecondsFromPushToPulled" not in house.journal.decisions[0].metrics
+
+
+class TestRollOutFacts:
+    def test_facts_are_text_and_name_the_deployment(self) -> None:
+        roll_out = command_of().roll_out
+        assert roll_out
+        assert roll_out_facts(roll_out) == {
+            "delivery": GUID,
+            "repository": "octo/site",
+            "target": "web",
+            "commit": COMMIT,
+            "cause": "push",
+        }

@@ -1,0 +1,313 @@
+"""An event says only where to look: what is acted on, what is waited for, what is tried again."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
+from chalicelib.core.history import INVOCATION_CHANGE
+from chalicelib.flows.finish import Finisher
+from chalicelib.flows.report import (
+    LAG_PAUSES,
+    LAG_SECONDS,
+    NotReported,
+    Reported,
+    Reporter,
+)
+from chalicelib.flows.settle import Settler
+from tests.fakes import (
+    COMMIT,
+    GUID,
+    NAMES,
+    SITE,
+    STAGE,
+    TOKEN,
+    FakeDeployments,
+    FakeHistory,
+    FakeJournal,
+    FakeParameters,
+    FakeTopic,
+    targets_text,
+)
+from tests.flows.runs import NOW, command_of, event_of, id_of, line_of, on, running
+
+SUCCESS = DeploymentStatus("success", "1 of 1 host at 4d5e6f7: web-1")
+NOT_WELL = UnavailableError("GitHub is not well", detail="502", retry_seconds=2.0)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+class House:
+    """A reporter between fakes: one command, which is over and well, with its deployment."""
+
+    def __init__(self) -> None:
+        self.history = FakeHistory()
+        self.github = FakeDeployments()
+        self.github.add(COMMIT)
+        self.history.add(command_of(deployment=7001), on(1, line_of()))
+        self.topic = FakeTopic()
+        self.journal = FakeJournal()
+        self.pauses: list[float] = []
+        # What happens in the pauses, one after the other.
+        self.meanwhile: list[tuple[str, int]] = []
+        parameters = FakeParameters(
+            {NAMES.targets(SITE): targets_text(), NAMES.github_token: TOKEN}
+        )
+        settler = Settler(
+            stage=STAGE,
+            parameters=parameters,
+            history=self.history,
+            github=lambda repository, token: self.github,
+            finisher=Finisher(STAGE, self.topic, self.journal, str),
+            journal=self.journal,
+            log_url=str,
+        )
+        self.reporter = Reporter(STAGE, self.history, settler, self.journal, self.pause)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        if self.meanwhile:
+            status, hosts = self.meanwhile.pop(0)
+            self.remember(status, hosts)
+
+    def remember(self, status: str, hosts: int, count: int = 12) -> None:
+        """The command to twelve hosts as AWS has it: its status, and how many hosts are over."""
+        command = command_of(status=status, count=count, deployment=7001)
+        self.history.add(command, *(on(place + 1, line_of()) for place in range(hosts)))
+
+    def report(self, event: object | None = None) -> Reported | NotReported:
+        return self.reporter.report(event_of() if event is None else event, now=NOW)
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+class TestReport:
+    def test_end_of_a_command_is_reported(self, house: House) -> None:
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        assert house.github.log == {7001: [SUCCESS]}
+        assert house.pauses == []
+
+    def test_event_s_status_is_not_what_is_reported(self, house: House) -> None:
+        assert house.report(event_of(status="Failed")) == Reported(id_of(1), SUCCESS)
+        assert house.report(event_of(status="InProgress")) == Reported(id_of(1), SUCCESS)
+
+    def test_beginning_of_a_command_is_reported(self, house: House) -> None:
+        house.history.add(command_of(status="InProgress", deployment=7001), running(1))
+        outcome = house.report(event_of(status="InProgress"))
+        assert isinstance(outcome, Reported)
+        assert outcome.status.state == "in_progress"
+        assert house.pauses == []
+
+    def test_repeated_event_tells_once(self, house: House) -> None:
+        for _ in range(3):
+            house.report()
+        assert (house.github.log[7001], len(house.topic.published)) == ([SUCCESS], 1)
+
+
+class TestReportIgnores:
+    @pytest.mark.parametrize(
+        ("event", "reason"),
+        [
+            (event_of() | {"detail-type": INVOCATION_CHANGE}, "of one host"),
+            (event_of() | {"source": "aws.ec2"}, "not an event of Systems Manager"),
+            (event_of() | {"detail-type": "Maintenance Window"}, "not a change of a command"),
+            (event_of() | {"detail": None}, "not an event of Systems Manager"),
+            (event_of() | {"detail": {}}, "of another document"),
+            ({}, "not an event of Systems Manager"),
+            (None, "not an event of Systems Manager"),
+            ([], "not an event of Systems Manager"),
+        ],
+    )
+    def test_what_is_not_ours_is_ignored_without_asking_anybody(
+        self, house: House, event: object, reason: str
+    ) -> None:
+        outcome = house.reporter.report(event, now=NOW)
+        assert isinstance(outcome, NotReported)
+        assert outcome.reason.startswith(reason)
+        assert (house.history.calls, house.github.calls) == ([], [])
+
+    @pytest.mark.parametrize("document", ["pulley-prod-pull", "AWS-RunShellScript", "", None])
+    def test_another_document_s_or_stage_s_event_is_ignored(
+        self, house: House, document: str | None
+    ) -> None:
+        detail = {"command-id": id_of(1), "document-name": document, "status": "Success"}
+        outcome = house.report(event_of(detail=detail))
+        assert isinstance(outcome, NotReported)
+        assert outcome.reason.startswith("of another document")
+        assert house.history.calls == []
+
+    @given(event=JSON_VALUES, detail=JSON_VALUES)
+    def test_no_garbage_is_acted_on_nor_raises(self, event: object, detail: object) -> None:
+        house = House()
+        assert isinstance(house.reporter.report(event, now=NOW), NotReported)
+        assert isinstance(house.report(event_of(detail=detail)), NotReported)
+        assert house.history.calls == []
+
+    def test_why_it_is_ignored_is_noted(self, house: House) -> None:
+        house.report(event_of() | {"source": "aws.ec2"})
+        (noted,) = house.journal.decisions
+        assert (noted.about, noted.outcome, noted.level) == ("event", "ignored", "info")
+        assert noted.facts == {"reason": "not an event of Systems Manager"}
+
+    @pytest.mark.parametrize("status", ["Success", "InProgress"])
+    def test_unknown_command_is_waited_for_and_then_ignored(
+        self, house: House, status: str
+    ) -> None:
+        house.history.commands.clear()
+        outcome = house.report(event_of(status=status))
+        assert outcome == NotReported("Systems Manager does not know the command")
+        assert house.history.calls == ["command"] * (LAG_PAUSES + 1)
+        assert house.pauses == [LAG_SECONDS] * LAG_PAUSES
+        assert house.github.calls == []
+        (noted,) = house.journal.decisions
+        assert noted.facts["command_id"] == id_of(1)
+
+    def test_command_that_is_known_a_little_later_is_reported(self, house: House) -> None:
+        house.history.commands.clear()
+        house.meanwhile = [("Success", 12)]
+        assert isinstance(house.report(), Reported)
+        assert house.pauses == [LAG_SECONDS]
+
+    def test_check_or_command_without_a_commit_is_ignored(self, house: House) -> None:
+        house.history.add(replace(command_of(), roll_out=None), on(1, line_of()))
+        assert house.report() == NotReported("it deploys no named commit")
+        assert (house.pauses, house.github.calls) == ([], [])
+
+
+class TestReportWaits:
+    def test_end_that_comes_before_the_hosts_words_waits_for_all_of_them(
+        self, house: House
+    ) -> None:
+        house.remember("InProgress", 0)
+        # Page by page: the command's status, some hosts, and at last all twelve.
+        house.meanwhile = [("Success", 0), ("Success", 10), ("Success", 12)]
+        outcome = house.report()
+        assert isinstance(outcome, Reported)
+        assert outcome.status.description.startswith("12 of 12 hosts at 4d5e6f7")
+        assert house.github.states(7001) == ["success"]
+        assert house.pauses == [LAG_SECONDS] * 3
+
+    def test_what_comes_in_the_last_pause_is_seen(self, house: House) -> None:
+        house.remember("InProgress", 0)
+        house.meanwhile = [("Success", 10)] * (LAG_PAUSES - 1) + [("Success", 12)]
+        assert isinstance(house.report(), Reported)
+        assert len(house.pauses) == LAG_PAUSES
+
+    def test_end_without_the_hosts_words_is_to_be_tried_again(self, house: House) -> None:
+        house.remember("Success", 11)
+        with pytest.raises(UnavailableError, match="lag behind") as caught:
+            house.report()
+        assert caught.value.retry_seconds is None
+        assert house.pauses == [LAG_SECONDS] * LAG_PAUSES
+        assert house.github.calls == []
+        (noted,) = house.journal.decisions
+        assert (noted.about, noted.outcome, noted.level) == ("event", "failed", "warning")
+        assert noted.facts == {"command_id": id_of(1), "reason": caught.value.in_full}
+
+    def test_beginning_is_not_waited_for(self, house: House) -> None:
+        house.remember("Success", 11)
+        assert isinstance(house.report(event_of(status="InProgress")), Reported)
+        assert house.pauses == []
+
+    def test_command_that_has_expired_is_not_waited_for(self, house: House) -> None:
+        house.remember("InProgress", 11)
+        expired = house.history.commands[id_of(1)].expires
+        with pytest.raises(UnavailableError):
+            house.reporter.report(event_of(), now=expired)
+        later = expired + timedelta(seconds=1)
+        outcome = house.reporter.report(event_of(), now=later)
+        assert isinstance(outcome, Reported)
+        assert outcome.status.state == "error"
+
+    @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("throttled")])
+    def test_history_that_cannot_be_read_is_raised_and_noted(
+        self, house: House, error: PulleyError
+    ) -> None:
+        house.history.error = error
+        with pytest.raises(type(error)) as caught:
+            house.report()
+        assert caught.value is error
+        assert house.pauses == []
+        (noted,) = house.journal.of("event", "failed")
+        assert noted.facts["reason"] == str(error)
+
+
+class TestReportTriesAgain:
+    def test_github_that_is_not_well_is_asked_again_after_the_pause(self, house: House) -> None:
+        house.github.errors["post"] = [NOT_WELL, NOT_WELL]
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        assert house.pauses == [2.0, 2.0]
+        assert house.github.log[7001] == [SUCCESS]
+        assert len(house.topic.published) == 1
+        assert house.journal.lines == [("deployment", "success")]
+
+    def test_github_that_stays_so_is_left_to_the_next_event(self, house: House) -> None:
+        house.github.errors["post"] = [NOT_WELL] * 3
+        with pytest.raises(UnavailableError) as caught:
+            house.report()
+        assert caught.value is NOT_WELL
+        assert house.pauses == [2.0, 2.0]
+        (noted,) = house.journal.decisions
+        assert (noted.about, noted.outcome, noted.level) == ("event", "failed", "warning")
+        assert noted.facts == {
+            "command_id": id_of(1),
+            "delivery": GUID,
+            "repository": "octo/site",
+            "target": "web",
+            "commit": COMMIT,
+            "cause": "push",
+            "reason": "GitHub is not well: 502",
+        }
+        assert house.topic.published == []
+
+    @pytest.mark.parametrize("retry_seconds", [20.5, 3600.0, None])
+    def test_wait_that_is_long_or_unknown_is_not_sat_out(
+        self, house: House, retry_seconds: float | None
+    ) -> None:
+        limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=retry_seconds)
+        house.github.errors["deployment"] = [limit]
+        with pytest.raises(UnavailableError) as caught:
+            house.report()
+        assert caught.value is limit
+        assert house.pauses == []
+
+    def test_short_rate_limit_is_sat_out(self, house: House) -> None:
+        limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=20.0)
+        house.github.errors["deployment"] = [limit]
+        assert isinstance(house.report(), Reported)
+        assert house.pauses == [20.0]
+
+    def test_post_whose_answer_is_lost_is_not_said_twice(self, house: House) -> None:
+        def lose(method: str) -> None:
+            if method == "post" and not house.github.log[7001]:
+                house.github.say(7001, SUCCESS)
+                house.github.errors["post"] = [NOT_WELL]
+
+        house.github.before = lose
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        assert house.github.log[7001] == [SUCCESS]
+
+    def test_github_that_refuses_is_not_asked_again(self, house: House) -> None:
+        house.github.errors["deployment"] = [NotTakenError("GitHub answered 401")]
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        assert house.pauses == []
+        assert house.github.calls == ["deployment"]
+        assert house.journal.lines == [("deployment", "not_reported"), ("deployment", "success")]
+        assert len(house.topic.published) == 1
+
+    def test_token_is_in_no_decision(self, house: House) -> None:
+        house.github.errors["post"] = [NOT_WELL] * 3
+        with pytest.raises(UnavailableError):
+            house.report()
+        house.report()
+        assert TOKEN not in repr(house.journal.decisions) + repr(house.topic.published)
