@@ -1,23 +1,26 @@
-"""`make demo`: one real push, from `git push` to the hosts, told as a timeline.
+"""`make demo`: real pushes, from `git push` to the hosts and to the commit, told as a timeline.
 
-It succeeds only where every host ends at the pushed commit by its own word.
+It succeeds only where every host ends at the good commit by its own word, and GitHub says so.
 """
 
 import json
 import re
 import subprocess
 import time
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from git import Repo
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from chalicelib.core.commands import HostResult, ResultError
 from chalicelib.core.refs import CommitSha
 from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
 from pulley.sandbox.interactive import describe
+from pulley.sandbox.machine import Machine
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 
 HOSTS = ("web-1", "web-2", "web-3")
@@ -62,14 +65,18 @@ class EndTimes:
 
 
 def run_demo(console: Console, broken_host: str | None) -> bool:
-    """Show a push. `broken_host` is given a commit that conflicts. True if every host is at it."""
+    """Show a good push and a bad one. `broken_host` is given a commit that conflicts.
+
+    True if every host ends at the good one, and GitHub says of both what is so.
+    """
     line = Timeline(console)
-    console.print("One push, with GitHub, an AWS account and three hosts on this machine.\n")
+    console.print("Two pushes, with GitHub, an AWS account and three hosts on this machine.\n")
     with Sandbox(HOSTS) as sandbox:
         times = EndTimes()
         sandbox.account.subscribe(times.note)
         line.say(f"An AWS account answers at {sandbox.account.endpoint_url}; stored in it are")
-        line.add(f"a webhook secret, the targets of {FULL_NAME}, and Pulley's SSM document.")
+        line.add(f"a webhook secret, a token for GitHub, the targets of {FULL_NAME}, and Pulley's")
+        line.add("SSM document.")
         line.say(f"Three hosts, tagged role=web, have a clone of {FULL_NAME} in /srv/site.")
         line.say(f"The Chalice app listens at {sandbox.webhook.url}.")
         _prepare_hosts(sandbox, line, broken_host)
@@ -87,13 +94,17 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         line.say("Every host has ended its run:\n")
         console.print(_table(sandbox, before, results, times, pushed_at))
         _show_what_is_kept(sandbox, line)
+        told = _show_deployment(sandbox, line, commit, first) == "success"
+        console.print()
         body = push_payload(
             Repo(sandbox.upstream.path), FULL_NAME, "refs/heads/main", old, str(commit)
         )
         forged = _show_forgery(sandbox, line, body)
         again = _show_redelivery(sandbox, line, body, first)
+        # A host in conflict takes no part in the second push, and has said enough.
+        bad = broken_host is not None or _show_bad_release(sandbox, line, first)
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
-    passed = at_commit == len(HOSTS) and forged and again
+    passed = at_commit == len(HOSTS) and all((told, forged, again, bad))
     _conclude(console, f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}.", passed=passed)
     return passed
 
@@ -126,13 +137,18 @@ def _push(developer: Repo) -> Answer:
     return Answer(int(told[1]), json.loads(told[2]))
 
 
+def _commands_of(answer: Answer) -> list[str]:
+    """The ids of the commands that the webhook sent."""
+    deployments = answer.body.get("deployments")
+    return [one["command_id"] for one in deployments] if isinstance(deployments, list) else []
+
+
 def _wait(sandbox: Sandbox, answer: Answer) -> dict[str, Result]:
     """Wait for the answer's commands to end. Returns each host's result."""
-    deployments = answer.body.get("deployments")
     results: dict[str, Result] = {}
-    for deployment in deployments if isinstance(deployments, list) else []:
-        sandbox.account.wait_until_ended(deployment["command_id"])
-        results |= sandbox.results(deployment["command_id"])
+    for command_id in _commands_of(answer):
+        sandbox.account.wait_until_ended(command_id)
+        results |= sandbox.results(command_id)
     return results
 
 
@@ -162,6 +178,55 @@ def _show_what_is_kept(sandbox: Sandbox, line: Timeline) -> None:
     journal = sandbox.machines[0].journal.read_text().splitlines()
     line.add("On web-1 deploy/after-pull ran, then as " + (journal[-1] if journal else "nobody"))
     line.console.print()
+
+
+def _show_deployment(sandbox: Sandbox, line: Timeline, commit: CommitSha, answer: Answer) -> str:
+    """Show what the commit says on GitHub. Returns the deployment's state."""
+    sandbox.wait_until_reported()
+    for command_id in _commands_of(answer):
+        deployment = sandbox.deployment(command_id)
+        status = deployment.status if deployment else None
+        if deployment is None or status is None:
+            break
+        colour = {"success": "green", "in_progress": "yellow"}.get(status.state, "red")
+        line.say(f"On GitHub {commit.short} now has, as a deployment to {deployment.environment}:")
+        line.add(f"[{colour}]{status.state}[/{colour}]  {escape(status.description)}")
+        return status.state
+    line.say(f"[red]On GitHub {commit.short} has no deployment.[/red]")
+    return ""
+
+
+def _show_bad_release(sandbox: Sandbox, line: Timeline, good: Answer) -> bool:
+    """Push what fails the health check. True if all is as it was, and GitHub says so."""
+    heads = [machine.head() for machine in sandbox.machines]
+    sandbox.developer.index.remove(["health"], working_tree=True)
+    commit = CommitSha.parse(
+        sandbox.commit({"index.html": "<h1>Release three</h1>\n"}, "Release three, ill")
+    )
+    line.console.print()
+    line.say(
+        f"[bold]git push[/bold] of {commit.short}, whose site has lost the page /health that the"
+    )
+    line.add("target's health check asks for. The hosts ask for some ten seconds, then go back ...")
+    answer = _push(sandbox.developer)
+    _wait(sandbox, answer)
+    state = _show_deployment(sandbox, line, commit, answer)
+    served = {_served_by(machine) for machine in sandbox.machines}
+    line.add(f"The hosts serve {' and '.join(sorted(served))}.")
+    before = next(map(sandbox.deployment, _commands_of(good)), None)
+    return (
+        state == "failure"
+        and served == {"Release two"}
+        and heads == [machine.head() for machine in sandbox.machines]
+        and before is not None
+        and before.state == "success"
+    )
+
+
+def _served_by(machine: Machine) -> str:
+    """The heading of a host's site, from the site itself."""
+    with urllib.request.urlopen(f"{machine.site.url}index.html", timeout=5) as page:  # noqa: S310
+        return re.sub("<[^>]*>", "", page.read().decode()).strip()
 
 
 def _show_forgery(sandbox: Sandbox, line: Timeline, body: bytes) -> bool:

@@ -157,6 +157,10 @@ class Account:
         """Call back with each EventBridge event of Run Command, in order, on one thread."""
         self._events.subscribe(callback)
 
+    def wait_until_told(self) -> None:
+        """Return when every subscriber has had every event so far."""
+        self._events.wait_until_delivered()
+
     def wait_until_ended(self, command_id: str, *, timeout: float = 60.0) -> Command:
         """Return the command once it is over. Raises TimeoutError after `timeout` seconds."""
         return self.run_command.wait_for(

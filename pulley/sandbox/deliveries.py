@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 import uuid
@@ -54,6 +55,7 @@ def push_payload(repository: Repo, full_name: str, ref: str, before: str, after:
             "private": True,
             "owner": {"name": owner, "login": owner},
             "default_branch": "main",
+            "pushed_at": int(time.time()),
         },
         "pusher": {"name": "someone", "email": None},
         "sender": {"login": "someone"},

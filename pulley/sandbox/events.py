@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from queue import SimpleQueue
+from queue import Queue
 
 from pulley.sandbox.commands import Command, Invocation
 
@@ -26,7 +26,7 @@ class EventBus:
         """Start the thread that calls the subscribers."""
         self._account, self._region = account, region
         self._subscribers: list[Subscriber] = []
-        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._queue: Queue[Event | None] = Queue()
         self._thread = threading.Thread(target=self._deliver, daemon=True)
         self._thread.start()
 
@@ -68,6 +68,10 @@ class EventBus:
             }
         )
 
+    def wait_until_delivered(self) -> None:
+        """Return when nothing is queued, and nobody is being called."""
+        self._queue.join()
+
     def close(self) -> None:
         """Deliver what is still queued, then stop."""
         self._queue.put(None)
@@ -80,6 +84,7 @@ class EventBus:
                     subscriber(event)
                 except Exception:  # noqa: BLE001 - it is the subscriber's fault, and logged
                     _LOG.exception("a subscriber failed on %s", event["detail-type"])
+            self._queue.task_done()
 
 
 def _timestamp(at: datetime) -> str:

@@ -1,10 +1,12 @@
 """`pulley sandbox`: the account and its hosts, left running for somebody to push to."""
 
+import os
 import signal
 import threading
 from collections.abc import Mapping
 
 from rich.console import Console
+from rich.markup import escape
 
 from chalicelib.core.commands import OUTCOMES_AT_UPSTREAM, HostResult, ResultError
 from pulley.sandbox.sandbox import STAGE, Sandbox
@@ -15,11 +17,24 @@ _ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 def run_sandbox(console: Console, hosts: int) -> None:
     """Run until Ctrl-C, TERM or the end of the terminal, and print each command's outcome."""
-    stop = threading.Event()
+    # A pipe, since a handler may interrupt itself, or whoever waits, with a lock in the hand.
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: None)
+    ending = threading.Event()
     with Sandbox([f"web-{number}" for number in range(1, hosts + 1)]) as sandbox:
-        sandbox.account.subscribe(lambda event: _show(console, sandbox, event))
+
+        def show(event: Mapping[str, object]) -> None:
+            try:
+                if not ending.is_set():
+                    _show(console, sandbox, event)
+            except Exception:
+                if not ending.is_set():  # then it asked what is being closed
+                    raise
+
+        sandbox.account.subscribe(show)
         settings = "\n".join(
             f"  export {name}={value}" for name, value in sandbox.account.environ.items()
         )
@@ -29,15 +44,19 @@ def run_sandbox(console: Console, hosts: int) -> None:
             f"  cd {sandbox.developer.working_dir}\n"
             "  echo '<h1>Mine</h1>' > index.html && git commit -am Mine && git push\n\n"
             f"The hosts' disks:  {sandbox.directory}/hosts\n"
+            f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
             f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
             f"Its secret:        {sandbox.directory}/webhook-secret\n"
-            f"Its log:           {sandbox.directory}/webhook.log\n\n"
+            f"Its log:           {sandbox.directory}/webhook.log\n"
+            f"The reports' log:  {sandbox.directory}/report.log\n"
+            f"GitHub's API:      {sandbox.github.api_url}\n\n"
             f"To use the account with the AWS command line or boto3:\n{settings}\n\n"
             "Ctrl-C stops it and cleans up.\n",
             highlight=False,
             soft_wrap=True,
         )
-        stop.wait()
+        os.read(told, 1)
+        ending.set()
         console.print("Cleaning up ...")
 
 
@@ -55,6 +74,11 @@ def _show(console: Console, sandbox: Sandbox, event: Mapping[str, object]) -> No
     for name, result in results.items():
         words = str(result) if isinstance(result, ResultError) else describe(result)
         console.print(f"  {name}  {words}", highlight=False, soft_wrap=True)
+    sandbox.reporter.wait_until_idle()
+    deployment = sandbox.deployment(command_id)
+    if deployment and deployment.status:
+        words = f"{deployment.state}  {deployment.status.description}"
+        console.print(f"  on GitHub: {escape(words)}", highlight=False, soft_wrap=True)
 
 
 def describe(result: HostResult) -> str:

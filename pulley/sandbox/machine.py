@@ -1,13 +1,15 @@
-"""What an emulated host has on its disk: a checkout with its owner, and a systemctl.
+"""What an emulated host has on its disk: a checkout with its owner, a systemctl and a curl.
 
 The checkout is a real clone, and whoever owns it is a real user. systemd is the one thing that
-cannot run several times on one machine: its command writes down what it was asked for.
+cannot run several times on one machine: its command writes down what it was asked for. What is
+built in the checkout is served by the host's site.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from pulley.sandbox.agent import Host
+from pulley.sandbox.site import Site
 from pulley.sandbox.users import give_to_owner, run_as_owner
 
 _SYSTEMCTL = """\
@@ -24,6 +26,7 @@ class Machine:
     host: Host
     checkout: Path
     journal: Path
+    site: Site
 
     @property
     def name(self) -> str:
@@ -53,13 +56,19 @@ class Machine:
         self.git(*identity, "commit", "-q", "-m", message)
 
 
-def install(host: Host, root: Path, *, checkout: str, remote: str) -> Machine:
+def install(host: Host, root: Path, site: Site, *, checkout: str, remote: str) -> Machine:
     """Put a clone of the remote at the path of the checkout below the host's root."""
-    place = root / checkout.lstrip("/")
+    place = place_below(root, checkout)
     place.mkdir(parents=True)
     give_to_owner(place)
     run_as_owner(["git", "clone", "-q", remote, "."], cwd=place)
-    return Machine(host, place, install_systemctl(root))
+    site.install_curl(root)
+    return Machine(host, place, install_systemctl(root), site)
+
+
+def place_below(root: Path, path: str) -> Path:
+    """Where a path of the host is on this machine."""
+    return root / path.lstrip("/")
 
 
 def install_systemctl(root: Path) -> Path:
@@ -68,7 +77,7 @@ def install_systemctl(root: Path) -> Path:
     journal.touch(mode=0o666)
     journal.chmod(0o666)
     systemctl = root / "bin/systemctl"
-    systemctl.parent.mkdir(parents=True)
+    systemctl.parent.mkdir(parents=True, exist_ok=True)
     systemctl.write_text(_SYSTEMCTL.format(journal=journal))
     systemctl.chmod(0o755)
     return journal

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -61,6 +62,16 @@ class Upstream:
             )
         )
         hook.chmod(0o755)
+
+    @contextmanager
+    def losing_deliveries(self) -> Iterator[None]:
+        """Push meanwhile, and nobody is told of it."""
+        hook = self.path / "hooks/post-receive"
+        hook.chmod(0o644)
+        try:
+            yield
+        finally:
+            hook.chmod(0o755)
 
     def close(self) -> None:
         """Stop serving. The repository's folder stays."""

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -122,6 +123,35 @@ class TestSandbox:
             sandbox.send_signal(number)
         assert sandbox.wait(30) == 0
         assert not folder.exists()
+
+    def test_told_to_end_many_times_it_ends(self, tmp_path: Path) -> None:
+        log = tmp_path / "output"
+        with log.open("w") as output:
+            sandbox = subprocess.Popen([PULLEY, "sandbox", "--hosts", "1"], stdout=output)
+        folder = Path(_wait_for(log, r"cd (/\S+)")).parent
+        for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] * 300:
+            sandbox.send_signal(number)
+        assert sandbox.wait(30) == 0
+        assert not folder.exists()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_told_to_end_while_it_starts_it_leaves_nothing_behind(
+        self, number: signal.Signals
+    ) -> None:
+        # Not below pytest's own folder, which the hosts' owner may not enter.
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            folder.chmod(0o755)
+            sandbox = subprocess.Popen(
+                [PULLEY, "sandbox"],
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "TMPDIR": temporary},
+            )
+            while not list(folder.glob("pulley-sandbox-*")) and sandbox.poll() is None:
+                time.sleep(0.01)
+            sandbox.send_signal(number)
+            assert sandbox.wait(60) == 0
+            assert list(folder.iterdir()) == []
 
 
 def _wait_for(log: Path, pattern: str) -> str:
