@@ -106,8 +106,17 @@ def report(event: object) -> Reported | NotReported:
 
 
 def reconcile(seconds_left: Callable[[], float]) -> Round:
-    """Do a round now. Raises what Reconciler.reconcile does."""
-    return _reconciler().reconcile(seconds_left=seconds_left)
+    """Do a round now. Raises what Reconciler.reconcile does.
+
+    As for an event, what is wrong with the settings is written down here.
+    """
+    try:
+        reconciler = _reconciler()
+    except PulleyError as error:
+        facts = {"reason": error.in_full}
+        JOURNAL.note(Decision("round", "failed", facts, "error"))
+        raise
+    return reconciler.reconcile(seconds_left=seconds_left)
 
 
 # Each is kept as long as Lambda keeps the process, with their connections and what they remember.

@@ -40,9 +40,9 @@ def document() -> None:
     help="Give this host a commit that conflicts with the push.",
 )
 def demo(broken_host: str | None) -> None:
-    """Show one push, from `git push` to three hosts on this machine.
+    """Show a good push and a bad one, from `git push` to three hosts on this machine.
 
-    Exits with 1 unless every host ends at the pushed commit.
+    Exits with 1 unless every host ends at the good commit, and GitHub has both as they are.
     """
     _check_machine()
     _leave_the_shell_s_settings()

@@ -70,7 +70,8 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
     True if every host ends at the good one, and GitHub says of both what is so.
     """
     line = Timeline(console)
-    console.print("Two pushes, with GitHub, an AWS account and three hosts on this machine.\n")
+    pushes = "One push" if broken_host else "Two pushes"
+    console.print(f"{pushes}, with GitHub, an AWS account and three hosts on this machine.\n")
     with Sandbox(HOSTS) as sandbox:
         times = EndTimes()
         sandbox.account.subscribe(times.note)
@@ -207,7 +208,7 @@ def _show_bad_release(sandbox: Sandbox, line: Timeline, good: Answer) -> bool:
     line.say(
         f"[bold]git push[/bold] of {commit.short}, whose site has lost the page /health that the"
     )
-    line.add("target's health check asks for. The hosts ask for some ten seconds, then go back ...")
+    line.add("target's health check asks for. The hosts ask for 13 seconds, then go back ...")
     answer = _push(sandbox.developer)
     _wait(sandbox, answer)
     state = _show_deployment(sandbox, line, commit, answer)

@@ -1,4 +1,4 @@
-"""What is wanted of each target, and what is to be done about each host that is not there.
+"""What is to be done about each host of a target that is not where it is wanted.
 
 Pure: the same facts give the same plan, for whoever asks: the schedule, an operator, a page. It
 costs nothing where all is well, and never undoes what somebody stopped.
@@ -8,10 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.core.history import Invocation, RollOut, plain_status
+from chalicelib.core.history import Invocation, RollOut
 from chalicelib.core.hosts import Host
-from chalicelib.core.pins import Pin
-from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.verdicts import (
     AT,
@@ -21,10 +19,9 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
     Run,
-    judge,
     judge_host,
-    runs_by_commit,
 )
+from chalicelib.core.wanted import TargetFacts, Wanted, age, last_good, wanted_of, why_held
 
 FIRST_BACKOFF = timedelta(minutes=15)  # doubled with each attempt that failed
 LONGEST_BACKOFF = timedelta(hours=4)
@@ -33,34 +30,6 @@ MAX_ATTEMPTS = 5  # of reconciling; a push or an operator may always try again
 NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
 
 HostRuns = Sequence[tuple[Run, Invocation]]  # of one host, oldest first
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The commit that a target is to have, and how a host gets there (the document's `Update`)."""
-
-    commit: CommitSha
-    update: str
-    reason: str
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it is this commit and no later one."""
-        return self.update == "exact"
-
-
-@dataclass(frozen=True)
-class TargetFacts:
-    """All that there is to know of a target. `runs` are of any order; `head` is the branch's tip.
-
-    Without a head nobody may ask GitHub, and the newest commit that was asked for is wanted.
-    """
-
-    target: Target
-    hosts: Sequence[Host]
-    runs: Sequence[Run]
-    head: CommitSha | None = None
-    pin: Pin | None = None
 
 
 @dataclass(frozen=True)
@@ -100,16 +69,22 @@ class TargetPlan:
 
     @property
     def sends(self) -> tuple[Send, ...]:
-        """The commands that the plan asks for."""
+        """The commands that the plan asks for, all of which may run at once.
+
+        A commit that is on no host yet goes to fifty hosts at first, however many are behind: each
+        command keeps the target's limits for itself alone.
+        """
         groups: dict[tuple[Wanted, int], list[str]] = {}
         for one in self.hosts:
             if one.action == SEND and one.wanted:
                 groups.setdefault((one.wanted, one.attempt), []).append(one.host.instance_id)
-        return tuple(
+        sends = tuple(
             Send(self.target, wanted, attempt, tuple(ids[start : start + MAX_IDS]))
             for (wanted, attempt), ids in groups.items()
             for start in range(0, len(ids), MAX_IDS)
         )
+        is_somewhere = any(one.action == NOTHING for one in self.hosts)
+        return sends if is_somewhere else sends[:1]
 
 
 @dataclass(frozen=True)
@@ -156,24 +131,6 @@ def plan(facts: Iterable[TargetFacts], *, now: datetime) -> tuple[TargetPlan, ..
     return tuple(plan_target(one, now=now) for one in facts)
 
 
-def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
-    """The commit that the target is to have: the pin's, else the branch's tip, else the newest.
-
-    None where it is to stay as it is, or where nothing is known.
-    """
-    pin = facts.pin if facts.pin and facts.pin.holds(now) else None
-    if pin:
-        if pin.state == "frozen" or pin.commit is None:
-            return None
-        return Wanted(pin.commit, "exact", "it is pinned")
-    if facts.head:
-        return Wanted(facts.head, facts.target.update, "it is the branch's tip")
-    newest = _newest_asked(facts.runs)
-    if newest is None:
-        return None
-    return Wanted(newest, facts.target.update, "it is the newest that was asked for")
-
-
 def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     """What to do about one target."""
     wanted = wanted_of(facts, now=now)
@@ -188,7 +145,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         hosts = [_plan_host(host, by_host.get(host.instance_id, ()), case) for host in facts.hosts]
         return TargetPlan(facts.target, wanted, "", tuple(hosts))
     # A pin names its commit: no other one will do instead.
-    good = None if wanted.is_exact else _last_good(facts.runs, wanted.commit, now)
+    good = None if wanted.is_exact else last_good(facts.runs, wanted.commit, now)
     if good is None:
         return TargetPlan(facts.target, wanted, held, _all_wait(facts, held))
     case = _Case.of(facts, good, now)
@@ -200,24 +157,6 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         else:
             hosts.append(HostPlan(host, _runs_at(runs), WAIT, held))
     return TargetPlan(facts.target, wanted, held, tuple(hosts))
-
-
-def why_held(runs: Iterable[Run], commit: CommitSha) -> str:
-    """Why reconciling must leave a commit alone: its newest roll-out was stopped. "" if not so.
-
-    Reconciling goes on with the roll-out that a push or a person began: it can be stopped too, but
-    what was stopped before it stays so.
-    """
-    since: list[Run] = []
-    for run in sorted((one for one in runs if one.roll_out.commit == commit), key=_age):
-        if run.roll_out.cause != "reconcile":
-            since = []
-        since.append(run)
-    if any(run.command.is_cancelled for run in since):
-        return f"the roll-out of {commit.short} was cancelled"
-    if any(plain_status(one.details) == "terminated" for run in since for one in run.invocations):
-        return f"the roll-out of {commit.short} was stopped by its failures"
-    return ""
 
 
 def _plan_host(host: Host, runs: HostRuns, case: _Case) -> HostPlan:
@@ -253,28 +192,6 @@ def _plan_after(host: Host, at: str, failed: tuple[int, str, datetime], case: _C
     return HostPlan(host, at, SEND, reason, attempt, case.wanted)
 
 
-def _newest_asked(runs: Iterable[Run]) -> CommitSha | None:
-    """The commit that was asked for last; not the one that was sent last.
-
-    A redelivery asks for what its push asked for, when that was pushed. Reconciling asks for
-    nothing: where a commit is known by it alone, what counts is when it first was.
-    """
-    pushed: dict[CommitSha, int] = {}
-    found: dict[CommitSha, int] = {}
-    for roll_out in (run.roll_out for run in runs):
-        commit, issued = roll_out.commit, roll_out.issued
-        if roll_out.update == "exact":
-            continue
-        if roll_out.cause == "reconcile":
-            found[commit] = min(issued, found.get(commit, issued))
-        else:
-            told = roll_out.pushed_at
-            asked = int(told.timestamp() * 1000) if told else issued
-            pushed[commit] = max(asked, pushed.get(commit, asked))
-    asked_at = found | pushed
-    return max(asked_at, key=lambda commit: (asked_at[commit], commit.sha), default=None)
-
-
 def _all_wait(facts: TargetFacts, why: str) -> tuple[HostPlan, ...]:
     by_host = _runs_by_host(facts.runs)
     return tuple(
@@ -286,7 +203,7 @@ def _all_wait(facts: TargetFacts, why: str) -> tuple[HostPlan, ...]:
 def _runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
     """What was sent to each host, oldest first."""
     by_host: dict[str, list[tuple[Run, Invocation]]] = {}
-    for run in sorted(runs, key=_age):
+    for run in sorted(runs, key=age):
         for one in run.invocations:
             by_host.setdefault(one.instance_id, []).append((run, one))
     return by_host
@@ -347,21 +264,3 @@ def _is_new(runs: HostRuns, good: Wanted) -> bool:
         run.roll_out.commit == good.commit and not judge_host(one, run.roll_out).upstream
         for run, one in runs
     )
-
-
-def _last_good(runs: Iterable[Run], held: CommitSha, now: datetime) -> Wanted | None:
-    """The newest commit before the held one that is on every host it was sent to."""
-    verdicts = [
-        judge(of_commit, now=now)
-        for sha, of_commit in runs_by_commit(runs).items()
-        if sha != held.sha
-    ]
-    good = [one.roll_out for one in verdicts if one.is_everywhere]
-    if not good:
-        return None
-    newest = max(good, key=lambda roll_out: roll_out.issued)
-    return Wanted(newest.commit, "exact", f"{held.short} is held; it is the last good one")
-
-
-def _age(run: Run) -> tuple[int, datetime, str]:
-    return run.roll_out.issued, run.command.requested, run.command.id

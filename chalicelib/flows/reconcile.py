@@ -1,8 +1,8 @@
 """The schedule: every target is brought to what is wanted, without anyone noticing what was lost.
 
 A round sends to hosts that are behind, and to nobody else; it settles deployments whose last event
-never came. Two rounds at once do no harm: a host takes the newer of two commands, and the second
-one finds nothing to do.
+never came. Two rounds at once do no harm: a round sends nothing to a target that was sent something
+since it began, and a host takes the newer of two commands.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,13 +21,13 @@ from chalicelib.core.stored import StoredPins, StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.deploy import Commands, Journal, document_pin_of, pin_of
-from chalicelib.flows.gather import History, RoundHistory, gather_facts
+from chalicelib.flows.gather import MAX_COMMANDS, History, Meanwhile, RoundHistory, gather_facts
 from chalicelib.flows.settle import Settler
 
 HISTORY = timedelta(days=30)  # that Systems Manager keeps
 UNSETTLED = timedelta(hours=2)  # a command's event comes within, or not at all
-MAX_COMMANDS = 20_000  # of that time, that a round looks through
 DELIVERIES_EVERY = timedelta(hours=1)  # of the token's requests, lost deliveries are not worth more
+LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
 
 
@@ -66,10 +66,14 @@ class GitHubReading(Protocol):
 
 @dataclass
 class Round:
-    """What a round did, in numbers. `is_whole` is false where its time ran short."""
+    """What a round did, in numbers. `is_whole` is false where its time ran short.
+
+    `behind` counts hosts, `sent` the commands to them.
+    """
 
     targets: int = 0
     hosts: int = 0
+    behind: int = 0
     sent: int = 0
     parked: int = 0
     failed: int = 0
@@ -83,6 +87,7 @@ class _Begun:
     now: datetime
     fleet: Fleet
     history: RoundHistory
+    meanwhile: Meanwhile
     sent: Mapping[tuple[str, str], Sequence[tuple[Command, RollOut]]]
     pins: StoredPins
     settler: Settler
@@ -107,26 +112,37 @@ class Reconciler:
 
     def reconcile(self, *, seconds_left: Callable[[], float]) -> Round:
         """One round. Raises RefusedError and UnavailableError where it could not even begin."""
-        settings = self.stored.every_repository()
-        targets = self._targets(settings)
-        begun = self._begin(settings, targets)
-        done = Round()
-        for repository in settings:
-            self._note_lost_deliveries(repository, begun)
-        after = self.stored.cursor()
-        ordered = sorted(targets, key=lambda target: (target.name <= after, target.name))
-        for target in ordered:
+        try:
+            settings = self.stored.every_repository()
+            targets = self._targets(settings)
+            begun = self._begin(settings, targets)
+            after = self.stored.cursor()
+        except PulleyError as error:
+            self._note_failure({}, error)
+            raise
+        done, last = Round(), after
+        for target in sorted(targets, key=lambda one: (one.name <= after, one.name)):
             if seconds_left() < RESERVE_SECONDS:
                 done.is_whole = False
                 break
             self._reconcile_target(target, begun, done)
             last = target.name
-        if not done.is_whole and done.targets:
-            self.stored.store_cursor(last)
-        elif after:
-            self.stored.store_cursor("")
+        self._store_cursor("" if done.is_whole else last, after, done)
+        for repository in settings:
+            if seconds_left() >= RESERVE_SECONDS:
+                self._note_lost_deliveries(repository, begun)
         self._note_round(done)
         return done
+
+    def _store_cursor(self, last: str, before: str, done: Round) -> None:
+        """Where it cannot be stored, the next round begins where this one did."""
+        if last == before:
+            return
+        try:
+            self.stored.store_cursor(last)
+        except PulleyError as error:
+            done.failed += 1
+            self._note_failure({}, error)
 
     def _targets(self, settings: Mapping[Repository, StoredReportSettings]) -> list[Target]:
         targets: list[Target] = []
@@ -149,6 +165,7 @@ class Reconciler:
             now=now,
             fleet=Fleet(self.directory.hosts(), self.stage),
             history=history,
+            meanwhile=Meanwhile(self.history, frozenset(one.id for one in history.commands), now),
             sent=history.by_target(),
             pins=self.stored.pins([target.name for target in targets]),
             settler=replace(self.settler, history=history),
@@ -166,8 +183,7 @@ class Reconciler:
             self._settle(target, begun)
         except PulleyError as error:
             done.failed += 1
-            facts = _facts(target) | {"reason": error.in_full}
-            self.journal.note(Decision("round", "failed", facts, "error"))
+            self._note_failure(_facts(target), error)
 
     def _plan(self, target: Target, begun: _Begun) -> TargetPlan:
         facts = gather_facts(
@@ -194,13 +210,17 @@ class Reconciler:
         return begun.heads.get(key)
 
     def _apply(self, plan: TargetPlan, begun: _Begun, done: Round) -> None:
-        """Send, unless somebody pinned or let go while the round was reading."""
+        """Send, unless somebody pinned, let go or sent while the round was reading."""
         if not plan.sends:
             return
-        # The time is taken before the pins: a host lets the newer of two commands win.
-        issued = int(self.clock().timestamp() * 1000)
+        done.behind += sum(len(send.instance_ids) for send in plan.sends)
+        # The time from before anything was read: whatever was sent meanwhile wins on a host.
+        issued = int(begun.now.timestamp() * 1000)
         target, pins = plan.target, self.stored.pins([plan.target.name])
         if pins.by_target.get(target.name) != begun.pins.by_target.get(target.name):
+            return
+        # A head may be of a push that the history has not, and that was stopped since.
+        if begun.meanwhile.has_sent_to(target, now=self.clock()):
             return
         document_pin = document_pin_of(pins)
         requests = [
@@ -237,12 +257,12 @@ class Reconciler:
             self.journal.note(Decision("command", "sent", facts))
 
     def _note_parked(self, plan: TargetPlan, begun: _Begun, done: Round) -> None:
-        """Loud in the round after the last attempt, silent from then on."""
+        """Loud in the round after the last attempt, then silent; and rather twice than never."""
         for one in plan.hosts:
             if one.action != PARKED:
                 continue
             done.parked += 1
-            if one.since and begun.now - one.since < self.interval:
+            if one.since and begun.now - one.since < self.interval + LATE:
                 facts = _facts(plan.target) | {"host": one.host.name, "reason": one.reason}
                 self.journal.note(Decision("host", "parked", facts, "error"))
 
@@ -258,10 +278,12 @@ class Reconciler:
     def _note_lost_deliveries(self, repository: Repository, begun: _Begun) -> None:
         """The branch's tip heals what they would have brought; this says why they were lost."""
         token = begun.tokens.get(repository)
-        if not token or begun.now.timestamp() % DELIVERIES_EVERY.seconds >= self.interval.seconds:
+        is_due = begun.now.timestamp() % DELIVERIES_EVERY.seconds < self.interval.total_seconds()
+        if not token or not is_due:
             return
+        since = begun.now - max(DELIVERIES_EVERY, self.interval)
         try:
-            lost = self.github(repository, token).failed_deliveries(begun.now - DELIVERIES_EVERY)
+            lost = self.github(repository, token).failed_deliveries(since)
         except (NotTakenError, UnavailableError) as error:
             self._note_github(repository, error)
             return
@@ -273,6 +295,10 @@ class Reconciler:
             }
             self.journal.note(Decision("delivery", "lost", facts, "warning"))
 
+    def _note_failure(self, facts: Mapping[str, object], error: PulleyError) -> None:
+        noted = {**facts, "reason": error.in_full}
+        self.journal.note(Decision("round", "failed", noted, "error"))
+
     def _note_github(self, repository: Repository, error: PulleyError) -> None:
         if isinstance(error, NotTakenError) and error.is_known:
             return
@@ -282,7 +308,7 @@ class Reconciler:
     def _note_round(self, done: Round) -> None:
         metrics = {
             "Rounds": (1, COUNT),
-            "HostsBehind": (done.sent, COUNT),
+            "HostsBehind": (done.behind, COUNT),
             "HostsParked": (done.parked, COUNT),
         }
         outcome = "whole" if done.is_whole else "cut_short"

@@ -149,6 +149,9 @@ class Settler:
             if not is_news(said[0] if said else None, standing):
                 return _Settled(standing, status, deployment.environment, was_news=posted > 0)
             github.post(deployment.id, standing, log_url=self.log_url(verdict.command_id))
+            if not standing.has_ended:
+                facts = roll_out_facts(roll_out) | {"command_id": verdict.command_id}
+                self.journal.note(Decision("deployment", standing.state, facts))
             self._finish(verdict, standing, environment)
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
 

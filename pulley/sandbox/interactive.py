@@ -1,6 +1,7 @@
 """`pulley sandbox`: the account and its hosts, left running for somebody to push to."""
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Mapping
@@ -9,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from chalicelib.core.commands import OUTCOMES_AT_UPSTREAM, HostResult, ResultError
-from pulley.sandbox.sandbox import STAGE, Sandbox
+from pulley.sandbox.sandbox import FULL_NAME, SCHEDULED, STAGE, Sandbox
 
+ROUND_SECONDS = 30
 _COMMAND = "EC2 Command Status-change Notification"
 _ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
@@ -42,20 +44,25 @@ def run_sandbox(console: Console, hosts: int) -> None:
             f"The hosts follow the branch main of {sandbox.upstream.url}\n\n"
             "Push to it from the clone that is there:\n"
             f"  cd {sandbox.developer.working_dir}\n"
-            "  echo '<h1>Mine</h1>' > index.html && git commit -am Mine && git push\n\n"
+            "  echo '<h1>Mine</h1>' > index.html && git commit -am Mine && git push\n"
+            "  git rm health && git commit -m Ill && git push     # fails its health check\n\n"
+            f"Every {ROUND_SECONDS} seconds a round looks for hosts that are behind.\n\n"
             f"The hosts' disks:  {sandbox.directory}/hosts\n"
             f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
             f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
             f"Its secret:        {sandbox.directory}/webhook-secret\n"
             f"Its log:           {sandbox.directory}/webhook.log\n"
             f"The reports' log:  {sandbox.directory}/report.log\n"
-            f"GitHub's API:      {sandbox.github.api_url}\n\n"
+            f"The rounds' log:   {sandbox.directory}/reconcile.log\n"
+            f"GitHub's API:      curl -H 'Authorization: Bearer {sandbox.token}' "
+            f"{sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n\n"
             f"To use the account with the AWS command line or boto3:\n{settings}\n\n"
             "Ctrl-C stops it and cleans up.\n",
             highlight=False,
             soft_wrap=True,
         )
-        os.read(told, 1)
+        while not select.select([told], [], [], ROUND_SECONDS)[0]:
+            sandbox.reconciler.invoke(SCHEDULED)
         ending.set()
         console.print("Cleaning up ...")
 

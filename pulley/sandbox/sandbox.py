@@ -67,7 +67,7 @@ _FIRST_FILES = {
 
 
 # What the schedule's rule sends.
-_SCHEDULED: Mapping[str, object] = {
+SCHEDULED: Mapping[str, object] = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
     "detail-type": "Scheduled Event",
@@ -177,7 +177,7 @@ class Sandbox:
 
     def reconcile(self) -> Mapping[str, object]:
         """Do a round now, as the schedule would. Returns what the function returned."""
-        self.reconciler.invoke(_SCHEDULED)
+        self.reconciler.invoke(SCHEDULED)
         self.reconciler.wait_until_idle()
         outcome = self.reconciler.outcomes[-1]
         if outcome.error or not isinstance(outcome.returned, Mapping):

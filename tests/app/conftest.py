@@ -10,6 +10,7 @@ import boto3
 import botocore.session
 import pytest
 from moto import mock_aws
+from moto.ssm.responses import SimpleSystemManagerResponse
 
 from chalicelib.core.commands import build_document
 from pulley.sandbox.github import GitHub
@@ -18,6 +19,7 @@ from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 # Lambda has the stage's variables before app.py is imported, which reads its stage there.
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", STAGE)
+    from tests.app.run_command import RunCommand
     from tests.app.stage import REGION, TOKEN, URL, Log, Stage, forget_what_is_warm
 
 PROJECT = Path(__file__).parents[2]
@@ -72,6 +74,18 @@ def stage(
     boto3.DEFAULT_SESSION = None
     forget_what_is_warm()
     stage.look_through()
+
+
+@pytest.fixture
+def run_command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
+    # moto sees what the wire has answered, too, and does not know all of it.
+    for operation in ("list_command_invocations", "describe_instance_information", "send_command"):
+        monkeypatch.setattr(
+            SimpleSystemManagerResponse, operation, lambda _self: "{}", raising=False
+        )
+    run_command = RunCommand()
+    stage.wire.reply = run_command.reply
+    return run_command
 
 
 def git(path: Path, *arguments: str) -> str:

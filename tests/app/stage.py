@@ -7,9 +7,10 @@ token, no signature and no payload may be there, and no call may be made that th
 import base64
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +158,16 @@ class Stage:
             outcome: dict[str, str] = app.report_status_change(event, SimpleNamespace())
         return outcome
 
+    def reconcile(
+        self, event: Mapping[str, Any], milliseconds: Iterable[int] = repeat(900_000)
+    ) -> dict[str, object]:
+        """What a round returns, which has these times left. Raises what it raises."""
+        left = iter(milliseconds)
+        context = SimpleNamespace(get_remaining_time_in_millis=lambda: next(left))
+        with self._watched("reconcile_targets"):
+            outcome: dict[str, object] = app.reconcile_targets(event, context)
+        return outcome
+
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         for secret in self.secrets:
             self.signatures += [sign(body, secret).partition("=")[2]]
@@ -208,6 +219,7 @@ def forget_what_is_warm() -> None:
     """As in a process that Lambda has just started."""
     wiring._receiver.cache_clear()
     wiring._reporter.cache_clear()
+    wiring._reconciler.cache_clear()
 
 
 def check_metrics(line: Mapping[str, Any]) -> None:

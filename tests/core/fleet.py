@@ -14,10 +14,16 @@ from random import Random
 from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
-from chalicelib.core.plan import PARKED, Send, TargetFacts, TargetPlan, plan_target
+from chalicelib.core.plan import (
+    PARKED,
+    Send,
+    TargetPlan,
+    plan_target,
+)
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
 from chalicelib.core.verdicts import Run
+from chalicelib.core.wanted import TargetFacts
 from tests.fakes import SITE
 
 START = datetime(2030, 1, 1, tzinfo=UTC)

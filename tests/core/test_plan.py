@@ -21,17 +21,14 @@ from chalicelib.core.plan import (
     SEND,
     WAIT,
     HostPlan,
-    TargetFacts,
     TargetPlan,
-    Wanted,
     plan,
     plan_target,
-    wanted_of,
-    why_held,
 )
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
 from chalicelib.core.verdicts import Run
+from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of, why_held
 from tests.fakes import SITE
 
 A, B, C = (CommitSha(digit * 40) for digit in "abc")
@@ -134,8 +131,9 @@ def facts_of(
     hosts: Sequence[Host] = (host(1),),
     head: CommitSha | None = None,
     pin: Pin | None = None,
+    asked: Sequence[RollOut] = (),
 ) -> TargetFacts:
-    return TargetFacts(WEB, hosts, runs, head, pin)
+    return TargetFacts(WEB, hosts, runs, head, pin, asked)
 
 
 def planned(
@@ -289,6 +287,14 @@ class TestPlanTargetAtRest:
         assert one_of(planned(*runs, head=A)).action == SEND
 
 
+class TestAsked:
+    def test_what_was_asked_counts_where_its_run_was_not_looked_into(self) -> None:
+        asked = [run(A, ran(1, A)).roll_out, run(B, at=5).roll_out]
+        wanted = wanted_of(facts_of(run(A, ran(1, A)), asked=asked), now=NOW)
+        assert wanted is not None
+        assert wanted.commit == B
+
+
 class TestPlanTargetBehind:
     def test_host_that_is_behind_is_sent_the_tip(self) -> None:
         made = planned(run(A, ran(1, A)), head=B)
@@ -325,14 +331,20 @@ class TestPlanTargetBehind:
         assert told(made) == [(SEND, "nothing is known of it")]
 
     def test_hosts_with_the_same_attempt_share_commands_of_fifty(self) -> None:
-        hosts = [host(number) for number in range(MAX_IDS + 2)]
-        many, rest = planned(hosts=hosts, head=B).sends
-        assert [*many.instance_ids, *rest.instance_ids] == [one.instance_id for one in hosts]
+        there, *behind = [host(number) for number in range(1, MAX_IDS + 4)]
+        many, rest = planned(run(B, ran(1, B)), hosts=[there, *behind], head=B).sends
+        assert [*many.instance_ids, *rest.instance_ids] == [one.instance_id for one in behind]
         assert len(many.instance_ids) == MAX_IDS
 
+    def test_commit_that_is_on_no_host_yet_goes_to_fifty_at_first(self) -> None:
+        hosts = [host(number) for number in range(MAX_IDS + 2)]
+        (first,) = planned(hosts=hosts, head=B).sends
+        assert first.instance_ids == tuple(one.instance_id for one in hosts[:MAX_IDS])
+
     def test_hosts_with_other_attempts_have_commands_of_their_own(self) -> None:
-        hosts = [host(number) for number in range(1, 4)]
-        runs = [run(A, failed(1, A), ran(2, B)), reconciled(A, failed(1, A, at=20), at=20)]
+        hosts = [host(number) for number in range(1, 5)]
+        first = run(A, failed(1, A), ran(2, B), ran(4, A))
+        runs = [first, reconciled(A, failed(1, A, at=20), at=20)]
         sends = planned(*runs, hosts=hosts, head=A).sends
         assert [(send.attempt, len(send.instance_ids)) for send in sends] == [(2, 1), (1, 2)]
 

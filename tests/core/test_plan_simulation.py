@@ -178,6 +178,7 @@ SLOW_ROUND_OF_AN_OLDER_COMMIT = canary(
     ("a round that is slow", 2, 1),
     ("a host fails", 0, 1),
     ("a push", 0, 900),
+    ("all are well", 0, 1),
     ("a host joins", 0, 1),
     ("a round", 0, 900),
 )

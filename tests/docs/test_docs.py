@@ -80,3 +80,44 @@ def code_in(path: Path) -> list[str]:
     text = path.read_text()
     blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
     return blocks + re.findall(r"`([^`\n]+)`", text)
+
+
+class TestOperating:
+    OPERATING = "docs/operating.md"
+
+    def test_every_setting_of_a_stage_is_documented_and_the_reverse(self) -> None:
+        code = "".join(path.read_text() for path in lambda_code())
+        used = set(re.findall(r'"(PULLEY_[A-Z0-9_]+)"', code)) - {"PULLEY_STAGE"}
+        section = read(self.OPERATING).split("## Settings of a stage")[1]
+        assert {cell.strip("`") for cell in first_cells(section)} - {"variable", "---"} == used
+
+    def test_every_metric_is_documented_and_the_reverse(self) -> None:
+        code = "".join(path.read_text() for path in lambda_code())
+        counted = set(
+            re.findall(r'count\("(\w+)"\)|"([A-Z]\w+)": \([^\n]+, COUNT\)|metrics\["(\w+)"\]', code)
+        )
+        names = {name for names in counted for name in names if name}
+        section = read(self.OPERATING).split("## Metrics")[1].split("\n## ")[0]
+        cells = " ".join(first_cells(section))
+        assert set(re.findall("`([A-Z]\\w+)`", cells)) == names
+
+    def test_every_state_is_documented(self) -> None:
+        section = read(self.OPERATING).split("## On the commit")[1].split("\n## ")[0]
+        states = {"in_progress", "success", "failure", "error", "inactive"}
+        assert {cell.strip("`") for cell in first_cells(section)} - {"state", "---"} == states
+
+    def test_every_kind_of_line_in_the_log_is_documented(self) -> None:
+        section = read(self.OPERATING).split("## The log")[1].split("\n## ")[0]
+        rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE)
+        documented = {
+            (about, outcome) for about, cell in rows for outcome in re.findall("`(\\w+)`", cell)
+        }
+        abouts = {about for about, _ in documented}
+        for path in lambda_code():
+            for about, outcome in re.findall(r'Decision\(\s*"(\w+)",\s*"(\w+)"', path.read_text()):
+                assert (about, outcome) in documented, path
+            assert set(re.findall(r'Decision\(\s*"(\w+)"', path.read_text())) <= abouts, path
+
+
+def lambda_code() -> list[Path]:
+    return [PROJECT / "app.py", *(PROJECT / "chalicelib").rglob("*.py")]

@@ -130,7 +130,8 @@ class TestSettle:
         id_ = house.push()
         assert house.settle() == IN_PROGRESS
         assert house.github.log == {id_: [IN_PROGRESS]}
-        assert (house.told, house.journal.lines) == ([], [])
+        assert house.told == []
+        assert house.journal.lines == [("deployment", "in_progress")]
 
     def test_command_that_ended_well_is_success_with_its_log(self, house: House) -> None:
         id_ = house.push()

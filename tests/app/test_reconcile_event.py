@@ -1,0 +1,337 @@
+"""The schedule's event as AWS sends it, through the function, to the hosts that are behind."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from chalice.test import Client
+
+import app
+from chalicelib import wiring
+from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from pulley.sandbox.github import Fault, GitHub, HookDelivery
+from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line, rolled_back
+from tests.app.stage import REGION, TOKEN, Stage, forget_what_is_warm
+from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text
+
+# EventBridge User Guide, "Creating a rule that runs on a schedule".
+EVENT = {
+    "version": "0",
+    "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
+    "detail-type": "Scheduled Event",
+    "source": "aws.events",
+    "account": "123456789012",
+    "time": "2030-01-08T16:53:06Z",
+    "region": REGION,
+    "resources": ["arn:aws:events:eu-central-1:123456789012:rule/pulley-dev-reconcile_targets"],
+    "detail": {},
+}
+QUIET = {"targets": 1, "hosts": 1, "behind": 0, "sent": 0, "parked": 0, "failed": 0}
+
+AddHost = Callable[..., str]
+
+
+@pytest.fixture
+def add_host(run_command: RunCommand) -> AddHost:
+    """Runs an instance of the stage, whose agent answers unless it is asleep; gives its id."""
+    ec2 = boto3.client("ec2")
+
+    def add(name: str, role: str = "web", *, is_awake: bool = True, stage: str = "dev") -> str:
+        tags = {"Name": name, "role": role, "pulley": stage}
+        answer = ec2.run_instances(
+            ImageId="ami-00000000",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {
+                    "ResourceType": "instance",
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                }
+            ],
+        )
+        instance_id = answer["Instances"][0]["InstanceId"]
+        if is_awake:
+            run_command.online.append(instance_id)
+        return instance_id
+
+    return add
+
+
+@pytest.fixture
+def pushed(stage: Stage, run_command: RunCommand, commit: str, add_host: AddHost) -> Sent:
+    """A push that reached web-1 and ended there; its instance is the newest one's."""
+    id_ = add_host("web-1")
+    stage.push(after=commit)
+    (sent,) = run_command.commands
+    sent.add_host(result_line(commit), instance_id=id_, name="web-1")
+    sent.end()
+    return sent
+
+
+def sent_to(run_command: RunCommand) -> list[tuple[str, tuple[str, ...]]]:
+    """What reconciling sent: the commit, and to whom."""
+    found = []
+    for one in reversed(run_command.commands):
+        (commit,), (cause,) = (one.arguments["Parameters"][name] for name in ("Commit", "Cause"))
+        if cause == "reconcile":
+            ((key, ids),) = ((to["Key"], to["Values"]) for to in one.arguments["Targets"])
+            assert (key, one.arguments["DocumentName"]) == ("InstanceIds", DOCUMENT)
+            found.append((commit, tuple(ids)))
+    return found
+
+
+def line_of(stage: Stage, outcome: str) -> dict[str, Any]:
+    (line,) = (one for one in stage.log.lines("round") if one["outcome"] == outcome)
+    return line
+
+
+class TestRound:
+    def test_stage_at_rest_is_left_alone(
+        self, stage: Stage, run_command: RunCommand, pushed: Sent
+    ) -> None:
+        for _ in range(2):
+            assert stage.reconcile(EVENT) == QUIET | {"is_whole": True}
+        assert run_command.commands == [pushed]
+        assert "PutParameter" not in stage.wire.operations
+
+    def test_line_of_the_log(self, stage: Stage, pushed: Sent) -> None:
+        stage.reconcile(EVENT)
+        line = line_of(stage, "whole")
+        assert QUIET.items() <= line.items()
+        assert (line["level"], line["Rounds"], line["HostsBehind"]) == ("info", 1, 0)
+
+    def test_host_that_slept_and_one_that_is_new_get_what_was_pushed(
+        self,
+        stage: Stage,
+        run_command: RunCommand,
+        commit: str,
+        pushed: Sent,
+        add_host: AddHost,
+    ) -> None:
+        late = add_host("web-2")
+        pushed.add_host(status="TimedOut", details="DeliveryTimedOut", instance_id=late)
+        new = add_host("web-3")
+        add_host("web-4", is_awake=False)
+        add_host("job-1", role="job")
+        add_host("web-1", stage="prod")
+        outcome = stage.reconcile(EVENT)
+        assert (outcome["hosts"], outcome["behind"], outcome["sent"]) == (4, 2, 1)
+        assert sent_to(run_command) == [(commit, (late, new))]
+        assert run_command.commands[0].arguments["Comment"].startswith("reconcile, attempt 1: ")
+        (line,) = (one for one in stage.log.lines("command") if one["cause"] == "reconcile")
+        assert line["command_id"] == run_command.commands[0].id
+        assert line["hosts"] == dict.fromkeys(("web-2", "web-3"), "nothing is known of it")
+
+    def test_next_round_waits_for_what_this_one_sent_and_then_is_quiet(
+        self,
+        stage: Stage,
+        run_command: RunCommand,
+        commit: str,
+        pushed: Sent,
+        add_host: AddHost,
+    ) -> None:
+        new = add_host("web-2")
+        stage.reconcile(EVENT)
+        newest = run_command.commands[0]
+        newest.add_host(status="InProgress", instance_id=new)
+        assert stage.reconcile(EVENT)["sent"] == 0
+        newest.hosts.clear()
+        newest.add_host(result_line(commit), instance_id=new)
+        newest.end()
+        assert stage.reconcile(EVENT) == QUIET | {"hosts": 2, "is_whole": True}
+
+    def test_lost_delivery_is_made_up_for_by_the_branch_s_tip(
+        self,
+        stage: Stage,
+        github: GitHub,
+        run_command: RunCommand,
+        commit: str,
+        parent: str,
+        add_host: AddHost,
+    ) -> None:
+        id_ = add_host("web-1")
+        stage.push(after=parent)
+        run_command.commands[0].add_host(result_line(parent), instance_id=id_)
+        run_command.commands[0].end()
+        assert stage.reconcile(EVENT)["sent"] == 1
+        assert sent_to(run_command) == [(commit, (id_,))]
+
+    def test_roll_out_that_was_stopped_is_spread_to_nobody(
+        self,
+        stage: Stage,
+        github: GitHub,
+        run_command: RunCommand,
+        commit: str,
+        add_host: AddHost,
+    ) -> None:
+        canary, other = add_host("web-1"), add_host("web-2")
+        stage.push(after=commit)
+        (sent,) = run_command.commands
+        sent.add_host(rolled_back(commit), status="Failed", instance_id=canary)
+        sent.add_host(status="Cancelled", details="Terminated", instance_id=other)
+        sent.end("Failed")
+        assert stage.reconcile(EVENT)["sent"] == 0
+
+    def test_pin_leads_back(
+        self,
+        stage: Stage,
+        run_command: RunCommand,
+        parent: str,
+        pushed: Sent,
+    ) -> None:
+        stage.store(NAMES.pin("web"), {"state": "pinned", "commit": parent})
+        assert stage.reconcile(EVENT)["sent"] == 1
+        assert run_command.commands[0].arguments["Parameters"]["Update"] == ["exact"]
+        assert [commit for commit, _ in sent_to(run_command)] == [parent]
+
+    def test_nothing_stored_is_nothing_to_do(self, stage: Stage, run_command: RunCommand) -> None:
+        stage.remove(NAMES.targets(SITE))
+        outcome = stage.reconcile(EVENT)
+        assert (outcome["targets"], outcome["is_whole"]) == (0, True)
+
+    def test_deployment_whose_last_event_was_lost_is_settled_once(
+        self, stage: Stage, github: GitHub, pushed: Sent
+    ) -> None:
+        for _ in range(2):
+            forget_what_is_warm()
+            stage.reconcile(EVENT)
+        (deployment,) = github.deployments("octo/site")
+        assert [one.state for one in deployment.statuses] == ["success"]
+        assert len([one for one in stage.log.lines("deployment") if "Deploys" in one]) == 1
+
+    def test_through_chalice_s_own_test_client(self, stage: Stage, pushed: Sent) -> None:
+        with Client(app.app, stage_name="dev") as client:
+            payload = client.lambda_.invoke("reconcile_targets", EVENT).payload
+        # Its context has three seconds, which is too little to begin with a target.
+        assert json.loads(json.dumps(payload)) == dict.fromkeys(QUIET, 0) | {"is_whole": False}
+        assert line_of(stage, "cut_short")["targets"] == 0
+
+    def test_called_by_hand_it_has_all_the_time(self, stage: Stage, pushed: Sent) -> None:
+        assert app.reconcile_targets(EVENT, SimpleNamespace())["is_whole"] is True
+
+
+class TestTime:
+    def test_round_goes_on_where_the_one_before_ended(
+        self, stage: Stage, run_command: RunCommand, pushed: Sent, commit: str
+    ) -> None:
+        names = ("api", "job", "web")
+        stage.store(NAMES.targets(SITE), targets_text(*map(target_json, names)))
+        outcome = stage.reconcile(EVENT, [60_000, 60_000, 59_999, 59_999])
+        assert (outcome["targets"], outcome["is_whole"]) == (2, False)
+        assert line_of(stage, "cut_short")["targets"] == 2
+        assert stage.wire.arguments_of("PutParameter")[-1]["Value"] == "job"
+        assert stage.reconcile(EVENT)["is_whole"] is True
+        assert [one["Name"] for one in stage.wire.arguments_of("PutParameter")[-2:]] == [
+            NAMES.reconcile
+        ] * 2
+
+
+class TestGitHub:
+    @pytest.fixture(autouse=True)
+    def _all_hour(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Lost deliveries are asked for in every round."""
+        monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 60)
+        forget_what_is_warm()
+
+    def test_lost_deliveries_are_in_the_log(
+        self, stage: Stage, github: GitHub, pushed: Sent
+    ) -> None:
+        hook = github.add_hook("octo/site", "https://abcdef1234.example.com/dev/github")
+        now = datetime.now(UTC)
+        hook.deliveries += [
+            HookDelivery("guid-old", "push", now - timedelta(hours=2), 502, "bad gateway"),
+            HookDelivery("guid-lost", "push", now - timedelta(minutes=5), 0, "timed out"),
+            HookDelivery("guid-taken", "push", now - timedelta(minutes=4)),
+        ]
+        stage.reconcile(EVENT)
+        (line,) = (one for one in stage.log.lines("delivery") if one["outcome"] == "lost")
+        assert (line["delivery"], line["repository"]) == ("guid-lost", "octo/site")
+        assert (line["reason"], line["level"]) == ("push: 0 timed out", "warning")
+
+    def test_token_that_may_read_deployments_alone_is_noted_for_each_and_no_more(
+        self, stage: Stage, github: GitHub, run_command: RunCommand, pushed: Sent
+    ) -> None:
+        no = Fault(403, b'{"message": "Resource not accessible by personal access token"}')
+        github.fault = lambda _method, path: None if "/deployments" in path else no
+        for _ in range(2):
+            outcome = stage.reconcile(EVENT)
+            assert (outcome["failed"], outcome["is_whole"]) == (0, True)
+        reasons = [
+            one["reason"] for one in stage.log.lines("round") if one["outcome"] == "not_asked"
+        ]
+        assert len(reasons) == 2
+        assert "Contents: read" in reasons[0]
+        assert "Webhooks: read" in reasons[1]
+        assert TOKEN not in str(stage.log)
+
+    def test_github_that_is_broken_keeps_no_host_from_what_was_pushed(
+        self,
+        stage: Stage,
+        github: GitHub,
+        run_command: RunCommand,
+        commit: str,
+        pushed: Sent,
+        add_host: AddHost,
+    ) -> None:
+        new = add_host("web-2")
+        github.fault = lambda _method, _path: Fault(502, b"<html>Unicorn!</html>")
+        outcome = stage.reconcile(EVENT)
+        assert (outcome["sent"], outcome["is_whole"]) == (1, True)
+        assert sent_to(run_command) == [(commit, (new,))]
+
+
+class TestAwsFails:
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [("AccessDeniedException", RefusedError), ("ThrottlingException", UnavailableError)],
+    )
+    @pytest.mark.parametrize(
+        "operation",
+        ["DescribeParameters", "GetParameters", "DescribeInstanceInformation", "ListCommands"],
+    )
+    def test_round_that_cannot_begin_fails_and_the_log_says_why(
+        self,
+        stage: Stage,
+        run_command: RunCommand,
+        pushed: Sent,
+        operation: str,
+        code: str,
+        kind: type[PulleyError],
+    ) -> None:
+        run_command.fault[operation] = aws_error(code)
+        with pytest.raises(kind, match="AWS"):
+            stage.reconcile(EVENT)
+        line = line_of(stage, "failed")
+        assert (line["level"], code in line["reason"]) == ("error", True)
+
+    def test_history_that_cannot_be_read_fails_its_target(
+        self, stage: Stage, run_command: RunCommand, pushed: Sent
+    ) -> None:
+        run_command.fault["ListCommandInvocations"] = aws_error("AccessDeniedException")
+        assert stage.reconcile(EVENT)["failed"] == 1
+        line = line_of(stage, "failed")
+        assert (line["target"], line["repository"]) == ("web", "octo/site")
+
+    def test_command_that_is_refused_is_in_the_log(
+        self, stage: Stage, run_command: RunCommand, pushed: Sent, add_host: AddHost
+    ) -> None:
+        add_host("web-2")
+        run_command.fault["SendCommand"] = aws_error("InvalidDocument")
+        outcome = stage.reconcile(EVENT)
+        assert (outcome["behind"], outcome["sent"], outcome["failed"]) == (1, 0, 1)
+        (line,) = (one for one in stage.log.lines("command") if one["outcome"] == "failed")
+        assert "InvalidDocument" in line["reason"]
+
+    @pytest.mark.parametrize("name", ["PULLEY_STAGE", "PULLEY_GITHUB_API", "PULLEY_TOPIC_ARN"])
+    def test_stage_that_is_not_set_up_is_in_the_log(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv(name, "a b")
+        with pytest.raises(UnavailableError, match="not set up"):
+            stage.reconcile(EVENT)
+        line = line_of(stage, "failed")
+        assert (line["level"], name in line["reason"]) == ("error", True)

@@ -1,0 +1,357 @@
+"""What a round reads of a target: enough to plan by, and no more."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from chalicelib.core.history import Command, Invocation
+from chalicelib.core.hosts import Host
+from chalicelib.core.pins import Pin
+from chalicelib.core.plan import NOTHING, SEND, WAIT, plan_target
+from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.targets import Target, parse_stored_targets
+from chalicelib.core.verdicts import Run
+from chalicelib.flows.gather import (
+    LISTED_WITHIN,
+    MAX_RUNS,
+    Meanwhile,
+    RoundHistory,
+    gather_facts,
+)
+from tests.fakes import COMMIT, SITE, FakeHistory, targets_text
+from tests.flows.runs import OLD, START, command_of, id_of, line_of, on, rolled_back, running
+
+(WEB,) = parse_stored_targets(targets_text(), SITE)
+OTHER = "b" * 40
+LATER = START + timedelta(days=1)
+
+
+def host(number: int, *, is_online: bool = True) -> Host:
+    return Host(f"i-{number:017x}", f"web-{number}", {"pulley": "dev"}, is_online=is_online)
+
+
+def sent_by(command: Command, cause: str, **changes: Any) -> Command:  # noqa: ANN401
+    assert command.roll_out
+    return replace(command, roll_out=replace(command.roll_out, cause=cause, **changes))
+
+
+class WatchedHistory(FakeHistory):
+    """Keeps whose invocations were read, and since when commands were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: list[str] = []
+        self.since: list[datetime] = []
+
+    def commands_since(self, since: datetime, limit: int = 10_000) -> Sequence[Command]:
+        self.since.append(since)
+        return super().commands_since(since, limit)
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        self.read.append(command_id)
+        return super().invocations(command_id)
+
+
+class Past:
+    """A target's past, and what a round reads of it."""
+
+    def __init__(self) -> None:
+        self.source = WatchedHistory()
+        self.head: CommitSha | None = None
+        self.pin: Pin | None = None
+
+    def add(self, command: Command, *invocations: Invocation) -> None:
+        self.source.add(replace(command, target_count=len(invocations)), *invocations)
+
+    def plan(self, *hosts: Host, now: datetime = LATER) -> tuple[str, list[str], Sequence[str]]:
+        """The commit wanted, what is done about each host, and the commands that were read."""
+        self.source.read.clear()
+        history = RoundHistory(self.source, self.source.commands_since(START))
+        facts = gather_facts(
+            WEB,
+            hosts=hosts,
+            sent=history.by_target().get(("octo/site", "web"), ()),
+            history=history,
+            head=self.head,
+            pin=self.pin,
+            now=now,
+        )
+        plan = plan_target(facts, now=now)
+        wanted = plan.wanted.commit.sha if plan.wanted else plan.held
+        return wanted, [one.action for one in plan.hosts], self.source.read
+
+
+@pytest.fixture
+def past() -> Past:
+    return Past()
+
+
+class TestRead:
+    def test_target_at_rest_costs_one_command_s_invocations(self, past: Past) -> None:
+        for number in range(1, 6):
+            commit = COMMIT if number == 5 else f"{number}" * 40
+            past.add(command_of(commit, number), on(1, line_of(commit)), on(2, line_of(commit)))
+        assert past.plan(host(1), host(2)) == (COMMIT, [NOTHING, NOTHING], [id_of(5)])
+
+    def test_host_that_the_newest_does_not_name_is_looked_for_in_older_ones(
+        self, past: Past
+    ) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
+        past.add(command_of(OTHER, 2), on(1, line_of(OTHER)), on(2, line_of(OTHER)))
+        past.add(command_of(COMMIT, 3), on(1, line_of()))
+        wanted, actions, read = past.plan(host(1), host(2))
+        assert (wanted, actions) == (COMMIT, [NOTHING, SEND])
+        assert read == [id_of(3), id_of(2)]
+
+    @pytest.mark.parametrize("newest", [running(2), on(2, details="DeliveryTimedOut")])
+    def test_host_that_has_not_said_anything_yet_is_too(
+        self, past: Past, newest: Invocation
+    ) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
+        past.add(command_of(COMMIT, 2), on(1, line_of()), newest)
+        _, _, read = past.plan(host(1), host(2))
+        assert read == [id_of(2), id_of(1)]
+
+    def test_host_that_is_offline_is_not_looked_for(self, past: Past) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        assert past.plan(host(1), host(2, is_online=False)) == (COMMIT, [NOTHING, WAIT], [id_of(2)])
+
+    def test_host_that_nobody_knows_costs_so_many_and_no_more(self, past: Past) -> None:
+        for number in range(1, MAX_RUNS + 10):
+            past.add(command_of(f"{number:040x}", number), on(1, line_of(f"{number:040x}")))
+        wanted, actions, read = past.plan(host(1), host(2))
+        assert (wanted, actions) == (f"{MAX_RUNS + 9:040x}", [NOTHING, SEND])
+        assert len(read) == MAX_RUNS
+
+    def test_nothing_sent_costs_nothing(self, past: Past) -> None:
+        assert past.plan(host(1)) == ("no commit is known yet", [WAIT], [])
+        past.head = CommitSha(COMMIT)
+        assert past.plan(host(1)) == (COMMIT, [SEND], [])
+
+    def test_frozen_target_costs_one(self, past: Past) -> None:
+        past.pin = Pin("frozen", reason="a fair")
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        assert past.plan(host(1)) == ("frozen: a fair", [WAIT], [id_of(2)])
+
+    def test_pin_that_does_not_hold_any_more_is_none(self, past: Past) -> None:
+        past.pin = Pin("frozen", until=LATER)
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        assert past.plan(host(1)) == (COMMIT, [NOTHING], [id_of(1)])
+
+    def test_where_all_was_for_pins_all_is_read(self, past: Past) -> None:
+        for number in (1, 2):
+            command = sent_by(command_of(OLD, number), "rollback", update="exact")
+            past.add(command, on(1, line_of(OLD)))
+        assert past.plan(host(1)) == ("no commit is known yet", [WAIT], [id_of(2), id_of(1)])
+
+    def test_command_under_way_is_read_however_old(self, past: Past) -> None:
+        later = LATER + timedelta(minutes=5)
+        past.add(replace(command_of(OLD, 1, status="InProgress"), expires=later), running(1))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        assert past.plan(host(1)) == (COMMIT, [WAIT], [id_of(2), id_of(1)])
+        for number in range(3, MAX_RUNS + 10):
+            command = sent_by(command_of(COMMIT, number), "reconcile", attempt=1)
+            past.add(command, on(number, line_of()))
+        _, actions, read = past.plan(host(1))
+        assert (actions, read[-1]) == ([WAIT], id_of(1))
+
+    def test_command_that_never_ended_is_under_way_no_more(self, past: Past) -> None:
+        past.add(command_of(OLD, 1, status="InProgress"), running(2))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        assert past.plan(host(1)) == (COMMIT, [NOTHING], [id_of(2)])
+
+
+class TestWhatIsWanted:
+    def test_push_that_was_delivered_late_does_not_hide_a_newer_one(self, past: Past) -> None:
+        pushed = START - timedelta(hours=1)
+        newer = command_of(COMMIT, 1, pushed_at=START)
+        past.add(newer, on(1, line_of()))
+        # Its hosts were led to the tip, which is the newer one.
+        past.add(command_of(OLD, 2, pushed_at=pushed), on(1, line_of()))
+        wanted, actions, read = past.plan(host(1))
+        assert (wanted, actions) == (COMMIT, [NOTHING])
+        assert read == [id_of(2), id_of(1)]
+
+    def test_commit_that_reconciling_sent_late_does_not_hide_the_newest_push(
+        self, past: Past
+    ) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        past.add(sent_by(command_of(OLD, 3), "reconcile", attempt=1), on(1, line_of()))
+        wanted, _, read = past.plan(host(1))
+        assert wanted == COMMIT
+        assert read == [id_of(3), id_of(2)]
+
+    def test_all_runs_of_it_are_read(self, past: Past) -> None:
+        past.head = CommitSha(COMMIT)
+        past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, details="Terminated"))
+        past.add(sent_by(command_of(COMMIT, 2), "reconcile", attempt=1), on(1, line_of()))
+        wanted, actions, read = past.plan(host(1))
+        assert (wanted, actions) == (COMMIT, [WAIT])
+        assert read == [id_of(2), id_of(1)]
+
+    def test_where_it_is_held_older_ones_are_read_for_the_last_good_one(self, past: Past) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)))
+        past.add(command_of(COMMIT, 2, status="Failed"), on(1, details="Terminated"))
+        wanted, actions, read = past.plan(host(1), host(2))
+        assert (wanted, actions) == (COMMIT, [WAIT, SEND])
+        assert read == [id_of(2), id_of(1)]
+
+    @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
+    @pytest.mark.parametrize("has_head", [True, False])
+    def test_hold_is_not_forgotten_however_many_new_hosts_there_were(
+        self, past: Past, status: str, *, has_head: bool
+    ) -> None:
+        past.head = CommitSha(COMMIT) if has_head else None
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
+        details = "Terminated" if status == "Failed" else "Cancelled"
+        stopped = command_of(COMMIT, 2, status=status)
+        past.add(stopped, on(1, line_of(COMMIT, outcome="rolled_back")), on(2, details=details))
+        for number in range(3, MAX_RUNS + 10):
+            command = sent_by(command_of(OLD, number), "reconcile", update="exact", attempt=1)
+            past.add(command, on(number, line_of(OLD)))
+        wanted, actions, read = past.plan(host(1), host(2), host(MAX_RUNS + 5))
+        assert wanted == COMMIT
+        assert SEND not in actions
+        assert len(read) == MAX_RUNS + 1
+
+    def test_old_attempts_that_went_well_are_not_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        for number in range(2, 2 * MAX_RUNS):
+            command = sent_by(command_of(COMMIT, number), "reconcile", attempt=1)
+            past.add(command, on(number, line_of()))
+        _, _, read = past.plan(host(1))
+        assert read == [id_of(number) for number in range(2 * MAX_RUNS - 1, MAX_RUNS - 1, -1)] + [
+            id_of(1)
+        ]
+
+
+class TestEnough:
+    """What is left unread makes no difference, whatever was sent before."""
+
+    RESULTS: tuple[Callable[[int, str], Invocation], ...] = (
+        *[lambda number, commit: on(number, line_of(commit))] * 4,
+        lambda number, commit: on(number, rolled_back(commit), "Failed"),
+        lambda number, _commit: on(number, line_of(OTHER)),
+        lambda number, _commit: on(number, details="DeliveryTimedOut"),
+        lambda number, _commit: on(number, details="Terminated"),
+        lambda number, _commit: on(number, details="Cancelled"),
+        lambda number, _commit: running(number),
+    )
+
+    def add(self, past: Past, number: int, choose: random.Random) -> None:
+        """A command for anything, with any result on some of three hosts."""
+        commit = choose.choice([COMMIT, OLD, OTHER])
+        hosts = choose.sample([1, 2, 3], choose.randint(1, 3))
+        invocations = [choose.choice(self.RESULTS)(host, commit) for host in hosts]
+        details = {one.details for one in invocations}
+        pushed = START + timedelta(minutes=10 * choose.randint(0, 12))
+        command = replace(
+            command_of(commit, number, pushed_at=choose.choice([None, pushed])),
+            expires=LATER + timedelta(minutes=choose.choice([-5, 5])),
+        )
+        for status in ("InProgress", "Cancelled", "Terminated", "Failed"):
+            if status in details:
+                shown = "Failed" if status == "Terminated" else status
+                command = replace(command, status=shown, details=shown)
+                break
+        cause = choose.choice(["push", "push", "reconcile", "rollback"])
+        if cause == "reconcile":
+            update = choose.choice(["rebase", "exact"])
+            command = sent_by(command, cause, attempt=choose.randint(1, 5), update=update)
+        if cause == "rollback":
+            command = sent_by(command, cause, update="exact")
+        past.add(command, *invocations)
+
+    @pytest.mark.parametrize("seed", range(10))
+    def test_plan_is_the_same_as_by_all_there_is(self, past: Past, seed: int) -> None:
+        choose = random.Random(seed)  # noqa: S311 - a test's
+        for _ in range(100):
+            past.source.commands.clear()
+            for number in range(1, choose.randint(2, 12)):
+                self.add(past, number, choose)
+            head = choose.choice([None, None, CommitSha(COMMIT), CommitSha(OLD)])
+            pin = choose.choice([None, None, Pin("frozen"), Pin("pinned", CommitSha(OLD))])
+            hosts = [host(1), host(2), host(3, is_online=choose.random() < 0.7)]
+            history = RoundHistory(past.source, past.source.commands_since(START))
+            sent = history.by_target()["octo/site", "web"]
+            facts = gather_facts(
+                WEB, hosts=hosts, sent=sent, history=history, head=head, pin=pin, now=LATER
+            )
+            all_runs = tuple(
+                Run(command, of, history.invocations(command.id)) for command, of in sent
+            )
+            plans = [plan_target(one, now=LATER) for one in (facts, replace(facts, runs=all_runs))]
+            first, second = [
+                (
+                    plan.wanted,
+                    plan.held,
+                    plan.sends,
+                    [(one.action, one.reason, one.attempt, one.since) for one in plan.hosts],
+                )
+                for plan in plans
+            ]
+            assert first == second
+
+
+class TestRoundHistory:
+    def test_invocations_are_read_once(self, past: Past) -> None:
+        past.add(command_of(), on(1, line_of()))
+        history = RoundHistory(past.source, past.source.commands_since(START))
+        assert history.invocations(id_of(1)) == history.invocations(id_of(1)) == (on(1, line_of()),)
+        assert past.source.calls == ["commands_since", "invocations"]
+
+    def test_commands_are_as_they_were_when_it_began(self, past: Past) -> None:
+        for number in (1, 2):
+            past.add(command_of(number=number), on(1, line_of()))
+        history = RoundHistory(past.source, past.source.commands_since(START))
+        past.add(command_of(number=3), running(1))
+        assert history.command(id_of(1)) == past.source.commands[id_of(1)]
+        assert history.command(id_of(3)) is None
+        since = START + timedelta(minutes=10)
+        assert [one.id for one in history.commands_since(since)] == [id_of(2)]
+
+    def test_what_was_sent_is_by_target_the_newest_issued_first(self, past: Past) -> None:
+        late = sent_by(command_of(number=1), "push", issued=10**14)
+        commands = [
+            late,
+            command_of(number=2),
+            command_of(number=3, target="api"),
+            command_of(number=4, repository=Repository("octo", "other")),
+            replace(command_of(number=5), roll_out=None),
+        ]
+        sent = RoundHistory(past.source, commands).by_target()
+        assert {key: [one.id for one, _ in of] for key, of in sent.items()} == {
+            ("octo/site", "web"): [id_of(1), id_of(2)],
+            ("octo/site", "api"): [id_of(3)],
+            ("octo/other", "web"): [id_of(4)],
+        }
+
+
+class TestMeanwhile:
+    def target(self, name: str = "web") -> Target:
+        return replace(WEB, name=name, branch=Branch("main"))
+
+    def test_what_the_history_has_is_no_news(self, past: Past) -> None:
+        past.add(command_of(), on(1))
+        meanwhile = Meanwhile(past.source, frozenset({id_of(1)}), START)
+        assert not meanwhile.has_sent_to(WEB, now=START)
+
+    def test_what_it_has_not_is_news_for_its_target_alone_and_stays_so(self, past: Past) -> None:
+        past.add(command_of(number=1), on(1))
+        past.add(replace(command_of(number=2, target="job"), roll_out=None), on(1))
+        meanwhile = Meanwhile(past.source, frozenset(), START)
+        assert not meanwhile.has_sent_to(self.target("api"), now=LATER)
+        assert meanwhile.has_sent_to(self.target(), now=LATER)
+
+    def test_it_is_looked_for_since_the_last_time(self, past: Past) -> None:
+        meanwhile = Meanwhile(past.source, frozenset(), START)
+        for _ in range(2):
+            meanwhile.has_sent_to(WEB, now=LATER)
+        assert past.source.since == [START - LISTED_WITHIN, LATER - LISTED_WITHIN]
