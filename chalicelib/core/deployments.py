@@ -201,7 +201,9 @@ def _grouped(hosts: Iterable[HostVerdict]) -> list[str]:
 
 def _said(group: Sequence[HostVerdict]) -> str:
     """What they all say, and where they are back at if that is one commit."""
-    words, back_at = group[0].words, {one.back_at for one in group if one.back_at}
+    # A host's own words cannot begin another part of the line.
+    words = plain_text(group[0].words).replace(";", ",")
+    back_at = {one.back_at for one in group if one.back_at}
     if len(back_at) != 1:
         return words
     return words.replace("rolled back", f"rolled back to {back_at.pop()}", 1)

@@ -19,9 +19,10 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
     Run,
+    age,
     judge_host,
 )
-from chalicelib.core.wanted import TargetFacts, Wanted, age, last_good, wanted_of, why_held
+from chalicelib.core.wanted import TargetFacts, Wanted, last_good, wanted_of, why_held
 
 FIRST_BACKOFF = timedelta(minutes=15)  # doubled with each attempt that failed
 LONGEST_BACKOFF = timedelta(hours=4)
@@ -233,9 +234,9 @@ def _is_there(runs: HostRuns, wanted: Wanted, *, trusts_asking: bool) -> bool:
     if known is None or known[0].kind not in {AT, OVERTAKEN}:
         return False
     verdict, roll_out = known
-    if (roll_out.update == "exact") != wanted.is_exact:
-        return False
-    was_asked = trusts_asking and roll_out.commit == wanted.commit
+    if verdict.back_at or (roll_out.update == "exact") != wanted.is_exact:
+        return False  # a host that went back is not where its run was to lead it
+    was_asked = trusts_asking and roll_out.commit == wanted.commit and verdict.upstream != ""
     return was_asked or verdict.upstream == wanted.commit.sha
 
 
@@ -251,6 +252,10 @@ def _failed_attempt(runs: HostRuns, wanted: Wanted) -> tuple[int, str, datetime]
     roll_out, verdict = run.roll_out, judge_host(one, run.roll_out)
     if roll_out.commit != wanted.commit or (roll_out.update == "exact") != wanted.is_exact:
         return None
+    if verdict.back_at or (verdict.kind == OVERTAKEN and not verdict.upstream):
+        # A newer commit of the branch was tried there, and the host went back.
+        words = verdict.words if verdict.kind == FAILED else "a newer commit failed there"
+        return roll_out.attempt, words, one.ended or run.command.requested
     if verdict.kind == FAILED or (verdict.kind == OFFLINE and roll_out.attempt):
         return roll_out.attempt, verdict.words, one.ended or run.command.requested
     if verdict.kind == RUNNING:

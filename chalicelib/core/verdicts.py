@@ -5,6 +5,7 @@ the newest run of each host counts. Whatever order events come in, the same hist
 verdict.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,10 @@ from chalicelib.core.history import Command, Invocation, RollOut, plain_status
 AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
 NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
 
+# Outcomes of runs that ended before they changed anything (docs/host.md).
+_UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
+_SHA = re.compile("[0-9a-f]{40}")
+_SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
 # Invocations without a result, by their status details without spaces: the kind, and why.
 _NOT_RUN = {
     "deliverytimedout": (OFFLINE, ""),
@@ -39,7 +44,8 @@ class HostVerdict:
     """Where a host stands. `words` says why it failed, by whom it was overtaken, what it kept.
 
     `back_at` is the commit that a host was rolled back to, in short, where GitHub knows it too.
-    `upstream` is the branch's commit that it runs, where it says that it runs one.
+    `upstream` is the branch's commit that it runs, where it says that it runs one;
+    `touched_nothing` is of a run that failed before it changed anything.
     """
 
     host: str
@@ -49,6 +55,7 @@ class HostVerdict:
     ended: datetime | None = None
     back_at: str = ""
     upstream: str = ""
+    touched_nothing: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,28 +103,33 @@ class Verdict:
         )
 
 
-def judge(runs: Iterable[Run], *, now: datetime) -> Verdict:
+def judge(runs: Iterable[Run], *, now: datetime, others: Iterable[Run] = ()) -> Verdict:
     """The verdict on one commit for one target, from at least one run of it, in any order.
 
+    `others` are the target's runs of other commits: a host that they led elsewhere is not at this
+    one any more, unless it was brought back. Those after the newest run of the commit do not count.
     `now` (aware) is for commands that should long be over and of which a host says nothing more.
     """
-    ordered = sorted(
-        runs, key=lambda run: (run.roll_out.issued, run.command.requested, run.command.id)
-    )
-    hosts: dict[str, tuple[Invocation, RollOut]] = {}
-    for run in ordered:
+    ordered = sorted(runs, key=age)
+    newest = ordered[-1]
+    elsewhere = [run for run in others if age(run) < age(newest)]
+    hosts: dict[str, tuple[Invocation, HostVerdict]] = {}
+    for run in sorted([*ordered, *elsewhere], key=age):
+        if run.roll_out.commit != newest.roll_out.commit:
+            for one in run.invocations:
+                if one.instance_id in hosts:
+                    hosts[one.instance_id] = (one, _led_away(hosts[one.instance_id][1], one, run))
+            continue
         if run.is_settled and not run.roll_out.attempt:
             # It was for the whole target: a host that is not in it has gone.
             there = {one.instance_id for one in run.invocations}
             hosts = {id_: known for id_, known in hosts.items() if id_ in there}
         for one in run.invocations:
-            # A run that never began leaves the result of one that did as it was.
             known = hosts.get(one.instance_id)
-            if known is None or one.has_begun or not known[0].has_begun:
-                hosts[one.instance_id] = (one, run.roll_out)
-    newest = ordered[-1]
+            judged = judge_host(one, run.roll_out)
+            hosts[one.instance_id] = (one, _better(known[1], judged, one) if known else judged)
     by_name = sorted(hosts.values(), key=lambda host: (host[0].host, host[0].instance_id))
-    verdicts = [judge_host(one, roll_out) for one, roll_out in by_name]
+    verdicts = [verdict for _, verdict in by_name]
     has_expired = all(now > run.command.expires for run in ordered)
     if has_expired:
         verdicts = [
@@ -133,6 +145,32 @@ def judge(runs: Iterable[Run], *, now: datetime) -> Verdict:
         expected_hosts=max(len(hosts), newest.command.target_count),
         was_cancelled=newest.command.is_cancelled,
     )
+
+
+def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> HostVerdict:
+    """What holds of a host after one more run of the commit."""
+    if not invocation.is_over:
+        return judged
+    if known.kind == AT and (not invocation.has_begun or judged.touched_nothing):
+        return known
+    if not invocation.has_begun and known.kind in {FAILED, OVERTAKEN}:
+        return known
+    return judged
+
+
+def _led_away(known: HostVerdict, invocation: Invocation, run: Run) -> HostVerdict:
+    """What holds of a host after a run of another commit."""
+    if known.kind != AT or not (invocation.is_over and invocation.has_begun):
+        return known
+    led = judge_host(invocation, run.roll_out)
+    if led.kind in {AT, OVERTAKEN} and led.upstream and led.upstream != known.upstream:
+        return HostVerdict(known.host, NOT_BEGUN)
+    return known
+
+
+def age(run: Run) -> tuple[int, datetime, str]:
+    """What runs are ordered by: when they were issued."""
+    return run.roll_out.issued, run.command.requested, run.command.id
 
 
 def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
@@ -161,22 +199,35 @@ def _judge_result(
         return HostVerdict(
             host, AT, _kept(result), updated=updated, ended=ended, upstream=roll_out.commit.sha
         )
+    upstream = result.upstream if result.upstream and _SHA.fullmatch(result.upstream) else ""
     if result.outcome == "superseded" or result.outcome in OUTCOMES_AT_UPSTREAM:
         # Under a newer command for the same commit, it is not the commit that overtook itself.
-        newer = "" if result.upstream == roll_out.commit.sha else (result.upstream or "")[:7]
-        return HostVerdict(host, OVERTAKEN, newer, ended=ended, upstream=result.upstream or "")
+        newer = "" if upstream == roll_out.commit.sha else upstream[:7]
+        return HostVerdict(host, OVERTAKEN, newer, ended=ended, upstream=upstream)
     is_back = result.outcome == "rolled_back" and not result.local_commits
-    back_at = (result.after or "")[:7] if is_back else ""
-    return HostVerdict(host, FAILED, failure_words(result), ended=ended, back_at=back_at)
+    back_at = result.after if is_back and result.after and _SHA.fullmatch(result.after) else ""
+    if result.outcome == "rolled_back" and upstream not in {"", roll_out.commit.sha}:
+        # The branch had moved on, and what failed was that.
+        if back_at == roll_out.commit.sha:
+            return HostVerdict(host, AT, ended=ended, back_at=back_at[:7], upstream=back_at)
+        return HostVerdict(host, OVERTAKEN, upstream[:7], ended=ended)
+    return HostVerdict(
+        host,
+        FAILED,
+        failure_words(result),
+        ended=ended,
+        back_at=back_at[:7],
+        touched_nothing=result.outcome in _UNTOUCHED,
+    )
 
 
 def _kept(result: HostResult) -> str:
-    """What a host at the commit has of its own."""
+    """What a host at the commit has of its own. A host may say anything at all."""
     notes = []
-    if result.local_commits:
+    if type(result.local_commits) is int and 0 < result.local_commits < 1_000_000:
         plural = "s" if result.local_commits > 1 else ""
         notes.append(f"{result.local_commits} local commit{plural} on top")
-    if result.saved:
+    if result.saved and _SAVED.fullmatch(result.saved):
         notes.append(f"kept {result.saved}")
     return ", ".join(notes)
 

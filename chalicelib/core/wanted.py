@@ -1,6 +1,6 @@
 """What is wanted of a target, and whether somebody stopped it: one answer for everyone who asks."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Run, judge, runs_by_commit
+from chalicelib.core.verdicts import Run, age, judge, runs_by_commit
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,10 @@ def why_held(runs: Iterable[Run], commit: CommitSha) -> str:
 
 def last_good(runs: Iterable[Run], held: CommitSha, now: datetime) -> Wanted | None:
     """The newest other commit that is on every host it was sent to; None where there is none."""
+    by_commit = runs_by_commit(runs)
     verdicts = [
-        judge(of_commit, now=now)
-        for sha, of_commit in runs_by_commit(runs).items()
+        judge(of_commit, now=now, others=_others(by_commit, sha))
+        for sha, of_commit in by_commit.items()
         if sha != held.sha
     ]
     good = [one.roll_out for one in verdicts if one.is_everywhere]
@@ -114,6 +115,5 @@ def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:
     return max(asked_at, key=lambda commit: (asked_at[commit], commit.sha), default=None)
 
 
-def age(run: Run) -> tuple[int, datetime, str]:
-    """What runs are ordered by: when they were issued."""
-    return run.roll_out.issued, run.command.requested, run.command.id
+def _others(by_commit: Mapping[str, Sequence[Run]], sha: str) -> list[Run]:
+    return [run for other, runs in by_commit.items() if other != sha for run in runs]

@@ -6,7 +6,7 @@ since it began, and a host takes the newer of two commands.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -90,7 +90,6 @@ class _Begun:
     meanwhile: Meanwhile
     sent: Mapping[tuple[str, str], Sequence[tuple[Command, RollOut]]]
     pins: StoredPins
-    settler: Settler
     tokens: Mapping[Repository, str]
     heads: dict[tuple[Repository, Branch], CommitSha | None] = field(default_factory=dict)
 
@@ -168,7 +167,6 @@ class Reconciler:
             meanwhile=Meanwhile(self.history, frozenset(one.id for one in history.commands), now),
             sent=history.by_target(),
             pins=self.stored.pins([target.name for target in targets]),
-            settler=replace(self.settler, history=history),
             tokens={repository: one.token for repository, one in settings.items() if one.token},
         )
 
@@ -273,7 +271,7 @@ class Reconciler:
             if command.is_over and begun.now - command.requested < UNSETTLED:
                 newest.setdefault(roll_out.commit.sha, command)
         for command in newest.values():
-            begun.settler.settle_late(command, now=begun.now)
+            self.settler.settle_late(command, now=begun.now)
 
     def _note_lost_deliveries(self, repository: Repository, begun: _Begun) -> None:
         """The branch's tip heals what they would have brought; this says why they were lost."""

@@ -29,6 +29,7 @@ from chalicelib.flows.standing import History, look, sent_to
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
 RETRY_SECONDS = 2.0  # after so many
+HISTORY = timedelta(days=30)  # that Systems Manager keeps
 CLOCKS_APART = timedelta(minutes=5)  # GitHub's and AWS's, at the most
 _REMEMBERED = 1000
 
@@ -102,7 +103,7 @@ class Settler:
                 self._note_refusal(roll_out, error)
             else:
                 return settled.standing
-        sent = sent_to(self.history, command, roll_out, command.requested)
+        sent = sent_to(self.history, command, roll_out, _since(command, None))
         verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
         self._finish(verdict, status, environment)
         return status
@@ -136,7 +137,7 @@ class Settler:
     ) -> _Settled:
         roll_out = _roll_out_of(command)
         deployment = self._deployment(github, environment, roll_out)
-        since = min(command.requested, deployment.created - CLOCKS_APART)
+        since = _since(command, deployment)
         for posted in range(ROUNDS):
             sent = sent_to(self.history, command, roll_out, since)
             verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
@@ -156,11 +157,7 @@ class Settler:
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
 
     def _deployment(self, github: Deployments, environment: str, roll_out: RollOut) -> Deployment:
-        """The commit's deployment. One that could not be made before is made."""
-        if roll_out.deployment is not None:
-            deployment = github.deployment(roll_out.deployment)
-            if deployment and deployment.commit == roll_out.commit.sha:
-                return deployment
+        """The commit's deployment: the first one, for everyone. One that is not there is made."""
         request = DeploymentRequest(
             repository=roll_out.repository,
             commit=roll_out.commit,
@@ -170,12 +167,20 @@ class Settler:
             delivery=roll_out.delivery,
         )
         found = github.find(request)
+        made_before = roll_out.deployment
+        if found is None and made_before is not None:  # in an environment that has another name now
+            named = github.deployment(made_before)
+            found = named if named and named.commit == roll_out.commit.sha else None
         if found is None:
-            made = github.create(request)
-            found = github.find(request) or made
-            if found.id != made.id:
-                # Two made it at once. Both take the first, and the other must not wait for ever.
-                github.post(made.id, DeploymentStatus("inactive", f"the same as {found.id}"))
+            made_before = github.create(request).id
+            found = github.find(request) or github.deployment(made_before)
+        if found is None:
+            raise UnavailableError("GitHub does not know what it made", retry_seconds=RETRY_SECONDS)
+        if made_before not in {None, found.id}:
+            # Two were made at once, and the other one must not wait for ever.
+            said = github.statuses(made_before)
+            if not said or said[0].state != "inactive":
+                github.post(made_before, DeploymentStatus("inactive", f"the same as {found.id}"))
         return found
 
     def _end_others(
@@ -223,6 +228,18 @@ class Settler:
         if not error.is_known:
             facts = roll_out_facts(roll_out) | {"reason": str(error)}
             self.journal.note(Decision("deployment", "not_reported", facts, "error"))
+
+
+def _since(command: Command, deployment: Deployment | None) -> datetime:
+    """From when on commands of the commit are looked for: not later than its first one.
+
+    A deployment that was there when the command was sent was made before all of them, or before one
+    to the whole target. Else the first may be as old as what Systems Manager remembers.
+    """
+    roll_out = _roll_out_of(command)
+    if deployment and roll_out.deployment is not None:
+        return min(command.requested, deployment.created - CLOCKS_APART)
+    return command.requested - HISTORY if roll_out.attempt or deployment else command.requested
 
 
 def _roll_out_of(command: Command) -> RollOut:

@@ -48,8 +48,16 @@ def look(
     history: History, sent: Sequence[Sending], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
     """The verdict on a commit, which was sent at least once, and what is to be said of it."""
-    runs = [_run(history, one) for one in sent if one[1].commit.sha == commit]
-    verdict = judge(runs, now=now)
+    of_commit = [one for one in sent if one[1].commit.sha == commit]
+    first, newest = of_commit[0][1].issued, of_commit[-1][1].issued
+    runs = [_run(history, one) for one in of_commit]
+    # What was sent in between may have led a host elsewhere.
+    others = [
+        _run(history, one)
+        for one in sent
+        if one[1].commit.sha != commit and first < one[1].issued < newest
+    ]
+    verdict = judge(runs, now=now, others=others)
     status = status_of(verdict)
     if status.state not in {"success", "inactive"}:
         return verdict, status
@@ -57,7 +65,7 @@ def look(
     stood = [
         run.roll_out.issued
         for count, run in enumerate(runs, 1)
-        if judge(runs[:count], now=now).is_everywhere
+        if judge(runs[:count], now=now, others=others).is_everywhere
     ]
     if not stood:
         return verdict, status
@@ -68,12 +76,13 @@ def look(
 
 def _first_everywhere(history: History, sent: Iterable[Sending], now: datetime) -> CommitSha | None:
     """The commit of these that was the first on every host, whatever came after it."""
-    runs: dict[str, list[Run]] = {}
+    runs: list[Run] = []
     for one in sent:
         commit = one[1].commit
-        of_commit = runs.setdefault(commit.sha, [])
-        of_commit.append(_run(history, one))
-        if judge(of_commit, now=now).is_everywhere:
+        runs.append(_run(history, one))
+        of_commit = [run for run in runs if run.roll_out.commit == commit]
+        others = [run for run in runs if run.roll_out.commit != commit]
+        if judge(of_commit, now=now, others=others).is_everywhere:
             return commit
     return None
 

@@ -733,11 +733,13 @@ class TestSettled:
         house.round()
         assert house.deployments.calls.count("find") == 2  # before and after it is made
 
-    def test_invocations_are_read_once_for_the_plan_and_the_settling(self, house: House) -> None:
+    def test_settling_reads_anew_what_may_have_changed_since_the_round_began(
+        self, house: House
+    ) -> None:
         house.take_token()
         self.end_unheard(house)
         house.round()
-        assert house.history.calls == ["commands_since", "invocations"]
+        assert house.history.calls.count("commands_since") > 1
 
     def test_github_that_is_not_well_is_noted_for_its_target(self, house: House) -> None:
         house.take_token()

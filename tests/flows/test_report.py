@@ -275,7 +275,7 @@ class TestReportTriesAgain:
         self, house: House, retry_seconds: float | None
     ) -> None:
         limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=retry_seconds)
-        house.github.errors["deployment"] = [limit]
+        house.github.errors["find"] = [limit]
         with pytest.raises(UnavailableError) as caught:
             house.report()
         assert caught.value is limit
@@ -283,7 +283,7 @@ class TestReportTriesAgain:
 
     def test_short_rate_limit_is_sat_out(self, house: House) -> None:
         limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=20.0)
-        house.github.errors["deployment"] = [limit]
+        house.github.errors["find"] = [limit]
         assert isinstance(house.report(), Reported)
         assert house.pauses == [20.0]
 
@@ -298,10 +298,10 @@ class TestReportTriesAgain:
         assert house.github.log[7001] == [SUCCESS]
 
     def test_github_that_refuses_is_not_asked_again(self, house: House) -> None:
-        house.github.errors["deployment"] = [NotTakenError("GitHub answered 401")]
+        house.github.errors["find"] = [NotTakenError("GitHub answered 401")]
         assert house.report() == Reported(id_of(1), SUCCESS)
         assert house.pauses == []
-        assert house.github.calls == ["deployment"]
+        assert house.github.calls == ["find"]
         assert house.journal.lines == [("deployment", "not_reported"), ("deployment", "success")]
         assert len(house.topic.published) == 1
 

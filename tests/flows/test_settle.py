@@ -448,7 +448,7 @@ class TestSettleAndEndOthers:
         house.github.calls.clear()
         house.settle(3)
         assert house.github.states(7002) == ["success"]
-        assert house.github.calls == ["deployment", "statuses"]
+        assert house.github.calls == ["find", "statuses"]
 
     def test_slow_settler_of_an_older_commit_does_not_end_a_newer_one(self, house: House) -> None:
         house.push(OLD, 1)
@@ -498,7 +498,7 @@ class TestSettleAndEndOthers:
         house.push()
         house.end()
         house.settle()
-        assert house.github.calls == ["deployment", "statuses", "post", "statuses", "newest"]
+        assert house.github.calls == ["find", "statuses", "post", "statuses", "newest"]
 
     def test_overtaken_commit_is_inactive_and_was_never_there(self, house: House) -> None:
         house.push(OLD, 1)
@@ -529,7 +529,7 @@ REFUSED = NotTakenError("GET /deployments: GitHub answered 401")
 
 
 class TestSettleWhereGitHubDoesNotTakeIt:
-    @pytest.mark.parametrize("method", ["deployment", "statuses", "post", "newest"])
+    @pytest.mark.parametrize("method", ["find", "statuses", "post", "newest"])
     def test_it_is_noted_and_finished_once_all_the_same(self, house: House, method: str) -> None:
         house.push()
         house.end()
@@ -575,14 +575,14 @@ class TestSettleWhereGitHubDoesNotTakeIt:
 
     def test_refusal_that_is_known_is_not_noted_again(self, house: House) -> None:
         house.push()
-        house.github.errors["deployment"] = [REFUSED, NotTakenError("401", is_known=True)]
+        house.github.errors["find"] = [REFUSED, NotTakenError("401", is_known=True)]
         house.settle()
         house.settle()
         assert house.journal.lines == [("deployment", "not_reported")]
 
     def test_command_under_way_tells_nobody(self, house: House) -> None:
         house.push()
-        house.github.errors["deployment"] = [REFUSED]
+        house.github.errors["find"] = [REFUSED]
         assert house.settle() == IN_PROGRESS
         assert house.told == []
 
