@@ -51,6 +51,10 @@ class Deadline:
         """Count from now."""
         self._at = self._clock() + seconds
 
+    def extend(self, seconds: float) -> None:
+        """Give back what somebody else has used."""
+        self._at += seconds
+
     def left(self) -> float:
         """Seconds until then; below zero past it."""
         return self._at - self._clock()

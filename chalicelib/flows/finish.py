@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from chalicelib.core.decisions import COUNT, SECONDS, Decision, Level, count
-from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.deployments import DeploymentStatus, plain_text
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import RollOut
 from chalicelib.core.notifications import Notification, notification_of
 from chalicelib.core.verdicts import AT, Verdict
 from chalicelib.flows.deploy import Journal
+
+MAX_HOSTS = 200  # in a line of the log, which CloudWatch takes up to 256 KB of
 
 
 class Topic(Protocol):
@@ -40,7 +42,7 @@ class Finisher:
         facts = roll_out_facts(verdict.roll_out) | {
             "command_id": verdict.command_id,
             "description": status.description,
-            "hosts": {one.host: f"{one.kind} {one.words}".rstrip() for one in verdict.hosts},
+            "hosts": _words_of(verdict),
         }
         level: Level = "info" if status.state in {"success", "inactive"} else "error"
         self.journal.note(Decision("deployment", status.state, facts, level, metrics))
@@ -58,6 +60,16 @@ class Finisher:
         except PulleyError as error:
             facts = roll_out_facts(verdict.roll_out) | {"reason": error.in_full}
             self.journal.note(Decision("notification", "failed", facts, "error"))
+
+
+def _words_of(verdict: Verdict) -> dict[str, str]:
+    """Each host's words; of many hosts those that are not at the commit before the others."""
+    hosts = sorted(verdict.hosts, key=lambda one: one.kind == AT)[:MAX_HOSTS]
+    said: dict[str, str] = {}
+    for one in hosts:
+        name = one.host if one.host not in said else f"{one.host} #{len(said)}"
+        said[name] = plain_text(f"{one.kind} {one.words}")
+    return said
 
 
 def roll_out_facts(roll_out: RollOut) -> dict[str, object]:

@@ -4,7 +4,7 @@ Whoever settles reads the whole of what was sent for the commit, says what there
 until GitHub has it: so any number of settlers, in any order, end at the same state.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -24,6 +24,7 @@ from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
+from chalicelib.flows.find import Deployments, find_or_create
 from chalicelib.flows.finish import Finisher, roll_out_facts
 from chalicelib.flows.standing import History, look, sent_to
 
@@ -39,28 +40,6 @@ class Parameters(Protocol):
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
         """As it is now."""
-
-
-class Deployments(Protocol):
-    """A repository's on GitHub. Every method raises NotTakenError or UnavailableError."""
-
-    def find(self, request: DeploymentRequest) -> Deployment | None:
-        """The first one that answers the request."""
-
-    def create(self, request: DeploymentRequest) -> Deployment:
-        """Make it."""
-
-    def deployment(self, deployment_id: int) -> Deployment | None:
-        """The one with this id."""
-
-    def newest(self, environment: str) -> Sequence[Deployment]:
-        """The newest of an environment."""
-
-    def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
-        """Newest first."""
-
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
-        """Say how it stands."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +115,15 @@ class Settler:
         self, github: Deployments, environment: str, command: Command, now: datetime
     ) -> _Settled:
         roll_out = _roll_out_of(command)
-        deployment = self._deployment(github, environment, roll_out)
+        request = DeploymentRequest(
+            repository=roll_out.repository,
+            commit=roll_out.commit,
+            environment=environment,
+            stage=self.stage,
+            target=roll_out.target,
+            delivery=roll_out.delivery,
+        )
+        deployment = find_or_create(github, request, roll_out.deployment)
         since = _since(command, deployment)
         for posted in range(ROUNDS):
             sent = sent_to(self.history, command, roll_out, since)
@@ -155,33 +142,6 @@ class Settler:
                 self.journal.note(Decision("deployment", standing.state, facts))
             self._finish(verdict, standing, environment)
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
-
-    def _deployment(self, github: Deployments, environment: str, roll_out: RollOut) -> Deployment:
-        """The commit's deployment: the first one, for everyone. One that is not there is made."""
-        request = DeploymentRequest(
-            repository=roll_out.repository,
-            commit=roll_out.commit,
-            environment=environment,
-            stage=self.stage,
-            target=roll_out.target,
-            delivery=roll_out.delivery,
-        )
-        found = github.find(request)
-        made_before = roll_out.deployment
-        if found is None and made_before is not None:  # in an environment that has another name now
-            named = github.deployment(made_before)
-            found = named if named and named.commit == roll_out.commit.sha else None
-        if found is None:
-            made_before = github.create(request).id
-            found = github.find(request) or github.deployment(made_before)
-        if found is None:
-            raise UnavailableError("GitHub does not know what it made", retry_seconds=RETRY_SECONDS)
-        if made_before not in {None, found.id}:
-            # Two were made at once, and the other one must not wait for ever.
-            said = github.statuses(made_before)
-            if not said or said[0].state != "inactive":
-                github.post(made_before, DeploymentStatus("inactive", f"the same as {found.id}"))
-        return found
 
     def _end_others(
         self,

@@ -603,3 +603,72 @@ class TestBackAt:
     ) -> None:
         facts = {"outcome": "rolled_back", "after": OLD, "step": "restart"} | changes
         assert judged(line_of(**facts), "Failed").back_at == back_at
+
+
+NEWER = "b" * 40
+
+
+class TestJudgeWithOthers:
+    """Runs of other commits of the same target, between those of the commit."""
+
+    def moved(self, number: int, *, at: int = 2) -> Run:
+        """A newer commit reached the host of that number."""
+        output = line_of(after=NEWER, upstream=NEWER)
+        return run_of(on(number, output=output), number=at, commit=NEWER)
+
+    def test_sleeping_host_that_was_led_elsewhere_is_not_at_the_commit_for_having_been_there(
+        self,
+    ) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
+        back = run_of(on(1, output=UPDATED), on(2, "DeliveryTimedOut"), number=3)
+        verdict = judge([first, back], now=NOW, others=[self.moved(2)])
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": OFFLINE}
+
+    def test_host_that_was_led_elsewhere_and_not_asked_again_was_not_begun(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
+        again = run_of(on(1, output=UPDATED), number=3, attempt=1)
+        verdict = judge([first, again], now=NOW, others=[self.moved(2)])
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": NOT_BEGUN}
+        assert not verdict.is_everywhere
+
+    def test_newer_commit_after_the_newest_run_does_not_count(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        assert judge([first], now=NOW, others=[self.moved(1)]).is_everywhere
+
+    def test_other_commit_that_was_rolled_back_leaves_the_host_where_it_was(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        ill = line_of(outcome="rolled_back", after=COMMIT, upstream=NEWER, step="restart")
+        other = run_of(on(1, "Failed", ill), number=2, commit=NEWER, status="Failed")
+        again = run_of(on(1, "Undeliverable"), number=3)
+        assert judge([first, again], now=NOW, others=[other]).is_everywhere
+
+    @pytest.mark.parametrize("outcome", ["busy", "unreachable", "missing_commit", "no_checkout"])
+    def test_run_that_touched_nothing_takes_nobody_from_the_commit(self, outcome: str) -> None:
+        first = run_of(on(1, output=UPDATED))
+        nothing = line_of(outcome=outcome, after=None, upstream=None)
+        second = run_of(on(1, "Failed", nothing), number=2, status="Failed")
+        assert judge([first, second], now=NOW).is_everywhere
+
+    def test_redelivery_that_failed_on_a_newer_tip_and_went_back_is_at_the_commit(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        ill = line_of(outcome="rolled_back", after=COMMIT, upstream=NEWER, step="health_check")
+        second = run_of(on(1, "Failed", ill), number=2, status="Failed")
+        assert judge([first, second], now=NOW).is_everywhere
+
+    def test_failure_on_a_newer_tip_is_of_that_and_not_of_this_commit(self) -> None:
+        ill = line_of(outcome="rolled_back", after=OLD, upstream=NEWER, step="health_check")
+        verdict = judge([run_of(on(1, "Failed", ill), status="Failed")], now=NOW)
+        assert kinds_of(verdict) == {"web-1": OVERTAKEN}
+        assert verdict.hosts[0].words == NEWER[:7]
+
+
+class TestHostilePartsOfAResult:
+    @pytest.mark.parametrize("commits", [-5, True, 10**9])
+    def test_number_of_local_commits_that_is_none_is_not_shown(self, commits: object) -> None:
+        assert judged(line_of(local_commits=commits)).words == ""
+
+    def test_saved_ref_that_is_none_is_not_shown(self) -> None:
+        assert judged(line_of(saved="x; web-2: rolled back")).words == ""
+
+    def test_upstream_that_is_no_commit_is_not_shown(self) -> None:
+        assert judged(line_of(upstream="   ")).words == ""

@@ -122,6 +122,18 @@ class TestOpen:
         assert (opened[0].id, opened[1]) == (1, False)
         assert [request.method for request in prompt.server.requests] == ["GET"]
 
+    def test_time_that_github_took_is_given_back_to_aws(self, prompt: Prompt) -> None:
+        before = prompt.deadline.left()
+
+        def slowly(request: Request) -> Raw:
+            time.sleep(0.3)
+            return answer([shown(number_of(request))])
+
+        prompt.server.script = slowly
+        _, seconds = prompt.open()
+        assert seconds >= 0.3
+        assert prompt.deadline.left() > before - seconds / 2
+
     def test_answers_are_in_the_order_of_the_requests(self, prompt: Prompt) -> None:
         def later_ones_first(request: Request) -> Raw:
             number = number_of(request)

@@ -1,5 +1,6 @@
 """A deployment that has ended: its line in the log, its metrics, its message."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from chalicelib.core.deployments import DeploymentStatus, status_of
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.finish import Finisher, roll_out_facts
+from chalicelib.flows.finish import MAX_HOSTS, Finisher, roll_out_facts
 from tests.fakes import COMMIT, GUID, STAGE, FakeJournal, FakeTopic
 from tests.flows.runs import NOW, command_of, id_of, line_of, on, rolled_back, verdict_on
 
@@ -115,6 +116,31 @@ class TestFinish:
         noted = house.journal.decisions[1]
         assert (noted.level, noted.metrics) == ("error", {})
         assert (noted.facts["target"], noted.facts["reason"]) == ("web", reason)
+
+
+class TestFinishNotesHosts:
+    def hosts(self, house: House) -> dict[str, str]:
+        (noted,) = house.journal.decisions
+        hosts = noted.facts["hosts"]
+        assert isinstance(hosts, dict)
+        return hosts
+
+    def test_of_many_hosts_those_that_failed_are_in_the_line(self, house: House) -> None:
+        outputs = [UPDATED] * (MAX_HOSTS + 5)
+        house.finish(*outputs, rolled_back(COMMIT))
+        hosts = self.hosts(house)
+        assert len(hosts) == MAX_HOSTS
+        assert any(words.startswith("failed") for words in hosts.values())
+
+    def test_words_of_a_host_are_cut(self, house: House) -> None:
+        house.finish(line_of(outcome="conflict", detail="x" * 2000))
+        assert all(len(words) <= 140 for words in self.hosts(house).values())
+
+    def test_hosts_of_one_name_are_both_there(self, house: House) -> None:
+        hosts = [replace(on(number, UPDATED), host="localhost") for number in (1, 2)]
+        verdict = verdict_on(command_of(count=2), *hosts)
+        house.finisher.finish(verdict, status_of(verdict), "production")
+        assert len(self.hosts(house)) == 2
 
 
 class TestFinishCounts:

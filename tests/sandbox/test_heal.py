@@ -104,6 +104,29 @@ class TestRounds:
         assert set(heads(sandbox).values()) == {tip}
         assert sandbox.machines[0].git("symbolic-ref", "--short", "HEAD") == "main"
 
+    def test_sleeping_host_is_not_taken_for_one_at_a_commit_that_it_had_once(
+        self, sandbox: Sandbox
+    ) -> None:
+        old = sandbox.developer.head.commit.hexsha
+        sandbox.commit({"index.html": "newer\n"}, "Newer")
+        _push(sandbox.developer)
+        sandbox.wait_until_quiet()
+        machine = sandbox.machines[0]
+        sandbox.account.ec2.stop_instances(InstanceIds=[machine.host.instance_id])
+        try:
+            sandbox.developer.git.reset("-q", "--hard", old)
+            sandbox.developer.git.push("-q", "--force", "origin", "main")
+            sandbox.wait_until_quiet()
+            (back,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == old)
+            assert back.state == "success"
+            assert back.status is not None
+            assert "1 offline, will catch up" in back.status.description
+        finally:
+            sandbox.account.ec2.start_instances(InstanceIds=[machine.host.instance_id])
+        sandbox.reconcile()
+        sandbox.wait_until_quiet()
+        assert set(heads(sandbox).values()) == {old}
+
 
 def pin(sandbox: Sandbox, value: dict[str, str]) -> None:
     sandbox.account.ssm.put_parameter(
