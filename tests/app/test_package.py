@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -428,6 +429,7 @@ def imported_by(path: Path) -> Iterator[str]:
                 yield f"{base}.{alias.name}" if is_module else base
 
 
+@cache
 def calls() -> dict[str, set[str]]:
     """The IAM actions that each class in edges/ needs; those that need none are left out."""
     return dict(found for path in edges() for found in actions_in(path))
@@ -442,6 +444,7 @@ def client_builders(function: str) -> set[str]:
     return {name for name in names_in_builder(function) if re.fullmatch("build_.*_client", name)}
 
 
+@cache
 def names_in_builder(function: str) -> set[str]:
     """Whatever the function's builder names, and the functions of wiring.py that it names."""
     tree = ast.parse((PROJECT / "chalicelib/wiring.py").read_text())

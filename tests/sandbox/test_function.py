@@ -189,7 +189,7 @@ class TestFunction:
         (outcome,) = ask(start(OF_EACH="given"), "environment")
         assert outcome.returned == {"OF_ALL": "all", "OF_EACH": "given", "GIVEN": None}
 
-    @pytest.mark.parametrize("name", ["nothing", "tidy"])
+    @pytest.mark.parametrize("name", ["nothing", "receive"])
     def test_name_of_no_event_function_is_an_error_at_once(self, start: Start, name: str) -> None:
         with pytest.raises(FunctionError, match=f"no function {name}"):
             start(name)
