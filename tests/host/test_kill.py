@@ -16,7 +16,7 @@ import pytest
 from tests.host.conftest import AS_OWNER, SHELLS, Site
 
 LONG = "".join(f"line {n}\n" for n in range(40))
-RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "80"))
+RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "60"))
 
 
 def prepare(site: Site, *, edits: bool, local_commits: bool) -> str:
