@@ -24,9 +24,6 @@ LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at t
 class History(Protocol):
     """Run Command's memory. Every method raises RefusedError or UnavailableError."""
 
-    def command(self, command_id: str) -> Command | None:
-        """One of this stage's document; None where it is not known."""
-
     def commands_since(self, since: datetime, limit: int) -> Sequence[Command]:
         """Those of this stage's document, newest first, so many at the most."""
 
@@ -41,14 +38,6 @@ class RoundHistory:
     source: History
     commands: Sequence[Command]
     _read: dict[str, tuple[Invocation, ...]] = field(default_factory=dict)
-
-    def command(self, command_id: str) -> Command | None:
-        """One of this stage's document; None where it is not known."""
-        return next((one for one in self.commands if one.id == command_id), None)
-
-    def commands_since(self, since: datetime) -> Sequence[Command]:
-        """Those of this stage's document, newest first."""
-        return [one for one in self.commands if one.requested >= since]
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
         """All of a command's."""
