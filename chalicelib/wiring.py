@@ -32,6 +32,7 @@ from chalicelib.flows.receive import Accepted, Ignored, Receiver
 from chalicelib.flows.reconcile import Reconciler, Round
 from chalicelib.flows.report import NotReported, Reported, Reporter
 from chalicelib.flows.settle import Settler
+from chalicelib.flows.survey import Surveyor
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -152,12 +153,21 @@ def _reconciler() -> Reconciler:
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
-    return Reconciler(
+    stored = RoundParameters(client, ParameterStore(client, settings.stage), settings.stage)
+    github = GitHub(settings.github_api)
+    surveyor = Surveyor(
         stage=settings.stage,
-        stored=RoundParameters(client, ParameterStore(client, settings.stage), settings.stage),
+        pins=stored,
         directory=HostDirectory(build_ec2_client(), client, settings.stage),
         history=history,
-        github=GitHub(settings.github_api).of,
+        github=github.of,
+        journal=JOURNAL,
+    )
+    return Reconciler(
+        stage=settings.stage,
+        stored=stored,
+        surveyor=surveyor,
+        deliveries=github.of,
         commands=RunCommand(client),
         settler=_settler(settings, client, history),
         journal=JOURNAL,

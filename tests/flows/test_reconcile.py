@@ -16,6 +16,7 @@ from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.finish import Finisher
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
 from chalicelib.flows.settle import Settler
+from chalicelib.flows.survey import Surveyor
 from tests.fakes import (
     COMMIT,
     NAMES,
@@ -163,9 +164,15 @@ class House:
         return Reconciler(
             stage=STAGE,
             stored=self.parameters,
-            directory=self.directory,
-            history=self.history,
-            github=self.reading.of,
+            surveyor=Surveyor(
+                stage=STAGE,
+                pins=self.parameters,
+                directory=self.directory,
+                history=self.history,
+                github=self.reading.of,
+                journal=self.journal,
+            ),
+            deliveries=self.reading.of,
             commands=self.commands,
             settler=Settler(
                 stage=STAGE,
