@@ -48,7 +48,10 @@ _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fro
 # the braces standing.
 _BY_TEXT = "Timeout"
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_PUSHED_AT = re.compile(r"push at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ): ", re.ASCII)
+_PUSHED_AT = re.compile(r"push at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)( by [^ ]+)?: ", re.ASCII)
+# A login of GitHub's, a bot's too, or the end of an ARN; whatever else it is stays out.
+_NAME = re.compile(r"[A-Za-z0-9._@+=,-]{1,39}(\[bot\])?")
+_BY = re.compile(rf"[a-z]+(?: at [0-9TZ:-]+)? by ({_NAME.pattern}): ")
 _ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
 _ERROR_SEPARATOR = "\n----------ERROR-------\n"
 
@@ -152,12 +155,14 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     update: str = "",
     instance_ids: tuple[str, ...] = (),
     attempt: int = 0,
+    by: str = "",
 ) -> SendRequest:
     """What brings a target's hosts to a tip that has the commit, or with `update` exact to it.
 
-    `issued` is in epoch milliseconds, `deployment` GitHub's id. `pushed_at` (aware) and `attempt`
-    go into the comment, from which `parse_pushed_at` and `parse_attempt` have them again: a host
-    has no use for them. With `instance_ids`, fifty at the most, it is for these hosts alone.
+    `issued` is in epoch milliseconds, `deployment` GitHub's id. `pushed_at` (aware), `attempt` and
+    `by` (who is the cause) go into the comment, from which `parse_pushed_at`, `parse_attempt` and
+    `parse_by` have them again: a host has no use for them. With `instance_ids`, fifty at the most,
+    it is for these hosts alone.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -167,6 +172,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
         selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
     when = f" at {pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
     when += f", attempt {attempt}" if attempt else ""
+    when += f" by {by}" if _NAME.fullmatch(by) else ""
     comment = f"{cause}{when}: {target.repository} {commit.short} to {target.name}"
     return SendRequest(
         target=target.name,
@@ -209,6 +215,12 @@ def parse_attempt(comment: str) -> int:
     """Which attempt of reconciling a command's comment tells of; 0 if it is none."""
     told = _ATTEMPT.match(comment)
     return int(told[1]) if told else 0
+
+
+def parse_by(comment: str) -> str:
+    """Who a command's comment says was its cause: a login at GitHub, or of an operator; or ""."""
+    told = _BY.match(comment)
+    return told[1] if told else ""
 
 
 def parse_document_pin(text: str) -> DocumentPin:

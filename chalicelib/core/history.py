@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.commands import parse_attempt, parse_pushed_at
+from chalicelib.core.commands import parse_attempt, parse_by, parse_pushed_at
 from chalicelib.core.refs import CommitSha, RefError, Repository, shown
 from chalicelib.core.targets import NAME_PATTERN
 
@@ -68,7 +68,8 @@ class RollOut:
 
     `issued` is in epoch milliseconds. `deployment` is the id on GitHub, where there was one when
     the command was sent; `pushed_at`, in UTC, is when GitHub took the push that was the cause.
-    `attempt` counts from 1 where reconciling sent it, and is 0 for everybody else's.
+    `attempt` counts from 1 where reconciling sent it, and is 0 for everybody else's. `by` is who
+    pushed or deployed, where that is known.
     """
 
     target: str
@@ -82,6 +83,7 @@ class RollOut:
     pushed_at: datetime | None
     update: str = "rebase"
     attempt: int = 0
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def parse_roll_out(parameters: Mapping[str, str], comment: str) -> RollOut | Non
         pushed_at=parse_pushed_at(comment),
         update=parameters.get("Update", "rebase"),
         attempt=parse_attempt(comment),
+        by=parse_by(comment),
     )
 
 

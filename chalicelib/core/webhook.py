@@ -106,18 +106,26 @@ class Payload:
             return None
         return datetime.fromtimestamp(seconds, UTC)
 
+    @property
+    def pusher(self) -> str:
+        """Who pushed: the login, or "". Whoever shows it must see what it is made of."""
+        pusher = self.fields.get("pusher")
+        name = pusher.get("name") if isinstance(pusher, dict) else None
+        return name if isinstance(name, str) else ""
+
 
 @dataclass(frozen=True)
 class PushEvent:
     """Commits were pushed, or a branch or tag was made: `ref` is now at `after`.
 
-    `pushed_at` is in UTC and to the second; forges that leave it out exist.
+    `pushed_at` is in UTC and to the second; forges that leave it out, or the pusher's login, exist.
     """
 
     repository: Repository
     ref: str
     after: CommitSha
     pushed_at: datetime | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,7 +232,7 @@ def _parse_push(payload: Payload) -> PushEvent | DeletionEvent:
         raise DeliveryError("; ".join(problems))
     if not commit:
         return DeletionEvent(ref)
-    return PushEvent(repository, ref, commit, payload.pushed_at)
+    return PushEvent(repository, ref, commit, payload.pushed_at, payload.pusher)
 
 
 def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, str]:

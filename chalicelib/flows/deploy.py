@@ -69,7 +69,7 @@ class Journal(Protocol):
 class Cause:
     """Why targets of a repository are to be deployed, by whose token it is announced, and when.
 
-    `now` and `pushed_at` are aware.
+    `now` and `pushed_at` are aware. `by` is who pushed.
     """
 
     repository: Repository
@@ -79,6 +79,7 @@ class Cause:
     token: str = field(default="", repr=False)
     delivery: str = ""
     pushed_at: datetime | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class Deployer:
                 delivery=cause.delivery,
                 deployment=announced[target.name][0].id if target.name in announced else None,
                 pushed_at=cause.pushed_at,
+                by=cause.by,
                 document_pin=document_pin,
             )
             for target in free

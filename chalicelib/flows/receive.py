@@ -161,6 +161,7 @@ class Receiver:
             token=settings.token,
             delivery=delivery.id,
             pushed_at=push.pushed_at,
+            by=push.by,
         )
         done = self.deployer.deploy(targets, cause)
         if not done.sent and not done.failed:

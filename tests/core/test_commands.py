@@ -21,6 +21,7 @@ from chalicelib.core.commands import (
     build_send_request,
     document_name,
     parse_attempt,
+    parse_by,
     parse_document_pin,
     parse_pushed_at,
     parse_result,
@@ -75,7 +76,11 @@ SEPARATOR = "\n----------ERROR-------\n"
 
 
 def request_for(
-    *, deployment: int | None = None, pushed_at: datetime | None = None, **changes: object
+    *,
+    deployment: int | None = None,
+    pushed_at: datetime | None = None,
+    by: str = "",
+    **changes: object,
 ) -> SendRequest:
     target = parse_target("targets.web", target_json(**changes))
     return build_send_request(
@@ -87,6 +92,7 @@ def request_for(
         delivery=GUID,
         deployment=deployment,
         pushed_at=pushed_at,
+        by=by,
     )
 
 
@@ -445,6 +451,34 @@ class TestBuildSendRequest:
         for name, value in request.parameters.items():
             assert re.fullmatch(PARAMETERS[name][0], value), name
             assert not set(value) & set(NASTY), name
+
+
+class TestParseBy:
+    TIME = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        "name", ["mona", "octo-bot[bot]", "anna.o@example.com", "x" * 39, "dev_ops=1,2+3"]
+    )
+    @pytest.mark.parametrize("pushed_at", [None, TIME])
+    def test_who_it_was_is_read_from_the_comment(
+        self, name: str, pushed_at: datetime | None
+    ) -> None:
+        request = request_for(by=name, pushed_at=pushed_at)
+        assert parse_by(request.comment) == name
+        assert parse_pushed_at(request.comment) == pushed_at
+
+    @pytest.mark.parametrize(
+        "name", ["", "two words", "x" * 40, "mona: octo/site", "mona\n", "{{ssm:x}}", "ж", "[bot]"]
+    )
+    def test_a_name_that_is_no_login_stays_out(self, name: str) -> None:
+        assert request_for(by=name).comment == request_for().comment
+
+    @pytest.mark.parametrize(
+        "comment",
+        ["", "push: octo/site 4d5e6f7 to web", "push by : x", "by mona: x", "push by mona"],
+    )
+    def test_comment_that_does_not_tell_has_nobody(self, comment: str) -> None:
+        assert parse_by(comment) == ""
 
 
 class TestParsePushedAt:

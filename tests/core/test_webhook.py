@@ -388,24 +388,30 @@ class TestParseDelivery:
         return parse_delivery(Delivery(b"", event=event, id=guid), Payload(payload))
 
     def test_push_to_a_branch(self) -> None:
-        assert self.parse(push_json()) == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
+        assert self.parse(push_json()) == PushEvent(
+            SITE, "refs/heads/main", CommitSha(COMMIT), by="mona"
+        )
 
     def test_push_has_the_time_at_which_github_took_it(self) -> None:
         repository = {"full_name": "octo/site", "pushed_at": 1_893_484_807}
         event = self.parse(push_json(repository=repository))
-        assert event == PushEvent(
-            SITE, "refs/heads/main", CommitSha(COMMIT), datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
-        )
+        assert isinstance(event, PushEvent)
+        assert event.pushed_at == datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
 
     @pytest.mark.parametrize("pushed_at", ["2030-01-01T08:00:07Z", None, 10**20, []])
     def test_push_with_an_odd_time_is_a_push_without_one(self, pushed_at: object) -> None:
         repository = {"full_name": "octo/site", "pushed_at": pushed_at}
         event = self.parse(push_json(repository=repository))
-        assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT), None)
+        assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT), None, "mona")
+
+    @pytest.mark.parametrize("pusher", [None, [], "mona", {}, {"name": None}, {"name": 1}])
+    def test_push_by_nobody_that_can_be_read_is_a_push(self, pusher: object) -> None:
+        event = self.parse(push_json(pusher=pusher))
+        assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
 
     def test_push_of_a_tag(self) -> None:
         event = self.parse(push_json(ref="refs/tags/v1"))
-        assert event == PushEvent(SITE, "refs/tags/v1", CommitSha(COMMIT))
+        assert event == PushEvent(SITE, "refs/tags/v1", CommitSha(COMMIT), by="mona")
 
     def test_push_without_what_is_not_needed(self) -> None:
         payload: dict[str, object] = {
@@ -419,7 +425,7 @@ class TestParseDelivery:
         "ref", ["refs/heads/--upload-pack=x", "refs/heads/$(id)", "refs/heads/ä'\n", "refs/x"]
     )
     def test_push_to_an_oddly_named_ref_is_a_push(self, ref: str) -> None:
-        assert self.parse(push_json(ref=ref)) == PushEvent(SITE, ref, CommitSha(COMMIT))
+        assert self.parse(push_json(ref=ref)) == PushEvent(SITE, ref, CommitSha(COMMIT), by="mona")
 
     @pytest.mark.parametrize(
         "changes",

@@ -292,10 +292,10 @@ class TestReceiveAndAnnounce:
         house.receive(delivery_of(push_json(), event=event))
         assert house.announcements.tokens == []
 
-    def test_time_that_github_took_the_push_is_handed_on(self, house: House) -> None:
+    def test_when_it_was_pushed_and_by_whom_is_handed_on(self, house: House) -> None:
         house.push(repository={"full_name": "octo/site", "pushed_at": 1_896_091_190})
         comment = house.commands.sent[0].comment
-        assert comment == "push at 2030-01-31T11:59:50Z: octo/site 4d5e6f7 to web"
+        assert comment == "push at 2030-01-31T11:59:50Z by mona: octo/site 4d5e6f7 to web"
 
 
 class TestReceiveAndNote:
