@@ -1,9 +1,5 @@
-"""The `pulley` command.
+"""What needs no AWS account: the demo and the sandbox."""
 
-Exit codes: 0 done, 1 something failed and was said, 2 the command line is not right.
-"""
-
-import json
 import os
 import re
 import signal
@@ -13,26 +9,13 @@ import tempfile
 import click
 from rich.console import Console
 
-from chalicelib.core.commands import build_document
 from chalicelib.core.targets import CHECKOUT_PATTERN
 from pulley.demo import HOSTS, run_demo
 from pulley.sandbox.interactive import run_sandbox
-from pulley.sandbox.sandbox import SCRIPT
 from pulley.sandbox.users import missing_programs
 
 
-@click.group()
-def main() -> None:
-    """Push to GitHub, and your EC2 hosts pull."""
-
-
-@main.command()
-def document() -> None:
-    """Print the SSM document, as JSON for `aws ssm create-document`."""
-    click.echo(json.dumps(build_document(SCRIPT.read_text())))
-
-
-@main.command()
+@click.command()
 @click.option(
     "--break",
     "broken_host",
@@ -52,7 +35,7 @@ def demo(broken_host: str | None) -> None:
         sys.exit(1)
 
 
-@main.command()
+@click.command()
 @click.option("--hosts", default=3, type=click.IntRange(1, 50), help="How many hosts.")
 def sandbox(hosts: int) -> None:
     """Leave an account and hosts running on this machine, to push to by hand.

@@ -1,0 +1,46 @@
+"""The options that commands share, and the stage that they give to each."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import click
+
+from pulley.operator.stage import Stage
+
+Function = Callable[..., None]
+
+
+def stage_command(function: Function) -> click.Command:
+    """Make a command of a function whose first argument is the stage."""
+
+    @click.option(
+        "--stage",
+        "stage_name",
+        default="dev",
+        envvar="PULLEY_STAGE",
+        show_default=True,
+        show_envvar=True,
+        help="The Chalice stage.",
+    )
+    @click.option("--profile", help="A profile of AWS's configuration, as boto3 has it.")
+    @click.option("--region", help="The region where the stage and its hosts are.")
+    @wraps(function)
+    def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401
+        function(Stage(stage_name, profile=profile, region=region), **options)
+
+    return click.command()(command)
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json`, as the argument `as_json`."""
+    decorate = click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON document, for a program."
+    )
+    return decorate(function)
+
+
+def yes_option(function: Function) -> Function:
+    """Add `--yes`, as the argument `yes`."""
+    decorate = click.option("--yes", is_flag=True, help="Do it without asking.")
+    return decorate(function)

@@ -1,0 +1,93 @@
+"""What a person, or a program, is shown. Results go to stdout, all else to stderr."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from chalicelib.core.decisions import Decision
+from pulley.cli.group import NOT_CONFIRMED
+
+
+def out() -> Console:
+    """A console for results. Its tables are as wide as need be where nobody looks."""
+    return _console()
+
+
+def err() -> Console:
+    """A console for what a program that reads the results is not to see."""
+    return _console(stderr=True)
+
+
+def say(words: str, *, style: str = "") -> None:
+    """Print a line of a result as it is: nothing in it is markup."""
+    out().print(escape(words), style=style or None, highlight=False, soft_wrap=True)
+
+
+def note(words: str, *, style: str = "") -> None:
+    """Print a line beside the result."""
+    err().print(escape(words), style=style or None, highlight=False, soft_wrap=True)
+
+
+def warn(words: str) -> None:
+    """Print what the operator should know, and that stops nothing."""
+    note(f"Warning: {words}", style="yellow")
+
+
+def say_json(value: object) -> None:
+    """Print the one JSON document of a command. Times are RFC 3339 in UTC."""
+    click.echo(json.dumps(plain(value), indent=2))
+
+
+def plain(value: object) -> object:
+    """A value as JSON has it: dataclasses by their fields, whatever else by its words."""
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if is_dataclass(value) and not isinstance(value, type):
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.repr}
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Return where the operator agrees. Ends the command with NOT_CONFIRMED where not.
+
+    Nobody is asked where stdin is not a terminal: then it takes `--yes`.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        note("Nothing was changed: there is no terminal to ask on. Pass --yes to do it.")
+        raise click.exceptions.Exit(NOT_CONFIRMED)
+    if not click.confirm(question, err=True):
+        note("Nothing was changed.")
+        raise click.exceptions.Exit(NOT_CONFIRMED)
+
+
+def when(at: datetime | None) -> str:
+    """A time for people, in their own zone, or "-"."""
+    return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+class Warnings:
+    """The journal of a command: what would be a line in Lambda's log is said to the operator."""
+
+    def note(self, decision: Decision) -> None:
+        """Say what went wrong; what went right is told by the command itself."""
+        if decision.level != "info":
+            about = decision.facts.get("target") or decision.facts.get("repository") or ""
+            warn(f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": "))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Made anew: whoever redirects the output does so after the import.
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 200)

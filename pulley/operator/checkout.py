@@ -1,0 +1,112 @@
+"""The checkout of Pulley that the command runs from, and the one of the application around it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from git import Repo
+from git.exc import GitError
+
+from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
+
+PROJECT = Path(__file__).parents[2]
+SCRIPT = PROJECT / "chalicelib/host/pull.sh"
+CHALICE = PROJECT / ".chalice"
+_ROUTE = "github"
+_Name = TypeVar("_Name", Branch, CommitSha)
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What Chalice's files say of a stage: its settings, and what `chalice deploy` made of it."""
+
+    stage: str
+
+    @cached_property
+    def is_configured(self) -> bool:
+        """Whether .chalice/config.json has the stage."""
+        return self.stage in _read(CHALICE / "config.json").get("stages", {})
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """The stage's environment variables."""
+        stages = _read(CHALICE / "config.json").get("stages", {})
+        found = stages.get(self.stage, {}).get("environment_variables", {})
+        return {str(name): str(value) for name, value in found.items()}
+
+    @cached_property
+    def webhook_url(self) -> str:
+        """The address that the last `chalice deploy` from here gave the webhook; "" without one."""
+        resources = _read(CHALICE / f"deployed/{self.stage}.json").get("resources", [])
+        urls = [one.get("rest_api_url", "") for one in resources if isinstance(one, dict)]
+        return next((f"{url.rstrip('/')}/{_ROUTE}" for url in urls if url), "")
+
+
+@dataclass(frozen=True)
+class Here:
+    """The repository that the operator is standing in: a clone of one on GitHub."""
+
+    repository: Repository
+    branch: Branch | None
+    commit: CommitSha | None
+    folder: Path
+
+    def resolve(self, revision: str) -> CommitSha | None:
+        """The commit that a branch, a tag or a short id names here; None where it names none."""
+        try:
+            with Repo(self.folder) as repo:
+                return CommitSha.parse(repo.commit(revision).hexsha)
+        except (GitError, ValueError, RefError, IndexError):
+            return None
+
+    def tip(self, branch: Branch) -> CommitSha | None:
+        """The branch's tip at its remote, asked with the operator's own git; None without one."""
+        try:
+            with Repo(self.folder) as repo:
+                listed = repo.git.ls_remote("origin", branch.ref, kill_after_timeout=30)
+            return CommitSha.parse(str(listed).split()[0])
+        except (GitError, IndexError, RefError):
+            return None
+
+
+def find_here(folder: Path | None = None) -> Here | None:
+    """Where the operator is standing; None outside a clone of a repository with a remote."""
+    try:
+        with Repo(folder or Path.cwd(), search_parent_directories=True) as repo:
+            repository = repository_of(repo.remote("origin").url)
+            branch = None if repo.head.is_detached else repo.active_branch.name
+            head = repo.head.commit.hexsha if repo.head.is_valid() else ""
+            place = Path(repo.working_dir)
+    except (GitError, ValueError, TypeError, OSError):
+        return None
+    if repository is None:
+        return None
+    return Here(repository, _parsed(Branch, branch), _parsed(CommitSha, head), place)
+
+
+def repository_of(url: str) -> Repository | None:
+    """The repository that a remote's address names: its last two parts; None without them."""
+    path = url.rstrip("/").removesuffix(".git").replace(":", "/")
+    try:
+        return Repository.parse("/".join(path.split("/")[-2:]))
+    except RefError:
+        return None
+
+
+def _parsed(kind: type[_Name], text: str | None) -> _Name | None:
+    try:
+        return kind.parse(text) if text else None
+    except RefError:
+        return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A file of Chalice's; nothing where there is none."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,143 @@
+"""Parameter Store as operators write it.
+
+There is no compare-and-set: two operators may write at once. So a write compares the version that
+it got with the one that was read, and tells what it overwrote, and whose that was.
+Source: AWS Systems Manager API Reference, "PutParameter" and "GetParameterHistory".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.edges.aws import error_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.literals import ParameterTierType
+
+NAMES_A_CALL = 10  # GetParameters' limit
+STANDARD: Final = "Standard"
+ADVANCED: Final = "Advanced"
+LIMITS: Mapping[str, int] = {STANDARD: 4096, ADVANCED: 8192}  # bytes of a value
+
+
+@dataclass(frozen=True)
+class StoredValue:
+    """A parameter as it was read. `by` and `at` are of who stored it, where that was asked."""
+
+    name: str
+    value: str = field(repr=False)
+    version: int
+    by: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a write did. `overwritten` is what somebody else stored after it was read."""
+
+    name: str
+    version: int
+    overwritten: StoredValue | None = None
+
+
+class MadeMeanwhileError(UnavailableError):
+    """Somebody else stored the parameter since it was seen not to be there. It was left alone."""
+
+
+class Parameters:
+    """Reads and writes. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(self, client: "SSMClient") -> None:
+        self._client = client
+
+    def read(self, *names: str) -> dict[str, StoredValue]:
+        """Those of the parameters that are there, decrypted."""
+        found: dict[str, StoredValue] = {}
+        for start in range(0, len(names), NAMES_A_CALL):
+            chunk = list(names[start : start + NAMES_A_CALL])
+            try:
+                answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
+            except (BotoCoreError, ClientError) as error:
+                raise error_for("reading parameters", error) from None
+            for one in answer["Parameters"]:
+                found[one["Name"]] = StoredValue(
+                    one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
+                )
+        return found
+
+    def read_one(self, name: str) -> StoredValue | None:
+        """The parameter; None where it is not there."""
+        return self.read(name).get(name)
+
+    def tier(self, name: str) -> str:
+        """The tier of a parameter; the standard one where it is not there."""
+        filters = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
+        try:
+            answer = self._client.describe_parameters(ParameterFilters=filters)  # type: ignore[arg-type]
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("describing a parameter", error) from None
+        return next((one.get("Tier", STANDARD) for one in answer["Parameters"]), STANDARD)
+
+    def write(
+        self,
+        name: str,
+        value: str,
+        *,
+        read: StoredValue | None,
+        is_secret: bool = False,
+        tier: "ParameterTierType" = STANDARD,
+    ) -> Written:
+        """Store a value in place of what was read, or of nothing.
+
+        What is of the advanced tier cannot be made standard again: see `tier` first. Raises
+        MadeMeanwhileError where nothing was read and something is there now.
+        """
+        try:
+            answer = self._client.put_parameter(
+                Name=name,
+                Value=value,
+                Type="SecureString" if is_secret else "String",
+                Overwrite=read is not None,
+                Tier=tier,
+            )
+        except self._client.exceptions.ParameterAlreadyExists:
+            raise MadeMeanwhileError(
+                f"{name} was stored by somebody else just now: look, and try again"
+            ) from None
+        except (BotoCoreError, ClientError) as error:
+            raise error_for(f"storing {name}", error) from None
+        version = answer["Version"]
+        if read is None or version == read.version + 1:
+            return Written(name, version)
+        return Written(name, version, self._version(name, version - 1))
+
+    def versions(self, name: str) -> Sequence[StoredValue]:
+        """Every version that is kept, the newest first: a hundred at most."""
+        pages = self._client.get_paginator("get_parameter_history").paginate(
+            Name=name, WithDecryption=True
+        )
+        try:
+            found = [one for page in pages for one in page["Parameters"]]
+        except self._client.exceptions.ParameterNotFound:
+            return []
+        except (BotoCoreError, ClientError) as error:
+            raise error_for(f"reading the history of {name}", error) from None
+        kept = [
+            StoredValue(
+                name,
+                one["Value"],
+                one["Version"],
+                one.get("LastModifiedUser", ""),
+                one.get("LastModifiedDate"),
+            )
+            for one in found
+        ]
+        return sorted(kept, key=lambda one: one.version, reverse=True)
+
+    def _version(self, name: str, version: int) -> StoredValue | None:
+        return next((one for one in self.versions(name) if one.version == version), None)

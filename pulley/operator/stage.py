@@ -1,0 +1,202 @@
+"""One stage in one AWS account, as an operator reaches it: with the edges that Lambda uses too."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.commands import document_name
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames, StoredReportSettings
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.edges.aws import build_ec2_client, build_ssm_client, error_for
+from chalicelib.edges.github import GitHub
+from chalicelib.edges.hosts import HostDirectory
+from chalicelib.edges.parameters import ParameterStore
+from chalicelib.edges.round_parameters import RoundParameters
+from chalicelib.edges.run_command import CommandHistory, RunCommand
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.survey import Surveyor
+from chalicelib.wiring import Settings
+from pulley.operator.checkout import Deployed
+from pulley.operator.parameters import Parameters
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+_TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # an operator's own, as GitHub's command line has them
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the operator is to AWS. `name` is the last part of the ARN: a user or a session."""
+
+    account: str
+    arn: str
+
+    @property
+    def name(self) -> str:
+        """In short, as history shows it."""
+        return self.arn.rpartition("/")[2].rpartition(":")[2]
+
+
+class Stage:
+    """A stage. Nothing is asked of AWS before it is needed.
+
+    Every property and method that asks raises RefusedError or UnavailableError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Raises UnavailableError for a name that no stage has, or a profile that is not there."""
+        self._environ = environ
+        self.deployed = Deployed(name)
+        self.settings = Settings.from_environ(
+            {
+                "PULLEY_STAGE": name,
+                "PULLEY_GITHUB_API": environ.get("PULLEY_GITHUB_API")
+                or self.deployed.environment.get("PULLEY_GITHUB_API", ""),
+            }
+        )
+        self.name = name
+        self.names = ParameterNames(name)
+        self.document = document_name(name)
+        try:
+            boto3.setup_default_session(profile_name=profile, region_name=region)
+        except BotoCoreError as error:
+            raise UnavailableError(f"AWS cannot be used: {error}") from None
+
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager."""
+        return build_ssm_client()
+
+    @cached_property
+    def ec2(self) -> "EC2Client":
+        """EC2."""
+        return build_ec2_client()
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who the operator is."""
+        try:
+            answer = boto3.client("sts").get_caller_identity()
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("asking who you are", error) from None
+        return Identity(answer["Account"], answer["Arn"])
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Parameter Store, to be written."""
+        return Parameters(self.ssm)
+
+    @cached_property
+    def stored(self) -> RoundParameters:
+        """What is stored, as a round of the schedule reads it."""
+        return RoundParameters(self.ssm, ParameterStore(self.ssm, self.name), self.name)
+
+    @cached_property
+    def history(self) -> CommandHistory:
+        """What was sent, and what became of it."""
+        return CommandHistory(self.ssm, self.document)
+
+    @cached_property
+    def commands(self) -> RunCommand:
+        """To send with."""
+        return RunCommand(self.ssm)
+
+    @cached_property
+    def directory(self) -> HostDirectory:
+        """The stage's hosts."""
+        return HostDirectory(self.ec2, self.ssm, self.name)
+
+    @cached_property
+    def github(self) -> GitHub:
+        """GitHub, or the Enterprise server of the stage."""
+        return GitHub(self.settings.github_api)
+
+    @property
+    def webhook_url(self) -> str:
+        """The address that GitHub posts to, ending in /github; "" where the app is not deployed."""
+        return self._environ.get("PULLEY_WEBHOOK_URL", "") or self.deployed.webhook_url
+
+    def surveyor(self, journal: Journal) -> Surveyor:
+        """To see how targets stand; the journal is told what GitHub could not be asked."""
+        return Surveyor(
+            stage=self.name,
+            pins=self.stored,
+            directory=self.directory,
+            history=self.history,
+            github=self.github.of,
+            journal=journal,
+        )
+
+    def own_token(self) -> str:
+        """The operator's own token for GitHub, from the environment, or ""."""
+        return next((self._environ[one] for one in _TOKENS if self._environ.get(one)), "")
+
+    def token_for(self, repository: Repository) -> str:
+        """The operator's own token, else the one that is stored for the repository, or ""."""
+        return self.own_token() or self.stored_token(repository)
+
+    def stored_token(self, repository: Repository) -> str:
+        """The token that Lambda uses for the repository, or ""."""
+        return ParameterStore(self.ssm, self.name).report_settings(repository).token
+
+
+@dataclass(frozen=True)
+class StoredTargets:
+    """Every target of a stage; what could not be parsed is among the problems, with its place."""
+
+    targets: tuple[Target, ...]
+    problems: tuple[str, ...]
+    settings: Mapping[Repository, StoredReportSettings]
+
+    @property
+    def tokens(self) -> Mapping[Repository, str]:
+        """Each repository's token, or ""."""
+        return {repository: one.token for repository, one in self.settings.items()}
+
+    def named(self, name: str) -> Target:
+        """The target of this name. Raises UnavailableError, with the names that there are."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        names = ", ".join(target.name for target in self.targets) or "none yet"
+        problems = "".join(f"; {problem}" for problem in self.problems)
+        raise UnavailableError(f"there is no target {name}; there is {names}{problems}")
+
+
+def read_targets(stage: Stage) -> StoredTargets:
+    """Every target that is stored. Raises RefusedError and UnavailableError."""
+    settings = stage.stored.every_repository()
+    targets: list[Target] = []
+    problems: list[str] = []
+    for repository, stored in settings.items():
+        try:
+            targets += parse_stored_targets(stored.targets or "[]", repository)
+        except TargetsError as error:
+            problems += [f"{repository}: {problem}" for problem in error.problems]
+    return StoredTargets(tuple(sorted(targets, key=_name)), tuple(problems), settings)
+
+
+def _name(target: Target) -> str:
+    return target.name
+
+
+def utc_now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)
