@@ -3,13 +3,13 @@
 import os
 import re
 import signal
-import sys
 import tempfile
 
 import click
 from rich.console import Console
 
 from chalicelib.core.targets import CHECKOUT_PATTERN
+from pulley.cli.group import FAILED
 from pulley.demo import HOSTS, run_demo
 from pulley.sandbox.interactive import run_sandbox
 from pulley.sandbox.users import missing_programs
@@ -23,7 +23,9 @@ from pulley.sandbox.users import missing_programs
     help="Give this host a commit that conflicts with the push.",
 )
 def demo(broken_host: str | None) -> None:
-    """Show a good push and a bad one, from `git push` to three hosts on this machine.
+    """Show a good push and a bad one on this machine.
+
+    From `git push` to three hosts, and back to the commit on GitHub.
 
     Exits with 1 unless every host ends at the good commit, and GitHub has both as they are.
     """
@@ -32,19 +34,21 @@ def demo(broken_host: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):  # they clean up as Ctrl-C does
         signal.signal(number, signal.default_int_handler)
     if not run_demo(Console(), broken_host):
-        sys.exit(1)
+        raise click.exceptions.Exit(FAILED)
 
 
 @click.command()
 @click.option("--hosts", default=3, type=click.IntRange(1, 50), help="How many hosts.")
-def sandbox(hosts: int) -> None:
-    """Leave an account and hosts running on this machine, to push to by hand.
+@click.option("--empty", is_flag=True, help="With nothing set up: for docs/getting-started.md.")
+def sandbox(hosts: int, *, empty: bool) -> None:
+    """Leave an account and hosts running on this machine.
 
-    Ctrl-C stops everything and cleans up.
+    It prints a line for a second terminal; there every command of pulley works on it, and so do git
+    push and the AWS command line. Ctrl-C stops everything and cleans up.
     """
     _check_machine()
     _leave_the_shell_s_settings()
-    run_sandbox(Console(), hosts)
+    run_sandbox(Console(), hosts, empty=empty)
 
 
 def _check_machine() -> None:

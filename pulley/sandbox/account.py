@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+from botocore.client import BaseClient
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -77,11 +78,12 @@ class Account:
         self.region = region
         self._execution_second = execution_second
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
-        session = _session(region)
-        self.ssm: SSMClient = session.client("ssm", endpoint_url=self.endpoint_url)
-        self.ec2: EC2Client = session.client("ec2", endpoint_url=self.endpoint_url)
+        self.id = DEFAULT_ACCOUNT_ID
+        self._clients: list[BaseClient] = []
+        self.ssm: SSMClient = self.client("ssm")
+        self.ec2: EC2Client = self.client("ec2")
         self._fleet = Fleet(self.ssm, self.ec2)
-        self._events = EventBus(account=DEFAULT_ACCOUNT_ID, region=region)
+        self._events = EventBus(account=self.id, region=region)
         self.run_command = RunCommand(self._fleet, self._events, delivery_second=delivery_second)
         # Last, because building clients takes a while, and Ctrl-C meanwhile would leave it there.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
@@ -113,6 +115,12 @@ class Account:
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its class
+        """A client for the account, closed with it. Not for several threads at once."""
+        made = _session(self.region).client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        self._clients.append(made)
+        return made
 
     def add_host(
         self,
@@ -175,8 +183,8 @@ class Account:
         self._thread.join()
         self._server.server_close()
         self._events.close()
-        self.ssm.close()
-        self.ec2.close()
+        for client in self._clients:
+            client.close()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _answer(

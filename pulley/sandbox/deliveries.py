@@ -1,20 +1,17 @@
-"""Deliveries in GitHub's shape, signed and posted as GitHub does it.
+"""Deliveries in GitHub's shape: their payload, their headers, their signature.
 
-Also the upstream's post-receive hook: `python -m pulley.sandbox.deliveries URL SECRET_FILE
-OWNER/REPO` reads the pushed refs from stdin and prints each answer, which git shows to the pusher.
+`hookshot` posts those of webhooks; `post_delivery` is for whoever posts one by hand.
 """
 
 import hashlib
 import hmac
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from git import Commit, Repo
 
@@ -31,14 +28,21 @@ class Answer:
 
 
 def push_payload(repository: Repo, full_name: str, ref: str, before: str, after: str) -> bytes:
-    """Return the body of a push event, with the keys that GitHub's has."""
+    """Return the body of a push event, as JSON."""
+    return json.dumps(push_event(repository, full_name, ref, before, after)).encode()
+
+
+def push_event(
+    repository: Repo, full_name: str, ref: str, before: str, after: str
+) -> dict[str, object]:
+    """Return the payload of a push event, with the keys that GitHub's has."""
     created, deleted = before == NULL, after == NULL
     commits = [] if deleted else list(repository.iter_commits(after, max_count=20))
     if not created:
         known = {commit.hexsha for commit in repository.iter_commits(before)}
         commits = [commit for commit in commits if commit.hexsha not in known]
     owner, name = full_name.split("/")
-    payload = {
+    return {
         "ref": ref,
         "before": before,
         "after": after,
@@ -60,21 +64,13 @@ def push_payload(repository: Repo, full_name: str, ref: str, before: str, after:
         "pusher": {"name": "someone", "email": None},
         "sender": {"login": "someone"},
     }
-    return json.dumps(payload).encode()
 
 
 def post_delivery(
     url: str, body: bytes, secret: bytes, *, event: str = "push", delivery: str = ""
 ) -> Answer:
     """Sign with the secret, post, and return the answer, whatever its status."""
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "GitHub-Hookshot/sandbox",
-        "X-GitHub-Event": event,
-        "X-GitHub-Delivery": delivery or str(uuid.uuid4()),
-        "X-GitHub-Hook-ID": "1",
-        "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
-    }
+    headers = delivery_headers(body, secret, event=event, guid=delivery or str(uuid.uuid4()))
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - a loopback address
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
@@ -82,6 +78,33 @@ def post_delivery(
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, json.load(error))
+
+
+def delivery_headers(  # noqa: PLR0913 - each is a header of its own
+    body: bytes,
+    secret: bytes,
+    *,
+    event: str,
+    guid: str,
+    hook_id: int = 1,
+    content_type: str = "application/json",
+) -> dict[str, str]:
+    """What GitHub sends beside a body. Without a secret there is no signature."""
+    headers = {
+        "Accept": "*/*",
+        "Content-Type": content_type,
+        "User-Agent": "GitHub-Hookshot/sandbox",
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": guid,
+        "X-GitHub-Hook-ID": str(hook_id),
+        "X-GitHub-Hook-Installation-Target-Type": "repository",
+    }
+    if secret:
+        headers |= {
+            "X-Hub-Signature": "sha1=" + hmac.new(secret, body, hashlib.sha1).hexdigest(),
+            "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
+        }
+    return headers
 
 
 def _ancestors(repository: Repo, commit: str) -> set[str]:
@@ -98,18 +121,3 @@ def _commit(commit: Commit) -> dict[str, object]:
         "author": author,
         "committer": author,
     }
-
-
-def main(url: str, secret_file: str, full_name: str) -> None:
-    """Post a delivery for each line that git gives its post-receive hook."""
-    secret = Path(secret_file).read_text().splitlines()[0].encode()
-    with Repo(".") as repository:
-        for line in sys.stdin:
-            before, after, ref = line.split()
-            body = push_payload(repository, full_name, ref, before, after)
-            answer = post_delivery(url, body, secret)
-            print(f"Pulley answered {answer.status}: {json.dumps(answer.body)}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

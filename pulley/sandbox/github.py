@@ -4,20 +4,18 @@ It answers as GitHub's pages say, so that what passes here passes there. It can 
 `fault` sees every request first. It must never hold up its `close`, whatever a client waits for.
 """
 
-import base64
+import hmac
 import json
 import logging
-import re
+import secrets
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -25,13 +23,26 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
+from pulley.sandbox import github_hook_routes, github_repository_routes
+from pulley.sandbox.github_access import (
+    PERMISSIONS,
+    RateLimit,
+    accepted_permissions,
+    check_permission,
+    check_token,
+    expiration,
+)
 from pulley.sandbox.github_api import (
     GitHubError,
     RecordedDeployment,
     RecordedStatus,
     Repository,
 )
-from pulley.sandbox.github_hooks import Hook, HookDelivery, Hooks
+from pulley.sandbox.github_call import Call, Route, respond
+from pulley.sandbox.github_fault import Fault
+from pulley.sandbox.github_hooks import Hook, HookConfig, HookDelivery, Hooks
+from pulley.sandbox.github_pushes import PUSHES, Push, tell_of_pushes
+from pulley.sandbox.hookshot import Hookshot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -40,6 +51,7 @@ __all__ = [
     "Fault",
     "GitHub",
     "Hook",
+    "HookConfig",
     "HookDelivery",
     "RecordedDeployment",
     "RecordedStatus",
@@ -54,8 +66,7 @@ _NO_USER_AGENT = (
     "\r\nRequest forbidden by administrative rules. Please make sure your request has a"
     " User-Agent header. Check https://developer.github.com for other possible causes.\r\n"
 )
-_FILTERS = ("sha", "ref", "task", "environment")
-_CREATOR = {"login": "octo-deployer[bot]", "id": 49_699_333, "type": "Bot", "site_admin": False}
+_ROUTES = (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
 
 
 class Request(NamedTuple):
@@ -65,59 +76,6 @@ class Request(NamedTuple):
     path: str
     query: str
     body: bytes
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What to answer in place of the true answer, and how slowly.
-
-    `silent_seconds` pass before the first byte, `drip_seconds` before each byte of the body.
-    With `applied_first` the request is carried out all the same: an answer that was lost.
-    """
-
-    status: int = 500
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    silent_seconds: float = 0
-    drip_seconds: float = 0
-    applied_first: bool = False
-
-
-class _Call(NamedTuple):
-    """A request that has been let in: by whom is known, and to what."""
-
-    http: HttpRequest
-    repository: Repository
-    url: str  # the repository's
-
-    def body(self) -> Mapping[str, Any]:
-        """Return the JSON object, where no body is an empty one. Raises GitHubError."""
-        try:
-            body = json.loads(self.http.data or b"{}")
-        except ValueError as error:
-            raise GitHubError(400, "Problems parsing JSON") from error
-        if not isinstance(body, dict):
-            raise GitHubError(400, "Body should be a JSON object")
-        return body
-
-    def show(self, deployment: RecordedDeployment) -> dict[str, object]:
-        """As GitHub's answers have it."""
-        url = f"{self.url}/deployments/{deployment.id}"
-        shown = _show(deployment, url, self.url) | {
-            "description": deployment.description or None,
-            "updated_at": _show_time((deployment.status or deployment).created_at),
-            "statuses_url": f"{url}/statuses",
-        }
-        del shown["statuses"]
-        return shown
-
-    def show_status(self, status: RecordedStatus, deployment_id: int) -> dict[str, object]:
-        """As GitHub's answers have it."""
-        url = f"{self.url}/deployments/{deployment_id}"
-        return _show(status, f"{url}/statuses/{status.id}", self.url) | {
-            "deployment_url": url,
-            "target_url": status.log_url,
-        }
 
 
 class GitHub(AbstractContextManager["GitHub"]):
@@ -133,26 +91,23 @@ class GitHub(AbstractContextManager["GitHub"]):
             name.lower(): Repository(name, path, ids) for name, path in repositories.items()
         }
         self._hooks = {name: Hooks(ids) for name in self._repositories}
-        self._token = token
+        self.token = token
+        # What the token may do, and until when (aware): both are for a test to change.
+        self.permissions = dict(PERMISSIONS)
+        self.token_expires: datetime | None = None
+        self._rate_limit = RateLimit()
+        self.hookshot = Hookshot()
+        # Whoever has it may say that something was pushed: the upstream's own hook.
+        self.push_key = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self.requests: list[Request] = []
         self.fault: Callable[[str, str], Fault | None] | None = None
         # Commits that have a context which is no success.
         self.pending_contexts: set[str] = set()
-        rules = (
-            ("GET", "deployments", self._list_deployments),
-            ("POST", "deployments", self._create_deployment),
-            ("GET", "deployments/<int:deployment_id>", self._get_deployment),
-            ("GET", "deployments/<int:deployment_id>/statuses", self._list_statuses),
-            ("POST", "deployments/<int:deployment_id>/statuses", self._create_status),
-            ("GET", "branches/<path:branch>", self._get_branch),
-            ("GET", "hooks", self._list_hooks),
-            ("GET", "hooks/<int:hook_id>/deliveries", self._list_hook_deliveries),
-        )
         self._routes = Map(
-            Rule(f"/repos/<owner>/<name>/{rest}", methods=[method], endpoint=endpoint)
-            for method, rest, endpoint in rules
+            Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
+            for one in _ROUTES
         )
         self._server = make_server(
             "127.0.0.1", port, self._serve, threaded=True, request_handler=_QuietHandler
@@ -172,14 +127,29 @@ class GitHub(AbstractContextManager["GitHub"]):
         with self._lock:
             return self._repositories[full_name.lower()].deployments
 
-    def add_hook(self, full_name: str, url: str) -> Hook:
-        """Give the repository a webhook. Raises KeyError for one that is not served."""
+    def add_hook(self, full_name: str, url: str, *, secret: str = "") -> Hook:
+        """Give the repository a webhook that gets no ping. KeyError for one that is not served."""
         with self._lock:
-            return self._hooks[full_name.lower()].add(url)
+            return self._hooks[full_name.lower()].add(HookConfig(url, "json", secret))
+
+    def hooks(self, full_name: str) -> list[Hook]:
+        """The repository's webhooks, secrets and all. KeyError for one that is not served."""
+        with self._lock:
+            return self._hooks[full_name.lower()].all()
+
+    def archive(self, full_name: str, *, archived: bool = True) -> None:
+        """Make the repository one that can only be read. KeyError for one that is not served."""
+        self._repositories[full_name.lower()].archived = archived
+
+    @property
+    def push_url(self) -> str:
+        """Where the upstream's hook tells of pushes. It is beside the API, not in it."""
+        return f"{self.api_url}{PUSHES}"
 
     def close(self) -> None:
         """Stop serving. A request that a fault holds is answered at once, or cut short."""
         self._closing.set()
+        self.hookshot.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -189,146 +159,82 @@ class GitHub(AbstractContextManager["GitHub"]):
     ) -> Iterable[bytes]:
         """Be the WSGI application."""
         http = HttpRequest(environ)
-        request = Request(http.method, http.path, http.query_string.decode("latin-1"), http.data)
-        with self._lock:
-            self.requests.append(request)
         try:
-            # Not under the lock: a fault may look at what there is, or wait.
-            decide = self.fault
-            fault = decide(http.method, http.path) if decide else None
-            response = self._answer(http) if fault is None or fault.applied_first else None
-            if fault is not None:
-                response = self._fail(fault)
+            is_push = http.path == PUSHES
+            response = self._take_pushes(http) if is_push else self._answer_or_fail(http)
         except Exception:  # noqa: BLE001 - a fault of ours is a 500, as it would be at GitHub
             _LOG.exception("%s %s failed", http.method, http.path)
-            response = _respond({"message": "Server Error"}, 500)
-        assert response is not None
+            response = respond({"message": "Server Error"}, 500)
         return response(environ, start_response)
 
-    def _fail(self, fault: Fault) -> Response:
-        self._closing.wait(fault.silent_seconds)
-
-        def drip() -> Iterator[bytes]:
-            for byte in fault.body:
-                if self._closing.wait(fault.drip_seconds):
-                    return
-                yield bytes([byte])
-
-        headers = {"Content-Type": "application/json; charset=utf-8", **fault.headers}
-        headers["Content-Length"] = str(len(fault.body))
-        return Response(drip() if fault.drip_seconds else fault.body, fault.status, headers)
+    def _answer_or_fail(self, http: HttpRequest) -> Response:
+        # get_data, because a body is JSON whatever it says that it is: curl -d says a form.
+        body = http.get_data()
+        request = Request(http.method, http.path, http.query_string.decode("latin-1"), body)
+        with self._lock:
+            self.requests.append(request)
+        # Not under the lock: a fault may look at what there is, or wait.
+        fault = self.fault(http.method, http.path) if self.fault else None
+        if fault is None:
+            return self._answer(http)
+        if fault.applied_first:
+            self._answer(http)
+        return fault.respond(self._closing)
 
     def _answer(self, http: HttpRequest) -> Response:
         if not http.headers.get("User-Agent"):
             return Response(_NO_USER_AGENT, 403, content_type="text/html; charset=utf-8")
+        headers: dict[str, str] = {}
         try:
-            self._check_token(http.headers.get("Authorization", ""))
+            check_token(http.headers.get("Authorization", ""), self.token, self.token_expires)
+            headers |= expiration(self.token_expires)
             with self._lock:
-                return self._route(http)
+                headers |= self._rate_limit.take()
+                response = self._route(http, headers)
         except GitHubError as error:
             content = {"message": error.message, "documentation_url": _DOCUMENTATION}
             content["status"] = str(error.status)
             errors = {"errors": error.errors} if error.errors else {}
-            return _respond(content | errors, error.status)
+            response = respond(content | errors, error.status)
+        response.headers.update(headers)
+        return response
 
-    def _check_token(self, authorization: str) -> None:
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() not in {"bearer", "token"} or token != self._token:
-            raise GitHubError(401, "Bad credentials")
-
-    def _route(self, http: HttpRequest) -> Response:
+    def _route(self, http: HttpRequest, headers: dict[str, str]) -> Response:
+        """Answer, and add to the headers what is known once the route is. Raises GitHubError."""
         try:
-            handle, values = self._routes.bind("").match(http.path, http.method)
+            found, values = self._routes.bind("").match(http.path, http.method)
         except HTTPException as error:
             raise GitHubError(404, "Not Found") from error
+        route: Route = found
         owner, name, *rest = values.values()
         repository = self._repositories.get(f"{owner}/{name}".lower())
         if repository is None:
             raise GitHubError(404, "Not Found")
-        url = f"{self.api_url}/repos/{repository.full_name}"
-        response: Response = handle(_Call(http, repository, url), *rest)
-        return response
+        headers |= accepted_permissions(route.permission)
+        check_permission(self.permissions, route.permission)
+        if repository.archived and http.method != "GET":
+            raise GitHubError(403, "Repository was archived so is read-only.")
+        call = Call(
+            http,
+            repository,
+            f"{self.api_url}/repos/{repository.full_name}",
+            self._hooks[repository.full_name.lower()],
+            self.hookshot,
+            self.pending_contexts,
+        )
+        return route.handle(call, *rest)
 
-    def _list_deployments(self, call: _Call) -> Response:
-        asked = call.http.args
-        wanted = {name: asked[name] for name in _FILTERS if asked.get(name)}
-        newest_first = map(call.show, reversed(call.repository.deployments))
-        return _respond_page(call, [one for one in newest_first if wanted.items() <= one.items()])
-
-    def _create_deployment(self, call: _Call) -> Response:
-        deployment = call.repository.create_deployment(call.body(), self.pending_contexts)
-        return _respond(call.show(deployment), 201)
-
-    def _get_deployment(self, call: _Call, deployment_id: int) -> Response:
-        return _respond(call.show(call.repository.find_deployment(deployment_id)))
-
-    def _list_statuses(self, call: _Call, deployment_id: int) -> Response:
-        newest_first = reversed(call.repository.find_deployment(deployment_id).statuses)
-        return _respond_page(call, [call.show_status(one, deployment_id) for one in newest_first])
-
-    def _create_status(self, call: _Call, deployment_id: int) -> Response:
-        status = call.repository.create_status(deployment_id, call.body())
-        return _respond(call.show_status(status, deployment_id), 201)
-
-    def _get_branch(self, call: _Call, branch: str) -> Response:
-        commit = call.repository.branch_commit(branch)
-        shown = {"sha": commit, "url": f"{call.url}/commits/{commit}"}
-        return _respond({"name": branch, "commit": shown, "protected": False})
-
-    def _list_hooks(self, call: _Call) -> Response:
-        return _respond_page(call, self._hooks[call.repository.full_name.lower()].show(call.url))
-
-    def _list_hook_deliveries(self, call: _Call, hook_id: int) -> Response:
-        hooks = self._hooks[call.repository.full_name.lower()]
-        deliveries = hooks.show_deliveries(hook_id)
-        if deliveries is None:
-            raise GitHubError(404, "Not Found")
-        return _respond_page(call, deliveries)
-
-
-def _respond_page(call: _Call, everything: Sequence[object]) -> Response:
-    """Answer with the page that was asked for, and with links to the others."""
-    arguments = call.http.args
-    size, page = min(_number(arguments, "per_page", 30), 100), _number(arguments, "page", 1)
-    last = max(1, -(-len(everything) // size))
-    pages = {"prev": min(page - 1, last), "first": 1} if page > 1 else {}
-    if page < last:
-        pages |= {"next": page + 1, "last": last}
-    response = _respond(everything[(page - 1) * size : page * size])
-    links = (
-        f'<{call.http.base_url}?{urlencode({**arguments, "page": number})}>; rel="{relation}"'
-        for relation, number in pages.items()
-    )
-    if pages:
-        response.headers["Link"] = ", ".join(links)
-    return response
-
-
-def _number(arguments: Mapping[str, str], name: str, default: int) -> int:
-    text = arguments.get(name, "")
-    return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else default
-
-
-def _respond(content: object, status: int = 200) -> Response:
-    return Response(json.dumps(content), status, content_type="application/json; charset=utf-8")
-
-
-def _show(
-    record: RecordedDeployment | RecordedStatus, url: str, repository_url: str
-) -> dict[str, object]:
-    """What the two have in common; a record's names are GitHub's."""
-    return vars(record) | {
-        "url": url,
-        "node_id": base64.urlsafe_b64encode(url.encode()).decode(),
-        "creator": _CREATOR,
-        "created_at": _show_time(record.created_at),
-        "updated_at": _show_time(record.created_at),
-        "repository_url": repository_url,
-    }
-
-
-def _show_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    def _take_pushes(self, http: HttpRequest) -> Response:
+        """Deliver what the upstream's hook tells of, and answer with what was answered to it."""
+        key = http.headers.get("Authorization", "")
+        if not hmac.compare_digest(key.encode(), self.push_key.encode()):
+            return respond({"message": "Not Found"}, 404)
+        told = json.loads(http.get_data())
+        repository = self._repositories[told["full_name"].lower()]
+        hooks = self._hooks[repository.full_name.lower()]
+        # Not under the lock: whoever takes the delivery may ask the API meanwhile.
+        pushes = [Push(*one) for one in told["pushes"]]
+        return respond(tell_of_pushes(repository, hooks, self.hookshot, pushes))
 
 
 class _QuietHandler(WSGIRequestHandler):

@@ -83,13 +83,20 @@ class Repository:
     def __init__(self, full_name: str, path: Path, ids: Iterator[int]) -> None:
         """`ids` is shared with other repositories, as ids are distinct in the whole of GitHub."""
         self.full_name = full_name
-        self._path, self._ids = path, ids
+        self.path, self.id = path, next(ids)
+        self.archived = False
+        self._ids = ids
         self._deployments: dict[int, RecordedDeployment] = {}
 
     @property
     def deployments(self) -> tuple[RecordedDeployment, ...]:
         """Oldest first."""
         return tuple(self._deployments.values())
+
+    @property
+    def default_branch(self) -> str:
+        """The one that git's HEAD is."""
+        return self._git("symbolic-ref", "--short", "HEAD") or ""
 
     def find_deployment(self, deployment_id: int) -> RecordedDeployment:
         """Raise GitHubError where it is not one of this repository's."""
@@ -191,7 +198,7 @@ class Repository:
 
     def _check_merged(self, ref: str, commit: str) -> None:
         """Raise GitHubError where the default branch has what the commit has not."""
-        default = self._git("symbolic-ref", "--short", "HEAD")
+        default = self.default_branch
         tip = default and self._commit_of_ref(f"refs/heads/{default}")
         if tip and self._git("merge-base", "--is-ancestor", tip, commit) is None:
             raise GitHubError(409, f"Conflict merging {default} into {ref}.")
@@ -215,7 +222,7 @@ class Repository:
         """What git prints, or None where it fails."""
         try:
             done = subprocess.run(
-                ["git", "--git-dir", str(self._path), *arguments], capture_output=True, check=True
+                ["git", "--git-dir", str(self.path), *arguments], capture_output=True, check=True
             )
         except (subprocess.CalledProcessError, ValueError):
             return None  # ValueError: a NUL or half a surrogate pair, which no ref has

@@ -62,8 +62,9 @@ def get_command_invocation(body: Body, commands: Sequence[Command]) -> Output:
     if command is None or invocation is None:
         raise ApiError("InvocationDoesNotExist")
     steps = [step.name for step in command.document.steps]
-    name = body.get("PluginName", steps[0] if steps else "")
-    if "PluginName" in body and name not in steps:
+    # API reference, "GetCommandInvocation": of several steps one must be named.
+    name = body.get("PluginName", steps[0] if len(steps) == 1 else "")
+    if name not in steps:
         raise ApiError("InvalidPluginName")
     result = next((one for one in invocation.results if one.name == name), None)
     status = result.status if result and "PluginName" in body else invocation.status

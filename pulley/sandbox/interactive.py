@@ -10,15 +10,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from chalicelib.core.commands import OUTCOMES_AT_UPSTREAM, HostResult, ResultError
-from pulley.sandbox.sandbox import FULL_NAME, SCHEDULED, STAGE, Sandbox
+from pulley.sandbox.sandbox import FULL_NAME, SCHEDULED, STAGE, TAGS, TARGET, Sandbox
 
 ROUND_SECONDS = 30
 _COMMAND = "EC2 Command Status-change Notification"
 _ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 
-def run_sandbox(console: Console, hosts: int) -> None:
-    """Run until Ctrl-C, TERM or the end of the terminal, and print each command's outcome."""
+def run_sandbox(console: Console, hosts: int, *, empty: bool = False) -> None:
+    """Run until Ctrl-C, TERM or the end of the terminal, and print each command's outcome.
+
+    In an empty one nothing is set up, so that a person can do it.
+    """
     # A pipe, since a handler may interrupt itself, or whoever waits, with a lock in the hand.
     told, tell = os.pipe()
     os.set_blocking(tell, False)
@@ -26,7 +29,8 @@ def run_sandbox(console: Console, hosts: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: None)
     ending = threading.Event()
-    with Sandbox([f"web-{number}" for number in range(1, hosts + 1)]) as sandbox:
+    names = [f"web-{number}" for number in range(1, hosts + 1)]
+    with Sandbox(names, empty=empty) as sandbox:
 
         def show(event: Mapping[str, object]) -> None:
             try:
@@ -37,34 +41,60 @@ def run_sandbox(console: Console, hosts: int) -> None:
                     raise
 
         sandbox.account.subscribe(show)
-        settings = "\n".join(
-            f"  export {name}={value}" for name, value in sandbox.account.environ.items()
-        )
-        console.print(
-            f"The hosts follow the branch main of {sandbox.upstream.url}\n\n"
-            "Push to it from the clone that is there:\n"
-            f"  cd {sandbox.developer.working_dir}\n"
-            "  echo '<h1>Mine</h1>' > index.html && git commit -am Mine && git push\n"
-            "  git rm health && git commit -m Ill && git push     # fails its health check\n\n"
-            f"Every {ROUND_SECONDS} seconds a round looks for hosts that are behind.\n\n"
-            f"The hosts' disks:  {sandbox.directory}/hosts\n"
-            f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
-            f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
-            f"Its secret:        {sandbox.directory}/webhook-secret\n"
-            f"Its log:           {sandbox.directory}/webhook.log\n"
-            f"The reports' log:  {sandbox.directory}/report.log\n"
-            f"The rounds' log:   {sandbox.directory}/reconcile.log\n"
-            f"GitHub's API:      curl -H 'Authorization: Bearer {sandbox.token}' "
-            f"{sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n\n"
-            f"To use the account with the AWS command line or boto3:\n{settings}\n\n"
-            "Ctrl-C stops it and cleans up.\n",
-            highlight=False,
-            soft_wrap=True,
-        )
+        words = _describe_empty(sandbox) if empty else _describe_ready(sandbox)
+        console.print(words, highlight=False, markup=False, soft_wrap=True)
         while not select.select([told], [], [], ROUND_SECONDS)[0]:
             sandbox.reconciler.invoke(SCHEDULED)
         ending.set()
         console.print("Cleaning up ...")
+
+
+def _describe_ready(sandbox: Sandbox) -> str:
+    return (
+        f"The hosts follow the branch main of {sandbox.upstream.url}\n\n"
+        "Push to it from the clone that is there:\n"
+        f"  cd {sandbox.developer.working_dir}\n"
+        "  echo '<h1>Mine</h1>' > index.html && git commit -am Mine && git push\n"
+        "  git rm health && git commit -m Ill && git push     # fails its health check\n\n"
+        "Every `pulley` command works with it, and so do the AWS command line and boto3: in\n"
+        "a second terminal, first\n"
+        f"  . {sandbox.directory}/environment\n\n"
+        f"Every {ROUND_SECONDS} seconds a round looks for hosts that are behind.\n\n"
+        f"{_describe_places(sandbox)}"
+        f"Webhook's secret:  {sandbox.directory}/webhook-secret\n\n"
+        "Ctrl-C stops it and cleans up.\n"
+    )
+
+
+def _describe_empty(sandbox: Sandbox) -> str:
+    tags = " ".join(f"{key}={value}" for key, value in TAGS.items())
+    return (
+        "The app is deployed, and nothing is set up: no document, no secret, no token, no\n"
+        "targets, no webhook. docs/getting-started.md says how, from `pulley setup` on; every\n"
+        "`pulley` command works here. In a second terminal, first\n"
+        f"  . {sandbox.directory}/environment\n\n"
+        f"The repository:    {FULL_NAME}, with its branch main; a clone of it to push from is\n"
+        f"                   in {sandbox.developer.working_dir}\n"
+        f"The hosts:         {', '.join(machine.name for machine in sandbox.machines)}: "
+        f"tagged {tags}, the checkout is {TARGET['checkout']}\n"
+        f"Their health:      {sandbox.target['health_check']}\n"
+        f"{_describe_places(sandbox)}\n"
+        "Ctrl-C stops it and cleans up.\n"
+    )
+
+
+def _describe_places(sandbox: Sandbox) -> str:
+    return (
+        f"The hosts' disks:  {sandbox.directory}/hosts\n"
+        f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
+        f"GitHub's token:    {sandbox.directory}/github-token\n"
+        f"GitHub's API:      curl -H \"Authorization: Bearer $(cat {sandbox.directory}"
+        f'/github-token)" {sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n'
+        f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
+        f"Its log:           {sandbox.directory}/webhook.log\n"
+        f"The reports' log:  {sandbox.directory}/report.log\n"
+        f"The rounds' log:   {sandbox.directory}/reconcile.log\n"
+    )
 
 
 def _show(console: Console, sandbox: Sandbox, event: Mapping[str, object]) -> None:

@@ -10,12 +10,26 @@ from pathlib import Path
 
 from pulley.sandbox.agent import Host
 from pulley.sandbox.site import Site
-from pulley.sandbox.users import give_to_owner, run_as_owner
+from pulley.sandbox.users import give_to_owner, run_as_owner, run_as_self
 
 _SYSTEMCTL = """\
 #!/bin/sh
 # Stands in for systemd's: writes down what it was asked for.
 echo "$(id -un): systemctl $*" >>"{journal}"
+"""
+# Anywhere among the arguments: the script has options before the word.
+_OLD_GIT = """\
+#!/bin/sh
+# Stands in for an old git: says so, and does all else as this machine's does.
+case " $* " in *" version "* | *" --version "*) echo "git version {version}"; exit ;; esac
+PATH=${{PATH#*:}} exec git "$@"
+"""
+# GNU coreutils' manual, "df invocation": POSIX format, in blocks of 1,024 bytes.
+_FULL_DISK = """\
+#!/bin/sh
+# Stands in for df on a disk with nothing left.
+echo "Filesystem     1024-blocks    Used Available Capacity Mounted on"
+echo "/dev/nvme0n1p1     8123812 8123812         0     100% /"
 """
 
 
@@ -27,6 +41,7 @@ class Machine:
     checkout: Path
     journal: Path
     site: Site
+    is_root_s: bool = False  # the checkout
 
     @property
     def name(self) -> str:
@@ -39,7 +54,8 @@ class Machine:
 
     def git(self, *arguments: str) -> str:
         """Run git in the checkout as its owner, and return its output."""
-        return run_as_owner(["git", *arguments], cwd=self.checkout)
+        run = run_as_self if self.is_root_s else run_as_owner
+        return run(["git", *arguments], cwd=self.checkout)
 
     def write(self, path: str, content: str) -> None:
         """Edit a file of the checkout as its owner would."""
@@ -55,15 +71,58 @@ class Machine:
         identity = ["-c", "user.name=Operator", "-c", "user.email=operator@example.invalid"]
         self.git(*identity, "commit", "-q", "-m", message)
 
+    def install_program(self, name: str, text: str) -> None:
+        """Put a program before all others of its name, for the scripts that run here."""
+        install_program(self.host.root, name, text)
 
-def install(host: Host, root: Path, site: Site, *, checkout: str, remote: str) -> Machine:
-    """Put a clone of the remote at the path of the checkout below the host's root."""
-    place = place_below(root, checkout)
-    place.mkdir(parents=True)
-    give_to_owner(place)
-    run_as_owner(["git", "clone", "-q", remote, "."], cwd=place)
-    site.install_curl(root)
-    return Machine(host, place, install_systemctl(root), site)
+    def remove_program(self, name: str) -> None:
+        """Take away what was put there."""
+        (self.host.root / "bin" / name).unlink()
+
+    def age_git(self, version: str) -> None:
+        """Let git say that it is of an old version; it works as ever."""
+        self.install_program("git", _OLD_GIT.format(version=version))
+
+    def fill_disk(self) -> None:
+        """Let df say that nothing is left; writing works as ever."""
+        self.install_program("df", _FULL_DISK)
+
+
+def install(  # noqa: PLR0913 - each is a fact of its own
+    host: Host,
+    site: Site,
+    *,
+    checkout: str,
+    upstream: str,
+    remote: str = "",
+    has_checkout: bool = True,
+    is_root_s: bool = False,
+) -> Machine:
+    """Give a host its disk, with a clone of the upstream at the path of the checkout.
+
+    `remote` is where the clone says that it came from, if not from there.
+    """
+    place = place_below(host.root, checkout)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    machine = Machine(host, place, install_systemctl(host.root), site, is_root_s)
+    site.install_curl(host.root)
+    if has_checkout:
+        place.mkdir()
+        if not is_root_s:
+            give_to_owner(place)
+        machine.git("clone", "-q", upstream, ".")
+        if remote:
+            machine.git("remote", "set-url", "origin", remote)
+    return machine
+
+
+def install_program(root: Path, name: str, text: str) -> Path:
+    """Put a program into a host's `bin`. Returns its path."""
+    program = root / "bin" / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(text)
+    program.chmod(0o755)
+    return program
 
 
 def place_below(root: Path, path: str) -> Path:
@@ -74,10 +133,8 @@ def place_below(root: Path, path: str) -> Path:
 def install_systemctl(root: Path) -> Path:
     """Put the stand-in into the host's `bin`. Returns the file that it writes to."""
     journal = root / "systemctl.log"
+    root.mkdir(parents=True, exist_ok=True)
     journal.touch(mode=0o666)
     journal.chmod(0o666)
-    systemctl = root / "bin/systemctl"
-    systemctl.parent.mkdir(parents=True, exist_ok=True)
-    systemctl.write_text(_SYSTEMCTL.format(journal=journal))
-    systemctl.chmod(0o755)
+    install_program(root, "systemctl", _SYSTEMCTL.format(journal=journal))
     return journal

@@ -8,37 +8,35 @@ import json
 import secrets
 import shutil
 import tempfile
+import urllib.request
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
-from git import Repo
-
-from chalicelib.core.commands import (
-    HostResult,
-    ResultError,
-    build_document,
-    document_name,
-    parse_result,
-)
-from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames
+from chalicelib.core.commands import HostResult, ResultError, parse_result
 from pulley.sandbox.account import Account
+from pulley.sandbox.deployed import Deployed
+from pulley.sandbox.developer import commit_files, open_clone
+from pulley.sandbox.environment import write_environment, write_secret
 from pulley.sandbox.function import Function
 from pulley.sandbox.github import GitHub, RecordedDeployment
-from pulley.sandbox.machine import Machine, install, place_below
-from pulley.sandbox.site import Site, open_sites
-from pulley.sandbox.upstream import SOMEONE, Upstream
-from pulley.sandbox.webhook import PROJECT, Webhook
+from pulley.sandbox.machine import Machine
+from pulley.sandbox.machines import Machines, Unlike
+from pulley.sandbox.setup import SCRIPT, store_document, store_secrets, store_targets
+from pulley.sandbox.upstream import Upstream
+from pulley.sandbox.webhook import Webhook
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef
 
+__all__ = ["FULL_NAME", "SCHEDULED", "SCRIPT", "STAGE", "TAGS", "TARGET", "Sandbox"]
+
 STAGE = "dev"
 FULL_NAME = "octo/site"
-SCRIPT = PROJECT / "chalicelib/host/pull.sh"
+TAGS: Mapping[str, str] = {"pulley": STAGE, "role": "web"}
 # Without its health check, whose port each Sandbox finds for itself.
 TARGET: Mapping[str, object] = {
     "name": "web",
@@ -50,22 +48,6 @@ TARGET: Mapping[str, object] = {
     "restart": ["site.service"],
     "timeout": 60,
 }
-_FIRST_FILES = {
-    "index.html": "<h1>Release one</h1>\n",
-    "settings.ini": "workers = 2\n",
-    "health": "ok\n",
-    ".gitignore": "build/\n",
-    "deploy/after-pull": (
-        "#!/bin/sh\n"
-        "# Runs on each host, as the checkout's owner, after the pull.\n"
-        "set -e\n"
-        "rm -rf build && mkdir build && cp index.html build/\n"
-        "if [ -f health ]; then cp health build/; fi\n"
-        'echo "built $PULLEY_COMMIT for $PULLEY_TARGET"\n'
-    ),
-}
-
-
 # What the schedule's rule sends.
 SCHEDULED: Mapping[str, object] = {
     "version": "0",
@@ -81,9 +63,13 @@ SCHEDULED: Mapping[str, object] = {
 
 
 class Sandbox:
-    """An account with a target and its hosts, ready for a push. A context manager."""
+    """An account with a target and its hosts, ready for a push. A context manager.
 
-    def __init__(self, host_names: Sequence[str]) -> None:
+    An empty one has the app and the hosts, and nothing that an operator sets up: no document, no
+    secret (`secret` is b""), no token, no targets and no webhook. `token` is GitHub's all the same.
+    """
+
+    def __init__(self, host_names: Sequence[str], *, empty: bool = False) -> None:
         """Start everything. What was started is stopped again where something fails."""
         with ExitStack() as starting:
             # Open to the hosts' owner, as /srv is.
@@ -93,41 +79,48 @@ class Sandbox:
             self.account = starting.enter_context(Account())
             self.upstream = Upstream(self.directory / "github", FULL_NAME)
             starting.callback(self.upstream.close)
-            self.developer = self._first_push()
+            self.developer = open_clone(self.directory / "developer", self.upstream.url)
             starting.callback(self.developer.close)
-            sites = self._open_sites(host_names)
-            self._sites = starting.enter_context(ExitStack())
-            for site in sites:
-                self._sites.callback(site.close)
+            self._machines = starting.enter_context(
+                Machines(
+                    self.account,
+                    self.directory / "hosts",
+                    upstream=self.upstream.url,
+                    checkout=str(TARGET["checkout"]),
+                    tags=TAGS,
+                )
+            )
+            self._machines.open(host_names)
             # A failing health check is asked for most of the time-out: it is short here.
-            health_check = sites[0].health_check
+            health_check = self.machines[0].site.health_check
             self.target = {**TARGET, "health_check": health_check, "timeout": 30}
-            self.machines = [
-                self._add_machine(name, site) for name, site in zip(host_names, sites, strict=True)
-            ]
-            self.secret = secrets.token_hex(32).encode()
+            self.secret = b"" if empty else secrets.token_hex(32).encode()
             self.token = f"github_pat_{secrets.token_hex(32)}"
-            self._store()
+            write_secret(self.directory / "github-token", self.token.encode())
             self.github = starting.enter_context(
                 GitHub({FULL_NAME: self.upstream.path}, token=self.token)
             )
-            environ = {**self.account.environ, "PULLEY_GITHUB_API": self.github.api_url}
-            self.webhook = Webhook(environ, stage=STAGE, log=self.directory / "webhook.log")
-            starting.callback(self.webhook.close)
-            self.reporter = Function(
-                "report_status_change", environ, stage=STAGE, log=self.directory / "report.log"
-            )
-            starting.callback(self.reporter.close)
-            self.account.subscribe(self.reporter.invoke)
-            self.reconciler = Function(
-                "reconcile_targets", environ, stage=STAGE, log=self.directory / "reconcile.log"
-            )
-            starting.callback(self.reconciler.close)
-            secret_file = self.directory / "webhook-secret"
-            secret_file.touch(mode=0o600)
-            secret_file.write_bytes(self.secret)
-            self.upstream.post_deliveries(self.webhook.url, secret_file)
+            self.upstream.tell_of_pushes(self.github.push_url, self.github.push_key)
+            self._start_app(starting)
+            if not empty:
+                self._set_up()
+            write_environment(self.directory / "environment", self.environ)
             self._running = starting.pop_all()
+
+    @property
+    def machines(self) -> list[Machine]:
+        """The hosts, in the order in which they came."""
+        return self._machines.all
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment variables that send every `pulley` command to this sandbox."""
+        return {
+            **self.account.environ,
+            "PULLEY_STAGE": STAGE,
+            "PULLEY_GITHUB_API": self.github.api_url,
+            "PULLEY_WEBHOOK_URL": self.webhook.url,
+        }
 
     def __enter__(self) -> Self:
         """Return the sandbox: it runs from its making on."""
@@ -144,14 +137,7 @@ class Sandbox:
 
     def commit(self, files: Mapping[str, str], message: str) -> str:
         """Commit in the developer's clone. Returns the commit's SHA."""
-        work_tree = Path(self.developer.working_dir)
-        for path, content in files.items():
-            (work_tree / path).parent.mkdir(parents=True, exist_ok=True)
-            (work_tree / path).write_text(content)
-            if content.startswith("#!"):
-                (work_tree / path).chmod(0o755)
-            self.developer.index.add([path])
-        return self.developer.index.commit(message, author=SOMEONE, committer=SOMEONE).hexsha
+        return commit_files(self.developer, files, message)
 
     def results(self, command_id: str) -> dict[str, HostResult | ResultError]:
         """Each host's result of a command, or why there is none, by the host's name."""
@@ -164,16 +150,17 @@ class Sandbox:
             for invocation in page["CommandInvocations"]
         }
 
-    def add_machine(self, name: str) -> Machine:
-        """One more host, with a clone of what the branch has now and nothing deployed yet."""
-        checkout = place_below(self._root_of(name), str(TARGET["checkout"]))
-        last = self.machines[-1].site
-        network, _, number = last.address.rpartition(".")
-        site = Site(checkout / "build", f"{network}.{int(number) + 1}", last.port)
-        self._sites.callback(site.close)
-        machine = self._add_machine(name, site)
-        self.machines.append(machine)
-        return machine
+    def add_machine(self, name: str, **facts: Unpack[Unlike]) -> Machine:
+        """One more host, with a clone of what the branch has now and nothing deployed yet.
+
+        Unless the facts say something else of it: see `Unlike`. Raises ValueError for a checkout
+        of root's where we are not root.
+        """
+        return self._machines.add(name, **facts)
+
+    def terminate_machine(self, machine: Machine) -> None:
+        """Let EC2 end the instance, whose disk goes with it: its name is free again."""
+        self._machines.terminate(machine)
 
     def reconcile(self) -> Mapping[str, object]:
         """Do a round now, as the schedule would. Returns what the function returned."""
@@ -202,53 +189,39 @@ class Sandbox:
         made = self.github.deployments(FULL_NAME)
         return next((one for one in made if one.sha == commit), None)
 
-    def _first_push(self) -> Repo:
-        self.developer = Repo.init(self.directory / "developer", initial_branch="main")
-        with self.developer.config_writer() as config:  # whoever pushes by hand may have none
-            config.set_value("user", "name", str(SOMEONE.name))
-            config.set_value("user", "email", str(SOMEONE.email))
-        self.commit(_FIRST_FILES, "Release one")
-        self.developer.create_remote("origin", self.upstream.url)
-        self.developer.git.push("-q", "-u", "origin", "main")
-        return self.developer
+    def _start_app(self, starting: ExitStack) -> None:
+        """The app as the account has it, and as it runs here: both of them take a while."""
+        settings = {"PULLEY_GITHUB_API": self.github.api_url}
+        environ = {**self.account.environ, **settings}
+        with ThreadPoolExecutor(max_workers=1) as deploying:
+            deployed = deploying.submit(Deployed, self.account, stage=STAGE, environ=settings)
+            self.webhook = Webhook(environ, stage=STAGE, log=self.directory / "webhook.log")
+            starting.callback(self.webhook.close)
+            self.reporter = Function(
+                "report_status_change", environ, stage=STAGE, log=self.directory / "report.log"
+            )
+            starting.callback(self.reporter.close)
+            self.account.subscribe(self.reporter.invoke)
+            self.reconciler = Function(
+                "reconcile_targets", environ, stage=STAGE, log=self.directory / "reconcile.log"
+            )
+            starting.callback(self.reconciler.close)
+            self.deployed = deployed.result()
 
-    def _open_sites(self, host_names: Sequence[str]) -> list[Site]:
-        """A site for each host, of what is built in its checkout."""
-        checkout = str(TARGET["checkout"])
-        roots = [self._root_of(name) for name in host_names]
-        return open_sites([place_below(root, checkout) / "build" for root in roots])
-
-    def _root_of(self, name: str) -> Path:
-        return self.directory / "hosts" / name
-
-    def _add_machine(self, name: str, site: Site) -> Machine:
-        root = self._root_of(name)
-        host = self.account.add_host(
-            name, tags={"pulley": STAGE, "role": "web"}, root=root, path_prefix=[root / "bin"]
+    def _set_up(self) -> None:
+        """What an operator does: stores what the app needs, and connects the repository."""
+        ssm, secret = self.account.ssm, self.secret.decode()
+        write_secret(self.directory / "webhook-secret", self.secret)
+        store_document(ssm, STAGE)
+        store_secrets(ssm, STAGE, webhook_secret=secret, github_token=self.token)
+        store_targets(ssm, STAGE, FULL_NAME, [self.target])
+        config = {"url": self.webhook.url, "content_type": "json", "secret": secret}
+        request = urllib.request.Request(  # noqa: S310 - a loopback address
+            f"{self.github.api_url}/repos/{FULL_NAME}/hooks",
+            json.dumps({"config": config}).encode(),
+            {"Authorization": f"Bearer {self.token}"},
         )
-        checkout = str(TARGET["checkout"])
-        return install(host, root, site, checkout=checkout, remote=self.upstream.url)
-
-    def _store(self) -> None:
-        """What an operator sets up: the document and its pin, the secret, the targets."""
-        ssm, names = self.account.ssm, ParameterNames(STAGE)
-        described = ssm.create_document(
-            Name=document_name(STAGE),
-            Content=json.dumps(build_document(SCRIPT.read_text())),
-            DocumentType="Command",
-            DocumentFormat="JSON",
-        )["DocumentDescription"]
-        pin = {"version": described["DocumentVersion"], "hash": described["Hash"]}
-        ssm.put_parameter(Name=names.document, Value=json.dumps(pin), Type="String")
-        ssm.put_parameter(
-            Name=names.webhook_secret, Value=self.secret.decode(), Type="SecureString"
-        )
-        ssm.put_parameter(Name=names.github_token, Value=self.token, Type="SecureString")
-        ssm.put_parameter(
-            Name=names.targets(Repository.parse(FULL_NAME)),
-            Value=json.dumps([self.target]),
-            Type="String",
-        )
+        urllib.request.urlopen(request).close()  # noqa: S310
 
 
 def _result_of(invocation: "CommandInvocationTypeDef") -> HostResult | ResultError:

@@ -1,4 +1,4 @@
-"""GitHub's part: a repository served over HTTP, which posts a signed delivery for each push.
+"""GitHub's part of git: a repository served over HTTP, which tells `github` of each push.
 
 git's own `http-backend` serves it, so hosts fetch and people push as they do with GitHub.
 """
@@ -26,8 +26,8 @@ SOMEONE = Actor("Someone", "someone@example.invalid")
 # The hook's own environment is git's: what it needs is written into it.
 _HOOK = """\
 #!/bin/sh
-# Posts a delivery for each ref that was pushed, as GitHub does.
-exec {python} -m pulley.sandbox.deliveries {url} {secret_file} {full_name}
+# Has a delivery posted to each webhook for each ref that was pushed, as GitHub does.
+exec {python} -m pulley.sandbox.post_receive {url} {key_file} {full_name}
 """
 _CHUNK = 65536
 
@@ -50,14 +50,17 @@ class Upstream:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
-    def post_deliveries(self, webhook_url: str, secret_file: Path) -> None:
-        """From now on, post each push to the webhook, signed with the secret in the file."""
+    def tell_of_pushes(self, push_url: str, push_key: str) -> None:
+        """From now on, tell the sandbox's GitHub of each push: see its `push_url`."""
+        key_file = self.path / "push-key"
+        key_file.touch(mode=0o600)
+        key_file.write_text(push_key)
         hook = self.path / "hooks/post-receive"
         hook.write_text(
             _HOOK.format(
                 python=shlex.quote(sys.executable),
-                url=shlex.quote(webhook_url),
-                secret_file=shlex.quote(str(secret_file)),
+                url=shlex.quote(push_url),
+                key_file=shlex.quote(str(key_file)),
                 full_name=shlex.quote(self.full_name),
             )
         )

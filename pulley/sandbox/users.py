@@ -22,8 +22,13 @@ def give_to_owner(path: Path) -> None:
 def run_as_owner(command: Sequence[str], *, cwd: Path) -> str:
     """Run a program as the owner and return its output. Raises CalledProcessError."""
     become = ["setpriv", f"--reuid={OWNER.pw_uid}", f"--regid={OWNER.pw_gid}", "--clear-groups"]
+    return run_as_self([*(become if AS_ROOT else []), *command], cwd=cwd)
+
+
+def run_as_self(command: Sequence[str], *, cwd: Path) -> str:
+    """Run a program as whoever we are and return its output. Raises CalledProcessError."""
     done = subprocess.run(
-        [*(become if AS_ROOT else []), *command],
+        command,
         cwd=cwd,
         env={"PATH": os.environ["PATH"], "HOME": str(cwd)},
         capture_output=True,

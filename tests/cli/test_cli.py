@@ -77,7 +77,7 @@ class TestDemo:
         while not list(folder.glob("pulley-sandbox-*")) and demo.poll() is None:
             time.sleep(0.01)
         demo.send_signal(number)
-        assert demo.wait(30) == 1
+        assert demo.wait(30) == 130
         assert list(folder.iterdir()) == []
 
     def test_machine_without_git_and_the_rest_is_told_what_it_lacks(self, tmp_path: Path) -> None:

@@ -115,12 +115,14 @@ class Site:
     ) -> str:
         """Commit files (None: removed) upstream, or in another work tree. Returns the SHA."""
         tree = where or self.upstream
-        for path, content in files.items():
-            if content is None:
-                self.git("rm", "-qr", "--", path, cwd=tree)
-            else:
-                self.write(path, content, where=tree)
-                self.git("add", "-f", "--", path, cwd=tree)
+        gone = [path for path, content in files.items() if content is None]
+        if gone:
+            self.git("rm", "-qr", "--", *gone, cwd=tree)
+        kept = {path: content for path, content in files.items() if content is not None}
+        for path, content in kept.items():
+            self.write(path, content, where=tree)
+        if kept:
+            self.git("add", "-f", "--", *kept, cwd=tree)
         self.git("commit", "-q", "--allow-empty", "-m", message, cwd=tree)
         return self.git("rev-parse", "HEAD", cwd=tree)
 

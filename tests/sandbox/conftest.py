@@ -1,15 +1,24 @@
-"""An account for each test, its time-outs scaled: 30 s of delivery are 0.3 s here."""
+"""An account for each test, its time-outs scaled: 30 s of delivery are 0.3 s here.
+
+And GitHub's API, with two repositories that are one on the disk.
+"""
 
 import json
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+import urllib3
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.agent import Host
 from pulley.sandbox.commands import Command
+from pulley.sandbox.github import GitHub
+from tests.sandbox.listener import Listener
+from tests.sandbox.repository import TOKEN, Call, Commits, commit, git
 
 
 @pytest.fixture
@@ -97,3 +106,65 @@ def answer(tmp_path: Path) -> Path:
     path = tmp_path / "answer"
     os.mkfifo(path)
     return path
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    path = tmp_path / "site.git"
+    subprocess.run(
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(path)], check=True
+    )
+    return path
+
+
+@pytest.fixture
+def commits(repository: Path) -> Commits:
+    """`main` has two commits; `feature/x` is one ahead of it, and `behind` lacks the second."""
+    first = commit(repository, "first")
+    second = commit(repository, "second", first)
+    ahead = commit(repository, "ahead", second)
+    behind = commit(repository, "behind", first)
+    for branch, tip in {"main": second, "feature/x": ahead, "behind": behind}.items():
+        git(repository, "update-ref", f"refs/heads/{branch}", tip)
+    git(repository, "tag", "-a", "v1", "-m", "one", second)
+    return {"first": first, "second": second, "ahead": ahead, "behind": behind}
+
+
+@pytest.fixture
+def github(repository: Path, commits: Commits) -> Iterator[GitHub]:
+    assert commits
+    places = {"Octo/Site": repository, "octo/other": repository}
+    with GitHub(places, token=TOKEN) as opened:
+        yield opened
+
+
+@pytest.fixture
+def call(github: GitHub) -> Iterator[Call]:
+    """Ask the API; a body is JSON, unless it is bytes."""
+    with urllib3.PoolManager(retries=False) as pool:
+
+        def ask(
+            method: str,
+            path: str,
+            body: object = None,
+            *,
+            headers: dict[str, str] | None = None,
+            timeout: float = 10,
+            **query: object,
+        ) -> urllib3.BaseHTTPResponse:
+            return pool.request(
+                method,
+                f"{github.api_url}{path}" + (f"?{urlencode(query)}" if query else ""),
+                body=body if body is None or isinstance(body, bytes) else json.dumps(body),
+                headers={"Authorization": f"Bearer {TOKEN}"} if headers is None else headers,
+                timeout=timeout,
+            )
+
+        yield ask
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """A webhook that is there."""
+    with Listener() as opened:
+        yield opened

@@ -1,101 +1,25 @@
 """GitHub's API for deployments, through HTTP: what it keeps, what it refuses, how it fails."""
 
-import json
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 import urllib3
 from urllib3.util import SKIP_HEADER
 
-from pulley.sandbox.github import Fault, GitHub, HookDelivery, RecordedStatus
+from pulley.sandbox.github import Fault, GitHub, RecordedStatus
+from tests.sandbox.repository import TOKEN, Call, Commits, git
 
 pytestmark = pytest.mark.timeout(30)
 
-TOKEN = "ghs_loopback"
 DEPLOYMENTS = "/repos/octo/site/deployments"
 NO_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TOO_LONG = "x" * 141
-
-Call = Callable[..., urllib3.BaseHTTPResponse]
-Commits = dict[str, str]
-
-
-def git(path: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "--git-dir", str(path), "-c", "user.name=a", "-c", "user.email=a@b", *arguments],
-        check=True,
-        capture_output=True,
-    )
-    return done.stdout.decode().strip()
-
-
-def commit(path: Path, message: str, *parents: str) -> str:
-    tree = git(path, "hash-object", "-t", "tree", "-w", "/dev/null")
-    options = [word for parent in parents for word in ("-p", parent)]
-    return git(path, "commit-tree", tree, *options, "-m", message)
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    path = tmp_path / "site.git"
-    subprocess.run(
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(path)], check=True
-    )
-    return path
-
-
-@pytest.fixture
-def commits(repository: Path) -> Commits:
-    """`main` has two commits; `feature/x` is one ahead of it, and `behind` lacks the second."""
-    first = commit(repository, "first")
-    second = commit(repository, "second", first)
-    ahead = commit(repository, "ahead", second)
-    behind = commit(repository, "behind", first)
-    for branch, tip in {"main": second, "feature/x": ahead, "behind": behind}.items():
-        git(repository, "update-ref", f"refs/heads/{branch}", tip)
-    git(repository, "tag", "-a", "v1", "-m", "one", second)
-    return {"first": first, "second": second, "ahead": ahead, "behind": behind}
-
-
-@pytest.fixture
-def github(repository: Path, commits: Commits) -> Iterator[GitHub]:
-    assert commits
-    places = {"Octo/Site": repository, "octo/other": repository}
-    with GitHub(places, token=TOKEN) as opened:
-        yield opened
-
-
-@pytest.fixture
-def call(github: GitHub) -> Iterator[Call]:
-    """Ask the API; a body is JSON, unless it is bytes."""
-    with urllib3.PoolManager(retries=False) as pool:
-
-        def ask(
-            method: str,
-            path: str,
-            body: object = None,
-            *,
-            headers: dict[str, str] | None = None,
-            timeout: float = 10,
-            **query: object,
-        ) -> urllib3.BaseHTTPResponse:
-            return pool.request(
-                method,
-                f"{github.api_url}{path}" + (f"?{urlencode(query)}" if query else ""),
-                body=body if body is None or isinstance(body, bytes) else json.dumps(body),
-                headers={"Authorization": f"Bearer {TOKEN}"} if headers is None else headers,
-                timeout=timeout,
-            )
-
-        yield ask
 
 
 @pytest.fixture
@@ -811,35 +735,3 @@ class TestFault:
         assert call("GET", DEPLOYMENTS).status == 500
         github.fault = None
         assert call("GET", DEPLOYMENTS).status == 200
-
-
-class TestHooks:
-    HOOKS = "/repos/octo/site/hooks"
-    AT = datetime(2030, 1, 1, 8, tzinfo=UTC)
-
-    def test_webhooks_are_the_repository_s(self, github: GitHub, call: Call) -> None:
-        hook = github.add_hook("octo/site", "https://x.example/api/github")
-        github.add_hook("octo/other", "https://other.example/")
-        (shown,) = call("GET", self.HOOKS).json()
-        assert (shown["id"], shown["config"]["url"]) == (hook.id, "https://x.example/api/github")
-
-    def test_newest_delivery_is_first_and_they_come_in_pages(
-        self, github: GitHub, call: Call
-    ) -> None:
-        hook = github.add_hook("octo/site", "https://x.example/api/github")
-        path = f"{self.HOOKS}/{hook.id}/deliveries"
-        assert call("GET", path).json() == []
-        hook.deliveries += [
-            HookDelivery("first", "push", self.AT, 502, "Bad Gateway"),
-            HookDelivery("second", "ping", self.AT + timedelta(minutes=1)),
-        ]
-        newest, oldest = call("GET", path).json()
-        assert (newest["guid"], newest["status"], newest["status_code"]) == ("second", "OK", 200)
-        assert (oldest["event"], oldest["status_code"]) == ("push", 502)
-        assert oldest["delivered_at"] == "2030-01-01T08:00:00Z"
-        assert newest["id"] > oldest["id"]
-        assert call("GET", path, per_page=1).json() == [newest]
-
-    def test_one_that_is_not_there_is_not_found(self, github: GitHub, call: Call) -> None:
-        other = github.add_hook("octo/other", "https://other.example/")
-        assert call("GET", f"{self.HOOKS}/{other.id}/deliveries").status == 404

@@ -3,16 +3,20 @@
 import json
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import cast
 
 import pytest
+import urllib3
 from git import Repo
 
 from chalicelib.core.commands import HostResult
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.github import Hook
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
+from tests.sandbox.listener import Listener
 
 NAMES = ParameterNames(STAGE)
 
@@ -236,3 +240,145 @@ class TestRollOut:
         assert isinstance(first, HostResult)
         assert first.outcome == "no_checkout"
         assert str(second) == "not run: Terminated"
+
+
+class TestWebhooks:
+    """Each push reaches the webhooks that the repository has at GitHub then, as they are then."""
+
+    @pytest.fixture
+    def hook(self, sandbox: Sandbox) -> Iterator[Hook]:
+        """The sandbox's own webhook, which is afterwards as it was."""
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        config, events = hook.config, hook.events
+        yield hook
+        hook.config, hook.events, hook.active = config, events, True
+
+    @pytest.fixture
+    def other(self, sandbox: Sandbox, listener: Listener) -> Iterator[Hook]:
+        """A second webhook, of somebody else's."""
+        made = sandbox.github.add_hook(FULL_NAME, listener.url.replace("/github", "/ci"))
+        yield made
+        assert api(sandbox, "DELETE", f"/{made.id}").status == 204
+
+    def test_sandbox_made_its_own_through_the_api_and_was_pinged(
+        self, sandbox: Sandbox, hook: Hook
+    ) -> None:
+        sandbox.github.hookshot.wait_until_idle()
+        (shown,) = api(sandbox, "GET").json()
+        assert shown["config"]["url"] == sandbox.environ["PULLEY_WEBHOOK_URL"]
+        assert (hook.config.secret, hook.events) == (sandbox.secret.decode(), ("push",))
+        ping = hook.deliveries[0]
+        assert (ping.event, ping.status_code) == ("ping", 200)
+        assert "a push will deploy" in ping.response
+
+    def test_push_is_among_the_deliveries_with_its_answer(
+        self, sandbox: Sandbox, hook: Hook
+    ) -> None:
+        commit = sandbox.commit({"index.html": "recorded\n"}, "Recorded")
+        (answer,) = push(sandbox, "main")
+        delivery = hook.deliveries[-1]
+        assert (delivery.event, delivery.status_code) == ("push", 202)
+        assert delivery.payload["after"] == commit
+        assert json.loads(delivery.response) == answer.body
+        assert answer.body["delivery"] == delivery.guid
+        results_of(sandbox, answer)
+
+    def test_secret_that_was_changed_at_github_alone_is_refused(
+        self, sandbox: Sandbox, hook: Hook
+    ) -> None:
+        changed = api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": "another"})
+        assert changed.status == 200
+        sandbox.commit({"index.html": "unsigned\n"}, "Unsigned")
+        (answer,) = push(sandbox, "main")
+        assert answer.status == 401
+        assert (hook.deliveries[-1].status_code, hook.deliveries[-1].event) == (401, "push")
+
+    def test_refused_one_is_taken_when_it_is_delivered_again_after_it_was_mended(
+        self, sandbox: Sandbox, hook: Hook
+    ) -> None:
+        api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": "another"})
+        commit = sandbox.commit({"index.html": "redelivered\n"}, "Redelivered")
+        assert [answer.status for answer in push(sandbox, "main")] == [401]
+        (newest, *_) = api(sandbox, "GET", f"/{hook.id}/deliveries").json()
+        api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": sandbox.secret.decode()})
+        again = f"/{hook.id}/deliveries/{newest['id']}/attempts"
+        assert api(sandbox, "POST", again).status == 202
+        sandbox.github.hookshot.wait_until_idle()
+        delivery = hook.deliveries[-1]
+        assert (delivery.status_code, delivery.redelivery) == (202, True)
+        assert delivery.guid == newest["guid"]
+        results_of(sandbox, Answer(202, json.loads(delivery.response)))
+        assert sandbox.machines[0].head() == commit
+
+    def test_form_is_taken_as_json_is(self, sandbox: Sandbox, hook: Hook) -> None:
+        api(sandbox, "PATCH", f"/{hook.id}/config", {"content_type": "form"})
+        commit = sandbox.commit({"index.html": "form\n"}, "Form")
+        results_of(sandbox, push(sandbox, "main")[0])
+        assert sandbox.machines[0].head() == commit
+
+    @pytest.mark.parametrize("change", [{"active": False}, {"events": ["release"]}])
+    def test_one_that_does_not_want_pushes_gets_none(
+        self, sandbox: Sandbox, hook: Hook, change: dict[str, object]
+    ) -> None:
+        before = len(hook.deliveries)
+        assert api(sandbox, "PATCH", f"/{hook.id}", change).status == 200
+        sandbox.commit({"index.html": "unwanted\n"}, "Unwanted")
+        assert push(sandbox, "main") == []
+        assert len(hook.deliveries) == before
+
+    def test_each_of_several_gets_it_with_its_own_secret(
+        self, sandbox: Sandbox, hook: Hook, other: Hook, listener: Listener
+    ) -> None:
+        commit = sandbox.commit({"index.html": "both\n"}, "Both")
+        (answer,) = push(sandbox, "main")
+        results_of(sandbox, answer)
+        (posted,) = listener.posted
+        assert json.loads(posted.body)["after"] == commit
+        assert "x-hub-signature-256" not in posted.headers
+        assert posted.headers["x-github-hook-id"] == str(other.id) != str(hook.id)
+
+    def test_pusher_sees_whoever_did_not_answer(
+        self, sandbox: Sandbox, hook: Hook, other: Hook
+    ) -> None:
+        hook.config = replace(hook.config, url="http://127.0.0.1:1/github")
+        sandbox.commit({"index.html": "nobody\n"}, "Nobody")
+        done = subprocess.run(
+            ["git", "push", "-q", "origin", "main"],
+            cwd=sandbox.developer.working_dir,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "Pulley did not answer: failed to connect to host" in done.stderr
+        assert f"{other.url} answered 202: " in done.stderr
+
+    def test_lost_deliveries_reach_nobody(self, sandbox: Sandbox, hook: Hook) -> None:
+        before = len(hook.deliveries)
+        with sandbox.upstream.losing_deliveries():
+            sandbox.commit({"index.html": "lost\n"}, "Lost")
+            assert push(sandbox, "main") == []
+        assert len(hook.deliveries) == before
+
+    @pytest.mark.parametrize("key", ["", "Bearer x", "caf\u00e9"])
+    def test_stranger_cannot_say_that_something_was_pushed(
+        self, sandbox: Sandbox, hook: Hook, key: str
+    ) -> None:
+        before = len(hook.deliveries)
+        told = {"full_name": FULL_NAME, "pushes": []}
+        answer = urllib3.request(
+            "POST", sandbox.github.push_url, json=told, headers={"Authorization": key}
+        )
+        assert answer.status == 404
+        assert len(hook.deliveries) == before
+
+
+def api(
+    sandbox: Sandbox, method: str, below: str = "", body: object = None
+) -> urllib3.BaseHTTPResponse:
+    """Ask GitHub of the repository's webhooks."""
+    return urllib3.request(
+        method,
+        f"{sandbox.github.api_url}/repos/{FULL_NAME}/hooks{below}",
+        json={} if body is None and method != "GET" else body,
+        headers={"Authorization": f"Bearer {sandbox.token}"},
+    )

@@ -707,6 +707,14 @@ class TestGetCommandInvocation:
         )
         assert (shown["Status"], shown["StandardOutputContent"]) == ("Success", "second\n")
 
+    def test_of_several_steps_one_must_be_named(
+        self, account: Account, add_host: Add, store: Store, run: Run
+    ) -> None:
+        host = add_host()
+        store(["true"], ["true"])
+        with pytest.raises(ClientError, match="InvalidPluginName"):
+            account.ssm.get_command_invocation(CommandId=run().id, InstanceId=host.instance_id)
+
     def test_unknown_step_is_refused(
         self, account: Account, add_host: Add, store: Store, run: Run
     ) -> None:

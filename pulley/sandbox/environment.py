@@ -1,0 +1,25 @@
+"""The files of a sandbox that a person uses in another terminal: its environment, its secrets."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+# What may be in a shell and would lead elsewhere: these come before the ones that are set here.
+_IN_THE_WAY = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN")
+
+
+def write_environment(path: Path, environ: Mapping[str, str]) -> None:
+    """A file for a POSIX shell to read: `. FILE`."""
+    lines = ["# Sends the AWS command line, boto3 and pulley to a sandbox on this machine."]
+    lines += [f"unset {' '.join(_IN_THE_WAY)}"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in environ.items()]
+    lines += [
+        f'export {name}="127.0.0.1${{{name}:+,${name}}}"' for name in ("NO_PROXY", "no_proxy")
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_secret(path: Path, secret: bytes) -> None:
+    """A file that nobody else can read."""
+    path.touch(mode=0o600)
+    path.write_bytes(secret)

@@ -1,0 +1,47 @@
+"""What an operator stores in an account before the first push: `pulley setup` and its sisters.
+
+The sandbox does it with plain boto3, so that it starts at once and relies on no command.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chalicelib.core.commands import build_document, document_name
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.webhook import PROJECT
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+SCRIPT = PROJECT / "chalicelib/host/pull.sh"
+
+
+def store_document(ssm: "SSMClient", stage: str, script: Path = SCRIPT) -> None:
+    """The document, and its pin."""
+    described = ssm.create_document(
+        Name=document_name(stage),
+        Content=json.dumps(build_document(script.read_text())),
+        DocumentType="Command",
+        DocumentFormat="JSON",
+    )["DocumentDescription"]
+    pin = {"version": described["DocumentVersion"], "hash": described["Hash"]}
+    name = ParameterNames(stage).document
+    ssm.put_parameter(Name=name, Value=json.dumps(pin), Type="String")
+
+
+def store_secrets(ssm: "SSMClient", stage: str, *, webhook_secret: str, github_token: str) -> None:
+    """The webhook's secret and the token for GitHub."""
+    names = ParameterNames(stage)
+    ssm.put_parameter(Name=names.webhook_secret, Value=webhook_secret, Type="SecureString")
+    ssm.put_parameter(Name=names.github_token, Value=github_token, Type="SecureString")
+
+
+def store_targets(
+    ssm: "SSMClient", stage: str, full_name: str, targets: Sequence[Mapping[str, object]]
+) -> None:
+    """A repository's targets."""
+    name = ParameterNames(stage).targets(Repository.parse(full_name))
+    ssm.put_parameter(Name=name, Value=json.dumps(targets), Type="String")

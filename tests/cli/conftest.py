@@ -1,0 +1,50 @@
+"""Commands in this process, against a sandbox that a module of tests shares."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import botocore.session
+import pytest
+from click.testing import CliRunner, Result
+
+from pulley.cli import main
+from pulley.sandbox.sandbox import Sandbox
+
+Pulley = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_s_descriptions_are_read_once() -> Iterator[None]:
+    """As by a process, which has one command. Here each would read them, a third of a second."""
+    loader = botocore.session.create_loader()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", lambda *_: loader)
+        yield
+
+
+@pytest.fixture
+def pulley(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Pulley:
+    """Run a command as an operator of the sandbox would; stdin is no terminal."""
+    for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, stdin: str = "", environ: Mapping[str, str] = {}) -> Result:
+        settings = {**sandbox.environ, **environ}
+        done = CliRunner().invoke(main, arguments, input=stdin, env=settings)
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception  # a command never ends with a traceback
+        return done
+
+    return run
+
+
+def json_of(done: Result) -> Any:  # noqa: ANN401 - JSON
+    """What `--json` printed: all of stdout."""
+    return json.loads(done.stdout)

@@ -1,0 +1,174 @@
+"""A sandbox in which nobody has set anything up, and what a person needs to do it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import boto3
+import pytest
+import urllib3
+from rich.console import Console
+
+from pulley.sandbox import interactive
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from pulley.sandbox.webhook import PROJECT
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(["web-1"], empty=True) as opened:
+        yield opened
+
+
+class TestEmpty:
+    def test_nothing_is_stored(self, sandbox: Sandbox) -> None:
+        ssm = sandbox.account.ssm
+        assert ssm.describe_parameters()["Parameters"] == []
+        assert (
+            ssm.list_documents(Filters=[{"Key": "Owner", "Values": ["Self"]}])[
+                "DocumentIdentifiers"
+            ]
+            == []
+        )
+        assert sandbox.github.hooks(FULL_NAME) == []
+        assert not (sandbox.directory / "webhook-secret").exists()
+        assert sandbox.secret == b""
+
+    def test_app_is_deployed_and_runs_and_says_what_it_lacks(self, sandbox: Sandbox) -> None:
+        names = [
+            one["FunctionName"] for one in sandbox.deployed.functions.list_functions()["Functions"]
+        ]
+        assert f"pulley-{STAGE}" in names
+        answer = urllib3.request(
+            "POST",
+            sandbox.webhook.url,
+            body=b"{}",
+            headers={"X-GitHub-Event": "ping", "X-Hub-Signature-256": "sha256=" + "0" * 64},
+        )
+        assert (answer.status, answer.json()["error"]) == (503, "no webhook secret is stored")
+
+    def test_host_is_there_with_its_checkout(self, sandbox: Sandbox) -> None:
+        (machine,) = sandbox.machines
+        assert machine.head() == sandbox.developer.head.commit.hexsha
+        (shown,) = sandbox.account.ssm.describe_instance_information()["InstanceInformationList"]
+        assert shown["PingStatus"] == "Online"
+
+    def test_push_brings_nothing_about(self, sandbox: Sandbox) -> None:
+        sandbox.commit({"index.html": "early\n"}, "Early")
+        done = subprocess.run(
+            ["git", "push", "-q"],
+            cwd=sandbox.developer.working_dir,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stderr == ""
+        assert sandbox.account.run_command.commands() == []
+
+    def test_round_has_nothing_to_do_and_says_nothing(
+        self, sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert sandbox.reconcile()["targets"] == 0
+        assert capfd.readouterr() == ("", "")
+
+
+class TestFiles:
+    def test_token_is_for_its_owner_alone(self, sandbox: Sandbox) -> None:
+        file = sandbox.directory / "github-token"
+        assert file.read_text() == sandbox.token == sandbox.github.token
+        assert file.stat().st_mode & 0o777 == 0o600
+
+    def test_environment_can_be_sourced_and_leads_here(self, sandbox: Sandbox) -> None:
+        elsewhere = {
+            "AWS_PROFILE": "production",
+            "AWS_REGION": "us-east-1",
+            "AWS_SESSION_TOKEN": "x",
+            "NO_PROXY": "example.com",
+        }
+        done = subprocess.run(
+            ["sh", "-c", f". {sandbox.directory}/environment && env"],
+            env=os.environ | elsewhere,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        lines = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+        assert sandbox.environ.items() <= lines.items()
+        assert elsewhere.keys() & lines.keys() == {"NO_PROXY"}
+        assert lines["NO_PROXY"] == "127.0.0.1,example.com"
+
+    def test_environ_names_the_account_the_stage_github_and_the_webhook(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        environ = sandbox.environ
+        assert environ["PULLEY_STAGE"] == STAGE
+        assert environ["PULLEY_GITHUB_API"] == sandbox.github.api_url
+        assert environ["PULLEY_WEBHOOK_URL"] == sandbox.webhook.url
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        client = boto3.client("sts")
+        assert client.get_caller_identity()["Account"] == sandbox.account.id
+        client.close()
+
+
+class TestWords:
+    """What `pulley sandbox` prints; that it can be pushed to is seen in tests/cli."""
+
+    @pytest.fixture
+    def printed(self, sandbox: Sandbox) -> str:
+        told = StringIO()
+        Console(file=told, width=80).print(
+            interactive._describe_empty(sandbox), markup=False, soft_wrap=True
+        )
+        return told.getvalue()
+
+    def test_empty_one_says_where_to_begin(self, sandbox: Sandbox, printed: str) -> None:
+        assert "docs/getting-started.md" in printed
+        assert f"\n  . {sandbox.directory}/environment\n" in printed
+        assert f"{sandbox.directory}/github-token" in printed
+        assert str(sandbox.target["health_check"]) in printed
+
+    def test_no_secret_is_printed(self, sandbox: Sandbox, printed: str) -> None:
+        assert sandbox.token not in printed
+        ready = interactive._describe_ready(sandbox)
+        assert sandbox.token not in ready
+        assert f"\n  . {sandbox.directory}/environment\n" in ready
+
+
+class TestRun:
+    PROGRAM = (
+        "from rich.console import Console\n"
+        "from pulley.sandbox import interactive\n"
+        "interactive.ROUND_SECONDS = 0.05\n"
+        "interactive.run_sandbox(Console(), 1, empty=True)\n"
+    )
+
+    def test_rounds_of_an_empty_one_leave_the_terminal_alone(self, tmp_path: Path) -> None:
+        log = tmp_path / "output"
+        with log.open("w") as output:
+            running = subprocess.Popen(
+                [sys.executable, "-c", self.PROGRAM],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=PROJECT,
+            )
+        try:
+            while not (found := re.search(r"\. (/\S+)/environment", log.read_text())):
+                assert running.poll() is None, log.read_text()
+                time.sleep(0.01)
+            rounds = Path(found[1]) / "reconcile.log"
+            while rounds.read_text().count("\n") < 3:
+                assert running.poll() is None, log.read_text()
+                time.sleep(0.01)
+        finally:
+            running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+        _, ending = log.read_text().split("Ctrl-C stops it and cleans up.\n")
+        assert ending.split() == ["Cleaning", "up", "..."]
+        assert not Path(found[1]).exists()
