@@ -12,12 +12,13 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from git import Actor, Repo
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.wsgi import get_input_stream
+from werkzeug.wsgi import ClosingIterator, get_input_stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -104,13 +105,13 @@ class Upstream:
             else:
                 headers.append((name, value.strip()))
         start_response(status, headers)
-        return _rest_of(backend.stdout, backend)
+        rest = iter(partial(backend.stdout.read, _CHUNK), b"")
+        # Also where whoever asked is gone before the end, or before the beginning.
+        return ClosingIterator(rest, partial(_end, backend.stdout, backend))
 
 
-def _rest_of(output: IO[bytes], backend: subprocess.Popen[bytes]) -> Iterator[bytes]:
-    with output:
-        while chunk := output.read(_CHUNK):
-            yield chunk
+def _end(output: IO[bytes], backend: subprocess.Popen[bytes]) -> None:
+    output.close()
     backend.wait()
 
 
