@@ -43,10 +43,9 @@ def receive_delivery() -> Response:
     try:
         outcome = wiring.receive(Delivery.from_http(request.headers, _body_of(request)))
     except PulleyError as error:
-        return _refuse(request, error)
-    if isinstance(outcome, Ignored):
-        return _answer(200, {"delivery": outcome.delivery, "ignored": outcome.reason})
-    return _answer_accepted(outcome)
+        _note_refusal(request, error)
+        return _answer(error)
+    return _answer(outcome)
 
 
 @app.on_cw_event(wiring.STATUS_CHANGES)
@@ -83,7 +82,33 @@ def _body_of(request: Request) -> bytes:
     return raw_body if isinstance(raw_body, bytes) else raw_body.encode()
 
 
-def _refuse(request: Request, error: PulleyError) -> Response:
+def answer_to(outcome: Accepted | Ignored | PulleyError) -> tuple[int, dict[str, object]]:
+    """The status and the body for what became of a delivery."""
+    match outcome:
+        case Ignored():
+            return 200, {"delivery": outcome.delivery, "ignored": outcome.reason}
+        case Accepted():
+            return _answer_to_accepted(outcome)
+        case error:
+            return _status_of(error), {"error": str(error)}
+
+
+def _answer_to_accepted(accepted: Accepted) -> tuple[int, dict[str, object]]:
+    """202; or where a target failed, the error, and with it what was sent all the same."""
+    body: dict[str, object] = {
+        "delivery": accepted.delivery,
+        "commit": accepted.commit.sha,
+        "deployments": [{"target": name, "command_id": id_} for name, id_ in accepted.sent],
+        "skipped": [{"target": name, "reason": reason} for name, reason in accepted.skipped],
+    }
+    if not accepted.failed:
+        return 202, body
+    words = "; ".join(f"{name}: {error}" for name, error in accepted.failed)
+    status = min(_status_of(error) for _, error in accepted.failed)
+    return status, {"error": words} | body
+
+
+def _note_refusal(request: Request, error: PulleyError) -> None:
     status = _status_of(error)
     facts = {
         # Whatever a stranger wrote: cut, and the journal escapes it.
@@ -94,27 +119,12 @@ def _refuse(request: Request, error: PulleyError) -> Response:
     outcome = "failed" if status >= 500 else "refused"
     level: Level = "error" if status >= 500 else "warning"
     wiring.JOURNAL.note(Decision("delivery", outcome, facts, level, count("Deliveries")))
-    return _answer(status, {"error": str(error)})
-
-
-def _answer_accepted(accepted: Accepted) -> Response:
-    """202; or where a target failed, the error, and with it what was sent all the same."""
-    body: dict[str, object] = {
-        "delivery": accepted.delivery,
-        "commit": accepted.commit.sha,
-        "deployments": [{"target": name, "command_id": id_} for name, id_ in accepted.sent],
-        "skipped": [{"target": name, "reason": reason} for name, reason in accepted.skipped],
-    }
-    if not accepted.failed:
-        return _answer(202, body)
-    words = "; ".join(f"{name}: {error}" for name, error in accepted.failed)
-    status = min(_status_of(error) for _, error in accepted.failed)
-    return _answer(status, {"error": words} | body)
 
 
 def _status_of(error: PulleyError) -> int:
     return next(status for kind, status in STATUS_OF.items() if isinstance(error, kind))
 
 
-def _answer(status: int, body: dict[str, object]) -> Response:
+def _answer(outcome: Accepted | Ignored | PulleyError) -> Response:
+    status, body = answer_to(outcome)
     return Response(body=body, status_code=status, headers={"Content-Type": "application/json"})

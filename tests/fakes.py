@@ -350,13 +350,15 @@ class FakeDeployments:
 class FakeAnnouncements:
     """GitHub for a delivery: errors are answers. `tokens` has the token of each use.
 
-    `refused` says no to opening for those targets; `error`, where set, to everything.
+    `refused` says no to opening for those targets; `post_error`, where set, to posting, and `error`
+    to everything.
     """
 
     def __init__(self, github: FakeDeployments) -> None:
         self.github = github
         self.refused: dict[str, PulleyError] = {}
         self.error: PulleyError | None = None
+        self.post_error: PulleyError | None = None
         self.opened: list[DeploymentRequest] = []
         self.tokens: list[tuple[Repository, str]] = []
 
@@ -371,8 +373,9 @@ class FakeAnnouncements:
         self, repository: Repository, token: str, posts: Sequence[tuple[int, DeploymentStatus]]
     ) -> Sequence[PulleyError | None]:
         self.tokens.append((repository, token))
-        if self.error:
-            return [self.error for _ in posts]
+        error = self.error or self.post_error
+        if error:
+            return [error for _ in posts]
         for id_, status in posts:
             self.github.post(id_, status)
         return [None for _ in posts]

@@ -145,7 +145,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     target: Target,
     *,
     stage: str,
-    commit: CommitSha,
+    commit: CommitSha | None,
     issued: int,
     cause: str,
     delivery: str = "",
@@ -162,7 +162,8 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     `issued` is in epoch milliseconds, `deployment` GitHub's id. `pushed_at` (aware), `attempt` and
     `by` (who is the cause) go into the comment, from which `parse_pushed_at`, `parse_attempt` and
     `parse_by` have them again: a host has no use for them. With `instance_ids`, fifty at the most,
-    it is for these hosts alone.
+    it is for these hosts alone. Without a commit it is the tip, whatever that is: only `update`
+    check, of which nobody reports, can do with that.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -173,7 +174,8 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     when = f" at {pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
     when += f", attempt {attempt}" if attempt else ""
     when += f" by {by}" if _NAME.fullmatch(by) else ""
-    comment = f"{cause}{when}: {target.repository} {commit.short} to {target.name}"
+    what = f"{target.repository} {commit.short} to" if commit else f"{update} of"
+    comment = f"{cause}{when}: {what} {target.name}"
     return SendRequest(
         target=target.name,
         document=document_name(stage),
@@ -184,7 +186,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Repository": str(target.repository),
             "Checkout": target.checkout,
             "Branch": target.branch.name,
-            "Commit": commit.sha,
+            "Commit": commit.sha if commit else "",
             "Update": update or target.update,
             "AfterPull": target.after_pull,
             "Restart": ",".join(target.restart),

@@ -122,6 +122,11 @@ def not_sent(why: str) -> DeploymentStatus:
     return _status("error", [f"not sent to any host: {why}"])
 
 
+def not_deployed(hold: str) -> DeploymentStatus:
+    """What GitHub is told of a commit that came while the target was held, as `hold` says."""
+    return _status("inactive", [f"not deployed: {hold}"])
+
+
 def is_news(before: DeploymentStatus | None, after: DeploymentStatus) -> bool:
     """Whether the one may be posted after the other: what has ended does not begin again."""
     if before is None:

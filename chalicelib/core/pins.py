@@ -1,7 +1,7 @@
 """A pin: an operator's word that a target stays at a commit, or stays as it is."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
@@ -26,16 +26,29 @@ class PinError(PulleyError):
 
 @dataclass(frozen=True)
 class Pin:
-    """What is stored of a pin. `until` is the end, in UTC; without one it holds until taken off."""
+    """What is stored of a pin. `until` is the end, in UTC; without one it holds until taken off.
+
+    `by` and `at` (aware) tell people who put it there, and when: they decide nothing.
+    """
 
     state: str
     commit: CommitSha | None = None
     reason: str = ""
     until: datetime | None = None
+    by: str = ""
+    at: datetime | None = None
 
     def holds(self, now: datetime) -> bool:
         """Whether it is on at this time (aware, any zone)."""
         return self.state != "none" and (self.until is None or now < self.until)
+
+    def is_to(self, commit: CommitSha) -> bool:
+        """Whether it pins the target to this commit."""
+        return self.state == "pinned" and self.commit == commit
+
+    def is_same(self, other: "Pin") -> bool:
+        """Whether it holds in the same way and for the same reason, whoever put it there."""
+        return replace(self, by="", at=None) == replace(other, by="", at=None)
 
     def __str__(self) -> str:
         """In words, for whoever pushed and asks why nothing moved."""
@@ -57,14 +70,50 @@ def parse_pin(text: str) -> Pin:
         pin = Pin(
             state=state,
             commit=CommitSha.parse(commit) if commit else None,
-            reason=" ".join(str(stored.get("reason") or "").split()),  # stands in a line of a log
+            reason=_line(stored.get("reason")),
             until=_parse_until(until) if until else None,
+            by=_line(stored.get("by")),
+            at=_parse_at(stored.get("at")),
         )
     except _UNREADABLE as error:
         raise PinError(f"must be JSON like {{state, commit, until}}: {error}") from None
     if pin.state == "pinned" and pin.commit is None:
         raise PinError("a pinned target must have a commit")
     return pin
+
+
+def as_stored(pin: Pin) -> dict[str, str | None]:
+    """The keys that are stored, every one of them."""
+    return {
+        "state": pin.state,
+        "commit": pin.commit.sha if pin.commit else None,
+        "reason": pin.reason,
+        "by": pin.by,
+        "at": _time(pin.at),
+        "until": _time(pin.until),
+    }
+
+
+def write_pin(pin: Pin) -> str:
+    """The JSON to store; `parse_pin` reads the same pin in it."""
+    return json.dumps(as_stored(pin))
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value or "").split())  # it stands in a line of a log
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def _parse_at(text: object) -> datetime | None:
+    """In UTC; None for whatever it is not: a pin counts without it."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+        return at.astimezone(UTC) if at and at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _parse_until(text: str) -> datetime:

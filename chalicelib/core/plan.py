@@ -174,8 +174,7 @@ def _plan_host(host: Host, runs: HostRuns, case: _Case) -> HostPlan:
     failed = _failed_attempt(runs, case.wanted)
     if failed:
         return _plan_after(host, at, failed, case)
-    reason = f"it is at {at[:7]}" if at else "nothing is known of it"
-    return HostPlan(host, at, SEND, reason, 1, case.wanted)
+    return HostPlan(host, at, SEND, _where(runs), 1, case.wanted)
 
 
 def _plan_after(host: Host, at: str, failed: tuple[int, str, datetime], case: _Case) -> HostPlan:
@@ -222,6 +221,17 @@ def _runs_at(runs: HostRuns) -> str:
     """The commit that the host runs by its own word, "" if it is not known."""
     known = _newest_begun(runs)
     return known[0].upstream if known else ""
+
+
+def _where(runs: HostRuns) -> str:
+    """Where a host is that is behind, in words."""
+    known = _newest_begun(runs)
+    if known is None:
+        return "nothing is known of it"
+    verdict = known[0]
+    if verdict.upstream:
+        return f"it is at {verdict.upstream[:7]}"
+    return "its last run failed" if verdict.kind == FAILED else f"its last run was {verdict.kind}"
 
 
 def _is_there(runs: HostRuns, wanted: Wanted, *, trusts_asking: bool) -> bool:

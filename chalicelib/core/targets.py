@@ -93,13 +93,13 @@ def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...
         except TargetsError as error:
             problems += error.problems
         problems += _problems_of_place(path, entry, repository, names)
-    problems += _problems_of_environments(targets)
+    problems += problems_of_environments(targets)
     if problems:
         raise TargetsError(problems)
     return tuple(targets)
 
 
-def _problems_of_environments(targets: Iterable[Target]) -> list[str]:
+def problems_of_environments(targets: Iterable[Target]) -> list[str]:
     """GitHub has one current deployment an environment, so two targets cannot share one."""
     owners: dict[str, str] = {}
     problems = []

@@ -163,17 +163,17 @@ def check_envelope(delivery: Delivery, *, allow_sha1: bool) -> None:
     _presented_signature(delivery, allow_sha1=allow_sha1)
 
 
-def verify_signature(delivery: Delivery, *, secrets: Sequence[bytes], allow_sha1: bool) -> None:
+def verify_signature(delivery: Delivery, *, secrets: Sequence[bytes], allow_sha1: bool) -> int:
     """See that one of the secrets made the delivery's signature, in constant time for each.
 
-    Raises SignatureError, which never says what the signature should have been. An empty secret
-    verifies nothing.
+    Returns its place among the secrets. Raises SignatureError, which never says what the signature
+    should have been. An empty secret verifies nothing.
     """
     algorithm, signature = _presented_signature(delivery, allow_sha1=allow_sha1)
-    for secret in secrets:
+    for place, secret in enumerate(secrets):
         expected = hmac.digest(secret, delivery.body, algorithm).hex()
         if secret and hmac.compare_digest(expected, signature):
-            return
+            return place
     raise SignatureError("the signature does not match: is the webhook's secret the stored one?")
 
 

@@ -38,6 +38,7 @@ _PERMISSIONS = {  # by the first part of a path, which is what each is for
     "branches": "Contents: read",
     "hooks": "Webhooks: read",
 }
+_TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading takes less
 _EVERY_PART = ""  # what a token that is not valid is closed for
 
 
@@ -75,8 +76,12 @@ class GitHubApi:
         token: str,
         deadline: Deadline,
         body: Mapping[str, object] | None = None,
+        has_content: bool = True,
     ) -> Any:  # noqa: ANN401 - JSON
-        """GitHub's answer to one request. Raises NotTakenError and UnavailableError."""
+        """GitHub's answer to one request; None where none is to be read.
+
+        Raises NotTakenError and UnavailableError.
+        """
         part = _part(path)
         self._check_open(token, str(repository), part)
         if not _TOKEN.fullmatch(token):  # the HTTP library would raise, and show it
@@ -97,7 +102,9 @@ class GitHubApi:
             is_limit = _is_rate_limit(status, headers, message)
             wait = _wait_seconds(headers, self._clock()) if is_limit else None
             closed = (token, str(repository), _EVERY_PART if status == 401 else part)
-            raise self._noted(closed, _error_for(words, path, status, wait))
+            raise self._noted(closed, _error_for(words, method, path, status, wait))
+        if not has_content:
+            return None
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
@@ -208,7 +215,7 @@ def _part(path: str) -> str:
     return path.partition("?")[0].split("/")[1]
 
 
-def _error_for(words: str, path: str, status: int, wait: float | None) -> PulleyError:
+def _error_for(words: str, method: str, path: str, status: int, wait: float | None) -> PulleyError:
     """What an answer that is none means for a caller; `wait` in seconds is a rate limit's.
 
     GitHub says 404 for what a token may not see, too. Of a whole part (`/hooks`), which is always
@@ -223,7 +230,8 @@ def _error_for(words: str, path: str, status: int, wait: float | None) -> Pulley
         return GoneError(words)
     if status in {403, 404}:
         or_else = "there is no such repository, or " if status == 404 else ""
-        permission = f"the permission {_PERMISSIONS[part]} on this repository"
+        needed = _PERMISSIONS[part] if method == "GET" else _TO_CHANGE.get(part, _PERMISSIONS[part])
+        permission = f"the permission {needed} on this repository"
         return TokenError(f"{words}: {or_else}the token needs {permission}")
     if status >= 500:
         return UnavailableError("GitHub is not well", detail=words, retry_seconds=RETRY_SECONDS)

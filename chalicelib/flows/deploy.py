@@ -1,4 +1,4 @@
-"""Targets and a commit become commands: what is held stays, the rest is announced and sent.
+"""Targets and a commit become commands: all is announced, what is held stays, the rest is sent.
 
 Announcing (a deployment on GitHub) serves whoever looks at the commit. It never stops a deploy.
 """
@@ -20,6 +20,7 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    not_deployed,
     not_sent,
     request_deployment,
 )
@@ -69,7 +70,8 @@ class Journal(Protocol):
 class Cause:
     """Why targets of a repository are to be deployed, by whose token it is announced, and when.
 
-    `now` and `pushed_at` are aware. `by` is who pushed.
+    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" for what
+    the targets are pinned at, and else "": each target's own.
     """
 
     repository: Repository
@@ -80,6 +82,12 @@ class Cause:
     delivery: str = ""
     pushed_at: datetime | None = None
     by: str = ""
+    update: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it brings about a pin."""
+        return self.update == "exact"
 
 
 @dataclass(frozen=True)
@@ -93,12 +101,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Deployer:
-    """Deploys to one stage's targets."""
+    """Deploys to one stage's targets. Without announcements, GitHub hears of it by the report."""
 
     stage: str
     pins: Pins
     commands: Commands
-    announcements: Announcements
+    announcements: Announcements | None
     journal: Journal
 
     def deploy(self, targets: Sequence[Target], cause: Cause) -> Sent:
@@ -109,20 +117,27 @@ class Deployer:
         # The time was taken before the pins are read: a host lets the newer of two commands win.
         stored = self.pins.pins([target.name for target in targets])
         document_pin = document_pin_of(stored)
-        free, skipped = [], []
+        free: list[Target] = []
+        held: list[tuple[Target, Pin]] = []
         failed: list[tuple[str, PulleyError]] = []
         for target in targets:
             try:
-                hold = _hold(target, stored, cause.now)
+                pin = pin_of(target, stored)
             except UnavailableError as error:
                 failed.append((target.name, error))
                 continue
-            if hold:
-                skipped.append((target.name, hold))
-                self._note("held", target, cause, reason=hold)
+            holds = pin and pin.holds(cause.now)
+            if cause.is_exact and not holds:
+                words = f"it is not pinned at {cause.commit.short} any more"
+                failed.append((target.name, UnavailableError(words)))
+            elif pin and holds and not (cause.is_exact and pin.is_to(cause.commit)):
+                held.append((target, pin))
+                self._note("held", target, cause, reason=str(pin))
             else:
                 free.append(target)
-        announced = self._announce(free, cause)
+        # A pin to this very commit brings it about by itself: the next round tells of that.
+        kept_out = [(target, pin) for target, pin in held if not pin.is_to(cause.commit)]
+        announced = self._announce([*free, *(target for target, _ in kept_out)], cause)
         requests = [
             build_send_request(
                 target,
@@ -135,6 +150,7 @@ class Deployer:
                 pushed_at=cause.pushed_at,
                 by=cause.by,
                 document_pin=document_pin,
+                update=cause.update,
             )
             for target in free
         ]
@@ -149,14 +165,17 @@ class Deployer:
         for name, problem in failed:
             reason = problem.in_full
             self._note("failed", by_name[name], cause, reason=reason, level="error")
-        self._withdraw(announced, failed, by_name, cause)
-        return Sent(tuple(sent), tuple(skipped), tuple(failed))
+        said = {target.name: not_deployed(str(pin)) for target, pin in kept_out}
+        said |= {name: not_sent(str(error)) for name, error in failed}
+        self._say(said, announced, by_name, cause)
+        skipped = tuple((target.name, str(pin)) for target, pin in held)
+        return Sent(tuple(sent), skipped, tuple(failed))
 
     def _announce(
         self, targets: Sequence[Target], cause: Cause
     ) -> Mapping[str, tuple[Deployment, bool]]:
         """The deployments that could be had, and whether they are new, by the target's name."""
-        if not cause.token or not targets:
+        if self.announcements is None or not cause.token or not targets:
             return {}
         requests = [
             request_deployment(
@@ -173,22 +192,21 @@ class Deployer:
                 announced[target.name] = answer
         return announced
 
-    def _withdraw(
+    def _say(
         self,
+        said: Mapping[str, DeploymentStatus],
         announced: Mapping[str, tuple[Deployment, bool]],
-        failed: Sequence[tuple[str, PulleyError]],
         by_name: Mapping[str, Target],
         cause: Cause,
     ) -> None:
-        """Say of each new deployment whose command was not sent that it will not come.
+        """Say of each new deployment whose command was not sent why it will not come.
 
         One that was there before may stand for hosts that have the commit already: it stays.
         """
-        names = [name for name, _ in failed if name in announced and announced[name][1]]
-        reasons = {name: str(error) for name, error in failed}
-        posts = [(announced[name][0].id, not_sent(reasons[name])) for name in names]
-        if not posts:
+        names = [name for name in said if name in announced and announced[name][1]]
+        if not names or self.announcements is None:
             return
+        posts = [(announced[name][0].id, said[name]) for name in names]
         answers = self.announcements.post(cause.repository, cause.token, posts)
         for name, problem in zip(names, answers, strict=True):
             if problem:
@@ -244,9 +262,3 @@ def pin_of(target: Target, stored: StoredPins) -> Pin | None:
             "the target's stored pin is not valid",
             detail=f"the parameter pins/{target.name} is not valid: {error}",
         ) from None
-
-
-def _hold(target: Target, stored: StoredPins, now: datetime) -> str:
-    """Why the target must stay as it is; empty where it need not. Raises UnavailableError."""
-    pin = pin_of(target, stored)
-    return str(pin) if pin and pin.holds(now) else ""

@@ -18,7 +18,7 @@ from chalicelib.core.webhook import (
     DeletionEvent,
     Delivery,
     DeliveryError,
-    Event,
+    OtherEvent,
     Payload,
     PingEvent,
     PushEvent,
@@ -29,6 +29,9 @@ from chalicelib.core.webhook import (
     verify_signature,
 )
 from chalicelib.flows.deploy import Cause, Deployer, Journal
+
+SIGNED_WITH_THE_NEWEST = "signed with the newest secret"
+SIGNED_WITH_AN_OLDER = "signed with an older secret"
 
 # Parsing is pure, so what was parsed once need not be parsed for every push.
 _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
@@ -81,50 +84,74 @@ class Receiver:
         check_envelope(delivery, allow_sha1=self.allow_sha1)
         payload = _payload_or_error(delivery)
         repository = payload.repository if isinstance(payload, Payload) else None
-        settings = self._verify(delivery, repository)
+        settings, place = self._verify(delivery, repository)
         if isinstance(payload, DeliveryError):
             raise payload
-        outcome = self._act(parse_delivery(delivery, payload), settings, delivery, now)
+        event = parse_delivery(delivery, payload)
+        if isinstance(event, PingEvent):
+            words = ping_words(self._place_now(repository, settings, delivery, place))
+            outcome: Ignored | Accepted = Ignored(delivery.id, words)
+        else:
+            outcome = self._act(event, settings, delivery, now)
         self._note(repository, outcome)
         return outcome
 
     def _act(
-        self, event: Event, settings: StoredSettings, delivery: Delivery, now: datetime
+        self,
+        event: PushEvent | DeletionEvent | OtherEvent,
+        settings: StoredSettings,
+        delivery: Delivery,
+        now: datetime,
     ) -> Ignored | Accepted:
         match event:
             case PushEvent() as push:
                 return self._deploy(push, settings, delivery, now)
             case DeletionEvent(ref):
                 reason = f"{shown(ref)} was deleted"
-            case PingEvent():
-                reason = "ping: the webhook is set up, a push will deploy"
             case other:
                 reason = f"{other.name} events are not acted on, only push is"
         return Ignored(delivery.id, reason)
 
-    def _verify(self, delivery: Delivery, repository: Repository | None) -> StoredSettings:
-        """The repository's settings, once one of its secrets is seen to have made the signature.
+    def _verify(
+        self, delivery: Delivery, repository: Repository | None
+    ) -> tuple[StoredSettings, int]:
+        """The repository's settings, and the place of the secret that made the signature.
 
         A secret that does not fit may have been rotated since it was read, so it is read again.
         """
         settings = self.parameters.settings(repository)
         try:
-            self._verify_with(settings, delivery)
+            return settings, self._verify_with(settings, delivery)
         except (SignatureError, UnavailableError):
             again = self.parameters.settings_again(repository) if settings.remembered else None
             if again is None:
                 raise
-            self._verify_with(again, delivery)
-            return again
-        return settings
+            return again, self._verify_with(again, delivery)
 
-    def _verify_with(self, settings: StoredSettings, delivery: Delivery) -> None:
+    def _place_now(
+        self,
+        repository: Repository | None,
+        settings: StoredSettings,
+        delivery: Delivery,
+        place: int,
+    ) -> int | None:
+        """The place of a ping's secret as they are stored now; None where that is not to be had.
+
+        What is remembered may not have a rotation's newest secret yet. Raises SignatureError for
+        one that was dropped meanwhile.
+        """
+        if not settings.remembered:
+            return place
+        again = self.parameters.settings_again(repository)
+        return self._verify_with(again, delivery) if again else None
+
+    def _verify_with(self, settings: StoredSettings, delivery: Delivery) -> int:
         if not settings.secrets:
             raise UnavailableError(
                 "no webhook secret is stored",
                 detail=f"no webhook secret is stored: put one into {settings.secret_parameter}",
             )
-        verify_signature(delivery, secrets=settings.secrets, allow_sha1=self.allow_sha1)
+        return verify_signature(delivery, secrets=settings.secrets, allow_sha1=self.allow_sha1)
 
     def _followers(
         self, push: PushEvent, settings: StoredSettings, delivery: Delivery
@@ -178,6 +205,14 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
+
+
+def ping_words(place: int | None) -> str:
+    """What a ping is answered, by the place of its secret: `pulley secret rotate` goes by it."""
+    words = "ping: the webhook is set up, a push will deploy"
+    if place is None:
+        return words
+    return f"{words}; {SIGNED_WITH_AN_OLDER if place else SIGNED_WITH_THE_NEWEST}"
 
 
 def _payload_or_error(delivery: Delivery) -> Payload | DeliveryError:

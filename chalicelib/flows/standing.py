@@ -15,7 +15,14 @@ from chalicelib.core.verdicts import Run, Verdict, judge
 Sending = tuple[Command, RollOut]
 
 
-class History(Protocol):
+class Invocations(Protocol):
+    """What hosts made of commands. Raises RefusedError or UnavailableError."""
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        """All of a command's."""
+
+
+class History(Invocations, Protocol):
     """Run Command's memory. Every method raises RefusedError or UnavailableError."""
 
     def command(self, command_id: str) -> Command | None:
@@ -23,9 +30,6 @@ class History(Protocol):
 
     def commands_since(self, since: datetime) -> Sequence[Command]:
         """Those of this stage's document, newest first."""
-
-    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """All of a command's."""
 
 
 def sent_to(
@@ -45,7 +49,7 @@ def sent_to(
 
 
 def look(
-    history: History, sent: Sequence[Sending], commit: str, *, now: datetime
+    history: Invocations, sent: Sequence[Sending], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
     """The verdict on a commit, which was sent at least once, and what is to be said of it."""
     of_commit = [one for one in sent if one[1].commit.sha == commit]
@@ -74,7 +78,9 @@ def look(
     return verdict, replaced(newer) if newer else status
 
 
-def _first_everywhere(history: History, sent: Iterable[Sending], now: datetime) -> CommitSha | None:
+def _first_everywhere(
+    history: Invocations, sent: Iterable[Sending], now: datetime
+) -> CommitSha | None:
     """The commit of these that was the first on every host, whatever came after it."""
     runs: list[Run] = []
     for one in sent:
@@ -87,6 +93,6 @@ def _first_everywhere(history: History, sent: Iterable[Sending], now: datetime) 
     return None
 
 
-def _run(history: History, sending: Sending) -> Run:
+def _run(history: Invocations, sending: Sending) -> Run:
     command, roll_out = sending
     return Run(command, roll_out, history.invocations(command.id))

@@ -157,7 +157,11 @@ class TestIgnored200:
     @pytest.mark.parametrize(
         ("event", "changes", "reason"),
         [
-            ("ping", {}, "ping: the webhook is set up, a push will deploy"),
+            (
+                "ping",
+                {},
+                "ping: the webhook is set up, a push will deploy; signed with the newest secret",
+            ),
             ("release", {}, "release events are not acted on, only push is"),
             ("push", {"deleted": True, "after": "0" * 40}, "'refs/heads/main' was deleted"),
             (

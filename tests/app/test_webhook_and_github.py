@@ -87,10 +87,17 @@ class TestGitHubIsWell:
             name: f"{name}/eu & co" for name in names
         }
 
-    def test_held_target_has_none(self, stage: Stage, github: GitHub, commit: str) -> None:
-        stage.store(NAMES.pin("web"), {"state": "frozen"})
-        assert stage.push(after=commit).status == 200
-        assert github.requests == []
+    def test_held_target_has_one_that_says_why_nothing_was_sent(
+        self, stage: Stage, github: GitHub, commit: str
+    ) -> None:
+        stage.store(NAMES.pin("web"), {"state": "frozen", "reason": "a holiday"})
+        for _ in range(2):  # the second one is the redelivery
+            assert stage.push(after=commit).status == 200
+        (deployment,) = github.deployments("octo/site")
+        (status,) = deployment.statuses
+        assert status.state == "inactive"
+        assert status.description == "not deployed: frozen: a holiday"
+        assert sent(stage) == []
 
     def test_repository_s_own_token_comes_first(
         self, stage: Stage, github: GitHub, commit: str

@@ -26,6 +26,7 @@ from chalicelib.core.commands import (
     parse_pushed_at,
     parse_result,
 )
+from chalicelib.core.history import parse_roll_out
 from chalicelib.core.refs import BRANCH_PATTERN, CommitSha
 from chalicelib.core.targets import (
     AFTER_PULL_PATTERN,
@@ -261,6 +262,15 @@ class TestBuildDocument:
 
 
 class TestBuildSendRequest:
+    def test_without_a_commit_it_is_the_tip(self) -> None:
+        target = parse_target("targets.web", target_json())
+        request = build_send_request(
+            target, stage=STAGE, commit=None, issued=1, cause="manual", update="check"
+        )
+        assert (request.parameters["Commit"], request.parameters["Update"]) == ("", "check")
+        assert request.comment == "manual: check of web"
+        assert parse_roll_out(request.parameters, request.comment) is None
+
     def test_target_by_tags(self) -> None:
         assert request_for() == SendRequest(
             target="web",

@@ -307,6 +307,13 @@ class TestPlanTargetBehind:
     def test_host_of_which_nothing_is_known_is_sent_the_tip(self) -> None:
         assert told(planned(head=A)) == [(SEND, "nothing is known of it")]
 
+    def test_host_that_failed_at_another_commit_is_sent_the_tip_and_why_is_told(self) -> None:
+        assert told(planned(run(A, failed(1, A)), head=B)) == [(SEND, "its last run failed")]
+
+    def test_host_whose_run_of_another_commit_was_cancelled_is_sent_the_tip(self) -> None:
+        killed = replace(on(1, "Cancelled"), ended=minutes(1))
+        assert told(planned(run(A, killed), head=B)) == [(SEND, "its last run was cancelled")]
+
     def test_host_at_the_pinned_commit_by_way_of_the_tip_is_sent_the_pin(self) -> None:
         """Else a push in flight would move it: the pin's run is newer than any before it."""
         made = planned(run(A, ran(1, A)), pin=PINNED)

@@ -206,6 +206,15 @@ class TestVerifySignature:
             assert body == other
 
 
+class TestVerifySignatureAmongSeveral:
+    @pytest.mark.parametrize(("secret", "place"), [("new", 0), ("old", 1), ("oldest", 3)])
+    def test_place_of_the_secret_that_signed_is_returned(self, secret: str, place: int) -> None:
+        secrets = [b"new", b"old", b"", b"oldest"]
+        body = b"{}"
+        delivery = Delivery(body, signature_256=sign(body, secret))
+        assert verify_signature(delivery, secrets=secrets, allow_sha1=False) == place
+
+
 class TestParsePayload:
     def test_object_is_read(self) -> None:
         assert parse_payload(Delivery(b'{"a": [1]}')) == Payload({"a": [1]})

@@ -27,6 +27,7 @@ from chalicelib.edges.github_api import (
     MAX_WAIT_SECONDS,
     REFUSED_SECONDS,
     RETRY_SECONDS,
+    GitHubApi,
     RateLimitError,
     TokenError,
 )
@@ -568,3 +569,39 @@ class TestToken:
                 chain = chain.__cause__ or chain.__context__
         assert TOKEN not in repr(api.deployments) + repr(api.github) + caplog.text
         gc.collect()
+
+
+class TestWhatAnOperatorAsks:
+    """Webhooks are made and changed, which Lambda never does."""
+
+    def call(self, api: Api, method: str, path: str, *, has_content: bool = True) -> object:
+        github = GitHubApi(api.server.url, api.clock)
+        return github.call(
+            method,
+            SITE,
+            path,
+            token=TOKEN,
+            deadline=Deadline(api.clock),
+            body={"a": 1},
+            has_content=has_content,
+        )
+
+    def test_answer_without_content_is_not_read_where_none_is_to_come(self, api: Api) -> None:
+        api.answers(answer(b"", 204))
+        assert self.call(api, "POST", "/hooks/7/pings", has_content=False) is None
+
+    def test_change_is_sent_with_its_body(self, api: Api) -> None:
+        api.answers(answer({"id": 7}))
+        assert self.call(api, "PATCH", "/hooks/7") == {"id": 7}
+        (request,) = api.server.requests
+        assert (request.method, json.loads(request.body)) == ("PATCH", {"a": 1})
+
+    @pytest.mark.parametrize(
+        ("method", "permission"), [("GET", "Webhooks: read"), ("PATCH", "Webhooks: write")]
+    )
+    def test_permission_that_is_missing_is_the_one_for_what_was_asked(
+        self, api: Api, method: str, permission: str
+    ) -> None:
+        api.answers(FORBIDDEN)
+        with pytest.raises(TokenError, match=f"the token needs the permission {permission} on"):
+            self.call(api, method, "/hooks/7")

@@ -1,6 +1,7 @@
 """Targets and a commit become commands: held, announced and sent, whatever GitHub makes of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -164,16 +165,6 @@ class TestDeployWithPins:
         assert done.skipped == (("web", "frozen"),)
         assert done.sent == (("api", "command-1"),)
 
-    def test_held_target_is_not_announced(self, house: House) -> None:
-        house.pin("web", state="frozen")
-        house.deploy("web", "api")
-        assert [one.target for one in house.announcements.opened] == ["api"]
-
-    def test_where_all_are_held_github_is_left_alone(self, house: House) -> None:
-        house.pin("web", state="frozen")
-        house.deploy()
-        assert house.announcements.tokens == []
-
     @pytest.mark.parametrize("text", ["", "{", '{"state": "paused"}', "[" * 10_000])
     def test_unreadable_pin_fails_its_target_alone_because_it_may_say_frozen(
         self, house: House, text: str
@@ -224,6 +215,63 @@ class TestDeployWithPins:
         assert (house.sent, house.announcements.opened) == ([], [])
 
 
+class TestDeployByHand:
+    """Of what the operator wants: a tip, or by `exact` what the target is pinned at."""
+
+    def deploy(self, house: House, update: str = "") -> Sent:
+        by_hand = replace(cause(), word="manual", by="mona", update=update, pushed_at=None)
+        deployer = replace(house.deployer, announcements=None)
+        return deployer.deploy([target()], by_hand)
+
+    def test_command_tells_whose_it_is_and_github_is_left_to_the_report(self, house: House) -> None:
+        assert self.deploy(house).sent == (("web", "command-1"),)
+        (request,) = house.commands.sent
+        assert request.comment == "manual by mona: octo/site 4d5e6f7 to web"
+        assert (request.parameters["Update"], request.parameters["Deployment"]) == ("rebase", "")
+        assert house.announcements.opened == []
+
+    def test_pinned_target_takes_its_own_commit_exactly(self, house: House) -> None:
+        house.pin("web", state="pinned", commit=COMMIT)
+        assert self.deploy(house, "exact").sent == (("web", "command-1"),)
+        assert house.commands.sent[0].parameters["Update"] == "exact"
+
+    def test_pinned_target_takes_its_own_commit_in_no_other_way(self, house: House) -> None:
+        house.pin("web", state="pinned", commit=COMMIT)
+        assert self.deploy(house).skipped == (("web", "pinned at 4d5e6f7"),)
+        assert house.sent == []
+
+    @pytest.mark.parametrize(
+        ("pin", "words"),
+        [
+            ({"state": "pinned", "commit": "a" * 40}, "pinned at aaaaaaa"),
+            ({"state": "frozen", "commit": COMMIT}, "frozen at 4d5e6f7"),
+        ],
+    )
+    def test_target_that_was_held_elsewhere_meanwhile_is_left_alone(
+        self, house: House, pin: dict[str, str], words: str
+    ) -> None:
+        house.pin("web", **pin)
+        assert self.deploy(house, "exact").skipped == (("web", words),)
+        assert house.sent == []
+
+    @pytest.mark.parametrize(
+        "pin",
+        [{"state": "none"}, {"state": "pinned", "commit": COMMIT, "until": "2030-01-31T12:00:00Z"}],
+    )
+    def test_pin_that_was_taken_off_meanwhile_is_not_brought_about(
+        self, house: House, pin: dict[str, str]
+    ) -> None:
+        house.pin("web", **pin)
+        ((name, error),) = self.deploy(house, "exact").failed
+        assert (name, str(error)) == ("web", "it is not pinned at 4d5e6f7 any more")
+        assert house.sent == []
+
+    def test_command_that_is_refused_is_said_to_nobody_else(self, house: House) -> None:
+        refused = house.commands.refused["web"] = RefusedError("no")
+        assert self.deploy(house).failed == (("web", refused),)
+        assert house.github.calls == []
+
+
 class TestDeployAnnounces:
     def test_each_target_has_one_deployment_and_its_command_has_the_id(self, house: House) -> None:
         house.deployer.deploy([target("web"), target("api", environment="production")], cause())
@@ -258,6 +306,70 @@ class TestDeployAnnounces:
         assert house.deploy(token="").sent == (("web", "command-1"),)
         assert house.announcements.tokens == []
         assert house.deployment_ids == {"web": ""}
+
+
+class TestDeployAnnouncesWhatIsHeld:
+    def test_commit_says_why_it_does_not_run(self, house: House) -> None:
+        house.pin("web", state="pinned", commit="a" * 40, reason="a holiday")
+        house.deploy("web", "api")
+        assert house.github.log == {
+            7001: [],  # api's, which was sent
+            7002: [DeploymentStatus("inactive", "not deployed: pinned at aaaaaaa: a holiday")],
+        }
+        assert house.deployment_ids == {"api": "7001"}
+
+    def test_whatever_the_reason_is_the_line_fits_and_is_plain(self, house: House) -> None:
+        house.pin("web", state="frozen", reason="<b>a</b> `holiday` " * 40)
+        house.deploy()
+        (said,) = house.github.log[7001]
+        assert said.description.startswith("not deployed: frozen: a holiday a holiday ")
+        assert len(said.description) == 140
+
+    def test_redelivery_of_a_commit_that_runs_leaves_its_success_as_it_is(
+        self, house: House
+    ) -> None:
+        house.deploy()
+        house.github.say(7001, DeploymentStatus("success", "1 of 1 host"))
+        house.pin("web", state="frozen")
+        house.deploy()
+        assert house.github.states(7001) == ["success"]
+        assert list(house.github.made) == [7001]
+
+    def test_redelivery_of_one_that_does_not_run_says_it_once(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.deploy()
+        house.deploy()
+        assert house.github.states(7001) == ["inactive"]
+
+    def test_pin_to_the_pushed_commit_itself_says_nothing_because_it_will_run(
+        self, house: House
+    ) -> None:
+        house.pin("web", state="pinned", commit=COMMIT)
+        assert house.deploy().skipped == (("web", "pinned at 4d5e6f7"),)
+        assert house.announcements.tokens == []
+
+    def test_freeze_at_the_pushed_commit_says_so_all_the_same(self, house: House) -> None:
+        house.pin("web", state="frozen", commit=COMMIT)
+        house.deploy()
+        assert house.github.states(7001) == ["inactive"]
+
+    def test_without_a_token_github_is_left_alone(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        assert house.deploy(token="").skipped == (("web", "frozen"),)
+        assert house.announcements.tokens == []
+
+    @pytest.mark.parametrize("error", GITHUB_ERRORS)
+    def test_github_s_failure_changes_no_answer(self, house: House, error: PulleyError) -> None:
+        house.pin("web", state="frozen")
+        house.announcements.error = error
+        assert house.deploy("web", "api") == Sent((("api", "command-1"),), (("web", "frozen"),), ())
+
+    def test_status_that_could_not_be_posted_is_noted(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.announcements.post_error = UnavailableError("GitHub is not well")
+        house.deploy()
+        (noted,) = house.journal.of("deployment", "not_reported")
+        assert (noted.facts["target"], noted.facts["reason"]) == ("web", "GitHub is not well")
 
 
 class TestDeployWhereGitHubFails:

@@ -185,7 +185,8 @@ class TestReceiveAndIgnore:
     @pytest.mark.parametrize("payload", [push_json(), {"zen": "Design for failure."}])
     def test_ping_never_deploys(self, house: House, payload: dict[str, object]) -> None:
         outcome = house.receive(delivery_of(payload, event="ping"))
-        assert outcome == Ignored(GUID, "ping: the webhook is set up, a push will deploy")
+        words = "ping: the webhook is set up, a push will deploy; signed with the newest secret"
+        assert outcome == Ignored(GUID, words)
         assert house.sent == []
 
     def test_another_event_is_ignored_by_its_name(self, house: House) -> None:
@@ -471,6 +472,51 @@ class TestReceiveAfterARotation:
         house.push()
         house.push()
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
+
+
+class TestReceiveAPingOfARotation:
+    def ping(self, house: House, secret: str) -> str:
+        outcome = house.receive(delivery_of(push_json(), event="ping", secret=secret))
+        assert isinstance(outcome, Ignored)
+        return outcome.reason.rpartition("; ")[2]
+
+    @pytest.mark.parametrize(
+        ("secret", "words"),
+        [
+            ("new", "signed with the newest secret"),
+            ("old", "signed with an older secret"),
+            ("oldest", "signed with an older secret"),
+        ],
+    )
+    def test_answer_says_whether_the_newest_secret_signed_it(
+        self, house: House, secret: str, words: str
+    ) -> None:
+        house.store(NAMES.webhook_secret, "new\nold\noldest")
+        assert self.ping(house, secret) == words
+
+    def test_newest_is_the_one_that_is_stored_now_and_not_the_remembered_one(
+        self, house: House
+    ) -> None:
+        house.push()
+        house.store(NAMES.webhook_secret, f"new\n{SECRET}")
+        assert self.ping(house, SECRET) == "signed with an older secret"
+        assert self.ping(house, "new") == "signed with the newest secret"
+
+    def test_secret_that_is_dropped_is_refused_though_it_is_remembered(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.webhook_secret, "new")
+        with pytest.raises(SignatureError):
+            self.ping(house, SECRET)
+
+    def test_over_the_budget_it_is_answered_and_proves_nothing(self, house: House) -> None:
+        house.push()
+        house.parameters.may_look_again = False
+        assert self.ping(house, SECRET) == "ping: the webhook is set up, a push will deploy"
+
+    def test_other_deliveries_do_not_say_which_secret_it_was(self, house: House) -> None:
+        house.store(NAMES.webhook_secret, "new\nold")
+        outcome = house.receive(delivery_of(push_json(), event="check_run", secret="old"))
+        assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
 
 
 class TestReceiveAfterTargetsWereStored:

@@ -823,3 +823,46 @@ class TestSettleInAnyOrder:
         assert {commit: end.state for commit, end in story.ends.items() if end} == {
             commit: end.state for commit, end in ENDS.items()
         }
+
+
+class TestSettleWhatWasHeld:
+    """A commit came while its target was frozen, and was said to be inactive; now it is sent."""
+
+    HELD = DeploymentStatus("inactive", "not deployed: frozen: a holiday")
+
+    def test_rolled_out_later_the_same_deployment_becomes_a_success(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.github.say(id_, self.HELD)
+        house.settle()  # what has ended does not begin again
+        assert house.standing == {id_: self.HELD}
+        house.end()
+        assert house.settle() == SUCCESS
+        assert house.standing == {id_: SUCCESS}
+        assert house.told == ["success"]
+
+    def test_rolled_out_later_by_a_round_which_names_no_deployment_it_is_found(self) -> None:
+        house = House()
+        id_ = house.github.add(COMMIT).id
+        house.github.say(id_, self.HELD)
+        house.start(command_of(COMMIT, 1, deployment=None, attempt=1))
+        house.end()
+        assert house.settle() == SUCCESS
+        assert house.standing == {id_: SUCCESS}
+
+    def test_failing_later_it_becomes_a_failure(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.github.say(id_, self.HELD)
+        house.end(1, rolled_back(COMMIT))
+        house.settle()
+        assert house.github.states(id_) == ["inactive", "failure"]
+        assert house.told == ["failure"]
+
+    def test_next_commit_s_success_says_nothing_more_of_it(self) -> None:
+        house = House()
+        held = house.github.add(A).id
+        house.github.say(held, self.HELD)
+        new = house.deploy(B, 2)
+        assert house.github.log[held] == [self.HELD]
+        assert house.github.states(new)[-1] == "success"
