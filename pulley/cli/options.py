@@ -6,9 +6,31 @@ from typing import Any
 
 import click
 
+from chalicelib.core.refs import RefError, Repository
 from pulley.operator.stage import Stage
 
 Function = Callable[..., None]
+
+
+class RepositoryType(click.ParamType[Repository]):
+    """`owner/repo`, as the argument of the type Repository."""
+
+    name = "owner/repo"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Repository:
+        """What click is given; a wrong one is a wrong command line."""
+        try:
+            return value if isinstance(value, Repository) else Repository.parse(value)
+        except RefError as error:
+            self.fail(str(error), param, ctx)
+
+
+REPOSITORY = RepositoryType()
 
 
 def stage_command(function: Function) -> click.Command:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 import click
 from rich.console import Console
-from rich.markup import escape
 
 from chalicelib.core.decisions import Decision
+from chalicelib.core.refs import Branch, CommitSha, Repository
 from pulley.cli.group import NOT_CONFIRMED
 
 
@@ -24,14 +24,17 @@ def err() -> Console:
     return _console(stderr=True)
 
 
-def say(words: str, *, style: str = "") -> None:
-    """Print a line of a result as it is: nothing in it is markup."""
-    out().print(escape(words), style=style or None, highlight=False, soft_wrap=True)
+def say(words: str, *, style: str = "", console: Console | None = None) -> None:
+    """Print a line of a result as it is: nothing in it is markup.
+
+    The console is one that draws something else meanwhile, such as a bar.
+    """
+    _print(console or out(), words, style)
 
 
 def note(words: str, *, style: str = "") -> None:
     """Print a line beside the result."""
-    err().print(escape(words), style=style or None, highlight=False, soft_wrap=True)
+    _print(err(), words, style)
 
 
 def warn(words: str) -> None:
@@ -45,9 +48,11 @@ def say_json(value: object) -> None:
 
 
 def plain(value: object) -> object:
-    """A value as JSON has it: dataclasses by their fields, whatever else by its words."""
+    """A value as JSON has it: dataclasses by their fields, names and whatever else by its words."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, Repository | Branch | CommitSha):
+        return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.repr}
     if isinstance(value, Mapping):
@@ -85,6 +90,12 @@ class Warnings:
         if decision.level != "info":
             about = decision.facts.get("target") or decision.facts.get("repository") or ""
             warn(f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": "))
+
+
+def _print(console: Console, words: str, style: str) -> None:
+    console.print(
+        words, style=style or None, markup=False, emoji=False, highlight=False, soft_wrap=True
+    )
 
 
 def _console(*, stderr: bool = False) -> Console:

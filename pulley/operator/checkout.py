@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from git import Repo
-from git.exc import GitError
+from git.exc import GitError, ODBError
 
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
 
@@ -59,13 +59,29 @@ class Here:
         try:
             with Repo(self.folder) as repo:
                 return CommitSha.parse(repo.commit(revision).hexsha)
-        except (GitError, ValueError, RefError, IndexError):
+        except (GitError, ODBError, ValueError, RefError, IndexError):
             return None
+
+    def has(self, commit: CommitSha, branch: Branch) -> bool | None:
+        """Whether the branch, as it was fetched last, has a commit; None where git can't tell."""
+        try:
+            with Repo(self.folder) as repo:
+                return repo.is_ancestor(repo.commit(commit.sha), repo.commit(f"origin/{branch}"))
+        except (GitError, ODBError, ValueError, IndexError):
+            return None
+
+    def subject(self, commit: CommitSha) -> str:
+        """The first line of a commit's message; "" where git does not know the commit here."""
+        try:
+            with Repo(self.folder) as repo:
+                return str(repo.commit(commit.sha).summary)
+        except (GitError, ValueError, IndexError):
+            return ""
 
     def tip(self, branch: Branch) -> CommitSha | None:
         """The branch's tip at its remote, asked with the operator's own git; None without one."""
         try:
-            with Repo(self.folder) as repo:
+            with Repo(self.folder) as repo, repo.git.custom_environment(GIT_TERMINAL_PROMPT="0"):
                 listed = repo.git.ls_remote("origin", branch.ref, kill_after_timeout=30)
             return CommitSha.parse(str(listed).split()[0])
         except (GitError, IndexError, RefError):
@@ -80,7 +96,7 @@ def find_here(folder: Path | None = None) -> Here | None:
             branch = None if repo.head.is_detached else repo.active_branch.name
             head = repo.head.commit.hexsha if repo.head.is_valid() else ""
             place = Path(repo.working_dir)
-    except (GitError, ValueError, TypeError, OSError):
+    except (GitError, ODBError, ValueError, TypeError, OSError):
         return None
     if repository is None:
         return None

@@ -18,6 +18,11 @@ from chalicelib.edges.aws import error_for
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_ssm.literals import ParameterTierType
+    from mypy_boto3_ssm.type_defs import (
+        ParameterMetadataTypeDef,
+        ParameterStringFilterTypeDef,
+        PutParameterRequestTypeDef,
+    )
 
 NAMES_A_CALL = 10  # GetParameters' limit
 STANDARD: Final = "Standard"
@@ -76,12 +81,7 @@ class Parameters:
 
     def tier(self, name: str) -> str:
         """The tier of a parameter; the standard one where it is not there."""
-        filters = [{"Key": "Name", "Option": "Equals", "Values": [name]}]
-        try:
-            answer = self._client.describe_parameters(ParameterFilters=filters)  # type: ignore[arg-type]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("describing a parameter", error) from None
-        return next((one.get("Tier", STANDARD) for one in answer["Parameters"]), STANDARD)
+        return self._described(name).get("Tier", STANDARD)
 
     def write(
         self,
@@ -94,17 +94,21 @@ class Parameters:
     ) -> Written:
         """Store a value in place of what was read, or of nothing.
 
-        What is of the advanced tier cannot be made standard again: see `tier` first. Raises
-        MadeMeanwhileError where nothing was read and something is there now.
+        A secret stays under the KMS key that it has. What is of the advanced tier cannot be made
+        standard again: see `tier` first. Raises MadeMeanwhileError where nothing was read and
+        something is there now.
         """
+        arguments: PutParameterRequestTypeDef = {
+            "Name": name,
+            "Value": value,
+            "Type": "SecureString" if is_secret else "String",
+            "Overwrite": read is not None,
+            "Tier": tier,
+        }
+        if is_secret and read and (key := self._described(name).get("KeyId")):
+            arguments["KeyId"] = key  # AWS would take the account's default key
         try:
-            answer = self._client.put_parameter(
-                Name=name,
-                Value=value,
-                Type="SecureString" if is_secret else "String",
-                Overwrite=read is not None,
-                Tier=tier,
-            )
+            answer = self._client.put_parameter(**arguments)
         except self._client.exceptions.ParameterAlreadyExists:
             raise MadeMeanwhileError(
                 f"{name} was stored by somebody else just now: look, and try again"
@@ -138,6 +142,17 @@ class Parameters:
             for one in found
         ]
         return sorted(kept, key=lambda one: one.version, reverse=True)
+
+    def _described(self, name: str) -> "ParameterMetadataTypeDef":
+        """What is known beside its value; nothing where it is not there."""
+        filters: list[ParameterStringFilterTypeDef] = [
+            {"Key": "Name", "Option": "Equals", "Values": [name]}
+        ]
+        try:
+            found = self._client.describe_parameters(ParameterFilters=filters)["Parameters"]
+        except (BotoCoreError, ClientError) as error:
+            raise error_for("describing a parameter", error) from None
+        return found[0] if found else {}
 
     def _version(self, name: str, version: int) -> StoredValue | None:
         return next((one for one in self.versions(name) if one.version == version), None)

@@ -1,0 +1,206 @@
+"""`pulley setup`: what every stage needs once, and after each upgrade."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+import click
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import read_secrets
+from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.writing import say_overwritten
+from pulley.operator.checkout import CHALICE
+from pulley.operator.setup import Done, Setup, checkout_s_document
+from pulley.operator.setup_plan import (
+    Change,
+    DocumentChange,
+    ParameterChange,
+    PolicyChange,
+    Wanted,
+    parse_token,
+)
+from pulley.operator.stage import Stage
+
+_SIGNS = {"create": "+", "change": "~", "delete": "-"}
+
+
+@stage_command
+@click.option(
+    "--github-token-file",
+    "token_file",
+    type=click.File("r"),
+    help="Store the token for GitHub that this file has. - is stdin: on a terminal you are asked.",
+)
+@click.option(
+    "--repository",
+    type=REPOSITORY,
+    metavar="OWNER/REPO",
+    help="The token is for this repository alone.",
+)
+@click.option(
+    "--show-secret",
+    is_flag=True,
+    help="Print the webhook's secret, alone on stdout. All else goes to stderr.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
+@yes_option
+@json_option
+def setup(  # noqa: PLR0913 - an option each
+    stage: Stage,
+    *,
+    token_file: TextIO | None,
+    repository: Repository | None,
+    show_secret: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Set a stage up in AWS, or bring it to this checkout.
+
+    Shows what will be created or changed, asks, and does it: the webhook's secret (made here, and
+    not shown), a token for GitHub where you give one, your account's number in .chalice/policy-*,
+    the SSM document that runs on the hosts, and last the document's pin, so that no push meets half
+    an upgrade. What is right already is left alone: run it as often as you like, and after each
+    upgrade of Pulley.
+
+    \b
+        pulley setup --stage prod --dry-run
+        pulley setup --stage prod --github-token-file token.txt
+        pulley setup --stage prod --show-secret | pbcopy
+    """  # noqa: D301 - click's mark of what is not to be filled
+    if repository and not token_file:
+        raise click.UsageError("--repository says whose the token is: give --github-token-file too")
+    if show_secret and as_json:
+        raise click.UsageError("--show-secret prints the secret alone, so not with --json")
+    tell = note if show_secret or as_json else say
+    token = _read_token(token_file) if token_file else ""
+    work = Setup(stage, _wanted(stage, token, repository))
+    changes = work.plan()
+    _tell_plan(stage, changes, tell)
+    report = Report(stage, changes)
+    try:
+        if changes and not dry_run:
+            confirm("Do it?", yes=yes)
+            _apply(work, report, tell, yes=yes)
+        if not dry_run:
+            _tell_next(report, tell)
+    finally:
+        if as_json:
+            say_json(report.content)
+    if show_secret:
+        _show_secret(stage)
+
+
+@dataclass
+class Report:
+    """What `--json` prints: the plan, and how much of it was done."""
+
+    stage: Stage
+    changes: Sequence[Change]
+    done: list[Done] = field(default_factory=list)
+    next_steps: Sequence[str] = ()
+
+    @property
+    def content(self) -> Mapping[str, object]:
+        """As JSON has it."""
+        return {
+            "stage": self.stage.name,
+            "account": self.stage.identity.account,
+            "region": self.stage.ssm.meta.region_name,
+            "changes": self.changes,
+            "done": [
+                {"what": one.change.what, "name": one.change.name, "words": one.words}
+                for one in self.done
+            ],
+            "next": self.next_steps,
+        }
+
+
+def _wanted(stage: Stage, token: str, repository: Repository | None) -> Wanted:
+    is_emulated = _is_emulated()
+    if is_emulated:
+        note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
+    return Wanted(
+        stage.name,
+        content=checkout_s_document(),
+        chalice=None if is_emulated else CHALICE,
+        token=token,
+        repository=repository,
+    )
+
+
+def _is_emulated() -> bool:
+    """An account that is not in AWS has no `chalice deploy`; the files in git stay as they are."""
+    return bool(os.environ.get("AWS_ENDPOINT_URL"))
+
+
+def _apply(work: Setup, report: Report, tell: Callable[[str], None], *, yes: bool) -> None:
+    for change in report.changes:
+        try:
+            done = work.apply(change)
+        except PulleyError:
+            if report.done:
+                warn("that much was done. Run it again, and it goes on from there.")
+            raise
+        report.done.append(done)
+        tell(f"Done: {change.what}: {change.name}: {done.words}")
+        if done.written and isinstance(change, ParameterChange):
+            is_secret = change.is_secret
+            say_overwritten(report.stage.parameters, done.written, yes=yes, is_secret=is_secret)
+
+
+def _tell_plan(stage: Stage, changes: Sequence[Change], tell: Callable[[str], None]) -> None:
+    where = f"stage {stage.name}, account {stage.identity.account}, {stage.ssm.meta.region_name}"
+    if not changes:
+        tell(f"Nothing to do: {where} is as this checkout has it.")
+        return
+    tell(f"In {where}:")
+    for change in changes:
+        tell(f"  {_SIGNS[change.action]} {change.what}: {change.name}")
+        tell(f"      {change.why}")
+        for line in change.diff:
+            tell(f"      {line}")
+
+
+def _tell_next(report: Report, tell: Callable[[str], None]) -> None:
+    is_deployed = _is_emulated() or bool(report.stage.webhook_url)
+    changes = () if _is_emulated() else report.changes
+    report.next_steps = next_steps(report.stage.name, changes, is_deployed=is_deployed)
+    tell("Next:")
+    for step in report.next_steps:
+        tell(f"  {step}")
+
+
+def next_steps(stage: str, changes: Sequence[Change], *, is_deployed: bool) -> list[str]:
+    """What to do after a set-up; the functions too, where they are not there or are behind."""
+    option = "" if stage == "dev" else f" --stage {stage}"
+    is_behind = any(isinstance(one, PolicyChange | DocumentChange) for one in changes)
+    return [
+        *([f"chalice deploy --stage {stage}"] if is_behind or not is_deployed else []),
+        f"pulley targets apply{option}",
+        f"pulley connect OWNER/REPO{option}",
+        f"pulley doctor{option}",
+    ]
+
+
+def _read_token(file: TextIO) -> str:
+    if file.isatty():
+        return parse_token(click.prompt("Token for GitHub", hide_input=True, err=True))
+    try:
+        return parse_token(file.read())
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file.name}: is not text") from None
+
+
+def _show_secret(stage: Stage) -> None:
+    stored = stage.parameters.read_one(stage.names.webhook_secret)
+    lines = read_secrets(stored.value) if stored else ()
+    if not lines:
+        note("There is no secret yet.")
+        return
+    sys.stdout.write(lines[0].decode() + "\n")

@@ -1,0 +1,221 @@
+"""`pulley targets`: what pulley.toml says, compared with what is stored, and stored."""
+
+import json
+from collections.abc import Sequence
+
+import click
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.fields import ProblemsError
+from chalicelib.core.refs import Repository
+from chalicelib.core.targets import TargetsError
+from pulley.cli.group import NOT_WELL
+from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.writing import say_overwritten
+from pulley.operator.parameters import LIMITS
+from pulley.operator.stage import Stage, utc_now
+from pulley.operator.targets_file import (
+    FileTarget,
+    UnreadableError,
+    parse_targets_file,
+    read_text,
+    write_targets_file,
+)
+from pulley.operator.targets_plan import (
+    ADDED,
+    REMOVED,
+    KeyChange,
+    ListChange,
+    leavers,
+    plan_targets,
+)
+from pulley.operator.targets_store import TargetsStore
+
+_FILE = "pulley.toml"
+_SIGNS = {ADDED: "+", REMOVED: "-"}
+
+
+@click.group()
+def targets() -> None:
+    """Say which hosts follow which branch, in pulley.toml.
+
+    Write the file, `check` it, `apply` it; docs/targets.md has every key.
+    """
+
+
+@targets.command()
+@click.argument("file", default=_FILE, metavar="[pulley.toml]")
+@json_option
+def check(file: str, *, as_json: bool) -> None:
+    """Validate pulley.toml, without AWS.
+
+    Shows every problem at once, each with its path. - is stdin. Exits with 3 where there is one.
+    """
+    found: Sequence[FileTarget] = ()
+    problems: Sequence[str] = ()
+    try:
+        found = _read(file)
+    except UnreadableError as error:
+        problems = [str(error)]
+    except ProblemsError as error:
+        problems = error.problems
+    if as_json:
+        names = [one.target.name for one in found]
+        say_json({"file": file, "valid": not problems, "targets": names, "problems": problems})
+    for problem in problems:
+        note(f"Error: {problem}", style="red")
+    if problems:
+        raise click.exceptions.Exit(NOT_WELL)
+    if not as_json:
+        say(f"{file} is valid: {', '.join(f'{one.target.name}' for one in found)}")
+        note("To store them: pulley targets apply")
+
+
+@click.argument("file", default=_FILE, metavar="[pulley.toml]")
+@click.option("--prune", is_flag=True, help="Remove stored targets that the file does not have.")
+@click.option(
+    "--repository",
+    "repositories",
+    type=REPOSITORY,
+    multiple=True,
+    metavar="OWNER/REPO",
+    help="The file speaks for this one too, though it may name no target of it. Repeatable.",
+)
+@click.option(
+    "--advanced",
+    is_flag=True,
+    help="Store a list of more than 4,096 bytes, which AWS charges for.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be stored, and stop.")
+@yes_option
+@json_option
+def apply(  # noqa: PLR0913 - an option each
+    stage: Stage,
+    *,
+    file: str,
+    prune: bool,
+    repositories: tuple[Repository, ...],
+    advanced: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Store the targets of pulley.toml.
+
+    Shows what differs from what is stored, asks, and stores one parameter for each repository. The
+    file speaks for the repositories that it names. Of those, targets that it does not have are
+    kept, unless you --prune them. The next push uses what is stored.
+
+    \b
+        pulley targets apply --dry-run
+        pulley targets apply --prune --repository octo/old
+    """  # noqa: D301 - click's mark of what is not to be filled
+    read = _read(file, may_be_empty=bool(prune and repositories))
+    store = TargetsStore(stage)
+    stored, others = store.read({one.target.repository for one in read} | set(repositories))
+    changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
+    needed = [one for one in changes if one.is_needed]
+    if not as_json:
+        _tell_plan(stage, changes, needed)
+    gone = leavers(changes)
+    for name, words in store.holds(gone, now=utc_now()).items():
+        warn(f"{name} {gone[name]}, and is {words}. The pin stays, for a target of this name.")
+    versions: dict[Repository, int] = {}
+    try:
+        if needed and not dry_run:
+            confirm("Store it?", yes=yes)
+            _store(stage, store, needed, versions, yes=yes, quiet=as_json)
+    finally:
+        if as_json:
+            say_json({"stage": stage.name, "repositories": changes, "stored": versions})
+    if versions:
+        note("To see what it comes to on each host: pulley plan")
+
+
+@click.argument("what", required=False, metavar="[TARGET]")
+@json_option
+def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
+    """Print the stored targets as pulley.toml has them.
+
+    All of them, or a TARGET by its name, or those of owner/repo. `pulley targets apply` takes the
+    output again. Exits with 3 where something stored is not valid.
+    """
+    shown = TargetsStore(stage).show()
+    for problem in shown.problems:
+        note(f"Error: {problem}", style="red")
+    if what:
+        shown = shown.only(what)
+        if not shown.entries:
+            raise click.ClickException(f"nothing valid is stored for {what}: pulley targets show")
+    if as_json:
+        listed = [one for entries in shown.entries.values() for one in entries]
+        say_json({"targets": listed, "problems": shown.problems})
+    elif shown.entries:
+        say(write_targets_file(shown.entries).rstrip("\n"))
+    else:
+        note("No target is stored yet. Write pulley.toml, then: pulley targets apply")
+    if shown.problems:
+        raise click.exceptions.Exit(NOT_WELL)
+
+
+targets.add_command(stage_command(apply), "apply")
+targets.add_command(stage_command(show), "show")
+
+
+def _read(file: str, *, may_be_empty: bool = False) -> Sequence[FileTarget]:
+    found = parse_targets_file(read_text(file), file)
+    if not found and not may_be_empty:
+        raise TargetsError([f"{file}: has no targets; write a table like [targets.web]"])
+    return found
+
+
+def _store(  # noqa: PLR0913
+    stage: Stage,
+    store: TargetsStore,
+    needed: Sequence[ListChange],
+    versions: dict[Repository, int],
+    *,
+    yes: bool,
+    quiet: bool,
+) -> None:
+    for change in needed:
+        try:
+            written = store.write(change)
+        except PulleyError:
+            if versions:
+                warn("that much was stored. Run it again, and it goes on from there.")
+            raise
+        versions[change.repository] = written.version
+        if not quiet:
+            say(f"Stored: {written.name}, version {written.version}")
+        say_overwritten(stage.parameters, written, yes=yes, tier=change.tier)
+
+
+def _tell_plan(stage: Stage, changes: Sequence[ListChange], needed: Sequence[ListChange]) -> None:
+    for change in changes:
+        if not change.is_needed and not change.kept:
+            continue
+        limit = LIMITS[change.tier]
+        say(f"{change.repository}: {change.bytes:,} of {limit:,} bytes")
+        for problem in change.replaced:
+            say(f"  ! replaces what is stored, which is not valid: {problem}")
+        for one in change.changes:
+            say(f"  {_SIGNS.get(one.action, '~')} {one.name}")
+            if one.action != REMOVED:
+                for key in one.keys:
+                    say(f"      {key_in_words(key, is_new=one.action == ADDED)}")
+        if change.kept:
+            say(f"  = kept, though not in the file: {', '.join(change.kept)}")
+    if not needed:
+        say(f"Nothing to do: stage {stage.name} has these targets as the file has them.")
+
+
+def key_in_words(change: KeyChange, *, is_new: bool) -> str:
+    """A key's line in the plan."""
+    before, after = _value(change.before), _value(change.after)
+    return f"{change.key}: {after}" if is_new else f"{change.key}: {before} -> {after}"
+
+
+def _value(value: object) -> str:
+    return "(not written)" if value is None else json.dumps(value)

@@ -1,0 +1,76 @@
+"""What a command says after it stored a parameter: whose write it overwrote, and how to undo that.
+
+Parameter Store has no compare-and-set. Whoever writes learns afterwards that somebody else did so
+between the look and the write; nothing is lost, since both versions are kept.
+"""
+
+import shlex
+import sys
+
+import click
+
+from pulley.cli.output import note, warn, when
+from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
+
+
+def say_overwritten(
+    parameters: Parameters,
+    written: Written,
+    *,
+    yes: bool = False,
+    is_secret: bool = False,
+    tier: str = STANDARD,
+) -> bool:
+    """Say what a write overwrote, and on a terminal offer to put it back. Call it after each write.
+
+    `is_secret` and `tier` are as they were for the write: a secret is not shown. With `yes`, or
+    without a terminal, nobody is asked, and the line that puts it back is said. Returns whether it
+    was put back: then what the command stored does not count any more. Raises RefusedError and
+    UnavailableError.
+    """
+    other = written.overwritten
+    if other is None:
+        return False
+    by = f" by {other.by}" if other.by else ""
+    warn(
+        f"{written.name}: version {other.version}{by} at {when(other.at)} was overwritten. "
+        "It was stored after you looked."
+    )
+    if not is_secret:
+        note(f"It was: {_on_a_terminal(other.value)}")
+    if yes or not sys.stdin.isatty():
+        note("If that one is right, put it back, as one more version:")
+        note(f"  {put_back_command(other, is_secret=is_secret, tier=tier)}")
+        return False
+    if not click.confirm(f"Put version {other.version} back, as one more version?", err=True):
+        return False
+    again = parameters.write(
+        written.name,
+        other.value,
+        read=StoredValue(written.name, "", written.version),
+        is_secret=is_secret,
+        tier="Advanced" if tier == ADVANCED else "Standard",
+    )
+    note(f"{written.name}: version {other.version} was put back, as version {again.version}.")
+    say_overwritten(parameters, again, is_secret=is_secret, tier=tier)
+    return True
+
+
+def put_back_command(other: StoredValue, *, is_secret: bool, tier: str) -> str:
+    """The line for a shell that stores a version again. The value itself is not in it."""
+    name = shlex.quote(other.name)
+    kind = "SecureString" if is_secret else "String"
+    advanced = f" --tier {ADVANCED}" if tier == ADVANCED else ""
+    value = (
+        f"aws ssm get-parameter --name {shlex.quote(f'{other.name}:{other.version}')} "
+        "--with-decryption --query Parameter.Value --output text"
+    )
+    return (
+        f"aws ssm put-parameter --name {name} --type {kind}{advanced} --overwrite "
+        f'--value "$({value})"'
+    )
+
+
+def _on_a_terminal(text: str) -> str:
+    """A value as it can be shown: what would move the cursor, say, is a question mark."""
+    return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)

@@ -1,0 +1,195 @@
+"""The hosts of each target: whether there are any, are reached, and what each says of itself.
+
+What a host says of itself is asked by the document's own `Update=check`, which changes nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from chalicelib.core.commands import (
+    HostResult,
+    ResultError,
+    SendRequest,
+    build_send_request,
+    parse_result,
+)
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.stored import StoredPins
+from chalicelib.core.targets import MAX_IDS, Target
+from chalicelib.core.verdicts import failure_words
+from chalicelib.flows.deploy import document_pin_of
+from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
+from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
+
+MIN_FREE_MIB = 200
+LOW_FREE_MIB = 1024
+_TOLD = re.compile(
+    r"(?P<would>.*); owner (?P<owner>[^;]*); git version (?P<git>[^;]*); (?P<free>\d+) MiB free;.*"
+)
+_MENDS = {
+    "no_checkout": "clone the repository there, as its owner: docs/getting-started.md says how",
+    "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
+    "key, are GitHub's host keys known?",
+    "missing_commit": "push the branch, or name another one in pulley.toml",
+    "bad_parameter": "pulley setup: the document is of another release",
+}
+
+
+def check_hosts(
+    target: Target,
+    fleet: Fleet,
+    nodes: Mapping[str, Node],
+    untagged: Sequence[Untagged],
+    stage: str,
+) -> Iterator[Row]:
+    """What can be told of a target's hosts without asking them."""
+    hosts = fleet.of(target)
+    for one in untagged:
+        yield Row(
+            f"host {one.name}",
+            WARN if hosts else FAIL,
+            f"{one.instance_id} fits the target {target.name}, and lacks the tag pulley={stage}: "
+            "Pulley may not reach it",
+            f"aws ec2 create-tags --resources {one.instance_id} --tags Key=pulley,Value={stage}",
+        )
+    yield _hosts_of(target, hosts)
+    for host in hosts:
+        yield from _check_node(host, nodes.get(host.instance_id))
+
+
+def _hosts_of(target: Target, hosts: Sequence[Host]) -> Row:
+    what = f"target {target.name}: hosts"
+    if hosts:
+        return passed(what, f"{len(hosts)}, of which {sum(one.is_online for one in hosts)} online")
+    return Row(
+        what,
+        FAIL,
+        f"no host of this stage has {selection(target)}",
+        "tag the instances (and the launch template), or see `instances` in pulley.toml",
+    )
+
+
+def selection(target: Target) -> str:
+    """What a target's hosts are chosen by, in words."""
+    if target.instances.ids:
+        return f"one of the ids {', '.join(target.instances.ids)}"
+    tags = [f"{key}={' or '.join(values)}" for key, values in target.instances.tags]
+    return f"the tags {', '.join(tags)}"
+
+
+def _check_node(host: Host, node: Node | None) -> Iterator[Row]:
+    what = f"host {host.name}"
+    if node is None:
+        yield Row(
+            what,
+            FAIL,
+            "Systems Manager does not know it: no agent has registered",
+            "see that the SSM agent is installed and runs, that the instance profile has "
+            "AmazonSSMManagedInstanceCore, and that the host can reach Systems Manager",
+        )
+        return
+    if not host.is_online:
+        yield Row(
+            what,
+            FAIL,
+            f"it is offline: {node.words}",
+            "start the instance, or see amazon-ssm-agent on it",
+        )
+        return
+    if node.platform and node.platform != "Linux":
+        yield Row(what, FAIL, f"it runs {node.platform}", "Pulley needs Linux: take its tags off")
+        return
+    if node.agent < AGENT_WITH_ENVIRONMENT:
+        version = ".".join(str(part) for part in node.agent)
+        newer = ".".join(str(part) for part in AGENT_WITH_ENVIRONMENT)
+        yield Row(
+            what,
+            WARN,
+            f"its agent {version} is older than {newer}, and writes parameters into the script",
+            f"aws ssm send-command --document-name AWS-UpdateSSMAgent --instance-ids "
+            f"{host.instance_id}",
+        )
+        return
+    yield passed(what, "online, its agent is new enough")
+
+
+def build_check_requests(
+    target: Target, hosts: Sequence[Host], *, stage: str, issued: int, document: str | None
+) -> list[SendRequest]:
+    """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
+
+    `document` is the stored pin of the document: one that was edited by hand is not run.
+    """
+    asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
+    ids = [host.instance_id for host in hosts if host.is_online]
+    return [
+        build_send_request(
+            asked,
+            stage=stage,
+            commit=None,
+            issued=issued,
+            cause="manual",
+            update="check",
+            instance_ids=tuple(ids[start : start + MAX_IDS]),
+            document_pin=document_pin_of(StoredPins({}, document)),
+        )
+        for start in range(0, len(ids), MAX_IDS)
+    ]
+
+
+def check_invocation(target: Target, invocation: Invocation) -> Iterator[Row]:
+    """What one host said."""
+    what = f"host {invocation.host}: {target.checkout}"
+    try:
+        result = parse_result(invocation.output)
+    except ResultError:
+        words = f"it did not answer: {invocation.details or invocation.status}"
+        yield Row(what, UNKNOWN, words, f"see amazon-ssm-agent's log on {invocation.instance_id}")
+        return
+    told = _TOLD.fullmatch(result.detail)
+    if result.outcome != "unchanged" or told is None:
+        yield _failed(what, result)
+        return
+    yield from _check_told(what, told, result)
+
+
+def _failed(what: str, result: HostResult) -> Row:
+    mend = _MENDS.get(result.outcome, "docs/host.md has what each outcome asks for")
+    if "too old" in result.detail:
+        mend = "install git 2.26 or newer on the host"
+    elif "origin" in result.detail:
+        mend = "on the host: git remote set-url origin, or `repository` in pulley.toml"
+    return Row(what, FAIL, failure_words(result), mend)
+
+
+def _check_told(what: str, told: re.Match[str], result: HostResult) -> Iterator[Row]:
+    free, is_well = int(told["free"]), True
+    if told["owner"] == "root":
+        is_well = False
+        yield Row(
+            what,
+            WARN,
+            "it belongs to root: whoever can push to the repository is root on this host",
+            "chown -R it to a user of its own",
+        )
+    if free < LOW_FREE_MIB:
+        is_well = False
+        yield Row(
+            what,
+            FAIL if free < MIN_FREE_MIB else WARN,
+            f"only {free} MiB are free on its disk",
+            "make room on the host: a run needs place for the fetch and for what the steps build",
+        )
+    if is_well:
+        at = (result.after or "")[:7]
+        words = f"at {at}, owner {told['owner']}, git {told['git']}, {free} MiB free"
+        yield passed(what, words)
+
+
+def not_asked(target: Target, error: PulleyError) -> Row:
+    """The command that asks could not be sent."""
+    words = f"its hosts could not be asked: {error.in_full}"
+    return Row(f"target {target.name}: checkouts", FAIL, words, "pulley setup")

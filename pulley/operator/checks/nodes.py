@@ -1,0 +1,101 @@
+"""What Systems Manager and EC2 say of hosts, for the doctor alone: agents, and missing tags."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.targets import STAGE_TAG, Target
+from chalicelib.edges.aws import error_for
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+    from mypy_boto3_ssm import SSMClient
+
+Version = tuple[int, ...]
+# From this version on the agent hands parameters over as environment variables (facts of its
+# release notes); an older one writes them into the script's text, which the patterns make safe.
+AGENT_WITH_ENVIRONMENT: Version = (3, 3, 2746, 0)
+_STATES = ("pending", "running", "stopping", "stopped")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A host as Systems Manager has it."""
+
+    instance_id: str
+    ping: str
+    platform: str
+    agent: Version
+    last_ping: datetime | None
+
+    @property
+    def words(self) -> str:
+        """How it answers."""
+        last = f", last heard of at {self.last_ping:%Y-%m-%d %H:%M} UTC" if self.last_ping else ""
+        return f"{self.ping}{last}"
+
+
+@dataclass(frozen=True)
+class Untagged:
+    """An instance that a target would have, were it tagged for the stage."""
+
+    instance_id: str
+    name: str
+
+
+def read_nodes(ssm: "SSMClient") -> Mapping[str, Node]:
+    """Every host that Systems Manager knows, by id. Raises RefusedError or UnavailableError."""
+    pages = ssm.get_paginator("describe_instance_information").paginate()
+    try:
+        found = [one for page in pages for one in page["InstanceInformationList"]]
+    except (BotoCoreError, ClientError) as error:
+        raise error_for("reading which hosts are online", error) from None
+    return {
+        one["InstanceId"]: Node(
+            instance_id=one["InstanceId"],
+            ping=one.get("PingStatus", "Unknown"),
+            platform=one.get("PlatformType", ""),
+            agent=parse_version(one.get("AgentVersion", "")),
+            last_ping=one.get("LastPingDateTime"),
+        )
+        for one in found
+    }
+
+
+def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Untagged]:
+    """The instances of a target without the stage's tag. Raises as `read_nodes`."""
+    filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": list(_STATES)}]
+    if target.instances.ids:
+        ids = [one for one in target.instances.ids if one.startswith("i-")]
+        filters.append({"Name": "instance-id", "Values": ids})
+    for key, values in target.instances.tags:
+        filters.append({"Name": f"tag:{key}", "Values": list(values)})
+    pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
+    try:
+        instances = [
+            one
+            for page in pages
+            for reservation in page["Reservations"]
+            for one in reservation.get("Instances", [])
+        ]
+    except (BotoCoreError, ClientError) as error:
+        raise error_for("reading the instances", error) from None
+    found = []
+    for one in instances:
+        tags = {tag.get("Key", ""): tag.get("Value", "") for tag in one.get("Tags", [])}
+        tag = tags.get(STAGE_TAG)
+        # Another stage's host is another stage's; "Prod" was meant to be prod.
+        if tag is None or (tag != stage and tag.strip().lower() == stage.lower()):
+            found.append(Untagged(one["InstanceId"], tags.get("Name", "") or one["InstanceId"]))
+    return found
+
+
+def parse_version(text: str) -> Version:
+    """Of `3.3.1142.0`; () where there is none."""
+    parts = re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,5}", text)
+    return tuple(int(part) for part in text.split(".")) if parts else ()

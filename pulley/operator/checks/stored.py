@@ -1,0 +1,93 @@
+"""What is stored of a stage: secrets, targets, pins, a token. Values are read, and never shown."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.pins import PinError, parse_pin
+from chalicelib.core.stored import ParameterNames, read_secrets
+from chalicelib.core.targets import Target
+from pulley.operator.checks.row import FAIL, WARN, Row, passed
+from pulley.operator.parameters import Parameters
+from pulley.operator.stage import StoredTargets
+
+SHORTEST_SECRET = 20  # characters; what `pulley setup` makes has 64
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored. Raises RefusedError and UnavailableError where it cannot be read."""
+
+    parameters: Parameters
+    names: ParameterNames
+    targets: StoredTargets
+
+    def check_secrets(self) -> Iterator[Row]:
+        """A secret opens every repository: its own one, or the stage's."""
+        repositories = list(self.targets.settings)
+        own = {one: self.names.repository_webhook_secret(one) for one in repositories}
+        values = self.parameters.read(self.names.webhook_secret, *own.values())
+        is_needed = not repositories or any(name not in values for name in own.values())
+        if is_needed or self.names.webhook_secret in values:
+            stored = values.get(self.names.webhook_secret)
+            text = stored.value if stored else None
+            yield _check_secret("webhook secret", self.names.webhook_secret, text)
+        for repository, name in own.items():
+            if name in values:
+                yield _check_secret(f"webhook secret of {repository}", name, values[name].value)
+
+    def check_targets(self) -> Iterator[Row]:
+        """They parse, and no name stands for two of them."""
+        for problem in self.targets.problems:
+            yield Row("targets", FAIL, problem, "pulley targets apply")
+        by_name: dict[str, list[Target]] = {}
+        for target in self.targets.targets:
+            by_name.setdefault(target.name, []).append(target)
+        for name, found in by_name.items():
+            if len(found) > 1:
+                words = " and ".join(str(one.repository) for one in found)
+                mend = "give one of them another name: pins are by name"
+                yield Row(f"target {name}", FAIL, f"{words} both have one of this name", mend)
+            target = found[0]
+            yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
+        if not self.targets.targets and not self.targets.problems:
+            words, mend = "none is stored", "write pulley.toml, then pulley targets apply"
+            yield Row("targets", FAIL, words, mend)
+
+    def check_pins(self, *, now: datetime) -> Iterator[Row]:
+        """They can be read: an unreadable one may say "frozen", so nothing is sent."""
+        names = {self.names.pin(target.name): target.name for target in self.targets.targets}
+        for name, stored in self.parameters.read(*names).items():
+            what, target = f"pin of {names[name]}", names[name]
+            try:
+                pin = parse_pin(stored.value)
+            except PinError as error:
+                words = f"{name} cannot be read, so nothing is sent: {error}"
+                yield Row(what, FAIL, words, f"pulley unpin {target}")
+                continue
+            if pin.holds(now):
+                words = f"it is {pin}: pushes do not reach it"
+                yield Row(what, WARN, words, f"pulley unpin {target}, when it may go on")
+
+    def check_tokens(self) -> Iterator[Row]:
+        """A token is there for every repository; whether GitHub takes it is asked elsewhere."""
+        without = [str(one) for one, token in self.targets.tokens.items() if not token]
+        if without:
+            words = f"none for {', '.join(without)}: commits do not say where they run"
+            mend = "pulley setup --github-token-file -"
+            yield Row("GitHub token", WARN, words, mend)
+
+
+def _check_secret(what: str, name: str, text: str | None) -> Row:
+    if text is None:
+        return Row(what, FAIL, f"{name} is not stored", "pulley setup", fix="setup")
+    secrets = read_secrets(text)
+    if not secrets:
+        return Row(what, FAIL, f"{name} is blank: it opens nothing", "pulley setup", fix="setup")
+    if any(len(one) < SHORTEST_SECRET for one in secrets):
+        words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
+        return Row(what, WARN, words, "pulley secret rotate")
+    if len(secrets) > 1:
+        words = f"{len(secrets)} are valid: a rotation is not finished"
+        return Row(what, WARN, words, "pulley secret rotate --finish")
+    return passed(what, f"{name} is there, and readable")

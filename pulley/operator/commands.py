@@ -1,0 +1,80 @@
+"""Run Command as an operator uses it: what Lambda's role has no need to do, and may not.
+
+Source: AWS Systems Manager API Reference, "CancelCommand" and "GetCommandInvocation".
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from chalicelib.core.history import Command, RollOut
+from chalicelib.core.targets import MAX_TIMEOUT, Target
+from chalicelib.edges.aws import error_for
+from chalicelib.edges.run_command import DELIVERY_TIMEOUT_SECONDS
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+# No command is under way for longer.
+LONGEST = timedelta(seconds=MAX_TIMEOUT + DELIVERY_TIMEOUT_SECONDS)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a script wrote on a host: 24,000 bytes of stdout and 8,000 of stderr at the most."""
+
+    stdout: str
+    stderr: str
+
+
+class Operations:
+    """On single commands. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(self, client: "SSMClient") -> None:
+        self._client = client
+
+    def cancel(self, command_id: str) -> None:
+        """Ask that a command be stopped: what is under way on hosts is killed there."""
+        try:
+            self._client.cancel_command(CommandId=command_id)
+        except (BotoCoreError, ClientError) as error:
+            raise error_for(f"cancelling {command_id}", error) from None
+
+    def output(self, command_id: str, instance_id: str) -> Output:
+        """What a host wrote; nothing where it has not begun."""
+        try:
+            answer = self._client.get_command_invocation(
+                CommandId=command_id, InstanceId=instance_id
+            )
+        except self._client.exceptions.InvocationDoesNotExist:
+            return Output("", "")
+        except (BotoCoreError, ClientError) as error:
+            raise error_for(f"reading the output of {instance_id}", error) from None
+        return Output(
+            answer.get("StandardOutputContent", ""), answer.get("StandardErrorContent", "")
+        )
+
+
+def commands_to(target: Target, commands: Iterable[Command]) -> list[tuple[Command, RollOut]]:
+    """Those of the commands that deploy a commit to the target."""
+    return [
+        (one, one.roll_out)
+        for one in commands
+        if one.roll_out
+        and one.roll_out.target == target.name
+        and one.roll_out.repository == target.repository
+    ]
+
+
+def under_way(
+    target: Target, commands: Iterable[Command], *, now: datetime
+) -> list[tuple[Command, RollOut]]:
+    """Those to the target that can still be stopped at this time (aware)."""
+    return [
+        (one, roll_out)
+        for one, roll_out in commands_to(target, commands)
+        if not one.is_over and now <= one.expires
+    ]

@@ -1,0 +1,50 @@
+"""What differs between two texts, for people: a unified diff, cut to a length that is read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from difflib import unified_diff
+
+MAX_LINES = 60
+
+
+def difference(before: Sequence[str], after: Sequence[str], what: str) -> tuple[str, ...]:
+    """The lines of a diff, without one where nothing differs; `what` is both files' name."""
+    lines = [
+        line.rstrip("\n") for line in unified_diff(before, after, f"{what} now", what, lineterm="")
+    ]
+    left_out = len(lines) - MAX_LINES
+    if left_out > 0:
+        return (*lines[:MAX_LINES], f"... {left_out} more lines of this diff")
+    return tuple(lines)
+
+
+def document_difference(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> tuple[str, ...]:
+    """What differs between two documents: the script's lines, then all the rest."""
+    return (
+        *difference(_script_of(before), _script_of(after), "script"),
+        *difference(_rest_of(before), _rest_of(after), "document"),
+    )
+
+
+def _script_of(content: Mapping[str, object]) -> list[str]:
+    inputs = _inputs_of(content)
+    lines = inputs.get("runCommand")
+    return [str(line) for line in lines] if isinstance(lines, list) else []
+
+
+def _rest_of(content: Mapping[str, object]) -> list[str]:
+    rest = json.loads(json.dumps(content))
+    inputs = _inputs_of(rest)
+    if isinstance(inputs, dict):
+        inputs.pop("runCommand", None)
+    return json.dumps(rest, indent=2).splitlines() if rest else []
+
+
+def _inputs_of(content: Mapping[str, object]) -> Mapping[str, object]:
+    """The first step's; {} where somebody made something else of the document."""
+    steps = content.get("mainSteps")
+    step = steps[0] if isinstance(steps, list) and steps else None
+    inputs = step.get("inputs") if isinstance(step, dict) else None
+    return inputs if isinstance(inputs, dict) else {}

@@ -1,0 +1,144 @@
+"""The whole chain, link by link, from the secret to the last host."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Fleet
+from chalicelib.core.targets import Target
+from pulley.operator.checkout import CHALICE
+from pulley.operator.checks.document import check_document
+from pulley.operator.checks.functions import Clients, Functions, check_address
+from pulley.operator.checks.hosts import (
+    build_check_requests,
+    check_hosts,
+    check_invocation,
+    not_asked,
+)
+from pulley.operator.checks.nodes import Node, find_untagged, read_nodes
+from pulley.operator.checks.row import UNKNOWN, Row, passed, rows_of
+from pulley.operator.checks.stored import Stored
+from pulley.operator.checks.token import TokenCheck
+from pulley.operator.checks.webhook import check_webhook
+from pulley.operator.connecting import webhooks_of
+from pulley.operator.document import Documents
+from pulley.operator.stage import Stage, StoredTargets, read_targets
+
+ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Examines a stage. Nothing is changed: hosts are asked by a command that only looks."""
+
+    stage: Stage
+    now: Callable[[], datetime]
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+    def examine(self) -> Iterator[Row]:
+        """Every row, as it is found. Raises where not even the targets can be read."""
+        identity = self.stage.identity
+        yield passed("AWS", f"account {identity.account}, as {identity.name}")
+        targets = read_targets(self.stage)
+        stored = Stored(self.stage.parameters, self.stage.names, targets)
+        yield from rows_of("webhook secret", stored.check_secrets)
+        documents = Documents(self.stage.ssm, self.stage.document)
+        pin = self.stage.names.document
+        yield from rows_of(
+            "document", lambda: check_document(documents, self.stage.parameters, pin)
+        )
+        yield from rows_of("targets", stored.check_targets)
+        yield from rows_of("pins", lambda: stored.check_pins(now=self.now()))
+        yield from rows_of("Lambda", lambda: self._functions(identity.account).check())
+        url = self.stage.webhook_url
+        yield from check_address(url, self.stage.name)
+        yield from self._github(stored, url)
+        yield from self._hosts(targets)
+
+    def _functions(self, account: str) -> Functions:
+        return Functions(Clients.build(), self.stage.name, account, CHALICE)
+
+    def _github(self, stored: Stored, url: str) -> Iterator[Row]:
+        """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""
+        yield from rows_of("GitHub token", stored.check_tokens)
+        stage, now = self.stage, self.now()
+        for repository, token in stored.targets.tokens.items():
+            if token:
+                targets = [one for one in stored.targets.targets if one.repository == repository]
+                check = TokenCheck(stage.settings.github_api, repository, token, targets)
+                yield from rows_of(check.what, partial(check.check, now=now))
+            webhooks = webhooks_of(stage, repository)
+            if webhooks and url:
+                deliveries = stage.github.of(repository, stage.token_for(repository))
+                look = partial(check_webhook, webhooks, deliveries, url, stage.name, now=now)
+                yield from rows_of(f"webhook of {repository}", look)
+
+    def _hosts(self, targets: StoredTargets) -> Iterator[Row]:
+        stage = self.stage
+        try:
+            fleet = Fleet(stage.directory.hosts(), stage.name)
+            nodes = read_nodes(stage.ssm)
+            untagged = {
+                one.name: find_untagged(stage.ec2, one, stage.name) for one in targets.targets
+            }
+        except PulleyError as error:
+            mend = "see that you may describe instances, in EC2 and in Systems Manager"
+            yield Row("hosts", UNKNOWN, f"could not be looked at: {error.in_full}", mend)
+            return
+        told: set[str] = set()
+        for target in targets.targets:
+            for row in check_hosts(target, fleet, nodes, untagged[target.name], stage.name):
+                if row.what not in told or not row.what.startswith("host "):
+                    yield row
+                told.add(row.what)
+        # All are asked at once: the slowest host is waited for once.
+        yield from self._ask(targets, fleet, nodes)
+
+    def _ask(
+        self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]
+    ) -> Iterator[Row]:
+        stage, issued = self.stage, int(self.now().timestamp() * 1000)
+        document = stage.parameters.read_one(stage.names.document)
+        sent: list[tuple[Target, str]] = []
+        for target in targets.targets:
+            hosts = [one for one in fleet.of(target) if one.instance_id in nodes]
+            try:
+                requests = build_check_requests(
+                    target,
+                    hosts,
+                    stage=stage.name,
+                    issued=issued,
+                    document=document.value if document else None,
+                )
+            except PulleyError as error:
+                yield not_asked(target, error)
+                continue
+            for answer in stage.commands.send(requests):
+                if isinstance(answer, PulleyError):
+                    yield not_asked(target, answer)
+                else:
+                    sent.append((target, answer))
+        until = self.clock() + ANSWER_SECONDS
+        for target, command_id in sent:
+            for invocation in self._wait(command_id, until):
+                yield from check_invocation(target, invocation)
+
+    def _wait(self, command_id: str, until: float) -> tuple[Invocation, ...]:
+        """What every host said, or said so far when the time is over."""
+        pause = FIRST_PAUSE
+        while True:
+            command = self.stage.history.command(command_id)
+            invocations = self.stage.history.invocations(command_id)
+            is_over = command is not None and command.is_over
+            if is_over and all(one.is_over for one in invocations):
+                return invocations
+            if self.clock() >= until:
+                return invocations
+            self.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

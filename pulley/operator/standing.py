@@ -1,0 +1,168 @@
+"""How targets stand: what a round of the schedule would see and do, and what became of the newest.
+
+The reading and the plan are the schedule's own. What an operator adds is the tip of a branch, by
+the operator's token or git, where the stage has no token to ask GitHub with.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.hosts import Host
+from chalicelib.core.plan import NOTHING, SEND, HostPlan, TargetPlan, plan_target
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import AT, Run, Verdict
+from chalicelib.core.wanted import TargetFacts
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.gather import MAX_RUNS
+from chalicelib.flows.standing import look
+from chalicelib.flows.survey import Survey, Surveyor
+from pulley.operator.checkout import Here
+from pulley.operator.stage import Stage, StoredTargets
+from pulley.operator.whereabouts import Whereabouts, find_whereabouts
+
+GITHUB, OWN_GIT = "GitHub", "your own git"
+
+
+@dataclass(frozen=True)
+class HostStanding:
+    """A host: where it is, if it ever said so, and what a round would do about it."""
+
+    plan: HostPlan
+    whereabouts: Whereabouts | None
+    wanted: str
+    is_later: bool = False
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+        return self.plan.host
+
+    @property
+    def commit(self) -> str:
+        """The commit that it runs, in full; "" if it is not known."""
+        return self.plan.at or (self.whereabouts.commit if self.whereabouts else "")
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it is where it is wanted, by the last that it said."""
+        last = self.whereabouts.last if self.whereabouts else None
+        is_at = last is not None and last.kind == AT and self.commit == self.wanted != ""
+        return self.plan.action == NOTHING or is_at
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A target. `tip_from` says who told the branch's tip; "" where nobody was asked, or knew."""
+
+    facts: TargetFacts
+    plan: TargetPlan
+    hosts: tuple[HostStanding, ...]
+    tip_from: str
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+        return self.facts.target
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What was sent to a target last: the run, the commit's verdict, and GitHub's words for it."""
+
+    run: Run
+    verdict: Verdict
+    status: DeploymentStatus
+
+
+@dataclass(frozen=True)
+class View:
+    """Targets of one stage, as they are at one time."""
+
+    surveyor: Surveyor
+    survey: Survey
+    here: Here | None
+    _asked: set[object] = field(default_factory=set)
+
+    def standing(self, target: Target) -> Standing:
+        """How a target stands. Raises RefusedError and UnavailableError."""
+        facts = self.surveyor.facts(target, self.survey)
+        key = (target.repository, target.branch)
+        if facts.head is None and self.here and self.here.repository == target.repository:
+            if key not in self._asked:
+                self._asked.add(key)
+                self.survey.heads[key] = self.here.tip(target.branch)
+            facts = self.surveyor.facts(target, self.survey)
+        tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
+        plan = plan_target(facts, now=self.survey.now)
+        return Standing(facts, plan, self._hosts(plan), tip_from)
+
+    def newest(self, target: Target) -> Newest | None:
+        """What became of what was sent last; None where that is nothing that is remembered.
+
+        Raises RefusedError and UnavailableError.
+        """
+        sent = self.survey.sent_to(target)
+        if not sent:
+            return None
+        command, roll_out = sent[0]
+        verdict, status = look(
+            self.survey.history, list(reversed(sent)), roll_out.commit.sha, now=self.survey.now
+        )
+        run = Run(command, roll_out, self.survey.history.invocations(command.id))
+        return Newest(run, verdict, status)
+
+    def _hosts(self, plan: TargetPlan) -> tuple[HostStanding, ...]:
+        ids = [one.host.instance_id for one in plan.hosts]
+        known = find_whereabouts(ids, self._runs(plan.target))
+        now = {id_ for send in plan.sends for id_ in send.instance_ids}
+        wanted = plan.wanted.commit.sha if plan.wanted else ""
+        return tuple(
+            HostStanding(
+                one,
+                known.get(one.host.instance_id),
+                one.wanted.commit.sha if one.wanted else wanted,
+                is_later=one.action == SEND and one.host.instance_id not in now,
+            )
+            for one in plan.hosts
+        )
+
+    def _runs(self, target: Target) -> Iterator[Run]:
+        for command, roll_out in self.survey.sent_to(target)[:MAX_RUNS]:
+            yield Run(command, roll_out, self.survey.history.invocations(command.id))
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The targets that could be read, and why the others could not: (target, words)."""
+
+    view: View
+    standings: tuple[Standing, ...]
+    failed: tuple[tuple[str, str], ...]
+
+
+def look_at(  # noqa: PLR0913 - each is a fact of its own
+    stage: Stage,
+    stored: StoredTargets,
+    targets: Sequence[Target],
+    *,
+    here: Here | None,
+    journal: Journal,
+    now: datetime,
+) -> Standings:
+    """How these targets stand at this time (aware). Raises RefusedError and UnavailableError.
+
+    The stage's token is used before the operator's own, so that what is seen is what a round sees.
+    """
+    tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
+    surveyor = stage.surveyor(journal)
+    view = View(surveyor, surveyor.begin(targets, tokens, now=now), here)
+    standings, failed = [], []
+    for target in targets:
+        try:
+            standings.append(view.standing(target))
+        except PulleyError as error:
+            failed.append((target.name, error.in_full))
+    return Standings(view, tuple(standings), tuple(failed))

@@ -1,0 +1,236 @@
+"""A repository's webhooks on GitHub, as an operator makes them, mends them, and sees them work.
+
+GitHub never tells a webhook's secret. That it is the stored one is seen by a ping, whose recorded
+answer is Pulley's own. Source: GitHub's page "REST API endpoints for repository webhooks".
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib.core.refs import Repository
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github_api import GitHubApi
+from chalicelib.flows.receive import SIGNED_WITH_THE_NEWEST
+
+POLL_SECONDS = 1.0
+ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
+_MOST_SAID = 300  # characters of an answer
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook as GitHub shows it."""
+
+    id: int
+    url: str
+    content_type: str
+    insecure_ssl: str
+    events: tuple[str, ...]
+    active: bool
+    has_secret: bool
+
+    def posts_to(self, url: str) -> bool:
+        """Whether its address leads to the same place as this one."""
+        return _place(self.url) == _place(url)
+
+    def is_like(self, url: str) -> bool:
+        """Whether its address has the same end: of another stage, or of one that was before."""
+        return _place(self.url)[2].rpartition("/")[2] == _place(url)[2].rpartition("/")[2]
+
+    def differences(self) -> list[str]:
+        """What is not as Pulley wants it, in words. The secret itself cannot be seen."""
+        wanted = {
+            "content type": (self.content_type, "json"),
+            "events": (", ".join(self.events) or "none", "push"),
+            "active": ("yes" if self.active else "no", "yes"),
+            "check of the certificate": ("off" if self.insecure_ssl == "1" else "on", "on"),
+            "secret": ("set" if self.has_secret else "none", "set"),
+        }
+        return [f"{name}: {now} -> {then}" for name, (now, then) in wanted.items() if now != then]
+
+
+@dataclass(frozen=True)
+class Ping:
+    """What became of a ping. `code` is 0 where nobody answered; `status` are GitHub's words.
+
+    `said` is the answer's reason or error: Pulley's, where the address is Pulley's.
+    """
+
+    code: int
+    status: str
+    said: str = ""
+
+    @property
+    def is_green(self) -> bool:
+        """Whether it was taken."""
+        return 200 <= self.code < 300
+
+    @property
+    def has_newest_secret(self) -> bool:
+        """Whether Pulley says that the newest of its secrets signed it."""
+        return self.is_green and SIGNED_WITH_THE_NEWEST in self.said
+
+
+NOT_RECORDED = Ping(0, "GitHub has not recorded an answer yet")
+
+
+class Webhooks:
+    """One repository's. Every method raises NotTakenError or UnavailableError."""
+
+    def __init__(
+        self,
+        api: GitHubApi,
+        repository: Repository,
+        token: str,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """`clock` and `sleep` are in seconds."""
+        self.repository = repository
+        self._api = api
+        self._token = token
+        self._clock = clock
+        self._sleep = sleep
+
+    def all(self) -> list[Hook]:
+        """The repository's own; an organization's are not among them."""
+        found = self._call("GET", "/hooks?per_page=100")
+        hooks = [_hook(one) for one in found] if isinstance(found, list) else []
+        return [hook for hook in hooks if hook]
+
+    def posting_to(self, url: str) -> list[Hook]:
+        """Those whose address this is."""
+        return [hook for hook in self.all() if hook.posts_to(url)]
+
+    def create(self, url: str, secret: str) -> None:
+        """Make it."""
+        self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
+
+    def update(self, hook: Hook, url: str, secret: str) -> None:
+        """Make it what Pulley wants: the secret too, since GitHub drops one that is not named."""
+        self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
+
+    def set_secret(self, hook: Hook, secret: str) -> None:
+        """Change the secret alone."""
+        self._call("PATCH", f"/hooks/{hook.id}/config", {"secret": secret})
+
+    def ping(self, hook: Hook, seconds: float = ANSWER_SECONDS) -> Ping:
+        """Have a ping posted, and wait so long until its answer is recorded."""
+        known = set(self._pings(hook))
+        self._call("POST", f"/hooks/{hook.id}/pings", has_content=False)
+        end = self._clock() + seconds
+        while True:
+            new = [id_ for id_ in self._pings(hook) if id_ not in known]
+            if new:
+                return self._answer(hook, max(new))
+            if self._clock() >= end:
+                return NOT_RECORDED
+            self._sleep(POLL_SECONDS)
+
+    def _pings(self, hook: Hook) -> list[int]:
+        """The ids of the newest deliveries that are pings."""
+        found = self._call("GET", f"/hooks/{hook.id}/deliveries?per_page=30")
+        deliveries = found if isinstance(found, list) else []
+        return [
+            one["id"]
+            for one in deliveries
+            if isinstance(one, dict) and one.get("event") == "ping" and type(one.get("id")) is int
+        ]
+
+    def _answer(self, hook: Hook, delivery_id: int) -> Ping:
+        found = self._call("GET", f"/hooks/{hook.id}/deliveries/{delivery_id}")
+        found = found if isinstance(found, dict) else {}
+        code, response = found.get("status_code"), found.get("response")
+        payload = response.get("payload") if isinstance(response, dict) else None
+        return Ping(
+            code=code if type(code) is int else 0,
+            status=str(found.get("status") or "")[:_MOST_SAID],
+            said=_said(payload),
+        )
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        has_content: bool = True,
+    ) -> Any:  # noqa: ANN401 - JSON
+        return self._api.call(
+            method,
+            self.repository,
+            path,
+            token=self._token,
+            deadline=Deadline(),
+            body=body,
+            has_content=has_content,
+        )
+
+
+def is_webhook_url(url: str) -> bool:
+    """Whether it can be Pulley's: it ends in its route, and is encrypted, or of this machine."""
+    scheme, host, path = _place(url)
+    is_here = host.startswith(("127.0.0.1:", "localhost:"))
+    return path.endswith("/github") and bool(host) and (scheme == "https" or is_here)
+
+
+def mend_of(ping: Ping, stage: str) -> str:
+    """What to do where a ping was not taken."""
+    wrong_place = (
+        "the address or the stage is wrong, or nothing is deployed there: "
+        f"chalice deploy --stage {stage}, then pulley connect again"
+    )
+    mends = {
+        0: "can GitHub reach the address? The webhook's Recent Deliveries on GitHub say more",
+        401: "the webhook's secret is not the stored one: pulley connect --force sets it",
+        403: wrong_place,
+        404: wrong_place,
+        502: "AWS refused the function something: pulley doctor looks at its role",
+        503: "is a secret stored, are the targets valid? pulley setup, then pulley doctor",
+    }
+    return mends.get(ping.code, f"the log says why: /aws/lambda/pulley-{stage}")
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", "", url
+    return parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/")
+
+
+def _wanted(url: str, secret: str) -> dict[str, object]:
+    place = {"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret}
+    return {"active": True, "events": ["push"], "config": place}
+
+
+def _hook(found: Any) -> Hook | None:  # noqa: ANN401 - JSON
+    """A webhook of GitHub's answer; None for what is not one."""
+    try:
+        place, id_ = found["config"], found["id"]
+        return Hook(
+            id=int(id_),
+            url=str(place.get("url") or ""),
+            content_type=str(place.get("content_type") or "form"),
+            insecure_ssl=str(place.get("insecure_ssl") or "0"),
+            events=tuple(str(one) for one in found["events"]),
+            active=found["active"] is True,
+            has_secret=bool(place.get("secret")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _said(payload: object) -> str:
+    """The reason or the error in an answer's body, which may be anything."""
+    try:
+        body = json.loads(payload) if isinstance(payload, str) else payload
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        return str(payload or "")[:_MOST_SAID]
+    return str(body.get("error") or body.get("ignored") or body.get("message") or "")[:_MOST_SAID]

@@ -1,0 +1,61 @@
+"""What hosts run by their own word, and since when: for people. Nothing is decided on it."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chalicelib.core.commands import ResultError, parse_result
+from chalicelib.core.history import Invocation
+from chalicelib.core.verdicts import HostVerdict, Run, judge_host
+
+_SHA = re.compile("[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where a host is: the commit, in full, or "" if it did not say. `last` is its last run's."""
+
+    commit: str
+    since: datetime | None
+    last: HostVerdict
+    asked: str
+
+
+def find_whereabouts(
+    instance_ids: Collection[str], runs: Iterable[Run]
+) -> Mapping[str, Whereabouts]:
+    """Of each host that ever began a run. `runs` come newest first, and are read while needed.
+
+    A host is at its commit since the run that updated it, or the oldest one known that found it so.
+    """
+    found: dict[str, Whereabouts] = {}
+    left = set(instance_ids)
+    if not left:
+        return found
+    for run in runs:
+        for one in run.invocations:
+            id_ = one.instance_id
+            if id_ not in left or not (one.is_over and one.has_begun):
+                continue
+            verdict = judge_host(one, run.roll_out)
+            commit = verdict.upstream or _head_in(one)
+            known = found.get(id_)
+            if known is None:
+                found[id_] = Whereabouts(commit, verdict.ended, verdict, run.roll_out.commit.short)
+            elif commit == known.commit:
+                found[id_] = replace(known, since=verdict.ended)
+            if verdict.updated or commit != found[id_].commit:
+                left.discard(id_)
+        if not left:
+            break
+    return found
+
+
+def _head_in(invocation: Invocation) -> str:
+    """What a host that failed has checked out: local commits and all."""
+    try:
+        after = parse_result(invocation.output).after or ""
+    except ResultError:
+        return ""
+    return after if _SHA.fullmatch(after) else ""

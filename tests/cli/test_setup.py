@@ -1,0 +1,358 @@
+"""`pulley setup`, in an account with nothing in it."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chalicelib.core.commands import build_document, parse_document_pin
+from pulley.cli import main
+from pulley.cli.setup import next_steps
+from pulley.operator.checkout import CHALICE, SCRIPT
+from pulley.operator.policies import PLACEHOLDER, Policy
+from pulley.operator.setup_plan import PolicyChange
+from pulley.sandbox.account import Account
+
+Run = Callable[..., Result]
+DOCUMENT, PIN = "pulley-prod-pull", "/pulley/prod/document"
+SECRET, TOKEN = "/pulley/prod/webhook-secret", "/pulley/prod/github-token"
+CONTENT = build_document(SCRIPT.read_text())
+OTHER = build_document("echo other\n")
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    with Account() as opened:
+        yield opened
+
+
+@pytest.fixture
+def setup(account: Account, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name in ("AWS_PROFILE", "PULLEY_STAGE", "PULLEY_WEBHOOK_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str, stdin: str = "", environ: Mapping[str, str | None] = {}) -> Result:
+        done = CliRunner().invoke(
+            main,
+            ["setup", "--stage", "prod", *arguments],
+            input=stdin,
+            env={**account.environ, **environ},
+        )
+        if done.exception and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return done
+
+    return run
+
+
+def value_of(account: Account, name: str) -> str:
+    return account.ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+
+
+def names_of(account: Account) -> set[str]:
+    return {one["Name"] for one in account.ssm.describe_parameters()["Parameters"]}
+
+
+def versions_of(account: Account) -> list[object]:
+    """Whatever a write would make more."""
+    parameters = account.ssm.describe_parameters()["Parameters"]
+    described = account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="$LATEST")["Document"]
+    document = [described["LatestVersion"], described["DefaultVersion"]]
+    return [*sorted((one["Name"], one["Version"]) for one in parameters), *document]
+
+
+def store(account: Account, content: object) -> str:
+    """What somebody does in the console. Returns the version."""
+    updated = account.ssm.update_document(
+        Name=DOCUMENT, Content=json.dumps(content), DocumentVersion="$LATEST", DocumentFormat="JSON"
+    )
+    return updated["DocumentDescription"]["DocumentVersion"]
+
+
+def assert_right(account: Account) -> None:
+    pin = parse_document_pin(value_of(account, PIN))
+    described = account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="$LATEST")["Document"]
+    assert pin.version == described["LatestVersion"] == described["DefaultVersion"]
+    assert pin.hash == described["Hash"]
+    got = account.ssm.get_document(Name=DOCUMENT, DocumentVersion=pin.version)
+    assert json.loads(got["Content"]) == CONTENT
+
+
+class TestNextSteps:
+    POLICY = PolicyChange(
+        what="policy",
+        name="policy-receive-prod.json",
+        action="change",
+        why="",
+        policy=Policy(Path("policy-receive-prod.json"), "", ""),
+    )
+
+    def test_functions_that_are_not_deployed_come_first(self) -> None:
+        assert next_steps("prod", [], is_deployed=False)[0] == "chalice deploy --stage prod"
+
+    def test_functions_that_are_behind_come_first(self) -> None:
+        steps = next_steps("prod", [self.POLICY], is_deployed=True)
+        assert steps[0] == "chalice deploy --stage prod"
+
+    def test_functions_that_are_right_are_left_alone(self) -> None:
+        assert next_steps("dev", [], is_deployed=True) == [
+            "pulley targets apply",
+            "pulley connect OWNER/REPO",
+            "pulley doctor",
+        ]
+
+
+class TestBareStage:
+    def test_everything_is_made_and_a_second_run_makes_nothing(
+        self, account: Account, setup: Run
+    ) -> None:
+        done = setup("--yes")
+        assert done.exit_code == 0, done.output
+        assert_right(account)
+        secret = value_of(account, SECRET)
+        assert re.fullmatch("[0-9a-f]{64}", secret)
+        assert secret not in done.output
+        parameter = account.ssm.get_parameter(Name=SECRET)["Parameter"]
+        assert parameter["Type"] == "SecureString"
+        assert "chalice deploy" not in done.stdout  # of an emulated account
+        assert done.stdout.index("pulley targets apply --stage prod") < done.stdout.index(
+            "pulley connect"
+        )
+        before = versions_of(account)
+        again = setup()  # without --yes: there is nothing to ask
+        assert again.exit_code == 0
+        assert again.stdout.startswith("Nothing to do: ")
+        assert versions_of(account) == before
+
+    def test_dry_run_shows_the_plan_and_changes_nothing(self, account: Account, setup: Run) -> None:
+        done = setup("--dry-run", "--yes")
+        assert done.exit_code == 0
+        for name in (SECRET, DOCUMENT, PIN):
+            assert f": {name}\n" in done.stdout
+        assert names_of(account) == set()
+
+    def test_without_a_terminal_and_yes_nothing_is_changed(
+        self, account: Account, setup: Run
+    ) -> None:
+        done = setup()
+        assert done.exit_code == 4
+        assert "Pass --yes" in done.stderr
+        assert names_of(account) == set()
+
+    def test_json_is_one_document_with_the_plan_and_what_was_done(self, setup: Run) -> None:
+        done = setup("--yes", "--json")
+        report = json.loads(done.stdout)
+        whats = ["webhook secret", "document", "document's pin"]
+        assert [one["what"] for one in report["changes"]] == whats
+        assert [one["what"] for one in report["done"]] == whats
+        assert (report["account"], report["region"]) == ("123456789012", "eu-west-1")
+        assert json.loads(setup("--json").stdout)["changes"] == []
+
+    def test_json_without_yes_is_the_plan_of_which_nothing_was_done(self, setup: Run) -> None:
+        done = setup("--json")
+        assert done.exit_code == 4
+        report = json.loads(done.stdout)
+        assert len(report["changes"]) == 3
+        assert report["done"] == []
+
+    def test_application_that_is_deployed_needs_no_deploy(self, setup: Run) -> None:
+        setup("--yes")
+        done = setup(environ={"PULLEY_WEBHOOK_URL": "https://example.org/github"})
+        assert "chalice deploy" not in done.output
+        assert "pulley doctor --stage prod" in done.stdout
+
+
+class TestSecret:
+    def test_shown_it_is_alone_on_stdout(self, account: Account, setup: Run) -> None:
+        done = setup("--yes", "--show-secret")
+        assert done.stdout == value_of(account, SECRET) + "\n"
+        account.ssm.put_parameter(
+            Name=SECRET, Value="newest\nolder\n", Type="SecureString", Overwrite=True
+        )
+        assert setup("--show-secret").stdout == "newest\n"
+
+    def test_shown_in_a_dry_run_of_a_bare_stage_it_is_nothing(self, setup: Run) -> None:
+        done = setup("--dry-run", "--show-secret")
+        assert (done.stdout, done.exit_code) == ("", 0)
+
+    def test_blank_one_is_replaced(self, account: Account, setup: Run) -> None:
+        account.ssm.put_parameter(Name=SECRET, Value=" \n", Type="SecureString")
+        assert setup("--yes").exit_code == 0
+        assert re.fullmatch("[0-9a-f]{64}", value_of(account, SECRET))
+
+    def test_with_json_it_is_a_wrong_command_line(self, setup: Run) -> None:
+        assert setup("--show-secret", "--json").exit_code == 2
+
+
+class TestToken:
+    def test_it_is_read_from_stdin_and_never_shown(self, account: Account, setup: Run) -> None:
+        done = setup("--yes", "--github-token-file", "-", stdin="ghp_s3cret\n")
+        assert done.exit_code == 0, done.output
+        assert value_of(account, TOKEN) == "ghp_s3cret"
+        assert "ghp_s3cret" not in done.output
+        again = setup("--github-token-file", "-", stdin="ghp_s3cret\n")
+        assert again.stdout.startswith("Nothing to do: ")
+
+    def test_of_a_repository_it_is_stored_for_that_one_alone(
+        self, account: Account, setup: Run, tmp_path: Path
+    ) -> None:
+        (path := tmp_path / "token").write_text("ghp_one\n")
+        done = setup("--yes", "--github-token-file", str(path), "--repository", "Octo/Site")
+        assert done.exit_code == 0, done.output
+        assert value_of(account, "/pulley/prod/repositories/octo/site/github-token") == "ghp_one"
+        assert TOKEN not in names_of(account)
+
+    def test_what_is_no_token_is_refused_before_anything_is_stored(
+        self, account: Account, setup: Run, tmp_path: Path
+    ) -> None:
+        done = setup("--yes", "--github-token-file", "-", stdin="ghp_a\nghp_b\n")
+        assert done.exit_code == 1
+        assert done.stderr == "Error: the token must be one line, with nothing before or after it\n"
+        (path := tmp_path / "bytes").write_bytes(b"\xff\xfe")
+        done = setup("--yes", "--github-token-file", str(path))
+        assert (done.exit_code, done.stderr) == (1, f"Error: {path}: is not text\n")
+        assert names_of(account) == set()
+
+    def test_repository_without_a_token_is_a_wrong_command_line(self, setup: Run) -> None:
+        assert setup("--repository", "octo/site").exit_code == 2
+        assert setup("--repository", "octo", "--github-token-file", "-").exit_code == 2
+
+
+class TestUpgrade:
+    @pytest.fixture(autouse=True)
+    def older(self, account: Account) -> None:
+        account.ssm.create_document(
+            Name=DOCUMENT, Content=json.dumps(OTHER), DocumentType="Command", DocumentFormat="JSON"
+        )
+        described = account.ssm.describe_document(Name=DOCUMENT)["Document"]
+        pin = json.dumps({"version": "1", "hash": described["Hash"]})
+        account.ssm.put_parameter(Name=PIN, Value=pin, Type="String")
+        account.ssm.put_parameter(Name=SECRET, Value="s3cret", Type="SecureString")
+
+    def test_it_shows_what_differs_and_keeps_the_version_that_was_in_use(
+        self, account: Account, setup: Run
+    ) -> None:
+        done = setup("--yes")
+        assert done.exit_code == 0, done.output
+        assert "-echo other" in done.stdout
+        assert "more lines of this diff" in done.stdout
+        assert_right(account)
+        assert account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="1")["Document"]
+
+    def test_versions_older_than_the_one_that_was_in_use_are_deleted(
+        self, account: Account, setup: Run
+    ) -> None:
+        setup("--yes")
+        store(account, OTHER | {"description": "Somebody's"})
+        account.ssm.update_document_default_version(Name=DOCUMENT, DocumentVersion="3")
+        done = setup("--yes")
+        assert "version 3 was stored by other means" in done.stdout
+        assert_right(account)
+        with pytest.raises(account.ssm.exceptions.InvalidDocument):
+            account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="1")
+        assert account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="2")["Document"]
+
+    def test_edit_by_hand_is_brought_right_at_once_and_for_good(
+        self, account: Account, setup: Run
+    ) -> None:
+        setup("--yes")
+        store(account, OTHER | {"description": "Somebody's"})
+        assert setup("--yes").exit_code == 0
+        assert_right(account)
+        before = versions_of(account)
+        assert setup("--yes").stdout.startswith("Nothing to do: ")
+        assert versions_of(account) == before
+
+    @pytest.mark.parametrize("pin", ["?", '{"version": "7", "hash": "' + "0" * 64 + '"}'])
+    def test_pin_that_leads_nowhere_is_brought_right_alone(
+        self, account: Account, setup: Run, pin: str
+    ) -> None:
+        setup("--yes")
+        account.ssm.put_parameter(Name=PIN, Value=pin, Type="String", Overwrite=True)
+        done = setup("--yes", "--json")
+        assert [one["what"] for one in json.loads(done.stdout)["done"]] == ["document's pin"]
+        assert_right(account)
+
+    def test_document_of_another_type_is_left_alone(self, account: Account, setup: Run) -> None:
+        account.ssm.delete_document(Name=DOCUMENT)
+        account.ssm.create_document(
+            Name=DOCUMENT,
+            Content='{"schemaVersion": "0.3", "mainSteps": []}',
+            DocumentType="Automation",
+            DocumentFormat="JSON",
+        )
+        done = setup("--yes")
+        assert done.exit_code == 1
+        assert "is a document of the type Automation" in done.stderr
+
+
+class TestFailure:
+    def test_what_was_done_is_told_and_the_next_run_goes_on(
+        self, account: Account, setup: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = account._answer
+
+        def refuse(environ: Any, start_response: Any) -> Any:  # noqa: ANN401
+            if environ.get("HTTP_X_AMZ_TARGET") == "AmazonSSM.CreateDocument":
+                headers = [("Content-Type", "application/x-amz-json-1.1")]
+                start_response("400 Bad Request", headers)
+                return [b'{"__type": "AccessDeniedException", "message": "no"}']
+            return answer(environ, start_response)
+
+        account._server.app = refuse
+        done = setup("--yes", "--json")
+        assert done.exit_code == 1
+        assert [one["what"] for one in json.loads(done.stdout)["done"]] == ["webhook secret"]
+        assert "AWS refused creating pulley-prod-pull (AccessDeniedException)" in done.stderr
+        assert "that much was done" in done.stderr
+        assert PIN not in names_of(account)
+        account._server.app = answer
+        secret = value_of(account, SECRET)
+        assert setup("--yes").exit_code == 0
+        assert_right(account)
+        assert value_of(account, SECRET) == secret
+
+
+class TestPolicies:
+    @pytest.fixture
+    def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        for path in CHALICE.glob("*.json"):
+            text = re.sub(r":\d{12}:", f":{PLACEHOLDER}:", path.read_text())
+            (tmp_path / path.name).write_text(text)
+        monkeypatch.setattr("pulley.cli.setup.CHALICE", tmp_path)
+        return tmp_path
+
+    def real(self, account: Account) -> dict[str, str | None]:
+        """The same endpoint, but not as an emulated account has it."""
+        services = {f"AWS_ENDPOINT_URL_{one}": account.endpoint_url for one in ("SSM", "STS")}
+        return {"AWS_ENDPOINT_URL": None, **services}
+
+    def test_the_account_goes_into_the_stage_s_files(
+        self, account: Account, setup: Run, folder: Path
+    ) -> None:
+        done = setup("--yes", environ=self.real(account))
+        assert done.exit_code == 0, done.output
+        text = (folder / "policy-report-prod.json").read_text()
+        assert PLACEHOLDER not in text
+        assert ":123456789012:" in text
+        assert PLACEHOLDER in (folder / "policy-report-dev.json").read_text()
+        assert setup(environ=self.real(account)).stdout.startswith("Nothing to do: ")
+
+    def test_files_of_another_account_stop_it_before_anything_is_done(
+        self, account: Account, setup: Run, folder: Path
+    ) -> None:
+        path = folder / "policy-report-prod.json"
+        path.write_text(path.read_text().replace(PLACEHOLDER, "999988887777"))
+        done = setup("--yes", environ=self.real(account))
+        assert done.exit_code == 1
+        assert "policy-report-prod.json: is for the account 999988887777" in done.stderr
+        assert names_of(account) == set()
+
+    def test_emulated_account_leaves_them_and_says_so(self, setup: Run, folder: Path) -> None:
+        done = setup("--yes")
+        assert ".chalice is left as it is" in done.stderr
+        assert PLACEHOLDER in (folder / "policy-report-prod.json").read_text()

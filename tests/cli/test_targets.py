@@ -1,0 +1,275 @@
+"""`pulley targets`, in an account with nothing in it."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from chalicelib.core.refs import Repository
+from chalicelib.core.targets import parse_stored_targets
+from pulley.cli import main
+from pulley.operator.parameters import Parameters
+from pulley.sandbox.account import Account
+
+Run = Callable[..., Result]
+SITE, API = Repository("octo", "site"), Repository("octo", "api")
+STORED, STORED_API = (f"/pulley/dev/repositories/octo/{one}/targets" for one in ("site", "api"))
+WEB = """
+[targets.web]
+repository = "octo/site"
+branch = "main"
+instances = { tags = { role = ["web", "cron"] } }
+checkout = "/srv/site"
+"""
+WORKER = WEB.replace("targets.web", "targets.worker") + 'restart = ["worker.service"]\n'
+
+
+@pytest.fixture
+def account() -> Iterator[Account]:
+    with Account() as opened:
+        yield opened
+
+
+def invoke(*arguments: str, stdin: str = "", **environ: str | None) -> Result:
+    done = CliRunner().invoke(main, ["targets", *arguments], input=stdin, env=environ)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture
+def targets(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_PROFILE", "PULLEY_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *arguments, stdin="": invoke(*arguments, stdin=stdin, **account.environ)
+
+
+@pytest.fixture
+def apply(targets: Run) -> Run:
+    def write(text: str, *arguments: str) -> Result:
+        Path("pulley.toml").write_text(text)
+        return targets("apply", "--yes", *arguments)
+
+    return write
+
+
+def stored_in(account: Account, name: str = STORED) -> object:
+    return json.loads(account.ssm.get_parameter(Name=name)["Parameter"]["Value"])
+
+
+def versions(account: Account, name: str = STORED) -> int:
+    return len(Parameters(account.ssm).versions(name))
+
+
+class TestCheck:
+    @pytest.fixture(autouse=True)
+    def without_aws(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*arguments: object) -> None:
+            pytest.fail("it asked somebody")
+
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(socket.socket, "connect", refuse)
+        monkeypatch.setattr("boto3.client", refuse)
+        for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ACCESS_KEY_ID"):
+            monkeypatch.delenv(name, raising=False)
+
+    def test_good_file_is_said_to_be_and_nobody_is_asked(self) -> None:
+        Path("pulley.toml").write_text(WEB + WORKER)
+        done = invoke("check")
+        assert (done.exit_code, done.stdout) == (0, "pulley.toml is valid: web, worker\n")
+
+    def test_every_problem_is_told(self) -> None:
+        Path("mine.toml").write_text(WEB.replace('"main"', '"no good"') + "timeout = 1\n")
+        done = invoke("check", "mine.toml")
+        assert done.exit_code == 3
+        assert "Error: targets.web.branch: must be" in done.stderr
+        assert "Error: targets.web.timeout: must be" in done.stderr
+        assert done.stdout == ""
+
+    def test_problems_in_json_are_alone_on_stdout(self) -> None:
+        done = invoke("check", "-", "--json", stdin="[targets.web]\n[other]\n")
+        assert done.exit_code == 3
+        report = json.loads(done.stdout)
+        assert not report["valid"]
+        assert "targets.web.checkout: is missing" in report["problems"]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "has no targets"),
+            ("targets =\n", "pulley.toml: not TOML: Invalid value (at line 1, column 10)"),
+            (None, "cannot be read"),
+        ],
+    )
+    def test_file_that_is_empty_wrong_or_not_there_is_told(
+        self, text: str | None, words: str
+    ) -> None:
+        if text is not None:
+            Path("pulley.toml").write_text(text)
+        done = invoke("check")
+        assert done.exit_code == 3
+        assert words in done.stderr
+
+
+class TestApply:
+    def test_first_targets_are_stored_as_lambda_reads_them(
+        self, account: Account, apply: Run
+    ) -> None:
+        done = apply(WORKER + WEB)
+        assert done.exit_code == 0, done.output
+        text = account.ssm.get_parameter(Name=STORED)["Parameter"]["Value"]
+        assert [one.name for one in parse_stored_targets(text, SITE)] == ["web", "worker"]
+        assert ", " not in text
+        assert '      checkout: "/srv/site"\n' in done.stdout
+
+    def test_the_same_again_stores_nothing_and_asks_nothing(
+        self, account: Account, apply: Run, targets: Run
+    ) -> None:
+        apply(WEB + WORKER)
+        done = targets("apply")
+        assert done.exit_code == 0
+        assert done.stdout.startswith("Nothing to do: ")
+        assert versions(account) == 1
+
+    def test_without_yes_and_in_a_dry_run_nothing_is_stored(
+        self, account: Account, apply: Run, targets: Run
+    ) -> None:
+        apply(WEB)
+        Path("pulley.toml").write_text(WEB.replace('"main"', '"release"'))
+        assert targets("apply").exit_code == 4
+        done = targets("apply", "--dry-run")
+        assert done.exit_code == 0
+        assert '      branch: "main" -> "release"\n' in done.stdout
+        assert versions(account) == 1
+
+    def test_file_that_is_not_valid_stores_nothing(self, account: Account, apply: Run) -> None:
+        done = apply(WEB + "[targets.api]\n")
+        assert done.exit_code == 1
+        assert "Error: targets.api.checkout: is missing" in done.stderr
+        assert account.ssm.describe_parameters()["Parameters"] == []
+
+    def test_target_that_is_taken_out_is_kept_until_it_is_pruned(
+        self, account: Account, apply: Run
+    ) -> None:
+        apply(WEB + WORKER)
+        done = apply(WEB)
+        assert "kept, though not in the file: worker" in done.stdout
+        assert versions(account) == 1
+        done = apply(WEB, "--prune")
+        assert "  - worker\n" in done.stdout
+        assert [one["name"] for one in stored_in(account)] == ["web"]  # type: ignore[attr-defined]
+
+    def test_other_repositories_are_left_alone_but_for_those_it_speaks_for(
+        self, account: Account, apply: Run
+    ) -> None:
+        apply(WORKER.replace("octo/site", "octo/api"))
+        apply(WEB, "--prune")
+        assert versions(account, STORED_API) == 1
+        done = apply("", "--prune", "--repository", "octo/api")
+        assert done.exit_code == 0, done.output
+        assert stored_in(account, STORED_API) == []
+        assert versions(account, STORED_API) == 2
+        assert stored_in(account) != []
+
+    def test_empty_file_is_refused_without_prune_and_a_repository(self, apply: Run) -> None:
+        for arguments in ([], ["--prune"], ["--repository", "octo/api"]):
+            done = apply("", *arguments)
+            assert done.exit_code == 1
+            assert "has no targets" in done.stderr
+
+    def test_name_of_another_repository_s_target_is_refused(
+        self, account: Account, apply: Run
+    ) -> None:
+        apply(WEB.replace("octo/site", "octo/api"))
+        done = apply(WEB)
+        assert done.exit_code == 1
+        assert "targets.web: octo/api has a target of this name" in done.stderr
+        assert versions(account) == 0
+
+    def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Run) -> None:
+        apply(WEB + WORKER)
+        account.ssm.put_parameter(
+            Name="/pulley/dev/pins/worker",
+            Value='{"state": "frozen", "reason": "a holiday"}',
+            Type="String",
+        )
+        done = apply(WEB, "--prune")
+        assert "Warning: worker is removed, and is frozen: a holiday." in done.stderr
+
+    def test_long_list_takes_the_advanced_tier_when_asked_and_stays_there(
+        self, account: Account, apply: Run
+    ) -> None:
+        many = "".join(WEB.replace("targets.web", f"targets.web-{one}") for one in range(40))
+        done = apply(many)
+        assert done.exit_code == 1
+        assert "--advanced stores up to 8,192 bytes" in done.stderr
+        assert apply(many, "--advanced").exit_code == 0
+        assert apply(WEB, "--prune").exit_code == 0
+        tier = Parameters(account.ssm).tier(STORED)
+        assert tier == "Advanced"
+
+    def test_what_is_stored_and_cannot_be_read_is_replaced_and_told(
+        self, account: Account, apply: Run
+    ) -> None:
+        account.ssm.put_parameter(Name=STORED, Value="{", Type="String")
+        done = apply(WEB)
+        assert done.exit_code == 0
+        assert "replaces what is stored, which is not valid: targets: not JSON" in done.stdout
+        assert len(stored_in(account)) == 1  # type: ignore[arg-type]
+
+    def test_json_has_the_changes_and_the_versions(self, apply: Run) -> None:
+        done = apply(WEB, "--json")
+        report = json.loads(done.stdout)
+        (listed,) = report["repositories"]
+        assert listed["changes"][0]["action"] == "added"
+        assert report["stored"] == {"octo/site": 1}
+        assert json.loads(apply(WEB, "--json").stdout)["stored"] == {}
+
+    def test_what_somebody_stored_meanwhile_is_told(
+        self, account: Account, apply: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        apply(WEB)
+
+        def store_theirs(question: str, *, yes: bool) -> None:
+            account.ssm.put_parameter(Name=STORED, Value="[]", Type="String", Overwrite=True)
+
+        monkeypatch.setattr("pulley.cli.targets.confirm", store_theirs)  # while I think about it
+        done = apply(WORKER)
+        assert f"Warning: {STORED}: version 2 by " in done.stderr
+        assert f"aws ssm put-parameter --name {STORED}" in done.stderr
+
+
+class TestShow:
+    def test_its_output_is_applied_without_a_change(
+        self, account: Account, apply: Run, targets: Run
+    ) -> None:
+        apply(WEB + WORKER + WEB.replace("octo/site", "octo/api").replace("s.web", "s.api"))
+        shown = targets("show")
+        assert shown.exit_code == 0
+        assert "# octo/api\n[targets.api]\n" in shown.stdout
+        assert apply(shown.stdout, "--prune").stdout.startswith("Nothing to do: ")
+
+    def test_one_target_or_a_repository_s_are_shown_alone(self, apply: Run, targets: Run) -> None:
+        apply(WEB + WORKER + WEB.replace("octo/site", "octo/api").replace("s.web", "s.api"))
+        assert targets("show", "worker").stdout.count("[targets.") == 1
+        assert targets("show", "Octo/Site").stdout.count("[targets.") == 2
+        names = [one["name"] for one in json.loads(targets("show", "--json").stdout)["targets"]]
+        assert names == ["api", "web", "worker"]
+        assert targets("show", "nobody").exit_code == 1
+
+    def test_stage_without_targets_says_so(self, targets: Run) -> None:
+        done = targets("show")
+        assert (done.exit_code, done.stdout) == (0, "")
+        assert "No target is stored yet" in done.stderr
+
+    def test_what_is_not_valid_is_told(self, account: Account, apply: Run, targets: Run) -> None:
+        apply(WEB)
+        account.ssm.put_parameter(Name=STORED_API, Value='[{"name": "api"}]', Type="String")
+        done = targets("show")
+        assert done.exit_code == 3
+        assert "Error: octo/api: targets.api.checkout: is missing" in done.stderr
+        assert "[targets.web]" in done.stdout

@@ -1,0 +1,126 @@
+"""Words of hosts, pushers and tags, none of which may do anything to a terminal."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.history import RollOut
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import parse_target
+from chalicelib.core.verdicts import (
+    AT,
+    CANCELLED,
+    FAILED,
+    NOT_BEGUN,
+    OFFLINE,
+    OVERTAKEN,
+    RUNNING,
+    HostVerdict,
+)
+from pulley.cli.words import cause_words, host_words, no_hosts, one_line, printable, tail
+from tests.fakes import COMMIT, SITE, target_json
+
+
+class TestPrintable:
+    @pytest.mark.parametrize(
+        ("text", "shown"),
+        [
+            ("plain\n\ttext ü €\n", "plain\n\ttext ü €\n"),
+            ("\x1b[31mred\x1b[0m", "red"),
+            ("\x1b[2J\x1b[1;1Hgone", "gone"),
+            ("\x1b]0;title\x07after", "after"),
+            ("\x1b]52;c;ZXZpbA==\x1b\\after", "after"),
+            ("\x1bPqdevice\x1b\\after", "after"),
+            ("\x1b(Bcharset \x1b7saved\x1bc", "charset saved"),
+            ("\x9b31mred", "red"),
+            ("\x9d0;title\x9cafter", "after"),
+            ("a\x08\x07\x00b\x7f", "ab"),
+            ("10%\r100%\r\ndone", "10%\n100%\ndone"),
+            ("user\u202egpj.exe", "usergpj.exe"),
+            ("cut short \x1b", "cut short "),
+            ("cut short \x1b[3", "cut short "),
+            ("\x1b]0;never ended\nafter", "\nafter"),
+            ("half \udc80", "half "),
+        ],
+    )
+    def test_text_stays_and_what_a_terminal_acts_on_goes(self, text: str, shown: str) -> None:
+        assert printable(text) == shown
+
+    @given(st.text())
+    def test_nothing_that_acts_is_ever_left(self, text: str) -> None:
+        left = {one for one in printable(text) if unicodedata.category(one) in {"Cc", "Cs"}}
+        assert left <= {"\n", "\t"}
+
+    def test_one_line_is_one(self) -> None:
+        assert one_line(" a\n\x1b[1mb\t c ") == "a b c"
+
+
+class TestTail:
+    def test_it_is_the_last_lines(self) -> None:
+        assert tail("one\ntwo\x1b[1m\nthree\n", 2) == ["two", "three"]
+
+    @pytest.mark.parametrize("text", ["", "\n", "  \n"])
+    def test_nothing_has_no_lines(self, text: str) -> None:
+        assert tail(text, 2) == []
+
+
+class TestHostWords:
+    @pytest.mark.parametrize(
+        ("verdict", "words"),
+        [
+            (HostVerdict("h", AT, updated=True), "at 4d5e6f7: updated"),
+            (HostVerdict("h", AT), "at 4d5e6f7: there already"),
+            (
+                HostVerdict("h", AT, "1 local commit on top", updated=True),
+                "at 4d5e6f7: updated, 1 local commit on top",
+            ),
+            (HostVerdict("h", AT, back_at="aaaaaaa"), "at 4d5e6f7: rolled back to aaaaaaa"),
+            (HostVerdict("h", FAILED, "conflict\x1b[2J: x"), "failed: conflict: x"),
+            (
+                HostVerdict("h", FAILED, "rolled back: x", back_at="aaaaaaa"),
+                "failed: rolled back: x (back at aaaaaaa)",
+            ),
+            (HostVerdict("h", OVERTAKEN, "bbbbbbb"), "overtaken by bbbbbbb"),
+            (HostVerdict("h", OVERTAKEN), "overtaken by a newer command"),
+            (HostVerdict("h", OFFLINE), "offline: not reached"),
+            (HostVerdict("h", NOT_BEGUN), "not begun"),
+            (HostVerdict("h", CANCELLED), "cancelled"),
+            (HostVerdict("h", RUNNING), "running"),
+        ],
+    )
+    def test_each_verdict_has_its_words(self, verdict: HostVerdict, words: str) -> None:
+        assert host_words(verdict, "4d5e6f7") == words
+
+
+class TestCauseWords:
+    @pytest.mark.parametrize(
+        ("cause", "by", "attempt", "update", "words"),
+        [
+            ("push", "mona", 0, "rebase", "push by mona"),
+            ("push", "", 0, "rebase", "push"),
+            ("reconcile", "", 2, "rebase", "reconcile, attempt 2"),
+            ("manual", "someone", 0, "exact", "manual by someone, exact"),
+            ("", "", 0, "rebase", "?"),
+        ],
+    )
+    def test_it_is_told_why_and_by_whom(
+        self, cause: str, by: str, attempt: int, update: str, words: str
+    ) -> None:
+        roll_out = RollOut(
+            "web", SITE, CommitSha(COMMIT), 1, cause, "", None, "600", None, update, attempt, by
+        )
+        assert cause_words(roll_out) == words
+
+
+class TestNoHosts:
+    def test_it_has_the_tags_that_were_looked_for(self) -> None:
+        tags = {"tags": {"role": ["web", "edge"], "zone": "a"}}
+        words = no_hosts(parse_target("web", target_json(instances=tags)), "dev")
+        assert "the tags pulley=dev, role=web or edge, zone=a" in words
+
+    def test_it_has_the_ids_and_the_stage_s_tag(self) -> None:
+        ids = {"ids": ["i-0123456789abcdef0"]}
+        words = no_hosts(parse_target("web", target_json(instances=ids)), "dev")
+        assert "is one of i-0123456789abcdef0 and has the tag pulley=dev" in words

@@ -1,0 +1,139 @@
+"""Where the operator is standing, and what Chalice's files say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from git import Repo
+
+from chalicelib.core.refs import Branch, CommitSha, Repository
+from pulley.operator import checkout
+from pulley.operator.checkout import Deployed, find_here, repository_of
+from pulley.sandbox.upstream import SOMEONE
+
+SITE = Repository("octo", "site")
+MAIN = Branch("main")
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Repo:
+    upstream = tmp_path / "Octo/Site.git"
+    Repo.init(upstream, mkdir=True, bare=True, initial_branch="main").close()
+    repo = Repo.init(tmp_path / "clone", initial_branch="main")
+    (tmp_path / "clone/below").mkdir()
+    repo.index.commit("One", author=SOMEONE, committer=SOMEONE)
+    repo.create_remote("origin", str(upstream))
+    repo.git.push("-q", "-u", "origin", "main")
+    return repo
+
+
+class TestFindHere:
+    def test_a_folder_of_a_clone_tells_its_repository_branch_and_commit(
+        self, clone: Repo, tmp_path: Path
+    ) -> None:
+        here = find_here(tmp_path / "clone/below")
+        assert here is not None
+        assert (here.repository, here.branch) == (SITE, MAIN)
+        assert here.commit == CommitSha(clone.head.commit.hexsha)
+
+    def test_a_detached_head_has_no_branch(self, clone: Repo) -> None:
+        clone.git.checkout("-q", "--detach")
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.branch is None
+
+    def test_outside_of_a_clone_is_nowhere(self, tmp_path: Path) -> None:
+        assert find_here(tmp_path) is None
+
+    def test_a_repository_without_a_commit_or_a_remote_is_no_error(self, tmp_path: Path) -> None:
+        repo = Repo.init(tmp_path / "new")
+        assert find_here(tmp_path / "new") is None
+        repo.create_remote("origin", "https://github.com/octo/site.git")
+        here = find_here(tmp_path / "new")
+        assert here is not None
+        assert (here.repository, here.commit) == (SITE, None)
+
+    def test_a_bare_repository_is_no_error(self, clone: Repo, tmp_path: Path) -> None:
+        assert find_here(tmp_path / "Octo/Site.git") is None
+
+
+class TestHere:
+    def test_a_short_id_and_a_branch_are_resolved(self, clone: Repo) -> None:
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        sha = clone.head.commit.hexsha
+        assert here.resolve(sha[:7]) == here.resolve("main") == CommitSha(sha)
+
+    @pytest.mark.parametrize("revision", ["nosuch", "", "--all", "deadbeef", "a..b", "HEAD~99"])
+    def test_what_names_nothing_is_none(self, clone: Repo, revision: str) -> None:
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.resolve(revision) is None
+
+    def test_the_tip_is_the_remote_s_not_the_clone_s(self, clone: Repo) -> None:
+        pushed = clone.head.commit.hexsha
+        clone.index.commit("Not pushed", author=SOMEONE, committer=SOMEONE)
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.tip(MAIN) == CommitSha(pushed)
+        assert here.tip(Branch("nosuch")) is None
+
+    def test_a_remote_that_does_not_answer_has_no_tip(self, clone: Repo, tmp_path: Path) -> None:
+        clone.remote("origin").set_url(str(tmp_path / "gone/octo/site.git"))
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.tip(MAIN) is None
+
+
+class TestRepositoryOf:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "git@github.com:Octo/Site.git",
+            "https://github.com/octo/site",
+            "https://someone:word@github.com/octo/site.git/",
+            "ssh://git@github.example.com:2222/octo/site.git",
+            "/srv/github/octo/site.git",
+        ],
+    )
+    def test_the_last_two_parts_name_it(self, url: str) -> None:
+        assert repository_of(url) == SITE
+
+    @pytest.mark.parametrize("url", ["", "site.git", "https://example.com/", "/a b/c d"])
+    def test_an_address_without_them_names_none(self, url: str) -> None:
+        assert repository_of(url) is None
+
+
+class TestDeployed:
+    @pytest.fixture
+    def chalice(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setattr(checkout, "CHALICE", tmp_path)
+        return tmp_path
+
+    def test_the_address_is_what_chalice_wrote_down(self, chalice: Path) -> None:
+        (chalice / "deployed").mkdir()
+        resources = [
+            {"name": "api_handler", "resource_type": "lambda_function"},
+            {"name": "rest_api", "rest_api_url": "https://abc.execute-api.x.amazonaws.com/prod/"},
+        ]
+        (chalice / "deployed/prod.json").write_text(json.dumps({"resources": resources}))
+        url = "https://abc.execute-api.x.amazonaws.com/prod/github"
+        assert Deployed("prod").webhook_url == url
+
+    @pytest.mark.parametrize("text", ["", "[]", "{", '{"resources": ["x"]}'])
+    def test_files_that_are_not_there_or_not_readable_say_nothing(
+        self, chalice: Path, text: str
+    ) -> None:
+        (chalice / "deployed").mkdir()
+        (chalice / "deployed/prod.json").write_text(text)
+        deployed = Deployed("prod")
+        assert (deployed.webhook_url, deployed.is_configured, deployed.environment) == (
+            "",
+            False,
+            {},
+        )
+
+    def test_this_checkout_has_dev_and_prod(self) -> None:
+        assert Deployed("prod").environment == {"PULLEY_STAGE": "prod"}
+        assert Deployed("dev").is_configured
+        assert not Deployed("nosuch").is_configured

@@ -1,0 +1,189 @@
+"""What the doctor makes of what it sees, where planting it in a sandbox would say no more."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from chalicelib.core.errors import RefusedError, UnavailableError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.targets import Instances, Target, parse_target
+from pulley.operator.checks.functions import check_address
+from pulley.operator.checks.hosts import (
+    build_check_requests,
+    check_hosts,
+    check_invocation,
+    not_asked,
+)
+from pulley.operator.checks.nodes import Node, parse_version
+from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row, passed, rows_of
+from tests.edges.scripted_server import ScriptedServer, answer
+from tests.fakes import STAGE, target_json
+
+WEB = parse_target("targets.web", target_json())
+TAGS = {"pulley": STAGE, "role": "web"}
+ONE = Host("i-0123456789abcdef0", "web-1", TAGS)
+NODE = Node(ONE.instance_id, "Online", "Linux", (3, 3, 3572, 0), datetime(2030, 1, 1, tzinfo=UTC))
+TOLD = "nothing to do; owner deploy; git version 2.40.1; {free} MiB free; git-lfs: no"
+
+
+def line(outcome: str = "unchanged", detail: str = "", **changes: object) -> Invocation:
+    sha = "4d5e6f7" + "0" * 33
+    result = {
+        "v": 1,
+        "target": "web",
+        "outcome": outcome,
+        "before": sha,
+        "after": sha,
+        "upstream": sha,
+        "local_commits": 0,
+        "saved": None,
+        "step": None,
+        "detail": detail,
+        "seconds": 0.1,
+    }
+    output = json.dumps(result | changes)
+    return Invocation(ONE.instance_id, "web-1", "Success", "Success", output)
+
+
+class TestRowsOf:
+    def test_what_was_seen_before_an_error_is_kept_and_the_error_is_a_row(self) -> None:
+        def look() -> Iterator[Row]:
+            yield passed("one", "well")
+            raise RefusedError("AWS refused reading the role (AccessDenied)")
+
+        first, second = rows_of("Lambda", look)
+        assert first.outcome == PASS
+        assert (second.what, second.outcome, second.is_well) == ("Lambda", UNKNOWN, False)
+        assert "AccessDenied" in second.words
+
+
+class TestHosts:
+    def rows(self, node: Node | None, host: Host = ONE, target: Target = WEB) -> list[Row]:
+        nodes = {host.instance_id: node} if node else {}
+        return list(check_hosts(target, Fleet([host], STAGE), nodes, [], STAGE))
+
+    def test_host_with_a_new_agent_that_answers_is_well(self) -> None:
+        assert [row.outcome for row in self.rows(NODE)] == [PASS, PASS]
+
+    def test_host_that_systems_manager_does_not_know_fails(self) -> None:
+        _, row = self.rows(None)
+        assert row.outcome == FAIL
+        assert "AmazonSSMManagedInstanceCore" in row.mend
+
+    def test_host_that_is_offline_fails_and_says_since_when(self) -> None:
+        node = replace(NODE, ping="ConnectionLost")
+        _, row = self.rows(node, replace(ONE, is_online=False))
+        assert (row.outcome, row.words) == (
+            FAIL,
+            "it is offline: ConnectionLost, last heard of at 2030-01-01 00:00 UTC",
+        )
+
+    def test_host_of_another_platform_fails(self) -> None:
+        _, row = self.rows(replace(NODE, platform="Windows"))
+        assert row.outcome == FAIL
+
+    @pytest.mark.parametrize(
+        ("version", "outcome"),
+        [("3.3.2746.0", PASS), ("3.3.2745.9", WARN), ("3.4.0.0", PASS), ("", WARN)],
+    )
+    def test_agent_is_compared_by_its_numbers(self, version: str, outcome: str) -> None:
+        _, row = self.rows(replace(NODE, agent=parse_version(version)))
+        assert row.outcome == outcome
+
+    def test_target_by_ids_names_those_that_are_not_there(self) -> None:
+        target = replace(WEB, instances=Instances(ids=("i-0000000000000000a",)))
+        (row,) = self.rows(NODE, target=target)
+        assert row.outcome == FAIL
+        assert "i-0000000000000000a" in row.words
+
+
+class TestBuildCheckRequests:
+    def test_all_hosts_are_asked_whatever_some_of_them_answer(self) -> None:
+        hosts = [Host(f"i-{number:017x}", f"web-{number}", TAGS) for number in range(120)]
+        asleep = replace(ONE, is_online=False)
+        requests = build_check_requests(WEB, [*hosts, asleep], stage=STAGE, issued=1, document=None)
+        assert [len(dict(one.selectors)["InstanceIds"]) for one in requests] == [50, 50, 20]
+        assert {(one.max_errors, one.parameters["Update"]) for one in requests} == {
+            ("100%", "check")
+        }
+
+    def test_document_s_pin_goes_with_it(self) -> None:
+        pin = '{"version": "3", "hash": "' + "a" * 64 + '"}'
+        (request,) = build_check_requests(WEB, [ONE], stage=STAGE, issued=1, document=pin)
+        assert request.document_pin is not None
+        assert request.document_pin.version == "3"
+
+    def test_document_s_pin_that_cannot_be_read_is_an_error(self) -> None:
+        with pytest.raises(UnavailableError):
+            build_check_requests(WEB, [ONE], stage=STAGE, issued=1, document="?")
+
+
+class TestCheckInvocation:
+    def row(self, invocation: Invocation) -> Row:
+        (row,) = check_invocation(WEB, invocation)
+        return row
+
+    def test_host_that_is_well_says_what_it_has(self) -> None:
+        row = self.row(line(detail=TOLD.format(free=81_000)))
+        assert row.outcome == PASS
+        assert row.words == "at 4d5e6f7, owner deploy, git 2.40.1, 81000 MiB free"
+
+    @pytest.mark.parametrize(("free", "outcome"), [(199, FAIL), (200, WARN), (1024, PASS)])
+    def test_disk_that_gets_full_is_a_warning_and_one_that_is_full_a_failure(
+        self, free: int, outcome: str
+    ) -> None:
+        assert self.row(line(detail=TOLD.format(free=free))).outcome == outcome
+
+    @pytest.mark.parametrize("output", ["", "{", "not JSON", "sh: 1: git: not found"])
+    def test_host_that_says_nothing_readable_is_not_known(self, output: str) -> None:
+        row = self.row(replace(line(), output=output, details="Undeliverable"))
+        assert (row.outcome, row.is_well) == (UNKNOWN, False)
+        assert "Undeliverable" in row.words
+
+    @pytest.mark.parametrize(
+        ("outcome", "mend"),
+        [
+            ("no_checkout", "clone"),
+            ("unreachable", "ls-remote"),
+            ("missing_commit", "push the branch"),
+            ("bad_parameter", "pulley setup"),
+            ("broken", "docs/host.md"),
+        ],
+    )
+    def test_each_outcome_has_its_mend(self, outcome: str, mend: str) -> None:
+        row = self.row(line(outcome, "something"))
+        assert row.outcome == FAIL
+        assert mend in row.mend
+
+    def test_what_could_not_be_asked_is_a_failure(self) -> None:
+        row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))
+        assert (row.outcome, row.mend) == (FAIL, "pulley setup")
+
+
+class TestAddress:
+    def row(self, url: str) -> Row:
+        (row,) = check_address(url, STAGE)
+        return row
+
+    def test_stage_that_was_not_deployed_from_here_is_a_warning(self) -> None:
+        assert self.row("").outcome == WARN
+
+    def test_address_where_nobody_answers_fails(self) -> None:
+        assert self.row("http://127.0.0.1:9/github").outcome == FAIL
+
+    def test_pulley_is_known_by_what_it_says_to_a_request_without_a_signature(self) -> None:
+        words = {"error": "X-Hub-Signature-256 is missing: set a secret on the webhook"}
+        with ScriptedServer(lambda _request: answer(words, 401)) as server:
+            assert self.row(server.url).outcome == PASS
+
+    @pytest.mark.parametrize("status", [200, 401, 403, 404, 502])
+    def test_another_answer_is_not_pulley_s(self, status: int) -> None:
+        with ScriptedServer(lambda _request: answer({"message": "\x1b[31mx"}, status)) as server:
+            row = self.row(server.url)
+        assert row.outcome == FAIL
+        assert str(status) in row.words
+        assert "\x1b" not in row.words
