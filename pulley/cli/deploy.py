@@ -1,0 +1,218 @@
+"""A deploy by hand, followed live."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import click
+
+from chalicelib.core.deployments import status_of
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import Verdict
+from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
+from pulley.cli.live import follow
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import Warnings, confirm, note, say, say_json
+from pulley.cli.seen import chosen, run_facts, warn_of_problems
+from pulley.cli.words import hosts, no_hosts, one_line
+from pulley.operator.checkout import Here, find_here
+from pulley.operator.choice import NotDeployableError, choose_commit
+from pulley.operator.commands import Operations
+from pulley.operator.deploying import Order, Outcome, send
+from pulley.operator.following import Follower
+from pulley.operator.holding import MeaningError, parse_commit
+from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.standing import Standing, Standings, look_at
+
+
+@stage_command
+@click.argument("target", required=False)
+@click.option(
+    "--commit",
+    metavar="COMMIT",
+    help="The branch's tip by its name, to be sure that this is what is deployed.",
+)
+@click.option("--no-wait", is_flag=True, help="Send, and do not follow.")
+@yes_option
+@json_option
+def deploy(  # noqa: PLR0913 - each is an option
+    stage: Stage,
+    target: str | None,
+    commit: str | None,
+    *,
+    no_wait: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    r"""Deploy now, and follow it live.
+
+    What is sent is what is wanted: the commit that the target is pinned at, else the tip of its
+    branch. It goes to all hosts of the target, in steps of its max_concurrency. Without TARGET it
+    is for those that follow the repository and the branch that you stand in, else for the only one.
+
+    COMMIT is a full id; in a clone of the repository also a short one, a branch, a tag. One that is
+    not the tip is refused, since the next push would undo it: `pulley pin` keeps a commit,
+    `pulley rollback` goes back.
+
+    Ctrl-C stops the following, not the deploy: `pulley cancel` does that.
+
+    \b
+    pulley deploy web
+    pulley deploy web --no-wait && pulley status web
+    """
+    stored, here = read_targets(stage), find_here()
+    warn_of_problems(stored)
+    targets = chosen(stored, target, here)
+    asked = {one.name: _commit(commit, one, here) for one in targets}
+    seen = look_at(stage, stored, targets, here=here, journal=Warnings(), now=utc_now())
+    orders, refused = _orders(seen, asked)
+    for words in refused:
+        note(f"Error: {one_line(words)}", style="red")
+    if not orders:
+        raise click.exceptions.Exit(FAILED)
+    by_name = {one.target.name: one for one in seen.standings}
+    for order in orders:
+        _say_plan(by_name[order.target.name], order, stage)
+    if len(orders) > 1:
+        confirm(f"Deploy to {len(orders)} targets?", yes=yes)
+    outcomes: list[Outcome] = []
+    try:
+        for order in orders:
+            outcomes.append(_send(stage, order))  # noqa: PERF401 - what was sent is kept
+        finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
+    except KeyboardInterrupt:
+        names = " and ".join(order.target.name for order in orders)
+        if outcomes:
+            said = f"pulley status {names} shows it, pulley cancel {names} stops it"
+            note(f"The deploy goes on: {said}.")
+        else:
+            note(f"Interrupted while sending: pulley status {names} shows whether it was sent.")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _commit(text: str | None, target: Target, here: Here | None) -> CommitSha | None:
+    if text is None:
+        return None
+    try:
+        return parse_commit(text, target, here)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="--commit") from None
+
+
+def _orders(
+    seen: Standings, asked: Mapping[str, CommitSha | None]
+) -> tuple[list[Order], list[str]]:
+    """What is to be sent, and why the rest is not."""
+    orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
+    for one in seen.standings:
+        try:
+            wanted = choose_commit(one.facts, asked[one.target.name], now=seen.view.survey.now)
+        except NotDeployableError as error:
+            refused.append(str(error))
+        else:
+            orders.append(Order(one.target, wanted))
+    return orders, refused
+
+
+def _say_plan(standing: Standing, order: Order, stage: Stage) -> None:
+    target, wanted = order.target, order.wanted
+    by = f", by {standing.tip_from}" if wanted.commit == standing.facts.head else ""
+    online = sum(one.host.is_online for one in standing.hosts)
+    which = hosts(len(standing.hosts)) + ("" if online == len(standing.hosts) else ", of which ")
+    which += "" if online == len(standing.hosts) else f"{len(standing.hosts) - online} offline"
+    note(f"{target.name}: {wanted.commit.short} ({wanted.reason}{by}) to {which}")
+    if not standing.hosts:
+        note(f"  {no_hosts(target, stage.name)}", style="yellow")
+
+
+def _send(stage: Stage, order: Order) -> Outcome:
+    """One target's failure must not keep the others from theirs."""
+    try:
+        return send(stage, order)
+    except PulleyError as error:
+        return Outcome(order, problem=error.in_full)
+
+
+def finish(  # noqa: PLR0913 - each is a fact of its own
+    stage: Stage,
+    outcomes: Sequence[Outcome],
+    seen: Standings,
+    *,
+    is_whole: bool,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Follow what was sent, say how it ended, and end with the exit code for it."""
+    sent = [(one.order.target.name, one.command_id) for one in outcomes if one.command_id]
+    for one in outcomes:
+        if one.problem:
+            is_whole = False
+            words = one_line(one.problem)
+            note(f"Error: {one.order.target.name}: not sent: {words}", style="red")
+    known = [host.host for one in seen.standings for host in one.hosts]
+    follower = Follower(stage.history, sent, known, utc_now, time.sleep)
+    _say_sent(sent, no_wait=no_wait, as_json=as_json)
+    if sent and not no_wait:
+        try:
+            follow(follower, Operations(stage.ssm), as_json=as_json)
+        except PulleyError as error:
+            is_whole = False
+            note(f"Error: {one_line(error.in_full)}. The deploy goes on.", style="red")
+    verdicts = {} if no_wait else follower.verdicts()
+    if as_json:
+        say_json(_document(stage, outcomes, follower, verdicts))
+    elif not no_wait:
+        _say_end(verdicts)
+    if not is_whole:
+        raise click.exceptions.Exit(FAILED)
+    if not all(one.is_everywhere for one in verdicts.values()):
+        raise click.exceptions.Exit(NOT_WELL)
+
+
+def _say_sent(sent: Sequence[tuple[str, str]], *, no_wait: bool, as_json: bool) -> None:
+    tell = say if no_wait and not as_json else note
+    for name, command_id in sent:
+        tell(f"{name}: sent, command {command_id}")
+        if no_wait:
+            how = f"pulley status {name}, or pulley logs {name} --command-id {command_id}"
+            note(f"To follow: {how}")
+
+
+def _say_end(verdicts: Mapping[str, Verdict]) -> None:
+    for name, verdict in verdicts.items():
+        style = "green" if verdict.is_everywhere else "red"
+        say(f"{name}: {_end_words(verdict)}", style=style)
+        if not verdict.is_everywhere:
+            note(f"What the hosts wrote: pulley logs {name} --command-id {verdict.command_id}")
+
+
+def _end_words(verdict: Verdict) -> str:
+    return one_line(status_of(verdict).description)
+
+
+def _document(
+    stage: Stage,
+    outcomes: Sequence[Outcome],
+    follower: Follower,
+    verdicts: Mapping[str, Verdict],
+) -> dict[str, object]:
+    """What `--json` prints of a deploy."""
+    targets = []
+    for one in outcomes:
+        name = one.order.target.name
+        run, verdict = follower.runs.get(name), verdicts.get(name)
+        targets.append(
+            {
+                "target": name,
+                "commit": one.order.wanted.commit,
+                "update": one.order.wanted.update,
+                "reason": one.order.wanted.reason,
+                "command_id": one.command_id or None,
+                "problem": one.problem or None,
+                "outcome": verdict and _end_words(verdict),
+                "everywhere": verdict and verdict.is_everywhere,
+                "hosts": run and run_facts(run),
+            }
+        )
+    return {"stage": stage.name, "by": stage.identity.name, "targets": targets}

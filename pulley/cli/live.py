@@ -1,0 +1,71 @@
+"""Commands are shown while they run: a line for each host as it ends, a bar on a terminal."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.verdicts import FAILED, judge_host
+from pulley.cli.output import note, out, say
+from pulley.cli.words import host_style, host_words, one_line, tail
+from pulley.operator.commands import Operations
+from pulley.operator.following import Ended, Follower, Step
+
+LAST_LINES = 20  # of a failed host's log; pulley logs has the whole
+
+
+def follow(follower: Follower, operations: Operations, *, as_json: bool) -> None:
+    """Show what becomes of commands until they are over. With JSON, on stderr and without a bar.
+
+    Raises RefusedError and UnavailableError.
+    """
+    trouble = ""
+    with _bar(is_shown=not as_json and sys.stdout.isatty()) as bar:
+        tell = note if as_json else partial(say, console=bar.console if bar else None)
+        for step in follower.steps():
+            for ended in step.ended:
+                name = f"{ended.target} " if len(follower.sent) > 1 else ""
+                for line, style in _lines(ended, operations, with_output=not as_json):
+                    tell(f"{name}{line}" if style else line, style=style)
+            if step.trouble and step.trouble != trouble:
+                tell(f"{one_line(step.trouble)}. The deploy goes on.", style="yellow")
+            trouble = step.trouble
+            if bar:
+                _draw(bar, step)
+
+
+def _draw(bar: Progress, step: Step) -> None:
+    runs = step.runs.values()
+    total = sum(max(run.command.target_count, len(run.invocations)) for run in runs)
+    done = sum(one.is_over for run in runs for one in run.invocations)
+    bar.update(bar.task_ids[0], total=total or None, completed=done)
+
+
+@contextmanager
+def _bar(*, is_shown: bool) -> Iterator[Progress | None]:
+    if not is_shown:
+        yield None
+        return
+    columns = (TextColumn("deploying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=out(), transient=True) as bar:
+        bar.add_task("deploying", total=None)
+        yield bar
+
+
+def _lines(ended: Ended, operations: Operations, *, with_output: bool) -> Iterator[tuple[str, str]]:
+    """What is said of a host that has ended, line by line, each with its colour."""
+    verdict = judge_host(ended.invocation, ended.run.roll_out)
+    words = host_words(verdict, ended.run.roll_out.commit.short)
+    yield f"{one_line(verdict.host)}: {words}", host_style(verdict)
+    if verdict.kind != FAILED or not with_output:
+        return
+    try:
+        output = operations.output(ended.run.command.id, ended.invocation.instance_id)
+    except PulleyError as error:
+        yield f"    its output could not be read: {one_line(error.in_full)}", ""
+        return
+    for line in tail(output.stderr, LAST_LINES):
+        yield f"    {line}", ""

@@ -1,0 +1,112 @@
+"""What a deploy wrote on its hosts."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+import click
+
+from chalicelib.core.commands import ResultError, parse_result
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.history import Invocation
+from chalicelib.core.verdicts import Run, judge_host
+from pulley.cli.options import json_option, stage_command
+from pulley.cli.output import note, say, say_json, when
+from pulley.cli.words import cause_words, host_style, host_words, one_line, printable
+from pulley.operator.commands import Operations, Output
+from pulley.operator.past import find_run
+from pulley.operator.stage import Stage, read_targets, utc_now
+
+
+@stage_command
+@click.argument("target")
+@click.argument("host", required=False)
+@click.option(
+    "--command-id", type=click.UUID, metavar="ID", help="Another command than the newest."
+)
+@json_option
+def logs(
+    stage: Stage, target: str, host: str | None, *, command_id: UUID | None, as_json: bool
+) -> None:
+    """Show what the newest deploy wrote on its hosts.
+
+    HOST is a name or an instance id; without it, of every host. Systems Manager keeps 24,000 bytes
+    of what a script writes to stdout, and 8,000 to stderr; a target's log_group has it all.
+    `pulley history` has the ids of older commands.
+    """
+    found = read_targets(stage).named(target)
+    names = {one.instance_id: one.name for one in stage.directory.hosts()}
+    run = find_run(stage, found, str(command_id) if command_id else None, now=utc_now())
+    chosen = _chosen(_named(run, names), host)
+    operations = Operations(stage.ssm)
+    outputs = [(one, operations.output(run.command.id, one.instance_id)) for one in chosen]
+    if as_json:
+        say_json(_document(run, outputs))
+        return
+    roll_out = run.roll_out
+    sent = f"{when(run.command.requested)}, {cause_words(roll_out)}"
+    note(f"{found.name}: {roll_out.commit.short}, {sent}, command {run.command.id}")
+    if not chosen:
+        note("No host matched when it was sent." if run.is_settled else "No host is listed yet.")
+    for one, output in outputs:
+        _show(run, one, output)
+
+
+def _named(run: Run, names: dict[str, str]) -> Sequence[Invocation]:
+    """The run's hosts, by the names that other commands show them with."""
+    named = [replace(one, host=names.get(one.instance_id, one.host)) for one in run.invocations]
+    return sorted(named, key=lambda one: (one.host, one.instance_id))
+
+
+def _chosen(invocations: Sequence[Invocation], host: str | None) -> Sequence[Invocation]:
+    if host is None:
+        return invocations
+    found = [one for one in invocations if host in {one.host, one.instance_id}]
+    if not found:
+        known = ", ".join(one_line(one.host) for one in invocations) or "none"
+        raise UnavailableError(f"the command has no host {one_line(host)}; its hosts are {known}")
+    return found
+
+
+def _show(run: Run, invocation: Invocation, output: Output) -> None:
+    verdict = judge_host(invocation, run.roll_out)
+    words = host_words(verdict, run.roll_out.commit.short)
+    name = f"{one_line(invocation.host)} ({invocation.instance_id})"
+    say(f"{name}: {words}", style=host_style(verdict))
+    parts = [output.stderr if _is_result(output.stdout) else output.stdout + output.stderr]
+    text = printable("".join(parts)).rstrip("\n")
+    for line in text.split("\n") if text else ["it wrote nothing"]:
+        say(f"    {line}")
+
+
+def _is_result(stdout: str) -> bool:
+    """Whether stdout is the result line and nothing else, which the words have told already."""
+    try:
+        parse_result(stdout)
+    except ResultError:
+        return not stdout.strip()
+    return True
+
+
+def _document(run: Run, outputs: Sequence[tuple[Invocation, Output]]) -> dict[str, object]:
+    short = run.roll_out.commit.short
+    return {
+        "target": run.roll_out.target,
+        "command_id": run.command.id,
+        "commit": run.roll_out.commit,
+        "cause": run.roll_out.cause,
+        "by": run.roll_out.by or None,
+        "at": run.command.requested,
+        "hosts": [
+            {
+                "host": one.host,
+                "instance_id": one.instance_id,
+                "kind": judge_host(one, run.roll_out).kind,
+                "words": host_words(judge_host(one, run.roll_out), short),
+                "status": one.details,
+                "stdout": output.stdout,
+                "stderr": output.stderr,
+            }
+            for one, output in outputs
+        ],
+    }

@@ -1,0 +1,98 @@
+"""What a round of the schedule would do now, and why."""
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from chalicelib.core.plan import NOTHING, PARKED, SEND
+from pulley.cli.options import json_option, stage_command
+from pulley.cli.output import note, out, say, say_json
+from pulley.cli.seen import look, pin_words, say_failed, target_facts, wanted_words
+from pulley.cli.words import follows, no_hosts, one_line
+from pulley.operator.stage import Stage
+from pulley.operator.standing import OWN_GIT, HostStanding, Standing, Standings
+
+_STYLES = {NOTHING: "green", SEND: "cyan", PARKED: "red"}
+
+
+@stage_command
+@click.argument("target", required=False)
+@json_option
+def plan(stage: Stage, target: str | None, *, as_json: bool) -> None:
+    """Show what is wanted of each host, and what will be done.
+
+    It is what the next round of the schedule would do; nothing is sent. Without TARGET, of every
+    target. `pulley deploy` does it now.
+
+    The tip of a branch is asked of GitHub with the token that is stored, else with yours in
+    GITHUB_TOKEN or GH_TOKEN, else with your own git where you stand in a clone of the repository.
+    """
+    seen = look(stage, target)
+    if as_json:
+        say_json(
+            {
+                "stage": stage.name,
+                "targets": [_facts(one, seen) for one in seen.standings],
+                "failed": [{"target": name, "reason": why} for name, why in seen.failed],
+            }
+        )
+    else:
+        for one in seen.standings:
+            _show(one, seen, stage)
+        if not seen.standings and not seen.failed:
+            note("No targets are stored: pulley targets stores those of pulley.toml.")
+    say_failed(seen.failed)
+
+
+def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
+    target, plan_ = standing.target, standing.plan
+    say(f"{target.name}: {follows(target)}", style="bold")
+    say(f"  wanted: {wanted_words(standing)}")
+    pin = pin_words(standing, seen)
+    if pin and plan_.wanted:
+        say(f"  pin: {pin}")
+    if plan_.wanted and plan_.held:
+        say(f"  held: {one_line(plan_.held)}; a newer push or `pulley deploy` goes on", style="red")
+    if standing.tip_from == OWN_GIT:
+        say("  The schedule has no token for GitHub, and goes by the newest that it was asked for.")
+    if not standing.hosts:
+        say(f"  {no_hosts(target, stage.name)}", style="yellow")
+        return
+    table = Table("host", "now", "wanted", "what will be done, and why", box=None)
+    for one in standing.hosts:
+        style = _STYLES.get(one.plan.action, "")
+        words = f"{_action(one)}: {one_line(one.plan.reason)}"
+        table.add_row(
+            escape(one_line(one.host.name)),
+            one.commit[:7] or "-",
+            one.wanted[:7] or "-",
+            f"[{style}]{escape(words)}[/{style}]" if style else escape(words),
+        )
+    out().print(table)
+
+
+def _action(host: HostStanding) -> str:
+    if host.is_later:
+        return "send in a later round"
+    update = host.plan.wanted.update if host.plan.wanted else ""
+    attempt = f", attempt {host.plan.attempt}" if host.plan.attempt > 1 else ""
+    return f"send ({update}{attempt})" if host.plan.action == SEND else host.plan.action
+
+
+def _facts(standing: Standing, seen: Standings) -> dict[str, object]:
+    return target_facts(standing, seen) | {
+        "hosts": [
+            {
+                "host": one.host.name,
+                "instance_id": one.host.instance_id,
+                "online": one.host.is_online,
+                "commit": one.commit or None,
+                "wanted": one.wanted or None,
+                "action": one.plan.action,
+                "later": one.is_later,
+                "attempt": one.plan.attempt,
+                "reason": one.plan.reason,
+            }
+            for one in standing.hosts
+        ]
+    }

@@ -1,0 +1,97 @@
+"""What several commands show of targets, in the same words."""
+
+from collections.abc import Sequence
+
+import click
+
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import Run, judge_host
+from pulley.cli.group import FAILED
+from pulley.cli.output import Warnings, note, warn
+from pulley.cli.words import host_words, one_line
+from pulley.operator.checkout import Here, find_here
+from pulley.operator.choice import UnclearError, choose_targets
+from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.standing import Standing, Standings, look_at
+
+
+def look(stage: Stage, name: str | None) -> Standings:
+    """How the target of the name stands, or every target; stored ones that are not valid are said.
+
+    Raises RefusedError and UnavailableError.
+    """
+    stored = read_targets(stage)
+    warn_of_problems(stored)
+    targets: tuple[Target, ...] = stored.targets if name is None else (stored.named(name),)
+    return look_at(stage, stored, targets, here=find_here(), journal=Warnings(), now=utc_now())
+
+
+def warn_of_problems(stored: StoredTargets) -> None:
+    """Say which stored targets are not valid."""
+    for problem in stored.problems:
+        warn(f"not a valid target: {one_line(problem)}")
+
+
+def say_failed(failed: Sequence[tuple[str, str]]) -> None:
+    """Say which targets could not be read, and end with FAILED where there are any."""
+    for name, why in failed:
+        note(f"Error: {name}: {one_line(why)}", style="red")
+    if failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def wanted_words(standing: Standing) -> str:
+    """The commit that a target is to have, and why; or why there is none."""
+    wanted = standing.plan.wanted
+    if wanted is None:
+        return one_line(standing.plan.held)
+    by = f", by {standing.tip_from}" if standing.tip_from and not wanted.is_exact else ""
+    return f"{wanted.commit.short} ({wanted.reason}{by})"
+
+
+def pin_words(standing: Standing, seen: Standings) -> str:
+    """The pin that holds now, or ""."""
+    pin = standing.facts.pin
+    return one_line(str(pin)) if pin and pin.holds(seen.view.survey.now) else ""
+
+
+def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
+    """What a program is told of a target."""
+    return {
+        "target": standing.target.name,
+        "repository": standing.target.repository,
+        "branch": standing.target.branch,
+        "wanted": standing.plan.wanted,
+        "tip": standing.facts.head,
+        "tip_from": standing.tip_from or None,
+        "pin": pin_words(standing, seen) or None,
+        "held": standing.plan.held or None,
+    }
+
+
+def chosen(stored: StoredTargets, name: str | None, here: Here | None) -> tuple[Target, ...]:
+    """The targets that are meant; a wrong command line where that is not clear."""
+    try:
+        return choose_targets(stored, name, here)
+    except UnclearError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def run_facts(run: Run) -> list[dict[str, object]]:
+    """What a program is told of each host's part of a command."""
+    found = sorted(run.invocations, key=lambda one: (one.host, one.instance_id))
+    rows: list[dict[str, object]] = []
+    for one in found:
+        verdict = judge_host(one, run.roll_out)
+        rows.append(
+            {
+                "host": one.host,
+                "instance_id": one.instance_id,
+                "kind": verdict.kind,
+                "words": host_words(verdict, run.roll_out.commit.short),
+                "commit": verdict.upstream or None,
+                "status": one.details,
+                "ended": one.ended,
+            }
+        )
+    return rows

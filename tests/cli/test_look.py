@@ -1,0 +1,224 @@
+"""status, history and logs against a sandbox with a story: a push, a bad release, a sleeper."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.stored import ParameterNames
+from pulley.demo import _commands_of, _push
+from pulley.sandbox.sandbox import STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+
+NAMES = ParameterNames(STAGE)
+ESCAPES = (
+    "#!/bin/sh\nmkdir -p build\ncp health build/\n"
+    "printf 'before\\033[31m red \\033]0;title\\007after\\n' >&2\n"
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    """The push's commit and command; the operator's, of a commit that web-2 could not take."""
+
+    pushed: str
+    push_id: str
+    failed: str
+    deploy_id: str
+
+
+@pytest.fixture(scope="module")
+def story(sandbox: Sandbox) -> Story:
+    files = {"index.html": "one\n", "deploy/after-pull": ESCAPES}
+    pushed = sandbox.commit(files, "One\n\nA body.")
+    (push_id,) = _commands_of(_push(sandbox.developer))
+    sandbox.wait_until_quiet()
+    pin(sandbox, state="pinned", commit=pushed, reason="the release", by="mona")
+    sandbox.machines[1].commit("index.html", "mine\n", "In the way")
+    failed = sandbox.commit({"index.html": "two\n"}, "Two")
+    with sandbox.upstream.losing_deliveries():
+        sandbox.developer.git.push("-q", "origin", "main")
+    pin(sandbox, state="none", by="mona")
+    return Story(pushed, push_id, failed, "")
+
+
+@pytest.fixture
+def told(sandbox: Sandbox, story: Story, pulley: Pulley, monkeypatch: pytest.MonkeyPatch) -> Story:
+    """The story, with the operator's deploy as its end. Standing in no clone."""
+    monkeypatch.chdir("/")
+    if len(sandbox.account.run_command.commands()) == 1:
+        pulley("deploy", "--no-wait")
+        sandbox.wait_until_quiet()
+    return Story(
+        story.pushed, story.push_id, story.failed, sandbox.account.run_command.commands()[0].id
+    )
+
+
+def pin(sandbox: Sandbox, **value: str) -> None:
+    sandbox.account.ssm.put_parameter(
+        Name=NAMES.pin("web"), Value=json.dumps(value), Type="String", Overwrite=True
+    )
+
+
+class TestStatus:
+    def test_each_host_is_where_it_said_and_since_when(self, told: Story, pulley: Pulley) -> None:
+        done = pulley("status", "web")
+        assert done.exit_code == 0
+        short = told.failed[:7]
+        assert f"wanted: {short} (it is the branch's tip, by GitHub)" in done.stdout
+        assert f"{short}, manual by " in done.stdout
+        assert f"failure: 1 of 2 hosts at {short}; web-2: conflict" in done.stdout
+        one, two = [line for line in done.stdout.splitlines() if " online " in line]
+        assert f"{short}  at it" in one
+        assert f"at {short}: updated" in one
+        assert "behind" in two
+        assert "failed: conflict in index.html" in two
+
+    def test_for_a_program_it_is_one_document(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
+        (target,) = json_of(pulley("status", "--json"))["targets"]
+        assert target["newest"]["command_id"] == told.deploy_id
+        assert target["newest"]["state"] == "failure"
+        assert target["well"] is False
+        hosts = {one["host"]: one for one in target["hosts"]}
+        assert (hosts["web-1"]["commit"], hosts["web-1"]["there"]) == (told.failed, True)
+        assert (hosts["web-2"]["commit"], hosts["web-2"]["there"]) == (
+            sandbox.machines[1].head(),
+            False,
+        )
+        assert hosts["web-1"]["since"].endswith("Z")
+
+    def test_checking_fails_for_a_host_that_is_behind_and_online(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
+        assert pulley("status", "--check").exit_code == 3
+        host = sandbox.machines[1].host
+        host.sleep()
+        try:
+            done = pulley("status", "--check")
+        finally:
+            host.wake()
+        assert done.exit_code == 0
+        assert "offline" in done.stdout
+
+    def test_frozen_target_is_as_wanted(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
+        pin(sandbox, state="frozen", reason="a holiday")
+        try:
+            done = pulley("status", "--check")
+        finally:
+            pin(sandbox, state="none")
+        assert done.exit_code == 0
+        assert "wanted: frozen: a holiday" in done.stdout
+
+
+class TestHistory:
+    def test_it_is_who_did_what_and_what_became_of_it_newest_first(
+        self, told: Story, pulley: Pulley
+    ) -> None:
+        entries = json_of(pulley("history", "web", "--json"))["entries"]
+        commands = [one for one in entries if one["kind"] == "command"]
+        assert [one["command_id"] for one in commands] == [told.deploy_id, told.push_id]
+        assert [(one["cause"], one["state"]) for one in commands] == [
+            ("manual", "failure"),
+            ("push", "success"),
+        ]
+        assert commands[1]["by"] == "someone"
+        assert commands[0]["by"]
+        changes = [one for one in entries if one["kind"] == "pin"]
+        assert {"state": "pinned", "commit": told.pushed, "by": "mona"}.items() <= changes[
+            -1
+        ].items()
+        assert changes[-1]["description"] == f"pinned at {told.pushed[:7]}: the release"
+        times = [one["at"] for one in entries]
+        assert times == sorted(times, reverse=True)
+
+    def test_it_is_a_table_with_subjects_in_the_clone(
+        self,
+        sandbox: Sandbox,
+        told: Story,
+        pulley: Pulley,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(sandbox.developer.working_dir)
+        done = pulley("history")
+        assert done.exit_code == 0
+        (line,) = [one for one in done.stdout.splitlines() if told.push_id in one]
+        assert f"{told.pushed[:7]} One  push by someone  success: 2 of 2" in line
+        assert "A body" not in done.stdout
+        assert f"pinned at {told.pushed[:7]}: the release" in done.stdout
+
+    def test_limit_keeps_the_newest(self, told: Story, pulley: Pulley) -> None:
+        whole = json_of(pulley("history", "--json"))["entries"]
+        assert json_of(pulley("history", "--json", "--limit", "2"))["entries"] == whole[:2]
+        assert pulley("history", "--limit", "0").exit_code == 2
+
+
+class TestLogs:
+    def test_each_host_has_its_words_and_what_it_wrote(self, told: Story, pulley: Pulley) -> None:
+        done = pulley("logs", "web")
+        assert done.exit_code == 0
+        one, two = done.stdout.index("web-1 (i-"), done.stdout.index("web-2 (i-")
+        assert f"): at {told.failed[:7]}: updated\n" in done.stdout[one:two]
+        assert "    == after_pull" in done.stdout[one:two]
+        assert "): failed: conflict in index.html" in done.stdout[two:]
+        assert "    CONFLICT (content)" in done.stdout[two:]
+        assert '{"v":1' not in done.stdout
+
+    def test_nothing_that_a_host_wrote_reaches_the_terminal_as_a_code(
+        self, told: Story, pulley: Pulley
+    ) -> None:
+        done = pulley("logs", "web", "web-1")
+        assert "    before red after\n" in done.stdout
+        assert "\x1b" not in done.output
+        raw = json_of(pulley("logs", "web", "web-1", "--json"))
+        assert "\x1b[31m" in raw["hosts"][0]["stderr"]  # a program has it as it is
+
+    def test_one_host_by_its_name_or_its_id(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
+        for name in ("web-2", sandbox.machines[1].host.instance_id):
+            (host,) = json_of(pulley("logs", "web", name, "--json"))["hosts"]
+            assert (host["host"], host["kind"]) == ("web-2", "failed")
+
+    def test_unknown_host_is_told_the_names(self, told: Story, pulley: Pulley) -> None:
+        done = pulley("logs", "web", "web-9")
+        assert done.exit_code == 1
+        assert "no host web-9; its hosts are web-1, web-2" in done.stderr
+
+    def test_older_command_by_its_id(self, told: Story, pulley: Pulley) -> None:
+        document = json_of(pulley("logs", "web", "--command-id", told.push_id, "--json"))
+        assert document["commit"] == told.pushed
+        assert {one["kind"] for one in document["hosts"]} == {"at"}
+
+    def test_id_that_is_no_command_of_the_target_is_told(self, told: Story, pulley: Pulley) -> None:
+        done = pulley("logs", "web", "--command-id", "0831e1a8-a1ac-4257-a1fd-c12f1d0c8b1a")
+        assert done.exit_code == 1
+        assert "is no command that deploys to web: pulley history web has their ids" in done.stderr
+
+    def test_id_that_is_none_is_a_wrong_command_line(self, pulley: Pulley) -> None:
+        assert pulley("logs", "web", "--command-id", "rubbish").exit_code == 2
+
+
+def test_before_anything_was_sent_each_says_so(
+    sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = dict(sandbox.target) | {"name": "api", "environment": "api"}
+    names = NAMES.repositories + "octo/site/targets"
+    kept = sandbox.account.ssm.get_parameter(Name=names)["Parameter"]["Value"]
+    sandbox.account.ssm.put_parameter(
+        Name=names, Value=json.dumps([other]), Type="String", Overwrite=True
+    )
+    try:
+        logs, past, status = pulley("logs", "api"), pulley("history", "api"), pulley("status")
+    finally:
+        sandbox.account.ssm.put_parameter(Name=names, Value=kept, Type="String", Overwrite=True)
+    assert logs.exit_code == 1
+    assert "nothing was sent to api in the 30 days" in logs.stderr
+    assert (past.exit_code, past.stdout) == (0, "")
+    assert "newest: nothing was sent in the 30 days" in status.stdout
+    assert "none is known" in status.stdout
