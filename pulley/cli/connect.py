@@ -1,0 +1,186 @@
+"""A repository's webhook on GitHub."""
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from chalicelib.core.errors import NotTakenError
+from chalicelib.core.refs import RefError, Repository
+from pulley.cli.group import FAILED, NOT_WELL
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note, out, say, say_json, warn
+from pulley.cli.words import one_line
+from pulley.operator.checkout import find_here
+from pulley.operator.connecting import (
+    LEFT,
+    MADE,
+    Connection,
+    Secret,
+    plan_connection,
+    read_secret,
+    settings_page,
+    webhooks_of,
+)
+from pulley.operator.connecting import (
+    connect as make,
+)
+from pulley.operator.stage import Stage, read_targets
+from pulley.operator.webhooks import ANSWER_SECONDS, Ping, is_webhook_url, mend_of
+
+
+@stage_command
+@click.argument("repository", required=False, metavar="[OWNER/REPO]")
+@click.option("--url", help="The webhook's address, where the app was not deployed from here.")
+@click.option("--force", is_flag=True, help="Set the secret again, though nothing else differs.")
+@click.option("--print-only", is_flag=True, help="Print the settings to paste; ask nobody.")
+@click.option(
+    "--wait",
+    default=ANSWER_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait for the ping's answer.",
+)
+@yes_option
+@json_option
+def connect(  # noqa: PLR0913 - each is an option
+    stage: Stage,
+    repository: str | None,
+    url: str | None,
+    wait: float,
+    *,
+    force: bool,
+    print_only: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make a repository's webhook on GitHub, or mend it, and ping it.
+
+    OWNER/REPO is the repository that you stand in, if left out. It takes a token with the
+    permission Webhooks: write, in GITHUB_TOKEN or GH_TOKEN, else the one that is stored; without a
+    token the settings are printed, to be pasted on GitHub. A webhook that is as it should be is
+    only pinged: GitHub tells nobody its secret, and the ping's answer shows whether it is right.
+    """
+    found = _repository(repository)
+    address = _url(stage, url)
+    secret = read_secret(stage, found)
+    if found not in read_targets(stage).settings:
+        warn(f"no target of {found} is stored yet, so its pushes deploy nothing: pulley targets")
+    webhooks = None if print_only else webhooks_of(stage, found)
+    if webhooks is None:
+        if not print_only:
+            note(
+                "There is no token for GitHub, in GITHUB_TOKEN, GH_TOKEN or stored: by hand, then."
+            )
+        _say_settings(stage, found, address, secret, as_json=as_json)
+        return
+    try:
+        plan = plan_connection(webhooks.all(), address, force=force)
+        _say_plan(found, plan)
+        if plan.action != LEFT:
+            confirm(f"Do this to {found}?", yes=yes)
+        hook = make(webhooks, plan, secret)
+        ping = webhooks.ping(hook, wait)
+    except NotTakenError as error:
+        note(f"Error: {error.in_full}", style="red")
+        _say_settings(stage, found, address, secret, as_json=as_json)
+        raise click.exceptions.Exit(FAILED) from None
+    if as_json:
+        say_json(
+            {
+                "repository": str(found),
+                "url": address,
+                "secret_parameter": secret.name,
+                "hook": hook.id,
+                "action": plan.action,
+                "differences": plan.differences,
+                "ping": ping,
+            }
+        )
+    else:
+        say(f"The webhook {hook.id} was {plan.action}.")
+    _say_ping(stage, found, ping, as_json=as_json)
+
+
+def _repository(text: str | None) -> Repository:
+    if text is None:
+        here = find_here()
+        if here is None:
+            raise click.UsageError("name OWNER/REPO: this folder is no clone of a repository")
+        return here.repository
+    try:
+        return Repository.parse(text)
+    except RefError as error:
+        raise click.BadParameter(str(error), param_hint="OWNER/REPO") from None
+
+
+def _url(stage: Stage, url: str | None) -> str:
+    address = url or stage.webhook_url
+    if not address:
+        raise click.UsageError(
+            f"the webhook's address is not known here: chalice deploy --stage {stage.name}, or "
+            "give the address that it printed, and github after it, with --url"
+        )
+    if not is_webhook_url(address):
+        raise click.BadParameter(
+            "must be https and end in /github, like "
+            "https://abc.execute-api.eu-west-1.amazonaws.com/api/github",
+            param_hint="--url",
+        )
+    return address
+
+
+def _say_plan(repository: Repository, plan: Connection) -> None:
+    for other in plan.elsewhere:
+        warn(f"another webhook of {repository} posts to {one_line(other)}: is it still needed?")
+    if plan.action == LEFT:
+        note(f"{repository}: its webhook is as it should be.")
+        return
+    word = "made" if plan.action == MADE else "updated"
+    note(f"{repository}: its webhook is to be {word}: {plan.url}")
+    if plan.action == MADE:
+        note("  JSON, push events, the stored secret")
+        return
+    for one in plan.differences:
+        note(f"  {one_line(one)}")
+    if not any(one.startswith("secret") for one in plan.differences):
+        note("  secret: set again, since GitHub forgets one that is not named")
+
+
+def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool) -> None:
+    if ping.is_green:
+        if not as_json:
+            say(f"GitHub's ping was answered {ping.code}: {one_line(ping.said)}", style="green")
+            say(f"To see what a push would do: pulley simulate. Then push to {repository}.")
+        return
+    answered = f"was answered {ping.code}" if ping.code else "was not answered"
+    words = one_line(f"{ping.status}: {ping.said}" if ping.said else ping.status)
+    note(f"GitHub's ping {answered}: {words}", style="red")
+    note(f"What to do: {mend_of(ping, stage.name)}")
+    raise click.exceptions.Exit(NOT_WELL)
+
+
+def _say_settings(
+    stage: Stage, repository: Repository, url: str, secret: Secret, *, as_json: bool
+) -> None:
+    show = (
+        f"aws ssm get-parameter --name {secret.name} --with-decryption "
+        "--query Parameter.Value --output text | head -n 1"
+    )
+    settings = {
+        "Payload URL": url,
+        "Content type": "application/json",
+        "Secret": f"what this prints: {show}",
+        "SSL verification": "Enable SSL verification",
+        "Which events": "Just the push event",
+        "Active": "yes",
+    }
+    page = settings_page(stage, repository)
+    if as_json:
+        say_json({"repository": str(repository), "page": page, "settings": settings})
+        return
+    say(f"To be pasted at {page}, Add webhook:")
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for name, value in settings.items():
+        table.add_row(name, escape(value), style=None)
+    out().print(table, soft_wrap=True)

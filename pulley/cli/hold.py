@@ -1,0 +1,182 @@
+"""What is wanted of a target, whatever is pushed: pin, freeze, unpin."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import click
+
+from chalicelib.core.pins import Pin, as_stored
+from chalicelib.core.targets import Target
+from pulley.cli.options import Function, json_option, stage_command
+from pulley.cli.output import say, say_json, warn, when
+from pulley.cli.writing import say_overwritten
+from pulley.operator.checkout import find_here
+from pulley.operator.holding import (
+    MeaningError,
+    StoredPin,
+    doubt_about,
+    parse_commit,
+    parse_end,
+    parse_reason,
+    read_pin,
+    store_pin,
+)
+from pulley.operator.parameters import Written
+from pulley.operator.stage import Stage, read_targets, utc_now
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A target's pin before and after a command. `written` is None where nothing was stored."""
+
+    target: Target
+    stored: StoredPin
+    pin: Pin
+    written: Written | None
+    now: datetime
+
+
+def _until_option(function: Function) -> Function:
+    words = "When it ends: 90m, 2h, 3d, 2030-01-31 (as that day begins in UTC), or a time in full."
+    decorate = click.option("--until", metavar="WHEN", help=words)
+    return decorate(function)
+
+
+def _reason_option(function: Function) -> Function:
+    words = "Why: whoever pushes meanwhile is told."
+    decorate = click.option("--reason", required=True, metavar="WHY", help=words)
+    return decorate(function)
+
+
+@stage_command
+@click.argument("target")
+@click.argument("commit")
+@_reason_option
+@_until_option
+@json_option
+def pin(  # noqa: PLR0913 - each is an option
+    stage: Stage, target: str, commit: str, reason: str, until: str | None, *, as_json: bool
+) -> None:
+    """Keep a target at one commit, whatever is pushed.
+
+    COMMIT is a full id; in a clone of the target's repository also a short one, a branch, a tag.
+    It must be in the target's branch, or have been deployed before. A push meanwhile is answered
+    with the reason, and its commit on GitHub says so. Hosts get there in the next round of the
+    schedule, 15 minutes at the most, or with `pulley deploy TARGET` now.
+
+    Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
+    """
+    now, words = utc_now(), meant_reason(reason)
+    end = _end(until, now)
+    found = read_targets(stage).named(target)
+    here = find_here()
+    try:
+        sha = parse_commit(commit, found, here)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="COMMIT") from None
+    doubt = doubt_about(sha, found, here)
+    if doubt:
+        warn(doubt)
+    _say(stage, _hold(stage, found, Pin("pinned", sha, words, end), now), as_json=as_json)
+
+
+@stage_command
+@click.argument("target")
+@_reason_option
+@_until_option
+@json_option
+def freeze(stage: Stage, target: str, reason: str, until: str | None, *, as_json: bool) -> None:
+    """Leave a target as it is, whatever is pushed.
+
+    A push meanwhile is answered with the reason, and its commit on GitHub says so. Hosts that are
+    new, or were asleep, are left as they are, too.
+
+    Example: pulley freeze web --reason "a holiday" --until 2030-01-02
+    """
+    now, words = utc_now(), meant_reason(reason)
+    end = _end(until, now)
+    found = read_targets(stage).named(target)
+    _say(stage, _hold(stage, found, Pin("frozen", None, words, end), now), as_json=as_json)
+
+
+@stage_command
+@click.argument("target")
+@click.option("--reason", default="", metavar="WHY", help="Why, for whoever reads the history.")
+@json_option
+def unpin(stage: Stage, target: str, reason: str, *, as_json: bool) -> None:
+    """Take a pin or a freeze off: back to the branch.
+
+    Hosts get to the branch's tip in the next round of the schedule, 15 minutes at the most, or with
+    `pulley deploy TARGET` now.
+    """
+    now, words = utc_now(), meant_reason(reason) if reason else ""
+    found = read_targets(stage).named(target)
+    _say(stage, _hold(stage, found, Pin("none", None, words), now), as_json=as_json)
+
+
+def _hold(stage: Stage, target: Target, wanted: Pin, now: datetime) -> Hold:
+    """Store a pin where that changes anything."""
+    stored = read_pin(stage.parameters, stage.names, target)
+    if not stored.needs(wanted, now=now):
+        return Hold(target, stored, wanted, None, now)
+    wanted = replace(wanted, by=stage.identity.name, at=now.replace(microsecond=0))
+    return Hold(target, stored, wanted, store_pin(stage.parameters, stored, wanted), now)
+
+
+def _say(stage: Stage, hold: Hold, *, as_json: bool) -> None:
+    if as_json:
+        say_json(
+            {
+                "target": hold.target.name,
+                "changed": hold.written is not None,
+                "before": as_stored(hold.stored.pin),
+                "problem": hold.stored.problem or None,
+                "now": as_stored(hold.pin if hold.written else hold.stored.pin),
+                "version": hold.written.version if hold.written else None,
+            }
+        )
+    else:
+        _say_words(hold)
+    if hold.written:
+        say_overwritten(stage.parameters, hold.written, yes=as_json)
+
+
+def _say_words(hold: Hold) -> None:
+    name, before = hold.target.name, hold.stored.pin
+    if hold.written is None:
+        say(f"Nothing to do: {name} is {_words(before, hold.now)}.")
+        return
+    if hold.stored.problem:
+        say(f"Before: a pin that cannot be read: {hold.stored.problem}")
+    else:
+        say(f"Before: {name} was {_words(before, hold.now)}.")
+    say(f"Now: {name} is {_words(hold.pin, hold.now)}.", style="green")
+    if hold.pin.state == "frozen":
+        say(f"Its hosts stay as they are. To take it off: pulley unpin {name}")
+        return
+    say(f"Its hosts get there within 15 minutes. To have them there now: pulley deploy {name}")
+    if hold.pin.state == "pinned":
+        say(f"To take it off: pulley unpin {name}")
+
+
+def _words(pin: Pin, now: datetime) -> str:
+    if not pin.holds(now):
+        return "not pinned: it follows its branch"
+    return f"{pin} (by {pin.by}, {when(pin.at)})" if pin.by else str(pin)
+
+
+def _end(until: str | None, now: datetime) -> datetime | None:
+    if until is None:
+        return None
+    try:
+        return parse_end(until, now=now)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="--until") from None
+
+
+def meant_reason(text: str) -> str:
+    """What an operator gives as the reason; else the command line is wrong."""
+    try:
+        return parse_reason(text)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="--reason") from None

@@ -1,0 +1,90 @@
+"""Back to the last good commit, and pinned there."""
+
+import click
+
+from chalicelib.core.pins import Pin
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.wanted import Wanted, wanted_of
+from pulley.cli.deploy import finish
+from pulley.cli.group import FAILED, INTERRUPTED
+from pulley.cli.hold import meant_reason
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note
+from pulley.cli.seen import look, say_failed
+from pulley.cli.words import hosts, no_hosts, one_line
+from pulley.cli.writing import say_overwritten
+from pulley.operator.deploying import Order, send
+from pulley.operator.holding import read_pin, store_pin
+from pulley.operator.rolling_back import choose_way_back, commit_to_leave, read_runs
+from pulley.operator.stage import Stage, utc_now
+from pulley.operator.standing import Standing
+
+
+@stage_command
+@click.argument("target")
+@click.option(
+    "--reason",
+    metavar="WHY",
+    help="Why: whoever pushes meanwhile is told. Else it says from where, and by whom.",
+)
+@click.option("--no-wait", is_flag=True, help="Send, and do not follow.")
+@yes_option
+@json_option
+def rollback(  # noqa: PLR0913 - each is an option
+    stage: Stage, target: str, reason: str | None, *, no_wait: bool, yes: bool, as_json: bool
+) -> None:
+    """Go back to the last good commit, and pin the target there.
+
+    Good is what is on every host that it was sent to, in the 30 days that Systems Manager
+    remembers. The commit is pinned first, so that the next push does not undo it, then sent at once
+    to every host, and followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
+    """
+    words = meant_reason(reason) if reason is not None else ""
+    seen = look(stage, target)
+    say_failed(seen.failed)
+    (standing,) = seen.standings
+    survey, found = seen.view.survey, standing.target
+    leave = commit_to_leave(
+        wanted_of(standing.facts, now=survey.now), [one for _, one in survey.sent_to(found)]
+    )
+    back = choose_way_back(found, leave, read_runs(found, survey), now=survey.now)
+    _say_plan(stage, standing, leave, back)
+    confirm(f"Roll {found.name} back to {back.short}, and pin it there?", yes=yes)
+    by = stage.identity.name
+    if not words:
+        words = f"rolled back from {leave.short if leave else '?'} by {by}"
+    stored = read_pin(stage.parameters, stage.names, found)
+    pin = Pin("pinned", back, words, by=by, at=utc_now().replace(microsecond=0))
+    written = store_pin(stage.parameters, stored, pin)
+    note(f"{found.name} is {pin}. It stays there until pulley unpin {found.name}.")
+    if say_overwritten(stage.parameters, written, yes=yes):
+        note("Nothing was sent.")
+        raise click.exceptions.Exit(FAILED)
+    try:
+        order = Order(found, Wanted(back, "exact", words))
+        outcome = send(stage, order, cause="rollback")
+        finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)
+    except KeyboardInterrupt:
+        note(
+            f"The roll back goes on: pulley status {found.name} shows it. The pin stays: "
+            f"pulley unpin {found.name}"
+        )
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _say_plan(stage: Stage, standing: Standing, leave: CommitSha | None, back: CommitSha) -> None:
+    found = standing.target
+    note(f"{found.name}: {leave.short if leave else '?'} -> {back.short} on {_hosts(standing)}")
+    if not standing.hosts:
+        note(f"  {no_hosts(found, stage.name)}", style="yellow")
+    pin = standing.facts.pin
+    if pin and pin.state != "none":
+        note(f"  instead of: {one_line(str(pin))}")
+
+
+def _hosts(standing: Standing) -> str:
+    names = ", ".join(
+        one.host.name + ("" if one.host.is_online else " (offline)") for one in standing.hosts[:10]
+    )
+    more = ", …" if len(standing.hosts) > 10 else ""
+    return f"{hosts(len(standing.hosts))}: {one_line(names)}{more}"

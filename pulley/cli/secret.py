@@ -1,0 +1,226 @@
+"""The webhook's secret."""
+
+import time
+
+import click
+
+from chalicelib.core.refs import RefError, Repository
+from pulley.cli.group import INTERRUPTED, NOT_WELL
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.words import one_line
+from pulley.operator.connecting import webhooks_of
+from pulley.operator.rotation import (
+    WAIT_SECONDS,
+    Proof,
+    Rotation,
+    StoredSecret,
+    repositories_of,
+)
+from pulley.operator.stage import Stage, read_targets, utc_now
+
+
+@click.group()
+def secret() -> None:
+    """Rotate the webhook's secret."""
+
+
+@stage_command
+@click.option(
+    "--repository", metavar="OWNER/REPO", help="Rotate its own secret, and not the stage's."
+)
+@click.option("--url", help="The webhook's address, where the app was not deployed from here.")
+@click.option(
+    "--finish",
+    is_flag=True,
+    help="Change no webhook: look whether all have the newest secret, then drop the old ones.",
+)
+@click.option(
+    "--drop-unproven",
+    is_flag=True,
+    help="Drop the old secrets though webhooks may use them: for one that has leaked.",
+)
+@click.option(
+    "--wait",
+    default=WAIT_SECONDS,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to wait before the webhooks are changed, and before the old secret is dropped.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@yes_option
+@json_option
+def rotate(  # noqa: PLR0913 - each is an option
+    stage: Stage,
+    repository: str | None,
+    url: str | None,
+    wait: float,
+    *,
+    finish: bool,
+    drop_unproven: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Put a new secret in the old one's place; no delivery is refused.
+
+    The new secret is stored beside the old one, and both are valid. Then each repository's webhook
+    gets the new one by GitHub's API, and a ping shows that it has it. When all have, the old one is
+    dropped. Where one cannot be reached the old one stays, and it is said which webhook needs the
+    new one by hand: --finish ends it then. A run that was interrupted is gone on with by the next.
+
+    Known are the webhooks of repositories that have targets. One of an organization, or of a
+    repository without targets, is not looked at.
+    """
+    found, name = _repositories(stage, repository)
+    address = url or stage.webhook_url
+    if not address:
+        raise click.UsageError("the webhook's address is not known here: give it with --url")
+    rotation = Rotation(
+        stage.parameters, name, address, lambda one: webhooks_of(stage, one), time.sleep
+    )
+    stored = rotation.read()
+    if finish and not stored.is_rotating:
+        say(f"Nothing to do: {name} has one secret.") if not as_json else say_json(
+            _document(name, [], 0)
+        )
+        return
+    _say_plan(stored, found, finish=finish, wait=wait)
+    if dry_run:
+        note("Nothing was changed.")
+        if as_json:
+            say_json(_document(name, [], 0))
+        return
+    confirm("Rotate the secret?", yes=yes)
+    try:
+        proofs, dropped = _rotate(
+            rotation, found, wait=wait, finish=finish, drop_unproven=drop_unproven
+        )
+    except KeyboardInterrupt:
+        note("Interrupted. Each secret in it is valid: pulley secret rotate goes on from here.")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    if as_json:
+        say_json(_document(name, proofs, dropped))
+    elif dropped:
+        say(f"Done: {name} has the new secret alone.", style="green")
+        say("The old one opens nothing any more, a minute from now at the latest.")
+    if not dropped:
+        _say_how_to_finish(name, address, proofs)
+        raise click.exceptions.Exit(NOT_WELL)
+
+
+secret.add_command(rotate)
+
+
+def _rotate(
+    rotation: Rotation,
+    repositories: list[Repository],
+    *,
+    wait: float,
+    finish: bool,
+    drop_unproven: bool,
+) -> tuple[list[Proof], int]:
+    """Returns what was seen of each repository, and how many old secrets were dropped."""
+    was_rotating = rotation.read().is_rotating
+    stored = rotation.begin()
+    if was_rotating:
+        note(f"{stored.name} has a new secret already: going on with that one.")
+    else:
+        note(f"{stored.name}: the new secret is stored, as the first line; the old one is valid.")
+    if not finish:
+        seconds = stored.seconds_to_wait(wait, now=utc_now())
+        _wait(seconds, "until every Lambda has read the new secret")
+        rotation.check(stored)
+    proofs = []
+    for one in repositories:
+        proof = rotation.prove(one, stored.secrets[0], set_it=not finish)
+        proofs.append(proof)
+        if proof.problem:
+            warn(f"{one}: {one_line(proof.problem)}")
+        else:
+            note(f"{one}: its webhook signs with the new secret: the ping's answer says so.")
+    if any(proof.problem for proof in proofs) and not drop_unproven:
+        return proofs, 0
+    _wait(wait, "until nothing that the old secret signed is on its way")
+    return proofs, rotation.end(stored)
+
+
+def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str]:
+    """Which repositories the secret opens, and its parameter."""
+    if text is None:
+        stored = read_targets(stage)
+        for problem in stored.problems:
+            warn(problem)
+        own_name = stage.names.repository_webhook_secret
+        found = repositories_of(stage.parameters, own_name, list(stored.settings))
+        if not found:
+            raise click.ClickException(
+                f"no repository with targets uses {stage.names.webhook_secret}, so no ping can "
+                "show that the new one is in use: pulley targets, then pulley connect"
+            )
+        return found, stage.names.webhook_secret
+    try:
+        repository = Repository.parse(text)
+    except RefError as error:
+        raise click.BadParameter(str(error), param_hint="--repository") from None
+    name = stage.names.repository_webhook_secret(repository)
+    if stage.parameters.read_one(name) is None:
+        raise click.ClickException(
+            f"{repository} has no secret of its own: the stage's one opens it, which pulley secret "
+            "rotate without --repository rotates"
+        )
+    return [repository], name
+
+
+def _say_plan(
+    stored: StoredSecret, repositories: list[Repository], *, finish: bool, wait: float
+) -> None:
+    names = ", ".join(str(one) for one in repositories)
+    note(f"{stored.name} opens {names}.")
+    if not stored.is_rotating:
+        note("  a new secret is stored beside the old one")
+    if not finish:
+        seconds = stored.seconds_to_wait(wait, now=utc_now()) if stored.is_rotating else wait
+        note(f"  {seconds:.0f} seconds later each webhook gets the new one, and a ping")
+    else:
+        note("  each webhook gets a ping")
+    old = "old one is" if len(stored.secrets) <= 2 else "old ones are"
+    note(f"  where all are seen to have it, the {old} dropped {wait:.0f} seconds later")
+
+
+def _say_how_to_finish(name: str, url: str, proofs: list[Proof]) -> None:
+    by_hand = [str(one.repository) for one in proofs if one.problem]
+    note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
+    note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
+    note(
+        f"  aws ssm get-parameter --name {name} --with-decryption --query Parameter.Value "
+        "--output text | head -n 1"
+    )
+    note(
+        "Then: pulley secret rotate --finish. Or mend the above and run pulley secret rotate again."
+    )
+
+
+def _wait(seconds: float, what: str) -> None:
+    """Wait, and say how long it is every ten seconds."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        note(f"waiting {left:.0f} s more {what}")
+        time.sleep(min(left, 10.0))
+
+
+def _document(name: str, proofs: list[Proof], dropped: int) -> dict[str, object]:
+    return {
+        "parameter": name,
+        "dropped": dropped,
+        "repositories": [
+            {
+                "repository": str(one.repository),
+                "webhooks": one.hooks,
+                "proven": not one.problem,
+                "problem": one.problem or None,
+            }
+            for one in proofs
+        ],
+    }

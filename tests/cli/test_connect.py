@@ -1,0 +1,210 @@
+"""A repository's webhook: made, mended, pinged; and what to do where it cannot be."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.github_hooks import Hook, HookConfig
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+from tests.fakes import SITE
+
+NAMES = ParameterNames(STAGE)
+
+
+def hook_of(sandbox: Sandbox) -> Hook:
+    (hook,) = sandbox.github.hooks(FULL_NAME)
+    return hook
+
+
+@pytest.fixture(autouse=True)
+def as_it_was(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    wanted = HookConfig(sandbox.webhook.url, "json", sandbox.secret.decode())
+    for hook in sandbox.github.hooks(FULL_NAME)[1:]:
+        sandbox.github._hooks[FULL_NAME].delete(hook.id)
+    for hook in sandbox.github.hooks(FULL_NAME):
+        hook.config, hook.events, hook.active = wanted, ("push",), True
+    if not sandbox.github.hooks(FULL_NAME):
+        sandbox.github.add_hook(FULL_NAME, wanted.url, secret=wanted.secret)
+    sandbox.github.permissions["webhooks"] = "write"
+
+
+class TestConnect:
+    def test_webhook_is_made_with_all_that_it_needs_and_its_ping_is_green(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        sandbox.github._hooks[FULL_NAME].delete(hook_of(sandbox).id)
+        done = pulley("connect", "octo/site", "--yes")
+        assert done.exit_code == 0, done.stderr
+        hook = hook_of(sandbox)
+        assert hook.config == HookConfig(sandbox.webhook.url, "json", sandbox.secret.decode(), "0")
+        assert (hook.events, hook.active) == (("push",), True)
+        assert "was made" in done.stdout
+        assert "GitHub's ping was answered 200" in done.stdout
+        assert "signed with the newest secret" in done.stdout
+        assert sandbox.secret.decode() not in done.output
+        assert sandbox.token not in done.output
+
+    def test_webhook_that_is_as_it_should_be_is_only_pinged(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        before, asked = hook_of(sandbox).updated_at, len(sandbox.github.requests)
+        done = pulley("connect", "octo/site")
+        assert done.exit_code == 0
+        assert "left as it is" in done.stdout
+        assert hook_of(sandbox).updated_at == before
+        changes = [one for one in sandbox.github.requests[asked:] if one.method != "GET"]
+        assert [one.path.rpartition("/")[2] for one in changes] == ["pings"]
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"events": ("push", "issues")}, "events: push, issues -> push"),
+            ({"active": False}, "active: no -> yes"),
+            ({"content_type": "form"}, "content type: form -> json"),
+            ({"insecure_ssl": "1"}, "check of the certificate: off -> on"),
+            ({"secret": ""}, "secret: none -> set"),
+        ],
+    )
+    def test_whatever_differs_is_told_and_mended(
+        self, sandbox: Sandbox, pulley: Pulley, change: dict[str, object], words: str
+    ) -> None:
+        hook = hook_of(sandbox)
+        wanted = hook.config
+        for name, value in change.items():
+            if hasattr(hook, name):
+                setattr(hook, name, value)
+            else:
+                hook.config = replace(hook.config, **{name: str(value)})
+        asked = pulley("connect", "octo/site")
+        assert (asked.exit_code, words in asked.stderr) == (4, True)
+        found = json_of(pulley("connect", "octo/site", "--yes", "--json"))
+        assert (found["action"], found["differences"]) == ("updated", [words])
+        assert found["ping"]["code"] == 200
+        hook = hook_of(sandbox)
+        assert (hook.config, hook.events, hook.active) == (wanted, ("push",), True)
+
+    def test_other_secret_is_seen_by_the_ping_and_force_sets_the_stored_one(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        hook_of(sandbox).config = replace(hook_of(sandbox).config, secret="another")
+        done = pulley("connect", "octo/site")
+        assert done.exit_code == 3
+        assert "GitHub's ping was answered 401" in done.stderr
+        assert "the signature does not match" in done.stderr
+        assert "pulley connect --force sets it" in done.stderr
+        assert pulley("connect", "octo/site", "--force", "--yes").exit_code == 0
+        assert hook_of(sandbox).config.secret == sandbox.secret.decode()
+
+    def test_own_secret_of_the_repository_is_set_where_it_has_one(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        own, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
+        ssm.put_parameter(Name=own, Value="own-new\nown-old", Type="SecureString")
+        done = pulley("connect", "octo/site", "--force", "--yes")
+        ssm.delete_parameter(Name=own)
+        assert done.exit_code == 0, done.stderr
+        assert hook_of(sandbox).config.secret == "own-new"
+
+    def test_address_where_nobody_answers_is_told_with_what_to_do(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        nowhere = "http://127.0.0.1:9/github"
+        done = pulley("connect", "octo/site", "--url", nowhere, "--yes")
+        assert done.exit_code == 3
+        assert "another webhook of octo/site posts to" in done.stderr
+        assert "GitHub's ping was not answered: failed to connect to host" in done.stderr
+        assert "can GitHub reach the address?" in done.stderr
+        assert [one.url for one in sandbox.github.hooks(FULL_NAME)][1:] == [nowhere]
+
+    def test_answer_that_is_not_recorded_in_time_is_told(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        hook_of(sandbox).config = replace(hook_of(sandbox).config, secret="another")
+        hook_of(sandbox).active = True
+        sandbox.github.hookshot.wait_until_idle()
+        post_later = sandbox.github.hookshot.post_later
+        sandbox.github.hookshot.post_later = lambda *_, **__: None  # type: ignore[method-assign]
+        done = pulley("connect", "octo/site", "--wait", "0")
+        sandbox.github.hookshot.post_later = post_later  # type: ignore[method-assign]
+        assert done.exit_code == 3
+        assert "GitHub has not recorded an answer yet" in done.stderr
+
+
+class TestByHand:
+    def test_without_a_token_the_settings_are_printed_and_the_secret_is_not(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        ssm = sandbox.account.ssm
+        ssm.delete_parameter(Name=NAMES.github_token)
+        done = pulley("connect", "octo/site")
+        ssm.put_parameter(Name=NAMES.github_token, Value=sandbox.token, Type="SecureString")
+        assert done.exit_code == 0
+        assert "There is no token for GitHub" in done.stderr
+        assert sandbox.webhook.url in done.stdout
+        assert f"--name {NAMES.webhook_secret} " in done.stdout
+        assert "Just the push event" in done.stdout
+        assert sandbox.secret.decode() not in done.output
+
+    def test_token_that_may_not_is_told_which_permission_it_lacks(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        sandbox.github.permissions["webhooks"] = "read"
+        done = pulley("connect", "octo/site", "--force", "--yes")
+        assert done.exit_code == 1
+        assert "the token needs the permission Webhooks: write" in done.stderr
+        assert "Just the push event" in done.stdout
+
+    def test_token_of_the_environment_comes_first_and_is_not_shown(self, pulley: Pulley) -> None:
+        done = pulley("connect", "octo/site", environ={"GITHUB_TOKEN": "ghp_not_valid"})
+        assert done.exit_code == 1
+        assert "the token is not valid, or has expired" in done.stderr
+        assert "ghp_not_valid" not in done.output
+
+    def test_print_only_asks_nobody(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        asked = len(sandbox.github.requests)
+        found = json_of(pulley("connect", "octo/site", "--print-only", "--json"))
+        assert found["settings"]["Payload URL"] == sandbox.webhook.url
+        assert len(sandbox.github.requests) == asked
+
+
+class TestWrongLine:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("site",), "must be owner/repository"),
+            (("octo/site", "--url", "http://example.com/github"), "must be https"),
+            (("octo/site", "--url", "https://example.com/"), "end in /github"),
+        ],
+    )
+    def test_it_is_told(self, pulley: Pulley, arguments: tuple[str, ...], words: str) -> None:
+        done = pulley("connect", *arguments)
+        assert (done.exit_code, words in done.stderr) == (2, True)
+
+    def test_outside_a_clone_the_repository_must_be_named(
+        self, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir("/")
+        done = pulley("connect")
+        assert (done.exit_code, "name OWNER/REPO" in done.stderr) == (2, True)
+
+    def test_in_a_clone_it_is_the_one_that_one_stands_in(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(sandbox.developer.working_dir)
+        assert json_of(pulley("connect", "--json"))["repository"] == "octo/site"
+
+    def test_repository_without_targets_is_warned_of(self, pulley: Pulley) -> None:
+        done = pulley("connect", "octo/other", "--print-only")
+        assert "no target of octo/other is stored yet" in done.stderr
+        assert done.exit_code == 0
+
+    def test_without_a_secret_it_leads_to_setup(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        own, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
+        ssm.put_parameter(Name=own, Value=" ", Type="SecureString")
+        done = pulley("connect", "octo/site", "--yes")
+        ssm.delete_parameter(Name=own)
+        assert (done.exit_code, "run pulley setup first" in done.stderr) == (1, True)

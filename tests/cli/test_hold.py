@@ -1,0 +1,225 @@
+"""pin, freeze, unpin and rollback: what is stored and said, and what becomes of it."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.sandbox import STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+from tests.fakes import SITE
+
+PIN = ParameterNames(STAGE).pin("web")
+OTHER = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
+
+
+@pytest.fixture(autouse=True)
+def unpinned(sandbox: Sandbox) -> Iterator[None]:
+    yield
+    store(sandbox, '{"state": "none"}')
+
+
+def store(sandbox: Sandbox, value: str) -> None:
+    sandbox.account.ssm.put_parameter(Name=PIN, Value=value, Type="String", Overwrite=True)
+
+
+def stored(sandbox: Sandbox) -> tuple[dict[str, str | None], int]:
+    found = sandbox.account.ssm.get_parameter(Name=PIN)["Parameter"]
+    return json.loads(found["Value"]), found["Version"]
+
+
+def push(sandbox: Sandbox, words: str) -> str:
+    commit = sandbox.commit({"index.html": f"<h1>{words}</h1>\n"}, words)
+    sandbox.developer.git.push("-q")
+    sandbox.wait_until_quiet()
+    return commit
+
+
+class TestPin:
+    def test_whole_pin_is_stored_and_what_was_before_is_said(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        assert pulley("freeze", "web", "--reason", "a holiday").exit_code == 0
+        done = pulley("pin", "web", OTHER, "--reason", "the fair", "--until", "3d")
+        assert done.exit_code == 0
+        assert "Before: web was frozen: a holiday (by " in done.stdout
+        assert "Now: web is pinned at 4d5e6f7 until " in done.stdout
+        assert "now: pulley deploy web" in done.stdout
+        pin, _ = stored(sandbox)
+        until, at = (datetime.fromisoformat(pin[key] or "") for key in ("until", "at"))
+        assert until - at == timedelta(days=3)
+        assert at.utcoffset() == timedelta(0)
+        assert pin | {"until": "", "at": ""} == {
+            "state": "pinned",
+            "commit": OTHER,
+            "reason": "the fair",
+            "by": pin["by"],
+            "at": "",
+            "until": "",
+        }
+        assert pin["by"]
+
+    def test_same_pin_again_stores_nothing(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        pulley("pin", "web", OTHER, "--reason", "the fair")
+        before = stored(sandbox)
+        done = pulley("pin", "web", OTHER, "--reason", "the  fair")
+        assert done.exit_code == 0
+        assert done.stdout.startswith("Nothing to do: web is pinned at 4d5e6f7: the fair (by ")
+        assert stored(sandbox) == before
+
+    def test_json_has_before_and_now(self, pulley: Pulley) -> None:
+        pulley("freeze", "web", "--reason", "a holiday")
+        found = json_of(pulley("pin", "web", OTHER, "--reason", "the fair", "--json"))
+        assert (found["target"], found["changed"]) == ("web", True)
+        assert found["before"]["state"] == "frozen"
+        assert (found["now"]["state"], found["now"]["commit"]) == ("pinned", OTHER)
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("4d5e6f7", "--reason", "x"), "stand in a clone of octo/site"),
+            ((OTHER,), "Missing option '--reason'"),
+            ((OTHER, "--reason", " "), "must be 1 to 300 characters"),
+            ((OTHER, "--reason", "x", "--until", "1999-01-01"), "must be in the future"),
+            ((OTHER, "--reason", "x", "--until", "soon"), "must be a length like 90m"),
+        ],
+    )
+    def test_wrong_command_line_is_told_and_stores_nothing(
+        self, sandbox: Sandbox, pulley: Pulley, arguments: tuple[str, ...], words: str
+    ) -> None:
+        store(sandbox, '{"state": "none"}')
+        before = stored(sandbox)
+        done = pulley("pin", "web", *arguments)
+        assert done.exit_code == 2
+        assert words in done.stderr
+        assert stored(sandbox) == before
+
+    def test_target_that_is_not_there_is_told_with_those_that_are(self, pulley: Pulley) -> None:
+        done = pulley("pin", "api", OTHER, "--reason", "x")
+        assert done.exit_code == 1
+        assert done.stderr == "Error: there is no target api; there is web\n"
+
+    def test_in_a_clone_a_short_id_will_do_and_a_stray_commit_is_warned_of(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(sandbox.developer.working_dir)
+        tip = sandbox.developer.head.commit.hexsha
+        done = pulley("pin", "web", tip[:9], "--reason", "the fair")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert stored(sandbox)[0]["commit"] == tip
+        done = pulley("pin", "web", OTHER, "--reason", "the fair")
+        assert done.exit_code == 0
+        assert "this clone does not know whether 4d5e6f7 is in main" in done.stderr
+
+    def test_another_operator_s_pin_of_the_same_moment_is_not_lost(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store(sandbox, '{"state": "none"}')
+        read = "pulley.cli.hold.read_pin"
+        from pulley.operator import holding  # noqa: PLC0415 - the one that is replaced
+
+        def read_then_another(*arguments: object) -> object:
+            found = holding.read_pin(*arguments)  # type: ignore[arg-type]
+            store(sandbox, '{"state": "frozen", "reason": "theirs"}')
+            return found
+
+        monkeypatch.setattr(read, read_then_another)
+        done = pulley("pin", "web", OTHER, "--reason", "mine")
+        assert done.exit_code == 0
+        assert "was overwritten. It was stored after you looked" in done.stderr
+        assert "theirs" in done.stderr
+        assert stored(sandbox)[0]["reason"] == "mine"
+
+
+class TestUnpin:
+    def test_none_is_stored_and_never_a_deletion(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        pulley("freeze", "web", "--reason", "a holiday")
+        _, version = stored(sandbox)
+        done = pulley("unpin", "web")
+        assert done.exit_code == 0
+        assert "Before: web was frozen: a holiday" in done.stdout
+        pin, now = stored(sandbox)
+        assert (pin["state"], now) == ("none", version + 1)
+
+    @pytest.mark.parametrize(
+        "value", ['{"state": "none"}', '{"state": "frozen", "until": "2001-01-01T00:00:00Z"}']
+    )
+    def test_where_nothing_holds_there_is_nothing_to_do(
+        self, sandbox: Sandbox, pulley: Pulley, value: str
+    ) -> None:
+        store(sandbox, value)
+        before = stored(sandbox)
+        done = pulley("unpin", "web")
+        assert done.stdout == "Nothing to do: web is not pinned: it follows its branch.\n"
+        assert (done.exit_code, stored(sandbox)) == (0, before)
+
+    def test_pin_that_cannot_be_read_is_mended(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        store(sandbox, "{")
+        done = pulley("unpin", "web")
+        assert done.exit_code == 0
+        assert "Before: a pin that cannot be read: must be JSON" in done.stdout
+        assert stored(sandbox)[0]["state"] == "none"
+
+
+class TestPushWhileHeld:
+    def test_commit_says_why_it_does_not_run_and_runs_after_all_when_it_may(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        pulley("freeze", "web", "--reason", "a holiday")
+        before = [machine.head() for machine in sandbox.machines]
+        commit = push(sandbox, "while frozen")
+        (made,) = (one for one in sandbox.github.deployments("octo/site") if one.sha == commit)
+        assert states(sandbox, commit) == ["inactive"]
+        assert made.statuses[-1].description == "not deployed: frozen: a holiday"
+        assert [machine.head() for machine in sandbox.machines] == before
+        pulley("unpin", "web")
+        sandbox.reconcile()
+        sandbox.wait_until_quiet()
+        assert states(sandbox, commit)[-1] == "success"
+        pulley("freeze", "web", "--reason", "a holiday")
+        (hook,) = sandbox.github.hooks("octo/site")
+        newest = hook.deliveries[-1]
+        sandbox.github.hookshot.post(
+            hook, "push", newest.payload, guid=newest.guid, redelivery=True
+        )
+        assert states(sandbox, commit)[-1] == "success"
+
+
+def states(sandbox: Sandbox, commit: str) -> list[str]:
+    """Of the one deployment of a commit, oldest first."""
+    (made,) = (one for one in sandbox.github.deployments("octo/site") if one.sha == commit)
+    return [one.state for one in made.statuses]
+
+
+class TestRollback:
+    def test_it_goes_to_the_last_good_commit_and_the_next_push_does_not_undo_it(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        good, bad = push(sandbox, "good"), push(sandbox, "bad")
+        asked = pulley("rollback", "web")
+        assert asked.exit_code == 4
+        assert f"web: {bad[:7]} -> {good[:7]} on 2 hosts: web-1, web-2" in asked.stderr
+        assert stored(sandbox)[0]["state"] == "none"
+        done = pulley("rollback", "web", "--yes")
+        assert done.exit_code == 0, done.stderr
+        assert f"2 of 2 hosts at {good[:7]}" in done.stdout
+        pin, _ = stored(sandbox)
+        assert (pin["state"], pin["commit"]) == ("pinned", good)
+        assert pin["reason"] == f"rolled back from {bad[:7]} by {pin['by']}"
+        push(sandbox, "the next one")
+        assert [machine.head() for machine in sandbox.machines] == [good, good]
+
+    def test_where_no_good_commit_is_known_nothing_is_pinned(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        api = dict(sandbox.target) | {"name": "api"}
+        ssm, name = sandbox.account.ssm, ParameterNames(STAGE).targets(SITE)
+        ssm.put_parameter(Name=name, Value=json.dumps([sandbox.target, api]), Overwrite=True)
+        done = pulley("rollback", "api", "--yes")
+        ssm.put_parameter(Name=name, Value=json.dumps([sandbox.target]), Overwrite=True)
+        assert done.exit_code == 1
+        assert "nothing was sent to api in the last 30 days" in done.stderr
+        stored_names = [one["Name"] for one in ssm.describe_parameters()["Parameters"]]
+        assert ParameterNames(STAGE).pin("api") not in stored_names

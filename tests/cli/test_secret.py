@@ -1,0 +1,139 @@
+"""A rotation against the sandbox, while deliveries come: none is refused, no secret is shown."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.deliveries import post_delivery
+from pulley.sandbox.github import Fault
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+
+NAMES = ParameterNames(STAGE)
+ISSUES = b'{"repository": {"full_name": "octo/site"}}'
+# The sandbox's Lambda has look-ups left, so a secret that it does not know costs it one.
+QUICK = ("--wait", "0.5")
+
+
+def lines(sandbox: Sandbox) -> list[str]:
+    found = sandbox.account.ssm.get_parameter(Name=NAMES.webhook_secret, WithDecryption=True)
+    return found["Parameter"]["Value"].split("\n")
+
+
+def secret_of_hook(sandbox: Sandbox) -> str:
+    (hook,) = sandbox.github.hooks(FULL_NAME)
+    return hook.config.secret
+
+
+@contextmanager
+def deliveries(sandbox: Sandbox) -> Iterator[list[int]]:
+    """Meanwhile, one after the other, signed with what the webhook has at that moment."""
+    answers: list[int] = []
+    is_over = threading.Event()
+
+    def post() -> None:
+        while not is_over.is_set():
+            secret = secret_of_hook(sandbox).encode()
+            url = sandbox.webhook.url
+            answers.append(post_delivery(url, ISSUES, secret, event="issues").status)
+
+    thread = threading.Thread(target=post)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        is_over.set()
+        thread.join()
+
+
+class TestRotate:
+    def test_new_secret_is_in_use_the_old_one_is_dropped_and_no_delivery_was_refused(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        before = lines(sandbox)
+        with deliveries(sandbox) as answers:
+            done = pulley("secret", "rotate", "--yes", *QUICK)
+        assert done.exit_code == 0, done.stderr
+        assert len(answers) > 10
+        assert set(answers) == {200}
+        (new,) = lines(sandbox)
+        assert [new] != before
+        assert secret_of_hook(sandbox) == new
+        assert new not in done.output
+        assert before[0] not in done.output
+        assert "octo/site: its webhook signs with the new secret" in done.stderr
+
+    def test_webhook_that_cannot_be_changed_keeps_the_old_secret_until_it_is_finished_by_hand(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        (old,) = lines(sandbox)
+        sandbox.github.permissions["webhooks"] = "read"
+        with deliveries(sandbox) as answers:
+            done = pulley("secret", "rotate", "--yes", *QUICK)
+            assert done.exit_code == 3
+            assert "Webhooks: write" in done.stderr
+            assert "pulley secret rotate --finish" in done.stderr
+            new, *others = lines(sandbox)
+            assert others == [old]
+            early = pulley("secret", "rotate", "--finish", "--yes", *QUICK)
+            assert early.exit_code == 3
+            assert "signed with an older secret" in early.stderr
+            (hook,) = sandbox.github.hooks(FULL_NAME)
+            sandbox.github._hooks[FULL_NAME].update_config(hook.id, {"secret": new})
+            finished = json_of(pulley("secret", "rotate", "--finish", "--yes", "--json", *QUICK))
+        sandbox.github.permissions["webhooks"] = "write"
+        assert finished["dropped"] == 1
+        assert lines(sandbox) == [new]
+        assert set(answers) == {200}
+
+    def test_run_that_github_fails_is_gone_on_with_by_the_next(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        def fail(method: str, _path: str) -> Fault | None:
+            return Fault(502, applied_first=True) if method == "PATCH" else None
+
+        with deliveries(sandbox) as answers:
+            sandbox.github.fault = fail
+            first = pulley("secret", "rotate", "--yes", *QUICK)
+            sandbox.github.fault = None
+            assert first.exit_code == 3
+            new, _ = lines(sandbox)
+            again = pulley("secret", "rotate", "--yes", *QUICK)
+        assert again.exit_code == 0
+        assert "going on with that one" in again.stderr
+        assert lines(sandbox) == [new]
+        assert set(answers) == {200}
+
+    def test_secret_that_has_leaked_is_dropped_though_nothing_is_proven(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        hook.active = False
+        done = pulley("secret", "rotate", "--yes", "--drop-unproven", "--wait", "0")
+        hook.active = True
+        assert done.exit_code == 0
+        assert "is switched off, and cannot be pinged" in done.stderr
+        assert len(lines(sandbox)) == 1
+
+    @pytest.mark.parametrize("arguments", [("--dry-run",), ()])
+    def test_nothing_is_changed_by_a_dry_run_or_without_a_yes(
+        self, sandbox: Sandbox, pulley: Pulley, arguments: tuple[str, ...]
+    ) -> None:
+        before = lines(sandbox), secret_of_hook(sandbox)
+        done = pulley("secret", "rotate", *arguments)
+        assert done.exit_code == (0 if arguments else 4)
+        assert "70 seconds later each webhook gets the new one" in done.stderr
+        assert (lines(sandbox), secret_of_hook(sandbox)) == before
+
+    def test_finish_with_one_secret_has_nothing_to_do(self, pulley: Pulley) -> None:
+        done = pulley("secret", "rotate", "--finish")
+        assert done.stdout == "Nothing to do: /pulley/dev/webhook-secret has one secret.\n"
+        assert done.exit_code == 0
+
+    def test_repository_without_a_secret_of_its_own_is_told(self, pulley: Pulley) -> None:
+        done = pulley("secret", "rotate", "--repository", "octo/site", "--yes")
+        assert done.exit_code == 1
+        assert "octo/site has no secret of its own" in done.stderr

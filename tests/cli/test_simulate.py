@@ -1,0 +1,176 @@
+"""What a delivery would do is what it does, and nothing is done."""
+
+import json
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.deliveries import post_delivery, push_payload
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+from tests.fakes import COMMIT, SITE, push_json
+
+NAMES = ParameterNames(STAGE)
+PUSH = json.dumps(push_json())
+
+
+def footprint(sandbox: Sandbox) -> tuple[object, ...]:
+    """All that a delivery leaves behind."""
+    names = sandbox.account.ssm.describe_parameters()["Parameters"]
+    return (
+        sandbox.account.run_command.commands(),
+        sandbox.github.deployments(FULL_NAME),
+        [(one["Name"], one["Version"]) for one in names],
+    )
+
+
+class TestSimulateAPush:
+    def test_command_is_shown_with_all_that_decides_it(self, pulley: Pulley) -> None:
+        done = pulley("simulate", "-", stdin=PUSH)
+        assert done.exit_code == 0, done.stderr
+        for words in (
+            "repository   octo/site",
+            "opened by    /pulley/dev/webhook-secret",
+            "ref          refs/heads/main",
+            f"commit       {COMMIT}",
+            "follows it: its branch is main",
+            "pin: none",
+            "on GitHub: a deployment to web",
+            "the document pulley-dev-pull, version 1",
+            "to: tag:pulley = dev; tag:role = web",
+            "hosts online:  web-1, web-2",
+            "hosts offline: none",
+            "The webhook would answer 202:",
+            "and send 1 command.",
+        ):
+            assert words in done.stdout
+
+    def test_nothing_is_done(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        before = footprint(sandbox)
+        asked = len(sandbox.github.requests)
+        assert pulley("simulate", "-", stdin=PUSH).exit_code == 0
+        assert footprint(sandbox) == before
+        assert len(sandbox.github.requests) == asked
+
+    def test_secret_never_shows(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        done = pulley("simulate", "-", "--json", stdin=PUSH)
+        assert sandbox.secret.decode() not in done.output
+        assert sandbox.token not in done.output
+
+    def test_answer_is_the_one_that_the_webhook_gives(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        tip = sandbox.developer.head.commit.hexsha
+        body = push_payload(sandbox.developer, FULL_NAME, "refs/heads/main", "0" * 40, tip)
+        found = json_of(pulley("simulate", "-", "--json", stdin=body.decode()))
+        answer = post_delivery(sandbox.webhook.url, body, sandbox.secret)
+        sandbox.wait_until_quiet()
+        assert (found["status"], found["body"].keys()) == (answer.status, answer.body.keys())
+        (sent,) = sandbox.account.run_command.commands()
+        (shown,) = (one["command"]["parameters"] for one in found["targets"])
+        (real,) = sandbox.account.ssm.list_commands(CommandId=sent.id)["Commands"]
+        own = {"Issued", "Delivery", "Deployment"}
+        assert {name: [value] for name, value in shown.items() if name not in own} == {
+            name: value for name, value in real["Parameters"].items() if name not in own
+        }
+
+    def test_sleeping_host_is_shown_as_offline(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        host = sandbox.machines[1].host
+        host.sleep()
+        done = pulley("simulate", "-", stdin=PUSH)
+        host.wake()
+        assert "hosts online:  web-1\n" in done.stdout
+        assert "hosts offline: web-2\n" in done.stdout
+
+    def test_target_of_another_branch_does_not_follow_and_why(self, pulley: Pulley) -> None:
+        done = pulley("simulate", "-", stdin=json.dumps(push_json(ref="refs/heads/x")))
+        assert done.exit_code == 0
+        assert "does not follow it: its branch is main, and this is refs/heads/x" in done.stdout
+        assert "The webhook would answer 200:" in done.stdout
+
+    def test_pinned_target_is_left_alone_and_github_would_be_told(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        pulley("freeze", "web", "--reason", "a holiday")
+        done = pulley("simulate", "-", stdin=PUSH)
+        pulley("unpin", "web")
+        assert done.exit_code == 0
+        assert "pin: frozen: a holiday" in done.stdout
+        assert "at once: inactive, not deployed: frozen: a holiday" in done.stdout
+        assert "no command" in done.stdout
+        assert "web: frozen: a holiday" in done.stdout.partition("would answer 200")[2]
+
+    def test_own_secret_of_the_repository_is_named(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        own = NAMES.repository_webhook_secret(SITE)
+        sandbox.account.ssm.put_parameter(Name=own, Value="own", Type="SecureString")
+        done = pulley("simulate", "-", stdin=PUSH)
+        sandbox.account.ssm.delete_parameter(Name=own)
+        assert f"opened by    {own}" in done.stdout
+        assert done.exit_code == 0
+
+
+class TestSimulateWhatIsNoPush:
+    @pytest.mark.parametrize(
+        ("event", "words"),
+        [
+            ("ping", "ping: the webhook is set up"),
+            ("check_run", "check_run events are not acted on"),
+        ],
+    )
+    def test_other_events_are_ignored(self, pulley: Pulley, event: str, words: str) -> None:
+        done = pulley("simulate", "-", "--event", event, stdin=PUSH)
+        assert done.exit_code == 0
+        assert words in done.stdout
+
+    def test_deletion_is_ignored(self, pulley: Pulley) -> None:
+        done = pulley("simulate", "-", stdin=json.dumps(push_json(deleted=True)))
+        assert (done.exit_code, "was deleted" in done.stdout) == (0, True)
+
+    @pytest.mark.parametrize(
+        ("body", "status", "words"),
+        [
+            ("{", 400, "the body is not JSON"),
+            ("[]", 400, "the JSON must be an object"),
+            ("{}", 400, "repository.full_name: must be owner/repository"),
+            ("x" * 6_000_000, 413, "the body is larger than"),
+            ("payload=%7B", 400, "the body is not JSON"),
+        ],
+    )
+    def test_what_the_webhook_refuses_is_refused_with_its_status(
+        self, pulley: Pulley, body: str, status: int, words: str
+    ) -> None:
+        done = pulley("simulate", "-", stdin=body)
+        assert done.exit_code == 3
+        assert f"The webhook would answer {status}:" in done.stdout
+        assert words in done.stdout
+
+    def test_form_is_taken_as_the_webhook_takes_it(self, pulley: Pulley, tmp_path: Path) -> None:
+        (path := tmp_path / "form").write_text(urlencode({"payload": PUSH}))
+        found = json_of(pulley("simulate", str(path), "--json"))
+        assert (found["status"], found["commit"]) == (202, COMMIT)
+
+    def test_targets_that_do_not_parse_are_503_with_the_detail(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        name, ssm = NAMES.targets(SITE), sandbox.account.ssm
+        ssm.put_parameter(Name=name, Value="[{}]", Overwrite=True)
+        done = pulley("simulate", "-", stdin=PUSH)
+        ssm.put_parameter(Name=name, Value=json.dumps([sandbox.target]), Overwrite=True)
+        assert done.exit_code == 3
+        assert "The webhook would answer 503:" in done.stdout
+        assert "the stored targets of octo/site are not valid: " in done.stdout
+
+    def test_no_secret_stored_is_503_and_says_where_to_put_one(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        name, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
+        ssm.put_parameter(Name=name, Value=" ", Type="SecureString")
+        done = pulley("simulate", "-", stdin=PUSH)
+        ssm.delete_parameter(Name=name)
+        assert done.exit_code == 3
+        assert f"no webhook secret is stored: put one into {name}" in done.stdout
+
+    def test_file_that_is_not_there_is_a_wrong_command_line(self, pulley: Pulley) -> None:
+        assert pulley("simulate", "/nowhere.json").exit_code == 2
