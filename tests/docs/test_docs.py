@@ -7,7 +7,7 @@ import click
 
 import app
 from chalicelib.core.targets import _TARGET_KEYS
-from pulley.cli import main
+from pulley.cli import group, main
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = set(main.list_commands(click.Context(main)))
@@ -21,6 +21,62 @@ def read(path: str) -> str:
 def first_cells(markdown: str) -> list[str]:
     """The first cell of each table row."""
     return re.findall(r"^\| ([^|]+?) \|", markdown, re.MULTILINE)
+
+
+class TestCli:
+    """docs/cli.md has a section for each command, and in it each option."""
+
+    OF_A_STAGE = frozenset({"--stage", "--profile", "--region"})
+
+    def sections(self) -> dict[str, str]:
+        parts = re.split(
+            r"^### `pulley ([a-z -]+?)(?: [A-Z\[].*)?`$", read("docs/cli.md"), flags=re.MULTILINE
+        )
+        return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    def commands(self) -> dict[str, click.Command]:
+        def below(name: str, command: click.Command) -> dict[str, click.Command]:
+            if not isinstance(command, click.Group):
+                return {name: command}
+            context = click.Context(command)
+            found: dict[str, click.Command] = {}
+            for part in command.list_commands(context):
+                inner = command.get_command(context, part)
+                assert inner is not None
+                found |= below(f"{name} {part}".strip(), inner)
+            return found
+
+        return below("", main)
+
+    def test_every_command_has_a_section_and_the_reverse(self) -> None:
+        assert set(self.sections()) == set(self.commands())
+
+    def test_every_option_is_in_its_command_s_section_and_the_reverse(self) -> None:
+        sections = self.sections()
+        for name, command in self.commands().items():
+            options = {
+                one
+                for parameter in command.params
+                if isinstance(parameter, click.Option)
+                for one in [*parameter.opts, *parameter.secondary_opts]
+                if one.startswith("--")
+            }
+            told = set(re.findall(r"^\| `(--[a-z-]+)", sections[name], re.MULTILINE))
+            assert told == options - self.OF_A_STAGE, name
+
+    def test_every_option_of_a_stage_is_told_once(self) -> None:
+        head = read("docs/cli.md").split("\n### ")[0]
+        assert all(f"`{one}" in head for one in self.OF_A_STAGE)
+
+    def test_every_exit_code_is_documented_and_the_reverse(self) -> None:
+        section = read("docs/cli.md").split("## Exit codes")[1].split("\n## ")[0]
+        documented = {int(cell) for cell in first_cells(section) if cell.isdecimal()}
+        codes = {group.FAILED, group.NOT_WELL, group.NOT_CONFIRMED, group.INTERRUPTED}
+        assert documented == {0, 2} | codes
+
+    def test_every_exit_code_that_a_command_ends_with_has_a_name(self) -> None:
+        for path in (PROJECT / "pulley/cli").glob("*.py"):
+            assert not re.findall(r"(?:Exit|exit)\(\d", path.read_text()), path
 
 
 class TestTargets:
@@ -56,10 +112,6 @@ class TestHost:
 
 
 class TestCommands:
-    def test_every_command_is_in_the_readme(self) -> None:
-        readme = read("README.md")
-        assert all(f"pulley {name}" in readme or f"make {name}" in readme for name in COMMANDS)
-
     def test_every_command_named_in_a_document_exists(self) -> None:
         paths = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
         for path in paths:

@@ -1,0 +1,87 @@
+"""`pulley doctor`: one command that finds what is wrong, and says the mend."""
+
+from collections import Counter
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from pulley.cli.group import NOT_WELL
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import confirm, err, note, out, say, say_json
+from pulley.cli.writing import say_overwritten
+from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row
+from pulley.operator.doctor import Doctor
+from pulley.operator.setup import Setup, checkout_s_document
+from pulley.operator.setup_plan import ParameterChange, Wanted
+from pulley.operator.stage import Stage, utc_now
+
+_COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
+
+
+@stage_command
+@click.option("--fix", is_flag=True, help="Mend what is safe to mend, then look again.")
+@yes_option
+@json_option
+def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
+    """Look at the whole chain, and say what is wrong with it.
+
+    From the secret, the document and the targets to Lambda, GitHub and every host. Looking changes
+    nothing: hosts are asked by a command that only looks. Exits with 3 where something has to be
+    mended, which each row that is not well says how.
+
+    With --fix it does, after asking, what needs no person's judgement: the webhook's secret, the
+    document and its pin.
+    """
+    rows = _examine(stage)
+    if fix and any(row.fix for row in rows):
+        if not as_json:
+            _show(rows)
+        _mend(stage, yes=yes)
+        rows = _examine(stage)
+    if as_json:
+        say_json(rows)
+    else:
+        _show(rows)
+    if not all(row.is_well for row in rows):
+        raise click.exceptions.Exit(NOT_WELL)
+
+
+def _mend(stage: Stage, *, yes: bool) -> None:
+    """What `pulley setup` does to what is stored."""
+    work = Setup(stage, Wanted(stage.name, content=checkout_s_document()))
+    changes = work.plan()
+    for change in changes:
+        note(f"{change.what}: {change.name}: {change.why}")
+    if not changes:
+        return
+    confirm("Mend this?", yes=yes)
+    for change in changes:
+        done = work.apply(change)
+        note(f"Done: {change.what}: {done.words}")
+        if done.written and isinstance(change, ParameterChange):
+            say_overwritten(stage.parameters, done.written, yes=yes, is_secret=change.is_secret)
+
+
+def _examine(stage: Stage) -> list[Row]:
+    """Every row. While they come, the terminal says what is looked at."""
+    rows = []
+    with err().status("Looking ...") as status:
+        for row in Doctor(stage, now=utc_now).examine():
+            status.update(f"Looked at {escape(row.what)} ...")
+            rows.append(row)
+    return rows
+
+
+def _show(rows: list[Row]) -> None:
+    table = Table("", "what", "how it is", box=None, pad_edge=False)
+    for row in rows:
+        words = escape(row.words)
+        if row.mend:
+            words += f"\n[bold]mend:[/bold] {escape(row.mend)}"
+        colour = _COLOURS[row.outcome]
+        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", escape(row.what), words)
+    out().print(table)
+    counted = Counter(row.outcome for row in rows)
+    words = ", ".join(f"{counted[one]} {one}" for one in _COLOURS if counted[one])
+    say(f"\n{words}.")

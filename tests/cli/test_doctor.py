@@ -1,0 +1,335 @@
+"""`pulley doctor` finds each fault that is planted, one at a time, and names the mend."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.deployed import RECONCILER, REPORTER, WEBHOOK
+from pulley.sandbox.github import Hook, HookDelivery
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, TAGS, Sandbox
+from pulley.sandbox.users import AS_ROOT
+from tests.cli.conftest import Pulley, json_of
+
+NAMES = ParameterNames(STAGE)
+TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
+
+
+class Planter:
+    """Breaks one thing of a sandbox, and mends it again at the end."""
+
+    def __init__(self, sandbox: Sandbox, undo: ExitStack) -> None:
+        self.sandbox = sandbox
+        self.undo = undo
+        self.ssm, self.deployed = sandbox.account.ssm, sandbox.deployed
+
+    def store(self, name: str, value: str, kind: str = "String") -> None:
+        """Store a parameter in place of what is there, or of nothing."""
+        found = self.ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
+        self._put(name, value, kind)
+        if found:
+            self.undo.callback(self._put, name, found[0]["Value"], kind)
+        else:
+            self.undo.callback(self.ssm.delete_parameter, Name=name)
+
+    def delete(self, name: str, kind: str = "String") -> None:
+        (found,) = self.ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
+        self.ssm.delete_parameter(Name=name)
+        self.undo.callback(self._put, name, found["Value"], kind)
+
+    def _put(self, name: str, value: str, kind: str) -> None:
+        self.ssm.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)  # type: ignore[arg-type]
+
+    def retarget(self, **changes: object) -> None:
+        self.store(TARGETS, json.dumps([{**self.sandbox.target, **changes}]))
+
+    def deployed_again(self) -> None:
+        self.undo.callback(self.deployed.restore)
+
+    # --- what is stored ---
+
+    def no_secret(self) -> None:
+        self.delete(NAMES.webhook_secret, "SecureString")
+
+    def blank_secret(self) -> None:
+        self.store(NAMES.webhook_secret, " \n ", "SecureString")
+
+    def guessable_secret(self) -> None:
+        self.store(NAMES.webhook_secret, "secret", "SecureString")
+
+    def unfinished_rotation(self) -> None:
+        two = "n" * 64 + "\n" + self.sandbox.secret.decode()
+        self.store(NAMES.webhook_secret, two, "SecureString")
+
+    def no_document_pin(self) -> None:
+        self.delete(NAMES.document)
+
+    def unreadable_document_pin(self) -> None:
+        self.store(NAMES.document, "version 1")
+
+    def document_pin_of_nothing(self) -> None:
+        self.store(NAMES.document, json.dumps({"version": "77", "hash": "0" * 64}))
+
+    def targets_that_are_not_valid(self) -> None:
+        self.retarget(checkout="srv/site", nmae="web")
+
+    def unreadable_pin(self) -> None:
+        self.store(NAMES.pin("web"), "frozen")
+
+    def frozen(self) -> None:
+        self.store(NAMES.pin("web"), json.dumps({"state": "frozen", "reason": "a holiday"}))
+
+    def no_token(self) -> None:
+        self.delete(NAMES.github_token, "SecureString")
+
+    # --- the hosts ---
+
+    def no_host(self) -> None:
+        self.retarget(instances={"tags": {"role": "nobody"}})
+
+    def untagged(self) -> None:
+        tags = {key: value for key, value in TAGS.items() if key != "pulley"}
+        machine = self.sandbox.add_machine("web-9", tags=tags)
+        self.undo.callback(self.sandbox.terminate_machine, machine)
+
+    def sleeping(self) -> None:
+        host = self.sandbox.machines[1].host
+        host.sleep()
+        self.undo.callback(host.wake)
+
+    def old_agent(self) -> None:
+        machine = self.sandbox.add_machine("web-8", agent_version="3.2.1705.0")
+        self.undo.callback(self.sandbox.terminate_machine, machine)
+
+    def no_checkout(self) -> None:
+        self.retarget(checkout="/srv/elsewhere")
+
+    def root_s_checkout(self) -> None:
+        machine = self.sandbox.add_machine("web-7", is_root_s=True)
+        self.undo.callback(self.sandbox.terminate_machine, machine)
+
+    def another_remote(self) -> None:
+        git = self.sandbox.machines[1].git
+        url = git("remote", "get-url", "origin")
+        git("remote", "set-url", "origin", url.replace("octo/site", "octo/other"))
+        self.undo.callback(git, "remote", "set-url", "origin", url)
+
+    def unreachable_remote(self) -> None:
+        git = self.sandbox.machines[1].git
+        url = git("remote", "get-url", "origin")
+        git("remote", "set-url", "origin", "http://127.0.0.1:9/octo/site.git")
+        self.undo.callback(git, "remote", "set-url", "origin", url)
+
+    def no_such_branch(self) -> None:
+        self.retarget(branch="nosuch")
+
+    def old_git(self) -> None:
+        self.sandbox.machines[1].age_git("2.17.1")
+        self.undo.callback(self.sandbox.machines[1].remove_program, "git")
+
+    def full_disk(self) -> None:
+        self.sandbox.machines[1].fill_disk()
+        self.undo.callback(self.sandbox.machines[1].remove_program, "df")
+
+    # --- what chalice deployed ---
+
+    def no_function(self) -> None:
+        self.deployed_again()
+        name = self.deployed.function_name(REPORTER)
+        self.deployed.functions.delete_function(FunctionName=name)
+
+    def function_of_another_stage(self) -> None:
+        self.deployed_again()
+        self.deployed.functions.update_function_configuration(
+            FunctionName=self.deployed.function_name(WEBHOOK),
+            Environment={"Variables": {"PULLEY_STAGE": "prod"}},
+        )
+
+    def wider_policy(self) -> None:
+        self.deployed_again()
+        everything = {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}
+        self.deployed.iam.put_role_policy(
+            RoleName=self.deployed.role_name(WEBHOOK),
+            PolicyName="more",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+        )
+
+    def narrower_policy(self) -> None:
+        self.deployed_again()
+        role = self.deployed.role_name(RECONCILER)
+        self.deployed.iam.delete_role_policy(RoleName=role, PolicyName=role)
+
+    def no_rule(self) -> None:
+        self.deployed_again()
+        rule = self.deployed.rule_name(REPORTER)
+        self.deployed.events.remove_targets(Rule=rule, Ids=["1"])
+        self.deployed.events.delete_rule(Name=rule)
+
+    def disabled_schedule(self) -> None:
+        self.deployed_again()
+        self.deployed.events.disable_rule(Name=self.deployed.rule_name(RECONCILER))
+
+    # --- GitHub ---
+
+    def unknown_token(self) -> None:
+        self.store(NAMES.github_token, "github_pat_of_nobody", "SecureString")
+
+    def token_without(self, permission: str) -> None:
+        github = self.sandbox.github
+        self.undo.callback(setattr, github, "permissions", github.permissions)
+        github.permissions = {
+            name: level for name, level in github.permissions.items() if name != permission
+        }
+
+    def token_without_deployments(self) -> None:
+        self.token_without("deployments")
+
+    def token_without_contents(self) -> None:
+        self.token_without("contents")
+
+    def token_without_webhooks(self) -> None:
+        self.token_without("webhooks")
+
+    def token_without_the_repository(self) -> None:
+        self.token_without("metadata")
+
+    def token_that_ends_soon(self) -> None:
+        self.undo.callback(setattr, self.sandbox.github, "token_expires", None)
+        self.sandbox.github.token_expires = datetime.now(UTC) + timedelta(days=3)
+
+    def hook(self) -> Hook:
+        """The repository's one webhook, which is as it was afterwards."""
+        (hook,) = self.sandbox.github.hooks(FULL_NAME)
+        for name in ("config", "events", "active", "deliveries"):
+            self.undo.callback(setattr, hook, name, getattr(hook, name))
+        return hook
+
+    def inactive_hook(self) -> None:
+        self.hook().active = False
+
+    def hook_of_other_events(self) -> None:
+        self.hook().events = ("issues",)
+
+    def hook_to_elsewhere(self) -> None:
+        hook = self.hook()
+        hook.config = replace(hook.config, url="https://elsewhere.example.com/dev/github")
+
+    def red_deliveries(self) -> None:
+        hook, now = self.hook(), datetime.now(UTC)
+        hook.deliveries = [HookDelivery("lost", "push", now, 401, "Unauthorized")]
+
+
+Plant = Callable[[Planter], None]
+# The fault, the row that it is found in, how it stands, and what the mend must name.
+FAULTS: list[tuple[Plant, str, str, str]] = [
+    (Planter.no_secret, "webhook secret", "fail", "pulley setup"),
+    (Planter.blank_secret, "webhook secret", "fail", "pulley setup"),
+    (Planter.guessable_secret, "webhook secret", "warn", "pulley secret rotate"),
+    (Planter.unfinished_rotation, "webhook secret", "warn", "pulley secret rotate --finish"),
+    (Planter.no_document_pin, "document's pin", "warn", "pulley setup"),
+    (Planter.unreadable_document_pin, "document's pin", "fail", "pulley setup"),
+    (Planter.document_pin_of_nothing, "document's pin", "fail", "pulley setup"),
+    (Planter.targets_that_are_not_valid, "targets", "fail", "pulley targets apply"),
+    (Planter.unreadable_pin, "pin of web", "fail", "pulley unpin web"),
+    (Planter.frozen, "pin of web", "warn", "pulley unpin web"),
+    (Planter.no_token, "GitHub token", "warn", "pulley setup --github-token-file"),
+    (Planter.no_host, "target web: hosts", "fail", "tag the instances"),
+    (Planter.untagged, "host web-9", "warn", "aws ec2 create-tags"),
+    (Planter.sleeping, "host web-2", "fail", "start the instance"),
+    (Planter.old_agent, "host web-8", "warn", "AWS-UpdateSSMAgent"),
+    (Planter.no_checkout, "host web-2: /srv/elsewhere", "fail", "clone the repository"),
+    (Planter.another_remote, "host web-2: /srv/site", "fail", "git remote set-url origin"),
+    (Planter.unreachable_remote, "host web-2: /srv/site", "fail", "git ls-remote origin"),
+    (Planter.no_such_branch, "host web-2: /srv/site", "fail", "push the branch"),
+    (Planter.old_git, "host web-2: /srv/site", "fail", "install git 2.26"),
+    (Planter.full_disk, "host web-2: /srv/site", "fail", "make room"),
+    (Planter.no_function, "Lambda pulley-dev-report_status_change", "fail", "chalice deploy"),
+    (Planter.function_of_another_stage, "Lambda pulley-dev", "fail", "chalice deploy"),
+    (Planter.wider_policy, "role of pulley-dev", "fail", "chalice deploy"),
+    (Planter.narrower_policy, "role of pulley-dev-reconcile_targets", "fail", "chalice deploy"),
+    (Planter.no_rule, "rule of pulley-dev-report_status_change", "fail", "chalice deploy"),
+    (Planter.unknown_token, "GitHub token, octo/site", "fail", "--github-token-file"),
+    (Planter.token_without_deployments, "GitHub token, octo/site", "fail", "Deployments: write"),
+    (Planter.token_without_contents, "GitHub token, octo/site", "fail", "Contents: read"),
+    (Planter.token_without_webhooks, "GitHub token, octo/site", "warn", "Webhooks: read"),
+    (Planter.token_without_the_repository, "GitHub token, octo/site", "fail", "this repository"),
+    (Planter.token_that_ends_soon, "GitHub token, octo/site", "warn", "--github-token-file"),
+    (Planter.inactive_hook, "webhook of octo/site", "fail", "pulley connect octo/site"),
+    (Planter.hook_of_other_events, "webhook of octo/site", "fail", "pulley connect octo/site"),
+    (Planter.hook_to_elsewhere, "webhook of octo/site", "fail", "pulley connect octo/site"),
+    (Planter.red_deliveries, "webhook of octo/site", "fail", "pulley connect --force"),
+    (Planter.disabled_schedule, "rule of pulley-dev-reconcile_targets", "fail", "enable-rule"),
+]
+if AS_ROOT:
+    FAULTS.append((Planter.root_s_checkout, "host web-7: /srv/site", "warn", "chown"))
+
+
+@pytest.fixture
+def planter(sandbox: Sandbox) -> Iterator[Planter]:
+    with ExitStack() as undo:
+        yield Planter(sandbox, undo)
+
+
+def test_a_stage_where_all_is_well_passes(pulley: Pulley) -> None:
+    done = pulley("doctor", "--json")
+    assert [row for row in json_of(done) if row["outcome"] != "pass"] == []
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("plant", "what", "outcome", "mend"), FAULTS, ids=[one[0].__name__ for one in FAULTS]
+)
+def test_a_fault_is_found_and_its_mend_named(
+    pulley: Pulley, planter: Planter, plant: Plant, what: str, outcome: str, mend: str
+) -> None:
+    plant(planter)
+    done = pulley("doctor", "--json")
+    rows = {row["what"]: row for row in json_of(done)}
+    assert rows[what]["outcome"] == outcome, rows[what]
+    assert mend in rows[what]["mend"]
+    # And nothing else is called wrong that is not wrong.
+    worst = [row["what"] for row in rows.values() if row["outcome"] in {"fail", "unknown"}]
+    assert (what in worst) == (outcome == "fail")
+    assert done.exit_code == (3 if worst else 0)
+
+
+class TestFix:
+    def test_what_is_safe_is_mended_and_looked_at_again(
+        self, pulley: Pulley, planter: Planter
+    ) -> None:
+        planter.document_pin_of_nothing()
+        done = pulley("doctor", "--fix", "--yes", "--json")
+        assert [row for row in json_of(done) if row["outcome"] != "pass"] == []
+        assert done.exit_code == 0
+
+    def test_without_a_terminal_or_yes_nothing_is_mended(
+        self, pulley: Pulley, planter: Planter
+    ) -> None:
+        planter.unreadable_document_pin()
+        done = pulley("doctor", "--fix")
+        assert done.exit_code == 4
+        assert "document's pin" in done.stdout
+        stored = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
+        assert stored == "version 1"
+
+    def test_what_needs_a_person_is_left_to_one(self, pulley: Pulley, planter: Planter) -> None:
+        planter.frozen()
+        planter.no_host()
+        done = pulley("doctor", "--fix", "--yes")
+        assert done.exit_code == 3
+        assert "tag the instances" in done.stdout
+
+
+class TestWords:
+    def test_no_secret_and_no_token_is_shown(self, pulley: Pulley, sandbox: Sandbox) -> None:
+        done = pulley("doctor")
+        assert sandbox.secret.decode() not in done.output
+        assert sandbox.token not in done.output
+
+    def test_the_table_ends_with_how_many_are_not_well(self, pulley: Pulley) -> None:
+        assert pulley("doctor").stdout.rstrip().endswith(" pass.")
