@@ -13,7 +13,7 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 test: $(READY)
-	$(BIN)/pytest --cov --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --cov --numprocesses 2 --dist loadgroup
 
 check: lint test
 

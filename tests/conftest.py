@@ -1,6 +1,14 @@
 """For every test: properties are tried without a watch, because a busy machine is no failure."""
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("pulley", deadline=None)
 settings.load_profile("pulley")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a sandbox runs in one process: to start one takes seconds."""
+    for item in items:
+        if isinstance(item, pytest.Function) and {"sandbox", "story"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))

@@ -143,27 +143,6 @@ class TestHosts:
         assert set(results_of(sandbox, push(sandbox, "main")[0])) == {"web-1", "web-2"}
 
 
-class TestHealthCheck:
-    def test_release_that_fails_it_is_rolled_back_and_one_that_mends_it_stays(
-        self, sandbox: Sandbox
-    ) -> None:
-        before = sandbox.commit({"index.html": "healthy\n"}, "Healthy")
-        results_of(sandbox, push(sandbox, "main")[0])
-        sandbox.developer.index.remove(["health"], working_tree=True)
-        sandbox.commit({"index.html": "ill\n"}, "Ill")
-        results = results_of(sandbox, push(sandbox, "main")[0])
-        assert {(one.outcome, one.step, one.after) for one in results.values()} == {
-            ("rolled_back", "health_check", before)
-        }
-        assert "404" in results["web-1"].detail
-        for machine in sandbox.machines:
-            assert (machine.checkout / "build/index.html").read_text() == "healthy\n"
-            assert (machine.checkout / "build/health").exists()
-        mended = sandbox.commit({"health": "ok\n"}, "Mended")
-        results = results_of(sandbox, push(sandbox, "main")[0])
-        assert {(one.outcome, one.after) for one in results.values()} == {("updated", mended)}
-
-
 class TestOperator:
     @pytest.mark.parametrize(
         "pin",
