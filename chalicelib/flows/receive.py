@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Protocol
 
+from chalicelib.core.claimed import claimed_repository, is_large
 from chalicelib.core.decisions import Decision, Level, count
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository, shown
@@ -82,11 +83,17 @@ class Receiver:
         UnavailableError where AWS does not play its part.
         """
         check_envelope(delivery, allow_sha1=self.allow_sha1)
-        payload = _payload_or_error(delivery)
-        repository = payload.repository if isinstance(payload, Payload) else None
+        payload = None if is_large(delivery) else _payload_or_error(delivery)
+        if payload is None:
+            repository = claimed_repository(delivery)
+        else:
+            repository = payload.repository if isinstance(payload, Payload) else None
         settings, place = self._verify(delivery, repository)
+        payload = payload or _payload_or_error(delivery)
         if isinstance(payload, DeliveryError):
             raise payload
+        if payload.repository != repository:
+            raise DeliveryError("repository.full_name: not the first full_name in a large body")
         event = parse_delivery(delivery, payload)
         if isinstance(event, PingEvent):
             words = ping_words(self._place_now(repository, settings, delivery, place))

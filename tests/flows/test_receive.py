@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.webhook import (
@@ -297,6 +298,58 @@ class TestReceiveAndAnnounce:
         house.push(repository={"full_name": "octo/site", "pushed_at": 1_896_091_190})
         comment = house.commands.sent[0].comment
         assert comment == "push at 2030-01-31T11:59:50Z by mona: octo/site 4d5e6f7 to web"
+
+
+class TestReceiveALargeBody:
+    """One that is not parsed before it is verified."""
+
+    TEXT = "x" * MAX_PARSED_UNVERIFIED
+
+    def large(self, **changes: object) -> dict[str, object]:
+        return push_json(commits=[{"message": self.TEXT}], **changes)
+
+    def test_push_is_sent(self, house: House) -> None:
+        outcome = house.receive(delivery_of(self.large()))
+        assert isinstance(outcome, Accepted)
+        assert outcome.sent == (("web", "command-1"),)
+
+    def test_own_secret_opens_its_repository_and_no_other(self, house: House) -> None:
+        house.store(OWN_SECRET, "own")
+        assert isinstance(house.receive(delivery_of(self.large(), secret="own")), Accepted)
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(self.large()))
+
+    def test_forged_one_is_turned_away_unparsed(self, house: House) -> None:
+        body = b'{"repository": {"full_name": "octo/site"}, ' + self.TEXT.encode()
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(body, secret="guessed"))
+
+    def test_who_names_one_repository_first_deploys_no_other(self, house: House) -> None:
+        house.store(NAMES.repository_webhook_secret(Repository("octo", "other")), "other's")
+        payload = {"decoy": {"full_name": "octo/other"}, **self.large()}
+        with pytest.raises(DeliveryError, match=r"^repository.full_name: not the first"):
+            house.receive(delivery_of(payload, secret="other's"))
+        assert house.sent == []
+
+    def test_repository_with_its_own_secret_is_not_opened_by_the_default_one(
+        self, house: House
+    ) -> None:
+        house.store(OWN_SECRET, "own")
+        payload = {"decoy": {"full_name": "octo/other"}, **self.large()}
+        with pytest.raises(DeliveryError):
+            house.receive(delivery_of(payload))
+        assert house.sent == []
+
+    def test_unreadable_one_is_told_to_whoever_is_verified(self, house: House) -> None:
+        body = b'{"repository": {"full_name": "octo/site"}, ' + self.TEXT.encode()
+        with pytest.raises(DeliveryError, match="not JSON"):
+            house.receive(delivery_of(body))
+
+    def test_one_that_names_no_repository_is_checked_against_the_default_secret(
+        self, house: House
+    ) -> None:
+        with pytest.raises(DeliveryError, match=r"repository\.full_name: must be"):
+            house.receive(delivery_of(self.large(repository=None)))
 
 
 class TestReceiveAndNote:

@@ -1,0 +1,40 @@
+"""The repository that a large body says it is from, before anything of it is believed.
+
+Parsing megabytes that a stranger wrote takes longer than turning them away should. So of a large
+body the name is looked for, which only chooses the secret; once that secret is seen to have made
+the signature the body is parsed, and must name the same repository.
+"""
+
+import re
+
+from chalicelib.core.refs import RefError, Repository
+from chalicelib.core.webhook import FORM, Delivery
+
+# What the costliest JSON of this size takes to parse is some twenty milliseconds.
+MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
+_OWNER, _NAME = rb"[A-Za-z0-9_-]{1,64}", rb"[A-Za-z0-9._-]{1,100}"
+_IN_JSON = re.compile(rb'"full_name"\s{0,8}:\s{0,8}"(' + _OWNER + rb")/(" + _NAME + rb')"')
+_SPACE = rb"(?:\+|%20|%0A){0,8}"
+_IN_FORM = re.compile(
+    rb"%22full_name%22" + _SPACE + rb"%3A" + _SPACE + rb"%22"
+    rb"(" + _OWNER + rb")(?:%2F|/)(" + _NAME + rb")%22",
+    re.IGNORECASE,
+)
+
+
+def is_large(delivery: Delivery) -> bool:
+    """Whether its body is not to be parsed before it is verified."""
+    return len(delivery.body) > MAX_PARSED_UNVERIFIED
+
+
+def claimed_repository(delivery: Delivery) -> Repository | None:
+    """The first repository that the body names, which in GitHub's pushes is their own; or None.
+
+    A quote within a JSON string is escaped, so no text of a commit reads like this.
+    """
+    pattern = _IN_FORM if delivery.content_type == FORM else _IN_JSON
+    found = pattern.search(delivery.body)
+    try:
+        return Repository.parse(b"/".join(found.groups()).decode("ascii")) if found else None
+    except RefError:
+        return None

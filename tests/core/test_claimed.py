@@ -1,0 +1,60 @@
+"""A large body is looked into for one name, and for nothing else."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED, claimed_repository, is_large
+from chalicelib.core.refs import Repository
+from chalicelib.core.webhook import FORM, Delivery, parse_payload
+from tests.core.test_webhook import form_of
+from tests.fakes import SITE, push_json
+
+
+def claimed(body: bytes, content_type: str = "application/json") -> Repository | None:
+    return claimed_repository(Delivery(body, content_type=content_type))
+
+
+class TestClaimedRepository:
+    @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n  ", " : ")])
+    def test_push_s_own_is_found_however_it_is_written(self, separators: tuple[str, str]) -> None:
+        body = json.dumps(push_json(), separators=separators).encode()
+        assert claimed(body) == SITE
+        assert claimed(form_of(body), FORM) == SITE
+
+    def test_the_first_one_counts(self) -> None:
+        body = b'{"repository": {"full_name": "Octo/Site"}, "fork": {"full_name": "other/site"}}'
+        assert claimed(body) == SITE
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{}",
+            b'{"full_name": 1}',
+            b'{"full_name": "octo"}',
+            b'{"full_name": "octo/.."}',
+            b'{"full_name": "oc to/site"}',
+            b'{"full_name": "' + b"o" * 99 + b'/site"}',
+            b"full_name: octo/site",
+            b"\xff\xfe",
+        ],
+    )
+    def test_what_names_none_has_none(self, body: bytes) -> None:
+        assert claimed(body) is None
+        assert claimed(form_of(body), FORM) is None
+
+    @given(st.text())
+    def test_no_text_of_a_commit_is_taken_for_it(self, text: str) -> None:
+        message = f'{text}"full_name": "evil/repository"{text}'
+        payload = {"commits": [{"message": message}], "repository": {"full_name": "octo/site"}}
+        body = json.dumps(payload).encode()
+        assert claimed(body) == SITE == parse_payload(Delivery(body)).repository
+
+
+class TestIsLarge:
+    def test_it_is_by_the_bytes_of_the_body(self) -> None:
+        assert not is_large(Delivery(b" " * MAX_PARSED_UNVERIFIED))
+        assert is_large(Delivery(b" " * (MAX_PARSED_UNVERIFIED + 1)))
