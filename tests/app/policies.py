@@ -29,12 +29,48 @@ def statements(function: str, stage: str) -> list[dict[str, Any]]:
     return as_list(json.loads(policy_text(function, stage))["Statement"])
 
 
-def is_allowed(function: str, stage: str, action: str, arn: str) -> bool:
-    """Whether one statement allows the action on the resource, its conditions aside."""
+def is_allowed(
+    function: str,
+    stage: str,
+    action: str,
+    arn: str,
+    context: Mapping[str, str] | None = None,
+) -> bool:
+    """Whether one statement allows the action on the resource.
+
+    `context` has the condition keys of the request. Without one, conditions are let pass: where
+    the host's tags are not what is asked about. An operator of conditions that is not known here
+    allows nothing.
+    """
     return any(
-        action in as_list(one["Action"])
+        any(
+            fnmatch.fnmatchcase(action.lower(), one_action.lower())
+            for one_action in as_list(one["Action"])
+        )
         and any(fnmatch.fnmatchcase(arn, pattern) for pattern in as_list(one["Resource"]))
+        and (context is None or _holds(one.get("Condition", {}), context))
         for one in statements(function, stage)
+    )
+
+
+def may_send(function: str, stage: str, document: str, host: str, tags: Mapping[str, str]) -> bool:
+    """Whether the function may run a document (its ARN) on a host (its ARN) with these tags.
+
+    SendCommand is checked on each of the two. Source: Systems Manager User Guide, "Setting up
+    Run Command", on restricting access by instance tags.
+    """
+    context = {f"ssm:resourceTag/{key}": value for key, value in tags.items()}
+    return is_allowed(function, stage, "ssm:SendCommand", document, {}) and is_allowed(
+        function, stage, "ssm:SendCommand", host, context
+    )
+
+
+def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
+    """Every operator, for each of its keys: one of the values. A key that is not there fails."""
+    return all(
+        operator == "StringEquals" and context.get(key) in as_list(values)
+        for operator, keys in condition.items()
+        for key, values in keys.items()
     )
 
 

@@ -2,9 +2,7 @@
 
 import ast
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -27,13 +25,16 @@ from chalicelib.flows.reconcile import RESERVE_SECONDS
 from chalicelib.flows.report import LAG_PAUSES, LAG_SECONDS, LONGEST_PAUSE_SECONDS, TRIES
 from tests.app.policies import (
     ARN,
+    HOST_ARN,
     POLICY_FILES,
     PROJECT,
     as_list,
     is_allowed,
+    may_send,
     policy_text,
     statements,
 )
+from tests.deploy.project import chalice, copy_project
 
 STAGES = ("dev", "prod")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}
@@ -96,27 +97,9 @@ class Package:
 @pytest.fixture(scope="module", params=STAGES)
 def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Package:
     """Made from a copy of all that lies in the checkout, tracked or not."""
-    stage, copy = request.param, tmp_path_factory.mktemp(request.param)
-    for name in ("app.py", "requirements.txt"):
-        shutil.copy(PROJECT / name, copy)
-    for name in ("chalicelib", ".chalice"):
-        without = shutil.ignore_patterns("deployments", "deployed")
-        shutil.copytree(PROJECT / name, copy / name, ignore=without)
-    subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from chalice.cli import main; main()",
-            "package",
-            f"--stage={stage}",
-            "out",
-        ],
-        cwd=copy,
-        # The stage is Chalice's to say, whatever it is here.
-        env=os.environ | {"AWS_DEFAULT_REGION": "eu-central-1", "PULLEY_STAGE": "another"},
-        check=True,
-        capture_output=True,
-    )
+    stage, copy = request.param, copy_project(tmp_path_factory.mktemp(request.param) / "pulley")
+    # The stage is Chalice's to say, whatever it is here.
+    chalice(copy, "package", f"--stage={stage}", "out", environ={"PULLEY_STAGE": "another"})
     with zipfile.ZipFile(copy / "out/deployment.zip") as archive:
         files = frozenset(archive.namelist())
     template = json.loads((copy / "out/sam.json").read_text())
@@ -287,6 +270,55 @@ class TestPolicies:
             "arn:aws:ssm:*:000000000000:managed-instance/*",
         }
         assert on_hosts["Condition"] == {"StringEquals": {"ssm:resourceTag/pulley": stage}}
+
+    DOCUMENT = "arn:aws:ssm:eu-central-1:000000000000:document/"
+    MANAGED = "arn:aws:ssm:eu-central-1:000000000000:managed-instance/mi-0123456789abcdef0"
+    HOST = f"{HOST_ARN}i-0123456789abcdef0"
+
+    @every_stage
+    @pytest.mark.parametrize("function", SENDERS)
+    @pytest.mark.parametrize("host", [HOST, MANAGED])
+    def test_sender_is_allowed_its_own_job(self, function: str, stage: str, host: str) -> None:
+        document = self.DOCUMENT + document_name(stage)
+        assert may_send(function, stage, document, host, {"pulley": stage, "role": "web"})
+
+    @every_stage
+    @pytest.mark.parametrize("function", SENDERS)
+    @pytest.mark.parametrize(
+        ("document", "host", "tags"),
+        [
+            ("arn:aws:ssm:eu-central-1::document/AWS-RunShellScript", HOST, "own"),
+            (f"{DOCUMENT}AWS-RunShellScript", HOST, "own"),
+            (f"{DOCUMENT}pulley-other-pull", HOST, "own"),
+            (f"{DOCUMENT}{{own}}2", HOST, "own"),
+            ("arn:aws:ssm:eu-central-1:999999999999:document/{own}", HOST, "own"),
+            (f"{DOCUMENT}{{own}}", HOST, "none"),
+            (f"{DOCUMENT}{{own}}", HOST, "other"),
+            (f"{DOCUMENT}{{own}}", HOST, "capitals"),
+            (f"{DOCUMENT}{{own}}", MANAGED, "none"),
+            (f"{DOCUMENT}{{own}}", HOST.replace("0" * 12, "9" * 12), "own"),
+            (f"{DOCUMENT}{{own}}", "arn:aws:s3:::bucket", "own"),
+        ],
+    )
+    def test_sender_is_denied_all_else(
+        self, function: str, stage: str, document: str, host: str, tags: str
+    ) -> None:
+        other = {"dev": "prod", "prod": "dev"}[stage]
+        tagged = {
+            "own": {"pulley": stage},
+            "none": {"role": "web"},
+            "other": {"pulley": other},
+            "capitals": {"pulley": stage.upper(), "Pulley": stage},
+        }[tags]
+        arn = document.replace("pulley-other-", f"pulley-{other}-")
+        arn = arn.replace("{own}", document_name(stage))
+        assert not may_send(function, stage, arn, host, tagged)
+
+    @every_stage
+    def test_reporter_sends_nothing_to_anyone(self, stage: str) -> None:
+        document = self.DOCUMENT + document_name(stage)
+        tags = {"pulley": stage}
+        assert not may_send("report_status_change", stage, document, self.HOST, tags)
 
     @every_stage
     @pytest.mark.parametrize(
