@@ -781,8 +781,10 @@ stop_if_done() {
     fi
 }
 
+# Not while steps that began, of whatever commit, did not come to their end: then what is built and
+# what runs may be of another commit than the marker's.
 is_deployed_here() {
-    [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ]
+    [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
 # What a step will need is looked for before anything moves.
@@ -885,8 +887,11 @@ deploy() {
     fi
     seconds_left
     kept_for_going_back=$((left / 3))
+    [ -d "$state" ] || mkdir -m 700 "$state"
+    echo "$after" >"$state/begun" || finish broken "cannot write below $state"
     if run_steps "$after" "$marker_commit" "$Cause"; then
         write_marker
+        true >"$state/begun"
         true >"$state/failed"
         [ "$marker_slot" -ne 0 ] || tidy
         if [ "$before" = "$after" ] && [ "$steps" = '||' ]; then
@@ -1053,6 +1058,7 @@ roll_back() {
     after=$marker_commit
     local_commits=$(git rev-list --count "$marker_upstream..$after")
     if run_steps "$after" "$failed" rollback; then
+        true >"$state/begun"
         step=$failed_step
         finish rolled_back "$failed_words"
     fi

@@ -197,6 +197,20 @@ def held_to_contract(done: "subprocess.CompletedProcess[bytes]") -> Run:
     return Run(result, done.returncode, stderr)
 
 
+def run_in_own_group(site: Site, **parameters: str) -> bool:
+    """Run to the end or to the kill; whether it was the end."""
+    command, environ = site.command(**parameters)
+    run = subprocess.Popen(
+        ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
+        cwd="/",
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    return run.wait(60) == 0
+
+
 def own(path: Path) -> None:
     """Give a file to the checkout's owner."""
     os.chown(path, OWNER.pw_uid, OWNER.pw_gid)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import AS_OWNER, SHELLS, Site
+from tests.host.conftest import AS_OWNER, SHELLS, Site, run_in_own_group
 
 LONG = "".join(f"line {n}\n" for n in range(40))
 RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "60"))
@@ -125,20 +125,6 @@ class TestKilled:
                 killed += kill(site, choose.uniform(0.005, 0.09))
             assert_converged(site, commit, edits=edits, local_commits=local_commits)
         assert killed
-
-
-def run_in_own_group(site: Site, **parameters: str) -> bool:
-    """Run to the end or to the kill; whether it was the end."""
-    command, environ = site.command(**parameters)
-    run = subprocess.Popen(
-        ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
-        cwd="/",
-        env=environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-    return run.wait(60) == 0
 
 
 def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[[str], Site]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.commands import parse_result
-from tests.host.conftest import AS_ROOT, Site, held_to_contract
+from tests.host.conftest import AS_ROOT, Site, held_to_contract, run_in_own_group
 
 AFTER = "deploy/after"
 
@@ -296,6 +296,39 @@ class TestRollBack:
         result = site.pull(AfterPull=AFTER).result
         assert (result.outcome, result.step) == ("broken", "after_pull")
         assert "going back" in result.detail
+
+    def test_after_one_that_failed_too_the_steps_of_the_deployed_commit_run_again(
+        self, site: Site
+    ) -> None:
+        good = after_pull(site, f"[ ! -e {site.root}/down ] && cp app.txt {site.root}/built")
+        site.pull(AfterPull=AFTER)
+        bad = site.commit(
+            {"app.txt": "two\n", AFTER: f"#!/bin/sh\ncp app.txt {site.root}/built\nexit 1\n"}
+        )
+        site.write("down", "", where=site.root)
+        assert site.pull(AfterPull=AFTER).result.outcome == "broken"
+        (site.root / "down").unlink()
+        # The marker says good, and HEAD is there: what is built is of the bad one all the same.
+        assert (site.head(), (site.root / "built").read_text()) == (good, "two\n")
+        result = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
+        assert (result.outcome, result.after) == ("updated", good)
+        assert (site.root / "built").read_text() == "one\n"
+        again = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
+        assert again.outcome == "unchanged"
+        assert site.git("rev-parse", "refs/remotes/origin/main") == bad
+
+    def test_after_a_kill_in_the_steps_going_back_runs_those_of_the_deployed_commit(
+        self, site: Site
+    ) -> None:
+        good = after_pull(site, f"cp app.txt {site.root}/built")
+        site.pull(AfterPull=AFTER)
+        killed = f"#!/bin/sh\ncp app.txt {site.root}/built\nkill -9 -$PULLEY_GROUP\n"
+        site.commit({"app.txt": "two\n", AFTER: killed})
+        assert not run_in_own_group(site, AfterPull=AFTER)
+        assert (site.root / "built").read_text() == "two\n"
+        result = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
+        assert (result.outcome, result.after) == ("updated", good)
+        assert (site.root / "built").read_text() == "one\n"
 
     def test_a_local_commit_that_was_never_deployed_is_saved(self, site: Site) -> None:
         after_pull(site, "[ ! -e bad ]")
