@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint format soak lock clean
+.PHONY: demo test check lint format soak package lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -31,6 +31,16 @@ format: $(READY)
 # A thousand kills of the script on the host, where `make test` has two hundred.
 soak: $(READY)
 	PULLEY_KILLS=1000 $(BIN)/pytest tests/host/test_kill.py --timeout 3600
+
+# For CloudFormation: template and zip of a stage, in build/STAGE. docs/deploying.md says what next.
+# Python's own caches would be packed too.
+package: $(READY)
+	@test -n "$(STAGE)" || { echo "Say which stage: make package STAGE=prod" >&2; exit 2; }
+	@mkdir -p build
+	$(BIN)/pulley document --cloudformation --stage $(STAGE) > build/resources-$(STAGE).json
+	@find chalicelib -name __pycache__ -prune -exec rm -r {} +
+	PYTHONDONTWRITEBYTECODE=1 $(BIN)/chalice package --stage $(STAGE) \
+		--merge-template build/resources-$(STAGE).json build/$(STAGE)
 
 # New pins for everything in pyproject.toml.
 lock: $(READY)

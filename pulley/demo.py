@@ -264,7 +264,7 @@ def _conclude(console: Console, words: str, *, passed: bool) -> None:
         "\nWhere to look next:\n"
         "  .venv/bin/pulley sandbox   the same, left running, to push to by hand\n"
         "  make demo BREAK=web-2      what it looks like when a host fails\n"
-        "  README.md                  into an AWS account, step by step\n"
+        "  docs/getting-started.md    into an AWS account, step by step\n"
         "  docs/host.md               what runs on a host, and every outcome",
         highlight=False,
     )

@@ -5,10 +5,32 @@ import json
 import click
 
 from chalicelib.core.commands import build_document
-from pulley.operator.checkout import SCRIPT
+from pulley.operator.checkout import PROJECT, SCRIPT
+from pulley.operator.resources import build_resources
+from pulley.operator.stage_settings import read_stage_settings
 
 
 @click.command()
-def document() -> None:
-    """Print the SSM document, as JSON for `aws ssm create-document`."""
-    click.echo(json.dumps(build_document(SCRIPT.read_text())))
+@click.option(
+    "--cloudformation",
+    is_flag=True,
+    help="Print what CloudFormation makes of a stage, for chalice package --merge-template.",
+)
+@click.option(
+    "--stage",
+    default="dev",
+    envvar="PULLEY_STAGE",
+    show_default=True,
+    show_envvar=True,
+    help="The Chalice stage, with --cloudformation.",
+)
+def document(stage: str, *, cloudformation: bool) -> None:
+    """Print the SSM document, as JSON.
+
+    As `aws ssm create-document` takes it. With --cloudformation as a part of a stage's template,
+    with all else that Chalice does not make: see docs/deploying.md.
+    """
+    content = build_document(SCRIPT.read_text())
+    if cloudformation:
+        content = build_resources(read_stage_settings(PROJECT, stage), content)
+    click.echo(json.dumps(content))

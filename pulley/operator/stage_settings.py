@@ -1,0 +1,64 @@
+"""What Chalice's settings in .chalice say of a stage, as far as CloudFormation needs it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chalice.config import Config
+
+from pulley.operator.policies import PoliciesError
+
+# Chalice's names for the app's functions.
+WEBHOOK = "api_handler"
+FUNCTIONS = (WEBHOOK, "report_status_change", "reconcile_targets")
+_ROUND_MINUTES = 15  # as in wiring.py, where the stage does not say
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What Chalice's settings say of a stage. `policies` are the roles', by function."""
+
+    stage: str
+    app_name: str
+    api_stage: str
+    log_days: int | None
+    round_minutes: int
+    policies: Mapping[str, object] = field(repr=False)
+
+    def function_name(self, function: str) -> str:
+        """What `chalice deploy` calls one of the app's functions."""
+        name = f"{self.app_name}-{self.stage}"
+        return name if function == WEBHOOK else f"{name}-{function}"
+
+
+def read_stage_settings(project: Path, stage: str) -> StageSettings:
+    """From the .chalice of a checkout. Raises PoliciesError."""
+    folder = project / ".chalice"
+    stored = _read(folder / "config.json")
+    if stage not in stored.get("stages", {}):
+        raise PoliciesError([f"{folder / 'config.json'}: has no stage {stage}"])
+
+    def of(function: str) -> Config:
+        return Config(chalice_stage=stage, function_name=function, config_from_disk=stored)
+
+    minutes = of("reconcile_targets").environment_variables.get("PULLEY_RECONCILE_MINUTES", "")
+    return StageSettings(
+        stage=stage,
+        app_name=of(WEBHOOK).app_name,
+        api_stage=of(WEBHOOK).api_gateway_stage,
+        # Set for the event functions alone: Chalice gets the name of the webhook's log wrong.
+        log_days=of("report_status_change").log_retention_in_days,
+        round_minutes=int(minutes) if re.fullmatch("[1-9][0-9]{0,3}", minutes) else _ROUND_MINUTES,
+        policies={name: _read(folder / str(of(name).iam_policy_file)) for name in FUNCTIONS},
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoliciesError([f"{path}: cannot be read: {error}"]) from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,48 @@
+"""A copy of the project, and Chalice's own command in it: nothing is written to the checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.app.policies import PROJECT
+
+STAGES = ("dev", "prod")
+REGION = "eu-central-1"
+CHALICE = Path(sys.executable).with_name("chalice")
+# What Python and Chalice leave in a checkout.
+LEFT_BEHIND = shutil.ignore_patterns("deployments", "deployed", "__pycache__")
+
+
+def copy_project(folder: Path) -> Path:
+    """All that Chalice reads, tracked or not. Returns the folder, which it makes."""
+    folder.mkdir()
+    for name in ("app.py", "requirements.txt"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("chalicelib", ".chalice"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=LEFT_BEHIND)
+    return folder
+
+
+def chalice(project: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
+    """What the command prints. Fails where the command does, with what it printed."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AWS_", "PULLEY_"))
+    }
+    done = subprocess.run(
+        [CHALICE, *arguments],
+        cwd=project,
+        env=clean
+        | {"AWS_DEFAULT_REGION": REGION, "HOME": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+        | dict(environ or {}),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

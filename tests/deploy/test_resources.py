@@ -1,0 +1,382 @@
+"""`chalice package` with what CloudFormation is to make beside it: a stage by two commands."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chalice.config import Config
+
+from chalicelib.core.commands import build_document
+from chalicelib.core.decisions import Decision, count
+from chalicelib.wiring import RECONCILE_MINUTES
+from pulley.operator.policies import PoliciesError, read_policies
+from pulley.operator.resources import LOGICAL_IDS, build_resources
+from pulley.operator.stage_settings import StageSettings, read_stage_settings
+from tests.app.policies import POLICY_FILES, PROJECT, policy_text
+from tests.deploy.project import CHALICE, STAGES, chalice, copy_project
+
+pytestmark = pytest.mark.xdist_group("chalice package")
+every_function = pytest.mark.parametrize("function", POLICY_FILES)
+event_functions = pytest.mark.parametrize("function", ["report_status_change", "reconcile_targets"])
+DOCUMENT = build_document((PROJECT / "chalicelib/host/pull.sh").read_text())
+ACCOUNT = "123456789012"
+WEEK = 7 * 24 * 60 * 60
+
+Resources = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Package:
+    """A stage's template: Chalice's own, what is merged into it, and what comes of that."""
+
+    stage: str
+    path: Path
+    plain: Resources
+    extra: Resources
+    template: dict[str, Any]
+
+    def properties(self, logical_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.template["Resources"][logical_id]["Properties"]
+        return found
+
+    def only(self, kind: str) -> dict[str, Any]:
+        """The properties of the one resource of this kind."""
+        (found,) = (
+            one["Properties"] for one in self.template["Resources"].values() if one["Type"] == kind
+        )
+        properties: dict[str, Any] = found
+        return properties
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
+    project = copy_project(tmp_path_factory.mktemp("package") / "pulley")
+    packages = {}
+    for stage in STAGES:
+        chalice(project, "package", "--stage", stage, f"plain-{stage}")
+        extra = build_resources(read_stage_settings(project, stage), DOCUMENT)
+        (project / "extra.json").write_text(json.dumps(extra))
+        chalice(
+            project, "package", "--stage", stage, "--merge-template", "extra.json", f"out-{stage}"
+        )
+        plain = json.loads((project / f"plain-{stage}/sam.json").read_text())
+        path = project / f"out-{stage}/sam.json"
+        packages[stage] = Package(
+            stage=stage,
+            path=path,
+            plain=plain["Resources"],
+            extra=json.loads(json.dumps(extra["Resources"])),
+            template=json.loads(path.read_text()),
+        )
+    return packages
+
+
+@pytest.fixture(params=STAGES)
+def package(request: pytest.FixtureRequest, packages: dict[str, Package]) -> Package:
+    return packages[request.param]
+
+
+class TestTemplate:
+    def test_cfn_lint_has_nothing_to_say(
+        self, packages: dict[str, Package], tmp_path: Path
+    ) -> None:
+        """No error and no warning, of Chalice's part neither: there are no exceptions.
+
+        But of the one fault that dev has here, so that silence means something.
+        """
+        faulty = json.loads(packages["dev"].path.read_text())
+        faulty["Resources"]["FailedEvents"]["Properties"]["Colour"] = "red"
+        (tmp_path / "dev.json").write_text(json.dumps(faulty))
+        templates = [str(packages["prod"].path), str(tmp_path / "dev.json")]
+        linter = [str(CHALICE.with_name("cfn-lint")), "--regions", "eu-central-1"]
+        linted = subprocess.run(
+            [*linter, "--format", "json", "--template", *templates],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        (found,) = json.loads(linted.stdout)
+        assert found["Filename"] == str(tmp_path / "dev.json")
+        assert "'Colour' was unexpected" in found["Message"]
+
+    def test_what_is_changed_is_chalice_s_and_what_is_new_is_not(self, package: Package) -> None:
+        new = {name for name, one in package.extra.items() if "Type" in one}
+        assert package.extra.keys() - new <= package.plain.keys()
+        assert not new & package.plain.keys()
+
+    def test_what_chalice_made_is_otherwise_as_it_was(self, package: Package) -> None:
+        for name, one in package.plain.items():
+            changed = package.extra.get(name, {}).get("Properties", {})
+            merged = package.properties(name)
+            untouched = one["Properties"].keys() - changed.keys()
+            assert {key: merged[key] for key in untouched} == {
+                key: one["Properties"][key] for key in untouched
+            }
+            assert one["Properties"].keys() & changed.keys() <= {"Policies"}
+
+
+class TestFunctions:
+    @every_function
+    def test_each_is_called_as_chalice_deploy_calls_it(
+        self, package: Package, function: str
+    ) -> None:
+        name = f"pulley-{package.stage}"
+        wanted = name if function == "api_handler" else f"{name}-{function}"
+        assert package.properties(LOGICAL_IDS[function])["FunctionName"] == wanted
+
+    @every_function
+    def test_role_s_policy_is_the_file_s_in_the_stack_s_own_account(
+        self, package: Package, function: str
+    ) -> None:
+        policy = package.properties(role_of(package, function))["Policies"][0]
+        text = policy_text(function, package.stage).replace("000000000000", ACCOUNT)
+        assert in_account(policy["PolicyDocument"], partition="aws") == json.loads(text)
+        assert "000000000000" not in json.dumps(policy)
+
+    @every_function
+    def test_role_s_policy_is_of_the_stack_s_own_partition(
+        self, package: Package, function: str
+    ) -> None:
+        policy = package.properties(role_of(package, function))["Policies"][0]
+        assert "arn:aws:" not in json.dumps(in_account(policy, partition="aws-cn"))
+
+    @every_function
+    def test_log_is_kept_as_long_as_the_stage_says(self, package: Package, function: str) -> None:
+        wanted = {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{LOGICAL_IDS[function]}}}"},
+            "RetentionInDays": {"dev": 14, "prod": 90}[package.stage],
+        }
+        groups = [
+            one["Properties"]
+            for one in package.template["Resources"].values()
+            if one["Type"] == "AWS::Logs::LogGroup"
+        ]
+        assert wanted in groups
+        assert len(groups) == len(POLICY_FILES)
+
+    @every_function
+    def test_none_has_reserved_concurrency_because_new_accounts_have_none_to_give(
+        self, package: Package, function: str
+    ) -> None:
+        properties = package.properties(LOGICAL_IDS[function])
+        assert "ReservedConcurrentExecutions" not in properties
+        assert properties["Architectures"] == ["arm64"]
+
+
+class TestFailedEvents:
+    @event_functions
+    def test_event_that_failed_for_good_goes_to_the_queue(
+        self, package: Package, function: str
+    ) -> None:
+        assert package.properties(f"{LOGICAL_IDS[function]}InvokeConfig") == {
+            "FunctionName": {"Ref": LOGICAL_IDS[function]},
+            "Qualifier": "$LATEST",
+            "MaximumRetryAttempts": 2,
+            "DestinationConfig": {
+                "OnFailure": {"Destination": {"Fn::GetAtt": ["FailedEvents", "Arn"]}}
+            },
+        }
+
+    @event_functions
+    def test_function_may_send_to_it_and_to_no_other(self, package: Package, function: str) -> None:
+        _, policy = package.properties(role_of(package, function))["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Effect"] == "Allow"
+        assert statement["Action"] == "sqs:SendMessage"
+        assert statement["Resource"] == {"Fn::GetAtt": ["FailedEvents", "Arn"]}
+
+    def test_webhook_may_not(self, package: Package) -> None:
+        assert len(package.properties(role_of(package, "api_handler"))["Policies"]) == 1
+
+    def test_queue_is_the_stage_s_and_keeps_a_message_for_two_weeks(self, package: Package) -> None:
+        assert package.only("AWS::SQS::Queue") == {
+            "QueueName": f"pulley-{package.stage}-failed-events",
+            "MessageRetentionPeriod": 2 * WEEK,
+            "SqsManagedSseEnabled": True,
+        }
+
+
+class TestDocument:
+    def test_it_is_the_one_of_this_checkout_and_is_never_replaced(self, package: Package) -> None:
+        assert package.only("AWS::SSM::Document") == {
+            "Name": f"pulley-{package.stage}-pull",
+            "DocumentType": "Command",
+            "DocumentFormat": "JSON",
+            "UpdateMethod": "NewVersion",
+            "Content": DOCUMENT,
+        }
+
+
+class TestThrottling:
+    def test_every_method_has_a_limit_that_the_operator_may_choose(self, package: Package) -> None:
+        (limits,) = package.properties("RestAPI")["MethodSettings"]
+        assert limits == {
+            "ResourcePath": "/*",
+            "HttpMethod": "*",
+            "ThrottlingRateLimit": {"Ref": "ThrottlingRate"},
+            "ThrottlingBurstLimit": {"Ref": "ThrottlingBurst"},
+        }
+        parameters = package.template["Parameters"]
+        assert parameters["ThrottlingRate"]["Default"] == 100
+        assert parameters["ThrottlingBurst"]["Default"] == 200
+
+    def test_there_is_no_second_stage_without_a_limit(self, package: Package) -> None:
+        """SAM makes one, "Stage", for an API without this property."""
+        assert package.properties("RestAPI")["OpenApiVersion"] == "2.0"
+
+
+class TestAlarms:
+    def test_each_tells_the_operator_s_topic_where_there_is_one(self, package: Package) -> None:
+        tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+        alarms = [
+            one["Properties"]
+            for one in package.template["Resources"].values()
+            if one["Type"] == "AWS::CloudWatch::Alarm"
+        ]
+        assert len(alarms) == 3
+        assert all(one["AlarmActions"] == one["OKActions"] == tell for one in alarms)
+        assert package.template["Parameters"]["AlarmTopicArn"]["Default"] == ""
+
+    def test_server_errors_are_those_of_the_stage_s_api(self, package: Package) -> None:
+        alarm = package.properties("ServerErrorsAlarm")
+        api = package.properties("RestAPI")
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/ApiGateway", "5XXError")
+        assert dimensions(alarm) == {
+            "ApiName": api["DefinitionBody"]["info"]["title"],
+            "Stage": api["StageName"],
+        }
+        assert is_on_from_one(alarm)
+
+    def test_failed_reports_are_the_events_in_the_queue(self, package: Package) -> None:
+        alarm = package.properties("FailedEventsAlarm")
+        assert alarm["Namespace"] == "AWS/SQS"
+        assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+        assert dimensions(alarm) == {"QueueName": {"Fn::GetAtt": ["FailedEvents", "QueueName"]}}
+        assert is_on_from_one(alarm)
+
+    def test_rounds_are_silent_where_an_hour_has_none(self, package: Package) -> None:
+        alarm = package.properties("SilentRoundsAlarm")
+        whole, cut_short, rounds, filled = alarm["Metrics"]
+        for metric, outcome in ((whole, "whole"), (cut_short, "cut_short")):
+            counted = metric["MetricStat"]
+            assert metric["Id"] == outcome
+            assert is_counted(package.stage, outcome, counted["Metric"])
+            assert counted["Stat"] == "Sum"
+            assert counted["Period"] * alarm["EvaluationPeriods"] == 3600
+        assert rounds["Expression"] == "SUM([whole, cut_short])"
+        assert filled["Expression"] == "FILL(rounds, 0)"
+        assert [one["ReturnData"] for one in alarm["Metrics"]] == [False, False, False, True]
+        assert alarm["DatapointsToAlarm"] == alarm["EvaluationPeriods"]
+        assert (alarm["ComparisonOperator"], alarm["Threshold"]) == ("LessThanThreshold", 1)
+        assert alarm["TreatMissingData"] == "breaching"
+
+    @pytest.mark.parametrize("minutes", [1, 14, 16, 59, 60, 61, 1440, 9999])
+    def test_silence_is_longer_than_a_round_and_what_cloudwatch_takes(self, minutes: int) -> None:
+        """PutMetricAlarm: a day in all, or a week where a period is an hour or longer."""
+        settings = StageSettings(
+            "dev", "pulley", "dev", None, minutes, {name: {} for name in LOGICAL_IDS}
+        )
+        resources: Any = build_resources(settings, {})["Resources"]
+        alarm = resources["SilentRoundsAlarm"]["Properties"]
+        period = alarm["Metrics"][0]["MetricStat"]["Period"]
+        seconds = period * alarm["EvaluationPeriods"]
+        assert period % 60 == 0
+        assert max(3600, minutes * 60) <= seconds <= (WEEK if period >= 3600 else WEEK // 7)
+        assert "ApiHandlerLogGroup" not in resources
+
+
+class TestStageSettings:
+    def test_unsaid_minutes_are_the_app_s(self) -> None:
+        assert read_stage_settings(PROJECT, "prod").round_minutes == RECONCILE_MINUTES
+
+    @pytest.mark.parametrize(("said", "minutes"), [("60", 60), ("0", 15), ("often", 15)])
+    def test_minutes_are_read_as_the_app_reads_them(
+        self, settings: dict[str, Any], tmp_path: Path, said: str, minutes: int
+    ) -> None:
+        variables = settings["stages"]["prod"]["environment_variables"]
+        variables["PULLEY_RECONCILE_MINUTES"] = said
+        (tmp_path / ".chalice/config.json").write_text(json.dumps(settings))
+        assert read_stage_settings(tmp_path, "prod").round_minutes == minutes
+
+    def test_unknown_stage_is_told(self) -> None:
+        with pytest.raises(PoliciesError, match=r"config.json: has no stage qa"):
+            read_stage_settings(PROJECT, "qa")
+
+    def test_missing_policy_is_told(self, settings: dict[str, Any], tmp_path: Path) -> None:
+        assert settings["stages"]["prod"]
+        (tmp_path / ".chalice/policy-report-prod.json").unlink()
+        with pytest.raises(PoliciesError, match=r"policy-report-prod.json: cannot be read"):
+            read_stage_settings(tmp_path, "prod")
+
+    def test_policy_that_has_its_account_keeps_it(
+        self, settings: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """As `pulley setup` leaves it."""
+        for policy in read_policies(tmp_path / ".chalice", "prod", ACCOUNT):
+            policy.path.write_text(policy.wanted)
+        resources: Any = build_resources(read_stage_settings(tmp_path, "prod"), {})["Resources"]
+        (policy,) = resources["ApiHandlerRole"]["Properties"]["Policies"]
+        text = policy_text("api_handler", "prod").replace("000000000000", ACCOUNT)
+        assert policy["PolicyDocument"] == json.loads(text)
+
+    @pytest.fixture
+    def settings(self, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
+        """What is in the config.json of a copy."""
+        copy_project(tmp_path / "pulley")
+        (tmp_path / "pulley/.chalice").rename(tmp_path / ".chalice")
+        return json.loads((tmp_path / ".chalice/config.json").read_text())
+
+    @pytest.mark.parametrize("stage", STAGES)
+    def test_webhook_s_log_is_kept_as_long_as_the_others(self, stage: str) -> None:
+        """And not by Chalice, whose template would refer to a function that there is not."""
+        settings = json.loads((PROJECT / ".chalice/config.json").read_text())
+        days = {
+            function: Config(
+                chalice_stage=stage, function_name=function, config_from_disk=settings
+            ).log_retention_in_days
+            for function in POLICY_FILES
+        }
+        assert days.pop("api_handler") is None
+        assert set(days.values()) == {read_stage_settings(PROJECT, stage).log_days}
+
+
+def role_of(package: Package, function: str) -> str:
+    role: str = package.plain[LOGICAL_IDS[function]]["Properties"]["Role"]["Fn::GetAtt"][0]
+    return role
+
+
+def in_account(value: Any, *, partition: str) -> Any:  # noqa: ANN401 - a part of a template
+    """A part of a template as CloudFormation has it in the end."""
+    if isinstance(value, list):
+        return [in_account(one, partition=partition) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"Fn::Sub"}:
+        text: str = value["Fn::Sub"]
+        text = text.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Partition}", partition)
+        return text.replace("${!", "${")
+    return {name: in_account(one, partition=partition) for name, one in value.items()}
+
+
+def dimensions(alarm: Mapping[str, Any]) -> dict[str, Any]:
+    return {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+
+
+def is_on_from_one(alarm: Mapping[str, Any]) -> bool:
+    threshold = (alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"])
+    return threshold == ("GreaterThanOrEqualToThreshold", 1, "notBreaching")
+
+
+def is_counted(stage: str, outcome: str, metric: Mapping[str, Any]) -> bool:
+    """Whether the journal's line of a round counts for this metric."""
+    line: Any = Decision("round", outcome, metrics=count("Rounds")).fields(stage=stage, epoch_ms=0)
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    return (
+        metric["Namespace"] == directive["Namespace"]
+        and metric["MetricName"] in [one["Name"] for one in directive["Metrics"]]
+        and dimensions(metric) == {name: line[name] for name in directive["Dimensions"][0]}
+    )
