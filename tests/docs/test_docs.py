@@ -79,6 +79,14 @@ class TestCli:
             assert not re.findall(r"(?:Exit|exit)\(\d", path.read_text()), path
 
 
+class TestThreatModel:
+    def test_every_test_that_it_names_is_there(self) -> None:
+        named = re.findall(r"`([a-z/_]+\.py): (test_\w+)`", read("docs/threat-model.md"))
+        assert len(named) > 20
+        for path, name in named:
+            assert f"def {name}(" in read(f"tests/{path}"), (path, name)
+
+
 class TestTargets:
     def test_every_key_is_in_the_reference(self) -> None:
         documented = {cell.strip("`") for cell in first_cells(read("docs/targets.md"))}

@@ -1,9 +1,10 @@
 """What the doctor makes of what it sees, where planting it in a sandbox would say no more."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,8 @@ from pulley.operator.checks.hosts import (
 )
 from pulley.operator.checks.nodes import Node, parse_version
 from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row, passed, rows_of
-from tests.edges.scripted_server import ScriptedServer, answer
+from pulley.operator.checks.token import TokenCheck
+from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
 from tests.fakes import STAGE, target_json
 
 WEB = parse_target("targets.web", target_json())
@@ -162,6 +164,62 @@ class TestCheckInvocation:
     def test_what_could_not_be_asked_is_a_failure(self) -> None:
         row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))
         assert (row.outcome, row.mend) == (FAIL, "pulley setup")
+
+
+class TestToken:
+    NOW = datetime(2030, 1, 1, tzinfo=UTC)
+    WELL = (200, {"full_name": "octo/site"})
+
+    def rows(self, script: Callable[[Request], Raw], *, is_own: bool = False) -> list[Row]:
+        with ScriptedServer(script) as server:
+            check = TokenCheck(server.url, WEB.repository, "t0ken", [WEB], is_own)
+            return rows_of(check.what, partial(check.check, now=self.NOW))
+
+    def usual(self, request: Request) -> Raw:
+        return answer({}, 422) if request.method == "POST" else answer({"name": "main"})
+
+    def test_token_that_may_do_all_passes_and_nothing_is_made(self) -> None:
+        (row,) = self.rows(self.usual)
+        assert row.outcome == PASS
+
+    @pytest.mark.parametrize(
+        "unwell",
+        [
+            answer({}, 500),
+            answer({}, 429),
+            answer(b"<html>", 200),
+            answer({"message": "API rate limit exceeded for user"}, 403),
+            answer({}, 403, X_RateLimit_Remaining="0"),
+            answer({}, 403, Retry_After="60"),
+            answer({}, 418),
+        ],
+        ids=["500", "429", "no JSON", "rate limit", "nothing left", "retry after", "odd"],
+    )
+    @pytest.mark.parametrize("path", ["/repos/octo/site", "/deployments", "/branches", "/hooks"])
+    def test_github_that_is_not_well_says_nothing_of_the_token(
+        self, unwell: Raw, path: str
+    ) -> None:
+        def script(request: Request) -> Raw:
+            is_it = request.target.partition("?")[0].endswith(path) or (
+                path == "/branches" and "/branches/" in request.target
+            )
+            return unwell if is_it else self.usual(request)
+
+        row = self.rows(script)[-1]
+        assert (row.outcome, row.is_well) == (UNKNOWN, False)
+
+    def test_mend_of_a_repository_s_own_token_names_the_repository(self) -> None:
+        (row,) = self.rows(lambda _request: answer({}, 401), is_own=True)
+        assert row.mend.endswith("--github-token-file - --repository octo/site")
+        (row,) = self.rows(lambda _request: answer({}, 401))
+        assert row.mend.endswith("--github-token-file -")
+
+    def test_branch_that_is_not_there_is_no_missing_permission(self) -> None:
+        def script(request: Request) -> Raw:
+            return answer({}, 404) if "/branches/" in request.target else self.usual(request)
+
+        (row,) = self.rows(script)
+        assert row.outcome == PASS
 
 
 class TestAddress:

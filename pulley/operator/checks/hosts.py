@@ -189,6 +189,13 @@ def _check_told(what: str, told: re.Match[str], result: HostResult) -> Iterator[
         yield passed(what, words)
 
 
+def no_answer(target: Target, host: Host) -> Row:
+    """Systems Manager does not say what became of the command there."""
+    words = "it was asked, and Systems Manager has no answer of it"
+    mend = f"run this again; then see amazon-ssm-agent's log on {host.instance_id}"
+    return Row(f"host {host.name}: {target.checkout}", UNKNOWN, words, mend)
+
+
 def not_asked(target: Target, error: PulleyError) -> Row:
     """The command that asks could not be sent."""
     words = f"its hosts could not be asked: {error.in_full}"

@@ -17,18 +17,30 @@ from pulley.operator.checks.row import FAIL, WARN, Row, passed
 SOON = timedelta(days=14)
 _SECONDS = 10.0
 _EXPIRES = "github-authentication-token-expiration"
-_MEND = "make one on GitHub, then pulley setup --github-token-file -"
+_REFUSED = frozenset({403, 404})
+_MOST_READ = 4_000_000  # bytes of an answer
 _NOWHERE = "0" * 40  # a commit that no repository has: nothing is made for it
 
 
 @dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
 class TokenCheck:
-    """A repository's token. Raises UnavailableError where GitHub cannot be asked."""
+    """A repository's token; its own, or the stage's.
+
+    Raises UnavailableError where GitHub cannot be asked, or is not well.
+    """
 
     api_url: str
     repository: Repository
     token: str = field(repr=False)
     targets: Sequence[Target]
+    is_own: bool = False
 
     @property
     def what(self) -> str:
@@ -38,49 +50,54 @@ class TokenCheck:
     def check(self, *, now: datetime) -> Iterator[Row]:
         """What GitHub says of it. It makes nothing there."""
         what = self.what
-        status, headers = self._ask("GET", "")
-        if status == 401:
-            yield Row(what, FAIL, "GitHub does not know it, or it has expired", _MEND)
+        answer = self._ask("GET", "")
+        if answer.status == 401:
+            mend = self._mend
+            yield Row(what, FAIL, "GitHub does not know it, or it has expired", mend)
             return
-        if status in {403, 404}:
+        if answer.status in _REFUSED and not _is_rate_limit(answer):
             words = f"it does not cover {self.repository}, or there is no such repository"
             yield Row(what, FAIL, words, "give it this repository, on GitHub")
             return
-        if status in {301, 302, 307, 308}:
+        if answer.status in {301, 302, 307, 308}:
             words = f"{self.repository} has another name on GitHub now"
             yield Row(what, WARN, words, "put the new name into pulley.toml, and apply it")
             return
-        missing = [one for one in self._missing() if one]
+        _expect(answer, 200)
+        missing = list(self._missing())
         for permission, loses in missing:
             mend = f"give it {permission}, on GitHub"
             outcome = WARN if permission.startswith("Webhooks") else FAIL
             yield Row(what, outcome, f"it lacks {permission}: {loses}", mend)
-        expires = _expiry(headers)
+        expires = _expiry(answer.headers)
         if expires and expires - now < SOON:
-            words = f"it expires on {expires:%Y-%m-%d}"
-            yield Row(what, WARN, words, _MEND)
+            yield Row(what, WARN, f"it expires on {expires:%Y-%m-%d}", self._mend)
         elif not missing:
             until = f", until {expires:%Y-%m-%d}" if expires else ""
             yield passed(what, f"it may do what reports and rounds need{until}")
+
+    @property
+    def _mend(self) -> str:
+        own = f" --repository {self.repository}" if self.is_own else ""
+        return f"make one on GitHub, then pulley setup --github-token-file -{own}"
 
     def _missing(self) -> Iterator[tuple[str, str]]:
         """The permissions that it lacks, and what is lost by that."""
         body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
         # GitHub looks at the permission first, and then finds no such commit.
-        if self._ask("POST", "/deployments", body)[0] in {403, 404}:
+        if _lacks(self._ask("POST", "/deployments", body), 422):
             yield "Deployments: write", "commits do not say where they run"
-        if any(
-            self._ask("GET", f"/branches/{quote(branch, safe='')}")[0] == 403
-            for branch in {one.branch.name for one in self.targets}
-        ):
-            yield "Contents: read", "rounds do not know the branch's tip"
-        if self._ask("GET", "/hooks?per_page=1")[0] in {403, 404}:
+        for branch in sorted({one.branch.name for one in self.targets}):
+            answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
+            # A branch that is not there is 404: a host's own row says so.
+            if answer.status != 404 and _lacks(answer, 200):
+                yield "Contents: read", "rounds do not know the branch's tip"
+                break
+        if _lacks(self._ask("GET", "/hooks?per_page=1"), 200):
             yield "Webhooks: read", "lost deliveries are not noticed"
 
-    def _ask(
-        self, method: str, path: str, body: Mapping[str, object] | None = None
-    ) -> tuple[int, Mapping[str, str]]:
-        """A request's status and headers: here a refusal is an answer, not an error."""
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> _Answer:
+        """A request's answer: here a refusal is one, and not an error."""
         try:
             answer = urllib3.request(
                 method,
@@ -99,7 +116,31 @@ class TokenCheck:
             raise UnavailableError(
                 "GitHub could not be reached", detail=type(error).__name__
             ) from None
-        return answer.status, answer.headers
+        return _Answer(answer.status, answer.headers, answer.data[:_MOST_READ])
+
+
+def _lacks(answer: _Answer, usual: int) -> bool:
+    """Whether a permission is wanting. Raises UnavailableError for what says nothing of it."""
+    if answer.status in _REFUSED and not _is_rate_limit(answer):
+        return True
+    _expect(answer, usual)
+    return False
+
+
+def _expect(answer: _Answer, usual: int) -> None:
+    """Raise UnavailableError unless GitHub is well: then nothing is known of the token."""
+    try:
+        is_json = isinstance(json.loads(answer.body), dict | list)
+    except (ValueError, RecursionError):
+        is_json = False
+    if answer.status != usual or not is_json:
+        raise UnavailableError(f"GitHub answered {answer.status}, which says nothing of the token")
+
+
+def _is_rate_limit(answer: _Answer) -> bool:
+    """GitHub's page "Rate limits for the REST API": 403 with words, or with nothing left."""
+    is_spent = answer.headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in answer.headers
+    return is_spent or b"rate limit" in answer.body.lower()
 
 
 def _expiry(headers: Mapping[str, str]) -> datetime | None:
