@@ -3,6 +3,12 @@
 import pytest
 from hypothesis import settings
 
+# Lambda has the stage's variables before app.py is imported, which reads its stage there: whichever
+# test comes first in a process.
+with pytest.MonkeyPatch.context() as patch:
+    patch.setenv("PULLEY_STAGE", "dev")
+    import app  # noqa: F401
+
 settings.register_profile("pulley", deadline=None)
 settings.load_profile("pulley")
 

@@ -104,7 +104,8 @@ class FakeParameters:
 
     `looked_up` has what was read newly: the repositories, "pins", "report", "repositories" for all
     of them, and "cursor".
-    `may_look_again` is the budget for reading again. `error`, where set, is raised by every
+    `may_look_again` is the budget for reading again; `may_verified` the one of those who are
+    verified. `error`, where set, is raised by every
     reading and storing.
     """
 
@@ -112,6 +113,7 @@ class FakeParameters:
         self.values = dict(values or {})
         self.looked_up: list[Repository | str | None] = []
         self.may_look_again = True
+        self.may_verified = True
         self.error: PulleyError | None = None
         self._memory: dict[Repository | None, StoredSettings] = {}
 
@@ -123,8 +125,11 @@ class FakeParameters:
             return self._memory[repository]
         return self._read(repository)
 
-    def settings_again(self, repository: Repository | None) -> StoredSettings | None:
-        return self._read(repository) if self.may_look_again else None
+    def settings_again(
+        self, repository: Repository | None, *, is_verified: bool = False
+    ) -> StoredSettings | None:
+        may = self.may_verified if is_verified else self.may_look_again
+        return self._read(repository) if may else None
 
     def pins(self, targets: Sequence[str]) -> StoredPins:
         self._look_up("pins")

@@ -26,6 +26,7 @@ MAX_DESCRIPTION = 140  # characters; GitHub answers 422 to more
 # How many hosts a part names, and in how many characters: one full name of an EC2 host. The reason
 # after them must stay in the line.
 _NAMES, _NAMES_LENGTH = 3, 44
+_NOT_DEPLOYED = "not deployed: "
 _ENDED = frozenset({"success", "failure", "error", "inactive"})
 # A terminal's colours and cursor; also where the host has put a space in the escape's place.
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|(?<![^ ])\[[0-9;]*[mK](?!\])")
@@ -60,8 +61,13 @@ class DeploymentStatus:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the deployment is over with it."""
-        return self.state in _ENDED
+        """Whether the deployment is over with it. One that a pin kept out may yet begin."""
+        return self.state in _ENDED and not self.is_kept_out
+
+    @property
+    def is_kept_out(self) -> bool:
+        """Whether nothing was sent, since the target was held."""
+        return self.state == "inactive" and self.description.startswith(_NOT_DEPLOYED)
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,11 @@ def request_deployment(
     )
 
 
-def status_of(verdict: Verdict) -> DeploymentStatus:
-    """What GitHub is told of a commit, where no newer one has taken its place."""
+def status_of(verdict: Verdict, *, limit: int = MAX_DESCRIPTION) -> DeploymentStatus:
+    """What GitHub is told of a commit, where no newer one has taken its place.
+
+    Whoever has room for more than GitHub leaves no host out that failed.
+    """
     total, short = verdict.expected_hosts, verdict.roll_out.commit.short
     if not verdict.is_final:
         return _status(
@@ -109,7 +118,7 @@ def status_of(verdict: Verdict) -> DeploymentStatus:
     standing = f"{verdict.count(AT)} of {_hosts(total)} at {short}"
     if verdict.is_everywhere:
         return _success(verdict, standing)
-    return _fallen_short(verdict, standing)
+    return _fallen_short(verdict, standing, limit)
 
 
 def replaced(newer: CommitSha) -> DeploymentStatus:
@@ -124,7 +133,7 @@ def not_sent(why: str) -> DeploymentStatus:
 
 def not_deployed(hold: str) -> DeploymentStatus:
     """What GitHub is told of a commit that came while the target was held, as `hold` says."""
-    return _status("inactive", [f"not deployed: {hold}"])
+    return _status("inactive", [f"{_NOT_DEPLOYED}{hold}"])
 
 
 def is_news(before: DeploymentStatus | None, after: DeploymentStatus) -> bool:
@@ -149,17 +158,17 @@ def _is_seen(character: str) -> bool:
     return character <= _LAST_TAKEN and unicodedata.category(character)[0] not in "CZ"
 
 
-def _status(state: str, parts: Sequence[str]) -> DeploymentStatus:
+def _status(state: str, parts: Sequence[str], limit: int = MAX_DESCRIPTION) -> DeploymentStatus:
     """The parts as a line: the first two always, cut where they must be, then whole ones."""
-    parts = [plain_text(part) for part in parts]
+    parts = [plain_text(part, limit) for part in parts]
     line = "; ".join(parts[:2])
     for part in parts[2:]:
-        if len(line) + len(part) + 2 <= MAX_DESCRIPTION:
+        if len(line) + len(part) + 2 <= limit:
             line += f"; {part}"
-    return DeploymentStatus(state, plain_text(line))
+    return DeploymentStatus(state, plain_text(line, limit))
 
 
-def _fallen_short(verdict: Verdict, standing: str) -> DeploymentStatus:
+def _fallen_short(verdict: Verdict, standing: str, limit: int) -> DeploymentStatus:
     """Where a host that was reached is not at the commit, or none was reached."""
     total, overtaken = verdict.expected_hosts, verdict.of(OVERTAKEN)
     counts = {
@@ -170,18 +179,18 @@ def _fallen_short(verdict: Verdict, standing: str) -> DeploymentStatus:
     }
     notes = [f"{count} {words}" for words, count in counts.items() if count]
     if overtaken and len(overtaken) + verdict.count(AT, OFFLINE) == total:
-        return _status("inactive", [_overtaken(overtaken, total), *notes])
+        return _status("inactive", [_overtaken(overtaken, total), *notes], limit)
     if overtaken:
         notes.append(f"{len(overtaken)} overtaken")
     reasons = _grouped(verdict.of(FAILED))
     if verdict.was_cancelled:
-        return _status("error", [f"cancelled: {standing}", *reasons, *notes])
+        return _status("error", [f"cancelled: {standing}", *reasons, *notes], limit)
     if reasons:
         stopped = f"stopped after {verdict.count(FAILED)} failed: " if counts["not begun"] else ""
-        return _status("failure", [stopped + standing, *reasons, *notes])
+        return _status("failure", [stopped + standing, *reasons, *notes], limit)
     if verdict.count(OFFLINE) < total:
-        return _status("error", [f"incomplete: {standing}", *notes])
-    return _status("error", [f"no host was reached: {standing}", *notes])
+        return _status("error", [f"incomplete: {standing}", *notes], limit)
+    return _status("error", [f"no host was reached: {standing}", *notes], limit)
 
 
 def _success(verdict: Verdict, standing: str) -> DeploymentStatus:

@@ -24,16 +24,23 @@ class ProblemsError(PulleyError):
 
 
 def parse_object(
-    path: str, entry: object, readers: Mapping[str, Reader], required: Iterable[str] = ()
+    path: str,
+    entry: object,
+    readers: Mapping[str, Reader],
+    required: Iterable[str] = (),
+    given: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Read each known key; gather every problem before raising ProblemsError."""
+    """Read each known key; gather every problem before raising ProblemsError.
+
+    What is `given` is no key to whoever wrote the rest.
+    """
     if not isinstance(entry, dict):
         raise ProblemsError([f"{path}: must be an object, not {shown(entry)}"])
     problems = [f"{path}.{key}: is missing" for key in required if key not in entry]
     values: dict[str, Any] = {}
     for key, value in entry.items():
         if key not in readers:
-            known = ", ".join(sorted(readers))
+            known = ", ".join(sorted(set(readers).difference(given)))
             problems.append(f"{path}: unknown key {shown(key)}; the keys are {known}")
             continue
         try:

@@ -146,7 +146,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         hosts = [_plan_host(host, by_host.get(host.instance_id, ()), case) for host in facts.hosts]
         return TargetPlan(facts.target, wanted, "", tuple(hosts))
     # A pin names its commit: no other one will do instead.
-    good = None if wanted.is_exact else last_good(facts.runs, wanted.commit, now)
+    good = None if wanted.is_exact else last_good(facts.runs, wanted.commit, facts.hosts, now)
     if good is None:
         return TargetPlan(facts.target, wanted, held, _all_wait(facts, held))
     case = _Case.of(facts, good, now)

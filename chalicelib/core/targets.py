@@ -126,10 +126,13 @@ def _problems_of_place(
     return problems
 
 
-def parse_target(path: str, entry: object) -> Target:
-    """One target. Raises TargetsError with every problem, each path beginning with `path`."""
+def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Target:
+    """One target. Raises TargetsError with every problem, each path beginning with `path`.
+
+    Keys that are `given` were not written in the entry.
+    """
     try:
-        values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS)
+        values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
     except ProblemsError as error:
         raise TargetsError(error.problems) from None
     values.setdefault("environment", values["name"])

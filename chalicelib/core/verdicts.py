@@ -181,6 +181,8 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
     try:
         result = parse_result(invocation.output)
     except ResultError as error:
+        if details == "cancelled" and invocation.has_begun:
+            return HostVerdict(host, CANCELLED, "while it ran")
         if details in _NOT_RUN:
             return HostVerdict(host, *_NOT_RUN[details])
         late = plain_status(invocation.status) == "timedout"

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.asleep import without_sleepers
 from chalicelib.core.history import RollOut, plain_status
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Run, age, judge, runs_by_commit
+from chalicelib.core.verdicts import Run, Verdict, age, judge, runs_by_commit
 
 
 @dataclass(frozen=True)
@@ -78,19 +79,35 @@ def why_held(runs: Iterable[Run], commit: CommitSha) -> str:
     return ""
 
 
-def last_good(runs: Iterable[Run], held: CommitSha, now: datetime) -> Wanted | None:
+def last_good(
+    runs: Iterable[Run], held: CommitSha, hosts: Iterable[Host], now: datetime
+) -> Wanted | None:
     """The newest other commit that is on every host it was sent to; None where there is none."""
-    by_commit = runs_by_commit(runs)
+    good = [
+        one.roll_out
+        for one in verdicts_of(runs, hosts, now)
+        if one.is_everywhere and one.roll_out.commit != held
+    ]
+    if not good:
+        return None
+    return Wanted(good[0].commit, "exact", f"{held.short} is held; it is the last good one")
+
+
+def verdicts_of(runs: Iterable[Run], hosts: Iterable[Host], now: datetime) -> list[Verdict]:
+    """What became of each commit, the one that was sent last first.
+
+    A host that is not online and was not reached yet counts as offline, as it will when Systems
+    Manager gives up: one that sleeps says nothing of a commit.
+    """
+    awake = {host.instance_id for host in hosts if host.is_online}
+    by_commit = runs_by_commit(
+        without_sleepers(run, {one.instance_id for one in run.invocations} - awake) for run in runs
+    )
     verdicts = [
         judge(of_commit, now=now, others=_others(by_commit, sha))
         for sha, of_commit in by_commit.items()
-        if sha != held.sha
     ]
-    good = [one.roll_out for one in verdicts if one.is_everywhere]
-    if not good:
-        return None
-    newest = max(good, key=lambda roll_out: roll_out.issued)
-    return Wanted(newest.commit, "exact", f"{held.short} is held; it is the last good one")
+    return sorted(verdicts, key=lambda one: one.roll_out.issued, reverse=True)
 
 
 def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
@@ -97,7 +97,11 @@ def build_ec2_client() -> "EC2Client":
 
 def error_for(operation: str, error: BotoCoreError | ClientError) -> PulleyError:
     """What an error of the SDK means for a caller. AWS's own words go to the log only."""
-    detail = f"{operation}: {error}"
+    detail = str(error)
+    if isinstance(error, NoCredentialsError):
+        detail = "there are no credentials: set AWS_PROFILE, or run aws configure"
+    if isinstance(error, NoRegionError):
+        detail = "there is no region: set AWS_DEFAULT_REGION, or give --region"
     if not isinstance(error, ClientError):
         return UnavailableError(f"AWS could not be reached for {operation}", detail=detail)
     code = error.response.get("Error", {}).get("Code", "")

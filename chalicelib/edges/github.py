@@ -130,11 +130,11 @@ class RepositoryDeployments:
             lost
             for hook in hooks
             if _is_pulleys(hook)
-            for lost in _lost(self._attempts(hook["id"]), since)
+            for lost in _lost(self.attempts(hook["id"]), since)
         ]
 
-    def _attempts(self, hook_id: int) -> list[FailedDelivery]:
-        """What a webhook tried, failed or not; nothing where it is gone meanwhile."""
+    def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
+        """What a webhook tried, the newest hundred, failed or not; nothing where it is gone."""
         try:
             return _attempts(self._call("GET", f"/hooks/{hook_id}/deliveries?per_page=100"))
         except GoneError:

@@ -2,7 +2,8 @@
 
 What a repository needs is read in one call and remembered for a while. A stranger chooses the
 repository that a delivery names, so every read that memory cannot answer, misses included, is
-paid from one small budget, and memory is bounded.
+paid from one small budget, and memory is bounded. What a sender who is verified asks for is paid
+from another, or strangers could keep a rotation from its end.
 """
 
 import time
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 256
 BUDGET = 30  # look-ups at once, and one more a second
+VERIFIED_BUDGET = 10  # the same, for those who have signed with a secret
 NAMES_A_CALL = 10  # GetParameters' limit
 
 
@@ -64,6 +66,7 @@ class ParameterStore:
         self._names = ParameterNames(stage)
         self._clock = clock
         self._budget = Budget(clock)
+        self._verified_budget = Budget(clock, VERIFIED_BUDGET)
         self._memory: OrderedDict[Repository | None, tuple[float, StoredSettings]] = OrderedDict()
 
     def settings(self, repository: Repository | None) -> StoredSettings:
@@ -81,11 +84,18 @@ class ParameterStore:
             raise UnavailableError("too many deliveries from repositories not known here")
         return self._read_settings(repository)
 
-    def settings_again(self, repository: Repository | None) -> StoredSettings | None:
-        """The settings as they are now; None where half of the budget is spent."""
-        if not self._budget.spend(reserve=BUDGET / 2):
-            return None
-        return self._read_settings(repository)
+    def settings_again(
+        self, repository: Repository | None, *, is_verified: bool = False
+    ) -> StoredSettings | None:
+        """The settings as they are now; None where half of the budget is spent.
+
+        Whoever has signed with a secret has a budget that no stranger can spend.
+        """
+        if is_verified:
+            may_read = self._verified_budget.spend()
+        else:
+            may_read = self._budget.spend(reserve=BUDGET / 2)
+        return self._read_settings(repository) if may_read else None
 
     def pins(self, targets: Sequence[str]) -> StoredPins:
         """The pins of the targets and the document's, as they are now."""

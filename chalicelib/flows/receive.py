@@ -31,8 +31,8 @@ from chalicelib.core.webhook import (
 )
 from chalicelib.flows.deploy import Cause, Deployer, Journal
 
-SIGNED_WITH_THE_NEWEST = "signed with the newest secret"
-SIGNED_WITH_AN_OLDER = "signed with an older secret"
+PREFIX = "/pulley/"
+PING = "ping: the webhook is set up, a push will deploy"
 
 # Parsing is pure, so what was parsed once need not be parsed for every push.
 _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
@@ -44,8 +44,13 @@ class Parameters(Protocol):
     def settings(self, repository: Repository | None) -> StoredSettings:
         """Of a repository, maybe remembered for a while; without one, the default secret."""
 
-    def settings_again(self, repository: Repository | None) -> StoredSettings | None:
-        """The same, newly read; None where that would be one look-up too many."""
+    def settings_again(
+        self, repository: Repository | None, *, is_verified: bool = False
+    ) -> StoredSettings | None:
+        """The same, newly read; None where that would be one look-up too many.
+
+        What strangers use up is not counted against a delivery that is verified.
+        """
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ class Receiver:
             raise DeliveryError("repository.full_name: not the first full_name in a large body")
         event = parse_delivery(delivery, payload)
         if isinstance(event, PingEvent):
-            words = ping_words(self._place_now(repository, settings, delivery, place))
-            outcome: Ignored | Accepted = Ignored(delivery.id, words)
+            words = self._secret_now(repository, settings, delivery, place)
+            outcome: Ignored | Accepted = Ignored(delivery.id, "; ".join([PING, *words]))
         else:
             outcome = self._act(event, settings, delivery, now)
         self._note(repository, outcome)
@@ -135,22 +140,24 @@ class Receiver:
                 raise
             return again, self._verify_with(again, delivery)
 
-    def _place_now(
+    def _secret_now(
         self,
         repository: Repository | None,
         settings: StoredSettings,
         delivery: Delivery,
         place: int,
-    ) -> int | None:
-        """The place of a ping's secret as they are stored now; None where that is not to be had.
+    ) -> list[str]:
+        """Which of the secrets that are stored now signed a ping; none where that is not to be had.
 
         What is remembered may not have a rotation's newest secret yet. Raises SignatureError for
         one that was dropped meanwhile.
         """
         if not settings.remembered:
-            return place
-        again = self.parameters.settings_again(repository)
-        return self._verify_with(again, delivery) if again else None
+            return [signed_with(place, settings.secret_parameter)]
+        again = self.parameters.settings_again(repository, is_verified=True)
+        if again is None:
+            return []
+        return [signed_with(self._verify_with(again, delivery), again.secret_parameter)]
 
     def _verify_with(self, settings: StoredSettings, delivery: Delivery) -> int:
         if not settings.secrets:
@@ -214,12 +221,14 @@ class Receiver:
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
 
 
-def ping_words(place: int | None) -> str:
-    """What a ping is answered, by the place of its secret: `pulley secret rotate` goes by it."""
-    words = "ping: the webhook is set up, a push will deploy"
-    if place is None:
-        return words
-    return f"{words}; {SIGNED_WITH_AN_OLDER if place else SIGNED_WITH_THE_NEWEST}"
+def signed_with(place: int, parameter: str) -> str:
+    """Which secret signed a ping, 0 being the newest: an operator's commands go by these words.
+
+    The parameter is named, below what all have, since an address may be of another stage than its
+    operator thinks.
+    """
+    name = parameter.removeprefix(PREFIX)
+    return f"signed with {'an older' if place else 'the newest'} secret of {name}"
 
 
 def _payload_or_error(delivery: Delivery) -> Payload | DeliveryError:

@@ -7,13 +7,15 @@ from rich.table import Table
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import FAILED, NOT_WELL
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, out, say, say_json, warn
+from pulley.cli.where import at_stage
 from pulley.cli.words import one_line
 from pulley.operator.checkout import find_here
 from pulley.operator.connecting import (
     LEFT,
     MADE,
+    UPDATED,
     Connection,
     Secret,
     plan_connection,
@@ -37,7 +39,7 @@ from pulley.operator.webhooks import ANSWER_SECONDS, Ping, is_webhook_url, mend_
     "--wait",
     default=ANSWER_SECONDS,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     metavar="SECONDS",
     help="How long to wait for the ping's answer.",
 )
@@ -65,7 +67,8 @@ def connect(  # noqa: PLR0913 - each is an option
     address = _url(stage, url)
     secret = read_secret(stage, found)
     if found not in read_targets(stage).settings:
-        warn(f"no target of {found} is stored yet, so its pushes deploy nothing: pulley targets")
+        apply = "pulley targets apply"
+        warn(f"no target of {found} is stored yet, so its pushes deploy nothing: {apply}")
     webhooks = None if print_only else webhooks_of(stage, found)
     if webhooks is None:
         if not print_only:
@@ -77,17 +80,22 @@ def connect(  # noqa: PLR0913 - each is an option
     try:
         plan = plan_connection(webhooks.all(), address, force=force)
         _say_plan(found, plan)
+        if plan.action == UPDATED and plan.hook and plan.hook.active:
+            _refuse_another(webhooks.ping(plan.hook, wait), plan, secret)
         if plan.action != LEFT:
-            confirm(f"Do this to {found}?", yes=yes)
+            confirm(f"Do this to {found}, at {plan.url}, for the stage {stage.name}?", yes=yes)
         hook = make(webhooks, plan, secret)
         ping = webhooks.ping(hook, wait)
+        _refuse_another(ping, plan, secret)
     except NotTakenError as error:
         note(f"Error: {error.in_full}", style="red")
+        note(f"The token was the one in {stage.token_name(found)}.")
         _say_settings(stage, found, address, secret, as_json=as_json)
         raise click.exceptions.Exit(FAILED) from None
     if as_json:
         say_json(
             {
+                "stage": stage.name,
                 "repository": str(found),
                 "url": address,
                 "secret_parameter": secret.name,
@@ -147,16 +155,26 @@ def _say_plan(repository: Repository, plan: Connection) -> None:
         note("  secret: set again, since GitHub forgets one that is not named")
 
 
+def _refuse_another(ping: Ping, plan: Connection, secret: Secret) -> None:
+    """A webhook that another parameter's secret opens is another stage's: it would be broken."""
+    if ping.opened_by in {"", secret.name}:
+        return
+    raise click.ClickException(
+        f"{plan.url} is opened by {ping.opened_by}, and not by {secret.name}: is it the address of "
+        "another stage? Give this stage's with --url"
+    )
+
+
 def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool) -> None:
     if ping.is_green:
         if not as_json:
             say(f"GitHub's ping was answered {ping.code}: {one_line(ping.said)}", style="green")
-            say(f"To see what a push would do: pulley simulate. Then push to {repository}.")
+            say(f"Push to {repository}, and see: {at_stage('pulley status')}")
         return
     answered = f"was answered {ping.code}" if ping.code else "was not answered"
     words = one_line(f"{ping.status}: {ping.said}" if ping.said else ping.status)
     note(f"GitHub's ping {answered}: {words}", style="red")
-    note(f"What to do: {mend_of(ping, stage.name)}")
+    note(f"What to do: {mend_of(ping, stage.name, repository)}")
     raise click.exceptions.Exit(NOT_WELL)
 
 
@@ -177,7 +195,8 @@ def _say_settings(
     }
     page = settings_page(stage, repository)
     if as_json:
-        say_json({"repository": str(repository), "page": page, "settings": settings})
+        document = {"stage": stage.name, "repository": str(repository)}
+        say_json({**document, "page": page, "settings": settings})
         return
     say(f"To be pasted at {page}, Add webhook:")
     table = Table(show_header=False, box=None, padding=(0, 1))

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from chalicelib.core.deployments import status_of
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
@@ -15,13 +14,14 @@ from pulley.cli.live import follow
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.seen import chosen, run_facts, warn_of_problems
-from pulley.cli.words import hosts, no_hosts, one_line
+from pulley.cli.words import cause_words, hosts, no_hosts, one_line, short_id
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import NotDeployableError, choose_commit
-from pulley.operator.commands import Operations
+from pulley.operator.commands import Operations, under_way
 from pulley.operator.deploying import Order, Outcome, send
 from pulley.operator.following import Follower
 from pulley.operator.holding import MeaningError, parse_commit
+from pulley.operator.past import became_of
 from pulley.operator.stage import Stage, read_targets, utc_now
 from pulley.operator.standing import Standing, Standings, look_at
 
@@ -55,6 +55,10 @@ def deploy(  # noqa: PLR0913 - each is an option
     not the tip is refused, since the next push would undo it: `pulley pin` keeps a commit,
     `pulley rollback` goes back.
 
+    Where a command is under way already this says so, and sends: each host waits for the one
+    before, for half of the target's timeout at the most. A target without hosts is sent nothing,
+    and the exit code is 3.
+
     Ctrl-C stops the following, not the deploy: `pulley cancel` does that.
 
     \b
@@ -73,13 +77,14 @@ def deploy(  # noqa: PLR0913 - each is an option
         raise click.exceptions.Exit(FAILED)
     by_name = {one.target.name: one for one in seen.standings}
     for order in orders:
-        _say_plan(by_name[order.target.name], order, stage)
+        _say_plan(by_name[order.target.name], order, seen)
     if len(orders) > 1:
         confirm(f"Deploy to {len(orders)} targets?", yes=yes)
     outcomes: list[Outcome] = []
     try:
         for order in orders:
-            outcomes.append(_send(stage, order))  # noqa: PERF401 - what was sent is kept
+            standing = by_name[order.target.name]
+            outcomes.append(send_to_hosts(stage, order, standing))
         finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
         names = " and ".join(order.target.name for order in orders)
@@ -115,21 +120,28 @@ def _orders(
     return orders, refused
 
 
-def _say_plan(standing: Standing, order: Order, stage: Stage) -> None:
+def _say_plan(standing: Standing, order: Order, seen: Standings) -> None:
     target, wanted = order.target, order.wanted
     by = f", by {standing.tip_from}" if wanted.commit == standing.facts.head else ""
     online = sum(one.host.is_online for one in standing.hosts)
     which = hosts(len(standing.hosts)) + ("" if online == len(standing.hosts) else ", of which ")
     which += "" if online == len(standing.hosts) else f"{len(standing.hosts) - online} offline"
     note(f"{target.name}: {wanted.commit.short} ({wanted.reason}{by}) to {which}")
+    survey = seen.view.survey
+    sent = [command for command, _ in survey.sent_to(target)]
+    for command, roll_out in under_way(target, sent, now=survey.now):
+        what = f"{short_id(command.id)}, {roll_out.commit.short}, {cause_words(roll_out)}"
+        note(f"  A command is under way ({what}): each host waits for its end.", style="yellow")
+
+
+def send_to_hosts(
+    stage: Stage, order: Order, standing: Standing, *, cause: str = "manual"
+) -> Outcome:
+    """Send where there is a host. One target's failure must not keep the others from theirs."""
     if not standing.hosts:
-        note(f"  {no_hosts(target, stage.name)}", style="yellow")
-
-
-def _send(stage: Stage, order: Order) -> Outcome:
-    """One target's failure must not keep the others from theirs."""
+        return Outcome(order, problem=no_hosts(order.target, stage.name))
     try:
-        return send(stage, order)
+        return send(stage, order, cause=cause)
     except PulleyError as error:
         return Outcome(order, problem=error.in_full)
 
@@ -145,9 +157,10 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
 ) -> None:
     """Follow what was sent, say how it ended, and end with the exit code for it."""
     sent = [(one.order.target.name, one.command_id) for one in outcomes if one.command_id]
+    hostless = {one.target.name for one in seen.standings if not one.hosts}
     for one in outcomes:
         if one.problem:
-            is_whole = False
+            is_whole = is_whole and one.order.target.name in hostless
             words = one_line(one.problem)
             note(f"Error: {one.order.target.name}: not sent: {words}", style="red")
     known = [host.host for one in seen.standings for host in one.hosts]
@@ -166,7 +179,7 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
         _say_end(verdicts)
     if not is_whole:
         raise click.exceptions.Exit(FAILED)
-    if not all(one.is_everywhere for one in verdicts.values()):
+    if hostless or not all(one.is_everywhere for one in verdicts.values()):
         raise click.exceptions.Exit(NOT_WELL)
 
 
@@ -188,7 +201,7 @@ def _say_end(verdicts: Mapping[str, Verdict]) -> None:
 
 
 def _end_words(verdict: Verdict) -> str:
-    return one_line(status_of(verdict).description)
+    return one_line(became_of(verdict).description)
 
 
 def _document(

@@ -1,6 +1,7 @@
 """`pulley doctor`: one command that finds what is wrong, and says the mend."""
 
 from collections import Counter
+from dataclasses import replace
 
 import click
 from rich.markup import escape
@@ -8,12 +9,14 @@ from rich.table import Table
 
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
-from pulley.cli.output import confirm, err, note, out, say, say_json
+from pulley.cli.output import confirm, err, note, out, say, say_json, warn
+from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row
+from pulley.operator.connecting import connect_again
 from pulley.operator.doctor import Doctor
 from pulley.operator.setup import Setup, checkout_s_document
-from pulley.operator.setup_plan import ParameterChange, Wanted
+from pulley.operator.setup_plan import SECRET, ParameterChange, Wanted
 from pulley.operator.stage import Stage, utc_now
 
 _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
@@ -31,18 +34,30 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
     mended, which each row that is not well says how.
 
     With --fix it does, after asking, what needs no person's judgement: the webhook's secret, the
-    document and its pin.
+    document and its pin. A new secret has to be told to GitHub: it says how.
     """
     rows = _examine(stage)
-    if fix and any(row.fix for row in rows):
+    if fix:
         if not as_json:
             _show(rows)
-        _mend(stage, yes=yes)
-        rows = _examine(stage)
-    if as_json:
-        say_json(rows)
-    else:
+        if any(row.fix for row in rows):
+            _mend(stage, yes=yes)
+            rows = _examine(stage)
+            if not as_json:
+                _show(rows)
+        elif not all(row.outcome == PASS for row in rows):
+            note("There is nothing here that --fix mends: each mend is yours.")
+    elif not as_json:
         _show(rows)
+    if as_json:
+        say_json(
+            {
+                "stage": stage.name,
+                "account": stage.identity.account if rows[0].outcome == PASS else None,
+                "region": stage.region or None,
+                "rows": rows,
+            }
+        )
     if not all(row.is_well for row in rows):
         raise click.exceptions.Exit(NOT_WELL)
 
@@ -61,6 +76,9 @@ def _mend(stage: Stage, *, yes: bool) -> None:
         note(f"Done: {change.what}: {done.words}")
         if done.written and isinstance(change, ParameterChange):
             say_overwritten(stage.parameters, done.written, yes=yes, is_secret=change.is_secret)
+        if change.what == SECRET:
+            for line in connect_again(stage):
+                warn(f"until GitHub has the new secret, pushes are refused: {line}")
 
 
 def _examine(stage: Stage) -> list[Row]:
@@ -69,7 +87,7 @@ def _examine(stage: Stage) -> list[Row]:
     with err().status("Looking ...") as status:
         for row in Doctor(stage, now=utc_now).examine():
             status.update(f"Looked at {escape(row.what)} ...")
-            rows.append(row)
+            rows.append(replace(row, words=at_stage(row.words), mend=at_stage(row.mend)))
     return rows
 
 

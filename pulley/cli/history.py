@@ -1,19 +1,26 @@
 """Who deployed what, and why."""
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from chalicelib.core.refs import CommitSha
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import note, out, say_json, when
+from pulley.cli.output import note, say_json, when
+from pulley.cli.rows import Cell, say_rows
 from pulley.cli.seen import warn_of_problems
-from pulley.cli.words import cause_words, one_line
+from pulley.cli.words import cause_words, one_line, short_id
 from pulley.operator.checkout import Here, find_here
-from pulley.operator.past import Entry, PinChange, SentCommand, read_past
+from pulley.operator.past import (
+    Entry,
+    PinChange,
+    SentCommand,
+    commands_of,
+    find_addressees,
+    read_past,
+)
 from pulley.operator.stage import Stage, read_targets, utc_now
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "in_progress": "cyan"}
+_CAUSES = {"pinned": "pin", "frozen": "freeze", "none": "unpin"}
 
 
 @stage_command
@@ -26,14 +33,16 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
     """Show who deployed what, when and why, the newest first.
 
     Pins and freezes are in it, too. Systems Manager remembers 30 days of commands, Parameter Store
-    a hundred changes of a pin. Without TARGET, of every target. Where you stand in a clone of the
-    repository, commits have the first line of their message.
+    a hundred changes of a pin. Without TARGET, of every target, also of those that are not stored
+    any more. Where you stand in a clone of the repository, commits have the first line of their
+    message.
     """
-    stored = read_targets(stage)
+    stored, now = read_targets(stage), utc_now()
     warn_of_problems(stored)
-    targets = stored.targets if target is None else (stored.named(target),)
+    sent = commands_of(stage, now=now)
+    targets = find_addressees(stored, sent, target)
     repositories = {one.name: one.repository for one in targets}
-    here, entries = find_here(), read_past(stage, targets, limit=limit, now=utc_now())
+    here, entries = find_here(), read_past(stage, targets, sent, limit=limit, now=now)
 
     def subject(entry: Entry) -> str:
         commit = _commit(entry)
@@ -44,12 +53,11 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
         say_json({"stage": stage.name, "entries": [_facts(one, subject(one)) for one in entries]})
         return
     if not entries:
-        note("Nothing was sent or pinned in the time that AWS remembers.")
+        more = "; what is not valid has its pins not shown" if stored.problems else ""
+        note(f"Nothing was sent or pinned in the time that AWS remembers{more}.")
         return
-    table = Table("when", "target", "commit", "cause", "what became of it", "command", box=None)
-    for one in entries:
-        table.add_row(*_row(one, subject(one)))
-    out().print(table)
+    head = ("when", "target", "command", "commit", "cause", "subject", "what became of it")
+    say_rows(head, [_row(one, subject(one)) for one in entries], long=2)
 
 
 def _commit(entry: Entry) -> CommitSha | None:
@@ -62,18 +70,23 @@ def _subject(here: Here | None, commit: CommitSha | None) -> str:
     return one_line(here.subject(commit)) if here and commit else ""
 
 
-def _row(entry: Entry, subject: str) -> tuple[str, ...]:
+def _row(entry: Entry, subject: str) -> tuple[Cell, ...]:
     commit = _commit(entry)
-    what = " ".join([commit.short if commit else "-", subject]).strip()
+    short = commit.short if commit else "-"
     if isinstance(entry, SentCommand):
         words = f"{entry.status.state}: {one_line(entry.status.description)}"
-        style = _STYLES.get(entry.status.state, "")
-        outcome = f"[{style}]{escape(words)}[/{style}]" if style else escape(words)
-        cause, id_ = cause_words(entry.roll_out), entry.command.id
+        outcome = (words, _STYLES.get(entry.status.state, ""))
+        cause, id_ = cause_words(entry.roll_out), short_id(entry.command.id)
     else:
-        outcome, id_ = escape(pin_change_words(entry)), ""
-        cause = f"pin by {one_line(entry.by)}" if entry.by else "pin"
-    return when(entry.at), entry.target, escape(what), escape(cause), outcome, id_
+        outcome, id_ = (pin_change_words(entry), ""), "-"
+        cause = _cause_of(entry)
+    return when(entry.at), entry.target, id_, short, cause, subject, outcome
+
+
+def _cause_of(change: PinChange) -> str:
+    """The command that stores such a pin, and whose it was."""
+    cause = _CAUSES[change.pin.state] if change.pin else "pin"
+    return f"{cause} by {one_line(change.by)}" if change.by else cause
 
 
 def pin_change_words(change: PinChange) -> str:

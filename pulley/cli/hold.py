@@ -7,13 +7,15 @@ import click
 
 from chalicelib.core.pins import Pin, as_stored
 from chalicelib.core.targets import Target
-from pulley.cli.options import Function, json_option, stage_command
-from pulley.cli.output import say, say_json, warn, when
+from pulley.cli.options import Function, json_option, stage_command, yes_option
+from pulley.cli.output import confirm, say, say_json, warn, when
+from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checkout import find_here
 from pulley.operator.holding import (
     MeaningError,
     StoredPin,
+    deployed_to,
     doubt_about,
     parse_commit,
     parse_end,
@@ -22,6 +24,7 @@ from pulley.operator.holding import (
     store_pin,
 )
 from pulley.operator.parameters import Written
+from pulley.operator.past import commands_of
 from pulley.operator.stage import Stage, read_targets, utc_now
 
 
@@ -53,16 +56,25 @@ def _reason_option(function: Function) -> Function:
 @click.argument("commit")
 @_reason_option
 @_until_option
+@yes_option
 @json_option
 def pin(  # noqa: PLR0913 - each is an option
-    stage: Stage, target: str, commit: str, reason: str, until: str | None, *, as_json: bool
+    stage: Stage,
+    target: str,
+    commit: str,
+    reason: str,
+    until: str | None,
+    *,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Keep a target at one commit, whatever is pushed.
 
     COMMIT is a full id; in a clone of the target's repository also a short one, a branch, a tag.
-    It must be in the target's branch, or have been deployed before. A push meanwhile is answered
-    with the reason, and its commit on GitHub says so. Hosts get there in the next round of the
-    schedule, 15 minutes at the most, or with `pulley deploy TARGET` now.
+    It must be in the target's branch, or have been deployed before: where neither is known here,
+    you are asked. A push meanwhile is answered with the reason, and its commit on GitHub says so.
+    Hosts get there in the next round of the schedule, 15 minutes at the most, or with
+    `pulley deploy TARGET` now.
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
     """
@@ -74,9 +86,10 @@ def pin(  # noqa: PLR0913 - each is an option
         sha = parse_commit(commit, found, here)
     except MeaningError as error:
         raise click.BadParameter(str(error), param_hint="COMMIT") from None
-    doubt = doubt_about(sha, found, here)
+    doubt = doubt_about(sha, found, here, deployed_to(found, commands_of(stage, now=now)))
     if doubt:
         warn(doubt)
+        confirm(f"Pin {found.name} at {sha.short} all the same?", yes=yes)
     _say(stage, _hold(stage, found, Pin("pinned", sha, words, end), now), as_json=as_json)
 
 
@@ -152,11 +165,12 @@ def _say_words(hold: Hold) -> None:
         say(f"Before: {name} was {_words(before, hold.now)}.")
     say(f"Now: {name} is {_words(hold.pin, hold.now)}.", style="green")
     if hold.pin.state == "frozen":
-        say(f"Its hosts stay as they are. To take it off: pulley unpin {name}")
+        say(at_stage(f"Its hosts stay as they are. To take it off: pulley unpin {name}"))
         return
-    say(f"Its hosts get there within 15 minutes. To have them there now: pulley deploy {name}")
+    deploy = at_stage(f"pulley deploy {name}")
+    say(f"Its hosts get there within 15 minutes. To have them there now: {deploy}")
     if hold.pin.state == "pinned":
-        say(f"To take it off: pulley unpin {name}")
+        say(at_stage(f"To take it off: pulley unpin {name}"))
 
 
 def _words(pin: Pin, now: datetime) -> str:

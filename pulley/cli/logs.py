@@ -1,8 +1,9 @@
 """What a deploy wrote on its hosts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
-from uuid import UUID
+from typing import Any
 
 import click
 
@@ -14,19 +15,42 @@ from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.words import cause_words, host_style, host_words, one_line, printable
 from pulley.operator.commands import Operations, Output
-from pulley.operator.past import find_run
+from pulley.operator.past import commands_of, find_addressees, find_run
 from pulley.operator.stage import Stage, read_targets, utc_now
+
+_COMMAND_ID = re.compile("[0-9a-f]{8}[0-9a-f-]{0,28}")
+
+
+class CommandIdType(click.ParamType[str]):
+    """A command's id, or how it begins."""
+
+    name = "id"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """What click is given; a wrong one is a wrong command line."""
+        text = str(value).lower()
+        if not _COMMAND_ID.fullmatch(text):
+            self.fail("must be a command's id, or its first 8 digits at least", param, ctx)
+        return text
 
 
 @stage_command
 @click.argument("target")
 @click.argument("host", required=False)
 @click.option(
-    "--command-id", type=click.UUID, metavar="ID", help="Another command than the newest."
+    "--command-id",
+    type=CommandIdType(),
+    metavar="ID",
+    help="Another command than the newest: its id, or the first 8 digits.",
 )
 @json_option
 def logs(
-    stage: Stage, target: str, host: str | None, *, command_id: UUID | None, as_json: bool
+    stage: Stage, target: str, host: str | None, *, command_id: str | None, as_json: bool
 ) -> None:
     """Show what the newest deploy wrote on its hosts.
 
@@ -34,9 +58,10 @@ def logs(
     of what a script writes to stdout, and 8,000 to stderr; a target's log_group has it all.
     `pulley history` has the ids of older commands.
     """
-    found = read_targets(stage).named(target)
+    sent = commands_of(stage, now=utc_now())
+    found = find_addressees(read_targets(stage), sent, target)
     names = {one.instance_id: one.name for one in stage.directory.hosts()}
-    run = find_run(stage, found, str(command_id) if command_id else None, now=utc_now())
+    run = find_run(stage, found, sent, command_id)
     chosen = _chosen(_named(run, names), host)
     operations = Operations(stage.ssm)
     outputs = [(one, operations.output(run.command.id, one.instance_id)) for one in chosen]
@@ -44,8 +69,8 @@ def logs(
         say_json(_document(run, outputs))
         return
     roll_out = run.roll_out
-    sent = f"{when(run.command.requested)}, {cause_words(roll_out)}"
-    note(f"{found.name}: {roll_out.commit.short}, {sent}, command {run.command.id}")
+    what = f"{when(run.command.requested)}, {cause_words(roll_out)}"
+    note(f"{target}: {roll_out.commit.short}, {what}, command {run.command.id}")
     if not chosen:
         note("No host matched when it was sent." if run.is_settled else "No host is listed yet.")
     for one, output in outputs:

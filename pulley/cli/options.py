@@ -1,5 +1,7 @@
 """The options that commands share, and the stage that they give to each."""
 
+import math
+import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import click
 
 from chalicelib.core.refs import RefError, Repository
+from pulley.cli.where import DEFAULT_STAGE, STAGE_VARIABLE, options_of, remember
 from pulley.operator.stage import Stage
 
 Function = Callable[..., None]
@@ -33,14 +36,35 @@ class RepositoryType(click.ParamType[Repository]):
 REPOSITORY = RepositoryType()
 
 
+class SecondsType(click.FloatRange):
+    """A number, which "nan" is not, though it is in every range."""
+
+    name = "seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """What click is given; a wrong one is a wrong command line."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds", param, ctx)
+        return seconds
+
+
+SECONDS = SecondsType(min=0, max=3600)
+
+
 def stage_command(function: Function) -> click.Command:
     """Make a command of a function whose first argument is the stage."""
 
     @click.option(
         "--stage",
         "stage_name",
-        default="dev",
-        envvar="PULLEY_STAGE",
+        default=DEFAULT_STAGE,
+        envvar=STAGE_VARIABLE,
         show_default=True,
         show_envvar=True,
         help="The Chalice stage.",
@@ -49,6 +73,7 @@ def stage_command(function: Function) -> click.Command:
     @click.option("--region", help="The region where the stage and its hosts are.")
     @wraps(function)
     def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401
+        remember(options_of(stage_name, profile=profile, region=region, environ=os.environ))
         function(Stage(stage_name, profile=profile, region=region), **options)
 
     return click.command()(command)

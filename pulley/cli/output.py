@@ -11,7 +11,8 @@ from rich.console import Console
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.refs import Branch, CommitSha, Repository
-from pulley.cli.group import NOT_CONFIRMED
+from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
+from pulley.cli.where import at_stage
 
 
 def out() -> Console:
@@ -32,9 +33,12 @@ def say(words: str, *, style: str = "", console: Console | None = None) -> None:
     _print(console or out(), words, style)
 
 
-def note(words: str, *, style: str = "") -> None:
-    """Print a line beside the result."""
-    _print(err(), words, style)
+def note(words: str, *, style: str = "", is_data: bool = False) -> None:
+    """Print a line beside the result. The lines of pulley in it are for the same stage.
+
+    `is_data` leaves what somebody else wrote as it is.
+    """
+    _print(err(), words if is_data else at_stage(words), style)
 
 
 def warn(words: str) -> None:
@@ -72,14 +76,22 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         note("Nothing was changed: there is no terminal to ask on. Pass --yes to do it.")
         raise click.exceptions.Exit(NOT_CONFIRMED)
-    if not click.confirm(question, err=True):
+    if not _is_agreed(question):
         note("Nothing was changed.")
         raise click.exceptions.Exit(NOT_CONFIRMED)
 
 
+def _is_agreed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:  # Ctrl-C: the question's line has not ended
+        note("\nNothing was changed.")
+        raise click.exceptions.Exit(INTERRUPTED) from None
+
+
 def when(at: datetime | None) -> str:
-    """A time for people, in their own zone, or "-"."""
-    return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+    """A time for people, in UTC as on GitHub and in AWS's logs, or "-"."""
+    return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 class Warnings:

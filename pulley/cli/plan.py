@@ -1,13 +1,20 @@
 """What a round of the schedule would do now, and why."""
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from chalicelib.core.plan import NOTHING, PARKED, SEND
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import note, out, say, say_json
-from pulley.cli.seen import look, pin_words, say_failed, target_facts, wanted_words
+from pulley.cli.output import say, say_json
+from pulley.cli.rows import say_rows
+from pulley.cli.seen import (
+    look,
+    pin_words,
+    say_failed,
+    target_facts,
+    wanted_words,
+    warn_of_none,
+)
+from pulley.cli.where import at_stage
 from pulley.cli.words import follows, no_hosts, one_line
 from pulley.operator.stage import Stage
 from pulley.operator.standing import OWN_GIT, HostStanding, Standing, Standings
@@ -34,13 +41,13 @@ def plan(stage: Stage, target: str | None, *, as_json: bool) -> None:
                 "stage": stage.name,
                 "targets": [_facts(one, seen) for one in seen.standings],
                 "failed": [{"target": name, "reason": why} for name, why in seen.failed],
+                "problems": seen.problems,
             }
         )
     else:
         for one in seen.standings:
             _show(one, seen, stage)
-        if not seen.standings and not seen.failed:
-            note("No targets are stored: pulley targets stores those of pulley.toml.")
+        warn_of_none(seen, stage)
     say_failed(seen.failed)
 
 
@@ -52,23 +59,28 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
     if pin and plan_.wanted:
         say(f"  pin: {pin}")
     if plan_.wanted and plan_.held:
-        say(f"  held: {one_line(plan_.held)}; a newer push or `pulley deploy` goes on", style="red")
+        deploy = at_stage("pulley deploy")
+        say(f"  held: {one_line(plan_.held)}; a newer push or `{deploy}` goes on", style="red")
     if standing.tip_from == OWN_GIT:
         say("  The schedule has no token for GitHub, and goes by the newest that it was asked for.")
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return
-    table = Table("host", "now", "wanted", "what will be done, and why", box=None)
-    for one in standing.hosts:
-        style = _STYLES.get(one.plan.action, "")
-        words = f"{_action(one)}: {one_line(one.plan.reason)}"
-        table.add_row(
-            escape(one_line(one.host.name)),
-            one.commit[:7] or "-",
-            one.wanted[:7] or "-",
-            f"[{style}]{escape(words)}[/{style}]" if style else escape(words),
-        )
-    out().print(table)
+    say_rows(
+        ("host", "now", "wanted", "what will be done, and why"),
+        [
+            (
+                one_line(one.host.name),
+                one.commit[:7] or "-",
+                one.wanted[:7] or "-",
+                (
+                    f"{_action(one)}: {one_line(one.plan.reason)}",
+                    _STYLES.get(one.plan.action, ""),
+                ),
+            )
+            for one in standing.hosts
+        ],
+    )
 
 
 def _action(host: HostStanding) -> str:

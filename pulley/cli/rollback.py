@@ -5,7 +5,7 @@ import click
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, wanted_of
-from pulley.cli.deploy import finish
+from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
 from pulley.cli.hold import meant_reason
 from pulley.cli.options import json_option, stage_command, yes_option
@@ -13,9 +13,14 @@ from pulley.cli.output import confirm, note
 from pulley.cli.seen import look, say_failed
 from pulley.cli.words import hosts, no_hosts, one_line
 from pulley.cli.writing import say_overwritten
-from pulley.operator.deploying import Order, send
+from pulley.operator.deploying import Order
 from pulley.operator.holding import read_pin, store_pin
-from pulley.operator.rolling_back import choose_way_back, commit_to_leave, read_runs
+from pulley.operator.rolling_back import (
+    WayBack,
+    choose_way_back,
+    commit_to_leave,
+    read_runs,
+)
 from pulley.operator.stage import Stage, utc_now
 from pulley.operator.standing import Standing
 
@@ -35,9 +40,10 @@ def rollback(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Go back to the last good commit, and pin the target there.
 
-    Good is what is on every host that it was sent to, in the 30 days that Systems Manager
-    remembers. The commit is pinned first, so that the next push does not undo it, then sent at once
-    to every host, and followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
+    Good is what is on every host that it was sent to and that was reached, in the 30 days that
+    Systems Manager remembers. Later commits that are passed over are named, and why. The good one
+    is pinned first, so that the next push does not undo it, then sent at once to every host, and
+    followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
     """
     words = meant_reason(reason) if reason is not None else ""
     seen = look(stage, target)
@@ -47,8 +53,11 @@ def rollback(  # noqa: PLR0913 - each is an option
     leave = commit_to_leave(
         wanted_of(standing.facts, now=survey.now), [one for _, one in survey.sent_to(found)]
     )
-    back = choose_way_back(found, leave, read_runs(found, survey), now=survey.now)
-    _say_plan(stage, standing, leave, back)
+    way = choose_way_back(
+        found, leave, read_runs(found, survey), standing.facts.hosts, now=survey.now
+    )
+    back = way.commit
+    _say_plan(stage, standing, leave, way)
     confirm(f"Roll {found.name} back to {back.short}, and pin it there?", yes=yes)
     by = stage.identity.name
     if not words:
@@ -62,7 +71,7 @@ def rollback(  # noqa: PLR0913 - each is an option
         raise click.exceptions.Exit(FAILED)
     try:
         order = Order(found, Wanted(back, "exact", words))
-        outcome = send(stage, order, cause="rollback")
+        outcome = send_to_hosts(stage, order, standing, cause="rollback")
         finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
         note(
@@ -72,9 +81,13 @@ def rollback(  # noqa: PLR0913 - each is an option
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _say_plan(stage: Stage, standing: Standing, leave: CommitSha | None, back: CommitSha) -> None:
+def _say_plan(stage: Stage, standing: Standing, leave: CommitSha | None, way: WayBack) -> None:
     found = standing.target
-    note(f"{found.name}: {leave.short if leave else '?'} -> {back.short} on {_hosts(standing)}")
+    note(
+        f"{found.name}: {leave.short if leave else '?'} -> {way.commit.short} on {_hosts(standing)}"
+    )
+    for one in way.passed_over:
+        note(f"  not {one.commit.short}: {one_line(one.why)}", style="yellow")
     if not standing.hosts:
         note(f"  {no_hosts(found, stage.name)}", style="yellow")
     pin = standing.facts.pin

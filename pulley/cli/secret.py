@@ -6,8 +6,9 @@ import click
 
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import INTERRUPTED, NOT_WELL
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.where import at_stage
 from pulley.cli.words import one_line
 from pulley.operator.connecting import webhooks_of
 from pulley.operator.rotation import (
@@ -44,7 +45,7 @@ def secret() -> None:
     "--wait",
     default=WAIT_SECONDS,
     show_default=True,
-    type=click.FloatRange(min=0),
+    type=SECONDS,
     metavar="SECONDS",
     help="How long to wait before the webhooks are changed, and before the old secret is dropped.",
 )
@@ -70,6 +71,9 @@ def rotate(  # noqa: PLR0913 - each is an option
     dropped. Where one cannot be reached the old one stays, and it is said which webhook needs the
     new one by hand: --finish ends it then. A run that was interrupted is gone on with by the next.
 
+    A webhook is left alone where no ping shows that the secret opens its address: it may be another
+    stage's. `pulley connect --force` sets the secret of one that has a wrong one.
+
     Known are the webhooks of repositories that have targets. One of an organization, or of a
     repository without targets, is not looked at.
     """
@@ -86,7 +90,7 @@ def rotate(  # noqa: PLR0913 - each is an option
             _document(name, [], 0)
         )
         return
-    _say_plan(stored, found, finish=finish, wait=wait)
+    _say_plan(stored, found, address, finish=finish, wait=wait)
     if dry_run:
         note("Nothing was changed.")
         if as_json:
@@ -157,7 +161,8 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
         if not found:
             raise click.ClickException(
                 f"no repository with targets uses {stage.names.webhook_secret}, so no ping can "
-                "show that the new one is in use: pulley targets, then pulley connect"
+                "show that the new one is in use: "
+                + at_stage("pulley targets apply, then pulley connect")
             )
         return found, stage.names.webhook_secret
     try:
@@ -167,17 +172,17 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
     name = stage.names.repository_webhook_secret(repository)
     if stage.parameters.read_one(name) is None:
         raise click.ClickException(
-            f"{repository} has no secret of its own: the stage's one opens it, which pulley secret "
-            "rotate without --repository rotates"
+            f"{repository} has no secret of its own: the stage's one opens it, which "
+            f"{at_stage('pulley secret rotate')} without --repository rotates"
         )
     return [repository], name
 
 
 def _say_plan(
-    stored: StoredSecret, repositories: list[Repository], *, finish: bool, wait: float
+    stored: StoredSecret, repositories: list[Repository], url: str, *, finish: bool, wait: float
 ) -> None:
     names = ", ".join(str(one) for one in repositories)
-    note(f"{stored.name} opens {names}.")
+    note(f"{stored.name} opens {names}, whose webhooks post to {url}.")
     if not stored.is_rotating:
         note("  a new secret is stored beside the old one")
     if not finish:

@@ -32,6 +32,16 @@ def warn_of_problems(stored: StoredTargets) -> None:
         warn(f"not a valid target: {one_line(problem)}")
 
 
+def warn_of_none(seen: Standings, stage: Stage) -> None:
+    """Say why nothing is shown, where that is so."""
+    if seen.standings or seen.failed:
+        return
+    if seen.problems:
+        note("No stored target is valid: mend them in pulley.toml, then: pulley targets apply")
+    else:
+        note(f"Stage {stage.name} has no targets: pulley targets apply stores those of pulley.toml")
+
+
 def say_failed(failed: Sequence[tuple[str, str]]) -> None:
     """Say which targets could not be read, and end with FAILED where there are any."""
     for name, why in failed:

@@ -13,10 +13,12 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checkout import CHALICE
 from pulley.operator.setup import Done, Setup, checkout_s_document
 from pulley.operator.setup_plan import (
+    SECRET,
     Change,
     DocumentChange,
     ParameterChange,
@@ -168,23 +170,42 @@ def _tell_plan(stage: Stage, changes: Sequence[Change], tell: Callable[[str], No
 
 
 def _tell_next(report: Report, tell: Callable[[str], None]) -> None:
-    is_deployed = _is_emulated() or bool(report.stage.webhook_url)
-    changes = () if _is_emulated() else report.changes
-    report.next_steps = next_steps(report.stage.name, changes, is_deployed=is_deployed)
+    stage, is_emulated = report.stage, _is_emulated()
+    stored = stage.stored.every_repository()
+    tokens = [one.token for one in stored.values()] or [stage.stored_default_token()]
+    behind = any(isinstance(one, PolicyChange | DocumentChange) for one in report.changes)
+    steps = next_steps(
+        stage.name,
+        is_deployed=is_emulated or bool(stage.webhook_url and not behind),
+        has_tokens=all(tokens),
+        repositories=[one for one, settings in stored.items() if settings.targets],
+        has_new_secret=any(one.what == SECRET for one in report.changes),
+    )
+    report.next_steps = [at_stage(one) for one in steps]
     tell("Next:")
     for step in report.next_steps:
         tell(f"  {step}")
 
 
-def next_steps(stage: str, changes: Sequence[Change], *, is_deployed: bool) -> list[str]:
-    """What to do after a set-up; the functions too, where they are not there or are behind."""
-    option = "" if stage == "dev" else f" --stage {stage}"
-    is_behind = any(isinstance(one, PolicyChange | DocumentChange) for one in changes)
+def next_steps(
+    stage: str,
+    *,
+    is_deployed: bool,
+    has_tokens: bool,
+    repositories: Sequence[Repository],
+    has_new_secret: bool,
+) -> list[str]:
+    """What to do after a set-up: what is known to be done already is not there.
+
+    `repositories` are those with targets. A webhook has to be told of a new secret.
+    """
+    force = " --force" if has_new_secret else ""
     return [
-        *([f"chalice deploy --stage {stage}"] if is_behind or not is_deployed else []),
-        f"pulley targets apply{option}",
-        f"pulley connect OWNER/REPO{option}",
-        f"pulley doctor{option}",
+        *([] if is_deployed else [f"chalice deploy --stage {stage}"]),
+        *([] if has_tokens else ["pulley setup --github-token-file -"]),
+        *([] if repositories else ["pulley targets apply", "pulley connect OWNER/REPO"]),
+        *(f"pulley connect {one}{force}" for one in repositories),
+        "pulley doctor",
     ]
 
 

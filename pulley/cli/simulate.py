@@ -34,7 +34,7 @@ def simulate(stage: Stage, payload: BinaryIO, event: str, *, as_json: bool) -> N
     body = payload.read(MAX_BODY_BYTES + 1)
     found = decide(stage, body, event, now=utc_now())
     if as_json:
-        say_json(_document(found))
+        say_json(_document(stage, found))
     else:
         _say(found)
     if not found.is_well:
@@ -97,8 +97,9 @@ def _commands(count: int) -> str:
     return "1 command" if count == 1 else f"{count} commands"
 
 
-def _document(found: Simulation) -> dict[str, object]:
+def _document(stage: Stage, found: Simulation) -> dict[str, object]:
     return {
+        "stage": stage.name,
         "status": found.status,
         "body": found.body,
         "detail": found.detail or None,

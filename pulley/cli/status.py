@@ -1,19 +1,37 @@
 """Where every host is."""
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from chalicelib.core.errors import PulleyError
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import note, out, say, say_json, when
-from pulley.cli.seen import look, pin_words, run_facts, say_failed, target_facts, wanted_words
+from pulley.cli.output import say, say_json, when
+from pulley.cli.rows import Cell, say_rows
+from pulley.cli.seen import (
+    look,
+    pin_words,
+    run_facts,
+    say_failed,
+    target_facts,
+    wanted_words,
+    warn_of_none,
+)
 from pulley.cli.words import cause_words, follows, host_words, no_hosts, one_line
 from pulley.operator.stage import Stage
-from pulley.operator.standing import HostStanding, Newest, Standing, Standings
+from pulley.operator.standing import (
+    BEHIND,
+    BROKEN,
+    THERE,
+    UNDER_WAY,
+    UNKNOWN,
+    HostStanding,
+    Newest,
+    Standing,
+    Standings,
+)
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
+_PLACES = {THERE: "green", BEHIND: "red", BROKEN: "red", UNDER_WAY: "cyan", UNKNOWN: "yellow"}
 _LOOKED_AT = tuple[Standing, Newest | None]
 
 
@@ -30,7 +48,8 @@ def status(stage: Stage, target: str | None, *, check: bool, as_json: bool) -> N
     `pulley plan` shows what will be done about those that are behind.
 
     With --check it is for a program that watches: a frozen target is as wanted, one without hosts,
-    or of which no commit is known, is not.
+    or of which no commit is known, is not. Neither are stored targets that are not valid, nor none
+    at all.
     """
     seen = look(stage, target)
     failed = list(seen.failed)
@@ -46,15 +65,16 @@ def status(stage: Stage, target: str | None, *, check: bool, as_json: bool) -> N
                 "stage": stage.name,
                 "targets": [_facts(one, newest, seen) for one, newest in found],
                 "failed": [{"target": name, "reason": why} for name, why in failed],
+                "problems": seen.problems,
             }
         )
     else:
         for one, newest in found:
             _show(one, newest, seen, stage)
-        if not found and not failed:
-            note("No targets are stored: pulley targets stores those of pulley.toml.")
+        warn_of_none(seen, stage)
     say_failed(failed)
-    if check and not all(is_well(one) for one, _ in found):
+    is_whole = bool(found) and (target is not None or not seen.problems)
+    if check and not (is_whole and all(is_well(one) for one, _ in found)):
         raise click.exceptions.Exit(NOT_WELL)
 
 
@@ -78,7 +98,7 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
         say(f"  held: {one_line(standing.plan.held)}", style="red")
     if newest:
         roll_out, state = newest.run.roll_out, newest.status.state
-        sent = f"{when(newest.run.command.requested)} {roll_out.commit.short}"
+        sent = f"{when(newest.run.command.requested)}, {roll_out.commit.short}"
         say(f"  newest: {sent}, {cause_words(roll_out)}")
         style = _STYLES.get(state, "")
         say(f"          {state}: {one_line(newest.status.description)}", style=style)
@@ -87,29 +107,29 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return
-    table = Table("host", "instance", "", "commit", "", "since", "its last run", box=None)
-    for one in standing.hosts:
-        table.add_row(
-            escape(one_line(one.host.name)),
-            one.host.instance_id,
-            "online" if one.host.is_online else "[yellow]offline[/yellow]",
-            one.commit[:7] or "-",
-            _place(one),
-            when(one.whereabouts.since) if one.whereabouts else "-",
-            escape(_last(one)),
-        )
-    out().print(table)
+    head = ("host", "instance", "", "commit", "", "since", "its last run")
+    say_rows(head, [_row(one) for one in standing.hosts])
 
 
-def _place(host: HostStanding) -> str:
-    if not host.wanted:
-        return ""
-    return "[green]at it[/green]" if host.is_there else "[red]behind[/red]"
+def _row(host: HostStanding) -> tuple[Cell, ...]:
+    return (
+        one_line(host.host.name),
+        host.host.instance_id,
+        "online" if host.host.is_online else ("offline", "yellow"),
+        host.commit[:7] or "-",
+        (host.place, _PLACES.get(host.place, "")),
+        when(host.whereabouts.since) if host.whereabouts else "-",
+        _last(host) or "none is known",
+    )
 
 
 def _last(host: HostStanding) -> str:
+    if host.running:
+        roll_out = host.running.roll_out
+        what = "running" if host.host.is_online else "waiting until it is online"
+        return f"{what}: {roll_out.commit.short}, {cause_words(roll_out)}"
     if host.whereabouts is None:
-        return "none is known"
+        return ""
     return host_words(host.whereabouts.last, host.whereabouts.asked)
 
 
@@ -135,7 +155,8 @@ def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[s
             "wanted": one.wanted or None,
             "there": one.is_there if one.wanted else None,
             "since": one.whereabouts.since if one.whereabouts else None,
-            "last": _last(one) if one.whereabouts else None,
+            "place": one.place or None,
+            "last": _last(one) or None,
         }
         for one in standing.hosts
     ]

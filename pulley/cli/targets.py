@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import NoReturn
 
 import click
 
@@ -17,7 +18,6 @@ from pulley.operator.parameters import LIMITS
 from pulley.operator.stage import Stage, utc_now
 from pulley.operator.targets_file import (
     FileTarget,
-    UnreadableError,
     parse_targets_file,
     read_text,
     write_targets_file,
@@ -50,23 +50,20 @@ def targets() -> None:
 def check(file: str, *, as_json: bool) -> None:
     """Validate pulley.toml, without AWS.
 
-    Shows every problem at once, each with its path. - is stdin. Exits with 3 where there is one.
+    Shows every problem at once, each with its path. - is stdin. Exits with 3 where there is one,
+    and with 1 where the file cannot be read.
     """
     found: Sequence[FileTarget] = ()
     problems: Sequence[str] = ()
     try:
         found = _read(file)
-    except UnreadableError as error:
-        problems = [str(error)]
     except ProblemsError as error:
         problems = error.problems
     if as_json:
         names = [one.target.name for one in found]
         say_json({"file": file, "valid": not problems, "targets": names, "problems": problems})
-    for problem in problems:
-        note(f"Error: {problem}", style="red")
     if problems:
-        raise click.exceptions.Exit(NOT_WELL)
+        _end_with(problems)
     if not as_json:
         say(f"{file} is valid: {', '.join(f'{one.target.name}' for one in found)}")
         note("To store them: pulley targets apply")
@@ -105,13 +102,17 @@ def apply(  # noqa: PLR0913 - an option each
 
     Shows what differs from what is stored, asks, and stores one parameter for each repository. The
     file speaks for the repositories that it names. Of those, targets that it does not have are
-    kept, unless you --prune them. The next push uses what is stored.
+    kept, unless you --prune them. The next push uses what is stored. Exits with 3 where the file is
+    not valid.
 
     \b
         pulley targets apply --dry-run
         pulley targets apply --prune --repository octo/old
     """  # noqa: D301 - click's mark of what is not to be filled
-    read = _read(file, may_be_empty=bool(prune and repositories))
+    try:
+        read = _read(file, may_be_empty=bool(prune and repositories))
+    except ProblemsError as error:
+        _end_with(error.problems)
     store = TargetsStore(stage)
     stored, others = store.read({one.target.repository for one in read} | set(repositories))
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
@@ -141,26 +142,35 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
     All of them, or a TARGET by its name, or those of owner/repo. `pulley targets apply` takes the
     output again. Exits with 3 where something stored is not valid.
     """
-    shown = TargetsStore(stage).show()
+    every = shown = TargetsStore(stage).show()
     for problem in shown.problems:
         note(f"Error: {problem}", style="red")
     if what:
-        shown = shown.only(what)
+        shown = every.only(what)
         if not shown.entries:
-            raise click.ClickException(f"nothing valid is stored for {what}: pulley targets show")
+            there = f"there is {', '.join(every.names) or 'no target'}"
+            raise click.ClickException(f"nothing valid is stored for {what}: {there}")
     if as_json:
         listed = [one for entries in shown.entries.values() for one in entries]
         say_json({"targets": listed, "problems": shown.problems})
     elif shown.entries:
         say(write_targets_file(shown.entries).rstrip("\n"))
-    else:
-        note("No target is stored yet. Write pulley.toml, then: pulley targets apply")
+    elif not shown.problems:
+        where = f"stage {stage.name} (account {stage.identity.account}, {stage.region})"
+        note(f"No target is stored in {where}. Write pulley.toml, then: pulley targets apply")
     if shown.problems:
         raise click.exceptions.Exit(NOT_WELL)
 
 
 targets.add_command(stage_command(apply), "apply")
 targets.add_command(stage_command(show), "show")
+
+
+def _end_with(problems: Sequence[str]) -> NoReturn:
+    """The file is not valid."""
+    for problem in problems:
+        note(f"Error: {problem}", style="red")
+    raise click.exceptions.Exit(NOT_WELL)
 
 
 def _read(file: str, *, may_be_empty: bool = False) -> Sequence[FileTarget]:
@@ -206,9 +216,10 @@ def _tell_plan(stage: Stage, changes: Sequence[ListChange], needed: Sequence[Lis
                 for key in one.keys:
                     say(f"      {key_in_words(key, is_new=one.action == ADDED)}")
         if change.kept:
-            say(f"  = kept, though not in the file: {', '.join(change.kept)}")
+            names = ", ".join(change.kept)
+            say(f"  = kept, though not in the file (--prune removes it): {names}")
     if not needed:
-        say(f"Nothing to do: stage {stage.name} has these targets as the file has them.")
+        say(f"Nothing to do: stage {stage.name} has the file's targets as the file has them.")
 
 
 def key_in_words(change: KeyChange, *, is_new: bool) -> str:

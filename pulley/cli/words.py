@@ -59,11 +59,12 @@ def host_words(verdict: HostVerdict, short: str) -> str:
     if verdict.kind == FAILED:
         back = f" (back at {verdict.back_at})" if verdict.back_at else ""
         return f"failed: {said}{back}"
+    if verdict.kind == CANCELLED:
+        return f"cancelled {said or 'before it began'}"
     return {
         OVERTAKEN: f"overtaken by {said or 'a newer command'}",
         OFFLINE: "offline: not reached",
         NOT_BEGUN: "not begun",
-        CANCELLED: "cancelled",
         RUNNING: "running",
     }[verdict.kind]
 
@@ -94,6 +95,11 @@ def no_hosts(target: Target, stage: str) -> str:
         tags = [f"{key}={' or '.join(values)}" for key, values in target.instances.tags]
         which = f"has the tags {', '.join([f'{STAGE_TAG}={stage}', *tags])}"
     return f"No host: no instance {one_line(which)}, in this account and region."
+
+
+def short_id(command_id: str) -> str:
+    """A command's id as people are shown it: what --command-id takes."""
+    return command_id[:8]
 
 
 def hosts(count: int) -> str:

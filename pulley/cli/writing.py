@@ -37,10 +37,14 @@ def say_overwritten(
         "It was stored after you looked."
     )
     if not is_secret:
-        note(f"It was: {_on_a_terminal(other.value)}")
+        note(f"It was: {_on_a_terminal(other.value)}", is_data=True)
     if yes or not sys.stdin.isatty():
         note("If that one is right, put it back, as one more version:")
-        note(f"  {put_back_command(other, is_secret=is_secret, tier=tier)}")
+        key = parameters.key(written.name) if is_secret else ""
+        line = put_back_command(
+            other, is_secret=is_secret, tier=tier, key=key, options=_aws_options()
+        )
+        note(f"  {line}")
         return False
     if not click.confirm(f"Put version {other.version} back, as one more version?", err=True):
         return False
@@ -56,19 +60,33 @@ def say_overwritten(
     return True
 
 
-def put_back_command(other: StoredValue, *, is_secret: bool, tier: str) -> str:
-    """The line for a shell that stores a version again. The value itself is not in it."""
+def put_back_command(
+    other: StoredValue, *, is_secret: bool, tier: str, key: str = "", options: str = ""
+) -> str:
+    """The line for a shell that stores a version again. The value itself is not in it.
+
+    `key` is the KMS key of a secret: AWS would take the account's default one. `options` are for
+    each call of `aws`, with a space before them.
+    """
     name = shlex.quote(other.name)
     kind = "SecureString" if is_secret else "String"
     advanced = f" --tier {ADVANCED}" if tier == ADVANCED else ""
+    under = f" --key-id {shlex.quote(key)}" if key else ""
     value = (
-        f"aws ssm get-parameter --name {shlex.quote(f'{other.name}:{other.version}')} "
+        f"aws ssm get-parameter{options} --name {shlex.quote(f'{other.name}:{other.version}')} "
         "--with-decryption --query Parameter.Value --output text"
     )
     return (
-        f"aws ssm put-parameter --name {name} --type {kind}{advanced} --overwrite "
+        f"aws ssm put-parameter{options} --name {name} --type {kind}{under}{advanced} --overwrite "
         f'--value "$({value})"'
     )
+
+
+def _aws_options() -> str:
+    """The profile and the region that the running command was given."""
+    context = click.get_current_context(silent=True)
+    given = {name: context and context.params.get(name) for name in ("profile", "region")}
+    return "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
 def _on_a_terminal(text: str) -> str:

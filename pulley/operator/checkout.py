@@ -1,6 +1,9 @@
 """The checkout of Pulley that the command runs from, and the one of the application around it."""
 
+import configparser
 import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +19,10 @@ PROJECT = Path(__file__).parents[2]
 SCRIPT = PROJECT / "chalicelib/host/pull.sh"
 CHALICE = PROJECT / ".chalice"
 _ROUTE = "github"
+# With a host: as a URL, or in ssh's short form.
+_ADDRESS = re.compile(
+    r"(?:(?:https?|ssh|git|git\+ssh)://[^/]+/|(?:[^/:@]+@)?[^/:@]{2,}:(?!//))(?P<path>.+)", re.ASCII
+)
 _Name = TypeVar("_Name", Branch, CommitSha)
 
 
@@ -59,8 +66,8 @@ class Here:
         try:
             with Repo(self.folder) as repo:
                 return CommitSha.parse(repo.commit(revision).hexsha)
-        except (GitError, ODBError, ValueError, RefError, IndexError):
-            return None
+        except (GitError, ODBError, ValueError, RefError, IndexError, NotImplementedError):
+            return None  # GitPython does not implement HEAD@{yesterday}
 
     def has(self, commit: CommitSha, branch: Branch) -> bool | None:
         """Whether the branch, as it was fetched last, has a commit; None where git can't tell."""
@@ -81,7 +88,7 @@ class Here:
     def tip(self, branch: Branch) -> CommitSha | None:
         """The branch's tip at its remote, asked with the operator's own git; None without one."""
         try:
-            with Repo(self.folder) as repo, repo.git.custom_environment(GIT_TERMINAL_PROMPT="0"):
+            with Repo(self.folder) as repo, repo.git.custom_environment(**_never_asking(repo)):
                 listed = repo.git.ls_remote("origin", branch.ref, kill_after_timeout=30)
             return CommitSha.parse(str(listed).split()[0])
         except (GitError, IndexError, RefError):
@@ -96,20 +103,33 @@ def find_here(folder: Path | None = None) -> Here | None:
             branch = None if repo.head.is_detached else repo.active_branch.name
             head = repo.head.commit.hexsha if repo.head.is_valid() else ""
             place = Path(repo.working_dir)
-    except (GitError, ODBError, ValueError, TypeError, OSError):
-        return None
+    except (GitError, ODBError, ValueError, TypeError, OSError, AttributeError, configparser.Error):
+        return None  # a remote may have no address, and the file of settings may be anything
     if repository is None:
         return None
     return Here(repository, _parsed(Branch, branch), _parsed(CommitSha, head), place)
 
 
 def repository_of(url: str) -> Repository | None:
-    """The repository that a remote's address names: its last two parts; None without them."""
-    path = url.rstrip("/").removesuffix(".git").replace(":", "/")
+    """The repository that a remote's address names: the last two parts of its path.
+
+    None without them, and for a path on this machine, which is no repository on GitHub.
+    """
+    address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(".git"))
     try:
-        return Repository.parse("/".join(path.split("/")[-2:]))
+        return Repository.parse("/".join(address["path"].split("/")[-2:])) if address else None
     except RefError:
         return None
+
+
+def _never_asking(repo: Repo) -> Mapping[str, str]:
+    """The environment for a git that asks nobody: ssh would ask on the terminal itself."""
+    environ = {"GIT_TERMINAL_PROMPT": "0"}
+    with repo.config_reader() as settings:
+        has_own = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
+        if not has_own and not settings.has_option("core", "sshCommand"):
+            environ["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes"
+    return environ
 
 
 def _parsed(kind: type[_Name], text: str | None) -> _Name | None:

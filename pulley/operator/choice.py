@@ -32,8 +32,10 @@ def choose_targets(
     if name is not None:
         return (stored.named(name),)
     if not stored.targets:
-        problems = "".join(f"; {problem}" for problem in stored.problems)
-        raise UnavailableError(f"there are no targets: store them with pulley targets{problems}")
+        raise UnavailableError(
+            stored.why_not_valid
+            or "there are no targets: pulley targets apply stores those of pulley.toml"
+        )
     followers = followers_of(stored.targets, here)
     if followers:
         return followers

@@ -5,21 +5,37 @@ Source: AWS Systems Manager API Reference, "CancelCommand" and "GetCommandInvoca
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from chalicelib.core.history import Command, RollOut
-from chalicelib.core.targets import MAX_TIMEOUT, Target
+from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import error_for
-from chalicelib.edges.run_command import DELIVERY_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-# No command is under way for longer.
-LONGEST = timedelta(seconds=MAX_TIMEOUT + DELIVERY_TIMEOUT_SECONDS)
+
+class Addressed(Protocol):
+    """What commands are sent to: a target, or what is left of one."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which no other target of the stage has."""
+
+    @property
+    def repository(self) -> Repository:
+        """What it follows."""
+
+
+@dataclass(frozen=True)
+class Addressee:
+    """A target that commands were sent to, whether it is stored or not."""
+
+    name: str
+    repository: Repository
 
 
 @dataclass(frozen=True)
@@ -58,7 +74,15 @@ class Operations:
         )
 
 
-def commands_to(target: Target, commands: Iterable[Command]) -> list[tuple[Command, RollOut]]:
+def addressees_of(commands: Iterable[Command]) -> tuple[Addressee, ...]:
+    """Every target that the commands deploy a commit to, by its name."""
+    found = {
+        Addressee(one.roll_out.target, one.roll_out.repository) for one in commands if one.roll_out
+    }
+    return tuple(sorted(found, key=lambda one: (one.name, str(one.repository))))
+
+
+def commands_to(target: Addressed, commands: Iterable[Command]) -> list[tuple[Command, RollOut]]:
     """Those of the commands that deploy a commit to the target."""
     return [
         (one, one.roll_out)
@@ -70,7 +94,7 @@ def commands_to(target: Target, commands: Iterable[Command]) -> list[tuple[Comma
 
 
 def under_way(
-    target: Target, commands: Iterable[Command], *, now: datetime
+    target: Addressed, commands: Iterable[Command], *, now: datetime
 ) -> list[tuple[Command, RollOut]]:
     """Those to the target that can still be stopped at this time (aware)."""
     return [

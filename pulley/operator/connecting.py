@@ -3,11 +3,14 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.edges.github_api import GitHubApi
+from pulley.operator.parameters import StoredValue
+from pulley.operator.rotation import repositories_of
 from pulley.operator.stage import Stage
 from pulley.operator.webhooks import Hook, Webhooks
 
@@ -63,6 +66,37 @@ def read_secret(stage: Stage, repository: Repository) -> Secret:
     return Secret(found.name, lines[0].decode())
 
 
+def secret_since(stage: Stage, repository: Repository) -> datetime | None:
+    """When the newest secret that opens a repository was stored; None where there is none.
+
+    Raises RefusedError and UnavailableError.
+    """
+    own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
+    stored = stage.parameters.read(own, default)
+    found = stored.get(own) or stored.get(default)
+    return newest_since(stage.parameters.versions(found.name)) if found else None
+
+
+def connect_again(stage: Stage) -> list[str]:
+    """The lines that give GitHub a new secret of the stage, for each repository that it opens.
+
+    Raises RefusedError and UnavailableError.
+    """
+    repositories = list(stage.stored.every_repository())
+    opened = repositories_of(stage.parameters, stage.names.repository_webhook_secret, repositories)
+    return [f"pulley connect {one} --force" for one in opened]
+
+
+def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
+    """When the first line of the newest version was stored: dropping an old one is not it."""
+    since, newest = None, read_secrets(versions[0].value)[:1] if versions else ()
+    for one in versions:
+        if not newest or read_secrets(one.value)[:1] != newest:
+            break
+        since = one.at
+    return since
+
+
 def plan_connection(hooks: Sequence[Hook], url: str, *, force: bool) -> Connection:
     """What there is to do, where these webhooks are there. `force` sets the secret anyway."""
     same = [hook for hook in hooks if hook.posts_to(url)]
@@ -90,6 +124,14 @@ def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> Hook:
 
 def settings_page(stage: Stage, repository: Repository) -> str:
     """Where people set up the repository's webhooks."""
+    return f"{_site(stage)}/{repository}/settings/hooks"
+
+
+def github_host(stage: Stage) -> str:
+    """Whose repositories people clone."""
+    return _site(stage).partition("://")[2].partition("/")[0]
+
+
+def _site(stage: Stage) -> str:
     api = stage.settings.github_api.rstrip("/")
-    site = "https://github.com" if api == "https://api.github.com" else api.removesuffix("/api/v3")
-    return f"{site}/{repository}/settings/hooks"
+    return "https://github.com" if api == "https://api.github.com" else api.removesuffix("/api/v3")

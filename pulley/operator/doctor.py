@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
-from chalicelib.core.hosts import Fleet
+from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from pulley.operator.checkout import CHALICE
 from pulley.operator.checks.document import check_document
@@ -17,16 +18,18 @@ from pulley.operator.checks.hosts import (
     build_check_requests,
     check_hosts,
     check_invocation,
+    no_answer,
     not_asked,
 )
 from pulley.operator.checks.nodes import Node, find_untagged, read_nodes
-from pulley.operator.checks.row import UNKNOWN, Row, passed, rows_of
+from pulley.operator.checks.row import FAIL, UNKNOWN, Row, passed, rows_of
 from pulley.operator.checks.stored import Stored
 from pulley.operator.checks.token import TokenCheck
-from pulley.operator.checks.webhook import check_webhook
-from pulley.operator.connecting import webhooks_of
+from pulley.operator.checks.webhook import WebhookCheck
+from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
 from pulley.operator.stage import Stage, StoredTargets, read_targets
+from pulley.operator.webhooks import Webhooks
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
@@ -42,10 +45,15 @@ class Doctor:
     clock: Callable[[], float] = time.monotonic
 
     def examine(self) -> Iterator[Row]:
-        """Every row, as it is found. Raises where not even the targets can be read."""
-        identity = self.stage.identity
-        yield passed("AWS", f"account {identity.account}, as {identity.name}")
-        targets = read_targets(self.stage)
+        """Every row, as it is found: but one or two where AWS cannot be asked at all."""
+        try:
+            identity = self.stage.identity
+            yield passed("AWS", f"account {identity.account}, as {identity.name}")
+            targets = read_targets(self.stage)
+        except PulleyError as error:
+            mend = "see that --profile (or AWS_PROFILE) and --region are the stage's"
+            yield Row("AWS", FAIL, error.in_full, mend)
+            return
         stored = Stored(self.stage.parameters, self.stage.names, targets)
         yield from rows_of("webhook secret", stored.check_secrets)
         documents = Documents(self.stage.ssm, self.stage.document)
@@ -75,9 +83,14 @@ class Doctor:
                 yield from rows_of(check.what, partial(check.check, now=now))
             webhooks = webhooks_of(stage, repository)
             if webhooks and url:
-                deliveries = stage.github.of(repository, stage.token_for(repository))
-                look = partial(check_webhook, webhooks, deliveries, url, stage.name, now=now)
+                look = partial(self._check_webhook, repository, webhooks, url)
                 yield from rows_of(f"webhook of {repository}", look)
+
+    def _check_webhook(self, repository: Repository, webhooks: Webhooks, url: str) -> Iterator[Row]:
+        stage = self.stage
+        check = WebhookCheck(repository, url, stage.name, secret_since(stage, repository))
+        deliveries = stage.github.of(repository, stage.token_for(repository))
+        yield from check.check(webhooks, deliveries, now=self.now())
 
     def _hosts(self, targets: StoredTargets) -> Iterator[Row]:
         stage = self.stage
@@ -105,7 +118,7 @@ class Doctor:
     ) -> Iterator[Row]:
         stage, issued = self.stage, int(self.now().timestamp() * 1000)
         document = stage.parameters.read_one(stage.names.document)
-        sent: list[tuple[Target, str]] = []
+        sent: list[tuple[Target, str, list[Host]]] = []
         for target in targets.targets:
             hosts = [one for one in fleet.of(target) if one.instance_id in nodes]
             try:
@@ -119,24 +132,33 @@ class Doctor:
             except PulleyError as error:
                 yield not_asked(target, error)
                 continue
-            for answer in stage.commands.send(requests):
-                if isinstance(answer, PulleyError):
-                    yield not_asked(target, answer)
+            for request, id_ in zip(requests, stage.commands.send(requests), strict=True):
+                if isinstance(id_, PulleyError):
+                    yield not_asked(target, id_)
                 else:
-                    sent.append((target, answer))
+                    ids = dict(request.selectors)["InstanceIds"]
+                    asked = [one for one in hosts if one.instance_id in ids]
+                    sent.append((target, id_, asked))
         until = self.clock() + ANSWER_SECONDS
-        for target, command_id in sent:
-            for invocation in self._wait(command_id, until):
-                yield from check_invocation(target, invocation)
+        for target, command_id, asked in sent:
+            found = {one.instance_id: one for one in self._wait(command_id, len(asked), until)}
+            for host in asked:
+                if host.instance_id in found:
+                    # By the name that the other rows have: Systems Manager calls it otherwise.
+                    answer = replace(found[host.instance_id], host=host.name)
+                    yield from check_invocation(target, answer, github=github_host(stage))
+                else:
+                    yield no_answer(target, host)
 
-    def _wait(self, command_id: str, until: float) -> tuple[Invocation, ...]:
+    def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
         """What every host said, or said so far when the time is over."""
         pause = FIRST_PAUSE
         while True:
             command = self.stage.history.command(command_id)
             invocations = self.stage.history.invocations(command_id)
             is_over = command is not None and command.is_over
-            if is_over and all(one.is_over for one in invocations):
+            # AWS lists them little by little.
+            if is_over and len(invocations) >= expected and all(one.is_over for one in invocations):
                 return invocations
             if self.clock() >= until:
                 return invocations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import DocumentDescriptionTypeDef
 
 LATEST: Final = "$LATEST"
+DEFAULT: Final = "$DEFAULT"
 MAX_BYTES = 64 * 1024
 _MISSING = ("InvalidDocument", "InvalidDocumentVersion")
 _UNDER_WAY = ("Creating", "Updating")
@@ -86,6 +87,21 @@ class Documents:
             latest=described["LatestVersion"],
             default=described["DefaultVersion"],
             content=_object(answer.get("Content", "")),
+        )
+
+    def refusal_of(self, pin: DocumentPin | None) -> RefusedError | None:
+        """What AWS says to sending it so; None where it takes that. Without a pin, the default."""
+        described = self._describe(pin.version if pin else DEFAULT)
+        if described is None:
+            why = f"has no version {pin.version}" if pin else "is not there"
+        elif pin and described.get("Hash") != pin.hash:
+            why = f"has another hash in version {pin.version}"
+        else:
+            return None
+        pinned = ", as it is pinned" if pin else ""
+        return RefusedError(
+            f"AWS would refuse the document {self.name}{pinned}: it {why}",
+            detail="pulley setup stores it, and pins what it stored",
         )
 
     def create(self, content: Mapping[str, object]) -> DocumentVersion:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from chalicelib.core.asleep import without_sleepers
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, Invocation, plain_status
+from chalicelib.core.history import Command, Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.verdicts import Run, Verdict, judge
 
@@ -18,7 +19,6 @@ FIRST_SECONDS = 0.25  # and then longer, up to the next
 EVERY_SECONDS = 1.0
 SLOWEST_SECONDS = 10.0  # where AWS does not answer
 PATIENCE = timedelta(minutes=2)  # with an AWS that does not answer, or does not list a command
-_NOT_DELIVERED = frozenset({"pending", "delayed"})
 
 
 class History(Protocol):
@@ -101,10 +101,7 @@ class Follower:
     def verdicts(self) -> dict[str, Verdict]:
         """Each target's, of what was seen last: a host that is asleep counts as not reached."""
         now = self.clock()
-        return {
-            target: judge([_without_sleepers(run, self._sleepers(run))], now=now)
-            for target, run in self.runs.items()
-        }
+        return {target: judge([self._awake(run)], now=now) for target, run in self.runs.items()}
 
     def _look(self, target: str, command_id: str) -> bool:
         """Read a command. Returns whether there is nothing more to wait for."""
@@ -118,34 +115,15 @@ class Follower:
         )
         run = Run(command, command.roll_out, invocations)
         self.runs[target] = run
-        awake = _without_sleepers(run, self._sleepers(run))
-        return awake.is_settled or self.clock() > command.expires
+        return self._awake(run).is_settled or self.clock() > command.expires
 
-    def _sleepers(self, run: Run) -> frozenset[str]:
-        """The hosts that the command has not reached, and that are asleep."""
+    def _awake(self, run: Run) -> Run:
+        """The run as it will be if the hosts that are asleep stay so."""
         asleep = {host.instance_id for host in self.hosts if not host.is_online}
-        return frozenset(
-            one.instance_id
-            for one in run.invocations
-            if plain_status(one.status) in _NOT_DELIVERED and one.instance_id in asleep
-        )
+        return without_sleepers(run, asleep)
 
     def _ended(self, told: set[tuple[str, str]]) -> Iterator[Ended]:
         for target, run in self.runs.items():
             for one in run.invocations:
                 if one.is_over and (target, one.instance_id) not in told:
                     yield Ended(target, run, one)
-
-
-def _without_sleepers(run: Run, sleepers: frozenset[str]) -> Run:
-    """The run as it will be if those stay asleep: over, once all others are."""
-    if not sleepers or not run.command.target_count:  # it may find more hosts yet
-        return run
-    invocations = tuple(
-        replace(one, status="Failed", details="Undeliverable")
-        if one.instance_id in sleepers
-        else one
-        for one in run.invocations
-    )
-    status = run.command.status if run.command.is_over else "Success"
-    return Run(replace(run.command, status=status), run.roll_out, invocations)

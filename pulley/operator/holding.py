@@ -4,15 +4,18 @@ Desired state is a parameter, so it outlasts pushes, redeliveries and rounds of 
 """
 
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Command, plain_status
 from chalicelib.core.pins import Pin, PinError, parse_pin, write_pin
 from chalicelib.core.refs import CommitSha, RefError, shown
 from chalicelib.core.stored import ParameterNames
 from chalicelib.core.targets import Target
 from pulley.operator.checkout import Here
+from pulley.operator.commands import commands_to
 from pulley.operator.parameters import Parameters, StoredValue, Written
 
 LONGEST_REASON = 300  # characters; it is shown in a line, and a parameter holds 4 KB
@@ -105,21 +108,41 @@ def parse_commit(text: str, target: Target, here: Here | None) -> CommitSha:
     return commit
 
 
-def doubt_about(commit: CommitSha, target: Target, here: Here | None) -> str:
-    """Why hosts may not take a commit, as far as the clone that one stands in knows; or ""."""
-    if here is None or here.repository != target.repository:
+def doubt_about(
+    commit: CommitSha, target: Target, here: Here | None, good: Collection[CommitSha]
+) -> str:
+    """Why hosts may not take a commit, as far as the clone that one stands in knows; or "".
+
+    `good` was deployed to the target before, as Systems Manager remembers.
+    """
+    if commit in good:
         return ""
+    only = "A host takes it only if it is, or was deployed there before"
+    if here is None or here.repository != target.repository:
+        return (
+            f"whether {commit.short} is in {target.branch} is not known outside a clone of "
+            f"{target.repository}. {only}"
+        )
     is_in = here.has(commit, target.branch)
     if is_in is None:
         return (
             f"this clone does not know whether {commit.short} is in {target.branch}: git fetch. "
-            "A host takes it only if it is, or was deployed there before"
+            f"{only}"
         )
     if is_in:
         return ""
     return (
         f"{commit.short} is not in {target.branch}, as this clone has it: a host takes it only if "
         "it was deployed there before"
+    )
+
+
+def deployed_to(target: Target, commands: Iterable[Command]) -> frozenset[CommitSha]:
+    """The commits that every host took which a command brought them to."""
+    return frozenset(
+        roll_out.commit
+        for command, roll_out in commands_to(target, commands)
+        if plain_status(command.status) == "success"
     )
 
 

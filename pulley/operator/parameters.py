@@ -83,6 +83,10 @@ class Parameters:
         """The tier of a parameter; the standard one where it is not there."""
         return self._described(name).get("Tier", STANDARD)
 
+    def key(self, name: str) -> str:
+        """The KMS key that a secret is under; "" where it is not there, or is none."""
+        return self._described(name).get("KeyId", "")
+
     def write(
         self,
         name: str,
@@ -105,7 +109,7 @@ class Parameters:
             "Overwrite": read is not None,
             "Tier": tier,
         }
-        if is_secret and read and (key := self._described(name).get("KeyId")):
+        if is_secret and read and (key := self.key(name)):
             arguments["KeyId"] = key  # AWS would take the account's default key
         try:
             answer = self._client.put_parameter(**arguments)

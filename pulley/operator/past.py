@@ -9,14 +9,15 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
-from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Run, Verdict, judge
-from pulley.operator.commands import commands_to
+from pulley.operator.commands import Addressed, addressees_of, commands_to
 from pulley.operator.parameters import StoredValue
-from pulley.operator.stage import Stage
+from pulley.operator.stage import Stage, StoredTargets
 
 REMEMBERED = timedelta(days=30)  # by Systems Manager
 _NOBODY = "N/A"  # as some have it who emulate AWS
+_WHOLE_ID = 36  # characters
+_IN_FULL = 4_000  # characters: GitHub's limit is not ours
 
 
 @dataclass(frozen=True)
@@ -49,21 +50,48 @@ class PinChange:
 Entry = SentCommand | PinChange
 
 
+def became_of(verdict: Verdict) -> DeploymentStatus:
+    """What became of a command, with every host that failed."""
+    return status_of(verdict, limit=_IN_FULL)
+
+
+def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command]:
+    """All that is remembered at this time (aware). Raises RefusedError and UnavailableError."""
+    return stage.history.commands_since(now - REMEMBERED)
+
+
+def find_addressees(
+    stored: StoredTargets, sent: Sequence[Command], name: str | None
+) -> tuple[Addressed, ...]:
+    """The target of the name, or every one: of those that are stored, else that were sent to.
+
+    A target that is not stored any more, or not in a valid way, has a past too. Raises
+    UnavailableError where nobody knows the name.
+    """
+    names = {target.name for target in stored.targets}
+    gone = [one for one in addressees_of(sent) if one.name not in names]
+    if name is None:
+        return (*stored.targets, *gone)
+    return tuple(one for one in gone if one.name == name) or (stored.named(name),)
+
+
 def read_past(
-    stage: Stage, targets: Sequence[Target], *, limit: int, now: datetime
+    stage: Stage,
+    targets: Sequence[Addressed],
+    sent: Sequence[Command],
+    *,
+    limit: int,
+    now: datetime,
 ) -> Sequence[Entry]:
     """What was done last with the targets, the newest first, so many entries at the most.
 
-    `now` is aware. Raises RefusedError and UnavailableError.
+    `sent` is all that is remembered, `now` is aware. Raises RefusedError and UnavailableError.
     """
-    sent = stage.history.commands_since(now - REMEMBERED)
     commands = [one for target in targets for one in commands_to(target, sent)]
     changes = [
         change
-        for target in targets
-        for change in pin_changes(
-            target.name, stage.parameters.versions(stage.names.pin(target.name))
-        )
+        for name in dict.fromkeys(target.name for target in targets)
+        for change in pin_changes(name, stage.parameters.versions(stage.names.pin(name)))
     ]
     times = sorted(
         [one.requested for one, _ in commands] + [one.at for one in changes], reverse=True
@@ -75,7 +103,7 @@ def read_past(
         if command.requested >= oldest:
             run = Run(command, roll_out, stage.history.invocations(command.id))
             verdict = judge([run], now=now)
-            status = status_of(verdict)
+            status = became_of(verdict)
             entries.append(
                 SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)
             )
@@ -98,26 +126,46 @@ def pin_changes(target: str, versions: Iterable[StoredValue]) -> list[PinChange]
     return changes
 
 
-def find_run(stage: Stage, target: Target, command_id: str | None, *, now: datetime) -> Run:
-    """The command of the id, or the newest to the target, with what each host made of it.
+def find_run(
+    stage: Stage,
+    targets: Sequence[Addressed],
+    sent: Sequence[Command],
+    command_id: str | None,
+) -> Run:
+    """The command of the id, or the newest to the targets, with what each host made of it.
 
-    `now` is aware. Raises RefusedError and UnavailableError, which says so where there is none.
+    `targets` are those of one name, `sent` is all that is remembered. Raises RefusedError and
+    UnavailableError, which says so where there is none.
     """
+    name = targets[0].name
+    ours = [one for target in targets for one in commands_to(target, sent)]
     if command_id is None:
-        sent = commands_to(target, stage.history.commands_since(now - REMEMBERED))
-        if not sent:
-            raise UnavailableError(
-                f"nothing was sent to {target.name} in the {REMEMBERED.days} days that Systems "
-                "Manager remembers"
-            )
-        command, roll_out = max(sent, key=lambda one: one[0].requested)
-    else:
-        found = stage.history.command(command_id)
-        ours = commands_to(target, [found] if found else [])
         if not ours:
             raise UnavailableError(
-                f"{shown(command_id)} is no command that deploys to {target.name}: pulley history "
-                f"{target.name} has their ids"
+                f"nothing was sent to {name} in the {REMEMBERED.days} days that Systems Manager "
+                "remembers"
             )
-        command, roll_out = ours[0]
+        command, roll_out = max(ours, key=lambda one: one[0].requested)
+    else:
+        # One that is known whole may be older than what was read.
+        whole = stage.history.command(command_id) if len(command_id) == _WHOLE_ID else None
+        if whole:
+            ours = [one for target in targets for one in commands_to(target, [whole])]
+        command, roll_out = find_by_id(ours, command_id, name)
     return Run(command, roll_out, stage.history.invocations(command.id))
+
+
+def find_by_id(
+    sent: Sequence[tuple[Command, RollOut]], begins: str, name: str
+) -> tuple[Command, RollOut]:
+    """The one command to the target of this name whose id begins so. Raises UnavailableError."""
+    found = [one for one in sent if one[0].id.startswith(begins)]
+    if len(found) > 1:
+        ids = ", ".join(one.id for one, _ in found)
+        raise UnavailableError(f"{shown(begins)} begins the ids of several commands: {ids}")
+    if not found:
+        raise UnavailableError(
+            f"{shown(begins)} is no command that deploys to {name}: pulley history {name} has "
+            "their ids"
+        )
+    return found[0]

@@ -1,14 +1,17 @@
 """The way back: the last good commit before the one that is there, from what hosts said of each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.deployments import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import RollOut
+from chalicelib.core.hosts import Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Run
-from chalicelib.core.wanted import Wanted, last_good
+from chalicelib.core.verdicts import Run, age
+from chalicelib.core.wanted import Wanted, verdicts_of
 from chalicelib.flows.survey import Survey
 
 MAX_RUNS = 50  # that are looked into: a call each
@@ -33,34 +36,85 @@ def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha
     return commits[-1] if commits else None
 
 
-def choose_way_back(
-    target: Target, leave: CommitSha | None, runs: Sequence[Run], *, now: datetime
-) -> CommitSha:
-    """The last good commit of those that came before. Raises UnavailableError where none is known.
+@dataclass(frozen=True)
+class PassedOver:
+    """A commit that came later than the one to go back to, and why it is not gone back to."""
 
-    A commit that came after the one to leave is no way back, though it was good: it may be what a
-    roll back before this one has left.
+    commit: CommitSha
+    why: str
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The commit to go back to. `passed_over` came after it: the newest first."""
+
+    commit: CommitSha
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+def choose_way_back(
+    target: Target,
+    leave: CommitSha | None,
+    runs: Sequence[Run],
+    hosts: Sequence[Host],
+    *,
+    now: datetime,
+) -> WayBack:
+    """The last good commit of those that ran before. Raises UnavailableError where none is known.
+
+    Before is what was sent before the commit to leave was, the last time that it took another's
+    place: it may have run long ago too. A commit that a roll back has left is no way back, though
+    every host was at it, until it is sent again.
     """
     if leave is None:
         raise UnavailableError(
             f"nothing was sent to {target.name} in the last 30 days, so no good commit is known: "
             f"pulley pin {target.name} COMMIT names one"
         )
-    first = first_sent(run.roll_out for run in runs)
-    before = [run for run in runs if first[run.roll_out.commit] < first.get(leave, 0)]
-    found = last_good(before, leave, now)
-    if found is None:
-        raise UnavailableError(
-            f"no good commit of {target.name} is known from before {leave.short}: Systems Manager "
-            "remembers 30 days, and good is what is on every host that it was sent to. pulley pin "
-            f"{target.name} COMMIT goes to one that you know"
-        )
-    return found.commit
+    until = sent_until(leave, runs)
+    left = left_by_roll_backs(until)
+    passed_over = []
+    for verdict in verdicts_of(sent_before(leave, until), hosts, now):
+        commit = verdict.roll_out.commit
+        if commit == leave:
+            continue
+        if commit in left:
+            passed_over.append(PassedOver(commit, "it was rolled back from"))
+        elif not verdict.is_everywhere:
+            passed_over.append(PassedOver(commit, status_of(verdict).description))
+        else:
+            return WayBack(commit, tuple(passed_over))
+    seen = "".join(f". {one.commit.short}: {one.why}" for one in passed_over)
+    raise UnavailableError(
+        f"no good commit of {target.name} is known from before {leave.short}: Systems Manager "
+        "remembers 30 days, and good is what is on every host that it was sent to and that was "
+        f"reached. pulley pin {target.name} COMMIT goes to one that you know{seen}"
+    )
 
 
-def first_sent(roll_outs: Iterable[RollOut]) -> Mapping[CommitSha, int]:
-    """When each commit was sent first, in epoch milliseconds."""
-    first: dict[CommitSha, int] = {}
-    for one in roll_outs:
-        first[one.commit] = min(one.issued, first.get(one.commit, one.issued))
-    return first
+def sent_until(leave: CommitSha, runs: Sequence[Run]) -> list[Run]:
+    """The runs by their age, up to the newest of the commit to leave."""
+    ordered = sorted(runs, key=age)
+    while ordered and ordered[-1].roll_out.commit != leave:
+        ordered.pop()
+    return ordered
+
+
+def sent_before(leave: CommitSha, until: Sequence[Run]) -> list[Run]:
+    """Those before the commit to leave took another's place, the last time that it did."""
+    before = list(until)
+    while before and before[-1].roll_out.commit == leave:
+        before.pop()
+    return before
+
+
+def left_by_roll_backs(until: Sequence[Run]) -> frozenset[CommitSha]:
+    """The commits that roll backs have left, and that were not sent since."""
+    left: set[CommitSha] = set()
+    for count, run in enumerate(until):
+        commit = run.roll_out.commit
+        if run.roll_out.cause == "rollback":
+            others = [one.roll_out.commit for one in until[:count] if one.roll_out.commit != commit]
+            left.update(others[-1:])
+        left.discard(commit)
+    return frozenset(left)

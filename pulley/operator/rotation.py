@@ -4,7 +4,8 @@
 2. Lambda remembers what it read for a minute. A webhook is told of the new one when all of it must
    have it: so nothing hangs on the look-up that a secret not known costs, of which strangers can
    leave none.
-3. Each webhook is given the new secret, and a ping shows that it signs with it.
+3. A ping shows that the parameter opens the address that a webhook posts to: it may be of another
+   stage. Then the webhook is given the new secret, and a ping shows that it signs with it.
 4. What was signed with an old one must have arrived. Then the old ones are dropped.
 
 Wherever this ends, both are valid, or nobody uses what is not; a second run goes on.
@@ -20,7 +21,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.edges.parameters import REMEMBERED_SECONDS
 from pulley.operator.parameters import Parameters, StoredValue, Written
-from pulley.operator.webhooks import Hook, Webhooks
+from pulley.operator.webhooks import Hook, Ping, Webhooks
 
 WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and what a look-up, or a delivery, takes
 SECRET_BYTES = 32
@@ -94,6 +95,7 @@ class Rotation:
     def prove(self, repository: Repository, newest: bytes, *, set_it: bool) -> Proof:
         """Give the repository's webhooks the newest secret, and see that they sign with it.
 
+        Where no ping shows that this parameter opens the address, a webhook is left as it is.
         Without `set_it` they are only seen to. What GitHub does not take is the proof's problem.
         """
         try:
@@ -128,18 +130,32 @@ class Rotation:
 
     def _prove_hook(self, webhooks: Webhooks, hook: Hook, newest: bytes, *, set_it: bool) -> str:
         """What is wrong, or ""."""
-        if set_it:
-            webhooks.set_secret(hook, newest.decode())
         if not hook.active:
             return f"its webhook {hook.id} is switched off, and cannot be pinged"
-        for tried in range(PINGS if set_it else 1):
-            if tried:
-                self.sleep(PAUSE_SECONDS)
+        ping = webhooks.ping(hook)
+        is_ours = ping.opened_by == self.name
+        if set_it and is_ours and not ping.has_newest_of(self.name):
+            webhooks.set_secret(hook, newest.decode())
+            ping = self._ping_with_newest(webhooks, hook)
+        if ping.has_newest_of(self.name):
+            return ""
+        answer = f"the ping of its webhook {hook.id} was answered {ping.code}"
+        if ping.said or ping.status:
+            answer += f": {ping.said or ping.status}"
+        if is_ours:
+            return answer
+        return (
+            f"{answer}. So {self.name} is not seen to open {self.url}: the webhook was left alone"
+        )
+
+    def _ping_with_newest(self, webhooks: Webhooks, hook: Hook) -> Ping:
+        ping = webhooks.ping(hook)
+        for _ in range(PINGS - 1):
+            if ping.has_newest_of(self.name):
+                break
+            self.sleep(PAUSE_SECONDS)
             ping = webhooks.ping(hook)
-            if ping.has_newest_secret:
-                return ""
-        said = ping.said or ping.status
-        return f"the ping of its webhook {hook.id} was answered {ping.code}: {said}"
+        return ping
 
     def _write(self, read: StoredValue, lines: Sequence[bytes]) -> Written:
         return self.parameters.write(

@@ -30,6 +30,7 @@ from chalicelib.core.webhook import (
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.flows.deploy import Deployer, pin_of
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from pulley.operator.document import Documents
 from pulley.operator.stage import Stage
 
 NOT_SENT = "not sent"  # in the place of a command's id
@@ -99,11 +100,15 @@ class _Recorder:
     """Every port that would change something. GitHub has no deployment of the commit yet."""
 
     now: datetime
+    documents: Documents
     requests: dict[str, SendRequest] = field(default_factory=dict)
     announced: list[str] = field(default_factory=list)
     said: dict[str, DeploymentStatus] = field(default_factory=dict)
 
     def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
+        refused = self.documents.refusal_of(requests[0].document_pin) if requests else None
+        if refused:
+            return [refused for _ in requests]
         for request in requests:
             # The deployment's id, which GitHub would choose, is this recorder's own.
             parameters = {**request.parameters, "Deployment": ""}
@@ -152,7 +157,7 @@ def simulate(stage: Stage, body: bytes, event: str, *, now: datetime) -> Simulat
     secret = settings.secrets[0] if settings.secrets else b"none is stored"
     signature = hmac.digest(secret, body, "sha256").hex()
     delivery = replace(delivery, signature_256=f"sha256={signature}")
-    recorder = _Recorder(now)
+    recorder = _Recorder(now, Documents(stage.ssm, stage.document))
     deployer = Deployer(
         stage=stage.name,
         pins=parameters,

@@ -76,6 +76,8 @@ class Stage:
         self.document = document_name(name)
         try:
             boto3.setup_default_session(profile_name=profile, region_name=region)
+            session = boto3.DEFAULT_SESSION
+            self.region = (session and session.region_name) or ""  # "" where nothing says it
         except BotoCoreError as error:
             raise UnavailableError(f"AWS cannot be used: {error}") from None
 
@@ -130,8 +132,13 @@ class Stage:
 
     @property
     def webhook_url(self) -> str:
-        """The address that GitHub posts to, ending in /github; "" where the app is not deployed."""
-        return self._environ.get("PULLEY_WEBHOOK_URL", "") or self.deployed.webhook_url
+        """The address that GitHub posts to, ending in /github; "" where the app is not deployed.
+
+        The environment's is of the stage that the environment names, and of no other.
+        """
+        is_of_another = self._environ.get("PULLEY_STAGE", self.name) not in {"", self.name}
+        told = "" if is_of_another else self._environ.get("PULLEY_WEBHOOK_URL", "")
+        return told or self.deployed.webhook_url
 
     def surveyor(self, journal: Journal) -> Surveyor:
         """To see how targets stand; the journal is told what GitHub could not be asked."""
@@ -147,6 +154,23 @@ class Stage:
     def own_token(self) -> str:
         """The operator's own token for GitHub, from the environment, or ""."""
         return next((self._environ[one] for one in _TOKENS if self._environ.get(one)), "")
+
+    def stored_default_token(self) -> str:
+        """The token of every repository without one of its own, or ""."""
+        stored = self.parameters.read_one(self.names.github_token)
+        return stored.value.strip() if stored else ""
+
+    def token_name(self, repository: Repository) -> str:
+        """Where the token for a repository is from: a variable or a parameter, or "".
+
+        Raises RefusedError and UnavailableError.
+        """
+        for name in _TOKENS:
+            if self._environ.get(name):
+                return name
+        names = self.names.repository_github_token(repository), self.names.github_token
+        stored = self.parameters.read(*names)
+        return next((one for one in names if one in stored and stored[one].value.strip()), "")
 
     def token_for(self, repository: Repository) -> str:
         """The operator's own token, else the one that is stored for the repository, or ""."""
@@ -175,9 +199,26 @@ class StoredTargets:
         for target in self.targets:
             if target.name == name:
                 return target
-        names = ", ".join(target.name for target in self.targets) or "none yet"
-        problems = "".join(f"; {problem}" for problem in self.problems)
-        raise UnavailableError(f"there is no target {name}; there is {names}{problems}")
+        names = ", ".join(target.name for target in self.targets)
+        if self.problems:
+            names = f"; there is {names}" if names else ""
+            raise UnavailableError(f"{self.why_not_valid}. No other target is {name}{names}")
+        if not names:
+            raise UnavailableError(
+                f"there is no target {name}, and no other: pulley targets apply stores those of "
+                "pulley.toml"
+            )
+        raise UnavailableError(f"there is no target {name}; there is {names}")
+
+    @property
+    def why_not_valid(self) -> str:
+        """What keeps stored targets from being used, and what to do; "" where all are valid."""
+        if not self.problems:
+            return ""
+        return (
+            f"stored targets are not valid, and not used: {'; '.join(self.problems)}. Mend them in "
+            "pulley.toml, then: pulley targets apply"
+        )
 
 
 def read_targets(stage: Stage) -> StoredTargets:

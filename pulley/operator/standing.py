@@ -4,7 +4,7 @@ The reading and the plan are the schedule's own. What an operator adds is the ti
 the operator's token or git, where the stage has no token to ask GitHub with.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,27 +13,33 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Host
 from chalicelib.core.plan import NOTHING, SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import AT, Run, Verdict
+from chalicelib.core.verdicts import AT, FAILED, Run, Verdict, age, judge
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.gather import MAX_RUNS
-from chalicelib.flows.standing import look
 from chalicelib.flows.survey import Survey, Surveyor
 from pulley.operator.checkout import Here
+from pulley.operator.past import became_of
 from pulley.operator.stage import Stage, StoredTargets
 from pulley.operator.whereabouts import Whereabouts, find_whereabouts
 
 GITHUB, OWN_GIT = "GitHub", "your own git"
+THERE, BEHIND, BROKEN = "at it", "behind", "broken"
+UNDER_WAY, UNKNOWN = "running", "unknown"
 
 
 @dataclass(frozen=True)
 class HostStanding:
-    """A host: where it is, if it ever said so, and what a round would do about it."""
+    """A host: where it is, if it ever said so, and what a round would do about it.
+
+    `running` is the newest run that is under way on it.
+    """
 
     plan: HostPlan
     whereabouts: Whereabouts | None
     wanted: str
     is_later: bool = False
+    running: Run | None = None
 
     @property
     def host(self) -> Host:
@@ -51,6 +57,24 @@ class HostStanding:
         last = self.whereabouts.last if self.whereabouts else None
         is_at = last is not None and last.kind == AT and self.commit == self.wanted != ""
         return self.plan.action == NOTHING or is_at
+
+    @property
+    def place(self) -> str:
+        """Where it is, seen from where it is wanted: a word; "" where it is wanted nowhere.
+
+        A host that has the commit and whose run failed is broken.
+        """
+        if self.running and self.host.is_online:
+            return UNDER_WAY
+        if not self.wanted:
+            return ""
+        if self.is_there:
+            return THERE
+        if not self.commit:
+            return UNKNOWN
+        last = self.whereabouts.last if self.whereabouts else None
+        has_failed = last is not None and last.kind == FAILED
+        return BROKEN if has_failed and self.commit == self.wanted else BEHIND
 
 
 @dataclass(frozen=True)
@@ -70,7 +94,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Newest:
-    """What was sent to a target last: the run, the commit's verdict, and GitHub's words for it."""
+    """What was sent to a target last, and what became of it by itself, as history has it."""
 
     run: Run
     verdict: Verdict
@@ -97,7 +121,7 @@ class View:
             facts = self.surveyor.facts(target, self.survey)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.survey.now)
-        return Standing(facts, plan, self._hosts(plan), tip_from)
+        return Standing(facts, plan, self._hosts(plan, facts.runs), tip_from)
 
     def newest(self, target: Target) -> Newest | None:
         """What became of what was sent last; None where that is nothing that is remembered.
@@ -108,23 +132,29 @@ class View:
         if not sent:
             return None
         command, roll_out = sent[0]
-        verdict, status = look(
-            self.survey.history, list(reversed(sent)), roll_out.commit.sha, now=self.survey.now
-        )
         run = Run(command, roll_out, self.survey.history.invocations(command.id))
-        return Newest(run, verdict, status)
+        verdict = judge([run], now=self.survey.now)
+        return Newest(run, verdict, became_of(verdict))
 
-    def _hosts(self, plan: TargetPlan) -> tuple[HostStanding, ...]:
+    def _hosts(self, plan: TargetPlan, runs: Iterable[Run]) -> tuple[HostStanding, ...]:
         ids = [one.host.instance_id for one in plan.hosts]
         known = find_whereabouts(ids, self._runs(plan.target))
         now = {id_ for send in plan.sends for id_ in send.instance_ids}
         wanted = plan.wanted.commit.sha if plan.wanted else ""
+        running = {
+            one.instance_id: run
+            for run in sorted(runs, key=age)
+            if self.survey.now <= run.command.expires
+            for one in run.invocations
+            if not one.is_over
+        }
         return tuple(
             HostStanding(
                 one,
                 known.get(one.host.instance_id),
                 one.wanted.commit.sha if one.wanted else wanted,
                 is_later=one.action == SEND and one.host.instance_id not in now,
+                running=running.get(one.host.instance_id),
             )
             for one in plan.hosts
         )
@@ -136,11 +166,15 @@ class View:
 
 @dataclass(frozen=True)
 class Standings:
-    """The targets that could be read, and why the others could not: (target, words)."""
+    """The targets that could be read, and why the others could not: (target, words).
+
+    `problems` are of stored targets that are not valid.
+    """
 
     view: View
     standings: tuple[Standing, ...]
     failed: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...] = ()
 
 
 def look_at(  # noqa: PLR0913 - each is a fact of its own
@@ -165,4 +199,4 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
             standings.append(view.standing(target))
         except PulleyError as error:
             failed.append((target.name, error.in_full))
-    return Standings(view, tuple(standings), tuple(failed))
+    return Standings(view, tuple(standings), tuple(failed), stored.problems)

@@ -86,7 +86,13 @@ def _parse_table(name: str, table: object) -> FileTarget:
     if "name" in table:
         raise TargetsError([f"{path}.name: the table's own name is the target's: leave it out"])
     entry = {"name": name, **table}
-    return FileTarget(parse_target(path, entry), entry)
+    try:
+        return FileTarget(parse_target(path, entry, given=["name"]), entry)
+    except TargetsError as error:
+        said = [
+            one.replace(f"{path}.name: ", f"{path}: the table's name ") for one in error.problems
+        ]
+        raise TargetsError(said) from None
 
 
 def _name_of(target: FileTarget) -> str:

@@ -19,6 +19,11 @@ class Shown:
     entries: Mapping[Repository, Sequence[Entry]]
     problems: tuple[str, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """The targets' names."""
+        return sorted(str(one["name"]) for listed in self.entries.values() for one in listed)
+
     def only(self, what: str) -> "Shown":
         """Those of a repository, or the one of this name; no entries where there is none."""
         chosen = {

@@ -5,6 +5,7 @@ answer is Pulley's own. Source: GitHub's page "REST API endpoints for repository
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,12 @@ from urllib.parse import urlsplit
 from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi
-from chalicelib.flows.receive import SIGNED_WITH_THE_NEWEST
+from chalicelib.flows.receive import PREFIX, signed_with
 
 POLL_SECONDS = 1.0
 ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
 _MOST_SAID = 300  # characters of an answer
+_SIGNED_WITH = re.compile(rf"; (?:{signed_with(0, '')}|{signed_with(1, '')})(\S+)$")
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,14 @@ class Ping:
         return 200 <= self.code < 300
 
     @property
-    def has_newest_secret(self) -> bool:
-        """Whether Pulley says that the newest of its secrets signed it."""
-        return self.is_green and SIGNED_WITH_THE_NEWEST in self.said
+    def opened_by(self) -> str:
+        """The parameter that, Pulley says, has the secret that signed it; "" where none is said."""
+        found = _SIGNED_WITH.search(self.said) if self.is_green else None
+        return PREFIX + found[1] if found else ""
+
+    def has_newest_of(self, parameter: str) -> bool:
+        """Whether Pulley says that the newest of the parameter's secrets signed it."""
+        return self.opened_by == parameter and signed_with(0, parameter) in self.said
 
 
 NOT_RECORDED = Ping(0, "GitHub has not recorded an answer yet")
@@ -173,20 +180,25 @@ class Webhooks:
 
 def is_webhook_url(url: str) -> bool:
     """Whether it can be Pulley's: it ends in its route, and is encrypted, or of this machine."""
-    scheme, host, path = _place(url)
-    is_here = host.startswith(("127.0.0.1:", "localhost:"))
+    scheme, place, path = _place(url)
+    try:
+        host = urlsplit(url).hostname  # `place` may begin with a name and a word: 127.0.0.1:x@
+    except ValueError:
+        return False
+    is_here = host in {"127.0.0.1", "localhost"} and "@" not in place
     return path.endswith("/github") and bool(host) and (scheme == "https" or is_here)
 
 
-def mend_of(ping: Ping, stage: str) -> str:
+def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
     """What to do where a ping was not taken."""
     wrong_place = (
         "the address or the stage is wrong, or nothing is deployed there: "
-        f"chalice deploy --stage {stage}, then pulley connect again"
+        f"chalice deploy --stage {stage}, then pulley connect {repository} again"
     )
     mends = {
         0: "can GitHub reach the address? The webhook's Recent Deliveries on GitHub say more",
-        401: "the webhook's secret is not the stored one: pulley connect --force sets it",
+        401: "the webhook's secret is not the stored one: "
+        f"pulley connect {repository} --force sets it",
         403: wrong_place,
         404: wrong_place,
         502: "AWS refused the function something: pulley doctor looks at its role",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # What may be in a shell and would lead elsewhere: these come before the ones that are set here.
-_IN_THE_WAY = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN")
+_IN_THE_WAY = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 
 
 def write_environment(path: Path, environ: Mapping[str, str]) -> None:

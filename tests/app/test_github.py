@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 
 from chalicelib import wiring
 from chalicelib.core.refs import Repository
+from chalicelib.flows.receive import PING
 from tests.app.stage import FORM, JSON, URL, Answer, Stage, github_headers, rest_event
 from tests.fakes import (
     COMMIT,
@@ -160,7 +161,7 @@ class TestIgnored200:
             (
                 "ping",
                 {},
-                "ping: the webhook is set up, a push will deploy; signed with the newest secret",
+                f"{PING}; signed with the newest secret of dev/webhook-secret",
             ),
             ("release", {}, "release events are not acted on, only push is"),
             ("push", {"deleted": True, "after": "0" * 40}, "'refs/heads/main' was deleted"),
@@ -439,7 +440,7 @@ class TestUnavailable503:
         boto3.setup_default_session(botocore_session=botocore.session.get_session())
         answer = stage.push()
         assert answer.status == 503
-        assert "You must specify a region" in stage.log.words()
+        assert "there is no region" in stage.log.words()
 
     def test_thousand_made_up_repositories_are_503_and_the_known_one_goes_on(
         self, stage: Stage

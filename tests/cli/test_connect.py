@@ -83,6 +83,7 @@ class TestConnect:
         assert (asked.exit_code, words in asked.stderr) == (4, True)
         found = json_of(pulley("connect", "octo/site", "--yes", "--json"))
         assert (found["action"], found["differences"]) == ("updated", [words])
+        assert found["stage"] == STAGE
         assert found["ping"]["code"] == 200
         hook = hook_of(sandbox)
         assert (hook.config, hook.events, hook.active) == (wanted, ("push",), True)
@@ -95,9 +96,32 @@ class TestConnect:
         assert done.exit_code == 3
         assert "GitHub's ping was answered 401" in done.stderr
         assert "the signature does not match" in done.stderr
-        assert "pulley connect --force sets it" in done.stderr
+        assert "pulley connect octo/site --force sets it" in done.stderr
         assert pulley("connect", "octo/site", "--force", "--yes").exit_code == 0
         assert hook_of(sandbox).config.secret == sandbox.secret.decode()
+
+    def test_webhook_that_another_stage_s_secret_opens_is_left_as_it_is(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        name, ssm = ParameterNames("prod").webhook_secret, sandbox.account.ssm
+        ssm.put_parameter(Name=name, Value="prod's", Type="SecureString")
+        where = ("--stage", "prod", "--url", sandbox.webhook.url)
+        environ = {"GITHUB_TOKEN": sandbox.token}
+        for more in ((), ("--force", "--yes")):
+            done = pulley("connect", "octo/site", *where, *more, environ=environ)
+            assert done.exit_code == 1
+            assert f"is opened by {NAMES.webhook_secret}, and not by {name}" in done.stderr
+        ssm.delete_parameter(Name=name)
+        assert hook_of(sandbox).config.secret == sandbox.secret.decode()
+
+    def test_address_of_the_environment_is_of_the_stage_that_the_environment_names(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        done = pulley("connect", "octo/site", "--stage", "prod", "--force", "--yes")
+        assert (done.exit_code, "the webhook's address is not known here" in done.stderr) == (
+            2,
+            True,
+        )
 
     def test_own_secret_of_the_repository_is_set_where_it_has_one(
         self, sandbox: Sandbox, pulley: Pulley
@@ -156,12 +180,14 @@ class TestByHand:
         done = pulley("connect", "octo/site", "--force", "--yes")
         assert done.exit_code == 1
         assert "the token needs the permission Webhooks: write" in done.stderr
+        assert f"The token was the one in {NAMES.github_token}." in done.stderr
         assert "Just the push event" in done.stdout
 
     def test_token_of_the_environment_comes_first_and_is_not_shown(self, pulley: Pulley) -> None:
         done = pulley("connect", "octo/site", environ={"GITHUB_TOKEN": "ghp_not_valid"})
         assert done.exit_code == 1
         assert "the token is not valid, or has expired" in done.stderr
+        assert "The token was the one in GITHUB_TOKEN." in done.stderr
         assert "ghp_not_valid" not in done.output
 
     def test_print_only_asks_nobody(self, sandbox: Sandbox, pulley: Pulley) -> None:

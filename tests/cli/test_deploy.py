@@ -14,7 +14,9 @@ import pytest
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
+from pulley.sandbox.commands import Command
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from pulley.sandbox.statuses import IN_PROGRESS
 from tests.cli.conftest import Pulley, json_of
 
 NAMES = ParameterNames(STAGE)
@@ -101,6 +103,13 @@ def heads(sandbox: Sandbox) -> set[str]:
 
 def count_commands(sandbox: Sandbox) -> int:
     return len(sandbox.account.run_command.commands())
+
+
+def running_command(sandbox: Sandbox) -> Command:
+    """The newest, once each host runs it."""
+    run_command = sandbox.account.run_command
+    newest = run_command.commands()[0]
+    return run_command.wait_for(newest.id, lambda one: one.count(IN_PROGRESS) == 2, timeout=30)
 
 
 def plan_of(pulley: Pulley, *arguments: str) -> Any:  # noqa: ANN401 - JSON
@@ -314,11 +323,29 @@ class TestDeploy:
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         nobody = {**sandbox.target, "instances": {"tags": {"role": "nobody"}}}
+        before = count_commands(sandbox)
         with stored(sandbox, nobody):
-            done = pulley("deploy", "web")
+            done = pulley("deploy", "web", "--json")
         assert done.exit_code == 3
-        assert "no host matched" in done.stdout
-        assert "pulley=dev, role=nobody" in done.stderr
+        assert count_commands(sandbox) == before
+        assert (
+            "web: not sent: No host: no instance has the tags pulley=dev, role=nob" in done.stderr
+        )
+        (told,) = json_of(done)["targets"]
+        assert (told["command_id"], told["problem"][:8]) == (None, "No host:")
+
+    def test_without_hosts_a_roll_back_is_pinned_and_sent_nowhere(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        push_quietly(sandbox, "to be rolled back")
+        pulley("deploy")
+        nobody = {**sandbox.target, "instances": {"tags": {"role": "nobody"}}}
+        before = count_commands(sandbox)
+        with stored(sandbox, nobody):
+            done = pulley("rollback", "web", "--yes")
+        assert done.exit_code == 3, done.output
+        assert "web: not sent: No host: " in done.stderr
+        assert count_commands(sandbox) == before
 
     def test_for_a_program_it_is_one_document(self, sandbox: Sandbox, pulley: Pulley) -> None:
         commit = push_quietly(sandbox, "a document")
@@ -361,6 +388,21 @@ class TestDeploy:
         assert done.stderr == "Error: there is no target nobody; there is web\n"
 
 
+class TestUnderWay:
+    def test_hosts_are_said_to_run_and_the_next_deploy_that_it_waits(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        with slow(sandbox, "under-way"):
+            pulley("deploy", "--no-wait")
+            command = running_command(sandbox)
+            short = sandbox.developer.head.commit.hexsha[:7]
+            status, again = pulley("status", "web"), pulley("deploy", "--no-wait")
+        (line,) = [one for one in status.stdout.splitlines() if one.startswith("web-1 ")]
+        assert "  running  " in line
+        assert f"running: {short}, manual by " in line
+        assert f"A command is under way ({command.id[:8]}, {short}, manual by " in again.stderr
+
+
 class TestInterrupted:
     def test_following_ends_and_the_deploy_goes_on(self, sandbox: Sandbox) -> None:
         with slow(sandbox, "interrupted"):
@@ -392,7 +434,7 @@ class TestCancel:
     ) -> None:
         with slow(sandbox, "cancelled"):
             pulley("deploy", "--no-wait")
-            (command, *_) = sandbox.account.run_command.commands()
+            command = running_command(sandbox)
             asked = pulley("cancel", "web")
             assert (asked.exit_code, asked.stdout) == (4, "")
             assert f"is under way to 2 hosts, command {command.id}" in asked.stderr
@@ -404,6 +446,8 @@ class TestCancel:
                 {"target": "web", "command_id": command.id, "commit": commit}
             ]
             sandbox.wait_until_quiet()
+            assert "  unknown  " in pulley("status").stdout
+            assert "cancelled while it ran" in pulley("logs", "web").stdout
             assert sandbox.reconcile()["sent"] == 0
             planned = pulley("plan").stdout
             assert f"held: the roll-out of {commit[:7]} was cancelled" in planned
@@ -411,6 +455,23 @@ class TestCancel:
             again = pulley("deploy")
             assert again.exit_code == 0, again.output
         assert heads(sandbox) == {commit}
+
+    def test_what_ended_while_it_was_asked_is_not_said_to_be_cancelled(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def take_your_time(*_: object, **__: object) -> None:
+            (sandbox.directory / "gate-late").touch()
+            sandbox.wait_until_quiet()
+
+        with slow(sandbox, "late"):
+            pulley("deploy", "--no-wait")
+            (command, *_) = sandbox.account.run_command.commands()
+            monkeypatch.setattr("pulley.cli.cancel.confirm", take_your_time)
+            done = pulley("cancel", "web", "--json")
+        assert done.exit_code == 1
+        assert json_of(done)["cancelled"] == []
+        words = f"web: command {command.id} had ended already (Success), and was not cancelled"
+        assert words in done.stderr
 
     def test_nothing_under_way_is_said_and_is_no_failure(self, pulley: Pulley) -> None:
         done = pulley("cancel")

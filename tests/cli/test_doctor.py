@@ -8,13 +8,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames
+from chalicelib.core.stored import ParameterNames, StoredReportSettings
+from pulley.operator.checkout import SCRIPT
+from pulley.operator.checks.stored import Stored
+from pulley.operator.document import Documents
+from pulley.operator.parameters import Parameters
+from pulley.operator.stage import StoredTargets
 from pulley.sandbox.deployed import RECONCILER, REPORTER, WEBHOOK
 from pulley.sandbox.github import Hook, HookDelivery
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TAGS, Sandbox
 from pulley.sandbox.users import AS_ROOT
 from tests.cli.conftest import Pulley, json_of
+from tests.fakes import SITE
 
 NAMES = ParameterNames(STAGE)
 TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
@@ -30,6 +37,7 @@ class Planter:
 
     def store(self, name: str, value: str, kind: str = "String") -> None:
         """Store a parameter in place of what is there, or of nothing."""
+        self._prove_afterwards(name)
         found = self.ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
         self._put(name, value, kind)
         if found:
@@ -38,9 +46,20 @@ class Planter:
             self.undo.callback(self.ssm.delete_parameter, Name=name)
 
     def delete(self, name: str, kind: str = "String") -> None:
+        self._prove_afterwards(name)
         (found,) = self.ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
         self.ssm.delete_parameter(Name=name)
         self.undo.callback(self._put, name, found["Value"], kind)
+
+    def _prove_afterwards(self, name: str) -> None:
+        """A secret that is put back is newer than the ping that proved it: there is another."""
+        if name == NAMES.webhook_secret:
+            self.undo.callback(self.take_ping)
+
+    def take_ping(self) -> None:
+        (hook,) = self.sandbox.github.hooks(FULL_NAME)
+        guid = f"planted-{len(hook.deliveries)}"
+        hook.deliveries = [*hook.deliveries, HookDelivery(guid, "ping", datetime.now(UTC))]
 
     def _put(self, name: str, value: str, kind: str) -> None:
         self.ssm.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)  # type: ignore[arg-type]
@@ -65,6 +84,19 @@ class Planter:
     def unfinished_rotation(self) -> None:
         two = "n" * 64 + "\n" + self.sandbox.secret.decode()
         self.store(NAMES.webhook_secret, two, "SecureString")
+
+    def new_secret(self) -> None:
+        self._prove_afterwards(NAMES.webhook_secret)
+        hook = self.hook()
+        before = datetime.now(UTC) - timedelta(hours=1)
+        hook.deliveries = [replace(one, delivered_at=before) for one in hook.deliveries]
+        self.store(NAMES.webhook_secret, "n" * 64, "SecureString")
+
+    def edited_document(self) -> None:
+        content = {**build_document(SCRIPT.read_text()), "description": "edited by hand"}
+        name = document_name(STAGE)
+        version = Documents(self.ssm, name).update(content).version
+        self.undo.callback(self.ssm.delete_document, Name=name, DocumentVersion=version)
 
     def no_document_pin(self) -> None:
         self.delete(NAMES.document)
@@ -159,6 +191,16 @@ class Planter:
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
         )
 
+    def attached_policy(self) -> None:
+        self.deployed_again()
+        everything = {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
+        policy = self.deployed.iam.create_policy(PolicyName="wide", PolicyDocument=document)
+        role, arn = self.deployed.role_name(WEBHOOK), policy["Policy"]["Arn"]
+        self.deployed.iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+        self.undo.callback(self.deployed.iam.delete_policy, PolicyArn=arn)
+        self.undo.callback(self.deployed.iam.detach_role_policy, RoleName=role, PolicyArn=arn)
+
     def narrower_policy(self) -> None:
         self.deployed_again()
         role = self.deployed.role_name(RECONCILER)
@@ -221,7 +263,8 @@ class Planter:
 
     def red_deliveries(self) -> None:
         hook, now = self.hook(), datetime.now(UTC)
-        hook.deliveries = [HookDelivery("lost", "push", now, 401, "Unauthorized")]
+        lost = HookDelivery("lost", "push", now + timedelta(seconds=2), 401, "Unauthorized")
+        hook.deliveries = [*hook.deliveries, lost]
 
 
 Plant = Callable[[Planter], None]
@@ -230,7 +273,9 @@ FAULTS: list[tuple[Plant, str, str, str]] = [
     (Planter.no_secret, "webhook secret", "fail", "pulley setup"),
     (Planter.blank_secret, "webhook secret", "fail", "pulley setup"),
     (Planter.guessable_secret, "webhook secret", "warn", "pulley secret rotate"),
-    (Planter.unfinished_rotation, "webhook secret", "warn", "pulley secret rotate --finish"),
+    (Planter.unfinished_rotation, "webhook secret", "warn", "pulley secret rotate: it goes on"),
+    (Planter.new_secret, "webhook of octo/site", "fail", "pulley connect octo/site"),
+    (Planter.edited_document, "document", "warn", "pulley setup"),
     (Planter.no_document_pin, "document's pin", "warn", "pulley setup"),
     (Planter.unreadable_document_pin, "document's pin", "fail", "pulley setup"),
     (Planter.document_pin_of_nothing, "document's pin", "fail", "pulley setup"),
@@ -243,14 +288,20 @@ FAULTS: list[tuple[Plant, str, str, str]] = [
     (Planter.sleeping, "host web-2", "fail", "start the instance"),
     (Planter.old_agent, "host web-8", "warn", "AWS-UpdateSSMAgent"),
     (Planter.no_checkout, "host web-2: /srv/elsewhere", "fail", "clone the repository"),
-    (Planter.another_remote, "host web-2: /srv/site", "fail", "git remote set-url origin"),
+    (
+        Planter.another_remote,
+        "host web-2: /srv/site",
+        "fail",
+        "git -C /srv/site remote set-url origin git@",
+    ),
     (Planter.unreachable_remote, "host web-2: /srv/site", "fail", "git ls-remote origin"),
     (Planter.no_such_branch, "host web-2: /srv/site", "fail", "push the branch"),
     (Planter.old_git, "host web-2: /srv/site", "fail", "install git 2.26"),
     (Planter.full_disk, "host web-2: /srv/site", "fail", "make room"),
     (Planter.no_function, "Lambda pulley-dev-report_status_change", "fail", "chalice deploy"),
     (Planter.function_of_another_stage, "Lambda pulley-dev", "fail", "chalice deploy"),
-    (Planter.wider_policy, "role of pulley-dev", "fail", "chalice deploy"),
+    (Planter.wider_policy, "role of pulley-dev", "fail", "aws iam delete-role-policy --role-name"),
+    (Planter.attached_policy, "role of pulley-dev", "fail", "--policy-arn arn:aws:iam::"),
     (Planter.narrower_policy, "role of pulley-dev-reconcile_targets", "fail", "chalice deploy"),
     (Planter.no_rule, "rule of pulley-dev-report_status_change", "fail", "chalice deploy"),
     (Planter.unknown_token, "GitHub token, octo/site", "fail", "--github-token-file"),
@@ -262,7 +313,7 @@ FAULTS: list[tuple[Plant, str, str, str]] = [
     (Planter.inactive_hook, "webhook of octo/site", "fail", "pulley connect octo/site"),
     (Planter.hook_of_other_events, "webhook of octo/site", "fail", "pulley connect octo/site"),
     (Planter.hook_to_elsewhere, "webhook of octo/site", "fail", "pulley connect octo/site"),
-    (Planter.red_deliveries, "webhook of octo/site", "fail", "pulley connect --force"),
+    (Planter.red_deliveries, "webhook of octo/site", "fail", "pulley connect octo/site --force"),
     (Planter.disabled_schedule, "rule of pulley-dev-reconcile_targets", "fail", "enable-rule"),
 ]
 if AS_ROOT:
@@ -277,7 +328,10 @@ def planter(sandbox: Sandbox) -> Iterator[Planter]:
 
 def test_a_stage_where_all_is_well_passes(pulley: Pulley) -> None:
     done = pulley("doctor", "--json")
-    assert [row for row in json_of(done) if row["outcome"] != "pass"] == []
+    found = json_of(done)
+    assert [row for row in found["rows"] if row["outcome"] != "pass"] == []
+    assert (found["stage"], found["account"]) == (STAGE, "123456789012")
+    assert found["region"]
     assert done.exit_code == 0
 
 
@@ -289,7 +343,7 @@ def test_a_fault_is_found_and_its_mend_named(
 ) -> None:
     plant(planter)
     done = pulley("doctor", "--json")
-    rows = {row["what"]: row for row in json_of(done)}
+    rows = {row["what"]: row for row in json_of(done)["rows"]}
     assert rows[what]["outcome"] == outcome, rows[what]
     assert mend in rows[what]["mend"]
     # And nothing else is called wrong that is not wrong.
@@ -304,8 +358,19 @@ class TestFix:
     ) -> None:
         planter.document_pin_of_nothing()
         done = pulley("doctor", "--fix", "--yes", "--json")
-        assert [row for row in json_of(done) if row["outcome"] != "pass"] == []
+        assert [row for row in json_of(done)["rows"] if row["outcome"] != "pass"] == []
         assert done.exit_code == 0
+
+    def test_new_secret_is_not_called_well_before_github_has_it(
+        self, pulley: Pulley, planter: Planter, sandbox: Sandbox
+    ) -> None:
+        planter.new_secret()
+        sandbox.account.ssm.delete_parameter(Name=NAMES.webhook_secret)
+        done = pulley("doctor", "--fix", "--yes", "--json")
+        assert done.exit_code == 3
+        assert "pulley connect octo/site --force" in done.stderr
+        (row,) = [row for row in json_of(done)["rows"] if row["outcome"] != "pass"]
+        assert row["what"] == "webhook of octo/site"
 
     def test_without_a_terminal_or_yes_nothing_is_mended(
         self, pulley: Pulley, planter: Planter
@@ -323,9 +388,41 @@ class TestFix:
         done = pulley("doctor", "--fix", "--yes")
         assert done.exit_code == 3
         assert "tag the instances" in done.stdout
+        assert "There is nothing here that --fix mends" in done.stderr
+
+
+class TestOwnSecret:
+    """A repository's own secret, which `pulley setup` leaves alone."""
+
+    @pytest.mark.parametrize(
+        ("value", "mend"),
+        [
+            (
+                " ",
+                "aws ssm delete-parameter --name /pulley/dev/repositories/octo/site/webhook-secret",
+            ),
+            ("n" * 64 + "\n" + "o" * 64, "pulley secret rotate --repository octo/site: it goes on"),
+        ],
+    )
+    def test_its_mend_is_of_it_alone(self, planter: Planter, value: str, mend: str) -> None:
+        name = NAMES.repository_webhook_secret(SITE)
+        planter.store(name, value, "SecureString")
+        parameters = Parameters(planter.ssm)
+        targets = StoredTargets((), (), {SITE: StoredReportSettings()})
+        rows = {row.what: row for row in Stored(parameters, NAMES, targets).check_secrets()}
+        assert rows["webhook secret of octo/site"].mend.startswith(mend)
+        assert not rows["webhook secret of octo/site"].fix
 
 
 class TestWords:
+    def test_mends_of_another_stage_name_it(self, pulley: Pulley) -> None:
+        done = pulley("doctor", "--json", "--stage", "prod")
+        mends = {row["what"]: row["mend"] for row in json_of(done)["rows"]}
+        assert mends["webhook secret"] == "pulley setup --stage prod"
+        assert mends["targets"] == "write pulley.toml, then pulley targets apply --stage prod"
+        done = pulley("status", "web", "--stage", "prod")
+        assert "pulley targets apply --stage prod stores" in done.stderr
+
     def test_no_secret_and_no_token_is_shown(self, pulley: Pulley, sandbox: Sandbox) -> None:
         done = pulley("doctor")
         assert sandbox.secret.decode() not in done.output

@@ -37,12 +37,21 @@ def push(sandbox: Sandbox, words: str) -> str:
     return commit
 
 
+def deploy(sandbox: Sandbox, pulley: Pulley, words: str) -> str:
+    """Push and deploy, without waiting for hosts that are asleep."""
+    commit = sandbox.commit({"index.html": f"<h1>{words}</h1>\n"}, words)
+    with sandbox.upstream.losing_deliveries():
+        sandbox.developer.git.push("-q")
+    assert pulley("deploy", "web").exit_code == 0
+    return commit
+
+
 class TestPin:
     def test_whole_pin_is_stored_and_what_was_before_is_said(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         assert pulley("freeze", "web", "--reason", "a holiday").exit_code == 0
-        done = pulley("pin", "web", OTHER, "--reason", "the fair", "--until", "3d")
+        done = pulley("pin", "web", OTHER, "--yes", "--reason", "the fair", "--until", "3d")
         assert done.exit_code == 0
         assert "Before: web was frozen: a holiday (by " in done.stdout
         assert "Now: web is pinned at 4d5e6f7 until " in done.stdout
@@ -62,16 +71,16 @@ class TestPin:
         assert pin["by"]
 
     def test_same_pin_again_stores_nothing(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        pulley("pin", "web", OTHER, "--reason", "the fair")
+        pulley("pin", "web", OTHER, "--yes", "--reason", "the fair")
         before = stored(sandbox)
-        done = pulley("pin", "web", OTHER, "--reason", "the  fair")
+        done = pulley("pin", "web", OTHER, "--yes", "--reason", "the  fair")
         assert done.exit_code == 0
         assert done.stdout.startswith("Nothing to do: web is pinned at 4d5e6f7: the fair (by ")
         assert stored(sandbox) == before
 
     def test_json_has_before_and_now(self, pulley: Pulley) -> None:
         pulley("freeze", "web", "--reason", "a holiday")
-        found = json_of(pulley("pin", "web", OTHER, "--reason", "the fair", "--json"))
+        found = json_of(pulley("pin", "web", OTHER, "--yes", "--reason", "the fair", "--json"))
         assert (found["target"], found["changed"]) == ("web", True)
         assert found["before"]["state"] == "frozen"
         assert (found["now"]["state"], found["now"]["commit"]) == ("pinned", OTHER)
@@ -101,7 +110,7 @@ class TestPin:
         assert done.exit_code == 1
         assert done.stderr == "Error: there is no target api; there is web\n"
 
-    def test_in_a_clone_a_short_id_will_do_and_a_stray_commit_is_warned_of(
+    def test_in_a_clone_a_short_id_will_do_and_a_stray_commit_is_asked_about(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
@@ -110,8 +119,19 @@ class TestPin:
         assert (done.exit_code, done.stderr) == (0, "")
         assert stored(sandbox)[0]["commit"] == tip
         done = pulley("pin", "web", OTHER, "--reason", "the fair")
-        assert done.exit_code == 0
+        assert done.exit_code == 4
         assert "this clone does not know whether 4d5e6f7 is in main" in done.stderr
+        assert stored(sandbox)[0]["commit"] == tip
+        assert pulley("pin", "web", OTHER, "--reason", "the fair", "--yes").exit_code == 0
+        assert stored(sandbox)[0]["commit"] == OTHER
+
+    def test_commit_that_was_deployed_is_pinned_without_a_question(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        commit = push(sandbox, "good")
+        assert pulley("pin", "web", OTHER, "--reason", "x").exit_code == 4
+        done = pulley("pin", "web", commit, "--reason", "the fair")
+        assert (done.exit_code, done.stderr) == (0, "")
 
     def test_another_operator_s_pin_of_the_same_moment_is_not_lost(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
@@ -126,7 +146,7 @@ class TestPin:
             return found
 
         monkeypatch.setattr(read, read_then_another)
-        done = pulley("pin", "web", OTHER, "--reason", "mine")
+        done = pulley("pin", "web", OTHER, "--yes", "--reason", "mine")
         assert done.exit_code == 0
         assert "was overwritten. It was stored after you looked" in done.stderr
         assert "theirs" in done.stderr
@@ -210,6 +230,21 @@ class TestRollback:
         assert pin["reason"] == f"rolled back from {bad[:7]} by {pin['by']}"
         push(sandbox, "the next one")
         assert [machine.head() for machine in sandbox.machines] == [good, good]
+
+    def test_host_that_is_asleep_does_not_keep_it_from_the_commit_before(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        push(sandbox, "on both")
+        host = sandbox.machines[1].host
+        host.sleep()
+        try:
+            good, bad = (deploy(sandbox, pulley, words) for words in ("on one", "on one, too"))
+            asked = pulley("rollback", "web")
+        finally:
+            host.wake()
+            sandbox.wait_until_quiet()
+        assert f"web: {bad[:7]} -> {good[:7]} on 2 hosts: web-1, web-2 (offline)\n" in asked.stderr
+        assert "  not " not in asked.stderr
 
     def test_where_no_good_commit_is_known_nothing_is_pinned(
         self, sandbox: Sandbox, pulley: Pulley

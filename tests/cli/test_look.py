@@ -1,6 +1,7 @@
 """status, history and logs against a sandbox with a story: a push, a bad release, a sleeper."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,10 +147,14 @@ class TestHistory:
         monkeypatch.chdir(sandbox.developer.working_dir)
         done = pulley("history")
         assert done.exit_code == 0
-        (line,) = [one for one in done.stdout.splitlines() if told.push_id in one]
-        assert f"{told.pushed[:7]} One  push by someone  success: 2 of 2" in line
+        (line,) = [one for one in done.stdout.splitlines() if f" {told.push_id[:8]} " in one]
+        assert f"{told.pushed[:7]}  push by someone  " in line
+        assert "  One      success: 2 of 2" in line
         assert "A body" not in done.stdout
         assert f"pinned at {told.pushed[:7]}: the release" in done.stdout
+        (unpin,) = [one for one in done.stdout.splitlines() if "unpin by " in one]
+        assert unpin.endswith("follows its branch")
+        assert not any(one.endswith(" ") for one in done.stdout.splitlines())
 
     def test_limit_keeps_the_newest(self, told: Story, pulley: Pulley) -> None:
         whole = json_of(pulley("history", "--json"))["entries"]
@@ -190,9 +195,10 @@ class TestLogs:
         assert "no host web-9; its hosts are web-1, web-2" in done.stderr
 
     def test_older_command_by_its_id(self, told: Story, pulley: Pulley) -> None:
-        document = json_of(pulley("logs", "web", "--command-id", told.push_id, "--json"))
-        assert document["commit"] == told.pushed
-        assert {one["kind"] for one in document["hosts"]} == {"at"}
+        for id_ in (told.push_id, told.push_id[:8]):
+            document = json_of(pulley("logs", "web", "--command-id", id_, "--json"))
+            assert document["commit"] == told.pushed
+            assert {one["kind"] for one in document["hosts"]} == {"at"}
 
     def test_id_that_is_no_command_of_the_target_is_told(self, told: Story, pulley: Pulley) -> None:
         done = pulley("logs", "web", "--command-id", "0831e1a8-a1ac-4257-a1fd-c12f1d0c8b1a")
@@ -200,7 +206,59 @@ class TestLogs:
         assert "is no command that deploys to web: pulley history web has their ids" in done.stderr
 
     def test_id_that_is_none_is_a_wrong_command_line(self, pulley: Pulley) -> None:
-        assert pulley("logs", "web", "--command-id", "rubbish").exit_code == 2
+        for rubbish in ("rubbish", "0831e1a", "0831e1a8" + "0" * 29):
+            assert pulley("logs", "web", "--command-id", rubbish).exit_code == 2
+
+
+class TestTargetsThatAreNotStored:
+    """Or not in a valid way: what was sent to them is still to be seen."""
+
+    @pytest.fixture(params=["not stored", "not valid", "nothing"])
+    def kept(self, sandbox: Sandbox, told: Story, request: pytest.FixtureRequest) -> Iterator[str]:
+        ssm, name = sandbox.account.ssm, NAMES.repositories + "octo/site/targets"
+        kept = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        changes = {"not stored": {"name": "api"}, "not valid": {"checkout": "srv"}}
+        if request.param == "nothing":
+            ssm.delete_parameter(Name=name)
+        else:
+            value = json.dumps([{**sandbox.target, **changes[request.param]}])
+            ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+        yield request.param
+        ssm.put_parameter(Name=name, Value=kept, Type="String", Overwrite=True)
+
+    def test_history_logs_and_cancel_know_what_was_sent_to(
+        self, kept: str, told: Story, pulley: Pulley
+    ) -> None:
+        for arguments in (["history"], ["history", "web"]):
+            entries = json_of(pulley(*arguments, "--json"))["entries"]
+            sent = [one["command_id"] for one in entries if one["kind"] == "command"]
+            assert sent == [told.deploy_id, told.push_id]
+        assert json_of(pulley("logs", "web", "--json"))["command_id"] == told.deploy_id
+        assert pulley("cancel", "web").stderr == "Nothing is under way to web.\n"
+
+    def test_program_that_watches_is_told(self, kept: str, told: Story, pulley: Pulley) -> None:
+        done = pulley("status", "--check")
+        assert done.exit_code == 3
+        said = {
+            "not stored": "",
+            "not valid": "No stored target is valid",
+            "nothing": "Stage dev has no targets: pulley targets apply",
+        }
+        assert said[kept] in done.stderr
+
+    def test_whoever_names_one_is_told_what_is_not_valid_first(
+        self, kept: str, told: Story, pulley: Pulley
+    ) -> None:
+        begins = {
+            "not stored": "Error: there is no target web; there is api",
+            "not valid": "Error: stored targets are not valid, and not used: octo/site: targets.",
+            "nothing": "Error: there is no target web, and no other: pulley targets apply",
+        }
+        for command in (["deploy", "web"], ["unpin", "web"]):
+            done = pulley(*command)
+            assert done.exit_code == 1
+            lines = [one for one in done.stderr.splitlines() if not one.startswith("Warning: ")]
+            assert lines[0].startswith(begins[kept])
 
 
 def test_before_anything_was_sent_each_says_so(

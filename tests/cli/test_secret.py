@@ -1,5 +1,6 @@
 """A rotation against the sandbox, while deliveries come: none is refused, no secret is shown."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pulley.sandbox.deliveries import post_delivery
 from pulley.sandbox.github import Fault
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
+from tests.fakes import SITE
 
 NAMES = ParameterNames(STAGE)
 ISSUES = b'{"repository": {"full_name": "octo/site"}}'
@@ -127,6 +129,28 @@ class TestRotate:
         assert done.exit_code == (0 if arguments else 4)
         assert "70 seconds later each webhook gets the new one" in done.stderr
         assert (lines(sandbox), secret_of_hook(sandbox)) == before
+
+    def test_webhook_of_another_stage_keeps_its_secret(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        prod, ssm, before = ParameterNames("prod"), sandbox.account.ssm, secret_of_hook(sandbox)
+        ssm.put_parameter(Name=prod.webhook_secret, Value="prod's", Type="SecureString")
+        targets = json.dumps([sandbox.target])
+        ssm.put_parameter(Name=prod.targets(SITE), Value=targets, Type="String")
+        where = ("--stage", "prod", "--url", sandbox.webhook.url)
+        environ = {"GITHUB_TOKEN": sandbox.token}
+        done = pulley("secret", "rotate", *where, "--yes", "--wait", "0", environ=environ)
+        ssm.delete_parameters(Names=[prod.webhook_secret, prod.targets(SITE)])
+        assert done.exit_code == 3
+        assert f"So {prod.webhook_secret} is not seen to open {sandbox.webhook.url}" in done.stderr
+        assert secret_of_hook(sandbox) == before
+
+    @pytest.mark.parametrize("wait", ["nan", "inf", "1e20", "-1", "3601"])
+    def test_wait_that_would_have_no_end_is_a_wrong_command_line(
+        self, pulley: Pulley, wait: str
+    ) -> None:
+        assert pulley("secret", "rotate", "--wait", wait, "--yes").exit_code == 2
+        assert pulley("connect", "octo/site", "--wait", wait).exit_code == 2
 
     def test_finish_with_one_secret_has_nothing_to_do(self, pulley: Pulley) -> None:
         done = pulley("secret", "rotate", "--finish")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from chalicelib.core.commands import build_document, parse_document_pin
+from chalicelib.core.refs import Repository
 from pulley.cli import main
 from pulley.cli.setup import next_steps
 from pulley.operator.checkout import CHALICE, SCRIPT
-from pulley.operator.policies import PLACEHOLDER, Policy
-from pulley.operator.setup_plan import PolicyChange
+from pulley.operator.policies import PLACEHOLDER
 from pulley.sandbox.account import Account
 
 Run = Callable[..., Result]
@@ -82,28 +82,41 @@ def assert_right(account: Account) -> None:
     assert json.loads(got["Content"]) == CONTENT
 
 
-class TestNextSteps:
-    POLICY = PolicyChange(
-        what="policy",
-        name="policy-receive-prod.json",
-        action="change",
-        why="",
-        policy=Policy(Path("policy-receive-prod.json"), "", ""),
+def steps(
+    *,
+    is_deployed: bool = True,
+    has_tokens: bool = False,
+    repositories: Sequence[Repository] = (),
+    has_new_secret: bool = False,
+) -> list[str]:
+    return next_steps(
+        "prod",
+        is_deployed=is_deployed,
+        has_tokens=has_tokens,
+        repositories=repositories,
+        has_new_secret=has_new_secret,
     )
 
+
+class TestNextSteps:
     def test_functions_that_are_not_deployed_come_first(self) -> None:
-        assert next_steps("prod", [], is_deployed=False)[0] == "chalice deploy --stage prod"
+        assert steps(is_deployed=False)[0] == "chalice deploy --stage prod"
 
-    def test_functions_that_are_behind_come_first(self) -> None:
-        steps = next_steps("prod", [self.POLICY], is_deployed=True)
-        assert steps[0] == "chalice deploy --stage prod"
-
-    def test_functions_that_are_right_are_left_alone(self) -> None:
-        assert next_steps("dev", [], is_deployed=True) == [
+    def test_bare_stage_has_all_of_them(self) -> None:
+        assert steps() == [
+            "pulley setup --github-token-file -",
             "pulley targets apply",
             "pulley connect OWNER/REPO",
             "pulley doctor",
         ]
+
+    def test_what_is_done_is_not_there(self) -> None:
+        found = steps(has_tokens=True, repositories=[Repository("octo", "site")])
+        assert found == ["pulley connect octo/site", "pulley doctor"]
+
+    def test_new_secret_is_to_be_told_to_webhooks_that_are_there(self) -> None:
+        found = steps(repositories=[Repository("octo", "site")], has_new_secret=True)
+        assert "pulley connect octo/site --force" in found
 
 
 class TestBareStage:

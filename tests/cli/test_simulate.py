@@ -162,6 +162,27 @@ class TestSimulateWhatIsNoPush:
         assert "The webhook would answer 503:" in done.stdout
         assert "the stored targets of octo/site are not valid: " in done.stdout
 
+    @pytest.mark.parametrize(
+        ("pin", "words"),
+        [
+            ({"version": "7"}, "pinned: it has no version 7: pulley setup"),
+            ({"hash": "0" * 64}, "pinned: it has another hash in version 1: pulley setup"),
+        ],
+    )
+    def test_pinned_document_that_is_not_there_is_502_as_the_webhook_s_answer(
+        self, sandbox: Sandbox, pulley: Pulley, pin: dict[str, str], words: str
+    ) -> None:
+        name, ssm = NAMES.document, sandbox.account.ssm
+        kept = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+        ssm.put_parameter(Name=name, Value=json.dumps(json.loads(kept) | pin), Overwrite=True)
+        done = pulley("simulate", "-", stdin=PUSH)
+        answer = post_delivery(sandbox.webhook.url, PUSH.encode(), sandbox.secret)
+        ssm.put_parameter(Name=name, Value=kept, Overwrite=True)
+        assert done.exit_code == 3
+        assert f"The webhook would answer {answer.status}:" in done.stdout
+        assert answer.status == 502
+        assert words in done.stdout
+
     def test_no_secret_stored_is_503_and_says_where_to_put_one(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:

@@ -102,17 +102,18 @@ class TestCheck:
         [
             ("", "has no targets"),
             ("targets =\n", "pulley.toml: not TOML: Invalid value (at line 1, column 10)"),
-            (None, "cannot be read"),
         ],
     )
-    def test_file_that_is_empty_wrong_or_not_there_is_told(
-        self, text: str | None, words: str
-    ) -> None:
-        if text is not None:
-            Path("pulley.toml").write_text(text)
+    def test_file_that_is_empty_or_wrong_is_told(self, text: str, words: str) -> None:
+        Path("pulley.toml").write_text(text)
         done = invoke("check")
         assert done.exit_code == 3
         assert words in done.stderr
+
+    @pytest.mark.parametrize("command", ["check", "apply"])
+    def test_file_that_cannot_be_read_is_no_finding(self, targets: Run, command: str) -> None:
+        done = targets(command, "nosuch.toml")
+        assert (done.exit_code, "nosuch.toml: cannot be read" in done.stderr) == (1, True)
 
 
 class TestApply:
@@ -148,7 +149,7 @@ class TestApply:
 
     def test_file_that_is_not_valid_stores_nothing(self, account: Account, apply: Run) -> None:
         done = apply(WEB + "[targets.api]\n")
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert "Error: targets.api.checkout: is missing" in done.stderr
         assert account.ssm.describe_parameters()["Parameters"] == []
 
@@ -157,7 +158,8 @@ class TestApply:
     ) -> None:
         apply(WEB + WORKER)
         done = apply(WEB)
-        assert "kept, though not in the file: worker" in done.stdout
+        assert "kept, though not in the file (--prune removes it): worker" in done.stdout
+        assert "has the file's targets as the file has them" in done.stdout
         assert versions(account) == 1
         done = apply(WEB, "--prune")
         assert "  - worker\n" in done.stdout
@@ -178,7 +180,7 @@ class TestApply:
     def test_empty_file_is_refused_without_prune_and_a_repository(self, apply: Run) -> None:
         for arguments in ([], ["--prune"], ["--repository", "octo/api"]):
             done = apply("", *arguments)
-            assert done.exit_code == 1
+            assert done.exit_code == 3
             assert "has no targets" in done.stderr
 
     def test_name_of_another_repository_s_target_is_refused(
@@ -259,12 +261,14 @@ class TestShow:
         assert targets("show", "Octo/Site").stdout.count("[targets.") == 2
         names = [one["name"] for one in json.loads(targets("show", "--json").stdout)["targets"]]
         assert names == ["api", "web", "worker"]
-        assert targets("show", "nobody").exit_code == 1
+        done = targets("show", "nobody")
+        assert done.exit_code == 1
+        assert "nothing valid is stored for nobody: there is api, web, worker" in done.stderr
 
     def test_stage_without_targets_says_so(self, targets: Run) -> None:
         done = targets("show")
         assert (done.exit_code, done.stdout) == (0, "")
-        assert "No target is stored yet" in done.stderr
+        assert "No target is stored in stage dev (account 123456789012, " in done.stderr
 
     def test_what_is_not_valid_is_told(self, account: Account, apply: Run, targets: Run) -> None:
         apply(WEB)

@@ -86,7 +86,8 @@ class TestHostWords:
             (HostVerdict("h", OVERTAKEN), "overtaken by a newer command"),
             (HostVerdict("h", OFFLINE), "offline: not reached"),
             (HostVerdict("h", NOT_BEGUN), "not begun"),
-            (HostVerdict("h", CANCELLED), "cancelled"),
+            (HostVerdict("h", CANCELLED), "cancelled before it began"),
+            (HostVerdict("h", CANCELLED, "while it ran"), "cancelled while it ran"),
             (HostVerdict("h", RUNNING), "running"),
         ],
     )

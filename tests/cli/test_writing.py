@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
 
 from pulley.cli.writing import put_back_command, say_overwritten
-from pulley.operator.parameters import ADVANCED, Parameters, StoredValue, Written
+from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 from pulley.sandbox.account import Account
 
 NAME = "/pulley/dev/pins/web"
@@ -138,6 +139,32 @@ class TestSayOverwritten:
         assert say_overwritten(parameters, written)
         assert "It was: a third one's" in capsys.readouterr().err
         assert value_of(parameters, name) == "a third one's"
+
+    def test_line_to_put_it_back_has_the_key_and_where_the_command_acts(
+        self,
+        account: Account,
+        parameters: Parameters,
+        name: str,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        written = overwrite(parameters, name, is_secret=True)
+        account.ssm.put_parameter(
+            Name=name, Value="x", Type="SecureString", KeyId="alias/own", Overwrite=True
+        )
+        command = click.Command(
+            "any", params=[click.Option(["--region"]), click.Option(["--profile"])]
+        )
+        with command.make_context("any", ["--region", "eu-west-1", "--profile", "at work"]):
+            say_overwritten(parameters, written, yes=True, is_secret=True)
+        err = capsys.readouterr().err
+        where = "--profile 'at work' --region eu-west-1"
+        assert f"aws ssm put-parameter {where} --name {name} --type SecureString " in err
+        assert "--key-id alias/own --overwrite" in err
+        assert f'"$(aws ssm get-parameter {where} --name {name}:2' in err
+
+    def test_line_without_any_of_it_is_short(self) -> None:
+        line = put_back_command(StoredValue("/n", "x", 1), is_secret=False, tier=STANDARD)
+        assert line.startswith("aws ssm put-parameter --name /n --type String --overwrite --value ")
 
 
 class TestPutBackCommand:

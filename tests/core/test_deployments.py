@@ -16,6 +16,7 @@ from chalicelib.core.deployments import (
     DeploymentRequest,
     DeploymentStatus,
     is_news,
+    not_deployed,
     not_sent,
     plain_text,
     replaced,
@@ -584,6 +585,22 @@ class TestIsNews:
         before, after = DeploymentStatus(state, "x"), DeploymentStatus(state, "y")
         assert is_news(before, after) == (state != "inactive")
 
+    @pytest.mark.parametrize("state", ["in_progress", "success", "failure", "error"])
+    def test_commit_that_a_pin_kept_out_may_begin_after_all(self, state: str) -> None:
+        kept_out = not_deployed("frozen: a holiday")
+        assert is_news(kept_out, DeploymentStatus(state, "x"))
+        assert not kept_out.has_ended
+
+    def test_commit_that_was_replaced_does_not_begin_again(self) -> None:
+        assert replaced(CommitSha("b" * 40)).has_ended
+        assert not is_news(replaced(CommitSha("b" * 40)), DeploymentStatus("in_progress", "x"))
+
+    def test_what_has_ended_was_not_kept_out_afterwards(self) -> None:
+        assert not is_news(DeploymentStatus("success", "x"), not_deployed("frozen"))
+
+    def test_what_failed_in_words_like_those_has_ended(self) -> None:
+        assert DeploymentStatus("failure", "not deployed: x").has_ended
+
 
 class TestPlainText:
     @pytest.mark.parametrize(
@@ -654,3 +671,17 @@ class TestRolledBack:
         self, back_at: tuple[str, str]
     ) -> None:
         assert "; web-1, web-2: rolled back: health check: 404" in self.told_of(*back_at)
+
+
+def test_whoever_has_room_for_more_is_told_every_host_that_failed() -> None:
+    hosts = tuple(HostVerdict(f"web-{one}", FAILED, f"{one} " + "x" * 90) for one in range(1, 5))
+    verdict = Verdict(
+        "command-1", ROLL_OUT, hosts, is_final=True, expected_hosts=4, was_cancelled=False
+    )
+    assert "web-2" not in status_of(verdict).description
+    whole = status_of(verdict, limit=4_000)
+    assert all(f"{one.host}: {one.words}" in whole.description for one in hosts)
+    assert (whole.state, len(status_of(verdict).description) <= MAX_DESCRIPTION) == (
+        "failure",
+        True,
+    )

@@ -500,6 +500,17 @@ class TestPlanTargetHeld:
         made = planned(self.good(), half, self.stopped(), hosts=[host(3)], head=B)
         assert made.sends[0].wanted.commit == A
 
+    def test_commit_that_a_sleeping_host_has_not_is_waited_for_before_an_older_one(self) -> None:
+        asleep = replace(host(2), is_online=False)
+        older = run(C, ran(1, C), ran(2, C), at=-5)
+        good = run(A, ran(1, A), on(2, details="Pending"), at=5, status="InProgress")
+        hosts = [host(1), asleep, host(3)]
+        made = planned(older, good, self.stopped(), hosts=hosts, head=B, now=minutes(12))
+        assert told(made)[2] == (WAIT, "a roll-out of aaaaaaa is under way")
+        awake = [host(1), host(2), host(3)]
+        made = planned(older, good, self.stopped(), hosts=awake, head=B, now=minutes(12))
+        assert made.sends[0].wanted.commit == C
+
     def test_new_host_waits_where_nothing_is_good(self) -> None:
         made = planned(self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]

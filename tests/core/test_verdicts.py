@@ -272,6 +272,10 @@ class TestJudgeHost:
         invocation = Invocation("i-01234567", "web-1", status, details)
         assert judge_host(invocation, ROLL_OUT) == HostVerdict("web-1", kind, words)
 
+    def test_host_whose_script_was_killed_is_told_from_one_that_had_not_begun(self) -> None:
+        killed = Invocation("i-01234567", "web-1", "Cancelled", "Cancelled", "", ENDED)
+        assert judge_host(killed, ROLL_OUT) == HostVerdict("web-1", CANCELLED, "while it ran")
+
     def test_result_with_the_steps_output_behind_it_is_read(self) -> None:
         assert judged(UPDATED + "\n----------ERROR-------\nnpm WARN {}").kind == AT
 

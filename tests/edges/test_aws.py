@@ -196,7 +196,7 @@ class TestBuildSsmClient:
         monkeypatch.delenv("AWS_REGION", raising=False)
         with pytest.raises(UnavailableError, match="a client of Systems Manager") as caught:
             build_ssm_client(Deadline())
-        assert "You must specify a region" in caught.value.detail
+        assert caught.value.detail.startswith("there is no region: set AWS_DEFAULT_REGION")
 
 
 class TestPatientClients:
@@ -227,7 +227,7 @@ class TestPatientClients:
             build_ec2_client()
         with pytest.raises(UnavailableError, match="a client of SNS") as caught:
             build_sns_client()
-        assert "You must specify a region" in caught.value.detail
+        assert caught.value.detail.startswith("there is no region: set AWS_DEFAULT_REGION")
 
 
 class TestErrorFor:
@@ -278,14 +278,19 @@ class TestErrorFor:
         [
             ReadTimeoutError(endpoint_url=URL),
             EndpointConnectionError(endpoint_url=URL),
-            NoCredentialsError(),
         ],
     )
     def test_aws_out_of_reach_is_unavailable(self, error: BotoCoreError) -> None:
         told = error_for("reading parameters", error)
         assert isinstance(told, UnavailableError)
         assert str(told) == "AWS could not be reached for reading parameters"
-        assert told.detail == f"reading parameters: {error}"
+        assert told.detail == str(error)
+
+    def test_no_credentials_are_told_with_what_to_do(self) -> None:
+        told = error_for("reading parameters", NoCredentialsError())
+        assert isinstance(told, UnavailableError)
+        assert str(told) == "AWS could not be reached for reading parameters"
+        assert told.detail == "there are no credentials: set AWS_PROFILE, or run aws configure"
 
     def test_aws_s_own_words_are_for_the_log_alone(self) -> None:
         error = error_for("reading parameters", self.client_error("AccessDeniedException"))

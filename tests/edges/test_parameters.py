@@ -16,6 +16,7 @@ from chalicelib.edges.parameters import (
     BUDGET,
     REMEMBERED_REPOSITORIES,
     REMEMBERED_SECONDS,
+    VERIFIED_BUDGET,
     Budget,
     ParameterStore,
 )
@@ -371,6 +372,21 @@ class TestParameterStoreBudget:
         assert store.calls == BUDGET / 2
         refused = [store.refuses(made_up(number)) for number in range(100)]
         assert refused.count(False) == BUDGET / 2
+
+    def test_verified_sender_reads_again_though_strangers_have_spent_the_budget(
+        self, store: Store
+    ) -> None:
+        store.spend_the_budget()
+        again = [store.edge.settings_again(SITE, is_verified=True) for _ in range(100)]
+        assert sum(settings is not None for settings in again) == VERIFIED_BUDGET
+        assert store.calls == BUDGET + VERIFIED_BUDGET
+        store.clock.now += 1
+        assert store.edge.settings_again(SITE, is_verified=True) is not None
+
+    def test_verified_senders_spend_nothing_of_the_others_budget(self, store: Store) -> None:
+        for _ in range(100):
+            store.edge.settings_again(SITE, is_verified=True)
+        assert not any(store.refuses(made_up(number)) for number in range(BUDGET))
 
     def test_over_the_budget_nothing_is_read_again(self, store: Store) -> None:
         store.spend_the_budget()

@@ -186,8 +186,8 @@ class TestReceiveAndIgnore:
     @pytest.mark.parametrize("payload", [push_json(), {"zen": "Design for failure."}])
     def test_ping_never_deploys(self, house: House, payload: dict[str, object]) -> None:
         outcome = house.receive(delivery_of(payload, event="ping"))
-        words = "ping: the webhook is set up, a push will deploy; signed with the newest secret"
-        assert outcome == Ignored(GUID, words)
+        words = "ping: the webhook is set up, a push will deploy; signed with the newest secret of "
+        assert outcome == Ignored(GUID, f"{words}dev/webhook-secret")
         assert house.sent == []
 
     def test_another_event_is_ignored_by_its_name(self, house: House) -> None:
@@ -545,15 +545,22 @@ class TestReceiveAPingOfARotation:
         self, house: House, secret: str, words: str
     ) -> None:
         house.store(NAMES.webhook_secret, "new\nold\noldest")
-        assert self.ping(house, secret) == words
+        assert self.ping(house, secret) == f"{words} of dev/webhook-secret"
+
+    def test_answer_names_the_repository_s_own_parameter_where_that_has_the_secret(
+        self, house: House
+    ) -> None:
+        house.store(NAMES.repository_webhook_secret(SITE), "own")
+        words = "signed with the newest secret of dev/repositories/octo/site/webhook-secret"
+        assert self.ping(house, "own") == words
 
     def test_newest_is_the_one_that_is_stored_now_and_not_the_remembered_one(
         self, house: House
     ) -> None:
         house.push()
         house.store(NAMES.webhook_secret, f"new\n{SECRET}")
-        assert self.ping(house, SECRET) == "signed with an older secret"
-        assert self.ping(house, "new") == "signed with the newest secret"
+        assert self.ping(house, SECRET).startswith("signed with an older secret of ")
+        assert self.ping(house, "new").startswith("signed with the newest secret of ")
 
     def test_secret_that_is_dropped_is_refused_though_it_is_remembered(self, house: House) -> None:
         house.push()
@@ -561,9 +568,14 @@ class TestReceiveAPingOfARotation:
         with pytest.raises(SignatureError):
             self.ping(house, SECRET)
 
-    def test_over_the_budget_it_is_answered_and_proves_nothing(self, house: House) -> None:
+    def test_budget_that_strangers_have_spent_is_not_its_own(self, house: House) -> None:
         house.push()
         house.parameters.may_look_again = False
+        assert self.ping(house, SECRET).startswith("signed with the newest secret of ")
+
+    def test_over_its_own_budget_it_is_answered_and_proves_nothing(self, house: House) -> None:
+        house.push()
+        house.parameters.may_verified = False
         assert self.ping(house, SECRET) == "ping: the webhook is set up, a push will deploy"
 
     def test_other_deliveries_do_not_say_which_secret_it_was(self, house: House) -> None:

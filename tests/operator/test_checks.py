@@ -161,6 +161,19 @@ class TestCheckInvocation:
         assert row.outcome == FAIL
         assert mend in row.mend
 
+    def test_wrong_remote_s_mend_is_a_whole_line(self) -> None:
+        target = replace(WEB, checkout="/srv/my site")
+        said = line("no_checkout", "origin is octo/other, not octo/site")
+        (row,) = check_invocation(target, said, github="github.example.com")
+        assert row.mend.startswith(
+            "on the host: sudo -u \"$(stat -c %U '/srv/my site')\" git -C '/srv/my site' "
+            "remote set-url origin git@github.example.com:octo/site.git. "
+        )
+
+    def test_lacking_remote_is_added(self) -> None:
+        row = self.row(line("no_checkout", "/srv/site has no remote named origin"))
+        assert "remote add origin git@github.com:octo/site.git" in row.mend
+
     def test_what_could_not_be_asked_is_a_failure(self) -> None:
         row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))
         assert (row.outcome, row.mend) == (FAIL, "pulley setup")

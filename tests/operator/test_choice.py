@@ -64,8 +64,16 @@ class TestChooseTargets:
             choose_targets(stored(target("api"), target("web")), None, where)
 
     def test_none_at_all_is_told_with_what_is_not_valid(self) -> None:
-        with pytest.raises(UnavailableError, match=r"there are no targets: .*; octo/site: bad"):
-            choose_targets(stored(problems=("octo/site: bad",)), None, here())
+        for name in (None, "web"):
+            with pytest.raises(UnavailableError) as caught:
+                choose_targets(stored(problems=("octo/site: bad",)), name, here())
+            assert str(caught.value).startswith("stored targets are not valid, and not used: octo/")
+            assert "octo/site: bad. Mend them in pulley.toml" in str(caught.value)
+
+    @pytest.mark.parametrize("name", [None, "web"])
+    def test_where_none_is_stored_the_command_that_stores_is_told(self, name: str | None) -> None:
+        with pytest.raises(UnavailableError, match="pulley targets apply"):
+            choose_targets(stored(), name, here())
 
 
 def asked_before(commit: CommitSha) -> RollOut:

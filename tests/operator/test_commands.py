@@ -12,8 +12,15 @@ from botocore.stub import Stubber
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
-from pulley.operator.commands import Operations, Output, commands_to, under_way
-from tests.fakes import target_json
+from pulley.operator.commands import (
+    Addressee,
+    Operations,
+    Output,
+    addressees_of,
+    commands_to,
+    under_way,
+)
+from tests.fakes import SITE, target_json
 from tests.flows.runs import command_of, id_of
 
 if TYPE_CHECKING:
@@ -85,6 +92,13 @@ class TestCommandsTo:
             replace(command_of(number=4), roll_out=None),
         ]
         assert commands_to(WEB, [*others, ours]) == [(ours, ours.roll_out)]
+
+
+class TestAddresseesOf:
+    def test_each_target_that_was_sent_to_is_there_once(self) -> None:
+        sent = [command_of(number=1), command_of(number=2), command_of(number=3, target="api")]
+        sent.append(replace(command_of(number=4), roll_out=None))
+        assert addressees_of(sent) == (Addressee("api", SITE), Addressee("web", SITE))
 
 
 class TestUnderWay:

@@ -1,5 +1,6 @@
 """What an operator means by a commit, an end and a reason; and when a pin is news."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pulley.operator.holding import (
     LONGEST_REASON,
     MeaningError,
     StoredPin,
+    deployed_to,
     doubt_about,
     parse_commit,
     parse_end,
@@ -21,6 +23,7 @@ from pulley.operator.holding import (
 )
 from pulley.operator.parameters import StoredValue
 from tests.fakes import COMMIT, SITE, target_json
+from tests.flows.runs import command_of
 
 NOW = datetime(2030, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
 TARGET = parse_target("web", target_json())
@@ -126,24 +129,37 @@ class TestParseCommit:
 
 class TestDoubtAbout:
     def test_commit_of_the_branch_is_not_doubted(self, clone: Here) -> None:
-        assert doubt_about(parse_commit("main~1", TARGET, clone), TARGET, clone) == ""
+        assert doubt_about(parse_commit("main~1", TARGET, clone), TARGET, clone, ()) == ""
 
     def test_commit_that_is_not_in_the_branch_is(self, clone: Here) -> None:
         assert clone.commit
-        doubt = doubt_about(clone.commit, TARGET, clone)
+        doubt = doubt_about(clone.commit, TARGET, clone, ())
         assert doubt.startswith(f"{clone.commit.short} is not in main, as this clone has it")
 
     def test_commit_that_the_clone_does_not_know_is(self, clone: Here) -> None:
-        doubt = doubt_about(CommitSha(COMMIT), TARGET, clone)
+        doubt = doubt_about(CommitSha(COMMIT), TARGET, clone, ())
         assert doubt.startswith("this clone does not know whether 4d5e6f7 is in main")
 
     def test_branch_that_the_clone_does_not_know_is(self, clone: Here) -> None:
         target = parse_target("web", target_json(branch="release"))
         assert clone.commit
-        assert "is in release" in doubt_about(clone.commit, target, clone)
+        assert "is in release" in doubt_about(clone.commit, target, clone, ())
 
-    def test_outside_a_clone_nothing_can_be_told(self) -> None:
-        assert doubt_about(CommitSha(COMMIT), TARGET, None) == ""
+    def test_outside_a_clone_any_is(self) -> None:
+        doubt = doubt_about(CommitSha(COMMIT), TARGET, None, ())
+        assert "is in main is not known outside a clone of octo/site" in doubt
+
+    def test_commit_that_was_deployed_is_not(self, clone: Here) -> None:
+        for here in (clone, None):
+            assert doubt_about(CommitSha(COMMIT), TARGET, here, {CommitSha(COMMIT)}) == ""
+
+
+class TestDeployedTo:
+    def test_only_what_every_host_took_counts(self) -> None:
+        good = command_of(COMMIT)
+        assert deployed_to(TARGET, [good]) == {CommitSha(COMMIT)}
+        others = [replace(good, status="Failed"), replace(good, roll_out=None)]
+        assert deployed_to(TARGET, others) == set()
 
 
 class TestStoredPinNeeds:

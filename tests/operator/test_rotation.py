@@ -6,6 +6,7 @@ who leaves them no look-up for a secret that they don't know, and deliveries tha
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -184,13 +185,17 @@ class World:
             self.step()  # GitHub has it, and the answer may be lost
             return {}
         if path == "/hooks/7/pings":
-            said = self.fresh.take(repository, "ping", self.hooks[repository])
-            self.pings.append({"id": len(self.pings), "event": "ping", "said": said})
+            self.fresh.use_up()
+            try:
+                said, code = self.fresh.take(repository, "ping", self.hooks[repository]), 200
+            except SignatureError as error:
+                said, code = str(error), 401
+            self.pings.append({"id": len(self.pings), "event": "ping", "said": said, "code": code})
             return None
         if path == "/hooks/7/deliveries":
             return list(reversed(self.pings))
         answer = {"payload": json.dumps({"ignored": self.pings[-1]["said"]})}
-        return {"status_code": 200, "status": "OK", "response": answer}
+        return {"status_code": self.pings[-1]["code"], "status": "OK", "response": answer}
 
     def rotation(self) -> Rotation:
         def webhooks(repository: Repository) -> Webhooks | None:
@@ -333,6 +338,33 @@ class TestWhereAWebhookIsNotProven:
         assert "signed with an older secret" in proof.problem
         world.hooks[SITE] = stored.secrets[0].decode()  # by hand
         assert rotation.prove(SITE, stored.secrets[0], set_it=False) == Proof(SITE, 1)
+
+    def test_address_of_another_stage_is_left_alone_though_its_ping_is_green(
+        self, world: World
+    ) -> None:
+        rotation = replace(world.rotation(), name="/pulley/prod/webhook-secret")
+        world.values[rotation.name] = [("prod-new\nprod-old", START)]
+        for set_it in (True, False):
+            proof = rotation.prove(SITE, b"prod-new", set_it=set_it)
+            assert "signed with the newest secret of dev/webhook-secret. So /pulley/prod/" in (
+                proof.problem
+            )
+            assert proof.problem.endswith("the webhook was left alone")
+        assert world.hooks == {SITE: "old"}
+        assert world.refused == 0
+
+    def test_webhook_that_no_stored_secret_opens_is_left_alone(self, world: World) -> None:
+        world.hooks[SITE] = "of another stage"
+        (proof,) = world.rotate()
+        assert "was answered 401: the signature does not match" in proof.problem
+        assert "not seen to open" in proof.problem
+        assert world.hooks == {SITE: "of another stage"}
+        assert world.lines[1:] == ["old"]
+
+    def test_webhook_that_is_switched_off_is_left_alone(self, world: World) -> None:
+        world.active = False
+        world.rotate()
+        assert world.hooks == {SITE: "old"}
 
     def test_without_a_token_it_is_said(self, world: World) -> None:
         rotation = Rotation(

@@ -61,7 +61,13 @@ class TestParseTargetsFile:
             "targets.api.name",
         ]
         assert "targets.web.checkout: must be an absolute path, not 'srv/site'" in problems
-        assert any(problem.startswith("targets.'No Good'.name: must be") for problem in problems)
+        words = "targets.'No Good': the table's name must be"
+        assert any(problem.startswith(words) for problem in problems)
+
+    def test_keys_that_are_named_are_those_of_a_file(self) -> None:
+        (problem,) = problems_of(WEB + 'colour = "red"\n')
+        assert "unknown key 'colour'; the keys are after_pull, " in problem
+        assert " name," not in problem
 
     def test_environment_of_two_targets_of_a_repository_is_a_problem(self) -> None:
         other = WEB.replace("targets.web", "targets.api") + 'environment = "Web"\n'

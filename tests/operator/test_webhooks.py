@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from chalicelib.core.refs import Repository
+from chalicelib.flows.receive import signed_with
 from pulley.operator.connecting import plan_connection
 from pulley.operator.webhooks import NOT_RECORDED, Hook, Ping, Webhooks, is_webhook_url, mend_of
 from tests.fakes import SITE, FakeClock
@@ -87,13 +88,25 @@ class TestPing:
         assert ping(FakeApi([[], [delivery(1)]], answer)).code == 0
 
 
-class TestHasNewestSecret:
-    def test_only_pulley_s_word_in_a_green_answer_counts(self) -> None:
-        words = "ping: ...; signed with the newest secret"
-        assert Ping(200, "OK", words).has_newest_secret
-        assert not Ping(401, "", words).has_newest_secret
-        assert not Ping(200, "OK", "ping: ...; signed with an older secret").has_newest_secret
-        assert not Ping(200, "OK", "ping: ...").has_newest_secret
+class TestOpenedBy:
+    NAME = "/pulley/dev/webhook-secret"
+
+    def said(self, place: int) -> str:
+        return f"ping: ...; {signed_with(place, self.NAME)}"
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_parameter_is_what_pulley_says_in_a_green_answer(self, place: int) -> None:
+        assert Ping(200, "OK", self.said(place)).opened_by == self.NAME
+        assert not Ping(401, "", self.said(place)).opened_by
+        assert not Ping(200, "OK", f"{self.said(place)} and more").opened_by
+        assert not Ping(200, "OK", "ping: ...").opened_by
+
+    def test_only_the_newest_of_this_very_parameter_counts(self) -> None:
+        assert Ping(200, "OK", self.said(0)).has_newest_of(self.NAME)
+        assert not Ping(200, "OK", self.said(1)).has_newest_of(self.NAME)
+        assert not Ping(200, "OK", self.said(0)).has_newest_of("/pulley/prod/webhook-secret")
+        assert not Ping(200, "OK", self.said(0)).has_newest_of("/pulley/dev/webhook")
+        assert not Ping(401, "", self.said(0)).has_newest_of(self.NAME)
 
 
 class TestAll:
@@ -125,6 +138,9 @@ class TestIsWebhookUrl:
             "https:///github",
             "http://example.com/github",
             "http://127.0.0.1.example.com/github",
+            "http://127.0.0.1:80@evil.example/github",
+            "http://localhost:80@evil.example/github",
+            "http://mona:word@127.0.0.1/github",
             "https://example.com/",
             "https://example.com/?x=/github",
             "https://[/github",
@@ -162,7 +178,7 @@ class TestMendOf:
         ("code", "words"),
         [
             (0, "can GitHub reach the address?"),
-            (401, "pulley connect --force"),
+            (401, "pulley connect octo/site --force"),
             (403, "chalice deploy --stage prod"),
             (404, "chalice deploy --stage prod"),
             (500, "/aws/lambda/pulley-prod"),
@@ -171,4 +187,4 @@ class TestMendOf:
         ],
     )
     def test_each_answer_has_one(self, code: int, words: str) -> None:
-        assert words in mend_of(Ping(code, ""), "prod")
+        assert words in mend_of(Ping(code, ""), "prod", SITE)

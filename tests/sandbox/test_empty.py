@@ -89,6 +89,8 @@ class TestFiles:
             "AWS_PROFILE": "production",
             "AWS_REGION": "us-east-1",
             "AWS_SESSION_TOKEN": "x",
+            "GITHUB_TOKEN": "x",
+            "GH_TOKEN": "x",
             "NO_PROXY": "example.com",
         }
         done = subprocess.run(

@@ -47,7 +47,9 @@ def _check_pinned(documents: Documents, pin: DocumentPin, latest: DocumentVersio
     yield _check_content(documents, pinned)
     if latest.version != pin.version:
         words = f"somebody stored version {latest.version} since; the pinned {pin.version} runs"
-        yield Row("document", WARN, words, "pulley setup: it stores this checkout's again")
+        yield Row(
+            "document", WARN, words, "pulley setup: it stores this checkout's again", fix="setup"
+        )
 
 
 def _check_content(documents: Documents, used: DocumentVersion) -> Row:

@@ -1,6 +1,7 @@
 """What `chalice deploy` made: the functions, what each may do, and what calls them."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,21 +126,28 @@ class Functions:
         if attached:
             names = ", ".join(one.get("PolicyName", "") for one in attached)
             words = f"{name} may do more than its job: {names} is attached to it"
-            return Row(
-                what,
-                FAIL,
-                words,
-                f"aws iam detach-role-policy --role-name {name}, and {self.deploy}",
-            )
+            mends = [
+                f"aws iam detach-role-policy --role-name {name} --policy-arn {one.get('PolicyArn')}"
+                for one in attached
+            ]
+            return Row(what, FAIL, words, ", and ".join(mends))
         allowed = {_canonical(one) for document in documents for one in _statements(document)}
         needed = {_canonical(one) for one in _statements(wanted)}
         if allowed == needed:
             return passed(what, "allowed what it needs, and no more")
         missing, spare = len(needed - allowed), len(allowed - needed)
         words = (
-            f"{name} is not as {policy.name}: {missing} statements lack or differ, {spare} are more"
+            f"{name} is not as {policy.name}: of its statements {missing} lack; {spare} are more"
         )
-        return Row(what, FAIL, words, self.deploy)
+        # Chalice's own policy has the role's name. Others it leaves there.
+        mends = [
+            f"aws iam delete-role-policy --role-name {name} --policy-name {shlex.quote(one)}"
+            for one in inline
+            if one != name
+        ]
+        if missing or not mends:
+            mends.append(self.deploy)
+        return Row(what, FAIL, words, ", and ".join(mends))
 
     def _check_rule(self, function: str, arn: str) -> Row:
         """Something calls the function: of EventBridge, and with leave to."""

@@ -4,6 +4,7 @@ What a host says of itself is asked by the document's own `Update=check`, which 
 """
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -140,8 +141,10 @@ def build_check_requests(
     ]
 
 
-def check_invocation(target: Target, invocation: Invocation) -> Iterator[Row]:
-    """What one host said."""
+def check_invocation(
+    target: Target, invocation: Invocation, *, github: str = "github.com"
+) -> Iterator[Row]:
+    """What one host said. `github` is where people clone from."""
     what = f"host {invocation.host}: {target.checkout}"
     try:
         result = parse_result(invocation.output)
@@ -151,17 +154,24 @@ def check_invocation(target: Target, invocation: Invocation) -> Iterator[Row]:
         return
     told = _TOLD.fullmatch(result.detail)
     if result.outcome != "unchanged" or told is None:
-        yield _failed(what, result)
+        yield _failed(what, result, remote_line(target, github))
         return
     yield from _check_told(what, told, result)
 
 
-def _failed(what: str, result: HostResult) -> Row:
+def remote_line(target: Target, github: str) -> str:
+    """What gives a checkout the target's remote, on the host."""
+    place, remote = shlex.quote(target.checkout), f"git@{github}:{target.repository}.git"
+    return f'sudo -u "$(stat -c %U {place})" git -C {place} remote set-url origin {remote}'
+
+
+def _failed(what: str, result: HostResult, remote: str) -> Row:
     mend = _MENDS.get(result.outcome, "docs/host.md has what each outcome asks for")
     if "too old" in result.detail:
         mend = "install git 2.26 or newer on the host"
     elif "origin" in result.detail:
-        mend = "on the host: git remote set-url origin, or `repository` in pulley.toml"
+        verb = remote.replace(" set-url ", " add ") if "no remote" in result.detail else remote
+        mend = f"on the host: {verb}. Or see `repository` in pulley.toml"
     return Row(what, FAIL, failure_words(result), mend)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.pins import PinError, parse_pin
+from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, read_secrets
 from chalicelib.core.targets import Target
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
@@ -31,10 +32,10 @@ class Stored:
         if is_needed or self.names.webhook_secret in values:
             stored = values.get(self.names.webhook_secret)
             text = stored.value if stored else None
-            yield _check_secret("webhook secret", self.names.webhook_secret, text)
+            yield _check_secret(self.names.webhook_secret, text)
         for repository, name in own.items():
             if name in values:
-                yield _check_secret(f"webhook secret of {repository}", name, values[name].value)
+                yield _check_secret(name, values[name].value, repository)
 
     def check_targets(self) -> Iterator[Row]:
         """They parse, and no name stands for two of them."""
@@ -78,16 +79,25 @@ class Stored:
             yield Row("GitHub token", WARN, words, mend)
 
 
-def _check_secret(what: str, name: str, text: str | None) -> Row:
+def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
+    """The stage's secret, or a repository's own one, which `pulley setup` leaves alone."""
+    of = f" of {repository}" if repository else ""
+    what, rotate = f"webhook secret{of}", "pulley secret rotate"
+    if repository:
+        rotate += f" --repository {repository}"
     if text is None:
         return Row(what, FAIL, f"{name} is not stored", "pulley setup", fix="setup")
     secrets = read_secrets(text)
     if not secrets:
-        return Row(what, FAIL, f"{name} is blank: it opens nothing", "pulley setup", fix="setup")
+        words = f"{name} is blank: it opens nothing"
+        if repository:
+            mend = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
+            return Row(what, FAIL, words, mend)
+        return Row(what, FAIL, words, "pulley setup", fix="setup")
     if any(len(one) < SHORTEST_SECRET for one in secrets):
         words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
-        return Row(what, WARN, words, "pulley secret rotate")
+        return Row(what, WARN, words, rotate)
     if len(secrets) > 1:
         words = f"{len(secrets)} are valid: a rotation is not finished"
-        return Row(what, WARN, words, "pulley secret rotate --finish")
+        return Row(what, WARN, words, f"{rotate}: it goes on with the new one")
     return passed(what, f"{name} is there, and readable")

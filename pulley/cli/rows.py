@@ -1,0 +1,62 @@
+"""A table whose last cells may be long: where a line has no room for them, each gets its own.
+
+On a terminal, and where COLUMNS says so, lines are that wide. Else they are as long as need be, one
+for each row, for whoever reads them with a program.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from rich.text import Text
+
+from pulley.cli.output import out
+
+Cell = str | tuple[str, str]  # with a style
+
+_NONE = Text()
+_GAP, _INDENT = "  ", "    "
+
+
+def say_rows(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, long: int = 1) -> None:
+    """Print a table. The last cells, so many as `long`, are those that may get their own lines."""
+    console = out()
+    columns = os.environ.get("COLUMNS", "")
+    asked = int(columns) if columns.isdecimal() else None
+    width = console.width if sys.stdout.isatty() else asked
+    for line in laid_out(head, [[_text(one) for one in row] for row in rows], long, width):
+        console.print(line, soft_wrap=True, highlight=False)
+
+
+def laid_out(
+    head: Sequence[str], rows: Sequence[Sequence[Text]], long: int, width: int | None
+) -> Iterable[Text]:
+    """The lines, none with spaces at its end. They have no width where it is None."""
+    whole = [[Text(one, style="bold") for one in head], *rows]
+    widths = _widths(whole)
+    if width is None or all(_joined(row, widths).cell_len <= width for row in whole):
+        yield from (_joined(row, widths) for row in whole)
+        return
+    short = len(head) - long
+    for number, row in enumerate(whole):
+        yield _joined(row[:short], widths)
+        if number:
+            yield from (Text(_INDENT) + cell for cell in row[short:] if cell.plain)
+
+
+def _text(cell: Cell) -> Text:
+    return Text(cell) if isinstance(cell, str) else Text(cell[0], style=cell[1])
+
+
+def _widths(rows: Iterable[Sequence[Text]]) -> list[int]:
+    return [max(cell.cell_len for cell in column) for column in zip_longest(*rows, fillvalue=_NONE)]
+
+
+def _joined(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+    padded = Text()
+    for cell, width in zip(cells, widths, strict=False):
+        padded.append_text(cell)
+        padded.append(" " * (width - cell.cell_len) + _GAP)
+    padded.rstrip()
+    return padded
