@@ -13,6 +13,7 @@ settings.register_profile("pulley", deadline=None)
 settings.load_profile("pulley")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What shares a sandbox runs in one process: to start one takes seconds."""
     for item in items:

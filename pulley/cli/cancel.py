@@ -10,8 +10,9 @@ from pulley.cli.group import FAILED
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json
 from pulley.cli.seen import chosen
+from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
-from pulley.cli.words import cause_words, hosts, one_line
+from pulley.cli.words import cause_words, hosts
 from pulley.operator.checkout import find_here
 from pulley.operator.commands import Addressed, Operations, under_way
 from pulley.operator.past import commands_of, find_addressees

@@ -1,16 +1,15 @@
 """A repository's webhook on GitHub."""
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
-from pulley.cli.output import confirm, note, out, say, say_json, warn
+from pulley.cli.output import cell, confirm, note, out, say, say_json, warn
+from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
-from pulley.cli.words import one_line
 from pulley.operator.checkout import find_here
 from pulley.operator.connecting import (
     LEFT,
@@ -201,5 +200,5 @@ def _say_settings(
     say(f"To be pasted at {page}, Add webhook:")
     table = Table(show_header=False, box=None, padding=(0, 1))
     for name, value in settings.items():
-        table.add_row(name, escape(value), style=None)
+        table.add_row(name, cell(value), style=None)
     out().print(table, soft_wrap=True)

@@ -14,7 +14,8 @@ from pulley.cli.live import follow
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.seen import chosen, run_facts, warn_of_problems
-from pulley.cli.words import cause_words, hosts, no_hosts, one_line, short_id
+from pulley.cli.terminal import one_line
+from pulley.cli.words import cause_words, hosts, no_hosts, short_id
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import NotDeployableError, choose_commit
 from pulley.operator.commands import Operations, under_way

@@ -4,12 +4,11 @@ from collections import Counter
 from dataclasses import replace
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
-from pulley.cli.output import confirm, err, note, out, say, say_json, warn
+from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
 from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row
@@ -86,7 +85,7 @@ def _examine(stage: Stage) -> list[Row]:
     rows = []
     with err().status("Looking ...") as status:
         for row in Doctor(stage, now=utc_now).examine():
-            status.update(f"Looked at {escape(row.what)} ...")
+            status.update(f"Looked at {cell(row.what)} ...")
             rows.append(replace(row, words=at_stage(row.words), mend=at_stage(row.mend)))
     return rows
 
@@ -94,11 +93,11 @@ def _examine(stage: Stage) -> list[Row]:
 def _show(rows: list[Row]) -> None:
     table = Table("", "what", "how it is", box=None, pad_edge=False)
     for row in rows:
-        words = escape(row.words)
+        words = cell(row.words)
         if row.mend:
-            words += f"\n[bold]mend:[/bold] {escape(row.mend)}"
+            words += f"\n[bold]mend:[/bold] {cell(row.mend)}"
         colour = _COLOURS[row.outcome]
-        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", escape(row.what), words)
+        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", cell(row.what), words)
     out().print(table)
     counted = Counter(row.outcome for row in rows)
     words = ", ".join(f"{counted[one]} {one}" for one in _COLOURS if counted[one])

@@ -8,6 +8,7 @@ import click
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
+from pulley.cli.terminal import printable
 from pulley.cli.where import at_stage
 
 # docs/cli.md says what each is for.
@@ -40,11 +41,14 @@ class CommandGroup(click.Group):
             return super().invoke(ctx)
         except ProblemsError as error:
             for problem in error.problems:
-                click.echo(f"Error: {at_stage(problem)}", err=True)
+                click.echo(f"Error: {printable(at_stage(problem))}", err=True)
             raise click.exceptions.Exit(FAILED) from None
         except PulleyError as error:
-            click.echo(f"Error: {at_stage(error.in_full)}", err=True)
+            click.echo(f"Error: {printable(at_stage(error.in_full))}", err=True)
             raise click.exceptions.Exit(FAILED) from None
+        except click.ClickException as error:
+            error.message = printable(error.message)
+            raise
         except click.Abort:  # at a question that is no `confirm`, whose line has not ended
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

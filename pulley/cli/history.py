@@ -7,7 +7,8 @@ from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say_json, when
 from pulley.cli.rows import Cell, say_rows
 from pulley.cli.seen import warn_of_problems
-from pulley.cli.words import cause_words, one_line, short_id
+from pulley.cli.terminal import one_line
+from pulley.cli.words import cause_words, short_id
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.past import (
     Entry,

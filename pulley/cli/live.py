@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.verdicts import FAILED, judge_host
 from pulley.cli.output import note, out, say
-from pulley.cli.words import host_style, host_words, one_line, tail
+from pulley.cli.terminal import one_line, tail
+from pulley.cli.words import host_style, host_words
 from pulley.operator.commands import Operations
 from pulley.operator.following import Ended, Follower, Step
 

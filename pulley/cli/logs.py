@@ -13,7 +13,8 @@ from chalicelib.core.history import Invocation
 from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
-from pulley.cli.words import cause_words, host_style, host_words, one_line, printable
+from pulley.cli.terminal import one_line, printable
+from pulley.cli.words import cause_words, host_style, host_words
 from pulley.operator.commands import Operations, Output
 from pulley.operator.past import commands_of, find_addressees, find_run
 from pulley.operator.stage import Stage, read_targets, utc_now

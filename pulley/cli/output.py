@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
+from pulley.cli.terminal import printable
 from pulley.cli.where import at_stage
 
 
@@ -39,6 +41,11 @@ def note(words: str, *, style: str = "", is_data: bool = False) -> None:
     `is_data` leaves what somebody else wrote as it is.
     """
     _print(err(), words if is_data else at_stage(words), style)
+
+
+def cell(words: str) -> str:
+    """Words as rich's tables take them: nothing in them is markup, or a terminal's code."""
+    return escape(printable(words))
 
 
 def warn(words: str) -> None:
@@ -106,7 +113,12 @@ class Warnings:
 
 def _print(console: Console, words: str, style: str) -> None:
     console.print(
-        words, style=style or None, markup=False, emoji=False, highlight=False, soft_wrap=True
+        printable(words),
+        style=style or None,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -14,8 +14,9 @@ from pulley.cli.seen import (
     wanted_words,
     warn_of_none,
 )
+from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
-from pulley.cli.words import follows, no_hosts, one_line
+from pulley.cli.words import follows, no_hosts
 from pulley.operator.stage import Stage
 from pulley.operator.standing import OWN_GIT, HostStanding, Standing, Standings
 

@@ -11,7 +11,8 @@ from pulley.cli.hold import meant_reason
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note
 from pulley.cli.seen import look, say_failed
-from pulley.cli.words import hosts, no_hosts, one_line
+from pulley.cli.terminal import one_line
+from pulley.cli.words import hosts, no_hosts
 from pulley.cli.writing import say_overwritten
 from pulley.operator.deploying import Order
 from pulley.operator.holding import read_pin, store_pin

@@ -12,6 +12,7 @@ from itertools import zip_longest
 from rich.text import Text
 
 from pulley.cli.output import out
+from pulley.cli.terminal import printable
 
 Cell = str | tuple[str, str]  # with a style
 
@@ -46,7 +47,8 @@ def laid_out(
 
 
 def _text(cell: Cell) -> Text:
-    return Text(cell) if isinstance(cell, str) else Text(cell[0], style=cell[1])
+    words, style = (cell, "") if isinstance(cell, str) else cell
+    return Text(printable(words), style=style)
 
 
 def _widths(rows: Iterable[Sequence[Text]]) -> list[int]:

@@ -8,8 +8,8 @@ from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import INTERRUPTED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
-from pulley.cli.words import one_line
 from pulley.operator.connecting import webhooks_of
 from pulley.operator.rotation import (
     WAIT_SECONDS,

@@ -8,7 +8,8 @@ from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, warn
-from pulley.cli.words import host_words, one_line
+from pulley.cli.terminal import one_line
+from pulley.cli.words import host_words
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import UnclearError, choose_targets
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now

@@ -3,13 +3,12 @@
 from typing import BinaryIO
 
 import click
-from rich.markup import escape
 from rich.table import Table
 
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import out, say, say_json
+from pulley.cli.output import cell, out, say, say_json
 from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
 from pulley.operator.stage import Stage, utc_now
@@ -89,7 +88,7 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     table = Table(show_header=False, box=None, padding=(0, 1))
     for name, value in request.parameters.items():
         if name not in _NOT_SHOWN:
-            table.add_row("  " + name, escape(value) or "-")
+            table.add_row("  " + name, cell(value) or "-")
     out().print(table)
 
 

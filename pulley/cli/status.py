@@ -16,7 +16,8 @@ from pulley.cli.seen import (
     wanted_words,
     warn_of_none,
 )
-from pulley.cli.words import cause_words, follows, host_words, no_hosts, one_line
+from pulley.cli.terminal import one_line
+from pulley.cli.words import cause_words, follows, host_words, no_hosts
 from pulley.operator.stage import Stage
 from pulley.operator.standing import (
     BEHIND,

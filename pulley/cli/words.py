@@ -1,11 +1,4 @@
-"""Words for what targets, hosts and roll-outs are, the same in every command.
-
-What a host, a pusher or a tag says may be anything at all: nothing of it may move the cursor,
-colour the screen or write into the terminal's title.
-"""
-
-import re
-import unicodedata
+"""Words for what targets, hosts and roll-outs are, the same in every command."""
 
 from chalicelib.core.history import RollOut
 from chalicelib.core.targets import STAGE_TAG, Target
@@ -19,34 +12,9 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
 )
+from pulley.cli.terminal import one_line
 
-# A terminal's sequences: CSI, then OSC and its kin with their text, then those of two characters.
-_SEQUENCE = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|\x1b[ -/]*[0-~]?"
-)
-_KEPT = "\n\t"
-_BIDIRECTIONAL = frozenset(
-    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-)
 _STYLES = {AT: "green", FAILED: "red", CANCELLED: "red", RUNNING: "cyan"}
-
-
-def printable(text: str) -> str:
-    """Text as it is, without what a terminal would act on. Lines and tabs stay."""
-    text = _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return "".join(one for one in text if one in _KEPT or _is_harmless(one))
-
-
-def one_line(text: str) -> str:
-    """The same, on one line."""
-    return " ".join(printable(text).split())
-
-
-def tail(text: str, lines: int) -> list[str]:
-    """The last lines of an output, without what a terminal would act on."""
-    return printable(text).rstrip("\n").split("\n")[-lines:] if text.strip() else []
 
 
 def host_words(verdict: HostVerdict, short: str) -> str:
@@ -105,7 +73,3 @@ def short_id(command_id: str) -> str:
 def hosts(count: int) -> str:
     """So many hosts."""
     return "1 host" if count == 1 else f"{count} hosts"
-
-
-def _is_harmless(character: str) -> bool:
-    return unicodedata.category(character) not in {"Cc", "Cs"} and character not in _BIDIRECTIONAL

@@ -32,7 +32,7 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
 @pytest.fixture
 def pulley(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Pulley:
     """Run a command as an operator of the sandbox would; stdin is no terminal."""
-    for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE"):
+    for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: str, stdin: str = "", environ: Mapping[str, str] = {}) -> Result:

@@ -19,7 +19,8 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
 )
-from pulley.cli.words import cause_words, host_words, no_hosts, one_line, printable, tail
+from pulley.cli.terminal import one_line, printable, tail
+from pulley.cli.words import cause_words, host_words, no_hosts
 from tests.fakes import COMMIT, SITE, target_json
 
 

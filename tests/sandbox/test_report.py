@@ -1,5 +1,6 @@
 """What GitHub is told, end to end: pushes as `make demo` makes them, and their events once more."""
 
+import os
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from pulley.sandbox.github import GitHub
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Event = Mapping[str, object]
-ORDERS = 100
+ORDERS = int(os.environ.get("PULLEY_ORDERS", "30"))  # a hundred in `make soak`
 
 
 @dataclass
@@ -108,7 +109,7 @@ class TestStates:
 
 
 class TestReplay:
-    def test_hundred_orders_with_repeats_and_gaps_end_in_the_same_states(
+    def test_any_order_with_repeats_and_gaps_ends_in_the_same_states(
         self, story: Story, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name, value in story.sandbox.account.environ.items():
