@@ -30,8 +30,8 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# A thousand kills of the script on the host, where `make test` has two hundred; a hundred thousand
-# hostile requests, where it has four thousand; a hundred orders of events, where it has thirty.
+# A thousand kills of the script on the host, where `make test` has some two hundred; a hundred
+# thousand hostile requests, where it has four thousand; a hundred orders of events, where it has twenty.
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_ORDERS=100 $(BIN)/pytest --timeout 3600 \
 		tests/host/test_kill.py tests/app/test_hostile.py tests/sandbox/test_report.py

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 256
 BUDGET = 30  # look-ups at once, and one more a second
-VERIFIED_BUDGET = 10  # the same, for those who have signed with a secret
+VERIFIED_BUDGET = 30  # the same, for those who have signed with a secret
 NAMES_A_CALL = 10  # GetParameters' limit
 
 

@@ -46,9 +46,10 @@ class CommandGroup(click.Group):
         except PulleyError as error:
             click.echo(f"Error: {printable(at_stage(error.in_full))}", err=True)
             raise click.exceptions.Exit(FAILED) from None
+        except click.UsageError as error:
+            raise click.UsageError(printable(error.format_message()), error.ctx) from None
         except click.ClickException as error:
-            error.message = printable(error.message)
-            raise
+            raise click.ClickException(printable(error.format_message())) from None
         except click.Abort:  # at a question that is no `confirm`, whose line has not ended
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -16,7 +16,7 @@ from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi
 from chalicelib.flows.receive import PREFIX, signed_with
 
-POLL_SECONDS = 1.0
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled from the one to the other
 ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
 _MOST_SAID = 300  # characters of an answer
 _SIGNED_WITH = re.compile(rf"; (?:{signed_with(0, '')}|{signed_with(1, '')})(\S+)$")
@@ -130,13 +130,15 @@ class Webhooks:
         known = set(self._pings(hook))
         self._call("POST", f"/hooks/{hook.id}/pings", has_content=False)
         end = self._clock() + seconds
+        pause = FIRST_POLL_SECONDS
         while True:
             new = [id_ for id_ in self._pings(hook) if id_ not in known]
             if new:
                 return self._answer(hook, max(new))
             if self._clock() >= end:
                 return NOT_RECORDED
-            self._sleep(POLL_SECONDS)
+            self._sleep(pause)
+            pause = min(2 * pause, POLL_SECONDS)
 
     def _pings(self, hook: Hook) -> list[int]:
         """The ids of the newest deliveries that are pings."""
