@@ -88,12 +88,13 @@ def deploy(  # noqa: PLR0913 - each is an option
             outcomes.append(send_to_hosts(stage, order, standing))
         finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
-        names = " and ".join(order.target.name for order in orders)
+        # One target is named; status shows every one, and cancel asks about every one.
+        name = f" {orders[0].target.name}" if len(orders) == 1 else ""
         if outcomes:
-            said = f"pulley status {names} shows it, pulley cancel {names} stops it"
+            said = f"pulley status{name} shows it, pulley cancel{name} stops it"
             note(f"The deploy goes on: {said}.")
         else:
-            note(f"Interrupted while sending: pulley status {names} shows whether it was sent.")
+            note(f"Interrupted while sending: pulley status{name} shows whether it was sent.")
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 

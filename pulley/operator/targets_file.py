@@ -54,7 +54,7 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
     """The targets of a file, by name; there may be none. Raises TargetsError with every problem."""
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads, too
         raise TargetsError([f"{file}: not TOML: {error}"]) from None
     problems = [
         f"{file}: unknown key {shown(key)}; a file has tables like [targets.web]"

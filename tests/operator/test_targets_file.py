@@ -146,3 +146,8 @@ class TestDocuments:
             "^```toml\n(.*?)^```", REFERENCE.read_text(), re.MULTILINE | re.DOTALL
         )
         assert [len(parse_targets_file(one)) for one in examples] == [1, 2]
+
+
+def test_number_of_more_digits_than_python_reads_is_no_toml() -> None:
+    with pytest.raises(TargetsError, match="not TOML"):
+        parse_targets_file(f"a = {'1' * 5000}")
