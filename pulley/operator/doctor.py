@@ -79,7 +79,10 @@ class Doctor:
         for repository, token in stored.targets.tokens.items():
             if token:
                 targets = [one for one in stored.targets.targets if one.repository == repository]
-                check = TokenCheck(stage.settings.github_api, repository, token, targets)
+                own = stage.names.repository_github_token(repository)
+                is_own = stage.parameters.read_one(own) is not None
+                api = stage.settings.github_api
+                check = TokenCheck(api, repository, token, targets, is_own)
                 yield from rows_of(check.what, partial(check.check, now=now))
             webhooks = webhooks_of(stage, repository)
             if webhooks and url:

@@ -8,6 +8,7 @@ import json
 import secrets
 import shutil
 import tempfile
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["FULL_NAME", "SCHEDULED", "SCRIPT", "STAGE", "TAGS", "TARGET", "Sandbox"]
 
 STAGE = "dev"
+REMOVALS = 40
 FULL_NAME = "octo/site"
 TAGS: Mapping[str, str] = {"pulley": STAGE, "role": "web"}
 # Without its health check, whose port each Sandbox finds for itself.
@@ -73,8 +75,10 @@ class Sandbox:
         """Start everything. What was started is stopped again where something fails."""
         with ExitStack() as starting:
             # Open to the hosts' owner, as /srv is.
-            self.directory = Path(tempfile.mkdtemp(prefix="pulley-sandbox-"))
-            starting.callback(shutil.rmtree, self.directory, ignore_errors=True)
+            self.directory = Path(tempfile.gettempdir(), f"pulley-sandbox-{secrets.token_hex(4)}")
+            # First, since an interruption may come between any two lines.
+            starting.callback(_remove, self.directory)
+            self.directory.mkdir()
             self.directory.chmod(0o755)
             self.account = starting.enter_context(Account())
             self.upstream = Upstream(self.directory / "github", FULL_NAME)
@@ -222,6 +226,15 @@ class Sandbox:
             {"Authorization": f"Bearer {self.token}"},
         )
         urllib.request.urlopen(request).close()  # noqa: S310
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, though a program that was interrupted may still write into it."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)
 
 
 def _result_of(invocation: "CommandInvocationTypeDef") -> HostResult | ResultError:

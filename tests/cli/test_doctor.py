@@ -221,6 +221,10 @@ class Planter:
     def unknown_token(self) -> None:
         self.store(NAMES.github_token, "github_pat_of_nobody", "SecureString")
 
+    def unknown_token_of_the_repository_s_own(self) -> None:
+        name = NAMES.repository_github_token(Repository.parse(FULL_NAME))
+        self.store(name, "github_pat_of_nobody", "SecureString")
+
     def token_without(self, permission: str) -> None:
         github = self.sandbox.github
         self.undo.callback(setattr, github, "permissions", github.permissions)
@@ -305,6 +309,12 @@ FAULTS: list[tuple[Plant, str, str, str]] = [
     (Planter.narrower_policy, "role of pulley-dev-reconcile_targets", "fail", "chalice deploy"),
     (Planter.no_rule, "rule of pulley-dev-report_status_change", "fail", "chalice deploy"),
     (Planter.unknown_token, "GitHub token, octo/site", "fail", "--github-token-file"),
+    (
+        Planter.unknown_token_of_the_repository_s_own,
+        "GitHub token, octo/site",
+        "fail",
+        "--github-token-file - --repository octo/site",
+    ),
     (Planter.token_without_deployments, "GitHub token, octo/site", "fail", "Deployments: write"),
     (Planter.token_without_contents, "GitHub token, octo/site", "fail", "Contents: read"),
     (Planter.token_without_webhooks, "GitHub token, octo/site", "warn", "Webhooks: read"),
