@@ -18,7 +18,7 @@ FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
 class CommandGroup(click.Group):
     """Commands that are found by name, each in its module under that name."""
 
-    def __init__(self, *, modules: Mapping[str, str], **arguments: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, modules: Mapping[str, str], **arguments: Any) -> None:  # noqa: ANN401 - click's
         """`modules` has each command's module, in the order in which help shows them."""
         super().__init__(**arguments)
         self._modules = modules
@@ -27,7 +27,7 @@ class CommandGroup(click.Group):
         """Every command's name, in the order of a first use."""
         return list(self._modules)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
         """Import a command; None where there is none of this name."""
         if cmd_name not in self._modules:
             return None

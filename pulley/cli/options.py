@@ -72,7 +72,7 @@ def stage_command(function: Function) -> click.Command:
     @click.option("--profile", help="A profile of AWS's configuration, as boto3 has it.")
     @click.option("--region", help="The region where the stage and its hosts are.")
     @wraps(function)
-    def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401
+    def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401 - each its own
         remember(options_of(stage_name, profile=profile, region=region, environ=os.environ))
         function(Stage(stage_name, profile=profile, region=region), **options)
 

@@ -102,8 +102,8 @@ def apply(  # noqa: PLR0913 - an option each
 
     Shows what differs from what is stored, asks, and stores one parameter for each repository. The
     file speaks for the repositories that it names. Of those, targets that it does not have are
-    kept, unless you --prune them. The next push uses what is stored. Exits with 3 where the file is
-    not valid.
+    kept, unless you --prune them. A push uses what is stored within a minute. Exits with 3 where
+    the file is not valid.
 
     \b
         pulley targets apply --dry-run

@@ -33,11 +33,6 @@ class Deployed:
     stage: str
 
     @cached_property
-    def is_configured(self) -> bool:
-        """Whether .chalice/config.json has the stage."""
-        return self.stage in _read(CHALICE / "config.json").get("stages", {})
-
-    @cached_property
     def environment(self) -> Mapping[str, str]:
         """The stage's environment variables."""
         stages = _read(CHALICE / "config.json").get("stages", {})

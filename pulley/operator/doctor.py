@@ -1,7 +1,7 @@
 """The whole chain, link by link, from the secret to the last host."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -29,7 +29,6 @@ from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
 from pulley.operator.stage import Stage, StoredTargets, read_targets
-from pulley.operator.webhooks import Webhooks
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
@@ -75,22 +74,29 @@ class Doctor:
     def _github(self, stored: Stored, url: str) -> Iterator[Row]:
         """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""
         yield from rows_of("GitHub token", stored.check_tokens)
-        stage, now = self.stage, self.now()
         for repository, token in stored.targets.tokens.items():
-            if token:
-                targets = [one for one in stored.targets.targets if one.repository == repository]
-                own = stage.names.repository_github_token(repository)
-                is_own = stage.parameters.read_one(own) is not None
-                api = stage.settings.github_api
-                check = TokenCheck(api, repository, token, targets, is_own)
-                yield from rows_of(check.what, partial(check.check, now=now))
-            webhooks = webhooks_of(stage, repository)
-            if webhooks and url:
-                look = partial(self._check_webhook, repository, webhooks, url)
-                yield from rows_of(f"webhook of {repository}", look)
+            targets = [one for one in stored.targets.targets if one.repository == repository]
+            look = partial(self._check_token, repository, token, targets)
+            yield from rows_of(f"GitHub token, {repository}", look)
+            look = partial(self._check_webhook, repository, url)
+            yield from rows_of(f"webhook of {repository}", look)
 
-    def _check_webhook(self, repository: Repository, webhooks: Webhooks, url: str) -> Iterator[Row]:
+    def _check_token(
+        self, repository: Repository, token: str, targets: Sequence[Target]
+    ) -> Iterator[Row]:
+        if not token:
+            return
         stage = self.stage
+        own = stage.names.repository_github_token(repository)
+        is_own = stage.parameters.read_one(own) is not None
+        check = TokenCheck(stage.settings.github_api, repository, token, targets, is_own)
+        yield from check.check(now=self.now())
+
+    def _check_webhook(self, repository: Repository, url: str) -> Iterator[Row]:
+        stage = self.stage
+        webhooks = webhooks_of(stage, repository)
+        if webhooks is None or not url:
+            return
         check = WebhookCheck(repository, url, stage.name, secret_since(stage, repository))
         deliveries = stage.github.of(repository, stage.token_for(repository))
         yield from check.check(webhooks, deliveries, now=self.now())
@@ -114,7 +120,7 @@ class Doctor:
                     yield row
                 told.add(row.what)
         # All are asked at once: the slowest host is waited for once.
-        yield from self._ask(targets, fleet, nodes)
+        yield from rows_of("hosts, asked", lambda: self._ask(targets, fleet, nodes))
 
     def _ask(
         self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]

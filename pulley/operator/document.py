@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 LATEST: Final = "$LATEST"
 DEFAULT: Final = "$DEFAULT"
-MAX_BYTES = 64 * 1024
 _MISSING = ("InvalidDocument", "InvalidDocumentVersion")
 _UNDER_WAY = ("Creating", "Updating")
 _ATTEMPTS = 60  # a second apart: it takes a moment, as a rule

@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.core.commands import build_document, document_name
+from chalicelib.core.errors import RefusedError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
+from chalicelib.edges.run_command import CommandHistory
 from pulley.operator.checkout import SCRIPT
 from pulley.operator.checks.stored import Stored
 from pulley.operator.document import Documents
@@ -360,6 +362,20 @@ def test_a_fault_is_found_and_its_mend_named(
     worst = [row["what"] for row in rows.values() if row["outcome"] in {"fail", "unknown"}]
     assert (what in worst) == (outcome == "fail")
     assert done.exit_code == (3 if worst else 0)
+
+
+def test_what_cannot_be_looked_at_is_a_row_and_the_others_stay(
+    pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> object:
+        raise RefusedError("AWS refused reading a command (AccessDenied)")
+
+    monkeypatch.setattr(CommandHistory, "command", refuse)
+    done = pulley("doctor", "--json")
+    rows = {row["what"]: row["outcome"] for row in json_of(done)["rows"]}
+    assert [what for what, outcome in rows.items() if outcome != "pass"] == ["hosts, asked"]
+    assert rows["hosts, asked"] == "unknown"
+    assert done.exit_code == 3
 
 
 class TestFix:

@@ -171,13 +171,11 @@ class TestDeployed:
         (chalice / "deployed").mkdir()
         (chalice / "deployed/prod.json").write_text(text)
         deployed = Deployed("prod")
-        assert (deployed.webhook_url, deployed.is_configured, deployed.environment) == (
+        assert (deployed.webhook_url, deployed.environment) == (
             "",
-            False,
             {},
         )
 
     def test_this_checkout_has_dev_and_prod(self) -> None:
         assert Deployed("prod").environment == {"PULLEY_STAGE": "prod"}
-        assert Deployed("dev").is_configured
-        assert not Deployed("nosuch").is_configured
+        assert Deployed("nosuch").environment == {}
