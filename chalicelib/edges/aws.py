@@ -6,12 +6,14 @@ at the deadline takes CONNECT_SECONDS + READ_SECONDS and a backoff of 2 s at the
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
@@ -31,6 +33,8 @@ _PROMPT = Config(
 _PATIENT = Config(
     connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 6}
 )
+# What reading raises where JSON or XML is not what the SDK's model says.
+_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
 _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
 
 
@@ -72,7 +76,7 @@ def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
     """
     try:
         client = boto3.client("ssm", config=_PATIENT if deadline is None else _PROMPT)
-    except BotoCoreError as error:  # no region, say
+    except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
         raise error_for("a client of Systems Manager", error) from None
     if deadline is not None:
         client.meta.events.register("before-send.ssm", deadline.check)
@@ -83,7 +87,7 @@ def build_sns_client() -> "SNSClient":
     """A patient client of SNS in boto3's usual region. Raises UnavailableError."""
     try:
         return boto3.client("sns", config=_PATIENT)
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         raise error_for("a client of SNS", error) from None
 
 
@@ -91,11 +95,26 @@ def build_ec2_client() -> "EC2Client":
     """A patient client of EC2 in boto3's usual region. Raises UnavailableError."""
     try:
         return boto3.client("ec2", config=_PATIENT)
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
         raise error_for("a client of EC2", error) from None
 
 
-def error_for(operation: str, error: BotoCoreError | ClientError) -> PulleyError:
+@contextmanager
+def calling(operation: str) -> Iterator[None]:
+    """Around a call and the reading of its answer: raises RefusedError and UnavailableError alone.
+
+    An answer that lacks what it must have, or is of another shape, is none: a proxy's page, say.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise error_for(operation, error) from None
+    except _UNREADABLE as error:
+        words = f"AWS's answer cannot be read for {operation}"
+        raise UnavailableError(words, detail=f"{type(error).__name__}: {error}") from None
+
+
+def error_for(operation: str, error: BotoCoreError | ClientError | ValueError) -> PulleyError:
     """What an error of the SDK means for a caller. AWS's own words go to the log only."""
     detail = str(error)
     if isinstance(error, NoCredentialsError):

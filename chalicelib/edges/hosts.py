@@ -7,11 +7,9 @@ hybrid nodes. Neither knows it all.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.hosts import Host
 from chalicelib.core.targets import STAGE_TAG
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -58,23 +56,19 @@ class HostDirectory:
             ],
             PaginationConfig={"PageSize": INSTANCES_A_PAGE},
         )
-        try:
+        with calling("reading the instances"):
             for page in pages:
                 for reservation in page["Reservations"]:
                     yield from reservation.get("Instances", [])
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("reading the instances", error) from None
 
     def _nodes(self) -> "Iterator[InstanceInformationTypeDef]":
         pages = self._ssm.get_paginator("describe_instance_information").paginate(
             Filters=[{"Key": f"tag:{STAGE_TAG}", "Values": [self._stage]}],
             PaginationConfig={"PageSize": NODES_A_PAGE},
         )
-        try:
+        with calling("reading which hosts are online"):
             for page in pages:
                 yield from page["InstanceInformationList"]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("reading which hosts are online", error) from None
 
     def _hybrid(self, node: "InstanceInformationTypeDef") -> Host:
         named = node.get("Name", "") or node.get("ComputerName", "").partition(".")[0]

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import (
@@ -23,7 +21,7 @@ from chalicelib.core.stored import (
     StoredSettings,
     read_secrets,
 )
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -151,11 +149,9 @@ class ParameterStore:
         values: dict[str, str] = {}
         for start in range(0, len(names), NAMES_A_CALL):
             chunk = list(names[start : start + NAMES_A_CALL])
-            try:
+            with calling("reading parameters"):
                 answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
-            except (BotoCoreError, ClientError) as error:
-                raise error_for("reading parameters", error) from None
-            values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
+                values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
         return values
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.core.stored import ParameterNames, StoredPins, StoredReportSettings
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 from chalicelib.edges.parameters import ParameterStore, first_of
 
 if TYPE_CHECKING:
@@ -61,15 +59,14 @@ class RoundParameters:
 
     def store_cursor(self, target: str) -> None:
         """Keep a target's name, or "" for none, in place of the one before."""
-        try:
-            self._client.put_parameter(
+        with calling("storing where reconciling goes on"):
+            answer = self._client.put_parameter(
                 Name=self._names.reconcile,
                 Value=target or _NO_CURSOR,
                 Type="String",
                 Overwrite=True,
             )
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("storing where reconciling goes on", error) from None
+            _ = answer["Version"]  # a page that is none of AWS's has no such thing
 
     def _repository_names(self) -> frozenset[str]:
         """The names of all that is stored for repositories: pages may be empty, and not the end."""
@@ -79,10 +76,8 @@ class RoundParameters:
             ],
             PaginationConfig={"PageSize": NAMES_A_PAGE},
         )
-        try:
+        with calling("listing the parameters"):
             return frozenset(one["Name"] for page in pages for one in page["Parameters"])
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("listing the parameters", error) from None
 
 
 def _repository_in(name: str) -> Repository | None:

@@ -5,12 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.commands import SendRequest
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command, Invocation, parse_roll_out
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -42,12 +40,10 @@ class RunCommand:
 
     def _send(self, request: SendRequest) -> str | PulleyError:
         try:
-            answer = self._client.send_command(**_arguments(request))
-        except (BotoCoreError, ClientError) as error:
-            return error_for(f"the command to {request.target}", error)
+            with calling(f"the command to {request.target}"):
+                return self._client.send_command(**_arguments(request))["Command"]["CommandId"]
         except PulleyError as error:
             return error
-        return answer["Command"]["CommandId"]
 
 
 class CommandHistory:
@@ -63,12 +59,11 @@ class CommandHistory:
 
     def command(self, command_id: str) -> Command | None:
         """The command; None where it is not known, any more or yet, or ran another document."""
-        try:
-            found = self._client.list_commands(CommandId=command_id)["Commands"]
-        except self._client.exceptions.InvalidCommandId:
-            return None
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("reading a command", error) from None
+        with calling("reading a command"):
+            try:
+                found = self._client.list_commands(CommandId=command_id)["Commands"]
+            except self._client.exceptions.InvalidCommandId:
+                return None
         return next((_command(one) for one in found if self._is_ours(one)), None)
 
     def commands_since(self, since: datetime, limit: int = MAX_COMMANDS) -> Sequence[Command]:
@@ -80,20 +75,16 @@ class CommandHistory:
             ],
             PaginationConfig={"PageSize": PAGE, "MaxItems": limit},
         )
-        try:
+        with calling("reading the commands"):
             return [_command(one) for page in pages for one in page["Commands"]]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("reading the commands", error) from None
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
         """Each host's part of a command, all of them."""
         pages = self._client.get_paginator("list_command_invocations").paginate(
             CommandId=command_id, Details=True, PaginationConfig={"PageSize": PAGE}
         )
-        try:
+        with calling("reading what the hosts said"):
             return tuple(_invocation(one) for page in pages for one in page["CommandInvocations"])
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("reading what the hosts said", error) from None
 
     def _is_ours(self, command: "CommandTypeDef") -> bool:
         return command.get("DocumentName") == self._document

@@ -3,10 +3,8 @@
 import json
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.notifications import Notification
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
@@ -21,8 +19,8 @@ class Topic:
 
     def publish(self, notification: Notification) -> None:
         """Raises RefusedError or UnavailableError."""
-        try:
-            self._client.publish(
+        with calling("publishing a notification"):
+            answer = self._client.publish(
                 TopicArn=self._arn,
                 Subject=notification.subject,
                 Message=json.dumps(notification.message),
@@ -31,5 +29,4 @@ class Topic:
                     for name, value in notification.attributes.items()
                 },
             )
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("publishing a notification", error) from None
+            _ = answer["MessageId"]  # a page that is none of SNS's has no such thing

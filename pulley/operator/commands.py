@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -54,21 +52,18 @@ class Operations:
 
     def cancel(self, command_id: str) -> None:
         """Ask that a command be stopped: what is under way on hosts is killed there."""
-        try:
+        with calling(f"cancelling {command_id}"):
             self._client.cancel_command(CommandId=command_id)
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"cancelling {command_id}", error) from None
 
     def output(self, command_id: str, instance_id: str) -> Output:
         """What a host wrote; nothing where it has not begun."""
-        try:
-            answer = self._client.get_command_invocation(
-                CommandId=command_id, InstanceId=instance_id
-            )
-        except self._client.exceptions.InvocationDoesNotExist:
-            return Output("", "")
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading the output of {instance_id}", error) from None
+        with calling(f"reading the output of {instance_id}"):
+            try:
+                answer = self._client.get_command_invocation(
+                    CommandId=command_id, InstanceId=instance_id
+                )
+            except self._client.exceptions.InvocationDoesNotExist:
+                return Output("", "")
         return Output(
             answer.get("StandardOutputContent", ""), answer.get("StandardErrorContent", "")
         )

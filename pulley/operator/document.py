@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from chalicelib.core.commands import DocumentPin
 from chalicelib.core.errors import RefusedError, UnavailableError
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -73,12 +73,10 @@ class Documents:
         if described is None:
             return None
         number = described["DocumentVersion"]
-        try:
+        with calling(f"reading {self.name}"):
             answer = self._client.get_document(
                 Name=self.name, DocumentVersion=number, DocumentFormat="JSON"
             )
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading {self.name}", error) from None
         return DocumentVersion(
             pin=DocumentPin(number, described.get("Hash", "")),
             kind=described.get("DocumentType", ""),
@@ -105,15 +103,13 @@ class Documents:
 
     def create(self, content: Mapping[str, object]) -> DocumentVersion:
         """Make the document."""
-        try:
+        with calling(f"creating {self.name}"):
             self._client.create_document(
                 Name=self.name,
                 Content=json.dumps(content),
                 DocumentType="Command",
                 DocumentFormat="JSON",
             )
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"creating {self.name}", error) from None
         return self._active(LATEST)
 
     def update(self, content: Mapping[str, object]) -> DocumentVersion:
@@ -121,15 +117,15 @@ class Documents:
         for spaces in range(_SPELLINGS):
             # SSM takes no content twice, be it of a version that is not the latest any more.
             text = json.dumps(content) + " " * spaces
-            try:
-                answer = self._client.update_document(
-                    Name=self.name, Content=text, DocumentVersion=LATEST, DocumentFormat="JSON"
-                )
-            except self._client.exceptions.DuplicateDocumentContent:
-                continue
-            except (BotoCoreError, ClientError) as error:
-                raise error_for(f"updating {self.name}", error) from None
-            return self._active(answer["DocumentDescription"]["DocumentVersion"])
+            with calling(f"updating {self.name}"):
+                try:
+                    answer = self._client.update_document(
+                        Name=self.name, Content=text, DocumentVersion=LATEST, DocumentFormat="JSON"
+                    )
+                except self._client.exceptions.DuplicateDocumentContent:
+                    continue
+                version = answer["DocumentDescription"]["DocumentVersion"]
+            return self._active(version)
         raise RefusedError(
             f"{self.name} has this content in {_SPELLINGS} versions and takes it no more: delete "
             "those that are neither the default nor pinned"
@@ -137,23 +133,20 @@ class Documents:
 
     def make_default(self, version: str) -> None:
         """What is run where nobody asks for a version."""
-        try:
+        with calling(f"making version {version} of {self.name} the default"):
             self._client.update_document_default_version(Name=self.name, DocumentVersion=version)
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"making version {version} of {self.name} the default", error) from None
 
     def delete_older(self, than: str) -> tuple[str, ...]:
         """Delete versions, downwards to the first that is not there. Returns which they were."""
         deleted = []
         for number in range(int(than) - 1, 0, -1):
-            try:
-                self._client.delete_document(Name=self.name, DocumentVersion=str(number))
-            except ClientError as error:
-                if error.response["Error"].get("Code") in _MISSING:
-                    break
-                raise error_for(f"deleting version {number} of {self.name}", error) from None
-            except BotoCoreError as error:
-                raise error_for(f"deleting version {number} of {self.name}", error) from None
+            with calling(f"deleting version {number} of {self.name}"):
+                try:
+                    self._client.delete_document(Name=self.name, DocumentVersion=str(number))
+                except ClientError as error:
+                    if error.response["Error"].get("Code") in _MISSING:
+                        break
+                    raise
             deleted.append(str(number))
         return tuple(deleted)
 
@@ -166,15 +159,14 @@ class Documents:
         return stored
 
     def _describe(self, version: str) -> "DocumentDescriptionTypeDef | None":
-        try:
-            answer = self._client.describe_document(Name=self.name, DocumentVersion=version)
-        except ClientError as error:
-            if error.response["Error"].get("Code") in _MISSING:
-                return None
-            raise error_for(f"describing {self.name}", error) from None
-        except BotoCoreError as error:
-            raise error_for(f"describing {self.name}", error) from None
-        return answer["Document"]
+        with calling(f"describing {self.name}"):
+            try:
+                answer = self._client.describe_document(Name=self.name, DocumentVersion=version)
+            except ClientError as error:
+                if error.response["Error"].get("Code") in _MISSING:
+                    return None
+                raise
+            return answer["Document"]
 
 
 def _object(text: str) -> Mapping[str, object]:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.errors import UnavailableError
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -65,14 +63,12 @@ class Parameters:
         found: dict[str, StoredValue] = {}
         for start in range(0, len(names), NAMES_A_CALL):
             chunk = list(names[start : start + NAMES_A_CALL])
-            try:
+            with calling("reading parameters"):
                 answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
-            except (BotoCoreError, ClientError) as error:
-                raise error_for("reading parameters", error) from None
-            for one in answer["Parameters"]:
-                found[one["Name"]] = StoredValue(
-                    one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
-                )
+                for one in answer["Parameters"]:
+                    found[one["Name"]] = StoredValue(
+                        one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
+                    )
         return found
 
     def read_one(self, name: str) -> StoredValue | None:
@@ -111,15 +107,13 @@ class Parameters:
         }
         if is_secret and read and (key := self.key(name)):
             arguments["KeyId"] = key  # AWS would take the account's default key
-        try:
-            answer = self._client.put_parameter(**arguments)
-        except self._client.exceptions.ParameterAlreadyExists:
-            raise MadeMeanwhileError(
-                f"{name} was stored by somebody else just now: look, and try again"
-            ) from None
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"storing {name}", error) from None
-        version = answer["Version"]
+        with calling(f"storing {name}"):
+            try:
+                version = self._client.put_parameter(**arguments)["Version"]
+            except self._client.exceptions.ParameterAlreadyExists:
+                raise MadeMeanwhileError(
+                    f"{name} was stored by somebody else just now: look, and try again"
+                ) from None
         if read is None or version == read.version + 1:
             return Written(name, version)
         return Written(name, version, self._version(name, version - 1))
@@ -129,12 +123,11 @@ class Parameters:
         pages = self._client.get_paginator("get_parameter_history").paginate(
             Name=name, WithDecryption=True
         )
-        try:
-            found = [one for page in pages for one in page["Parameters"]]
-        except self._client.exceptions.ParameterNotFound:
-            return []
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading the history of {name}", error) from None
+        with calling(f"reading the history of {name}"):
+            try:
+                found = [one for page in pages for one in page["Parameters"]]
+            except self._client.exceptions.ParameterNotFound:
+                return []
         kept = [
             StoredValue(
                 name,
@@ -152,10 +145,8 @@ class Parameters:
         filters: list[ParameterStringFilterTypeDef] = [
             {"Key": "Name", "Option": "Equals", "Values": [name]}
         ]
-        try:
+        with calling("describing a parameter"):
             found = self._client.describe_parameters(ParameterFilters=filters)["Parameters"]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("describing a parameter", error) from None
         return found[0] if found else {}
 
     def _version(self, name: str, version: int) -> StoredValue | None:

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from chalicelib.core.commands import document_name
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
-from chalicelib.edges.aws import build_ec2_client, build_ssm_client, error_for
+from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.parameters import ParameterStore
@@ -94,11 +94,9 @@ class Stage:
     @cached_property
     def identity(self) -> Identity:
         """Who the operator is."""
-        try:
+        with calling("asking who you are"):
             answer = boto3.client("sts").get_caller_identity()
-        except (BotoCoreError, ClientError) as error:
-            raise error_for("asking who you are", error) from None
-        return Identity(answer["Account"], answer["Arn"])
+            return Identity(answer["Account"], answer["Arn"])
 
     @cached_property
     def parameters(self) -> Parameters:

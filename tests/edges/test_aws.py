@@ -25,6 +25,7 @@ from chalicelib.edges.aws import (
     build_ec2_client,
     build_sns_client,
     build_ssm_client,
+    calling,
     error_for,
 )
 from tests.fakes import NOTHING_FOUND, FakeClock, Reply, Wire, aws_error
@@ -299,3 +300,24 @@ class TestErrorFor:
 
     def test_error_without_a_code_is_a_refusal(self) -> None:
         assert isinstance(error_for("x", ClientError({}, "GetParameters")), RefusedError)
+
+
+class TestCalling:
+    def test_what_is_not_aws_s_answer_is_unavailable(self) -> None:
+        with (
+            pytest.raises(UnavailableError, match="cannot be read for reading a command") as told,
+            calling("reading a command"),
+        ):
+            _ = dict[str, object]()["Commands"]
+        assert told.value.detail == "KeyError: 'Commands'"
+
+    @pytest.mark.parametrize("page", [b"<html>", b"[]", b'"x"', b"{}", b'{"Parameters": "x"}', b""])
+    def test_page_in_place_of_an_answer_is_unavailable(self, page: bytes) -> None:
+        client = build_ssm_client()
+        Wire((200, page)).attach(client.meta.events)
+        with pytest.raises(UnavailableError, match="reading"), calling("reading parameters"):
+            _ = client.get_parameters(Names=["a"])["Parameters"][0]["Value"]
+
+    def test_what_is_known_already_stays_what_it_is(self) -> None:
+        with pytest.raises(RefusedError, match="no"), calling("reading a command"):
+            raise RefusedError("no")

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import urllib3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
 from chalicelib.core.commands import document_name
 from chalicelib.core.history import COMMAND_CHANGE
 from chalicelib.core.refs import shown
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling, error_for
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 
 if TYPE_CHECKING:
@@ -86,12 +86,11 @@ class Functions:
         return f"chalice deploy --stage {self.stage}"
 
     def _find(self, name: str) -> "FunctionConfigurationResponseTypeDef | None":
-        try:
-            return self.clients.functions.get_function_configuration(FunctionName=name)
-        except self.clients.functions.exceptions.ResourceNotFoundException:
-            return None
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading the function {name}", error) from None
+        with calling(f"reading the function {name}"):
+            try:
+                return self.clients.functions.get_function_configuration(FunctionName=name)
+            except self.clients.functions.exceptions.ResourceNotFoundException:
+                return None
 
     def _check_function(self, name: str, found: "FunctionConfigurationResponseTypeDef") -> Row:
         what = f"Lambda {name}"
@@ -114,15 +113,13 @@ class Functions:
             return Row(
                 what, FAIL, f"{policy.name} cannot be read: {error}", "git checkout .chalice"
             )
-        try:
+        with calling(f"reading the role {name}"):
             attached = roles.list_attached_role_policies(RoleName=name)["AttachedPolicies"]
             inline = roles.list_role_policies(RoleName=name)["PolicyNames"]
             documents: list[Any] = [
                 roles.get_role_policy(RoleName=name, PolicyName=one)["PolicyDocument"]
                 for one in inline
             ]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading the role {name}", error) from None
         if attached:
             names = ", ".join(one.get("PolicyName", "") for one in attached)
             words = f"{name} may do more than its job: {names} is attached to it"
@@ -152,11 +149,9 @@ class Functions:
     def _check_rule(self, function: str, arn: str) -> Row:
         """Something calls the function: of EventBridge, and with leave to."""
         what = f"rule of {function}"
-        try:
+        with calling(f"reading what calls {function}"):
             names = self.clients.events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
             rules = [self.clients.events.describe_rule(Name=name) for name in names]
-        except (BotoCoreError, ClientError) as error:
-            raise error_for(f"reading what calls {function}", error) from None
         fitting = [one for one in rules if _is_for(one, function, self.stage)]
         if not fitting:
             return Row(what, FAIL, "no rule of EventBridge calls it", self.deploy)
@@ -187,12 +182,11 @@ def _is_for(rule: Mapping[str, Any], function: str, stage: str) -> bool:
 
 
 def _may_be_called(functions: "LambdaClient", function: str) -> bool:
-    try:
-        policy = json.loads(functions.get_policy(FunctionName=function)["Policy"])
-    except functions.exceptions.ResourceNotFoundException:
-        return False
-    except (BotoCoreError, ClientError) as error:
-        raise error_for(f"reading who may call {function}", error) from None
+    with calling(f"reading who may call {function}"):
+        try:
+            policy = json.loads(functions.get_policy(FunctionName=function)["Policy"])
+        except functions.exceptions.ResourceNotFoundException:
+            return False
     return any(
         one.get("Effect") == "Allow" and "events.amazonaws.com" in json.dumps(one)
         for one in _statements(policy)

@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from chalicelib.core.targets import STAGE_TAG, Target
-from chalicelib.edges.aws import error_for
+from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -51,10 +49,8 @@ class Untagged:
 def read_nodes(ssm: "SSMClient") -> Mapping[str, Node]:
     """Every host that Systems Manager knows, by id. Raises RefusedError or UnavailableError."""
     pages = ssm.get_paginator("describe_instance_information").paginate()
-    try:
+    with calling("reading which hosts are online"):
         found = [one for page in pages for one in page["InstanceInformationList"]]
-    except (BotoCoreError, ClientError) as error:
-        raise error_for("reading which hosts are online", error) from None
     return {
         one["InstanceId"]: Node(
             instance_id=one["InstanceId"],
@@ -76,15 +72,13 @@ def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Unta
     for key, values in target.instances.tags:
         filters.append({"Name": f"tag:{key}", "Values": list(values)})
     pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
-    try:
+    with calling("reading the instances"):
         instances = [
             one
             for page in pages
             for reservation in page["Reservations"]
             for one in reservation.get("Instances", [])
         ]
-    except (BotoCoreError, ClientError) as error:
-        raise error_for("reading the instances", error) from None
     found = []
     for one in instances:
         tags = {tag.get("Key", ""): tag.get("Value", "") for tag in one.get("Tags", [])}
