@@ -12,7 +12,7 @@ READY := .venv/ready
 demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
-# Coverage is of the core, which has tests of its own: to trace the others would take minutes.
+# Coverage is of the core and the flows, which have tests of their own: to trace the others would take minutes.
 test: $(READY)
 	$(BIN)/pytest tests/core tests/flows --cov --numprocesses 2 --dist worksteal
 	$(BIN)/pytest --ignore tests/core --ignore tests/flows --numprocesses 2 --dist loadgroup
@@ -33,8 +33,9 @@ format: $(READY)
 # A thousand kills of the script on the host, where `make test` has some two hundred; a hundred
 # thousand hostile requests, where it has four thousand; a hundred orders of events, where it has twenty.
 soak: $(READY)
-	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_ORDERS=100 $(BIN)/pytest --timeout 3600 \
-		tests/host/test_kill.py tests/app/test_hostile.py tests/sandbox/test_report.py
+	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_ORDERS=100 PULLEY_FAULTS=all \
+		$(BIN)/pytest --timeout 3600 tests/host/test_kill.py tests/app/test_hostile.py \
+		tests/app/test_faults.py tests/sandbox/test_report.py
 
 # For CloudFormation: template and zip of a stage, in build/STAGE. docs/deploying.md says what next.
 # Python's own caches would be packed too.

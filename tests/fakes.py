@@ -393,7 +393,8 @@ class FakeAnnouncements:
         return (found, False) if found else (self.github.create(request), True)
 
 
-Reply = tuple[int, Mapping[str, object]] | Exception | None
+# A body is JSON, unless it is bytes.
+Reply = tuple[int, Mapping[str, object] | bytes] | Exception | None
 NOTHING_FOUND: Reply = (200, {"Parameters": [], "InvalidParameters": []})
 
 
@@ -441,11 +442,11 @@ class Wire:
         if isinstance(reply, Exception):
             raise reply
         status, answer = reply
-        raw = _RawBody(json.dumps(answer).encode())
+        raw = RawBody(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
         return AWSResponse(request.url, status, HTTPHeaders(), raw)
 
 
-class _RawBody:
+class RawBody:
     """What botocore reads an answer from."""
 
     def __init__(self, content: bytes) -> None:

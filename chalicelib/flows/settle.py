@@ -7,7 +7,7 @@ until GitHub has it: so any number of settlers, in any order, end at the same st
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import (
@@ -65,6 +65,8 @@ class Settler:
     log_url: Callable[[str], str]
     # How deployments ended as far as this process knows: a repeated event tells each end once.
     _told: dict[tuple[str, str], str] = field(default_factory=dict)
+    # What GitHub may have taken though its answer was lost: by the deployment's id.
+    _in_doubt: dict[int, DeploymentStatus] = field(default_factory=dict)
 
     def settle(self, command: Command, *, now: datetime) -> DeploymentStatus:
         """How the deployment stands that the command is part of. `now` is aware.
@@ -130,18 +132,32 @@ class Settler:
             verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
             said = github.statuses(deployment.id)
             ended = next((one for one in said if one.has_ended), None)
-            if ended:
+            was_in_doubt = ended is not None and self._in_doubt.get(deployment.id) == ended
+            if ended and not was_in_doubt:
                 self._remember(roll_out, ended)
             # A slower settler may have said "in progress" after the end: the end stands.
             standing = ended if ended and not status.has_ended else status
             if not is_news(said[0] if said else None, standing):
+                if was_in_doubt:
+                    del self._in_doubt[deployment.id]
+                    self._finish(verdict, standing, environment)
                 return _Settled(standing, status, deployment.environment, was_news=posted > 0)
-            github.post(deployment.id, standing, log_url=self.log_url(verdict.command_id))
+            self._post(github, deployment.id, standing, self.log_url(verdict.command_id))
             if not standing.has_ended:
                 facts = roll_out_facts(roll_out) | {"command_id": verdict.command_id}
                 self.journal.note(Decision("deployment", standing.state, facts))
             self._finish(verdict, standing, environment)
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
+
+    def _post(
+        self, github: Deployments, deployment_id: int, status: DeploymentStatus, log_url: str
+    ) -> None:
+        try:
+            github.post(deployment_id, status, log_url=log_url)
+        except UnavailableError:
+            _keep(self._in_doubt, deployment_id, status)
+            raise
+        self._in_doubt.pop(deployment_id, None)
 
     def _end_others(
         self,
@@ -179,15 +195,20 @@ class Settler:
         """How it has ended; returned is how it had before, as far as known here."""
         key = (roll_out.target, roll_out.commit.sha)
         before = self._told.pop(key, "")
-        self._told[key] = ended.state
-        if len(self._told) > _REMEMBERED:
-            del self._told[next(iter(self._told))]
+        _keep(self._told, key, ended.state)
         return before
 
     def _note_refusal(self, roll_out: RollOut, error: NotTakenError) -> None:
         if not error.is_known:
             facts = roll_out_facts(roll_out) | {"reason": str(error)}
             self.journal.note(Decision("deployment", "not_reported", facts, "error"))
+
+
+def _keep(memory: dict[Any, Any], key: object, value: object) -> None:
+    """And where it is too much, forget the oldest."""
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        del memory[next(iter(memory))]
 
 
 def _since(command: Command, deployment: Deployment | None) -> datetime:

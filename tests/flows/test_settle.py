@@ -596,6 +596,23 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         assert house.settle() == SUCCESS
         assert house.told == ["success"]
 
+    def test_end_that_github_took_without_an_answer_is_told_once(self, house: House) -> None:
+        house.push()
+        house.end()
+        house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
+
+        def take(method: str) -> None:
+            if method == "post":
+                house.github.say(7001, SUCCESS)
+                house.github.before = None
+
+        house.github.before = take
+        with pytest.raises(UnavailableError):
+            house.settle()
+        assert (house.told, house.github.states(7001)) == ([], ["success"])
+        assert [house.settle() for _ in range(2)] == [SUCCESS, SUCCESS]
+        assert (house.told, house.github.states(7001)) == (["success"], ["success"])
+
 
 class TestSettleWithoutAToken:
     @pytest.fixture

@@ -1,0 +1,232 @@
+"""Every call of every function fails in every way, and docs/faults.md says what is seen of it.
+
+Its tables are read here. `make soak` tries each way; else the three that are told alike take turns.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.session import Session
+
+from chalicelib import wiring
+from pulley.sandbox.github import GitHub
+from tests.app.faults import Faults, Kind
+from tests.app.journey import Journey
+from tests.app.run_command import RunCommand
+from tests.app.stage import REGION, Stage
+from tests.app.test_reconcile_event import AddHost, add_host
+
+__all__ = ["add_host"]
+
+PAGE = Path(__file__).parents[2] / "docs/faults.md"
+ALL_KINDS = os.environ.get("PULLEY_FAULTS") == "all"
+TOPIC = f"arn:aws:sns:{REGION}:123456789012:pulley-dev"
+SENDS = {"api_handler": 3, "report_status_change": 1, "reconcile_targets": 1 + 6}
+# A table's columns. Those of one column take turns.
+ALIKE = (Kind.THROTTLED, Kind.SILENT, Kind.GARBAGE)
+COLUMNS = (ALIKE, (Kind.REFUSED,), (Kind.LOST,))
+TURNS = count()
+# Of a round that finds a commit on every host, which nobody told of.
+ENDS = {"GET /deployments", "Publish"}
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows below a heading, without the head: each cell's text."""
+    section = PAGE.read_text().partition(f"{heading}\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")][2:]
+    return [[cell.strip().replace("`", "") for cell in row.split("|")[1:-1]] for row in rows]
+
+
+def documented(function: str) -> dict[tuple[str, Kind], str]:
+    """The outcome of each call and way of failing."""
+    return {
+        (call, kind): cell
+        for call, *cells in table(f"## `{function}`")
+        for cell, kinds in zip(cells, COLUMNS, strict=True)
+        for kind in kinds
+    }
+
+
+def calls(function: str) -> list[str]:
+    return [row[0] for row in table(f"## `{function}`")]
+
+
+def aws_calls(function: str) -> list[str]:
+    return [call for call in calls(function) if "/" not in call]
+
+
+def kinds() -> list[Kind]:
+    """The ways to be tried of one more call."""
+    return list(Kind) if ALL_KINDS else [ALIKE[next(TURNS) % 3], Kind.REFUSED, Kind.LOST]
+
+
+@pytest.fixture
+def faults(
+    stage: Stage,
+    run_command: RunCommand,
+    github: GitHub,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Faults]:
+    """Nothing is waited for. Lost deliveries are asked for in every round."""
+    monkeypatch.setattr("chalicelib.wiring.time", SimpleNamespace(sleep=lambda _seconds: None))
+    monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 60)
+    monkeypatch.setenv("PULLEY_TOPIC_ARN", TOPIC)
+    boto3.client("sns").create_topic(Name="pulley-dev")
+    github.add_hook("octo/site", "https://abcdef1234.example.com/dev/github")
+    faults = Faults(run_command.reply, github)
+    stage.wire.reply = faults.of_ssm
+    faults.attach(session)
+    yield faults
+    faults.detach(session)
+
+
+@pytest.fixture
+def journey(
+    stage: Stage,
+    faults: Faults,
+    run_command: RunCommand,
+    github: GitHub,
+    repository: Path,
+    add_host: AddHost,
+) -> Journey:
+    return Journey(stage, faults, run_command, github, repository, add_host)
+
+
+def check(journey: Journey, function: str, call: str, kind: Kind, outcome: str) -> None:
+    """What is seen is what is documented, in the log too."""
+    assert outcome == documented(function)[call, kind]
+    (logged,) = (row[2] for row in table("# When AWS or GitHub fails") if row[0] == outcome)
+    seen = {word for line in journey.logged() for word in line}
+    assert seen & set(re.findall("[a-z_]+", logged)), (logged, seen)
+    assert journey.sends() <= SENDS[function]
+    assert journey.sends() or outcome in {"502", "503"}
+
+
+@pytest.mark.parametrize("call", calls("api_handler"))
+def test_push_delivered_again_converges(
+    journey: Journey, subtests: pytest.Subtests, call: str
+) -> None:
+    for kind in kinds():
+        with subtests.test(kind=kind):
+            journey.begin()
+            journey.fail(call, kind)
+            check(journey, "api_handler", call, kind, journey.push())
+            journey.heal()
+            assert journey.push() == "202"
+            journey.converge()
+
+
+def test_push_that_could_not_be_sent_is_the_next_round_s(journey: Journey) -> None:
+    journey.begin()
+    journey.fail("SendCommand", Kind.THROTTLED)
+    assert journey.push() == "503"
+    journey.heal()
+    journey.converge()
+    assert journey.sends() == 1
+
+
+@pytest.mark.parametrize("call", calls("report_status_change"))
+def test_event_that_comes_again_converges(
+    journey: Journey, subtests: pytest.Subtests, call: str
+) -> None:
+    for kind in kinds():
+        with subtests.test(kind=kind):
+            journey.begin()
+            push = journey.push_unannounced if call == "POST /deployments" else journey.push
+            push()
+            journey.carry_out()
+            journey.fail(call, kind)
+            check(journey, "report_status_change", call, kind, journey.report())
+            journey.heal()
+            assert journey.report() == "told"
+            journey.converge()
+
+
+@pytest.mark.parametrize("call", ["ListCommandInvocations", "POST /deployments/ID/statuses"])
+def test_report_that_never_comes_again_is_the_next_round_s(journey: Journey, call: str) -> None:
+    journey.begin()
+    journey.push()
+    journey.carry_out()
+    journey.fail(call, Kind.REFUSED)
+    assert journey.report() in {"tried again", "not told"}
+    journey.heal()
+    assert journey.reconcile() == "goes on"
+    assert journey.is_told()
+
+
+@pytest.mark.parametrize("call", calls("reconcile_targets"))
+def test_round_after_a_round_converges(
+    journey: Journey, subtests: pytest.Subtests, call: str
+) -> None:
+    for kind in kinds():
+        with subtests.test(kind=kind):
+            journey.begin()
+            journey.push()
+            journey.carry_out()
+            if call not in ENDS:
+                journey.add_host()
+            journey.fail(call, kind)
+            check(journey, "reconcile_targets", call, kind, journey.reconcile())
+            journey.heal()
+            journey.converge()
+
+
+@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.SILENT, Kind.LOST])
+class TestAwsFailsOnce:
+    def test_push_is_accepted(self, journey: Journey, kind: Kind) -> None:
+        for call in aws_calls("api_handler"):
+            journey.begin()
+            journey.fail(call, kind, is_brief=True)
+            assert journey.push() == "202", call
+            is_sent_twice = (call, kind) == ("SendCommand", Kind.LOST)
+            assert journey.sends() == 1 + is_sent_twice
+            journey.heal()
+
+    def test_commit_is_told_of(self, journey: Journey, kind: Kind) -> None:
+        for call in aws_calls("report_status_change"):
+            journey.begin()
+            journey.push()
+            journey.carry_out()
+            journey.fail(call, kind, is_brief=True)
+            assert journey.report() == "told", call
+            journey.heal()
+
+    def test_round_goes_on(self, journey: Journey, kind: Kind) -> None:
+        for call in (one for one in aws_calls("reconcile_targets") if one not in ENDS):
+            journey.begin()
+            journey.push()
+            journey.carry_out()
+            journey.add_host()
+            journey.fail(call, kind, is_brief=True)
+            assert journey.reconcile() == "goes on", call
+            is_sent_twice = (call, kind) == ("SendCommand", Kind.LOST)
+            assert journey.sends() == 2 + is_sent_twice
+            journey.heal()
+
+
+def test_tables_have_every_call_and_no_other(journey: Journey) -> None:
+    journey.begin()
+    journey.calls()
+    journey.push()
+    assert journey.calls() == set(calls("api_handler"))
+    journey.begin()
+    journey.push_unannounced()
+    journey.carry_out()
+    journey.calls()
+    journey.report()
+    assert journey.calls() == set(calls("report_status_change"))
+    journey.begin()
+    journey.push()
+    journey.carry_out()
+    journey.calls()
+    journey.reconcile()
+    journey.add_host()
+    journey.reconcile()
+    assert journey.calls() == set(calls("reconcile_targets"))
