@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check lint format soak package lock clean
+.PHONY: demo test check lint format soak audit package lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -37,6 +37,14 @@ soak: $(READY)
 		$(BIN)/pytest --timeout 3600 tests/host/test_kill.py tests/app/test_hostile.py \
 		tests/app/test_faults.py tests/sandbox/test_report.py
 
+# What is pinned and known to be vulnerable. It asks PyPI; the workflow runs it, each week too.
+audit:
+	@$(PYTHON) -m venv --clear build/audit
+	@build/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-audit.txt
+	build/audit/bin/pip-audit --require-hashes --disable-pip --strict \
+		$(foreach file,$(wildcard requirements*.txt),--requirement $(file))
+
 # For CloudFormation: template and zip of a stage, in build/STAGE. docs/deploying.md says what next.
 # Python's own caches would be packed too.
 package: $(READY)
@@ -52,6 +60,9 @@ lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--no-emit-index-url --no-emit-find-links --no-header --extra dev \
 		--output-file requirements-dev.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--no-emit-index-url --no-emit-find-links --no-header --extra audit \
+		--output-file requirements-audit.txt pyproject.toml
 
 $(READY): requirements-dev.txt pyproject.toml
 	@command -v git >/dev/null || { echo "Pulley needs git." >&2; exit 1; }

@@ -1,0 +1,65 @@
+"""What is taken from others is what was looked at: pinned by its content, and audited."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+WORKFLOWS = sorted((PROJECT / ".github/workflows").glob("*.yml"))
+REQUIREMENTS = ("requirements-dev.txt", "requirements-audit.txt")
+
+
+def pinned(file: str) -> dict[str, str]:
+    """Each requirement of a file, by its name, with all that stands for it."""
+    text = (PROJECT / file).read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    return {re.split("[=;<> ]", line)[0]: line for line in lines}
+
+
+class TestPins:
+    @pytest.mark.parametrize("file", REQUIREMENTS)
+    def test_every_requirement_is_one_version_with_its_hashes(self, file: str) -> None:
+        for name, line in pinned(file).items():
+            assert re.fullmatch(r"[\w.-]+==[\w.!+-]+ .*--hash=sha256:[0-9a-f]{64}\s*", line), name
+
+    @pytest.mark.parametrize(
+        ("file", "extra"), [("requirements-dev.txt", "dev"), ("requirements-audit.txt", "audit")]
+    )
+    def test_what_is_asked_for_is_pinned(self, file: str, extra: str) -> None:
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+        asked = [*project["dependencies"], *project["optional-dependencies"][extra]]
+        names = {re.split(r"[\[=;<>~! ]", one)[0].lower() for one in asked}
+        assert names <= pinned(file).keys()
+
+    def test_nothing_is_taken_into_lambda(self) -> None:
+        lines = (PROJECT / "requirements.txt").read_text().splitlines()
+        assert [line for line in lines if line and not line.startswith("#")] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+class TestWorkflows:
+    def test_every_action_is_pinned_by_its_commit(self, path: Path) -> None:
+        used = re.findall(r"uses: *(.*)", path.read_text())
+        assert used
+        for action in used:
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+    def test_it_may_read_and_no_more_but_where_a_job_says_so(self, path: Path) -> None:
+        text = path.read_text()
+        assert "\npermissions:\n  contents: read\njobs:\n" in text
+        written = re.findall(r"^ +([\w-]+): write$", text, re.MULTILINE)
+        assert set(written) <= {"security-events"}  # CodeQL's findings
+
+    def test_nothing_of_a_pull_request_becomes_shell_text(self, path: Path) -> None:
+        text = path.read_text()
+        assert "pull_request_target" not in text
+        assert "${{" not in "".join(re.findall(r"run: .*", text))
+
+
+def test_pins_are_audited_and_the_code_is_searched_each_week() -> None:
+    text = (PROJECT / ".github/workflows/security.yml").read_text()
+    assert "\n  schedule:\n    - cron: " in text
+    assert "\n      - run: make audit\n" in text
+    assert "\n        language: [python, actions]\n" in text
