@@ -4,8 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint format soak audit package lock clean
+.PHONY: demo test check lint format soak bench bench-quick audit package lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -37,6 +39,18 @@ soak: $(READY)
 		$(BIN)/pytest --timeout 3600 tests/host/test_kill.py tests/app/test_hostile.py \
 		tests/app/test_faults.py tests/sandbox/test_report.py
 
+# Figures beside what people would use instead, in under ten minutes: docs/performance.md.
+bench: .venv/bench
+	$(BIN)/python -m benchmarks
+
+# In about a minute, and only counts can fail.
+bench-quick: $(READY)
+	$(BIN)/python -m benchmarks --quick
+
+.venv/bench: $(READY) requirements-bench.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
+
 # What is pinned and known to be vulnerable. It asks PyPI; the workflow runs it, each week too.
 audit:
 	@$(PYTHON) -m venv --clear build/audit
@@ -57,12 +71,9 @@ package: $(READY)
 
 # New pins for everything in pyproject.toml.
 lock: $(READY)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-emit-index-url --no-emit-find-links --no-header --extra dev \
-		--output-file requirements-dev.txt pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--no-emit-index-url --no-emit-find-links --no-header --extra audit \
-		--output-file requirements-audit.txt pyproject.toml
+	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --group audit --output-file requirements-audit.txt
+	$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(READY): requirements-dev.txt pyproject.toml
 	@command -v git >/dev/null || { echo "Pulley needs git." >&2; exit 1; }

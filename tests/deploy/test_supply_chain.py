@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 WORKFLOWS = sorted((PROJECT / ".github/workflows").glob("*.yml"))
-REQUIREMENTS = ("requirements-dev.txt", "requirements-audit.txt")
+REQUIREMENTS = ("requirements-dev.txt", "requirements-audit.txt", "requirements-bench.txt")
 
 
 def pinned(file: str) -> dict[str, str]:
@@ -24,12 +24,13 @@ class TestPins:
         for name, line in pinned(file).items():
             assert re.fullmatch(r"[\w.-]+==[\w.!+-]+ .*--hash=sha256:[0-9a-f]{64}\s*", line), name
 
-    @pytest.mark.parametrize(
-        ("file", "extra"), [("requirements-dev.txt", "dev"), ("requirements-audit.txt", "audit")]
-    )
-    def test_what_is_asked_for_is_pinned(self, file: str, extra: str) -> None:
-        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-        asked = [*project["dependencies"], *project["optional-dependencies"][extra]]
+    @pytest.mark.parametrize("file", REQUIREMENTS)
+    def test_what_is_asked_for_is_pinned(self, file: str) -> None:
+        project = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+        dev = (
+            project["project"]["dependencies"] + project["project"]["optional-dependencies"]["dev"]
+        )
+        asked = {"dev": dev, **project["dependency-groups"]}[file[13:-4]]
         names = {re.split(r"[\[=;<>~! ]", one)[0].lower() for one in asked}
         assert names <= pinned(file).keys()
 

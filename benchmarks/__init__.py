@@ -1,0 +1,1 @@
+"""What Pulley costs, beside what people would use instead: `make bench`."""

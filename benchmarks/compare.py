@@ -1,0 +1,60 @@
+"""Several things are timed in turns, so that all of them meet the same noise."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Timings:
+    """The seconds of one call of each subject, round by round."""
+
+    seconds: Mapping[str, Sequence[float]]
+
+    def median(self, name: str) -> float:
+        """Of a subject, in seconds."""
+        return statistics.median(self.seconds[name])
+
+    def ratio(self, name: str, to: str) -> tuple[float, float, float]:
+        """Of the medians, and the middle half of the rounds' ratios."""
+        rounds = [
+            one / other for one, other in zip(self.seconds[name], self.seconds[to], strict=True)
+        ]
+        low, _, high = statistics.quantiles(rounds, n=4)
+        return self.median(name) / self.median(to), low, high
+
+    def over(self, name: str, *others: str) -> tuple[float, float, float]:
+        """The seconds above the sum of the others: of the medians, and the rounds' middle half."""
+        columns = zip(*(self.seconds[other] for other in others), strict=True)
+        rounds = [
+            one - sum(column) for one, column in zip(self.seconds[name], columns, strict=True)
+        ]
+        low, _, high = statistics.quantiles(rounds, n=4)
+        return self.median(name) - sum(map(self.median, others)), low, high
+
+
+def compare(
+    subjects: Mapping[str, Callable[[], object]], *, rounds: int, calls: int = 1
+) -> Timings:
+    """Time each of the subjects once a round, `calls` calls at a time, in turns as to who begins.
+
+    Each has run once before, and nothing is collected meanwhile.
+    """
+    names = list(subjects)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for subject in subjects.values():
+        subject()
+    for turn in range(rounds):
+        start = turn % len(names)
+        for name in names[start:] + names[:start]:
+            subject = subjects[name]
+            gc.collect()
+            gc.disable()
+            begun = time.perf_counter()
+            for _ in range(calls):
+                subject()
+            seconds[name].append((time.perf_counter() - begun) / calls)
+            gc.enable()
+    return Timings(seconds)
