@@ -36,8 +36,9 @@ format: $(READY)
 # thousand hostile requests, where it has four thousand; a hundred orders of events, where it has twenty.
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_ORDERS=100 PULLEY_FAULTS=all \
+		PULLEY_INJECTIONS=5000 \
 		$(BIN)/pytest --timeout 3600 tests/host/test_kill.py tests/app/test_hostile.py \
-		tests/app/test_faults.py tests/sandbox/test_report.py
+		tests/app/test_faults.py tests/sandbox/test_report.py tests/sandbox/test_injection.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

@@ -14,7 +14,9 @@ from pathlib import Path
 
 def main(url: str, key_file: str, full_name: str) -> None:
     """Tell of all lines that git gives its post-receive hook."""
-    told = {"full_name": full_name, "pushes": [line.split() for line in sys.stdin]}
+    # At one space each: a ref may have what Unicode calls one.
+    pushes = [line.removesuffix("\n").split(" ", 2) for line in sys.stdin]
+    told = {"full_name": full_name, "pushes": pushes}
     key = Path(key_file).read_text()
     request = urllib.request.Request(  # noqa: S310 - a loopback address
         url, json.dumps(told).encode(), {"Authorization": key, "Content-Type": "application/json"}
