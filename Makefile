@@ -32,13 +32,15 @@ format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# A thousand kills of the script on the host, where `make test` has some two hundred; a hundred
-# thousand hostile requests, where it has four thousand; a hundred orders of events, where it has twenty.
+# The long of what `make test` has the short of: a thousand kills of the script on the host (some
+# two hundred), a hundred thousand hostile requests (four thousand), each fault in each way (three of
+# five), each hostile string in each place (thirty), a minute of fifty deliveries a second (five
+# seconds), a hundred orders of events (twenty).
 soak: $(READY)
-	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_ORDERS=100 PULLEY_FAULTS=all \
-		PULLEY_INJECTIONS=5000 \
-		$(BIN)/pytest --timeout 3600 tests/host/test_kill.py tests/app/test_hostile.py \
-		tests/app/test_faults.py tests/sandbox/test_report.py tests/sandbox/test_injection.py
+	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_FAULTS=all PULLEY_INJECTIONS=5000 \
+		PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 $(BIN)/pytest --timeout 3600 \
+		tests/host/test_kill.py tests/app/test_hostile.py tests/app/test_faults.py \
+		tests/sandbox/test_injection.py tests/deploy/test_load.py tests/sandbox/test_report.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

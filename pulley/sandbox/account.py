@@ -38,6 +38,7 @@ from pulley.sandbox.events import EventBus, Subscriber
 from pulley.sandbox.fleet import Fleet
 from pulley.sandbox.run_command import RunCommand
 from pulley.sandbox.send_request import ApiError, check_input
+from pulley.sandbox.throttle import Throttle, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -85,6 +86,7 @@ class Account:
         self._fleet = Fleet(self.ssm, self.ec2)
         self._events = EventBus(account=self.id, region=region)
         self.run_command = RunCommand(self._fleet, self._events, delivery_second=delivery_second)
+        self.throttle: Throttle | None = None  # takes every call, until it is given one
         # Last, because building clients takes a while, and Ctrl-C meanwhile would leave it there.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
         self._thread = threading.Thread(
@@ -194,6 +196,8 @@ class Account:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         name = target.removeprefix(_TARGET_PREFIX)
         operation = self._operations().get(name) if target != name else None
+        if self.throttle and self.throttle.refuses(name):
+            operation = refuse
         if operation is None:
             answer: Iterable[bytes] = _moto()(environ, start_response)
             return answer

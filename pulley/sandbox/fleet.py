@@ -37,6 +37,7 @@ class Fleet:
         """Without hosts at first."""
         self._ssm, self._ec2 = ssm, ec2
         self._hosts: dict[str, Host] = {}
+        self._documents: dict[tuple[str, str, str], Document] = {}  # by name, version and hash
 
     def add(self, host: Host) -> None:
         """Register the agent of an instance that EC2 knows."""
@@ -49,6 +50,8 @@ class Fleet:
 
     def instances(self) -> list[Instance]:
         """Every managed instance that still exists, in the order of registration."""
+        if not self._hosts:
+            return []
         pages = self._ec2.get_paginator("describe_instances").paginate()
         found = {
             one["InstanceId"]: one
@@ -71,19 +74,28 @@ class Fleet:
         """Read the document that a command asks for. Raises ApiError."""
         name, version = request.document, request.document_version
         try:
-            chosen = self._ssm.describe_document(Name=name)["Document"]
-        except ClientError:
-            raise ApiError("InvalidDocument", f"{name} does not exist") from None
-        if version != "$DEFAULT":
-            try:
+            if version == "$DEFAULT":  # a word that moto does not know
+                chosen = self._ssm.describe_document(Name=name)["Document"]
+            else:
                 chosen = self._ssm.describe_document(Name=name, DocumentVersion=version)["Document"]
-            except ClientError:
-                raise ApiError("InvalidDocumentVersion", f"no version {version}") from None
-        version = chosen["DocumentVersion"]
+        except ClientError:
+            raise self._missing(name, version) from None
+        version, hash_ = chosen["DocumentVersion"], chosen["Hash"]
         wanted = (request.document_hash_type, request.document_hash)
-        if request.document_hash and wanted != (chosen["HashType"], chosen["Hash"]):
+        if request.document_hash and wanted != (chosen["HashType"], hash_):
             raise ApiError("InvalidDocument", f"version {version} has another hash")
-        content = self._ssm.get_document(Name=name, DocumentVersion=version, DocumentFormat="JSON")[
-            "Content"
-        ]
-        return parse_document(content, name=name, version=version)
+        key = (name, version, hash_)
+        if key not in self._documents:
+            content = self._ssm.get_document(
+                Name=name, DocumentVersion=version, DocumentFormat="JSON"
+            )["Content"]
+            self._documents[key] = parse_document(content, name=name, version=version)
+        return self._documents[key]
+
+    def _missing(self, name: str, version: str) -> ApiError:
+        """AWS's error says which of the two does not exist; moto's does not."""
+        try:
+            self._ssm.describe_document(Name=name)
+        except ClientError:
+            return ApiError("InvalidDocument", f"{name} does not exist")
+        return ApiError("InvalidDocumentVersion", f"no version {version}")

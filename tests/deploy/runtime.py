@@ -142,6 +142,14 @@ class Python:
         }
 
 
+@dataclass(frozen=True)
+class Unpacked:
+    """What `chalice package` made, as Lambda has it; the functions by their names in app.py."""
+
+    task_root: Path
+    functions: dict[str, dict[str, Any]]
+
+
 class Function:
     """One of the app's functions, warm between events. A context manager: `close` kills it."""
 
@@ -199,6 +207,12 @@ class Function:
     def log(self) -> str:
         """What it has printed, and so would be in CloudWatch Logs."""
         return self._log.read_text()
+
+    @property
+    def pid(self) -> int:
+        """Of its one process, which is never started again. Fails where that has ended."""
+        assert self._process.poll() is None, self.log
+        return self._process.pid
 
     def invoke(self, event: Mapping[str, Any]) -> Answer:
         """What becomes of an event."""

@@ -4,9 +4,7 @@ import importlib.util
 import json
 import shutil
 import subprocess
-import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,8 @@ import pytest
 from pulley.sandbox.account import Account
 from pulley.sandbox.github import GitHub
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
-from tests.deploy.project import REGION, chalice, copy_project
-from tests.deploy.runtime import Answer, Function, Python
+from tests.deploy.project import REGION
+from tests.deploy.runtime import Answer, Function, Python, Unpacked
 from tests.fakes import GUID, SECRET, STAGE, push_json
 from tests.sandbox.repository import TOKEN, commit, git
 
@@ -49,36 +47,6 @@ SCHEDULED = {
 
 Event = dict[str, Any]
 Open = Callable[[str], Function]
-
-
-@dataclass(frozen=True)
-class Unpacked:
-    """What `chalice package` made, as Lambda has it."""
-
-    task_root: Path
-    functions: dict[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
-    folder = tmp_path_factory.mktemp("lambda")
-    project = copy_project(folder / "pulley")
-    chalice(project, "package", "--stage", STAGE, "out")
-    with zipfile.ZipFile(project / "out/deployment.zip") as archive:
-        archive.extractall(folder / "task")
-    resources = json.loads((project / "out/sam.json").read_text())["Resources"]
-    shutil.rmtree(project)
-    functions = {
-        one["Properties"]["Handler"].partition(".")[2]: one["Properties"]
-        for one in resources.values()
-        if one["Type"] == "AWS::Serverless::Function"
-    }
-    return Unpacked(folder / "task", functions)
-
-
-@pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Python:
-    return Python.build(tmp_path_factory.mktemp("python"))
 
 
 @pytest.fixture(scope="module")
