@@ -40,7 +40,7 @@ soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_FAULTS=all PULLEY_INJECTIONS=5000 \
 		PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 $(BIN)/pytest --timeout 3600 \
 		tests/host/test_kill.py tests/app/test_hostile.py tests/app/test_faults.py \
-		tests/sandbox/test_injection.py tests/deploy/test_load.py tests/sandbox/test_report.py
+		tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

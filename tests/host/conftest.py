@@ -221,24 +221,42 @@ def shell(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="session")
+def first_site() -> Iterator[Site]:
+    """An upstream with one commit, and a clone of it; the others are copies, which are cheaper."""
+    root = new_root()
+    site = Site(root, "sh")
+    site.as_owner("git", "init", "-q", "-b", "main", str(site.upstream), cwd=root)
+    site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
+    site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
+    yield site
+    shutil.rmtree(root)
+
+
+def new_root() -> Path:
+    """Not below pytest's folder: that is closed to other users, as /srv on a host is not."""
+    root = Path(tempfile.mkdtemp(prefix="pulley-host-"))
+    root.chmod(0o755)
+    own(root)
+    return root
+
+
 @pytest.fixture
-def make_site() -> Iterator[Callable[[str], Site]]:
+def make_site(first_site: Site) -> Iterator[Callable[..., Site]]:
     roots = []
 
-    def make(shell: str) -> Site:
-        # Not below pytest's folder: that is closed to other users, as /srv on a host is not.
-        root = Path(tempfile.mkdtemp(prefix="pulley-host-"))
+    def make(shell: str, like: Site = first_site) -> Site:
+        root = new_root()
         roots.append(root)
-        root.chmod(0o755)
-        own(root)
+        subprocess.run(["cp", "-a", f"{like.root}/.", root], check=True)
         site = Site(root, shell)
-        site.tools.mkdir()
+        git_config = site.checkout / ".git/config"
+        text = git_config.read_text().replace(str(like.root), str(root))
+        git_config.write_text(text)
+        site.tools.mkdir(exist_ok=True)
         if shell == "busybox":  # which is a shell where it is called one
             site = Site(root, str(site.tools / "sh"))
             Path(site.shell).symlink_to(str(shutil.which(shell)))
-        site.as_owner("git", "init", "-q", "-b", "main", str(site.upstream), cwd=root)
-        site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
-        site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
         return site
 
     yield make

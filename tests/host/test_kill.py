@@ -16,7 +16,7 @@ import pytest
 from tests.host.conftest import AS_OWNER, SHELLS, Site, run_in_own_group
 
 LONG = "".join(f"line {n}\n" for n in range(40))
-RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "32"))
+RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "24"))
 
 
 def prepare(site: Site, *, edits: bool, local_commits: bool) -> str:
@@ -84,15 +84,15 @@ CASES = [
 @pytest.mark.parametrize(("edits", "local_commits"), CASES)
 class TestKilled:
     def test_before_and_after_each_call_of_git_the_next_run_converges(
-        self, make_site: Callable[[str], Site], *, edits: bool, local_commits: bool
+        self, make_site: Callable[..., Site], *, edits: bool, local_commits: bool
     ) -> None:
         real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
-        killed = 0
+        prepared, killed = make_site("sh"), 0
+        commit = prepare(prepared, edits=edits, local_commits=local_commits)
         # After one call is before the next, but for what the shell itself does between.
         for when in ("before", "after") if edits and local_commits else ("before",):
             for call in range(1, 60):
-                site = make_site(SHELLS[call % len(SHELLS)])
-                commit = prepare(site, edits=edits, local_commits=local_commits)
+                site = make_site(SHELLS[call % len(SHELLS)], prepared)
                 count = site.write("count", "0\n", where=site.root)
                 # Calls within git's own calls (a rebase's, say) do not pass here.
                 site.tool(
@@ -114,28 +114,28 @@ class TestKilled:
         assert killed >= 5
 
     def test_at_a_random_instant_the_next_run_converges(
-        self, make_site: Callable[[str], Site], *, edits: bool, local_commits: bool
+        self, make_site: Callable[..., Site], *, edits: bool, local_commits: bool
     ) -> None:
         choose = random.Random(f"{edits}{local_commits}")  # noqa: S311 - not for secrets
-        killed = 0
+        prepared, killed = make_site("sh"), 0
+        commit = prepare(prepared, edits=edits, local_commits=local_commits)
         for trial in range(RANDOM_KILLS // len(CASES)):
-            site = make_site(SHELLS[trial % len(SHELLS)])
-            commit = prepare(site, edits=edits, local_commits=local_commits)
+            site = make_site(SHELLS[trial % len(SHELLS)], prepared)
             for _ in range(3):  # a run that mends may be killed as well
                 killed += kill(site, choose.uniform(0.005, 0.09))
             assert_converged(site, commit, edits=edits, local_commits=local_commits)
         assert killed
 
 
-def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[[str], Site]) -> None:
+def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[..., Site]) -> None:
     """What someone else's script left: the folder of a rebase, its autostash, and locks."""
     choose = random.Random(7)  # noqa: S311 - not for secrets
-    left_over = 0
+    prepared, left_over = make_site("sh"), 0
+    commit = prepare(prepared, edits=True, local_commits=True)
     for trial in range(1000):
         if left_over and trial >= max(8, RANDOM_KILLS // 4):
             break
-        site = make_site(SHELLS[trial % len(SHELLS)])
-        commit = prepare(site, edits=True, local_commits=True)
+        site = make_site(SHELLS[trial % len(SHELLS)], prepared)
         environ = site.environ
         pull = subprocess.Popen(
             [*AS_OWNER, "git", "pull", "-q", "--rebase", "--autostash", "origin", "main"],
@@ -160,7 +160,7 @@ def is_stuck(git_dir: Path) -> bool:
 
 
 def test_killed_while_going_back_from_a_pin_the_branch_stays(
-    make_site: Callable[[str], Site],
+    make_site: Callable[..., Site],
 ) -> None:
     site = make_site(SHELLS[0])
     first = site.commit({"deploy/after": "#!/bin/sh\nexit 1\n"})

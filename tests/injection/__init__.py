@@ -1,0 +1,1 @@
+"""Hostile strings, in every place that somebody else may write to, through to a real shell."""
