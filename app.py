@@ -16,7 +16,6 @@ from chalicelib.core.webhook import (
     TooLargeError,
 )
 from chalicelib.flows.receive import Accepted, Ignored
-from chalicelib.flows.report import NotReported
 
 app = Chalice(app_name="pulley")
 
@@ -51,6 +50,8 @@ def receive_delivery() -> Response:
 @app.on_cw_event(wiring.STATUS_CHANGES)
 def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
     """EventBridge's word that a command has another status. What it raises, Lambda tries again."""
+    from chalicelib.flows.report import NotReported
+
     outcome = wiring.report(event.to_dict())
     if isinstance(outcome, NotReported):
         return {"ignored": outcome.reason}

@@ -26,30 +26,40 @@ class Timings:
         return self.median(name) / self.median(to), low, high
 
     def over(self, name: str, *others: str) -> tuple[float, float, float]:
-        """The seconds above the sum of the others: of the medians, and the rounds' middle half."""
-        columns = zip(*(self.seconds[other] for other in others), strict=True)
+        """The seconds above the sum of the others: of the medians, and the rounds' middle half.
+
+        Above none, they are its own.
+        """
         rounds = [
-            one - sum(column) for one, column in zip(self.seconds[name], columns, strict=True)
+            one - sum(self.seconds[other][turn] for other in others)
+            for turn, one in enumerate(self.seconds[name])
         ]
         low, _, high = statistics.quantiles(rounds, n=4)
         return self.median(name) - sum(map(self.median, others)), low, high
 
 
 def compare(
-    subjects: Mapping[str, Callable[[], object]], *, rounds: int, calls: int = 1
+    subjects: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: int = 1,
+    before: Callable[[str], object] = lambda _name: None,
 ) -> Timings:
     """Time each of the subjects once a round, `calls` calls at a time, in turns as to who begins.
 
-    Each has run once before, and nothing is collected meanwhile.
+    Each has run once before, and nothing is collected meanwhile. `before` is called with a
+    subject's name ahead of each of its turns, and is not timed.
     """
     names = list(subjects)
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for subject in subjects.values():
+    for name, subject in subjects.items():
+        before(name)
         subject()
     for turn in range(rounds):
         start = turn % len(names)
         for name in names[start:] + names[:start]:
             subject = subjects[name]
+            before(name)
             gc.collect()
             gc.disable()
             begun = time.perf_counter()

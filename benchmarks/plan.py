@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201 - a script by itself, and what it measures it prints
+# ruff: noqa: T201 - it prints what it has found
 """How long one plan takes, and how much memory, as a stage grows to 500 targets and 10,000 hosts.
 
 What is measured is the pure `plan`: the facts are there already, as a round has gathered them. Each
@@ -7,7 +7,7 @@ behind, one has failed, and one target in ten has a commit that is held, which c
 is the best of several plans with nothing else measured; memory is the peak of one more plan, by
 tracemalloc, and the process's own at the end, with the facts in it.
 
-    .venv/bin/python benchmarks/plan.py [plot.svg]
+    .venv/bin/python -m benchmarks.plan [plot.svg]
 """
 
 import gc
@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.figures import Curve
 from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.plan import (
@@ -189,18 +190,15 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
 def draw(measured: Sequence[Measured], slope: float, start: float, where: Path) -> None:
     """The times and their line, where matplotlib is installed: no dependency for one picture."""
     try:
-        import_module("matplotlib").use("svg")
-        pyplot = import_module("matplotlib.pyplot")
+        plots = import_module("benchmarks.plots")
     except ImportError:
         print("No plot: matplotlib is not installed.")
         return
-    hosts = [one.hosts for one in measured]
-    figure, axes = pyplot.subplots(figsize=(7, 4))
-    axes.plot(hosts, [one.seconds for one in measured], "o", label="measured")
-    axes.plot(hosts, [start + slope * one for one in hosts], label="linear fit")
-    axes.set(xlabel="hosts", ylabel="seconds", title="One plan, 20 hosts a target", ylim=0)
-    axes.legend()
-    figure.savefig(where)
+    series = {
+        "measured": [(one.hosts, one.seconds) for one in measured],
+        "linear fit": [(one.hosts, start + slope * one.hosts) for one in measured],
+    }
+    plots.draw(Curve("plan", "One plan, 20 hosts a target", "hosts", "seconds", series), where)
     print(f"Plot: {where}")
 
 

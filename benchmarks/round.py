@@ -1,18 +1,20 @@
-# ruff: noqa: D102, INP001, T201 - a script by itself, and what it measures it prints
+# ruff: noqa: D102, T201 - it prints what it has found
 """How many calls to AWS one round of reconciling makes, as a stage grows to 10,000 hosts.
 
 The real flow and edges over real clients of boto3, whose requests are answered here before they
 leave. Every target has twenty hosts, all at the wanted commit, and one command. Calls are counted;
 the seconds are the round's own time with AWS answering at once, JSON and XML included.
 
-    .venv/bin/python benchmarks/round.py
+    .venv/bin/python -m benchmarks.round
 """
 
+import io
 import json
 import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -153,12 +155,13 @@ def main() -> None:
         wiring._reconciler.cache_clear()  # noqa: SLF001 - a new process, as far as it matters
         reconciler = wiring._reconciler()  # noqa: SLF001
         for service, client in (
-            ("ssm", reconciler.history._client),  # type: ignore[attr-defined]  # noqa: SLF001
-            ("ec2", reconciler.directory._ec2),  # type: ignore[attr-defined]  # noqa: SLF001
+            ("ssm", reconciler.surveyor.history._client),  # type: ignore[attr-defined]  # noqa: SLF001
+            ("ec2", reconciler.surveyor.directory._ec2),  # type: ignore[attr-defined]  # noqa: SLF001
         ):
             client.meta.events.register(f"before-send.{service}", aws)
         began = time.perf_counter()
-        done = reconciler.reconcile(seconds_left=lambda: float("inf"))
+        with redirect_stdout(io.StringIO()):  # the round's own line
+            done = reconciler.reconcile(seconds_left=lambda: float("inf"))
         seconds = time.perf_counter() - began
         if (done.hosts, done.sent, done.failed) != (hosts, 0, 0):
             raise SystemExit(f"the round was not at rest: {done}")

@@ -1,6 +1,8 @@
 """Where the parts are joined: settings from the environment, and the one place that builds clients.
 
-Built at the first use, not at import: `chalice package` imports the app without a region.
+Built at the first use, not at import: `chalice package` imports the app without a region. What the
+webhook has no use for is imported where it is used: each import is a part of what a delivery to a
+cold function waits for, and benchmarks/cold.py has the measure.
 """
 
 import os
@@ -12,30 +14,26 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-from chalicelib.core.commands import document_name
+from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.decisions import Decision
 from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.history import COMMAND_CHANGE
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
 from chalicelib.edges.github import GitHub
-from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.journal import Journal
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.edges.prompt_github import PromptGitHub
-from chalicelib.edges.round_parameters import RoundParameters
-from chalicelib.edges.run_command import CommandHistory, RunCommand
-from chalicelib.edges.topic import Topic
+from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Deployer
-from chalicelib.flows.finish import Finisher
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
-from chalicelib.flows.reconcile import Reconciler, Round
-from chalicelib.flows.report import NotReported, Reported, Reporter
-from chalicelib.flows.settle import Settler
-from chalicelib.flows.survey import Surveyor
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
+
+    from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.flows.reconcile import Reconciler, Round
+    from chalicelib.flows.report import NotReported, Reported, Reporter
+    from chalicelib.flows.settle import Settler
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
@@ -92,7 +90,7 @@ def receive(delivery: Delivery) -> Ignored | Accepted:
     return receiver.receive(delivery, now=datetime.now(UTC))
 
 
-def report(event: object) -> Reported | NotReported:
+def report(event: object) -> "Reported | NotReported":
     """Act on an event of EventBridge that came now. Raises what Reporter.report does.
 
     Lambda's own line for an error lacks the detail, so that of the settings is written down here.
@@ -106,7 +104,7 @@ def report(event: object) -> Reported | NotReported:
     return reporter.report(event, now=datetime.now(UTC))
 
 
-def reconcile(seconds_left: Callable[[], float]) -> Round:
+def reconcile(seconds_left: Callable[[], float]) -> "Round":
     """Do a round now. Raises what Reconciler.reconcile does.
 
     As for an event, what is wrong with the settings is written down here.
@@ -140,7 +138,10 @@ def _receiver() -> tuple[Receiver, Deadline]:
 
 
 @cache
-def _reporter() -> Reporter:
+def _reporter() -> "Reporter":
+    from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.flows.report import Reporter
+
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
@@ -149,7 +150,13 @@ def _reporter() -> Reporter:
 
 
 @cache
-def _reconciler() -> Reconciler:
+def _reconciler() -> "Reconciler":
+    from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.hosts import HostDirectory
+    from chalicelib.edges.round_parameters import RoundParameters
+    from chalicelib.flows.reconcile import Reconciler
+    from chalicelib.flows.survey import Surveyor
+
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
@@ -176,7 +183,11 @@ def _reconciler() -> Reconciler:
     )
 
 
-def _settler(settings: Settings, client: "SSMClient", history: CommandHistory) -> Settler:
+def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory") -> "Settler":
+    from chalicelib.edges.topic import Topic
+    from chalicelib.flows.finish import Finisher
+    from chalicelib.flows.settle import Settler
+
     def log_url(command_id: str) -> str:
         region = client.meta.region_name
         console = f"https://{region}.console.aws.amazon.com/systems-manager/run-command"

@@ -41,6 +41,9 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Delivery": ("^[0-9A-Za-z-]{0,64}$", "GitHub's delivery GUID, or empty"),
     "Deployment": ("^[0-9]{0,20}$", "GitHub's deployment id, or empty"),
 }
+# EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
+# Systems Manager events with Amazon EventBridge".
+COMMAND_CHANGE = "EC2 Command Status-change Notification"
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     ("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"), ""
 )

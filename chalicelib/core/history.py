@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.commands import parse_attempt, parse_by, parse_pushed_at
+from chalicelib.core.commands import COMMAND_CHANGE, parse_attempt, parse_by, parse_pushed_at
 from chalicelib.core.refs import CommitSha, RefError, Repository, shown
 from chalicelib.core.targets import NAME_PATTERN
 
-COMMAND_CHANGE = "EC2 Command Status-change Notification"
 INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
 
 _OVER = frozenset({"success", "failed", "timedout", "cancelled"})

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from urllib.parse import parse_qs
 
 from chalicelib.core.errors import PulleyError
@@ -58,15 +59,14 @@ class Delivery:
 
     @classmethod
     def from_http(cls, headers: Mapping[str, str], body: bytes) -> "Delivery":
-        """From a request's headers, in any case, and its raw body."""
-        by_name = {name.lower(): value for name, value in headers.items()}
+        """From a request's headers, which are looked up in lower case, and its raw body."""
         return cls(
             body=body,
-            content_type=by_name.get("content-type", JSON).partition(";")[0].strip().lower(),
-            event=by_name.get("x-github-event", ""),
-            id=by_name.get("x-github-delivery", ""),
-            signature_256=by_name.get("x-hub-signature-256", ""),
-            signature_1=by_name.get("x-hub-signature", ""),
+            content_type=headers.get("content-type", JSON).partition(";")[0].strip().lower(),
+            event=headers.get("x-github-event", ""),
+            id=headers.get("x-github-delivery", ""),
+            signature_256=headers.get("x-hub-signature-256", ""),
+            signature_1=headers.get("x-hub-signature", ""),
         )
 
 
@@ -87,7 +87,7 @@ class Payload:
 
     fields: Mapping[str, object]
 
-    @property
+    @cached_property
     def repository(self) -> Repository | None:
         """The repository that the payload says it is from; None without a readable one."""
         repository = self.fields.get("repository")
@@ -183,8 +183,8 @@ def parse_payload(delivery: Delivery) -> Payload:
     if delivery.content_type == FORM:
         text = _payload_field(delivery.body)
     try:
-        # UTF-8 only: json.loads would guess at UTF-16 and UTF-32, and take a lone surrogate.
-        fields = json.loads(text.decode("utf-8"), object_pairs_hook=_object_of_distinct_keys)
+        # UTF-8 only: others guess at UTF-16 and UTF-32, and take a lone surrogate.
+        fields = _DECODER.decode(text.decode("utf-8"))
     except RecursionError:
         raise DeliveryError("the JSON nests too deeply") from None
     except UnicodeDecodeError:
@@ -264,3 +264,6 @@ def _object_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, objec
     if len(fields) != len(pairs):
         raise DeliveryError("the JSON has a key twice in one object")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object_of_distinct_keys)

@@ -11,6 +11,8 @@ from typing import TextIO
 
 from chalicelib.core.decisions import Decision
 
+_ENCODER = json.JSONEncoder(default=str)
+
 
 class Journal:
     """Writes down decisions."""
@@ -29,4 +31,6 @@ class Journal:
     def note(self, decision: Decision) -> None:
         """Write one line."""
         fields = decision.fields(stage=self._stage, epoch_ms=int(self._clock() * 1000))
-        print(json.dumps(fields, default=str), file=self._stream or sys.stdout, flush=True)
+        stream = self._stream or sys.stdout
+        stream.write(f"{_ENCODER.encode(fields)}\n")
+        stream.flush()

@@ -1,27 +1,19 @@
-"""SSM Run Command: sends the document to a target's hosts, and reads what became of it."""
+"""SSM Run Command: sends the document to a target's hosts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from chalicelib.core.commands import SendRequest
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Command, Invocation, parse_roll_out
 from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-    from mypy_boto3_ssm.type_defs import (
-        CommandInvocationTypeDef,
-        CommandTypeDef,
-        SendCommandRequestTypeDef,
-    )
+    from mypy_boto3_ssm.type_defs import SendCommandRequestTypeDef
 
 DELIVERY_TIMEOUT_SECONDS = 600  # for a host that is asleep; later, reconciling finds it
 SENT_AT_ONCE = 8
-PAGE = 50  # commands or invocations in one answer, at most
-MAX_COMMANDS = 1000  # of a stage, that one look through them takes unless it is told otherwise
 
 
 class RunCommand:
@@ -44,77 +36,6 @@ class RunCommand:
                 return self._client.send_command(**_arguments(request))["Command"]["CommandId"]
         except PulleyError as error:
             return error
-
-
-class CommandHistory:
-    """Reads commands and their invocations. Every method raises RefusedError or UnavailableError.
-
-    Systems Manager keeps both for 30 days.
-    """
-
-    def __init__(self, client: "SSMClient", document: str) -> None:
-        """Of the commands that ran this document, and of no other."""
-        self._client = client
-        self._document = document
-
-    def command(self, command_id: str) -> Command | None:
-        """The command; None where it is not known, any more or yet, or ran another document."""
-        with calling("reading a command"):
-            try:
-                found = self._client.list_commands(CommandId=command_id)["Commands"]
-            except self._client.exceptions.InvalidCommandId:
-                return None
-        return next((_command(one) for one in found if self._is_ours(one)), None)
-
-    def commands_since(self, since: datetime, limit: int = MAX_COMMANDS) -> Sequence[Command]:
-        """The commands requested at this time (aware) or later, newest first, up to the limit."""
-        pages = self._client.get_paginator("list_commands").paginate(
-            Filters=[
-                {"key": "DocumentName", "value": self._document},
-                {"key": "InvokedAfter", "value": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"},
-            ],
-            PaginationConfig={"PageSize": PAGE, "MaxItems": limit},
-        )
-        with calling("reading the commands"):
-            return [_command(one) for page in pages for one in page["Commands"]]
-
-    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """Each host's part of a command, all of them."""
-        pages = self._client.get_paginator("list_command_invocations").paginate(
-            CommandId=command_id, Details=True, PaginationConfig={"PageSize": PAGE}
-        )
-        with calling("reading what the hosts said"):
-            return tuple(_invocation(one) for page in pages for one in page["CommandInvocations"])
-
-    def _is_ours(self, command: "CommandTypeDef") -> bool:
-        return command.get("DocumentName") == self._document
-
-
-def _command(found: "CommandTypeDef") -> Command:
-    parameters = {name: values[0] for name, values in found.get("Parameters", {}).items() if values}
-    return Command(
-        id=found["CommandId"],
-        status=found["Status"],
-        details=found.get("StatusDetails", ""),
-        requested=found["RequestedDateTime"],
-        expires=found["ExpiresAfter"],
-        target_count=found.get("TargetCount", 0),
-        roll_out=parse_roll_out(parameters, found.get("Comment", "")),
-    )
-
-
-def _invocation(found: "CommandInvocationTypeDef") -> Invocation:
-    step: Mapping[str, object] = next(iter(found.get("CommandPlugins", [])), {})
-    ended = step.get("ResponseFinishDateTime")
-    return Invocation(
-        instance_id=found["InstanceId"],
-        # A full host name, or nothing, as AWS has it.
-        host=found.get("InstanceName", "").partition(".")[0] or found["InstanceId"],
-        status=found["Status"],
-        details=found.get("StatusDetails", ""),
-        output=str(step.get("Output", "")),
-        ended=ended if isinstance(ended, datetime) else None,
-    )
 
 
 def _arguments(request: SendRequest) -> "SendCommandRequestTypeDef":

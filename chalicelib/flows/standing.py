@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.core.deployments import DeploymentStatus, replaced, status_of
+from chalicelib.core.deployments import DeploymentStatus, replaced
+from chalicelib.core.descriptions import status_of
 from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.verdicts import Run, Verdict, judge

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.core.deployments import DeploymentStatus, status_of
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.pins import Pin, PinError, parse_pin

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.deployments import status_of
+from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import RollOut
 from chalicelib.core.hosts import Host

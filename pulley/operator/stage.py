@@ -16,11 +16,12 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
+from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.edges.round_parameters import RoundParameters
-from chalicelib.edges.run_command import CommandHistory, RunCommand
+from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.survey import Surveyor
 from chalicelib.wiring import Settings

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.core.history import COMMAND_CHANGE
+from chalicelib.core.commands import COMMAND_CHANGE
 from tests.app.stage import REGION
 from tests.fakes import Reply
 

@@ -16,8 +16,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from chalicelib.core.commands import document_name
-from chalicelib.core.history import COMMAND_CHANGE
+from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from chalicelib.edges.github_api import READ_SECONDS

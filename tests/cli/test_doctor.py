@@ -12,7 +12,7 @@ from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.errors import RefusedError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
-from chalicelib.edges.run_command import CommandHistory
+from chalicelib.edges.command_history import CommandHistory
 from pulley.operator.checkout import SCRIPT
 from pulley.operator.checks.stored import Stored
 from pulley.operator.document import Documents

@@ -21,8 +21,8 @@ from chalicelib.core.deployments import (
     plain_text,
     replaced,
     request_deployment,
-    status_of,
 )
+from chalicelib.core.descriptions import status_of
 from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target

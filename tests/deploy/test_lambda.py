@@ -263,11 +263,11 @@ class TestWhatIsMissing:
         """Whatever the app imports and the zip has not: so the tests above can fail."""
         task_root = tmp_path / "task"
         shutil.copytree(unpacked.task_root, task_root)
-        (task_root / "chalicelib/edges/topic.py").unlink()
+        (task_root / "chalicelib/edges/journal.py").unlink()
         properties = unpacked.functions["app"]
         log = tmp_path / "log"
         with Function(task_root, python, properties, environ={}, log=log) as function:
             answer = function.answer()
         assert answer.kind == "init/error"
         assert answer.body["errorType"] == "Runtime.ImportModuleError"
-        assert "chalicelib.edges.topic" in answer.body["errorMessage"]
+        assert "chalicelib.edges.journal" in answer.body["errorMessage"]

@@ -18,13 +18,8 @@ from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
-from chalicelib.edges.run_command import (
-    MAX_COMMANDS,
-    PAGE,
-    SENT_AT_ONCE,
-    CommandHistory,
-    RunCommand,
-)
+from chalicelib.edges.command_history import MAX_COMMANDS, PAGE, CommandHistory
+from chalicelib.edges.run_command import SENT_AT_ONCE, RunCommand
 from chalicelib.flows.deploy import Commands
 from pulley.sandbox.account import Account
 from tests.fakes import (

@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.core.history import COMMAND_CHANGE, Command, Invocation, RollOut
+from chalicelib.core.commands import COMMAND_CHANGE
+from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.verdicts import Run, Verdict, judge
 from tests.fakes import COMMIT, GUID, SITE

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from chalicelib.core.deployments import DeploymentStatus, status_of
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.finish import MAX_HOSTS, Finisher, roll_out_facts

@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 
 from chalicelib import wiring
-from chalicelib.core.history import COMMAND_CHANGE
+from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.edges.github import GitHub as GitHubEdge
 from chalicelib.flows.report import Reported
 from pulley.demo import _commands_of, _push

@@ -12,8 +12,7 @@ import urllib3
 from botocore.exceptions import BotoCoreError
 from urllib3.exceptions import HTTPError
 
-from chalicelib.core.commands import document_name
-from chalicelib.core.history import COMMAND_CHANGE
+from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import shown
 from chalicelib.edges.aws import calling, error_for
 from pulley.operator.checks.row import FAIL, WARN, Row, passed

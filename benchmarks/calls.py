@@ -1,0 +1,79 @@
+"""Calls to AWS that one push makes, whatever is stored, and however many hosts there are.
+
+Counted where boto3's requests would leave. Hosts are chosen by their tags, which is Systems
+Manager's work: the webhook never lists one, so their number is not in what it does.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from benchmarks.deliveries import COMMIT, REPOSITORY, SMALL, event, push
+from benchmarks.figures import Curve, Figure
+from benchmarks.stub import STORED, TARGET, App, Aws, without_log
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
+
+NAMES = ParameterNames("dev")
+SIZES = (1, 10, 100, 1000)
+MOST_TARGETS = 30  # of one repository, in the 8 KB of an advanced parameter
+
+
+def measure(*, quick: bool) -> Iterator[Figure | Curve]:
+    """Counts are the same each time: a quick run has them all."""
+    del quick
+    yield count("a push in a process that has just started", goal=3, warm=False)
+    yield count("a push in a warm process", goal=2)
+    by_repositories = []
+    for size in SIZES:
+        figure = count(
+            f"a push, {size:,} repositories with a target stored", goal=2, stored=repositories(size)
+        )
+        by_repositories.append((size, figure.value))
+        yield figure
+    by_targets = []
+    for size in (1, 10, MOST_TARGETS):
+        # One SendCommand each, and ten names in one GetParameters: a pin each, and the document's.
+        goal = size + (size + 1 + 9) // 10
+        figure = count(
+            f"a push that {size} of its targets follow", goal=goal, stored=followed_by(size)
+        )
+        by_targets.append((size, figure.value))
+        yield figure
+    yield Curve(
+        "calls",
+        "AWS calls of one push, in a warm process",
+        "how many there are",
+        "calls",
+        {
+            "repositories stored, each with a target": by_repositories,
+            "targets that follow the branch": by_targets,
+        },
+    )
+
+
+def repositories(size: int) -> Mapping[str, str]:
+    """What is stored with so many, that of the push among them."""
+    others = [f"octo/other-{number}" for number in range(size - 1)]
+    return STORED | {
+        NAMES.targets(Repository.parse(one)): json.dumps([{**TARGET, "repository": one}])
+        for one in others
+    }
+
+
+def followed_by(size: int) -> Mapping[str, str]:
+    """What is stored with so many targets on the branch that is pushed."""
+    targets = [{**TARGET, "name": f"web-{number}"} for number in range(size)]
+    return STORED | {NAMES.targets(Repository.parse(REPOSITORY)): json.dumps(targets)}
+
+
+def count(name: str, *, goal: int, stored: Mapping[str, str] = STORED, warm: bool = True) -> Figure:
+    """The calls of one push, which was answered 202."""
+    aws = Aws(stored)
+    app = App(aws.sdk)
+    for _ in range(1 + warm):
+        aws.calls.clear()
+        with without_log():
+            answer = app(event(push(SMALL)))
+        if answer["statusCode"] != 202 or COMMIT not in answer["body"]:
+            raise AssertionError(answer)
+    return Figure(name, aws.calls.total(), "calls", goal, detail=dict(aws.calls))

@@ -1,0 +1,88 @@
+"""Deliveries that nobody at GitHub sent: what a stranger can make the webhook spend.
+
+They are signed with a secret that the stage does not have, name a repository that it knows or one
+that is made up, and meet one warm process. The calls are counted on a clock that each delivery
+moves by 1/128 second, and their goal is what chalicelib/edges/parameters.py lets strangers spend
+in that time. Hostile requests are those of tests/app/test_hostile.py, good ones among them; the
+app's own time is the processor's, boto3's work in it, so that other processes are not.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from benchmarks.compare import compare
+from benchmarks.deliveries import LARGE, REPOSITORY, SMALL, event, push
+from benchmarks.figures import Figure
+from benchmarks.stub import App, Aws, without_log
+from chalicelib.edges.parameters import BUDGET
+from tests.app.test_hostile import REQUESTS, SEED, event_of, throw
+
+GOAL = 1.0  # to a good delivery
+HOSTILE_GOAL = 0.050  # s
+FORGED = 10_000
+GUESSED = "guessed"
+A_SECOND = 128  # deliveries; a power of two, so that the clock's sums are exact
+
+Event = Mapping[str, Any]
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Time beside a good one, calls to AWS, and the longest of thousands."""
+    yield from _beside_good("7 KB", SMALL, rounds=5 if quick else 100, calls=40)
+    yield from _beside_good("5 MB", LARGE, rounds=3 if quick else 40, calls=1)
+    made_up = (f"octo/made-up-{number}" for number in range(FORGED))
+    seconds = FORGED // A_SECOND
+    # A secret that does not fit is read again from half of the budget: good ones have the rest.
+    yield _calls("a known repository's name", lambda: REPOSITORY, BUDGET // 2 + seconds)
+    yield _calls("as many made-up names", partial(next, made_up), BUDGET + seconds)
+    yield from _hostile(REQUESTS // 10 if quick else REQUESTS)
+
+
+def _beside_good(size: str, length: int, *, rounds: int, calls: int) -> Iterator[Figure]:
+    body = push(length)
+    app = App(Aws().sdk)
+    good, forged = partial(app, event(body)), partial(app, event(body, secret=GUESSED))
+    with without_log():
+        if (statuses := (good()["statusCode"], forged()["statusCode"])) != (202, 401):
+            raise AssertionError(statuses)
+        timings = compare({"good": good, "forged": forged}, rounds=rounds, calls=calls)
+    value, low, high = timings.ratio("forged", "good")
+    detail = {f"{name}, µs": round(timings.median(name) * 1e6, 1) for name in timings.seconds}
+    yield Figure(f"forged delivery of {size}: to a good one", value, "x", GOAL, low, high, detail)
+
+
+def _calls(words: str, name: Callable[[], str], goal: float) -> Figure:
+    aws, now = Aws(), 0.0
+    app = App(aws.port, clock=lambda: now)
+    statuses = set()
+    with without_log():
+        for _ in range(FORGED):
+            now += 1 / A_SECOND
+            body = push(SMALL, name())
+            statuses.add(app(event(body, secret=GUESSED))["statusCode"])
+    if aws.calls["SendCommand"] or not statuses <= {401, 503}:
+        raise AssertionError((statuses, aws.calls))
+    what = f"{FORGED:,} forged deliveries in {now:.0f} s, {words}: calls to AWS"
+    return Figure(what, aws.calls.total(), "calls", goal, detail=dict(aws.calls))
+
+
+def _hostile(requests: int) -> Iterator[Figure]:
+    app = App(Aws().sdk)
+    seconds, accepted = [], 0
+    with without_log():
+        for seed in range(SEED, SEED + requests):
+            request = event_of(throw(seed))
+            begun = time.thread_time()
+            status = app(request)["statusCode"]
+            seconds.append(time.thread_time() - begun)
+            if status >= 500:
+                raise AssertionError((seed, status))
+            accepted += status == 202
+    if accepted < requests // 20:
+        raise AssertionError(f"{accepted} good ones: is the secret that of the tests?")
+    what = f"{requests:,} hostile requests, the app's own time"
+    yield Figure(f"{what}: the longest", max(seconds), "s", HOSTILE_GOAL)
+    yield Figure(f"{what}: of 99 in 100", statistics.quantiles(seconds, n=100)[-1], "s")

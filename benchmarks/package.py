@@ -1,0 +1,33 @@
+"""What `chalice package` puts into the zip that Lambda unpacks at each cold start."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.figures import Figure
+from benchmarks.stub import ENVIRON
+from tests.deploy.project import chalice, copy_project
+
+BYTES_GOAL = 150_000
+FILES_GOAL = 50
+# Chalice brings its own runtime; nothing else is bundled, as requirements.txt is empty.
+OWN = ("app.py", "chalicelib/", "chalice/")
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """The same each time."""
+    del quick
+    with tempfile.TemporaryDirectory(prefix="pulley-bench-") as folder:
+        project = copy_project(Path(folder) / "pulley")
+        chalice(project, "package", "--stage", ENVIRON["PULLEY_STAGE"], "out")
+        path = project / "out/deployment.zip"
+        with zipfile.ZipFile(path) as archive:
+            names = [one.filename for one in archive.infolist() if not one.is_dir()]
+        size = path.stat().st_size
+    bundled = [name for name in names if not name.startswith(OWN)]
+    yield Figure("zip: size", size, "bytes", BYTES_GOAL)
+    yield Figure("zip: files", len(names), "files", FILES_GOAL)
+    yield Figure(
+        "zip: files of bundled packages", len(bundled), "files", 0, detail={"are": bundled}
+    )

@@ -1,0 +1,119 @@
+"""What a first delivery imports besides boto3: whoever waits for it waits for each of these.
+
+A module that is new here is compiled at each cold start, since Lambda can't keep it compiled. If a
+delivery has no use for it, chalicelib/wiring.py imports it where something has.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.app.policies import PROJECT
+from tests.app.stage import REGION, github_headers, rest_event
+from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
+from tests.fakes import NAMES, SECRET, SITE, STAGE, push_json, targets_text
+
+NEEDED = {
+    "app",
+    "chalice",
+    "chalice.app",
+    "chalicelib",
+    "chalicelib.core",
+    "chalicelib.core.claimed",
+    "chalicelib.core.commands",
+    "chalicelib.core.decisions",
+    "chalicelib.core.deployments",
+    "chalicelib.core.errors",
+    "chalicelib.core.fields",
+    "chalicelib.core.pins",
+    "chalicelib.core.refs",
+    "chalicelib.core.stored",
+    "chalicelib.core.targets",
+    "chalicelib.core.webhook",
+    "chalicelib.edges",
+    "chalicelib.edges.aws",
+    "chalicelib.edges.github",  # for a stage with a token
+    "chalicelib.edges.github_api",
+    "chalicelib.edges.journal",
+    "chalicelib.edges.parameters",
+    "chalicelib.edges.prompt_github",
+    "chalicelib.edges.run_command",
+    "chalicelib.flows",
+    "chalicelib.flows.deploy",
+    "chalicelib.flows.receive",
+    "chalicelib.wiring",
+}
+# Python's own, which boto3 has not imported: which these are is another thing in another Python.
+PYTHONS_OWN = {"unicodedata"}
+STORED = {NAMES.webhook_secret: SECRET, NAMES.targets(SITE): targets_text()}
+PROGRAM = """
+import json, sys, threading
+
+import boto3
+
+boto3.client("ssm").get_parameters(Names=["/a"], WithDecryption=True)
+before, started = set(sys.modules), []
+start = threading.Thread.start
+threading.Thread.start = lambda thread: (started.append(thread.name), start(thread))
+
+import app
+
+answer = app.app(json.load(sys.stdin), None)
+said = {
+    "status": answer["statusCode"],
+    "modules": sorted(set(sys.modules) - before),
+    "threads": started,
+}
+print(json.dumps(said))
+"""
+
+
+def aws(request: Request) -> Raw:
+    if request.headers["x-amz-target"].endswith(".SendCommand"):
+        return answer({"Command": {"CommandId": "0831e1a8-a1ac-4257-a1fd-c831b48c4107"}})
+    found = [
+        {"Name": name, "Value": STORED[name]} for name in request.json["Names"] if name in STORED
+    ]
+    return answer({"Parameters": found, "InvalidParameters": []})
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, object]:
+    """What a new process says of its first delivery."""
+    body = json.dumps(push_json())
+    with ScriptedServer(aws) as server:
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PULLEY_STAGE": STAGE,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ENDPOINT_URL": server.url,
+        }
+        printed = subprocess.check_output(
+            [sys.executable, "-c", PROGRAM],
+            input=json.dumps(rest_event(github_headers(body.encode()), body)),
+            cwd=PROJECT,
+            env=environ,
+            text=True,
+        )
+    said: dict[str, object] = json.loads(printed.splitlines()[-1])
+    return said
+
+
+class TestFirstDelivery:
+    def test_it_is_accepted(self, said: dict[str, object]) -> None:
+        assert said["status"] == 202
+
+    def test_it_imports_what_it_needs_and_nothing_else(self, said: dict[str, object]) -> None:
+        assert isinstance(said["modules"], list)
+        modules = set(said["modules"])
+        own = {name for name in modules if name.partition(".")[0] in sys.stdlib_module_names}
+        assert modules - own == NEEDED
+        assert {name for name in own if not name.startswith("_")} <= PYTHONS_OWN
+
+    def test_for_one_target_it_starts_no_thread(self, said: dict[str, object]) -> None:
+        assert said["threads"] == []
