@@ -76,9 +76,11 @@ def headers(body: bytes, *, secret: str = SECRET) -> dict[str, str]:
     }
 
 
-def event(body: bytes, *, secret: str = SECRET) -> Mapping[str, Any]:
+def event(
+    body: bytes, *, secret: str = SECRET, content_type: str = "application/json"
+) -> Mapping[str, Any]:
     """The proxy event of a delivery."""
-    sent = headers(body, secret=secret)
+    sent = headers(body, secret=secret) | {"Content-Type": content_type}
     return {
         "resource": "/github",
         "path": "/github",

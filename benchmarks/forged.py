@@ -4,7 +4,8 @@ They are signed with a secret that the stage does not have, name a repository th
 that is made up, and meet one warm process. The calls are counted on a clock that each delivery
 moves by 1/128 second, and their goal is what chalicelib/edges/parameters.py lets strangers spend
 in that time. Hostile requests are those of tests/app/test_hostile.py, good ones among them; the
-app's own time is the processor's, boto3's work in it, so that other processes are not.
+app's own time is the processor's, boto3's work in it, so that other processes are not. The
+costliest bodies are as large as Lambda takes, and full of what takes long to look for, or to read.
 """
 
 import statistics
@@ -17,6 +18,8 @@ from benchmarks.compare import compare
 from benchmarks.deliveries import LARGE, REPOSITORY, SMALL, event, push
 from benchmarks.figures import Figure
 from benchmarks.stub import App, Aws, without_log
+from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED
+from chalicelib.core.webhook import MAX_BODY_BYTES
 from chalicelib.edges.parameters import BUDGET
 from tests.app.test_hostile import REQUESTS, SEED, event_of, throw
 
@@ -25,6 +28,18 @@ HOSTILE_GOAL = 0.050  # s
 FORGED = 10_000
 GUESSED = "guessed"
 A_SECOND = 128  # deliveries; a power of two, so that the clock's sums are exact
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+ALMOST = b"a" * 64 + b"/" + b"b" * 100
+COSTLY = (
+    (FORM, b"%22full_name%22%3A%22" + ALMOST + b"%2", MAX_BODY_BYTES),
+    (FORM, b"%", MAX_BODY_BYTES),
+    (JSON, b'"full_name":"' + ALMOST, MAX_BODY_BYTES),
+    (JSON, b'"', MAX_BODY_BYTES),
+    (JSON, b'[{"":0},', MAX_PARSED_UNVERIFIED),
+    (JSON, b"[", MAX_PARSED_UNVERIFIED),
+    (FORM, b"%5B%7B%7D", MAX_PARSED_UNVERIFIED),
+)
 
 Event = Mapping[str, Any]
 
@@ -39,6 +54,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     yield _calls("a known repository's name", lambda: REPOSITORY, BUDGET // 2 + seconds)
     yield _calls("as many made-up names", partial(next, made_up), BUDGET + seconds)
     yield from _hostile(REQUESTS // 10 if quick else REQUESTS)
+    yield _costliest()
 
 
 def _beside_good(size: str, length: int, *, rounds: int, calls: int) -> Iterator[Figure]:
@@ -86,3 +102,19 @@ def _hostile(requests: int) -> Iterator[Figure]:
     what = f"{requests:,} hostile requests, the app's own time"
     yield Figure(f"{what}: the longest", max(seconds), "s", HOSTILE_GOAL)
     yield Figure(f"{what}: of 99 in 100", statistics.quantiles(seconds, n=100)[-1], "s")
+
+
+def _costliest() -> Figure:
+    """The longest that a body of any of these shapes takes, forged."""
+    app = App(Aws().sdk)
+    seconds = {}
+    with without_log():
+        for content_type, unit, size in COSTLY:
+            body = (unit * (size // len(unit) + 1))[:size]
+            delivery = event(body, secret=GUESSED, content_type=content_type)
+            app(delivery)
+            begun = time.thread_time()
+            app(delivery)
+            seconds[f"{size:,} bytes of {unit[:30]!r}"] = time.thread_time() - begun
+    what = "the costliest forged bodies, the app's own time: the longest"
+    return Figure(what, max(seconds.values()), "s", HOSTILE_GOAL, detail=seconds)

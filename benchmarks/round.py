@@ -73,7 +73,8 @@ class Aws:
                 "checkout": "/srv/site",
             }
             found.append({"Name": name, "Type": "String", "Value": json.dumps([target])})
-        return {"Parameters": found, "InvalidParameters": []}
+        missing = [name for name in body["Names"] if not name.endswith("/targets")]
+        return {"Parameters": found, "InvalidParameters": missing}
 
     def DescribeInstanceInformation(self, body: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N802
         rows = [{"InstanceId": id_, "PingStatus": "Online"} for id_ in self.ids]

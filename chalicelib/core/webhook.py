@@ -250,7 +250,11 @@ def _payload_field(body: bytes) -> bytes:
     """The one `payload` of a form."""
     try:
         form = parse_qs(
-            body.decode("ascii"), strict_parsing=True, errors="strict", max_num_fields=10
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=10,
         )
         (payload,) = form["payload"]
         return payload.encode("utf-8")

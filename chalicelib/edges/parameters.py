@@ -151,7 +151,13 @@ class ParameterStore:
             chunk = list(names[start : start + NAMES_A_CALL])
             with calling("reading parameters"):
                 answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
-                values |= {found["Name"]: found["Value"] for found in answer["Parameters"]}
+                found = {one["Name"]: one["Value"] for one in answer["Parameters"]}
+                # One that is silently left out may be a pin, or a repository's own secret.
+                if not set(chunk) <= {*found, *answer["InvalidParameters"]}:
+                    raise LookupError("a parameter is neither there nor said to be missing")
+                if not all(isinstance(value, str) for value in found.values()):
+                    raise TypeError("a parameter's value is no text")
+                values |= found
         return values
 
 

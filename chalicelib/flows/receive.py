@@ -183,7 +183,7 @@ class Receiver:
             targets = ()
         if targets or not settings.remembered:
             return targets
-        again = self.parameters.settings_again(push.repository)
+        again = self.parameters.settings_again(push.repository, is_verified=True)
         if again is not None:
             self._verify_with(again, delivery)
         return match_targets(_targets_of(push.repository, again or settings), push.ref)

@@ -77,7 +77,8 @@ def aws(request: Request) -> Raw:
     found = [
         {"Name": name, "Value": STORED[name]} for name in request.json["Names"] if name in STORED
     ]
-    return answer({"Parameters": found, "InvalidParameters": []})
+    missing = [name for name in request.json["Names"] if name not in STORED]
+    return answer({"Parameters": found, "InvalidParameters": missing})
 
 
 @pytest.fixture(scope="module")

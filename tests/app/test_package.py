@@ -339,6 +339,16 @@ class TestPolicies:
         assert {verb for verb in verbs if not verb.startswith(reading)} == changing
 
     @every_stage
+    @every_function
+    def test_each_writes_its_own_log_and_no_other(self, function: str, stage: str) -> None:
+        own = f"pulley-{stage}" + ("" if function == "api_handler" else f"-{function}")
+        logs = "arn:aws:logs:eu-central-1:000000000000:log-group:/aws/lambda/"
+        for name in (own, "pulley-dev", "pulley-prod", "pulley-prod-eu", "pulley-production"):
+            for tail in ("", ":log-stream:2030/01/01/[$LATEST]a"):
+                can_write = is_allowed(function, stage, "logs:PutLogEvents", logs + name + tail)
+                assert can_write == (name == own), (name, tail)
+
+    @every_stage
     @pytest.mark.parametrize("function", TELLERS)
     def test_teller_tells_this_stage_s_topic_alone(self, function: str, stage: str) -> None:
         arn = "arn:aws:sns:eu-central-1:000000000000:pulley-"

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED, claimed_repository, is_large
+from chalicelib.core.claimed import (
+    MAX_PARSED_UNVERIFIED,
+    MAX_TRIES,
+    claimed_repository,
+    is_large,
+)
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FORM, Delivery, parse_payload
 from tests.core.test_webhook import form_of
@@ -45,6 +50,12 @@ class TestClaimedRepository:
     def test_what_names_none_has_none(self, body: bytes) -> None:
         assert claimed(body) is None
         assert claimed(form_of(body), FORM) is None
+
+    @pytest.mark.parametrize("almost", [b'"full_name" : 1, ', b'"full_name":"' + b"a" * 65])
+    def test_after_so_many_that_are_almost_one_it_is_not_looked_for(self, almost: bytes) -> None:
+        body = b'"full_name": "octo/site"'
+        assert claimed(almost * (MAX_TRIES - 1) + body) == SITE
+        assert claimed(almost * MAX_TRIES + body) is None
 
     @given(st.text())
     def test_no_text_of_a_commit_is_taken_for_it(self, text: str) -> None:

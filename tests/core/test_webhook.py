@@ -270,7 +270,7 @@ class TestParsePayload:
         [
             b"",
             b"{}",
-            b"payload=",
+            b"payload=&payload=%7B%7D",
             b"other=%7B%7D",
             b"payload=%7B%7D&payload=%7B%7D",
             b"payload=%FF",

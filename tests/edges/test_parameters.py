@@ -31,7 +31,6 @@ from tests.edges.parameter_store import (
 )
 from tests.fakes import (
     NAMES,
-    NOTHING_FOUND,
     SITE,
     STAGE,
     FakeClock,
@@ -235,7 +234,8 @@ class Store:
         found = [
             {"Name": name, "Value": self.values[name]} for name in names if name in self.values
         ]
-        return 200, {"Parameters": found, "InvalidParameters": []}
+        missing = [name for name in names if name not in self.values]
+        return 200, {"Parameters": found, "InvalidParameters": missing}
 
     @property
     def calls(self) -> int:
@@ -448,8 +448,11 @@ class TestParameterStorePins:
         ]
 
     def test_page_that_fails_fails_all_because_a_pin_may_be_on_it(self, store: Store) -> None:
-        replies = iter([NOTHING_FOUND, aws_error("AccessDeniedException")])
-        store.wire.reply = lambda _operation, _arguments: next(replies)
+        answer, pages = store.wire.reply, iter([True, False])
+        assert callable(answer)
+        store.wire.reply = lambda operation, arguments: (
+            answer(operation, arguments) if next(pages) else aws_error("AccessDeniedException")
+        )
         with pytest.raises(RefusedError):
             store.edge.pins([f"web-{number}" for number in range(10)])
 
@@ -464,6 +467,23 @@ class TestParameterStoreErrors:
             getattr(store.edge, read)(["web"] if read == "pins" else SITE)
         assert str(caught.value) == "AWS refused reading parameters (AccessDeniedException)"
         assert NAMES.webhook_secret in caught.value.detail
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"Parameters": [], "InvalidParameters": []},
+            {"Parameters": [{"Name": NAMES.document, "Value": "x"}], "InvalidParameters": []},
+            {"Parameters": [{"Name": NAMES.pin("web"), "Value": 7}], "InvalidParameters": []},
+            {"Parameters": []},
+        ],
+        ids=["empty", "partial", "no text", "cut"],
+    )
+    def test_answer_that_leaves_a_pin_out_is_none_since_it_may_say_frozen(
+        self, store: Store, answer: dict[str, object]
+    ) -> None:
+        store.wire.reply = 200, answer
+        with pytest.raises(UnavailableError, match="cannot be read for reading parameters"):
+            store.edge.pins(["web"])
 
     def test_failure_before_the_network_is_unavailable(self, store: Store) -> None:
         store.wire.reply = NoCredentialsError()

@@ -153,7 +153,8 @@ class Listed:
         if operation == "GetParameters":
             known = [name for name in arguments["Names"] if name in self.values]
             found = [{"Name": name, "Value": self.values[name]} for name in known]
-            return 200, {"Parameters": found, "InvalidParameters": []}
+            missing = [name for name in arguments["Names"] if name not in known]
+            return 200, {"Parameters": found, "InvalidParameters": missing}
         assert operation == "DescribeParameters"
         ((begin,),) = (one["Values"] for one in arguments["ParameterFilters"])
         names = [name for name in self.values if name.startswith(begin)]

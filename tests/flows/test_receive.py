@@ -607,11 +607,17 @@ class TestReceiveAfterTargetsWereStored:
         house.push()
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
 
+    def test_no_stranger_can_keep_a_verified_push_from_what_was_stored(self, house: House) -> None:
+        house.push()
+        house.store(NAMES.targets(SITE), targets_text(target_json(branch="next")))
+        house.parameters.may_look_again = False
+        assert house.accept(ref="refs/heads/next").sent == (("web", "command-2"),)
+
     def test_over_the_budget_what_is_remembered_decides(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         with pytest.raises(UnavailableError):
             house.push()
-        house.parameters.may_look_again = False
+        house.parameters.may_verified = False
         with pytest.raises(UnavailableError, match="stored targets are not valid"):
             house.push()
         assert house.parameters.looked_up == [SITE]
