@@ -59,17 +59,18 @@ audit:
 	@$(PYTHON) -m venv --clear build/audit
 	@build/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-audit.txt
-	build/audit/bin/pip-audit --require-hashes --disable-pip --strict \
-		$(foreach file,$(wildcard requirements*.txt),--requirement $(file))
+	@build/audit/bin/pip-audit --require-hashes --disable-pip --strict \
+		$(foreach file,$(wildcard requirements*.txt),--requirement $(file)) || \
+		{ echo "Where a package is \"not found on PyPI\", PyPI's own API was not reached: not audited." >&2; exit 1; }
 
 # For CloudFormation: template and zip of a stage, in build/STAGE. docs/deploying.md says what next.
-# Python's own caches would be packed too.
+# Python's own caches would be packed too. The template is of every region; Chalice asks for one.
 package: $(READY)
 	@test -n "$(STAGE)" || { echo "Say which stage: make package STAGE=prod" >&2; exit 2; }
 	@mkdir -p build
 	$(BIN)/pulley document --cloudformation --stage $(STAGE) > build/resources-$(STAGE).json
 	@find chalicelib -name __pycache__ -prune -exec rm -r {} +
-	PYTHONDONTWRITEBYTECODE=1 $(BIN)/chalice package --stage $(STAGE) \
+	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHONDONTWRITEBYTECODE=1 $(BIN)/chalice package --stage $(STAGE) \
 		--merge-template build/resources-$(STAGE).json build/$(STAGE)
 
 # New pins for everything in pyproject.toml.

@@ -48,13 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 figures.append(found)
                 print("  " + "  ".join(filter(None, row_of(found))), flush=True)
-    print(f"\n{len(figures)} figures in {time.monotonic() - begun:.0f} s")
+    print(f"\n{len(figures)} figures in {time.monotonic() - begun:.0f} s; {summary(figures)}")
     if not options.quick and wanted == SUBJECTS:
         write(figures, curves)
     lost = [one for one in figures if one.is_lost_count]
     for one in lost:
         print(f"{one.name}: {one.shown} where {one.goal:,.0f} is the goal", file=sys.stderr)
     return 1 if lost else 0
+
+
+def summary(figures: Sequence[Figure]) -> str:
+    """What is not as it should be: times are no failure, on any machine."""
+    lost = sum(one.is_lost_count for one in figures)
+    slow = sum(not one.is_met and not one.is_lost_count for one in figures)
+    counts = f"{lost} counts are past their goals" if lost else "all counts are met"
+    return f"{counts}; {slow} times are missed, which fails nothing"
 
 
 def row_of(figure: Figure) -> tuple[str, str, str, str, str]:

@@ -81,7 +81,7 @@ def _calls(words: str, name: Callable[[], str], goal: float) -> Figure:
             statuses.add(app(event(body, secret=GUESSED))["statusCode"])
     if aws.calls["SendCommand"] or not statuses <= {401, 503}:
         raise AssertionError((statuses, aws.calls))
-    what = f"{FORGED:,} forged deliveries in {now:.0f} s, {words}: calls to AWS"
+    what = f"{FORGED:,} forged deliveries in {now:.0f} s of its clock, {words}: calls to AWS"
     return Figure(what, aws.calls.total(), "calls", goal, detail=dict(aws.calls))
 
 

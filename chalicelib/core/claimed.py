@@ -12,7 +12,7 @@ from chalicelib.core.webhook import FORM, Delivery
 
 # What the costliest JSON of this size takes to parse is some twenty milliseconds.
 MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
-# To search by a pattern would take a tenth of a second of a body that is full of what is almost one.
+# To search by a pattern takes a tenth of a second in a body that is full of what is almost one.
 MAX_TRIES = 64
 _KEY_IN_JSON, _KEY_IN_FORM = b'"full_name"', b"%22full_name%22"
 _OWNER, _NAME = rb"[A-Za-z0-9_-]{1,64}", rb"[A-Za-z0-9._-]{1,100}"

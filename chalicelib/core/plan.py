@@ -7,6 +7,7 @@ costs nothing where all is well, and never undoes what somebody stopped.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from chalicelib.core.history import Invocation, RollOut
 from chalicelib.core.hosts import Host
@@ -86,6 +87,15 @@ class TargetPlan:
         )
         is_somewhere = any(one.action == NOTHING for one in self.hosts)
         return sends if is_somewhere else sends[:1]
+
+
+class _Failed(NamedTuple):
+    """An attempt that failed. One that `may_pass` by itself is made again, on and on."""
+
+    attempts: int
+    words: str
+    ended: datetime
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,16 +187,16 @@ def _plan_host(host: Host, runs: HostRuns, case: _Case) -> HostPlan:
     return HostPlan(host, at, SEND, _where(runs), 1, case.wanted)
 
 
-def _plan_after(host: Host, at: str, failed: tuple[int, str, datetime], case: _Case) -> HostPlan:
-    attempts, words, ended = failed
-    if attempts >= MAX_ATTEMPTS and words:
+def _plan_after(host: Host, at: str, failed: _Failed, case: _Case) -> HostPlan:
+    attempts, words, ended, may_pass = failed
+    if attempts >= MAX_ATTEMPTS and not may_pass:
         reason = f"{attempts} attempts failed: {words}"
         return HostPlan(host, at, PARKED, reason, attempts, since=ended)
     due = ended + min(FIRST_BACKOFF * 2**attempts, LONGEST_BACKOFF)
     if case.now < due:
         reason = f"it failed, and is due again at {due:%H:%M} UTC"
         return HostPlan(host, at, WAIT, reason, attempts)
-    # Beyond the last attempt only those go on that were not reached.
+    # Beyond the last attempt only those go on whose failure may pass by itself.
     attempt = min(attempts + 1, MAX_ATTEMPTS)
     reason = words or "it was not reached"
     return HostPlan(host, at, SEND, reason, attempt, case.wanted)
@@ -250,11 +260,11 @@ def _is_there(runs: HostRuns, wanted: Wanted, *, trusts_asking: bool) -> bool:
     return was_asked or verdict.upstream == wanted.commit.sha
 
 
-def _failed_attempt(runs: HostRuns, wanted: Wanted) -> tuple[int, str, datetime] | None:
-    """The newest run, if it was for what is wanted and failed: its attempt, why, and when.
+def _failed_attempt(runs: HostRuns, wanted: Wanted) -> _Failed | None:
+    """The newest run, if it was for what is wanted and failed.
 
-    The words are empty for a host that was not reached: it is tried on and on. Where it was asleep
-    for a push, nothing was attempted yet. One that never said a word has failed too.
+    Where a host was asleep for a push, nothing was attempted yet. One that never said a word has
+    failed too.
     """
     if not runs:
         return None
@@ -265,11 +275,13 @@ def _failed_attempt(runs: HostRuns, wanted: Wanted) -> tuple[int, str, datetime]
     if verdict.back_at or (verdict.kind == OVERTAKEN and not verdict.upstream):
         # A newer commit of the branch was tried there, and the host went back.
         words = verdict.words if verdict.kind == FAILED else "a newer commit failed there"
-        return roll_out.attempt, words, one.ended or run.command.requested
+        return _Failed(roll_out.attempt, words, one.ended or run.command.requested)
     if verdict.kind == FAILED or (verdict.kind == OFFLINE and roll_out.attempt):
-        return roll_out.attempt, verdict.words, one.ended or run.command.requested
+        may_pass = verdict.may_pass or verdict.kind == OFFLINE
+        ended = one.ended or run.command.requested
+        return _Failed(roll_out.attempt, verdict.words, ended, may_pass=may_pass)
     if verdict.kind == RUNNING:
-        return roll_out.attempt, "no answer in time", run.command.expires
+        return _Failed(roll_out.attempt, "no answer in time", run.command.expires)
     return None
 
 

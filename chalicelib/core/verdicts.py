@@ -22,6 +22,7 @@ AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
 NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
 
 # Outcomes of runs that ended before they changed anything (docs/host.md).
+_PASSING = frozenset({"busy", "unreachable"})
 _UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
 _SHA = re.compile("[0-9a-f]{40}")
 _SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
@@ -45,7 +46,8 @@ class HostVerdict:
 
     `back_at` is the commit that a host was rolled back to, in short, where GitHub knows it too.
     `upstream` is the branch's commit that it runs, where it says that it runs one;
-    `touched_nothing` is of a run that failed before it changed anything.
+    `touched_nothing` is of a run that failed before it changed anything, `may_pass` of one that
+    failed for what passes without anyone: GitHub was not to be reached, say.
     """
 
     host: str
@@ -56,6 +58,7 @@ class HostVerdict:
     back_at: str = ""
     upstream: str = ""
     touched_nothing: bool = False
+    may_pass: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,7 @@ def _judge_result(
         ended=ended,
         back_at=back_at[:7],
         touched_nothing=result.outcome in _UNTOUCHED,
+        may_pass=result.outcome in _PASSING,
     )
 
 

@@ -46,7 +46,7 @@ def deploy(  # noqa: PLR0913 - each is an option
     yes: bool,
     as_json: bool,
 ) -> None:
-    r"""Deploy now, and follow it live.
+    """Deploy now, and follow it live.
 
     What is sent is what is wanted: the commit that the target is pinned at, else the tip of its
     branch. It goes to all hosts of the target, in steps of its max_concurrency. Without TARGET it
@@ -62,9 +62,7 @@ def deploy(  # noqa: PLR0913 - each is an option
 
     Ctrl-C stops the following, not the deploy: `pulley cancel` does that.
 
-    \b
-    pulley deploy web
-    pulley deploy web --no-wait && pulley status web
+    Examples: `pulley deploy web`, `pulley deploy web --no-wait`
     """
     stored, here = read_targets(stage), find_here()
     warn_of_problems(stored)

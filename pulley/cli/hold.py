@@ -73,7 +73,7 @@ def pin(  # noqa: PLR0913 - each is an option
     COMMIT is a full id; in a clone of the target's repository also a short one, a branch, a tag.
     It must be in the target's branch, or have been deployed before: where neither is known here,
     you are asked. A push meanwhile is answered with the reason, and its commit on GitHub says so.
-    Hosts get there in the next round of the schedule, 15 minutes at the most, or with
+    Hosts get there in the next round (every 15 minutes, unless set otherwise), or with
     `pulley deploy TARGET` now.
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
@@ -119,7 +119,7 @@ def freeze(stage: Stage, target: str, reason: str, until: str | None, *, as_json
 def unpin(stage: Stage, target: str, reason: str, *, as_json: bool) -> None:
     """Take a pin or a freeze off: back to the branch.
 
-    Hosts get to the branch's tip in the next round of the schedule, 15 minutes at the most, or with
+    Hosts get to the branch's tip in the next round (15 minutes, unless set otherwise), or with
     `pulley deploy TARGET` now.
     """
     now, words = utc_now(), meant_reason(reason) if reason else ""
@@ -168,7 +168,7 @@ def _say_words(hold: Hold) -> None:
         say(at_stage(f"Its hosts stay as they are. To take it off: pulley unpin {name}"))
         return
     deploy = at_stage(f"pulley deploy {name}")
-    say(f"Its hosts get there within 15 minutes. To have them there now: {deploy}")
+    say(f"Its hosts get there in the next round. To have them there now: {deploy}")
     if hold.pin.state == "pinned":
         say(at_stage(f"To take it off: pulley unpin {name}"))
 

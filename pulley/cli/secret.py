@@ -90,7 +90,7 @@ def rotate(  # noqa: PLR0913 - each is an option
             _document(name, [], 0)
         )
         return
-    _say_plan(stored, found, address, finish=finish, wait=wait)
+    _say_plan(stored, found, address, finish=finish, wait=wait, drop_unproven=drop_unproven)
     if dry_run:
         note("Nothing was changed.")
         if as_json:
@@ -179,7 +179,13 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
 
 
 def _say_plan(
-    stored: StoredSecret, repositories: list[Repository], url: str, *, finish: bool, wait: float
+    stored: StoredSecret,
+    repositories: list[Repository],
+    url: str,
+    *,
+    finish: bool,
+    wait: float,
+    drop_unproven: bool,
 ) -> None:
     names = ", ".join(str(one) for one in repositories)
     note(f"{stored.name} opens {names}, whose webhooks post to {url}.")
@@ -191,7 +197,8 @@ def _say_plan(
     else:
         note("  each webhook gets a ping")
     old = "old one is" if len(stored.secrets) <= 2 else "old ones are"
-    note(f"  where all are seen to have it, the {old} dropped {wait:.0f} seconds later")
+    when = "whatever is seen" if drop_unproven else "where all are seen to have it"
+    note(f"  {when}, the {old} dropped {wait:.0f} seconds later")
 
 
 def _say_how_to_finish(name: str, url: str, proofs: list[Proof]) -> None:

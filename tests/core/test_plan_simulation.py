@@ -257,10 +257,29 @@ class TestWhateverHappens:
     ) -> None:
         _check(schedule.play(has_token=False))
 
-    @pytest.mark.parametrize("ails", ["rolled_back", "unreachable", "busy"])
-    def test_host_that_fails_for_ever_is_tried_five_times_and_left(self, ails: str) -> None:
+    @pytest.mark.parametrize("ails", ["unreachable", "busy"])
+    def test_host_whose_failure_may_pass_is_never_given_up_and_heals_when_it_has_passed(
+        self, ails: str
+    ) -> None:
         world = World(hosts=2)
         world.machines[0].ails = ails
+        world.deliver(0)
+        for _ in range(4 * 24 * 3):
+            world.wait(900)
+            world.round()
+        times = [when for when, _ in world.sent_by_rounds]
+        pauses = [later - when for when, later in pairwise(times)]
+        assert len(times) > MAX_ATTEMPTS
+        assert 900 * 2 <= min(pauses) <= max(pauses) <= 4 * 3600 + 900
+        world.machines[0].ails = ""
+        for _ in range(4 * 5):
+            world.wait(900)
+            world.round()
+        assert len({machine.ran for machine in world.machines}) == 1
+
+    def test_host_that_fails_for_ever_is_tried_five_times_and_left(self) -> None:
+        world = World(hosts=2)
+        world.machines[0].ails = "rolled_back"
         world.deliver(0)
         for _ in range(4 * 24 * 3):  # three days of rounds
             world.wait(900)
