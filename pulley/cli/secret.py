@@ -178,7 +178,7 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
     return [repository], name
 
 
-def _say_plan(
+def _say_plan(  # noqa: PLR0913 - each is an option
     stored: StoredSecret,
     repositories: list[Repository],
     url: str,
