@@ -306,10 +306,10 @@ class FakeDeployments:
         self._call("deployment")
         return self.made.get(deployment_id)
 
-    def newest(self, environment: str) -> Sequence[Deployment]:
+    def newest(self, environment: str, page: int = 1) -> Sequence[Deployment]:
         self._call("newest")
         found = [one for one in self.made.values() if one.environment == environment]
-        return found[::-1][:10]
+        return found[::-1][(page - 1) * 100 : page * 100]
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         self._call("statuses")

@@ -8,12 +8,13 @@ Systems Manager events with Amazon EventBridge".
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chalicelib.core.commands import COMMAND_CHANGE, parse_attempt, parse_by, parse_pushed_at
 from chalicelib.core.refs import CommitSha, RefError, Repository, shown
 from chalicelib.core.targets import NAME_PATTERN
 
+CLOCKS_APART = timedelta(minutes=5)  # AWS's and another one, at the most
 INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
 
 _OVER = frozenset({"success", "failed", "timedout", "cancelled"})
@@ -30,6 +31,7 @@ _NOT_BEGUN = frozenset(
         "limitexceeded",
     }
 )
+_HOST_NAME = re.compile("[A-Za-z0-9_-]{1,63}")
 _COMMAND_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -40,7 +42,7 @@ def plain_status(text: str) -> str:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one host. `host` is its name; `ended` is when the script did, where it ran."""
+    """A command on one host, whose name is `host`. `ended`: when the script did, where it ran."""
 
     instance_id: str
     host: str
@@ -123,8 +125,22 @@ class NotOurs:
     reason: str
 
 
-def parse_roll_out(parameters: Mapping[str, str], comment: str) -> RollOut | None:
-    """From a command's parameters and comment; None where it deploys no commit that it names."""
+def host_name(full_name: str, instance_id: str) -> str:
+    """The first part of the name, which a host gives itself; the id where it can be no part of one.
+
+    It stands in GitHub's line between others, and must not be taken for one of them.
+    """
+    name = full_name.partition(".")[0]
+    return name if _HOST_NAME.fullmatch(name) else instance_id
+
+
+def parse_roll_out(
+    parameters: Mapping[str, str], comment: str, *, requested: datetime
+) -> RollOut | None:
+    """From a command's parameters and comment; None where it deploys no commit that it names.
+
+    When it was issued its sender says, and is believed up to when AWS was asked (`requested`).
+    """
     try:
         repository = Repository.parse(parameters.get("Repository", ""))
         commit = CommitSha.parse(parameters.get("Commit", ""))
@@ -134,11 +150,12 @@ def parse_roll_out(parameters: Mapping[str, str], comment: str) -> RollOut | Non
     if parameters.get("Update") == "check" or not re.fullmatch(NAME_PATTERN, target):
         return None
     issued = parameters.get("Issued", "")
+    newest = int((requested + CLOCKS_APART).timestamp() * 1000)
     return RollOut(
         target=target,
         repository=repository,
         commit=commit,
-        issued=int(issued) if re.fullmatch("[0-9]{1,15}", issued) else 0,
+        issued=min(int(issued), newest) if re.fullmatch("[0-9]{1,15}", issued) else 0,
         cause=parameters.get("Cause", ""),
         delivery=parameters.get("Delivery", ""),
         deployment=int(deployment) if re.fullmatch("[0-9]{1,20}", deployment) else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from chalicelib.core.history import Command, Invocation, parse_roll_out
+from chalicelib.core.history import Command, Invocation, host_name, parse_roll_out
 from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ def _command(found: "CommandTypeDef") -> Command:
         requested=found["RequestedDateTime"],
         expires=found["ExpiresAfter"],
         target_count=found.get("TargetCount", 0),
-        roll_out=parse_roll_out(parameters, found.get("Comment", "")),
+        roll_out=parse_roll_out(
+            parameters, found.get("Comment", ""), requested=found["RequestedDateTime"]
+        ),
     )
 
 
@@ -77,8 +79,7 @@ def _invocation(found: "CommandInvocationTypeDef") -> Invocation:
     ended = step.get("ResponseFinishDateTime")
     return Invocation(
         instance_id=found["InstanceId"],
-        # A full host name, or nothing, as AWS has it.
-        host=found.get("InstanceName", "").partition(".")[0] or found["InstanceId"],
+        host=host_name(found.get("InstanceName", ""), found["InstanceId"]),
         status=found["Status"],
         details=found.get("StatusDetails", ""),
         output=str(step.get("Output", "")),

@@ -80,9 +80,9 @@ class RepositoryDeployments:
             return None
         return found[0] if found else None
 
-    def newest(self, environment: str) -> Sequence[Deployment]:
-        """The newest deployments of an environment, ten at most."""
-        query = _query(environment=environment, per_page=10)
+    def newest(self, environment: str, page: int = 1) -> Sequence[Deployment]:
+        """The deployments of an environment, newest first, a hundred on a page."""
+        query = _query(environment=environment, per_page=100, page=page)
         return _deployments(self._call("GET", f"/deployments?{query}"))
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:

@@ -7,6 +7,7 @@ from chalicelib.core.deployments import Deployment, DeploymentRequest, Deploymen
 from chalicelib.core.errors import UnavailableError
 
 RETRY_SECONDS = 2.0  # for what GitHub made to be found
+PER_PAGE = 100  # deployments of an environment
 
 
 class Deployments(Protocol):
@@ -21,8 +22,8 @@ class Deployments(Protocol):
     def deployment(self, deployment_id: int) -> Deployment | None:
         """The one with this id."""
 
-    def newest(self, environment: str) -> Sequence[Deployment]:
-        """The newest of an environment."""
+    def newest(self, environment: str, page: int) -> Sequence[Deployment]:
+        """An environment's, newest first, so many on a page, which counts from 1."""
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """Newest first."""

@@ -23,7 +23,9 @@ from chalicelib.flows.deploy import Commands, Journal, document_pin_of
 from chalicelib.flows.settle import Settler
 from chalicelib.flows.survey import Survey, Surveyor, note_not_asked
 
-UNSETTLED = timedelta(hours=2)  # a command's event comes within, or not at all
+UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)  # within, an event comes or never
+# GitHub may be away for longer, and yet each commit costs two of the token's requests a round.
+FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
 DELIVERIES_EVERY = timedelta(hours=1)  # of the token's requests, lost deliveries are not worth more
 LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
@@ -198,10 +200,12 @@ class Reconciler:
                 self.journal.note(Decision("host", "parked", facts, "error"))
 
     def _settle(self, target: Target, survey: Survey) -> None:
-        """Settle the commits whose last event may not have come."""
+        """Settle the commits whose last event may not have come, or came in vain."""
+        reach = FAR_BACK if self._is_due(FAR_BACK_EVERY, survey) else UNSETTLED
         newest: dict[str, Command] = {}
         for command, roll_out in survey.sent_to(target):
-            if command.is_over and survey.now - command.requested < UNSETTLED:
+            until = max(command.requested + reach, command.expires + EXPIRED)
+            if command.is_over and survey.now < until:
                 newest.setdefault(roll_out.commit.sha, command)
         for command in newest.values():
             self.settler.settle_late(command, now=survey.now)
@@ -209,8 +213,7 @@ class Reconciler:
     def _note_lost_deliveries(self, repository: Repository, survey: Survey) -> None:
         """The branch's tip heals what they would have brought; this says why they were lost."""
         token = survey.tokens.get(repository)
-        is_due = survey.now.timestamp() % DELIVERIES_EVERY.seconds < self.interval.total_seconds()
-        if not token or not is_due:
+        if not token or not self._is_due(DELIVERIES_EVERY, survey):
             return
         since = survey.now - max(DELIVERIES_EVERY, self.interval)
         try:
@@ -225,6 +228,10 @@ class Reconciler:
                 "reason": f"{one.event}: {one.status_code} {one.status}",
             }
             self.journal.note(Decision("delivery", "lost", facts, "warning"))
+
+    def _is_due(self, every: timedelta, survey: Survey) -> bool:
+        """Whether the round is the first of such a time."""
+        return survey.now.timestamp() % every.total_seconds() < self.interval.total_seconds()
 
     def _note_failure(self, facts: Mapping[str, object], error: PulleyError) -> None:
         noted = {**facts, "reason": error.in_full}

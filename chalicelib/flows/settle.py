@@ -18,20 +18,20 @@ from chalicelib.core.deployments import (
     replaced,
 )
 from chalicelib.core.errors import NotTakenError, UnavailableError
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.history import CLOCKS_APART, Command, RollOut
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.find import Deployments, find_or_create
+from chalicelib.flows.find import PER_PAGE, Deployments, find_or_create
 from chalicelib.flows.finish import Finisher, roll_out_facts
 from chalicelib.flows.standing import History, look, sent_to
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
 RETRY_SECONDS = 2.0  # after so many
+PAGES, LOOKS = 5, 50  # of what there is to be ended: GitHub's pages, and deployments looked into
 HISTORY = timedelta(days=30)  # that Systems Manager keeps
-CLOCKS_APART = timedelta(minutes=5)  # GitHub's and AWS's, at the most
 _REMEMBERED = 1000
 
 
@@ -40,16 +40,6 @@ class Parameters(Protocol):
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
         """As it is now."""
-
-
-@dataclass(frozen=True)
-class _Settled:
-    """What stands on GitHub, what was found on the hosts, and whether that was news there."""
-
-    standing: DeploymentStatus
-    found: DeploymentStatus
-    environment: str
-    was_news: bool
 
 
 @dataclass(frozen=True)
@@ -77,13 +67,9 @@ class Settler:
         github, environment = self._place(roll_out)
         if github:
             try:
-                settled = self._settle_on(github, environment, command, now)
-                if settled.found.state == "success":
-                    self._end_others(github, settled.environment, command, now)
+                return self._settle_on(github, environment, command, now)
             except NotTakenError as error:
                 self._note_refusal(roll_out, error)
-            else:
-                return settled.standing
         sent = sent_to(self.history, command, roll_out, _since(command, None))
         verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
         self._finish(verdict, status, environment)
@@ -99,9 +85,7 @@ class Settler:
         if not github:
             return
         try:
-            settled = self._settle_on(github, environment, command, now)
-            if settled.found.state == "success" and settled.was_news:
-                self._end_others(github, settled.environment, command, now)
+            self._settle_on(github, environment, command, now)
         except NotTakenError as error:
             self._note_refusal(roll_out, error)
 
@@ -115,7 +99,8 @@ class Settler:
 
     def _settle_on(
         self, github: Deployments, environment: str, command: Command, now: datetime
-    ) -> _Settled:
+    ) -> DeploymentStatus:
+        """What then stands on GitHub."""
         roll_out = _roll_out_of(command)
         request = DeploymentRequest(
             repository=roll_out.repository,
@@ -127,7 +112,7 @@ class Settler:
         )
         deployment = find_or_create(github, request, roll_out.deployment)
         since = _since(command, deployment)
-        for posted in range(ROUNDS):
+        for _ in range(ROUNDS):
             sent = sent_to(self.history, command, roll_out, since)
             verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
             said = github.statuses(deployment.id)
@@ -141,7 +126,10 @@ class Settler:
                 if was_in_doubt:
                     del self._in_doubt[deployment.id]
                     self._finish(verdict, standing, environment)
-                return _Settled(standing, status, deployment.environment, was_news=posted > 0)
+                return standing
+            # Before, not after: where that fails, it is not said yet, and all is tried again.
+            if status.state == "success" and not any(one.state == "success" for one in said[:1]):
+                self._end_replaced(github, deployment.environment, command, now)
             self._post(github, deployment.id, standing, self.log_url(verdict.command_id))
             if not standing.has_ended:
                 facts = roll_out_facts(roll_out) | {"command_id": verdict.command_id}
@@ -159,29 +147,41 @@ class Settler:
             raise
         self._in_doubt.pop(deployment_id, None)
 
-    def _end_others(
-        self,
-        github: Deployments,
-        environment: str,
-        command: Command,
-        now: datetime,
+    def _end_replaced(
+        self, github: Deployments, environment: str, command: Command, now: datetime
     ) -> None:
-        """Say of the target's deployments that this one replaced that they do not run any more."""
-        roll_out = _roll_out_of(command)
-        for other in github.newest(environment):
-            is_ours = (other.stage, other.target) == (self.stage, roll_out.target)
-            if not is_ours or other.commit == roll_out.commit.sha:
-                continue
-            said = github.statuses(other.id)
-            if not said or said[0].state != "success":
-                continue
-            # By the same look as its own events have: they may come later, or have seen more.
-            sent = sent_to(self.history, command, roll_out, other.created - CLOCKS_APART)
-            status = replaced(roll_out.commit)
-            if any(of.commit.sha == other.commit for _, of in sent):
-                _, status = look(self.history, sent, other.commit, now=now)
-            if status.state == "inactive":
-                github.post(other.id, status)
+        """Say of the target's deployment that this one replaces that it does not run any more.
+
+        There is one at the most, as each ended the one before it. It is not far back, but for what
+        failed since, and for other targets in the environment.
+        """
+        roll_out, looks = _roll_out_of(command), 0
+        for page in range(1, PAGES + 1):
+            found = github.newest(environment, page)
+            for other in found:
+                is_ours = (other.stage, other.target) == (self.stage, roll_out.target)
+                if not is_ours or other.commit == roll_out.commit.sha:
+                    continue
+                if looks == LOOKS or self._end(github, other, command, now):
+                    return
+                looks += 1
+            if len(found) < PER_PAGE:
+                return
+
+    def _end(self, github: Deployments, other: Deployment, command: Command, now: datetime) -> bool:
+        """Whether it was to be ended."""
+        roll_out, said = _roll_out_of(command), github.statuses(other.id)
+        if not said or said[0].state != "success":
+            return False
+        # By the same look as its own events have: they may come later, or have seen more.
+        sent = sent_to(self.history, command, roll_out, _made(other, command))
+        status = replaced(roll_out.commit)
+        if any(of.commit.sha == other.commit for _, of in sent):
+            _, status = look(self.history, sent, other.commit, now=now)
+        if status.state != "inactive":
+            return False
+        github.post(other.id, status)
+        return True
 
     def _finish(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
         """Once an end. A success that is replaced was told when it came."""
@@ -219,8 +219,17 @@ def _since(command: Command, deployment: Deployment | None) -> datetime:
     """
     roll_out = _roll_out_of(command)
     if deployment and roll_out.deployment is not None:
-        return min(command.requested, deployment.created - CLOCKS_APART)
+        return _made(deployment, command)
     return command.requested - HISTORY if roll_out.attempt or deployment else command.requested
+
+
+def _made(deployment: Deployment, command: Command) -> datetime:
+    """Before it was made, and no later than the command; but not before what is remembered.
+
+    GitHub's word for when may be anything, the year 1 as well.
+    """
+    created = max(deployment.created, command.requested - HISTORY)
+    return min(command.requested, created - CLOCKS_APART)
 
 
 def _roll_out_of(command: Command) -> RollOut:

@@ -14,7 +14,10 @@ from tests.fakes import NAMES
 
 
 class Journey:
-    """A stage with one host, to which one commit after the other is pushed."""
+    """A stage with one host, to which one commit after the other is pushed.
+
+    An earlier release is on the host, and green, of which Systems Manager remembers nothing more.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,14 @@ class Journey:
         self._lines_before = 0
         self._read_seconds = github_api.READ_SECONDS
         self.add_host()
+        self.begin()
+        self.release()
+
+    def release(self) -> None:
+        """A push to which nothing happens on the way."""
+        assert self.push() == "202"
+        self.carry_out()
+        assert self.report() == "told"
 
     def begin(self) -> None:
         """With a commit that nobody has seen yet, and functions that have just started."""
@@ -110,6 +121,11 @@ class Journey:
                 one.add_host(result_line(self._commit), instance_id=id_, name=id_)
             one.end()
 
+    def wait(self, hours: float) -> None:
+        """What was sent is so much older."""
+        for one in self._run_command.commands:
+            one.requested -= hours * 3600
+
     def sends(self) -> int:
         """How often the commit was sent."""
         sent = [one.arguments["Parameters"]["Commit"] for one in self._run_command.commands]
@@ -125,11 +141,9 @@ class Journey:
         }
 
     def converge(self) -> None:
-        """Hosts, events and rounds do their work until there is none."""
+        """Hosts and rounds do their work until there is none. No event comes any more."""
         for _ in range(3):
             self.carry_out()
-            for one in self._run_command.commands:
-                self._stage.report(one.event())
             forget_what_is_warm()
             outcome = self._stage.reconcile(EVENT)
             if not outcome["sent"]:

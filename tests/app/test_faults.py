@@ -27,6 +27,7 @@ __all__ = ["add_host"]
 PAGE = Path(__file__).parents[2] / "docs/faults.md"
 ALL_KINDS = os.environ.get("PULLEY_FAULTS") == "all"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:pulley-dev"
+LAMBDA_CALLS = 3  # of an event that fails
 SENDS = {"api_handler": 3, "report_status_change": 1, "reconcile_targets": 1 + 6}
 # A table's columns. Those of one column take turns.
 ALIKE = (Kind.THROTTLED, Kind.SILENT, Kind.GARBAGE)
@@ -152,16 +153,37 @@ def test_event_that_comes_again_converges(
             journey.converge()
 
 
-@pytest.mark.parametrize("call", ["ListCommandInvocations", "POST /deployments/ID/statuses"])
-def test_report_that_never_comes_again_is_the_next_round_s(journey: Journey, call: str) -> None:
+@pytest.mark.parametrize("call", calls("report_status_change"))
+def test_report_that_never_comes_again_is_the_next_round_s(
+    journey: Journey, subtests: pytest.Subtests, call: str
+) -> None:
+    for kind in kinds(call):
+        with subtests.test(kind=kind):
+            journey.begin()
+            push = journey.push_unannounced if call == "POST /deployments" else journey.push
+            push()
+            journey.carry_out()
+            journey.fail(call, kind)
+            for _ in range(LAMBDA_CALLS):
+                journey.report()
+            journey.heal()
+            assert journey.reconcile() == "goes on"
+            assert journey.is_told()
+
+
+def test_github_that_was_away_for_hours_is_told_by_a_later_round(
+    journey: Journey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     journey.begin()
     journey.push()
     journey.carry_out()
-    journey.fail(call, Kind.REFUSED)
-    assert journey.report() in {"tried again", "not told"}
+    journey.fail("POST /deployments/ID/statuses", Kind.GARBAGE)
+    assert journey.report() == "tried again"
+    journey.wait(hours=17)
+    assert not journey.is_told()
     journey.heal()
-    assert journey.reconcile() == "goes on"
-    assert journey.is_told()
+    monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 6 * 60)  # one round for each six hours
+    journey.converge()
 
 
 @pytest.mark.parametrize("call", calls("reconcile_targets"))

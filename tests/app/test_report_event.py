@@ -187,6 +187,27 @@ class TestReported:
         states = {one.sha: one.state for one in github.deployments("octo/site")}
         assert states == {parent: "inactive", commit: "success"}
 
+    def test_command_by_hand_that_says_it_is_of_the_future_replaces_nothing_after_it(
+        self,
+        stage: Stage,
+        github: GitHub,
+        run_command: RunCommand,
+        commit: str,
+        parent: str,
+    ) -> None:
+        for pushed in (parent, commit):
+            stage.push(after=pushed)
+            newest = run_command.commands[0]
+            if pushed == parent:
+                newest.requested -= 3600
+                parameters = dict(newest.arguments["Parameters"]) | {"Issued": ["9" * 15]}
+                newest.arguments = dict(newest.arguments) | {"Parameters": parameters}
+            newest.add_host(result_line(pushed))
+            newest.end()
+            stage.report(newest.event())
+        states = {one.sha: one.state for one in github.deployments("octo/site")}
+        assert states == {parent: "inactive", commit: "success"}
+
     def test_push_that_could_not_be_announced_is_made_up_for(
         self, stage: Stage, github: GitHub, run_command: RunCommand, commit: str
     ) -> None:
@@ -322,16 +343,16 @@ class TestHostsWords:
         (line,) = ended(stage)
         assert line["outcome"] == "failure"
 
-    @pytest.mark.parametrize("name", ["", "a" * 300, "<b>", "\u202eweb", "{}"])
-    def test_host_s_odd_name_is_told_plainly(
+    @pytest.mark.parametrize(
+        "name", ["", "a" * 300, "<b>", "\u202eweb", "{}", "w; 3 of 3 hosts at ccccccc; a"]
+    )
+    def test_host_s_odd_name_is_not_told(
         self, stage: Stage, github: GitHub, sent: Sent, commit: str, name: str
     ) -> None:
         sent.add_host(result_line(commit), name=name)
         sent.end()
         assert stage.report(sent.event())["state"] == "success"
-        ((_, words),) = statuses(github)
-        assert len(words) <= 140
-        assert not set("<>\u202e") & set(words)
+        assert statuses(github) == [("success", f"1 of 1 host at {commit[:7]}: {HOST}")]
 
 
 class TestIgnored:

@@ -14,6 +14,7 @@ from chalicelib.core.history import (
     NotOurs,
     RollOut,
     StatusChange,
+    host_name,
     parse_roll_out,
     parse_status_change,
     plain_status,
@@ -27,7 +28,7 @@ COMMAND_CHANGE = "EC2 Command Status-change Notification"
 INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
 DOCUMENT = "pulley-dev-pull"
 COMMAND_ID = "0831e1a8-a1ac-4257-a1fd-c831b48c4107"
-REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
+REQUESTED = datetime(2030, 1, 31, 12, 0, tzinfo=UTC)
 OVER = ["Success", "Failed", "TimedOut", "Timed Out", "Cancelled", "success", "TIMED OUT"]
 NOT_OVER = ["Pending", "InProgress", "In Progress", "Delayed", "Cancelling", "Successful", ""]
 PARAMETERS = {
@@ -156,7 +157,7 @@ class TestParseRollOut:
     COMMENT = "push at 2030-01-01T07:59:58Z: octo/site 4d5e6f7 to web"
 
     def test_all_of_it_is_read(self) -> None:
-        assert parse_roll_out(PARAMETERS, self.COMMENT) == self.ROLL_OUT
+        assert parse_roll_out(PARAMETERS, self.COMMENT, requested=REQUESTED) == self.ROLL_OUT
 
     def test_what_was_sent_is_what_is_read(self) -> None:
         request = build_send_request(
@@ -169,11 +170,14 @@ class TestParseRollOut:
             deployment=1_234_567,
             pushed_at=self.ROLL_OUT.pushed_at,
         )
-        assert parse_roll_out(request.parameters, request.comment) == self.ROLL_OUT
+        assert (
+            parse_roll_out(request.parameters, request.comment, requested=REQUESTED)
+            == self.ROLL_OUT
+        )
 
     def test_what_is_missing_is_empty(self) -> None:
         needed = {name: PARAMETERS[name] for name in ("Target", "Repository", "Commit")}
-        assert parse_roll_out(needed, "") == replace(
+        assert parse_roll_out(needed, "", requested=REQUESTED) == replace(
             self.ROLL_OUT,
             issued=0,
             cause="",
@@ -186,7 +190,10 @@ class TestParseRollOut:
     @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
     def test_every_way_of_updating_is_a_roll_out(self, update: str) -> None:
         expected = replace(self.ROLL_OUT, update=update)
-        assert parse_roll_out(PARAMETERS | {"Update": update}, self.COMMENT) == expected
+        assert (
+            parse_roll_out(PARAMETERS | {"Update": update}, self.COMMENT, requested=REQUESTED)
+            == expected
+        )
 
     def test_update_and_attempt_that_were_sent_are_what_is_read(self) -> None:
         request = build_send_request(
@@ -198,18 +205,23 @@ class TestParseRollOut:
             update="exact",
             attempt=3,
         )
-        roll_out = parse_roll_out(request.parameters, request.comment)
+        roll_out = parse_roll_out(request.parameters, request.comment, requested=REQUESTED)
         assert roll_out
         assert (roll_out.cause, roll_out.update, roll_out.attempt) == ("reconcile", "exact", 3)
         assert (roll_out.delivery, roll_out.deployment, roll_out.pushed_at) == ("", None, None)
 
     def test_roll_out_that_nobody_reconciled_is_no_attempt(self) -> None:
-        roll_out = parse_roll_out(PARAMETERS, "manual: octo/site 4d5e6f7 to web")
+        roll_out = parse_roll_out(
+            PARAMETERS, "manual: octo/site 4d5e6f7 to web", requested=REQUESTED
+        )
         assert roll_out
         assert roll_out.attempt == 0
 
     def test_check_is_none(self) -> None:
-        assert parse_roll_out(PARAMETERS | {"Update": "check"}, self.COMMENT) is None
+        assert (
+            parse_roll_out(PARAMETERS | {"Update": "check"}, self.COMMENT, requested=REQUESTED)
+            is None
+        )
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -227,23 +239,64 @@ class TestParseRollOut:
     def test_without_a_commit_a_repository_or_a_target_there_is_none(
         self, name: str, value: str
     ) -> None:
-        assert parse_roll_out(PARAMETERS | {name: value}, self.COMMENT) is None
+        assert parse_roll_out(PARAMETERS | {name: value}, self.COMMENT, requested=REQUESTED) is None
 
     @pytest.mark.parametrize("name", ["Commit", "Repository", "Target"])
     def test_where_one_of_them_was_not_passed_there_is_none(self, name: str) -> None:
         without = {key: value for key, value in PARAMETERS.items() if key != name}
-        assert parse_roll_out(without, self.COMMENT) is None
+        assert parse_roll_out(without, self.COMMENT, requested=REQUESTED) is None
 
     @pytest.mark.parametrize("text", ["", "soon", "-1", "1" * 30, "1.5", "٣", "1\n"])
     def test_numbers_that_are_none_are_left_out(self, text: str) -> None:
-        roll_out = parse_roll_out(PARAMETERS | {"Issued": text, "Deployment": text}, "")
+        roll_out = parse_roll_out(
+            PARAMETERS | {"Issued": text, "Deployment": text}, "", requested=REQUESTED
+        )
         assert roll_out
         assert (roll_out.issued, roll_out.deployment) == (0, None)
 
+    @pytest.mark.parametrize("ahead", [1, 300_001, 86_400_000, 10**14])
+    def test_command_that_says_it_is_of_the_future_is_as_new_as_it_can_be(self, ahead: int) -> None:
+        requested = self.ROLL_OUT.issued
+        parameters = PARAMETERS | {"Issued": str(requested + ahead)}
+        roll_out = parse_roll_out(parameters, self.COMMENT, requested=REQUESTED)
+        assert roll_out
+        assert roll_out.issued == requested + min(ahead, 300_000)
+
+    def test_command_of_the_past_is_as_old_as_it_says(self) -> None:
+        parameters = PARAMETERS | {"Issued": "1"}
+        roll_out = parse_roll_out(parameters, self.COMMENT, requested=REQUESTED)
+        assert roll_out
+        assert roll_out.issued == 1
+
     @given(st.dictionaries(st.sampled_from(list(PARAMETERS)), st.text()), st.text())
     def test_no_command_is_too_odd_to_be_read(self, changes: dict[str, str], comment: str) -> None:
-        roll_out = parse_roll_out(PARAMETERS | changes, comment)
+        roll_out = parse_roll_out(PARAMETERS | changes, comment, requested=REQUESTED)
         assert roll_out is None or roll_out.pushed_at == parse_pushed_at(comment)
+
+
+class TestHostName:
+    ID = "i-0123456789abcdef0"
+
+    @pytest.mark.parametrize("name", ["web-1", "WEB_1", "1", "ip-10-0-0-7", "a" * 63])
+    def test_name_is_the_first_part(self, name: str) -> None:
+        assert host_name(name, self.ID) == host_name(f"{name}.example.com", self.ID) == name
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            ".example.com",
+            "w; 3 of 3 hosts at ccccccc; a",
+            "web-1, web-2",
+            "web-1: ",
+            "web-1 (kept)",
+            "web-1\n",
+            "wëb",
+            "a" * 64,
+        ],
+    )
+    def test_what_is_no_name_is_the_id(self, name: str) -> None:
+        assert host_name(name, self.ID) == self.ID
 
 
 class TestParseStatusChange:

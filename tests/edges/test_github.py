@@ -62,7 +62,7 @@ class TestFind:
         assert "+" not in target
         assert api.query()["environment"] == [environment]
         api.deployments.newest(environment)
-        assert api.query() == {"environment": [environment], "per_page": ["10"]}
+        assert api.query() == {"environment": [environment], "per_page": ["100"], "page": ["1"]}
 
     def test_half_a_surrogate_pair_is_no_crash(self, api: Api) -> None:
         api.deployments.newest("\ud83d")
@@ -196,6 +196,11 @@ class TestNewest:
         api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
         found = api.deployments.newest("production")
         assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
+
+    def test_page_is_the_one_asked_for(self, api: Api) -> None:
+        api.answers(answer([]))
+        assert api.deployments.newest("production", 3) == []
+        assert api.query()["page"] == ["3"]
 
 
 class TestStatuses:

@@ -334,7 +334,7 @@ class TestPermissions:
 
     def working(self, api: Api, *but: str) -> list[str]:
         """Which parts answer; the paths of the others are answered as they are set."""
-        api.has("deployments?environment=x&per_page=10", [])
+        api.has("deployments?environment=x&per_page=100&page=1", [])
         asking = ASKING | {"deployments": lambda one: one.newest("x")}
         asking = {name: ask for name, ask in asking.items() if name not in but}
         done = []
@@ -374,7 +374,7 @@ class TestPermissions:
     def test_without_deployments_branches_and_webhooks_are_open(self, hooked: Api) -> None:
         hooked.has("branches/main", shown_branch())
         hooked.has_deliveries()
-        hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=10"] = FORBIDDEN
+        hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=100&page=1"] = FORBIDDEN
         with pytest.raises(NotTakenError, match="Deployments: write"):
             hooked.of().newest("x")
         assert self.working(hooked, "deployments") == ["head", "failed_deliveries"]

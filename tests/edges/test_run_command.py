@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.history import CLOCKS_APART, Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
@@ -274,8 +274,8 @@ class TestRunCommandSend:
 
 
 DOCUMENT = "pulley-dev-pull"
-REQUESTED = datetime(2030, 1, 31, 8, 0, 5, tzinfo=UTC)
-SINCE = datetime(2030, 1, 31, 7, 59, 59, 900_000, tzinfo=UTC)
+REQUESTED = datetime(2030, 1, 31, 12, 0, 5, tzinfo=UTC)
+SINCE = datetime(2030, 1, 31, 11, 59, 59, 900_000, tzinfo=UTC)
 ROLL_OUT = RollOut(
     target="web",
     repository=SITE,
@@ -436,7 +436,7 @@ class TestCommandHistoryCommandsSince:
         assert operation == "ListCommands"
         assert arguments["Filters"] == [
             {"key": "DocumentName", "value": DOCUMENT},
-            {"key": "InvokedAfter", "value": "2030-01-31T07:59:59Z"},
+            {"key": "InvokedAfter", "value": "2030-01-31T11:59:59Z"},
         ]
 
     @pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 3 * PAGE - 1, MAX_COMMANDS])
@@ -506,6 +506,7 @@ class TestCommandHistoryInvocations:
             ("web-1", "web-1"),
             ("", f"i-{0:017x}"),
             (".internal", f"i-{0:017x}"),
+            ("w; 3 of 3 hosts at ccccccc; a", f"i-{0:017x}"),
             (None, f"i-{0:017x}"),
         ],
     )
@@ -620,7 +621,9 @@ class TestCommandHistoryOnTheSandbox:
         assert command
         assert command.is_over
         assert command.target_count == 2
-        assert command.roll_out == replace(ROLL_OUT, deployment=None)
+        # It was sent as one of 2030, which nobody believes before.
+        issued = int((command.requested + CLOCKS_APART).timestamp() * 1000)
+        assert command.roll_out == replace(ROLL_OUT, deployment=None, issued=issued)
         assert began <= command.requested < command.expires
         assert history.commands_since(began) == [command]
         assert history.commands_since(datetime.now(UTC) + timedelta(hours=1)) == []

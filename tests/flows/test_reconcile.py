@@ -60,7 +60,7 @@ class Commands(FakeCommands):
                     requested=now,
                     expires=now + timedelta(minutes=20),
                     target_count=len(ids),
-                    roll_out=parse_roll_out(request.parameters, request.comment),
+                    roll_out=parse_roll_out(request.parameters, request.comment, requested=now),
                 )
                 pending = [Invocation(one, f"web-{one[-3:]}", "Pending", "Pending") for one in ids]
                 self.history.add(command, *pending)
@@ -724,6 +724,48 @@ class TestSettled:
         self.end_unheard(house, hours_ago=hours)
         house.round()
         assert house.deployments.calls == []
+
+    @pytest.mark.parametrize("hours", [2, 8, 17.9])
+    def test_what_github_was_away_for_is_settled_within_the_day(
+        self, house: House, hours: float
+    ) -> None:
+        house.take_token()
+        self.end_unheard(house, hours_ago=0)
+        house.deployments.errors["find"] = [UnavailableError("GitHub is not well")] * 1000
+        for _ in range(int(hours * 4)):
+            house.round()
+            house.rest()
+        house.deployments.errors.clear()
+        for _ in range(6 * 4):
+            house.round()
+            house.rest()
+        assert house.deployments.states(7001) == ["success"]
+
+    def test_what_is_settled_costs_two_requests_a_round_for_two_hours_then_every_sixth_hour(
+        self, house: House
+    ) -> None:
+        house.take_token()
+        self.end_unheard(house, hours_ago=0)
+        house.round()
+        asked = []
+        for _ in range(48 * 4):
+            house.rest()
+            house.deployments.calls.clear()
+            house.round()
+            asked.append(len(house.deployments.calls))
+        assert asked[:7] == [2] * 7
+        assert (sum(asked[7:]), set(asked)) == (2 * 4, {0, 2})
+
+    def test_roll_out_that_takes_long_is_settled_after_its_end(self, house: House) -> None:
+        house.take_token()
+        self.end_unheard(house, hours_ago=5)
+        (command,) = house.history.commands.values()
+        hosts = house.history.hosts[command.id]
+        for hours_ago, calls in ((1, []), (0.9, ["find"])):
+            expires = house.now - timedelta(hours=hours_ago)
+            house.history.add(replace(command, expires=expires), *hosts)
+            house.round()
+            assert house.deployments.calls[:1] == calls
 
     def test_command_under_way_is_left_to_its_events(self, house: House) -> None:
         house.take_token()

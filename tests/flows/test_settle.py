@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -362,6 +363,39 @@ class TestSettleWithoutADeployment:
         assert house.github.states(7001) == ["in_progress"]
 
 
+class TestSettleADeploymentOfAnyTime:
+    """GitHub's word for when one was made may be anything."""
+
+    AGES = (
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone(timedelta(hours=-12))),
+    )
+
+    @pytest.fixture(autouse=True)
+    def _as_aws_asks(self, house: House) -> None:
+        """The edge writes the time in UTC."""
+        ask = house.history.commands_since
+        house.history.commands_since = (  # type: ignore[method-assign]
+            lambda since, limit=1000: ask(since.astimezone(UTC), limit)
+        )
+
+    @pytest.mark.parametrize("created", AGES, ids=str)
+    def test_its_own(self, house: House, created: datetime) -> None:
+        id_ = house.push()
+        house.github.made[id_] = replace(house.github.made[id_], created=created)
+        house.end()
+        assert house.settle() == SUCCESS
+
+    @pytest.mark.parametrize("created", AGES, ids=str)
+    def test_another_that_is_ended(self, house: House, created: datetime) -> None:
+        id_ = house.deploy(OLD, 1)
+        house.github.made[id_] = replace(house.github.made[id_], created=created)
+        house.deploy(COMMIT, 2)
+        assert house.github.states(id_) == ["success", "inactive"]
+
+
 class TestSettleAndEndOthers:
     def test_success_ends_the_target_s_earlier_success(self, house: House) -> None:
         house.deploy(OLD, 1)
@@ -406,6 +440,26 @@ class TestSettleAndEndOthers:
         house.settle(2)
         assert house.standing[7001] is not None
         assert house.standing[7001].state == "success"
+
+    def test_failure_ends_no_success_of_which_nothing_is_remembered(self, house: House) -> None:
+        other = house.github.add(OLD)
+        house.github.say(other.id, SUCCESS)
+        house.push()
+        house.end(1, rolled_back(COMMIT))
+        house.settle()
+        assert house.github.states(other.id) == ["success"]
+        assert "newest" not in house.github.calls
+
+    def test_what_is_older_than_the_ended_one_is_not_asked_for(self, house: House) -> None:
+        for number, commit in enumerate((A, B, C), 1):
+            house.deploy(commit, number)
+        house.github.calls.clear()
+        house.deploy(D, 4)
+        ended = ["newest", "statuses", "post"]
+        assert house.github.calls == ["find", "statuses", *ended, "post", "statuses"]
+        assert [one.state for one in house.standing.values() if one] == ["inactive"] * 3 + [
+            "success"
+        ]
 
     def test_late_event_of_a_replaced_commit_says_so(self, house: House) -> None:
         house.push(OLD, 1)
@@ -498,7 +552,77 @@ class TestSettleAndEndOthers:
         house.push()
         house.end()
         house.settle()
-        assert house.github.calls == ["find", "statuses", "post", "statuses", "newest"]
+        assert house.github.calls == ["find", "statuses", "newest", "post", "statuses"]
+
+    def test_what_stands_already_asks_for_no_others(self, house: House) -> None:
+        house.deploy(OLD, 1)
+        house.deploy(COMMIT, 2)
+        house.github.calls.clear()
+        house.settle(2)
+        house.settler.settle_late(house.history.commands[id_of(2)], now=NOW)
+        assert house.github.calls == ["find", "statuses"] * 2
+
+    def test_other_words_for_the_same_success_ask_for_no_others(self, house: House) -> None:
+        house.github.add(COMMIT)
+        command = command_of(count=2, deployment=7001)
+        house.history.add(command, on(1, line_of()), on(2, details="DeliveryTimedOut"))
+        house.settle()
+        house.history.add(command_of(number=2, deployment=7001, attempt=1), on(2, line_of()))
+        house.github.calls.clear()
+        house.settle(2)
+        assert house.github.calls == ["find", "statuses", "post", "statuses"]
+
+    @pytest.mark.parametrize("method", ["newest", "statuses", "post"])
+    def test_success_is_said_once_the_other_is_ended_and_not_before(
+        self, house: House, method: str
+    ) -> None:
+        house.deploy(OLD, 1)
+        house.push(COMMIT, 2)
+        house.end(2)
+        # The statuses of its own are asked for first.
+        before = [None] if method == "statuses" else []
+        for error in (REFUSED, UnavailableError("GitHub is not well")):
+            house.github.errors[method] = [*before, error]
+            with suppress(UnavailableError):
+                house.settle(2, house.new_settler())
+            assert not house.github.errors[method]
+            assert house.github.log[7002] == []
+        house.settler.settle_late(house.history.commands[id_of(2)], now=NOW)
+        assert house.github.states(7001) == ["success", "inactive"]
+        assert house.github.states(7002) == ["success"]
+
+    @pytest.mark.parametrize("failures", [9, 10, 49])
+    def test_success_is_ended_however_much_failed_since(self, house: House, failures: int) -> None:
+        house.deploy(OLD, 1)
+        for number in range(failures):
+            house.github.say(house.github.add(f"{number:040x}").id, FAILURE)
+        new = house.deploy(COMMIT, 2)
+        assert house.github.states(7001) == ["success", "inactive"]
+        assert house.github.states(new) == ["success"]
+        assert house.github.calls.count("newest") == 2
+
+    def test_success_behind_other_targets_of_the_environment_is_ended(self, house: House) -> None:
+        house.deploy(OLD, 1)
+        for number in range(4 * 100):
+            house.github.add(f"{number:040x}", target="api")
+        house.github.calls.clear()
+        house.deploy(COMMIT, 2)
+        assert house.github.states(7001) == ["success", "inactive"]
+        assert house.github.calls.count("newest") == 5  # pages
+        assert house.github.calls.count("statuses") == 3
+
+    @pytest.mark.parametrize(
+        ("target", "count", "looks"), [("web", 50, 50), ("web", 700, 50), ("api", 700, 0)]
+    )
+    def test_what_is_looked_for_is_bounded(
+        self, house: House, target: str, count: int, looks: int
+    ) -> None:
+        for number in range(count):
+            house.github.say(house.github.add(f"{number:040x}", target=target).id, FAILURE)
+        new = house.deploy(COMMIT, 1)
+        assert house.github.states(new) == ["success"]
+        assert house.github.calls.count("newest") <= 5
+        assert house.github.calls.count("statuses") == 2 + looks
 
     def test_overtaken_commit_is_inactive_and_was_never_there(self, house: House) -> None:
         house.push(OLD, 1)
@@ -558,8 +682,10 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.push()
         house.end()
         house.settle()
+        house.github.say(7001, IN_PROGRESS)  # by a slow one
         house.github.errors["newest"] = [REFUSED]
         assert house.settle(settler=house.new_settler()) == SUCCESS
+        assert house.github.calls[-1] == "newest"
         assert house.told == ["success"]
 
     def test_end_told_without_github_is_not_told_again_when_github_takes_it(

@@ -141,7 +141,8 @@ class World:
             if one in self.values
             for value, at in self.values[one][-1:]
         ]
-        return {"Parameters": found}
+        missing = [one for one in Names if one not in self.values]
+        return {"Parameters": found, "InvalidParameters": missing}
 
     def put_parameter(self, *, Name: str, Value: str, **_: object) -> dict[str, int]:  # noqa: N803
         for other in self.others:
