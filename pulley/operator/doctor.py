@@ -14,6 +14,7 @@ from chalicelib.core.targets import Target
 from pulley.operator.checkout import CHALICE
 from pulley.operator.checks.document import check_document
 from pulley.operator.checks.functions import Clients, Functions, check_address
+from pulley.operator.checks.host_roles import HostRoles
 from pulley.operator.checks.hosts import (
     build_check_requests,
     check_hosts,
@@ -28,7 +29,7 @@ from pulley.operator.checks.token import TokenCheck
 from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
-from pulley.operator.stage import Stage, StoredTargets, read_targets
+from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
@@ -66,10 +67,16 @@ class Doctor:
         url = self.stage.webhook_url
         yield from check_address(url, self.stage.name)
         yield from self._github(stored, url)
+        yield from rows_of("hosts' roles", lambda: self._host_roles(identity).check())
         yield from self._hosts(targets)
 
     def _functions(self, account: str) -> Functions:
         return Functions(Clients.build(), self.stage.name, account, CHALICE)
+
+    def _host_roles(self, identity: Identity) -> HostRoles:
+        stage, partition = self.stage, identity.arn.split(":")[1]
+        parameters = f"arn:{partition}:ssm:{stage.region}:{identity.account}:parameter"
+        return HostRoles(stage.ec2, Clients.build().roles, stage.names, parameters)
 
     def _github(self, stored: Stored, url: str) -> Iterator[Row]:
         """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""

@@ -1,12 +1,15 @@
 """`pulley doctor` finds each fault that is planted, one at a time, and names the mend."""
 
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.stub import Stubber
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.errors import RefusedError
@@ -14,6 +17,8 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.edges.command_history import CommandHistory
 from pulley.operator.checkout import SCRIPT
+from pulley.operator.checks.host_roles import HostRoles
+from pulley.operator.checks.row import Row, passed, rows_of
 from pulley.operator.checks.stored import Stored
 from pulley.operator.document import Documents
 from pulley.operator.parameters import Parameters
@@ -26,6 +31,7 @@ from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE
 
 NAMES = ParameterNames(STAGE)
+HOSTS_POLICY = "AmazonSSMManagedInstanceCore"
 TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
 
 
@@ -170,6 +176,23 @@ class Planter:
         self.sandbox.machines[1].fill_disk()
         self.undo.callback(self.sandbox.machines[1].remove_program, "df")
 
+    def role_that_reads_secrets(self) -> None:
+        """What AWS's own policy makes of a host's role."""
+        self.deployed_again()
+        iam, ec2 = self.deployed.iam, self.sandbox.account.ec2
+        iam.create_role(RoleName="web-host", AssumeRolePolicyDocument="{}")
+        iam.create_instance_profile(InstanceProfileName="web")
+        iam.add_role_to_instance_profile(InstanceProfileName="web", RoleName="web-host")
+        # The account has none of AWS's policies: one of that text is the same.
+        document = json.dumps(json.loads(aws_managed_policies_data)[HOSTS_POLICY]["Document"])
+        policy = iam.create_policy(PolicyName=HOSTS_POLICY, PolicyDocument=document)["Policy"]
+        iam.attach_role_policy(RoleName="web-host", PolicyArn=policy["Arn"])
+        made = ec2.associate_iam_instance_profile(
+            InstanceId=self.sandbox.machines[1].host.instance_id, IamInstanceProfile={"Name": "web"}
+        )
+        association = made["IamInstanceProfileAssociation"]["AssociationId"]
+        self.undo.callback(ec2.disassociate_iam_instance_profile, AssociationId=association)
+
     # --- what chalice deployed ---
 
     def no_function(self) -> None:
@@ -304,6 +327,12 @@ FAULTS: list[tuple[Plant, str, str, str]] = [
     (Planter.no_such_branch, "host web-2: /srv/site", "fail", "push the branch"),
     (Planter.old_git, "host web-2: /srv/site", "fail", "install git 2.26"),
     (Planter.full_disk, "host web-2: /srv/site", "fail", "make room"),
+    (
+        Planter.role_that_reads_secrets,
+        "hosts' role web-host",
+        "warn",
+        "aws iam put-role-policy --role-name web-host --policy-name no-pulley-secrets",
+    ),
     (Planter.no_function, "Lambda pulley-dev-report_status_change", "fail", "chalice deploy"),
     (Planter.function_of_another_stage, "Lambda pulley-dev", "fail", "chalice deploy"),
     (Planter.wider_policy, "role of pulley-dev", "fail", "aws iam delete-role-policy --role-name"),
@@ -376,6 +405,62 @@ def test_what_cannot_be_looked_at_is_a_row_and_the_others_stay(
     assert [what for what, outcome in rows.items() if outcome != "pass"] == ["hosts, asked"]
     assert rows["hosts, asked"] == "unknown"
     assert done.exit_code == 3
+
+
+class TestHostsRole:
+    """Of AWS's answers, where a whole doctor would say no more."""
+
+    def row(self, planter: Planter) -> Row:
+        arns = f"arn:aws:ssm:{planter.deployed.region}:{planter.deployed.account_id}:parameter"
+        ec2, iam = planter.sandbox.account.ec2, planter.deployed.iam
+        (row,) = rows_of("hosts' roles", HostRoles(ec2, iam, NAMES, arns).check)
+        return row
+
+    def test_its_mend_is_a_line_that_mends_it(self, planter: Planter) -> None:
+        planter.role_that_reads_secrets()
+        options = shlex.split(self.row(planter).mend)[3:]
+        given = dict(zip(options[::2], options[1::2], strict=True))
+        planter.deployed.iam.put_role_policy(
+            RoleName=given["--role-name"],
+            PolicyName=given["--policy-name"],
+            PolicyDocument=given["--policy-document"],
+        )
+        assert self.row(planter) == passed(
+            "hosts' role web-host", "it may not read this stage's secrets"
+        )
+
+    def test_version_of_a_policy_that_is_in_force_is_what_counts(self, planter: Planter) -> None:
+        planter.role_that_reads_secrets()
+        iam = planter.deployed.iam
+        (attached,) = iam.list_attached_role_policies(RoleName="web-host")["AttachedPolicies"]
+        little = {"Effect": "Allow", "Action": "ssm:UpdateInstanceInformation", "Resource": "*"}
+        iam.create_policy_version(
+            PolicyArn=attached["PolicyArn"],
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [little]}),
+            SetAsDefault=True,
+        )
+        assert self.row(planter).outcome == "pass"
+
+    def test_host_of_another_stage_is_another_stage_s(self, planter: Planter) -> None:
+        planter.role_that_reads_secrets()
+        ec2, iam = planter.sandbox.account.ec2, planter.deployed.iam
+        found = HostRoles(ec2, iam, ParameterNames("prod"), "arn:aws:ssm:::parameter").check()
+        assert [row.words for row in found] == ["no instance has a role"]
+
+    def test_profile_that_was_deleted_gives_no_role(self, planter: Planter) -> None:
+        planter.role_that_reads_secrets()
+        iam = planter.deployed.iam
+        iam.remove_role_from_instance_profile(InstanceProfileName="web", RoleName="web-host")
+        iam.delete_instance_profile(InstanceProfileName="web")
+        assert self.row(planter) == passed("hosts' roles", "no instance has a role")
+
+    def test_role_that_may_not_be_read_is_not_known(self, planter: Planter) -> None:
+        planter.role_that_reads_secrets()
+        with Stubber(planter.deployed.iam) as iam:
+            iam.add_client_error("get_instance_profile", "AccessDenied", http_status_code=403)
+            row = self.row(planter)
+        assert (row.what, row.outcome) == ("hosts' roles", "unknown")
+        assert "AccessDenied" in row.words
 
 
 class TestFix:

@@ -18,7 +18,7 @@ Version = tuple[int, ...]
 # From this version on the agent hands parameters over as environment variables (facts of its
 # release notes); an older one writes them into the script's text, which the patterns make safe.
 AGENT_WITH_ENVIRONMENT: Version = (3, 3, 2746, 0)
-_STATES = ("pending", "running", "stopping", "stopped")
+STATES = ("pending", "running", "stopping", "stopped")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_nodes(ssm: "SSMClient") -> Mapping[str, Node]:
 
 def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Untagged]:
     """The instances of a target without the stage's tag. Raises as `read_nodes`."""
-    filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": list(_STATES)}]
+    filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": list(STATES)}]
     if target.instances.ids:
         ids = [one for one in target.instances.ids if one.startswith("i-")]
         filters.append({"Name": "instance-id", "Values": ids})
