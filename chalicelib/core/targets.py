@@ -26,16 +26,24 @@ from chalicelib.core.refs import Branch, Repository, shown
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
 CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
 AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
-RESTART_PATTERN = "^([A-Za-z0-9_][A-Za-z0-9_.:@,-]{0,400})?$"
+# A target, like poweroff.target, would stop or change others when it is started. Without a dot,
+# systemctl takes a name for a service's.
+UNIT_PATTERN = (
+    "[A-Za-z0-9_]([A-Za-z0-9_:@-]{0,99}|[A-Za-z0-9_.:@-]{0,99}[.](service|socket|timer|path))"
+)
+# Go's RE2 counts to a thousand, nested counts multiplied.
+RESTART_PATTERN = f"^({UNIT_PATTERN}(,{UNIT_PATTERN}){{0,9}})?$"
 HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
 
+MAX_UNITS_LENGTH = 401  # characters, with the commas, as in the script
+MAX_UNITS = 10
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MAX_IDS = 50
 MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is the first
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 
-_UNIT = re.compile("[A-Za-z0-9_][A-Za-z0-9_.:@-]*")
+_UNIT = re.compile(UNIT_PATTERN)
 _INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
 
 
@@ -161,10 +169,13 @@ def _seconds(value: object) -> int:
 def _units(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(is_match(_UNIT, unit) for unit in value):
         raise ValueError(
-            f'must be a list of systemd units, like ["site.service"], not {shown(value)}'
+            'must be a list of systemd units, like ["site.service"]: '
+            f".service, .socket, .timer or .path; not {shown(value)}"
         )
-    if not re.fullmatch(RESTART_PATTERN, ",".join(value)):
-        raise ValueError("must not have more than 400 characters of units")
+    if len(value) > MAX_UNITS:
+        raise ValueError(f"must not have more than {MAX_UNITS} units")
+    if len(",".join(value)) > MAX_UNITS_LENGTH:
+        raise ValueError(f"must not have more than {MAX_UNITS_LENGTH} characters of units")
     return tuple(value)
 
 

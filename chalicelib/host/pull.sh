@@ -11,6 +11,7 @@
 set -u
 kept_back=10       # seconds before Timeout at which all is over
 log_bytes=1048576  # of the log on the host, before it is rotated
+ahead=600          # seconds that Issued may be ahead of the host's clock, and still count
 
 main() {
     clean_environment
@@ -112,7 +113,7 @@ check_parameters() {
         check AfterPull "$AfterPull" "${an}._" "${an}._/+-" 201
         case /$AfterPull/ in */../* | */.git/*) bad "AfterPull must be in the repository" ;; esac
     fi
-    [ -z "$Restart" ] || check Restart "$Restart" "${an}_" "${an}.:@,_-" 401
+    [ -z "$Restart" ] || check_units
     if [ -n "$HealthCheck" ]; then
         check HealthCheck "$HealthCheck" h "${an}.:/?&=%~+,;@#*!()_-" 408
         case $HealthCheck in
@@ -131,6 +132,20 @@ check() { # name value first rest longest
     [ ${#2} -le "$5" ] || bad "$1 has more than $5 characters"
 }
 
+# Units that run something of a site's: starting a target, like poweroff.target, stops or changes others.
+check_units() {
+    check Restart "$Restart" "${an}_" "${an}.:@,_-" 401
+    units=$Restart,
+    while [ -n "$units" ]; do
+        unit=${units%%,*} units=${units#*,}
+        case $unit in
+            '' | [!A-Za-z0-9_]*) bad "Restart must be units separated by commas" ;;
+            *.service | *.socket | *.timer | *.path) ;;
+            *.*) bad "Restart takes .service, .socket, .timer and .path, not $unit" ;;
+        esac
+    done
+}
+
 bad() {
     finish bad_parameter "$1"
 }
@@ -139,14 +154,27 @@ bad() {
 
 # Go on as the checkout's owner, in the same process group, so that the agent's kill still reaches
 # all of it. The script's text goes in by stdin: the owner may not read the agent's folder.
+# The checkout is entered once, here, and judged from inside: whoever may rename it could have its
+# path lead to a folder of someone else's, with links planted there, at any time.
 become_owner() {
     while read -r key _ euid _; do
         [ "$key" != Uid: ] || break
     done </proc/self/status
     [ "$euid" -eq 0 ] || return 0
-    uid=$(stat -L -c %u -- "$Checkout" 2>/dev/null) || finish no_checkout "$Checkout is not there"
-    [ "$uid" -ne 0 ] || return 0
-    [ -f "$0" ] || finish no_checkout "as root, run this script from a file"
+    case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
+    case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
+    go_in
+    { read -r uid mode && read -r git_uid git_mode; } <<EOF || finish no_checkout "$Checkout is not a git work tree"
+$(stat -c '%u %a' . .git 2>/dev/null)
+EOF
+    [ "$uid" = "$git_uid" ] || finish no_checkout "$Checkout belongs to the uid $uid, and its .git to $git_uid"
+    if [ "$uid" -eq 0 ]; then
+        case " $mode $git_mode " in
+            *[2367]" "* | *[2367]?" "*) finish no_checkout "$Checkout is root's, and others may write to it or its .git" ;;
+        esac
+        return 0
+    fi
+    [ -f "$script" ] || finish no_checkout "as root, run this script from a file"
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) || finish no_checkout "no user has the uid $uid, which owns $Checkout"
     IFS=: read -r owner _ _ gid _ HOME _ <<EOF
 $entry
@@ -160,7 +188,7 @@ EOF
     fi
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then
-        "$@" "${BASH:-sh}" -s <"$0" 1>&3 3>&-
+        "$@" "${BASH:-sh}" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi
     # The owner asks on 4 and reads the answer on 5; root reads the one and writes the other.
@@ -169,7 +197,7 @@ EOF
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken "root cannot make a temporary folder"
     trap - EXIT # the answering end tells
-    PULLEY_ASKS=root "$@" "${BASH:-sh}" -s <"$0" 4>&1 1>&3 3>&- 6>&- | answer_owner
+    PULLEY_ASKS=root "$@" "${BASH:-sh}" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
 }
 
@@ -210,13 +238,19 @@ systemctl_restart() { # seconds
 
 # --- The checkout ---------------------------------------------------------------------------------
 
+go_in() {
+    [ -z "$inside" ] || return 0
+    cd -- "$Checkout" 2>/dev/null || finish no_checkout "$Checkout is not there, or not to be entered"
+    inside=yes
+}
+
 enter_checkout() {
     export GIT_TERMINAL_PROMPT=0
     (unset -f git && command -v git >/dev/null) || finish no_checkout "git is not installed"
-    cd -- "$Checkout" 2>/dev/null || finish no_checkout "$Checkout is not there, or not to be entered"
+    go_in
     [ -e .git ] || finish no_checkout "$Checkout is not a git work tree"
     if [ -d .git ] && [ ! -L .git ]; then
-        git_dir=$PWD/.git common_dir=$PWD/.git
+        git_dir=.git common_dir=.git # not by the path again
     else # a linked work tree, or a submodule
         git_dir=$(git rev-parse --absolute-git-dir 2>/dev/null) &&
             common_dir=$(cd "$(git rev-parse --git-common-dir)" && pwd -P) ||
@@ -254,13 +288,14 @@ take_lock() {
 
 # SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file
 # keeps that one's time; it is written in place, in one write, so a kill cannot leave half of it.
+# One from the future would shut out all that come after it: it runs, but does not count.
 accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
     newest=''
     read -r newest <"$state/lock"
     case $newest in '' | *[!0-9]*) newest=0 ;; esac
-    if [ "$Issued" -lt "$newest" ]; then
+    if [ "$Issued" -lt "$newest" ] && [ "$newest" -le $((($(date +%s) + ahead) * 1000)) ]; then
         upstream=$marker_upstream
         before=$(git rev-parse -q --verify HEAD) && after=$before
         finish superseded "a newer command was here first"
@@ -287,17 +322,22 @@ read_marker() {
 
 # The remote must be the repository's; one on this machine is let pass.
 check_remote() {
-    url='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand)$' 2>/dev/null)
+    url='' instead='' ssh=${GIT_SSH_COMMAND-}
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof)$' 2>/dev/null)
     while read -r key value; do
         case $key in
-            remote.origin.url) url=$value ;;
+            remote.origin.url)
+                [ -z "$url" ] || [ "$url" = "$value" ] || finish no_checkout "$Checkout has more than one address for origin"
+                url=$value
+                ;;
+            url.*) instead=yes ;;
             core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
         esac
     done <<EOF
 $remote
 EOF
     export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
+    [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
     case $url in
         '') finish no_checkout "$Checkout has no remote named origin" ;;
         /* | ./* | ../* | file://*) return 0 ;;
@@ -787,17 +827,61 @@ is_deployed_here() {
     [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
-# What a step will need is looked for before anything moves.
+# What a step will need, and what would stop it, is looked for before anything moves.
 check_tools() {
     [ -n "$marker_commit" ] || check_git_version # else it was looked at then
     if [ -n "$HealthCheck" ] && ! command -v curl >/dev/null && ! command -v wget >/dev/null; then
         finish no_checkout "the health check needs curl or wget on the host"
     fi
     uses_lfs=''
-    if git grep -q -e 'filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' 2>>"$log"; then
-        uses_lfs=yes
-        command -v git-lfs >/dev/null || finish no_checkout "the repository uses LFS, and git-lfs is not installed"
-    fi
+    files=$(git grep -l -G --no-color -e . "$upstream" -- ':(glob)**/.gitattributes' .gitmodules 2>>"$log")
+    case $files in *.gitattributes*) check_lfs ;; esac
+    case $files in *":.gitmodules"*) check_gitmodules ;; esac
+}
+
+check_lfs() {
+    git grep -q -e 'filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' 2>>"$log" || return 0
+    uses_lfs=yes
+    command -v git-lfs >/dev/null || finish no_checkout "the repository uses LFS, and git-lfs is not installed"
+}
+
+# Where git does not like what .gitmodules says, it dies of each command there, those of the way
+# back too. So such a commit is not gone to.
+check_gitmodules() {
+    git config --blob "$upstream:.gitmodules" -z --list >"$state/new" 2>"$state/git.err" ||
+        finish conflict "the commit's .gitmodules cannot be read: $(first_error)"
+    [ "$(wc -c <"$state/new")" -le 1000000 ] || finish conflict "the commit's .gitmodules is too large"
+    setting=$(tr '\t\n\000' '?\t\n' <"$state/new" | find_refused)
+    [ -z "$setting" ] || finish conflict "git refuses what the commit's .gitmodules says: $setting"
+}
+
+# The first setting that git dies of (submodule-config.c). A line is the name, a tab, the value; or
+# the name alone.
+find_refused() {
+    tab=$(printf '\t')
+    while IFS= read -r line; do
+        key=${line%%"$tab"*} value=${line#*"$tab"}
+        case $key in
+            submodule.*.update) case $value in checkout | rebase | merge | none) continue ;; esac ;;
+            submodule.*.path | submodule.*.url | submodule.*.ignore) [ "$line" = "$key" ] || continue ;;
+            submodule.*.shallow) ! is_boolean || continue ;;
+            submodule.*.fetchrecursesubmodules | fetch.recursesubmodules)
+                ! is_boolean && [ "$value" != on-demand ] || continue
+                ;;
+            submodule.fetchjobs) case $value in [0-9] | [0-9][0-9]) continue ;; esac ;;
+            *) continue ;;
+        esac
+        echo "$key = $value"
+        return
+    done
+}
+
+is_boolean() {
+    [ "$line" != "$key" ] || return 0
+    case $value in
+        '' | [0-9] | [Tt][Rr][Uu][Ee] | [Ff][Aa][Ll][Ss][Ee] | [Yy][Ee][Ss] | [Nn][Oo] | [Oo][Nn] | [Oo][Ff][Ff]) ;;
+        *) return 1 ;;
+    esac
 }
 
 # Since 2.26 `git rebase --merge` does all that a rebase needs, in one folder that can be mended.
@@ -922,6 +1006,8 @@ run_steps() { # commit previous cause
 update_submodules() {
     try_submodules && return 0
     drop_half_made_submodules
+    try_submodules && return 0
+    step_within env save_commit="$save_commit" a_level="$a_level" sh -c "$a_level"
     try_submodules
 }
 
@@ -936,6 +1022,17 @@ try_submodules() {
 save_commit='
     test -z "$(git rev-list -n 1 HEAD --not --branches --tags --remotes --glob=refs/pulley/saved)" ||
         git update-ref "refs/pulley/saved/$(git rev-parse HEAD)" HEAD'
+
+# Where git refuses the .gitmodules of a submodule's own, it goes no further from there; so here each is
+# brought to its commit before it is looked into.
+# shellcheck disable=SC2016 # the inner shell expands
+a_level='
+    test ! -f .gitmodules || {
+        git submodule --quiet sync &&
+            git submodule --quiet foreach "$save_commit" &&
+            git submodule --quiet update --init &&
+            git submodule --quiet foreach "$a_level"
+    }'
 
 # One that was killed while it was cloned has no commit yet, and git would not begin again.
 drop_half_made_submodules() {
@@ -1230,6 +1327,6 @@ keep_log() {
 }
 
 known_target='' before='' after='' upstream='' saved='' step='' local_commits=0 saved_refs=0
-started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-}
+started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

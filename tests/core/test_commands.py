@@ -33,6 +33,7 @@ from chalicelib.core.targets import (
     CHECKOUT_PATTERN,
     HEALTH_CHECK_PATTERN,
     NAME_PATTERN,
+    UNIT_PATTERN,
     TargetsError,
     parse_target,
 )
@@ -134,7 +135,9 @@ class TestParameters:
         assert pattern.endswith("$")
         assert "\\" not in pattern, "no escapes, and so no back-references"
         assert "(?" not in pattern, "no look-around"
-        without_groups = re.sub(r"\([^()]*\)", "", pattern)
+        without_groups, groups = pattern, 1
+        while groups:
+            without_groups, groups = re.subn(r"\([^()]*\)", "", without_groups)
         assert "|" not in without_groups, "an alternative at the top would not be anchored"
         repeats = [int(most) for most in re.findall(r"\{\d+,(\d+)\}", pattern)]
         assert all(most <= 1000 for most in repeats), "RE2 counts to a thousand"
@@ -160,6 +163,30 @@ class TestParameters:
         self, name: str, value: str
     ) -> None:
         assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
+
+    @pytest.mark.parametrize(
+        "units", ["site", "a.service,worker@a.b.service", "a.socket,b.timer,c.path", "_a:b-c"]
+    )
+    def test_units_of_a_site_are_taken(self, units: str) -> None:
+        assert matches_as_the_agent_does(PARAMETERS["Restart"][0], units)
+
+    @pytest.mark.parametrize(
+        "units",
+        [
+            "poweroff.target",
+            "poweroff.target,debug-shell.service",
+            "debug-shell.service,poweroff.target",
+            "a.service.target",
+            "srv.mount",
+            "-.slice",
+            "site.",
+            "a,,b",
+            "a,",
+            "a,-x",
+        ],
+    )
+    def test_units_that_would_stop_others_are_never_taken(self, units: str) -> None:
+        assert not matches_as_the_agent_does(PARAMETERS["Restart"][0], units)
 
     # The host ignores Delivery: no program ever gets it.
     @pytest.mark.parametrize("name", sorted(set(PARAMETERS) - {"Delivery"}))
@@ -269,7 +296,8 @@ class TestBuildSendRequest:
         )
         assert (request.parameters["Commit"], request.parameters["Update"]) == ("", "check")
         assert request.comment == "manual: check of web"
-        assert parse_roll_out(request.parameters, request.comment) is None
+        now = datetime.now(UTC)
+        assert parse_roll_out(request.parameters, request.comment, requested=now) is None
 
     def test_target_by_tags(self) -> None:
         assert request_for() == SendRequest(
@@ -412,9 +440,7 @@ class TestBuildSendRequest:
                 "checkout": st.from_regex(CHECKOUT_PATTERN, fullmatch=True),
                 "update": st.sampled_from(["rebase", "reset"]),
                 "after_pull": st.from_regex(AFTER_PULL_PATTERN, fullmatch=True),
-                "restart": st.lists(
-                    st.from_regex("[A-Za-z0-9_][A-Za-z0-9_.:@-]*", fullmatch=True), max_size=3
-                ),
+                "restart": st.lists(st.from_regex(UNIT_PATTERN, fullmatch=True), max_size=3),
                 "health_check": st.from_regex(HEALTH_CHECK_PATTERN, fullmatch=True),
                 "timeout": st.integers(30, 172_800),
                 "log_group": st.just("") | st.just("/pulley/site"),

@@ -83,7 +83,8 @@ class TestPrograms:
 
 @as_root_only
 def test_an_owner_without_a_name_is_no_checkout(site: Site) -> None:
-    os.chown(site.checkout, 4242, 4242)
+    for path in (site.checkout, site.checkout / ".git"):
+        os.chown(path, 4242, 4242)
     result = site.pull().result
     assert (result.outcome, "4242" in result.detail) == ("no_checkout", True)
 

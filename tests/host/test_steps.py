@@ -405,6 +405,116 @@ class TestSubmodules:
         assert (result.outcome, result.after) == ("updated", commit)
 
 
+SUBMODULE = '[submodule "part"]\n\tpath = part\n\turl = ../part\n'
+
+
+REFUSED_BY_GIT = (
+    "<<<<<<< HEAD\n",
+    "* text\n",
+    '[submodule "part"\n',
+    SUBMODULE + "\tupdate = !touch pwned\n",
+    SUBMODULE + "\tupdate = Merge\n",
+    SUBMODULE + "\tupdate =\n",
+    SUBMODULE + "\tupdate\n",
+    SUBMODULE + "\tpath\n",
+    SUBMODULE + "\turl\n",
+    SUBMODULE + "\tignore\n",
+    SUBMODULE + "\tshallow = perhaps\n",
+    SUBMODULE + "\tshallow = on-demand\n",
+    SUBMODULE + "\tfetchRecurseSubmodules = perhaps\n",
+    SUBMODULE + "[fetch]\n\trecurseSubmodules = perhaps\n",
+    SUBMODULE + "[submodule]\n\tfetchJobs = perhaps\n",
+    SUBMODULE + '[submodule "a.url=b\tc"]\n\tupdate = !x\n',
+    SUBMODULE + '[submodule "a\\"b"]\n\tupdate = none\\nnone\n',
+    ("[a]\n" + "\tb = " + "c" * 1000 + "\n") * 1001,  # too large
+)
+
+
+class TestGitmodules:
+    """One that git dies of would hold the host where it is, and so is not gone to."""
+
+    def test_what_git_refuses_is_a_conflict_and_the_commit_after_it_is_deployed(
+        self, site: Site
+    ) -> None:
+        site.pull()
+        state = site.state()
+        link(site, "part", site.head())
+        for content in REFUSED_BY_GIT:
+            commit_gitmodules(site, content)
+            result = site.pull().result
+            assert result.outcome == "conflict", content
+            assert ".gitmodules" in result.detail
+            assert site.state() == state, content
+        site.git("update-index", "--force-remove", "part", cwd=site.upstream)
+        good = commit_gitmodules(site, None)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", good)
+
+    def test_what_git_refuses_in_a_submodule_is_rolled_back_and_the_commit_after_it_is_deployed(
+        self, site: Site
+    ) -> None:
+        part = submodule(site)
+        site.pull()
+        before = site.head()
+        good = site.commit({"part.txt": "two\n"}, where=part)
+        link(site, "deeper", good, where=part)
+        modules = '[submodule "deeper"]\n\tpath = deeper\n\tupdate = !x\n'
+        link(site, "part", commit_gitmodules(site, modules, where=part))
+        commit_index(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("rolled_back", before)
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+        link(site, "part", good)
+        commit = commit_index(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            "",
+            "\tupdate = rebase\n\tbranch = .\n\tignore = dirty\n",
+            "\tshallow\n\tfetchRecurseSubmodules = on-demand\n",
+            "\tshallow = No\n\tfetchRecurseSubmodules = TRUE\n[submodule]\n\tfetchJobs = 4\n",
+            '[submodule "a.update=b"]\n\tpath = a.update\n\turl = ../a\\nsubmodule.a.update\n',
+        ],
+    )
+    def test_what_git_takes_is_taken(self, site: Site, more: str) -> None:
+        submodule(site)
+        site.commit({".gitmodules": SUBMODULE + more})
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+
+
+def link(site: Site, path: str, commit: str, *, where: Path | None = None) -> None:
+    """A submodule's commit into the index."""
+    entry = f"160000,{commit},{path}"
+    site.git("update-index", "--add", "--cacheinfo", entry, cwd=where or site.upstream)
+
+
+def commit_gitmodules(site: Site, content: str | None, *, where: Path | None = None) -> str:
+    """Commit it without a look at it, which would stop git there too."""
+    tree = where or site.upstream
+    if content is None:
+        site.git("update-index", "--force-remove", ".gitmodules", cwd=tree)
+    else:
+        written = site.write("modules", content, where=site.root)
+        blob = site.git("hash-object", "-w", str(written), cwd=tree)
+        entry = f"100644,{blob},.gitmodules"
+        site.git("update-index", "--add", "--cacheinfo", entry, cwd=tree)
+    return commit_index(site, where=tree)
+
+
+def commit_index(site: Site, *, where: Path | None = None) -> str:
+    at = where or site.upstream
+    tree = site.git("write-tree", cwd=at)
+    commit = site.git("commit-tree", "-p", "HEAD", "-m", "change", tree, cwd=at)
+    site.git("update-ref", "HEAD", commit, cwd=at)
+    return commit
+
+
 def submodule(site: Site) -> Path:
     """A submodule `part` upstream; returns the repository behind it."""
     part = site.root / "octo/part"
