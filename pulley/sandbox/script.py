@@ -20,10 +20,6 @@ STDOUT_BYTES, STDERR_BYTES, OUTPUT_BYTES = 24_000, 8_000, 2_400
 ERROR_TITLE = b"\n----------ERROR-------\n"
 _STDOUT_CUT, _STDERR_CUT = b"\n---Output truncated---", b"\n---Error truncated----"
 
-# A script that another thread's child still holds open for writing cannot be run (ETXTBSY): so
-# one thread at a time writes a script and starts its shell.
-_STARTING = threading.Lock()
-
 
 class Ending(Enum):
     """Why a script is no longer waited for."""
@@ -50,20 +46,21 @@ class Script:
         self, path: Path, text: str, *, directory: Path, environment: Mapping[str, str]
     ) -> None:
         """Write the script to `path` and start it in `directory`."""
-        with _STARTING:
-            path.write_text(text, encoding="utf-8")
-            path.chmod(0o700)
-            # The shell runs the file by its path: the kernel honours a shebang, and where there
-            # is none the shell reads the file itself.
-            self._shell = subprocess.Popen(
-                ["/bin/sh", "-c", str(path)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                cwd=directory,
-                env=dict(environment),
-                process_group=0,
-            )
+        # By a process of its own: whatever else is forked here meanwhile would hold a file that was
+        # open for writing, and nobody may run such a file ("Text file busy").
+        write = ["install", "-m", "700", "/dev/stdin", str(path)]
+        subprocess.run(write, input=text.encode(), check=True)
+        # The shell runs the file by its path: the kernel honours a shebang, and where there
+        # is none the shell reads the file itself.
+        self._shell = subprocess.Popen(
+            ["/bin/sh", "-c", str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=directory,
+            env=dict(environment),
+            process_group=0,
+        )
         self._wake_reader, self._wake_writer = os.pipe()
         self._closing = threading.Lock()
         self._cancelled = threading.Event()
