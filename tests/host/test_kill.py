@@ -45,7 +45,8 @@ def assert_converged(site: Site, commit: str, *, edits: bool, local_commits: boo
     assert (site.checkout / "new/7.txt").read_text() == "7\n" * 50
     assert (site.checkout / "dir").read_text() == "file\n"
     expected = "first\n" + LONG + ("edited\n" if edits else "")
-    assert (site.checkout / "long.txt").read_text() == expected
+    found = (site.checkout / "long.txt").read_text()
+    assert found == expected, (result, site.saved())  # kept aside is not lost, but not here either
     assert (site.checkout / "config.txt").read_text() == f"setting = {2 if edits else 1}\n"
     assert (site.checkout / "local.txt").exists() == local_commits
     changed = " M config.txt\n M long.txt\n" if edits else ""
