@@ -129,7 +129,7 @@ class Bench:
             env=environ(self._root, checkout),
             capture_output=True,
             check=True,
-            **(ids if AS_ROOT else {}),  # type: ignore[call-overload]
+            **(ids if AS_ROOT else {}),  # type: ignore[call-overload] - none, or all three of them
         )
 
 
