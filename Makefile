@@ -4,10 +4,20 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	--no-emit-index-url --no-emit-find-links --no-header
+# Tools that only a few targets use have an environment of their own.
+TOOLS := build/tools/bin
+TOOLS_READY := build/tools/ready
+# How Python runs pip. A test names older ones.
+PIP := -m pip
+# The pins are complete, so pip resolves nothing (--no-deps), and it builds nothing, because a build
+# would fetch the newest build tools (--only-binary). So no later release of a package breaks a commit.
+INSTALL = $(PIP) install --disable-pip-version-check --no-deps --only-binary :all: --no-compile --require-hashes
+# $(call quietly,COMMAND,LOG) shows what a command printed only if it failed: mirrors make pip warn.
+quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
+COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint format soak bench bench-quick audit package lock clean
+.PHONY: demo test check lint template format soak bench bench-quick audit package lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -19,7 +29,7 @@ test: $(READY)
 	$(BIN)/pytest tests/core tests/flows --cov --numprocesses 2 --dist worksteal
 	$(BIN)/pytest --ignore tests/core --ignore tests/flows --numprocesses 2 --dist loadgroup
 
-check: lint test
+check: lint template test
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -27,6 +37,12 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/shellcheck chalicelib/host/pull.sh .ci/run
+
+# CloudFormation's own linter reads the template of each stage, Chalice's part too: no exceptions.
+template: $(TOOLS_READY)
+	@$(MAKE) --no-print-directory package STAGE=dev
+	@$(MAKE) --no-print-directory package STAGE=prod
+	$(TOOLS)/cfn-lint --regions eu-central-1 --template build/dev/sam.json build/prod/sam.json
 
 format: $(READY)
 	$(BIN)/ruff format .
@@ -51,15 +67,12 @@ bench-quick: $(READY)
 	$(BIN)/python -m benchmarks --quick
 
 .venv/bench: $(READY) requirements-bench.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@$(call quietly,$(BIN)/python $(INSTALL) --requirement requirements-bench.txt,.venv/bench.log)
 	@touch $@
 
 # What is pinned and known to be vulnerable. It asks PyPI; the workflow runs it, each week too.
-audit:
-	@$(PYTHON) -m venv --clear build/audit
-	@build/audit/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements-audit.txt
-	@build/audit/bin/pip-audit --require-hashes --disable-pip --strict \
+audit: $(TOOLS_READY)
+	@$(TOOLS)/pip-audit --require-hashes --disable-pip --strict \
 		$(foreach file,$(wildcard requirements*.txt),--requirement $(file)) || \
 		{ echo "Where a package is \"not found on PyPI\", PyPI's own API was not reached: not audited." >&2; exit 1; }
 
@@ -74,9 +87,9 @@ package: $(READY)
 		--merge-template build/resources-$(STAGE).json build/$(STAGE)
 
 # New pins for everything in pyproject.toml.
-lock: $(READY)
+lock: $(TOOLS_READY)
 	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
-	$(COMPILE) --group audit --output-file requirements-audit.txt
+	$(COMPILE) --group tools --output-file requirements-tools.txt
 	$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
 
 $(READY): requirements-dev.txt pyproject.toml
@@ -85,9 +98,16 @@ $(READY): requirements-dev.txt pyproject.toml
 		{ echo "Pulley needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	@echo "Making .venv, which takes about a minute ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(call quietly,$(BIN)/python $(INSTALL) --requirement requirements-dev.txt && \
+		$(BIN)/python $(PIP) install --disable-pip-version-check --no-deps --no-build-isolation --no-compile --editable . && \
+		$(BIN)/python $(PIP) check,.venv/install.log)
 	@touch $(READY)
+
+$(TOOLS_READY): requirements-tools.txt
+	@echo "Making build/tools ..."
+	@$(PYTHON) -m venv --clear build/tools
+	@$(call quietly,$(TOOLS)/python $(INSTALL) --requirement requirements-tools.txt,build/tools/install.log)
+	@touch $(TOOLS_READY)
 
 clean:
 	rm -rf .venv build *.egg-info .coverage .*_cache .hypothesis .chalice/deployments

@@ -1,7 +1,6 @@
 """`chalice package` with what CloudFormation is to make beside it: a stage by two commands."""
 
 import json
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from pulley.operator.policies import PoliciesError, read_policies
 from pulley.operator.resources import LOGICAL_IDS, build_resources
 from pulley.operator.stage_settings import StageSettings, read_stage_settings
 from tests.app.policies import POLICY_FILES, PROJECT, policy_text
-from tests.deploy.project import CHALICE, STAGES, chalice, copy_project
+from tests.deploy.project import STAGES, chalice, copy_project
 
 pytestmark = pytest.mark.xdist_group("chalice package")
 every_function = pytest.mark.parametrize("function", POLICY_FILES)
@@ -81,28 +80,6 @@ def package(request: pytest.FixtureRequest, packages: dict[str, Package]) -> Pac
 
 
 class TestTemplate:
-    def test_cfn_lint_has_nothing_to_say(
-        self, packages: dict[str, Package], tmp_path: Path
-    ) -> None:
-        """No error and no warning, of Chalice's part neither: there are no exceptions.
-
-        But of the one fault that dev has here, so that silence means something.
-        """
-        faulty = json.loads(packages["dev"].path.read_text())
-        faulty["Resources"]["FailedEvents"]["Properties"]["Colour"] = "red"
-        (tmp_path / "dev.json").write_text(json.dumps(faulty))
-        templates = [str(packages["prod"].path), str(tmp_path / "dev.json")]
-        linter = [str(CHALICE.with_name("cfn-lint")), "--regions", "eu-central-1"]
-        linted = subprocess.run(
-            [*linter, "--format", "json", "--template", *templates],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        (found,) = json.loads(linted.stdout)
-        assert found["Filename"] == str(tmp_path / "dev.json")
-        assert "'Colour' was unexpected" in found["Message"]
-
     def test_what_is_changed_is_chalice_s_and_what_is_new_is_not(self, package: Package) -> None:
         new = {name for name, one in package.extra.items() if "Type" in one}
         assert package.extra.keys() - new <= package.plain.keys()
