@@ -1,35 +1,20 @@
 """Every way in: unpack what came, call one flow, say its outcome.
 
-Only this module knows HTTP codes. An answer never has a stack trace, a secret or a path in it.
+chalicelib/answers.py has the HTTP codes.
 """
 
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import wiring
+from chalicelib.answers import answer_to, status_of
 from chalicelib.core.decisions import Decision, Level, count
-from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.webhook import (
-    ContentTypeError,
-    Delivery,
-    DeliveryError,
-    SignatureError,
-    TooLargeError,
-)
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.webhook import Delivery, DeliveryError
 from chalicelib.flows.receive import Accepted, Ignored
 
 app = Chalice(app_name="pulley")
 
 MAX_DELIVERY_ID = 64  # characters in the log; GitHub's are GUIDs
-# The first class that fits counts.
-STATUS_OF = {
-    ContentTypeError: 415,
-    TooLargeError: 413,
-    SignatureError: 401,
-    DeliveryError: 400,
-    RefusedError: 502,
-    UnavailableError: 503,
-    PulleyError: 503,
-}
 
 
 # Any content type comes through, so that the answer to a wrong one is Pulley's too.
@@ -83,34 +68,8 @@ def _body_of(request: Request) -> bytes:
     return raw_body if isinstance(raw_body, bytes) else raw_body.encode()
 
 
-def answer_to(outcome: Accepted | Ignored | PulleyError) -> tuple[int, dict[str, object]]:
-    """The status and the body for what became of a delivery."""
-    match outcome:
-        case Ignored():
-            return 200, {"delivery": outcome.delivery, "ignored": outcome.reason}
-        case Accepted():
-            return _answer_to_accepted(outcome)
-        case error:
-            return _status_of(error), {"error": str(error)}
-
-
-def _answer_to_accepted(accepted: Accepted) -> tuple[int, dict[str, object]]:
-    """202; or where a target failed, the error, and with it what was sent all the same."""
-    body: dict[str, object] = {
-        "delivery": accepted.delivery,
-        "commit": accepted.commit.sha,
-        "deployments": [{"target": name, "command_id": id_} for name, id_ in accepted.sent],
-        "skipped": [{"target": name, "reason": reason} for name, reason in accepted.skipped],
-    }
-    if not accepted.failed:
-        return 202, body
-    words = "; ".join(f"{name}: {error}" for name, error in accepted.failed)
-    status = min(_status_of(error) for _, error in accepted.failed)
-    return status, {"error": words} | body
-
-
 def _note_refusal(request: Request, error: PulleyError) -> None:
-    status = _status_of(error)
+    status = status_of(error)
     facts = {
         # Whatever a stranger wrote: cut, and the journal escapes it.
         "delivery": request.headers.get("x-github-delivery", "")[:MAX_DELIVERY_ID],
@@ -120,10 +79,6 @@ def _note_refusal(request: Request, error: PulleyError) -> None:
     outcome = "failed" if status >= 500 else "refused"
     level: Level = "error" if status >= 500 else "warning"
     wiring.JOURNAL.note(Decision("delivery", outcome, facts, level, count("Deliveries")))
-
-
-def _status_of(error: PulleyError) -> int:
-    return next(status for kind, status in STATUS_OF.items() if isinstance(error, kind))
 
 
 def _answer(outcome: Accepted | Ignored | PulleyError) -> Response:

@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.compare import compare
 from benchmarks.figures import Figure
 from benchmarks.upstream import Commit, Upstream, copy_checkout, pieces
-from pulley.sandbox.setup import SCRIPT
+from pulley.project import SCRIPT
 from pulley.sandbox.users import AS_ROOT, OWNER, give_to_owner, run_as_owner
 
 MEMORY = "/dev/shm"  # noqa: S108 - in a folder of its own that mkdtemp makes

@@ -3,21 +3,21 @@
 GitHub waits ten seconds for an answer. The SDK retries throttling, 5xx and time-outs by itself;
 the deadline here keeps it from beginning an attempt that could not end in time. An attempt begun
 at the deadline takes CONNECT_SECONDS + READ_SECONDS and a backoff of 2 s at the most.
+
+The SDK is imported where it is used: `pulley --help` and completion must not wait for it. Lambda
+imports it while a function starts (wiring.py).
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
-from botocore.parsers import ResponseParserError
+from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 1.0, 2.5, 3
 DELIVERY_SECONDS = 3.5
 
-_PROMPT = Config(
-    connect_timeout=CONNECT_SECONDS,
-    read_timeout=READ_SECONDS,
-    retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-)
-_PATIENT = Config(
-    connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 6}
-)
-# What reading raises where JSON or XML is not what the SDK's model says.
-_UNREADABLE = (ResponseParserError, LookupError, TypeError, ValueError, AttributeError)
 _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
 
 
@@ -74,10 +64,7 @@ def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
 
     With a deadline it keeps it, as a delivery must; without one it is patient, as an event may be.
     """
-    try:
-        client = boto3.client("ssm", config=_PATIENT if deadline is None else _PROMPT)
-    except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
-        raise error_for("a client of Systems Manager", error) from None
+    client: SSMClient = _build("ssm", "Systems Manager", deadline)
     if deadline is not None:
         client.meta.events.register("before-send.ssm", deadline.check)
     return client
@@ -85,18 +72,38 @@ def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
 
 def build_sns_client() -> "SNSClient":
     """A patient client of SNS in boto3's usual region. Raises UnavailableError."""
-    try:
-        return boto3.client("sns", config=_PATIENT)
-    except (BotoCoreError, ValueError) as error:
-        raise error_for("a client of SNS", error) from None
+    client: SNSClient = _build("sns", "SNS")
+    return client
 
 
 def build_ec2_client() -> "EC2Client":
     """A patient client of EC2 in boto3's usual region. Raises UnavailableError."""
+    client: EC2Client = _build("ec2", "EC2")
+    return client
+
+
+def _build(service: str, name: str, deadline: Deadline | None = None) -> Any:  # noqa: ANN401 - boto3 makes its class
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
     try:
-        return boto3.client("ec2", config=_PATIENT)
-    except (BotoCoreError, ValueError) as error:
-        raise error_for("a client of EC2", error) from None
+        return boto3.client(service, config=_config(is_prompt=deadline is not None))  # type: ignore[call-overload]
+    except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
+        raise error_for(f"a client of {name}", error) from None
+
+
+def _config(*, is_prompt: bool) -> "Config":
+    from botocore.config import Config
+
+    if is_prompt:
+        return Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        )
+    return Config(
+        connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 6}
+    )
 
 
 @contextmanager
@@ -105,17 +112,23 @@ def calling(operation: str) -> Iterator[None]:
 
     An answer that lacks what it must have, or is of another shape, is none: a proxy's page, say.
     """
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
     try:
         yield
     except (BotoCoreError, ClientError) as error:
         raise error_for(operation, error) from None
-    except _UNREADABLE as error:
+    # What reading raises where JSON or XML is not what the SDK's model says.
+    except (ResponseParserError, LookupError, TypeError, ValueError, AttributeError) as error:
         words = f"AWS's answer cannot be read for {operation}"
         raise UnavailableError(words, detail=f"{type(error).__name__}: {error}") from None
 
 
-def error_for(operation: str, error: BotoCoreError | ClientError | ValueError) -> PulleyError:
+def error_for(operation: str, error: "BotoCoreError | ClientError | ValueError") -> PulleyError:
     """What an error of the SDK means for a caller. AWS's own words go to the log only."""
+    from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+
     detail = str(error)
     if isinstance(error, NoCredentialsError):
         detail = "there are no credentials: set AWS_PROFILE, or run aws configure"

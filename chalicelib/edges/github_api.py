@@ -5,6 +5,8 @@ a push never waits for what is known to fail, and GitHub is not asked against it
 lacks a permission is left alone for that part of the API only: a token that may not read webhooks
 reports deployments all the same.
 
+urllib3 is imported where it is used, as the SDK is in aws.py.
+
 Source: GitHub's pages "Best practices for using the REST API" and "Permissions required for
 fine-grained personal access tokens".
 """
@@ -16,9 +18,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urljoin
-
-import urllib3
-from urllib3.exceptions import HTTPError
 
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.refs import Repository, shown
@@ -59,6 +58,8 @@ class GitHubApi:
 
     def __init__(self, api_url: str, clock: Callable[[], float] = time.time) -> None:
         """`clock` is in epoch seconds: GitHub says so when a rate limit ends."""
+        import urllib3
+
         self._api_url = api_url.rstrip("/")
         self._origin = "/".join(self._api_url.split("/")[:3])
         self._clock = clock
@@ -82,6 +83,8 @@ class GitHubApi:
 
         Raises NotTakenError and UnavailableError.
         """
+        from urllib3.exceptions import HTTPError
+
         part = _part(path)
         self._check_open(token, str(repository), part)
         if not _TOKEN.fullmatch(token):  # the HTTP library would raise, and show it
@@ -149,6 +152,8 @@ class GitHubApi:
         body: Mapping[str, object] | None,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """One request's status, headers and content. Raises LateError and urllib3's errors."""
+        from urllib3 import Timeout
+
         deadline.check()
         patience = max(0.01, min(READ_SECONDS, deadline.left()))
         response = self._pool.request(
@@ -162,7 +167,7 @@ class GitHubApi:
                 "User-Agent": "pulley",
                 "X-GitHub-Api-Version": "2022-11-28",
             },
-            timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, patience), read=patience),
+            timeout=Timeout(connect=min(CONNECT_SECONDS, patience), read=patience),
             retries=False,
             redirect=False,
             preload_content=False,

@@ -1,13 +1,12 @@
 """A repository's webhook on GitHub."""
 
 import click
-from rich.table import Table
 
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
-from pulley.cli.output import cell, confirm, note, out, say, say_json, warn
+from pulley.cli.output import confirm, note, say, say_json, say_values, warn
 from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
 from pulley.operator.checkout import find_here
@@ -198,7 +197,4 @@ def _say_settings(
         say_json({**document, "page": page, "settings": settings})
         return
     say(f"To be pasted at {page}, Add webhook:")
-    table = Table(show_header=False, box=None, padding=(0, 1))
-    for name, value in settings.items():
-        table.add_row(name, cell(value), style=None)
-    out().print(table, soft_wrap=True)
+    say_values(settings)

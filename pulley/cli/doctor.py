@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import replace
 
 import click
-from rich.table import Table
 
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
@@ -91,6 +90,8 @@ def _examine(stage: Stage) -> list[Row]:
 
 
 def _show(rows: list[Row]) -> None:
+    from rich.table import Table
+
     table = Table("", "what", "how it is", box=None, pad_edge=False)
     for row in rows:
         words = cell(row.words)

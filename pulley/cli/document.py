@@ -5,9 +5,9 @@ import json
 import click
 
 from chalicelib.core.commands import build_document
-from pulley.operator.checkout import PROJECT, SCRIPT
 from pulley.operator.resources import build_resources
 from pulley.operator.stage_settings import read_stage_settings
+from pulley.project import SCRIPT, project
 
 
 @click.command()
@@ -32,5 +32,5 @@ def document(stage: str, *, cloudformation: bool) -> None:
     """
     content = build_document(SCRIPT.read_text())
     if cloudformation:
-        content = build_resources(read_stage_settings(PROJECT, stage), content)
+        content = build_resources(read_stage_settings(project(), stage), content)
     click.echo(json.dumps(content))

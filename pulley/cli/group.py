@@ -1,10 +1,15 @@
-"""How every command ends: an error is one line on stderr and an exit code, never a traceback."""
+"""How commands are found, and how each ends: an error is a line on stderr and an exit code.
+
+To list commands, to complete one's name or to say the version, no command is imported.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
@@ -15,25 +20,63 @@ from pulley.cli.where import at_stage
 FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
 
 
-class CommandGroup(click.Group):
-    """Commands that are found by name, each in its module under that name."""
+@dataclass(frozen=True)
+class Listed:
+    """A command as the list of commands has it. `module` has it under its name."""
 
-    def __init__(self, *, modules: Mapping[str, str], **arguments: Any) -> None:  # noqa: ANN401 - click's
-        """`modules` has each command's module, in the order in which help shows them."""
+    module: str
+    summary: str
+
+
+class CommandGroup(click.Group):
+    """Commands that are found by name. One is imported when it is called."""
+
+    def __init__(self, *, listed: Mapping[str, Listed], **arguments: Any) -> None:  # noqa: ANN401 - click's
+        """`listed` is in the order in which help shows it."""
         super().__init__(**arguments)
-        self._modules = modules
+        self._listed = listed
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Every command's name, in the order of a first use."""
-        return list(self._modules)
+        return list(self._listed)
+
+    def summary_of(self, name: str) -> str:
+        """A command's line in the list."""
+        return self._listed[name].summary
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """Import a command; None where there is none of this name."""
-        if cmd_name not in self._modules:
+        """Import a command; None where there is none of this name.
+
+        Raises ClickException where it needs a package that is not installed.
+        """
+        if cmd_name not in self._listed:
             return None
-        module = import_module(self._modules[cmd_name])
+        try:
+            module = import_module(self._listed[cmd_name].module)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] in {"", "pulley", "chalicelib"}:
+                raise
+            raise click.ClickException(
+                f'pulley {cmd_name} needs the extra "sandbox", which is not installed (no module '
+                f"{error.name}). In Pulley's checkout: pipx install --force '.[sandbox]', or "
+                "pip install '.[sandbox]'"
+            ) from None
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write the list of commands, which click would import for it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.summary) for name, one in self._listed.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name, or an option of pulley itself."""
+        names = [
+            CompletionItem(name, help=one.summary)
+            for name, one in self._listed.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command, and say what went wrong in its own words."""
@@ -56,3 +99,23 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def version_option() -> click.Option:
+    """`--version`, which says the version of what is installed, and ends."""
+
+    def show(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's
+        if is_asked:
+            from importlib.metadata import version  # it is slow to load
+
+            click.echo(f"pulley {version('pulley')}")
+            ctx.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Print the version.",
+    )

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.verdicts import FAILED, judge_host
@@ -14,6 +13,9 @@ from pulley.cli.terminal import one_line, tail
 from pulley.cli.words import host_style, host_words
 from pulley.operator.commands import Operations
 from pulley.operator.following import Ended, Follower, Step
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LAST_LINES = 20  # of a failed host's log; pulley logs has the whole
 
@@ -38,7 +40,7 @@ def follow(follower: Follower, operations: Operations, *, as_json: bool) -> None
                 _draw(bar, step)
 
 
-def _draw(bar: Progress, step: Step) -> None:
+def _draw(bar: "Progress", step: Step) -> None:
     runs = step.runs.values()
     total = sum(max(run.command.target_count, len(run.invocations)) for run in runs)
     done = sum(one.is_over for run in runs for one in run.invocations)
@@ -46,10 +48,18 @@ def _draw(bar: Progress, step: Step) -> None:
 
 
 @contextmanager
-def _bar(*, is_shown: bool) -> Iterator[Progress | None]:
+def _bar(*, is_shown: bool) -> "Iterator[Progress | None]":
     if not is_shown:
         yield None
         return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
     columns = (TextColumn("deploying"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=out(), transient=True) as bar:
         bar.add_task("deploying", total=None)

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.refs import Branch, CommitSha, Repository
@@ -16,18 +15,21 @@ from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
 from pulley.cli.terminal import printable
 from pulley.cli.where import at_stage
 
+if TYPE_CHECKING:
+    from rich.console import Console
 
-def out() -> Console:
+
+def out() -> "Console":
     """A console for results. Its tables are as wide as need be where nobody looks."""
     return _console()
 
 
-def err() -> Console:
+def err() -> "Console":
     """A console for what a program that reads the results is not to see."""
     return _console(stderr=True)
 
 
-def say(words: str, *, style: str = "", console: Console | None = None) -> None:
+def say(words: str, *, style: str = "", console: "Console | None" = None) -> None:
     """Print a line of a result as it is: nothing in it is markup.
 
     The console is one that draws something else meanwhile, such as a bar.
@@ -45,7 +47,19 @@ def note(words: str, *, style: str = "", is_data: bool = False) -> None:
 
 def cell(words: str) -> str:
     """Words as rich's tables take them: nothing in them is markup, or a terminal's code."""
+    from rich.markup import escape
+
     return escape(printable(words))
+
+
+def say_values(values: Mapping[str, str]) -> None:
+    """Print values, each with its name, in two columns."""
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, padding=(0, 1))
+    for name, value in values.items():
+        table.add_row(name, cell(value))
+    out().print(table, soft_wrap=True)
 
 
 def warn(words: str) -> None:
@@ -111,7 +125,7 @@ class Warnings:
             warn(f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": "))
 
 
-def _print(console: Console, words: str, style: str) -> None:
+def _print(console: "Console", words: str, style: str) -> None:
     console.print(
         printable(words),
         style=style or None,
@@ -122,7 +136,9 @@ def _print(console: Console, words: str, style: str) -> None:
     )
 
 
-def _console(*, stderr: bool = False) -> Console:
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
     # Made anew: whoever redirects the output does so after the import.
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 200)

@@ -8,15 +8,16 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from pulley.cli.output import out
 from pulley.cli.terminal import printable
 
+if TYPE_CHECKING:
+    from rich.text import Text
+
 Cell = str | tuple[str, str]  # with a style
 
-_NONE = Text()
 _GAP, _INDENT = "  ", "    "
 
 
@@ -31,9 +32,11 @@ def say_rows(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, long: int =
 
 
 def laid_out(
-    head: Sequence[str], rows: Sequence[Sequence[Text]], long: int, width: int | None
-) -> Iterable[Text]:
+    head: Sequence[str], rows: Sequence[Sequence["Text"]], long: int, width: int | None
+) -> "Iterable[Text]":
     """The lines, none with spaces at its end. They have no width where it is None."""
+    from rich.text import Text
+
     whole = [[Text(one, style="bold") for one in head], *rows]
     widths = _widths(whole)
     if width is None or all(_joined(row, widths).cell_len <= width for row in whole):
@@ -46,16 +49,21 @@ def laid_out(
             yield from (Text(_INDENT) + cell for cell in row[short:] if cell.plain)
 
 
-def _text(cell: Cell) -> Text:
+def _text(cell: Cell) -> "Text":
+    from rich.text import Text
+
     words, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(words), style=style)
 
 
-def _widths(rows: Iterable[Sequence[Text]]) -> list[int]:
-    return [max(cell.cell_len for cell in column) for column in zip_longest(*rows, fillvalue=_NONE)]
+def _widths(rows: Iterable[Sequence["Text"]]) -> list[int]:
+    columns = zip_longest(*rows)  # a short row has None there
+    return [max(cell.cell_len for cell in column if cell is not None) for column in columns]
 
 
-def _joined(cells: Sequence[Text], widths: Sequence[int]) -> Text:
+def _joined(cells: Sequence["Text"], widths: Sequence[int]) -> "Text":
+    from rich.text import Text
+
     padded = Text()
     for cell, width in zip(cells, widths, strict=False):
         padded.append_text(cell)

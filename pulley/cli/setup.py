@@ -15,7 +15,6 @@ from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_optio
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
-from pulley.operator.checkout import CHALICE
 from pulley.operator.setup import Done, Setup, checkout_s_document
 from pulley.operator.setup_plan import (
     SECRET,
@@ -27,6 +26,7 @@ from pulley.operator.setup_plan import (
     parse_token,
 )
 from pulley.operator.stage import Stage
+from pulley.project import find_project
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 
@@ -127,10 +127,16 @@ def _wanted(stage: Stage, token: str, repository: Repository | None) -> Wanted:
     is_emulated = _is_emulated()
     if is_emulated:
         note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
+    found = find_project()
+    if found is None and not is_emulated:
+        note(
+            "This is not Pulley's checkout, so there are no policies to put the account's number "
+            "into: run pulley setup there too, before chalice deploy."
+        )
     return Wanted(
         stage.name,
         content=checkout_s_document(),
-        chalice=None if is_emulated else CHALICE,
+        chalice=found / ".chalice" if found and not is_emulated else None,
         token=token,
         repository=repository,
     )

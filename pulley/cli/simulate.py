@@ -3,12 +3,11 @@
 from typing import BinaryIO
 
 import click
-from rich.table import Table
 
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import cell, out, say, say_json
+from pulley.cli.output import say, say_json, say_values
 from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
 from pulley.operator.stage import Stage, utc_now
@@ -85,11 +84,8 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     say(f"  hosts offline: {', '.join(offline) or 'none'}")
     request = one.request
     say(f"  at once: {request.max_concurrency}; stops after more than {request.max_errors} failed")
-    table = Table(show_header=False, box=None, padding=(0, 1))
-    for name, value in request.parameters.items():
-        if name not in _NOT_SHOWN:
-            table.add_row("  " + name, cell(value) or "-")
-    out().print(table)
+    shown = {name: one for name, one in request.parameters.items() if name not in _NOT_SHOWN}
+    say_values({f"  {name}": value or "-" for name, value in shown.items()})
 
 
 def _commands(count: int) -> str:

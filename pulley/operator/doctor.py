@@ -11,7 +11,6 @@ from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
-from pulley.operator.checkout import CHALICE
 from pulley.operator.checks.document import check_document
 from pulley.operator.checks.functions import Clients, Functions, check_address
 from pulley.operator.checks.host_roles import HostRoles
@@ -30,6 +29,7 @@ from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
+from pulley.project import find_project
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
@@ -71,7 +71,9 @@ class Doctor:
         yield from self._hosts(targets)
 
     def _functions(self, account: str) -> Functions:
-        return Functions(Clients.build(), self.stage.name, account, CHALICE)
+        found = find_project()
+        policies = found and found / ".chalice"
+        return Functions(Clients.build(), self.stage.name, account, policies)
 
     def _host_roles(self, identity: Identity) -> HostRoles:
         stage, partition = self.stage, identity.arn.split(":")[1]

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from botocore.exceptions import ClientError
-
 from chalicelib.core.commands import DocumentPin
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.edges.aws import calling
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 LATEST: Final = "$LATEST"
 DEFAULT: Final = "$DEFAULT"
-_MISSING = ("InvalidDocument", "InvalidDocumentVersion")
 _UNDER_WAY = ("Creating", "Updating")
 _ATTEMPTS = 60  # a second apart: it takes a moment, as a rule
 _SPELLINGS = 8
@@ -57,6 +54,8 @@ class Documents:
         self._client = client
         self.name = name
         self._sleep = sleep
+        errors = client.exceptions
+        self._missing = (errors.InvalidDocument, errors.InvalidDocumentVersion)
 
     def read(self, version: str = LATEST) -> DocumentVersion | None:
         """A version, once SSM is done with it; None where there is none of this number."""
@@ -143,10 +142,8 @@ class Documents:
             with calling(f"deleting version {number} of {self.name}"):
                 try:
                     self._client.delete_document(Name=self.name, DocumentVersion=str(number))
-                except ClientError as error:
-                    if error.response["Error"].get("Code") in _MISSING:
-                        break
-                    raise
+                except self._missing:
+                    break
             deleted.append(str(number))
         return tuple(deleted)
 
@@ -162,10 +159,8 @@ class Documents:
         with calling(f"describing {self.name}"):
             try:
                 answer = self._client.describe_document(Name=self.name, DocumentVersion=version)
-            except ClientError as error:
-                if error.response["Error"].get("Code") in _MISSING:
-                    return None
-                raise
+            except self._missing:
+                return None
             return answer["Document"]
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from chalicelib.core.commands import DocumentPinError, build_document, parse_document_pin
 from chalicelib.core.errors import RefusedError, UnavailableError
-from pulley.operator.checkout import SCRIPT
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import StoredValue, Written
 from pulley.operator.policies import read_policies, write_policy
@@ -27,6 +26,7 @@ from pulley.operator.setup_plan import (
     plan_setup,
 )
 from pulley.operator.stage import Stage
+from pulley.project import SCRIPT
 
 
 @dataclass(frozen=True)

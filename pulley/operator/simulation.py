@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import app
+from chalicelib.answers import answer_to
 from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
@@ -68,12 +68,12 @@ class Simulation:
     @property
     def status(self) -> int:
         """The answer's HTTP status."""
-        return app.answer_to(self.outcome)[0]
+        return answer_to(self.outcome)[0]
 
     @property
     def body(self) -> Mapping[str, object]:
         """The answer's body."""
-        return app.answer_to(self.outcome)[1]
+        return answer_to(self.outcome)[1]
 
     @property
     def detail(self) -> str:

@@ -7,9 +7,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.exceptions import BotoCoreError
-
 from chalicelib.core.commands import document_name
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
@@ -24,8 +21,8 @@ from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.survey import Surveyor
-from chalicelib.wiring import Settings
-from pulley.operator.checkout import Deployed
+from chalicelib.settings import Settings
+from pulley.operator.deployed import Deployed
 from pulley.operator.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -63,6 +60,9 @@ class Stage:
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Raises UnavailableError for a name that no stage has, or a profile that is not there."""
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
         self._environ = environ
         self.deployed = Deployed(name)
         self.settings = Settings.from_environ(
@@ -95,6 +95,8 @@ class Stage:
     @cached_property
     def identity(self) -> Identity:
         """Who the operator is."""
+        import boto3
+
         with calling("asking who you are"):
             answer = boto3.client("sts").get_caller_identity()
             return Identity(answer["Account"], answer["Arn"])

@@ -22,8 +22,8 @@ from moto.iam.models import iam_backends
 
 from chalicelib import wiring
 from chalicelib.core.commands import document_name
+from pulley.project import project
 from pulley.sandbox.account import Account
-from pulley.sandbox.webhook import PROJECT
 
 if TYPE_CHECKING:
     from mypy_boto3_apigateway import APIGatewayClient
@@ -55,12 +55,17 @@ class Deployed:
     """The app of a stage as an account has it. A test may break any of it with the clients."""
 
     def __init__(
-        self, account: Account, *, stage: str, environ: Mapping[str, str], project: Path = PROJECT
+        self,
+        account: Account,
+        *,
+        stage: str,
+        environ: Mapping[str, str],
+        folder: Path | None = None,
     ) -> None:
         """Deploy. `environ` is what the functions have beside what Chalice's settings say."""
         self.stage, self.account_id, self.region = stage, account.id, account.region
-        self._environ, self._project = environ, project
-        self._settings = json.loads((project / ".chalice/config.json").read_text())
+        self._environ, self._project = environ, folder or project()
+        self._settings = json.loads((self._project / ".chalice/config.json").read_text())
         self.iam: IAMClient = account.client("iam")
         self.functions: LambdaClient = account.client("lambda")
         self.events: EventBridgeClient = account.client("events")

@@ -20,7 +20,7 @@ from typing import IO, Any
 from chalice.config import Config
 from moto.events.models import EventPattern
 
-from pulley.sandbox.webhook import PROJECT
+from pulley import project as own
 
 START_SECONDS = 30
 ATTEMPTS = 3  # Lambda's default for an asynchronous invocation: once, and two retries
@@ -51,7 +51,7 @@ class Function:
         *,
         stage: str,
         log: Path,
-        project: Path = PROJECT,
+        project: Path | None = None,
         retry_seconds: float = 0.2,
     ) -> None:
         """Start its process. Raises FunctionError with the end of its log.
@@ -59,6 +59,7 @@ class Function:
         The stage's own environment variables come from Chalice's configuration; one that
         `environ` has too is as `environ` says. Lambda waits minutes where we wait retry_seconds.
         """
+        project = project or own.project()
         config = _config(project, stage, name)
         self._seconds = float(config.lambda_timeout or _DEFAULT_SECONDS)
         self._environ = {**os.environ, **config.environment_variables, **environ}

@@ -26,14 +26,14 @@ from pulley.sandbox.function import Function
 from pulley.sandbox.github import GitHub, RecordedDeployment
 from pulley.sandbox.machine import Machine
 from pulley.sandbox.machines import Machines, Unlike
-from pulley.sandbox.setup import SCRIPT, store_document, store_secrets, store_targets
+from pulley.sandbox.setup import store_document, store_secrets, store_targets
 from pulley.sandbox.upstream import Upstream
 from pulley.sandbox.webhook import Webhook
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef
 
-__all__ = ["FULL_NAME", "SCHEDULED", "SCRIPT", "STAGE", "TAGS", "TARGET", "Sandbox"]
+__all__ = ["FULL_NAME", "SCHEDULED", "STAGE", "TAGS", "TARGET", "Sandbox"]
 
 STAGE = "dev"
 REMOVALS = 40

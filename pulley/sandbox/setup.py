@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.webhook import PROJECT
+from pulley.project import SCRIPT
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-
-SCRIPT = PROJECT / "chalicelib/host/pull.sh"
 
 
 def store_document(ssm: "SSMClient", stage: str, script: Path = SCRIPT) -> None:

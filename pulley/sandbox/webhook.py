@@ -8,7 +8,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
+from pulley.project import project
+
 START_SECONDS = 30
 
 
@@ -30,7 +31,7 @@ class Webhook:
         with log.open("w") as output:
             self._server = subprocess.Popen(
                 [*die_with_us, *serve, *options],
-                cwd=PROJECT,
+                cwd=project(),
                 env={**os.environ, **environ},
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,8 +13,8 @@ from chalicelib.core.commands import build_document, parse_document_pin
 from chalicelib.core.refs import Repository
 from pulley.cli import main
 from pulley.cli.setup import next_steps
-from pulley.operator.checkout import CHALICE, SCRIPT
 from pulley.operator.policies import PLACEHOLDER
+from pulley.project import SCRIPT, project
 from pulley.sandbox.account import Account
 
 Run = Callable[..., Result]
@@ -333,11 +333,12 @@ class TestFailure:
 class TestPolicies:
     @pytest.fixture
     def folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        for path in CHALICE.glob("*.json"):
+        (folder := tmp_path / ".chalice").mkdir()
+        for path in (project() / ".chalice").glob("*.json"):
             text = re.sub(r":\d{12}:", f":{PLACEHOLDER}:", path.read_text())
-            (tmp_path / path.name).write_text(text)
-        monkeypatch.setattr("pulley.cli.setup.CHALICE", tmp_path)
-        return tmp_path
+            (folder / path.name).write_text(text)
+        monkeypatch.setattr("pulley.cli.setup.find_project", lambda: tmp_path)
+        return folder
 
     def real(self, account: Account) -> dict[str, str | None]:
         """The same endpoint, but not as an emulated account has it."""
@@ -364,6 +365,15 @@ class TestPolicies:
         assert done.exit_code == 1
         assert "policy-report-prod.json: is for the account 999988887777" in done.stderr
         assert names_of(account) == set()
+
+    def test_outside_of_pulleys_checkout_all_else_is_done_and_it_says_so(
+        self, account: Account, setup: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pulley.cli.setup.find_project", lambda: None)
+        done = setup("--yes", environ=self.real(account))
+        assert done.exit_code == 0, done.output
+        assert "not Pulley's checkout" in done.stderr
+        assert names_of(account) == {SECRET, PIN}
 
     def test_emulated_account_leaves_them_and_says_so(self, setup: Run, folder: Path) -> None:
         done = setup("--yes")

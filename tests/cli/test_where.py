@@ -10,7 +10,7 @@ from click import termui
 from click.testing import CliRunner
 
 from pulley.cli import main
-from pulley.cli.group import INTERRUPTED, CommandGroup
+from pulley.cli.group import INTERRUPTED, CommandGroup, Listed
 from pulley.cli.output import confirm
 from pulley.cli.where import NAMES, options_of, with_options
 
@@ -133,7 +133,9 @@ class TestCtrlC:
 
         monkeypatch.setattr(termui, "visible_prompt_func", interrupted)
         monkeypatch.setattr(sys, "stdin", Terminal())
-        return CommandGroup(name="pulley", modules={"asking": __name__, "prompting": __name__})
+        return CommandGroup(
+            name="pulley", listed={name: Listed(__name__, "") for name in ("asking", "prompting")}
+        )
 
     @pytest.mark.parametrize(
         ("command", "words"),

@@ -117,7 +117,7 @@ class TestTheDayAfter:
         assert done.stderr == ""
         python = project / ".venv/bin/python"
         listed = subprocess.check_output([python, "-c", LISTED], text=True, cwd=tmp_path)
-        installed = {canonicalize_name(name): one for name, one in json.loads(listed).items()}
+        installed = {str(canonicalize_name(name)): one for name, one in json.loads(listed).items()}
         assert installed.pop("pulley") == "0.1.0"
         assert installed == pins()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-import app
+from chalicelib.answers import STATUS_OF
 from chalicelib.core.targets import _TARGET_KEYS
 from pulley.cli import group, main
 
@@ -97,7 +97,7 @@ class TestAnswers:
     def test_every_status_is_in_the_readme(self) -> None:
         section = read("README.md").split("## What the webhook answers")[1].split("\n## ")[0]
         documented = {part for cell in first_cells(section) for part in re.findall(r"\d{3}", cell)}
-        assert documented == {"200", "202"} | {str(status) for status in app.STATUS_OF.values()}
+        assert documented == {"200", "202"} | {str(status) for status in STATUS_OF.values()}
 
 
 class TestHost:

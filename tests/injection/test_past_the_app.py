@@ -8,9 +8,10 @@ from itertools import cycle, product
 import pytest
 from botocore.exceptions import ClientError
 
+from pulley.project import SCRIPT
 from pulley.sandbox.commands import Command
 from pulley.sandbox.documents import ParameterError, parse_document
-from pulley.sandbox.sandbox import SCRIPT, STAGE, Sandbox
+from pulley.sandbox.sandbox import STAGE, Sandbox
 from tests.injection.hostile import DANGEROUS, HARMLESS, HOSTILE, some_of
 from tests.injection.house import DOCUMENT, count_commands, parameters_of
 

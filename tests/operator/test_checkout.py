@@ -1,6 +1,5 @@
-"""Where the operator is standing, and what Chalice's files say."""
+"""Where the operator is standing."""
 
-import json
 import os
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import pytest
 from git import Repo
 
 from chalicelib.core.refs import Branch, CommitSha, Repository
-from pulley.operator import checkout
-from pulley.operator.checkout import Deployed, find_here, repository_of
+from pulley.operator.checkout import find_here, repository_of
 from pulley.sandbox.upstream import SOMEONE
 
 SITE = Repository("octo", "site")
@@ -146,36 +144,3 @@ class TestRepositoryOf:
     )
     def test_an_address_without_them_names_none(self, url: str) -> None:
         assert repository_of(url) is None
-
-
-class TestDeployed:
-    @pytest.fixture
-    def chalice(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        monkeypatch.setattr(checkout, "CHALICE", tmp_path)
-        return tmp_path
-
-    def test_the_address_is_what_chalice_wrote_down(self, chalice: Path) -> None:
-        (chalice / "deployed").mkdir()
-        resources = [
-            {"name": "api_handler", "resource_type": "lambda_function"},
-            {"name": "rest_api", "rest_api_url": "https://abc.execute-api.x.amazonaws.com/prod/"},
-        ]
-        (chalice / "deployed/prod.json").write_text(json.dumps({"resources": resources}))
-        url = "https://abc.execute-api.x.amazonaws.com/prod/github"
-        assert Deployed("prod").webhook_url == url
-
-    @pytest.mark.parametrize("text", ["", "[]", "{", '{"resources": ["x"]}'])
-    def test_files_that_are_not_there_or_not_readable_say_nothing(
-        self, chalice: Path, text: str
-    ) -> None:
-        (chalice / "deployed").mkdir()
-        (chalice / "deployed/prod.json").write_text(text)
-        deployed = Deployed("prod")
-        assert (deployed.webhook_url, deployed.environment) == (
-            "",
-            {},
-        )
-
-    def test_this_checkout_has_dev_and_prod(self) -> None:
-        assert Deployed("prod").environment == {"PULLEY_STAGE": "prod"}
-        assert Deployed("nosuch").environment == {}

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from pulley.operator.checkout import CHALICE
 from pulley.operator.policies import PLACEHOLDER, PoliciesError, read_policies, write_policy
+from tests.app.policies import PROJECT
 
 HERE = "111122223333"
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for path in CHALICE.glob("*.json"):
+    for path in (PROJECT / ".chalice").glob("*.json"):
         # Whoever tests in a checkout that is set up has an account in them.
         text = re.sub(r":\d{12}:", f":{PLACEHOLDER}:", path.read_text())
         (tmp_path / path.name).write_text(text)

@@ -6,13 +6,13 @@ import pytest
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
-from pulley.operator.checkout import PROJECT
 from pulley.operator.targets_file import (
     UnreadableError,
     parse_targets_file,
     read_text,
     write_targets_file,
 )
+from tests.app.policies import PROJECT
 
 REFERENCE = PROJECT / "docs/targets.md"
 WEB = """

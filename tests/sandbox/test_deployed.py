@@ -12,8 +12,7 @@ from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.deployed import RECONCILER, REPORTER, WEBHOOK, Deployed
-from pulley.sandbox.webhook import PROJECT
-from tests.app.policies import POLICY_FILES
+from tests.app.policies import POLICY_FILES, PROJECT
 
 STAGES = ("dev", "prod")
 FUNCTIONS = (WEBHOOK, REPORTER, RECONCILER)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from pulley.sandbox import interactive
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from pulley.sandbox.webhook import PROJECT
+from tests.app.policies import PROJECT
 
 
 @pytest.fixture(scope="module")

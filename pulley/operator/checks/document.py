@@ -8,10 +8,10 @@ from chalicelib.core.commands import (
     build_document,
     parse_document_pin,
 )
-from pulley.operator.checkout import SCRIPT
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import Parameters
+from pulley.project import SCRIPT
 
 _SETUP = "pulley setup"
 

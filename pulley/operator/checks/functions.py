@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-import urllib3
-from botocore.exceptions import BotoCoreError
-from urllib3.exceptions import HTTPError
-
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import shown
 from chalicelib.edges.aws import calling, error_for
@@ -47,6 +42,9 @@ class Clients:
     @classmethod
     def build(cls) -> "Clients":
         """In boto3's usual region. Raises UnavailableError."""
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
         try:
             return cls(boto3.client("lambda"), boto3.client("iam"), boto3.client("events"))
         except BotoCoreError as error:
@@ -55,7 +53,7 @@ class Clients:
 
 @dataclass(frozen=True)
 class Functions:
-    """The functions of a stage. `policies` is the folder of the policy files.
+    """The functions of a stage. `policies` is the folder of the policy files; None without one.
 
     Raises RefusedError and UnavailableError where AWS does not let it look.
     """
@@ -63,7 +61,7 @@ class Functions:
     clients: Clients
     stage: str
     account: str
-    policies: Path
+    policies: Path | None
 
     def check(self) -> Iterator[Row]:
         """Each function, its role, and its rule."""
@@ -104,6 +102,9 @@ class Functions:
     def _check_role(self, handler: str, function: str, arn: str) -> Row:
         """A function's role has what its policy file says, and nothing else."""
         what, name = f"role of {function}", arn.rpartition("/")[2]
+        if self.policies is None:
+            words = "not compared: its policy file is in Pulley's checkout, and this is not one"
+            return Row(what, WARN, words, "run pulley doctor in Pulley's checkout")
         policy = self.policies / f"policy-{_POLICIES[handler]}-{self.stage}.json"
         roles = self.clients.roles
         try:
@@ -209,6 +210,9 @@ def _canonical(statement: Any) -> str:  # noqa: ANN401 - JSON
 
 def check_address(url: str, stage: str) -> Iterator[Row]:
     """Pulley answers at its address: a request without a signature is turned away, by it."""
+    import urllib3
+    from urllib3.exceptions import HTTPError
+
     what = "the webhook's address"
     deploy = f"chalice deploy --stage {stage}"
     if not url:

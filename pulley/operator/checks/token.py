@@ -6,9 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-import urllib3
-from urllib3.exceptions import HTTPError
-
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
@@ -98,6 +95,9 @@ class TokenCheck:
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> _Answer:
         """A request's answer: here a refusal is one, and not an error."""
+        import urllib3
+        from urllib3.exceptions import HTTPError
+
         try:
             answer = urllib3.request(
                 method,

@@ -1,0 +1,56 @@
+"""What the webhook answers: the HTTP status and the body for what became of a delivery.
+
+app.py sends it, and `pulley simulate` shows it. An answer never has a stack trace, a secret or a
+path in it.
+"""
+
+from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.webhook import (
+    ContentTypeError,
+    DeliveryError,
+    SignatureError,
+    TooLargeError,
+)
+from chalicelib.flows.receive import Accepted, Ignored
+
+# The first class that fits counts.
+STATUS_OF = {
+    ContentTypeError: 415,
+    TooLargeError: 413,
+    SignatureError: 401,
+    DeliveryError: 400,
+    RefusedError: 502,
+    UnavailableError: 503,
+    PulleyError: 503,
+}
+
+
+def answer_to(outcome: Accepted | Ignored | PulleyError) -> tuple[int, dict[str, object]]:
+    """The status and the body."""
+    match outcome:
+        case Ignored():
+            return 200, {"delivery": outcome.delivery, "ignored": outcome.reason}
+        case Accepted():
+            return _answer_to_accepted(outcome)
+        case error:
+            return status_of(error), {"error": str(error)}
+
+
+def status_of(error: PulleyError) -> int:
+    """The status for an error."""
+    return next(status for kind, status in STATUS_OF.items() if isinstance(error, kind))
+
+
+def _answer_to_accepted(accepted: Accepted) -> tuple[int, dict[str, object]]:
+    """202; or where a target failed, the error, and with it what was sent all the same."""
+    body: dict[str, object] = {
+        "delivery": accepted.delivery,
+        "commit": accepted.commit.sha,
+        "deployments": [{"target": name, "command_id": id_} for name, id_ in accepted.sent],
+        "skipped": [{"target": name, "reason": reason} for name, reason in accepted.skipped],
+    }
+    if not accepted.failed:
+        return 202, body
+    words = "; ".join(f"{name}: {error}" for name, error in accepted.failed)
+    status = min(status_of(error) for _, error in accepted.failed)
+    return status, {"error": words} | body

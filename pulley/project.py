@@ -1,0 +1,40 @@
+"""Pulley's own files: the script that came with this command, and the checkout to deploy from.
+
+`chalice deploy` and the sandbox need a whole checkout, with app.py and .chalice. The command runs
+from one, or it was installed (by pipx, say) and finds the one around the current folder.
+"""
+
+import json
+from pathlib import Path
+
+from chalicelib.core.errors import UnavailableError
+
+_HERE = Path(__file__).parents[1]
+SCRIPT = _HERE / "chalicelib/host/pull.sh"
+
+
+def find_project() -> Path | None:
+    """Pulley's checkout: this command's own, else the one around the current folder, else None."""
+    folder = Path.cwd()
+    return next((one for one in (_HERE, folder, *folder.parents) if _is_pulley(one)), None)
+
+
+def project() -> Path:
+    """Pulley's checkout. Raises UnavailableError where there is none."""
+    found = find_project()
+    if found is None:
+        raise UnavailableError(
+            "this needs Pulley's checkout, and neither this command nor the current folder is in "
+            "one: run it in a clone of Pulley's repository"
+        )
+    return found
+
+
+def _is_pulley(folder: Path) -> bool:
+    """Whether it has the app, with Chalice's settings for it, and not those of another app."""
+    try:
+        settings = json.loads((folder / ".chalice/config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    is_ours = isinstance(settings, dict) and settings.get("app_name") == "pulley"
+    return is_ours and (folder / "app.py").is_file()

@@ -1,0 +1,151 @@
+"""What a command imports before it does anything: a person at a prompt waits for that."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from pulley.cli import main
+
+PULLEY = str(Path(sys.executable).with_name("pulley"))
+# Packages that take long to load.
+SLOW = {"boto3", "botocore", "chalice", "git", "moto", "requests", "rich", "urllib3", "werkzeug"}
+PROGRAM = """
+import json, sys
+
+sys.argv = ["pulley", *json.loads(sys.argv[1])]
+try:
+    from pulley.cli import main
+
+    main()
+except SystemExit as ended:
+    code = ended.code
+print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+def started(*arguments: str, **environ: str) -> tuple[str, set[str]]:
+    """What a call of pulley prints, and the modules that it has imported at its end."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(arguments)],
+        env={**os.environ, **environ},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    said = json.loads(done.stderr.splitlines()[-1])
+    assert said["code"] == 0, done.stderr
+    return done.stdout, set(said["modules"])
+
+
+def completed(*words: str, shell: str = "bash") -> tuple[list[str], set[str]]:
+    """What a shell is told for the last word, and the modules that were imported for it."""
+    line = " ".join(("pulley", *words))
+    printed, modules = started(
+        _PULLEY_COMPLETE=f"{shell}_complete", COMP_WORDS=line, COMP_CWORD=str(len(words))
+    )
+    return [one.partition(",")[2] for one in printed.splitlines()], modules
+
+
+def packages(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+class TestHelp:
+    def test_list_of_commands_imports_none_of_them(self) -> None:
+        printed, modules = started("--help")
+        assert "  rollback    Go back to the last good commit" in printed
+        assert not packages(modules) & SLOW
+        assert {name for name in modules if name.startswith("pulley.")} == {
+            "pulley.cli",
+            "pulley.cli.group",
+            "pulley.cli.terminal",
+            "pulley.cli.where",
+        }
+
+    @pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main)))))
+    def test_line_of_a_command_in_the_list_is_the_command_s_own(self, name: str) -> None:
+        context = click.Context(main)
+        command = main.get_command(context, name)
+        assert command is not None
+        assert main.summary_of(name) == command.get_short_help_str(limit=1000)
+
+    @pytest.mark.parametrize("name", ["status", "deploy", "doctor", "setup", "simulate", "plan"])
+    def test_help_of_a_command_reaches_no_library_that_it_works_with(self, name: str) -> None:
+        printed, modules = started(name, "--help")
+        assert "--stage" in printed
+        assert not packages(modules) & SLOW
+
+
+class TestVersion:
+    def test_it_is_the_installed_one(self) -> None:
+        printed, modules = started("--version")
+        assert printed == "pulley 0.1.0\n"
+        assert not packages(modules) & SLOW
+
+
+class TestCompletion:
+    def test_name_of_a_command_is_completed_without_importing_it(self) -> None:
+        words, modules = completed("ro")
+        assert words == ["rollback"]
+        assert "pulley.cli.rollback" not in modules
+        assert not packages(modules) & SLOW
+
+    def test_option_of_a_command_is_completed_without_its_libraries(self) -> None:
+        words, modules = completed("status", "--ch")
+        assert words == ["--check"]
+        assert not packages(modules) & SLOW
+
+    def test_command_below_a_command_is_completed(self) -> None:
+        assert completed("targets", "ap")[0] == ["apply"]
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_each_shell_is_given_its_own_program(self, shell: str) -> None:
+        printed, _ = started("completion", shell)
+        assert f"_PULLEY_COMPLETE={shell}_complete" in printed
+
+    def test_bash_completes_with_what_is_printed(self) -> None:
+        bash = shutil.which("bash")
+        assert bash
+        program = (
+            f'eval "$({PULLEY} completion bash)"\n'
+            f"COMP_WORDS=({PULLEY} stat); COMP_CWORD=1\n"
+            f"_pulley_completion {PULLEY}\n"
+            'printf "%s\\n" "${COMPREPLY[@]}"\n'
+        )
+        printed = subprocess.check_output([bash, "-c", program], text=True)
+        assert printed == "status\n"
+
+    def test_another_shell_is_a_wrong_command_line(self) -> None:
+        done = subprocess.run(
+            [PULLEY, "completion", "csh"], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert "bash" in done.stderr
+
+
+class TestWithoutTheSandbox:
+    """As `pipx install .` leaves it: without what the demo and the sandbox need."""
+
+    @pytest.mark.parametrize("name", ["demo", "sandbox"])
+    def test_command_that_lacks_the_extra_says_which_and_how_to_get_it(
+        self, name: str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "moto.py").write_text(
+            "raise ModuleNotFoundError(\"No module named 'moto'\", name='moto')\n"
+        )
+        done = subprocess.run(
+            [PULLEY, name],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        )
+        assert done.returncode == 1
+        assert f'pulley {name} needs the extra "sandbox"' in done.stderr
+        assert "pipx install --force '.[sandbox]'" in done.stderr

@@ -1,0 +1,52 @@
+"""Which checkout of Pulley a command uses: its own, else the one around the current folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.errors import UnavailableError
+from pulley import project
+from tests.app.policies import PROJECT
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A command that was installed elsewhere; returns the folder that it is called in."""
+    (place := tmp_path / "site-packages").mkdir()
+    monkeypatch.setattr(project, "_HERE", place)
+    (folder := tmp_path / "clone/below").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def make_app(folder: Path, settings: object) -> None:
+    (folder / ".chalice").mkdir()
+    (folder / ".chalice/config.json").write_text(json.dumps(settings))
+    (folder / "app.py").write_text("")
+
+
+class TestFindProject:
+    def test_command_in_a_checkout_uses_that_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert project.find_project() == PROJECT
+
+    def test_installed_command_uses_the_one_around_the_current_folder(
+        self, installed: Path
+    ) -> None:
+        make_app(installed.parent, {"app_name": "pulley"})
+        assert project.project() == installed.parent
+
+    @pytest.mark.parametrize("settings", [{"app_name": "shop"}, [], {}])
+    def test_another_app_of_chalice_is_not_taken_for_it(
+        self, installed: Path, settings: object
+    ) -> None:
+        make_app(installed.parent, settings)
+        assert project.find_project() is None
+        with pytest.raises(UnavailableError, match="needs Pulley's checkout"):
+            project.project()
+
+    def test_script_is_beside_the_command_wherever_that_is(self) -> None:
+        assert project.SCRIPT.is_file()
