@@ -4,14 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-# Tools that only a few targets use have an environment of their own.
+# What only lint, template, audit and lock use has an environment of its own.
 TOOLS := build/tools/bin
 TOOLS_READY := build/tools/ready
 # How Python runs pip. A test names older ones.
 PIP := -m pip
 # The pins are complete, so pip resolves nothing (--no-deps), and it builds nothing, because a build
 # would fetch the newest build tools (--only-binary). So no later release of a package breaks a commit.
-INSTALL = $(PIP) install --disable-pip-version-check --no-deps --only-binary :all: --no-compile --require-hashes
+INSTALL = $(PIP) install --disable-pip-version-check --no-deps --only-binary :all: --require-hashes
 # $(call quietly,COMMAND,LOG) shows what a command printed only if it failed: mirrors make pip warn.
 quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
 COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -31,12 +31,12 @@ test: $(READY)
 
 check: lint template test
 
-lint: $(READY)
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/shellcheck chalicelib/host/pull.sh .ci/run
+lint: $(READY) $(TOOLS_READY)
+	$(TOOLS)/ruff format --check .
+	$(TOOLS)/ruff check .
+	$(TOOLS)/mypy
+	$(TOOLS)/lint-imports --no-logo
+	$(TOOLS)/shellcheck chalicelib/host/pull.sh .ci/run
 
 # CloudFormation's own linter reads the template of each stage, Chalice's part too: no exceptions.
 template: $(TOOLS_READY)
@@ -44,9 +44,9 @@ template: $(TOOLS_READY)
 	@$(MAKE) --no-print-directory package STAGE=prod
 	$(TOOLS)/cfn-lint --regions eu-central-1 --template build/dev/sam.json build/prod/sam.json
 
-format: $(READY)
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+format: $(TOOLS_READY)
+	$(TOOLS)/ruff format .
+	$(TOOLS)/ruff check --fix .
 
 # The long of what `make test` has the short of: a thousand kills of the script on the host (some
 # two hundred), a hundred thousand hostile requests (four thousand), each fault in each way (three of
@@ -99,7 +99,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@echo "Making .venv, which takes about a minute ..."
 	@$(PYTHON) -m venv --clear .venv
 	@$(call quietly,$(BIN)/python $(INSTALL) --requirement requirements-dev.txt && \
-		$(BIN)/python $(PIP) install --disable-pip-version-check --no-deps --no-build-isolation --no-compile --editable . && \
+		$(BIN)/python $(PIP) install --disable-pip-version-check --no-deps --no-build-isolation --editable . && \
 		$(BIN)/python $(PIP) check,.venv/install.log)
 	@touch $(READY)
 
