@@ -68,7 +68,9 @@ def deploy(  # noqa: PLR0913 - each is an option
     warn_of_problems(stored)
     targets = chosen(stored, target, here)
     asked = {one.name: _commit(commit, one, here) for one in targets}
-    seen = look_at(stage, stored, targets, here=here, journal=Warnings(), now=utc_now())
+    seen = look_at(
+        stage, stored, targets, find_here=lambda: here, journal=Warnings(), now=utc_now()
+    )
     orders, refused = _orders(seen, asked)
     for words in refused:
         note(f"Error: {one_line(words)}", style="red")

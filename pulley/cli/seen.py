@@ -24,7 +24,7 @@ def look(stage: Stage, name: str | None) -> Standings:
     stored = read_targets(stage)
     warn_of_problems(stored)
     targets: tuple[Target, ...] = stored.targets if name is None else (stored.named(name),)
-    return look_at(stage, stored, targets, here=find_here(), journal=Warnings(), now=utc_now())
+    return look_at(stage, stored, targets, find_here=find_here, journal=Warnings(), now=utc_now())
 
 
 def warn_of_problems(stored: StoredTargets) -> None:

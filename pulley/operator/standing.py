@@ -4,7 +4,7 @@ The reading and the plan are the schedule's own. What an operator adds is the ti
 the operator's token or git, where the stage has no token to ask GitHub with.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -103,21 +103,25 @@ class Newest:
 
 @dataclass(frozen=True)
 class View:
-    """Targets of one stage, as they are at one time."""
+    """Targets of one stage, as they are at one time.
+
+    `find_here` is called where GitHub tells no tip, because git takes a while to load.
+    """
 
     surveyor: Surveyor
     survey: Survey
-    here: Here | None
+    find_here: Callable[[], Here | None]
     _asked: set[object] = field(default_factory=set)
 
     def standing(self, target: Target) -> Standing:
         """How a target stands. Raises RefusedError and UnavailableError."""
         facts = self.surveyor.facts(target, self.survey)
         key = (target.repository, target.branch)
-        if facts.head is None and self.here and self.here.repository == target.repository:
+        here = self.find_here() if facts.head is None else None
+        if here and here.repository == target.repository:
             if key not in self._asked:
                 self._asked.add(key)
-                self.survey.heads[key] = self.here.tip(target.branch)
+                self.survey.heads[key] = here.tip(target.branch)
             facts = self.surveyor.facts(target, self.survey)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.survey.now)
@@ -182,7 +186,7 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     stored: StoredTargets,
     targets: Sequence[Target],
     *,
-    here: Here | None,
+    find_here: Callable[[], Here | None],
     journal: Journal,
     now: datetime,
 ) -> Standings:
@@ -192,7 +196,7 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     """
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
     surveyor = stage.surveyor(journal)
-    view = View(surveyor, surveyor.begin(targets, tokens, now=now), here)
+    view = View(surveyor, surveyor.begin(targets, tokens, now=now), find_here)
     standings, failed = [], []
     for target in targets:
         try:

@@ -48,7 +48,7 @@ def view(*sent: Sent, is_online: bool = True) -> View:
     surveyor = Surveyor(
         STAGE, FakeParameters(), Directory(is_online), history, no_github, FakeJournal()
     )
-    return View(surveyor, surveyor.begin([WEB], {}, now=now), None)
+    return View(surveyor, surveyor.begin([WEB], {}, now=now), lambda: None)
 
 
 def first_host(*sent: Sent, is_online: bool = True) -> HostStanding:
