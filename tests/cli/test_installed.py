@@ -1,0 +1,101 @@
+"""The command as `pipx install .` makes it, against a sandbox that another environment runs."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pulley.sandbox.sandbox import Sandbox
+from tests.app.policies import PROJECT
+from tests.deploy.test_install import pins
+from tests.fakes import push_json
+
+MOST_BYTES = 80_000_000
+NOT_NEEDED = {"chalice", "cfn-lint", "flask", "moto", "werkzeug", "pytest"}
+
+Installed = Callable[..., str]
+
+
+def pip(*arguments: str | Path) -> None:
+    """Run this environment's pip, which works on others too."""
+    subprocess.run([sys.executable, "-m", "pip", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with nothing in it but the command: a wheel, and what it depends on."""
+    folder = tmp_path_factory.mktemp("installed")
+    (source := folder / "source").mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / name, source)
+    for name in ("chalicelib", "pulley"):
+        shutil.copytree(PROJECT / name, source / name)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+    (wheel,) = folder.glob("*.whl")
+    constraints = folder / "constraints.txt"
+    constraints.write_text("".join(f"{name}=={one}\n" for name, one in pins().items()))
+    venv.create(folder / "venv", with_pip=False)
+    python = folder / "venv/bin/python"
+    pip("--python", python, "install", "--constraint", constraints, wheel)
+    return folder / "venv"
+
+
+@pytest.fixture
+def installed(environment: Path, sandbox: Sandbox, tmp_path: Path) -> Installed:
+    """Run the installed command, in a folder that is no checkout. It must end well."""
+
+    def run(*arguments: str, stdin: str = "") -> str:
+        done = subprocess.run(
+            [environment / "bin/pulley", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **sandbox.environ},
+            input=stdin,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def test_it_is_small_and_has_no_package_of_the_sandbox(environment: Path) -> None:
+    (packages,) = environment.glob("lib/python*/site-packages")
+    names = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
+    assert {"boto3", "click", "gitpython", "pulley", "rich"} <= names
+    assert not names & NOT_NEEDED
+    assert not (packages / "app.py").exists()
+    assert sum(path.stat().st_size for path in packages.rglob("*")) < MOST_BYTES
+
+
+def test_every_command_on_a_stage_works(sandbox: Sandbox, installed: Installed) -> None:
+    commit = sandbox.developer.head.commit.hexsha
+    assert installed("setup", "--yes").startswith("Nothing to do")
+    shown = installed("targets", "show")
+    assert "[targets.web]" in shown
+    assert "is valid: web" in installed("targets", "check", "-", stdin=shown)
+    assert installed("targets", "apply", "--yes", "-", stdin=shown)
+    assert "Payload URL" in installed("connect", "--print-only", "octo/site")
+    assert "ping" in installed("connect", "--yes", "octo/site")
+    assert "web-1: at" in installed("deploy", "web")
+    assert json.loads(installed("plan", "--json"))
+    assert "success: 2 of 2 hosts" in installed("status", "--check")
+    assert commit[:7] in installed("history", "web")
+    assert "web-1" in installed("logs", "web", "web-1")
+    assert "frozen" in installed("freeze", "web", "--reason", "a holiday")
+    assert "follows" in installed("unpin", "web")
+    assert commit[:7] in installed("pin", "web", commit, "--reason", "the release")
+    assert installed("unpin", "web")
+    installed("cancel", "web")
+    push = json.dumps(push_json(after=commit))
+    assert "would answer 202" in installed("simulate", "-", stdin=push)
+    assert "host web-2" in installed("doctor")
+    assert json.loads(installed("document"))["schemaVersion"] == "2.2"
+    assert installed("completion", "fish")
