@@ -21,6 +21,7 @@ NEEDED = {
     "chalice",
     "chalice.app",
     "chalicelib",
+    "chalicelib.answers",
     "chalicelib.core",
     "chalicelib.core.claimed",
     "chalicelib.core.commands",
@@ -44,6 +45,7 @@ NEEDED = {
     "chalicelib.flows",
     "chalicelib.flows.deploy",
     "chalicelib.flows.receive",
+    "chalicelib.settings",
     "chalicelib.wiring",
 }
 # Python's own, which boto3 has not imported: which these are is another thing in another Python.

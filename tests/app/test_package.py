@@ -440,7 +440,7 @@ class TestReadingOfTheEdges:
             for path in [*edges(), PROJECT / "chalicelib/wiring.py", PROJECT / "app.py"]
             for node in ast.walk(ast.parse(path.read_text()))
             if isinstance(node, ast.Call)
-            and ast.unparse(node.func) in {"boto3.client", "boto3.resource", "boto3.Session"}
+            and ast.unparse(node.func) in {"boto3.client", "boto3.resource", "_build"}
             and isinstance(node.args[0], ast.Constant)
         ]
         called = {action.partition(":")[0] for actions in calls().values() for action in actions}
