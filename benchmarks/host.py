@@ -23,7 +23,7 @@ from pathlib import Path
 from benchmarks.compare import compare
 from benchmarks.figures import Figure
 from benchmarks.upstream import Commit, Upstream, copy_checkout, pieces
-from pulley.project import SCRIPT
+from pulley.host.build import build
 from pulley.sandbox.users import AS_ROOT, OWNER, give_to_owner, run_as_owner
 
 MEMORY = "/dev/shm"  # noqa: S108 - in a folder of its own that mkdtemp makes
@@ -68,6 +68,8 @@ class Bench:
     def __init__(self, root: Path) -> None:
         """A hundred files and a hundred commits, and both have pulled the last of them."""
         self._root = root
+        self._script = root / "pull.sh"
+        self._script.write_text(build())
         (root / "octo").mkdir()  # the script wants owner/repository
         self._upstream = Upstream(root / "octo/site")
         self._upstream.push(small(99))
@@ -124,7 +126,7 @@ class Bench:
         # Not setpriv, which would be a process more.
         ids = {"user": OWNER.pw_uid, "group": OWNER.pw_gid, "extra_groups": []}
         subprocess.run(
-            [*before, *(["dash", str(SCRIPT)] if side == OURS else pull)],
+            [*before, *(["dash", str(self._script)] if side == OURS else pull)],
             cwd=checkout,
             env=environ(self._root, checkout),
             capture_output=True,

@@ -1,4 +1,4 @@
-"""Pulley's own files: the script that came with this command, and the checkout to deploy from.
+"""Pulley's own checkout, to deploy from.
 
 `chalice deploy` and the sandbox need a whole checkout, with app.py and .chalice. The command runs
 from one, or it was installed (by pipx, say) and finds the one around the current folder.
@@ -10,7 +10,6 @@ from pathlib import Path
 from chalicelib.core.errors import UnavailableError
 
 _HERE = Path(__file__).parents[1]
-SCRIPT = _HERE / "chalicelib/host/pull.sh"
 
 
 def find_project() -> Path | None:

@@ -5,9 +5,10 @@ import json
 import click
 
 from chalicelib.core.commands import build_document
+from pulley.host.build import build
 from pulley.operator.resources import build_resources
 from pulley.operator.stage_settings import read_stage_settings
-from pulley.project import SCRIPT, project
+from pulley.project import project
 
 
 @click.command()
@@ -30,7 +31,7 @@ def document(stage: str, *, cloudformation: bool) -> None:
     As `aws ssm create-document` takes it. With --cloudformation as a part of a stage's template,
     with all else that Chalice does not make: see docs/deploying.md.
     """
-    content = build_document(SCRIPT.read_text())
+    content = build_document(build())
     if cloudformation:
         content = build_resources(read_stage_settings(project(), stage), content)
     click.echo(json.dumps(content))

@@ -30,8 +30,9 @@ def document_difference(
 
 def _script_of(content: Mapping[str, object]) -> list[str]:
     inputs = _inputs_of(content)
-    lines = inputs.get("runCommand")
-    return [str(line) for line in lines] if isinstance(lines, list) else []
+    command = inputs.get("runCommand")
+    parts = command if isinstance(command, list) else [command]
+    return [line for part in parts if isinstance(part, str) for line in part.splitlines()]
 
 
 def _rest_of(content: Mapping[str, object]) -> list[str]:

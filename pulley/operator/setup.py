@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from chalicelib.core.commands import DocumentPinError, build_document, parse_document_pin
 from chalicelib.core.errors import RefusedError, UnavailableError
+from pulley.host.build import build
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import StoredValue, Written
 from pulley.operator.policies import read_policies, write_policy
@@ -26,7 +27,6 @@ from pulley.operator.setup_plan import (
     plan_setup,
 )
 from pulley.operator.stage import Stage
-from pulley.project import SCRIPT
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Done:
 
 def checkout_s_document() -> dict[str, object]:
     """The document that this checkout has."""
-    return build_document(SCRIPT.read_text())
+    return build_document(build())
 
 
 class Setup:

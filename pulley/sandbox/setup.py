@@ -5,23 +5,22 @@ The sandbox does it with plain boto3, so that it starts at once and relies on no
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
-from pulley.project import SCRIPT
+from pulley.host.build import build
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
-def store_document(ssm: "SSMClient", stage: str, script: Path = SCRIPT) -> None:
+def store_document(ssm: "SSMClient", stage: str) -> None:
     """The document, and its pin."""
     described = ssm.create_document(
         Name=document_name(stage),
-        Content=json.dumps(build_document(script.read_text())),
+        Content=json.dumps(build_document(build())),
         DocumentType="Command",
         DocumentFormat="JSON",
     )["DocumentDescription"]

@@ -13,6 +13,7 @@ from moto import mock_aws
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from chalicelib.core.commands import build_document
+from pulley.host.build import build
 from pulley.sandbox.github import GitHub
 from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 
@@ -27,7 +28,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    return json.dumps(build_document((PROJECT / "chalicelib/host/pull.sh").read_text()))
+    return json.dumps(build_document(build()))
 
 
 @pytest.fixture(scope="module")

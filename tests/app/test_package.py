@@ -115,7 +115,7 @@ class TestZip:
             text=True,
         ).stdout.splitlines()
         tracked = {name for name in listed if (PROJECT / name).exists()}
-        assert "chalicelib/host/pull.sh" in tracked
+        assert "chalicelib/core/plan.py" in tracked
         assert package.files == {"app.py"} | tracked | CHALICE_S_OWN
 
     def test_every_module_that_the_app_imports_is_in_it_or_in_lambda(

@@ -16,13 +16,13 @@ from chalicelib.core.errors import RefusedError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.edges.command_history import CommandHistory
+from pulley.host.build import build
 from pulley.operator.checks.host_roles import HostRoles
 from pulley.operator.checks.row import Row, passed, rows_of
 from pulley.operator.checks.stored import Stored
 from pulley.operator.document import Documents
 from pulley.operator.parameters import Parameters
 from pulley.operator.stage import StoredTargets
-from pulley.project import SCRIPT
 from pulley.sandbox.deployed import RECONCILER, REPORTER, WEBHOOK
 from pulley.sandbox.github import Hook, HookDelivery
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TAGS, Sandbox
@@ -101,7 +101,7 @@ class Planter:
         self.store(NAMES.webhook_secret, "n" * 64, "SecureString")
 
     def edited_document(self) -> None:
-        content = {**build_document(SCRIPT.read_text()), "description": "edited by hand"}
+        content = {**build_document(build()), "description": "edited by hand"}
         name = document_name(STAGE)
         version = Documents(self.ssm, name).update(content).version
         self.undo.callback(self.ssm.delete_document, Name=name, DocumentVersion=version)

@@ -13,14 +13,15 @@ from chalicelib.core.commands import build_document, parse_document_pin
 from chalicelib.core.refs import Repository
 from pulley.cli import main
 from pulley.cli.setup import next_steps
+from pulley.host.build import build
 from pulley.operator.policies import PLACEHOLDER
-from pulley.project import SCRIPT, project
+from pulley.project import project
 from pulley.sandbox.account import Account
 
 Run = Callable[..., Result]
 DOCUMENT, PIN = "pulley-prod-pull", "/pulley/prod/document"
 SECRET, TOKEN = "/pulley/prod/webhook-secret", "/pulley/prod/github-token"
-CONTENT = build_document(SCRIPT.read_text())
+CONTENT = build_document(build())
 OTHER = build_document("echo other\n")
 
 

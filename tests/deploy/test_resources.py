@@ -12,6 +12,7 @@ from chalice.config import Config
 from chalicelib.core.commands import build_document
 from chalicelib.core.decisions import Decision, count
 from chalicelib.wiring import RECONCILE_MINUTES
+from pulley.host.build import build
 from pulley.operator.policies import PoliciesError, read_policies
 from pulley.operator.resources import LOGICAL_IDS, build_resources
 from pulley.operator.stage_settings import StageSettings, read_stage_settings
@@ -21,7 +22,7 @@ from tests.deploy.project import STAGES, chalice, copy_project
 pytestmark = pytest.mark.xdist_group("chalice package")
 every_function = pytest.mark.parametrize("function", POLICY_FILES)
 event_functions = pytest.mark.parametrize("function", ["report_status_change", "reconcile_targets"])
-DOCUMENT = build_document((PROJECT / "chalicelib/host/pull.sh").read_text())
+DOCUMENT = build_document(build())
 ACCOUNT = "123456789012"
 WEEK = 7 * 24 * 60 * 60
 

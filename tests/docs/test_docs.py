@@ -8,10 +8,11 @@ import click
 from chalicelib.answers import STATUS_OF
 from chalicelib.core.targets import _TARGET_KEYS
 from pulley.cli import group, main
+from pulley.host.build import build
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = set(main.list_commands(click.Context(main)))
-SCRIPT = (PROJECT / "chalicelib/host/pull.sh").read_text()
+SCRIPT = build()
 
 
 def read(path: str) -> str:

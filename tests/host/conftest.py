@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.commands import HostResult, parse_result
+from tests.host.script import written_script
 
-SCRIPT = Path(__file__).parents[2] / "chalicelib/host/pull.sh"
+SCRIPT = written_script()
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
 EXIT_CODES = {
     "updated": 0,

@@ -8,10 +8,10 @@ from itertools import cycle, product
 import pytest
 from botocore.exceptions import ClientError
 
-from pulley.project import SCRIPT
 from pulley.sandbox.commands import Command
 from pulley.sandbox.documents import ParameterError, parse_document
 from pulley.sandbox.sandbox import STAGE, Sandbox
+from tests.host.script import written_script
 from tests.injection.hostile import DANGEROUS, HARMLESS, HOSTILE, some_of
 from tests.injection.house import DOCUMENT, count_commands, parameters_of
 
@@ -62,7 +62,7 @@ class TestPastTheApp:
                 continue
             environ = {f"SSM_{key}": value for key, value in {**good, name: text}.items()}
             done = subprocess.run(
-                [shell, str(SCRIPT)],
+                [shell, str(written_script())],
                 cwd=machine.host.root,
                 env={**environ, "PATH": f"{machine.host.root}/bin:{os.environ['PATH']}"},
                 capture_output=True,

@@ -47,6 +47,3 @@ class TestFindProject:
         assert project.find_project() is None
         with pytest.raises(UnavailableError, match="needs Pulley's checkout"):
             project.project()
-
-    def test_script_is_beside_the_command_wherever_that_is(self) -> None:
-        assert project.SCRIPT.is_file()

@@ -8,10 +8,10 @@ from chalicelib.core.commands import (
     build_document,
     parse_document_pin,
 )
+from pulley.host.build import build
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import Parameters
-from pulley.project import SCRIPT
 
 _SETUP = "pulley setup"
 
@@ -53,7 +53,7 @@ def _check_pinned(documents: Documents, pin: DocumentPin, latest: DocumentVersio
 
 
 def _check_content(documents: Documents, used: DocumentVersion) -> Row:
-    if used.content == build_document(SCRIPT.read_text()):
+    if used.content == build_document(build()):
         return passed("document", f"{documents.name} is the same as this checkout's")
     words = f"version {used.version} of {documents.name} is not what this checkout has"
     return Row("document", FAIL, words, _SETUP, fix="setup")

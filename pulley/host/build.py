@@ -1,0 +1,51 @@
+"""Join the parts of the host's script.
+
+`python3 pulley/host/build.py` prints the script as the document carries it: without comments and
+blank lines, because a document holds 64 KB. `--commented` keeps them, for shellcheck and readers.
+Needs the standard library only, and nothing of Pulley.
+"""
+
+import sys
+from pathlib import Path
+
+# In the order of a run, as main.sh has it. A part is functions only, so any order would do.
+PARTS = (
+    "parameters",
+    "owner",
+    "checkout",
+    "lock",
+    "marker",
+    "remote",
+    "refs",
+    "recover",
+    "move",
+    "tools",
+    "update",
+    "submodules",
+    "steps",
+    "check",
+    "clock",
+    "result",
+    "main",
+)
+SHEBANG = "#!/bin/sh\n"
+_FOLDER = Path(__file__).parent
+
+
+def build(*, commented: bool = False) -> str:
+    """The script, ending in a newline."""
+    parts = [(_FOLDER / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
+    if commented:
+        return SHEBANG + "\n".join(parts)
+    lines = [line for part in parts for line in part.splitlines() if not _is_left_out(line)]
+    return SHEBANG + "\n".join(lines) + "\n"
+
+
+def _is_left_out(line: str) -> bool:
+    """Whether it is blank or a comment. No string in a part has a line like that."""
+    text = line.strip()
+    return not text or text.startswith("#")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(build(commented="--commented" in sys.argv[1:]))

@@ -1,0 +1,65 @@
+# shellcheck shell=sh
+# One run at a time in a checkout, and the locks that a killed git left.
+
+take_lock() {
+    [ -d "$state" ] || mkdir -m 700 "$state" || [ -d "$state" ] || finish no_checkout "cannot write below $git_dir"
+    command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
+    command -v flock >/dev/null || finish no_checkout "flock (util-linux) is not installed"
+    command -v timeout >/dev/null || finish no_checkout "timeout (coreutils) is not installed"
+    seconds_left
+    flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
+    true >"$log" || finish no_checkout "cannot write $log"
+}
+
+# SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file
+# keeps that one's time; it is written in place, in one write, so a kill cannot leave half of it.
+# One from the future would shut out all that come after it: it runs, but does not count.
+accept_issued() {
+    read_marker
+    [ -n "$Issued" ] || return 0
+    newest=''
+    read -r newest <"$state/lock"
+    case $newest in '' | *[!0-9]*) newest=0 ;; esac
+    if [ "$Issued" -lt "$newest" ] && [ "$newest" -le $((($(date +%s) + ahead) * 1000)) ]; then
+        upstream=$marker_upstream
+        before=$(git rev-parse -q --verify HEAD) && after=$before
+        finish superseded "a newer command was here first"
+    fi
+    printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || finish no_checkout "cannot write $state/lock"
+}
+
+# A lock is dead where no other git of this user is at work in this checkout.
+clear_locks() {
+    set --
+    for lock in "$git_dir"/*.lock "$common_dir"/*.lock "$common_dir/$local_ref.lock" \
+        "$common_dir/$upstream_ref.lock" "$common_dir"/refs/pulley/*/*.lock "$common_dir/packed-refs.new"; do
+        [ ! -e "$lock" ] || set -- "$@" "$lock"
+    done
+    [ $# -gt 0 ] || return 0
+    waited=0
+    while git_is_at_work || { [ -n "$hidden_git" ] && [ $waited -lt 5 ]; }; do
+        seconds_left
+        if [ $waited -ge 30 ] || [ "$left" -le 10 ]; then
+            ! git_is_at_work || finish busy "another git is at work in $Checkout"
+            break
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+    rm -f -- "$@"
+    [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
+}
+
+# One that belongs to another user does not show where; it gets time to end.
+git_is_at_work() {
+    here=$(pwd -P) hidden_git=''
+    for proc in /proc/[0-9]*; do
+        read -r name <"$proc/comm" || continue
+        case $name in git | git-*) ;; *) continue ;; esac
+        case $(readlink "$proc/cwd") in
+            "$here" | "$here"/*) return 0 ;;
+            '') [ ! -d "$proc" ] || hidden_git=yes ;;
+        esac
+    done 2>/dev/null
+    return 1
+}

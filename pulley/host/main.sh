@@ -1,0 +1,54 @@
+# shellcheck shell=sh
+# The way of a run. docs/host.md has the contract: a run ends at what is wanted or exactly where it
+# was, says which in one line of JSON on stdout, and loses no commit and no edit, killed or not.
+# Run as root, it looks up the checkout's owner, becomes that user, and restarts units. Every file
+# below the checkout is opened as the owner, so a planted link leads root nowhere.
+
+set -u
+kept_back=10       # seconds before Timeout at which all is over
+log_bytes=1048576  # of the log on the host, before it is rotated
+ahead=600          # seconds that Issued may be ahead of the host's clock, and still count
+
+main() {
+    clean_environment
+    read_clock
+    started=${started:-$now}
+    exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
+    trap 'finish broken "stopped by a signal"' HUP INT TERM
+    trap 'finish broken "the script came to an unexpected end"' EXIT
+    read_parameters
+    check_parameters
+    deadline=$((started + (Timeout - kept_back) * 100))
+    become_owner
+    enter_checkout
+    if [ "$Update" = check ]; then
+        look
+    fi
+    take_lock
+    accept_issued
+    mend
+    check_remote
+    fetch
+    stop_if_done
+    check_tools
+    update
+    deploy
+}
+
+# Nothing of whoever calls may bend what git or this shell does. The locale decides what [a-z] means.
+clean_environment() {
+    unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR \
+        GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE \
+        GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXEC_PATH \
+        GIT_QUARANTINE_PATH GIT_CEILING_DIRECTORIES GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
+        GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_REFLOG_ACTION \
+        GIT_ASKPASS SSH_ASKPASS
+    LC_ALL=C # not exported: for this shell, not for the steps
+    case $started in *[!0-9]*) started='' ;; esac
+    [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
+}
+
+known_target='' before='' after='' upstream='' saved='' step='' local_commits=0 saved_refs=0
+started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
+unset PULLEY_STARTED PULLEY_ASKS
+main

@@ -1,0 +1,86 @@
+# shellcheck shell=sh
+# The user who owns the checkout, as whom everything but the restart of units runs.
+
+# Go on as the checkout's owner, in the same process group, so that the agent's kill still reaches
+# all of it. The script's text goes in by stdin: the owner may not read the agent's folder.
+# The checkout is entered once, here, and judged from inside: whoever may rename it could have its
+# path lead to a folder of someone else's, with links planted there, at any time.
+become_owner() {
+    while read -r key _ euid _; do
+        [ "$key" != Uid: ] || break
+    done </proc/self/status
+    [ "$euid" -eq 0 ] || return 0
+    case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
+    case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
+    go_in
+    { read -r uid mode && read -r git_uid git_mode; } <<EOF || finish no_checkout "$Checkout is not a git work tree"
+$(stat -c '%u %a' . .git 2>/dev/null)
+EOF
+    [ "$uid" = "$git_uid" ] || finish no_checkout "$Checkout belongs to the uid $uid, and its .git to $git_uid"
+    if [ "$uid" -eq 0 ]; then
+        case " $mode $git_mode " in
+            *[2367]" "* | *[2367]?" "*) finish no_checkout "$Checkout is root's, and others may write to it or its .git" ;;
+        esac
+        return 0
+    fi
+    [ -f "$script" ] || finish no_checkout "as root, run this script from a file"
+    entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) || finish no_checkout "no user has the uid $uid, which owns $Checkout"
+    IFS=: read -r owner _ _ gid _ HOME _ <<EOF
+$entry
+EOF
+    export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
+    unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
+    if command -v setpriv >/dev/null; then
+        set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
+    else
+        set -- runuser -u "$owner" --
+    fi
+    trap : HUP INT TERM # the owner's run tells; it goes by these itself
+    if [ -z "$Restart" ]; then
+        "$@" "${BASH:-sh}" -s inside <"$script" 1>&3 3>&-
+        exit_as_owner $?
+    fi
+    # The owner asks on 4 and reads the answer on 5; root reads the one and writes the other.
+    # shellcheck disable=SC2094 # both ends of a pipe are opened, on purpose
+    fifo=$(mktemp -d) && mkfifo "$fifo/answers" && exec 7<>"$fifo/answers" &&
+        exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
+        finish broken "root cannot make a temporary folder"
+    trap - EXIT # the answering end tells
+    PULLEY_ASKS=root "$@" "${BASH:-sh}" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
+    exit $?
+}
+
+# Root's part while the owner's runs: restart the units that the document named, and nothing else.
+answer_owner() {
+    trap '' HUP INT TERM
+    while read -r request status; do
+        case $request in
+            restart)
+                case $status in '' | *[!0-9]*) status=60 ;; esac
+                systemctl_restart "$status"
+                echo $? >&6
+                ;;
+            exit) exit_as_owner "$status" ;;
+        esac
+    done
+    exit_as_owner 137
+}
+
+# The owner's run has said all, unless it did not come to its end.
+exit_as_owner() { # status
+    case $1 in
+        0 | 64 | 66 | 69 | 7[0-35])
+            trap - EXIT
+            exit "$1"
+            ;;
+        *) finish broken "the run as $owner was killed, or could not begin (status $1)" ;;
+    esac
+}
+
+systemctl_restart() { # seconds
+    (
+        IFS=,
+        # shellcheck disable=SC2086 # a word a unit is what is wanted, and no unit has a glob in it
+        timeout --foreground -k 5 "$1" systemctl reload-or-restart -- $Restart
+    )
+}

@@ -1,0 +1,99 @@
+# shellcheck shell=sh
+# The remote: that it is the repository's, and what is fetched from it.
+
+# The remote must be the repository's; one on this machine is let pass.
+check_remote() {
+    url='' instead='' ssh=${GIT_SSH_COMMAND-}
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof)$' 2>/dev/null)
+    while read -r key value; do
+        case $key in
+            remote.origin.url)
+                [ -z "$url" ] || [ "$url" = "$value" ] || finish no_checkout "$Checkout has more than one address for origin"
+                url=$value
+                ;;
+            url.*) instead=yes ;;
+            core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
+        esac
+    done <<EOF
+$remote
+EOF
+    export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
+    [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
+    case $url in
+        '') finish no_checkout "$Checkout has no remote named origin" ;;
+        /* | ./* | ../* | file://*) return 0 ;;
+        *://*) path=${url#*://} path=${path#*/} ;;
+        *:*) path=${url#*:} path=${path#/} ;;
+        *) return 0 ;;
+    esac
+    path=${path%/} path=${path%.git}
+    [ "$path" = "$Repository" ] && return 0
+    [ "$(echo "$path" | tr '[:upper:]' '[:lower:]')" = "$(echo "$Repository" | tr '[:upper:]' '[:lower:]')" ] ||
+        finish no_checkout "origin is $path, not $Repository"
+}
+
+# Until the remote answers and has the commit, or the time or the patience is up.
+fetch() {
+    delay=1
+    while :; do
+        if fetch_once || can_go_back_without_it; then
+            look_at_refs
+            if has_commit; then
+                return 0
+            fi
+            why=missing_commit words="commit $Commit is not in $Branch"
+        fi
+        seconds_left
+        [ $delay -le 4 ] && [ "$left" -gt $((delay + 5)) ] || finish "$why" "$words"
+        sleep $delay
+        delay=$((delay * 2))
+    done
+}
+
+# The remote may be down when someone pins a commit that was deployed here.
+can_go_back_without_it() {
+    [ "$Update" = exact ] && [ -n "$(git for-each-ref --contains "$Commit" refs/pulley/deployed 2>>"$log")" ]
+}
+
+fetch_once() {
+    seconds_left
+    limit=$((left > 20 ? left / 2 : left))
+    within=$limit git -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
+        -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
+        --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$state/git.err" 2>&1 && return 0
+    status=$?
+    cat "$state/git.err" >>"$log"
+    why=unreachable words=$(first_error)
+    drop_half_fetched
+    if [ $status -eq 124 ]; then
+        words="the remote did not answer within $limit seconds"
+    fi
+    case $words in
+        *"couldn't find remote ref"*) why=missing_commit words="the remote has no branch $Branch" ;;
+        *"cannot lock ref"* | *"unable to create"* | *"Unable to create"*)
+            drop_refs_in_the_way
+            clear_locks
+            ;;
+    esac
+    return 1
+}
+
+# What a fetch that failed has left would keep a full disk full.
+drop_half_fetched() {
+    git_is_at_work || find "$common_dir/objects" -type f \
+        \( -name 'tmp_obj_*' -o -name 'tmp_pack_*' -o -name 'tmp_idx_*' \) -exec rm -f -- {} + 2>>"$log"
+}
+
+# `feature` became `feature/x`, or the reverse: git cannot hold both, and the old one is no more.
+drop_refs_in_the_way() {
+    {
+        git for-each-ref --format='%(refname)' "$upstream_ref/"
+        parent=$Branch
+        while [ "$parent" != "${parent%/*}" ]; do
+            parent=${parent%/*}
+            git for-each-ref --format='%(refname)' "refs/remotes/origin/$parent" | grep -x "refs/remotes/origin/$parent"
+        done
+    } | while read -r gone; do
+        git update-ref -d "$gone"
+    done
+}

@@ -1,0 +1,154 @@
+# shellcheck shell=sh
+# The steps after the update, and the way back where one fails.
+
+deploy() {
+    if [ "$after" = "$marker_commit" ] && is_deployed_here; then
+        write_marker
+        [ "$before" != "$after" ] || finish "${superseded:-unchanged}"
+        finish "${superseded:-updated}"
+    fi
+    seconds_left
+    kept_for_going_back=$((left / 3))
+    [ -d "$state" ] || mkdir -m 700 "$state"
+    echo "$after" >"$state/begun" || finish broken "cannot write below $state"
+    if run_steps "$after" "$marker_commit" "$Cause"; then
+        write_marker
+        true >"$state/begun"
+        true >"$state/failed"
+        [ "$marker_slot" -ne 0 ] || tidy
+        if [ "$before" = "$after" ] && [ "$steps" = '||' ]; then
+            finish "${superseded:-unchanged}"
+        fi
+        finish "${superseded:-updated}"
+    fi
+    count_failure
+    roll_back
+}
+
+# In order; the first that fails ends them, with its name in `step` and its reason in `words`.
+run_steps() { # commit previous cause
+    export PULLEY_TARGET="$Target" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
+    step=submodules
+    [ ! -f .gitmodules ] || update_submodules || return 1
+    step=lfs
+    [ -z "$uses_lfs" ] || step_within git lfs pull || return 1
+    step=after_pull
+    [ -z "$AfterPull" ] || run_after_pull || return 1
+    step=restart
+    [ -z "$Restart" ] || restart || return 1
+    step=health_check
+    [ -z "$HealthCheck" ] || check_health || return 1
+    step=''
+}
+
+run_after_pull() {
+    if [ ! -x "./$AfterPull" ] || [ ! -f "./$AfterPull" ]; then
+        words="$AfterPull is not an executable file in the repository"
+        return 1
+    fi
+    step_within "./$AfterPull"
+}
+
+# Within the time that is left for steps, its output in the log. What it leaves running holds
+# neither the lock nor the agent.
+step_within() {
+    time_for_steps
+    echo "== $step: $1 ${2-} ${3-}" >>"$log"
+    begun=$now
+    timeout --foreground -k 5 "$left" "$@" >>"$log" 2>&1 3>&- 4>&- 5<&- 9>&-
+    status=$?
+    [ $status -ne 0 ] || return 0
+    read_clock
+    if [ $((now - begun)) -ge $((left * 100)) ]; then
+        words="it took longer than $left seconds"
+    else
+        words="exit code $status: $(tail -c 1000 "$log" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)"
+    fi
+    return 1
+}
+
+restart() {
+    time_for_steps
+    echo "== restart: $Restart" >>"$log"
+    if [ -n "$asks" ]; then
+        echo "restart $left" >&4
+        read -r status <&5 || status=1
+    else
+        systemctl_restart "$left" >>"$log" 2>&1 3>&- 9>&-
+        status=$?
+    fi
+    words="systemctl reload-or-restart ended with $status"
+    return "$status"
+}
+
+check_health() {
+    time_for_steps
+    tries_end=$((now + (left < 60 ? left : 60) * 100))
+    echo "== health_check: $HealthCheck" >>"$log"
+    while :; do
+        if command -v curl >/dev/null; then
+            answer=$(curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 -- "$HealthCheck" 2>>"$log" 9>&-)
+        elif wget -q -O /dev/null -T 5 -t 1 -- "$HealthCheck" 2>>"$log" 9>&-; then
+            answer=200
+        else
+            answer=000
+        fi
+        case $answer in 2??) return 0 ;; esac
+        read_clock
+        [ "$now" -lt "$tries_end" ] || break
+        sleep 1
+    done
+    words="the last answer was $answer"
+    [ "$answer" != 000 ] || words="no answer"
+    return 1
+}
+
+# Every tenth time: the calls above keep git from it, so that none is at work unseen.
+tidy() {
+    kept_for_going_back=0
+    step=tidy
+    step_within git -c gc.autoDetach=false gc --auto --quiet
+    step=''
+}
+
+# A commit that fails is remembered with how often it did.
+count_failure() {
+    failed_commit='' attempts=0
+    [ ! -f "$state/failed" ] || read -r failed_commit attempts <"$state/failed"
+    [ "$failed_commit" = "$after" ] || attempts=0
+    attempts=$((attempts + 1))
+    echo "$after $attempts" >"$state/failed"
+    words="$words (attempt $attempts)"
+}
+
+roll_back() {
+    failed_step=$step
+    failed_words=$words
+    if [ -z "$marker_commit" ] || [ "$marker_commit" = "$after" ]; then
+        finish broken "$failed_words; no other commit was deployed here to go back to"
+    fi
+    kept_for_going_back=0
+    # Local commits that were not deployed before would be in no branch any more.
+    if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream")" ]; then
+        name_saved_ref
+        saved=$ref
+        git update-ref "$saved" "$after" || finish broken "$failed_words; cannot save the local commits"
+    fi
+    failed=$after
+    head=$after
+    if [ "$Update" = exact ]; then
+        head_ref=HEAD # detached by now: a kill here must not move the branch
+        move carry "$marker_commit" --detach
+    else
+        head_ref=$local_ref tip=$after
+        move carry "$marker_commit" -B "$Branch"
+    fi
+    after=$marker_commit
+    local_commits=$(git rev-list --count "$marker_upstream..$after")
+    if run_steps "$after" "$failed" rollback; then
+        true >"$state/begun"
+        step=$failed_step
+        finish rolled_back "$failed_words"
+    fi
+    finish broken "$failed_words; and going back: $step: $words"
+}
