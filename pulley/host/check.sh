@@ -7,8 +7,8 @@ look() {
     check_remote
     head=$(git rev-parse -q --verify HEAD)
     before=$head after=$head
-    remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>/dev/null) || finish unreachable "the remote did not answer"
-    upstream=${remote%%[!0-9a-f]*}
+    remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | reason /dev/stdin)"
+    upstream=$(echo "$remote" | sed -n 's/^\([0-9a-f]\{40\}\)[[:space:]].*/\1/p')
     [ -n "$upstream" ] || finish missing_commit "the remote has no branch $Branch"
     would="nothing to do"
     if [ "$head" != "$marker_commit" ] || [ "${Commit:-$upstream}" != "$marker_upstream" ]; then

@@ -12,6 +12,7 @@ ahead=600          # seconds that Issued may be ahead of the host's clock, and s
 main() {
     clean_environment
     read_clock
+    tab=$(printf '\t')
     started=${started:-$now}
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
@@ -48,7 +49,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' before='' after='' upstream='' saved='' step='' local_commits=0 saved_refs=0
+known_target='' secret='' before='' after='' upstream='' saved='' step='' local_commits=0 saved_refs=0
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -79,7 +79,7 @@ why_not_saved() {
     elif [ -n "$half_added" ]; then
         echo "$half_added is only half added (git add -N): add it or reset it"
     else
-        first_error
+        reason "$state/git.err"
     fi
 }
 
@@ -99,7 +99,7 @@ find_replaced() {
 }
 
 give_up_move() {
-    why=$(first_error)
+    why=$(reason "$state/git.err")
     # Then git has looked, and written nothing.
     case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
     cat "$state/git.err" >>"$log"

@@ -4,7 +4,11 @@
 # The remote must be the repository's; one on this machine is let pass.
 check_remote() {
     url='' instead='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof)$' 2>/dev/null)
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof)$' 2>&1)
+    case $?/$remote in
+        [01]/*) ;;
+        *) finish no_checkout "git cannot read its configuration: ${remote#fatal: }" ;;
+    esac
     while read -r key value; do
         case $key in
             remote.origin.url)
@@ -18,6 +22,7 @@ check_remote() {
 $remote
 EOF
     export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
+    case $url in *[@?]*) find_secret "$url" ;; esac
     [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
     case $url in
         '') finish no_checkout "$Checkout has no remote named origin" ;;
@@ -28,8 +33,11 @@ EOF
     esac
     path=${path%/} path=${path%.git}
     [ "$path" = "$Repository" ] && return 0
-    [ "$(echo "$path" | tr '[:upper:]' '[:lower:]')" = "$(echo "$Repository" | tr '[:upper:]' '[:lower:]')" ] ||
-        finish no_checkout "origin is $path, not $Repository"
+    [ "$(echo "$path" | tr '[:upper:]' '[:lower:]')" = "$(echo "$Repository" | tr '[:upper:]' '[:lower:]')" ] && return 0
+    case $path in
+        *[!A-Za-z0-9._/-]* | */*/*) finish no_checkout "origin's address does not lead to $Repository: see git remote -v there" ;;
+    esac
+    finish no_checkout "origin is $path, not $Repository"
 }
 
 # Until the remote answers and has the commit, or the time or the patience is up.
@@ -63,7 +71,7 @@ fetch_once() {
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$state/git.err" 2>&1 && return 0
     status=$?
     cat "$state/git.err" >>"$log"
-    why=unreachable words=$(first_error)
+    why=unreachable words=$(reason "$state/git.err")
     drop_half_fetched
     if [ $status -eq 124 ]; then
         words="the remote did not answer within $limit seconds"

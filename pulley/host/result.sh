@@ -52,13 +52,31 @@ add() { # name value
     fi
 }
 
-# One line of printable ASCII, without the credentials of a URL, short enough for the result.
+# One line of printable ASCII, without the credentials of an address, short enough for the result.
 plain() {
-    printf '%s' "$1" | without_secrets | LC_ALL=C tr -c ' -~' ' ' | cut -c1-280 | sed 's/[\\"]/\\&/g'
+    printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 | sed 's/[\\"]/\\&/g'
 }
 
+# What could be a credential is struck out: what stands before an @ in an address, however it is
+# written; a query; a token by its prefix; and what origin's address has in these places, as it is.
 without_secrets() {
-    sed 's#://[^/@ ]*@#://***@#g'
+    sed -e "${secret:+s#$secret#***#g}" -e 's#://[^ ]*@#://***@#g' -e "s#[^ '\"/]*[:/][^ '\"]*@#***@#g" \
+        -e "s#?[^ '\"][^ '\"]*#?***#g" -e 's#\(gh[a-z]_\|github_pat_\|glpat-\)[A-Za-z0-9_-]*#***#g'
+}
+
+# The password or token in origin's address, as a pattern for sed; "" without one.
+find_secret() { # address
+    secret=''
+    case $1 in
+        *://*@*) secret=${1#*://} secret=${secret%@*} secret=${secret#*:} ;;
+        *[:/]*@*) secret=${1%@*} secret=${secret##*[:/]} ;; # typed wrong
+        *'?'*) secret=${1#*\?} ;;
+    esac
+    if [ ${#secret} -ge 4 ]; then
+        secret=$(printf '%s' "$secret" | sed 's/[][\.*^$#]/\\&/g')
+    else
+        secret=''
+    fi
 }
 
 # The end of this run's log goes to stderr, all of it to the log on the host. The agent keeps the
@@ -67,31 +85,41 @@ keep_log() {
     if [ -z "${log-}" ] || [ ! -s "$log" ]; then
         return 0
     fi
-    tail -c 4000 "$log" | without_secrets >&2
+    without_secrets <"$log" | tail -c 4000 >&2
     size=0
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
         echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause ${upstream:-} ${outcome:-}"
-        tail -c $log_bytes "$log" | without_secrets
+        without_secrets <"$log" | tail -c $log_bytes
     } >>"$state/log"
 }
 
-# The first line in which git, or ssh for it, says what went wrong.
-first_error() {
-    error=''
-    [ ! -f "$state/git.err" ] || while read -r line; do
+# Why git failed, from what it wrote: its first error. Where that is only that it could not read from
+# the remote, the reason is what ssh or GitHub said just before.
+reason() { # file
+    error='' last='' cr=$(printf '\r')
+    while IFS= read -r line || [ -n "$line" ]; do
+        line=${line%"$cr"}
         case $line in
-            "Host key verification failed"* | *"ermission denied"* | *"cannot lock ref"*)
+            '' | warning:* | Warning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
+            "fatal: Could not read from remote repository"*)
+                error=${last:-$line}
+                break
+                ;;
+            *"cannot lock ref"*)
                 error=$line
                 break
                 ;;
-            fatal:* | error:*) error=${error:-$line} ;;
-            *) case $error in *:) error="$error ${line#	}" ;; esac ;;
+            fatal:* | error:*)
+                error=${error:-$line}
+                last=$line
+                ;;
+            *) last=$line ;;
         esac
-    done <"$state/git.err"
+    done <"$1"
     if [ -z "$error" ]; then
-        error="git gave no reason"
+        error="git gave no reason${last:+ but: $last}"
         [ "$(free_space)" -gt 0 ] || error="the disk is full"
     fi
     echo "$error"

@@ -23,7 +23,7 @@ check_lfs() {
 # back too. So such a commit is not gone to.
 check_gitmodules() {
     git config --blob "$upstream:.gitmodules" -z --list >"$state/new" 2>"$state/git.err" ||
-        finish conflict "the commit's .gitmodules cannot be read: $(first_error)"
+        finish conflict "the commit's .gitmodules cannot be read: $(reason "$state/git.err")"
     [ "$(wc -c <"$state/new")" -le 1000000 ] || finish conflict "the commit's .gitmodules is too large"
     setting=$(tr '\t\n\000' '?\t\n' <"$state/new" | find_refused)
     [ -z "$setting" ] || finish conflict "git refuses what the commit's .gitmodules says: $setting"
@@ -32,7 +32,6 @@ check_gitmodules() {
 # The first setting that git dies of (submodule-config.c). A line is the name, a tab, the value; or
 # the name alone.
 find_refused() {
-    tab=$(printf '\t')
     while IFS= read -r line; do
         key=${line%%"$tab"*} value=${line#*"$tab"}
         case $key in
