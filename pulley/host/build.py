@@ -18,6 +18,7 @@ PARTS = (
     "remote",
     "refs",
     "recover",
+    "edits",
     "move",
     "tools",
     "update",

@@ -28,6 +28,7 @@ enter_checkout() {
 # git as every step wants it. Nothing that it leaves behind may hold the lock or root's ear, or keep
 # the agent waiting for the end of stdout or stderr; so callers send its output to a file. The
 # checkout's hooks do not run: one that fails, hangs or stays would stop a deploy half-way.
+# shellcheck disable=SC2032 # xargs runs git itself
 git() {
     set -- -c gc.auto=0 -c maintenance.auto=false -c core.logAllRefUpdates=true -c core.fsmonitor=false \
         -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \

@@ -8,28 +8,39 @@ move() { # carry|save commit -B branch | --detach
     shift 2
     begin_move
     checkout "$@" "$to" || give_up_move
+    bring_nobodys_back
+    ! grep -q "^[MDT]$tab" "$state/git.out" || look_at_tree
     end_move
     after=$to
 }
 
 # Local commits since `base` are made again on top of upstream, with the branch at the last of them.
+# A merge is not made again: what was done in it (a conflict's solution, say) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream
     begin_move
+    if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
+        name_saved_ref
+        git update-ref "$ref" "$tip" || give_up_move
+        merges_ref=$ref
+    fi
     checkout --detach "$upstream" || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
     time_to_move
     GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
         rebase --merge -q --onto "$upstream" "$1" "$Branch" >"$state/git.err" 2>&1 || give_up_move
+    bring_nobodys_back
+    look_at_tree
     end_move
 }
 
 # What is edited goes into a commit under a ref, then out of the work tree. From here until the
 # move's end all of the work tree is in commits, so that it can be taken back from any state.
 begin_move() {
-    edits='' edits_ref='' refused=''
+    edits='' edits_ref='' refused='' why=''
     stop_if_branch_is_elsewhere
-    create_stash || { refresh_index && create_stash; } || finish conflict "$(why_not_saved)"
+    find_edits
+    stop_if_a_link_is_in_the_way
     if [ -n "$edits" ]; then
         in_the_way=$(find_replaced)
         [ -z "$in_the_way" ] ||
@@ -42,6 +53,7 @@ begin_move() {
     true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} whole" >"$state/moving" ||
         finish conflict "cannot write $state/moving"
     [ -z "$edits" ] || reset_hard HEAD || give_up_move
+    take_nobodys_away
 }
 
 # Edits that are carried come back; where they do not fit any more, they stay saved.
@@ -51,16 +63,8 @@ end_move() {
     elif [ -n "$edits" ]; then
         saved=$edits_ref
     fi
+    saved=${merges_ref:-$saved} merges_ref=''
     true >"$state/moving"
-}
-
-create_stash() {
-    edits=$(git stash create "pulley: edits on $Target" 2>"$state/git.err")
-}
-
-# Where a file was touched and not changed, git's stash fails without a word.
-refresh_index() {
-    git update-index -q --refresh >>"$log" 2>&1 || true
 }
 
 # A branch is in one work tree: another one's files would seem to be edited when it moves.
@@ -71,35 +75,8 @@ stop_if_branch_is_elsewhere() {
     fi
 }
 
-why_not_saved() {
-    unmerged=$(git diff --name-only --diff-filter=U | head -n 1)
-    half_added=$(git diff --name-only --diff-filter=A | head -n 1)
-    if [ -n "$unmerged" ]; then
-        echo "someone is in the middle of a merge here: $unmerged is in conflict"
-    elif [ -n "$half_added" ]; then
-        echo "$half_added is only half added (git add -N): add it or reset it"
-    else
-        reason "$state/git.err"
-    fi
-}
-
-# The first untracked thing that stands where HEAD has a file: no commit can hold it.
-find_replaced() {
-    # shellcheck disable=SC2016 # the inner shell expands
-    git diff-index -z --no-renames --diff-filter=D --name-only HEAD | xargs -0 -r sh -c '
-        for file; do
-            path=. rest=$file/
-            while [ -n "$rest" ]; do
-                path=$path/${rest%%/*} rest=${rest#*/}
-                [ -d "$path" ] && [ ! -L "$path" ] || break
-            done
-            [ -e "$path" ] || [ -L "$path" ] || continue
-            git --literal-pathspecs -c core.fsmonitor=false ls-files -o -- "$path"
-        done' sh 2>>"$log" | head -n 1
-}
-
 give_up_move() {
-    why=$(reason "$state/git.err")
+    why=${why:-$(reason "$state/git.err")}
     # Then git has looked, and written nothing.
     case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
     cat "$state/git.err" >>"$log"
@@ -108,35 +85,18 @@ give_up_move() {
     finish conflict "${in_conflict:+conflict in $in_conflict: }$why"
 }
 
+# Git says that it has switched, and exits with 0, also where it could not write a file. So what it
+# lists as different afterwards, or all that a rebase has written, is compared with the commit.
+look_at_tree() {
+    unlike=$(find_unlike)
+    [ -n "$unlike" ] || return 0
+    why="git could not write $unlike: $(reason "$state/git.err")"
+    give_up_move
+}
+
 # --no-overwrite-ignore: an ignored file (a host's own settings) is no more to be lost than others.
 checkout() {
     time_to_move
-    within=$left git checkout -q --no-overwrite-ignore "$@" -- >"$state/git.err" 2>&1
-}
-
-put_back() { # commit ref
-    if git stash apply -q --index "$1" >>"$log" 2>&1; then
-        git update-ref -d "$2"
-        return
-    fi
-    reset_hard HEAD
-    if ! git stash apply -q "$1" >>"$log" 2>&1; then
-        reset_hard HEAD
-        saved=$2
-    elif git diff --quiet "$1^2" "$1" || git diff --quiet "$1^1" "$1^2"; then
-        git update-ref -d "$2"
-    else
-        saved=$2 # what was staged was neither of what is in the work tree and in the commit
-    fi
-}
-
-# Index and work tree as in a commit. What someone told git to leave alone ("assume unchanged", often
-# a host's own settings) stays as it is: such files are marked in the way that git minds here.
-reset_hard() { # commit
-    git ls-files -v -z | sed -z -n 's/^h //p' >"$state/assumed"
-    [ ! -s "$state/assumed" ] || git update-index -z --skip-worktree --stdin <"$state/assumed"
-    git reset -q --hard "$1" >>"$log" 2>&1
-    status=$?
-    [ ! -s "$state/assumed" ] || git update-index -z --no-skip-worktree --stdin <"$state/assumed" >>"$log" 2>&1
-    return $status
+    within=$left git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
+        checkout --no-overwrite-ignore "$@" -- >"$state/git.out" 2>"$state/git.err"
 }

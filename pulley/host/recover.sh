@@ -31,34 +31,43 @@ mend() {
 save_what_came_since() {
     read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving"
     beneath=$was
+    set -- "$was_to"
+    [ "$was_tip" = - ] || set -- "$@" "$was_tip"
     for commit in "$local_ref" HEAD; do
-        git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$was_to" "$was_tip" >"$state/new" 2>>"$log"
+        git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new" 2>>"$log"
         if [ -s "$state/new" ]; then
             name_saved_ref
-            git update-ref "$ref" "$commit" && beneath=$ref saved=$ref
+            git update-ref "$ref" "$commit" || stop_unsaved
+            beneath=$ref saved=$ref
         fi
     done
     set -- "$was" "$was_to" HEAD
     [ "$was_edits" = - ] || set -- "$@" "$was_edits"
-    tree=$(tree_of_now "$was" "$was_to" 2>>"$log") || return 0
+    tree=$(tree_of_now "$was" "$was_to" 2>"$state/git.err") || stop_unsaved
     if for known; do
-        git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree"
+        git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree" --
     done | sort | uniq -c | grep -q "^ *$# "; then
         name_saved_ref
         found=$(git -c user.name=Pulley -c user.email=pulley@localhost \
-            commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree") || return 0
+            commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree" 2>"$state/git.err") &&
+            git update-ref "$ref" "$found" 2>"$state/git.err" || stop_unsaved
         saved=$ref
-        git update-ref "$saved" "$found"
     fi
 }
 
-# The files that one commit or the other has, as they stand in the work tree.
+# What cannot be saved is not to be lost: then nothing is moved or taken back.
+stop_unsaved() {
+    finish conflict "what was changed here since a killed run cannot be saved: $(reason "$state/git.err")"
+}
+
+# The files that one commit, the other or the index has, as they stand in the work tree.
 tree_of_now() ( # from to
     rm -f "$state/index" "$state/index.lock"
+    cp "$git_dir/index" "$state/index" || exit 1
+    # shellcheck disable=SC2030 # of this subshell
     export GIT_INDEX_FILE="$state/index"
-    git read-tree "$1" && git add -u &&
-        git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" |
-        git update-index --add --remove -z --stdin &&
+    git add -u && git diff-tree -r -z --no-renames --name-only "$1" "$2" -- >"$state/new" &&
+        git update-index --add --remove -z --stdin <"$state/new" &&
         git write-tree
     status=$?
     rm -f "$state/index"
@@ -85,11 +94,12 @@ mend_rebase() { # folder
         return
     fi
     # Of someone who came after the kill; or halves of files, and then it does no harm.
-    found=$(git stash create "pulley: found on $Target" 2>>"$log")
+    refresh_index
+    found=$(git stash create "pulley: found on $Target" 2>"$state/git.err") || stop_unsaved
     if [ -n "$found" ]; then
         name_saved_ref
+        git update-ref "$ref" "$found" 2>"$state/git.err" || stop_unsaved
         saved=$ref
-        git update-ref "$saved" "$found"
     fi
     if [ -n "$autostash" ]; then
         name_saved_ref
@@ -123,13 +133,17 @@ take_back() {
         git update-ref -d "$local_ref"
     fi
     [ -n "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
-    reset_hard "$was" ||
+    # In a folder that cannot be written git fails, though nothing there was changed.
+    reset_hard "$was" || { git reset -q "$was" -- >>"$log" 2>&1; [ -z "$(find_unlike)" ]; } ||
         finish broken "what was moved could not be taken back: $(tail -n 1 "$log")"
     if [ "$was_edits" != - ]; then
         remove_added "$was" "$was_edits" "$state/since"
-        git stash apply -q --index "$was_edits" >>"$log" 2>&1 || git stash apply -q "$was_edits" >>"$log" 2>&1 ||
-            finish broken "local edits could not be put back; they are under $was_edits_ref"
-        git update-ref -d "$was_edits_ref"
+        if git stash apply -q --index "$was_edits" >>"$log" 2>&1 || git stash apply -q "$was_edits" >>"$log" 2>&1; then
+            git update-ref -d "$was_edits_ref"
+        else # they stay saved: a second try would fail as well
+            reset_hard "$was"
+            saved=$was_edits_ref
+        fi
     fi
     true >"$state/moving"
 }
@@ -138,7 +152,7 @@ take_back() {
 # the reference or the same as in `to`. A file that was there before it, with other content, stays.
 remove_added() { # from to reference
     # shellcheck disable=SC2016 # the inner shell expands
-    git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" | xargs -0 -r sh -c '
+    git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | xargs -0 -r sh -c '
         to=$1 reference=$2
         shift 2
         for file; do

@@ -59,12 +59,12 @@ find_base() { # commit
         { [ -z "$base" ] || git merge-base --is-ancestor "$base" "$marker_upstream"; }; then
         base=$marker_upstream
     fi
-    local_commits=$(git rev-list --count "${base:+$base..}$1")
+    local_commits=$(git rev-list --count "${base:+$base..}$1" --)
 }
 
 # Local commits that leave the branch, or that no branch has, stay under a ref.
 save_commits() { # commit
-    [ -n "$(git rev-list -n 1 "$1" --not "$upstream" --remotes)" ] || return 0
+    [ -n "$(git rev-list -n 1 "$1" --not "$upstream" --remotes --)" ] || return 0
     find_base "$1"
     [ "$local_commits" -gt 0 ] || return 0
     local_commits=0

@@ -129,7 +129,7 @@ roll_back() {
     fi
     kept_for_going_back=0
     # Local commits that were not deployed before would be in no branch any more.
-    if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream")" ]; then
+    if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --)" ]; then
         name_saved_ref
         saved=$ref
         git update-ref "$saved" "$after" || finish broken "$failed_words; cannot save the local commits"
@@ -144,7 +144,7 @@ roll_back() {
         move carry "$marker_commit" -B "$Branch"
     fi
     after=$marker_commit
-    local_commits=$(git rev-list --count "$marker_upstream..$after")
+    local_commits=$(git rev-list --count "$marker_upstream..$after" --)
     if run_steps "$after" "$failed" rollback; then
         true >"$state/begun"
         step=$failed_step

@@ -13,7 +13,7 @@ stop_if_done() {
     fi
     if [ "$head" = "$marker_commit" ] && [ "$upstream" = "$marker_upstream" ] && is_deployed_here; then
         after=$head
-        [ "$head" = "$upstream" ] || local_commits=$(git rev-list --count "$upstream..$head")
+        [ "$head" = "$upstream" ] || local_commits=$(git rev-list --count "$upstream..$head" --)
         if [ "$Update" != reset ] || [ "$local_commits" -eq 0 ]; then
             finish "${superseded:-unchanged}"
         fi
@@ -50,7 +50,7 @@ update_by_rebase() { # branch's commit
     else
         rebase "$base"
         after=$(git rev-parse HEAD)
-        local_commits=$(git rev-list --count "$upstream..HEAD")
+        local_commits=$(git rev-list --count "$upstream..HEAD" --)
     fi
 }
 
