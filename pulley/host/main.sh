@@ -49,7 +49,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' before='' after='' upstream='' saved='' merges_ref='' step='' local_commits=0 saved_refs=0
+known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' local_commits=0 saved_refs=0
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

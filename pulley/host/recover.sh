@@ -66,7 +66,10 @@ tree_of_now() ( # from to
     cp "$git_dir/index" "$state/index" || exit 1
     # shellcheck disable=SC2030 # of this subshell
     export GIT_INDEX_FILE="$state/index"
-    git add -u && git diff-tree -r -z --no-renames --name-only "$1" "$2" -- >"$state/new" &&
+    # shellcheck disable=SC2016 # the inner shell expands; what is a folder now is no file
+    git add -u && git diff-tree -r -z --no-renames --name-only "$1" "$2" -- >"$state/new.all" &&
+        xargs -0 -r sh -c 'for file; do [ -d "./$file" ] && [ ! -L "./$file" ] || printf "%s\0" "$file"; done' sh \
+            <"$state/new.all" >"$state/new" &&
         git update-index --add --remove -z --stdin <"$state/new" &&
         git write-tree
     status=$?

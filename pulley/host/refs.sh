@@ -29,6 +29,19 @@ read_ref_files() {
     head=$tip
 }
 
+# Where HEAD is now, in `seen`: from the files, without a process, where that can be done.
+see_head() {
+    seen=''
+    [ ! -f "$git_dir/HEAD" ] || read -r seen <"$git_dir/HEAD"
+    case $seen in "ref: "*)
+        seen_ref=${seen#ref: } seen=''
+        [ ! -f "$common_dir/$seen_ref" ] || read -r seen <"$common_dir/$seen_ref"
+        ;;
+    esac
+    case $seen in *[!0-9a-f]*) seen='' ;; esac
+    [ ${#seen} -eq 40 ] || seen=$(git rev-parse -q --verify HEAD 2>/dev/null) || seen=''
+}
+
 # The commit is in what was fetched; or it is known, but on a line that the branch has left.
 has_commit() {
     superseded=''

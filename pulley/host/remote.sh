@@ -66,7 +66,8 @@ can_go_back_without_it() {
 fetch_once() {
     seconds_left
     limit=$((left > 20 ? left / 2 : left))
-    within=$limit git -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
+    # shellcheck disable=SC2086 # two words, or none
+    within=$limit git $haves -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
         -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$state/git.err" 2>&1 && return 0
     status=$?
@@ -78,11 +79,12 @@ fetch_once() {
     fi
     case $words in
         *"couldn't find remote ref"*) why=missing_commit words="the remote has no branch $Branch" ;;
-        *"cannot lock ref"* | *"unable to create"* | *"Unable to create"*)
+        *"cannot lock ref"* | *"unable to create"* | *"Unable to create"* | *"local refs could not be updated"*)
             drop_refs_in_the_way
             clear_locks
             ;;
     esac
+    drop_broken_copies
     return 1
 }
 
@@ -90,6 +92,15 @@ fetch_once() {
 drop_half_fetched() {
     git_is_at_work || find "$common_dir/objects" -type f \
         \( -name 'tmp_obj_*' -o -name 'tmp_pack_*' -o -name 'tmp_idx_*' \) -exec rm -f -- {} + 2>>"$log"
+}
+
+# A power cut leaves files that are empty. What was fetched is only a copy: it is fetched again, and
+# then the remote is not told what is here, because some of it is missing.
+drop_broken_copies() {
+    find "$common_dir/objects" -type f -size 0 -path '*/[0-9a-f][0-9a-f]/*' -print -exec rm -f -- {} + >"$state/new" 2>>"$log"
+    [ ! -s "$state/new" ] || haves="-c fetch.negotiationAlgorithm=noop"
+    [ -f "$common_dir/$upstream_ref" ] || return 0
+    git rev-parse -q --verify "$upstream_ref^{commit}" >>"$log" 2>&1 || rm -f -- "$common_dir/$upstream_ref"
 }
 
 # `feature` became `feature/x`, or the reverse: git cannot hold both, and the old one is no more.

@@ -21,9 +21,9 @@ finish() { # outcome detail
         broken) code=73 ;;
         busy) code=75 ;;
     esac
-    if [ -n "${git_dir-}" ] && [ "$code" -ne 0 ]; then
-        after=$(git rev-parse -q --verify HEAD 2>/dev/null) || after=''
-        before=${before:-$after}
+    if [ -n "${git_dir-}" ]; then
+        see_head
+        after=$seen before=${before:-$seen}
     fi
     keep_log
     read_clock
@@ -111,6 +111,7 @@ reason() { # file
                 error=$line
                 break
                 ;;
+            "error: failed to fetch some objects"*) error=${last:-$line} ;; # git-lfs
             fatal:* | error:*)
                 error=${error:-$line}
                 last=$line

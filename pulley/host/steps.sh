@@ -12,6 +12,7 @@ deploy() {
     [ -d "$state" ] || mkdir -m 700 "$state"
     echo "$after" >"$state/begun" || finish broken "cannot write below $state"
     if run_steps "$after" "$marker_commit" "$Cause"; then
+        stop_if_moved
         write_marker
         true >"$state/begun"
         true >"$state/failed"
@@ -23,6 +24,14 @@ deploy() {
     fi
     count_failure
     roll_back
+}
+
+# A step that moved HEAD (by a git pull of its own, say) leaves a commit for which no step ran.
+stop_if_moved() {
+    see_head
+    [ "$seen" != "$after" ] || return 0
+    step=${AfterPull:+after_pull}
+    finish broken "a step moved HEAD to $seen; the next run does the steps for that commit"
 }
 
 # In order; the first that fails ends them, with its name in `step` and its reason in `words`.
@@ -121,6 +130,24 @@ count_failure() {
     words="$words (attempt $attempts)"
 }
 
+# What the failed steps made in the place of a file of the commit that is gone back to: out of the
+# way, and kept until this is done again. What was there before they began stays, and is a conflict.
+clear_way_back() {
+    rm -rf "$state/made"
+    # shellcheck disable=SC2016 # the inner shell expands
+    git diff-tree -r -z --no-renames --diff-filter=A --name-only "$after" "$marker_commit" -- | xargs -0 -r sh -c '
+        made=$1 begun=$2 to=$3
+        shift 3
+        for file; do
+            [ -f "./$file" ] || [ -L "./$file" ] || continue
+            if [ "$(git hash-object -- "./$file")" = "$(git rev-parse -q --verify "$to:$file")" ]; then
+                rm -f -- "./$file"
+            elif [ ! "$begun" -nt "./$file" ]; then
+                mkdir -p -- "$made/${file%/*}" && mv -f -- "./$file" "$made/$file"
+            fi
+        done' sh "$state/made" "$state/begun" "$marker_commit" >>"$log" 2>&1
+}
+
 roll_back() {
     failed_step=$step
     failed_words=$words
@@ -134,6 +161,7 @@ roll_back() {
         saved=$ref
         git update-ref "$saved" "$after" || finish broken "$failed_words; cannot save the local commits"
     fi
+    clear_way_back
     failed=$after
     head=$after
     if [ "$Update" = exact ]; then
@@ -146,6 +174,7 @@ roll_back() {
     after=$marker_commit
     local_commits=$(git rev-list --count "$marker_upstream..$after" --)
     if run_steps "$after" "$failed" rollback; then
+        stop_if_moved
         true >"$state/begun"
         step=$failed_step
         finish rolled_back "$failed_words"

@@ -14,9 +14,13 @@ check_tools() {
 }
 
 check_lfs() {
-    git grep -q -e 'filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' 2>>"$log" || return 0
+    git grep -q -E -e '^[[:space:]]*[^#[:space:]].*[[:space:]]filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' 2>>"$log" ||
+        return 0
     uses_lfs=yes
     command -v git-lfs >/dev/null || finish no_checkout "the repository uses LFS, and git-lfs is not installed"
+    # Before the move, so that a server that is down or lacks an object moves nothing.
+    time_to_move
+    within=$left git lfs fetch origin "$upstream" >"$state/git.err" 2>&1 || finish unreachable "git-lfs: $(reason "$state/git.err")"
 }
 
 # Where git does not like what .gitmodules says, it dies of each command there, those of the way
