@@ -14,8 +14,9 @@ from collections.abc import Iterator
 
 from benchmarks.compare import compare
 from benchmarks.figures import Curve, Figure
-from chalicelib.core.commands import HostResult, build_document, document_name
+from chalicelib.core.commands import build_document, document_name
 from chalicelib.core.refs import Repository
+from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from chalicelib.core.commands import HostResult, ResultError
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.results import HostResult, ResultError
 from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
 from pulley.sandbox.interactive import describe
 from pulley.sandbox.machine import Machine

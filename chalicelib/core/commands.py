@@ -7,11 +7,11 @@ comes from the target. Every value meets its pattern here, in SSM, and once more
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN, CommitSha, shown
+from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN, CommitSha
 from chalicelib.core.targets import (
     AFTER_PULL_PATTERN,
     CHECKOUT_PATTERN,
@@ -56,13 +56,6 @@ _PUSHED_AT = re.compile(r"push at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)( by [^ ]+)?:
 _NAME = re.compile(r"[A-Za-z0-9._@+=,-]{1,39}(\[bot\])?")
 _BY = re.compile(rf"[a-z]+(?: at [0-9TZ:-]+)? by ({_NAME.pattern}): ")
 _ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
-_ERROR_SEPARATOR = "\n----------ERROR-------\n"
-
-OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
-
-
-class ResultError(PulleyError):
-    """Output of a host without a readable result line."""
 
 
 class DocumentPinError(PulleyError):
@@ -90,26 +83,6 @@ class SendRequest:
     max_concurrency: str
     max_errors: str
     log_group: str
-
-
-@dataclass(frozen=True)
-class HostResult:
-    """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length."""
-
-    target: str
-    outcome: str
-    before: str | None
-    after: str | None
-    upstream: str | None
-    local_commits: int
-    saved: str | None
-    step: str | None
-    detail: str
-    seconds: float | int
-
-    def is_at(self, commit: CommitSha) -> bool:
-        """Whether the host runs this commit, below what local commits it has."""
-        return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
 
 
 def document_name(stage: str) -> str:
@@ -244,23 +217,3 @@ def parse_document_pin(text: str) -> DocumentPin:
     ):
         raise DocumentPinError("must have a version number and a SHA-256 of 64 hex digits")
     return pin
-
-
-def parse_result(output: str) -> HostResult:
-    """The result line in a host's output, with or without what the agent joins to it.
-
-    Raises ResultError.
-    """
-    text = output.partition(_ERROR_SEPARATOR)[0].strip()
-    try:
-        stored = json.loads(text)
-        values = {field.name: stored[field.name] for field in fields(HostResult)}
-        version = stored["v"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise ResultError("no result line in the host's output") from None
-    if version != 1:
-        raise ResultError(f"a result line of a version not known here: {shown(version)}")
-    for field in fields(HostResult):
-        if not isinstance(values[field.name], field.type):  # type: ignore[arg-type] # a class here
-            raise ResultError(f"{field.name} in the result line is {shown(values[field.name])}")
-    return HostResult(**values)

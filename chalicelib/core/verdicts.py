@@ -10,13 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.commands import (
-    OUTCOMES_AT_UPSTREAM,
-    HostResult,
-    ResultError,
-    parse_result,
-)
 from chalicelib.core.history import Command, Invocation, RollOut, plain_status
+from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
 
 AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
 NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
@@ -241,7 +236,9 @@ def _kept(result: HostResult) -> str:
 def failure_words(result: HostResult) -> str:
     """Why a host is not at the commit, for people."""
     outcome = result.outcome.replace("_", " ")
-    detail = result.detail.removesuffix(" (attempt 1)")
+    detail = result.detail
+    if result.attempt > 1:
+        detail += f" (attempt {result.attempt})"
     if result.step:
         step = result.step.replace("_", " ")
         detail = f"{step}: {detail}" if detail else step

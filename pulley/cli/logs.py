@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from chalicelib.core.commands import ResultError, parse_result
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation
+from chalicelib.core.results import ResultError, parse_result
 from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say, say_json, when

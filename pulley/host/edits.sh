@@ -122,15 +122,18 @@ why_not_saved() {
 find_replaced() {
     # shellcheck disable=SC2016 # the inner shell expands
     git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | xargs -0 -r sh -c '
+        links_are_known=$1
+        shift
         for file; do
             path=. rest=$file/
             while [ -n "$rest" ]; do
                 path=$path/${rest%%/*} rest=${rest#*/}
                 [ -d "$path" ] && [ ! -L "$path" ] || break
             done
+            [ -z "$links_are_known" ] || [ -z "$rest" ] || [ ! -L "$path" ] || continue
             [ -e "$path" ] || [ -L "$path" ] || continue
             git --literal-pathspecs -c core.fsmonitor=false ls-files -o -- "$path"
-        done' sh 2>>"$log" | head -n 1
+        done' sh "$([ ! -s "$state/linked" ] || echo yes)" 2>>"$log" | head -n 1
 }
 
 put_back() { # commit ref

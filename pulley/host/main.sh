@@ -29,6 +29,10 @@ main() {
     accept_issued
     mend
     check_remote
+    bring_here
+}
+
+bring_here() {
     fetch
     stop_if_done
     check_tools
@@ -49,7 +53,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' local_commits=0 saved_refs=0
+known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' seen_here='' attempts=0 refetched='' local_commits=0 saved_refs=0
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

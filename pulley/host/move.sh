@@ -82,6 +82,15 @@ give_up_move() {
     cat "$state/git.err" >>"$log"
     in_conflict=$(git diff --name-only --diff-filter=U | head -n 1)
     take_back
+    case $refetched$why in
+        "error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
+            # An object that was fetched is only a copy.
+            refetched=yes haves="-c fetch.negotiationAlgorithm=noop"
+            drop_broken_copies
+            rm -f -- "$common_dir/$upstream_ref"
+            bring_here
+            ;;
+    esac
     finish conflict "${in_conflict:+conflict in $in_conflict: }$why"
 }
 

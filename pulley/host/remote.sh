@@ -25,7 +25,10 @@ EOF
     case $url in *[@?]*) find_secret "$url" ;; esac
     [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
     case $url in
-        '') finish no_checkout "$Checkout has no remote named origin" ;;
+        '')
+            fault=no_origin
+            finish no_checkout "$Checkout has no remote named origin"
+            ;;
         /* | ./* | ../* | file://*) return 0 ;;
         *://*) path=${url#*://} path=${path#*/} ;;
         *:*) path=${url#*:} path=${path#/} ;;
@@ -34,6 +37,7 @@ EOF
     path=${path%/} path=${path%.git}
     [ "$path" = "$Repository" ] && return 0
     [ "$(echo "$path" | tr '[:upper:]' '[:lower:]')" = "$(echo "$Repository" | tr '[:upper:]' '[:lower:]')" ] && return 0
+    fault=origin
     case $path in
         *[!A-Za-z0-9._/-]* | */*/*) finish no_checkout "origin's address does not lead to $Repository: see git remote -v there" ;;
     esac

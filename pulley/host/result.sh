@@ -38,6 +38,9 @@ finish() { # outcome detail
     add step "$step"
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
+    [ "$attempts" -eq 0 ] || line="$line,\"attempt\":$attempts"
+    [ -z "$fault" ] || add fault "$fault"
+    [ -z "$seen_here" ] || line="$line,\"found\":$seen_here"
     line="$line,\"detail\":\"$detail\",\"seconds\":$((took / 100)).$((took % 100 / 10))}"
     printf '%s\n' "$line" >&3
     [ -z "$asks" ] || echo "exit $code" >&4

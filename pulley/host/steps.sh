@@ -122,12 +122,11 @@ tidy() {
 
 # A commit that fails is remembered with how often it did.
 count_failure() {
-    failed_commit='' attempts=0
+    failed_commit=''
     [ ! -f "$state/failed" ] || read -r failed_commit attempts <"$state/failed"
     [ "$failed_commit" = "$after" ] || attempts=0
     attempts=$((attempts + 1))
     echo "$after $attempts" >"$state/failed"
-    words="$words (attempt $attempts)"
 }
 
 # What the failed steps made in the place of a file of the commit that is gone back to: out of the

@@ -67,6 +67,9 @@ check_git_version() {
     version=${version#git version }
     case $version in
         [3-9].* | [1-9][0-9].* | 2.2[6-9] | 2.2[6-9].* | 2.[3-9][0-9] | 2.[3-9][0-9].* | 2.[1-9][0-9][0-9].*) ;;
-        *) finish no_checkout "git $version is too old: 2.26 or newer is needed, whose rebase can be taken back" ;;
+        *)
+            fault=git_version
+            finish no_checkout "git $version is too old: 2.26 or newer is needed, whose rebase can be taken back"
+            ;;
     esac
 }

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.markup import escape
 
-from chalicelib.core.commands import OUTCOMES_AT_UPSTREAM, HostResult, ResultError
+from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError
 from pulley.sandbox.sandbox import FULL_NAME, SCHEDULED, STAGE, TAGS, TARGET, Sandbox
 
 ROUND_SECONDS = 30

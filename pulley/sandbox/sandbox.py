@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from chalicelib.core.commands import HostResult, ResultError, parse_result
+from chalicelib.core.results import HostResult, ResultError, parse_result
 from pulley.sandbox.account import Account
 from pulley.sandbox.deployed import Deployed
 from pulley.sandbox.developer import commit_files, open_clone

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.commands import HostResult, parse_result
+from chalicelib.core.results import HostResult, parse_result
 from tests.host.script import written_script
 
 SCRIPT = written_script()

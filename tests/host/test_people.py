@@ -163,15 +163,11 @@ class TestUntracked:
         site.write("link/precious.txt", "precious\n")
         self.assert_kept(site, "link/precious.txt")
 
-    @pytest.mark.parametrize("link", [False, True])
-    def test_a_folder_that_became_a_file_or_a_link_is_kept(self, site: Site, *, link: bool) -> None:
+    def test_a_folder_that_became_a_file_is_kept(self, site: Site) -> None:
         site.commit({"folder/a.txt": "a\n"})
         site.pull()
         shutil.rmtree(site.checkout / "folder")
-        if link:
-            site.as_owner("ln", "-s", "/srv", "folder")
-        else:
-            site.write("folder", "precious\n")
+        site.write("folder", "precious\n")
         self.assert_kept(site, "folder")
 
     def test_the_same_content_as_upstreams_is_kept_on_a_conflict(self, site: Site) -> None:

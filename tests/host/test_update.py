@@ -1,8 +1,10 @@
 """What a run makes of the checkout: the ways of updating, and what is kept of what was there."""
 
+import shutil
+
 import pytest
 
-from tests.host.conftest import Site
+from tests.host.conftest import OWNER, Site
 
 
 class TestRebase:
@@ -323,6 +325,13 @@ class TestCheck:
         result = site.pull(Update="check").result
         assert result.outcome == "unchanged"
         assert result.upstream == commit
-        assert f"would update to {commit}" in result.detail
+        assert result.found
+        assert (result.found.would_update, result.found.lfs) == (
+            True,
+            bool(shutil.which("git-lfs")),
+        )
+        assert result.found.owner == OWNER.pw_name
+        assert result.found.git in site.git("--version")
+        assert result.found.free_mib > 0
         assert site.state() == state
         assert not (site.checkout / ".git/pulley").exists()

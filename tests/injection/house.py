@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from chalicelib.core.commands import HostResult, document_name, parse_result
+from chalicelib.core.commands import document_name
 from chalicelib.core.refs import Repository
+from chalicelib.core.results import HostResult, parse_result
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.commands import Command
 from pulley.sandbox.deliveries import delivery_headers

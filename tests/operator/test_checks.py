@@ -29,7 +29,17 @@ WEB = parse_target("targets.web", target_json())
 TAGS = {"pulley": STAGE, "role": "web"}
 ONE = Host("i-0123456789abcdef0", "web-1", TAGS)
 NODE = Node(ONE.instance_id, "Online", "Linux", (3, 3, 3572, 0), datetime(2030, 1, 1, tzinfo=UTC))
-TOLD = "nothing to do; owner deploy; git version 2.40.1; {free} MiB free; git-lfs: no"
+
+
+def found(*, owner: str = "deploy", free_mib: int = 81_000) -> dict[str, object]:
+    """What the script found, as its line has it."""
+    return {
+        "would_update": False,
+        "owner": owner,
+        "git": "2.40.1",
+        "free_mib": free_mib,
+        "lfs": False,
+    }
 
 
 def line(outcome: str = "unchanged", detail: str = "", **changes: object) -> Invocation:
@@ -130,7 +140,7 @@ class TestCheckInvocation:
         return row
 
     def test_host_that_is_well_says_what_it_has(self) -> None:
-        row = self.row(line(detail=TOLD.format(free=81_000)))
+        row = self.row(line(found=found()))
         assert row.outcome == PASS
         assert row.words == "at 4d5e6f7, owner deploy, git 2.40.1, 81000 MiB free"
 
@@ -138,7 +148,7 @@ class TestCheckInvocation:
     def test_disk_that_gets_full_is_a_warning_and_one_that_is_full_a_failure(
         self, free: int, outcome: str
     ) -> None:
-        assert self.row(line(detail=TOLD.format(free=free))).outcome == outcome
+        assert self.row(line(found=found(free_mib=free))).outcome == outcome
 
     @pytest.mark.parametrize("output", ["", "{", "not JSON", "sh: 1: git: not found"])
     def test_host_that_says_nothing_readable_is_not_known(self, output: str) -> None:
@@ -163,7 +173,7 @@ class TestCheckInvocation:
 
     def test_wrong_remote_s_mend_is_a_whole_line(self) -> None:
         target = replace(WEB, checkout="/srv/my site")
-        said = line("no_checkout", "origin is octo/other, not octo/site")
+        said = line("no_checkout", "origin is octo/other, not octo/site", fault="origin")
         (row,) = check_invocation(target, said, github="github.example.com")
         assert row.mend.startswith(
             "on the host: sudo -u \"$(stat -c %U '/srv/my site')\" git -C '/srv/my site' "
@@ -171,8 +181,19 @@ class TestCheckInvocation:
         )
 
     def test_lacking_remote_is_added(self) -> None:
-        row = self.row(line("no_checkout", "/srv/site has no remote named origin"))
+        row = self.row(line("no_checkout", "no remote", fault="no_origin"))
         assert "remote add origin git@github.com:octo/site.git" in row.mend
+
+    def test_git_that_is_too_old_is_to_be_replaced(self) -> None:
+        row = self.row(line("no_checkout", "git 2.17.1 is too old", fault="git_version"))
+        assert row.mend == "install git 2.26 or newer on the host"
+
+    def test_checkout_of_root_is_a_warning(self) -> None:
+        assert self.row(line(found=found(owner="root"))).outcome == WARN
+
+    def test_line_of_an_older_document_is_not_known_and_setup_stores_the_new_one(self) -> None:
+        row = self.row(line(detail="nothing to do; owner deploy; git version 2.40.1"))
+        assert (row.outcome, row.mend) == (UNKNOWN, "pulley setup")
 
     def test_what_could_not_be_asked_is_a_failure(self) -> None:
         row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))

@@ -13,7 +13,7 @@ from pulley.operator.checks.row import PASS, UNKNOWN, Row
 from pulley.operator.doctor import ANSWER_SECONDS, Doctor
 from pulley.operator.stage import Stage, StoredTargets, utc_now
 from tests.fakes import STAGE, FakeClock, target_json
-from tests.operator.test_checks import NODE, ONE, TAGS, TOLD, line
+from tests.operator.test_checks import NODE, ONE, TAGS, found, line
 
 WEB = parse_target("targets.web", target_json())
 TWO = Host("i-0123456789abcdef1", "web-2", TAGS)
@@ -53,7 +53,7 @@ def rows(history: History, clock: FakeClock) -> list[Row]:
 
 
 def answer_of(host: Host) -> Invocation:
-    told = line(detail=TOLD.format(free=81_000))
+    told = line(found=found())
     return Invocation(host.instance_id, "ip-10-0-0-7", "Success", "Success", told.output)
 
 

@@ -10,8 +10,8 @@ import pytest
 import urllib3
 from git import Repo
 
-from chalicelib.core.commands import HostResult
 from chalicelib.core.refs import Repository
+from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
 from pulley.sandbox.github import Hook

@@ -3,21 +3,15 @@
 What a host says of itself is asked by the document's own `Update=check`, which changes nothing.
 """
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from chalicelib.core.commands import (
-    HostResult,
-    ResultError,
-    SendRequest,
-    build_send_request,
-    parse_result,
-)
+from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from chalicelib.core.stored import StoredPins
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.verdicts import failure_words
@@ -27,9 +21,6 @@ from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
 
 MIN_FREE_MIB = 200
 LOW_FREE_MIB = 1024
-_TOLD = re.compile(
-    r"(?P<would>.*); owner (?P<owner>[^;]*); git version (?P<git>[^;]*); (?P<free>\d+) MiB free;.*"
-)
 _MENDS = {
     "no_checkout": "clone the repository there, as its owner: docs/getting-started.md says how",
     "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
@@ -152,11 +143,12 @@ def check_invocation(
         words = f"it did not answer: {invocation.details or invocation.status}"
         yield Row(what, UNKNOWN, words, f"see amazon-ssm-agent's log on {invocation.instance_id}")
         return
-    told = _TOLD.fullmatch(result.detail)
-    if result.outcome != "unchanged" or told is None:
+    if result.outcome != "unchanged":
         yield _failed(what, result, remote_line(target, github))
-        return
-    yield from _check_told(what, told, result)
+    elif result.found is None:
+        yield Row(what, UNKNOWN, "it ran a document of an older release", "pulley setup")
+    else:
+        yield from _check_found(what, result.found, result)
 
 
 def remote_line(target: Target, github: str) -> str:
@@ -167,17 +159,17 @@ def remote_line(target: Target, github: str) -> str:
 
 def _failed(what: str, result: HostResult, remote: str) -> Row:
     mend = _MENDS.get(result.outcome, "docs/host.md has what each outcome asks for")
-    if "too old" in result.detail:
+    if result.fault == "git_version":
         mend = "install git 2.26 or newer on the host"
-    elif "origin" in result.detail:
-        verb = remote.replace(" set-url ", " add ") if "no remote" in result.detail else remote
+    elif result.fault in {"origin", "no_origin"}:
+        verb = remote.replace(" set-url ", " add ") if result.fault == "no_origin" else remote
         mend = f"on the host: {verb}. Or see `repository` in pulley.toml"
     return Row(what, FAIL, failure_words(result), mend)
 
 
-def _check_told(what: str, told: re.Match[str], result: HostResult) -> Iterator[Row]:
-    free, is_well = int(told["free"]), True
-    if told["owner"] == "root":
+def _check_found(what: str, found: Found, result: HostResult) -> Iterator[Row]:
+    free, is_well = found.free_mib, True
+    if found.owner == "root":
         is_well = False
         yield Row(
             what,
@@ -195,7 +187,7 @@ def _check_told(what: str, told: re.Match[str], result: HostResult) -> Iterator[
         )
     if is_well:
         at = (result.after or "")[:7]
-        words = f"at {at}, owner {told['owner']}, git {told['git']}, {free} MiB free"
+        words = f"at {at}, owner {found.owner}, git {found.git}, {free} MiB free"
         yield passed(what, words)
 
 

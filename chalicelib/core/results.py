@@ -1,0 +1,92 @@
+"""A host's result: the one line of JSON that the script prints. docs/host.md has its fields."""
+
+import json
+from dataclasses import MISSING, dataclass, fields
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import CommitSha, shown
+
+_ERROR_SEPARATOR = "\n----------ERROR-------\n"
+OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
+
+
+class ResultError(PulleyError):
+    """Output of a host without a readable result line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `check` found on a host. `free_mib` is what is free on the checkout's disk."""
+
+    would_update: bool
+    owner: str
+    git: str
+    free_mib: int
+    lfs: bool
+
+
+@dataclass(frozen=True)
+class HostResult:
+    """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length.
+
+    A line of an older release has no `attempt` (0 here), `fault` or `found`.
+    """
+
+    target: str
+    outcome: str
+    before: str | None
+    after: str | None
+    upstream: str | None
+    local_commits: int
+    saved: str | None
+    step: str | None
+    detail: str
+    seconds: float | int
+    attempt: int = 0
+    fault: str | None = None
+    found: Found | None = None
+
+    def is_at(self, commit: CommitSha) -> bool:
+        """Whether the host runs this commit, below what local commits it has."""
+        return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
+
+
+def parse_result(output: str) -> HostResult:
+    """The result line in a host's output, with or without what the agent joins to it.
+
+    Raises ResultError.
+    """
+    text = output.partition(_ERROR_SEPARATOR)[0].strip()
+    try:
+        stored = json.loads(text)
+        values = {name: stored[name] for name in _ALWAYS_TOLD}
+        values |= {name: stored[name] for name in ("attempt", "fault") if name in stored}
+        values |= {"found": _parse_found(stored["found"])} if "found" in stored else {}
+        version = stored["v"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ResultError("no result line in the host's output") from None
+    if version != 1:
+        raise ResultError(f"a result line of a version not known here: {shown(version)}")
+    result = HostResult(**values)
+    _check_types(result)
+    return result
+
+
+def _parse_found(stored: object) -> Found:
+    """Raises TypeError and KeyError for what is no object with all of these keys."""
+    if not isinstance(stored, dict):
+        raise TypeError
+    found = Found(**{field.name: stored[field.name] for field in fields(Found)})
+    _check_types(found)
+    return found
+
+
+def _check_types(value: HostResult | Found) -> None:
+    """Raise ResultError for a field that is of another type than it should be."""
+    for field in fields(value):
+        said = getattr(value, field.name)
+        if not isinstance(said, field.type):  # type: ignore[arg-type] # a class here
+            raise ResultError(f"{field.name} in the result line is {shown(said)}")
+
+
+_ALWAYS_TOLD = tuple(field.name for field in fields(HostResult) if field.default is MISSING)

@@ -1,0 +1,461 @@
+"""What people who deploy git checkouts report of other tools, each situation with its right end."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_ROOT, Site, run_in_own_group
+
+SECRET = "ghp_SECRET0123"
+as_another_user = pytest.mark.skipif(not AS_ROOT, reason="the owner may write everywhere")
+with_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is not here")
+
+
+def kill_in_a_move(site: Site) -> str:
+    """A run that is killed with its whole group while it moves; returns the commit it went to."""
+    site.commit({"old.txt": "old\n"})
+    site.pull()
+    git = shutil.which("git")
+    commit = site.commit({"new.txt": "new\n", "app.txt": "two\n", "old.txt": None})
+    site.tool(
+        "git",
+        f'{git} "$@"; status=$?\ncase " $* " in *" checkout "*) kill -9 -$PULLEY_GROUP ;; esac\n'
+        "exit $status",
+    )
+    assert not run_in_own_group(site)
+    (site.tools / "git").unlink()
+    assert (site.checkout / ".git/pulley/moving").read_text()
+    return commit
+
+
+class TestWritten:
+    """Git may say that it has switched, and have written nothing."""
+
+    @as_another_user
+    def test_folder_that_cannot_be_written_is_a_conflict_until_it_can(self, site: Site) -> None:
+        before = site.commit({"pages/a.html": "one\n"})
+        site.pull()
+        commit = site.commit({"pages/a.html": "two\n"})
+        (site.checkout / "pages").chmod(0o555)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("conflict", before)
+        assert "could not write pages/a.html" in result.detail
+        assert "Permission denied" in result.detail
+        (site.checkout / "pages").chmod(0o755)
+        result = site.pull().result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert (site.checkout / "pages/a.html").read_text() == "two\n"
+
+    @as_another_user
+    @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
+    def test_no_way_of_updating_believes_it(self, site: Site, update: str) -> None:
+        site.commit({"pages/a.html": "one\n"})
+        site.pull()
+        commit = site.commit({"pages/a.html": "two\n"})
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        (site.checkout / "pages").chmod(0o555)
+        exact = {"Commit": commit} if update == "exact" else {}
+        result = site.pull(Update=update, **exact).result
+        (site.checkout / "pages").chmod(0o755)
+        assert result.outcome == "conflict"
+        assert (site.checkout / "local.txt").exists()
+
+    def test_step_that_moves_head_is_told_with_the_commit_that_is_there(self, site: Site) -> None:
+        after = "#!/bin/sh\n[ ! -e ../newer ] || git pull -q --rebase origin main\n"
+        site.commit({"after": after})
+        site.pull(AfterPull="after")
+        site.commit({"app.txt": "two\n"})
+        git = shutil.which("git")
+        # The newer commit comes while the steps run.
+        site.write("newer", "", where=site.root)
+        site.commit({"app.txt": "three\n"}, message="newer")
+        newer = site.git("rev-parse", "HEAD", cwd=site.upstream)
+        site.git("branch", "-f", "later", newer, cwd=site.upstream)
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
+        site.tool(
+            "git",
+            'case " $* " in *" pull "*)'
+            f" {git} -C {site.upstream} merge -q --ff-only later ;; esac\n"
+            f'exec {git} "$@"',
+        )
+        result = site.pull(AfterPull="after").result
+        (site.tools / "git").unlink()
+        assert (result.outcome, result.after, result.step) == ("broken", newer, "after_pull")
+        assert newer in result.detail
+        result = site.pull(AfterPull="after").result
+        assert (result.outcome, result.after, result.upstream) == ("updated", newer, newer)
+
+
+class TestNobodysEdits:
+    def crlf(self, site: Site) -> None:
+        """A file that is `modified` in each fresh clone."""
+        (site.upstream / "win.txt").write_bytes(b"a\r\nb\r\n")
+        site.git("add", "win.txt", cwd=site.upstream)
+        site.commit({}, message="crlf")
+        site.commit({".gitattributes": "*.txt text\n"})
+        site.pull()
+        (site.checkout / "win.txt").unlink()
+        site.git("reset", "-q", "--hard")
+        os.utime(site.checkout / "win.txt", (0, 0))
+        assert site.git("diff", "--name-only") == "win.txt"
+
+    @pytest.mark.parametrize("update", ["rebase", "reset"])
+    def test_line_endings_that_git_itself_writes_hold_nothing_up(
+        self, site: Site, update: str
+    ) -> None:
+        self.crlf(site)
+        commit = site.commit({"win.txt": "put right\n"})
+        result = site.pull(Update=update).result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert (site.checkout / "win.txt").read_text() == "put right\n"
+
+    def test_they_stay_where_another_file_changes(self, site: Site) -> None:
+        self.crlf(site)
+        site.commit({"app.txt": "two\n"})
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "win.txt").read_bytes() == b"a\r\nb\r\n"
+
+    def test_edit_beside_them_is_carried(self, site: Site) -> None:
+        self.crlf(site)
+        site.write("config.txt", "mine\n")
+        commit = site.commit({"win.txt": "put right\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert (site.checkout / "config.txt").read_text() == "mine\n"
+
+    def test_filter_that_does_not_give_back_what_it_took_is_no_edit(self, site: Site) -> None:
+        site.git("config", "filter.upper.smudge", "tr a-z A-Z")
+        site.commit({"x.up": "abc\n", ".gitattributes": "*.up filter=upper\n"})
+        site.pull()
+        os.utime(site.checkout / "x.up", (0, 0))
+        assert (site.checkout / "x.up").read_text() == "ABC\n"
+        commit = site.commit({"x.up": "def\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert (site.checkout / "x.up").read_text() == "DEF\n"
+
+    def test_file_that_was_made_executable_is_somebodys(self, site: Site) -> None:
+        self.crlf(site)
+        (site.checkout / "win.txt").chmod(0o755)
+        site.commit({"app.txt": "two\n"})
+        site.pull()
+        mode = (site.checkout / "win.txt").stat().st_mode
+        assert mode & 0o111 or site.saved()
+
+
+class TestNamesAndLinks:
+    @pytest.mark.parametrize("name", ["HEAD", "main", "origin"])
+    def test_file_with_the_name_of_a_revision_does_not_matter(self, site: Site, name: str) -> None:
+        site.commit({name: "x\n"})
+        site.pull()
+        site.write("config.txt", "mine\n")
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.local_commits) == ("updated", 1)
+        assert (site.checkout / "config.txt").read_text() == "mine\n"
+
+    def link(self, site: Site) -> None:
+        """As Capistrano's linked folders are: shared data in the place of a tracked folder."""
+        site.commit({"uploads/.gitkeep": "", "uploads/note.txt": "one\n"})
+        site.pull()
+        site.write("shared/photo", "photo\n", where=site.root)
+        shutil.rmtree(site.checkout / "uploads")
+        site.as_owner("ln", "-s", str(site.root / "shared"), "uploads")
+
+    @pytest.mark.parametrize("update", ["rebase", "reset"])
+    def test_folder_that_is_linked_in_holds_no_other_change_up(
+        self, site: Site, update: str
+    ) -> None:
+        self.link(site)
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull(Update=update).result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert (site.checkout / "uploads").is_symlink()
+        assert (site.checkout / "uploads/photo").read_text() == "photo\n"
+        assert site.pull().result.outcome == "unchanged"
+
+    def test_edit_beside_it_is_carried_and_the_link_stays(self, site: Site) -> None:
+        self.link(site)
+        site.write("config.txt", "mine\n")
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert result.outcome == "updated"
+        assert (site.checkout / "config.txt").read_text() == "mine\n"
+        assert (site.checkout / "uploads").is_symlink()
+
+    def test_change_behind_the_link_is_a_conflict_that_names_it(self, site: Site) -> None:
+        self.link(site)
+        site.commit({"uploads/note.txt": "two\n"})
+        result = site.pull().result
+        assert result.outcome == "conflict"
+        assert "uploads/note.txt" in result.detail
+        assert (site.checkout / "uploads").is_symlink()
+
+
+class TestSaved:
+    def test_what_was_done_in_a_local_merge_stays_under_a_ref(self, site: Site) -> None:
+        site.git("checkout", "-q", "-b", "fix")
+        site.commit({"fix.txt": "fix\n"}, where=site.checkout)
+        site.git("checkout", "-q", "main")
+        site.git("merge", "-q", "--no-ff", "--no-commit", "fix")
+        site.write("config.txt", "setting = 7\n")
+        site.git("commit", "-qam", "merge, and the setting that this host needs")
+        merge = site.head()
+        site.commit({"other.txt": "x\n"})
+        result = site.pull().result
+        assert result.outcome == "updated"
+        assert result.saved
+        assert site.git("rev-parse", result.saved) == merge
+
+    @pytest.mark.parametrize("how", ["add", "add -N", "mv"])
+    def test_file_that_is_staged_after_a_kill_is_kept(self, site: Site, how: str) -> None:
+        kill_in_a_move(site)
+        (site.checkout / ".git/index.lock").unlink(missing_ok=True)
+        if how == "mv":
+            site.git("mv", "config.txt", "moved.txt")
+            site.write("moved.txt", "precious\n")
+        else:
+            site.write("mine.txt", "precious\n")
+            site.git(*how.split(), "mine.txt")
+        result = site.pull().result
+        assert result.outcome == "updated"
+        assert kept(site, "precious"), result
+
+    def test_file_that_upstream_removed_and_someone_made_again_after_a_kill_is_kept(
+        self, site: Site
+    ) -> None:
+        kill_in_a_move(site)
+        site.write("old.txt", "precious\n")
+        site.pull()
+        assert kept(site, "precious")
+
+    @as_another_user
+    def test_edit_after_a_kill_that_cannot_be_saved_stops_the_run(self, site: Site) -> None:
+        kill_in_a_move(site)
+        edited = site.write("config.txt", "precious\n")
+        edited.chmod(0o000)
+        result = site.pull().result
+        assert result.outcome == "conflict"
+        assert "cannot be saved" in result.detail
+        edited.chmod(0o644)
+        assert edited.read_text() == "precious\n"
+        assert site.pull().result.outcome == "updated"
+        assert kept(site, "precious")
+
+    @pytest.mark.skipif(not AS_ROOT, reason="only root can mount a small disk")
+    def test_edit_after_a_kill_on_a_full_disk_is_not_lost(self, site: Site) -> None:
+        small = site.root / "small"
+        small.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
+        try:
+            subprocess.run(["cp", "-a", site.checkout, small / "checkout"], check=True)
+            shutil.rmtree(site.checkout)
+            site.checkout.symlink_to(small / "checkout")
+            kill_in_a_move(site)
+            site.write("config.txt", "precious\n")
+            fill = small / "fill"
+            subprocess.run(["dd", "if=/dev/zero", f"of={fill}"], check=False, capture_output=True)
+            assert site.pull().exit_code != 0
+            fill.unlink()
+            site.pull()
+            assert kept(site, "precious")
+        finally:
+            site.checkout.unlink(missing_ok=True)
+            subprocess.run(["umount", small], check=True)
+
+
+def kept(site: Site, word: str) -> bool:
+    """Whether the word is in a file of the checkout, or under a saved ref."""
+    for path in site.checkout.rglob("*"):
+        if ".git" not in path.parts and path.is_file() and word in path.read_text():
+            return True
+    return any(word in site.git("grep", "-h", "-e", "", ref, "--") for ref in site.saved())
+
+
+class TestNotForEver:
+    @pytest.mark.parametrize("content", ["", "\0" * 41, "0123\n"])
+    def test_tracking_ref_that_a_power_cut_emptied_is_fetched_again(
+        self, site: Site, content: str
+    ) -> None:
+        site.pull()
+        commit = site.commit({"app.txt": "two\n"})
+        (site.checkout / ".git/refs/remotes/origin/main").write_text(content)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+    def test_object_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
+        site.pull()
+        commit = site.commit({"app.txt": "two\n"})
+        site.git("fetch", "-q")
+        blob = site.git("rev-parse", f"{commit}:app.txt")
+        path = site.checkout / ".git/objects" / blob[:2] / blob[2:]
+        path.chmod(0o644)
+        path.write_text("")
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        site.git("fsck", "--strict", "--no-dangling")
+
+    def test_way_back_leads_over_what_the_failed_steps_built(self, site: Site) -> None:
+        after = "#!/bin/sh\nmkdir -p dist && echo built >dist/app.js\n[ ! -e bad ]\n"
+        good = site.commit({"after": after, "dist/app.js": "tracked\n"})
+        site.pull(AfterPull="after")
+        site.git("-C", str(site.checkout), "checkout", "-q", "--", ".")
+        site.commit({"dist/app.js": None, ".gitignore": "dist\n", "bad": "x\n"})
+        result = site.pull(AfterPull="after").result
+        assert (result.outcome, result.after) == ("rolled_back", good)
+        assert (site.checkout / ".git/pulley/made/dist/app.js").read_text() == "built\n"
+
+    def test_edits_that_cannot_be_put_back_stay_saved_and_the_next_run_goes_on(
+        self, site: Site
+    ) -> None:
+        site.write("config.txt", "mine\n")
+        kill_in_a_move(site)
+        moving = site.checkout / ".git/pulley/moving"
+        words = moving.read_text().split()
+        # As a disk error would leave it: the saved edits are no stash any more.
+        tree = site.git("rev-parse", "HEAD")
+        moving.write_text(" ".join([*words[:4], tree, *words[5:]]) + "\n")
+        assert site.pull().exit_code in {0, 70}
+        refs = len(site.saved())
+        assert site.pull().result.outcome in {"updated", "unchanged"}
+        assert len(site.saved()) <= refs + 1
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        "address",
+        [
+            f"user:{SECRET}@github.com/octo/site.git",
+            f"https//user:{SECRET}@github.com/octo/site.git",
+            f"https:/user:{SECRET}@github.com/octo/site.git",
+            f"https://127.0.0.1:9/octo/site?private_token={SECRET}",
+            f"https://user:{SECRET}@127.0.0.1:9/octo/site.git",
+            f"https://{SECRET}@127.0.0.1:9/octo/site.git",
+            f"https://user:{SECRET}/more@127.0.0.1:9/octo/site.git",
+            f"ssh://{SECRET}:x@127.0.0.1:9/octo/site.git",
+        ],
+    )
+    @pytest.mark.parametrize("update", ["rebase", "check"])
+    def test_no_part_of_an_address_that_could_be_a_credential_is_told(
+        self, site: Site, address: str, update: str
+    ) -> None:
+        site.git("remote", "set-url", "origin", address)
+        site.tool("sleep", "exit 0")
+        done = site.pull(Update=update, Timeout="20")
+        assert done.exit_code in {66, 69}
+        assert SECRET not in done.result.detail
+        assert SECRET not in done.stderr
+        log = site.checkout / ".git/pulley/log"
+        assert not log.exists() or SECRET not in log.read_text()
+
+    def test_secret_is_struck_out_before_the_log_is_cut(self, site: Site) -> None:
+        site.git("remote", "set-url", "origin", f"https://user:{SECRET}@127.0.0.1:9/octo/site")
+        git = shutil.which("git")
+        # Each place where 4,000 bytes of the log's end may begin.
+        site.tool(
+            "git",
+            f'case " $* " in *" fetch "*) for n in 1 2 3 4 5 6 7 8 9 0; do '
+            f"printf 'https://user:{SECRET}@h/%0400d\\n' $n; done >&2; exit 1 ;; esac\n"
+            f'exec {git} "$@"',
+        )
+        site.tool("sleep", "exit 0")
+        done = site.pull(Timeout="20")
+        assert not any(SECRET[at : at + 6] in done.stderr for at in range(len(SECRET) - 5))
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "ERROR: Repository not found.",
+            "Host key verification failed.",
+            "git@github.com: Permission denied (publickey).",
+            "ssh: Could not resolve hostname github.com: Temporary failure in name resolution",
+            "ssh: connect to host github.com port 22: Connection timed out",
+            "Bad owner or permissions on /home/deploy/.ssh/config",
+            "Connection closed by 140.82.121.3 port 22",
+        ],
+    )
+    @pytest.mark.parametrize("update", ["rebase", "check"])
+    def test_reason_is_ssh_s_or_github_s_own(self, site: Site, words: str, update: str) -> None:
+        site.git("remote", "set-url", "origin", "git@github.com:octo/site.git")
+        ssh = site.write("ssh", f"#!/bin/sh\necho '{words}' >&2\nexit 255\n", where=site.tools)
+        site.git("config", "core.sshCommand", str(ssh))
+        site.tool("sleep", "exit 0")
+        result = site.pull(Update=update, Timeout="20").result
+        assert (result.outcome, result.detail) == ("unreachable", words)
+
+    def test_configuration_that_is_broken_is_told_with_its_line(self, site: Site) -> None:
+        config = site.checkout / ".git/config"
+        config.write_text(config.read_text() + "<<<<<<< mine\n")
+        result = site.pull().result
+        assert result.outcome == "no_checkout"
+        assert "bad config line" in result.detail
+
+    def test_address_of_another_repository_is_named_as_far_as_it_can_be(self, site: Site) -> None:
+        site.git("remote", "set-url", "origin", "git@github.com:octo/other.git")
+        result = site.pull().result
+        assert (result.outcome, result.fault) == ("no_checkout", "origin")
+        assert result.detail == "origin is octo/other, not octo/site"
+
+
+@with_lfs
+class TestRealLfs:
+    @pytest.fixture(autouse=True)
+    def own_settings(self, site: Site) -> None:
+        """As `git lfs install` leaves the owner's settings; no server: a folder serves."""
+        for key, value in {
+            "clean": "git-lfs clean -- %f",
+            "smudge": "git-lfs smudge -- %f",
+            "process": "git-lfs filter-process",
+            "required": "true",
+        }.items():
+            for where in (site.upstream, site.checkout):
+                site.git("config", f"filter.lfs.{key}", value, cwd=where)
+        site.git("remote", "set-url", "origin", f"file://{site.upstream}")
+
+    def commit_big(self, site: Site, content: str) -> str:
+        return site.commit(
+            {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": content}
+        )
+
+    def test_files_come_with_the_commit(self, site: Site) -> None:
+        commit = self.commit_big(site, "big\n")
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "a.bin").read_text() == "big\n"
+
+    def test_object_that_the_server_lacks_is_unreachable_and_nothing_moves(
+        self, site: Site
+    ) -> None:
+        self.commit_big(site, "big\n")
+        site.pull()
+        self.commit_big(site, "bigger\n")
+        shutil.rmtree(site.upstream / ".git/lfs/objects")
+        state = site.state()
+        result = site.pull().result
+        assert (result.outcome, "git-lfs" in result.detail) == ("unreachable", True)
+        assert site.state() == state
+
+    def test_lfs_in_a_comment_is_no_lfs(self, site: Site) -> None:
+        site.tool("git-lfs", "exit 1")
+        commit = site.commit({".gitattributes": "# *.bin filter=lfs is for later\n*.md text\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+
+def test_assumed_files_stay_where_sed_is_busyboxs(site: Site) -> None:
+    busybox = shutil.which("busybox")
+    if not busybox:
+        pytest.skip("busybox is not here")
+    Path(site.tools / "sed").symlink_to(busybox)
+    site.commit({"settings": "default\n"})
+    site.pull()
+    site.git("update-index", "--assume-unchanged", "settings")
+    site.write("settings", "of this host\n")
+    site.write("app.txt", "edited\n")
+    site.commit({"new.txt": "new\n"})
+    assert site.pull().result.outcome == "updated"
+    assert (site.checkout / "settings").read_text() == "of this host\n"
