@@ -1,7 +1,8 @@
 """Join the parts of the host's script.
 
-`python3 pulley/host/build.py` prints the script as the document carries it: without comments and
-blank lines, because a document holds 64 KB. `--commented` keeps them, for shellcheck and readers.
+`python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
+lines and indentation, because a document holds 64 KB; so no string in a part may rely on these.
+`--commented` keeps them, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
 
@@ -38,14 +39,9 @@ def build(*, commented: bool = False) -> str:
     parts = [(_FOLDER / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
     if commented:
         return SHEBANG + "\n".join(parts)
-    lines = [line for part in parts for line in part.splitlines() if not _is_left_out(line)]
+    lines = [line.lstrip(" ") for part in parts for line in part.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
     return SHEBANG + "\n".join(lines) + "\n"
-
-
-def _is_left_out(line: str) -> bool:
-    """Whether it is blank or a comment. No string in a part has a line like that."""
-    text = line.strip()
-    return not text or text.startswith("#")
 
 
 if __name__ == "__main__":
