@@ -43,7 +43,23 @@ MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is 
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 
+# These stop the machine, take everything else down, or open a shell of root's on its console; a name
+# here stands for each type and each instance. pulley/host/parameters.sh refuses the same.
+MACHINE_UNITS = frozenset(
+    f"systemd-{name}"
+    for name in (
+        *("poweroff", "reboot", "halt", "kexec", "soft-reboot", "exit", "sysupdate-reboot"),
+        *("suspend", "hibernate", "hybrid-sleep", "suspend-then-hibernate", "hibernate-resume"),
+    )
+) | {
+    *("poweroff", "reboot", "halt", "kexec", "shutdown", "single"),
+    *("rescue", "rescue-ssh", "emergency", "debug-shell", "console-shell"),
+    *("system-update-cleanup", "packagekit-offline-update"),
+}
+MACHINE_UNIT_PREFIXES = ("systemd-factory-reset", "initrd-", "dracut-")
+
 _UNIT = re.compile(UNIT_PATTERN)
+_UNIT_TYPE = re.compile("[.](service|socket|timer|path)$")
 _INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
 
 
@@ -172,11 +188,21 @@ def _units(value: object) -> tuple[str, ...]:
             'must be a list of systemd units, like ["site.service"]: '
             f".service, .socket, .timer or .path; not {shown(value)}"
         )
+    if refused := [unit for unit in value if _is_of_machine(unit)]:
+        raise ValueError(
+            "must not have a unit that stops the machine, isolates it or opens a root shell: "
+            f"{shown(refused[0])}"
+        )
     if len(value) > MAX_UNITS:
         raise ValueError(f"must not have more than {MAX_UNITS} units")
     if len(",".join(value)) > MAX_UNITS_LENGTH:
         raise ValueError(f"must not have more than {MAX_UNITS_LENGTH} characters of units")
     return tuple(value)
+
+
+def _is_of_machine(unit: str) -> bool:
+    name = _UNIT_TYPE.sub("", unit).partition("@")[0]
+    return name in MACHINE_UNITS or name.startswith(MACHINE_UNIT_PREFIXES)
 
 
 def _tag_values(value: object) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 PARTS = (
     "parameters",
     "owner",
+    "closed",
     "checkout",
     "lock",
     "marker",

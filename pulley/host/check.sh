@@ -4,7 +4,6 @@
 # Update=check: what a run would do and what the host has. Changes nothing.
 look() {
     read_marker
-    check_remote
     head=$(git rev-parse -q --verify HEAD)
     before=$head after=$head
     remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | reason /dev/stdin)"

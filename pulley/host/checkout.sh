@@ -11,6 +11,7 @@ enter_checkout() {
     export GIT_TERMINAL_PROMPT=0
     (unset -f git && command -v git >/dev/null) || finish no_checkout "git is not installed"
     go_in
+    check_mount .
     [ -e .git ] || finish no_checkout "$Checkout is not a git work tree"
     if [ -d .git ] && [ ! -L .git ]; then
         git_dir=.git common_dir=.git # not by the path again
@@ -20,7 +21,6 @@ enter_checkout() {
             finish no_checkout "$Checkout is not a git work tree"
     fi
     state=$git_dir/pulley
-    log=$state/run.log
     local_ref=refs/heads/$Branch
     upstream_ref=refs/remotes/origin/$Branch
 }

@@ -8,6 +8,7 @@ take_lock() {
     command -v timeout >/dev/null || finish no_checkout "timeout (coreutils) is not installed"
     seconds_left
     flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
+    log=$state/run.log # which finish writes to, so not before
     true >"$log" || finish no_checkout "cannot write $log"
 }
 
@@ -50,12 +51,17 @@ clear_locks() {
     [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
 }
 
-# One that belongs to another user does not show where; it gets time to end.
+# Of those who may write here, its owner and root: anyone else's may be called git, and sit here, for
+# ever. Root's own does not show the owner where it is; it gets time to end.
 git_is_at_work() {
     here=$(pwd -P) hidden_git=''
     for proc in /proc/[0-9]*; do
         read -r name <"$proc/comm" || continue
         case $name in git | git-*) ;; *) continue ;; esac
+        while read -r key _ git_uid _; do
+            [ "$key" != Uid: ] || break
+        done <"$proc/status"
+        [ "$git_uid" = "$euid" ] || [ "$git_uid" = 0 ] || continue
         case $(readlink "$proc/cwd") in
             "$here" | "$here"/*) return 0 ;;
             '') [ ! -d "$proc" ] || hidden_git=yes ;;

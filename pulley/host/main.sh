@@ -2,7 +2,8 @@
 # The way of a run. docs/host.md has the contract: a run ends at what is wanted or exactly where it
 # was, says which in one line of JSON on stdout, and loses no commit and no edit, killed or not.
 # Run as root, it looks up the checkout's owner, becomes that user, and restarts units. Every file
-# below the checkout is opened as the owner, so a planted link leads root nowhere.
+# below the checkout is opened as the owner, so a planted link leads root nowhere. closed.sh says when
+# root's own checkout is safe enough to stay root in it.
 
 set -u
 kept_back=10       # seconds before Timeout at which all is over
@@ -22,13 +23,13 @@ main() {
     deadline=$((started + (Timeout - kept_back) * 100))
     become_owner
     enter_checkout
+    check_remote # before anything is written or removed
     if [ "$Update" = check ]; then
         look
     fi
     take_lock
     accept_issued
     mend
-    check_remote
     bring_here
 }
 

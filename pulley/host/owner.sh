@@ -13,14 +13,12 @@ become_owner() {
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
     case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
     go_in
-    { read -r uid mode && read -r git_uid git_mode; } <<EOF || finish no_checkout "$Checkout is not a git work tree"
-$(stat -c '%u %a' . .git 2>/dev/null)
+    { read -r uid && read -r git_uid; } <<EOF || finish no_checkout "$Checkout is not a git work tree"
+$(stat -c %u . .git 2>/dev/null)
 EOF
-    [ "$uid" = "$git_uid" ] || finish no_checkout "$Checkout belongs to the uid $uid, and its .git to $git_uid"
+    [ "$uid" = "$git_uid" ] || finish no_checkout "$Checkout belongs to the uid $uid, and its .git to $git_uid: chown -R it to one user"
     if [ "$uid" -eq 0 ]; then
-        case " $mode $git_mode " in
-            *[2367]" "* | *[2367]?" "*) finish no_checkout "$Checkout is root's, and others may write to it or its .git" ;;
-        esac
+        stay_root
         return 0
     fi
     [ -f "$script" ] || finish no_checkout "as root, run this script from a file"

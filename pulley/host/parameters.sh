@@ -90,6 +90,39 @@ check_units() {
             *.service | *.socket | *.timer | *.path) ;;
             *.*) bad "Restart takes .service, .socket, .timer and .path, not $unit" ;;
         esac
+        refuse_unit_of_machine "$unit"
+        refuse_alias
+    done
+}
+
+# What stops the machine, takes everything else down, or opens a shell of root's on its console; an
+# instance of a template as well. chalicelib/core/targets.py has the same names.
+refuse_unit_of_machine() { # unit
+    name=$1
+    case $1 in *.service | *.socket | *.timer | *.path) name=${1%.*} ;; esac
+    case ${name%%@*} in
+        systemd-poweroff | systemd-reboot | systemd-halt | systemd-kexec | systemd-soft-reboot | systemd-exit | \
+            systemd-suspend | systemd-hibernate | systemd-hybrid-sleep | systemd-suspend-then-hibernate | \
+            systemd-hibernate-resume | systemd-sysupdate-reboot | systemd-factory-reset* | \
+            poweroff | reboot | halt | kexec | shutdown | single | rescue | rescue-ssh | emergency | \
+            debug-shell | console-shell | system-update-cleanup | packagekit-offline-update | initrd-* | dracut-*)
+            bad "Restart takes no unit that stops the machine, isolates it or opens a root shell: $unit"
+            ;;
+    esac
+}
+
+# Another name that this host has for such a unit, or for the template of one.
+refuse_alias() {
+    case $unit in
+        *.service | *.socket | *.timer | *.path) file=$unit ;;
+        *) file=$unit.service ;;
+    esac
+    for folder in /etc /run /usr/local/lib /usr/lib /lib; do
+        for link in "$folder/systemd/system/$file" "$folder/systemd/system/${file%%@*}@.${file##*.}"; do
+            [ -L "$link" ] || continue
+            link=$(readlink -f "$link")
+            refuse_unit_of_machine "${link##*/}"
+        done
     done
 }
 

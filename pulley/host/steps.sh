@@ -55,7 +55,21 @@ run_after_pull() {
         words="$AfterPull is not an executable file in the repository"
         return 1
     fi
+    if [ "$euid" -eq 0 ] && ! root_owns_after_pull; then
+        words="others own ${found#./} or may write to it, so root does not run $AfterPull"
+        return 1
+    fi
     step_within "./$AfterPull"
+}
+
+# The file and each folder above it, up to the checkout, which was judged before.
+root_owns_after_pull() {
+    set -- "./$AfterPull"
+    while [ "${1%/*}" != . ]; do
+        set -- "${1%/*}" "$@"
+    done
+    found=$(find "$@" -prune \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
+    [ -z "$found" ]
 }
 
 # Within the time that is left for steps, its output in the log. What it leaves running holds
