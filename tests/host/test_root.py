@@ -1,0 +1,590 @@
+"""Nobody becomes root: root stays root in root's own closed checkout only.
+
+Each test is an attack, or what it must not be confused with. The attacker is nobody; root's
+checkout is below a folder that root alone may write to, as /srv on a host.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.targets import MACHINE_UNIT_PREFIXES, MACHINE_UNITS
+from tests.host.conftest import AS_OWNER, AS_ROOT, SHELLS, Run, Site
+
+as_root_only = pytest.mark.skipif(not AS_ROOT, reason="takes root")
+
+ATTACKER = pwd.getpwnam("nobody")
+ANOTHER = pwd.getpwnam("daemon")
+
+
+@dataclass(frozen=True)
+class RootSite(Site):
+    """A site of root's. A deploy writes down as which uid it ran the code in the repository."""
+
+    @property
+    def seen(self) -> Path:
+        return self.root / "seen"
+
+    def root_git(self, *arguments: str, where: Path | None = None) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=where or self.checkout,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def deploy(self, checkout: Path | None = None, **parameters: str) -> Run:
+        return self.pull(
+            Checkout=str(checkout or self.checkout),
+            AfterPull="after",
+            Issued="1",
+            **parameters,
+        )
+
+    def ran_as(self) -> set[str]:
+        return set(self.seen.read_text().split())
+
+    def traces(self) -> dict[str, tuple[int, ...]]:
+        """Every file of root's checkout: which it is, whose, and when it changed."""
+        return {
+            str(path): (info.st_ino, info.st_uid, info.st_mode, info.st_size, info.st_mtime_ns)
+            for path in self.checkout.rglob("*")
+            for info in [path.lstat()]
+        }
+
+
+@pytest.fixture
+def site(first_site: Site) -> Iterator[RootSite]:
+    """Root's checkout, with a lock that a run would remove and a commit that it would deploy."""
+    root = Path(tempfile.mkdtemp(prefix="pulley-root-", dir="/var/lib"))
+    root.chmod(0o755)
+    subprocess.run(["cp", "-a", f"{first_site.root}/.", root], check=True)
+    subprocess.run(["chown", "-R", "0:0", root], check=True)
+    site = RootSite(root, "dash")
+    site.tools.mkdir(exist_ok=True)
+    site.seen.touch()
+    site.seen.chmod(0o666)
+    config = site.checkout / ".git/config"
+    config.write_text(config.read_text().replace(str(first_site.root), str(root)))
+    after = site.upstream / "after"
+    after.write_text(f"#!/bin/sh\nid -u >>{site.seen}\n")
+    after.chmod(0o755)
+    site.root_git("add", "after", where=site.upstream)
+    site.root_git("commit", "-qm", "after", where=site.upstream)
+    (site.checkout / ".git/index.lock").touch()
+    yield site
+    shutil.rmtree(root)
+
+
+def give(path: Path, uid: int = ATTACKER.pw_uid) -> Path:
+    subprocess.run(["chown", "-hR", f"{uid}:{ATTACKER.pw_gid}", path], check=True)
+    return path
+
+
+def folder_of_attacker(site: RootSite, name: str = "attacker") -> Path:
+    (site.root / name).mkdir()
+    return give(site.root / name)
+
+
+def checkout_of_attacker(site: RootSite, where: Path) -> Path:
+    """With an upstream of his own, and a program of his that a fetch runs."""
+    upstream = where.parent / "octo/site"
+    shutil.copytree(site.upstream, upstream)
+    shutil.copytree(site.checkout, where)
+    (where / ".git/index.lock").unlink()
+    config = where / ".git/config"
+    text = config.read_text().replace(str(site.upstream), str(upstream))
+    program = f"id -u >>{site.seen}; git-upload-pack"
+    config.write_text(text + f'[remote "origin"]\n\tuploadpack = "{program}"\n')
+    give(where.parent)
+    return where
+
+
+@as_root_only
+class TestWhereRootStays:
+    @pytest.mark.parametrize("shell", SHELLS)
+    def test_in_a_closed_checkout_root_deploys_as_root(self, site: RootSite, shell: str) -> None:
+        name = shell
+        if shell == "busybox":
+            name = str(site.tools / "sh")
+            Path(name).symlink_to(str(shutil.which(shell)))
+        site = RootSite(site.root, name)
+        assert site.deploy().result.outcome == "updated"
+        assert site.ran_as() == {"0"}
+        assert site.pull(AfterPull="after", Issued="2").result.outcome == "unchanged"
+
+    @pytest.mark.parametrize("target", ["checkout", "../{}/checkout", "{}/./link2"])
+    def test_behind_links_that_root_made_in_closed_folders(
+        self, site: RootSite, target: str
+    ) -> None:
+        (site.root / "link2").symlink_to("checkout")
+        link = site.root / "link"
+        link.symlink_to(target.format(site.root if "link2" in target else site.root.name))
+        assert site.deploy(link).result.outcome == "updated"
+        assert site.ran_as() == {"0"}
+
+    def test_in_a_linked_work_tree(self, site: RootSite) -> None:
+        (site.checkout / ".git/index.lock").unlink()
+        site.root_git("checkout", "-q", "-b", "side")
+        site.root_git("worktree", "add", "-q", str(site.root / "linked"), "main")
+        assert site.deploy(site.root / "linked").result.outcome == "updated"
+        assert site.ran_as() == {"0"}
+
+    @pytest.mark.parametrize(
+        ("folder", "mode", "outcome"),
+        [
+            (".", 0o700, "updated"),
+            (".git", 0o700, "updated"),
+            (".", 0o775, "no_checkout"),
+            (".", 0o1777, "no_checkout"),
+            (".git", 0o757, "no_checkout"),
+            (".git", 0o720, "no_checkout"),
+            (".git/pulley", 0o770, "no_checkout"),
+            (".git/config", 0o664, "no_checkout"),
+            ("..", 0o775, "no_checkout"),
+            ("..", 0o757, "no_checkout"),
+            ("..", 0o1777, "no_checkout"),
+        ],
+    )
+    def test_only_root_may_write_to_a_folder_of_it_or_above_it(
+        self, site: RootSite, folder: str, mode: int, outcome: str
+    ) -> None:
+        (site.checkout / ".git/pulley").mkdir(mode=0o700)
+        place = Path(os.path.normpath(site.checkout / folder))
+        place.chmod(mode)
+        before = site.traces()
+        result = site.deploy().result
+        assert result.outcome == outcome, result.detail
+        if outcome == "no_checkout":
+            assert str(place.relative_to(site.checkout.parent.parent)) in result.detail
+            assert "chmod -R go-w" in result.detail or f"chmod go-w {place}" in result.detail
+            assert (site.traces(), site.ran_as()) == (before, set())
+
+
+@as_root_only
+class TestAttacks:
+    """Nothing of the repository's runs as root, and root's repository has no file more or less."""
+
+    @pytest.fixture(autouse=True)
+    def root_s_repository_is_as_it_was(self, site: RootSite) -> Iterator[None]:
+        before = site.traces()
+        yield
+        if site.checkout.is_dir():
+            assert site.traces() == before
+        assert "0" not in site.ran_as()
+
+    def test_a_folder_above_is_the_attacker_s(self, site: RootSite) -> None:
+        os.chown(site.root, ATTACKER.pw_uid, 0)
+        result = site.deploy().result
+        os.chown(site.root, 0, 0)
+        assert result.outcome == "no_checkout"
+        assert f"{site.root} belongs to the uid {ATTACKER.pw_uid}" in result.detail
+        assert f"chown -h root {site.root};" in result.detail
+
+    @pytest.mark.parametrize("target", ["{}/checkout", "../checkout", "{}/attacker/second"])
+    def test_a_link_to_root_s_checkout(self, site: RootSite, target: str) -> None:
+        attacker = folder_of_attacker(site)
+        link = attacker / "site"
+        link.symlink_to(target.format(site.root))
+        (attacker / "second").symlink_to(site.checkout)
+        give(attacker)
+        result = site.deploy(link).result
+        assert (result.outcome, f"{attacker} belongs" in result.detail) == ("no_checkout", True)
+
+    def test_a_link_of_the_attacker_s_in_a_closed_folder(self, site: RootSite) -> None:
+        link = site.root / "site"
+        link.symlink_to("checkout")
+        give(link)
+        result = site.deploy(link).result
+        assert (result.outcome, f"{link} belongs" in result.detail) == ("no_checkout", True)
+
+    def test_root_s_link_through_a_folder_of_the_attacker_s(self, site: RootSite) -> None:
+        attacker = folder_of_attacker(site)
+        (attacker / "x").symlink_to("../checkout")
+        (site.root / "site").symlink_to("attacker/x")
+        result = site.deploy(site.root / "site").result
+        assert (result.outcome, f"{attacker} belongs" in result.detail) == ("no_checkout", True)
+
+    @pytest.mark.parametrize("way", ["cwd", "root"])
+    def test_a_link_through_proc_to_root_s_checkout(self, site: RootSite, way: str) -> None:
+        attacker = folder_of_attacker(site)
+        sleep = subprocess.Popen([*AS_OWNER, "sleep", "60"], cwd=site.checkout)
+        try:
+            rest = {"cwd": "cwd", "root": f"root{site.checkout}"}[way]
+            (attacker / "site").symlink_to(f"/proc/{sleep.pid}/{rest}")
+            assert site.deploy(attacker / "site").result.outcome == "no_checkout"
+        finally:
+            sleep.kill()
+            sleep.wait()
+
+    @pytest.mark.parametrize("folder_is", [0, ATTACKER.pw_uid])
+    def test_a_git_directory_that_is_a_link(self, site: RootSite, folder_is: int) -> None:
+        folder = site.root / "site"
+        folder.mkdir()
+        (folder / ".git").symlink_to(site.checkout / ".git")
+        give(folder, folder_is)
+        assert site.deploy(folder).result.outcome == "no_checkout"
+
+    def test_a_link_to_root_s_git_directory_beneath_root_s_folder(self, site: RootSite) -> None:
+        folder = site.root / "site"
+        folder.mkdir()
+        (folder / ".git").symlink_to("../checkout/.git")
+        result = site.deploy(folder).result
+        assert (result.outcome, ".git is a link" in result.detail) == ("no_checkout", True)
+
+    @pytest.mark.parametrize("kind", ["absolute", "relative", "common"])
+    def test_a_git_file_that_leads_to_the_attacker(self, site: RootSite, kind: str) -> None:
+        where = checkout_of_attacker(site, folder_of_attacker(site) / "site")
+        folder = site.root / "site"
+        folder.mkdir()
+        shutil.copy(where / "app.txt", folder)
+        there = {"absolute": str(where / ".git"), "relative": "../attacker/site/.git"}.get(
+            kind, "../dir"
+        )
+        (folder / ".git").write_text(f"gitdir: {there}\n")
+        if kind == "common":
+            (site.root / "dir").mkdir()
+            shutil.copy(where / ".git/HEAD", site.root / "dir")
+            (site.root / "dir/commondir").write_text("../attacker/site/.git\n")
+        result = site.deploy(folder).result
+        assert (result.outcome, "attacker belongs to" in result.detail) == ("no_checkout", True)
+
+    def test_a_race_of_renames(self, site: RootSite) -> None:
+        """In his folder the attacker may rename root's checkout too."""
+        attacker = folder_of_attacker(site)
+        his = checkout_of_attacker(site, attacker / "his")
+        shutil.copytree(site.checkout, attacker / "roots", copy_function=shutil.copy2)
+        before = snapshot(attacker / "roots")
+        turn = "mv -T {0} site && mv -T site {0}"
+        loop = f"while :; do {turn.format('roots')}; {turn.format('his')}; done"
+        race = subprocess.Popen(
+            [*AS_OWNER, "sh", "-c", loop], cwd=attacker, stderr=subprocess.DEVNULL, process_group=0
+        )
+        outcomes = set()
+        try:
+            for _ in range(50):
+                outcomes.add(site.deploy(attacker / "site", Timeout="20").result.outcome)
+        finally:
+            os.killpg(race.pid, signal.SIGKILL)
+            race.wait()
+        roots = next(
+            path for path in (attacker / "roots", attacker / "site") if path.stat().st_uid == 0
+        )
+        assert snapshot(roots) == before
+        assert outcomes <= {"no_checkout", "updated", "unchanged", "superseded"}, outcomes
+        assert his.parent.exists()
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
+    return {
+        str(path.relative_to(folder)): (info.st_ino, info.st_uid, info.st_mtime_ns)
+        for path in folder.rglob("*")
+        for info in [path.lstat()]
+    }
+
+
+@as_root_only
+class TestContentOfTheGitDirectory:
+    @pytest.mark.parametrize(
+        "place", ["config", "HEAD", "objects/info", "refs/heads/main", "pulley", "pulley/lock"]
+    )
+    def test_that_belongs_to_another_is_refused(self, site: RootSite, place: str) -> None:
+        (site.checkout / ".git/pulley").mkdir()
+        (site.checkout / ".git/pulley/lock").touch()
+        os.chown(site.checkout / ".git" / place, ATTACKER.pw_uid, 0)
+        before = site.traces()
+        result = site.deploy().result
+        assert result.outcome == "no_checkout"
+        assert f"/.git/{place}" in result.detail
+        assert "chown -R root" in result.detail
+        assert (site.traces(), site.ran_as()) == (before, set())
+
+    @pytest.mark.parametrize("place", ["pulley", "pulley/lock", "objects/info"])
+    def test_that_is_a_link_is_refused(self, site: RootSite, place: str) -> None:
+        precious = site.root / "precious"
+        precious.mkdir()
+        link = site.checkout / ".git" / place
+        link.parent.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(link)
+        link.symlink_to(precious)
+        result = site.deploy().result
+        assert (result.outcome, f"/.git/{place} is a link" in result.detail) == (
+            "no_checkout",
+            True,
+        )
+        assert not list(precious.iterdir())
+
+    @pytest.mark.parametrize("place", ["bin", "bin/after"])
+    def test_root_runs_no_after_pull_that_another_may_write(
+        self, site: RootSite, place: str
+    ) -> None:
+        (site.upstream / "bin").mkdir()
+        shutil.copy(site.upstream / "after", site.upstream / "bin/after")
+        site.root_git("add", "bin", where=site.upstream)
+        site.root_git("commit", "-qm", "bin", where=site.upstream)
+        assert site.pull(Issued="1").result.outcome == "updated"
+        os.chown(site.checkout / place, ATTACKER.pw_uid, 0)
+        result = site.pull(AfterPull="bin/after", Issued="2").result
+        assert (result.outcome, f"others own {place}" in result.detail) == ("broken", True)
+        assert site.ran_as() == set()
+
+
+@contextmanager
+def user_namespace(script: str, cwd: Path, uid: int = ATTACKER.pw_uid) -> Iterator[int]:
+    """An unprivileged user's process, root in a namespace of its own, which mounted things."""
+    process = subprocess.Popen(
+        [
+            *("setpriv", f"--reuid={uid}", f"--regid={ATTACKER.pw_gid}", "--clear-groups", "--"),
+            *("unshare", "-Urm", "sh", "-ec", f"{script}\necho ready\nexec sleep 60"),
+        ],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    )
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline()
+        if said != "ready\n":
+            pytest.skip(f"the kernel allows no mounts in a user namespace: {said.strip()}")
+        yield process.pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+@as_root_only
+class TestMountNamespaces:
+    """The attacker mounts in a namespace of his what looks like another user's, and links to it."""
+
+    @pytest.fixture(params=[0, ANOTHER.pw_uid])
+    def victim(self, request: pytest.FixtureRequest) -> int:
+        return int(request.param)
+
+    @pytest.mark.parametrize("through", ["root", "cwd"])
+    @pytest.mark.parametrize("planted", ["lock", "run.log", "config"])
+    def test_an_overlay_of_his_whose_top_folder_is_another_s(
+        self, site: RootSite, tmp_path: Path, victim: int, planted: str, through: str
+    ) -> None:
+        precious = site.root / "precious"
+        precious.write_text("precious\n")
+        give(precious, victim)
+        empty = site.root / "empty"
+        empty.mkdir()
+        give(empty, victim)
+        attacker = folder_of_attacker(site)
+        his = checkout_of_attacker(site, attacker / "his")
+        state = his / ".git/pulley"
+        state.mkdir()
+        if planted != "config":
+            (state / planted).symlink_to(precious)
+        give(his)
+        overlay = "mount -t overlay overlay -o lowerdir={}:{} {}"
+        script = "\n".join(
+            [
+                "mkdir m",
+                overlay.format(empty, "his", "m"),
+                overlay.format(empty, "his/.git", "m/.git"),
+                *(f"mount --bind his/.git/{name} m/.git/{name}" for name in ("refs", "objects")),
+                "cd m",
+            ]
+        )
+        with user_namespace(script, attacker) as pid:
+            rest = {"root": f"root{attacker}/m", "cwd": "cwd"}[through]
+            link = attacker / "site"
+            link.symlink_to(f"/proc/{pid}/{rest}")
+            for place in (link, link / ".git"):
+                assert place.stat().st_uid == victim
+            result = site.deploy(link, Timeout="20").result
+        assert result.outcome == "no_checkout"
+        assert site.ran_as() <= {str(ATTACKER.pw_uid)}
+        assert precious.read_text() == "precious\n"
+        words = "belongs to the uid" if victim == 0 else "another mount namespace"
+        assert words in result.detail
+
+    def test_a_bind_mount_over_what_is_in_another_s_checkout(
+        self, site: RootSite, victim: int
+    ) -> None:
+        """Each folder on the way has the inode that it has on the host; what is in one, not."""
+        attacker = folder_of_attacker(site)
+        his = checkout_of_attacker(site, attacker / "his")
+        give(site.checkout, victim)
+        before = site.traces()
+        script = f"mount --bind {his}/.git/config {site.checkout}/.git/config"
+        with user_namespace(script, attacker) as pid:
+            link = attacker / "site"
+            link.symlink_to(f"/proc/{pid}/root{site.checkout}")
+            assert "id -u" in (link / ".git/config").read_text()
+            result = site.deploy(link).result
+        assert result.outcome == "no_checkout"
+        assert (site.traces(), site.ran_as()) == (before, set())
+
+    def test_what_the_attacker_mounted_for_himself_is_refused_too(self, site: RootSite) -> None:
+        attacker = folder_of_attacker(site)
+        checkout_of_attacker(site, attacker / "his")
+        with user_namespace("mkdir m; mount --bind his m", attacker) as pid:
+            (attacker / "site").symlink_to(f"/proc/{pid}/root{attacker}/m")
+            result = site.deploy(attacker / "site").result
+        assert (result.outcome, "mount namespace" in result.detail) == ("no_checkout", True)
+
+    def test_a_mount_of_the_host_s_is_a_place_like_any_other(self, site: RootSite) -> None:
+        mounted = site.root / "mounted"
+        mounted.mkdir()
+        mount = ["mount", "--bind", str(site.root), str(mounted)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("takes the right to mount")
+        try:
+            assert site.deploy(mounted / "checkout").result.outcome == "updated"
+        finally:
+            subprocess.run(["umount", str(mounted)], check=True)
+
+
+@as_root_only
+class TestTheRemoteIsLookedAtFirst:
+    @pytest.mark.parametrize("owner", [0, ATTACKER.pw_uid])
+    @pytest.mark.parametrize("update", ["rebase", "reset", "check"])
+    def test_a_checkout_of_another_repository_is_left_as_it_is(
+        self, site: RootSite, owner: int, update: str
+    ) -> None:
+        state = site.checkout / ".git/pulley"
+        state.mkdir(mode=0o700)
+        for name in ("run.log", "lock", "log"):
+            (state / name).write_text("0\n")
+        site.root_git("config", "remote.origin.url", "https://github.com/octo/other.git")
+        give(site.checkout, owner)
+        before = site.traces()
+        result = site.deploy(Update=update).result
+        assert result.outcome == "no_checkout"
+        assert result.detail == "origin is octo/other, not octo/site"
+        assert site.traces() == before
+
+    def test_a_look_writes_nothing_after_a_run(self, site: RootSite) -> None:
+        assert site.deploy().result.outcome == "updated"
+        before = site.traces()
+        assert site.deploy(Update="check").result.outcome == "unchanged"
+        assert site.traces() == before
+
+
+@as_root_only
+class TestBystanders:
+    @pytest.fixture
+    def git(self, tmp_path: Path, site: RootSite) -> Path:
+        """A program of this name that sits there."""
+        return Path(shutil.copy(str(shutil.which("sleep")), site.root / "git"))
+
+    @pytest.mark.parametrize(
+        ("uid", "outcome"), [(ATTACKER.pw_uid, "updated"), (ANOTHER.pw_uid, "updated"), (0, "busy")]
+    )
+    def test_only_root_s_git_keeps_root_s_checkout_busy(
+        self, site: RootSite, git: Path, uid: int, outcome: str
+    ) -> None:
+        with sitting(git, site.checkout, uid):
+            began = time.monotonic()
+            result = site.deploy(Timeout="25").result
+            took = time.monotonic() - began
+        assert result.outcome == outcome, result.detail
+        assert (site.checkout / ".git/index.lock").exists() == (outcome == "busy")
+        assert outcome == "busy" or took < 4
+
+    @pytest.mark.parametrize("uid", [ATTACKER.pw_uid, 0])
+    def test_the_owner_s_git_and_root_s_count_in_a_user_s_checkout(
+        self, site: RootSite, git: Path, uid: int
+    ) -> None:
+        give(site.checkout)
+        give(site.upstream)
+        with sitting(git, site.checkout, uid):
+            began = time.monotonic()
+            site.deploy(Timeout="25")
+            took = time.monotonic() - began
+        assert took > 4
+
+
+@contextmanager
+def sitting(program: Path, where: Path, uid: int) -> Iterator[None]:
+    process = subprocess.Popen(
+        ["setpriv", f"--reuid={uid}", "--clear-groups", "--", str(program), "60"], cwd=where
+    )
+    try:
+        while Path(f"/proc/{process.pid}/comm").read_text() != "git\n":
+            time.sleep(0.01)
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+class TestUnits:
+    @pytest.mark.parametrize(
+        "unit",
+        [
+            *("rescue.service", "rescue.timer", "rescue@a.service", "a.service,debug-shell"),
+            *("initrd-switch-root.service", "dracut-emergency", "systemd-poweroff@x.y.service"),
+        ],
+    )
+    def test_those_of_the_machine_are_refused(
+        self, make_site: Callable[[str], Site], unit: str
+    ) -> None:
+        result = make_site("dash").pull(Restart=unit).result
+        words = "Restart takes no unit that stops the machine, isolates it or opens a root shell: "
+        named = unit.rpartition(",")[2]
+        assert (result.outcome, result.detail) == ("bad_parameter", words + named)
+
+    def test_the_operator_s_file_refuses_the_same(self, make_site: Callable[[str], Site]) -> None:
+        site = make_site("dash")
+        names = [*MACHINE_UNITS, *(f"{prefix}a" for prefix in MACHINE_UNIT_PREFIXES)]
+        for name in names:
+            assert site.pull(Restart=name).result.outcome == "bad_parameter", name
+        script = (Path(__file__).parents[2] / "pulley/host/parameters.sh").read_text()
+        case = script[script.index("case ${name%%@*} in") :].split(" in", 1)[1].split(")", 1)[0]
+        assert set(re.split(r"[|\\\s]+", case.strip())) == {
+            *MACHINE_UNITS,
+            *(f"{prefix}*" for prefix in MACHINE_UNIT_PREFIXES),
+        }
+
+    @pytest.mark.parametrize(
+        "unit", ["rescue-boat.service", "my-emergency", "rescue.timer.service", "reboots@1.timer"]
+    )
+    def test_one_that_is_only_called_alike_is_restarted(
+        self, make_site: Callable[[str], Site], unit: str
+    ) -> None:
+        site = make_site("dash")
+        site.tool("systemctl", "exit 0")
+        assert site.pull(Restart=unit).result.outcome == "updated"
+
+    @as_root_only
+    @pytest.mark.parametrize("unit", ["{}.service", "{}", "{}@a.service"])
+    @pytest.mark.parametrize("template", ["", "@"])
+    def test_an_alias_of_this_host_is_refused(
+        self, make_site: Callable[[str], Site], unit: str, template: str
+    ) -> None:
+        folder = Path("/etc/systemd/system")
+        if not folder.is_dir():
+            pytest.skip("systemd is not installed")
+        name = f"pulley-test-{os.getpid()}"
+        alias = folder / f"{name}{template}.service"
+        alias.symlink_to("/lib/systemd/system/debug-shell.service")
+        try:
+            result = make_site("dash").pull(Restart=unit.format(name)).result
+        finally:
+            alias.unlink()
+        refused = bool(template) == ("@" in unit)
+        assert (result.outcome == "bad_parameter") == refused
+        assert ("opens a root shell" in result.detail) == refused
