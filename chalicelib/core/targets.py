@@ -43,8 +43,8 @@ MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is 
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 
-# These stop the machine, take everything else down, or open a shell of root's on its console; a name
-# here stands for each type and each instance. pulley/host/parameters.sh refuses the same.
+# These stop the machine, take everything else down, or open a shell of root's on its console. A
+# name stands for each type and each instance. pulley/host/parameters.sh refuses the same.
 MACHINE_UNITS = frozenset(
     f"systemd-{name}"
     for name in (

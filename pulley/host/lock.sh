@@ -8,7 +8,7 @@ take_lock() {
     command -v timeout >/dev/null || finish no_checkout "timeout (coreutils) is not installed"
     seconds_left
     flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
-    log=$state/run.log # which finish writes to, so not before
+    log=$state/run.log # from here on the end of a run is logged
     true >"$log" || finish no_checkout "cannot write $log"
 }
 

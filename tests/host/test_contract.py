@@ -355,25 +355,6 @@ class TestOwner:
         assert head.read_text().strip() != commit
 
     @as_root_only
-    @pytest.mark.parametrize(
-        ("folder", "mode", "outcome"),
-        [
-            (".", 0o755, "unchanged"),
-            (".git", 0o700, "unchanged"),
-            (".", 0o775, "no_checkout"),
-            (".", 0o1777, "no_checkout"),
-            (".git", 0o757, "no_checkout"),
-            (".git", 0o720, "no_checkout"),
-        ],
-    )
-    def test_a_checkout_of_root_s_is_used_where_root_alone_may_write(
-        self, site: Site, folder: str, mode: int, outcome: str
-    ) -> None:
-        subprocess.run(["chown", "-R", "0:0", str(site.root)], check=True)
-        (site.checkout / folder).chmod(mode)
-        assert site.pull().result.outcome == outcome
-
-    @as_root_only
     def test_one_whose_git_folder_is_another_s_is_no_checkout(self, site: Site) -> None:
         precious = root_s(site.root / "closed", 0o700) / "precious"
         precious.write_text("precious\n")

