@@ -14,10 +14,11 @@ stay_root() {
         IFS= read -r line <.git
         walk_from "$folder" "${line#gitdir: }"
     fi
-    root_owns_all "$walked"
-    [ -f "$walked/commondir" ] || return 0
-    IFS= read -r line <"$walked/commondir"
-    walk_from "$walked" "$line"
+    set -- "$walked"
+    root_owns_all "$1"
+    [ -f "$1/commondir" ] || return 0
+    IFS= read -r line <"$1/commondir"
+    walk_from "$1" "$line"
     root_owns_all "$walked"
 }
 
@@ -78,12 +79,26 @@ $(stat -c '%u %a %f' -- "$@" 2>/dev/null)
 EOF
 }
 
-root_owns_all() { # git directory
+root_owns_all() { # git directory, or one of objects
     found=$(find "$1/" \( ! -user 0 -o -perm -020 -o -perm -002 \) 2>/dev/null | head -n 1)
     [ -z "$found" ] || [ ! -L "$found" ] ||
         finish no_checkout "$found is a link, and root follows none in a git directory: remove it, or clone again"
     [ -z "$found" ] ||
         open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
+    follow_alternates "$1/objects"
+    follow_alternates "$1"
+}
+
+# Objects may lie elsewhere (git clone --shared), and git does not look whether they are what they say.
+follow_alternates() { # folder of objects
+    [ -f "$1/info/alternates" ] || return 0
+    alternates=$((${alternates:-0} + 1))
+    [ $alternates -le 20 ] || finish no_checkout "$1/info/alternates leads to alternates without an end"
+    while IFS= read -r line; do
+        case $line in '' | '#'*) continue ;; esac
+        walk_from "$1" "$line"
+        root_owns_all "$walked"
+    done <"$1/info/alternates"
 }
 
 open_to_others() { # what cure
@@ -97,7 +112,8 @@ check_mount() { # folder
     find_mount /
     root_mount=$mount
     find_mount "$1"
-    [ "$mount" != "$root_mount" ] || [ -z "$mount" ] || return 0
+    [ -n "$mount" ] || finish no_checkout "$Checkout is not to be read, or /proc does not tell its mount"
+    [ "$mount" != "$root_mount" ] || return 0
     while read -r id _ _ _ _ rest; do
         [ "$id" = "$mount" ] || continue
         case $rest in

@@ -4,13 +4,17 @@ Each test is an attack, or what it must not be confused with. The attacker is no
 checkout is below a folder that root alone may write to, as /srv on a host.
 """
 
+import ctypes
+import errno
 import os
 import pwd
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -286,6 +290,65 @@ class TestAttacks:
         assert snapshot(roots) == before
 
 
+class Fuse:
+    """A file system that the attacker's program answers for: a folder and .git, of any owner."""
+
+    def __init__(self, folder: Path, owner: int) -> None:
+        self.folder, self.owner = folder, owner
+        self.device = os.open("/dev/fuse", os.O_RDWR)
+        options = (
+            f"fd={self.device},rootmode=40000,user_id={ATTACKER.pw_uid},"
+            f"group_id={ATTACKER.pw_gid},allow_other"
+        )
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mount(b"fuse", str(folder).encode(), b"fuse.lies", 6, options.encode()):
+            os.close(self.device)
+            pytest.skip(f"no FUSE here: {os.strerror(ctypes.get_errno())}")
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def close(self) -> None:
+        subprocess.run(["umount", "-l", str(self.folder)], check=True)
+
+    def _answer(self) -> None:
+        with suppress(OSError):  # until it is unmounted
+            while request := os.read(self.device, 1 << 17):
+                _, code, unique = struct.unpack_from("<IIQ", request)
+                error, body = self._answer_to(code, request[40:])
+                if code not in {2, 42}:  # FORGET, BATCH_FORGET
+                    head = struct.pack("<IiQ", 16 + len(body), error, unique)
+                    os.write(self.device, head + body)
+
+    def _answer_to(self, code: int, body: bytes) -> tuple[int, bytes]:
+        attributes = struct.pack("<QQQQQQIIIIIIIIII", 1, 0, 0, 0, 0, 0, *[0] * 3, 0o40755, 2,
+                                 self.owner, 0, 0, 4096, 0)  # fmt: skip
+        if code == 26:  # INIT
+            return 0, struct.pack("<IIIIHHIIHHI7I", 7, 31, 0, 0, 0, 0, 4096, 1, 0, 0, 0, *[0] * 7)
+        if code == 1 and body == b".git\0":  # LOOKUP
+            return 0, struct.pack("<QQQQII", 2, 0, 0, 0, 0, 0) + attributes
+        if code == 3:  # GETATTR
+            return 0, struct.pack("<QII", 0, 0, 0) + attributes
+        if code == 27:  # OPENDIR
+            return 0, struct.pack("<QII", 0, 0, 0)
+        if code in {28, 29}:  # READDIR, RELEASEDIR
+            return 0, b""
+        return -(errno.ENOENT if code == 1 else errno.ENOSYS), b""
+
+
+@as_root_only
+@pytest.mark.parametrize("owner", [0, ANOTHER.pw_uid])
+def test_a_file_system_that_another_user_answers_for_is_refused(site: RootSite, owner: int) -> None:
+    folder = site.root / "mounted"
+    folder.mkdir()
+    fuse = Fuse(folder, owner)
+    try:
+        assert {folder.stat().st_uid, (folder / ".git").stat().st_uid} == {owner}
+        result = site.deploy(folder).result
+    finally:
+        fuse.close()
+    assert result.outcome == "no_checkout"
+    assert f"a file system that the uid {ATTACKER.pw_uid} mounted (FUSE)" in result.detail
+
+
 def snapshot(folder: Path) -> dict[str, tuple[int, int, int]]:
     return {
         str(path.relative_to(folder)): (info.st_ino, info.st_uid, info.st_mtime_ns)
@@ -325,6 +388,28 @@ class TestContentOfTheGitDirectory:
             True,
         )
         assert not list(precious.iterdir())
+
+    @pytest.mark.parametrize("uid", [0, ATTACKER.pw_uid])
+    @pytest.mark.parametrize("relative", ["", "relative"])
+    def test_objects_that_lie_elsewhere_are_root_s_too(
+        self, site: RootSite, uid: int, relative: str
+    ) -> None:
+        other = site.root / "other"
+        shutil.copytree(site.checkout / ".git/objects", other / "objects")
+        first = "../../../other/objects" if relative else str(other / "objects")
+        (site.checkout / ".git/objects/info/alternates").write_text(f"# a comment\n{first}\n")
+        nested = site.root / "nested"
+        nested.mkdir()
+        (other / "objects/info/alternates").write_text(f"{nested}\n")
+        give(nested, uid)
+        result = site.deploy().result
+        assert result.outcome == ("no_checkout" if uid else "updated"), result.detail
+        assert (f"{nested} belongs" in result.detail) == bool(uid)
+
+    def test_alternates_without_an_end_are_refused(self, site: RootSite) -> None:
+        objects = site.checkout / ".git/objects"
+        (objects / "info/alternates").write_text(f"{objects}\n")
+        assert site.deploy().result.outcome == "no_checkout"
 
     @pytest.mark.parametrize("place", ["bin", "bin/after"])
     def test_root_runs_no_after_pull_that_another_may_write(
