@@ -26,6 +26,8 @@ PARTS = (
     "update",
     "submodules",
     "steps",
+    "processes",
+    "health",
     "check",
     "clock",
     "result",

@@ -34,7 +34,17 @@ git() {
         -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \
         -c core.hooksPath=/dev/null "$@"
     if [ -n "${within-}" ]; then
-        LC_ALL=C timeout --foreground -k 5 "$within" git "$@" 3>&- 4>&- 5<&- 9>&-
+        new_mark
+        (
+            take_mark
+            export LC_ALL=C
+            exec timeout --foreground -k 5 "$within" git "$@"
+        ) 3>&- 4>&- 5<&- 9>&-
+        set -- $?
+        # Its ssh, or a filter, is at work still.
+        [ "$1" -ne 124 ] && [ "$1" -ne 137 ] || end_started
+        mark=''
+        return "$1"
     else
         LC_ALL=C command git "$@" 3>&- 4>&- 5<&- 9>&-
     fi

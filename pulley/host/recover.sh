@@ -5,6 +5,7 @@
 # other git commands left when they were killed is cleared too; what a person is in the middle of
 # is not ours to touch.
 mend() {
+    end_leftovers
     clear_locks
     if [ -s "$state/moving" ]; then
         read -r _ _ _ _ _ _ whole <"$state/moving"

@@ -5,6 +5,7 @@ finish() { # outcome detail
     trap '' HUP INT TERM
     trap - EXIT
     outcome=$1
+    [ -z "${mark-}" ] || end_started # stopped by a signal
     if [ "$outcome" = conflict ] && [ -n "${failed_step-}" ]; then
         outcome=broken
         set -- broken "$failed_words; and going back: $2"

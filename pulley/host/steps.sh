@@ -59,7 +59,13 @@ run_after_pull() {
         words="others own ${found#./} or may write to it, so root does not run $AfterPull"
         return 1
     fi
-    step_within "./$AfterPull"
+    step_within "./$AfterPull" && return 0
+    first=''
+    read -r first <"./$AfterPull"
+    case $first in
+        *"$(printf '\r')") words="$AfterPull has Windows line endings (CRLF): $words" ;;
+    esac
+    return 1
 }
 
 # The file and each folder above it, up to the checkout, which was judged before.
@@ -73,20 +79,35 @@ root_owns_after_pull() {
 }
 
 # Within the time that is left for steps, its output in the log. What it leaves running holds
-# neither the lock nor the agent.
+# neither the lock nor the agent; and where it fails, nothing that it started is left.
 step_within() {
     time_for_steps
-    echo "== $step: $1 ${2-} ${3-}" >>"$log"
+    left=$((left > 12 ? left - 3 : left)) # to end what it started
+    header="== $step: $1 ${2-} ${3-}"
+    header=${header%%"
+"*}
+    echo "$header" >>"$log"
     begun=$now
-    timeout --foreground -k 5 "$left" "$@" >>"$log" 2>&1 3>&- 4>&- 5<&- 9>&-
+    new_mark
+    (
+        note_mark
+        take_mark
+        exec timeout --foreground -k 2 "$left" "$@"
+    ) >>"$log" 2>&1 3>&- 4>&- 5<&- 9>&-
     status=$?
-    [ $status -ne 0 ] || return 0
+    if [ $status -eq 0 ]; then
+        clear_mark
+        return 0
+    fi
     read_clock
     if [ $((now - begun)) -ge $((left * 100)) ]; then
         words="it took longer than $left seconds"
     else
-        words="exit code $status: $(tail -c 1000 "$log" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)"
+        words=$(tail -c 1000 "$log" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
+        case $header in "$words"*) words="it wrote nothing" ;; esac
+        words="exit code $status: $words"
     fi
+    end_started
     return 1
 }
 
@@ -102,28 +123,6 @@ restart() {
     fi
     words="systemctl reload-or-restart ended with $status"
     return "$status"
-}
-
-check_health() {
-    time_for_steps
-    tries_end=$((now + (left < 60 ? left : 60) * 100))
-    echo "== health_check: $HealthCheck" >>"$log"
-    while :; do
-        if command -v curl >/dev/null; then
-            answer=$(curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 -- "$HealthCheck" 2>>"$log" 9>&-)
-        elif wget -q -O /dev/null -T 5 -t 1 -- "$HealthCheck" 2>>"$log" 9>&-; then
-            answer=200
-        else
-            answer=000
-        fi
-        case $answer in 2??) return 0 ;; esac
-        read_clock
-        [ "$now" -lt "$tries_end" ] || break
-        sleep 1
-    done
-    words="the last answer was $answer"
-    [ "$answer" != 000 ] || words="no answer"
-    return 1
 }
 
 # Every tenth time: the calls above keep git from it, so that none is at work unseen.
@@ -164,9 +163,12 @@ clear_way_back() {
 roll_back() {
     failed_step=$step
     failed_words=$words
+    echo "== $step failed: $words" >>"$log"
     if [ -z "$marker_commit" ] || [ "$marker_commit" = "$after" ]; then
+        echo "== no other commit was deployed here to go back to" >>"$log"
         finish broken "$failed_words; no other commit was deployed here to go back to"
     fi
+    echo "== rolling back to $marker_commit" >>"$log"
     kept_for_going_back=0
     # Local commits that were not deployed before would be in no branch any more.
     if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --)" ]; then

@@ -1,0 +1,76 @@
+# shellcheck shell=sh
+# The health check: the URL is asked until it answers 2xx.
+
+check_health() {
+    time_for_steps
+    begun=$now tries=0 answer='' told=''
+    tries_end=$((now + (left < 60 ? left : 60) * 100))
+    echo "== health_check: $HealthCheck" >>"$log"
+    while :; do
+        ask
+        tries=$((tries + 1))
+        [ -n "$answer" ] || return 0
+        [ "$answer" = "$told" ] || echo "$answer" >>"$log"
+        told=$answer
+        read_clock
+        [ "$now" -lt "$tries_end" ] || break
+        sleep 1
+    done
+    words="$answer (asked $tries times in $(((now - begun) / 100)) seconds)"
+    return 1
+}
+
+# Once. What was wrong with the answer is in `answer`, which is empty where it was 2xx.
+ask() {
+    answer=''
+    if command -v curl >/dev/null; then
+        code=$(ask_with_curl 2>"$state/new")
+        case $code in
+            2??) return 0 ;;
+            000 | '') ;;
+            *) answer="the last answer was $code" && return 0 ;;
+        esac
+    else
+        ! ask_with_wget >"$state/new" 2>&1 || return 0
+    fi
+    while read -r line; do
+        case $line in
+            *"ERROR "[1-9]*) answer="the last answer was ${line#*ERROR }" ;;
+            *"server returned error: "*) answer="the last answer was ${line#*server returned error: }" ;;
+            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) answer="no answer: $line" ;;
+        esac
+    done <"$state/new"
+    answer=${answer:-no answer}
+}
+
+ask_with_curl() {
+    set --
+    ! is_loopback || set -- --noproxy '*'
+    LC_ALL=C exec curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck" 3>&- 4>&- 5<&- 9>&-
+}
+
+ask_with_wget() (
+    if is_loopback; then
+        unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY
+        export no_proxy="$host" # for a proxy in a wgetrc
+    fi
+    LC_ALL=C exec wget -O /dev/null -T 5 -t 1 -- "$HealthCheck" 3>&- 4>&- 5<&- 9>&-
+)
+
+# A proxy cannot reach this host by these names: its own host has them, too.
+is_loopback() {
+    host=${HealthCheck#*://}
+    host=${host%%[/?#]*}
+    host=${host##*@}
+    case $host in
+        "["*) host=${host#"["} host=${host%%"]"*} ;;
+        *) host=${host%%:*} ;;
+    esac
+    case $host in
+        [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt] | [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt].) ;;
+        ::1 | 0:0:0:0:0:0:0:1) ;;
+        127.*[!0-9.]*) return 1 ;; # a name
+        127.*) ;;
+        *) return 1 ;;
+    esac
+}

@@ -1,0 +1,137 @@
+# shellcheck shell=sh
+# The processes that a command starts, and how all of them are ended.
+#
+# A command gets a mark, a random word in its environment. All that it starts inherits the mark, so
+# `timeout`, which ends one process, is not the only one that can end them. Only what has the
+# mark, or provably comes from what has it, is ended. Nothing here runs while all goes well.
+
+new_mark() {
+    mark=''
+    read -r mark </proc/sys/kernel/random/uuid
+}
+
+# For the subshell that becomes the command. The marks of steps around this run stay, too.
+take_mark() {
+    export PULLEY_STEP="$mark${PULLEY_STEP:+,$PULLEY_STEP}"
+}
+
+# Also there: written down, so that the run after a kill finds what is left.
+note_mark() {
+    read_stat self && echo "$mark $group $session $start whole" >"$state/step"
+}
+
+read_note() {
+    [ -s "$state/step" ] && read -r noted mark_group mark_session mark_start whole <"$state/step" &&
+        [ "$whole" = whole ]
+}
+
+clear_mark() {
+    mark=''
+    [ ! -s "$state/step" ] || true >"$state/step"
+}
+
+# What the command under way left at work, after it failed or ran out of its time.
+end_started() {
+    read_note && [ "$noted" = "$mark" ] || mark_group='' mark_session=''
+    ! end_marked || clear_mark
+    mark=''
+}
+
+# What a killed run's step left at work. It would write over all that this run does.
+end_leftovers() {
+    read_note || return 0
+    mark=$noted
+    ! end_marked || clear_mark
+    mark=''
+}
+
+# Ask with SIGTERM, after a second kill, until a look finds none, because they may fork meanwhile.
+end_marked() {
+    [ ${#mark} -eq 36 ] || return 0 # half a mark would be in the environment of others
+    case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run is one of them
+    read_stat $$ || return 0
+    own_group=$group own_session=$session groups=' ' sessions=' ' asked=' '
+    read_clock
+    kill_from=$((now + 100)) end_by=$((now + 300))
+    while find_marked && [ "$found" != ' ' ]; do
+        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
+        read_clock
+        if [ "$now" -ge $end_by ]; then
+            echo "== these do not end: process$found" >>"$log"
+            return 1
+        fi
+        for pid in $found; do
+            case $asked in
+                *" $pid "*) [ "$now" -lt $kill_from ] || kill -s KILL "$pid" ;;
+                *)
+                    asked="$asked$pid "
+                    kill -s TERM "$pid"
+                    ;;
+            esac
+        done
+        sleep 0.1 || sleep 1
+    done 2>/dev/null
+}
+
+# To look into an environment can hang where the kernel does, hence the limit.
+find_marked() {
+    found=' '
+    for file in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
+        file=${file%/environ}
+        found="$found${file#/proc/} "
+    done
+    processes=$(sed -n 's/^\([0-9]*\) (.*) [^XZ] \([0-9]*\) \([0-9]*\) \([0-9]*\) \([-0-9]* \)\{15\}\([0-9]*\) .*/p\1:\2:\3:\4:\6/p' \
+        /proc/[0-9]*/stat)
+    members=' '
+    for process in $processes; do
+        case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac
+    done
+    known=''
+    until [ "$found" = "$known" ]; do
+        known=$found
+        add_relatives
+    done
+}
+
+# One that cleared its environment is found by its parent, or by the group or session that a marked one
+# made, or as an orphan in this run's group.
+add_relatives() {
+    for process in $processes; do
+        IFS=:
+        # shellcheck disable=SC2086 # to be split
+        set -- $process
+        unset IFS
+        pid=${1#p}
+        case $found in
+            *" $pid "*)
+                ! is_its_own "$3" "$own_group" "$mark_group" || groups="$groups$3 "
+                ! is_its_own "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
+                continue
+                ;;
+        esac
+        [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ] || continue
+        case $found in *" $2 "*) found="$found$pid " && continue ;; esac
+        case $groups in *" $3 "*) found="$found$pid " && continue ;; esac
+        case $sessions in *" $4 "*) found="$found$pid " && continue ;; esac
+        # An orphan: no other that began since is in this group, and has its parent out of it.
+        if [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ]; then
+            case $members in *" $2 "*) ;; *) found="$found$pid " ;; esac
+        fi
+    done
+}
+
+# Whether marked ones made this group or session: it is not the run's, and its leader is gone or marked.
+is_its_own() { # id own noted
+    [ "$1" != 0 ] && [ "$1" != "$2" ] && [ "$1" != "$3" ] || return 1
+    case $found in *" $1 "*) return 0 ;; esac
+    case $processes in *"p$1:"*) return 1 ;; esac
+}
+
+# Group, session and start of a process, without starting one.
+read_stat() { # pid
+    read -r stat <"/proc/$1/stat" || return 1
+    # shellcheck disable=SC2086 # to be split
+    set -- ${stat##*) }
+    [ $# -ge 20 ] || return 1
+    group=$3 session=$4 start=${20}
+}
