@@ -45,32 +45,48 @@ end_leftovers() {
     mark=''
 }
 
-# Ask with SIGTERM, after a second kill, until a look finds none, because they may fork meanwhile.
+# Ask with SIGTERM, and after a second kill, until none is found. Twice, because one that forks and ends
+# while it is looked for is not seen.
 end_marked() {
     [ ${#mark} -eq 36 ] || return 0 # half a mark would be in the environment of others
     case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run is one of them
     read_stat $$ || return 0
-    own_group=$group own_session=$session groups=' ' sessions=' ' asked=' '
+    own_group=$group own_session=$session here=$(pwd -P)
+    groups=' ' sessions=' ' asked=' ' looks_without=0
     read_clock
     kill_from=$((now + 100)) end_by=$((now + 300))
-    while find_marked && [ "$found" != ' ' ]; do
-        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
+    while [ $looks_without -lt 2 ]; do
+        find_marked
         read_clock
+        if [ "$found" = ' ' ]; then
+            looks_without=$((looks_without + 1))
+            end_groups
+            continue
+        fi
+        looks_without=0
+        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
         if [ "$now" -ge $end_by ]; then
             echo "== these do not end: process$found" >>"$log"
             return 1
+        elif [ "$now" -ge $kill_from ]; then
+            end_groups
+            # shellcheck disable=SC2086 # to be split
+            kill -s KILL $found
+        else
+            for pid in $found; do
+                case $asked in *" $pid "*) ;; *) kill -s TERM "$pid" ;; esac
+            done
+            asked=$asked$found
+            sleep 0.1 || sleep 1
         fi
-        for pid in $found; do
-            case $asked in
-                *" $pid "*) [ "$now" -lt $kill_from ] || kill -s KILL "$pid" ;;
-                *)
-                    asked="$asked$pid "
-                    kill -s TERM "$pid"
-                    ;;
-            esac
-        done
-        sleep 0.1 || sleep 1
     done 2>/dev/null
+}
+
+# With those that were forked meanwhile. Each of these groups was made by a marked process.
+end_groups() {
+    for group in $groups; do
+        kill -9 "-$group" # dash wants a -- after -s, busybox none
+    done
 }
 
 # To look into an environment can hang where the kernel does, hence the limit.
@@ -104,8 +120,8 @@ add_relatives() {
         pid=${1#p}
         case $found in
             *" $pid "*)
-                ! is_its_own "$3" "$own_group" "$mark_group" || groups="$groups$3 "
-                ! is_its_own "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
+                ! is_its_own "$groups" "$3" "$own_group" "$mark_group" || groups="$groups$3 "
+                ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
                 continue
                 ;;
         esac
@@ -113,18 +129,20 @@ add_relatives() {
         case $found in *" $2 "*) found="$found$pid " && continue ;; esac
         case $groups in *" $3 "*) found="$found$pid " && continue ;; esac
         case $sessions in *" $4 "*) found="$found$pid " && continue ;; esac
-        # An orphan: no other that began since is in this group, and has its parent out of it.
+        # An orphan: in this run's group, its parent out of it, and it began here since.
         if [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ]; then
-            case $members in *" $2 "*) ;; *) found="$found$pid " ;; esac
+            case $members in *" $2 "*) continue ;; esac
+            case $(readlink "/proc/$pid/cwd")/ in "$here"/*) found="$found$pid " ;; esac
         fi
     done
 }
 
 # Whether marked ones made this group or session: it is not the run's, and its leader is gone or marked.
-is_its_own() { # id own noted
-    [ "$1" != 0 ] && [ "$1" != "$2" ] && [ "$1" != "$3" ] || return 1
-    case $found in *" $1 "*) return 0 ;; esac
-    case $processes in *"p$1:"*) return 1 ;; esac
+is_its_own() { # known id own noted
+    case $1 in *" $2 "*) return 1 ;; esac # known already
+    [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
+    case $found in *" $2 "*) return 0 ;; esac
+    case $processes in *"p$2:"*) return 1 ;; esac
 }
 
 # Group, session and start of a process, without starting one.
