@@ -103,8 +103,8 @@ find_marked() {
         case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac
     done
     known=''
-    until [ "$found" = "$known" ]; do
-        known=$found
+    until [ "$found$groups$sessions" = "$known" ]; do
+        known=$found$groups$sessions
         add_relatives
     done
 }

@@ -60,11 +60,9 @@ run_after_pull() {
         return 1
     fi
     step_within "./$AfterPull" && return 0
-    first=''
-    read -r first <"./$AfterPull"
-    case $first in
-        *"$(printf '\r')") words="$AfterPull has Windows line endings (CRLF): $words" ;;
-    esac
+    if head -c 200 "./$AfterPull" | head -n 1 | grep -q "$(printf '\r')\$"; then
+        words="$AfterPull has Windows line endings (CRLF): $words"
+    fi
     return 1
 }
 
