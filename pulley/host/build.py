@@ -6,6 +6,7 @@ lines and indentation, because a document holds 64 KB; so no string in a part ma
 Needs the standard library only, and nothing of Pulley.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ PARTS = (
 )
 SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
+# After code; nothing in it may be a quote, or it could be part of a string.
+_COMMENT = re.compile(r"(?<=\S) +# [^'\"]*$")
 
 
 def build(*, commented: bool = False) -> str:
@@ -42,7 +45,7 @@ def build(*, commented: bool = False) -> str:
     parts = [(_FOLDER / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
     if commented:
         return SHEBANG + "\n".join(parts)
-    lines = [line.lstrip(" ") for part in parts for line in part.splitlines()]
+    lines = [_COMMENT.sub("", line.lstrip(" ")) for part in parts for line in part.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     return SHEBANG + "\n".join(lines) + "\n"
 

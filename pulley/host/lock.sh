@@ -51,6 +51,29 @@ clear_locks() {
     [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
 }
 
+# An editor or a service keeps one at work for days, and a pager another; they hold no lock.
+only_reads() {
+    case $(git_command) in
+        cat-file | log | show | diff | blame | grep | rev-list | rev-parse | ls-files | ls-tree | for-each-ref | \
+            archive | upload-pack | fsmonitor--daemon | credential-cache--daemon) ;;
+        *) return 1 ;;
+    esac
+}
+
+# What a process of git was called for: the first word that is no option, or an option's value.
+git_command() {
+    tr '\000' '\n' <"$proc/cmdline" | {
+        read -r _
+        while read -r word; do
+            case $word in
+                -c | -C | --git-dir | --work-tree | --namespace | --config-env) read -r _ ;;
+                -*) ;;
+                *) echo "$word" && break ;;
+            esac
+        done
+    }
+}
+
 # Of those who may write here, its owner and root: anyone else's may be called git, and sit here, for
 # ever. Root's own does not show the owner where it is; it gets time to end.
 git_is_at_work() {
@@ -63,7 +86,7 @@ git_is_at_work() {
         done <"$proc/status"
         [ "$git_uid" = "$euid" ] || [ "$git_uid" = 0 ] || continue
         case $(readlink "$proc/cwd") in
-            "$here" | "$here"/*) return 0 ;;
+            "$here" | "$here"/*) only_reads || return 0 ;;
             '') [ ! -d "$proc" ] || hidden_git=yes ;;
         esac
     done 2>/dev/null

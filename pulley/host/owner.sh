@@ -28,11 +28,11 @@ $entry
 EOF
     export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
-    if command -v setpriv >/dev/null; then
-        set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
-    else
-        set -- runuser -u "$owner" --
-    fi
+    # Tried, because busybox has a setpriv that cannot do it.
+    set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
+    "$@" true 2>/dev/null || set -- runuser -u "$owner" --
+    [ "$1" = setpriv ] || "$@" true 2>/dev/null ||
+        finish no_checkout "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then
         "$@" "${BASH:-sh}" -s inside <"$script" 1>&3 3>&-

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import AS_ROOT, Site, run_in_own_group
+from tests.host.conftest import AS_OWNER, AS_ROOT, Site, run_in_own_group
 
 SECRET = "ghp_SECRET0123"
 as_another_user = pytest.mark.skipif(not AS_ROOT, reason="the owner may write everywhere")
@@ -459,3 +459,44 @@ def test_assumed_files_stay_where_sed_is_busyboxs(site: Site) -> None:
     site.commit({"new.txt": "new\n"})
     assert site.pull().result.outcome == "updated"
     assert (site.checkout / "settings").read_text() == "of this host\n"
+
+
+class TestTools:
+    @pytest.mark.skipif(not AS_ROOT, reason="only root becomes another user")
+    @pytest.mark.parametrize("tools", [["setpriv"], ["setpriv", "runuser"]])
+    def test_root_takes_what_can_become_the_owner_and_names_what_is_missing(
+        self, site: Site, tools: list[str]
+    ) -> None:
+        for name in tools:
+            site.tool(name, "echo 'unrecognized option: reuid' >&2; exit 1")
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        if len(tools) == 1:
+            assert (result.outcome, result.after) == ("updated", commit)
+        else:
+            assert result.outcome == "no_checkout"
+            assert "setpriv or runuser" in result.detail
+
+    def test_git_that_only_reads_does_not_keep_a_dead_lock(self, site: Site) -> None:
+        site.pull()
+        commit = site.commit({"app.txt": "two\n"})
+        (site.checkout / ".git/index.lock").touch()
+        reader = subprocess.Popen(
+            [*AS_OWNER, "git", "-c", "core.pager=cat", "cat-file", "--batch-check"],
+            cwd=site.checkout,
+            env=site.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert reader.stdin
+        assert reader.stdout
+        reader.stdin.write(b"HEAD\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline()
+        try:
+            result = site.pull().result
+            assert (result.outcome, result.after) == ("updated", commit)
+            assert reader.poll() is None
+        finally:
+            reader.kill()
+            reader.communicate()
