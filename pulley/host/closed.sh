@@ -44,6 +44,7 @@ walk() { # absolute path
             rest=${rest#*/}
         done
         walked=$whole
+        case $whole/ in /proc/*) finish no_checkout "$Checkout leads through /proc: make it a path of this host" ;; esac
         walk_steps "$@"
         [ -n "$link" ] || return 0
         links=$((links + 1))
@@ -71,6 +72,7 @@ walk_steps() { # path ...
                 ;;
         esac
         case $place_mode in
+            1*[2367]) open_to_others "others may write to $place" "take it out of there" ;; # as for /tmp
             *[2367] | *[2367]?) open_to_others "others may write to $place" "chmod go-w $place" ;;
         esac
         case $place_type in 4???) check_mount "$place" ;; esac

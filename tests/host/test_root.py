@@ -51,12 +51,15 @@ class RootSite(Site):
         )
         return done.stdout.strip()
 
-    def deploy(self, checkout: Path | None = None, **parameters: str) -> Run:
+    def deploy(
+        self, checkout: Path | None = None, *, update: str = "rebase", timeout: str = "600"
+    ) -> Run:
         return self.pull(
             Checkout=str(checkout or self.checkout),
             AfterPull="after",
             Issued="1",
-            **parameters,
+            Update=update,
+            Timeout=timeout,
         )
 
     def ran_as(self) -> set[str]:
@@ -175,7 +178,8 @@ class TestWhereRootStays:
         assert result.outcome == outcome, result.detail
         if outcome == "no_checkout":
             assert str(place.relative_to(site.checkout.parent.parent)) in result.detail
-            assert "chmod -R go-w" in result.detail or f"chmod go-w {place}" in result.detail
+            cures = ("take it out of there",) if mode & 0o1000 else ("go-w", str(place))
+            assert all(cure in result.detail for cure in cures)
             assert (site.traces(), site.ran_as()) == (before, set())
 
 
@@ -235,6 +239,11 @@ class TestAttacks:
             sleep.kill()
             sleep.wait()
 
+    def test_a_link_of_root_s_through_proc_is_refused(self, site: RootSite) -> None:
+        (site.root / "site").symlink_to(f"/proc/self/root{site.checkout}")
+        result = site.deploy(site.root / "site").result
+        assert (result.outcome, "through /proc" in result.detail) == ("no_checkout", True)
+
     @pytest.mark.parametrize("folder_is", [0, ATTACKER.pw_uid])
     def test_a_git_directory_that_is_a_link(self, site: RootSite, folder_is: int) -> None:
         folder = site.root / "site"
@@ -280,13 +289,11 @@ class TestAttacks:
         )
         try:
             for _ in range(50):
-                site.deploy(attacker / "site", Timeout="20")
+                site.deploy(attacker / "site", timeout="20")
         finally:
             os.killpg(race.pid, signal.SIGKILL)
             race.wait()
-        roots = next(
-            path for path in (attacker / "roots", attacker / "site") if path.stat().st_uid == 0
-        )
+        (roots,) = (path for path in attacker.iterdir() if path.stat().st_uid == 0)
         assert snapshot(roots) == before
 
 
@@ -495,7 +502,7 @@ class TestMountNamespaces:
             link.symlink_to(f"/proc/{pid}/{rest}")
             for place in (link, link / ".git"):
                 assert place.stat().st_uid == victim
-            result = site.deploy(link, Timeout="20").result
+            result = site.deploy(link, timeout="20").result
         assert result.outcome == "no_checkout"
         assert site.ran_as() <= {str(ATTACKER.pw_uid)}
         assert precious.read_text() == "precious\n"
@@ -553,7 +560,7 @@ class TestTheRemoteIsLookedAtFirst:
         site.root_git("config", "remote.origin.url", "https://github.com/octo/other.git")
         give(site.checkout, owner)
         before = site.traces()
-        result = site.deploy(Update=update).result
+        result = site.deploy(update=update).result
         assert result.outcome == "no_checkout"
         assert result.detail == "origin is octo/other, not octo/site"
         assert site.traces() == before
@@ -561,7 +568,7 @@ class TestTheRemoteIsLookedAtFirst:
     def test_a_look_writes_nothing_after_a_run(self, site: RootSite) -> None:
         assert site.deploy().result.outcome == "updated"
         before = site.traces()
-        assert site.deploy(Update="check").result.outcome == "unchanged"
+        assert site.deploy(update="check").result.outcome == "unchanged"
         assert site.traces() == before
 
 
@@ -580,7 +587,7 @@ class TestBystanders:
     ) -> None:
         with sitting(git, site.checkout, uid):
             began = time.monotonic()
-            result = site.deploy(Timeout="25").result
+            result = site.deploy(timeout="25").result
             took = time.monotonic() - began
         assert result.outcome == outcome, result.detail
         assert (site.checkout / ".git/index.lock").exists() == (outcome == "busy")
@@ -594,7 +601,7 @@ class TestBystanders:
         give(site.upstream)
         with sitting(git, site.checkout, uid):
             began = time.monotonic()
-            site.deploy(Timeout="25")
+            site.deploy(timeout="25")
             took = time.monotonic() - began
         assert took > 4
 
