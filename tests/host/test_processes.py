@@ -159,6 +159,13 @@ class TestSucceededStep:
 
 
 class TestKilledRun:
+    def test_the_kill_of_the_group_takes_what_is_in_it(
+        self, site: Site, children: Children
+    ) -> None:
+        commit_steps(site, children.started("sh {child} &") + "\nkill -9 -$PULLEY_GROUP")
+        assert not run_in_own_group(site, AfterPull=AFTER)
+        assert children.is_gone_for_good()
+
     def test_the_next_one_ends_what_its_step_left(self, site: Site, children: Children) -> None:
         deploy_good(site)
         kill = "kill -9 -$PULLEY_GROUP"
