@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Where root may stay root: in a checkout that root alone may write to, rename and reach.
 
-# What sshd calls StrictModes. Every folder on the way from / must be root's and closed to others, links
-# on the way too; then nobody else can change where the path leads, and it is entered once more by it.
+# What sshd calls StrictModes. Every folder on the way from / must be root's and closed to others (in a
+# sticky one they cannot rename what is root's), links on the way too; then nobody else can change where the path leads, and it is entered once more by it.
 # The same holds for the git directory, and for all that is in it: git and this script read and run it.
 stay_root() {
     walk "$Checkout"
@@ -59,7 +59,7 @@ walk() { # absolute path
 
 # Up to the first link, which it leaves in `link`.
 walk_steps() { # path ...
-    link=''
+    link='' sticky=''
     for place; do
         read -r place_uid place_mode place_type || finish no_checkout "$place is not there"
         if [ "$place_uid" != 0 ]; then
@@ -71,14 +71,16 @@ walk_steps() { # path ...
                 return
                 ;;
         esac
+        sticky=''
         case $place_mode in
-            1*[2367]) open_to_others "others may write to $place" "take it out of there" ;; # as for /tmp
+            [1357]?*[2367] | [1357]?*[2367]?) sticky=$place ;; # as /tmp: what is root's in it stays where it is
             *[2367] | *[2367]?) open_to_others "others may write to $place" "chmod go-w $place" ;;
         esac
         case $place_type in 4???) check_mount "$place" ;; esac
     done <<EOF
 $(stat -c '%u %a %f' -- "$@" 2>/dev/null)
 EOF
+    [ -z "$sticky" ] || open_to_others "others may write to $sticky" "chmod go-w $sticky"
 }
 
 root_owns_all() { # git directory, or one of objects

@@ -467,10 +467,12 @@ class TestTools:
     def test_root_takes_what_can_become_the_owner_and_names_what_is_missing(
         self, site: Site, tools: list[str]
     ) -> None:
+        commit = site.commit({"app.txt": "two\n"})
         for name in tools:
             site.tool(name, "echo 'unrecognized option: reuid' >&2; exit 1")
-        commit = site.commit({"app.txt": "two\n"})
         result = site.pull().result
+        for name in tools:
+            (site.tools / name).unlink()
         if len(tools) == 1:
             assert (result.outcome, result.after) == ("updated", commit)
         else:
