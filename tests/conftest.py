@@ -1,5 +1,7 @@
 """For every test: properties are tried without a watch, because a busy machine is no failure."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -8,6 +10,9 @@ from hypothesis import settings
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", "dev")
     import app  # noqa: F401
+
+# moto would make thousands of images for each account, twice, and no test looks at one.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 settings.register_profile("pulley", deadline=None)
 settings.load_profile("pulley")

@@ -4,6 +4,7 @@ Every schedule is a list of things that go wrong or right, one after the other. 
 must hold all the time are checked in tests/core/fleet.py, as commands are sent and hosts move.
 """
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from chalicelib.core.plan import MAX_ATTEMPTS
 from tests.core.fleet import World
 
-SCHEDULES = 750  # with a token, and as many without one
+# With a token, and as many without one. 750 in `make soak`.
+SCHEDULES = int(os.environ.get("PULLEY_SCHEDULES", "150"))
 LIKE_CI = settings(
     max_examples=SCHEDULES,
     derandomize=True,

@@ -1,5 +1,6 @@
 """A deployment on GitHub ends as its hosts say, whoever settles it, how often and in what order."""
 
+import os
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,6 +44,7 @@ from tests.flows.runs import (
     running,
 )
 
+SEEDS = int(os.environ.get("PULLEY_SEEDS", "8"))  # sixty in `make soak`
 A, B, C, D, E, F = (letter * 40 for letter in "abcdef")
 IN_PROGRESS = DeploymentStatus("in_progress", "deploying 4d5e6f7 to 1 host")
 SUCCESS = DeploymentStatus("success", "1 of 1 host at 4d5e6f7: web-1")
@@ -912,7 +914,7 @@ class Story:
 
 
 class TestSettleInAnyOrder:
-    @pytest.mark.parametrize("seed", range(60))
+    @pytest.mark.parametrize("seed", range(SEEDS))
     @pytest.mark.parametrize("late", [0.0, 15.0, 300.0])
     def test_missing_repeated_and_reordered_events_end_the_same(
         self, seed: int, late: float
@@ -926,7 +928,7 @@ class TestSettleInAnyOrder:
         ]
         assert all(told.count(one) == 1 for one in told)
 
-    @pytest.mark.parametrize("seed", range(50))
+    @pytest.mark.parametrize("seed", range(SEEDS))
     def test_events_after_everything_is_over_end_the_same_in_any_order(self, seed: int) -> None:
         story = Story(seed)
         numbers = [sending.number for sending in STORY] * 2
@@ -938,7 +940,7 @@ class TestSettleInAnyOrder:
         assert [len(log) for log in story.house.github.log.values()] == [1] * len(ENDS)
         assert len(story.house.told) == len(ENDS)
 
-    @pytest.mark.parametrize("seed", range(60))
+    @pytest.mark.parametrize("seed", range(SEEDS))
     @pytest.mark.parametrize("late", [15.0, 300.0])
     def test_settlers_that_get_in_each_other_s_way_end_the_same(
         self, seed: int, late: float
@@ -955,7 +957,7 @@ class TestSettleInAnyOrder:
             story.report(*events.pop(0))
         assert story.ends == ENDS
 
-    @pytest.mark.parametrize("seed", range(50))
+    @pytest.mark.parametrize("seed", range(SEEDS))
     def test_deployments_that_could_not_be_made_before_end_the_same(self, seed: int) -> None:
         story = Story(seed, announced=False)
         story.house.github.now = START + timedelta(minutes=1000)

@@ -12,9 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import AS_OWNER, AS_ROOT, SCRIPT, Site, own
+from tests.host.conftest import AS_OWNER, AS_ROOT, SCRIPT, SHELLS, Site, own
 
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="becoming the owner takes root")
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> str:
+    """Each shell, because a host may have any of them."""
+    return str(request.param)
 
 
 class TestParameters:

@@ -16,7 +16,7 @@ import pytest
 from tests.host.conftest import AS_OWNER, SHELLS, Site, run_in_own_group
 
 LONG = "".join(f"line {n}\n" for n in range(40))
-RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "24"))
+RANDOM_KILLS = int(os.environ.get("PULLEY_KILLS", "12"))
 
 
 def prepare(site: Site, *, edits: bool, local_commits: bool) -> str:
