@@ -50,15 +50,18 @@ format: $(TOOLS_READY)
 	$(TOOLS)/ruff format .
 	$(TOOLS)/ruff check --fix .
 
-# The long of what `make test` has the short of: a thousand kills of the script on the host (some
-# two hundred), a hundred thousand hostile requests (four thousand), each fault in each way (three of
-# five), each hostile string in each place (thirty), a minute of fifty deliveries a second (five
-# seconds), a hundred orders of events (twenty).
+# The long of what `make test` has the short of: a thousand random kills of the script on the host
+# (twelve) and one around each of its calls of git in each case (in one case); its tests in each
+# shell (the contract alone); a hundred thousand hostile requests (eight hundred), each fault in each
+# way (some), each hostile string in each place (twenty), a minute of fifty deliveries a second
+# (three seconds), a hundred orders of events (six), sixty of a story's (eight), and 750 schedules of
+# a fleet (150).
 soak: $(READY)
-	PULLEY_KILLS=1000 PULLEY_REQUESTS=100000 PULLEY_FAULTS=all PULLEY_INJECTIONS=5000 \
-		PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 $(BIN)/pytest --timeout 3600 \
-		tests/host/test_kill.py tests/app/test_hostile.py tests/app/test_faults.py \
-		tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py
+	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
+		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \
+		PULLEY_SCHEDULES=750 $(BIN)/pytest --timeout 3600 tests/host tests/app/test_hostile.py \
+		tests/app/test_faults.py tests/injection tests/deploy/test_load.py \
+		tests/sandbox/test_report.py tests/flows/test_settle.py tests/core/test_plan_simulation.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

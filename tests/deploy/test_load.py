@@ -29,7 +29,7 @@ from tests.deploy.runtime import Function, Python, Unpacked
 from tests.fakes import NAMES, SECRET, STAGE
 
 pytestmark = pytest.mark.xdist_group("lambda")
-DELIVERIES = int(os.environ.get("PULLEY_DELIVERIES", "250"))
+DELIVERIES = int(os.environ.get("PULLEY_DELIVERIES", "150"))
 A_SECOND = 50
 REDELIVERED_A_SECOND = 8  # by hand, and so below what Systems Manager takes
 SEED, WARMING_SEED = 20261121, 20261120

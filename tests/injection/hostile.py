@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-INJECTIONS = int(os.environ.get("PULLEY_INJECTIONS", "30"))
+INJECTIONS = int(os.environ.get("PULLEY_INJECTIONS", "20"))
 Case = TypeVar("Case")
 
 # Any user may make it, wherever it stands. The word is a program of the hosts that makes it too,

@@ -19,7 +19,7 @@ from pulley.sandbox.github import GitHub
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Event = Mapping[str, object]
-ORDERS = int(os.environ.get("PULLEY_ORDERS", "20"))  # a hundred in `make soak`
+ORDERS = int(os.environ.get("PULLEY_ORDERS", "6"))  # a hundred in `make soak`
 
 
 @dataclass
