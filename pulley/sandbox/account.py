@@ -171,7 +171,7 @@ class Account:
         """Return when every subscriber has had every event so far."""
         self._events.wait_until_delivered()
 
-    def wait_until_ended(self, command_id: str, *, timeout: float = 60.0) -> Command:
+    def wait_until_ended(self, command_id: str, *, timeout: float = 600) -> Command:
         """Return the command once it is over. Raises TimeoutError after `timeout` seconds."""
         return self.run_command.wait_for(
             command_id, lambda command: command.status.terminal, timeout=timeout

@@ -22,9 +22,9 @@ from moto.events.models import EventPattern
 
 from pulley import project as own
 
-START_SECONDS = 30
+START_SECONDS = 600  # only what hangs takes so long
 ATTEMPTS = 3  # Lambda's default for an asynchronous invocation: once, and two retries
-_LAST_WORDS_SECONDS = 5
+_LAST_WORDS_SECONDS = 60
 _DEFAULT_SECONDS = 60  # Chalice's, for a function whose lambda_timeout is not set
 
 
@@ -82,7 +82,7 @@ class Function:
             with suppress(RuntimeError):  # closed: an account tells of its end, too
                 self._worker.submit(self._take, dict(event))
 
-    def wait_until_idle(self, *, timeout: float = 30) -> None:
+    def wait_until_idle(self, *, timeout: float = 600) -> None:
         """Return when all queued events are over. Raises TimeoutError after `timeout` seconds."""
         self._worker.submit(lambda: None).result(timeout)
 

@@ -114,7 +114,7 @@ class Hookshot:
             self._threads.add(thread)
         thread.start()
 
-    def wait_until_idle(self, *, timeout: float = 30) -> None:
+    def wait_until_idle(self, *, timeout: float = 600) -> None:
         """Return when nothing is under way in the background. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._threads, timeout):

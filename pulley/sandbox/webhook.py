@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pulley.project import project
 
-START_SECONDS = 30
+START_SECONDS = 600  # only what hangs takes so long
 
 
 class WebhookError(RuntimeError):

@@ -16,13 +16,13 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from tests.fakes import COMMIT, GUID, NAMES, SECRET, SITE, STAGE, push_json, sign, targets_text
+from tests.processes import DIE_WITH_US, HANG_SECONDS
 
 PROJECT = Path(__file__).parents[2]
 # Whatever becomes of the tests, the server ends with its input, and after a while in any case.
 SERVER = """\
 import os, sys, threading
 threading.Thread(target=lambda: os._exit(sys.stdin.read() != ""), daemon=True).start()
-threading.Timer(120, os._exit, [1]).start()
 from chalice.cli import main
 main()
 """
@@ -77,7 +77,7 @@ def port(aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Itera
     with (
         log.open("w") as output,
         subprocess.Popen(
-            command,
+            [*DIE_WITH_US, *command],
             cwd=PROJECT,
             env=environment | aws | {"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.PIPE,
@@ -98,7 +98,7 @@ def port(aws: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def post(port: int, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, object]]:
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=30)
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=HANG_SECONDS)
     try:
         connection.request("POST", "/github", body, {"X-GitHub-Delivery": GUID} | headers)
         answer = connection.getresponse()

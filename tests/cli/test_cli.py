@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.commands import PARAMETERS
+from tests.processes import HANG_SECONDS, running
 
 PULLEY = str(Path(sys.executable).with_name("pulley"))
 
@@ -22,7 +23,7 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         [PULLEY, *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
         check=False,
         env={**os.environ, **environ},
     )
@@ -63,15 +64,13 @@ class TestDemo:
         self, tmp_path: Path, number: signal.Signals
     ) -> None:
         (folder := tmp_path / "tmp").mkdir()
-        log = tmp_path / "output"
-        with log.open("w") as output:
-            demo = subprocess.Popen(
-                [PULLEY, "demo"], stdout=output, env={**os.environ, "TMPDIR": str(folder)}
-            )
-        while not list(folder.glob("pulley-sandbox-*")) and demo.poll() is None:
-            time.sleep(0.01)
-        demo.send_signal(number)
-        assert demo.wait(30) == 130
+        with running(
+            [PULLEY, "demo"], stdout=subprocess.DEVNULL, env={"TMPDIR": str(folder)}
+        ) as demo:
+            while not list(folder.glob("pulley-sandbox-*")) and demo.poll() is None:
+                time.sleep(0.01)
+            demo.send_signal(number)
+            assert demo.wait(HANG_SECONDS) == 130
         assert list(folder.iterdir()) == []
 
     def test_machine_without_git_and_the_rest_is_told_what_it_lacks(self, tmp_path: Path) -> None:
@@ -94,10 +93,11 @@ class TestDemo:
 class TestSandbox:
     def test_it_can_be_pushed_to_and_cleans_up(self, tmp_path: Path) -> None:
         log = tmp_path / "output"
-        with log.open("w") as output:
-            sandbox = subprocess.Popen([PULLEY, "sandbox", "--hosts", "2"], stdout=output)
-        try:
-            clone = _wait_for(log, r"cd (/\S+)")
+        with (
+            log.open("w") as output,
+            running([PULLEY, "sandbox", "--hosts", "2"], stdout=output) as sandbox,
+        ):
+            clone = _wait_for(sandbox, log, r"cd (/\S+)")
             folder = Path(clone).parent
             (Path(clone) / "index.html").write_text("mine\n")
             nobody = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
@@ -108,21 +108,22 @@ class TestSandbox:
             )
             assert "Pulley answered 202" in pushed.stderr
             commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=clone, text=True)
-            _wait_for(log, rf"(web-1  {commit[:7]}  updated)")
-            _wait_for(log, rf"(web-2  {commit[:7]}  updated)")
-        finally:
+            _wait_for(sandbox, log, rf"(web-1  {commit[:7]}  updated)")
+            _wait_for(sandbox, log, rf"(web-2  {commit[:7]}  updated)")
             sandbox.send_signal(signal.SIGINT)
-        assert sandbox.wait(30) == 0
+            assert sandbox.wait(HANG_SECONDS) == 0
         assert not folder.exists()
 
     def test_told_to_end_many_times_it_ends(self, tmp_path: Path) -> None:
         log = tmp_path / "output"
-        with log.open("w") as output:
-            sandbox = subprocess.Popen([PULLEY, "sandbox", "--hosts", "1"], stdout=output)
-        folder = Path(_wait_for(log, r"cd (/\S+)")).parent
-        for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] * 300:
-            sandbox.send_signal(number)
-        assert sandbox.wait(30) == 0
+        with (
+            log.open("w") as output,
+            running([PULLEY, "sandbox", "--hosts", "1"], stdout=output) as sandbox,
+        ):
+            folder = Path(_wait_for(sandbox, log, r"cd (/\S+)")).parent
+            for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] * 300:
+                sandbox.send_signal(number)
+            assert sandbox.wait(HANG_SECONDS) == 0
         assert not folder.exists()
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
@@ -133,22 +134,20 @@ class TestSandbox:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
             folder.chmod(0o755)
-            sandbox = subprocess.Popen(
-                [PULLEY, "sandbox"],
-                stdout=subprocess.DEVNULL,
-                env={**os.environ, "TMPDIR": temporary},
-            )
-            while not list(folder.glob("pulley-sandbox-*")) and sandbox.poll() is None:
-                time.sleep(0.01)
-            sandbox.send_signal(number)
-            assert sandbox.wait(60) == 0
+            command = [PULLEY, "sandbox", "--hosts", "1"]
+            with running(command, stdout=subprocess.DEVNULL, env={"TMPDIR": temporary}) as sandbox:
+                while not list(folder.glob("pulley-sandbox-*")) and sandbox.poll() is None:
+                    time.sleep(0.01)
+                sandbox.send_signal(number)
+                assert sandbox.wait(HANG_SECONDS) == 0
             assert list(folder.iterdir()) == []
 
 
-def _wait_for(log: Path, pattern: str) -> str:
-    for _ in range(600):
-        found = re.search(pattern, log.read_text())
-        if found:
+def _wait_for(sandbox: subprocess.Popen[str], log: Path, pattern: str) -> str:
+    """What the sandbox prints in the end. Fails where it ends before."""
+    while True:
+        is_over = sandbox.poll() is not None
+        if found := re.search(pattern, log.read_text()):
             return found[1]
+        assert not is_over, f"{pattern} did not come: {log.read_text()}"
         time.sleep(0.05)
-    pytest.fail(f"{pattern} did not come: {log.read_text()}")

@@ -1,7 +1,6 @@
 """plan, deploy and cancel against a sandbox: real git, real scripts, the schedule's own rounds."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pulley.sandbox.commands import Command
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from pulley.sandbox.statuses import IN_PROGRESS
 from tests.cli.conftest import Pulley, json_of
+from tests.processes import HANG_SECONDS, running
 
 NAMES = ParameterNames(STAGE)
 TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
@@ -109,7 +109,9 @@ def running_command(sandbox: Sandbox) -> Command:
     """The newest, once each host runs it."""
     run_command = sandbox.account.run_command
     newest = run_command.commands()[0]
-    return run_command.wait_for(newest.id, lambda one: one.count(IN_PROGRESS) == 2, timeout=30)
+    return run_command.wait_for(
+        newest.id, lambda one: one.count(IN_PROGRESS) == 2, timeout=HANG_SECONDS
+    )
 
 
 def plan_of(pulley: Pulley, *arguments: str) -> Any:  # noqa: ANN401 - JSON
@@ -405,19 +407,20 @@ class TestUnderWay:
 
 class TestInterrupted:
     def test_following_ends_and_the_deploy_goes_on(self, sandbox: Sandbox) -> None:
-        with slow(sandbox, "interrupted"):
-            process = subprocess.Popen(
+        with (
+            slow(sandbox, "interrupted"),
+            running(
                 [PULLEY, "deploy", "web"],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
                 cwd="/",
-                env={**os.environ, **sandbox.environ},
-            )
+                env=sandbox.environ,
+            ) as process,
+        ):
             assert process.stderr
             assert any("web: sent, command " in line for line in process.stderr)
             process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=30)
+            _, told = process.communicate(timeout=HANG_SECONDS)
             assert process.returncode == 130, told
             assert "pulley status web shows it, pulley cancel web stops it." in told
             assert "Traceback" not in told

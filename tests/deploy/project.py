@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.app.policies import PROJECT
+from tests.processes import HANG_SECONDS
 
 STAGES = ("dev", "prod")
 REGION = "eu-central-1"
@@ -42,7 +43,7 @@ def chalice(project: Path, *arguments: str, environ: Mapping[str, str] | None = 
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -23,9 +23,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.deploy.project import REGION
+from tests.processes import DIE_WITH_US, HANG_SECONDS
 
 _API = "/2018-06-01/runtime"
-_START_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Function:
         }
         with log.open("w") as output:
             self._process = subprocess.Popen(
-                python.command("-m", "awslambdaric", properties["Handler"]),
+                [*DIE_WITH_US, *python.command("-m", "awslambdaric", properties["Handler"])],
                 cwd=task_root,
                 env=variables,
                 stdin=subprocess.DEVNULL,
@@ -223,7 +223,7 @@ class Function:
     def answer(self) -> Answer:
         """What the function says next."""
         try:
-            return self._server.answers.get(timeout=_START_SECONDS)
+            return self._server.answers.get(timeout=HANG_SECONDS)
         except queue.Empty:
             raise AssertionError(f"no answer; its log:\n{self.log}") from None
 

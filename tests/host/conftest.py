@@ -17,6 +17,7 @@ import pytest
 
 from chalicelib.core.results import HostResult, parse_result
 from tests.host.script import written_script
+from tests.processes import HANG_SECONDS
 
 SCRIPT = written_script()
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
@@ -160,7 +161,7 @@ class Site:
             cwd="/",
             env=environ | dict(more_environ or {}),
             capture_output=True,
-            timeout=120,
+            timeout=HANG_SECONDS,
             check=False,
         )
         return held_to_contract(done)
@@ -211,7 +212,7 @@ def run_in_own_group(site: Site, **parameters: str) -> bool:
         stderr=subprocess.DEVNULL,
         process_group=0,
     )
-    return run.wait(60) == 0
+    return run.wait(HANG_SECONDS) == 0
 
 
 def own(path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from chalicelib.core.results import parse_result
 from tests.host.conftest import AS_ROOT, Site, held_to_contract, run_in_own_group
+from tests.processes import HANG_SECONDS
 
 AFTER = "deploy/after"
 
@@ -156,7 +157,7 @@ class TestSignal:
         while not (site.root / "begun").exists():
             assert run.poll() is None
         os.killpg(run.pid, signal.SIGTERM)
-        stdout, stderr = run.communicate(timeout=60)
+        stdout, stderr = run.communicate(timeout=HANG_SECONDS)
         done = subprocess.CompletedProcess(command, run.returncode, stdout, stderr)
         assert held_to_contract(done).result.detail == "stopped by a signal"
 

@@ -21,6 +21,7 @@ from pulley.sandbox.deliveries import delivery_headers
 from pulley.sandbox.machine import Machine
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.injection.hostile import BAD_IN_A_LINE, HARMLESS
+from tests.processes import HANG_SECONDS
 
 TARGETS = ParameterNames(STAGE).targets(Repository.parse(FULL_NAME))
 DOCUMENT = document_name(STAGE)
@@ -83,7 +84,7 @@ def post(
         body, sandbox.secret, event=event, guid=GUID, content_type=content_type
     ) | dict(headers)
     place = urlsplit(sandbox.webhook.url)
-    connection = HTTPConnection(place.netloc, timeout=10)
+    connection = HTTPConnection(place.netloc, timeout=HANG_SECONDS)
     connection.putrequest("POST", place.path + query, skip_accept_encoding=True)
     for name, value in {**sent, "Content-Length": str(len(body))}.items():
         connection.putheader(name, re.sub("\r\n?|\n", "\n ", value).encode())

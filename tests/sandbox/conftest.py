@@ -17,6 +17,7 @@ from pulley.sandbox.account import Account
 from pulley.sandbox.agent import Host
 from pulley.sandbox.commands import Command
 from pulley.sandbox.github import GitHub
+from tests.processes import HANG_SECONDS
 from tests.sandbox.listener import Listener
 from tests.sandbox.repository import TOKEN, Call, Commits, commit, git
 
@@ -87,7 +88,7 @@ def run(account: Account, send: Callable[..., str]) -> Callable[..., Command]:
     """Send the document and wait until the command is over."""
 
     def run_command(**arguments: object) -> Command:
-        return account.wait_until_ended(send(**arguments), timeout=20)
+        return account.wait_until_ended(send(**arguments), timeout=HANG_SECONDS)
 
     return run_command
 
@@ -149,7 +150,7 @@ def call(github: GitHub) -> Iterator[Call]:
             body: object = None,
             *,
             headers: dict[str, str] | None = None,
-            timeout: float = 10,
+            timeout: float = HANG_SECONDS,
             **query: object,
         ) -> urllib3.BaseHTTPResponse:
             return pool.request(

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
 
+from tests.processes import HANG_SECONDS
+
 
 class Posted(NamedTuple):
     """A request as it came. The names of the headers are in lower case."""
@@ -51,7 +53,7 @@ class Listener:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 body = self.rfile.read(int(headers["content-length"]))
                 listener.posted.append(Posted(self.path, headers, body))
-                listener.gate.wait(30)
+                listener.gate.wait(HANG_SECONDS)
                 self.send_response(listener.status)
                 self.send_header("X-Answer", "yes")
                 self.end_headers()

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from pulley.sandbox.account import Account
 from pulley.sandbox.agent import Host
 from pulley.sandbox.commands import Command
+from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -197,12 +198,12 @@ class TestSubscribe:
         account.subscribe(queue.put)
 
         def gathered() -> list[dict[str, Any]]:
-            events = [queue.get(timeout=10)]
+            events = [queue.get(timeout=HANG_SECONDS)]
             while not (
                 events[-1]["detail-type"] == "EC2 Command Status-change Notification"
                 and events[-1]["detail"]["status"] in {"Success", "Failed"}
             ):
-                events.append(queue.get(timeout=10))
+                events.append(queue.get(timeout=HANG_SECONDS))
             return events
 
         return gathered

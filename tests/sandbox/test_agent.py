@@ -13,6 +13,7 @@ from pulley.sandbox.agent import Host
 from pulley.sandbox.commands import Command
 from pulley.sandbox.events import Event
 from pulley.sandbox.statuses import StepResult
+from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -471,7 +472,7 @@ class TestHost:
         add_host()
         store(f"read word <{hold.name}")
         command_ids = [send(TimeoutSeconds=30) for _ in range(11)]
-        ended.get(timeout=20)
+        ended.get(timeout=HANG_SECONDS)
         hold.write(b"\n" * 10)
         ends = [account.wait_until_ended(one).status.details for one in command_ids]
         assert sorted(ends) == ["DeliveryTimedOut", *["Success"] * 10]

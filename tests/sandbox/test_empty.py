@@ -18,6 +18,7 @@ from rich.console import Console
 from pulley.sandbox import interactive
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.app.policies import PROJECT
+from tests.processes import HANG_SECONDS, running
 
 
 @pytest.fixture(scope="module")
@@ -153,24 +154,24 @@ class TestRun:
 
     def test_rounds_of_an_empty_one_leave_the_terminal_alone(self, tmp_path: Path) -> None:
         log = tmp_path / "output"
-        with log.open("w") as output:
-            running = subprocess.Popen(
+        with (
+            log.open("w") as output,
+            running(
                 [sys.executable, "-c", self.PROGRAM],
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=PROJECT,
-            )
-        try:
+            ) as program,
+        ):
             while not (found := re.search(r"\. (/\S+)/environment", log.read_text())):
-                assert running.poll() is None, log.read_text()
+                assert program.poll() is None, log.read_text()
                 time.sleep(0.01)
             rounds = Path(found[1]) / "reconcile.log"
             while rounds.read_text().count("\n") < 3:
-                assert running.poll() is None, log.read_text()
+                assert program.poll() is None, log.read_text()
                 time.sleep(0.01)
-        finally:
-            running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 0
+            program.send_signal(signal.SIGINT)
+            assert program.wait(HANG_SECONDS) == 0
         _, ending = log.read_text().split("Ctrl-C stops it and cleans up.\n")
         assert ending.split() == ["Cleaning", "up", "..."]
         assert not Path(found[1]).exists()

@@ -13,6 +13,7 @@ import urllib3
 from urllib3.util import SKIP_HEADER
 
 from pulley.sandbox.github import Fault, GitHub, RecordedStatus
+from tests.processes import HANG_SECONDS
 from tests.sandbox.repository import TOKEN, Call, Commits, git
 
 pytestmark = pytest.mark.timeout(30)
@@ -670,7 +671,7 @@ class TestFault:
         assert time.monotonic() - began >= 0.25
 
     def test_silence_outlasts_an_impatient_client(self, github: GitHub, call: Call) -> None:
-        github.fault = lambda _method, _path: Fault(silent_seconds=60)
+        github.fault = lambda _method, _path: Fault(silent_seconds=2 * HANG_SECONDS)
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             call("GET", DEPLOYMENTS, timeout=0.1)
 
@@ -681,11 +682,11 @@ class TestFault:
             if held.is_set():
                 return None
             held.set()
-            return Fault(silent_seconds=60)
+            return Fault(silent_seconds=2 * HANG_SECONDS)
 
         github.fault = hold_first
         with self.waiting_client(github) as client:
-            assert held.wait(10)
+            assert held.wait(HANG_SECONDS)
             assert call("GET", DEPLOYMENTS).status == 200
             client.setblocking(False)  # noqa: FBT003 - the socket's own
             with pytest.raises(BlockingIOError):
@@ -693,16 +694,16 @@ class TestFault:
 
     def waiting_client(self, github: GitHub) -> socket.socket:
         address = ("127.0.0.1", int(github.api_url.rpartition(":")[2]))
-        client = socket.create_connection(address, timeout=10)
+        client = socket.create_connection(address, timeout=HANG_SECONDS)
         client.sendall(f"GET {DEPLOYMENTS} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         return client
 
     @pytest.mark.parametrize(
         "fault",
         [
-            Fault(silent_seconds=60),
-            Fault(silent_seconds=60, applied_first=True),
-            Fault(body=b"slow", drip_seconds=60),
+            Fault(silent_seconds=2 * HANG_SECONDS),
+            Fault(silent_seconds=2 * HANG_SECONDS, applied_first=True),
+            Fault(body=b"slow", drip_seconds=2 * HANG_SECONDS),
         ],
     )
     def test_closing_does_not_wait_for_what_is_held(self, github: GitHub, fault: Fault) -> None:
@@ -714,19 +715,19 @@ class TestFault:
 
         github.fault = hold
         with self.waiting_client(github) as client:
-            assert held.wait(10)
+            assert held.wait(HANG_SECONDS)
             began = time.monotonic()
             github.close()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < HANG_SECONDS
             received = b"".join(iter(lambda: client.recv(4096), b""))  # to the end
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < HANG_SECONDS
         assert b"slow" not in received
 
     def test_answer_may_drip(self, github: GitHub, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(200, b"[1,2]", drip_seconds=0.1)
         began = time.monotonic()
         # Each byte comes in time for a client that watches the clock for each read alone.
-        answer = call("GET", DEPLOYMENTS, timeout=5)
+        answer = call("GET", DEPLOYMENTS, timeout=HANG_SECONDS)
         assert answer.data == b"[1,2]"
         assert time.monotonic() - began >= 0.4
 

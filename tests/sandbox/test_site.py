@@ -15,6 +15,7 @@ import pytest
 from pulley.sandbox import site as site_module
 from pulley.sandbox.site import Site, open_sites
 from pulley.sandbox.users import AS_ROOT, give_to_owner
+from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -44,7 +45,7 @@ def put(folder: Path, path: str, content: str) -> Path:
 
 
 def get(site: Site, path: str, method: str = "GET") -> tuple[int, bytes]:
-    connection = HTTPConnection(site.address, site.port, timeout=5)
+    connection = HTTPConnection(site.address, site.port, timeout=HANG_SECONDS)
     connection.request(method, path)
     answer = connection.getresponse()
     content = answer.read()
