@@ -1,8 +1,13 @@
 """For every test: properties are tried without a watch, because a busy machine is no failure."""
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
+import botocore.client
+import botocore.session
 import pytest
+from botocore.model import ServiceModel
 from hypothesis import settings
 
 # Lambda has the stage's variables before app.py is imported, which reads its stage there: whichever
@@ -16,6 +21,39 @@ os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 settings.register_profile("pulley", deadline=None)
 settings.load_profile("pulley")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def aws_s_descriptions_are_read_once() -> Iterator[None]:
+    """As in a process of the operator's or Lambda's, which builds few clients. Here are thousands.
+
+    To read what AWS says of EC2 takes a third of a second, and to make a class of it a hundredth.
+    """
+    loader = botocore.session.create_loader()
+    creator: Any = botocore.client.ClientCreator  # whose stubs lack what is private
+    load, make = creator._load_service_model, creator._create_client_class
+    models: dict[str, ServiceModel] = {}
+    classes: dict[str, type] = {}
+
+    def load_once(
+        self: botocore.client.ClientCreator, service_name: str, api_version: str | None = None
+    ) -> ServiceModel:
+        if service_name not in models:
+            models[service_name] = load(self, service_name, api_version)
+        return models[service_name]
+
+    def make_once(
+        self: botocore.client.ClientCreator, service_name: str, service_model: ServiceModel
+    ) -> type:
+        if service_name not in classes:
+            classes[service_name] = make(self, service_name, service_model)
+        return classes[service_name]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(botocore.session, "create_loader", lambda *_: loader)
+        patched.setattr(creator, "_load_service_model", load_once)
+        patched.setattr(creator, "_create_client_class", make_once)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

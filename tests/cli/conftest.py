@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import botocore.session
 import pytest
 from click.testing import CliRunner, Result
 
@@ -18,15 +17,6 @@ Pulley = Callable[..., Result]
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(["web-1", "web-2"]) as opened:
         yield opened
-
-
-@pytest.fixture(scope="session", autouse=True)
-def aws_s_descriptions_are_read_once() -> Iterator[None]:
-    """As by a process, which has one command. Here each would read them, a third of a second."""
-    loader = botocore.session.create_loader()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(botocore.session, "create_loader", lambda *_: loader)
-        yield
 
 
 @pytest.fixture
