@@ -24,10 +24,9 @@ COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --g
 demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
-# Coverage is of the core and the flows, which have tests of their own: to trace the others would take minutes.
+# Coverage is of the core and the flows, and traced in their own tests alone: tests/conftest.py.
 test: $(READY)
-	$(BIN)/pytest tests/core tests/flows --cov --numprocesses 2 --dist worksteal
-	$(BIN)/pytest --ignore tests/core --ignore tests/flows --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --cov --numprocesses 2 --dist loadgroup
 
 check: lint template test
 
@@ -60,7 +59,7 @@ soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \
 		PULLEY_SCHEDULES=750 $(BIN)/pytest --timeout 3600 tests/host tests/app/test_hostile.py \
-		tests/app/test_faults.py tests/injection tests/deploy/test_load.py \
+		tests/app/test_faults.py tests/cli/test_doctor.py tests/injection tests/deploy/test_load.py \
 		tests/sandbox/test_report.py tests/flows/test_settle.py tests/core/test_plan_simulation.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.

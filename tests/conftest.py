@@ -2,13 +2,17 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import botocore.client
 import botocore.session
 import pytest
 from botocore.model import ServiceModel
+from coverage import Coverage
 from hypothesis import settings
+
+TESTS = Path(__file__).parent
 
 # Lambda has the stage's variables before app.py is imported, which reads its stage there: whichever
 # test comes first in a process.
@@ -56,9 +60,33 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Coverage is of the core and the flows by their own tests: to trace the others costs much."""
+    tracing = Coverage.current()
+    if tracing is None or item.path.relative_to(TESTS).parts[0] in {"core", "flows"}:
+        return (yield)
+    tracing.stop()
+    try:
+        return (yield)
+    finally:
+        tracing.start()
+
+
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a sandbox runs in one process: to start one takes seconds."""
+    """What shares a sandbox runs in one process: to start one takes seconds.
+
+    Groups are begun first, then the hosts' tests, which wait a lot: at the end both processes have
+    something short to do.
+    """
     for item in items:
         if isinstance(item, pytest.Function) and {"sandbox", "story"} & set(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("xdist_group"):
+        return 0
+    return 1 if item.path.parent.name == "host" else 2

@@ -5,6 +5,7 @@ And GitHub's API, with two repositories that are one on the disk.
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,26 +110,43 @@ def answer(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    path = tmp_path / "site.git"
+@pytest.fixture(scope="session")
+def empty_repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("repositories") / "empty.git"
     subprocess.run(
-        ["git", "init", "--quiet", "--bare", "--initial-branch=main", str(path)], check=True
+        ["git", "init", "--quiet", "--bare", "--initial-branch=main", "--template=", str(path)],
+        check=True,
     )
     return path
 
 
-@pytest.fixture
-def commits(repository: Path) -> Commits:
+@pytest.fixture(scope="session")
+def full_repository(empty_repository: Path) -> tuple[Path, Commits]:
     """`main` has two commits; `feature/x` is one ahead of it, and `behind` lacks the second."""
-    first = commit(repository, "first")
-    second = commit(repository, "second", first)
-    ahead = commit(repository, "ahead", second)
-    behind = commit(repository, "behind", first)
+    path = empty_repository.with_name("full.git")
+    shutil.copytree(empty_repository, path)
+    first = commit(path, "first")
+    second = commit(path, "second", first)
+    ahead = commit(path, "ahead", second)
+    behind = commit(path, "behind", first)
     for branch, tip in {"main": second, "feature/x": ahead, "behind": behind}.items():
-        git(repository, "update-ref", f"refs/heads/{branch}", tip)
-    git(repository, "tag", "-a", "v1", "-m", "one", second)
-    return {"first": first, "second": second, "ahead": ahead, "behind": behind}
+        git(path, "update-ref", f"refs/heads/{branch}", tip)
+    git(path, "tag", "-a", "v1", "-m", "one", second)
+    return path, {"first": first, "second": second, "ahead": ahead, "behind": behind}
+
+
+@pytest.fixture
+def repository(empty_repository: Path, tmp_path: Path) -> Path:
+    """One of the test's own: a copy costs less than what git makes."""
+    return Path(shutil.copytree(empty_repository, tmp_path / "site.git"))
+
+
+@pytest.fixture
+def commits(repository: Path, full_repository: tuple[Path, Commits]) -> Commits:
+    """The repository has what `full_repository` has."""
+    path, made = full_repository
+    shutil.copytree(path, repository, dirs_exist_ok=True)
+    return made
 
 
 @pytest.fixture
