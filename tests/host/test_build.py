@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 
-from chalicelib.core.commands import PARAMETERS, build_document
+from chalicelib.core.commands import build_document
 from pulley.host.build import PARTS, build
 from tests.app.policies import PROJECT
 
 FOLDER = PROJECT / "pulley/host"
 # AWS's 64 KB have the values of a run in them, too.
-MOST_BYTES, VALUES_BYTES = 62_500, 2_200
+MOST_BYTES, VALUES_BYTES = 65_000, 2_200
 
 
 def functions(script: str) -> str:
@@ -24,7 +24,7 @@ def functions(script: str) -> str:
 
 
 def test_by_itself_it_prints_the_script_with_the_standard_library_alone() -> None:
-    command = [sys.executable, "-I", "-S", FOLDER / "build.py"]
+    command = [sys.executable, "-I", "-S", str(FOLDER / "build.py")]
     assert subprocess.check_output(command, text=True) == build()
 
 
@@ -41,9 +41,7 @@ def test_what_is_left_out_means_nothing() -> None:
 
 
 def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:
-    document = build_document(build())
-    (step,) = document["mainSteps"]  # type: ignore[misc]
+    content = json.dumps(build_document(build()))
+    (step,) = json.loads(content)["mainSteps"]
     assert step["inputs"]["runCommand"] == [build()]
-    content = json.dumps(document)
     assert len(content.encode()) + VALUES_BYTES < MOST_BYTES
-    assert PARAMETERS

@@ -57,8 +57,7 @@ class TestWritten:
         commit = site.commit({"pages/a.html": "two\n"})
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         (site.checkout / "pages").chmod(0o555)
-        exact = {"Commit": commit} if update == "exact" else {}
-        result = site.pull(Update=update, **exact).result
+        result = site.pull(Update=update, Commit=commit if update == "exact" else "").result
         (site.checkout / "pages").chmod(0o755)
         assert result.outcome == "conflict"
         assert (site.checkout / "local.txt").exists()
