@@ -4,7 +4,7 @@
 # The remote must be the repository's; one on this machine is let pass.
 check_remote() {
     url='' instead='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof)$' 2>&1)
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat))$' 2>&1)
     case $?/$remote in
         [01]/*) ;;
         *) finish no_checkout "git cannot read its configuration: ${remote#fatal: }" ;;
@@ -16,6 +16,9 @@ check_remote() {
                 url=$value
                 ;;
             url.*) instead=yes ;;
+            extensions.*) # its locks and names are others than those that this script knows
+                case $value in files | sha1) ;; *) finish no_checkout "$Checkout is a $value repository, which is not supported: clone it without" ;; esac
+                ;;
             core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
         esac
     done <<EOF
@@ -26,6 +29,7 @@ EOF
     [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
     case $url in
         '')
+            words=$(git rev-parse --git-dir 2>&1) || finish no_checkout "git cannot use $Checkout: ${words#fatal: }"
             fault=no_origin
             finish no_checkout "$Checkout has no remote named origin"
             ;;

@@ -478,6 +478,20 @@ class TestTools:
             assert result.outcome == "no_checkout"
             assert "setpriv or runuser" in result.detail
 
+    @pytest.mark.parametrize(
+        ("key", "value"), [("refStorage", "reftable"), ("objectFormat", "sha256")]
+    )
+    def test_format_of_repository_that_it_does_not_know_is_refused(
+        self, site: Site, key: str, value: str
+    ) -> None:
+        config = site.checkout / ".git/config"
+        more = f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\t{key} = {value}\n"
+        config.write_text(config.read_text() + more)
+        result = site.pull().result
+        assert result.outcome == "no_checkout"
+        # Of an extension that it does not know itself, git gives the name.
+        assert value in result.detail or key.lower() in result.detail
+
     def test_git_that_only_reads_does_not_keep_a_dead_lock(self, site: Site) -> None:
         site.pull()
         commit = site.commit({"app.txt": "two\n"})
