@@ -12,17 +12,24 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 _WANTED = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time"]
+_LOOPBACK = ["--noproxy", "*"]  # given for this host's own names; there is no proxy here at all
 _USAGE, _FAILED = 2, 7  # curl's exit codes: used wrongly; could not connect
 
 
 def main(arguments: Sequence[str]) -> int:
     """`SHARED OWN`, each host:port, and then curl's arguments. Returns curl's exit code."""
     shared, own, *asked = arguments
-    if len(asked) != len(_WANTED) + 3 or asked[: len(_WANTED)] != _WANTED or asked[-2] != "--":
-        sys.stderr.write(f"curl: this stand-in takes {' '.join(_WANTED)} SECONDS -- URL\n")
+    known, rest = asked[: len(_WANTED)], asked[len(_WANTED) :]
+    if (
+        known != _WANTED
+        or len(rest) not in {3, 5}
+        or rest[1:-1] not in (["--"], [*_LOOPBACK, "--"])
+    ):
+        usage = f"{' '.join(_WANTED)} SECONDS [{' '.join(_LOOPBACK)}] -- URL"
+        sys.stderr.write(f"curl: this stand-in takes {usage}\n")
         return _USAGE
     try:
-        code = _ask(asked[-1], {shared: own}, float(asked[-3]))
+        code = _ask(rest[-1], {shared: own}, float(rest[0]))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"curl: ({_FAILED}) {error}\n")
         code = 0

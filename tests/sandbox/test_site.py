@@ -19,8 +19,8 @@ from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
-# As chalicelib/host/pull.sh calls it.
-ASKED = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "--"]
+# As pulley/host/health.sh calls it.
+ASKED = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "--noproxy", "*", "--"]
 
 
 @pytest.fixture
