@@ -1,0 +1,75 @@
+"""What tests and sandboxes start ends with them, whatever ends them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pulley.sandbox.webhook import PROJECT
+from tests.processes import HANG_SECONDS, running
+
+# Each program starts what it is to start, says the process ids as JSON, and waits to be killed.
+OF_A_TEST = """\
+import json, signal, subprocess
+from tests.processes import running
+command = ["sh", "-c", "echo begun; exec sleep infinity"]
+with running(command, stdout=subprocess.PIPE) as process:
+    process.stdout.readline()
+    print(json.dumps([process.pid]), flush=True)
+    signal.pause()
+"""
+OF_A_SANDBOX = """\
+import json, signal, sys
+from pathlib import Path
+from pulley.sandbox.function import Function
+from pulley.sandbox.webhook import Webhook
+folder, environ = Path(sys.argv[1]), {"AWS_DEFAULT_REGION": "eu-west-1"}
+webhook = Webhook(environ, stage="dev", log=folder / "webhook.log")
+function = Function("reconcile_targets", environ, stage="dev", log=folder / "function.log")
+print(json.dumps([webhook._server.pid, function._process._child.pid]), flush=True)
+signal.pause()
+"""
+
+
+def is_running(pid: int) -> bool:
+    """Whether it is there, and no zombie that nobody has waited for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
+
+
+def wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + HANG_SECONDS / 10
+    while is_running(pid):
+        assert time.monotonic() < deadline, f"process {pid} runs on"
+        time.sleep(0.01)
+
+
+def test_program_of_a_test_that_fails_is_killed() -> None:
+    with pytest.raises(ZeroDivisionError), running(["sleep", "infinity"]) as process:
+        raise ZeroDivisionError
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("program", [OF_A_TEST, OF_A_SANDBOX], ids=["of a test", "of a sandbox"])
+def test_what_a_killed_process_had_started_dies_with_it(tmp_path: Path, program: str) -> None:
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    pids: list[int] = []
+    try:
+        with running(command, stdout=subprocess.PIPE, cwd=PROJECT) as process:
+            assert process.stdout
+            pids = json.loads(process.stdout.readline())
+            assert all(map(is_running, pids))
+            process.kill()
+        for pid in pids:
+            wait_until_gone(pid)
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
