@@ -245,8 +245,7 @@ def new_root() -> Path:
     return root
 
 
-@pytest.fixture
-def make_site(first_site: Site) -> Iterator[Callable[..., Site]]:
+def _make_sites(first_site: Site) -> Iterator[Callable[..., Site]]:
     roots = []
 
     def make(shell: str, like: Site = first_site) -> Site:
@@ -266,6 +265,10 @@ def make_site(first_site: Site) -> Iterator[Callable[..., Site]]:
     yield make
     for root in roots:
         shutil.rmtree(root)
+
+
+make_site = pytest.fixture(_make_sites, name="make_site")
+make_shared_site = pytest.fixture(_make_sites, name="make_shared_site", scope="module")
 
 
 @pytest.fixture

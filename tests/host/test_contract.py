@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,17 @@ as_root_only = pytest.mark.skipif(not AS_ROOT, reason="becoming the owner takes 
 def shell(request: pytest.FixtureRequest) -> str:
     """Each shell, because a host may have any of them."""
     return str(request.param)
+
+
+@pytest.fixture(params=SHELLS, scope="module")
+def untouched(
+    request: pytest.FixtureRequest, make_shared_site: Callable[[str], Site]
+) -> Iterator[Site]:
+    """A site for all that is refused; at the end nothing of it was touched."""
+    site = make_shared_site(request.param)
+    state = site.state()
+    yield site
+    assert site.state() == state
 
 
 class TestParameters:
@@ -69,15 +80,13 @@ class TestParameters:
         ],
     )
     def test_a_bad_one_is_refused_before_anything_is_touched(
-        self, site: Site, name: str, value: str
+        self, untouched: Site, name: str, value: str
     ) -> None:
-        state = site.state()
-        result = site.pull(more_environ={f"SSM_{name}": value}).result
+        result = untouched.pull(more_environ={f"SSM_{name}": value}).result
         assert result.outcome == "bad_parameter"
         assert name in result.detail
-        assert site.state() == state
-        assert not (site.checkout / ".git/pulley").exists()
-        assert not list(site.root.rglob("pwned"))
+        assert not (untouched.checkout / ".git/pulley").exists()
+        assert not list(untouched.root.rglob("pwned"))
 
     def test_exact_without_a_commit_is_refused(self, site: Site) -> None:
         assert site.pull(Update="exact").result.outcome == "bad_parameter"
