@@ -73,7 +73,7 @@ walk_steps() { # path ...
         esac
         sticky=''
         case $place_mode in
-            [1357]?*[2367] | [1357]?*[2367]?) sticky=$place ;; # as /tmp: what is root's in it stays where it is
+            [1357]??[2367] | [1357]?[2367]?) sticky=$place ;; # as /tmp: what is root's in it stays where it is
             *[2367] | *[2367]?) open_to_others "others may write to $place" "chmod go-w $place" ;;
         esac
         case $place_type in 4???) check_mount "$place" ;; esac

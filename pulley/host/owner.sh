@@ -30,8 +30,8 @@ EOF
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     # Tried, because busybox has a setpriv that cannot do it.
     set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
-    "$@" true 2>/dev/null || set -- runuser -u "$owner" --
-    [ "$1" = setpriv ] || "$@" true 2>/dev/null ||
+    "$@" "${BASH:-sh}" -c : 2>/dev/null || set -- runuser -u "$owner" --
+    [ "$1" = setpriv ] || "$@" "${BASH:-sh}" -c : 2>/dev/null ||
         finish no_checkout "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then

@@ -12,7 +12,7 @@ from pulley.host.build import build
 
 PROJECT = Path(__file__).parents[2]
 COMMANDS = set(main.list_commands(click.Context(main)))
-SCRIPT = build()
+SCRIPT = build(commented=True)
 
 
 def read(path: str) -> str:

@@ -178,7 +178,8 @@ class TestWhereRootStays:
         assert result.outcome == outcome, result.detail
         if outcome == "no_checkout":
             assert str(place.relative_to(site.checkout.parent.parent)) in result.detail
-            assert f"chmod go-w {place}" in result.detail
+            assert "go-w" in result.detail
+            assert str(place) in result.detail
             assert (site.traces(), site.ran_as()) == (before, set())
 
 
