@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pulley.sandbox.webhook import PROJECT
+from tests.app.policies import PROJECT
 from tests.processes import HANG_SECONDS, running
 
 # Each program starts what it is to start, says the process ids as JSON, and waits to be killed.
