@@ -2,14 +2,25 @@
 # One run at a time in a checkout, and the locks that a killed git left.
 
 take_lock() {
+    check_programs
     [ -d "$state" ] || mkdir -m 700 "$state" || [ -d "$state" ] || finish no_checkout "cannot write below $git_dir"
     command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
-    command -v flock >/dev/null || finish no_checkout "flock (util-linux) is not installed"
-    command -v timeout >/dev/null || finish no_checkout "timeout (coreutils) is not installed"
     seconds_left
     flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
     log=$state/run.log # from here on the end of a run is logged
     true >"$log" || finish no_checkout "cannot write $log"
+}
+
+# A program that is missing in the middle of a move would lose what it was to keep.
+check_programs() {
+    for program in flock:util-linux xargs:findutils find:findutils cmp:diffutils sed:sed grep:grep timeout sort uniq \
+        head tail tr cut wc cat cp mv rm mkdir date readlink df; do
+        command -v "${program%:*}" >/dev/null || {
+            package=${program#*:}
+            [ "$package" != "$program" ] || package=coreutils
+            finish no_checkout "${program%:*} ($package) is not installed"
+        }
+    done
 }
 
 # SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file

@@ -80,6 +80,8 @@ fetch_once() {
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$state/git.err" 2>&1 && return 0
     status=$?
     cat "$state/git.err" >>"$log"
+    ! grep -q "nrecognized option.*foreground" "$state/git.err" ||
+        finish no_checkout "timeout is not that of coreutils: it has no --foreground"
     why=unreachable words=$(reason "$state/git.err")
     drop_half_fetched
     if [ $status -eq 124 ]; then

@@ -58,6 +58,10 @@ add() { # name value
 
 # One line of printable ASCII, without the credentials of an address, short enough for the result.
 plain() {
+    command -v sed >/dev/null || {
+        printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
+        return
+    }
     printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 | sed 's/[\\"]/\\&/g'
 }
 
