@@ -29,6 +29,16 @@ def project() -> Path:
     return found
 
 
+def is_other_release(checkout: Path) -> bool:
+    """Whether a checkout's script for the hosts has other parts than this command's own."""
+    return checkout != _HERE and _parts(checkout) != _parts(_HERE)
+
+
+def _parts(folder: Path) -> dict[str, str]:
+    host = folder / "pulley/host"
+    return {path.name: path.read_text(encoding="utf-8") for path in host.glob("*.sh")}
+
+
 def _is_pulley(folder: Path) -> bool:
     """Whether it has the app, with Chalice's settings for it, and not those of another app."""
     try:

@@ -12,6 +12,8 @@ HANG_SECONDS = 600
 # The kernel kills what it starts when the thread that started it ends, also where that is killed.
 # What a sandbox starts dies with the sandbox's own process in the same way.
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+# A shell's background job ignores Ctrl-C, and all that it starts inherits that.
+HEARS_CTRL_C = ("env", "--default-signal=INT", "--")
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def running(
 ) -> Iterator[subprocess.Popen[str]]:
     """A program, which is killed at the end if it still runs. `env` comes on top of ours."""
     with subprocess.Popen(
-        [*DIE_WITH_US, *command],
+        [*DIE_WITH_US, *HEARS_CTRL_C, *command],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

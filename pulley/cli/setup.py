@@ -26,7 +26,7 @@ from pulley.operator.setup_plan import (
     parse_token,
 )
 from pulley.operator.stage import Stage
-from pulley.project import find_project
+from pulley.project import find_project, is_other_release
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 
@@ -128,6 +128,11 @@ def _wanted(stage: Stage, token: str, repository: Repository | None) -> Wanted:
     if is_emulated:
         note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
     found = find_project()
+    if found and is_other_release(found):
+        warn(
+            f"this command is not of the checkout {found}: it stores its own script. To install "
+            "that checkout's: pipx install --force . there"
+        )
     if found is None and not is_emulated:
         note(
             "This is not Pulley's checkout, so there are no policies to put the account's number "
@@ -165,7 +170,7 @@ def _apply(work: Setup, report: Report, tell: Callable[[str], None], *, yes: boo
 def _tell_plan(stage: Stage, changes: Sequence[Change], tell: Callable[[str], None]) -> None:
     where = f"stage {stage.name}, account {stage.identity.account}, {stage.ssm.meta.region_name}"
     if not changes:
-        tell(f"Nothing to do: {where} is as this checkout has it.")
+        tell(f"Nothing to do: {where} is as this command has it.")
         return
     tell(f"In {where}:")
     for change in changes:

@@ -45,7 +45,7 @@ def targets() -> None:
 
 
 @targets.command()
-@click.argument("file", default=_FILE, metavar="[pulley.toml]")
+@click.argument("file", default=_FILE, type=click.Path(), metavar="[pulley.toml]")
 @json_option
 def check(file: str, *, as_json: bool) -> None:
     """Validate pulley.toml, without AWS.
@@ -69,7 +69,7 @@ def check(file: str, *, as_json: bool) -> None:
         note("To store them: pulley targets apply")
 
 
-@click.argument("file", default=_FILE, metavar="[pulley.toml]")
+@click.argument("file", default=_FILE, type=click.Path(), metavar="[pulley.toml]")
 @click.option("--prune", is_flag=True, help="Remove stored targets that the file does not have.")
 @click.option(
     "--repository",

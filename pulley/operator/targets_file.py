@@ -43,7 +43,10 @@ def read_text(name: str) -> str:
     try:
         content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
     except OSError as error:
-        raise UnreadableError(f"{name}: cannot be read: {error.strerror or error}") from None
+        raise UnreadableError(
+            f"{name}: cannot be read: {error.strerror or error}; docs/targets.md says how to "
+            "write it"
+        ) from None
     try:
         return content.decode("utf-8-sig")  # some editors begin with a mark, which TOML has not
     except UnicodeDecodeError as error:

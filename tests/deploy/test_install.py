@@ -83,10 +83,14 @@ def new_pip(wheels: Path) -> str:
 
 def make(project: Path, pip: str, wheels: Path) -> "subprocess.CompletedProcess[str]":
     """`make .venv/ready` in a project without an environment, where the wheels are all there is."""
+    clean = {
+        name: one for name, one in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
+    }
+    settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_COMPILE": "1"}
     return subprocess.run(
         ["make", ".venv/ready", f"PYTHON={sys.executable}", f"PIP={pip}"],
         cwd=project,
-        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)},
+        env=clean | settings,
         check=False,
         capture_output=True,
         text=True,

@@ -95,7 +95,7 @@ class TestKilled:
         # After one call is before the next, but for what the shell itself does between.
         for when in ("before", "after") if IN_FULL and has_most_calls else ("before",):
             # The case with the most calls has nearly all of the others'.
-            for call in range(1, 60, 1 if IN_FULL or has_most_calls else 3):
+            for call in range(1, 60, 1 if IN_FULL else 2 if has_most_calls else 3):
                 site = make_site(SHELLS[killed % len(SHELLS)], prepared)
                 count = site.write("count", "0\n", where=site.root)
                 # Calls within git's own calls (a rebase's, say) do not pass here.

@@ -26,6 +26,20 @@ def make_app(folder: Path, settings: object) -> None:
     (folder / "app.py").write_text("")
 
 
+class TestIsOtherRelease:
+    def test_checkout_whose_script_differs_is_another(self, installed: Path) -> None:
+        own, checkout = project._HERE, installed.parent
+        for folder in (own, checkout):
+            (folder / "pulley/host").mkdir(parents=True)
+            (folder / "pulley/host/main.sh").write_text("main\n")
+        assert not project.is_other_release(checkout)
+        (checkout / "pulley/host/more.sh").write_text("more\n")
+        assert project.is_other_release(checkout)
+
+    def test_command_s_own_checkout_is_none(self) -> None:
+        assert not project.is_other_release(project._HERE)
+
+
 class TestFindProject:
     def test_command_in_a_checkout_uses_that_one(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,6 @@ def _check_pinned(documents: Documents, pin: DocumentPin, latest: DocumentVersio
 
 def _check_content(documents: Documents, used: DocumentVersion) -> Row:
     if used.content == build_document(build()):
-        return passed("document", f"{documents.name} is the same as this checkout's")
+        return passed("document", f"{documents.name} is the same as this command's")
     words = f"version {used.version} of {documents.name} is not what this checkout has"
     return Row("document", FAIL, words, _SETUP, fix="setup")
