@@ -112,7 +112,7 @@ reason() { # file
         case $line in
             '' | warning:* | Warning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
             "fatal: Could not read from remote repository"*)
-                error=${error:-${last:-$line}}
+                error=${error:-$last} error=${error:-$line}
                 break
                 ;;
             *"cannot lock ref"*)

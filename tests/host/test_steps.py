@@ -236,7 +236,10 @@ class TestHealthCheck:
         commit = site.commit({"app.txt": "two\n"})
         command, environ = site.command(HealthCheck="http://127.0.0.1:1/")
         assert commit != site.head()
-        tools = "git stat getent setpriv flock timeout date cat rm mv mkdir tail wc sed tr cut grep"
+        tools = (
+            "git stat getent setpriv flock timeout date cat rm mv cp mkdir head tail wc sed tr cut grep "
+            "sort uniq xargs find cmp readlink df"
+        )
         for tool in tools.split():  # all that the script needs but curl and wget
             (site.tools / tool).symlink_to(str(shutil.which(tool)))
         shell = str(shutil.which(site.shell))
