@@ -237,8 +237,8 @@ class TestHealthCheck:
         command, environ = site.command(HealthCheck="http://127.0.0.1:1/")
         assert commit != site.head()
         tools = (
-            "git stat getent setpriv flock timeout date cat rm mv cp mkdir head tail wc sed tr cut grep "
-            "sort uniq xargs find cmp readlink df"
+            "git stat getent setpriv flock timeout date cat rm mv cp mkdir head tail wc sed tr cut "
+            "grep sort uniq xargs find cmp readlink df"
         )
         for tool in tools.split():  # all that the script needs but curl and wget
             (site.tools / tool).symlink_to(str(shutil.which(tool)))
