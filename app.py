@@ -3,6 +3,7 @@
 chalicelib/answers.py has the HTTP codes.
 """
 
+import boto3  # noqa: F401 - while the function starts; edges/aws.py imports it at a first use
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import wiring

@@ -1,4 +1,4 @@
-"""Where the parts are joined, and the one place that builds clients for Lambda.
+"""Where the parts are joined: settings from the environment, and the one place that builds clients.
 
 Built at the first use, not at import: `chalice package` imports the app without a region. What the
 webhook has no use for is imported where it is used: each import is a part of what a delivery to a
@@ -8,16 +8,15 @@ cold function waits for, and benchmarks/cold.py has the measure.
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3  # noqa: F401 - loaded while the function starts; edges/aws.py imports it at a first use
-
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.decisions import Decision
-from chalicelib.core.errors import PulleyError
+from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
 from chalicelib.edges.github import GitHub
@@ -27,7 +26,6 @@ from chalicelib.edges.prompt_github import PromptGitHub
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
-from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -47,6 +45,43 @@ STATUS_CHANGES = {
     "detail-type": [COMMAND_CHANGE],
     "detail": {"document-name": [document_name(_STAGE)]},
 }
+
+_API_URL = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A stage's settings, valid."""
+
+    stage: str
+    allow_sha1: bool = False
+    github_api: str = "https://api.github.com"
+    topic_arn: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
+        """From the environment variables. Raises UnavailableError with every problem at once."""
+        settings = cls(
+            stage=environ.get("PULLEY_STAGE", ""),
+            allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",
+            github_api=environ.get("PULLEY_GITHUB_API") or cls.github_api,
+            topic_arn=environ.get("PULLEY_TOPIC_ARN", ""),
+        )
+        problems = []
+        if not re.fullmatch("[A-Za-z0-9_-]{1,30}", settings.stage):
+            problems.append("PULLEY_STAGE must be letters, digits, _ and -")
+        if not _API_URL.fullmatch(settings.github_api):
+            problems.append("PULLEY_GITHUB_API must be like https://github.example.com/api/v3")
+        topic = f"pulley-{settings.stage}"  # the only one that the role may publish to
+        is_topic = re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(.*)", settings.topic_arn)
+        if settings.topic_arn and (not is_topic or is_topic[1] != topic):
+            problems.append(f"PULLEY_TOPIC_ARN must be the ARN of the SNS topic {topic}")
+        if problems:
+            raise UnavailableError(
+                "this stage is not set up",
+                detail=f"in .chalice/config.json: {'; '.join(problems)}",
+            )
+        return settings
 
 
 def receive(delivery: Delivery) -> Ignored | Accepted:

@@ -5,7 +5,7 @@ the deadline here keeps it from beginning an attempt that could not end in time.
 at the deadline takes CONNECT_SECONDS + READ_SECONDS and a backoff of 2 s at the most.
 
 The SDK is imported where it is used: `pulley --help` and completion must not wait for it. Lambda
-imports it while a function starts (wiring.py).
+imports it while a function starts (app.py).
 """
 
 import time

@@ -9,7 +9,7 @@ move() { # carry|save commit -B branch | --detach
     begin_move
     checkout "$@" "$to" || give_up_move
     bring_nobodys_back
-    ! grep -q "^[MDT]$tab" "$state/git.out" || look_at_tree
+    ! lists_a_difference || look_at_tree
     end_move
     after=$to
 }
@@ -92,6 +92,14 @@ give_up_move() {
             ;;
     esac
     finish conflict "${in_conflict:+conflict in $in_conflict: }$why"
+}
+
+# Without a process, since each move asks.
+lists_a_difference() {
+    while read -r line; do
+        case $line in [MDT]"$tab"*) return 0 ;; esac
+    done <"$state/git.out"
+    return 1
 }
 
 # Git says that it has switched, and exits with 0, also where it could not write a file. So what it

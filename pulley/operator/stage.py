@@ -21,7 +21,7 @@ from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.survey import Surveyor
-from chalicelib.settings import Settings
+from chalicelib.wiring import Settings
 from pulley.operator.deployed import Deployed
 from pulley.operator.parameters import Parameters
 

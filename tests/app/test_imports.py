@@ -45,7 +45,6 @@ NEEDED = {
     "chalicelib.flows",
     "chalicelib.flows.deploy",
     "chalicelib.flows.receive",
-    "chalicelib.settings",
     "chalicelib.wiring",
 }
 # Python's own, which boto3 has not imported: which these are is another thing in another Python.
