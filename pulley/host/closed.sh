@@ -111,7 +111,7 @@ open_to_others() { # what cure
 
 # A folder behind /proc/PID/root of another mount namespace is in no mount of ours: its user mounts there
 # what he likes, files that look like someone else's too. So may a user whose program answers for a file
-# system (FUSE). The kernel tells the mount of what is open, whatever a path says meanwhile.
+# system (FUSE). The kernel tells the mount of an open folder, even if the path leads elsewhere by now.
 check_mount() { # folder
     find_mount /
     root_mount=$mount

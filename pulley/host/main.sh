@@ -41,7 +41,7 @@ bring_here() {
     deploy
 }
 
-# Nothing of whoever calls may bend what git or this shell does. The locale decides what [a-z] means.
+# The caller's environment must not change what git or this shell does. The locale decides what [a-z] means.
 clean_environment() {
     unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR \
         GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE \

@@ -61,7 +61,7 @@ is_boolean() {
     esac
 }
 
-# Since 2.26 `git rebase --merge` does all that a rebase needs, in one folder that can be mended.
+# Since 2.26 `git rebase --merge` does all that a rebase needs, in one folder, from which it can be taken back.
 check_git_version() {
     version=$(git version)
     version=${version#git version }
