@@ -42,7 +42,11 @@ def plain_status(text: str) -> str:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one host, whose name is `host`. `ended`: when the script did, where it ran."""
+    """A command on one host, whose name is `host`. `ended`: when the script did, where it ran.
+
+    `is_refused`: the host's agent took the document and ran no step of it, as where a parameter
+    does not match its pattern. `trace` is the agent's own reason then.
+    """
 
     instance_id: str
     host: str
@@ -50,6 +54,8 @@ class Invocation:
     details: str
     output: str = ""
     ended: datetime | None = None
+    is_refused: bool = False
+    trace: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -57,8 +63,16 @@ class Invocation:
         return plain_status(self.status) in _OVER
 
     @property
+    def refusal(self) -> str:
+        """Why the agent refused the document, in words; "" where it did not."""
+        reason = self.trace or "it does not say why"
+        return f"its SSM agent refused the document: {reason}" if self.is_refused else ""
+
+    @property
     def has_begun(self) -> bool:
         """Whether the script was begun on the host, or will yet be."""
+        if self.is_refused:
+            return False
         details = plain_status(self.details)
         return details not in _NOT_BEGUN and (details != "cancelled" or self.ended is not None)
 
@@ -106,8 +120,8 @@ class Command:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody cancelled it."""
-        return plain_status(self.details) == "cancelled"
+        """Whether somebody cancelled it. It stays "Cancelling" where a host never reports it."""
+        return plain_status(self.details) in {"cancelled", "cancelling"}
 
 
 @dataclass(frozen=True)

@@ -176,6 +176,8 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
     host, details = invocation.host, plain_status(invocation.details)
     if not invocation.is_over:
         return HostVerdict(host, RUNNING)
+    if invocation.is_refused:
+        return HostVerdict(host, FAILED, invocation.refusal, touched_nothing=True)
     try:
         result = parse_result(invocation.output)
     except ResultError as error:

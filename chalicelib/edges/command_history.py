@@ -4,7 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from chalicelib.core.history import Command, Invocation, host_name, parse_roll_out
+from chalicelib.core.history import (
+    Command,
+    Invocation,
+    host_name,
+    parse_roll_out,
+    plain_status,
+)
 from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
@@ -12,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef, CommandTypeDef
 
 PAGE = 50  # commands or invocations in one answer, at most
+MAX_TRACE = 300  # characters of an agent's reason: what follows is for nobody
 MAX_COMMANDS = 1000  # of a stage, that one look through them takes unless it is told otherwise
 
 
@@ -77,11 +84,14 @@ def _command(found: "CommandTypeDef") -> Command:
 def _invocation(found: "CommandInvocationTypeDef") -> Invocation:
     step: Mapping[str, object] = next(iter(found.get("CommandPlugins", [])), {})
     ended = step.get("ResponseFinishDateTime")
+    details = found.get("StatusDetails", "")
     return Invocation(
         instance_id=found["InstanceId"],
         host=host_name(found.get("InstanceName", ""), found["InstanceId"]),
         status=found["Status"],
-        details=found.get("StatusDetails", ""),
+        details=details,
         output=str(step.get("Output", "")),
         ended=ended if isinstance(ended, datetime) else None,
+        is_refused=not step and plain_status(details) == "failed",
+        trace=found.get("TraceOutput", "")[:MAX_TRACE],
     )

@@ -38,6 +38,7 @@ from chalicelib.core.verdicts import (
     Run,
     Verdict,
     judge,
+    judge_host,
 )
 from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
 
@@ -327,6 +328,20 @@ class TestStatusOf:
         assert told(failed(words="busy"), *named(NOT_BEGUN, "web-2", "web-3")) == (
             "failure",
             "stopped after 1 failed: 0 of 3 hosts at 4d5e6f7; web-1: busy; 2 not begun",
+        )
+
+    def test_document_that_a_host_s_agent_refused_is_a_failure_with_its_reason(self) -> None:
+        refused = Invocation(
+            "i-01234567",
+            "web-1",
+            "Failed",
+            "Failed",
+            is_refused=True,
+            trace="it is\nmissing; no",
+        )
+        assert told(judge_host(refused, ROLL_OUT)) == (
+            "failure",
+            "0 of 1 host at 4d5e6f7; web-1: its SSM agent refused the document: it is missing, no",
         )
 
     def test_cancelled_command_is_an_error_that_says_so(self) -> None:

@@ -126,6 +126,16 @@ class TestInvocation:
         assert not invocation_with("Cancelled", "Cancelled").has_begun
         assert invocation_with("Cancelled", "Cancelled", ended=REQUESTED).has_begun
 
+    def test_one_that_the_agent_refused_has_not_begun_and_says_why(self) -> None:
+        refused = replace(invocation_with("Failed", "Failed"), is_refused=True)
+        assert not refused.has_begun
+        assert refused.refusal == "its SSM agent refused the document: it does not say why"
+        told = replace(refused, trace="Branch is missing").refusal
+        assert told == "its SSM agent refused the document: Branch is missing"
+
+    def test_one_that_was_not_refused_has_no_refusal(self) -> None:
+        assert replace(invocation_with("Failed", "Failed"), trace="x").refusal == ""
+
 
 class TestCommand:
     @pytest.mark.parametrize("status", OVER)
@@ -139,7 +149,12 @@ class TestCommand:
     def test_it_is_cancelled_where_somebody_did_that(self) -> None:
         assert command_with("Cancelled", "Cancelled").is_cancelled
         assert not command_with("Cancelled", "Terminated").is_cancelled
-        assert not command_with("Cancelling", "Cancelling").is_cancelled
+        assert not command_with("InProgress", "InProgress").is_cancelled
+
+    def test_it_is_cancelled_though_a_host_that_had_it_queued_never_says_so(self) -> None:
+        command = command_with("Cancelling", "Cancelling")
+        assert command.is_cancelled
+        assert not command.is_over
 
 
 class TestParseRollOut:

@@ -571,6 +571,10 @@ class TestWhyHeld:
         cancelled = run(B, ran(1, B), status="Cancelled")
         assert why_held([cancelled], B) == "the roll-out of bbbbbbb was cancelled"
 
+    def test_commit_whose_cancelling_a_host_never_reports_is_held(self) -> None:
+        cancelling = run(B, on(1, "Cancelling"), status="Cancelling")
+        assert why_held([cancelling], B) == "the roll-out of bbbbbbb was cancelled"
+
     @pytest.mark.parametrize("cause", ["push", "manual", "rollback"])
     def test_newer_roll_out_by_whoever_may_frees_it(self, cause: str) -> None:
         assert why_held([run(B, ran(1, B), at=2, cause=cause), self.stopped(at=1)], B) == ""

@@ -56,6 +56,7 @@ STATUSES = {
     "Undeliverable": "Failed",
     "Terminated": "Cancelled",
     "Cancelled": "Cancelled",
+    "Cancelling": "Cancelling",
 }
 
 
@@ -272,6 +273,18 @@ class TestJudgeHost:
         invocation = Invocation("i-01234567", "web-1", status, details)
         assert judge_host(invocation, ROLL_OUT) == HostVerdict("web-1", kind, words)
 
+    def test_host_whose_agent_refused_the_document_has_failed_and_touched_nothing(self) -> None:
+        refused = replace(on(1, "Failed"), is_refused=True, trace="Branch is missing")
+        words = "its SSM agent refused the document: Branch is missing"
+        assert judge_host(refused, ROLL_OUT) == HostVerdict(
+            "web-1", FAILED, words, touched_nothing=True
+        )
+
+    def test_host_whose_agent_lost_the_script_has_failed_and_may_have_moved(self) -> None:
+        lost = judged("document process failed unexpectedly: document worker timed out", "Failed")
+        assert lost == HostVerdict("web-1", FAILED, "no result line in the host's output")
+        assert not lost.touched_nothing
+
     def test_host_whose_script_was_killed_is_told_from_one_that_had_not_begun(self) -> None:
         killed = Invocation("i-01234567", "web-1", "Cancelled", "Cancelled", "", ENDED)
         assert judge_host(killed, ROLL_OUT) == HostVerdict("web-1", CANCELLED, "while it ran")
@@ -485,6 +498,13 @@ class TestJudge:
         assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
         assert not verdict.is_everywhere
 
+    def test_cancelled_command_that_a_host_never_reports_ends_when_it_expires(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, "Cancelling"), status="Cancelling")
+        assert not judge([run], now=EXPIRES).is_final
+        verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
+        assert (verdict.is_final, verdict.was_cancelled) == (True, True)
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
+
     def test_expired_command_does_not_end_a_newer_one_that_is_under_way(self) -> None:
         first = run_of(on(1, "InProgress"), status="InProgress")
         second = run_of(on(2, "InProgress"), number=2, status="InProgress")
@@ -663,6 +683,11 @@ class TestJudgeWithOthers:
         nothing = line_of(outcome=outcome, after=None, upstream=None)
         second = run_of(on(1, "Failed", nothing), number=2, status="Failed")
         assert judge([first, second], now=NOW).is_everywhere
+
+    def test_document_that_the_agent_refused_takes_nobody_from_the_commit(self) -> None:
+        refused = replace(on(1, "Failed"), is_refused=True)
+        runs = [run_of(on(1, output=UPDATED)), run_of(refused, number=2, status="Failed")]
+        assert judge(runs, now=NOW).is_everywhere
 
     def test_redelivery_that_failed_on_a_newer_tip_and_went_back_is_at_the_commit(self) -> None:
         first = run_of(on(1, output=UPDATED))

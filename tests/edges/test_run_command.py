@@ -18,7 +18,7 @@ from chalicelib.core.history import CLOCKS_APART, Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
-from chalicelib.edges.command_history import MAX_COMMANDS, PAGE, CommandHistory
+from chalicelib.edges.command_history import MAX_COMMANDS, MAX_TRACE, PAGE, CommandHistory
 from chalicelib.edges.run_command import SENT_AT_ONCE, RunCommand
 from chalicelib.flows.deploy import Commands
 from pulley.sandbox.account import Account
@@ -527,6 +527,27 @@ class TestCommandHistoryInvocations:
         (invocation,) = invocations_of(found).edge.invocations(command_id(0))
         assert (invocation.output, invocation.ended) == ("", None)
         assert not invocation.has_begun
+
+    def test_one_that_failed_without_a_step_was_refused_for_the_agent_s_reason(self) -> None:
+        found = aws_invocation(
+            Status="Failed", StatusDetails="Failed", CommandPlugins=[], TraceOutput="no " * 1000
+        )
+        (invocation,) = invocations_of(found).edge.invocations(command_id(0))
+        assert invocation.is_refused
+        assert invocation.trace == ("no " * 1000)[:MAX_TRACE]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"StatusDetails": "Failed"},
+            {"StatusDetails": "AccessDenied", "CommandPlugins": []},
+            {"Status": "Success", "StatusDetails": "Success", "CommandPlugins": []},
+        ],
+    )
+    def test_one_that_failed_otherwise_was_not_refused(self, changes: dict[str, object]) -> None:
+        found = aws_invocation() | {"Status": "Failed"} | changes
+        (invocation,) = invocations_of(found).edge.invocations(command_id(0))
+        assert not invocation.is_refused
 
     def test_step_that_runs_has_not_ended(self) -> None:
         step = aws_step(Status="InProgress", Output="")

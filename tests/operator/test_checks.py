@@ -156,6 +156,12 @@ class TestCheckInvocation:
         assert (row.outcome, row.is_well) == (UNKNOWN, False)
         assert "Undeliverable" in row.words
 
+    def test_host_whose_agent_refuses_the_document_has_one_of_another_release(self) -> None:
+        refused = replace(line(), output="", is_refused=True, trace="Branch is missing")
+        row = self.row(refused)
+        assert (row.outcome, row.words) == (FAIL, refused.refusal)
+        assert row.mend.startswith("pulley setup")
+
     @pytest.mark.parametrize(
         ("outcome", "mend"),
         [

@@ -137,6 +137,9 @@ def check_invocation(
 ) -> Iterator[Row]:
     """What one host said. `github` is where people clone from."""
     what = f"host {invocation.host}: {target.checkout}"
+    if invocation.is_refused:
+        yield Row(what, FAIL, invocation.refusal, _MENDS["bad_parameter"])
+        return
     try:
         result = parse_result(invocation.output)
     except ResultError:
