@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Invocation
+from chalicelib.core.history import Invocation, RollOut
 from chalicelib.core.results import ResultError, parse_result
 from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.options import json_option, stage_command
@@ -55,8 +55,8 @@ def logs(
 ) -> None:
     """Show what the newest deploy wrote on its hosts.
 
-    HOST is a name or an instance id; without it, of every host. Systems Manager keeps 24,000 bytes
-    of what a script writes to stdout, and 8,000 to stderr; a target's log_group has it all.
+    HOST is a name or an instance id; without it, of every host. Systems Manager keeps the first
+    24,000 bytes that a script writes to stdout, and to stderr; a target's log_group has it all.
     `pulley history` has the ids of older commands.
     """
     sent = commands_of(stage, now=utc_now())
@@ -75,7 +75,7 @@ def logs(
     if not chosen:
         note("No host matched when it was sent." if run.is_settled else "No host is listed yet.")
     for one, output in outputs:
-        _show(run, one, output)
+        show_host(run.roll_out, one, output)
 
 
 def _named(run: Run, names: dict[str, str]) -> Sequence[Invocation]:
@@ -94,13 +94,16 @@ def _chosen(invocations: Sequence[Invocation], host: str | None) -> Sequence[Inv
     return found
 
 
-def _show(run: Run, invocation: Invocation, output: Output) -> None:
-    verdict = judge_host(invocation, run.roll_out)
-    words = host_words(verdict, run.roll_out.commit.short)
+def show_host(roll_out: RollOut, invocation: Invocation, output: Output) -> None:
+    """Print how a host stands, and what it wrote but for its result line."""
+    verdict = judge_host(invocation, roll_out)
+    words = host_words(verdict, roll_out.commit.short)
     name = f"{one_line(invocation.host)} ({invocation.instance_id})"
     say(f"{name}: {words}", style=host_style(verdict))
     parts = [output.stderr if _is_result(output.stdout) else output.stdout + output.stderr]
-    text = printable("".join(parts)).rstrip("\n")
+    # Where the agent lost sight of the script, its own reason stands in place of what that wrote.
+    written = output.stdout + output.stderr
+    text = printable("".join(parts) if written else invocation.output).rstrip("\n")
     for line in text.split("\n") if text else ["it wrote nothing"]:
         say(f"    {line}")
 

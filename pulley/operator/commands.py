@@ -38,7 +38,7 @@ class Addressee:
 
 @dataclass(frozen=True)
 class Output:
-    """What a script wrote on a host: 24,000 bytes of stdout and 8,000 of stderr at the most."""
+    """What a script wrote on a host: 24,000 bytes of each stream at the most."""
 
     stdout: str
     stderr: str

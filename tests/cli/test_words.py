@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.history import RollOut
+from chalicelib.core.history import Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.core.verdicts import (
@@ -19,8 +19,10 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
 )
+from pulley.cli.logs import show_host
 from pulley.cli.terminal import one_line, printable, tail
 from pulley.cli.words import cause_words, host_words, no_hosts
+from pulley.operator.commands import Output
 from tests.fakes import COMMIT, SITE, target_json
 
 
@@ -126,3 +128,16 @@ class TestNoHosts:
         ids = {"ids": ["i-0123456789abcdef0"]}
         words = no_hosts(parse_target("web", target_json(instances=ids)), "dev")
         assert "is one of i-0123456789abcdef0 and has the tag pulley=dev" in words
+
+
+class TestShowHost:
+    def test_host_whose_agent_lost_the_script_has_the_agent_s_reason(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        reason = "document process failed unexpectedly"
+        lost = Invocation("i-01234567", "web-1", "Failed", "Failed", reason)
+        roll_out = RollOut("web", SITE, CommitSha(COMMIT), 1, "push", "", None, "600", None)
+        show_host(roll_out, lost, Output("", ""))
+        show_host(roll_out, lost, Output("half a line", ""))
+        said = capsys.readouterr().out.splitlines()
+        assert [line.strip() for line in said[1::2]] == [reason, "half a line"]
