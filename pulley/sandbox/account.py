@@ -124,7 +124,7 @@ class Account:
         self._clients.append(made)
         return made
 
-    def add_host(
+    def add_host(  # noqa: PLR0913 - each is a fact of its own
         self,
         name: str,
         *,
@@ -132,10 +132,12 @@ class Account:
         root: Path,
         path_prefix: Sequence[Path] = (),
         agent_version: str = AGENT_VERSION,
+        unit: Mapping[str, str] = {},
     ) -> Host:
         """Run an instance with these tags and `Name`, and an agent for it.
 
-        `root` stands for the host's file system; `path_prefix` comes first in a script's PATH.
+        `root` stands for the host's file system; `path_prefix` comes first in a script's PATH;
+        `unit` is what the agent's unit sets in its environment.
         """
         named = {**tags, "Name": name}
         answer = self.ec2.run_instances(
@@ -158,6 +160,7 @@ class Account:
             agent_directory=self._directory / instance_id,
             path_prefix=path_prefix,
             agent_version=agent_version,
+            unit=unit,
             second=self._execution_second,
         )
         self._fleet.add(host)

@@ -31,13 +31,17 @@ from pulley.sandbox.statuses import (
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one instance. It is sent once it has a turn under MaxConcurrency."""
+    """A command on one instance. It is sent once it has a turn under MaxConcurrency.
+
+    `trace` is why the agent refused the document, of which no step has a result then.
+    """
 
     instance_id: str
     instance_name: str
     status: Status = PENDING
     sent: bool = False
     results: tuple[StepResult, ...] = ()
+    trace: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Command:
     @property
     def expires_after(self) -> datetime:
         """When the command is over whatever happens: delivery, then the steps' own limits."""
-        values = self.document.complete(self.request.parameters)
+        values = self.document.texts(self.document.complete(self.request.parameters))
         seconds = sum(step.timeout_seconds(values) for step in self.document.steps)
         return self.requested + timedelta(seconds=self.request.timeout_seconds + seconds)
 

@@ -1,8 +1,9 @@
 """An SSM document as Run Command and the agent read it.
 
-Both sides of the emulation need the same reading: the service refuses parameters that the
-document does not take, and the agent checks `allowedPattern` once more and fills in the text.
-Source: AWS Systems Manager User Guide, "Data elements and parameters", and the agent's source.
+The service refuses parameters that the document does not take (`check`). The agent looks at
+`allowedPattern` alone (`receive`), and fills in the text.
+Source: AWS Systems Manager User Guide, "Data elements and parameters", the agent's source
+(parameters.go), and runs under a real agent.
 """
 
 import json
@@ -11,10 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ParameterValues = Mapping[str, tuple[str, ...]]
+# What is filled in: a String as it is, a StringList as its items.
+TextValues = Mapping[str, str | tuple[str, ...]]
 
 DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 3600, 5, 172_800
 _SHELL_SCRIPT = "aws:runShellScript"
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-zA-Z0-9]+)\s*\}\}")
+_DOLLAR = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
+_MISSING = ("null",)  # what the agent makes of a parameter that has neither value nor default
 
 
 class ParameterError(ValueError):
@@ -35,37 +40,60 @@ class DocumentParameter:
     def check(self, values: Sequence[str]) -> None:
         """Raise ParameterError where a value is not allowed.
 
-        The pattern is RE2, searched for and not anchored: `[a-z]+` allows `a; reboot`.
+        It is the service's check, of all that the declaration says.
         """
         if self.kind != "StringList" and len(values) != 1:
             raise ParameterError(f"{self.name} takes one value, not {len(values)}")
+        if self.allowed_values and not set(values) <= set(self.allowed_values):
+            raise ParameterError(f"{self.name} is not one of its allowed values")
+        self.check_pattern(values)
+
+    def check_pattern(self, values: Sequence[str]) -> None:
+        """Raise ParameterError where a value does not match: the one check of the agent.
+
+        The pattern is RE2, searched for and not anchored: `[a-z]+` allows `a; reboot`.
+        """
         for value in values:
-            if self.allowed_values and value not in self.allowed_values:
-                raise ParameterError(f"{self.name} is not one of its allowed values")
             if self.allowed_pattern and not _re2(self.allowed_pattern).search(value):
                 raise ParameterError(f"{self.name} does not match {self.allowed_pattern}")
+
+    def receive(self, given: Sequence[str] | None) -> tuple[str, ...]:
+        """The values that the agent goes on with. Raises ParameterError."""
+        values = self.default if given is None else tuple(given)
+        if values is None:
+            if self.allowed_pattern:
+                raise ParameterError(f"{self.name} is missing, and has a pattern and no default")
+            return _MISSING
+        self.check_pattern(values)
+        return values
 
 
 @dataclass(frozen=True)
 class Step:
-    """One `aws:runShellScript` step, its text as written: with placeholders."""
+    """One `aws:runShellScript` step, its text as written: with placeholders.
+
+    `run_command` is the whole script as one string, or an array of its lines.
+    """
 
     name: str
-    run_command: tuple[str, ...]
+    run_command: str | tuple[str, ...]
     timeout: str
 
-    def script(self, text_values: ParameterValues) -> str:
-        """Fill in the script's lines; a line that is one StringList becomes its lines."""
-        lines: list[str] = []
-        for line in self.run_command:
-            alone = _PLACEHOLDER.fullmatch(line)
-            if alone and alone[1] in text_values:
-                lines.extend(text_values[alone[1]])
-            else:
-                lines.append(_fill_in(line, text_values))
-        return "\n".join(lines) + "\n"
+    def script(self, text_values: TextValues) -> str:
+        """Fill in the script. One string that is one StringList becomes its lines.
 
-    def timeout_seconds(self, text_values: ParameterValues) -> int:
+        Raises ParameterError for a StringList that stands alone in an element of an array: the
+        agent makes a list in a list of it, and cannot read that as lines.
+        """
+        if isinstance(self.run_command, str):
+            lines = _list_alone(self.run_command, text_values) or (self.run_command,)
+        else:
+            lines = self.run_command
+            if any(_list_alone(line, text_values) is not None for line in lines):
+                raise ParameterError(f"step {self.name}: runCommand has a list within its list")
+        return "\n".join(_fill_in(line, text_values) for line in lines) + "\n"
+
+    def timeout_seconds(self, text_values: TextValues) -> int:
         """Read the run's limit: what is no number from 5 to 172,800 silently becomes 3,600."""
         try:
             seconds = int(_fill_in(self.timeout, text_values))
@@ -94,11 +122,20 @@ class Document:
             elif parameter.default is None:
                 raise ParameterError(f"{name} is required by {self.name}")
 
+    def receive(self, given: ParameterValues) -> dict[str, tuple[str, ...]]:
+        """Every parameter's values, as the agent goes on with them. Raises ParameterError."""
+        return {one.name: one.receive(given.get(one.name)) for one in self.parameters}
+
     def complete(self, given: ParameterValues) -> dict[str, tuple[str, ...]]:
-        """Every parameter's values, the defaults where none are given."""
+        """The same without a check: what the service reckons with."""
+        return {one.name: given.get(one.name, one.default or ()) for one in self.parameters}
+
+    def texts(self, values: ParameterValues) -> dict[str, str | tuple[str, ...]]:
+        """What is filled in for each parameter that is named here."""
         return {
-            parameter.name: given.get(parameter.name, parameter.default or ())
-            for parameter in self.parameters
+            one.name: values[one.name] if one.kind == "StringList" else "".join(values[one.name])
+            for one in self.parameters
+            if one.name in values
         }
 
 
@@ -138,9 +175,10 @@ def _parse_step(step: Mapping[str, object]) -> Step:
     inputs = step.get("inputs")
     if not isinstance(inputs, Mapping):
         inputs = {}
+    run_command = inputs.get("runCommand", ())
     return Step(
         name=str(step["name"]),
-        run_command=_texts(inputs.get("runCommand", ())),
+        run_command=run_command if isinstance(run_command, str) else _texts(run_command),
         # Inside `inputs` only: anywhere else it counts for nothing.
         timeout=str(inputs.get("timeoutSeconds", DEFAULT_TIMEOUT)),
     )
@@ -152,16 +190,38 @@ def _texts(value: object) -> tuple[str, ...]:
     return (value if isinstance(value, str) else json.dumps(value),)
 
 
-def _fill_in(text: str, values: ParameterValues) -> str:
-    """Plain text substitution, before any shell sees it. Unknown names stay as they are."""
+def _list_alone(text: str, values: TextValues) -> tuple[str, ...] | None:
+    """The StringList that the text is, and nothing else; None where it is anything else."""
+    found = _PLACEHOLDER.fullmatch(text)
+    value = values.get(found[1]) if found else None
+    return value if isinstance(value, tuple) else None
+
+
+def _fill_in(text: str, values: TextValues) -> str:
+    """Plain text substitution, before any shell sees it. Unknown names stay as they are.
+
+    Within more text a value is a template of Go's `regexp`: `$$` becomes `$`.
+    """
 
     def value_of(match: re.Match[str]) -> str:
-        found = values.get(match[1])
-        if found is None:
+        value = values.get(match[1])
+        if value is None:
             return match[0]
-        return found[0] if len(found) == 1 else json.dumps(found)
+        written = value if isinstance(value, str) else json.dumps(value)
+        return written if match[0] == text else _expand(written, match[0])
 
     return _PLACEHOLDER.sub(value_of, text)
+
+
+def _expand(template: str, whole: str) -> str:
+    """As Go's Regexp.Expand, for a pattern without groups: `$0` is the whole, others are empty."""
+
+    def meaning(match: re.Match[str]) -> str:
+        if match[1]:
+            return "$"
+        return whole if (match[2] or match[3]) == "0" else ""
+
+    return _DOLLAR.sub(meaning, template)
 
 
 def _re2(pattern: str) -> re.Pattern[str]:

@@ -145,6 +145,7 @@ def _show_invocation(command: Command, invocation: Invocation, *, details: bool)
         "RequestedDateTime": command.requested.timestamp(),
         "Status": invocation.status.name,
         "StatusDetails": invocation.status.details,
+        "TraceOutput": invocation.trace,
         "StandardOutputUrl": "",
         "StandardErrorUrl": "",
         "CommandPlugins": [_show_step(one) for one in invocation.results] if details else [],

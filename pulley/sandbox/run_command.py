@@ -12,7 +12,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pulley.sandbox.agent import Host, NotDeliveredError, NotStartedError, Order
+from pulley.sandbox.agent import (
+    Host,
+    NoReportError,
+    NotDeliveredError,
+    NotStartedError,
+    Order,
+)
 from pulley.sandbox.commands import Command, Invocation, terminate_unsent
 from pulley.sandbox.documents import ParameterError
 from pulley.sandbox.events import EventBus
@@ -28,8 +34,8 @@ from pulley.sandbox.statuses import (
     PENDING,
     UNDELIVERABLE,
     Status,
-    StepResult,
 )
+from pulley.sandbox.worker import Report
 
 _LOG = logging.getLogger(__name__)
 
@@ -164,18 +170,19 @@ class RunCommand:
                 if now and now.status is not CANCELLING:
                     self._set_status(command_id, host.instance_id, IN_PROGRESS)
 
-        results: tuple[StepResult, ...] = ()
         try:
-            status, results = host.carry_out(order, delivered=delivered)
+            report = host.carry_out(order, delivered=delivered)
         except NotDeliveredError:
-            status = DELIVERY_TIMED_OUT
+            report = Report(DELIVERY_TIMED_OUT)
         except NotStartedError:
-            status = CANCELLED
+            report = Report(CANCELLED)
+        except NoReportError:
+            return  # it is being cancelled for ever
         except Exception:  # noqa: BLE001 - the invocation must end, whatever happened
             _LOG.exception("%s could not carry out %s", host.name, command_id)
-            status = FAILED
+            report = Report(FAILED)
         with self._changed:
-            self._set_status(command_id, host.instance_id, status, results=results)
+            self._set_status(command_id, host.instance_id, report.status, report=report)
             self._send_on(command_id)
 
     def _set_status(
@@ -185,16 +192,17 @@ class RunCommand:
         status: Status,
         *,
         sent: bool | None = None,
-        results: tuple[StepResult, ...] = (),
+        report: Report | None = None,
     ) -> None:
         command = self._commands[command_id]
         one = command.invocation(instance_id)
         if one is None:
             raise LookupError(instance_id)
         sent = one.sent if sent is None else sent
-        self._change(
-            command.with_invocation(replace(one, status=status, sent=sent, results=results))
-        )
+        changed = replace(one, status=status, sent=sent)
+        if report:
+            changed = replace(changed, results=report.results, trace=report.trace)
+        self._change(command.with_invocation(changed))
 
     def _change(self, command: Command) -> None:
         """Keep the command's new value, and tell of each status that differs from before."""

@@ -16,8 +16,13 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-STDOUT_BYTES, STDERR_BYTES, OUTPUT_BYTES = 24_000, 8_000, 2_400
+STREAM_BYTES, OUTPUT_BYTES = 24_000, 2_500
+STREAM_CUT = b"--output truncated--"
 ERROR_TITLE = b"\n----------ERROR-------\n"
+_DIRECTORY = "/usr/bin"  # the agent's own
+_UMASK = 0o022
+# Within this time a killed group is dead. Whoever holds the output then is beyond it.
+_LET_GO_SECONDS, _LOOK_SECONDS = 5.0, 0.01
 _STDOUT_CUT, _STDERR_CUT = b"\n---Output truncated---", b"\n---Error truncated----"
 
 
@@ -26,12 +31,14 @@ class Ending(Enum):
 
     ITSELF = "it ended"
     LIMIT = "its time was over"
+    HELD = "its time was over, and a process beyond its group held its output"
     CANCELLED = "it was cancelled"
+    LEFT = "whoever waited for it was killed, and it runs on"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a script ended, and the first bytes it wrote. `exit_code` is -1 after a signal."""
+    """How a script ended, and what is kept of its output. `exit_code` is -1 after a signal."""
 
     ending: Ending
     exit_code: int
@@ -40,12 +47,10 @@ class Outcome:
 
 
 class Script:
-    """A running script. `wait` once; `cancel` from any thread, at any time."""
+    """A running script. `wait` once; `cancel`, `leave`, `kill` from any thread, at any time."""
 
-    def __init__(
-        self, path: Path, text: str, *, directory: Path, environment: Mapping[str, str]
-    ) -> None:
-        """Write the script to `path` and start it in `directory`."""
+    def __init__(self, path: Path, text: str, *, environment: Mapping[str, str]) -> None:
+        """Write the script to `path` and start it."""
         # By a process of its own: whatever else is forked here meanwhile would hold a file that was
         # open for writing, and nobody may run such a file ("Text file busy").
         write = ["install", "-m", "700", "/dev/stdin", str(path)]
@@ -57,73 +62,122 @@ class Script:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=directory,
+            cwd=_DIRECTORY,
+            umask=_UMASK,
             env=dict(environment),
             process_group=0,
         )
         self._wake_reader, self._wake_writer = os.pipe()
         self._closing = threading.Lock()
-        self._cancelled = threading.Event()
+        self._told: Ending | None = None
         self._exited = threading.Event()
         threading.Thread(target=self._await_exit, daemon=True).start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the script itself has not ended."""
+        return not self._exited.is_set()
+
     def cancel(self) -> None:
         """Kill the script's process group, and have `wait` return."""
-        self._cancelled.set()
-        self._wake()
+        self._tell(Ending.CANCELLED)
+
+    def leave(self) -> None:
+        """Have `wait` return, as where the process that waits is killed. The script runs on."""
+        self._tell(Ending.LEFT)
 
     def wait(self, seconds: float) -> Outcome:
         """Wait until the script has ended and nobody holds its stdout and stderr any more."""
         deadline = time.monotonic() + seconds
-        stdout, stderr = bytearray(), bytearray()
-        with self._shell, selectors.DefaultSelector() as selector:
-            for pipe, kept in (
-                (self._shell.stdout, (stdout, STDOUT_BYTES)),
-                (self._shell.stderr, (stderr, STDERR_BYTES)),
-            ):
+        with selectors.DefaultSelector() as selector:
+            streams = [bytearray(), bytearray()]
+            for pipe, stream in zip((self._shell.stdout, self._shell.stderr), streams, strict=True):
                 if pipe is not None:
-                    selector.register(pipe, selectors.EVENT_READ, kept)
-            selector.register(self._wake_reader, selectors.EVENT_READ, (bytearray(), 0))
+                    selector.register(pipe, selectors.EVENT_READ, stream)
+            selector.register(self._wake_reader, selectors.EVENT_READ, bytearray())
             ending = Ending.ITSELF
             while len(selector.get_map()) > 1 or not self._exited.is_set():
-                ready = selector.select(max(0.0, deadline - time.monotonic()))
-                if self._cancelled.is_set() or not ready:
-                    ending = Ending.CANCELLED if self._cancelled.is_set() else Ending.LIMIT
-                    self._kill()
+                is_late = not self._read(selector, max(0.0, deadline - time.monotonic()))
+                if self._told or is_late:
+                    ending = self._told or Ending.LIMIT
                     break
-                for key, _ in ready:
-                    chunk = os.read(key.fd, 65_536)
-                    stream, limit = key.data
-                    stream += chunk[: limit - len(stream)]
-                    if not chunk:
-                        selector.unregister(key.fileobj)
-        self._close_wake()
-        exit_code = self._shell.returncode
-        return Outcome(ending, max(exit_code, -1), bytes(stdout), bytes(stderr))
+            if ending is not Ending.LEFT:
+                if ending is not Ending.ITSELF:
+                    self.kill()
+                if not self._let_go(selector) and ending is Ending.LIMIT:
+                    ending = Ending.HELD
+                self._exited.wait()
+        self._close()
+        exit_code = -1 if ending is Ending.LEFT else max(self._shell.returncode, -1)
+        return Outcome(ending, exit_code, *(cut_stream(bytes(one)) for one in streams))
+
+    def kill(self) -> None:
+        """Kill the script's process group, and nobody beyond it."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._shell.pid, signal.SIGKILL)
+
+    def _read(self, selector: selectors.BaseSelector, seconds: float) -> bool:
+        """Read what is there, or comes in the time; whether anything did."""
+        ready = selector.select(seconds)
+        for key, _ in ready:
+            chunk = os.read(key.fd, 65_536)
+            key.data.extend(chunk[: STREAM_BYTES + 1 - len(key.data)])
+            if not chunk:
+                selector.unregister(key.fileobj)
+        return bool(ready)
+
+    def _let_go(self, selector: selectors.BaseSelector) -> bool:
+        """Whether nobody holds the output any more, once the killed group is dead."""
+        deadline = time.monotonic() + _LET_GO_SECONDS
+        while len(selector.get_map()) > 1:
+            is_over = self._is_dead() or time.monotonic() > deadline
+            if not self._read(selector, _LOOK_SECONDS) and is_over:
+                return False
+        return True
+
+    def _is_dead(self) -> bool:
+        """Whether no process of the group is left; the dead let go of everything."""
+        try:
+            os.killpg(self._shell.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
 
     def _await_exit(self) -> None:
         self._shell.wait()
         self._exited.set()
         self._wake()
 
-    def _kill(self) -> None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._shell.pid, signal.SIGKILL)
+    def _tell(self, ending: Ending) -> None:
+        self._told = self._told or ending
+        self._wake()
 
     def _wake(self) -> None:
         with self._closing:
             if self._wake_writer >= 0:
                 os.write(self._wake_writer, b"!")
 
-    def _close_wake(self) -> None:
+    def _close(self) -> None:
+        for pipe in (self._shell.stdout, self._shell.stderr):
+            if pipe is not None:
+                pipe.close()
         with self._closing:
             os.close(self._wake_writer)
             os.close(self._wake_reader)
             self._wake_writer = -1
 
 
+def cut_stream(stream: bytes) -> bytes:
+    """What the agent keeps of a stream, with its word for a cut."""
+    if len(stream) <= STREAM_BYTES:
+        return stream
+    return stream[: STREAM_BYTES - len(STREAM_CUT)] + STREAM_CUT
+
+
 def join_output(stdout: bytes, stderr: bytes) -> bytes:
-    """Join stdout, the error title and stderr to a step's `Output` of 2,400 bytes at most."""
+    """Join stdout, the error title and stderr to a step's `Output` of 2,500 bytes at most."""
     title = ERROR_TITLE if stderr else b""
     room = OUTPUT_BYTES - len(title)
     if len(stdout) + len(stderr) < room:
@@ -131,7 +185,7 @@ def join_output(stdout: bytes, stderr: bytes) -> bytes:
     if len(stdout) > room // 2 and len(stderr) > room // 2:
         each = (room - len(_STDOUT_CUT) - len(_STDERR_CUT)) // 2
         return stdout[:each] + _STDOUT_CUT + title + stderr[:each] + _STDERR_CUT
-    if len(stdout) < room // 2:
+    if len(stdout) <= room // 2:
         left = room - len(_STDERR_CUT) - len(stdout)
         return stdout + title + stderr[:left] + _STDERR_CUT
     left = room - len(_STDOUT_CUT) - len(stderr)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from botocore.model import Shape
 
 _DEFAULT_DELIVERY_SECONDS = 3600
+# Classes that Python's `re` does not know: letters, separators, numbers. `\w` has "_" as well.
+_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": " ", r"\p{N}": r"\d"}
 
 
 class ApiError(Exception):
@@ -165,5 +167,6 @@ def _problems(value: Any, shape: Any, path: str) -> list[str]:  # noqa: ANN401 -
 
 
 def _matches(pattern: str, value: str) -> bool:
-    # Character classes such as \p{L} are beyond Python's `re`: those stay unchecked.
-    return r"\p{" in pattern or not pattern or re.search(pattern, value) is not None
+    for theirs, ours in _CLASSES.items():
+        pattern = pattern.replace(theirs, ours)
+    return not pattern or re.search(pattern, value) is not None

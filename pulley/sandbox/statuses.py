@@ -40,7 +40,10 @@ ERRORS = frozenset({FAILED, EXECUTION_TIMED_OUT})
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step left behind. `stdout` and `stderr` have been cut by the agent."""
+    """What one step left behind. `stdout` and `stderr` have been cut by the agent.
+
+    `reason` is the agent's own, in place of the output of a step whose end it did not see.
+    """
 
     name: str
     status: Status
@@ -49,8 +52,9 @@ class StepResult:
     stderr: bytes
     started: datetime
     finished: datetime
+    reason: str = ""
 
     @property
     def output(self) -> str:
         """The field `Output` of ListCommandInvocations."""
-        return join_output(self.stdout, self.stderr).decode(errors="ignore")
+        return self.reason or join_output(self.stdout, self.stderr).decode(errors="ignore")

@@ -41,13 +41,17 @@ def add_host(account: Account, tmp_path: Path) -> Callable[..., Host]:
 
 @pytest.fixture
 def store(account: Account) -> Callable[..., str]:
-    """Store a document of one step, or of several where a line is a list of lines."""
+    """Store a document of one step, or of several where a line is a list of lines.
+
+    `as_one_string` is the other form of `runCommand`.
+    """
 
     def store_document(
         *lines: str | list[str],
         parameters: dict[str, dict[str, object]] | None = None,
         timeout: str = "3600",
         name: str = "test-document",
+        as_one_string: bool = False,
     ) -> str:
         scripts = lines if lines and isinstance(lines[0], list) else [list(lines)]
         content = {
@@ -57,7 +61,10 @@ def store(account: Account) -> Callable[..., str]:
                 {
                     "action": "aws:runShellScript",
                     "name": f"step{number}",
-                    "inputs": {"runCommand": script, "timeoutSeconds": timeout},
+                    "inputs": {
+                        "runCommand": "\n".join(map(str, script)) if as_one_string else script,
+                        "timeoutSeconds": timeout,
+                    },
                 }
                 for number, script in enumerate(scripts, 1)
             ],

@@ -26,6 +26,7 @@ BY_ENVIRONMENT: dict[str, dict[str, object]] = {
     "Word": {"type": "String", "default": "hello", "interpolationType": "ENV_VAR"}
 }
 SECONDS: dict[str, dict[str, object]] = {"Seconds": {"type": "String", "default": "5"}}
+LIST: dict[str, dict[str, object]] = {"commands": {"type": "StringList"}}
 BY_TEXT: dict[str, dict[str, object]] = {"Word": {"type": "String", "default": "hello"}}
 
 
@@ -40,7 +41,7 @@ def lines_of(command: Command) -> list[str]:
 
 
 class TestScript:
-    def test_environment_is_made_from_nothing(
+    def test_environment_is_the_agent_s_and_not_the_sandbox_s(
         self,
         account: Account,
         add_host: Add,
@@ -57,10 +58,21 @@ class TestScript:
             variables.pop(of_the_shell, None)
         assert variables == {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LANG": "C.UTF-8",
             "SSM_COMMAND_ID": command.id,
             "AWS_SSM_INSTANCE_ID": host.instance_id,
             "AWS_SSM_REGION_NAME": account.region,
+            "AWS_SSM_PLATFORM_NAME": "Ubuntu",
+            "AWS_SSM_PLATFORM_VERSION": "24.04",
         }
+
+    def test_what_the_agent_s_unit_sets_reaches_the_script(
+        self, account: Account, store: Store, run: Run, tmp_path: Path
+    ) -> None:
+        unit = {"LANG": "de_DE.UTF-8", "HTTPS_PROXY": "http://proxy:3128"}
+        account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, unit=unit)
+        store('echo "$LANG" "$HTTPS_PROXY"')
+        assert lines_of(run()) == ["de_DE.UTF-8 http://proxy:3128"]
 
     def test_path_prefix_comes_before_the_system(
         self, account: Account, store: Store, run: Run, tmp_path: Path
@@ -83,16 +95,28 @@ class TestScript:
         store("#!/bin/cat")
         assert lines_of(run()) == ["#!/bin/cat"]
 
-    def test_nobody_else_can_reach_the_script_or_its_directory(
+    def test_it_begins_in_the_agent_s_folder_with_its_umask(
         self, add_host: Add, store: Store, run: Run
     ) -> None:
         add_host()
-        store('dirname "$0"', "pwd", "basename $0")
-        directory, working_directory, name = lines_of(run())
+        store("pwd", "umask")
+        assert lines_of(run()) == ["/usr/bin", "0022"]
+
+    def test_nobody_else_can_reach_the_script(self, add_host: Add, store: Store, run: Run) -> None:
+        add_host()
+        store('dirname "$0"', 'basename "$0"')
+        directory, name = lines_of(run())
         assert name == "_script.sh"
-        assert Path(directory).is_relative_to(working_directory)
-        for private in (directory, working_directory):
-            assert stat.S_IMODE(Path(private).stat().st_mode) == 0o700
+        assert stat.S_IMODE(Path(directory).stat().st_mode) == 0o700
+
+    def test_script_that_kills_itself_alone_is_taken_for_late(
+        self, add_host: Add, store: Store, run: Run
+    ) -> None:
+        add_host()
+        store("echo begun", "kill -s KILL $$")
+        result = only_result(run())
+        assert (result.status.details, result.exit_code) == ("ExecutionTimedOut", 137)
+        assert result.stdout == b"begun\n"
 
     def test_script_that_kills_its_process_group_kills_nobody_else(
         self, add_host: Add, store: Store, run: Run
@@ -189,22 +213,54 @@ class TestDocumentParameters:
         store("echo {{ Word }}", parameters={"Word": word})
         assert lines_of(run(Parameters={"Word": ["a; echo injected"]})) == ["a", "injected"]
 
-    def test_default_that_its_own_pattern_forbids_fails_before_anything_runs(
-        self, add_host: Add, store: Store, run: Run
+    def test_default_that_its_own_pattern_forbids_fails_the_document_without_a_step(
+        self, account: Account, add_host: Add, store: Store, run: Run, tmp_path: Path
     ) -> None:
-        add_host()
+        host = add_host()
         word: dict[str, object] = {"type": "String", "allowedPattern": "^[a-z]+$", "default": "A"}
-        store("echo ran", parameters={"Word": word})
-        result = only_result(run())
-        assert result.status.name == "Failed"
-        assert result.stdout == b""
+        store(f"touch {tmp_path}/ran", parameters={"Word": word})
+        command = run()
+        (shown,) = account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
+            "CommandInvocations"
+        ]
+        assert (shown["Status"], shown["StatusDetails"]) == ("Failed", "Failed")
+        assert shown["CommandPlugins"] == []
+        assert shown["TraceOutput"] == "Word does not match ^[a-z]+$"
+        got = account.ssm.get_command_invocation(CommandId=command.id, InstanceId=host.instance_id)
+        assert (got["Status"], got["ResponseCode"]) == ("Failed", -1)
+        assert not (tmp_path / "ran").exists()
 
-    def test_list_becomes_the_lines_of_the_script(
-        self, add_host: Add, store: Store, run: Run
+    @pytest.mark.parametrize("as_one_string", [False, True])
+    def test_script_may_be_lines_or_one_string(
+        self, add_host: Add, store: Store, run: Run, *, as_one_string: bool
     ) -> None:
         add_host()
-        store("{{ commands }}", parameters={"commands": {"type": "StringList"}})
-        assert lines_of(run(Parameters={"commands": ["echo a", "echo b"]})) == ["a", "b"]
+        store(
+            "if true; then",
+            "echo {{ Word }}",
+            "fi",
+            parameters=BY_TEXT,
+            as_one_string=as_one_string,
+        )
+        assert lines_of(run()) == ["hello"]
+
+    @pytest.mark.parametrize("commands", [["echo a"], ["echo a", "echo $$b"]])
+    def test_list_in_place_of_the_script_becomes_its_lines(
+        self, add_host: Add, store: Store, run: Run, commands: list[str]
+    ) -> None:
+        add_host()
+        store("{{ commands }}", parameters=LIST, as_one_string=True)
+        command = run(Parameters={"commands": commands})
+        assert len(lines_of(command)) == len(commands)
+
+    @pytest.mark.parametrize("commands", [["echo a"], ["echo a", "echo b"]])
+    def test_list_in_an_element_of_the_array_fails_the_step(
+        self, add_host: Add, store: Store, run: Run, commands: list[str]
+    ) -> None:
+        add_host()
+        store("{{ commands }}", parameters=LIST)
+        result = only_result(run(Parameters={"commands": commands}))
+        assert (result.status.name, result.exit_code, result.stdout) == ("Failed", 1, b"")
 
 
 class TestTimeout:
@@ -268,12 +324,16 @@ class TestTimeout:
         gate.write_text("alive\n")
         assert answer.read_text() == "alive\n"
 
-    def test_child_outside_the_group_holds_the_command_up_and_outlives_it(
-        self, add_host: Add, store: Store, run: Run, gate: Path, answer: Path
+    @pytest.mark.parametrize("script_s_own", ["exit 0", "sleep 60"])
+    def test_child_outside_the_group_that_holds_stdout_fails_the_run_and_outlives_it(
+        self, add_host: Add, store: Store, run: Run, gate: Path, answer: Path, script_s_own: str
     ) -> None:
         add_host()
-        store(f"setsid sh -c 'read word <{gate}; echo $word >{answer}' &", timeout="5")
-        assert only_result(run()).status.details == "ExecutionTimedOut"
+        child = f"setsid sh -c 'read word <{gate}; echo $word >{answer}' &"
+        store("echo begun", child, script_s_own, timeout="5")
+        result = only_result(run())
+        assert (result.status.details, result.exit_code) == ("Failed", 1)
+        assert result.stdout == b"begun\n"
         gate.write_text("alive\n")
         assert answer.read_text() == "alive\n"
 
@@ -327,25 +387,36 @@ class TestExitCode:
         assert [one.name for one in invocation.results] == ["step1"]
         assert invocation.status.name == status
 
+    @pytest.mark.parametrize(("code", "stream"), [(168, "stdout"), (169, "stderr")])
+    def test_168_and_169_leave_a_sentence_of_the_agent_s(
+        self, add_host: Add, store: Store, run: Run, code: int, stream: str
+    ) -> None:
+        add_host()
+        store(f"exit {code}")
+        assert f"exits with code {code}" in getattr(only_result(run()), stream).decode()
+
 
 class TestOutput:
-    def test_long_stdout_keeps_its_first_24000_bytes(
+    def test_long_streams_keep_24000_bytes_each_with_the_word_for_the_cut(
         self, account: Account, add_host: Add, store: Store, run: Run
     ) -> None:
         host = add_host()
-        store("printf begun", "head -c 30000 /dev/zero | tr '\\0' x")
+        store(
+            "printf begun; head -c 30000 /dev/zero | tr '\\0' x",
+            "head -c 30000 /dev/zero | tr '\\0' e >&2; exit 1",
+        )
         command = run()
         shown = account.ssm.get_command_invocation(
             CommandId=command.id, InstanceId=host.instance_id
         )
-        assert shown["StandardOutputContent"] == "begun" + "x" * (24_000 - 5)
+        cut = "--output truncated--"
+        assert shown["StandardOutputContent"] == "begun" + "x" * (23_980 - 5) + cut
+        assert shown["StandardErrorContent"] == "e" * 23_980 + cut
 
-    def test_long_stderr_keeps_its_first_8000_bytes(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
+    def test_stream_of_24000_bytes_is_whole(self, add_host: Add, store: Store, run: Run) -> None:
         add_host()
-        store("head -c 30000 /dev/zero | tr '\\0' e >&2", "exit 1")
-        assert only_result(run()).stderr == b"e" * 8000
+        store("head -c 24000 /dev/zero | tr '\\0' x")
+        assert only_result(run()).stdout == b"x" * 24_000
 
     def test_more_than_a_pipe_holds_does_not_block_the_script(
         self, add_host: Add, store: Store, run: Run
@@ -359,48 +430,14 @@ class TestOutput:
         store("echo out")
         assert only_result(run()).output == "out\n"
 
-    def test_long_stdout_is_cut_at_2400_bytes_and_says_so(
+    def test_joined_output_is_cut_at_2500_bytes_and_says_so(
         self, add_host: Add, store: Store, run: Run
     ) -> None:
         add_host()
         store("head -c 3000 /dev/zero | tr '\\0' x")
         output = only_result(run()).output
-        assert len(output) == 2400
+        assert len(output) == 2500
         assert output.endswith("x\n---Output truncated---")
-
-    def test_short_stdout_stays_whole_before_a_long_stderr(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("head -c 1000 /dev/zero | tr '\\0' x", "head -c 9000 /dev/zero | tr '\\0' z >&2")
-        output = only_result(run()).output
-        before, _, after = output.partition("\n----------ERROR-------\n")
-        assert before == "x" * 1000
-        assert after.endswith("z\n---Error truncated----")
-        assert len(output) == 2400
-
-    def test_short_stderr_stays_whole_after_a_long_stdout(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("head -c 9000 /dev/zero | tr '\\0' x", "printf why >&2")
-        output = only_result(run()).output
-        before, _, after = output.partition("\n----------ERROR-------\n")
-        assert before.endswith("x\n---Output truncated---")
-        assert after == "why"
-        assert len(output) == 2400
-
-    def test_long_stdout_and_long_stderr_are_cut_alike(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("head -c 9000 /dev/zero | tr '\\0' x", "head -c 9000 /dev/zero | tr '\\0' z >&2")
-        output = only_result(run()).output
-        before, _, after = output.partition("\n----------ERROR-------\n")
-        assert before.endswith("x\n---Output truncated---")
-        assert after.endswith("z\n---Error truncated----")
-        assert before.count("x") == after.count("z") > 1100
-        assert len(output) <= 2400
 
     def test_bytes_that_are_no_text_do_no_harm(
         self, account: Account, add_host: Add, store: Store, run: Run

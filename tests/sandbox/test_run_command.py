@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from pulley.sandbox.account import Account
 from pulley.sandbox.agent import Host
 from pulley.sandbox.commands import Command
+from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -28,6 +29,10 @@ WORD: dict[str, dict[str, object]] = {"Word": {"type": "String", "allowedPattern
 
 def statuses(command: Command) -> list[str]:
     return [one.status.details for one in command.invocations]
+
+
+def _is_under_way(command: Command) -> bool:
+    return command.status.details == "InProgress"
 
 
 def tag(key: str, *values: str) -> dict[str, object]:
@@ -61,6 +66,11 @@ class TestSendCommandRefuses:
         ("arguments", "code"),
         [
             pytest.param({"Targets": []}, "ValidationException", id="nobody"),
+            pytest.param(
+                {"Targets": [tag("cost+centre", "x")]},
+                "ValidationException",
+                id="a character that EC2 takes in a tag's key and SSM does not",
+            ),
             pytest.param(
                 {"Targets": [tag(str(number), "x") for number in range(6)]},
                 "ValidationException",
@@ -398,17 +408,51 @@ class TestDelivery:
         assert (shown["Status"], shown["StatusDetails"]) == ("TimedOut", "DeliveryTimedOut")
         assert (shown["DeliveryTimedOutCount"], shown["ErrorCount"]) == (1, 0)
 
-    def test_host_that_falls_asleep_ends_what_it_has_begun(
-        self, account: Account, add_host: Add, store: Store, send: Send, gate: Path
+    def test_host_that_falls_asleep_ends_what_it_has_begun_and_tells_once_it_wakes(
+        self, account: Account, add_host: Add, store: Store, send: Send, gate: Path, answer: Path
     ) -> None:
         host = add_host()
-        store(f"read word <{gate}", 'echo "$word"')
+        store(f"read word <{gate}", 'echo "$word"', f"(exec >{answer}; echo over) 2>&1")
         command_id = send()
         with gate.open("w") as to_script:
-            host.sleep()
+            host.sleep()  # as while the agent is restarted
             to_script.write("done\n")
+        assert answer.read_text() == "over\n"
+        (shown,) = account.ssm.list_commands(CommandId=command_id)["Commands"]
+        assert shown["Status"] == "InProgress"
+        host.wake()
         (invocation,) = account.wait_until_ended(command_id).invocations
         assert invocation.results[0].stdout == b"done\n"
+
+    def test_killed_worker_fails_the_command_and_the_script_runs_on(
+        self, account: Account, add_host: Add, store: Store, send: Send, gate: Path, answer: Path
+    ) -> None:
+        host = add_host()
+        store(f"exec >{answer}", "echo begun", f"read word <{gate}", 'echo "$word"')
+        command_id = send()
+        with answer.open() as from_script:
+            assert from_script.readline() == "begun\n"
+            host.kill_worker(command_id)
+            account.wait_until_ended(command_id)
+            gate.write_text("alive\n")
+            assert from_script.read() == "alive\n"
+        (shown,) = account.ssm.list_command_invocations(CommandId=command_id, Details=True)[
+            "CommandInvocations"
+        ]
+        assert shown["StatusDetails"] == "Failed"
+        assert shown["CommandPlugins"][0]["Output"].startswith("document process failed")
+
+    def test_script_whose_worker_was_killed_ends_with_the_account(
+        self, store: Store, send: Send, add_host: Add, account: Account, answer: Path
+    ) -> None:
+        host = add_host()
+        store(f"exec >{answer}", "echo begun", "sleep 60")
+        command_id = send()
+        with answer.open() as from_script:
+            assert from_script.readline() == "begun\n"
+            host.kill_worker(command_id)
+            host.close()
+            assert from_script.read() == ""
 
 
 class TestCommandStatus:
@@ -478,6 +522,27 @@ class TestCancelCommand:
         command_id = send(MaxConcurrency="1")
         account.ssm.cancel_command(CommandId=command_id)
         assert statuses(account.wait_until_ended(command_id)) == ["Cancelled", "Cancelled"]
+
+    def test_one_that_is_queued_on_the_host_is_being_cancelled_for_ever(
+        self, account: Account, add_host: Add, store: Store, send: Send, gate: Path, tmp_path: Path
+    ) -> None:
+        add_host()
+        store(f"read word <{gate}")
+        with gate.open("r+b", buffering=0) as hold:
+            running = [send() for _ in range(5)]
+            for one in running:
+                account.run_command.wait_for(one, _is_under_way, timeout=HANG_SECONDS)
+            store(f"touch {tmp_path}/ran", name="queued")
+            queued = send(DocumentName="queued")
+            account.run_command.wait_for(queued, _is_under_way, timeout=HANG_SECONDS)
+            account.ssm.cancel_command(CommandId=queued)
+            hold.write(b"\n" * 5)
+            for one in running:
+                account.wait_until_ended(one)
+        account.run_command.wait_until_quiet()
+        (shown,) = account.ssm.list_commands(CommandId=queued)["Commands"]
+        assert (shown["Status"], shown["StatusDetails"]) == ("Cancelling", "Cancelling")
+        assert not (tmp_path / "ran").exists()
 
     def test_named_instances_alone_are_cancelled(
         self, account: Account, add_host: Add, store: Store, send: Send
