@@ -41,6 +41,8 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Delivery": ("^[0-9A-Za-z-]{0,64}$", "GitHub's delivery GUID, or empty"),
     "Deployment": ("^[0-9]{0,20}$", "GitHub's deployment id, or empty"),
 }
+RELEASE = "0.1.0"  # pyproject.toml has the same
+_PRODUCT = "Pulley/"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
@@ -115,10 +117,19 @@ def build_document(script: str) -> dict[str, object]:
     }
     return {
         "schemaVersion": "2.2",
-        "description": "Pulley: brings a git checkout to its branch, and runs the steps after it.",
+        "description": f"{_PRODUCT}{RELEASE} brings a checkout to its branch, and runs its steps.",
         "parameters": parameters,
         "mainSteps": [step],
     }
+
+
+def release_of(content: Mapping[str, object]) -> str:
+    """The release that a document's content is of: the first word of its description; "" if none.
+
+    That word is for programs, as in HTTP's User-Agent: a product, a slash, its version.
+    """
+    word = str(content.get("description", "")).partition(" ")[0]
+    return word.removeprefix(_PRODUCT) if word.startswith(_PRODUCT) else ""
 
 
 def build_send_request(  # noqa: PLR0913 - each is a fact of its own

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import click
 
+from chalicelib.core.errors import UnavailableError
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
@@ -39,6 +40,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
         if not as_json:
             _show(rows)
         if any(row.fix for row in rows):
+            _check_release(rows)
             _mend(stage, yes=yes)
             rows = _examine(stage)
             if not as_json:
@@ -58,6 +60,16 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
         )
     if not all(row.is_well for row in rows):
         raise click.exceptions.Exit(NOT_WELL)
+
+
+def _check_release(rows: list[Row]) -> None:
+    """Raise UnavailableError where the document is not this command's to be mended."""
+    for row in rows:
+        if row.what == "document" and not row.is_well and not row.fix:
+            raise UnavailableError(
+                f"nothing was mended, since {row.words}: --fix would store this command's. "
+                f"First {row.mend}"
+            )
 
 
 def _mend(stage: Stage, *, yes: bool) -> None:

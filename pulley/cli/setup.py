@@ -14,7 +14,7 @@ from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.where import at_stage
-from pulley.cli.writing import say_overwritten
+from pulley.cli.writing import say_overwritten, warn_of_newer
 from pulley.operator.setup import Done, Setup, checkout_s_document
 from pulley.operator.setup_plan import (
     SECRET,
@@ -84,6 +84,9 @@ def setup(  # noqa: PLR0913 - an option each
     work = Setup(stage, _wanted(stage, token, repository))
     changes = work.plan()
     _tell_plan(stage, changes, tell)
+    for change in changes:
+        if isinstance(change, DocumentChange) and change.latest:
+            warn_of_newer(change.name, change.latest.content)
     report = Report(stage, changes)
     try:
         if changes and not dry_run:

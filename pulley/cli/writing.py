@@ -1,4 +1,4 @@
-"""What a command says after it stored a parameter: whose write it overwrote, and how to undo that.
+"""What a command says of what it stores: whose write it overwrote, and what is newer than itself.
 
 Parameter Store has no compare-and-set. Whoever writes learns afterwards that somebody else did so
 between the look and the write; nothing is lost, since both versions are kept.
@@ -6,10 +6,13 @@ between the look and the write; nothing is lost, since both versions are kept.
 
 import shlex
 import sys
+from collections.abc import Mapping
 
 import click
 
+from chalicelib.core.commands import RELEASE, release_of
 from pulley.cli.output import note, warn, when
+from pulley.operator.checks.release import UPDATE, is_newer
 from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 
 
@@ -92,3 +95,12 @@ def _aws_options() -> str:
 def _on_a_terminal(text: str) -> str:
     """A value as it can be shown: what would move the cursor, say, is a question mark."""
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
+
+
+def warn_of_newer(name: str, stored: Mapping[str, object]) -> None:
+    """Say that a document of a newer release is to be replaced, by a command that is older."""
+    if is_newer(stored):
+        warn(
+            f"{name} is of release {release_of(stored)}, and this command of {RELEASE}: this goes "
+            f"back to the older one. If that is not what you want, {UPDATE}"
+        )

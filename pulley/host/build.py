@@ -40,9 +40,9 @@ _FOLDER = Path(__file__).parent
 _COMMENT = re.compile(r"(?<=\S) +# [^'\"]*$")
 
 
-def build(*, commented: bool = False) -> str:
-    """The script, ending in a newline."""
-    parts = [(_FOLDER / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
+def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
+    """The script, ending in a newline, of the parts in a folder. Raises OSError."""
+    parts = [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
     if commented:
         return SHEBANG + "\n".join(parts)
     lines = [_COMMENT.sub("", line.lstrip(" ")) for part in parts for line in part.splitlines()]

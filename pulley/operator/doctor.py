@@ -59,7 +59,8 @@ class Doctor:
         documents = Documents(self.stage.ssm, self.stage.document)
         pin = self.stage.names.document
         yield from rows_of(
-            "document", lambda: check_document(documents, self.stage.parameters, pin)
+            "document",
+            lambda: check_document(documents, self.stage.parameters, pin, find_project()),
         )
         yield from rows_of("targets", stored.check_targets)
         yield from rows_of("pins", lambda: stored.check_pins(now=self.now()))

@@ -107,6 +107,14 @@ class Planter:
         version = Documents(self.ssm, name).update(content).version
         self.undo.callback(self.ssm.delete_document, Name=name, DocumentVersion=version)
 
+    def document_of_a_newer_release(self) -> None:
+        """Stored and pinned, as that release's own setup leaves it."""
+        content = {**build_document(build()), "description": "Pulley/99.0.0 does more."}
+        name = document_name(STAGE)
+        pin = Documents(self.ssm, name).update(content).pin
+        self.undo.callback(self.ssm.delete_document, Name=name, DocumentVersion=pin.version)
+        self.store(NAMES.document, json.dumps({"version": pin.version, "hash": pin.hash}))
+
     def no_document_pin(self) -> None:
         self.delete(NAMES.document)
 
@@ -552,6 +560,21 @@ class TestFix:
         assert "document's pin" in done.stdout
         stored = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
         assert stored == "version 1"
+
+    def test_older_command_does_not_put_its_document_in_place_of_a_newer_one(
+        self, pulley: Pulley, planter: Planter
+    ) -> None:
+        planter.document_of_a_newer_release()
+        planter.store(NAMES.webhook_secret, " ", "SecureString")  # which --fix would mend
+        stored = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
+        done = pulley("doctor", "--fix", "--yes")
+        assert done.exit_code == 1
+        assert "is of release 99.0.0; this command is of" in done.stdout
+        assert "Error: nothing was mended, since pulley-dev-pull is of release 99" in done.stderr
+        assert planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"] == stored
+        warned = pulley("setup", "--dry-run")
+        assert warned.exit_code == 0
+        assert "Warning: pulley-dev-pull is of release 99.0.0, and this command" in warned.stderr
 
     def test_what_needs_a_person_is_left_to_one(self, pulley: Pulley, planter: Planter) -> None:
         planter.frozen()
