@@ -25,6 +25,30 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 1.0, 2.5, 3
 DELIVERY_SECONDS = 3.5
 
+_EXPIRED = "the credentials have expired: sign in again (aws sso login), or renew AWS_SESSION_TOKEN"
+_UNKNOWN = (
+    "AWS does not know these credentials: see AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
+)
+# Errors that a person meets, by the SDK's name of the class or by AWS's code, and what is done.
+_WHAT_TO_DO = {
+    "NoRegionError": "there is no region: set AWS_DEFAULT_REGION, or give --region",
+    "NoCredentialsError": "there are no credentials: set AWS_PROFILE, or run aws configure",
+    **dict.fromkeys(
+        (
+            *("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
+            *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"),
+        ),
+        _EXPIRED,
+    ),
+    **dict.fromkeys(
+        (
+            *("InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
+            *("InvalidSignatureException", "SignatureDoesNotMatch"),
+        ),
+        _UNKNOWN,
+    ),
+}
+_NO_CONNECTION = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
 _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
 
 
@@ -127,16 +151,16 @@ def calling(operation: str) -> Iterator[None]:
 
 def error_for(operation: str, error: "BotoCoreError | ClientError | ValueError") -> PulleyError:
     """What an error of the SDK means for a caller. AWS's own words go to the log only."""
-    from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
+    from botocore.exceptions import ClientError
 
-    detail = str(error)
-    if isinstance(error, NoCredentialsError):
-        detail = "there are no credentials: set AWS_PROFILE, or run aws configure"
-    if isinstance(error, NoRegionError):
-        detail = "there is no region: set AWS_DEFAULT_REGION, or give --region"
     if not isinstance(error, ClientError):
+        name, detail = type(error).__name__, str(error)
+        if name in _NO_CONNECTION:
+            detail = f"{detail.rstrip('.')}: see that the region is right, and the network"
+        detail = _WHAT_TO_DO.get(name, detail)
         return UnavailableError(f"AWS could not be reached for {operation}", detail=detail)
     code = error.response.get("Error", {}).get("Code", "")
+    detail = _WHAT_TO_DO.get(code, str(error))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status >= 500 or code.startswith(_THROTTLED):
         return UnavailableError(f"AWS is too busy for {operation}", detail=detail)

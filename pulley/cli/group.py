@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+from warnings import catch_warnings
 
 import click
 from click.shell_completion import CompletionItem
@@ -28,7 +29,22 @@ class Listed:
     summary: str
 
 
-class CommandGroup(click.Group):
+class NamedGroup(click.Group):
+    """Commands. One that there is not is answered with the nearest that there is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the first argument."""
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            from pulley.operator.near import did_you_mean  # for a mistake alone
+
+            raise click.UsageError(f"there is no command {name}{did_you_mean(name, known)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class CommandGroup(NamedGroup):
     """Commands that are found by name. One is imported when it is called."""
 
     def __init__(self, *, listed: Mapping[str, Listed], **arguments: Any) -> None:  # noqa: ANN401 - click's
@@ -52,7 +68,8 @@ class CommandGroup(click.Group):
         if cmd_name not in self._listed:
             return None
         try:
-            module = import_module(self._listed[cmd_name].module)
+            with catch_warnings(action="ignore"):  # moto's, of what it lacks: see below
+                module = import_module(self._listed[cmd_name].module)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in {"", "pulley", "chalicelib"}:
                 raise

@@ -11,8 +11,10 @@ from rich.console import Console
 from chalicelib.core.targets import CHECKOUT_PATTERN
 from pulley.cli.group import FAILED
 from pulley.demo import HOSTS, run_demo
+from pulley.project import project
 from pulley.sandbox.interactive import run_sandbox
 from pulley.sandbox.users import missing_programs
+from pulley.sandbox.webhook import CHALICE
 
 
 @click.command()
@@ -52,6 +54,13 @@ def sandbox(hosts: int, *, empty: bool) -> None:
 
 
 def _check_machine() -> None:
+    """Raise before a word is printed: ClickException, and UnavailableError without a checkout."""
+    project()
+    if not CHALICE.exists():
+        raise click.ClickException(
+            f'there is no {CHALICE}: install the extra "sandbox" into the environment of this '
+            "command, as docs/cli.md says"
+        )
     missing = missing_programs()
     if missing:
         raise click.ClickException(f"the hosts need {', '.join(missing)}, which are not on PATH")

@@ -16,6 +16,7 @@ from pulley.cli.output import note, say, say_json, when
 from pulley.cli.terminal import one_line, printable
 from pulley.cli.words import cause_words, host_style, host_words
 from pulley.operator.commands import Operations, Output
+from pulley.operator.near import did_you_mean
 from pulley.operator.past import commands_of, find_addressees, find_run
 from pulley.operator.stage import Stage, read_targets, utc_now
 
@@ -89,8 +90,11 @@ def _chosen(invocations: Sequence[Invocation], host: str | None) -> Sequence[Inv
         return invocations
     found = [one for one in invocations if host in {one.host, one.instance_id}]
     if not found:
-        known = ", ".join(one_line(one.host) for one in invocations) or "none"
-        raise UnavailableError(f"the command has no host {one_line(host)}; its hosts are {known}")
+        names = [one_line(one.host) for one in invocations]
+        near, known = did_you_mean(host, names), ", ".join(names) or "none"
+        raise UnavailableError(
+            f"the command has no host {one_line(host)}{near}; its hosts are {known}"
+        )
     return found
 
 

@@ -5,7 +5,7 @@ import time
 import click
 
 from chalicelib.core.refs import RefError, Repository
-from pulley.cli.group import INTERRUPTED, NOT_WELL
+from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.terminal import one_line
@@ -21,7 +21,7 @@ from pulley.operator.rotation import (
 from pulley.operator.stage import Stage, read_targets, utc_now
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def secret() -> None:
     """Rotate the webhook's secret."""
 

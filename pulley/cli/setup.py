@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TextIO
 
 import click
@@ -83,6 +84,7 @@ def setup(  # noqa: PLR0913 - an option each
     token = _read_token(token_file) if token_file else ""
     work = Setup(stage, _wanted(stage, token, repository))
     changes = work.plan()
+    _tell_where(find_project())
     _tell_plan(stage, changes, tell)
     for change in changes:
         if isinstance(change, DocumentChange) and change.latest:
@@ -127,27 +129,30 @@ class Report:
 
 
 def _wanted(stage: Stage, token: str, repository: Repository | None) -> Wanted:
-    is_emulated = _is_emulated()
-    if is_emulated:
-        note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
     found = find_project()
+    return Wanted(
+        stage.name,
+        content=checkout_s_document(),
+        chalice=found / ".chalice" if found and not _is_emulated() else None,
+        token=token,
+        repository=repository,
+    )
+
+
+def _tell_where(found: Path | None) -> None:
+    """What of the checkout counts here, and what does not."""
+    if _is_emulated():
+        note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
     if found and is_other_release(found):
         warn(
             f"this command is not of the checkout {found}: it stores its own script. To install "
             "that checkout's: pipx install --force . there"
         )
-    if found is None and not is_emulated:
+    if found is None and not _is_emulated():
         note(
             "This is not Pulley's checkout, so there are no policies to put the account's number "
             "into: run pulley setup there too, before chalice deploy."
         )
-    return Wanted(
-        stage.name,
-        content=checkout_s_document(),
-        chalice=found / ".chalice" if found and not is_emulated else None,
-        token=token,
-        repository=repository,
-    )
 
 
 def _is_emulated() -> bool:

@@ -10,7 +10,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
-from pulley.cli.group import NOT_WELL
+from pulley.cli.group import NOT_WELL, NamedGroup
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.writing import say_overwritten
@@ -36,7 +36,7 @@ _FILE = "pulley.toml"
 _SIGNS = {ADDED: "+", REMOVED: "-"}
 
 
-@click.group()
+@click.group(cls=NamedGroup)
 def targets() -> None:
     """Say which hosts follow which branch, in pulley.toml.
 

@@ -23,6 +23,7 @@ from chalicelib.flows.deploy import Journal
 from chalicelib.flows.survey import Surveyor
 from chalicelib.wiring import Settings
 from pulley.operator.deployed import Deployed
+from pulley.operator.near import did_you_mean
 from pulley.operator.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Stage:
     ) -> None:
         """Raises UnavailableError for a name that no stage has, or a profile that is not there."""
         import boto3
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ProfileNotFound
 
         self._environ = environ
         self.deployed = Deployed(name)
@@ -79,6 +80,8 @@ class Stage:
             boto3.setup_default_session(profile_name=profile, region_name=region)
             session = boto3.DEFAULT_SESSION
             self.region = (session and session.region_name) or ""  # "" where nothing says it
+        except ProfileNotFound:
+            raise _no_profile(profile or environ.get("AWS_PROFILE", "")) from None
         except BotoCoreError as error:
             raise UnavailableError(f"AWS cannot be used: {error}") from None
 
@@ -200,16 +203,17 @@ class StoredTargets:
         for target in self.targets:
             if target.name == name:
                 return target
-        names = ", ".join(target.name for target in self.targets)
+        known = [target.name for target in self.targets]
+        names, near = ", ".join(known), did_you_mean(name, known)
         if self.problems:
             names = f"; there is {names}" if names else ""
-            raise UnavailableError(f"{self.why_not_valid}. No other target is {name}{names}")
+            raise UnavailableError(f"{self.why_not_valid}. No other target is {name}{near}{names}")
         if not names:
             raise UnavailableError(
                 f"there is no target {name}, and no other: pulley targets apply stores those of "
                 "pulley.toml"
             )
-        raise UnavailableError(f"there is no target {name}; there is {names}")
+        raise UnavailableError(f"there is no target {name}{near}; there is {names}")
 
     @property
     def why_not_valid(self) -> str:
@@ -233,6 +237,18 @@ def read_targets(stage: Stage) -> StoredTargets:
         except TargetsError as error:
             problems += [f"{repository}: {problem}" for problem in error.problems]
     return StoredTargets(tuple(sorted(targets, key=_name)), tuple(problems), settings)
+
+
+def _no_profile(name: str) -> UnavailableError:
+    """Where AWS's configuration has no such profile."""
+    from botocore.session import Session
+
+    known = Session().available_profiles
+    there = (
+        f"; there is {', '.join(known)}" if known else ", nor any other: aws configure makes one"
+    )
+    near = did_you_mean(name, known)
+    return UnavailableError(f"AWS's configuration has no profile {name}{near}{there}")
 
 
 def _name(target: Target) -> str:

@@ -17,6 +17,9 @@ class WebhookError(RuntimeError):
     """The app did not begin to serve."""
 
 
+CHALICE = Path(sys.executable).with_name("chalice")
+
+
 class Webhook:
     """A `chalice local` that uses whatever account the environment names."""
 
@@ -26,7 +29,7 @@ class Webhook:
         self.url = f"http://127.0.0.1:{port}/github"
         # It must not outlive us, even where we are killed.
         die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
-        serve = [str(Path(sys.executable).with_name("chalice")), "local"]
+        serve = [str(CHALICE), "local"]
         options = ["--host", "127.0.0.1", "--port", str(port), "--stage", stage, "--no-autoreload"]
         with log.open("w") as output:
             self._server = subprocess.Popen(

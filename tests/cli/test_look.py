@@ -192,7 +192,7 @@ class TestLogs:
     def test_unknown_host_is_told_the_names(self, told: Story, pulley: Pulley) -> None:
         done = pulley("logs", "web", "web-9")
         assert done.exit_code == 1
-        assert "no host web-9; its hosts are web-1, web-2" in done.stderr
+        assert "no host web-9 (did you mean web-2?); its hosts are web-1, web-2" in done.stderr
 
     def test_older_command_by_its_id(self, told: Story, pulley: Pulley) -> None:
         for id_ in (told.push_id, told.push_id[:8]):

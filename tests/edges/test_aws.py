@@ -12,6 +12,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
     NoCredentialsError,
     ReadTimeoutError,
+    UnauthorizedSSOTokenError,
 )
 
 from chalicelib.core.errors import RefusedError, UnavailableError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 URL = "https://ssm.eu-central-1.amazonaws.com/"
+NO_CONNECTION = ": see that the region is right, and the network"
 LONGEST_BACKOFF_SECONDS = 2
 GITHUB_WAITS_SECONDS = 10
 RETRIED: dict[str, Reply] = {
@@ -275,17 +277,39 @@ class TestErrorFor:
         assert str(error) == f"AWS refused the command to web ({code})"
 
     @pytest.mark.parametrize(
-        "error",
+        ("error", "detail"),
         [
-            ReadTimeoutError(endpoint_url=URL),
-            EndpointConnectionError(endpoint_url=URL),
+            (ReadTimeoutError(endpoint_url=URL), f'Read timeout on endpoint URL: "{URL}"'),
+            (
+                EndpointConnectionError(endpoint_url=URL),
+                f'Could not connect to the endpoint URL: "{URL}"{NO_CONNECTION}',
+            ),
         ],
     )
-    def test_aws_out_of_reach_is_unavailable(self, error: BotoCoreError) -> None:
+    def test_aws_out_of_reach_is_unavailable(self, error: BotoCoreError, detail: str) -> None:
         told = error_for("reading parameters", error)
         assert isinstance(told, UnavailableError)
         assert str(told) == "AWS could not be reached for reading parameters"
-        assert told.detail == str(error)
+        assert told.detail == detail
+
+    @pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
+    def test_expired_credentials_are_to_be_renewed(self, code: str) -> None:
+        told = error_for("reading parameters", self.client_error(code))
+        assert isinstance(told, RefusedError)
+        assert str(told) == f"AWS refused reading parameters ({code})"
+        assert told.detail.startswith("the credentials have expired: sign in again")
+
+    def test_session_of_single_sign_on_that_is_over_is_to_be_renewed(self) -> None:
+        told = error_for("reading parameters", UnauthorizedSSOTokenError())
+        assert isinstance(told, UnavailableError)
+        assert told.detail.startswith("the credentials have expired: sign in again")
+
+    @pytest.mark.parametrize(
+        "code", ["UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"]
+    )
+    def test_credentials_that_aws_does_not_know_are_told_where_to_look(self, code: str) -> None:
+        told = error_for("reading parameters", self.client_error(code))
+        assert told.detail.startswith("AWS does not know these credentials: see AWS_PROFILE")
 
     def test_no_credentials_are_told_with_what_to_do(self) -> None:
         told = error_for("reading parameters", NoCredentialsError())

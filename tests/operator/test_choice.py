@@ -46,6 +46,11 @@ class TestChooseTargets:
         with pytest.raises(UnavailableError, match="there is no target job; there is api, web"):
             choose_targets(stored(target("api"), target("web")), "job", None)
 
+    def test_an_unknown_name_is_told_the_nearest(self) -> None:
+        words = r"there is no target wbe \(did you mean web\?\); there is api, web"
+        with pytest.raises(UnavailableError, match=words):
+            choose_targets(stored(target("api"), target("web")), "wbe", None)
+
     def test_without_a_name_it_is_all_that_follow_where_one_stands(self) -> None:
         web, api, job = target("web"), target("api"), target("job", "next")
         assert choose_targets(stored(api, job, web), None, here("main")) == (api, web)

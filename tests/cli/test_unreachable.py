@@ -1,0 +1,184 @@
+"""Where AWS cannot be reached: each command says so in one line, with what to do, and no more."""
+
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner, Result
+
+from pulley.cli import local, main
+from pulley.cli.where import NAMES
+
+EXPIRED = {"__type": "ExpiredTokenException", "message": "The security token is expired"}
+EXPIRED_XML = b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "PULLEY_WEBHOOK_URL": "https://api.example.com/dev/github",
+}
+TARGETS = (
+    '[targets.web]\nrepository = "octo/site"\nbranch = "main"\ncheckout = "/srv/site"\n'
+    'instances = { tags = { role = "web" } }\n'
+)
+ARGUMENTS: Mapping[str, list[str]] = {
+    "targets apply": ["pulley.toml"],
+    "connect": ["octo/site"],
+    "logs": ["web"],
+    "pin": ["web", "a" * 40, "--reason", "why"],
+    "freeze": ["web", "--reason", "why"],
+    "unpin": ["web"],
+    "rollback": ["web"],
+    "simulate": ["push.json"],
+}
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """AWS, to whoever has signed in too long ago."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        is_json = "X-Amz-Target" in self.headers
+        body = json.dumps(EXPIRED).encode() if is_json else EXPIRED_XML
+        self.send_response(400)
+        self.send_header("Content-Type", "application/x-amz-json-1.1" if is_json else "text/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def expired() -> Iterator[str]:
+    """The address of an AWS that refuses every call."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def ended() -> Iterator[str]:
+    """The address of a sandbox that has ended: nobody listens, and nobody will."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shell without anything of AWS, in a folder with what the commands read."""
+    monkeypatch.chdir(tmp_path)
+    Path("pulley.toml").write_text(TARGETS)
+    Path("push.json").write_text(json.dumps({"repository": {"full_name": "octo/site"}}))
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    for name in ("PROFILE", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "REGION"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in ("AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "PULLEY_STAGE", "GITHUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    config = tmp_path / "config"
+    config.write_text("[profile prod]\nregion = eu-west-1\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+
+
+def run(command: str, *options: str, **environ: str) -> Result:
+    arguments = [*command.split(), *ARGUMENTS.get(command, []), *options]
+    done = CliRunner().invoke(main, arguments, env=environ)
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    return done
+
+
+def said(done: Result) -> str:
+    """The one line of a command that could not do anything."""
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("command", NAMES)
+class TestEveryCommand:
+    def test_sandbox_that_has_ended_is_named(self, ended: str, command: str) -> None:
+        words = said(run(command, **KEYS, AWS_ENDPOINT_URL=ended))
+        assert f"the sandbox at {ended} has ended: start another one" in words
+        assert "unset AWS_ENDPOINT_URL" in words
+
+    def test_profile_that_there_is_not_is_told_the_nearest(self, command: str) -> None:
+        words = said(run(command, "--profile", "prdo"))
+        assert words == (
+            "Error: AWS's configuration has no profile prdo (did you mean prod?); there is prod\n"
+        )
+
+    def test_credentials_that_have_expired_are_to_be_renewed(
+        self, expired: str, command: str
+    ) -> None:
+        done = run(command, **KEYS, AWS_ENDPOINT_URL=expired)
+        if command == "doctor":  # whose table says it
+            assert done.exit_code == 3
+            assert "the credentials have expired: sign in again" in done.stdout
+        else:
+            assert "(ExpiredTokenException): the credentials have expired: sign in" in said(done)
+
+
+class TestProfile:
+    def test_one_of_the_environment_is_looked_at_too(self) -> None:
+        words = said(run("status", AWS_PROFILE="nobody"))
+        assert words == "Error: AWS's configuration has no profile nobody; there is prod\n"
+
+    def test_without_any_it_is_said_how_to_make_one(self) -> None:
+        words = said(run("status", AWS_PROFILE="prod", AWS_CONFIG_FILE="/dev/null"))
+        assert words.endswith("has no profile prod, nor any other: aws configure makes one\n")
+
+
+class TestEndpoint:
+    @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:port", "not an address"])
+    def test_one_that_is_no_address_is_an_error_in_words(self, url: str) -> None:
+        said(run("status", **KEYS, AWS_ENDPOINT_URL=url))
+
+
+class TestDidYouMean:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["depoly"], "there is no command depoly (did you mean deploy?)"),
+            (["targets", "aply"], "there is no command aply (did you mean apply?)"),
+            (["secret", "rotat"], "there is no command rotat (did you mean rotate?)"),
+            (["zzz"], "there is no command zzz\n"),
+            (["deploy", "--no-wiat"], "--no-wait"),
+            (["--verson"], "--version"),
+        ],
+    )
+    def test_command_or_option_that_is_near_is_named(
+        self, arguments: list[str], words: str
+    ) -> None:
+        done = CliRunner().invoke(main, arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "sandbox"])
+class TestOnThisMachine:
+    """What these need is looked at before they print a word."""
+
+    def test_without_a_checkout_of_pulley_nothing_begins(
+        self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr("pulley.project._HERE", tmp_path)
+        assert "this needs Pulley's checkout" in said(run(command))
+
+    def test_without_chalice_nothing_begins(
+        self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(local, "CHALICE", tmp_path / "chalice")
+        assert f"there is no {tmp_path}/chalice" in said(run(command))
