@@ -120,7 +120,7 @@ class Host:
         Raises NotDeliveredError, NotStartedError or NoReportError.
         """
         command_id = order.command_id
-        self._enter(self._accepted, command_id, _AT_ONCE + _QUEUED, order.delivery_seconds)
+        self._accept(order)
         try:
             delivered()
             worker = self._start(order)
@@ -154,32 +154,40 @@ class Host:
                 worker.close()
             self._changed.notify_all()
 
-    def _start(self, order: Order) -> Worker:
-        try:
-            self._enter(self._running, order.command_id, _AT_ONCE, None)
-        except NotStartedError:
-            raise NoReportError from None
-        with self._changed:
-            worker = Worker(order.command_id, order.document, self._surroundings)
-            self._workers[order.command_id] = worker
-            if self._closed or order.command_id in self._cancelled:
-                worker.cancel()
-            return worker
+    def _accept(self, order: Order) -> None:
+        """Wait for the connection, and for a place on the host."""
 
-    def _enter(self, room: set[str], command_id: str, places: int, seconds: float | None) -> None:
-        """Wait for a place; on the way into the host also for its connection."""
+        def is_over() -> bool:
+            return self._closed or order.command_id in self._cancelled
+
+        def has_place() -> bool:
+            return not self._asleep and len(self._accepted) < _AT_ONCE + _QUEUED
+
+        with self._changed:
+            self._changed.wait_for(lambda: is_over() or has_place(), order.delivery_seconds)
+            if is_over():
+                raise NotStartedError
+            if not has_place():
+                raise NotDeliveredError
+            self._accepted.add(order.command_id)
+
+    def _start(self, order: Order) -> Worker:
+        """Wait until it is one of those that run."""
+        command_id = order.command_id
+
+        def has_place() -> bool:
+            return len(self._running) < _AT_ONCE
 
         def is_cancelled() -> bool:
             return self._closed or command_id in self._cancelled
 
-        def has_place() -> bool:
-            reachable = room is self._running or not self._asleep
-            return reachable and len(room) < places
-
         with self._changed:
-            self._changed.wait_for(lambda: is_cancelled() or has_place(), seconds)
-            if is_cancelled():
-                raise NotStartedError
+            self._changed.wait_for(lambda: has_place() or is_cancelled())
             if not has_place():
-                raise NotDeliveredError
-            room.add(command_id)
+                raise NotStartedError if self._closed else NoReportError
+            self._running.add(command_id)
+            worker = Worker(command_id, order.document, self._surroundings)
+            self._workers[command_id] = worker
+            if is_cancelled():
+                worker.cancel()
+            return worker

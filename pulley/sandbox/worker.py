@@ -75,12 +75,15 @@ class Worker:
             return Report(FAILED, trace=str(error))
         results: list[StepResult] = []
         for step in self._document.steps:
+            if self._is_cancelled or self._is_killed:
+                break
             result = self._run_step(step, values)
             results.append(result)
             # A failed step does not stop the next one; these do.
-            has_ended = self._is_cancelled or self._is_killed
-            if has_ended or result.exit_code in _SKIP_THE_REST:
+            if result.exit_code in _SKIP_THE_REST:
                 break
+        if self._is_cancelled and not results:
+            return Report(CANCELLED)
         unsuccessful = [result.status for result in results if result.status is not SUCCESS]
         return Report(unsuccessful[-1] if unsuccessful else SUCCESS, tuple(results))
 

@@ -1,5 +1,6 @@
 """The agent: what a script finds when it runs, and what becomes of what it leaves."""
 
+import json
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import BinaryIO
 import pytest
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.agent import Host
+from pulley.sandbox.agent import Host, Order
 from pulley.sandbox.commands import Command
+from pulley.sandbox.documents import parse_document
 from pulley.sandbox.events import Event
 from pulley.sandbox.statuses import StepResult
 from tests.processes import HANG_SECONDS
@@ -490,6 +492,17 @@ class TestHost:
         hold.write(b"\n" * 7)
         commands = [account.wait_until_ended(one) for one in command_ids]
         assert max(int(lines_of(command)[0]) for command in commands) == 5
+
+    def test_command_that_is_cancelled_as_it_arrives_is_reported_and_never_runs(
+        self, add_host: Add, tmp_path: Path
+    ) -> None:
+        host = add_host()
+        step = {"name": "only", "inputs": {"runCommand": f"touch {tmp_path}/ran"}}
+        content = {"mainSteps": [{"action": "aws:runShellScript", **step}]}
+        order = Order("id", parse_document(json.dumps(content), name="x", version="1"), {}, 30.0)
+        report = host.carry_out(order, delivered=lambda: host.cancel("id"))
+        assert (report.status.details, report.results) == ("Cancelled", ())
+        assert not (tmp_path / "ran").exists()
 
     def test_full_host_takes_no_eleventh_command(
         self,
