@@ -10,7 +10,6 @@ import click
 
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.where import DEFAULT_STAGE, STAGE_VARIABLE, options_of, remember
-from pulley.operator.endpoint import check_endpoint
 from pulley.operator.stage import Stage
 
 Function = Callable[..., None]
@@ -75,7 +74,6 @@ def stage_command(function: Function) -> click.Command:
     @wraps(function)
     def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401 - each its own
         remember(options_of(stage_name, profile=profile, region=region, environ=os.environ))
-        check_endpoint(os.environ)
         function(Stage(stage_name, profile=profile, region=region), **options)
 
     return click.command()(command)

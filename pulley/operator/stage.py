@@ -23,6 +23,7 @@ from chalicelib.flows.deploy import Journal
 from chalicelib.flows.survey import Surveyor
 from chalicelib.wiring import Settings
 from pulley.operator.deployed import Deployed
+from pulley.operator.endpoint import check_endpoint
 from pulley.operator.near import did_you_mean
 from pulley.operator.parameters import Parameters
 
@@ -88,11 +89,13 @@ class Stage:
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager."""
+        check_endpoint(self._environ)
         return build_ssm_client()
 
     @cached_property
     def ec2(self) -> "EC2Client":
         """EC2."""
+        check_endpoint(self._environ)
         return build_ec2_client()
 
     @cached_property
@@ -100,6 +103,7 @@ class Stage:
         """Who the operator is."""
         import boto3
 
+        check_endpoint(self._environ)
         with calling("asking who you are"):
             answer = boto3.client("sts").get_caller_identity()
             return Identity(answer["Account"], answer["Arn"])
