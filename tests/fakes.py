@@ -22,6 +22,7 @@ from chalicelib.core.deployments import (
     MAX_DESCRIPTION,
     Deployment,
     DeploymentRequest,
+    DeploymentsPage,
     DeploymentStatus,
 )
 from chalicelib.core.errors import PulleyError
@@ -282,7 +283,7 @@ class FakeDeployments:
 
     `errors` has, by method, what its next calls raise, one each; None lets a call be. `before`,
     where set, is called with a method's name before it answers, and not while it runs: in it stands
-    what somebody else does between two calls.
+    what somebody else does between two calls. `unreadable` has ids that no page can be read of.
     """
 
     def __init__(self, now: datetime = datetime(2030, 1, 1, 8, tzinfo=UTC)) -> None:
@@ -291,6 +292,7 @@ class FakeDeployments:
         self.log: dict[int, list[DeploymentStatus]] = {}
         self.log_urls: dict[int, str] = {}
         self.errors: dict[str, list[PulleyError | None]] = {}
+        self.unreadable: set[int] = set()
         self.before: Callable[[str], None] | None = None
         self.calls: list[str] = []
 
@@ -306,10 +308,12 @@ class FakeDeployments:
         self._call("deployment")
         return self.made.get(deployment_id)
 
-    def newest(self, environment: str, page: int = 1) -> Sequence[Deployment]:
+    def newest(self, environment: str, page: int = 1) -> DeploymentsPage:
         self._call("newest")
         found = [one for one in self.made.values() if one.environment == environment]
-        return found[::-1][(page - 1) * 100 : page * 100]
+        sent = found[::-1][(page - 1) * 100 : page * 100]
+        read = tuple(one for one in sent if one.id not in self.unreadable)
+        return DeploymentsPage(read, is_last=len(sent) < 100)
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         self._call("statuses")

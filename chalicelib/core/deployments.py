@@ -78,6 +78,14 @@ class Deployment:
         )
 
 
+@dataclass(frozen=True)
+class DeploymentsPage:
+    """Deployments of an environment, newest first: those of a page that can be read."""
+
+    deployments: tuple[Deployment, ...]
+    is_last: bool
+
+
 def request_deployment(
     target: Target, *, commit: CommitSha, stage: str, delivery: str
 ) -> DeploymentRequest:

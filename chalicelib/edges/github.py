@@ -11,13 +11,19 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import (
+    Deployment,
+    DeploymentRequest,
+    DeploymentsPage,
+    DeploymentStatus,
+)
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi, GoneError, unreadable
 
 _WEBHOOK_PATH = "/github"  # that Pulley's address ends in, behind any stage of API Gateway
+_PER_PAGE = 100  # GitHub's most
 _LONGEST_STATUS = 100  # characters of GitHub's words for what became of a delivery
 
 
@@ -80,10 +86,14 @@ class RepositoryDeployments:
             return None
         return found[0] if found else None
 
-    def newest(self, environment: str, page: int = 1) -> Sequence[Deployment]:
-        """The deployments of an environment, newest first, a hundred on a page."""
-        query = _query(environment=environment, per_page=100, page=page)
-        return _deployments(self._call("GET", f"/deployments?{query}"))
+    def newest(self, environment: str, page: int = 1) -> DeploymentsPage:
+        """A page of an environment's deployments, newest first. Pages count from 1.
+
+        The last page is the one that GitHub did not fill, however many of it can be read.
+        """
+        query = _query(environment=environment, per_page=_PER_PAGE, page=page)
+        answer = _list(self._call("GET", f"/deployments?{query}"))
+        return DeploymentsPage(tuple(_deployments(answer)), is_last=len(answer) < _PER_PAGE)
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """What was said of a deployment, newest first, a hundred at most."""

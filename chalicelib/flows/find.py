@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import (
+    Deployment,
+    DeploymentRequest,
+    DeploymentsPage,
+    DeploymentStatus,
+)
 from chalicelib.core.errors import UnavailableError
 
 RETRY_SECONDS = 2.0  # for what GitHub made to be found
-PER_PAGE = 100  # deployments of an environment
 
 
 class Deployments(Protocol):
@@ -22,8 +26,8 @@ class Deployments(Protocol):
     def deployment(self, deployment_id: int) -> Deployment | None:
         """The one with this id."""
 
-    def newest(self, environment: str, page: int) -> Sequence[Deployment]:
-        """An environment's, newest first, so many on a page, which counts from 1."""
+    def newest(self, environment: str, page: int) -> DeploymentsPage:
+        """A page of an environment's, newest first. Pages count from 1."""
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """Newest first."""

@@ -24,7 +24,7 @@ from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.find import PER_PAGE, Deployments, find_or_create
+from chalicelib.flows.find import Deployments, find_or_create
 from chalicelib.flows.finish import Finisher, roll_out_facts
 from chalicelib.flows.standing import History, look, sent_to
 
@@ -158,14 +158,14 @@ class Settler:
         roll_out, looks = _roll_out_of(command), 0
         for page in range(1, PAGES + 1):
             found = github.newest(environment, page)
-            for other in found:
+            for other in found.deployments:
                 is_ours = (other.stage, other.target) == (self.stage, roll_out.target)
                 if not is_ours or other.commit == roll_out.commit.sha:
                     continue
                 if looks == LOOKS or self._end(github, other, command, now):
                     return
                 looks += 1
-            if len(found) < PER_PAGE:
+            if found.is_last:
                 return
 
     def _end(self, github: Deployments, other: Deployment, command: Command, now: datetime) -> bool:

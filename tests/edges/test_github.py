@@ -10,7 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import (
+    Deployment,
+    DeploymentRequest,
+    DeploymentsPage,
+    DeploymentStatus,
+)
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.edges.aws import Deadline
@@ -194,13 +199,23 @@ class TestDeployment:
 class TestNewest:
     def test_those_that_can_be_read_are_in_github_s_order(self, api: Api) -> None:
         api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
-        found = api.deployments.newest("production")
+        found = api.deployments.newest("production").deployments
         assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
 
     def test_page_is_the_one_asked_for(self, api: Api) -> None:
         api.answers(answer([]))
-        assert api.deployments.newest("production", 3) == []
+        assert api.deployments.newest("production", 3) == DeploymentsPage((), is_last=True)
         assert api.query()["page"] == ["3"]
+
+    @pytest.mark.parametrize(("sent", "is_last"), [(100, False), (99, True)])
+    def test_last_page_is_one_that_github_did_not_fill_however_little_can_be_read(
+        self, api: Api, sent: int, *, is_last: bool
+    ) -> None:
+        unreadable = [shown(1, created_at="long ago"), {}, None]
+        others = [shown(number) for number in range(sent - len(unreadable))]
+        api.answers(answer([*unreadable, *others]))
+        found = api.deployments.newest("production")
+        assert (len(found.deployments), found.is_last) == (sent - 3, is_last)
 
 
 class TestStatuses:
@@ -341,8 +356,9 @@ class TestOnTheSandbox:
             deployments.create(request)
             assert made.answers(request)
             assert deployments.find(request) == deployments.deployment(made.id) == made
-            assert [one.answers(request) for one in deployments.newest("Zürich / ☂")] == [True] * 2
-            assert deployments.newest("elsewhere") == []
+            both = deployments.newest("Zürich / ☂").deployments
+            assert [one.answers(request) for one in both] == [True] * 2
+            assert deployments.newest("elsewhere").deployments == ()
             assert deployments.deployment(made.id - 1) is None
             begun = DeploymentStatus("in_progress", "deploying")
             deployments.post(made.id, begun)

@@ -476,5 +476,5 @@ class TestOnTheSandbox:
             sandbox.fault = lambda _method, path: refusal if "/hooks" in path else None
             with pytest.raises(NotTakenError, match="Webhooks: read"):
                 github.of(SITE, TOKEN).failed_deliveries(SINCE)
-            assert github.of(SITE, TOKEN).newest("production") == []
+            assert github.of(SITE, TOKEN).newest("production").deployments == ()
             github._api._pool.clear()

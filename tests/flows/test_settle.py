@@ -603,6 +603,14 @@ class TestSettleAndEndOthers:
         assert house.github.states(new) == ["success"]
         assert house.github.calls.count("newest") == 2
 
+    def test_page_that_cannot_be_read_in_whole_is_not_the_last(self, house: House) -> None:
+        house.deploy(OLD, 1)
+        for number in range(150):
+            other = house.github.add(f"{number:040x}", target="api")
+            house.github.unreadable.add(other.id)
+        house.deploy(COMMIT, 2)
+        assert house.github.states(7001) == ["success", "inactive"]
+
     def test_success_behind_other_targets_of_the_environment_is_ended(self, house: House) -> None:
         house.deploy(OLD, 1)
         for number in range(4 * 100):
