@@ -13,8 +13,7 @@ from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import Target
 
 MAX_DESCRIPTION = 140  # characters; GitHub answers 422 to more
-_NOT_DEPLOYED = "not deployed: "
-_ENDED = frozenset({"success", "failure", "error", "inactive"})
+_FINAL = frozenset({"success", "failure", "error", "inactive"})
 # A terminal's colours and cursor; also where the host has put a space in the escape's place.
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|(?<![^ ])\[[0-9;]*[mK](?!\])")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
@@ -47,14 +46,9 @@ class DeploymentStatus:
     description: str
 
     @property
-    def has_ended(self) -> bool:
-        """Whether the deployment is over with it. One that a pin kept out may yet begin."""
-        return self.state in _ENDED and not self.is_kept_out
-
-    @property
-    def is_kept_out(self) -> bool:
-        """Whether nothing was sent, since the target was held."""
-        return self.state == "inactive" and self.description.startswith(_NOT_DEPLOYED)
+    def is_final(self) -> bool:
+        """Whether it is said of what is over. core/settling.py says if a deployment has ended."""
+        return self.state in _FINAL
 
 
 @dataclass(frozen=True)
@@ -107,18 +101,7 @@ def not_sent(why: str) -> DeploymentStatus:
 
 def not_deployed(hold: str) -> DeploymentStatus:
     """What GitHub is told of a commit that came while the target was held, as `hold` says."""
-    return status_from("inactive", [f"{_NOT_DEPLOYED}{hold}"])
-
-
-def is_news(before: DeploymentStatus | None, after: DeploymentStatus) -> bool:
-    """Whether the one may be posted after the other: what has ended does not begin again."""
-    if before is None:
-        return True
-    if before.has_ended and not after.has_ended:
-        return False
-    if before.state == after.state == "inactive":
-        return False
-    return before != after
+    return status_from("inactive", [f"not deployed: {hold}"])
 
 
 def plain_text(text: str, limit: int = MAX_DESCRIPTION) -> str:

@@ -1,38 +1,32 @@
 """A commit's deployment on GitHub is brought to what Systems Manager knows of it.
 
-Whoever settles reads the whole of what was sent for the commit, says what there is, and looks again
-until GitHub has it: so any number of settlers, in any order, end at the same state.
+Whoever settles reads the whole of what was sent for the commit, does what core/settling.py says,
+and looks again until GitHub has it: so any number of settlers, in any order, end at the same state.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
 
 from chalicelib.core.decisions import Decision
-from chalicelib.core.deployments import (
-    Deployment,
-    DeploymentRequest,
-    DeploymentStatus,
-    is_news,
-    replaced,
-)
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
-from chalicelib.core.history import CLOCKS_APART, Command, RollOut
+from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
+from chalicelib.core.settling import Done, End, Post, Seen, Step, after, next_step
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.find import Deployments, find_or_create
 from chalicelib.flows.finish import Finisher, roll_out_facts
-from chalicelib.flows.standing import History, look, sent_to
+from chalicelib.flows.memory import Memory
+from chalicelib.flows.replaced import Success
+from chalicelib.flows.standing import History, look, sent_to, since_first
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
 RETRY_SECONDS = 2.0  # after so many
-PAGES, LOOKS = 5, 50  # of what there is to be ended: GitHub's pages, and deployments looked into
-HISTORY = timedelta(days=30)  # that Systems Manager keeps
-_REMEMBERED = 1000
 
 
 class Parameters(Protocol):
@@ -40,6 +34,17 @@ class Parameters(Protocol):
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
         """As it is now."""
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A command to be settled at a time (aware); `environment` is its target's on GitHub."""
+
+    command: Command
+    roll_out: RollOut
+    environment: str
+    now: datetime
+    github: Deployments | None  # None without a token
 
 
 @dataclass(frozen=True)
@@ -53,183 +58,104 @@ class Settler:
     finisher: Finisher
     journal: Journal
     log_url: Callable[[str], str]
-    # How deployments ended as far as this process knows: a repeated event tells each end once.
-    _told: dict[tuple[str, str], str] = field(default_factory=dict)
-    # What GitHub may have taken though its answer was lost: by the deployment's id.
-    _in_doubt: dict[int, DeploymentStatus] = field(default_factory=dict)
+    memory: Memory
 
     def settle(self, command: Command, *, now: datetime) -> DeploymentStatus:
         """How the deployment stands that the command is part of. `now` is aware.
 
         Raises UnavailableError, and RefusedError where AWS refuses; where GitHub does, it is noted.
         """
-        roll_out = _roll_out_of(command)
-        github, environment = self._place(roll_out)
-        if github:
-            try:
-                return self._settle_on(github, environment, command, now)
-            except NotTakenError as error:
-                self._note_refusal(roll_out, error)
-        sent = sent_to(self.history, command, roll_out, _since(command, None))
-        verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
-        self._finish(verdict, status, environment)
-        return status
+        work = self._begin(command, now)
+        return self._on_github(work) or self._without_github(work)
 
     def settle_late(self, command: Command, *, now: datetime) -> None:
         """The same for a command whose last event may not have come, where GitHub remembers.
 
         Without GitHub nobody knows what was told before, and nothing is told again.
         """
-        roll_out = _roll_out_of(command)
-        github, environment = self._place(roll_out)
-        if not github:
-            return
-        try:
-            self._settle_on(github, environment, command, now)
-        except NotTakenError as error:
-            self._note_refusal(roll_out, error)
+        self._on_github(self._begin(command, now))
 
-    def _place(self, roll_out: RollOut) -> tuple[Deployments | None, str]:
-        """Where it is told: the repository on GitHub, if there is a token, and the environment."""
+    def _begin(self, command: Command, now: datetime) -> _Work:
+        roll_out = _roll_out_of(command)
         settings = self.parameters.report_settings(roll_out.repository)
-        environment = _environment(roll_out, settings)
-        if not settings.token:
-            return None, environment
-        return self.github(roll_out.repository, settings.token), environment
+        github = self.github(roll_out.repository, settings.token) if settings.token else None
+        return _Work(command, roll_out, _environment(roll_out, settings), now, github)
 
-    def _settle_on(
-        self, github: Deployments, environment: str, command: Command, now: datetime
-    ) -> DeploymentStatus:
-        """What then stands on GitHub."""
-        roll_out = _roll_out_of(command)
-        request = DeploymentRequest(
-            repository=roll_out.repository,
-            commit=roll_out.commit,
-            environment=environment,
-            stage=self.stage,
-            target=roll_out.target,
-            delivery=roll_out.delivery,
-        )
-        deployment = find_or_create(github, request, roll_out.deployment)
-        since = _since(command, deployment)
+    def _on_github(self, work: _Work) -> DeploymentStatus | None:
+        """What then stands there; None where nobody may tell GitHub, or GitHub does not take it."""
+        if work.github is None:
+            return None
+        try:
+            return self._settle(work, work.github)
+        except NotTakenError as error:
+            if not error.is_known:
+                facts = roll_out_facts(work.roll_out) | {"reason": str(error)}
+                self.journal.note(Decision("deployment", "not_reported", facts, "error"))
+            return None
+
+    def _without_github(self, work: _Work) -> DeploymentStatus:
+        verdict, status = self._look(work, None)
+        known = self.memory.of(work.roll_out).having_said(status)
+        if known.owed:
+            self.finisher.finish(verdict, known.owed, work.environment)
+        self.memory.keep(work.roll_out, known.having_told())
+        return status
+
+    def _settle(self, work: _Work, github: Deployments) -> DeploymentStatus:
+        roll_out = work.roll_out
+        deployment = find_or_create(github, self._request(work), roll_out.deployment)
         for _ in range(ROUNDS):
-            sent = sent_to(self.history, command, roll_out, since)
-            verdict, status = look(self.history, sent, roll_out.commit.sha, now=now)
-            said = github.statuses(deployment.id)
-            ended = next((one for one in said if one.has_ended), None)
-            was_in_doubt = ended is not None and self._in_doubt.get(deployment.id) == ended
-            if ended and not was_in_doubt:
-                self._remember(roll_out, ended)
-            # A slower settler may have said "in progress" after the end: the end stands.
-            standing = ended if ended and not status.has_ended else status
-            if not is_news(said[0] if said else None, standing):
-                if was_in_doubt:
-                    del self._in_doubt[deployment.id]
-                    self._finish(verdict, standing, environment)
-                return standing
-            # Before, not after: where that fails, it is not said yet, and all is tried again.
-            if status.state == "success" and not any(one.state == "success" for one in said[:1]):
-                self._end_replaced(github, deployment.environment, command, now)
-            self._post(github, deployment.id, standing, self.log_url(verdict.command_id))
-            if not standing.has_ended:
-                facts = roll_out_facts(roll_out) | {"command_id": verdict.command_id}
-                self.journal.note(Decision("deployment", standing.state, facts))
-            self._finish(verdict, standing, environment)
+            verdict, status = self._look(work, deployment)
+            said = tuple(github.statuses(deployment.id))
+            seen = Seen(status, said, self.memory.of(roll_out).having_read(said))
+            self.memory.keep(roll_out, seen.known)
+            while not isinstance(step := next_step(seen), Done):
+                then = after(seen, step)
+                try:
+                    self._do(step, verdict, deployment, work, github)
+                except UnavailableError:  # and yet GitHub may have taken it
+                    self.memory.keep(roll_out, then.known)
+                    raise
+                seen = then
+                self.memory.keep(roll_out, seen.known)
+            if seen.said == said:
+                return step.status
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
 
-    def _post(
-        self, github: Deployments, deployment_id: int, status: DeploymentStatus, log_url: str
+    def _request(self, work: _Work) -> DeploymentRequest:
+        return DeploymentRequest(
+            repository=work.roll_out.repository,
+            commit=work.roll_out.commit,
+            environment=work.environment,
+            stage=self.stage,
+            target=work.roll_out.target,
+            delivery=work.roll_out.delivery,
+        )
+
+    def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
+        since = since_first(work.command, work.roll_out, deployment)
+        sent = sent_to(self.history, work.command, work.roll_out, since)
+        return look(self.history, sent, work.roll_out.commit.sha, now=work.now)
+
+    def _do(
+        self,
+        step: Step,
+        verdict: Verdict,
+        deployment: Deployment,
+        work: _Work,
+        github: Deployments,
     ) -> None:
-        try:
-            github.post(deployment_id, status, log_url=log_url)
-        except UnavailableError:
-            _keep(self._in_doubt, deployment_id, status)
-            raise
-        self._in_doubt.pop(deployment_id, None)
-
-    def _end_replaced(
-        self, github: Deployments, environment: str, command: Command, now: datetime
-    ) -> None:
-        """Say of the target's deployment that this one replaces that it does not run any more.
-
-        There is one at the most, as each ended the one before it. It is not far back, but for what
-        failed since, and for other targets in the environment.
-        """
-        roll_out, looks = _roll_out_of(command), 0
-        for page in range(1, PAGES + 1):
-            found = github.newest(environment, page)
-            for other in found.deployments:
-                is_ours = (other.stage, other.target) == (self.stage, roll_out.target)
-                if not is_ours or other.commit == roll_out.commit.sha:
-                    continue
-                if looks == LOOKS or self._end(github, other, command, now):
-                    return
-                looks += 1
-            if found.is_last:
-                return
-
-    def _end(self, github: Deployments, other: Deployment, command: Command, now: datetime) -> bool:
-        """Whether it was to be ended."""
-        roll_out, said = _roll_out_of(command), github.statuses(other.id)
-        if not said or said[0].state != "success":
-            return False
-        # By the same look as its own events have: they may come later, or have seen more.
-        sent = sent_to(self.history, command, roll_out, _made(other, command))
-        status = replaced(roll_out.commit)
-        if any(of.commit.sha == other.commit for _, of in sent):
-            _, status = look(self.history, sent, other.commit, now=now)
-        if status.state != "inactive":
-            return False
-        github.post(other.id, status)
-        return True
-
-    def _finish(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
-        """Once an end. A success that is replaced was told when it came."""
-        if not status.has_ended:
-            return
-        before = self._remember(verdict.roll_out, status)
-        if before != status.state and (before, status.state) != ("success", "inactive"):
-            self.finisher.finish(verdict, status, environment)
-
-    def _remember(self, roll_out: RollOut, ended: DeploymentStatus) -> str:
-        """How it has ended; returned is how it had before, as far as known here."""
-        key = (roll_out.target, roll_out.commit.sha)
-        before = self._told.pop(key, "")
-        _keep(self._told, key, ended.state)
-        return before
-
-    def _note_refusal(self, roll_out: RollOut, error: NotTakenError) -> None:
-        if not error.is_known:
-            facts = roll_out_facts(roll_out) | {"reason": str(error)}
-            self.journal.note(Decision("deployment", "not_reported", facts, "error"))
-
-
-def _keep(memory: dict[Any, Any], key: object, value: object) -> None:
-    """And where it is too much, forget the oldest."""
-    memory[key] = value
-    if len(memory) > _REMEMBERED:
-        del memory[next(iter(memory))]
-
-
-def _since(command: Command, deployment: Deployment | None) -> datetime:
-    """From when on commands of the commit are looked for: not later than its first one.
-
-    A deployment that was there when the command was sent was made before all of them, or before one
-    to the whole target. Else the first may be as old as what Systems Manager remembers.
-    """
-    roll_out = _roll_out_of(command)
-    if deployment and roll_out.deployment is not None:
-        return _made(deployment, command)
-    return command.requested - HISTORY if roll_out.attempt or deployment else command.requested
-
-
-def _made(deployment: Deployment, command: Command) -> datetime:
-    """Before it was made, and no later than the command; but not before what is remembered.
-
-    GitHub's word for when may be anything, the year 1 as well.
-    """
-    created = max(deployment.created, command.requested - HISTORY)
-    return min(command.requested, created - CLOCKS_APART)
+        match step:
+            case Post(status):
+                github.post(deployment.id, status, log_url=self.log_url(verdict.command_id))
+                if not status.is_final:
+                    facts = roll_out_facts(work.roll_out) | {"command_id": verdict.command_id}
+                    self.journal.note(Decision("deployment", status.state, facts))
+            case End():
+                success = Success(self.stage, work.command, work.roll_out, work.now)
+                success.end_replaced(github, self.history, deployment.environment)
+            case notify:
+                self.finisher.finish(verdict, notify.status, work.environment)
 
 
 def _roll_out_of(command: Command) -> RollOut:

@@ -4,14 +4,16 @@ The same history gives the same words to whoever looks, for whatever event.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.deployments import DeploymentStatus, replaced
+from chalicelib.core.deployments import Deployment, DeploymentStatus, replaced
 from chalicelib.core.descriptions import status_of
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.history import CLOCKS_APART, Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.verdicts import Run, Verdict, judge
+
+REMEMBERED = timedelta(days=30)  # what Systems Manager keeps
 
 Sending = tuple[Command, RollOut]
 
@@ -31,6 +33,27 @@ class History(Invocations, Protocol):
 
     def commands_since(self, since: datetime) -> Sequence[Command]:
         """Those of this stage's document, newest first."""
+
+
+def since_first(command: Command, roll_out: RollOut, deployment: Deployment | None) -> datetime:
+    """From when on commands of the commit are looked for: not later than its first one.
+
+    A deployment that was there when the command was sent was made before all of them, or before one
+    to the whole target. Else the first may be as old as what Systems Manager remembers.
+    """
+    if deployment and roll_out.deployment is not None:
+        return since_made(deployment, command)
+    is_first = not roll_out.attempt and not deployment
+    return command.requested if is_first else command.requested - REMEMBERED
+
+
+def since_made(deployment: Deployment, command: Command) -> datetime:
+    """Before it was made, and no later than the command; but not before what is remembered.
+
+    `created` comes from outside, and may be anything: the year 1 as well.
+    """
+    created = max(deployment.created, command.requested - REMEMBERED)
+    return min(command.requested, created - CLOCKS_APART)
 
 
 def sent_to(

@@ -15,7 +15,6 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
-    is_news,
     not_deployed,
     not_sent,
     plain_text,
@@ -190,8 +189,8 @@ class TestDeploymentRequest:
 
 class TestDeploymentStatus:
     @pytest.mark.parametrize("state", STATES)
-    def test_deployment_has_ended_with_some_states(self, state: str) -> None:
-        assert DeploymentStatus(state, "").has_ended == (state in ENDED)
+    def test_some_states_are_of_what_is_over(self, state: str) -> None:
+        assert DeploymentStatus(state, "").is_final == (state in ENDED)
 
 
 class TestDeployment:
@@ -579,42 +578,14 @@ class TestNotSent:
         assert_clean(not_sent(why).description)
 
 
-class TestIsNews:
-    @pytest.mark.parametrize("state", STATES)
-    def test_first_status_is(self, state: str) -> None:
-        assert is_news(None, DeploymentStatus(state, "x"))
+class TestNotDeployed:
+    def test_it_is_inactive_with_the_reason(self) -> None:
+        status = not_deployed("frozen: a holiday")
+        assert status == DeploymentStatus("inactive", "not deployed: frozen: a holiday")
 
-    @pytest.mark.parametrize("state", STATES)
-    def test_same_again_is_not(self, state: str) -> None:
-        assert not is_news(DeploymentStatus(state, "x"), DeploymentStatus(state, "x"))
-
-    @pytest.mark.parametrize("before", STATES)
-    @pytest.mark.parametrize("after", STATES)
-    def test_another_state_is_unless_it_would_begin_again(self, before: str, after: str) -> None:
-        begins_again = before in ENDED and after not in ENDED
-        expected = before != after and not begins_again
-        assert is_news(DeploymentStatus(before, "x"), DeploymentStatus(after, "x")) == expected
-
-    @pytest.mark.parametrize("state", STATES)
-    def test_other_words_are_except_on_what_is_inactive(self, state: str) -> None:
-        before, after = DeploymentStatus(state, "x"), DeploymentStatus(state, "y")
-        assert is_news(before, after) == (state != "inactive")
-
-    @pytest.mark.parametrize("state", ["in_progress", "success", "failure", "error"])
-    def test_commit_that_a_pin_kept_out_may_begin_after_all(self, state: str) -> None:
-        kept_out = not_deployed("frozen: a holiday")
-        assert is_news(kept_out, DeploymentStatus(state, "x"))
-        assert not kept_out.has_ended
-
-    def test_commit_that_was_replaced_does_not_begin_again(self) -> None:
-        assert replaced(CommitSha("b" * 40)).has_ended
-        assert not is_news(replaced(CommitSha("b" * 40)), DeploymentStatus("in_progress", "x"))
-
-    def test_what_has_ended_was_not_kept_out_afterwards(self) -> None:
-        assert not is_news(DeploymentStatus("success", "x"), not_deployed("frozen"))
-
-    def test_what_failed_in_words_like_those_has_ended(self) -> None:
-        assert DeploymentStatus("failure", "not deployed: x").has_ended
+    @given(HOSTILE)
+    def test_no_reason_makes_more_than_one_clean_line(self, hold: str) -> None:
+        assert_clean(not_deployed(hold).description)
 
 
 class TestPlainText:

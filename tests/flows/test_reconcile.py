@@ -14,6 +14,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.finish import Finisher
+from chalicelib.flows.memory import Memory
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
 from chalicelib.flows.settle import Settler
 from chalicelib.flows.survey import Surveyor
@@ -182,6 +183,7 @@ class House:
                 finisher=Finisher(STAGE, self.topic, self.journal, self.log_url),
                 journal=self.journal,
                 log_url=self.log_url,
+                memory=Memory(),
             ),
             journal=self.journal,
             interval=self.interval,

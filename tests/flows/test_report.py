@@ -11,6 +11,7 @@ from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import INVOCATION_CHANGE
 from chalicelib.flows.finish import Finisher
+from chalicelib.flows.memory import Memory
 from chalicelib.flows.report import (
     LAG_PAUSES,
     LAG_SECONDS,
@@ -68,6 +69,7 @@ class House:
             finisher=Finisher(STAGE, self.topic, self.journal, str),
             journal=self.journal,
             log_url=str,
+            memory=Memory(),
         )
         self.reporter = Reporter(STAGE, self.history, settler, self.journal, self.pause)
 

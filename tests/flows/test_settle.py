@@ -15,6 +15,7 @@ from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, Una
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import Repository
 from chalicelib.flows.finish import Finisher
+from chalicelib.flows.memory import Memory
 from chalicelib.flows.report import Reporter
 from chalicelib.flows.settle import Settler
 from tests.fakes import (
@@ -83,6 +84,7 @@ class House:
             finisher=Finisher(STAGE, self.topic, self.journal, log_url),
             journal=self.journal,
             log_url=log_url,
+            memory=Memory(),
         )
 
     def settle(self, number: int = 1, settler: Settler | None = None) -> DeploymentStatus:
@@ -798,7 +800,7 @@ class TestSettleWithoutAToken:
             house.start(command_of(commit, number))
             house.end(number, rolled_back(commit))
             house.settle(number)
-        assert len(house.settler._told) == 1000
+        assert len(house.settler.memory) == 1000
         house.settle(1100)
         assert len(house.told) == 1100
 
@@ -1018,3 +1020,42 @@ class TestSettleWhatWasHeld:
         new = house.deploy(B, 2)
         assert house.github.log[held] == [self.HELD]
         assert house.github.states(new)[-1] == "success"
+
+    def test_in_whatever_words_it_was_held_it_may_begin(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.github.say(id_, DeploymentStatus("inactive", "left as it was"))
+        assert house.settle() == IN_PROGRESS
+        assert house.github.states(id_) == ["inactive", "in_progress"]
+
+    def test_words_of_a_hold_on_what_ran_before_begin_nothing(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.github.say(id_, SUCCESS)
+        house.github.say(id_, self.HELD)
+        assert house.settle() == self.HELD
+        assert house.github.states(id_) == ["success", "inactive"]
+
+    def test_commit_that_was_overtaken_before_it_ran_may_begin(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.end(1, line_of(OLD, outcome="superseded"))
+        house.settle()
+        house.start(command_of(number=2, deployment=id_))
+        assert house.settle(2) == IN_PROGRESS
+        house.end(2)
+        assert house.settle(2) == SUCCESS
+        assert house.github.states(id_) == ["inactive", "in_progress", "success"]
+        assert house.told == ["inactive", "success"]
+
+    def test_commit_that_is_overtaken_twice_is_told_so_once(self) -> None:
+        house = House()
+        id_ = house.push()
+        house.end(1, line_of(OLD, outcome="superseded"))
+        house.settle()
+        house.start(command_of(number=2, deployment=id_))
+        house.settle(2, house.new_settler())
+        house.end(2, line_of(OLD, outcome="superseded"))
+        house.settle(2, house.new_settler())
+        assert house.github.states(id_) == ["inactive", "in_progress", "inactive"]
+        assert house.told == ["inactive"]
