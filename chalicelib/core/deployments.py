@@ -1,4 +1,4 @@
-"""Deployments on GitHub: which there are to be, and what may be said of one.
+"""Deployments: what is to be deployed and why, and what may be said of it on GitHub.
 
 Source: GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses".
 """
@@ -6,10 +6,14 @@ Source: GitHub's pages "REST API endpoints for deployments" and "... for deploym
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.stored import StoredPins, pin_of
 from chalicelib.core.targets import Target
 
 MAX_DESCRIPTION = 140  # characters; GitHub answers 422 to more
@@ -78,6 +82,87 @@ class DeploymentsPage:
 
     deployments: tuple[Deployment, ...]
     is_last: bool
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why targets of a repository are to be deployed, by whose token it is announced, and when.
+
+    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" for what
+    the targets are pinned at, and else "": each target's own.
+    """
+
+    repository: Repository
+    commit: CommitSha
+    word: str
+    now: datetime
+    token: str = field(default="", repr=False)
+    delivery: str = ""
+    pushed_at: datetime | None = None
+    by: str = ""
+    update: str = ""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it brings about a pin."""
+        return self.update == "exact"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """To deploy to one target, as far as it got.
+
+    `is_new`: its deployment was made for it. `pin` is what holds the target. `answer` is the
+    command's id, or why there is none; None where none was asked for.
+    """
+
+    target: Target
+    cause: Cause
+    deployment: Deployment | None = None
+    is_new: bool = False
+    pin: Pin | None = None
+    request: SendRequest | None = None
+    answer: str | PulleyError | None = None
+
+    def prepared(
+        self, stored: StoredPins, document_pin: DocumentPin | None, *, stage: str
+    ) -> "Attempt":
+        """With the pin that holds the target, else with the request or why there can be none."""
+        cause = self.cause
+        try:
+            pin = pin_of(self.target, stored)
+        except UnavailableError as error:
+            return replace(self, answer=error)
+        holds = pin is not None and pin.holds(cause.now)
+        if cause.is_exact and not holds:
+            words = f"it is not pinned at {cause.commit.short} any more"
+            return replace(self, answer=UnavailableError(words))
+        if pin and holds and not (cause.is_exact and pin.is_to(cause.commit)):
+            return replace(self, pin=pin)
+        request = build_send_request(
+            self.target,
+            stage=stage,
+            commit=cause.commit,
+            issued=int(cause.now.timestamp() * 1000),
+            cause=cause.word,
+            delivery=cause.delivery,
+            deployment=self.deployment.id if self.deployment else None,
+            pushed_at=cause.pushed_at,
+            by=cause.by,
+            document_pin=document_pin,
+            update=cause.update,
+        )
+        return replace(self, request=request)
+
+    @property
+    def status(self) -> DeploymentStatus | None:
+        """What GitHub is told at once where no command was sent."""
+        if isinstance(self.answer, PulleyError):
+            return not_sent(str(self.answer))
+        # A pin to this very commit brings it about by itself: the next round tells of that.
+        if self.pin and not self.pin.is_to(self.cause.commit):
+            return not_deployed(str(self.pin))
+        return None
 
 
 def request_deployment(

@@ -1,12 +1,16 @@
 """What a stage keeps in Parameter Store: the parameters' names, and what is read from them.
 
-The names are a contract with operators. Values stay text here: whoever decides parses them.
+The names are a contract with operators. Values stay text, but for pins, which several read.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from chalicelib.core.commands import DocumentPin, DocumentPinError, parse_document_pin
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import Repository
+from chalicelib.core.targets import Target
 
 
 @dataclass(frozen=True)
@@ -93,3 +97,26 @@ class StoredPins:
 def read_secrets(text: str) -> tuple[bytes, ...]:
     """The secrets in a parameter, one a line. A blank one is none, and opens nothing."""
     return tuple(line.strip().encode() for line in text.splitlines() if line.strip())
+
+
+def document_pin_of(stored: StoredPins) -> DocumentPin | None:
+    """The document's pin. Raises UnavailableError for one that cannot be read."""
+    try:
+        return parse_document_pin(stored.document) if stored.document is not None else None
+    except DocumentPinError as error:
+        raise UnavailableError(
+            "the document's stored pin is not valid",
+            detail=f"the parameter document is not valid: {error}",
+        ) from None
+
+
+def pin_of(target: Target, stored: StoredPins) -> Pin | None:
+    """The target's pin. Raises UnavailableError for an unreadable one: it may say "frozen"."""
+    text = stored.by_target.get(target.name)
+    try:
+        return parse_pin(text) if text is not None else None
+    except PinError as error:
+        raise UnavailableError(
+            "the target's stored pin is not valid",
+            detail=f"the parameter pins/{target.name} is not valid: {error}",
+        ) from None

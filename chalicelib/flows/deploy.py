@@ -1,33 +1,26 @@
 """Targets and a commit become commands: all is announced, what is held stays, the rest is sent.
 
-Announcing (a deployment on GitHub) serves whoever looks at the commit. It never stops a deploy.
+Announcing (a deployment on GitHub) serves whoever looks at the commit. It never stops a deploy. The
+pins are read last before the commands are sent, so that a freeze holds from when it is stored.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from chalicelib.core.commands import (
-    DocumentPin,
-    DocumentPinError,
-    SendRequest,
-    build_send_request,
-    parse_document_pin,
-)
+from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import Decision, Level
 from chalicelib.core.deployments import (
+    Attempt,
+    Cause,
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
-    not_deployed,
-    not_sent,
     request_deployment,
 )
-from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
-from chalicelib.core.pins import Pin, PinError, parse_pin
-from chalicelib.core.refs import CommitSha, Repository
-from chalicelib.core.stored import StoredPins
+from chalicelib.core.errors import NotTakenError, PulleyError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import Target
 
 
@@ -67,30 +60,6 @@ class Journal(Protocol):
 
 
 @dataclass(frozen=True)
-class Cause:
-    """Why targets of a repository are to be deployed, by whose token it is announced, and when.
-
-    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" for what
-    the targets are pinned at, and else "": each target's own.
-    """
-
-    repository: Repository
-    commit: CommitSha
-    word: str
-    now: datetime
-    token: str = field(default="", repr=False)
-    delivery: str = ""
-    pushed_at: datetime | None = None
-    by: str = ""
-    update: str = ""
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it brings about a pin."""
-        return self.update == "exact"
-
-
-@dataclass(frozen=True)
 class Sent:
     """What was sent (target, command id), left out and why, and what failed."""
 
@@ -114,151 +83,97 @@ class Deployer:
 
         Raises RefusedError and UnavailableError where nothing could be sent at all.
         """
-        # The time was taken before the pins are read: a host lets the newer of two commands win.
-        stored = self.pins.pins([target.name for target in targets])
-        document_pin = document_pin_of(stored)
-        free: list[Target] = []
-        held: list[tuple[Target, Pin]] = []
-        failed: list[tuple[str, PulleyError]] = []
-        for target in targets:
-            try:
-                pin = pin_of(target, stored)
-            except UnavailableError as error:
-                failed.append((target.name, error))
-                continue
-            holds = pin and pin.holds(cause.now)
-            if cause.is_exact and not holds:
-                words = f"it is not pinned at {cause.commit.short} any more"
-                failed.append((target.name, UnavailableError(words)))
-            elif pin and holds and not (cause.is_exact and pin.is_to(cause.commit)):
-                held.append((target, pin))
-                self._note("held", target, cause, reason=str(pin))
-            else:
-                free.append(target)
-        # A pin to this very commit brings it about by itself: the next round tells of that.
-        kept_out = [(target, pin) for target, pin in held if not pin.is_to(cause.commit)]
-        announced = self._announce([*free, *(target for target, _ in kept_out)], cause)
-        requests = [
-            build_send_request(
-                target,
-                stage=self.stage,
-                commit=cause.commit,
-                issued=int(cause.now.timestamp() * 1000),
-                cause=cause.word,
-                delivery=cause.delivery,
-                deployment=announced[target.name][0].id if target.name in announced else None,
-                pushed_at=cause.pushed_at,
-                by=cause.by,
-                document_pin=document_pin,
-                update=cause.update,
-            )
-            for target in free
-        ]
-        sent = []
-        for target, answer in zip(free, self.commands.send(requests), strict=True):
-            if isinstance(answer, PulleyError):
-                failed.append((target.name, answer))
-            else:
-                sent.append((target.name, answer))
-                self._note("sent", target, cause, command_id=answer)
-        by_name = {target.name: target for target in targets}
-        for name, problem in failed:
-            reason = problem.in_full
-            self._note("failed", by_name[name], cause, reason=reason, level="error")
-        said = {target.name: not_deployed(str(pin)) for target, pin in kept_out}
-        said |= {name: not_sent(str(error)) for name, error in failed}
-        self._say(said, announced, by_name, cause)
-        skipped = tuple((target.name, str(pin)) for target, pin in held)
-        return Sent(tuple(sent), skipped, tuple(failed))
+        attempts = self._announced([Attempt(target, cause) for target in targets], cause)
+        try:
+            # After GitHub, which may be slow: what is pinned meanwhile is held. And after the
+            # cause's time was taken: a host lets the newer of two commands win.
+            stored = self.pins.pins([target.name for target in targets])
+            document_pin = document_pin_of(stored)
+        except PulleyError as error:
+            self._say([replace(one, answer=error) for one in attempts], cause)
+            raise
+        attempts = self._sent(
+            [one.prepared(stored, document_pin, stage=self.stage) for one in attempts]
+        )
+        for one in attempts:
+            self._note(one)
+        self._say(attempts, cause)
+        answers = [(one.target.name, one.answer) for one in attempts]
+        return Sent(
+            sent=tuple((name, answer) for name, answer in answers if isinstance(answer, str)),
+            skipped=tuple((one.target.name, str(one.pin)) for one in attempts if one.pin),
+            failed=tuple((name, why) for name, why in answers if isinstance(why, PulleyError)),
+        )
 
-    def _announce(
-        self, targets: Sequence[Target], cause: Cause
-    ) -> Mapping[str, tuple[Deployment, bool]]:
-        """The deployments that could be had, and whether they are new, by the target's name."""
-        if self.announcements is None or not cause.token or not targets:
-            return {}
+    def _announced(self, attempts: Sequence[Attempt], cause: Cause) -> Sequence[Attempt]:
+        """With the deployments that could be had."""
+        if self.announcements is None or not cause.token:
+            return attempts
         requests = [
             request_deployment(
-                target, commit=cause.commit, stage=self.stage, delivery=cause.delivery
+                one.target, commit=cause.commit, stage=self.stage, delivery=cause.delivery
             )
-            for target in targets
+            for one in attempts
         ]
-        announced = {}
         answers = self.announcements.open(cause.repository, cause.token, requests)
-        for target, answer in zip(targets, answers, strict=True):
+        announced = []
+        for one, answer in zip(attempts, answers, strict=True):
             if isinstance(answer, PulleyError):
-                self._note_untold("not_made", target, cause, answer)
+                self._note_untold("not_made", one, answer)
+                announced.append(one)
             else:
-                announced[target.name] = answer
+                deployment, is_new = answer
+                announced.append(replace(one, deployment=deployment, is_new=is_new))
         return announced
 
-    def _say(
-        self,
-        said: Mapping[str, DeploymentStatus],
-        announced: Mapping[str, tuple[Deployment, bool]],
-        by_name: Mapping[str, Target],
-        cause: Cause,
-    ) -> None:
+    def _sent(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+        """With the answers of those that have a request."""
+        asked = {one.target.name: one.request for one in attempts if one.request}
+        sent = self.commands.send(list(asked.values()))
+        answers = dict(zip(asked, sent, strict=True))
+        return [replace(one, answer=answers.get(one.target.name, one.answer)) for one in attempts]
+
+    def _say(self, attempts: Sequence[Attempt], cause: Cause) -> None:
         """Say of each new deployment whose command was not sent why it will not come.
 
         One that was there before may stand for hosts that have the commit already: it stays.
         """
-        names = [name for name in said if name in announced and announced[name][1]]
-        if not names or self.announcements is None:
+        said = [
+            (one, (one.deployment.id, one.status))
+            for one in attempts
+            if one.deployment and one.is_new and one.status
+        ]
+        if not said or self.announcements is None:
             return
-        posts = [(announced[name][0].id, said[name]) for name in names]
+        posts = [post for _, post in said]
         answers = self.announcements.post(cause.repository, cause.token, posts)
-        for name, problem in zip(names, answers, strict=True):
+        for (one, _), problem in zip(said, answers, strict=True):
             if problem:
-                self._note_untold("not_reported", by_name[name], cause, problem)
+                self._note_untold("not_reported", one, problem)
 
-    def _note_untold(self, outcome: str, target: Target, cause: Cause, error: PulleyError) -> None:
+    def _note_untold(self, outcome: str, attempt: Attempt, error: PulleyError) -> None:
         """What GitHub could not be told, unless the log has the reason already."""
         if isinstance(error, NotTakenError) and error.is_known:
             return
-        facts = _facts(target, cause) | {"reason": error.in_full}
+        facts = _facts(attempt) | {"reason": error.in_full}
         self.journal.note(Decision("deployment", outcome, facts, level="warning"))
 
-    def _note(
-        self,
-        outcome: str,
-        target: Target,
-        cause: Cause,
-        *,
-        level: Level = "info",
-        **facts: object,
-    ) -> None:
-        self.journal.note(Decision("command", outcome, _facts(target, cause) | facts, level=level))
+    def _note(self, attempt: Attempt) -> None:
+        level: Level = "info"
+        if isinstance(attempt.answer, PulleyError):
+            outcome, level, said = "failed", "error", {"reason": attempt.answer.in_full}
+        elif attempt.answer is None:
+            outcome, said = "held", {"reason": str(attempt.pin)}
+        else:
+            outcome, said = "sent", {"command_id": attempt.answer}
+        self.journal.note(Decision("command", outcome, _facts(attempt) | said, level=level))
 
 
-def _facts(target: Target, cause: Cause) -> dict[str, object]:
+def _facts(attempt: Attempt) -> dict[str, object]:
     return {
-        "delivery": cause.delivery,
-        "repository": str(cause.repository),
-        "target": target.name,
-        "commit": cause.commit.sha,
-        "cause": cause.word,
+        "delivery": attempt.cause.delivery,
+        "repository": str(attempt.cause.repository),
+        "target": attempt.target.name,
+        "commit": attempt.cause.commit.sha,
+        "cause": attempt.cause.word,
     }
-
-
-def document_pin_of(stored: StoredPins) -> DocumentPin | None:
-    """The document's pin. Raises UnavailableError for one that cannot be read."""
-    try:
-        return parse_document_pin(stored.document) if stored.document is not None else None
-    except DocumentPinError as error:
-        raise UnavailableError(
-            "the document's stored pin is not valid",
-            detail=f"the parameter document is not valid: {error}",
-        ) from None
-
-
-def pin_of(target: Target, stored: StoredPins) -> Pin | None:
-    """The target's pin. Raises UnavailableError for an unreadable one: it may say "frozen"."""
-    text = stored.by_target.get(target.name)
-    try:
-        return parse_pin(text) if text is not None else None
-    except PinError as error:
-        raise UnavailableError(
-            "the target's stored pin is not valid",
-            detail=f"the parameter pins/{target.name} is not valid: {error}",
-        ) from None

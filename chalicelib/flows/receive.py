@@ -11,6 +11,7 @@ from typing import Protocol
 
 from chalicelib.core.claimed import claimed_repository, is_large
 from chalicelib.core.decisions import Decision, Level, count
+from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import StoredSettings
@@ -29,7 +30,7 @@ from chalicelib.core.webhook import (
     parse_payload,
     verify_signature,
 )
-from chalicelib.flows.deploy import Cause, Deployer, Journal
+from chalicelib.flows.deploy import Deployer, Journal
 
 PREFIX = "/pulley/"
 PING = "ping: the webhook is set up, a push will deploy"

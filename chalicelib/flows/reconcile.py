@@ -16,10 +16,10 @@ from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.history import Command
 from chalicelib.core.plan import PARKED, SEND, Send, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import StoredPins, StoredReportSettings
+from chalicelib.core.stored import StoredPins, StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.webhook import FailedDelivery
-from chalicelib.flows.deploy import Commands, Journal, document_pin_of
+from chalicelib.flows.deploy import Commands, Journal
 from chalicelib.flows.settle import Settler
 from chalicelib.flows.survey import Survey, Surveyor, note_not_asked
 

@@ -13,10 +13,10 @@ from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
-from chalicelib.core.stored import StoredPins
+from chalicelib.core.stored import StoredPins, pin_of
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.flows.deploy import Journal, Pins, pin_of
+from chalicelib.flows.deploy import Journal, Pins
 from chalicelib.flows.gather import MAX_COMMANDS, History, Meanwhile, RoundHistory, gather_facts
 
 HISTORY = timedelta(days=30)  # that Systems Manager keeps

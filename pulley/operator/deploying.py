@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from chalicelib.core.decisions import Decision
+from chalicelib.core.deployments import Cause
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import Wanted
-from chalicelib.flows.deploy import Cause, Deployer
+from chalicelib.flows.deploy import Deployer
 from pulley.operator.stage import Stage, utc_now
 
 LONGEST_NAME = 39  # of what a command's comment has room for

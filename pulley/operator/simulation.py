@@ -16,6 +16,7 @@ from chalicelib.core.deployments import Deployment, DeploymentRequest, Deploymen
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Repository
+from chalicelib.core.stored import pin_of
 from chalicelib.core.targets import Target, TargetsError, match_targets, parse_stored_targets
 from chalicelib.core.webhook import (
     FORM,
@@ -28,7 +29,7 @@ from chalicelib.core.webhook import (
     parse_payload,
 )
 from chalicelib.edges.parameters import ParameterStore
-from chalicelib.flows.deploy import Deployer, pin_of
+from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
 from pulley.operator.document import Documents
 from pulley.operator.stage import Stage

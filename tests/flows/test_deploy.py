@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chalicelib.core.commands import DocumentPin
-from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.deployments import Cause, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target, parse_target
-from chalicelib.flows.deploy import Cause, Deployer, Sent
+from chalicelib.flows.deploy import Deployer, Sent
 from tests.fakes import (
     COMMIT,
     GUID,
@@ -177,7 +177,8 @@ class TestDeployWithPins:
         assert isinstance(error, UnavailableError)
         assert str(error) == "the target's stored pin is not valid"
         assert error.detail.startswith("the parameter pins/web is not valid: ")
-        assert [one.target for one in house.announcements.opened] == ["api"]
+        why = "not sent to any host: the target's stored pin is not valid"
+        assert house.github.log == {7001: [DeploymentStatus("error", why)], 7002: []}
 
     def test_one_held_and_one_unreadable_are_told_apart(self, house: House) -> None:
         house.pin("web", state="frozen")
@@ -194,7 +195,7 @@ class TestDeployWithPins:
         assert house.sent == ["web"]
 
     @pytest.mark.parametrize("text", ["", "{", '{"version": "$LATEST", "hash": ""}'])
-    def test_unreadable_pin_of_the_document_sends_and_announces_nothing(
+    def test_unreadable_pin_of_the_document_sends_nothing_and_the_commit_says_so(
         self, house: House, text: str
     ) -> None:
         house.parameters.values[NAMES.document] = text
@@ -202,17 +203,60 @@ class TestDeployWithPins:
         with pytest.raises(UnavailableError, match=reason) as caught:
             house.deploy()
         assert caught.value.detail.startswith("the parameter document is not valid: must ")
-        assert (house.sent, house.announcements.opened) == ([], [])
+        why = "not sent to any host: the document's stored pin is not valid"
+        assert house.sent == []
+        assert house.github.log == {7001: [DeploymentStatus("error", why)]}
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
-    def test_pins_that_cannot_be_read_send_and_announce_nothing(
+    def test_pins_that_cannot_be_read_send_nothing_and_each_new_deployment_says_so(
         self, house: House, error: PulleyError
     ) -> None:
+        house.github.say(house.github.add(COMMIT).id, DeploymentStatus("success", "1 of 1 host"))
         house.parameters.error = error
         with pytest.raises(type(error)) as caught:
-            house.deploy()
+            house.deploy("web", "api")
         assert caught.value is error
-        assert (house.sent, house.announcements.opened) == ([], [])
+        assert house.sent == []
+        assert house.github.states(7001) == ["success"]
+        assert house.github.log[7002] == [
+            DeploymentStatus("error", f"not sent to any host: {error}")
+        ]
+
+    def test_pins_that_cannot_be_read_without_a_token_send_nothing(self, house: House) -> None:
+        house.parameters.error = UnavailableError("not now")
+        with pytest.raises(UnavailableError):
+            house.deploy(token="")
+        assert (house.sent, house.announcements.tokens) == ([], [])
+
+
+class TestDeployWhereAPinIsStoredMeanwhile:
+    """GitHub may be slow, or wait to be told: until then a pin holds that is stored now."""
+
+    @pytest.mark.parametrize("method", ["find", "create"])
+    def test_freeze_while_github_is_slow_holds(self, house: House, method: str) -> None:
+        house.github.before = lambda called: (
+            house.pin("web", state="frozen", reason="stop") if called == method else None
+        )
+        assert house.deploy("web", "api") == Sent(
+            (("api", "command-1"),), (("web", "frozen: stop"),), ()
+        )
+        assert house.sent == ["api"]
+        assert house.github.log == {
+            7001: [DeploymentStatus("inactive", "not deployed: frozen: stop")],
+            7002: [],
+        }
+
+    def test_freeze_that_is_taken_off_while_github_is_slow_holds_no_more(
+        self, house: House
+    ) -> None:
+        house.pin("web", state="frozen")
+        house.github.before = lambda _called: house.pin("web", state="none")
+        assert house.deploy().sent == (("web", "command-1"),)
+
+    def test_time_of_the_command_is_from_before_the_pins_were_read(self, house: House) -> None:
+        house.deploy()
+        assert house.parameters.looked_up == ["pins"]
+        assert house.commands.sent[0].parameters["Issued"] == str(int(NOW.timestamp() * 1000))
 
 
 class TestDeployByHand:
@@ -313,10 +357,10 @@ class TestDeployAnnouncesWhatIsHeld:
         house.pin("web", state="pinned", commit="a" * 40, reason="a holiday")
         house.deploy("web", "api")
         assert house.github.log == {
-            7001: [],  # api's, which was sent
-            7002: [DeploymentStatus("inactive", "not deployed: pinned at aaaaaaa: a holiday")],
+            7001: [DeploymentStatus("inactive", "not deployed: pinned at aaaaaaa: a holiday")],
+            7002: [],  # api's, which was sent
         }
-        assert house.deployment_ids == {"api": "7001"}
+        assert house.deployment_ids == {"api": "7002"}
 
     def test_whatever_the_reason_is_the_line_fits_and_is_plain(self, house: House) -> None:
         house.pin("web", state="frozen", reason="<b>a</b> `holiday` " * 40)
@@ -346,7 +390,7 @@ class TestDeployAnnouncesWhatIsHeld:
     ) -> None:
         house.pin("web", state="pinned", commit=COMMIT)
         assert house.deploy().skipped == (("web", "pinned at 4d5e6f7"),)
-        assert house.announcements.tokens == []
+        assert house.github.log == {7001: []}
 
     def test_freeze_at_the_pushed_commit_says_so_all_the_same(self, house: House) -> None:
         house.pin("web", state="frozen", commit=COMMIT)

@@ -12,10 +12,9 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
-from chalicelib.core.stored import StoredPins
+from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.verdicts import failure_words
-from chalicelib.flows.deploy import document_pin_of
 from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
 
