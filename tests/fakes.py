@@ -359,8 +359,8 @@ class FakeDeployments:
 class FakeAnnouncements:
     """GitHub for a delivery: errors are answers. `tokens` has the token of each use.
 
-    `refused` says no to opening for those targets; `post_error`, where set, to posting, and `error`
-    to everything.
+    `seconds` has what each use was given; opening takes `takes` of them. `refused` says no to
+    opening for those targets; `post_error`, where set, to posting, and `error` to everything.
     """
 
     def __init__(self, github: FakeDeployments) -> None:
@@ -370,18 +370,32 @@ class FakeAnnouncements:
         self.post_error: PulleyError | None = None
         self.opened: list[DeploymentRequest] = []
         self.tokens: list[tuple[Repository, str]] = []
+        self.seconds: list[float] = []
+        self.takes = 0.0
 
     def open(
-        self, repository: Repository, token: str, requests: Sequence[DeploymentRequest]
-    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
+        self,
+        repository: Repository,
+        token: str,
+        requests: Sequence[DeploymentRequest],
+        *,
+        seconds: float,
+    ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         self.tokens.append((repository, token))
+        self.seconds.append(seconds)
         self.opened += requests
-        return [self._open(request) for request in requests]
+        return [self._open(request) for request in requests], seconds - self.takes
 
     def post(
-        self, repository: Repository, token: str, posts: Sequence[tuple[int, DeploymentStatus]]
+        self,
+        repository: Repository,
+        token: str,
+        posts: Sequence[tuple[int, DeploymentStatus]],
+        *,
+        seconds: float,
     ) -> Sequence[PulleyError | None]:
         self.tokens.append((repository, token))
+        self.seconds.append(seconds)
         error = self.error or self.post_error
         if error:
             return [error for _ in posts]

@@ -1,4 +1,4 @@
-"""GitHub within the two seconds that a delivery has for it: a deploy never waits for its report.
+"""GitHub within the time that a delivery has for it: a deploy never waits for its report.
 
 A socket's time-outs do not bound a name that is looked up, or an answer that drips. So each request
 has a thread of its own, and one that is not done in time is left behind.
@@ -16,7 +16,6 @@ from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import GitHub, RepositoryDeployments
 
-GITHUB_SECONDS = 2.0
 KEPT_FOR_AWS_SECONDS = 1.0
 LATEST_SECONDS = 5.0  # past the delivery's deadline, which leaves GitHub its answer in ten
 AT_ONCE = 8
@@ -25,7 +24,10 @@ Answer = TypeVar("Answer")
 
 
 class PromptGitHub:
-    """Opens deployments and says what failed at once. Errors are values here, one a request."""
+    """Opens deployments and says what failed at once. Errors are values here, one a request.
+
+    Each call is handed the seconds that it may take.
+    """
 
     def __init__(
         self,
@@ -37,40 +39,54 @@ class PromptGitHub:
         self._github = github
         self._delivery_deadline = delivery_deadline
         self._clock = clock
-        self._left = 0.0
 
     def open(
-        self, repository: Repository, token: str, requests: Sequence[DeploymentRequest]
-    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
-        """Each request's deployment and whether it is new, or why there is none, in their order."""
-        self._left = min(GITHUB_SECONDS, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
-        deployments, began = self._of(repository, token), self._clock()
-        answers = self._in_time([partial(_find_or_create, deployments, one) for one in requests])
+        self,
+        repository: Repository,
+        token: str,
+        requests: Sequence[DeploymentRequest],
+        *,
+        seconds: float,
+    ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
+        """Each request's deployment and whether it is new, or why there is none, in their order.
+
+        And the seconds that are left of those that there were.
+        """
+        seconds = min(seconds, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
+        deployments, began = self._of(repository, token, seconds), self._clock()
+        calls = [partial(_find_or_create, deployments, one) for one in requests]
+        answers = self._in_time(calls, seconds)
+        used = self._clock() - began
         # A silent GitHub must not cost AWS its retries.
-        self._delivery_deadline.extend(self._clock() - began)
-        return answers
+        self._delivery_deadline.extend(used)
+        return answers, seconds - used
 
     def post(
         self,
         repository: Repository,
         token: str,
         posts: Sequence[tuple[int, DeploymentStatus]],
+        *,
+        seconds: float,
     ) -> Sequence[PulleyError | None]:
-        """Say how deployments stand, in what `open` left of the two seconds.
+        """Say how deployments stand; for each why it could not be said.
 
         The answer to the delivery comes first: where AWS took all of its time, nothing is said.
         """
-        self._left = min(self._left, self._delivery_deadline.left() + LATEST_SECONDS)
-        deployments = self._of(repository, token)
-        return self._in_time([partial(deployments.post, id_, status) for id_, status in posts])
+        seconds = min(seconds, self._delivery_deadline.left() + LATEST_SECONDS)
+        deployments = self._of(repository, token, seconds)
+        calls = [partial(deployments.post, id_, status) for id_, status in posts]
+        return self._in_time(calls, seconds)
 
-    def _of(self, repository: Repository, token: str) -> RepositoryDeployments:
+    def _of(self, repository: Repository, token: str, seconds: float) -> RepositoryDeployments:
         # Of this use alone: a request that is left behind keeps its own.
         deadline = Deadline(self._clock, who="GitHub")
-        deadline.restart(self._left)
+        deadline.restart(seconds)
         return self._github.of(repository, token, deadline)
 
-    def _in_time(self, calls: Sequence[Callable[[], Answer]]) -> list[Answer | PulleyError]:
+    def _in_time(
+        self, calls: Sequence[Callable[[], Answer]], seconds: float
+    ) -> list[Answer | PulleyError]:
         began = self._clock()
         answers: list[Answer | PulleyError] = [
             UnavailableError("GitHub did not answer in time") for _ in calls
@@ -94,9 +110,8 @@ class PromptGitHub:
         for _ in range(min(AT_ONCE, len(calls))):
             threading.Thread(target=work, daemon=True).start()
         for _ in calls:
-            if not done.acquire(timeout=max(0.0, self._left - (self._clock() - began))):
+            if not done.acquire(timeout=max(0.0, seconds - (self._clock() - began))):
                 break
-        self._left -= self._clock() - began
         return list(answers)
 
 

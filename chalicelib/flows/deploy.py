@@ -39,15 +39,28 @@ class Commands(Protocol):
 
 
 class Announcements(Protocol):
-    """Deployments on GitHub, in no more time than a delivery has for them."""
+    """Deployments on GitHub. Neither method takes longer than its `seconds`."""
 
     def open(
-        self, repository: Repository, token: str, requests: Sequence[DeploymentRequest]
-    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
-        """Each request's deployment and whether it is new, or why there is none, in their order."""
+        self,
+        repository: Repository,
+        token: str,
+        requests: Sequence[DeploymentRequest],
+        *,
+        seconds: float,
+    ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
+        """Each request's deployment and whether it is new, or why there is none, in their order.
+
+        And the seconds that are left.
+        """
 
     def post(
-        self, repository: Repository, token: str, posts: Sequence[tuple[int, DeploymentStatus]]
+        self,
+        repository: Repository,
+        token: str,
+        posts: Sequence[tuple[int, DeploymentStatus]],
+        *,
+        seconds: float,
     ) -> Sequence[PulleyError | None]:
         """Say how deployments stand; for each why it could not be said."""
 
@@ -83,21 +96,21 @@ class Deployer:
 
         Raises RefusedError and UnavailableError where nothing could be sent at all.
         """
-        attempts = self._announced([Attempt(target, cause) for target in targets], cause)
+        attempts, seconds = self._announced([Attempt(target, cause) for target in targets], cause)
         try:
             # After GitHub, which may be slow: what is pinned meanwhile is held. And after the
             # cause's time was taken: a host lets the newer of two commands win.
             stored = self.pins.pins([target.name for target in targets])
             document_pin = document_pin_of(stored)
         except PulleyError as error:
-            self._say([replace(one, answer=error) for one in attempts], cause)
+            self._say([replace(one, answer=error) for one in attempts], cause, seconds)
             raise
         attempts = self._sent(
             [one.prepared(stored, document_pin, stage=self.stage) for one in attempts]
         )
         for one in attempts:
             self._note(one)
-        self._say(attempts, cause)
+        self._say(attempts, cause, seconds)
         answers = [(one.target.name, one.answer) for one in attempts]
         return Sent(
             sent=tuple((name, answer) for name, answer in answers if isinstance(answer, str)),
@@ -105,17 +118,21 @@ class Deployer:
             failed=tuple((name, why) for name, why in answers if isinstance(why, PulleyError)),
         )
 
-    def _announced(self, attempts: Sequence[Attempt], cause: Cause) -> Sequence[Attempt]:
-        """With the deployments that could be had."""
+    def _announced(
+        self, attempts: Sequence[Attempt], cause: Cause
+    ) -> tuple[Sequence[Attempt], float]:
+        """With the deployments that could be had, and the seconds that GitHub has left."""
         if self.announcements is None or not cause.token:
-            return attempts
+            return attempts, 0.0
         requests = [
             request_deployment(
                 one.target, commit=cause.commit, stage=self.stage, delivery=cause.delivery
             )
             for one in attempts
         ]
-        answers = self.announcements.open(cause.repository, cause.token, requests)
+        answers, seconds = self.announcements.open(
+            cause.repository, cause.token, requests, seconds=cause.github_seconds
+        )
         announced = []
         for one, answer in zip(attempts, answers, strict=True):
             if isinstance(answer, PulleyError):
@@ -124,7 +141,7 @@ class Deployer:
             else:
                 deployment, is_new = answer
                 announced.append(replace(one, deployment=deployment, is_new=is_new))
-        return announced
+        return announced, seconds
 
     def _sent(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """With the answers of those that have a request."""
@@ -133,7 +150,7 @@ class Deployer:
         answers = dict(zip(asked, sent, strict=True))
         return [replace(one, answer=answers.get(one.target.name, one.answer)) for one in attempts]
 
-    def _say(self, attempts: Sequence[Attempt], cause: Cause) -> None:
+    def _say(self, attempts: Sequence[Attempt], cause: Cause, seconds: float) -> None:
         """Say of each new deployment whose command was not sent why it will not come.
 
         One that was there before may stand for hosts that have the commit already: it stays.
@@ -146,7 +163,7 @@ class Deployer:
         if not said or self.announcements is None:
             return
         posts = [post for _, post in said]
-        answers = self.announcements.post(cause.repository, cause.token, posts)
+        answers = self.announcements.post(cause.repository, cause.token, posts, seconds=seconds)
         for (one, _), problem in zip(said, answers, strict=True):
             if problem:
                 self._note_untold("not_reported", one, problem)

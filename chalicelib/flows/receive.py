@@ -33,6 +33,7 @@ from chalicelib.core.webhook import (
 from chalicelib.flows.deploy import Deployer, Journal
 
 PREFIX = "/pulley/"
+GITHUB_SECONDS = 2.0  # that announcing may take of the ten that GitHub waits for an answer
 PING = "ping: the webhook is set up, a push will deploy"
 
 # Parsing is pure, so what was parsed once need not be parsed for every push.
@@ -201,6 +202,7 @@ class Receiver:
             word="push",
             now=now,
             token=settings.token,
+            github_seconds=GITHUB_SECONDS,
             delivery=delivery.id,
             pushed_at=push.pushed_at,
             by=push.by,

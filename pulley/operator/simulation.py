@@ -117,8 +117,13 @@ class _Recorder:
         return [NOT_SENT for _ in requests]
 
     def open(
-        self, _repository: Repository, _token: str, requests: Sequence[DeploymentRequest]
-    ) -> Sequence[tuple[Deployment, bool] | PulleyError]:
+        self,
+        _repository: Repository,
+        _token: str,
+        requests: Sequence[DeploymentRequest],
+        *,
+        seconds: float,
+    ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         made: list[tuple[Deployment, bool] | PulleyError] = []
         for one in requests:
             self.announced.append(one.target)
@@ -131,10 +136,15 @@ class _Recorder:
                 target=one.target,
             )
             made.append((deployment, True))
-        return made
+        return made, seconds
 
     def post(
-        self, _repository: Repository, _token: str, posts: Sequence[tuple[int, DeploymentStatus]]
+        self,
+        _repository: Repository,
+        _token: str,
+        posts: Sequence[tuple[int, DeploymentStatus]],
+        *,
+        seconds: float,  # noqa: ARG002 - nothing is waited for
     ) -> Sequence[PulleyError | None]:
         for id_, status in posts:
             self.said[self.announced[id_ - 1]] = status

@@ -1,4 +1,4 @@
-"""GitHub within a delivery's two seconds, whatever GitHub does meanwhile."""
+"""GitHub within the time that a delivery gives it, whatever GitHub does meanwhile."""
 
 import socket
 import threading
@@ -15,7 +15,6 @@ from chalicelib.edges.github import GitHub
 from chalicelib.edges.github_api import RateLimitError, TokenError
 from chalicelib.edges.prompt_github import (
     AT_ONCE,
-    GITHUB_SECONDS,
     KEPT_FOR_AWS_SECONDS,
     LATEST_SECONDS,
     PromptGitHub,
@@ -26,6 +25,7 @@ from tests.fakes import COMMIT, GUID, SITE, STAGE, FakeClock
 pytestmark = pytest.mark.timeout(30)
 
 TOKEN = "github_pat_secret"
+GITHUB_SECONDS = 2.0
 GENEROUS = GITHUB_SECONDS + 1
 STATUS = DeploymentStatus("error", "not sent to any host: no")
 LATE = "GitHub did not answer in time"
@@ -74,17 +74,19 @@ class Prompt:
         self.deadline.restart()
         self.github = GitHub(server.url)
         self.edge = PromptGitHub(self.github, self.deadline)
+        self.left = GITHUB_SECONDS  # of what a delivery gives GitHub
 
     def open(self, count: int = 1) -> tuple[Opened, float]:
         """The answers, and how many seconds they took."""
         began = time.monotonic()
-        answers = self.edge.open(SITE, TOKEN, requests(count))
+        answers, self.left = self.edge.open(SITE, TOKEN, requests(count), seconds=GITHUB_SECONDS)
         return answers, time.monotonic() - began
 
     def post(self, count: int = 1) -> tuple[Sequence[PulleyError | None], float]:
         began = time.monotonic()
         posts = [(number, STATUS) for number in range(count)]
-        return self.edge.post(SITE, TOKEN, posts), time.monotonic() - began
+        answers = self.edge.post(SITE, TOKEN, posts, seconds=self.left)
+        return answers, time.monotonic() - began
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ class TestOpen:
             port = listener.getsockname()[1]
         edge = PromptGitHub(GitHub(f"http://127.0.0.1:{port}"), Deadline())
         began = time.monotonic()
-        answers = edge.open(SITE, TOKEN, requests(20))
+        answers, _ = edge.open(SITE, TOKEN, requests(20), seconds=GITHUB_SECONDS)
         assert time.monotonic() - began < 1
         assert reasons(answers) == {"GitHub could not be reached"}
 
@@ -337,6 +339,38 @@ class TestOpenInTime:
         assert prompt.server.requests == []
 
 
+class TestOpenHandsOn:
+    """By a clock that stands still, but for the time that GitHub takes."""
+
+    @pytest.mark.parametrize(
+        ("given", "aws", "takes", "left"),
+        [
+            (2.0, 9.0, 0.0, 2.0),
+            (2.0, 9.0, 0.5, 1.5),
+            (1.0, 9.0, 0.25, 0.75),
+            (2.0, KEPT_FOR_AWS_SECONDS + 0.5, 0.25, 0.25),
+            (2.0, KEPT_FOR_AWS_SECONDS - 0.5, 0.0, -0.5),
+        ],
+    )
+    def test_what_is_left_of_the_time_that_it_was_given_or_that_aws_leaves_it(
+        self, given: float, aws: float, takes: float, left: float
+    ) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        deadline.restart(aws)
+
+        def take(request: Request) -> Raw:
+            clock.now += takes
+            return answer([shown(number_of(request))])
+
+        with ScriptedServer(take) as server:
+            github = GitHub(server.url)
+            edge = PromptGitHub(github, deadline, clock)
+            assert edge.open(SITE, TOKEN, requests(1), seconds=given)[1] == left
+            assert deadline.left() == aws  # what GitHub took is given back
+            github._api._pool.clear()
+
+
 class TestPost:
     def test_each_is_said(self, prompt: Prompt) -> None:
         prompt.open()
@@ -359,7 +393,9 @@ class TestPost:
         said, _ = prompt.post(3)
         assert [one is None for one in said] == [True, False, True]
 
-    def test_without_having_opened_there_is_no_time(self, prompt: Prompt) -> None:
+    @pytest.mark.parametrize("left", [0.0, -1.0])
+    def test_without_time_nothing_is_said(self, prompt: Prompt, left: float) -> None:
+        prompt.left = left
         said, seconds = prompt.post(3)
         assert reasons(said) == {LATE}
         assert seconds < 0.5
@@ -389,10 +425,10 @@ class TestPost:
         with ScriptedServer(make_all) as server:
             github = GitHub(server.url)
             edge = PromptGitHub(github, Deadline(clock), clock)
-            edge.open(SITE, TOKEN, requests(1))
+            _, left = edge.open(SITE, TOKEN, requests(1), seconds=GITHUB_SECONDS)
             clock.now += 5
             server.script = lambda _one: answer({}, 201)
-            assert list(edge.post(SITE, TOKEN, [(1, STATUS)])) == [None]
+            assert list(edge.post(SITE, TOKEN, [(1, STATUS)], seconds=left)) == [None]
             github._api._pool.clear()
 
     @pytest.mark.parametrize(("early", "is_said"), [(1.5, True), (0.0, False), (-9.0, False)])
@@ -405,11 +441,11 @@ class TestPost:
         with ScriptedServer(make_all) as server:
             github = GitHub(server.url)
             edge = PromptGitHub(github, deadline, clock)
-            edge.open(SITE, TOKEN, requests(1))
+            _, left = edge.open(SITE, TOKEN, requests(1), seconds=GITHUB_SECONDS)
             asked = len(server.requests)
             clock.now += DELIVERY_SECONDS + LATEST_SECONDS - early
             server.script = lambda _one: answer({}, 201)
-            (said,) = edge.post(SITE, TOKEN, [(1, STATUS)])
+            (said,) = edge.post(SITE, TOKEN, [(1, STATUS)], seconds=left)
             assert (said is None) is is_said
             assert str(said) == LATE or is_said
             assert len(server.requests) - asked == is_said

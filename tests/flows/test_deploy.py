@@ -81,6 +81,7 @@ def cause(token: str = TOKEN) -> Cause:
         word="push",
         now=NOW,
         token=token,
+        github_seconds=2.0,
         delivery=GUID,
         pushed_at=NOW - timedelta(seconds=2),
     )
@@ -350,6 +351,19 @@ class TestDeployAnnounces:
         assert house.deploy(token="").sent == (("web", "command-1"),)
         assert house.announcements.tokens == []
         assert house.deployment_ids == {"web": ""}
+
+    def test_posting_has_what_opening_left_of_github_s_time(self, house: House) -> None:
+        house.pin("web", state="frozen")
+        house.announcements.takes = 0.5
+        house.deploy()
+        assert house.announcements.seconds == [2.0, 1.5]
+
+    def test_posting_why_nothing_was_sent_has_no_more(self, house: House) -> None:
+        house.parameters.error = UnavailableError("not now")
+        house.announcements.takes = 0.5
+        with pytest.raises(UnavailableError):
+            house.deploy()
+        assert house.announcements.seconds == [2.0, 1.5]
 
 
 class TestDeployAnnouncesWhatIsHeld:

@@ -22,7 +22,7 @@ from chalicelib.core.webhook import (
     TooLargeError,
 )
 from chalicelib.flows.deploy import Deployer
-from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from chalicelib.flows.receive import GITHUB_SECONDS, Accepted, Ignored, Receiver
 from tests.fakes import (
     COMMIT,
     GUID,
@@ -283,6 +283,7 @@ class TestReceiveAndAnnounce:
         assert house.announcements.tokens == [(SITE, TOKEN)]
         (request,) = house.announcements.opened
         assert (request.commit.sha, request.delivery) == (COMMIT, GUID)
+        assert house.announcements.seconds == [GITHUB_SECONDS]
 
     def test_without_a_token_the_push_is_sent_and_github_is_left_alone(self, house: House) -> None:
         assert house.accept().sent
