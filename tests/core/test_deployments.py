@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.commands import DocumentPin
 from chalicelib.core.deployments import (
     MAX_DESCRIPTION,
+    Attempt,
+    Cause,
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
@@ -22,8 +25,10 @@ from chalicelib.core.deployments import (
     request_deployment,
 )
 from chalicelib.core.descriptions import status_of
+from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.stored import StoredPins
 from chalicelib.core.targets import parse_target
 from chalicelib.core.verdicts import (
     AT,
@@ -576,6 +581,68 @@ class TestNotSent:
     @given(HOSTILE)
     def test_no_reason_makes_more_than_one_clean_line(self, why: str) -> None:
         assert_clean(not_sent(why).description)
+
+
+class TestAttempt:
+    """At a target that nothing holds, but for what is stored here."""
+
+    CAUSE = Cause(
+        repository=SITE,
+        commit=CommitSha(COMMIT),
+        word="push",
+        now=REQUESTED,
+        delivery=GUID,
+        by="mona",
+    )
+    TARGET = parse_target("web", target_json())
+
+    def prepared(self, text: str | None = None, update: str = "") -> Attempt:
+        stored = StoredPins({} if text is None else {"web": text})
+        attempt = Attempt(self.TARGET, replace(self.CAUSE, update=update))
+        return attempt.prepared(stored, DocumentPin("3", "a" * 64), stage=STAGE)
+
+    def pinned(self, **pin: object) -> str:
+        return json.dumps({"state": "pinned", "commit": COMMIT} | pin)
+
+    def test_free_target_is_asked_for(self) -> None:
+        attempt = self.prepared()
+        assert attempt.request
+        assert (attempt.pin, attempt.answer, attempt.status) == (None, None, None)
+        assert attempt.request.document_pin == DocumentPin("3", "a" * 64)
+        assert attempt.request.parameters["Issued"] == str(int(REQUESTED.timestamp() * 1000))
+
+    def test_held_target_is_not_and_github_is_told_why(self) -> None:
+        attempt = self.prepared(self.pinned(commit="b" * 40))
+        assert attempt.request is None
+        assert attempt.status == not_deployed("pinned at bbbbbbb")
+
+    def test_target_held_at_this_commit_is_not_and_nothing_is_said(self) -> None:
+        attempt = self.prepared(self.pinned())
+        assert (attempt.request, str(attempt.pin), attempt.status) == (
+            None,
+            "pinned at 4d5e6f7",
+            None,
+        )
+
+    def test_pin_to_this_commit_is_brought_about_exactly(self) -> None:
+        attempt = self.prepared(self.pinned(), update="exact")
+        assert attempt.request
+        assert attempt.request.parameters["Update"] == "exact"
+        assert attempt.pin is None
+
+    @pytest.mark.parametrize("text", [None, '{"state": "none"}', "{"])
+    def test_pin_that_is_gone_or_unreadable_is_not_brought_about(self, text: str | None) -> None:
+        attempt = self.prepared(text, update="exact")
+        assert attempt.request is None
+        assert isinstance(attempt.answer, UnavailableError)
+        assert attempt.status == not_sent(str(attempt.answer))
+
+    def test_unreadable_pin_may_say_frozen(self) -> None:
+        attempt = self.prepared("{")
+        assert (attempt.request, str(attempt.answer)) == (
+            None,
+            "the target's stored pin is not valid",
+        )
 
 
 class TestNotDeployed:

@@ -1,0 +1,71 @@
+"""From when on commands are looked for: not too late, and not before what is remembered."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from chalicelib.core.deployments import Deployment
+from chalicelib.core.history import CLOCKS_APART, Command, RollOut
+from chalicelib.flows.standing import REMEMBERED, since_first, since_made
+from tests.fakes import COMMIT, STAGE
+from tests.flows.runs import START, command_of
+
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+BEGINNING = START - REMEMBERED
+
+
+def made_at(created: datetime) -> Deployment:
+    return Deployment(7, COMMIT, "web", created, STAGE, "web")
+
+
+class TestSinceMade:
+    """Of a command that was asked for at START."""
+
+    @pytest.mark.parametrize(
+        ("created", "since"),
+        [
+            (START - HOUR, START - HOUR - CLOCKS_APART),
+            (START, START - CLOCKS_APART),
+            (START + MINUTE, START + MINUTE - CLOCKS_APART),
+            (START + HOUR, START),
+            (datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-12))), START),
+            (BEGINNING - HOUR, BEGINNING - CLOCKS_APART),
+            (datetime(1, 1, 1, tzinfo=UTC), BEGINNING - CLOCKS_APART),
+        ],
+    )
+    def test_it_is_before_the_deployment_was_made_and_not_after_the_command(
+        self, created: datetime, since: datetime
+    ) -> None:
+        assert since_made(made_at(created), command_of()) == since
+
+
+class TestSinceFirst:
+    DEPLOYMENT = made_at(START - HOUR)
+
+    def since(
+        self, *, sent_with: int | None, attempt: int = 0, there: Deployment | None
+    ) -> datetime:
+        command: Command = command_of(deployment=sent_with, attempt=attempt)
+        roll_out = command.roll_out
+        assert isinstance(roll_out, RollOut)
+        return since_first(command, roll_out, there)
+
+    @pytest.mark.parametrize("attempt", [0, 2])
+    def test_with_a_deployment_that_was_there_it_is_from_when_that_was_made(
+        self, attempt: int
+    ) -> None:
+        since = self.since(sent_with=7, attempt=attempt, there=self.DEPLOYMENT)
+        assert since == START - HOUR - CLOCKS_APART
+
+    @pytest.mark.parametrize("attempt", [0, 2])
+    def test_deployment_that_was_made_later_says_nothing_of_the_first_command(
+        self, attempt: int
+    ) -> None:
+        assert self.since(sent_with=None, attempt=attempt, there=self.DEPLOYMENT) == BEGINNING
+
+    @pytest.mark.parametrize("sent_with", [None, 7])
+    def test_without_one_a_push_is_the_first_and_a_round_s_command_never_is(
+        self, sent_with: int | None
+    ) -> None:
+        assert self.since(sent_with=sent_with, there=None) == START
+        assert self.since(sent_with=sent_with, attempt=1, there=None) == BEGINNING
