@@ -110,6 +110,7 @@ reason() { # file
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%"$cr"}
         case $line in
+            "fetch: "* | "Errors logged to "* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
             '' | warning:* | Warning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
             "fatal: Could not read from remote repository"*)
                 error=${error:-$last} error=${error:-$line}

@@ -20,7 +20,11 @@ check_lfs() {
     command -v git-lfs >/dev/null || finish no_checkout "the repository uses LFS, and git-lfs is not installed"
     # Before the move, so that a server that is down or lacks an object moves nothing.
     time_to_move
-    within=$left git lfs fetch origin "$upstream" >"$state/git.err" 2>&1 || finish unreachable "git-lfs: $(reason "$state/git.err")"
+    within=$left git lfs fetch origin "$upstream" >"$state/git.err" 2>&1 && return 0
+    status=$?
+    cat "$state/git.err" >>"$log"
+    [ $status -ne 124 ] || finish unreachable "git-lfs: the server did not answer within $left seconds"
+    finish unreachable "git-lfs: $(reason "$state/git.err")"
 }
 
 # Where git does not like what .gitmodules says, it dies of each command there, those of the way
