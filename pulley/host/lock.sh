@@ -6,7 +6,10 @@ take_lock() {
     [ -d "$state" ] || mkdir -m 700 "$state" || [ -d "$state" ] || finish no_checkout "cannot write below $git_dir"
     command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
     seconds_left
-    flock -w $((left / 2)) 9 || finish busy "another run held the lock for $((left / 2)) seconds"
+    words=$(flock -w $((left / 2)) 9 2>&1) || {
+        [ -z "$words" ] || finish no_checkout "flock (util-linux) cannot do what is asked of it: $words"
+        finish busy "another run held the lock for $((left / 2)) seconds"
+    }
     log=$state/run.log # from here on the end of a run is logged
     true >"$log" || finish no_checkout "cannot write $log"
 }
