@@ -89,4 +89,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _turn(item: pytest.Item) -> int:
     if item.get_closest_marker("xdist_group"):
         return 0
-    return 1 if item.path.parent.name == "host" else 2
+    return 1 if "host" in item.path.relative_to(TESTS).parts else 2

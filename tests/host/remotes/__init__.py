@@ -1,0 +1,1 @@
+"""Remotes as hosts have them, on loopback: OpenSSH, git over HTTP, git-lfs."""

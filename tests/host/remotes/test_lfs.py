@@ -1,0 +1,154 @@
+"""git-lfs with a server: LFS objects are here before anything moves."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.host.conftest import Run, Site
+from tests.host.remotes.forge import Answer, Fault, Forge, serving
+from tests.host.remotes.processes import left_by_runs
+from tests.host.test_processes import wait_for
+from tests.processes import HANG_SECONDS
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("git-lfs"), reason="takes git-lfs: install git-lfs"
+)
+BATCH, OBJECTS = "/info/lfs/objects/batch", " /objects/"
+OLD, NEW = "old\n" * 10_000, "new\n" * 50_000
+AssertUnreachable = Callable[[Run, str], None]
+
+
+@pytest.fixture
+def forge(site: Site) -> Iterator[Forge]:
+    """Settings as `git lfs install` makes them, in the repositories; one object is deployed."""
+    for where in (site.upstream, site.checkout):
+        for key, value in {
+            "clean": "git-lfs clean -- %f",
+            "smudge": "git-lfs smudge -- %f",
+            "process": "git-lfs filter-process",
+            "required": "true",
+        }.items():
+            site.git("config", f"filter.lfs.{key}", value, cwd=where)
+    with serving(site) as forge:
+        site.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": OLD})
+        assert site.pull().result.outcome == "updated"
+        forge.requests.clear()
+        yield forge
+
+
+@pytest.fixture
+def commit(site: Site, forge: Forge) -> str:
+    """A new object upstream."""
+    return site.commit({"a.bin": NEW, "app.txt": "two\n"})
+
+
+def assert_updated(site: Site, commit: str) -> None:
+    result = site.pull().result
+    assert (result.outcome, result.after) == ("updated", commit)
+    assert (site.checkout / "a.bin").read_text() == NEW
+    assert not left_by_runs(site)
+
+
+def test_an_object_comes_once_and_before_the_move(site: Site, forge: Forge, commit: str) -> None:
+    git = shutil.which("git")
+    seen = site.write("seen", "", where=site.root)
+    site.tool(
+        "git",
+        f'case " $* " in *" checkout "*) ls -R .git/lfs/objects >{seen} ;; esac\nexec {git} "$@"',
+    )
+    assert_updated(site, commit)
+    (fetched,) = [line for line in forge.requests if OBJECTS in line]
+    assert fetched.rpartition("/")[2] in seen.read_text()
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault(BATCH, answer=Answer(503, {}, b"")), "Server error"),
+        (Fault(BATCH, answer=Answer(403, {}, b"")), "proper access"),
+        (Fault(OBJECTS, answer=Answer(503, {}, b"")), "Server error"),
+        (Fault(OBJECTS, answer=Answer(200, {}, b"another")), "expected OID"),
+        (Fault(OBJECTS, sent=1000), "EOF"),
+    ],
+    ids=["down", "closed", "object is down", "object is another", "object is cut"],
+)
+def test_a_server_that_fails_moves_nothing_and_is_asked_again_by_the_next_run(
+    site: Site,
+    forge: Forge,
+    commit: str,
+    assert_unreachable: AssertUnreachable,
+    fault: Fault,
+    reason: str,
+) -> None:
+    site.git("config", "lfs.transfer.maxRetries", "1")
+    forge.faults = [fault]
+    run = site.pull()
+    assert_unreachable(run, "git-lfs: ")
+    assert reason in run.result.detail
+    assert "failed to fetch some objects" in run.stderr
+    forge.faults = []
+    assert_updated(site, commit)
+
+
+def test_an_object_that_the_server_lacks_is_named_and_nothing_moves(
+    site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
+) -> None:
+    oid = site.git("show", f"{commit}:a.bin", cwd=site.upstream).split()[3].removeprefix("sha256:")
+    aside = forge.object_file(oid).rename(site.root / "aside")
+    run = site.pull()
+    assert_unreachable(run, f"git-lfs: [{oid}] Object does not exist")
+    aside.rename(forge.object_file(oid))
+    assert_updated(site, commit)
+
+
+def test_a_server_that_hangs_is_given_up_when_the_time_is_over(
+    site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
+) -> None:
+    forge.faults = [Fault(OBJECTS, sent=1000, then="hangs")]
+    run = site.pull(Timeout="20", late=6)
+    assert forge.is_stuck.is_set()
+    assert_unreachable(run, "git-lfs: the server did not answer within")
+    forge.faults = []
+    assert_updated(site, commit)
+
+
+def test_a_run_that_is_killed_in_the_middle_of_an_object_is_made_good_by_the_next(
+    site: Site, forge: Forge, commit: str
+) -> None:
+    state = site.state()
+    forge.faults = [Fault(OBJECTS, sent=100_000, then="hangs")]
+    command, environ = site.command()
+    run = subprocess.Popen(
+        command,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+    assert forge.is_stuck.wait(HANG_SECONDS)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    wait_for(lambda: not left_by_runs(site))
+    assert site.state() == state
+    forge.faults = []
+    assert_updated(site, commit)
+
+
+def test_credentials_of_the_address_open_the_objects_too_and_are_told_to_nobody(
+    site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
+) -> None:
+    secret = "hunter2-s3cr3t"
+    forge.credentials = f"deploy:{secret}"
+    forge.use(forge.credentials)
+    forge.faults = [Fault(BATCH, answer=Answer(503, {}, b""))]
+    run = site.pull()
+    assert_unreachable(run, "git-lfs: ")
+    assert secret not in f"{run}"
+    for log in (site.checkout / ".git/pulley").glob("log*"):
+        assert secret not in log.read_text()
+    forge.faults = []
+    assert_updated(site, commit)

@@ -1,0 +1,208 @@
+"""OpenSSH's own client and server, with real keys: what goes wrong is told in ssh's words."""
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_OWNER, Run, Site
+from tests.host.remotes.connections import Port
+from tests.host.remotes.processes import left_by_runs
+from tests.host.remotes.sshd import Sshd, needs_sshd, serving
+from tests.host.test_processes import wait_for
+
+pytestmark = needs_sshd
+TRIES = 4
+AssertUnreachable = Callable[[Run, str], None]
+
+
+@pytest.fixture
+def sshd(site: Site) -> Iterator[Sshd]:
+    with serving(site) as sshd:
+        yield sshd
+
+
+@pytest.fixture
+def commit(site: Site, sshd: Sshd) -> str:
+    """News upstream, some of them large."""
+    site.as_owner("sh", "-c", "head -c 1000000 /dev/urandom >big", cwd=site.upstream)
+    site.git("add", "big", cwd=site.upstream)
+    return site.commit({"app.txt": "two\n"})
+
+
+def assert_updated(site: Site, commit: str) -> None:
+    result = site.pull().result
+    assert (result.outcome, result.after) == ("updated", commit)
+    assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
+    assert not left_by_runs(site)
+
+
+def test_a_host_with_a_deploy_key_is_updated(site: Site, sshd: Sshd, commit: str) -> None:
+    assert_updated(site, commit)
+    assert sshd.connections.count == 1
+
+
+class TestKeys:
+    @pytest.mark.parametrize("update", ["rebase", "check"])
+    def test_a_host_key_that_nobody_has_looked_at(
+        self,
+        site: Site,
+        sshd: Sshd,
+        commit: str,
+        assert_unreachable: AssertUnreachable,
+        update: str,
+    ) -> None:
+        (sshd.folder / "known_hosts").unlink()
+        assert_unreachable(site.pull(Update=update), "Host key verification failed.")
+        assert not (sshd.folder / "known_hosts").exists()
+        sshd.know_host()
+        assert_updated(site, commit)
+
+    def test_a_host_key_that_has_changed(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        sshd.make_key("host_key")
+        run = site.pull()
+        assert_unreachable(run, "Host key verification failed.")
+        assert "has changed" in run.stderr
+        sshd.know_host()
+        assert_updated(site, commit)
+
+    def test_a_deploy_key_that_is_refused(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        sshd.make_key("deploy_key")
+        assert_unreachable(site.pull(), "Permission denied (publickey).")
+        assert sshd.connections.count == TRIES
+        sshd.authorize("deploy_key")
+        assert_updated(site, commit)
+
+    def test_a_private_key_that_others_may_read(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        (sshd.folder / "deploy_key").chmod(0o644)
+        run = site.pull()
+        assert_unreachable(run, "Permission denied (publickey).")
+        assert "UNPROTECTED PRIVATE KEY FILE" in run.stderr
+        (sshd.folder / "deploy_key").chmod(0o600)
+        assert_updated(site, commit)
+
+    def test_the_environment_s_ssh_command_comes_before_the_checkout_s(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        site.git("config", "core.sshCommand", "ssh -F /dev/null")
+        assert_unreachable(site.pull(), "Host key verification failed.")
+        more = {"GIT_SSH_COMMAND": f"ssh -F {sshd.folder}/config"}
+        result = site.pull(more_environ=more).result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+
+class TestConnection:
+    def silent(self, site: Site, sshd: Sshd, port: int, *options: str) -> None:
+        site.git("remote", "set-url", "origin", f"ssh://git@127.0.0.1:{port}/octo/site")
+        site.git(
+            "config", "core.sshCommand", " ".join(["ssh", "-F", f"{sshd.folder}/config", *options])
+        )
+
+    def test_one_that_says_nothing_is_given_up_by_ssh(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        with Port(say_nothing) as port:
+            # ssh takes the first of two: with it the owner may be less patient than the script is.
+            self.silent(site, sshd, port.number, "-o ConnectTimeout=1")
+            assert_unreachable(site.pull(), "timed out")
+            assert port.count == TRIES
+        sshd.configure_owner()
+        assert_updated(site, commit)
+
+    def test_one_that_says_nothing_is_given_up_when_the_time_is_over(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        with Port(say_nothing) as port:
+            self.silent(site, sshd, port.number)
+            run = site.pull(Timeout="20", late=9)
+            assert_unreachable(run, "the remote did not answer within 1 seconds")
+        sshd.configure_owner()
+        assert_updated(site, commit)
+
+    def test_one_that_nobody_answers(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            self.silent(site, sshd, closed.getsockname()[1])
+            assert_unreachable(site.pull(), "Connection refused")
+        sshd.configure_owner()
+        assert_updated(site, commit)
+
+    def test_one_that_is_always_cut_in_the_middle_of_the_pack(
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
+    ) -> None:
+        sshd.cuts = [300_000] * TRIES
+        run = site.pull()
+        assert_unreachable(run, "early EOF")
+        assert "closed by remote host" in run.stderr
+        assert not sshd.cuts
+        assert_updated(site, commit)
+
+    def test_one_that_is_cut_once_is_tried_again(self, site: Site, sshd: Sshd, commit: str) -> None:
+        sshd.cuts = [300_000]
+        assert_updated(site, commit)
+        assert sshd.connections.count == 2
+
+
+def say_nothing(connection: socket.socket) -> None:
+    while connection.recv(1000):
+        pass
+
+
+class TestControlPersist:
+    """The owner's master connection outlives the run that made it, and is that owner's wish."""
+
+    @pytest.fixture(autouse=True)
+    def control_path(self, site: Site, sshd: Sshd) -> Iterator[Path]:
+        path = sshd.folder / "master"
+        sshd.configure_owner("ControlMaster auto", f"ControlPath {path}", "ControlPersist yes")
+        yield path
+        if path.exists():
+            site.as_owner("ssh", "-F", str(sshd.folder / "config"), "-O", "exit", "any")
+        wait_for(lambda: not left_by_runs(site))
+
+    def test_it_holds_neither_the_run_nor_its_lock(
+        self, site: Site, sshd: Sshd, commit: str
+    ) -> None:
+        assert site.pull().result.outcome == "updated"
+        assert list(left_by_runs(site).values()) == ["ssh"]
+        lock = site.checkout / ".git/pulley/lock"
+        subprocess.run([*AS_OWNER, "flock", "-n", lock, "true"], check=True)
+
+    def test_later_runs_go_through_it(self, site: Site, sshd: Sshd, commit: str) -> None:
+        assert site.pull().result.outcome == "updated"
+        newer = site.commit({"app.txt": "three\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", newer)
+        assert sshd.connections.count == 1
+
+    def test_one_that_was_cut_is_made_anew(self, site: Site, sshd: Sshd, commit: str) -> None:
+        assert site.pull().result.outcome == "updated"
+        sshd.connections.cut()
+        newer = site.commit({"app.txt": "three\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", newer)
+        assert sshd.connections.count == 2
+
+    def test_one_made_by_a_fetch_that_timed_out_serves_the_next_run(
+        self, site: Site, sshd: Sshd, commit: str
+    ) -> None:
+        state = site.state()
+        forced = (sshd.folder / "forced").read_text()
+        site.write("ssh/forced", "#!/bin/sh\nexec sleep 1000\n", where=site.root)
+        run = site.pull(Timeout="20", late=8)
+        assert (run.result.outcome, site.state()) == ("unreachable", state)
+        assert list(left_by_runs(site).values()) == ["ssh"]
+        site.write("ssh/forced", forced, where=site.root)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert sshd.connections.count == 1
