@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.results import HostResult, parse_result
+from tests.host.busybox import applets
 from tests.host.script import written_script
 from tests.processes import HANG_SECONDS
 
@@ -39,7 +40,13 @@ EXIT_CODES = {
 AS_ROOT = os.geteuid() == 0
 OWNER = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
 AS_OWNER = (
-    ["setpriv", f"--reuid={OWNER.pw_uid}", f"--regid={OWNER.pw_gid}", "--clear-groups", "--"]
+    [
+        str(shutil.which("setpriv")),
+        f"--reuid={OWNER.pw_uid}",
+        f"--regid={OWNER.pw_gid}",
+        "--clear-groups",
+        "--",
+    ]
     if AS_ROOT
     else []
 )
@@ -143,6 +150,10 @@ class Site:
         } | parameters
         environ = {f"SSM_{name}": value for name, value in values.items()}
         environ["PATH"] = f"{self.tools}:{os.environ['PATH']}"
+        if self.shell == str(
+            self.tools / "sh"
+        ):  # busybox's, and where it is, its tools are as well
+            environ["PATH"] = f"{self.tools}:{applets()}:{os.environ['PATH']}"
         return [self.shell, str(SCRIPT)], environ
 
     def pull(

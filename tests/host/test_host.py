@@ -210,16 +210,3 @@ class TestDisk:
 def test_what_the_host_keeps_is_closed_to_other_users(site: Site) -> None:
     site.pull()
     assert stat.S_IMODE((site.checkout / ".git/pulley").stat().st_mode) == 0o700
-
-
-def test_timeout_that_cannot_do_what_is_asked_is_named(site: Site) -> None:
-    busybox = shutil.which("busybox")
-    if not busybox:
-        pytest.skip("busybox is not here")
-    site.commit({"app.txt": "two\n"})
-    state = site.state()
-    (site.tools / "timeout").symlink_to(busybox)
-    result = site.pull().result
-    (site.tools / "timeout").unlink()
-    assert (result.outcome, "--foreground" in result.detail) == ("no_checkout", True)
-    assert site.state() == state

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -443,21 +442,6 @@ class TestRealLfs:
         commit = site.commit({".gitattributes": "# *.bin filter=lfs is for later\n*.md text\n"})
         result = site.pull().result
         assert (result.outcome, result.after) == ("updated", commit)
-
-
-def test_assumed_files_stay_where_sed_is_busyboxs(site: Site) -> None:
-    busybox = shutil.which("busybox")
-    if not busybox:
-        pytest.skip("busybox is not here")
-    Path(site.tools / "sed").symlink_to(busybox)
-    site.commit({"settings": "default\n"})
-    site.pull()
-    site.git("update-index", "--assume-unchanged", "settings")
-    site.write("settings", "of this host\n")
-    site.write("app.txt", "edited\n")
-    site.commit({"new.txt": "new\n"})
-    assert site.pull().result.outcome == "updated"
-    assert (site.checkout / "settings").read_text() == "of this host\n"
 
 
 class TestTools:

@@ -1,0 +1,116 @@
+"""A host with busybox for shell and tools: it does all, or names what it lacks."""
+
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+
+from tests.host.busybox import LEFT_OUT, applets
+from tests.host.conftest import Site
+from tests.host.test_processes import WAYS, Children
+from tests.host.test_reports import kill_in_a_move
+
+pytestmark = pytest.mark.skipif(
+    not shutil.which("busybox"), reason="takes busybox: install busybox"
+)
+AFTER = "deploy/after"
+
+
+@pytest.fixture
+def site(make_site: Callable[[str], Site]) -> Site:
+    return make_site("busybox")
+
+
+@pytest.fixture
+def assumed(site: Site) -> None:
+    """Settings of the host's own, which git was told to leave alone, and an edit beside them."""
+    site.commit({"settings": "default\n"})
+    site.pull()
+    site.git("update-index", "--assume-unchanged", "settings")
+    site.write("settings", "of this host\n")
+    site.write("config.txt", "edited\n")
+
+
+def assert_kept(site: Site) -> None:
+    assert (site.checkout / "settings").read_text() == "of this host\n"
+    assert (site.checkout / "config.txt").read_text() == "edited\n"
+
+
+class TestRefused:
+    def test_its_timeout_by_name_and_nothing_is_touched(self, site: Site) -> None:
+        site.commit({"app.txt": "two\n"})
+        state = site.state()
+        path = f"{applets(left_out='')}:{os.environ['PATH']}"
+        result = site.pull(more_environ={"PATH": path}).result
+        assert (result.outcome, LEFT_OUT in result.detail) == ("no_checkout", True)
+        assert "--foreground" in result.detail
+        assert site.state() == state
+
+    def test_a_flock_that_cannot_wait_by_name_and_nothing_is_touched(self, site: Site) -> None:
+        """That of busybox; Debian's has none, so this says what it says."""
+        site.tool("flock", "echo 'flock: unrecognized option: w' >&2\nexit 1")
+        site.commit({"app.txt": "two\n"})
+        state = site.state()
+        result = site.pull().result
+        assert (result.outcome, "flock (util-linux)" in result.detail) == ("no_checkout", True)
+        assert "unrecognized option" in result.detail
+        assert site.state() == state
+
+
+@pytest.mark.usefixtures("assumed")
+class TestKept:
+    def test_what_git_was_told_to_leave_alone_over_an_update(self, site: Site) -> None:
+        commit = site.commit({"new.txt": "new\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        assert_kept(site)
+
+    def test_it_and_local_commits_over_a_conflict(self, site: Site) -> None:
+        mine = site.commit({"app.txt": "mine\n"}, where=site.checkout)
+        site.commit({"app.txt": "theirs\n"})
+        state = site.state()
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("conflict", mine)
+        assert "conflict in app.txt" in result.detail
+        assert site.state() == state
+        assert_kept(site)
+
+    def test_it_over_a_kill(self, site: Site) -> None:
+        commit = kill_in_a_move(site)
+        site.write("app.txt", "precious\n")
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert result.saved
+        assert site.git("show", f"{result.saved}:app.txt") == "precious"
+        assert_kept(site)
+
+
+class TestSteps:
+    @pytest.mark.parametrize(
+        ("way", "end"),
+        [
+            ("in a session of its own", "exec sleep 300"),
+            ("with an empty environment", "exit 3"),
+        ],
+    )
+    def test_what_one_that_failed_or_ran_out_of_time_started_is_ended(
+        self, site: Site, way: str, end: str
+    ) -> None:
+        children = Children(site)
+        good = site.commit({AFTER: "#!/bin/sh\n"})
+        site.pull(AfterPull=AFTER)
+        site.commit({AFTER: f"#!/bin/sh\n{children.started(WAYS[way])}\n{end}\n"})
+        run = site.pull(AfterPull=AFTER, Timeout="20", late=7)
+        assert (run.result.outcome, run.result.after) == ("rolled_back", good), run.stderr
+        assert children.is_gone_for_good(), run.stderr
+
+    def test_what_they_built_is_out_of_the_way_back(self, site: Site) -> None:
+        after = "#!/bin/sh\n[ ! -e bad ] || { mkdir -p dist; echo built >dist/app.js; exit 1; }\n"
+        good = site.commit({AFTER: after, "dist/app.js": "tracked\n"})
+        site.pull(AfterPull=AFTER)
+        site.commit({"dist/app.js": None, "bad": "x\n"})
+        result = site.pull(AfterPull=AFTER).result
+        assert (result.outcome, result.after) == ("rolled_back", good)
+        assert (site.checkout / ".git/pulley/made/dist/app.js").read_text() == "built\n"
+        assert (site.checkout / "dist/app.js").read_text() == "tracked\n"
