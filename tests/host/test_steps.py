@@ -13,6 +13,7 @@ import pytest
 
 from chalicelib.core.results import parse_result
 from tests.host.conftest import AS_ROOT, Site, held_to_contract, run_in_own_group
+from tests.host.test_host import without
 from tests.processes import HANG_SECONDS
 
 AFTER = "deploy/after"
@@ -538,11 +539,9 @@ def move(site: Site, part: Path) -> None:
 
 class TestLfs:
     def test_without_git_lfs_nothing_moves(self, site: Site) -> None:
-        if shutil.which("git-lfs"):
-            pytest.skip("git-lfs is here")
         site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
         state = site.state()
-        result = site.pull().result
+        result = without(site, "git-lfs").result
         assert (result.outcome, "git-lfs" in result.detail) == ("no_checkout", True)
         assert site.state() == state
 
