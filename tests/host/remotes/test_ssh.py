@@ -198,7 +198,7 @@ class TestControlPersist:
     ) -> None:
         state = site.state()
         forced = (sshd.folder / "forced").read_text()
-        site.write("ssh/forced", "#!/bin/sh\nexec sleep 1000\n", where=site.root)
+        site.write("ssh/forced", "#!/bin/sh\nexec cat >/dev/null\n", where=site.root)
         run = site.pull(Timeout="20", late=8)
         assert (run.result.outcome, site.state()) == ("unreachable", state)
         assert list(left_by_runs(site).values()) == ["ssh"]
