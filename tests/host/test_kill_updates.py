@@ -1,0 +1,181 @@
+"""kill -9 of a roll back, of Update=exact and of Update=reset, and a person who works here since.
+
+Whatever was typed, before the kill or after it, is in the work tree or under a ref; and the runs
+that follow come to their end.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pytest
+
+from tests.host.conftest import SHELLS, Run, Site
+from tests.host.test_kill import RANDOM_KILLS
+from tests.host.test_processes import wait_for
+
+AFTER = "deploy/after"
+WAYS = ("rebase that is rolled back", "reset", "exact")
+TRIALS = max(1, RANDOM_KILLS // 6)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A site whose next run moves, with what a person typed there before."""
+
+    site: Site
+    parameters: Mapping[str, str]
+    before: str  # what is deployed
+    tip: str
+    typed: tuple[str, ...] = ("first-typed", "second-typed", "staged-typed", "edited-typed")
+
+
+def prepare(site: Site, way: str) -> Prepared:
+    old = site.commit({AFTER: "#!/bin/sh\n", "long.txt": "line\n" * 40, "dir/a.txt": "a\n"})
+    site.commit({"app.txt": "two\n", "long.txt": "line\n" * 40 + "end\n"})
+    site.pull(AfterPull=AFTER)
+    site.commit({"mine.txt": "first-typed\n"}, where=site.checkout)
+    if way == WAYS[0]:
+        site.pull(AfterPull=AFTER)  # so that it is what is gone back to
+    site.commit({"mine2.txt": "second-typed\n"}, where=site.checkout)
+    site.write("config.txt", "staged-typed\n")
+    site.git("add", "config.txt")
+    site.write("long.txt", "edited-typed\n" + "line\n" * 40 + "end\n")
+    files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
+    script = "#!/bin/sh\necho >>../failed\nexit 1\n"
+    tip = site.commit(
+        {AFTER: script, "app.txt": "three\n", "dir/a.txt": None, "dir": "file\n"} | files
+    )
+    parameters = {"AfterPull": AFTER}
+    if way == "reset":
+        parameters = {"Update": "reset"}
+    elif way == "exact":
+        parameters = {"Update": "exact", "Commit": old}
+    marker = (site.checkout / ".git/pulley/deployed").read_text().split()[1]
+    return Prepared(site, parameters, marker, tip)
+
+
+def kill_at_a_call(site: Site, parameters: Mapping[str, str], call: int, when: str) -> None:
+    """At the run's call of git of that number, or at its end."""
+    git = shutil.which("git")
+    count = site.write("count", "0\n", where=site.root)
+    kill = f"[ $n -ne {call} ] || kill -9 -$PULLEY_GROUP"
+    site.tool(
+        "git",
+        f"read -r n <{count}; n=$((n + 1)); echo $n >{count}\n"
+        + (
+            f'{kill}\nexec {git} "$@"' if when == "before" else f'{git} "$@"; s=$?\n{kill}\nexit $s'
+        ),
+    )
+    start(site, parameters).wait()
+    (site.tools / "git").unlink()
+
+
+def kill_at_an_instant(site: Site, parameters: Mapping[str, str], seconds: float) -> None:
+    """So long after the step failed, if one does; else after the run began."""
+    run = start(site, parameters)
+    if "AfterPull" in parameters:
+        wait_for(lambda: (site.root / "failed").exists() or run.poll() is not None)
+    time.sleep(seconds)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+
+
+def start(site: Site, parameters: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    command, environ = site.command(**parameters)
+    return subprocess.Popen(
+        ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
+        cwd="/",
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,
+    )
+
+
+def pull(site: Site, parameters: Mapping[str, str]) -> Run:
+    return site.pull(
+        AfterPull=parameters.get("AfterPull", ""),
+        Update=parameters.get("Update", "rebase"),
+        Commit=parameters.get("Commit", ""),
+    )
+
+
+def work(site: Site, choose: random.Random, word: str) -> None:
+    """What a person does who finds the checkout as the kill has left it."""
+    (site.checkout / ".git/index.lock").unlink(missing_ok=True)  # as git tells them to
+    tracked = [
+        path for path in site.git("ls-files").splitlines() if (site.checkout / path).is_file()
+    ]
+    how = choose.choice(["edit", "stage", "commit", "new", "stage new"])
+    path = f"{word}.txt" if how in {"new", "stage new"} else choose.choice(tracked)
+    file = site.checkout / path
+    text = file.read_text() if file.exists() else ""
+    site.write(path, f"{text}{word}\n")
+    if how in {"stage", "commit", "stage new"}:
+        site.as_owner("git", "add", path, check=False)
+    if how == "commit":
+        site.as_owner("git", "commit", "-qm", word, "--", path, check=False)
+
+
+def assert_kept(site: Site, words: tuple[str, ...]) -> None:
+    kept = site.git("log", "--all", "-p", "-m", "--text", "--format=")
+    for path in site.checkout.rglob("*"):
+        if ".git" not in path.relative_to(site.checkout).parts and path.is_file():
+            kept += path.read_text()
+    assert [word for word in words if word not in kept] == []
+
+
+def assert_converges(prepared: Prepared, site: Site) -> None:
+    """Within a few runs, and then a good commit is deployed."""
+    parameters = prepared.parameters
+    wanted = parameters.get("Commit") or prepared.tip
+    if "AfterPull" in parameters:
+        result = pull(site, parameters).result
+        assert (result.outcome, result.after) == ("rolled_back", prepared.before), result
+        wanted = site.commit({AFTER: "#!/bin/sh\n"})
+    result = pull(site, parameters).result
+    assert result.outcome in {"updated", "unchanged"}, result
+    assert result.upstream == wanted
+    if "AfterPull" not in parameters:
+        assert site.head() == wanted
+    assert pull(site, parameters).result.outcome == "unchanged"
+    site.git("fsck", "--strict", "--no-dangling")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_typed_is_lost_and_no_run_is_stuck(
+    make_site: Callable[..., Site], way: str
+) -> None:
+    prepared = prepare(make_site("sh"), way)
+    counted = make_site("sh", prepared.site)
+    kill_at_a_call(counted, prepared.parameters, -1, "before")
+    calls = int((counted.root / "count").read_text())
+    for trial in range(TRIALS):
+        seed = f"{way} {trial}"
+        choose = random.Random(seed)  # noqa: S311 - not for secrets
+        site = make_site(SHELLS[trial % len(SHELLS)], prepared.site)
+        words: tuple[str, ...] = ()
+        for kill in range(choose.choice([1, 1, 2])):  # the run that cleans up may be killed too
+            if choose.random() < 0.7:
+                first = calls // 3 if way == WAYS[0] and kill == 0 else 1
+                call = choose.randint(first, calls)
+                kill_at_a_call(site, prepared.parameters, call, choose.choice(["before", "after"]))
+            else:
+                kill_at_an_instant(site, prepared.parameters, choose.uniform(0.005, 0.15))
+            if choose.random() < 0.8:
+                words += (f"since-{trial}-{kill}-typed",)
+                work(site, choose, words[-1])
+        try:
+            assert_converges(prepared, site)
+            assert_kept(site, prepared.typed + words)
+        except AssertionError as error:
+            error.add_note(f"The seed is {seed!r}.")
+            raise
