@@ -50,7 +50,8 @@ format: $(TOOLS_READY)
 	$(TOOLS)/ruff check --fix .
 
 # The long of what `make test` has the short of: a thousand random kills of the script on the host
-# (twelve) and one around each of its calls of git in each case (in one case); its tests in each
+# (twelve), five hundred of its other ways and its way back, with someone's work in between (eight),
+# and one around each of its calls of git in each case (in one case); its tests in each
 # shell (the contract alone); a hundred thousand hostile requests (eight hundred), each fault in each
 # way (some), each hostile string in each place (twenty), a minute of fifty deliveries a second
 # (three seconds), a hundred orders of events (six), sixty of a story's (eight), and 750 schedules of

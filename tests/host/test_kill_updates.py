@@ -21,8 +21,9 @@ from tests.host.test_kill import RANDOM_KILLS
 from tests.host.test_processes import wait_for
 
 AFTER = "deploy/after"
-WAYS = ("rebase that is rolled back", "reset", "exact")
-TRIALS = max(1, RANDOM_KILLS // 6)
+ROLLED_BACK = "{} that is rolled back"
+WAYS = (ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset"), "reset", "exact")
+TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
 
 
 @dataclass(frozen=True)
@@ -33,32 +34,36 @@ class Prepared:
     parameters: Mapping[str, str]
     before: str  # what is deployed
     tip: str
-    typed: tuple[str, ...] = ("first-typed", "second-typed", "staged-typed", "edited-typed")
+    typed: tuple[str, ...]
+
+    @property
+    def is_rolled_back(self) -> bool:
+        return "AfterPull" in self.parameters
 
 
-def prepare(site: Site, way: str) -> Prepared:
-    old = site.commit({AFTER: "#!/bin/sh\n", "long.txt": "line\n" * 40, "dir/a.txt": "a\n"})
-    site.commit({"app.txt": "two\n", "long.txt": "line\n" * 40 + "end\n"})
+def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
+    lines = "line\n" * 40
+    old = site.commit({AFTER: "#!/bin/sh\n", "long.txt": lines, "dir/a.txt": "a\n"})
+    site.commit({"app.txt": "two\n", "long.txt": lines + "end\n"})
     site.pull(AfterPull=AFTER)
     site.commit({"mine.txt": "first-typed\n"}, where=site.checkout)
-    if way == WAYS[0]:
-        site.pull(AfterPull=AFTER)  # so that it is what is gone back to
+    site.pull(AfterPull=AFTER)  # that commit is what is gone back to
     site.commit({"mine2.txt": "second-typed\n"}, where=site.checkout)
-    site.write("config.txt", "staged-typed\n")
-    site.git("add", "config.txt")
-    site.write("long.txt", "edited-typed\n" + "line\n" * 40 + "end\n")
+    if edits:
+        site.write("config.txt", "staged-typed\n")
+        site.git("add", "config.txt")
+        site.write("long.txt", "edited-typed\n" + lines + "end\n")
     files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
-    script = "#!/bin/sh\necho >>../failed\nexit 1\n"
-    tip = site.commit(
-        {AFTER: script, "app.txt": "three\n", "dir/a.txt": None, "dir": "file\n"} | files
-    )
-    parameters = {"AfterPull": AFTER}
-    if way == "reset":
-        parameters = {"Update": "reset"}
-    elif way == "exact":
-        parameters = {"Update": "exact", "Commit": old}
+    fails = "#!/bin/sh\necho >>../failed\nexit 1\n"
+    tip = site.commit({AFTER: fails, "app.txt": "3\n", "dir/a.txt": None, "dir": "file\n"} | files)
+    parameters = {"Update": way.split(maxsplit=1)[0]}
+    if way == "exact":
+        parameters["Commit"] = old
+    if way in WAYS[:2]:
+        parameters["AfterPull"] = AFTER
     marker = (site.checkout / ".git/pulley/deployed").read_text().split()[1]
-    return Prepared(site, parameters, marker, tip)
+    typed = ("first-typed", "second-typed", "staged-typed", "edited-typed")
+    return Prepared(site, parameters, marker, tip, typed if edits else typed[:2])
 
 
 def kill_at_a_call(site: Site, parameters: Mapping[str, str], call: int, when: str) -> None:
@@ -115,6 +120,8 @@ def work(site: Site, choose: random.Random, word: str) -> None:
         path for path in site.git("ls-files").splitlines() if (site.checkout / path).is_file()
     ]
     how = choose.choice(["edit", "stage", "commit", "new", "stage new"])
+    if how == "commit":  # of what upstream does not change: else it is a conflict, and stays one
+        tracked = [path for path in tracked if path in {"mine.txt", "mine2.txt", "config.txt"}]
     path = f"{word}.txt" if how in {"new", "stage new"} else choose.choice(tracked)
     file = site.checkout / path
     text = file.read_text() if file.exists() else ""
@@ -137,45 +144,55 @@ def assert_converges(prepared: Prepared, site: Site) -> None:
     """Within a few runs, and then a good commit is deployed."""
     parameters = prepared.parameters
     wanted = parameters.get("Commit") or prepared.tip
-    if "AfterPull" in parameters:
+    if prepared.is_rolled_back:
         result = pull(site, parameters).result
         assert (result.outcome, result.after) == ("rolled_back", prepared.before), result
         wanted = site.commit({AFTER: "#!/bin/sh\n"})
     result = pull(site, parameters).result
     assert result.outcome in {"updated", "unchanged"}, result
     assert result.upstream == wanted
-    if "AfterPull" not in parameters:
+    if parameters["Update"] != "rebase":
         assert site.head() == wanted
     assert pull(site, parameters).result.outcome == "unchanged"
     site.git("fsck", "--strict", "--no-dangling")
+
+
+def assert_carried(prepared: Prepared, site: Site) -> None:
+    """Where nobody came in between, a rebase brings the edits along, there and back."""
+    if prepared.parameters["Update"] == "rebase" and len(prepared.typed) == 4:
+        assert (site.checkout / "config.txt").read_text() == "staged-typed\n"
+        assert (site.checkout / "long.txt").read_text().startswith("edited-typed\n")
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_typed_is_lost_and_no_run_is_stuck(
     make_site: Callable[..., Site], way: str
 ) -> None:
-    prepared = prepare(make_site("sh"), way)
-    counted = make_site("sh", prepared.site)
-    kill_at_a_call(counted, prepared.parameters, -1, "before")
+    both = [prepare(make_site("sh"), way, edits=edits) for edits in (True, False)]
+    counted = make_site("sh", both[0].site)
+    kill_at_a_call(counted, both[0].parameters, -1, "before")
     calls = int((counted.root / "count").read_text())
     for trial in range(TRIALS):
         seed = f"{way} {trial}"
         choose = random.Random(seed)  # noqa: S311 - not for secrets
-        site = make_site(SHELLS[trial % len(SHELLS)], prepared.site)
+        prepared = both[trial % 2]
+        site = make_site(SHELLS[trial // 2 % len(SHELLS)], prepared.site)
         words: tuple[str, ...] = ()
         for kill in range(choose.choice([1, 1, 2])):  # the run that cleans up may be killed too
             if choose.random() < 0.7:
-                first = calls // 3 if way == WAYS[0] and kill == 0 else 1
+                first = calls // 3 if prepared.is_rolled_back and kill == 0 else 1
                 call = choose.randint(first, calls)
                 kill_at_a_call(site, prepared.parameters, call, choose.choice(["before", "after"]))
             else:
                 kill_at_an_instant(site, prepared.parameters, choose.uniform(0.005, 0.15))
-            if choose.random() < 0.8:
+            if choose.random() < 0.7:
                 words += (f"since-{trial}-{kill}-typed",)
                 work(site, choose, words[-1])
         try:
             assert_converges(prepared, site)
             assert_kept(site, prepared.typed + words)
+            if not words:
+                assert_carried(prepared, site)
         except AssertionError as error:
             error.add_note(f"The seed is {seed!r}.")
             raise

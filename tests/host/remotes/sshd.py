@@ -22,10 +22,25 @@ from tests.host.remotes.connections import Port, copy
 from tests.processes import DIE_WITH_US
 
 SSHD = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-needs_sshd = pytest.mark.skipif(
-    not (SSHD and shutil.which("ssh")), reason="takes sshd and ssh: install openssh-server"
-)
-USER = pwd.getpwuid(os.geteuid()).pw_name
+USER, *_, SHELL = pwd.getpwuid(os.geteuid())
+
+
+def why_not() -> str:
+    """Why sshd cannot serve here; empty where it can."""
+    if not (SSHD and shutil.which("ssh")):
+        return "takes sshd and ssh: install openssh-server"
+    if SHELL.endswith(("nologin", "false")):
+        return f"sshd lets nobody in without a shell, and {USER} has none"
+    try:
+        lines = Path("/etc/shadow").read_text().splitlines()
+    except OSError:  # a user's sshd cannot look either
+        lines = []
+    if any(line.startswith(f"{USER}:!") for line in lines):
+        return f"sshd does not let {USER} in, whose account is locked"
+    return ""
+
+
+needs_sshd = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 PRIVILEGE_SEPARATION = Path("/run/sshd")  # root's sshd wants it, and its service makes it
 # What a forge has between ssh and git: /octo/site is a folder of its own.
 FORCED = """#!/bin/sh
