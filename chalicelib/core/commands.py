@@ -24,22 +24,23 @@ from chalicelib.core.targets import (
 
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
 # writes the value into the script as text. So each is anchored, and admits no quote, `$`,
-# backslash, brace, space or newline. The value is the parameter's pattern and what it means.
+# backslash, brace, space or newline. The value is the parameter's pattern, and what it
+# means where its name does not say it: a document has little room.
 PARAMETERS: Mapping[str, tuple[str, str]] = {
-    "Target": (NAME_PATTERN, "The target's name"),
-    "Repository": (REPOSITORY_PATTERN, "owner/repository, which the checkout's origin must be"),
-    "Checkout": (CHECKOUT_PATTERN, "The checkout's absolute path"),
-    "Branch": (BRANCH_PATTERN, "The branch's short name"),
-    "Commit": ("^([0-9a-f]{40})?$", "The commit that must be in the branch; empty for the tip"),
-    "Update": ("^(rebase|reset|exact|check)$", "How the checkout gets there"),
-    "AfterPull": (AFTER_PULL_PATTERN, "A path in the repository to run as the owner, or empty"),
-    "Restart": (RESTART_PATTERN, "systemd units separated by commas, or empty"),
-    "HealthCheck": (HEALTH_CHECK_PATTERN, "A URL that must answer 2xx, or empty"),
-    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds for the whole run"),
-    "Issued": ("^([0-9]{1,15})?$", "When the request was made, in epoch milliseconds"),
-    "Cause": ("^(push|reconcile|rollback|manual)$", "Why the command was sent"),
-    "Delivery": ("^[0-9A-Za-z-]{0,64}$", "GitHub's delivery GUID, or empty"),
-    "Deployment": ("^[0-9]{0,20}$", "GitHub's deployment id, or empty"),
+    "Target": (NAME_PATTERN, ""),
+    "Repository": (REPOSITORY_PATTERN, ""),
+    "Checkout": (CHECKOUT_PATTERN, ""),
+    "Branch": (BRANCH_PATTERN, ""),
+    "Commit": ("^([0-9a-f]{40})?$", "Must be in the branch; empty: its tip"),
+    "Update": ("^(rebase|reset|exact|check)$", ""),
+    "AfterPull": (AFTER_PULL_PATTERN, ""),
+    "Restart": (RESTART_PATTERN, "systemd units, separated by commas"),
+    "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
+    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds"),
+    "Issued": ("^([0-9]{1,15})?$", "Epoch milliseconds"),
+    "Cause": ("^(push|reconcile|rollback|manual)$", ""),
+    "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
+    "Deployment": ("^[0-9]{0,20}$", ""),
 }
 RELEASE = "0.1.0"  # pyproject.toml has the same
 _PRODUCT = "Pulley/"
@@ -100,7 +101,9 @@ def build_document(script: str) -> dict[str, object]:
     """
     parameters = {}
     for name, (pattern, meaning) in PARAMETERS.items():
-        parameter = {"type": "String", "description": meaning, "allowedPattern": pattern}
+        parameter = {"type": "String", "allowedPattern": pattern}
+        if meaning:
+            parameter["description"] = meaning
         if name in _DEFAULTS:
             parameter["default"] = _DEFAULTS[name]
         if name != _BY_TEXT:
@@ -117,7 +120,7 @@ def build_document(script: str) -> dict[str, object]:
     }
     return {
         "schemaVersion": "2.2",
-        "description": f"{_PRODUCT}{RELEASE} brings a checkout to its branch, and runs its steps.",
+        "description": f"{_PRODUCT}{RELEASE} brings a git checkout to its branch.",
         "parameters": parameters,
         "mainSteps": [step],
     }

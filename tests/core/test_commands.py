@@ -224,7 +224,7 @@ class TestBuildDocument:
             described = self.PARAMETERS[name]
             assert described["type"] == "String"
             assert described["allowedPattern"] == pattern
-            assert described["description"] == meaning
+            assert described.get("description", "") == meaning
 
     def test_all_but_the_timeout_are_handed_over_as_environment_variables(self) -> None:
         by_text = {
