@@ -1,8 +1,9 @@
 """Join the parts of the host's script.
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
-lines and indentation, because a document holds 64 KB; so no string in a part may rely on these.
-`--commented` keeps them, for shellcheck and readers.
+lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
+lines of a function are joined, which means the same to a shell.
+`--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
 
@@ -21,6 +22,7 @@ PARTS = (
     "remote",
     "refs",
     "recover",
+    "files",
     "edits",
     "move",
     "tools",
@@ -36,8 +38,11 @@ PARTS = (
 )
 SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
-# After code; nothing in it may be a quote, or it could be part of a string.
-_COMMENT = re.compile(r"(?<=\S) +# [^'\"]*$")
+# A backslash with what it is before, a quote, or where a comment begins.
+_TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
+# A line that ends so goes on in the next: as a command does, or as a case does after a pattern.
+_GOES_ON = re.compile(r"(?:^|[\s;)])(?:&&|\|\||\||then|do|else|in|\{)$")
+_GOES_ON_AT_ONCE = re.compile(r"(?:\\|;;|\()$")
 
 
 def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
@@ -45,9 +50,46 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
     parts = [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
     if commented:
         return SHEBANG + "\n".join(parts)
-    lines = [_COMMENT.sub("", line.lstrip(" ")) for part in parts for line in part.splitlines()]
-    lines = [line for line in lines if line and not line.startswith("#")]
-    return SHEBANG + "\n".join(lines) + "\n"
+    return SHEBANG + "".join(map(_shorten, parts))
+
+
+def _shorten(part: str) -> str:
+    """The code, a function a line. Strings and here-documents lose their indentation alone."""
+    shortened, quote, document = "", "", False
+    in_pattern = continued = False  # of a case
+    for line in part.splitlines():
+        code, in_string = line.strip(" "), bool(quote)
+        if not document:
+            code, quote = _split_comment(code, quote)
+        if not code:
+            continue
+        if not (quote or in_string or document):
+            code = re.sub(r" ;;(?: (esac))?$", r";;\1", code)
+        if code.startswith(";;") and not in_string:
+            shortened = shortened.removesuffix(";")
+        in_pattern = shortened.endswith((" in ", ";;")) or (in_pattern and continued)
+        continued = code.endswith("\\")
+        document = "<<EOF" in code or (document and code != "EOF")
+        begins_function = code.endswith(("() {", "() ("))
+        if quote or document or code == "EOF" or not (line.startswith(" ") or begins_function):
+            shortened += code + "\n"
+        elif (in_pattern and code.endswith(")")) or _GOES_ON_AT_ONCE.search(code):
+            shortened += code.removesuffix("\\")
+        else:
+            shortened += code + (" " if _GOES_ON.search(code) else ";")
+    return shortened
+
+
+def _split_comment(line: str, quote: str) -> tuple[str, str]:
+    """The line without its comment, and the quote that is open at its end. `quote` was before."""
+    for token in _TOKEN.finditer(line):
+        if not quote and token[0].endswith("#"):
+            return line[: token.start()], ""
+        if token[0] == quote or (token[0] == "\\'" and quote == "'"):
+            quote = ""
+        elif not quote and token[0] in {"'", '"'}:
+            quote = token[0]
+    return line, quote
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ read_clock() {
     now=${now%.*}${now#*.}
 }
 
-seconds_left() {
+seconds_left() { # [kept back]
     read_clock
-    left=$(((deadline - now) / 100))
+    left=$(((deadline - now) / 100 - ${1-0}))
     [ "$left" -gt 1 ] || left=1
 }
 
@@ -20,7 +20,5 @@ time_to_move() {
 }
 
 time_for_steps() {
-    seconds_left
-    left=$((left - kept_for_going_back))
-    [ "$left" -gt 1 ] || left=1
+    seconds_left "$kept_for_going_back"
 }

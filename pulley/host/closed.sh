@@ -6,8 +6,8 @@
 # The same holds for the git directory, and for all that is in it: git and this script read and run it.
 stay_root() {
     walk "$Checkout"
-    cd -P -- "$walked" || finish no_checkout "$Checkout is not to be entered"
-    [ ! -L .git ] || finish no_checkout "$Checkout/.git is a link, and root follows none to a git directory: put the directory there"
+    cd -P -- "$walked" || refuse "cannot enter $Checkout"
+    [ ! -L .git ] || refuse "$Checkout/.git is a link, which root does not follow: put the git directory there"
     folder=$PWD
     walk "$folder/.git"
     if [ ! -d .git ]; then # a linked work tree, or a submodule
@@ -29,64 +29,64 @@ walk_from() { # folder path
     esac
 }
 
-# Leaves the path without a link in `walked`. Each step is judged before the next is looked at, and a
-# link's text is walked like the rest: so one in /proc leads nowhere but to what it says.
+# Leaves the path without a link in `walked`. Each step is judged before it is taken, and a link's text
+# is walked like the rest: so one in /proc leads nowhere but to what it says.
 walk() { # absolute path
-    walked=$1 links=0
-    while :; do
-        set -- /
-        whole='' rest=$walked/
-        while [ -n "$rest" ]; do
-            [ -z "${rest%%/*}" ] || {
-                whole=$whole/${rest%%/*}
-                set -- "$@" "$whole"
-            }
-            rest=${rest#*/}
-        done
-        walked=$whole
-        case $whole/ in /proc/*) finish no_checkout "$Checkout leads through /proc: make it a path of this host" ;; esac
-        walk_steps "$@"
-        [ -n "$link" ] || return 0
-        links=$((links + 1))
-        [ $links -le 40 ] || finish no_checkout "$link is a link, and leads to links without an end"
-        rest=${whole#"$link"} target=$(readlink "$link")
-        case $target in
-            /*) walked=$target$rest ;;
-            *) walked=${link%/*}/$target$rest ;;
-        esac
-    done
-}
-
-# Up to the first link, which it leaves in `link`.
-walk_steps() { # path ...
-    link='' sticky=''
-    for place; do
-        read -r place_uid place_mode place_type || finish no_checkout "$place is not there"
-        if [ "$place_uid" != 0 ]; then
-            open_to_others "$place belongs to the uid $place_uid" "chown -h root $place"
-        fi
-        case $place_type in
-            a???)
-                link=$place
-                return
+    walked='' rest=$1/ links=0
+    judge /
+    while [ -n "$rest" ]; do
+        name=${rest%%/*} rest=${rest#*/}
+        case $name in
+            '' | .) continue ;;
+            ..)
+                walked=${walked%/*}
+                continue
                 ;;
         esac
-        sticky=''
-        case $place_mode in
-            [1357]??[2367] | [1357]?[2367]?) sticky=$place ;; # as /tmp: what is root's in it stays where it is
-            *[2367] | *[2367]?) open_to_others "others may write to $place" "chmod go-w $place" ;;
+        place=$walked/$name
+        case $place/ in /proc/*) refuse "$Checkout leads through /proc" ;; esac
+        judge "$place"
+        case $place_type in
+            a???)
+                links=$((links + 1))
+                [ $links -le 40 ] || refuse "the link $place leads to links without end"
+                target=$(readlink "$place")
+                case $target in /*) walked='' ;; esac
+                rest=$target/$rest
+                ;;
+            *) walked=$place ;;
         esac
-        case $place_type in 4???) check_mount "$place" ;; esac
-    done <<EOF
-$(stat -c '%u %a %f' -- "$@" 2>/dev/null)
-EOF
+    done
+    judge "${walked:-/}"
     [ -z "$sticky" ] || open_to_others "others may write to $sticky" "chmod go-w $sticky"
 }
 
+# Once each, because it stays closed. As in /tmp, what is root's in a sticky one stays where it is: so
+# only the last must not be that, and it is in `sticky` then.
+judge() { # path
+    sticky='' place_type=''
+    case $judged in *"//$1//"*) return 0 ;; esac
+    read -r place_uid place_mode place_type <<EOF || refuse "$1 is not there"
+$(stat -c '%u %a %f' -- "$1")
+EOF
+    [ "$place_uid" = 0 ] || open_to_others "$1 belongs to the uid $place_uid" "chown -h root $1"
+    case $place_type in 4???) check_mount "$1" ;; esac
+    case $place_type/$place_mode in
+        a*) ;;
+        */[1357]??[2367] | */[1357]?[2367]?) sticky=$1 ;;
+        *[2367] | *[2367]?) open_to_others "others may write to $1" "chmod go-w $1" ;;
+        *) judged=$judged//$1// ;;
+    esac
+}
+
+# The first that is not root's, or that others may write to, in `found`.
+find_of_others() { # what find takes
+    found=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
+}
+
 root_owns_all() { # git directory, or one of objects
-    found=$(find "$1/" \( ! -user 0 -o -perm -020 -o -perm -002 \) 2>/dev/null | head -n 1)
-    [ -z "$found" ] || [ ! -L "$found" ] ||
-        finish no_checkout "$found is a link, and root follows none in a git directory: remove it, or clone again"
+    find_of_others "$1/"
+    [ ! -L "$found" ] || refuse "$found is a link, which root does not follow: remove it, or clone again"
     [ -z "$found" ] ||
         open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
     follow_alternates "$1/objects"
@@ -97,7 +97,7 @@ root_owns_all() { # git directory, or one of objects
 follow_alternates() { # folder of objects
     [ -f "$1/info/alternates" ] || return 0
     alternates=$((${alternates:-0} + 1))
-    [ $alternates -le 20 ] || finish no_checkout "$1/info/alternates leads to alternates without an end"
+    [ $alternates -le 20 ] || refuse "$1/info/alternates leads to alternates without end"
     while IFS= read -r line; do
         case $line in '' | '#'*) continue ;; esac
         walk_from "$1" "$line"
@@ -106,7 +106,7 @@ follow_alternates() { # folder of objects
 }
 
 open_to_others() { # what cure
-    finish no_checkout "$1, so root does not run in a checkout of root's: $2; or give the checkout to a user of its own"
+    refuse "$1, so root does not run here: $2; or give the checkout to another user"
 }
 
 # A folder behind /proc/PID/root of another mount namespace is in no mount of ours: its user mounts there
@@ -116,20 +116,20 @@ check_mount() { # folder
     find_mount /
     root_mount=$mount
     find_mount "$1"
-    [ -n "$mount" ] || finish no_checkout "$Checkout is not to be read, or /proc does not tell its mount"
+    [ -n "$mount" ] || refuse "cannot read $Checkout, or its mount in /proc"
     [ "$mount" != "$root_mount" ] || return 0
-    while read -r id _ _ _ _ rest; do
+    while read -r id _ _ _ _ fields; do
         [ "$id" = "$mount" ] || continue
-        case $rest in
+        case $fields in
             *' - fuse'*user_id=*)
-                rest=${rest##*user_id=}
-                [ "${rest%%,*}" = 0 ] || [ "${rest%%,*}" = "$euid" ] ||
-                    finish no_checkout "$Checkout is on a file system that the uid ${rest%%,*} mounted (FUSE): that user chooses what is in it"
+                mounter=${fields##*user_id=} mounter=${mounter%%,*}
+                [ "$mounter" = 0 ] || [ "$mounter" = "$euid" ] ||
+                    refuse "$Checkout is on a file system that the uid $mounter mounted (FUSE)"
                 ;;
         esac
         return 0
     done </proc/self/mountinfo
-    finish no_checkout "$Checkout leads to another mount namespace, through a link to /proc: make it a path of this host"
+    refuse "$Checkout leads to another mount namespace, through a link to /proc"
 }
 
 find_mount() { # folder

@@ -5,12 +5,12 @@ check_health() {
     time_for_steps
     begun=$now tries=0 answer='' told=''
     tries_end=$((now + (left < 60 ? left : 60) * 100))
-    echo "== health_check: $HealthCheck" >>"$log"
+    echo "== health_check: $HealthCheck"
     while :; do
         ask
         tries=$((tries + 1))
         [ -n "$answer" ] || return 0
-        [ "$answer" = "$told" ] || echo "$answer" >>"$log"
+        [ "$answer" = "$told" ] || echo "$answer"
         told=$answer
         read_clock
         [ "$now" -lt "$tries_end" ] || break
@@ -23,7 +23,7 @@ check_health() {
 # Once. What was wrong with the answer is in `answer`, which is empty where it was 2xx.
 ask() {
     answer=''
-    if command -v curl >/dev/null; then
+    if has curl; then
         code=$(ask_with_curl 2>"$state/new")
         case $code in
             2??) return 0 ;;
@@ -46,7 +46,7 @@ ask() {
 ask_with_curl() {
     set --
     ! is_loopback || set -- --noproxy '*'
-    LC_ALL=C exec curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck" 3>&- 4>&- 5<&- 9>&-
+    LC_ALL=C alone curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck"
 }
 
 ask_with_wget() (
@@ -54,7 +54,7 @@ ask_with_wget() (
         unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY
         export no_proxy="$host" # for a proxy in a wgetrc
     fi
-    LC_ALL=C exec wget -O /dev/null -T 5 -t 1 -- "$HealthCheck" 3>&- 4>&- 5<&- 9>&-
+    LC_ALL=C alone wget -O /dev/null -T 5 -t 1 -- "$HealthCheck"
 )
 
 # A proxy cannot reach this host by these names: its own host has them, too.

@@ -3,27 +3,31 @@
 
 take_lock() {
     check_programs
-    [ -d "$state" ] || mkdir -m 700 "$state" || [ -d "$state" ] || finish no_checkout "cannot write below $git_dir"
-    command exec 9<>"$state/lock" || finish no_checkout "cannot write $state/lock"
+    # shellcheck disable=SC2174 # the folder above is there
+    [ -d "$state" ] || mkdir -p -m 700 "$state" || refuse "cannot write below $git_dir"
+    command exec 9<>"$state/lock" || refuse "cannot write $state/lock"
     seconds_left
     words=$(flock -w $((left / 2)) 9 2>&1) || {
-        [ -z "$words" ] || finish no_checkout "flock (util-linux) cannot do what is asked of it: $words"
+        [ -z "$words" ] || refuse "flock (util-linux) cannot do what is asked of it: $words"
         finish busy "another run held the lock for $((left / 2)) seconds"
     }
-    log=$state/run.log # from here on the end of a run is logged
-    true >"$log" || finish no_checkout "cannot write $log"
+    log=$state/run.log # of all output from here on
+    true >"$log" || refuse "cannot write $log"
+    exec 6>&2 >>"$log" 2>&1
 }
 
 # A program that is missing in the middle of a move would lose what it was to keep.
 check_programs() {
-    for program in flock:util-linux xargs:findutils find:findutils cmp:diffutils sed:sed grep:grep timeout sort uniq \
+    for program in flock:util-linux find:findutils cmp:diffutils sed:sed grep:grep timeout sort uniq \
         head tail tr cut wc cat cp mv rm mkdir date readlink df; do
-        command -v "${program%:*}" >/dev/null || {
-            package=${program#*:}
-            [ "$package" != "$program" ] || package=coreutils
-            finish no_checkout "${program%:*} ($package) is not installed"
-        }
+        package=${program#*:} program=${program%:*}
+        [ "$package" != "$program" ] || package=coreutils
+        has "$program" || refuse "$program ($package) is not installed"
     done
+}
+
+has() { # program
+    command -v "$1" >/dev/null
 }
 
 # SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file
@@ -32,15 +36,14 @@ check_programs() {
 accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
-    newest=''
-    read -r newest <"$state/lock"
+    read_line "$state/lock"
+    newest=$line
     case $newest in '' | *[!0-9]*) newest=0 ;; esac
     if [ "$Issued" -lt "$newest" ] && [ "$newest" -le $((($(date +%s) + ahead) * 1000)) ]; then
         upstream=$marker_upstream
-        before=$(git rev-parse -q --verify HEAD) && after=$before
         finish superseded "a newer command was here first"
     fi
-    printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || finish no_checkout "cannot write $state/lock"
+    printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || refuse "cannot write $state/lock"
 }
 
 # A lock is dead where no other git of this user is at work in this checkout.
@@ -95,10 +98,8 @@ git_is_at_work() {
     for proc in /proc/[0-9]*; do
         read -r name <"$proc/comm" || continue
         case $name in git | git-*) ;; *) continue ;; esac
-        while read -r key _ git_uid _; do
-            [ "$key" != Uid: ] || break
-        done <"$proc/status"
-        [ "$git_uid" = "$euid" ] || [ "$git_uid" = 0 ] || continue
+        read_uid "$proc/status"
+        [ "$process_uid" = "$euid" ] || [ "$process_uid" = 0 ] || continue
         case $(readlink "$proc/cwd") in
             "$here" | "$here"/*) only_reads || return 0 ;;
             '') [ ! -d "$proc" ] || hidden_git=yes ;;

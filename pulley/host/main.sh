@@ -24,9 +24,7 @@ main() {
     become_owner
     enter_checkout
     check_remote # before anything is written or removed
-    if [ "$Update" = check ]; then
-        look
-    fi
+    [ "$Update" != check ] || look
     take_lock
     accept_issued
     mend
@@ -43,18 +41,19 @@ bring_here() {
 
 # The caller's environment must not change what git or this shell does. The locale decides what [a-z] means.
 clean_environment() {
-    unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR \
-        GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE \
-        GIT_GRAFT_FILE GIT_REPLACE_REF_BASE GIT_CONFIG GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXEC_PATH \
-        GIT_QUARANTINE_PATH GIT_CEILING_DIRECTORIES GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS \
-        GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_REFLOG_ACTION \
-        GIT_ASKPASS SSH_ASKPASS
+    unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT SSH_ASKPASS
+    for name in DIR WORK_TREE INDEX_FILE COMMON_DIR OBJECT_DIRECTORY ALTERNATE_OBJECT_DIRECTORIES NAMESPACE \
+        PREFIX SHALLOW_FILE GRAFT_FILE REPLACE_REF_BASE CONFIG CONFIG_PARAMETERS CONFIG_COUNT EXEC_PATH \
+        QUARANTINE_PATH CEILING_DIRECTORIES LITERAL_PATHSPECS GLOB_PATHSPECS NOGLOB_PATHSPECS ICASE_PATHSPECS \
+        EXTERNAL_DIFF DIFF_OPTS REFLOG_ACTION ASKPASS; do
+        unset "GIT_$name"
+    done
     LC_ALL=C # not exported: for this shell, not for the steps
     case $started in *[!0-9]*) started='' ;; esac
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' seen_here='' attempts=0 refetched='' local_commits=0 saved_refs=0
+known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' found_here='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -4,18 +4,11 @@
 read_marker() {
     marker_commit='' marker_upstream='' marker_target='' marker_steps='' marker_slot=0
     [ -f "$state/deployed" ] || return 0
-    while read -r key value; do
-        case $key in
-            commit) marker_commit=$value ;;
-            upstream) marker_upstream=$value ;;
-            target) marker_target=$value ;;
-            slot) marker_slot=$value ;;
-            steps) marker_steps=$value ;;
-        esac
+    for name in commit upstream target slot steps; do
+        read -r _ "marker_$name"
     done <"$state/deployed"
     case $marker_slot in [0-9]) ;; *) marker_slot=0 ;; esac
-    case $marker_commit$marker_upstream in *[!0-9a-f]*) marker_commit='' ;; esac
-    [ ${#marker_commit} -eq 40 ] && [ ${#marker_upstream} -eq 40 ] || marker_commit='' marker_upstream=''
+    is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
 }
 
 # Not while steps that began, of whatever commit, did not come to their end: then what is built and
@@ -28,11 +21,11 @@ is_deployed_here() {
 write_marker() {
     if [ "$after" != "$marker_commit" ]; then
         marker_slot=$(((marker_slot + 1) % 10))
-        git update-ref "refs/pulley/deployed/$marker_slot" "$after" >>"$log" 2>&1
+        git update-ref "refs/pulley/deployed/$marker_slot" "$after"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
     printf 'commit %s\nupstream %s\ntarget %s\nslot %s\nsteps %s\n' \
         "$after" "$upstream" "$Target" "$marker_slot" "$steps" >"$state/deployed.new" &&
         mv -f "$state/deployed.new" "$state/deployed" ||
-        finish broken "the steps are done, but the marker could not be written"
+        finish broken 'cannot write the marker'
 }

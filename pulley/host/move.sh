@@ -20,15 +20,14 @@ rebase() { # base
     edits_go=carry to=$upstream
     begin_move
     if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
-        name_saved_ref
-        git update-ref "$ref" "$tip" || give_up_move
+        keep "$tip" || give_up_move
         merges_ref=$ref
     fi
     checkout --detach "$upstream" || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
     time_to_move
     GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
-        rebase --merge -q --onto "$upstream" "$1" "$Branch" >"$state/git.err" 2>&1 || give_up_move
+        rebase --merge -q --onto "$upstream" "$1" "$Branch" >"$errors" 2>&1 || give_up_move
     bring_nobodys_back
     look_at_tree
     end_move
@@ -38,60 +37,59 @@ rebase() { # base
 # move's end all of the work tree is in commits, so that it can be taken back from any state.
 begin_move() {
     edits='' edits_ref='' refused='' why=''
-    stop_if_branch_is_elsewhere
+    # A branch is in one work tree: another one's files would seem to be edited when it moves.
+    if [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] &&
+        git worktree list --porcelain | grep -qxF "branch $local_ref"; then
+        conflict "another work tree has $Branch checked out"
+    fi
     find_edits
-    stop_if_a_link_is_in_the_way
     if [ -n "$edits" ]; then
         in_the_way=$(find_replaced)
         [ -z "$in_the_way" ] ||
-            finish conflict "$in_the_way is untracked, and the repository has something else there"
-        name_saved_ref
+            conflict "$in_the_way is untracked, where the repository has something else"
+        keep "$edits" || conflict "cannot save the local edits: $(reason)"
         edits_ref=$ref
-        git update-ref "$edits_ref" "$edits" || finish conflict "cannot save the local edits"
     fi
     # Older than all that the move will write into the work tree.
     true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} whole" >"$state/moving" ||
-        finish conflict "cannot write $state/moving"
+        conflict "cannot write $state/moving"
     [ -z "$edits" ] || reset_hard HEAD || give_up_move
-    take_nobodys_away
+    # Git takes a file that it calls modified for an edit that is in the way. One that is nobody's edit is
+    # away while the checkout moves, and written again by git.
+    if [ -n "$edits" ] || [ -s "$state/nobodys" ]; then
+        list_nobodys
+        each rm -f <"$state/nobodys"
+    fi
 }
 
 # Edits that are carried come back; where they do not fit any more, they stay saved.
 end_move() {
-    if [ -n "$edits" ] && [ "$edits_go" = carry ]; then
-        put_back "$edits" "$edits_ref"
+    if [ "$edits_go" != carry ]; then
+        saved=${edits_ref:-$saved}
     elif [ -n "$edits" ]; then
-        saved=$edits_ref
+        put_back "$edits" "$edits_ref"
     fi
     saved=${merges_ref:-$saved} merges_ref=''
     true >"$state/moving"
 }
 
-# A branch is in one work tree: another one's files would seem to be edited when it moves.
-stop_if_branch_is_elsewhere() {
-    [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] || return 0
-    if git worktree list --porcelain | grep -qxF "branch $local_ref"; then
-        finish conflict "another work tree of this repository has $Branch checked out"
-    fi
-}
-
 give_up_move() {
-    why=${why:-$(reason "$state/git.err")}
+    why=${why:-$(reason)}
     # Then git has looked, and written nothing.
     case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
-    cat "$state/git.err" >>"$log"
-    in_conflict=$(git diff --name-only --diff-filter=U | head -n 1)
+    cat "$errors"
+    in_conflict=$(first_that_is U)
     take_back
     case $refetched$why in
         "error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
             # An object that was fetched is only a copy.
-            refetched=yes haves="-c fetch.negotiationAlgorithm=noop"
+            refetched=yes haves=noop
             drop_broken_copies
             rm -f -- "$common_dir/$upstream_ref"
             bring_here
             ;;
     esac
-    finish conflict "${in_conflict:+conflict in $in_conflict: }$why"
+    conflict "${in_conflict:+conflict in $in_conflict: }$why"
 }
 
 # Without a process, since each move asks.
@@ -107,7 +105,7 @@ lists_a_difference() {
 look_at_tree() {
     unlike=$(find_unlike)
     [ -n "$unlike" ] || return 0
-    why="git could not write $unlike: $(reason "$state/git.err")"
+    why="git could not write $unlike: $(reason)"
     give_up_move
 }
 
@@ -115,5 +113,5 @@ look_at_tree() {
 checkout() {
     time_to_move
     within=$left git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
-        checkout --no-overwrite-ignore "$@" -- >"$state/git.out" 2>"$state/git.err"
+        checkout --no-overwrite-ignore "$@" -- >"$state/git.out" 2>"$errors"
 }

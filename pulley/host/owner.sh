@@ -6,23 +6,23 @@
 # The checkout is entered once, here, and judged from inside: whoever may rename it could have its
 # path lead to a folder of someone else's, with links planted there, at any time.
 become_owner() {
-    while read -r key _ euid _; do
-        [ "$key" != Uid: ] || break
-    done </proc/self/status
+    read_uid /proc/self/status
+    euid=$process_uid
     [ "$euid" -eq 0 ] || return 0
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
     case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
     go_in
-    { read -r uid && read -r git_uid; } <<EOF || finish no_checkout "$Checkout is not a git work tree"
-$(stat -c %u . .git 2>/dev/null)
+    { read -r uid && read -r git_uid; } <<EOF || refuse_folder
+$(stat -c %u . .git)
 EOF
-    [ "$uid" = "$git_uid" ] || finish no_checkout "$Checkout belongs to the uid $uid, and its .git to $git_uid: chown -R it to one user"
+    [ "$uid" = "$git_uid" ] || refuse "$Checkout belongs to the uid $uid, its .git to $git_uid: chown -R it to one user"
     if [ "$uid" -eq 0 ]; then
         stay_root
-        return 0
+        return
     fi
-    [ -f "$script" ] || finish no_checkout "as root, run this script from a file"
-    entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) || finish no_checkout "no user has the uid $uid, which owns $Checkout"
+    [ -f "$script" ] || refuse "as root, run this script from a file"
+    entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
+        refuse "no user has the uid $uid, which owns $Checkout"
     IFS=: read -r owner _ _ gid _ HOME _ <<EOF
 $entry
 EOF
@@ -30,9 +30,11 @@ EOF
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     # Tried, because busybox has a setpriv that cannot do it.
     set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
-    "$@" "${BASH:-sh}" -c : 2>/dev/null || set -- runuser -u "$owner" --
-    [ "$1" = setpriv ] || "$@" "${BASH:-sh}" -c : 2>/dev/null ||
-        finish no_checkout "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
+    "$@" "${BASH:-sh}" -c : 2>/dev/null || {
+        set -- runuser -u "$owner" --
+        "$@" "${BASH:-sh}" -c : 2>/dev/null
+    } ||
+        refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then
         "$@" "${BASH:-sh}" -s inside <"$script" 1>&3 3>&-
@@ -42,10 +44,16 @@ EOF
     # shellcheck disable=SC2094 # both ends of a pipe are opened, on purpose
     fifo=$(mktemp -d) && mkfifo "$fifo/answers" && exec 7<>"$fifo/answers" &&
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
-        finish broken "root cannot make a temporary folder"
+        finish broken 'root cannot make a temporary folder'
     trap - EXIT # the answering end tells
     PULLEY_ASKS=root "$@" "${BASH:-sh}" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
+}
+
+read_uid() { # status of a process
+    while read -r key _ process_uid _; do
+        [ "$key" != Uid: ] || break
+    done <"$1"
 }
 
 # Root's part while the owner's runs: restart the units that the document named, and nothing else.

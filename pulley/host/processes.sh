@@ -41,8 +41,7 @@ end_started() {
 end_leftovers() {
     read_note || return 0
     mark=$noted
-    ! end_marked || clear_mark
-    mark=''
+    end_started
 }
 
 # Ask with SIGTERM, and after a second kill, until none is found. Twice, because one that forks and ends
@@ -64,9 +63,9 @@ end_marked() {
             continue
         fi
         looks_without=0
-        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
+        [ "$asked" != ' ' ] || echo "== ending process$found" >>"$log"
         if [ "$now" -ge $end_by ]; then
-            echo "== these do not end: process$found" >>"$log"
+            echo "== did not end: process$found" >>"$log"
             return 1
         elif [ "$now" -ge $kill_from ]; then
             end_groups
@@ -74,7 +73,7 @@ end_marked() {
             kill -s KILL $found
         else
             for pid in $found; do
-                case $asked in *" $pid "*) ;; *) kill -s TERM "$pid" ;; esac
+                is_in "$asked" "$pid" || kill -s TERM "$pid"
             done
             asked=$asked$found
             sleep 0.1 || sleep 1
@@ -96,7 +95,7 @@ find_marked() {
         file=${file%/environ}
         found="$found${file#/proc/} "
     done
-    processes=$(sed -n 's/^\([0-9]*\) (.*) [^XZ] \([0-9]*\) \([0-9]*\) \([0-9]*\) \([-0-9]* \)\{15\}\([0-9]*\) .*/p\1:\2:\3:\4:\6/p' \
+    processes=$(sed -nE 's/^([0-9]*) \(.*\) [^XZ] ([0-9]*) ([0-9]*) ([0-9]*) ([-0-9]* ){15}([0-9]*) .*/p\1:\2:\3:\4:\6/p' \
         /proc/[0-9]*/stat)
     members=' '
     for process in $processes; do
@@ -118,30 +117,31 @@ add_relatives() {
         set -- $process
         unset IFS
         pid=${1#p}
-        case $found in
-            *" $pid "*)
-                ! is_its_own "$groups" "$3" "$own_group" "$mark_group" || groups="$groups$3 "
-                ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
-                continue
-                ;;
-        esac
-        [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ] || continue
-        case $found in *" $2 "*) found="$found$pid " && continue ;; esac
-        case $groups in *" $3 "*) found="$found$pid " && continue ;; esac
-        case $sessions in *" $4 "*) found="$found$pid " && continue ;; esac
-        # An orphan: in this run's group, its parent out of it, and it began here since.
-        if [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ]; then
-            case $members in *" $2 "*) continue ;; esac
-            case $(readlink "/proc/$pid/cwd")/ in "$here"/*) found="$found$pid " ;; esac
+        if is_in "$found" "$pid"; then
+            ! is_its_own "$groups" "$3" "$own_group" "$mark_group" || groups="$groups$3 "
+            ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
+        elif [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ]; then
+            ! is_in "$found" "$2" && ! is_in "$groups" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
+                found="$found$pid "
         fi
     done
 }
 
+is_in() { # list word
+    case $1 in *" $2 "*) ;; *) return 1 ;; esac
+}
+
+# In this run's group, its parent out of it, and it began here since.
+is_orphan() { # pPID parent group session start
+    [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ] &&
+        ! is_in "$members" "$2" || return 1
+    case $(readlink "/proc/$pid/cwd")/ in "$here"/*) ;; *) return 1 ;; esac
+}
+
 # Whether marked ones made this group or session: it is not the run's, and its leader is gone or marked.
 is_its_own() { # known id own noted
-    case $1 in *" $2 "*) return 1 ;; esac # known already
-    [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
-    case $found in *" $2 "*) return 0 ;; esac
+    ! is_in "$1" "$2" && [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
+    ! is_in "$found" "$2" || return 0
     case $processes in *"p$2:"*) return 1 ;; esac
 }
 

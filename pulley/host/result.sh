@@ -1,17 +1,23 @@
 # shellcheck shell=sh
 # The result line, the exit code and the log.
 
+refuse() { # why this host or checkout cannot be updated
+    finish no_checkout "$1"
+}
+
+conflict() { # what is in the way
+    finish conflict "$1"
+}
+
 finish() { # outcome detail
     trap '' HUP INT TERM
     trap - EXIT
-    outcome=$1
     [ -z "${mark-}" ] || end_started # stopped by a signal
-    if [ "$outcome" = conflict ] && [ -n "${failed_step-}" ]; then
-        outcome=broken
+    if [ "$1" = conflict ] && [ -n "${failed_step-}" ]; then
         set -- broken "$failed_words; and going back: $2"
     fi
-    [ "$outcome" != broken ] || [ -z "${failed_step-}" ] || step=$failed_step
-    case $outcome in
+    [ "$1" != broken ] || step=${failed_step:-$step}
+    case $1 in
         updated | unchanged | superseded) code=0 ;;
         bad_parameter) code=64 ;;
         no_checkout) code=66 ;;
@@ -22,46 +28,48 @@ finish() { # outcome detail
         broken) code=73 ;;
         busy) code=75 ;;
     esac
+    # What is told is what is there, not what was meant to be.
     if [ -n "${git_dir-}" ]; then
         see_head
         after=$seen before=${before:-$seen}
     fi
+    outcome=$1
     keep_log
     read_clock
     took=$((now - started))
-    line="{\"v\":1,\"target\":\"$known_target\""
+    line='{"v":1,"target":"'$known_target$q
     add outcome "$outcome"
     add before "$before"
     add after "$after"
     add upstream "$upstream"
-    line="$line,\"local_commits\":$local_commits"
     add saved "$saved"
     add step "$step"
+    [ "$attempts" -eq 0 ] || line=$line,${q}attempt$q:$attempts
+    [ -z "$fault" ] || add fault "$fault"
+    [ -z "$found_here" ] || line=$line,${q}found$q:$found_here
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
-    [ "$attempts" -eq 0 ] || line="$line,\"attempt\":$attempts"
-    [ -z "$fault" ] || add fault "$fault"
-    [ -z "$seen_here" ] || line="$line,\"found\":$seen_here"
-    line="$line,\"detail\":\"$detail\",\"seconds\":$((took / 100)).$((took % 100 / 10))}"
-    printf '%s\n' "$line" >&3
+    printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
+        "$line" "$local_commits" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
 }
 
 add() { # name value
+    line=$line,$q$1$q:
     if [ -n "$2" ]; then
-        line="$line,\"$1\":\"$2\""
+        line=$line$q$2$q
     else
-        line="$line,\"$1\":null"
+        line=${line}null
     fi
 }
 
 # One line of printable ASCII, without the credentials of an address, short enough for the result.
 plain() {
-    command -v sed >/dev/null || {
+    if ! has sed; then
         printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
         return
-    }
+    fi
     printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 | sed 's/[\\"]/\\&/g'
 }
 
@@ -90,28 +98,26 @@ find_secret() { # address
 # The end of this run's log goes to stderr, all of it to the log on the host. The agent keeps the
 # beginning of stderr, so what it gets is short.
 keep_log() {
-    if [ -z "${log-}" ] || [ ! -s "$log" ]; then
-        return 0
-    fi
-    without_secrets <"$log" | tail -c 4000 >&2
+    [ -n "${log-}" ] && [ -s "$log" ] || return 0
+    without_secrets <"$log" | tail -c 4000 >&6
     size=0
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
-        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause ${upstream:-} ${outcome:-}"
+        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream $outcome"
         without_secrets <"$log" | tail -c $log_bytes
     } >>"$state/log"
 }
 
 # Why git failed, from what it wrote: its first error. Where that is only that it could not read from
 # the remote, the reason is what ssh or GitHub said just before.
-reason() { # file
+reason() { # [file]
     error='' last='' cr=$(printf '\r')
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%"$cr"}
         case $line in
             "fetch: "* | "Errors logged to "* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
-            '' | warning:* | Warning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
+            '' | [Ww]arning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
             "fatal: Could not read from remote repository"*)
                 error=${error:-$last} error=${error:-$line}
                 break
@@ -127,7 +133,7 @@ reason() { # file
                 ;;
             *) last=$line ;;
         esac
-    done <"$1"
+    done <"${1:-$errors}"
     if [ -z "$error" ]; then
         error="git gave no reason${last:+ but: $last}"
         [ "$(free_space)" -gt 0 ] || error="the disk is full"

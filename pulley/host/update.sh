@@ -13,7 +13,7 @@ stop_if_done() {
     fi
     if [ "$head" = "$marker_commit" ] && [ "$upstream" = "$marker_upstream" ] && is_deployed_here; then
         after=$head
-        [ "$head" = "$upstream" ] || local_commits=$(git rev-list --count "$upstream..$head" --)
+        [ "$head" = "$upstream" ] || count_commits "$upstream..$head"
         if [ "$Update" != reset ] || [ "$local_commits" -eq 0 ]; then
             finish "${superseded:-unchanged}"
         fi
@@ -44,13 +44,13 @@ update_by_rebase() { # branch's commit
     if [ "$local_commits" -eq 0 ]; then
         arrive "$upstream"
     elif [ -z "$base" ]; then
-        finish conflict "$Branch and its upstream have no commit in common"
+        conflict "$Branch and its upstream have no commit in common"
     elif is_ancestor "$base" "$upstream" && is_ancestor "$upstream" "$1"; then # nothing new upstream
         arrive "$1"
     else
         rebase "$base"
         after=$(git rev-parse HEAD)
-        local_commits=$(git rev-list --count "$upstream..HEAD" --)
+        count_commits "$upstream..HEAD"
     fi
 }
 

@@ -40,5 +40,5 @@ def run_as_self(command: Sequence[str], *, cwd: Path) -> str:
 
 def missing_programs() -> list[str]:
     """Programs that a host has, and this machine lacks."""
-    programs = ("git", "flock", "timeout", "xargs", "setpriv") + (("getent",) if AS_ROOT else ())
+    programs = ("git", "flock", "timeout", "setpriv") + (("getent",) if AS_ROOT else ())
     return [program for program in programs if shutil.which(program) is None]

@@ -76,7 +76,7 @@ class TestDemo:
     def test_machine_without_git_and_the_rest_is_told_what_it_lacks(self, tmp_path: Path) -> None:
         done = run("demo", PATH=str(tmp_path))
         assert done.returncode == 1
-        assert done.stderr.startswith("Error: the hosts need git, flock, timeout, xargs, setpriv")
+        assert done.stderr.startswith("Error: the hosts need git, flock, timeout, setpriv")
 
     def test_temporary_folder_that_no_checkout_can_be_in_is_told(self, tmp_path: Path) -> None:
         (folder := tmp_path / "with space").mkdir()

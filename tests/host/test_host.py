@@ -32,7 +32,7 @@ def without(site: Site, *programs: str, owner: bool = False) -> Run:
 
 
 class TestPrograms:
-    @pytest.mark.parametrize("program", ["git", "flock", "timeout", "xargs", "sed", "cmp"])
+    @pytest.mark.parametrize("program", ["git", "flock", "timeout", "sed", "cmp"])
     def test_one_that_is_needed_and_missing_is_named(self, site: Site, program: str) -> None:
         state = site.state()
         result = without(site, program).result
