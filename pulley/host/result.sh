@@ -33,6 +33,16 @@ finish() { # outcome detail
         see_head
         after=$seen before=${before:-$seen}
     fi
+    if [ -n "$fetched" ] && [ "$Update" != exact ]; then
+        # One without a file of its own is as it was, unless a step packed it.
+        seen=$upstream
+        [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
+        if [ "$code" -eq 0 ] && [ "$seen" != "$upstream" ]; then
+            code=73
+            set -- broken "another commit of $Branch was fetched meanwhile: $seen; the next run goes there"
+        fi
+        upstream=$seen
+    fi
     outcome=$1
     keep_log
     read_clock

@@ -86,6 +86,26 @@ class TestWritten:
         result = site.pull(AfterPull="after").result
         assert (result.outcome, result.after, result.upstream) == ("updated", newer, newer)
 
+    @pytest.mark.parametrize("then", ["", "git pack-refs --all"])
+    def test_step_that_fetches_a_newer_commit_is_told_with_that_commit(
+        self, site: Site, then: str
+    ) -> None:
+        """Else whoever reads the result takes the host to be at a commit that it has not."""
+        after = "#!/bin/sh\n[ ! -e ../newer ] || { push-newer && git fetch -q; %s; }\n"
+        site.commit({"after": after % (then or ":")})
+        site.pull(AfterPull="after")
+        commit = site.commit({"app.txt": "two\n"})
+        site.git("checkout", "-q", "-b", "later", cwd=site.upstream)
+        newer = site.commit({"app.txt": "three\n"})
+        site.git("checkout", "-q", "--detach", cwd=site.upstream)
+        site.write("newer", "", where=site.root)
+        site.tool("push-newer", f"git -C ../octo/site branch -f main {newer}")
+        result = site.pull(AfterPull="after").result
+        assert (result.outcome, result.after, result.upstream) == ("broken", commit, newer)
+        assert newer in result.detail
+        result = site.pull(AfterPull="after").result
+        assert (result.outcome, result.after, result.upstream) == ("updated", newer, newer)
+
 
 class TestNobodysEdits:
     def crlf(self, site: Site) -> None:
