@@ -2,17 +2,47 @@
 # Submodules, brought to the commits that are wanted of them.
 
 update_submodules() {
-    try_submodules && return 0
-    drop_half_made_submodules
-    try_submodules && return 0
-    step_within env save_commit="$save_commit" a_level="$a_level" sh -c "$a_level"
-    try_submodules
+    look_into_submodules
+    bring_submodules || {
+        drop_half_made_submodules
+        bring_submodules
+    } || return
+    look_into_submodules
+    [ -z "$words" ]
 }
 
-try_submodules() {
-    step_within git submodule --quiet sync --recursive &&
-        step_within git submodule --quiet foreach --recursive "$save_commit" &&
-        step_within git submodule --quiet update --init --recursive
+bring_submodules() {
+    save=$save_commit level=$a_level step_within sh -c "$a_level"
+}
+
+# Git has brought each to the commit that is recorded, unless its settings say otherwise.
+# shellcheck disable=SC2016 # git's own shell expands
+look_at_one='
+    case $(git -C "$toplevel" config "submodule.$name.update") in
+        "" | checkout) test "$(git rev-parse HEAD)" = "$sha1" ;;
+    esac || echo "error: $displaypath is not at $sha1" >&2
+    echo "$displaypath"'
+
+# Git says that it has updated one also where it could not write a file. So each such file is written
+# once more. What is wrong then is in `words`, which are empty otherwise.
+look_into_submodules() {
+    git submodule --quiet foreach --recursive "$look_at_one" >"$state/new" 2>"$errors"
+    words=$(grep -m 1 -e '^error: ' -e '^fatal: ' "$errors")
+    while IFS= read -r module; do
+        unwritten=$({ cd "$module" && git diff-files -z --name-only --ignore-submodules=all | each write_again; } 2>"$errors" | sed -n 1p)
+        [ -z "$unwritten" ] || words="git could not write $module/$unwritten: $(reason)"
+    done <"$state/new"
+}
+
+# What git could not write has no times in the index, and on the disk it is a version that git knows, or
+# is missing; anything else is someone's edit. On the way back the index takes what is there, because
+# git would not leave a commit with an edit in it.
+write_again() {
+    git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
+    [ ! -e "$file" ] || git cat-file -e "$(git hash-object -- "$file")" || return 0
+    ! git checkout-index -q -f -u -- "$file" || return 0
+    echo "${file#./}"
+    [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file"
 }
 
 # In a submodule, a commit that is in no branch and no tag would be lost when it moves.
@@ -27,9 +57,9 @@ save_commit='
 a_level='
     test ! -f .gitmodules || {
         git submodule --quiet sync &&
-            git submodule --quiet foreach "$save_commit" &&
+            git submodule --quiet foreach "$save" &&
             git submodule --quiet update --init &&
-            git submodule --quiet foreach "$a_level"
+            git submodule --quiet foreach "$level"
     }'
 
 # One that was killed while it was cloned has no commit yet, and git would not begin again.
@@ -38,12 +68,12 @@ drop_half_made_submodules() {
         read -r module <"$link"
         case $module in
             "gitdir: "*.git/modules/*)
-                git -C "${link%/.git}" rev-parse -q --verify HEAD >>"$log" 2>&1 || rm -f -- "$link"
+                (cd "${link%/.git}" && commit_of HEAD) || rm -f -- "$link"
                 ;;
         esac
     done
     [ -d "$common_dir/modules" ] || return 0
     find "$common_dir/modules" -name HEAD -type f | while read -r module; do
-        git --git-dir="${module%/HEAD}" rev-parse -q --verify HEAD >>"$log" 2>&1 || rm -rf -- "${module%/HEAD}"
+        git --git-dir="${module%/HEAD}" rev-parse -q --verify HEAD || rm -rf -- "${module%/HEAD}"
     done
 }

@@ -1,0 +1,274 @@
+"""Submodules: brought to their commits, looked at, and refused where git would die of them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_ROOT, Site, own
+
+
+class TestSubmodules:
+    def test_one_that_moved_is_updated(self, site: Site) -> None:
+        part = submodule(site)
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    def test_a_local_commit_in_one_is_kept_under_a_ref(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        local = site.checkout / "part"
+        commit = site.commit({"mine.txt": "mine\n"}, where=local)
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert not (local / "mine.txt").exists()
+        assert commit in site.git("for-each-ref", "refs/pulley/saved", cwd=local)
+
+    def test_one_that_is_half_made_is_made_again(self, site: Site) -> None:
+        submodule(site)
+        modules = site.checkout / ".git/modules"
+        site.as_owner("mkdir", str(modules))
+        site.git("init", "-q", "--bare", str(modules / "part"))
+        site.write("part/.git", "gitdir: ../.git/modules/part\n")
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+
+    def test_a_dead_lock_in_one_is_cleared(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        site.write(".git/modules/part/index.lock", "")
+        site.write(".git/index.lock", "")
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    def test_one_that_is_itself_the_checkout_is_updated(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        site.git("checkout", "-q", "main", cwd=site.checkout / "part")
+        commit = site.commit({"part.txt": "two\n"}, where=part)
+        result = site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+
+class TestWrites:
+    """Git says that it has updated a submodule also where it could not write a file of it."""
+
+    @pytest.fixture
+    def part(self, site: Site) -> Path:
+        """A submodule with a folder that is closed on the host, and a newer commit of its files."""
+        if not AS_ROOT:
+            pytest.skip("takes a folder that the owner cannot open again")
+        part = submodule(site)
+        site.commit({"deep/old.txt": "one\n"}, where=part)
+        bring(site)
+        assert site.pull().result.outcome == "updated"
+        close(site)
+        site.commit({"deep/old.txt": "two\n", "deep/new.txt": "new\n"}, where=part)
+        return part
+
+    def test_file_that_git_cannot_write_fails_and_is_rolled_back(
+        self, site: Site, part: Path
+    ) -> None:
+        before, modules = site.head(), site.git("submodule", "status", "--recursive")
+        bring(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("rolled_back", before), result.detail
+        assert result.step == "submodules"
+        assert "part/deep/" in result.detail
+        assert "Permission denied" in result.detail
+        assert site.git("submodule", "status", "--recursive") == modules
+        assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
+
+    def test_it_is_written_once_it_can_be(self, site: Site, part: Path) -> None:
+        bring(site)
+        (site.checkout / ".git/pulley/deployed").unlink()
+        result = site.pull().result
+        assert (result.outcome, result.step) == ("broken", "submodules")
+        assert site.pull().result.outcome == "broken"
+        open_again(site)
+        assert site.pull().result.outcome == "unchanged"
+        deep = site.checkout / "part/deep"
+        assert [(deep / name).read_text() for name in ("old.txt", "new.txt")] == ["two\n", "new\n"]
+        assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
+
+    def test_edit_of_a_person_is_no_failure_and_stays(self, site: Site, part: Path) -> None:
+        open_again(site)
+        site.write("part/part.txt", "mine\n")
+        (site.checkout / "part/deep/old.txt").unlink()
+        site.commit({"other.txt": "two\n"}, where=part)
+        site.git("reset", "-q", "--hard", "HEAD~2", cwd=part)
+        site.commit({"other.txt": "three\n"}, where=part)
+        bring(site)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "mine\n"
+        assert not (site.checkout / "part/deep/old.txt").exists()
+
+    def test_commit_that_is_not_the_recorded_one_fails(self, site: Site) -> None:
+        submodule(site)
+        moved = f"{shutil.which('git')} -C part checkout -q --detach HEAD~1"
+        site.commit({"part.txt": "two\n"}, where=site.root / "octo/part")
+        bring(site)
+        site.tool(
+            "git",
+            f'{shutil.which("git")} -c protocol.file.allow=always "$@" || exit\n'
+            f'case "$*" in *" update --init") {moved} ;; esac',
+        )
+        result = site.pull().result
+        assert (result.outcome, result.step) == ("broken", "submodules")
+        assert "part is not at" in result.detail
+
+    def test_one_that_is_not_to_be_updated_stays_where_it_is(self, site: Site, part: Path) -> None:
+        open_again(site)
+        site.git("config", "submodule.part.update", "none")
+        bring(site)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/deep/old.txt").read_text() == "one\n"
+
+
+def close(site: Site) -> None:
+    """Another user takes the folder, so the owner cannot write in it."""
+    os.chown(site.checkout / "part/deep", 0, 0)
+
+
+def open_again(site: Site) -> None:
+    own(site.checkout / "part/deep")
+
+
+def bring(site: Site) -> None:
+    """The submodule goes to its newest commit upstream."""
+    site.git("pull", "-q", cwd=site.upstream / "part")
+    site.git("add", "part", cwd=site.upstream)
+    site.commit({})
+
+
+SUBMODULE = '[submodule "part"]\n\tpath = part\n\turl = ../part\n'
+
+
+REFUSED_BY_GIT = (
+    "<<<<<<< HEAD\n",
+    "* text\n",
+    '[submodule "part"\n',
+    SUBMODULE + "\tupdate = !touch pwned\n",
+    SUBMODULE + "\tupdate = Merge\n",
+    SUBMODULE + "\tupdate =\n",
+    SUBMODULE + "\tupdate\n",
+    SUBMODULE + "\tpath\n",
+    SUBMODULE + "\turl\n",
+    SUBMODULE + "\tignore\n",
+    SUBMODULE + "\tshallow = perhaps\n",
+    SUBMODULE + "\tshallow = on-demand\n",
+    SUBMODULE + "\tfetchRecurseSubmodules = perhaps\n",
+    SUBMODULE + "[fetch]\n\trecurseSubmodules = perhaps\n",
+    SUBMODULE + "[submodule]\n\tfetchJobs = perhaps\n",
+    SUBMODULE + '[submodule "a.url=b\tc"]\n\tupdate = !x\n',
+    SUBMODULE + '[submodule "a\\"b"]\n\tupdate = none\\nnone\n',
+)
+
+
+class TestGitmodules:
+    """One that git dies of would hold the host where it is, and so is not gone to."""
+
+    def test_what_git_refuses_is_a_conflict_and_the_commit_after_it_is_deployed(
+        self, site: Site
+    ) -> None:
+        site.pull()
+        state = site.state()
+        link(site, "part", site.head())
+        for content in REFUSED_BY_GIT:
+            commit_gitmodules(site, content)
+            result = site.pull().result
+            assert result.outcome == "conflict", content
+            assert ".gitmodules" in result.detail
+            assert site.state() == state, content
+        site.git("update-index", "--force-remove", "part", cwd=site.upstream)
+        good = commit_gitmodules(site, None)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", good)
+
+    def test_what_git_refuses_in_a_submodule_is_rolled_back_and_the_commit_after_it_is_deployed(
+        self, site: Site
+    ) -> None:
+        part = submodule(site)
+        site.pull()
+        before = site.head()
+        good = site.commit({"part.txt": "two\n"}, where=part)
+        link(site, "deeper", good, where=part)
+        modules = '[submodule "deeper"]\n\tpath = deeper\n\tupdate = !x\n'
+        link(site, "part", commit_gitmodules(site, modules, where=part))
+        commit_index(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("rolled_back", before)
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+        link(site, "part", good)
+        commit = commit_index(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            "",
+            "\tupdate = rebase\n\tbranch = .\n\tignore = dirty\n",
+            "\tshallow\n\tfetchRecurseSubmodules = on-demand\n",
+            "\tshallow = No\n\tfetchRecurseSubmodules = TRUE\n[submodule]\n\tfetchJobs = 4\n",
+            '[submodule "a.update=b"]\n\tpath = a.update\n\turl = ../a\\nsubmodule.a.update\n',
+        ],
+    )
+    def test_what_git_takes_is_taken(self, site: Site, more: str) -> None:
+        submodule(site)
+        site.commit({".gitmodules": SUBMODULE + more})
+        run = site.pull()
+        assert run.result.outcome == "updated", run.stderr
+        assert (site.checkout / "part/part.txt").read_text() == "one\n"
+
+
+def link(site: Site, path: str, commit: str, *, where: Path | None = None) -> None:
+    """A submodule's commit into the index."""
+    entry = f"160000,{commit},{path}"
+    site.git("update-index", "--add", "--cacheinfo", entry, cwd=where or site.upstream)
+
+
+def commit_gitmodules(site: Site, content: str | None, *, where: Path | None = None) -> str:
+    """Commit it without a look at it, which would stop git there too."""
+    tree = where or site.upstream
+    if content is None:
+        site.git("update-index", "--force-remove", ".gitmodules", cwd=tree)
+    else:
+        written = site.write("modules", content, where=site.root)
+        blob = site.git("hash-object", "-w", str(written), cwd=tree)
+        entry = f"100644,{blob},.gitmodules"
+        site.git("update-index", "--add", "--cacheinfo", entry, cwd=tree)
+    return commit_index(site, where=tree)
+
+
+def commit_index(site: Site, *, where: Path | None = None) -> str:
+    at = where or site.upstream
+    tree = site.git("write-tree", cwd=at)
+    commit = site.git("commit-tree", "-p", "HEAD", "-m", "change", tree, cwd=at)
+    site.git("update-ref", "HEAD", commit, cwd=at)
+    return commit
+
+
+def submodule(site: Site) -> Path:
+    """A submodule `part` upstream; returns the repository behind it."""
+    part = site.root / "octo/part"
+    site.as_owner("git", "init", "-q", "-b", "main", str(part), cwd=site.root)
+    site.commit({"part.txt": "one\n"}, where=part)
+    site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
+    site.git("submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
+    site.commit({})
+    return part
+
+
+def move(site: Site, part: Path) -> None:
+    """The submodule goes to a new commit upstream."""
+    site.commit({"part.txt": "two\n"}, where=part)
+    bring(site)
