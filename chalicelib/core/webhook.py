@@ -26,7 +26,7 @@ FORM = "application/x-www-form-urlencoded"
 _SIGNATURE_256 = re.compile(r"sha256=[0-9a-f]{64}")
 _SIGNATURE_1 = re.compile(r"sha1=[0-9a-f]{40}")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{0,64}")
-_EVENT = re.compile(r"[a-z_]{1,64}")
+_EVENT = re.compile(r"[a-z0-9_]{1,64}")  # projects_v2_item
 _YEAR_3000 = 32_503_680_000  # in epoch seconds
 
 

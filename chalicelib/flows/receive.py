@@ -99,7 +99,8 @@ class Receiver:
         payload = payload or _payload_or_error(delivery)
         if isinstance(payload, DeliveryError):
             raise payload
-        if payload.repository != repository:
+        # Without a repository it is no push: an organization's event, which names some deeper inside.
+        if payload.repository not in {repository, None}:
             raise DeliveryError("repository.full_name: not the first full_name in a large body")
         event = parse_delivery(delivery, payload)
         if isinstance(event, PingEvent):

@@ -443,8 +443,9 @@ class TestParseDelivery:
     def test_ping_without_a_repository_is_a_ping(self) -> None:
         assert self.parse({"zen": "Keep it logically awesome."}, event="ping") == PingEvent()
 
-    def test_another_event_is_told_by_its_name(self) -> None:
-        assert self.parse({}, event="pull_request") == OtherEvent("pull_request")
+    @pytest.mark.parametrize("event", ["pull_request", "projects_v2_item"])
+    def test_another_event_is_told_by_its_name(self, event: str) -> None:
+        assert self.parse({}, event=event) == OtherEvent(event)
 
     @pytest.mark.parametrize("guid", ["", "f" * 64])
     def test_delivery_without_a_guid_or_with_a_long_one_is_taken(self, guid: str) -> None:

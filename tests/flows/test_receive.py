@@ -195,6 +195,14 @@ class TestReceiveAndIgnore:
         assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
         assert house.sent == []
 
+    @pytest.mark.parametrize("event", ["installation", "projects_v2_item"])
+    def test_event_without_a_repository_is_ignored_by_its_name(
+        self, house: House, event: str
+    ) -> None:
+        outcome = house.receive(delivery_of({"organization": {"login": "octo"}}, event=event))
+        assert outcome == Ignored(GUID, f"{event} events are not acted on, only push is")
+        assert house.parameters.looked_up == [None]
+
 
 class TestReceiveWithPins:
     def test_all_targets_held_are_ignored_each_with_its_reason(self, house: House) -> None:
@@ -324,6 +332,17 @@ class TestReceiveALargeBody:
         body = b'{"repository": {"full_name": "octo/site"}, ' + self.TEXT.encode()
         with pytest.raises(SignatureError):
             house.receive(delivery_of(body, secret="guessed"))
+
+    def test_event_without_a_repository_of_its_own_is_ignored(self, house: House) -> None:
+        payload = {"repositories": [{"full_name": "octo/site"}], "text": self.TEXT}
+        outcome = house.receive(delivery_of(payload, event="installation"))
+        assert outcome == Ignored(GUID, "installation events are not acted on, only push is")
+
+    def test_push_without_a_repository_of_its_own_is_refused(self, house: House) -> None:
+        payload = {"decoy": {"full_name": "octo/site"}, **self.large(repository=None)}
+        with pytest.raises(DeliveryError, match=r"repository.full_name: must be"):
+            house.receive(delivery_of(payload))
+        assert house.sent == []
 
     def test_who_names_one_repository_first_deploys_no_other(self, house: House) -> None:
         house.store(NAMES.repository_webhook_secret(Repository("octo", "other")), "other's")
