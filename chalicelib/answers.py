@@ -29,7 +29,10 @@ def answer_to(outcome: Accepted | Ignored | PulleyError) -> tuple[int, dict[str,
     """The status and the body."""
     match outcome:
         case Ignored():
-            return 200, {"delivery": outcome.delivery, "ignored": outcome.reason}
+            body: dict[str, object] = {"delivery": outcome.delivery, "ignored": outcome.reason}
+            if secret := outcome.secret:
+                body["secret"] = {"parameter": secret.place, "position": secret.position}
+            return 200, body
         case Accepted():
             return _answer_to_accepted(outcome)
         case error:

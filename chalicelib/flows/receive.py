@@ -56,11 +56,33 @@ class Parameters(Protocol):
 
 
 @dataclass(frozen=True)
+class SigningSecret:
+    """The secret that signed a ping: its parameter, and its position in that, 0 the newest.
+
+    The parameter is named, since an address may be of another stage than its operator thinks. An
+    answer has its name below PREFIX, which every parameter's name begins with.
+    """
+
+    parameter: str
+    position: int
+
+    @property
+    def place(self) -> str:
+        """The parameter's name below PREFIX."""
+        return self.parameter.removeprefix(PREFIX)
+
+    def __str__(self) -> str:
+        """For people: no program reads it."""
+        return f"signed with {'an older' if self.position else 'the newest'} secret of {self.place}"
+
+
+@dataclass(frozen=True)
 class Ignored:
-    """Verified, and nothing to do."""
+    """Verified, and nothing to do. `secret` is of a ping: an operator's commands go by it."""
 
     delivery: str
     reason: str
+    secret: SigningSecret | None = None
 
 
 @dataclass(frozen=True)
@@ -99,13 +121,14 @@ class Receiver:
         payload = payload or _payload_or_error(delivery)
         if isinstance(payload, DeliveryError):
             raise payload
-        # Without a repository it is no push: an organization's event, which names some deeper inside.
+        # Without a repository it is no push but an organization's event, which names some inside.
         if payload.repository not in {repository, None}:
             raise DeliveryError("repository.full_name: not the first full_name in a large body")
         event = parse_delivery(delivery, payload)
         if isinstance(event, PingEvent):
-            words = self._secret_now(repository, settings, delivery, place)
-            outcome: Ignored | Accepted = Ignored(delivery.id, "; ".join([PING, *words]))
+            secret = self._secret_now(repository, settings, delivery, place)
+            words = f"{PING}; {secret}" if secret else PING
+            outcome: Ignored | Accepted = Ignored(delivery.id, words, secret)
         else:
             outcome = self._act(event, settings, delivery, now)
         self._note(repository, outcome)
@@ -149,18 +172,18 @@ class Receiver:
         settings: StoredSettings,
         delivery: Delivery,
         place: int,
-    ) -> list[str]:
-        """Which of the secrets that are stored now signed a ping; none where that is not to be had.
+    ) -> SigningSecret | None:
+        """Which of the secrets that are stored now signed a ping; None where that cannot be read.
 
         What is remembered may not have a rotation's newest secret yet. Raises SignatureError for
         one that was dropped meanwhile.
         """
         if not settings.remembered:
-            return [signed_with(place, settings.secret_parameter)]
+            return SigningSecret(settings.secret_parameter, place)
         again = self.parameters.settings_again(repository, is_verified=True)
         if again is None:
-            return []
-        return [signed_with(self._verify_with(again, delivery), again.secret_parameter)]
+            return None
+        return SigningSecret(again.secret_parameter, self._verify_with(again, delivery))
 
     def _verify_with(self, settings: StoredSettings, delivery: Delivery) -> int:
         if not settings.secrets:
@@ -223,16 +246,6 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
-
-
-def signed_with(place: int, parameter: str) -> str:
-    """Which secret signed a ping, 0 being the newest: an operator's commands go by these words.
-
-    The parameter is named, below what all have, since an address may be of another stage than its
-    operator thinks.
-    """
-    name = parameter.removeprefix(PREFIX)
-    return f"signed with {'an older' if place else 'the newest'} secret of {name}"
 
 
 def _payload_or_error(delivery: Delivery) -> Payload | DeliveryError:

@@ -24,8 +24,9 @@ from pulley.operator.connecting import (
 from pulley.operator.connecting import (
     connect as make,
 )
+from pulley.operator.pings import Ping, mend_of
 from pulley.operator.stage import Stage, read_targets
-from pulley.operator.webhooks import ANSWER_SECONDS, Ping, is_webhook_url, mend_of
+from pulley.operator.webhooks import ANSWER_SECONDS, is_webhook_url
 
 
 @stage_command

@@ -21,7 +21,8 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.edges.parameters import REMEMBERED_SECONDS
 from pulley.operator.parameters import Parameters, StoredValue, Written
-from pulley.operator.webhooks import Hook, Ping, Webhooks
+from pulley.operator.pings import Ping
+from pulley.operator.webhooks import Hook, Webhooks
 
 WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and what a look-up, or a delivery, takes
 SECRET_BYTES = 32

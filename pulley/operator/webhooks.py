@@ -4,8 +4,6 @@ GitHub never tells a webhook's secret. That it is the stored one is seen by a pi
 answer is Pulley's own. Source: GitHub's page "REST API endpoints for repository webhooks".
 """
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +12,10 @@ from urllib.parse import urlsplit
 from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi
-from chalicelib.flows.receive import PREFIX, signed_with
+from pulley.operator.pings import NOT_RECORDED, Ping, parse_ping
 
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled from the one to the other
 ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
-_MOST_SAID = 300  # characters of an answer
-_SIGNED_WITH = re.compile(rf"; (?:{signed_with(0, '')}|{signed_with(1, '')})(\S+)$")
 
 
 @dataclass(frozen=True)
@@ -52,36 +48,6 @@ class Hook:
             "secret": ("set" if self.has_secret else "none", "set"),
         }
         return [f"{name}: {now} -> {then}" for name, (now, then) in wanted.items() if now != then]
-
-
-@dataclass(frozen=True)
-class Ping:
-    """What became of a ping. `code` is 0 where nobody answered; `status` are GitHub's words.
-
-    `said` is the answer's reason or error: Pulley's, where the address is Pulley's.
-    """
-
-    code: int
-    status: str
-    said: str = ""
-
-    @property
-    def is_green(self) -> bool:
-        """Whether it was taken."""
-        return 200 <= self.code < 300
-
-    @property
-    def opened_by(self) -> str:
-        """The parameter that, Pulley says, has the secret that signed it; "" where none is said."""
-        found = _SIGNED_WITH.search(self.said) if self.is_green else None
-        return PREFIX + found[1] if found else ""
-
-    def has_newest_of(self, parameter: str) -> bool:
-        """Whether Pulley says that the newest of the parameter's secrets signed it."""
-        return self.opened_by == parameter and signed_with(0, parameter) in self.said
-
-
-NOT_RECORDED = Ping(0, "GitHub has not recorded an answer yet")
 
 
 class Webhooks:
@@ -152,14 +118,7 @@ class Webhooks:
 
     def _answer(self, hook: Hook, delivery_id: int) -> Ping:
         found = self._call("GET", f"/hooks/{hook.id}/deliveries/{delivery_id}")
-        found = found if isinstance(found, dict) else {}
-        code, response = found.get("status_code"), found.get("response")
-        payload = response.get("payload") if isinstance(response, dict) else None
-        return Ping(
-            code=code if type(code) is int else 0,
-            status=str(found.get("status") or "")[:_MOST_SAID],
-            said=_said(payload),
-        )
+        return parse_ping(found if isinstance(found, dict) else {})
 
     def _call(
         self,
@@ -191,24 +150,6 @@ def is_webhook_url(url: str) -> bool:
     return path.endswith("/github") and bool(host) and (scheme == "https" or is_here)
 
 
-def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
-    """What to do where a ping was not taken."""
-    wrong_place = (
-        "the address or the stage is wrong, or nothing is deployed there: "
-        f"chalice deploy --stage {stage}, then pulley connect {repository} again"
-    )
-    mends = {
-        0: "can GitHub reach the address? The webhook's Recent Deliveries on GitHub say more",
-        401: "the webhook's secret is not the stored one: "
-        f"pulley connect {repository} --force sets it",
-        403: wrong_place,
-        404: wrong_place,
-        502: "AWS refused the function something: pulley doctor looks at its role",
-        503: "is a secret stored, are the targets valid? pulley setup, then pulley doctor",
-    }
-    return mends.get(ping.code, f"the log says why: /aws/lambda/pulley-{stage}")
-
-
 def _place(url: str) -> tuple[str, str, str]:
     try:
         parts = urlsplit(url)
@@ -237,14 +178,3 @@ def _hook(found: Any) -> Hook | None:  # noqa: ANN401 - JSON
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def _said(payload: object) -> str:
-    """The reason or the error in an answer's body, which may be anything."""
-    try:
-        body = json.loads(payload) if isinstance(payload, str) else payload
-    except (ValueError, RecursionError):
-        body = None
-    if not isinstance(body, dict):
-        return str(payload or "")[:_MOST_SAID]
-    return str(body.get("error") or body.get("ignored") or body.get("message") or "")[:_MOST_SAID]

@@ -22,7 +22,7 @@ from chalicelib.core.webhook import (
     TooLargeError,
 )
 from chalicelib.flows.deploy import Deployer
-from chalicelib.flows.receive import GITHUB_SECONDS, Accepted, Ignored, Receiver
+from chalicelib.flows.receive import GITHUB_SECONDS, Accepted, Ignored, Receiver, SigningSecret
 from tests.fakes import (
     COMMIT,
     GUID,
@@ -187,7 +187,8 @@ class TestReceiveAndIgnore:
     def test_ping_never_deploys(self, house: House, payload: dict[str, object]) -> None:
         outcome = house.receive(delivery_of(payload, event="ping"))
         words = "ping: the webhook is set up, a push will deploy; signed with the newest secret of "
-        assert outcome == Ignored(GUID, f"{words}dev/webhook-secret")
+        secret = SigningSecret(NAMES.webhook_secret, 0)
+        assert outcome == Ignored(GUID, f"{words}dev/webhook-secret", secret)
         assert house.sent == []
 
     def test_another_event_is_ignored_by_its_name(self, house: House) -> None:
@@ -548,39 +549,42 @@ class TestReceiveAfterARotation:
 
 
 class TestReceiveAPingOfARotation:
-    def ping(self, house: House, secret: str) -> str:
+    def ping(self, house: House, secret: str) -> SigningSecret | None:
         outcome = house.receive(delivery_of(push_json(), event="ping", secret=secret))
         assert isinstance(outcome, Ignored)
-        return outcome.reason.rpartition("; ")[2]
+        words = "ping: the webhook is set up, a push will deploy"
+        assert outcome.reason == (f"{words}; {outcome.secret}" if outcome.secret else words)
+        return outcome.secret
 
     @pytest.mark.parametrize(
-        ("secret", "words"),
+        ("secret", "position", "words"),
         [
-            ("new", "signed with the newest secret"),
-            ("old", "signed with an older secret"),
-            ("oldest", "signed with an older secret"),
+            ("new", 0, "signed with the newest secret of dev/webhook-secret"),
+            ("old", 1, "signed with an older secret of dev/webhook-secret"),
+            ("oldest", 2, "signed with an older secret of dev/webhook-secret"),
         ],
     )
     def test_answer_says_whether_the_newest_secret_signed_it(
-        self, house: House, secret: str, words: str
+        self, house: House, secret: str, position: int, words: str
     ) -> None:
         house.store(NAMES.webhook_secret, "new\nold\noldest")
-        assert self.ping(house, secret) == f"{words} of dev/webhook-secret"
+        told = self.ping(house, secret)
+        assert told == SigningSecret(NAMES.webhook_secret, position)
+        assert str(told) == words
 
     def test_answer_names_the_repository_s_own_parameter_where_that_has_the_secret(
         self, house: House
     ) -> None:
-        house.store(NAMES.repository_webhook_secret(SITE), "own")
-        words = "signed with the newest secret of dev/repositories/octo/site/webhook-secret"
-        assert self.ping(house, "own") == words
+        house.store(OWN_SECRET, "own")
+        assert self.ping(house, "own") == SigningSecret(OWN_SECRET, 0)
 
     def test_newest_is_the_one_that_is_stored_now_and_not_the_remembered_one(
         self, house: House
     ) -> None:
         house.push()
         house.store(NAMES.webhook_secret, f"new\n{SECRET}")
-        assert self.ping(house, SECRET).startswith("signed with an older secret of ")
-        assert self.ping(house, "new").startswith("signed with the newest secret of ")
+        assert self.ping(house, SECRET) == SigningSecret(NAMES.webhook_secret, 1)
+        assert self.ping(house, "new") == SigningSecret(NAMES.webhook_secret, 0)
 
     def test_secret_that_is_dropped_is_refused_though_it_is_remembered(self, house: House) -> None:
         house.push()
@@ -591,12 +595,12 @@ class TestReceiveAPingOfARotation:
     def test_budget_that_strangers_have_spent_is_not_its_own(self, house: House) -> None:
         house.push()
         house.parameters.may_look_again = False
-        assert self.ping(house, SECRET).startswith("signed with the newest secret of ")
+        assert self.ping(house, SECRET) == SigningSecret(NAMES.webhook_secret, 0)
 
     def test_over_its_own_budget_it_is_answered_and_proves_nothing(self, house: House) -> None:
         house.push()
         house.parameters.may_verified = False
-        assert self.ping(house, SECRET) == "ping: the webhook is set up, a push will deploy"
+        assert self.ping(house, SECRET) is None
 
     def test_other_deliveries_do_not_say_which_secret_it_was(self, house: House) -> None:
         house.store(NAMES.webhook_secret, "new\nold")

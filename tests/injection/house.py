@@ -56,7 +56,7 @@ def store(sandbox: Sandbox, targets: Iterable[Mapping[str, object]]) -> None:
     text = json.dumps(list(targets))
     ssm = sandbox.account.ssm
     ssm.put_parameter(Name=TARGETS, Value=text, Type="String", Tier="Advanced", Overwrite=True)
-    while "signed with the newest secret" not in post(sandbox, PAYLOAD, event="ping").text:
+    while "secret" not in json.loads(post(sandbox, PAYLOAD, event="ping").text):
         time.sleep(0.1)
 
 

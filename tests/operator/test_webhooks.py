@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from chalicelib.answers import answer_to
 from chalicelib.core.refs import Repository
-from chalicelib.flows.receive import signed_with
+from chalicelib.flows.receive import Ignored, SigningSecret
 from pulley.operator.connecting import plan_connection
-from pulley.operator.webhooks import NOT_RECORDED, Hook, Ping, Webhooks, is_webhook_url, mend_of
+from pulley.operator.pings import NOT_RECORDED, Ping, mend_of
+from pulley.operator.webhooks import Hook, Webhooks, is_webhook_url
 from tests.fakes import SITE, FakeClock
 
 URL = "https://abc.execute-api.eu-west-1.amazonaws.com/api/github"
@@ -91,22 +93,54 @@ class TestPing:
 class TestOpenedBy:
     NAME = "/pulley/dev/webhook-secret"
 
-    def said(self, place: int) -> str:
-        return f"ping: ...; {signed_with(place, self.NAME)}"
+    def answered(self, body: object, code: int = 200) -> Ping:
+        answer = {"status_code": code, "response": {"payload": json.dumps(body)}}
+        return ping(FakeApi([[], [delivery(1)]], answer))
 
-    @pytest.mark.parametrize("place", [0, 1])
-    def test_parameter_is_what_pulley_says_in_a_green_answer(self, place: int) -> None:
-        assert Ping(200, "OK", self.said(place)).opened_by == self.NAME
-        assert not Ping(401, "", self.said(place)).opened_by
-        assert not Ping(200, "OK", f"{self.said(place)} and more").opened_by
-        assert not Ping(200, "OK", "ping: ...").opened_by
+    def signed(self, position: int, code: int = 200) -> Ping:
+        secret = SigningSecret(self.NAME, position)
+        _, body = answer_to(Ignored("a-guid", "words that may change", secret))
+        return self.answered(body, code)
+
+    @pytest.mark.parametrize("position", [0, 1, 7])
+    def test_parameter_is_what_pulley_s_green_answer_says_in_its_fields(
+        self, position: int
+    ) -> None:
+        assert self.signed(position).opened_by == self.NAME
+        assert not self.signed(position, 401).opened_by
 
     def test_only_the_newest_of_this_very_parameter_counts(self) -> None:
-        assert Ping(200, "OK", self.said(0)).has_newest_of(self.NAME)
-        assert not Ping(200, "OK", self.said(1)).has_newest_of(self.NAME)
-        assert not Ping(200, "OK", self.said(0)).has_newest_of("/pulley/prod/webhook-secret")
-        assert not Ping(200, "OK", self.said(0)).has_newest_of("/pulley/dev/webhook")
-        assert not Ping(401, "", self.said(0)).has_newest_of(self.NAME)
+        assert self.signed(0).has_newest_of(self.NAME)
+        assert not self.signed(1).has_newest_of(self.NAME)
+        assert not self.signed(0).has_newest_of("/pulley/prod/webhook-secret")
+        assert not self.signed(0).has_newest_of("/pulley/dev/webhook")
+        assert not self.signed(0, 401).has_newest_of(self.NAME)
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            None,
+            "dev/webhook-secret",
+            {},
+            {"parameter": "dev/webhook-secret"},
+            {"parameter": 7, "position": 0},
+            {"parameter": "dev/webhook-secret", "position": "0"},
+            {"parameter": "dev/webhook-secret", "position": False},
+        ],
+    )
+    def test_fields_that_cannot_be_read_say_nothing(self, secret: object) -> None:
+        assert not self.answered({"ignored": "ping: ...", "secret": secret}).opened_by
+
+    def test_words_of_an_older_lambda_are_read_too(self) -> None:
+        newest, older = (
+            self.answered({"ignored": f"ping: ...; signed with {which} secret of {place}"})
+            for which, place in [("the newest", "dev/webhook-secret"), ("an older", "dev/x")]
+        )
+        assert newest.has_newest_of(self.NAME)
+        assert older.opened_by == "/pulley/dev/x"
+        assert not older.has_newest_of("/pulley/dev/x")
+        more = "ping: ...; signed with the newest secret of dev/webhook-secret and more"
+        assert not self.answered({"ignored": more}).opened_by
 
 
 class TestAll:

@@ -9,7 +9,8 @@ from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FailedDelivery
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
-from pulley.operator.webhooks import Hook, Ping, Webhooks, mend_of
+from pulley.operator.pings import Ping, mend_of
+from pulley.operator.webhooks import Hook, Webhooks
 
 LATELY = timedelta(days=1)
 REMEMBERED = timedelta(days=3)  # how long GitHub shows deliveries
