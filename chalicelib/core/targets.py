@@ -60,7 +60,7 @@ MACHINE_UNIT_PREFIXES = ("systemd-factory-reset", "initrd-", "dracut-")
 
 _UNIT = re.compile(UNIT_PATTERN)
 _UNIT_TYPE = re.compile("[.](service|socket|timer|path)$")
-# What SendCommand takes in TargetKey: EC2 lets a tag have + and others besides.
+# TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
 _INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
 
@@ -223,8 +223,11 @@ def _tags(value: object) -> tuple[tuple[str, tuple[str, ...]], ...]:
         raise ValueError(f'must be 1 to {MAX_TAG_KEYS} tags, like {{role = "web"}}')
     if STAGE_TAG in value:
         raise ValueError(f"must not have {STAGE_TAG}: the stage's own tag is always asked for")
-    if not all(is_match(_TAG_KEY, key) for key in value):
-        raise ValueError("must have keys of 1 to 128 letters, digits, spaces and _.:/=@-")
+    if refused := [key for key in value if not is_match(_TAG_KEY, key)]:
+        raise ValueError(
+            "must have keys that Systems Manager takes, 1 to 128 letters, digits, spaces and "
+            f"_ . : / = @ -, not {shown(refused[0])}"
+        )
     return tuple(sorted(parse_object("", value, dict.fromkeys(value, _tag_values)).items()))
 
 

@@ -127,7 +127,7 @@ class TestWriteTargetsFile:
             "name": "web",
             "repository": "octo/site",
             "branch": "main",
-            "instances": {"tags": {"a b": 'quo"te\\', "é=\u0661@": ["x", "]\n"]}},
+            "instances": {"tags": {"a b": 'quo"te\\', "é@x": ["x", "]\n"]}},
             "checkout": "/srv/site",
             "restart": ["a.service", "b.service"],
             "timeout": 60,
