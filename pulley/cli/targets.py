@@ -103,7 +103,8 @@ def apply(  # noqa: PLR0913 - an option each
     Shows what differs from what is stored, asks, and stores one parameter for each repository. The
     file speaks for the repositories that it names. Of those, targets that it does not have are
     kept, unless you --prune them. A push uses what is stored within a minute. Exits with 3 where
-    the file is not valid.
+    the file is not valid. Two targets of the stage that share a checkout on a host are
+    refused.
 
     \b
         pulley targets apply --dry-run
@@ -116,6 +117,7 @@ def apply(  # noqa: PLR0913 - an option each
     store = TargetsStore(stage)
     stored, others = store.read({one.target.repository for one in read} | set(repositories))
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
+    store.check_hosts(changes, others)
     needed = [one for one in changes if one.is_needed]
     if not as_json:
         _tell_plan(stage, changes, needed)

@@ -23,11 +23,12 @@ from pulley.operator.checks.hosts import (
 )
 from pulley.operator.checks.nodes import Node, find_untagged, read_nodes
 from pulley.operator.checks.row import FAIL, UNKNOWN, Row, passed, rows_of
-from pulley.operator.checks.stored import Stored
+from pulley.operator.checks.stored import Stored, overlap_rows
 from pulley.operator.checks.token import TokenCheck
 from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
+from pulley.operator.overlaps import overlaps_on_hosts
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
 from pulley.project import find_project
 
@@ -123,6 +124,7 @@ class Doctor:
             mend = "see that you may describe instances, in EC2 and in Systems Manager"
             yield Row("hosts", UNKNOWN, f"could not be looked at: {error.in_full}", mend)
             return
+        yield from overlap_rows(overlaps_on_hosts(targets.targets, (), fleet))
         told: set[str] = set()
         for target in targets.targets:
             for row in check_hosts(target, fleet, nodes, untagged[target.name], stage.name):

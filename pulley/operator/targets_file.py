@@ -21,6 +21,7 @@ from chalicelib.core.targets import (
     parse_target,
     problems_of_environments,
 )
+from pulley.operator.overlaps import overlaps_by_selectors
 
 Entry = Mapping[str, object]
 STDIN = "-"
@@ -77,6 +78,7 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
     for repository in {one.target.repository for one in targets}:
         of_it = [one.target for one in targets if one.target.repository == repository]
         problems += problems_of_environments(of_it)
+    problems += [one.problem() for one in overlaps_by_selectors([one.target for one in targets])]
     if problems:
         raise TargetsError(problems)
     return tuple(sorted(targets, key=_name_of))

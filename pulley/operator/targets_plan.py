@@ -6,10 +6,12 @@ kept, unless it is to be pruned.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from chalicelib.core.refs import Repository
-from chalicelib.core.targets import TargetsError, parse_stored_targets
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets, parse_target
+from pulley.operator.overlaps import overlaps_by_selectors
 from pulley.operator.parameters import ADVANCED, LIMITS, STANDARD, StoredValue
 from pulley.operator.targets_file import Entry, FileTarget
 
@@ -113,9 +115,33 @@ def plan_targets(
     ]
     problems = [problem for change in changes for problem in _problems_of(change)]
     problems += _problems_of_names(changes, others)
+    if not problems:
+        overlaps = overlaps_by_selectors(*targets_after(changes, others))
+        kept = {name for change in changes for name in change.kept}
+        problems += [one.problem(kept) for one in overlaps]
     if problems:
         raise TargetsError(problems)
     return tuple(changes)
+
+
+def targets_after(
+    changes: Sequence[ListChange], others: Sequence[StoredList]
+) -> tuple[list[Target], list[Target]]:
+    """The stage's targets as the changes leave them: of the lists that change, and of the others.
+
+    A stored target of the others that is not valid leads no checkout, and is left out.
+    """
+    changed = [
+        target
+        for change in changes
+        for target in parse_stored_targets(change.text, change.repository)
+    ]
+    rest = []
+    for one in others:
+        for name, entry in one.entries.items():
+            with suppress(TargetsError):
+                rest.append(parse_target(f"targets.{name}", entry))
+    return changed, rest
 
 
 def leavers(changes: Iterable[ListChange]) -> Mapping[str, str]:

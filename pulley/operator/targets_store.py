@@ -4,12 +4,20 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.hosts import Fleet
 from chalicelib.core.pins import PinError, parse_pin
 from chalicelib.core.refs import Repository
+from chalicelib.core.targets import TargetsError
+from pulley.operator.overlaps import may_meet_on_hosts, overlaps_on_hosts
 from pulley.operator.parameters import ADVANCED, STANDARD, StoredValue, Written
 from pulley.operator.stage import Stage
 from pulley.operator.targets_file import Entry
-from pulley.operator.targets_plan import ListChange, StoredList, parse_stored_list
+from pulley.operator.targets_plan import (
+    ListChange,
+    StoredList,
+    parse_stored_list,
+    targets_after,
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,19 @@ class TargetsStore:
             tier = parameters.tier(name) if name in stored else STANDARD
             lists.append(parse_stored_list(repository, stored.get(name), tier))
         return lists, [one for one in self._every() if one.repository not in repositories]
+
+    def check_hosts(self, changes: Sequence[ListChange], others: Sequence[StoredList]) -> None:
+        """Look whether a host would have two targets in one checkout: then TargetsError, too.
+
+        AWS is asked only where selectors leave that open.
+        """
+        changed, rest = targets_after(changes, others)
+        if not may_meet_on_hosts(changed, rest):
+            return
+        fleet = Fleet(self._stage.directory.hosts(), self._stage.name)
+        problems = [one.problem() for one in overlaps_on_hosts(changed, rest, fleet)]
+        if problems:
+            raise TargetsError(problems)
 
     def write(self, change: ListChange) -> Written:
         """Store a repository's list."""

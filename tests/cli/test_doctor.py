@@ -127,6 +127,16 @@ class Planter:
     def targets_that_are_not_valid(self) -> None:
         self.retarget(checkout="srv/site", nmae="web")
 
+    def two_targets_in_one_checkout(self) -> None:
+        self._second_target(checkout="/srv//site/")
+
+    def two_targets_that_meet_on_a_host(self) -> None:
+        self._second_target(instances={"tags": {"Name": "web-2"}})
+
+    def _second_target(self, **changes: object) -> None:
+        other = {**self.sandbox.target, "name": "other", "environment": "other", **changes}
+        self.store(TARGETS, json.dumps([self.sandbox.target, other]))
+
     def unreadable_pin(self) -> None:
         self.store(NAMES.pin("web"), "frozen")
 
@@ -319,6 +329,8 @@ FAULTS: list[Fault] = [
     (Planter.unreadable_document_pin, "document's pin", "fail", "pulley setup"),
     (Planter.document_pin_of_nothing, "document's pin", "fail", "pulley setup"),
     (Planter.targets_that_are_not_valid, "targets", "fail", "pulley targets apply"),
+    (Planter.two_targets_in_one_checkout, "checkout of other", "fail", "another checkout"),
+    (Planter.two_targets_that_meet_on_a_host, "checkout of other", "fail", "other instances"),
     (Planter.unreadable_pin, "pin of web", "fail", "pulley unpin web"),
     (Planter.frozen, "pin of web", "warn", "pulley unpin web"),
     (Planter.no_token, "GitHub token", "warn", "pulley setup --github-token-file"),

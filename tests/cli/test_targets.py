@@ -15,7 +15,7 @@ from pulley.operator.parameters import Parameters
 from pulley.sandbox.account import Account
 
 Run = Callable[..., Result]
-SITE, API = Repository("octo", "site"), Repository("octo", "api")
+SITE = Repository("octo", "site")
 STORED, STORED_API = (f"/pulley/dev/repositories/octo/{one}/targets" for one in ("site", "api"))
 WEB = """
 [targets.web]
@@ -24,7 +24,11 @@ branch = "main"
 instances = { tags = { role = ["web", "cron"] } }
 checkout = "/srv/site"
 """
-WORKER = WEB.replace("targets.web", "targets.worker") + 'restart = ["worker.service"]\n'
+WORKER = WEB.replace("targets.web", "targets.worker").replace("/srv/site", "/srv/worker")
+WORKER += 'restart = ["worker.service"]\n'
+API = (
+    WEB.replace("octo/site", "octo/api").replace("s.web", "s.api").replace("/srv/site", "/srv/api")
+)
 
 
 @pytest.fixture
@@ -192,6 +196,46 @@ class TestApply:
         assert "targets.web: octo/api has a target of this name" in done.stderr
         assert versions(account) == 0
 
+    def test_checkout_of_another_repository_s_target_is_refused(
+        self, account: Account, apply: Run
+    ) -> None:
+        assert apply(API).exit_code == 0
+        done = apply(WEB.replace("/srv/site", "/srv//api/"))
+        assert done.exit_code == 1
+        assert (
+            "Error: targets.web.checkout: /srv/api is the checkout of api of octo/api too, and "
+            "they have the same instances: a checkout has one target: give one of them another "
+            "checkout, or other instances" in done.stderr
+        )
+        assert versions(account) == 0
+
+    def test_old_name_that_is_kept_is_refused_with_the_way_out(
+        self, account: Account, apply: Run
+    ) -> None:
+        apply(WEB)
+        renamed = WEB.replace("targets.web", "targets.site")
+        done = apply(renamed)
+        assert done.exit_code == 1
+        assert "The file does not have web: --prune removes it" in done.stderr
+        assert apply(renamed, "--prune").exit_code == 0
+        assert [one["name"] for one in stored_in(account)] == ["site"]  # type: ignore[attr-defined]
+
+    def test_where_only_instances_can_tell_they_do(
+        self, account: Account, apply: Run, tmp_path: Path
+    ) -> None:
+        by_other_tags = WEB.replace("targets.web", "targets.prod").replace("role =", "env =")
+        both = WEB + by_other_tags
+        account.add_host("web-1", tags={"pulley": "dev", "role": "web"}, root=tmp_path)
+        account.add_host("cron-1", tags={"pulley": "dev", "env": "cron"}, root=tmp_path)
+        assert apply(both).exit_code == 0
+        tags = {"pulley": "dev", "role": "web", "env": "web"}
+        host = account.add_host("web-2", tags=tags, root=tmp_path)
+        done = apply(both.replace('"main"', '"next"'), "--dry-run")
+        assert done.exit_code == 1
+        assert f"and they have the host web-2 ({host.instance_id}) in common" in done.stderr
+        assert apply(both.replace('"main"', '"next"')).exit_code == 1
+        assert versions(account) == 1
+
     def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Run) -> None:
         apply(WEB + WORKER)
         account.ssm.put_parameter(
@@ -205,7 +249,12 @@ class TestApply:
     def test_long_list_takes_the_advanced_tier_when_asked_and_stays_there(
         self, account: Account, apply: Run
     ) -> None:
-        many = "".join(WEB.replace("targets.web", f"targets.web-{one}") for one in range(40))
+        many = "".join(
+            WEB.replace("targets.web", f"targets.web-{one}").replace(
+                "/srv/site", f"/srv/site-{one}"
+            )
+            for one in range(40)
+        )
         done = apply(many)
         assert done.exit_code == 1
         assert "--advanced stores up to 8,192 bytes" in done.stderr
@@ -249,14 +298,14 @@ class TestShow:
     def test_its_output_is_applied_without_a_change(
         self, account: Account, apply: Run, targets: Run
     ) -> None:
-        apply(WEB + WORKER + WEB.replace("octo/site", "octo/api").replace("s.web", "s.api"))
+        apply(WEB + WORKER + API)
         shown = targets("show")
         assert shown.exit_code == 0
         assert "# octo/api\n[targets.api]\n" in shown.stdout
         assert apply(shown.stdout, "--prune").stdout.startswith("Nothing to do: ")
 
     def test_one_target_or_a_repository_s_are_shown_alone(self, apply: Run, targets: Run) -> None:
-        apply(WEB + WORKER + WEB.replace("octo/site", "octo/api").replace("s.web", "s.api"))
+        apply(WEB + WORKER + API)
         assert targets("show", "worker").stdout.count("[targets.") == 1
         assert targets("show", "Octo/Site").stdout.count("[targets.") == 2
         names = [one["name"] for one in json.loads(targets("show", "--json").stdout)["targets"]]

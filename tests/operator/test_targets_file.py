@@ -46,7 +46,8 @@ class TestParseTargetsFile:
         }
 
     def test_targets_come_by_name(self) -> None:
-        both = parse_targets_file(WEB + WEB.replace("targets.web", "targets.api"))
+        api = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
+        both = parse_targets_file(WEB + api)
         assert [one.target.name for one in both] == ["api", "web"]
 
     def test_every_problem_is_told_at_once_with_its_path(self) -> None:
@@ -70,12 +71,22 @@ class TestParseTargetsFile:
         assert " name," not in problem
 
     def test_environment_of_two_targets_of_a_repository_is_a_problem(self) -> None:
-        other = WEB.replace("targets.web", "targets.api") + 'environment = "Web"\n'
+        other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
+        other += 'environment = "Web"\n'
         assert problems_of(WEB + other) == ("targets.api.environment: is the target web's already",)
 
     def test_environment_of_targets_of_two_repositories_is_none(self) -> None:
         other = WEB.replace("targets.web", "targets.api").replace("octo/site", "octo/api")
+        other = other.replace("/srv/site", "/srv/api")
         assert len(parse_targets_file(WEB + other + 'environment = "web"\n')) == 2
+
+    def test_two_targets_with_one_checkout_on_the_same_hosts_are_a_problem(self) -> None:
+        other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/./site/")
+        (problem,) = problems_of(WEB + other.replace("octo/site", "octo/api"))
+        assert problem.startswith(
+            "targets.web.checkout: /srv/site is the checkout of api of octo/api too, and they have "
+            "the same instances: "
+        )
 
     def test_wrong_syntax_has_its_line_and_column(self) -> None:
         assert problems_of(WEB + "branch =\n") == (

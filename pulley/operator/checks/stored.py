@@ -1,6 +1,6 @@
 """What is stored of a stage: secrets, targets, pins, a token. Values are read, and never shown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, read_secrets
 from chalicelib.core.targets import Target
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
+from pulley.operator.overlaps import MEND, Overlap, overlaps_by_selectors
 from pulley.operator.parameters import Parameters
 from pulley.operator.stage import StoredTargets
 
@@ -38,7 +39,7 @@ class Stored:
                 yield _check_secret(name, values[name].value, repository)
 
     def check_targets(self) -> Iterator[Row]:
-        """They parse, and no name stands for two of them."""
+        """They parse, and no name and no checkout is of two of them."""
         for problem in self.targets.problems:
             yield Row("targets", FAIL, problem, "pulley targets apply")
         by_name: dict[str, list[Target]] = {}
@@ -51,6 +52,7 @@ class Stored:
                 yield Row(f"target {name}", FAIL, f"{words} both have one of this name", mend)
             target = found[0]
             yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
+        yield from overlap_rows(overlaps_by_selectors(self.targets.targets))
         if not self.targets.targets and not self.targets.problems:
             words, mend = "none is stored", "write pulley.toml, then pulley targets apply"
             yield Row("targets", FAIL, words, mend)
@@ -77,6 +79,13 @@ class Stored:
             words = f"none for {', '.join(without)}: commits do not say where they run"
             mend = "pulley setup --github-token-file -"
             yield Row("GitHub token", WARN, words, mend)
+
+
+def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:
+    """Two targets in one checkout: each would undo what the other did."""
+    for one in overlaps:
+        mend = f"{MEND}, in pulley.toml, then pulley targets apply"
+        yield Row(f"checkout of {one.one.name}", FAIL, one.words, mend)
 
 
 def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
