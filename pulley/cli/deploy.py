@@ -85,7 +85,7 @@ def deploy(  # noqa: PLR0913 - each is an option
     try:
         for order in orders:
             standing = by_name[order.target.name]
-            outcomes.append(send_to_hosts(stage, order, standing))
+            outcomes.append(send_to_hosts(stage, order, standing, seen))
         finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
         # One target is named; status shows every one, and cancel asks about every one.
@@ -137,13 +137,13 @@ def _say_plan(standing: Standing, order: Order, seen: Standings) -> None:
 
 
 def send_to_hosts(
-    stage: Stage, order: Order, standing: Standing, *, cause: str = "manual"
+    stage: Stage, order: Order, standing: Standing, seen: Standings, *, cause: str = "manual"
 ) -> Outcome:
     """Send where there is a host. One target's failure must not keep the others from theirs."""
     if not standing.hosts:
         return Outcome(order, problem=no_hosts(order.target, stage.name))
     try:
-        return send(stage, order, cause=cause)
+        return send(stage, order, seen.view.survey.history.commands, cause=cause)
     except PulleyError as error:
         return Outcome(order, problem=error.in_full)
 

@@ -72,7 +72,7 @@ def rollback(  # noqa: PLR0913 - each is an option
         raise click.exceptions.Exit(FAILED)
     try:
         order = Order(found, Wanted(back, "exact", words))
-        outcome = send_to_hosts(stage, order, standing, cause="rollback")
+        outcome = send_to_hosts(stage, order, standing, seen, cause="rollback")
         finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
         note(

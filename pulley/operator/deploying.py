@@ -1,12 +1,15 @@
 """A deploy by an operator: sent now, by the operator's name, through the flow that pushes take."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import Cause
+from chalicelib.core.history import Command
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import Wanted
 from chalicelib.flows.deploy import Deployer
+from pulley.operator.issuing import issue_time
 from pulley.operator.stage import Stage, utc_now
 
 LONGEST_NAME = 39  # of what a command's comment has room for
@@ -36,9 +39,10 @@ class _Unheard:
         """Hear nothing."""
 
 
-def send(stage: Stage, order: Order, *, cause: str = "manual") -> Outcome:
+def send(stage: Stage, order: Order, sent: Iterable[Command], *, cause: str = "manual") -> Outcome:
     """Send a commit to all of a target's hosts. The report tells GitHub, once the command runs.
 
+    It is issued after all that was `sent`, as the history has it, whatever the time is here.
     The pins are read again here: a target that was pinned or frozen since is left alone. Raises
     RefusedError and UnavailableError where nothing could be read.
     """
@@ -48,7 +52,7 @@ def send(stage: Stage, order: Order, *, cause: str = "manual") -> Outcome:
         repository=order.target.repository,
         commit=order.wanted.commit,
         word=cause,
-        now=utc_now(),
+        now=issue_time(order.target.repository, sent, now=utc_now()),
         by=by,
         update="exact" if order.wanted.is_exact else "",
     )

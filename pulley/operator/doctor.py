@@ -28,6 +28,7 @@ from pulley.operator.checks.token import TokenCheck
 from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.document import Documents
+from pulley.operator.issuing import milliseconds
 from pulley.operator.overlaps import overlaps_on_hosts
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
 from pulley.project import find_project
@@ -137,7 +138,8 @@ class Doctor:
     def _ask(
         self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]
     ) -> Iterator[Row]:
-        stage, issued = self.stage, int(self.now().timestamp() * 1000)
+        # A check has no order to keep: it changes nothing, and hosts do not compare it.
+        stage, issued = self.stage, milliseconds(self.now())
         document = stage.parameters.read_one(stage.names.document)
         sent: list[tuple[Target, str, list[Host]]] = []
         for target in targets.targets:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -229,6 +229,22 @@ class TestRollback:
         assert (pin["state"], pin["commit"]) == ("pinned", good)
         assert pin["reason"] == f"rolled back from {bad[:7]} by {pin['by']}"
         push(sandbox, "the next one")
+        assert [machine.head() for machine in sandbox.machines] == [good, good]
+
+    def test_operator_whose_clock_is_slow_is_obeyed_by_every_host(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        good = push(sandbox, "good, too")
+        push(sandbox, "bad, too")
+
+        def slow() -> datetime:
+            return datetime.now(UTC) - timedelta(minutes=10)
+
+        for module in ("cli.deploy", "cli.rollback", "cli.seen", "operator.deploying"):
+            monkeypatch.setattr(f"pulley.{module}.utc_now", slow)
+        done = pulley("rollback", "web", "--yes")
+        assert done.exit_code == 0, done.stderr
+        assert f"2 of 2 hosts at {good[:7]}" in done.stdout
         assert [machine.head() for machine in sandbox.machines] == [good, good]
 
     def test_host_that_is_asleep_does_not_keep_it_from_the_commit_before(
