@@ -9,6 +9,7 @@ from chalicelib.core.pins import Pin, as_stored
 from chalicelib.core.targets import Target
 from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
+from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checkout import find_here
@@ -26,6 +27,7 @@ from pulley.operator.holding import (
 from pulley.operator.parameters import Written
 from pulley.operator.past import commands_of
 from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.tried import failure_words, failures_everywhere
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def _reason_option(function: Function) -> Function:
 @click.argument("commit")
 @_reason_option
 @_until_option
+@click.option("--force", is_flag=True, help="Pin a commit that failed on every host, too.")
 @yes_option
 @json_option
 def pin(  # noqa: PLR0913 - each is an option
@@ -65,6 +68,7 @@ def pin(  # noqa: PLR0913 - each is an option
     reason: str,
     until: str | None,
     *,
+    force: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -72,9 +76,10 @@ def pin(  # noqa: PLR0913 - each is an option
 
     COMMIT is a full id; in a clone of the target's repository also a short one, a branch, a tag.
     It must be in the target's branch, or have been deployed before: where neither is known here,
-    you are asked. A push meanwhile is answered with the reason, and its commit on GitHub says so.
-    Hosts get there in the next round (every 15 minutes, unless set otherwise), or with
-    `pulley deploy TARGET` now.
+    you are asked. One that failed on every host that it was tried on, in the 30 days that Systems
+    Manager remembers, is refused without --force. A push meanwhile is answered with the reason, and
+    its commit on GitHub says so. Hosts get there in the next round (every 15 minutes, unless set
+    otherwise), or with `pulley deploy TARGET` now.
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
     """
@@ -86,7 +91,13 @@ def pin(  # noqa: PLR0913 - each is an option
         sha = parse_commit(commit, found, here)
     except MeaningError as error:
         raise click.BadParameter(str(error), param_hint="COMMIT") from None
-    doubt = doubt_about(sha, found, here, deployed_to(found, commands_of(stage, now=now)))
+    sent = commands_of(stage, now=now)
+    if failures := failures_everywhere(found, sha, sent, stage.history.invocations):
+        said = one_line(failure_words(sha, failures))
+        if not force:
+            raise click.ClickException(f"{said}. --force pins {found.name} at it all the same")
+        warn(said)
+    doubt = doubt_about(sha, found, here, deployed_to(found, sent))
     if doubt:
         warn(doubt)
         confirm(f"Pin {found.name} at {sha.short} all the same?", yes=yes)

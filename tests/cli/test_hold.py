@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -30,8 +31,8 @@ def stored(sandbox: Sandbox) -> tuple[dict[str, str | None], int]:
     return json.loads(found["Value"]), found["Version"]
 
 
-def push(sandbox: Sandbox, words: str) -> str:
-    commit = sandbox.commit({"index.html": f"<h1>{words}</h1>\n"}, words)
+def push(sandbox: Sandbox, words: str, **files: str) -> str:
+    commit = sandbox.commit({"index.html": f"<h1>{words}</h1>\n"} | files, words)
     sandbox.developer.git.push("-q")
     sandbox.wait_until_quiet()
     return commit
@@ -132,6 +133,26 @@ class TestPin:
         assert pulley("pin", "web", OTHER, "--reason", "x").exit_code == 4
         done = pulley("pin", "web", commit, "--reason", "the fair")
         assert (done.exit_code, done.stderr) == (0, "")
+
+    def test_commit_that_failed_everywhere_is_refused_and_forced(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        script = (Path(sandbox.developer.working_dir) / "deploy/after-pull").read_text()
+        bad = push(sandbox, "fails", **{"deploy/after-pull": "#!/bin/sh\nexit 7\n"})
+        arguments = "pin", "web", bad, "--yes", "--reason", "the fair"
+        done = pulley(*arguments)
+        assert done.exit_code == 1
+        said = f"Error: {bad[:7]} failed on every host that it was tried on (web-1, "
+        assert said in done.stderr
+        assert "rolled back: after pull: " in done.stderr
+        assert "--force pins web at it all the same" in done.stderr
+        assert stored(sandbox)[0]["state"] == "none"
+        done = pulley(*arguments, "--force")
+        assert done.exit_code == 0
+        assert f"Warning: {said.removeprefix('Error: ')}" in done.stderr
+        assert stored(sandbox)[0]["commit"] == bad
+        store(sandbox, '{"state": "none"}')
+        push(sandbox, "works again", **{"deploy/after-pull": script})
 
     def test_another_operator_s_pin_of_the_same_moment_is_not_lost(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
