@@ -100,7 +100,7 @@ class GitHubApi:
                 retry_seconds=RETRY_SECONDS,
             ) from None
         if status >= 300:
-            message = _message(content, token)
+            message = message_of(content, token)
             words = f"{method} {path}: GitHub answered {status}, {message}"
             is_limit = _is_rate_limit(status, headers, message)
             wait = _wait_seconds(headers, self._clock()) if is_limit else None
@@ -243,8 +243,8 @@ def _error_for(words: str, method: str, path: str, status: int, wait: float | No
     return NotTakenError(words)
 
 
-def _message(content: bytes, token: str) -> str:
-    """GitHub's own words, cut, for the log; without the token, which some proxies echo."""
+def message_of(content: bytes, token: str) -> str:
+    """GitHub's own words in an answer, cut; without the token, which some proxies echo."""
     try:
         return shown(str(json.loads(content)["message"]).replace(token, "..."))
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -254,6 +254,49 @@ class TestToken:
         (row,) = self.rows(lambda _request: answer({}, 401))
         assert row.mend.endswith("--github-token-file -")
 
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/octo/site", 401),
+            ("/octo/site", 403),
+            ("/octo/site", 404),
+            ("/deployments", 403),
+            ("/branches/main", 403),
+            ("/hooks", 404),
+        ],
+    )
+    def test_github_s_own_reason_for_a_refusal_is_told(self, path: str, status: int) -> None:
+        said = "Resource protected by organization SAML enforcement. t0ken"
+
+        def script(request: Request) -> Raw:
+            is_it = request.target.partition("?")[0].endswith(path)
+            return answer({"message": said}, status) if is_it else self.usual(request)
+
+        (row,) = self.rows(script)
+        assert row.outcome in {FAIL, WARN}
+        assert "GitHub says 'Resource protected by organization SAML enforcement." in row.words
+        assert "t0ken" not in row.words
+
+    @pytest.mark.parametrize(
+        ("text", "outcome", "words"),
+        [
+            ("2030-01-14 23:59:00 UTC", WARN, "it expires on 2030-01-14"),
+            ("2030-01-15 01:59:00 +0200", WARN, "it expires on 2030-01-14"),
+            ("2030-01-14 22:59:00 -0100", WARN, "it expires on 2030-01-14"),
+            ("2030-01-14 23:59:00 -0200", PASS, "until 2030-01-15"),
+            ("2030-02-28 12:00:00 UTC", PASS, "until 2030-02-28"),
+            ("some day", PASS, "it may do what reports and rounds need"),
+        ],
+    )
+    def test_expiry_is_read_with_its_offset(self, text: str, outcome: str, words: str) -> None:
+        def script(request: Request) -> Raw:
+            if request.target.endswith("/octo/site"):
+                return answer({}, 200, github_authentication_token_expiration=text)
+            return self.usual(request)
+
+        (row,) = self.rows(script)
+        assert (row.outcome, row.words.endswith(words)) == (outcome, True)
+
     def test_branch_that_is_not_there_is_no_missing_permission(self) -> None:
         def script(request: Request) -> Raw:
             return answer({}, 404) if "/branches/" in request.target else self.usual(request)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
+from chalicelib.edges.github_api import message_of
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 
 SOON = timedelta(days=14)
@@ -50,11 +51,13 @@ class TokenCheck:
         answer = self._ask("GET", "")
         if answer.status == 401:
             mend = self._mend
-            yield Row(what, FAIL, "GitHub does not know it, or it has expired", mend)
+            words = f"GitHub does not know it, or it has expired: {self._said(answer)}"
+            yield Row(what, FAIL, words, mend)
             return
         if answer.status in _REFUSED and not _is_rate_limit(answer):
             words = f"it does not cover {self.repository}, or there is no such repository"
-            yield Row(what, FAIL, words, "give it this repository, on GitHub")
+            mend = "give it this repository, on GitHub"
+            yield Row(what, FAIL, f"{words}: {self._said(answer)}", mend)
             return
         if answer.status in {301, 302, 307, 308}:
             words = f"{self.repository} has another name on GitHub now"
@@ -62,10 +65,10 @@ class TokenCheck:
             return
         _expect(answer, 200)
         missing = list(self._missing())
-        for permission, loses in missing:
+        for permission, loses, said in missing:
             mend = f"give it {permission}, on GitHub"
             outcome = WARN if permission.startswith("Webhooks") else FAIL
-            yield Row(what, outcome, f"it lacks {permission}: {loses}", mend)
+            yield Row(what, outcome, f"it lacks {permission}: {loses}; {said}", mend)
         expires = _expiry(answer.headers)
         if expires and expires - now < SOON:
             yield Row(what, WARN, f"it expires on {expires:%Y-%m-%d}", self._mend)
@@ -78,20 +81,26 @@ class TokenCheck:
         own = f" --repository {self.repository}" if self.is_own else ""
         return f"make one on GitHub, then pulley setup --github-token-file -{own}"
 
-    def _missing(self) -> Iterator[tuple[str, str]]:
-        """The permissions that it lacks, and what is lost by that."""
+    def _said(self, answer: _Answer) -> str:
+        """GitHub's own reason: single sign-on, a list of addresses, an archived repository."""
+        return f"GitHub says {message_of(answer.body, self.token)}"
+
+    def _missing(self) -> Iterator[tuple[str, str, str]]:
+        """The permissions that it lacks, what is lost by that, and GitHub's own reason."""
         body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
         # GitHub looks at the permission first, and then finds no such commit.
-        if _lacks(self._ask("POST", "/deployments", body), 422):
-            yield "Deployments: write", "commits do not say where they run"
+        answer = self._ask("POST", "/deployments", body)
+        if _lacks(answer, 422):
+            yield "Deployments: write", "commits do not say where they run", self._said(answer)
         for branch in sorted({one.branch.name for one in self.targets}):
             answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
             # A branch that is not there is 404: a host's own row says so.
             if answer.status != 404 and _lacks(answer, 200):
-                yield "Contents: read", "rounds do not know the branch's tip"
+                yield "Contents: read", "rounds do not know the branch's tip", self._said(answer)
                 break
-        if _lacks(self._ask("GET", "/hooks?per_page=1"), 200):
-            yield "Webhooks: read", "lost deliveries are not noticed"
+        answer = self._ask("GET", "/hooks?per_page=1")
+        if _lacks(answer, 200):
+            yield "Webhooks: read", "lost deliveries are not noticed", self._said(answer)
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> _Answer:
         """A request's answer: here a refusal is one, and not an error."""
@@ -144,9 +153,12 @@ def _is_rate_limit(answer: _Answer) -> bool:
 
 
 def _expiry(headers: Mapping[str, str]) -> datetime | None:
-    """When the token ends; None for one without an end. GitHub's `2030-01-31 12:00:00 UTC`."""
+    """When the token ends, in UTC; None for one without an end.
+
+    GitHub's `2030-01-31 12:00:00 UTC`, or with an offset: `2030-01-31 12:00:00 +0200`.
+    """
+    text = headers.get(_EXPIRES, "").replace("UTC", "+0000")
     try:
-        told = datetime.strptime(headers.get(_EXPIRES, "")[:19], "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007
-    except ValueError:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return told.replace(tzinfo=UTC)
