@@ -81,7 +81,8 @@ class Doctor:
     def _host_roles(self, identity: Identity) -> HostRoles:
         stage, partition = self.stage, identity.arn.split(":")[1]
         parameters = f"arn:{partition}:ssm:{stage.region}:{identity.account}:parameter"
-        return HostRoles(stage.ec2, Clients.build().roles, stage.names, parameters)
+        secrets = stage.parameters.secrets_below(f"/pulley/{stage.name}")
+        return HostRoles(stage.ec2, Clients.build().roles, stage.names, secrets, parameters)
 
     def _github(self, stored: Stored, url: str) -> Iterator[Row]:
         """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""

@@ -83,6 +83,17 @@ class Parameters:
         """The KMS key that a secret is under; "" where it is not there, or is none."""
         return self._described(name).get("KeyId", "")
 
+    def secrets_below(self, path: str) -> Sequence[str]:
+        """The names of the encrypted parameters below a path; their values are not read."""
+        pages = self._client.get_paginator("describe_parameters").paginate(
+            ParameterFilters=[
+                {"Key": "Path", "Option": "Recursive", "Values": [path]},
+                {"Key": "Type", "Option": "Equals", "Values": ["SecureString"]},
+            ]
+        )
+        with calling("listing the secrets"):
+            return [one["Name"] for page in pages for one in page["Parameters"]]
+
     def write(
         self,
         name: str,

@@ -493,7 +493,7 @@ class TestHostsRole:
     def row(self, planter: Planter) -> Row:
         arns = f"arn:aws:ssm:{planter.deployed.region}:{planter.deployed.account_id}:parameter"
         ec2, iam = planter.sandbox.account.ec2, planter.deployed.iam
-        (row,) = rows_of("hosts' roles", HostRoles(ec2, iam, NAMES, arns).check)
+        (row,) = rows_of("hosts' roles", HostRoles(ec2, iam, NAMES, (), arns).check)
         return row
 
     def test_its_mend_is_a_line_that_mends_it(self, planter: Planter) -> None:
@@ -506,7 +506,7 @@ class TestHostsRole:
             PolicyDocument=given["--policy-document"],
         )
         assert self.row(planter) == passed(
-            "hosts' role web-host", "it may not read this stage's secrets"
+            "hosts' role web-host", "it may not read or write this stage's secrets"
         )
 
     def test_version_of_a_policy_that_is_in_force_is_what_counts(self, planter: Planter) -> None:
@@ -524,7 +524,7 @@ class TestHostsRole:
     def test_host_of_another_stage_is_another_stage_s(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         ec2, iam = planter.sandbox.account.ec2, planter.deployed.iam
-        found = HostRoles(ec2, iam, ParameterNames("prod"), "arn:aws:ssm:::parameter").check()
+        found = HostRoles(ec2, iam, ParameterNames("prod"), (), "arn:aws:ssm:::parameter").check()
         assert [row.words for row in found] == ["no instance has a role"]
 
     def test_profile_that_was_deleted_gives_no_role(self, planter: Planter) -> None:

@@ -9,12 +9,14 @@ import pytest
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from chalicelib.core.stored import ParameterNames
-from pulley.operator.checks.host_roles import Reading, denial, find_allowed, readings
+from pulley.operator.checks.host_roles import Access, accesses, denial, find_allowed
 
 PROJECT = Path(__file__).parents[2]
 ARNS = "arn:aws:ssm:eu-central-1:123456789012:parameter"
 NAMES = ParameterNames("prod")
 SECRET = f"{ARNS}/pulley/prod/webhook-secret"
+OWN = "/pulley/prod/repositories/octo/site/webhook-secret"
+OF_IT = ["ssm:GetParameter*", "ssm:PutParameter", "ssm:DeleteParameter*"]
 MANAGED = json.loads(aws_managed_policies_data)  # AWS's own, by name
 
 
@@ -30,26 +32,36 @@ def allow(action: Any = "ssm:GetParameter", resource: Any = "*", **more: Any) ->
     return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
 
 
-def deny(action: Any = "ssm:GetParameter*", resource: Any = "*", **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def deny(action: Any = OF_IT, resource: Any = "*", **more: Any) -> dict[str, Any]:  # noqa: ANN401
     return {"Effect": "Deny", "Action": action, "Resource": resource, **more}
 
 
+def allowed(*documents: Any) -> Access | None:  # noqa: ANN401 - IAM's JSON
+    return find_allowed(documents, accesses(NAMES, [OWN], ARNS))
+
+
 def may_read(*documents: Any) -> bool:  # noqa: ANN401 - IAM's JSON
-    return find_allowed(documents, readings(NAMES, ARNS)) is not None
+    return allowed(*documents) is not None
 
 
 def without(statement: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in statement.items() if key not in keys}
 
 
-class TestReadings:
-    def test_all_four_actions_and_every_path_above_are_asked_about(self) -> None:
-        found = list(readings(NAMES, ARNS))
-        for name in ("webhook-secret", "github-token"):
+class TestAccesses:
+    def test_every_way_to_every_secret_is_asked_about(self) -> None:
+        found = list(accesses(NAMES, [OWN], ARNS))
+        stages = [f"/pulley/prod/{name}" for name in ("webhook-secret", "github-token", "page-key")]
+        for name in [*stages, OWN]:
             for action in ("GetParameter", "GetParameters", "GetParameterHistory"):
-                assert Reading(f"ssm:{action}", f"{ARNS}/pulley/prod/{name}") in found
+                assert Access(f"ssm:{action}", f"{ARNS}{name}") in found
+            for action in ("PutParameter", "DeleteParameter", "DeleteParameters"):
+                assert Access(f"ssm:{action}", f"{ARNS}{name}") in found
         paths = [one.arn for one in found if one.action == "ssm:GetParametersByPath"]
-        assert paths == [f"{ARNS}/pulley/prod", f"{ARNS}/pulley", f"{ARNS}/"]
+        assert paths == [
+            *(f"{ARNS}/{path}" for path in ("pulley/prod", "pulley", "")),
+            *(f"{ARNS}/pulley/prod/repositories{path}" for path in ("/octo/site", "/octo", "")),
+        ]
 
 
 class TestAWSsOwnPolicies:
@@ -75,8 +87,37 @@ class TestAWSsOwnPolicies:
 
 class TestFindAllowed:
     def test_what_may_be_read_is_named(self) -> None:
-        found = find_allowed([policy(allow())], readings(NAMES, ARNS))
-        assert found == Reading("ssm:GetParameter", SECRET)
+        assert allowed(policy(allow())) == Access("ssm:GetParameter", SECRET)
+
+    @pytest.mark.parametrize(
+        ("statement", "found"),
+        [
+            (allow(resource=ARNS + OWN), Access("ssm:GetParameter", ARNS + OWN)),
+            (
+                allow(resource=f"{ARNS}/pulley/*/repositories/*/webhook-secret"),
+                Access("ssm:GetParameter", ARNS + OWN),
+            ),
+            (
+                allow("ssm:GetParametersByPath", f"{ARNS}/pulley/prod/repositories/octo"),
+                Access("ssm:GetParametersByPath", f"{ARNS}/pulley/prod/repositories/octo"),
+            ),
+            (
+                allow(resource=f"{ARNS}/pulley/prod/page-*"),
+                Access("ssm:GetParameter", f"{ARNS}/pulley/prod/page-key"),
+            ),
+            (allow("ssm:Put*"), Access("ssm:PutParameter", SECRET)),
+            (allow("ssm:DeleteParameters", ARNS + OWN), Access("ssm:DeleteParameters", ARNS + OWN)),
+        ],
+        ids=str,
+    )
+    def test_any_secret_below_the_stage_counts_read_or_written(
+        self, statement: dict[str, Any], found: Access
+    ) -> None:
+        assert allowed(policy(statement)) == found
+        assert allowed(policy(statement), denial(ARNS)) is None
+
+    def test_targets_and_pins_are_no_secrets(self) -> None:
+        assert not may_read(policy(allow(resource=f"{ARNS}/pulley/prod/*/targets")))
 
     @pytest.mark.parametrize(
         "statement",
@@ -115,7 +156,7 @@ class TestFindAllowed:
             allow(resource="arn:aws:ssm:us-east-1:*:parameter/*"),
             allow(resource=f"{ARNS}/pulley/[p]rod/*"),
             allow("ssm:GetParametersByPath", f"{ARNS}/mine"),
-            without(allow(NotAction="ssm:Get*"), "Action"),
+            without(allow(NotAction=["ssm:Get*", "ssm:Put*", "ssm:Delete*"]), "Action"),
             without(allow(NotResource="arn:aws:ssm:*:*:parameter/*"), "Resource"),
         ],
         ids=str,
@@ -143,6 +184,7 @@ class TestFindAllowed:
         "statement",
         [
             deny("ssm:GetParameter"),
+            deny("ssm:GetParameter*"),  # a secret of one's own writing signs as well
             deny(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]),
             deny(resource=f"{ARNS}/pulley/*"),  # asks for the path above it
             deny(resource=SECRET),
@@ -172,5 +214,5 @@ class TestMend:
 
     def test_what_is_not_pulley_s_may_still_be_read(self) -> None:
         documents = [managed("AmazonSSMManagedInstanceCore"), denial(ARNS)]
-        own = Reading("ssm:GetParameter", f"{ARNS}/mine/password")
+        own = Access("ssm:GetParameter", f"{ARNS}/mine/password")
         assert find_allowed(documents, [own]) == own

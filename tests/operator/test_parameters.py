@@ -53,6 +53,18 @@ class TestRead:
         assert "s3cret" not in repr(parameters.read(NAME))
 
 
+class TestSecretsBelow:
+    def test_names_of_what_is_encrypted_below_the_path_are_found(
+        self, parameters: Parameters
+    ) -> None:
+        secrets = [f"/pulley/dev/repositories/octo/{one}/webhook-secret" for one in range(60)]
+        secrets.append("/pulley/dev/github-token")
+        for name in [*secrets, "/pulley/development/github-token", "/pulley/prod/github-token"]:
+            parameters.write(name, "secret", read=None, is_secret=True)
+        parameters.write("/pulley/dev/repositories/octo/0/targets", "[]", read=None)
+        assert sorted(parameters.secrets_below("/pulley/dev")) == sorted(secrets)
+
+
 class TestWrite:
     def test_write_over_what_was_read_overwrites_nobody(self, parameters: Parameters) -> None:
         parameters.write(NAME, "one", read=None)

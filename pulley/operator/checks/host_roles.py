@@ -1,4 +1,7 @@
-"""Whether who is on a host may read the stage's secrets, by the role that its instance has.
+"""Whether who is on a host may read or write the stage's secrets, by the role of its instance.
+
+Who can write a secret can sign deliveries; who can delete a repository's own has it opened by the
+stage's.
 
 Whatever runs on an instance can have its role's credentials. AWS's own policy for managed instances
 (AmazonSSMManagedInstanceCore) allows ssm:GetParameter and ssm:GetParameters on everything, and what
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 _READ_ONE = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
+_WRITE_ONE = ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:DeleteParameters")
 # It is checked on the path that is asked for alone: who may ask for / has all that is below.
 _READ_PATH = "ssm:GetParametersByPath"
 _POLICY = "no-pulley-secrets"
@@ -39,8 +43,8 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A request that has a secret in its answer."""
+class Access:
+    """A request that has a secret in its answer, or that changes one."""
 
     action: str
     arn: str
@@ -50,16 +54,18 @@ class Reading:
 class HostRoles:
     """The roles of a stage's instances. `parameters` is what the ARNs of parameters begin with.
 
+    `secrets` are the names of those that are stored below the stage.
     Raises RefusedError and UnavailableError where AWS does not let it look.
     """
 
     ec2: "EC2Client"
     iam: "IAMClient"
     names: ParameterNames
+    secrets: Sequence[str]
     parameters: str
 
     def check(self) -> Iterator[Row]:
-        """Each role may read no secret of the stage."""
+        """Each role may read and write no secret of the stage."""
         profiles = self._profiles()
         roles = sorted({role for profile in profiles for role in self._roles(profile)})
         if not roles:
@@ -94,12 +100,14 @@ class HostRoles:
 
     def _check_role(self, role: str) -> Row:
         what = f"hosts' role {role}"
-        found = find_allowed(self._policies(role), readings(self.names, self.parameters))
+        wanted = accesses(self.names, self.secrets, self.parameters)
+        found = find_allowed(self._policies(role), wanted)
         if found is None:
-            return passed(what, "it may not read this stage's secrets")
+            return passed(what, "it may not read or write this stage's secrets")
+        verb = "write" if found.action in _WRITE_ONE else "read"
         words = (
-            f"it may read this stage's secrets, and so may whoever is on a host: {found.action} on "
-            f"{found.arn}"
+            f"it may {verb} secrets of this stage, and so may whoever is on a host: {found.action} "
+            f"on {found.arn}"
         )
         document = shlex.quote(json.dumps(denial(self.parameters)))
         mend = (
@@ -131,17 +139,20 @@ class HostRoles:
         return documents
 
 
-def readings(names: ParameterNames, parameters: str) -> Iterator[Reading]:
-    """Every way to the secret and the token that are the stage's."""
-    for name in (names.webhook_secret, names.github_token):
-        for action in _READ_ONE:
-            yield Reading(action, parameters + name)
-    for path in PurePosixPath(names.webhook_secret).parents:
-        yield Reading(_READ_PATH, f"{parameters}{path}")
+def accesses(names: ParameterNames, secrets: Iterable[str], parameters: str) -> Iterator[Access]:
+    """Every way to the secrets that are stored, and to those that every stage may have."""
+    usual = (names.webhook_secret, names.github_token, f"/pulley/{names.stage}/page-key")
+    every = tuple(dict.fromkeys([*usual, *secrets]))
+    for action in _READ_ONE:
+        yield from (Access(action, parameters + name) for name in every)
+    paths = dict.fromkeys(path for name in every for path in PurePosixPath(name).parents)
+    yield from (Access(_READ_PATH, f"{parameters}{path}") for path in paths)
+    for action in _WRITE_ONE:
+        yield from (Access(action, parameters + name) for name in every)
 
 
-def find_allowed(documents: Iterable[Any], wanted: Iterable[Reading]) -> Reading | None:
-    """The first reading that the policies allow together."""
+def find_allowed(documents: Iterable[Any], wanted: Iterable[Access]) -> Access | None:
+    """The first access that the policies allow together."""
     statements = [one for document in documents for one in _as_list(document.get("Statement", []))]
     return next((one for one in wanted if _is_allowed(statements, one)), None)
 
@@ -152,18 +163,18 @@ def denial(parameters: str) -> dict[str, Any]:
     paths = ("/pulley/*", "/pulley", "/")  # the last two are for GetParametersByPath
     deny = {
         "Effect": "Deny",
-        "Action": "ssm:GetParameter*",
+        "Action": ["ssm:GetParameter*", "ssm:PutParameter", "ssm:DeleteParameter*"],
         "Resource": [arns + path for path in paths],
     }
     return {"Version": "2012-10-17", "Statement": [deny]}
 
 
-def _is_allowed(statements: Sequence[Any], reading: Reading) -> bool:
-    effects = {one.get("Effect") for one in statements if _is_about(one, reading)}
+def _is_allowed(statements: Sequence[Any], access: Access) -> bool:
+    effects = {one.get("Effect") for one in statements if _is_about(one, access)}
     return effects == {"Allow"}
 
 
-def _is_about(statement: Any, reading: Reading) -> bool:  # noqa: ANN401 - IAM's JSON
+def _is_about(statement: Any, access: Access) -> bool:  # noqa: ANN401 - IAM's JSON
     """Whether it allows, or denies: in doubt it does the one, and not the other."""
     allows = statement.get("Effect") == "Allow"
     if statement.get("Condition") and not allows:
@@ -171,11 +182,11 @@ def _is_about(statement: Any, reading: Reading) -> bool:  # noqa: ANN401 - IAM's
 
     def has_action(key: str) -> bool:
         patterns = _as_list(statement.get(key, []))
-        return any(_fits(reading.action.lower(), one.lower()) for one in patterns)
+        return any(_fits(access.action.lower(), one.lower()) for one in patterns)
 
     def has_resource(key: str, *, loosely: bool) -> bool:
         patterns = _as_list(statement.get(key, []))
-        return any(_covers(one, reading.arn, loosely=loosely) for one in patterns)
+        return any(_covers(one, access.arn, loosely=loosely) for one in patterns)
 
     if has_action("NotAction") if "NotAction" in statement else not has_action("Action"):
         return False
