@@ -27,6 +27,7 @@ from pulley.operator.setup_plan import (
     parse_token,
 )
 from pulley.operator.stage import Stage
+from pulley.operator.trial import try_token
 from pulley.project import find_project, is_other_release
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}
@@ -50,6 +51,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
     is_flag=True,
     help="Print the webhook's secret, alone on stdout. All else goes to stderr.",
 )
+@click.option("--force", is_flag=True, help="Store a token that GitHub does not take, too.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
 @yes_option
 @json_option
@@ -59,6 +61,7 @@ def setup(  # noqa: PLR0913 - an option each
     token_file: TextIO | None,
     repository: Repository | None,
     show_secret: bool,
+    force: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -69,7 +72,8 @@ def setup(  # noqa: PLR0913 - an option each
     not shown), a token for GitHub where you give one, your account's number in .chalice/policy-*,
     the SSM document that runs on the hosts, and last the document's pin, so that no push meets half
     an upgrade. What is right already is left alone: run it as often as you like, and after each
-    upgrade of Pulley.
+    upgrade of Pulley. A token that takes the place of another one is tried before: where GitHub
+    does not take it, nothing is stored.
 
     \b
         pulley setup --stage prod --dry-run
@@ -92,6 +96,8 @@ def setup(  # noqa: PLR0913 - an option each
     report = Report(stage, changes)
     try:
         if changes and not dry_run:
+            if not force:
+                try_token(stage, changes, token, repository)
             confirm("Do it?", yes=yes)
             _apply(work, report, tell, yes=yes)
         if not dry_run:

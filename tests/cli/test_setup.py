@@ -17,6 +17,7 @@ from pulley.host.build import build
 from pulley.operator.policies import PLACEHOLDER
 from pulley.project import project
 from pulley.sandbox.account import Account
+from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
 
 Run = Callable[..., Result]
 DOCUMENT, PIN = "pulley-prod-pull", "/pulley/prod/document"
@@ -219,6 +220,45 @@ class TestToken:
         assert done.exit_code == 0, done.output
         assert value_of(account, "/pulley/prod/repositories/octo/site/github-token") == "ghp_one"
         assert TOKEN not in names_of(account)
+
+    def test_one_that_github_does_not_take_is_not_stored_over_another(
+        self, account: Account, setup: Run
+    ) -> None:
+        def script(request: Request) -> Raw:
+            if request.headers["authorization"] == "Bearer ghp_good":
+                return answer({"full_name": "octo/site"})
+            return answer({"message": "Bad credentials"}, 401)
+
+        with ScriptedServer(script) as github:
+            api = {"PULLEY_GITHUB_API": github.url}
+            options = "--yes", "--github-token-file", "-"
+            first = setup(*options, stdin="ghp_first", environ=api)
+            assert (first.exit_code, github.requests) == (0, [])
+            before = versions_of(account)
+            refused = setup(*options, stdin="ghp_typo", environ=api)
+            assert refused.exit_code == 1
+            assert "GitHub says 'Bad credentials'. --force stores it" in refused.stderr
+            assert "ghp_typo" not in refused.output
+            assert versions_of(account) == before
+            assert setup(*options, stdin="ghp_good", environ=api).exit_code == 0
+            assert value_of(account, TOKEN) == "ghp_good"
+            assert setup(*options, "--force", stdin="ghp_typo", environ=api).exit_code == 0
+            assert value_of(account, TOKEN) == "ghp_typo"
+            of_one = *options, "--repository", "octo/site"
+            assert setup(*of_one, stdin="ghp_other", environ=api).exit_code == 1
+            assert setup(*of_one, stdin="ghp_good", environ=api).exit_code == 0
+        asked = [request.target for request in github.requests]
+        assert asked == ["/rate_limit", "/rate_limit", "/repos/octo/site", "/repos/octo/site"]
+
+    def test_github_that_cannot_be_asked_keeps_the_one_that_is_there(
+        self, account: Account, setup: Run
+    ) -> None:
+        nobody = {"PULLEY_GITHUB_API": "http://127.0.0.1:9"}
+        setup("--yes", "--github-token-file", "-", stdin="ghp_first", environ=nobody)
+        done = setup("--yes", "--github-token-file", "-", stdin="ghp_next", environ=nobody)
+        assert done.exit_code == 1
+        assert "it could not be tried: GitHub could not be reached" in done.stderr
+        assert value_of(account, TOKEN) == "ghp_first"
 
     def test_what_is_no_token_is_refused_before_anything_is_stored(
         self, account: Account, setup: Run, tmp_path: Path
