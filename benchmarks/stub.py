@@ -36,7 +36,7 @@ from chalicelib import wiring
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from chalicelib.edges.aws import Deadline, build_ssm_client
-from chalicelib.edges.parameters import ParameterStore
+from chalicelib.edges.parameters import KnownRepositories, ParameterStore
 
 _NAMES = ParameterNames(ENVIRON["PULLEY_STAGE"])
 TARGET = {
@@ -66,6 +66,9 @@ class Aws:
         if operation == "SendCommand":
             command = {"CommandId": "0831e1a8-a1ac-4257-a1fd-c831b48c4107", "Status": "Pending"}
             return {"Command": command | {"DocumentName": arguments["DocumentName"]}}
+        if operation == "DescribeParameters":
+            names = [name for name in self.stored if name.endswith("/targets")]
+            return {"Parameters": [{"Name": name, "Type": "String"} for name in names]}
         if operation != "GetParameters":
             raise AssertionError(f"a delivery makes no {operation}")
         names = arguments["Names"]
@@ -106,9 +109,24 @@ class Port:
         """As boto3 has it."""
         return self._aws.answer("GetParameters", arguments)
 
+    def get_paginator(self, _operation: str) -> "_Pages":
+        """As boto3 has it, for the one list that there is."""
+        return _Pages(self._aws)
+
     def send_command(self, **arguments: object) -> dict[str, Any]:
         """As boto3 has it."""
         return self._aws.answer("SendCommand", arguments)
+
+
+class _Pages:
+    """A paginator of DescribeParameters."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+
+    def paginate(self, **arguments: object) -> list[dict[str, Any]]:
+        """One page."""
+        return [self._aws.answer("DescribeParameters", arguments)]
 
 
 class App:
@@ -120,8 +138,10 @@ class App:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`client` is Aws's `sdk` or `port`; `clock`, in seconds, is that of the budgets."""
-        store = partial(ParameterStore, clock=clock)
-        with mock.patch.multiple(wiring, build_ssm_client=client, ParameterStore=store):
+        edges = {
+            one.__name__: partial(one, clock=clock) for one in (ParameterStore, KnownRepositories)
+        }
+        with mock.patch.multiple(wiring, build_ssm_client=client, **edges):
             built = wiring._receiver.__wrapped__()
         self._receiver = lambda: built
 

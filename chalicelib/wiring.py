@@ -21,7 +21,7 @@ from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.journal import Journal
-from chalicelib.edges.parameters import ParameterStore
+from chalicelib.edges.parameters import KnownRepositories, ParameterStore
 from chalicelib.edges.prompt_github import PromptGitHub
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Deployer
@@ -127,7 +127,8 @@ def _receiver() -> tuple[Receiver, Deadline]:
     settings = Settings.from_environ(os.environ)
     deadline = Deadline()
     client = build_ssm_client(deadline)
-    parameters = ParameterStore(client, settings.stage)
+    known = KnownRepositories(client, settings.stage)
+    parameters = ParameterStore(client, settings.stage, known=known)
     deployer = Deployer(
         stage=settings.stage,
         pins=parameters,

@@ -2,8 +2,11 @@
 
 What a repository needs is read in one call and remembered for a while. A stranger chooses the
 repository that a delivery names, so every read that memory cannot answer, misses included, is
-paid from one small budget, and memory is bounded. What a sender who is verified asks for is paid
-from another, or strangers could keep a rotation from its end.
+paid from one small budget, and memory is bounded. Where that is spent, the repositories that have
+targets are listed by their names, once a minute: those are read all the same, so that no stranger
+can keep a repository's deliveries out (docs/decisions/16-known-repositories-are-listed.md). What a
+sender who is verified asks for is paid from another budget, or strangers could keep a rotation from
+its end.
 """
 
 import time
@@ -27,10 +30,11 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 REMEMBERED_SECONDS = 60.0
-REMEMBERED_REPOSITORIES = 256
+REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
 BUDGET = 30  # look-ups at once, and one more a second
 VERIFIED_BUDGET = 30  # the same, for those who have signed with a secret
 NAMES_A_CALL = 10  # GetParameters' limit
+NAMES_A_PAGE = 50  # DescribeParameters' limit
 
 
 class Budget:
@@ -53,8 +57,8 @@ class Budget:
         return True
 
 
-class ParameterStore:
-    """Reads one stage's parameters. Every method raises RefusedError or UnavailableError."""
+class KnownRepositories:
+    """The repositories that have targets, by a list of names that is a minute old at most."""
 
     def __init__(
         self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.monotonic
@@ -63,6 +67,45 @@ class ParameterStore:
         self._client = client
         self._names = ParameterNames(stage)
         self._clock = clock
+        self._attempts = Budget(clock, size=1)  # one a second, where listing fails
+        self._listed_at, self._listed = float("-inf"), frozenset[str]()
+
+    def has(self, repository: Repository) -> bool:
+        """Whether it is one of them. Raises RefusedError and UnavailableError."""
+        is_old = self._clock() - self._listed_at >= REMEMBERED_SECONDS
+        if is_old and self._attempts.spend():
+            self._listed = self._list()
+            self._listed_at = self._clock()
+        return self._names.targets(repository) in self._listed
+
+    def _list(self) -> frozenset[str]:
+        """The names of the parameters with targets, so many at the most. No value is read."""
+        pages = self._client.get_paginator("describe_parameters").paginate(
+            ParameterFilters=[
+                {"Key": "Name", "Option": "BeginsWith", "Values": [self._names.repositories]},
+                {"Key": "Type", "Option": "Equals", "Values": ["String"]},
+            ],
+            PaginationConfig={"PageSize": NAMES_A_PAGE, "MaxItems": REMEMBERED_REPOSITORIES},
+        )
+        with calling("listing the repositories"):
+            return frozenset(one["Name"] for page in pages for one in page["Parameters"])
+
+
+class ParameterStore:
+    """Reads one stage's parameters. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(
+        self,
+        client: "SSMClient",
+        stage: str,
+        clock: Callable[[], float] = time.monotonic,
+        known: KnownRepositories | None = None,
+    ) -> None:
+        """`clock` is in seconds. Without `known`, the budget is for each repository."""
+        self._client = client
+        self._names = ParameterNames(stage)
+        self._clock = clock
+        self._known = known
         self._budget = Budget(clock)
         self._verified_budget = Budget(clock, VERIFIED_BUDGET)
         self._memory: OrderedDict[Repository | None, tuple[float, StoredSettings]] = OrderedDict()
@@ -70,16 +113,16 @@ class ParameterStore:
     def settings(self, repository: Repository | None) -> StoredSettings:
         """A repository's settings, remembered for REMEMBERED_SECONDS.
 
-        One that has something stored is read again without the budget: nobody can make such
-        repositories up. UnavailableError where the budget is spent.
+        One that has something stored is read without the budget: nobody can make such repositories
+        up. So is the default secret, which has one name. UnavailableError where the budget is
+        spent.
         """
         read_at, settings = self._memory.get(repository, (0.0, None))
         if settings and self._clock() - read_at < REMEMBERED_SECONDS:
             self._memory.move_to_end(repository)
             return settings
-        known = settings is not None and settings.known
-        if not known and not self._budget.spend():
-            raise UnavailableError("too many deliveries from repositories not known here")
+        if repository and not (settings and settings.known):
+            self._pay_for(repository)
         return self._read_settings(repository)
 
     def settings_again(
@@ -113,6 +156,11 @@ class ParameterStore:
     def token_names(self, repository: Repository) -> tuple[str, str]:
         """Where a repository's token may be, the first of them first."""
         return self._names.repository_github_token(repository), self._names.github_token
+
+    def _pay_for(self, repository: Repository) -> None:
+        """Let it be read. UnavailableError where the budget is spent, but for a known one."""
+        if not self._budget.spend() and not (self._known and self._known.has(repository)):
+            raise UnavailableError("too many deliveries from repositories not known here")
 
     def _read_settings(self, repository: Repository | None) -> StoredSettings:
         secret = self._names.webhook_secret

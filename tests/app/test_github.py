@@ -13,6 +13,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 
 from chalicelib import wiring
 from chalicelib.core.refs import Repository
+from chalicelib.edges.parameters import BUDGET
 from chalicelib.flows.receive import PING
 from tests.app.stage import FORM, JSON, URL, Answer, Stage, github_headers, rest_event
 from tests.fakes import (
@@ -128,6 +129,14 @@ class TestAccepted202:
         stage.remove(NAMES.targets(SITE))
         assert stage.deliver(push_json(), event="ping").status == 200
         stage.store(NAMES.targets(SITE), targets_text())
+        assert stage.push().status == 202
+
+    def test_strangers_cannot_keep_a_known_repository_out(self, stage: Stage) -> None:
+        statuses = set()
+        for number in range(3 * BUDGET):
+            made_up = push_json(repository={"full_name": f"stranger/made-up-{number}"})
+            statuses.add(stage.deliver(made_up, secret="guessed").status)
+        assert 503 in statuses
         assert stage.push().status == 202
 
     def test_redelivery_is_sent_again(self, stage: Stage) -> None:
@@ -456,7 +465,9 @@ class TestUnavailable503:
             for number in range(200)
         ]
         assert set(statuses) == {401, 503}
-        assert statuses.count(503) > statuses.count(401) == len(stage.wire.attempts)
+        reads = stage.wire.operations.count("GetParameters")
+        assert statuses.count(503) > statuses.count(401) == reads
+        assert set(stage.wire.operations) == {"GetParameters", "DescribeParameters"}
         assert stage.push().status == 202
 
 

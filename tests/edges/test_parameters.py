@@ -14,10 +14,12 @@ from chalicelib.core.stored import StoredPins, StoredReportSettings, StoredSetti
 from chalicelib.edges.aws import Deadline, LateError
 from chalicelib.edges.parameters import (
     BUDGET,
+    NAMES_A_PAGE,
     REMEMBERED_REPOSITORIES,
     REMEMBERED_SECONDS,
     VERIFIED_BUDGET,
     Budget,
+    KnownRepositories,
     ParameterStore,
 )
 from chalicelib.flows import receive, settle
@@ -225,11 +227,14 @@ class Store:
     def __init__(self, client: "SSMClient", wire: Wire) -> None:
         self.clock = FakeClock()
         self.values: dict[str, str] = {}
-        self.edge = ParameterStore(client, STAGE, self.clock)
+        known = KnownRepositories(client, STAGE, self.clock)
+        self.edge = ParameterStore(client, STAGE, self.clock, known)
         self.wire = wire
         wire.reply = self._answer
 
-    def _answer(self, _operation: str, arguments: Mapping[str, Any]) -> Reply:
+    def _answer(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
+        if operation == "DescribeParameters":
+            return self._list(arguments)
         names = arguments["Names"]
         found = [
             {"Name": name, "Value": self.values[name]} for name in names if name in self.values
@@ -237,9 +242,27 @@ class Store:
         missing = [name for name in names if name not in self.values]
         return 200, {"Parameters": found, "InvalidParameters": missing}
 
+    def _list(self, arguments: Mapping[str, Any]) -> Reply:
+        """A page of the targets' names, which the filters ask for, with one empty page at first."""
+        assert arguments["ParameterFilters"] == [
+            {"Key": "Name", "Option": "BeginsWith", "Values": [NAMES.repositories]},
+            {"Key": "Type", "Option": "Equals", "Values": ["String"]},
+        ]
+        start = int(arguments.get("NextToken", "-1"))
+        names = [name for name in self.values if name.endswith("/targets")]
+        end = start + arguments["MaxResults"] if start >= 0 else 0
+        page = [{"Name": name} for name in names[max(start, 0) : end]]
+        return 200, {"Parameters": page} | ({"NextToken": str(end)} if end < len(names) else {})
+
     @property
     def calls(self) -> int:
-        return len(self.wire.attempts)
+        """Those that read: GetParameters."""
+        return len(self.names_asked())
+
+    @property
+    def lists(self) -> int:
+        """Those that list: each has an empty page, and the names'."""
+        return len(self.wire.arguments_of("DescribeParameters"))
 
     def names_asked(self) -> list[list[str]]:
         return [arguments["Names"] for arguments in self.wire.arguments_of("GetParameters")]
@@ -393,15 +416,122 @@ class TestParameterStoreBudget:
         assert store.edge.settings_again(SITE) is None
         assert store.calls == BUDGET
 
-    def test_reading_without_a_repository_is_paid_as_well(self, store: Store) -> None:
+    def test_without_a_repository_there_is_one_name_and_no_stranger_s(self, store: Store) -> None:
         store.spend_the_budget()
-        assert store.refuses(None)
-        assert store.calls == BUDGET
+        store.values[NAMES.webhook_secret] = "default"
+        for _ in range(100):
+            assert store.edge.settings(None).secrets == (b"default",)
+        assert store.calls == BUDGET + 1
+
+
+class TestParameterStoreList:
+    """The repositories that have targets, listed where the budget is spent."""
+
+    SECOND = 1 / 50  # strangers send fifty a second
+
+    def made_up_ones(self, store: Store, seconds: int, first: int = 0) -> None:
+        """Deliveries of made-up repositories, all the time."""
+        for number in range(round(seconds / self.SECOND)):
+            store.clock.now += self.SECOND
+            store.refuses(made_up(first + number))
+
+    @pytest.mark.parametrize("seconds", [0, 1, 45, 600])
+    def test_known_repository_is_read_however_many_are_made_up(
+        self, store: Store, seconds: int
+    ) -> None:
+        store.values[NAMES.targets(SITE)] = "[]"
+        store.spend_the_budget()
+        self.made_up_ones(store, seconds)
+        assert store.refuses(OTHER)
+        assert store.edge.settings(SITE).targets == "[]"
+
+    def test_made_up_ones_cost_the_budget_and_a_list_a_minute(self, store: Store) -> None:
+        store.values[NAMES.targets(SITE)] = "[]"
+        self.made_up_ones(store, 600)
+        assert store.calls <= BUDGET + 600
+        assert store.lists <= 2 * (600 / REMEMBERED_SECONDS)
+
+    def test_where_the_budget_is_not_spent_nothing_is_listed(self, store: Store) -> None:
+        for number in range(BUDGET):
+            store.edge.settings(made_up(number))
+        assert store.lists == 0
+
+    def test_known_ones_that_strangers_name_are_each_read_once_a_minute(self, store: Store) -> None:
+        for number in range(REMEMBERED_REPOSITORIES):
+            store.values[NAMES.targets(made_up(number))] = "[]"
+        store.spend_the_budget()
+        before = store.calls
+        for number in range(4 * REMEMBERED_REPOSITORIES):
+            store.clock.now += REMEMBERED_SECONDS / 2 / REMEMBERED_REPOSITORIES
+            store.edge.settings(made_up(number % REMEMBERED_REPOSITORIES))
+        assert store.calls - before <= 2 * REMEMBERED_REPOSITORIES
+
+    def test_wrong_signatures_of_a_known_one_keep_it_from_nothing(self, store: Store) -> None:
+        store.values[NAMES.targets(SITE)] = "[]"
+        for _ in range(round(180 / self.SECOND)):
+            store.clock.now += self.SECOND
+            store.edge.settings(SITE)
+            store.edge.settings_again(SITE)
+            assert store.edge.settings(SITE).targets == "[]"
+
+    def test_targets_stored_meanwhile_are_listed_a_minute_later(self, store: Store) -> None:
+        store.spend_the_budget()
+        assert store.refuses(OTHER)
+        store.values[NAMES.targets(SITE)] = "[]"
+        assert store.refuses(SITE)
+        self.made_up_ones(store, round(REMEMBERED_SECONDS) + 1)
+        assert not store.refuses(SITE)
+
+    def test_so_many_are_listed_page_by_page_and_no_more(self, store: Store) -> None:
+        for number in range(REMEMBERED_REPOSITORIES + 200):
+            store.values[NAMES.targets(made_up(number))] = "[]"
+        store.spend_the_budget()
+        assert not store.refuses(made_up(REMEMBERED_REPOSITORIES - 1))
+        assert store.refuses(made_up(REMEMBERED_REPOSITORIES + 199))
+        assert store.lists == 1 + REMEMBERED_REPOSITORIES / NAMES_A_PAGE
+
+    def test_list_that_fails_is_told_and_asked_for_once_a_second(self, store: Store) -> None:
+        store.values[NAMES.targets(SITE)] = "[]"
+        store.spend_the_budget()
+        answer = store.wire.reply
+        store.wire.reply = aws_error("AccessDeniedException")
+        told = []
+        for _ in range(round(3 / self.SECOND)):
+            with pytest.raises((RefusedError, UnavailableError)) as caught:
+                store.edge.settings(SITE)
+            told.append(str(caught.value))
+            store.clock.now += self.SECOND
+        words = "AWS refused listing the repositories (AccessDeniedException)"
+        assert told.count(words) == store.lists <= 3
+        assert told[0] == words
+        store.wire.reply = answer
+        store.clock.now += 1
+        store.edge.settings(OTHER)
+        assert not store.refuses(SITE)
+
+    @mock_aws
+    def test_aws_s_own_filters_find_them_among_all_else(self) -> None:
+        client = new_client()
+        for name in (
+            NAMES.targets(SITE),
+            NAMES.pin("web"),
+            "/pulley/other/repositories/a/b/targets",
+        ):
+            client.put_parameter(Name=name, Value="[]", Type="String")
+        client.put_parameter(Name=OWN_TOKEN, Value="token", Type="SecureString")
+        known = KnownRepositories(client, STAGE, FakeClock())
+        store = ParameterStore(client, STAGE, FakeClock(), known)
+        for number in range(BUDGET):
+            store.settings(made_up(number))
+        assert store.settings(SITE).targets == "[]"
+        assert known._listed == {NAMES.targets(SITE)}
+        with pytest.raises(UnavailableError):
+            store.settings(OTHER)
 
 
 class TestParameterStoreMemory:
     def test_memory_is_bounded_however_many_repositories_are_made_up(self, store: Store) -> None:
-        for number in range(1000):
+        for number in range(2 * REMEMBERED_REPOSITORIES):
             store.clock.now += 1
             store.edge.settings(made_up(number))
         assert len(store.edge._memory) == REMEMBERED_REPOSITORIES
@@ -426,10 +556,8 @@ class TestParameterStoreMemory:
         store.edge.settings(made_up(0))
         store.clock.now += 1
         store.edge.settings(made_up(REMEMBERED_REPOSITORIES))
-        store.clock.now += BUDGET
-        store.spend_the_budget()
-        assert not store.refuses(made_up(0))
-        assert store.refuses(made_up(1))
+        assert made_up(0) in store.edge._memory
+        assert made_up(1) not in store.edge._memory
 
 
 class TestParameterStorePins:
