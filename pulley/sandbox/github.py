@@ -66,7 +66,11 @@ _NO_USER_AGENT = (
     "\r\nRequest forbidden by administrative rules. Please make sure your request has a"
     " User-Agent header. Check https://developer.github.com for other possible causes.\r\n"
 )
-_ROUTES = (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
+# Compiled once: tests open hundreds of GitHubs.
+_ROUTES = Map(
+    Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
+    for one in (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
+)
 
 
 class Request(NamedTuple):
@@ -105,10 +109,6 @@ class GitHub(AbstractContextManager["GitHub"]):
         self.fault: Callable[[str, str], Fault | None] | None = None
         # Commits that have a context which is no success.
         self.pending_contexts: set[str] = set()
-        self._routes = Map(
-            Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
-            for one in _ROUTES
-        )
         self._server = make_server(
             "127.0.0.1", port, self._serve, threaded=True, request_handler=_QuietHandler
         )
@@ -202,7 +202,7 @@ class GitHub(AbstractContextManager["GitHub"]):
     def _route(self, http: HttpRequest, headers: dict[str, str]) -> Response:
         """Answer, and add to the headers what is known once the route is. Raises GitHubError."""
         try:
-            found, values = self._routes.bind("").match(http.path, http.method)
+            found, values = _ROUTES.bind("").match(http.path, http.method)
         except HTTPException as error:
             raise GitHubError(404, "Not Found") from error
         route: Route = found
