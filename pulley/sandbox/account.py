@@ -36,6 +36,7 @@ from pulley.sandbox.agent import AGENT_VERSION, Host
 from pulley.sandbox.commands import Command
 from pulley.sandbox.events import EventBus, Subscriber
 from pulley.sandbox.fleet import Fleet
+from pulley.sandbox.models import keep_models
 from pulley.sandbox.run_command import RunCommand
 from pulley.sandbox.send_request import ApiError, check_input
 from pulley.sandbox.throttle import Throttle, refuse
@@ -74,6 +75,7 @@ class Account:
             "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietHandler
         )
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images, for nobody
+        keep_models()
         BackendDict.reset()
         reset_model_data()
         self.region = region
