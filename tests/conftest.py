@@ -1,5 +1,6 @@
 """For every test: properties are tried without a watch, because a busy machine is no failure."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import botocore.client
 import botocore.session
+import moto.core.models
 import pytest
 from botocore.model import ServiceModel
 from coverage import Coverage
@@ -60,6 +62,14 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def moto_answers_botocore_alone() -> Iterator[None]:
+    """Nobody here asks AWS with requests, for which moto makes a thousand answers each time."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(moto.core.models, "RESPONSES_METHODS", [])
+        yield
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Coverage is of the core and the flows by their own tests: to trace the others costs much."""
@@ -71,6 +81,16 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         tracing.start()
+
+
+def pytest_sessionstart() -> None:
+    """To collect garbage while modules are rewritten takes as long as to rewrite them."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
