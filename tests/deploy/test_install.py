@@ -1,7 +1,8 @@
 """`make .venv/ready` installs the pins and nothing else: with any pip, whatever is published later.
 
 "Later" is a folder that has a newer release of every package that is pinned. Before pip 23.3 a pin
-without its extras let such a release in.
+without its extras let such a release in. The wheels are stand-ins, and the pins have their hashes:
+that PyPI has what is pinned is seen where this environment is made.
 """
 
 import json
@@ -17,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.app.policies import PROJECT
+from tests.deploy.wheels import repin, write_empty, write_installed
 
 pytestmark = pytest.mark.xdist_group("install")
 NEEDED = ("Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements-dev.txt")
@@ -41,28 +43,13 @@ def pins() -> dict[str, str]:
     }
 
 
-def download(folder: Path, requirements: Path) -> None:
-    """Put the wheels of pinned requirements into a folder."""
-    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, "--dest", folder, "-r", requirements],
-        check=True,
-        capture_output=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of everything that is pinned, and a later release of each, which is empty."""
     folder = tmp_path_factory.mktemp("wheels")
-    download(folder, PROJECT / "requirements-dev.txt")
-    for name in (one.replace("-", "_") for one in pins()):
-        info = f"{name}-{LATER}.dist-info"
-        with zipfile.ZipFile(folder / f"{name}-{LATER}-py3-none-any.whl", "w") as wheel:
-            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {LATER}\n"
-            wheel.writestr(f"{info}/METADATA", metadata)
-            wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
-            wheel.writestr(f"{info}/RECORD", "")
+    for name in pins():
+        write_installed(folder, name)
+        write_empty(folder, name, LATER)
     return folder
 
 
@@ -71,21 +58,36 @@ def old_pip(folder: Path) -> str:
     if sys.version_info >= (3, 12):
         return "-m pip"
     (folder / "pip.txt").write_text(OLD_PIP)
-    download(folder, folder / "pip.txt")
+    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options, "-d", folder, "-r", folder / "pip.txt"],
+        check=True,
+        capture_output=True,
+    )
     (wheel,) = folder.glob("pip-*.whl")
-    return str(wheel / "pip")  # a wheel of pip runs where it lies
+    return unpacked_pip(wheel)
 
 
 def new_pip(wheels: Path) -> str:
     """The pip that is pinned, as an argument of `python`."""
-    return str(wheels / f"pip-{pins()['pip']}-py3-none-any.whl/pip")
+    return unpacked_pip(wheels / f"pip-{pins()['pip']}-py3-none-any.whl")
+
+
+def unpacked_pip(wheel: Path) -> str:
+    """A wheel of pip runs where it lies, and faster where it is unpacked.
+
+    Without its metadata, by which it would take itself for what is to be installed.
+    """
+    folder = wheel.with_suffix("")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder, [one for one in archive.namelist() if one.startswith("pip/")])
+    return str(folder / "pip")
 
 
 def make(project: Path, pip: str, wheels: Path) -> "subprocess.CompletedProcess[str]":
     """`make .venv/ready` in a project without an environment, where the wheels are all there is."""
-    clean = {
-        name: one for name, one in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL"}
-    }
+    unlike = {"MAKEFLAGS", "MAKELEVEL", "PYTHONDONTWRITEBYTECODE"}  # the last makes pip slow
+    clean = {name: one for name, one in os.environ.items() if name not in unlike}
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_COMPILE": "1"}
     return subprocess.run(
         ["make", ".venv/ready", f"PYTHON={sys.executable}", f"PIP={pip}"],
@@ -98,12 +100,14 @@ def make(project: Path, pip: str, wheels: Path) -> "subprocess.CompletedProcess[
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """A checkout's part that is installed."""
+def project(tmp_path: Path, wheels: Path) -> Path:
+    """A checkout's part that is installed, with the stand-ins' hashes."""
     folder = tmp_path / "pulley"
     folder.mkdir()
     for name in NEEDED:
         shutil.copy(PROJECT / name, folder)
+    locked = folder / "requirements-dev.txt"
+    locked.write_text(repin(locked.read_text(), wheels))
     for name in ("chalicelib", "pulley"):
         shutil.copytree(PROJECT / name, folder / name)
     return folder
