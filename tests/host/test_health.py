@@ -5,11 +5,11 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.host.conftest import Site
+from tests.host.programs import folder_without
 
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy")
 Serve = Callable[[int], int]
@@ -51,13 +51,7 @@ def asked_with(request: pytest.FixtureRequest, site: Site) -> str:
 def environ_with_only(site: Site, program: str) -> dict[str, str]:
     """A PATH on which the other of the two is not."""
     other = {"curl": "wget", "wget": "curl"}[program]
-    tools = site.root / "only"
-    tools.mkdir()
-    for folder in ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin"):
-        for file in Path(folder).glob("*"):
-            if file.name != other and not (tools / file.name).is_symlink():
-                (tools / file.name).symlink_to(file)
-    return {"PATH": f"{site.tools}:{tools}"}
+    return {"PATH": f"{site.tools}:{folder_without(other)}"}
 
 
 class TestProxy:

@@ -10,21 +10,18 @@ from pathlib import Path
 import pytest
 
 from tests.host.conftest import AS_OWNER, AS_ROOT, OWNER, Run, Site, held_to_contract
+from tests.host.programs import folder_without
 
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="takes root")
 
 
 def without(site: Site, *programs: str, owner: bool = False) -> Run:
     """A run on a host that has all programs of this machine but some."""
-    for folder in os.environ["PATH"].split(":"):
-        for program in Path(folder).glob("*"):
-            if program.name not in programs and not (site.tools / program.name).is_symlink():
-                (site.tools / program.name).symlink_to(program)
     command, environ = site.command()
     drop = [str(shutil.which(AS_OWNER[0])), *AS_OWNER[1:]] if owner and AS_OWNER else []
     done = subprocess.run(
         [*drop, str(shutil.which(command[0])), command[1]],
-        env=environ | {"PATH": str(site.tools)},
+        env=environ | {"PATH": f"{site.tools}:{folder_without(*programs)}"},
         capture_output=True,
         check=False,
     )
