@@ -63,9 +63,9 @@ end_marked() {
             continue
         fi
         looks_without=0
-        [ "$asked" != ' ' ] || echo "== ending process$found" >>"$log"
+        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
         if [ "$now" -ge $end_by ]; then
-            echo "== did not end: process$found" >>"$log"
+            echo "== these do not end: process$found" >>"$log"
             return 1
         elif [ "$now" -ge $kill_from ]; then
             end_groups

@@ -39,7 +39,7 @@ finish() { # outcome detail
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
         if [ "$code" -eq 0 ] && [ "$seen" != "$upstream" ]; then
             code=73
-            set -- broken "another commit of $Branch was fetched meanwhile: $seen; the next run goes there"
+            set -- broken "$Branch has moved to $seen meanwhile; the next run goes there"
         fi
         upstream=$seen
     fi
