@@ -23,16 +23,15 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.figures import Curve
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.history import Command, Invocation, RollOut, Run
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.plan import (
     NOTHING,
     SEND,
-    plan,
+    plan_target,
 )
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Instances, Target
-from chalicelib.core.verdicts import Run
 from chalicelib.core.wanted import TargetFacts
 
 SECONDS_GOAL = 2.0
@@ -134,7 +133,7 @@ def run_of(target: Target, hosts: Sequence[Host], number: int, *, is_stopped: bo
         target_count=len(invocations),
         roll_out=roll_out,
     )
-    return Run(command, roll_out, tuple(invocations))
+    return Run(command, tuple(invocations))
 
 
 def facts_of(hosts: int) -> list[TargetFacts]:
@@ -161,14 +160,15 @@ def measure(hosts: int) -> Measured:
     for _ in range(REPEATS):
         gc.collect()
         begun = time.perf_counter()
-        made = plan(facts, now=NOW)
+        made = tuple(plan_target(one, now=NOW) for one in facts)
         times.append(time.perf_counter() - begun)
     actions = [one.action for target in made for one in target.hosts]
     if len(actions) != hosts or not {SEND, NOTHING} <= set(actions):
         raise SystemExit("the plan is not of this stage: nothing was measured")
     del made
     tracemalloc.start()
-    plan(facts, now=NOW)
+    for one in facts:
+        plan_target(one, now=NOW)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return Measured(hosts, min(times), peak / MB)

@@ -156,8 +156,8 @@ def main() -> None:
         wiring._reconciler.cache_clear()  # noqa: SLF001 - a new process, as far as it matters
         reconciler = wiring._reconciler()  # noqa: SLF001
         for service, client in (
-            ("ssm", reconciler.surveyor.history._client),  # type: ignore[attr-defined]  # noqa: SLF001 - the client to be answered
-            ("ec2", reconciler.surveyor.directory._ec2),  # type: ignore[attr-defined]  # noqa: SLF001 - the same
+            ("ssm", reconciler.reader.history._client),  # type: ignore[attr-defined]  # noqa: SLF001 - the client to be answered
+            ("ec2", reconciler.reader.directory._ec2),  # type: ignore[attr-defined]  # noqa: SLF001 - the same
         ):
             client.meta.events.register(f"before-send.{service}", aws)
         began = time.perf_counter()

@@ -156,17 +156,19 @@ def _reconciler() -> "Reconciler":
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
+    from chalicelib.flows.catch_up import CatchUp
+    from chalicelib.flows.read import Reader
     from chalicelib.flows.reconcile import Reconciler
-    from chalicelib.flows.survey import Surveyor
 
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
     stored = RoundParameters(client, ParameterStore(client, settings.stage), settings.stage)
     github = GitHub(settings.github_api)
-    surveyor = Surveyor(
+    interval = timedelta(minutes=RECONCILE_MINUTES)
+    reader = Reader(
         stage=settings.stage,
-        pins=stored,
+        stored=stored,
         directory=HostDirectory(build_ec2_client(), client, settings.stage),
         history=history,
         github=github.of,
@@ -175,12 +177,11 @@ def _reconciler() -> "Reconciler":
     return Reconciler(
         stage=settings.stage,
         stored=stored,
-        surveyor=surveyor,
-        deliveries=github.of,
+        reader=reader,
+        catch_up=CatchUp(reader, github.of, _settler(settings, client, history), JOURNAL, interval),
         commands=RunCommand(client),
-        settler=_settler(settings, client, history),
         journal=JOURNAL,
-        interval=timedelta(minutes=RECONCILE_MINUTES),
+        interval=interval,
         clock=lambda: datetime.now(UTC),
     )
 

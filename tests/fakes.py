@@ -26,7 +26,8 @@ from chalicelib.core.deployments import (
     DeploymentStatus,
 )
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Command, Invocation
+from chalicelib.core.history import Check, Command, Invocation
+from chalicelib.core.holds import RoundState, parse_round_state, write_round_state
 from chalicelib.core.notifications import Notification
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import (
@@ -104,7 +105,7 @@ class FakeParameters:
     """The stage's parameters, by their full names. Settings are remembered until `forget`.
 
     `looked_up` has what was read newly: the repositories, "pins", "report", "repositories" for all
-    of them, and "cursor".
+    of them, and "state".
     `may_look_again` is the budget for reading again; `may_verified` the one of those who are
     verified. `error`, where set, is raised by every
     reading and storing.
@@ -155,14 +156,14 @@ class FakeParameters:
                 found[one] = StoredReportSettings(token=self._token(one), targets=targets)
         return dict(sorted(found.items()))
 
-    def cursor(self) -> str:
-        self._look_up("cursor")
-        return self.values.get(NAMES.reconcile, "-").strip().removeprefix("-")
+    def state(self) -> RoundState:
+        self._look_up("state")
+        return parse_round_state(self.values.get(NAMES.reconcile, ""))
 
-    def store_cursor(self, target: str) -> None:
+    def store_state(self, state: RoundState) -> None:
         if self.error:
             raise self.error
-        self.values[NAMES.reconcile] = target or "-"
+        self.values[NAMES.reconcile] = write_round_state(state)
 
     def _token(self, repository: Repository) -> str:
         names = NAMES.repository_github_token(repository), NAMES.github_token
@@ -247,22 +248,29 @@ class FakeHistory:
     """
 
     def __init__(self) -> None:
-        self.commands: dict[str, Command] = {}
+        self.commands: dict[str, Command | Check] = {}
         self.hosts: dict[str, tuple[Invocation, ...]] = {}
         self.before: Callable[[str], None] = lambda method: None
         self.error: PulleyError | None = None
         self.calls: list[str] = []
 
-    def add(self, command: Command, *invocations: Invocation) -> None:
+    def add(self, command: Command | Check, *invocations: Invocation) -> None:
         """As AWS has it now, whatever it had before."""
         self.commands[command.id] = command
         self.hosts[command.id] = invocations
 
-    def command(self, command_id: str) -> Command | None:
+    def sent(self, number: int) -> Command:
+        """The command of that number, as tests/flows/runs.py counts them."""
+        (found,) = [id_ for id_ in self.commands if int(id_[-12:], 16) == number]
+        command = self.commands[found]
+        assert isinstance(command, Command)
+        return command
+
+    def command(self, command_id: str) -> Command | Check | None:
         self._call("command")
         return self.commands.get(command_id)
 
-    def commands_since(self, since: datetime, limit: int = 1000) -> Sequence[Command]:
+    def commands_since(self, since: datetime, limit: int = 1000) -> Sequence[Command | Check]:
         self._call("commands_since")
         found = [one for one in self.commands.values() if one.requested >= since]
         return sorted(found, key=lambda one: one.requested, reverse=True)[:limit]

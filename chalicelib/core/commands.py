@@ -41,24 +41,30 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Cause": ("^(push|reconcile|rollback|manual)$", ""),
     "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
     "Deployment": ("^[0-9]{0,20}$", ""),
+    "Attempt": ("^[1-9]?$", ""),
+    "By": ("^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$", ""),
+    "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
 }
 RELEASE = "0.1.0"  # pyproject.toml has the same
-_PRODUCT = "Pulley/"
+PRODUCT = "Pulley/"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
-    ("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"), ""
+    (
+        *("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"),
+        *("Attempt", "By", "PushedAt"),
+    ),
+    "",
 )
 # The agent takes the step's limit only by text substitution; an environment variable would leave
 # the braces standing.
 _BY_TEXT = "Timeout"
+# The report reads these from the command. The script does not, so they need no variable.
+_FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt"))
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-_PUSHED_AT = re.compile(r"push at (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)( by [^ ]+)?: ", re.ASCII)
-# A login of GitHub's, a bot's too, or the end of an ARN; whatever else it is stays out.
-_NAME = re.compile(r"[A-Za-z0-9._@+=,-]{1,39}(\[bot\])?")
-_BY = re.compile(rf"[a-z]+(?: at [0-9TZ:-]+)? by ({_NAME.pattern}): ")
-_ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
+# A login of GitHub's, or the end of an ARN; whatever else it is stays out.
+_NAME = re.compile(PARAMETERS["By"][0].replace("?$", "$"))
 
 
 class DocumentPinError(PulleyError):
@@ -106,7 +112,7 @@ def build_document(script: str) -> dict[str, object]:
             parameter["description"] = meaning
         if name in _DEFAULTS:
             parameter["default"] = _DEFAULTS[name]
-        if name != _BY_TEXT:
+        if name not in _FOR_THE_REPORT | {_BY_TEXT}:
             parameter["interpolationType"] = "ENV_VAR"
         parameters[name] = parameter
     step = {
@@ -120,19 +126,15 @@ def build_document(script: str) -> dict[str, object]:
     }
     return {
         "schemaVersion": "2.2",
-        "description": f"{_PRODUCT}{RELEASE} brings a git checkout to its branch.",
+        "description": f"{PRODUCT}{RELEASE} brings a git checkout to its branch.",
         "parameters": parameters,
         "mainSteps": [step],
     }
 
 
-def release_of(content: Mapping[str, object]) -> str:
-    """The release that a document's content is of: the first word of its description; "" if none.
-
-    That word is for programs, as in HTTP's User-Agent: a product, a slash, its version.
-    """
-    word = str(content.get("description", "")).partition(" ")[0]
-    return word.removeprefix(_PRODUCT) if word.startswith(_PRODUCT) else ""
+def document_text(content: Mapping[str, object]) -> str:
+    """The document as it is stored. Without spaces: a document holds 64 KB."""
+    return json.dumps(content, separators=(",", ":"))
 
 
 def build_send_request(  # noqa: PLR0913 - each is a fact of its own
@@ -153,11 +155,10 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
 ) -> SendRequest:
     """What brings a target's hosts to a tip that has the commit, or with `update` exact to it.
 
-    `issued` is in epoch milliseconds, `deployment` GitHub's id. `pushed_at` (aware), `attempt` and
-    `by` (who is the cause) go into the comment, from which `parse_pushed_at`, `parse_attempt` and
-    `parse_by` have them again: a host has no use for them. With `instance_ids`, fifty at the most,
-    it is for these hosts alone. Without a commit it is the tip, whatever that is: only `update`
-    check, of which nobody reports, can do with that.
+    `issued` is in epoch milliseconds, `deployment` GitHub's id, `pushed_at` aware, `by` who is the
+    cause. The host ignores these and `attempt`: the report needs them. With `instance_ids`, fifty
+    at the most, it is for these hosts alone. `commit` None means the branch's tip; only for
+    `update="check"`.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -165,9 +166,11 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     else:
         tags = [(f"tag:{key}", values) for key, values in target.instances.tags]
         selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
-    when = f" at {pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
+    pushed = f"{pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
+    by = by if _NAME.fullmatch(by.removesuffix("[bot]")) else ""
+    when = f" at {pushed}" if pushed else ""
     when += f", attempt {attempt}" if attempt else ""
-    when += f" by {by}" if _NAME.fullmatch(by) else ""
+    when += f" by {by}" if by else ""
     what = f"{target.repository} {commit.short} to" if commit else f"{update} of"
     comment = f"{cause}{when}: {what} {target.name}"
     return SendRequest(
@@ -190,6 +193,9 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Cause": cause,
             "Delivery": delivery,
             "Deployment": "" if deployment is None else str(deployment),
+            "Attempt": str(attempt or ""),
+            "By": by.removesuffix("[bot]"),
+            "PushedAt": pushed,
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,
@@ -198,25 +204,12 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     )
 
 
-def parse_pushed_at(comment: str) -> datetime | None:
-    """When GitHub took the push that a command's comment tells of, in UTC; None if it does not."""
-    told = _PUSHED_AT.match(comment)
+def parse_time(text: str) -> datetime | None:
+    """A time as PushedAt has it, in UTC; None for anything else: the 31st of February, say."""
     try:
-        return datetime.strptime(told[1], _TIME).replace(tzinfo=UTC) if told else None
-    except ValueError:  # the 31st of February
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
         return None
-
-
-def parse_attempt(comment: str) -> int:
-    """Which attempt of reconciling a command's comment tells of; 0 if it is none."""
-    told = _ATTEMPT.match(comment)
-    return int(told[1]) if told else 0
-
-
-def parse_by(comment: str) -> str:
-    """Who a command's comment says was its cause: a login at GitHub, or of an operator; or ""."""
-    told = _BY.match(comment)
-    return told[1] if told else ""
 
 
 def parse_document_pin(text: str) -> DocumentPin:

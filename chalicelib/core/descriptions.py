@@ -8,8 +8,7 @@ from chalicelib.core.deployments import (
     plain_text,
     status_from,
 )
-from chalicelib.core.targets import STAGE_TAG
-from chalicelib.core.verdicts import (
+from chalicelib.core.observations import (
     AT,
     CANCELLED,
     FAILED,
@@ -17,8 +16,9 @@ from chalicelib.core.verdicts import (
     OFFLINE,
     OVERTAKEN,
     HostVerdict,
-    Verdict,
 )
+from chalicelib.core.targets import STAGE_TAG
+from chalicelib.core.verdicts import Verdict
 
 # How many hosts a part names, and in how many characters: one full name of an EC2 host. The reason
 # after them must stay in the line.

@@ -6,12 +6,15 @@ value with parts, ProblemsError with paths below its own.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import RefError, shown
 
 Reader = Callable[[object], object]
+_LENGTH = re.compile("[1-9][0-9]{0,4}[mhd]")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class ProblemsError(PulleyError):
@@ -94,6 +97,27 @@ def count_reader(minimum: int) -> Reader:
         return text
 
     return read
+
+
+def length_reader(shortest: timedelta, longest: timedelta) -> Callable[[object], str]:
+    """A length of time like "90m", "6h" or "2d", kept as it is written."""
+
+    def read(value: object) -> str:
+        if is_match(_LENGTH, value) and shortest <= parse_length(str(value)) <= longest:
+            return str(value)
+        limits = f"{_length_words(shortest)} to {_length_words(longest)}"
+        raise ValueError(f'must be a length of time like "6h", {limits}, not {shown(value)}')
+
+    return read
+
+
+def parse_length(text: str) -> timedelta:
+    """The length of time that `length_reader` has read."""
+    return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+
+
+def _length_words(length: timedelta) -> str:
+    return f"{length.days}d" if length.days else f"{length.seconds // 60}m"
 
 
 def is_match(pattern: re.Pattern[str], value: object) -> bool:

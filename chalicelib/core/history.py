@@ -1,23 +1,24 @@
-"""What Systems Manager remembers of a command, and what EventBridge says of one.
+"""What Systems Manager remembers of a command and of its part on each host.
 
 Nothing here is believed for being said: a status is only where to look, the hosts' result lines
-say what runs. Facts: Systems Manager User Guide, "Understanding command statuses" and "Monitoring
-Systems Manager events with Amazon EventBridge".
+say what runs. Facts: Systems Manager User Guide, "Understanding command statuses".
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypedDict
 
-from chalicelib.core.commands import COMMAND_CHANGE, parse_attempt, parse_by, parse_pushed_at
-from chalicelib.core.refs import CommitSha, RefError, Repository, shown
+from chalicelib.core.commands import parse_time
+from chalicelib.core.hosts import Host
+from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_at
+from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.targets import NAME_PATTERN
 
 CLOCKS_APART = timedelta(minutes=5)  # AWS's and another one, at the most
-INVOCATION_CHANGE = "EC2 Command Invocation Status-change Notification"
 
-_OVER = frozenset({"success", "failed", "timedout", "cancelled"})
+OVER = frozenset({"success", "failed", "timedout", "cancelled"})
 # Details of invocations whose script was never begun.
 _NOT_BEGUN = frozenset(
     {
@@ -32,7 +33,6 @@ _NOT_BEGUN = frozenset(
     }
 )
 _HOST_NAME = re.compile("[A-Za-z0-9_-]{1,63}")
-_COMMAND_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def plain_status(text: str) -> str:
@@ -60,7 +60,7 @@ class Invocation:
     @property
     def is_over(self) -> bool:
         """Whether its status will not change any more."""
-        return plain_status(self.status) in _OVER
+        return plain_status(self.status) in OVER
 
     @property
     def refusal(self) -> str:
@@ -83,8 +83,8 @@ class RollOut:
 
     `issued` is in epoch milliseconds. `deployment` is the id on GitHub, where there was one when
     the command was sent; `pushed_at`, in UTC, is when GitHub took the push that was the cause.
-    `attempt` counts from 1 where reconciling sent it, and is 0 for everybody else's. `by` is who
-    pushed or deployed, where that is known.
+    `attempt` counts from 1 where reconciling sent it to a host that is not at the commit, and is 0
+    for everybody else's. `by` is who pushed or deployed, where that is known.
     """
 
     target: str
@@ -99,11 +99,25 @@ class RollOut:
     update: str = "rebase"
     attempt: int = 0
     by: str = ""
+    checkout: str = ""
+
+    @property
+    def is_recheck(self) -> bool:
+        """Whether reconciling sent it to hosts that were at the commit when they were last seen."""
+        return self.cause == "reconcile" and not self.attempt
+
+
+class CauseFacts(TypedDict):
+    """Part of a RollOut: who or what is the cause."""
+
+    pushed_at: datetime | None
+    attempt: int
+    by: str
 
 
 @dataclass(frozen=True)
-class Command:
-    """One SendCommand. `roll_out` is None for one that deploys no named commit, as a check."""
+class SentCommand:
+    """One SendCommand of the stage's document, as Systems Manager remembers it."""
 
     id: str
     status: str
@@ -111,32 +125,87 @@ class Command:
     requested: datetime
     expires: datetime
     target_count: int
-    roll_out: RollOut | None
+    selectors: tuple[tuple[str, tuple[str, ...]], ...] = field(default=(), kw_only=True)
 
     @property
     def is_over(self) -> bool:
         """Whether its status will not change any more."""
-        return plain_status(self.status) in _OVER
+        return plain_status(self.status) in OVER
 
     @property
     def is_cancelled(self) -> bool:
         """Whether somebody cancelled it. It stays "Cancelling" where a host never reports it."""
         return plain_status(self.details) in {"cancelled", "cancelling"}
 
-
-@dataclass(frozen=True)
-class StatusChange:
-    """EventBridge's word that a command of this stage has another status, or is over."""
-
-    command_id: str
-    is_over: bool
+    def may_reach(self, host: Host) -> bool:
+        """Whether its selectors (SSM's Targets) fit a host, by the tags that it has now."""
+        return all(_fits(host, key, values) for key, values in self.selectors)
 
 
 @dataclass(frozen=True)
-class NotOurs:
-    """An event that is not acted on, and why."""
+class Command(SentCommand):
+    """One that deploys a commit."""
 
-    reason: str
+    roll_out: RollOut
+
+
+@dataclass(frozen=True)
+class Check(SentCommand):
+    """One that deploys no named commit: `Update=check`. `issued` is in epoch milliseconds."""
+
+    checkout: str = ""
+    issued: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A command that deploys a commit, with its invocations: all of them."""
+
+    command: Command
+    invocations: tuple[Invocation, ...]
+
+    @property
+    def roll_out(self) -> RollOut:
+        """What was meant by the command."""
+        return self.command.roll_out
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the command is over and has every host's result: AWS may say the first before."""
+        return (
+            self.command.is_over
+            and len(self.invocations) >= self.command.target_count
+            and all(invocation.is_over for invocation in self.invocations)
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """A check, with its invocations."""
+
+    check: Check
+    invocations: tuple[Invocation, ...]
+
+
+def age(command: Command | Check) -> tuple[int, datetime, str]:
+    """What commands are ordered by: when they were issued."""
+    return issued_of(command), command.requested, command.id
+
+
+def issued_of(command: Command | Check) -> int:
+    """When it was issued, in epoch milliseconds. A host takes the newer of two commands."""
+    return command.roll_out.issued if isinstance(command, Command) else command.issued
+
+
+def checkout_of(command: Command | Check) -> str:
+    """The path that it ran in; "" where that is not known."""
+    return command.roll_out.checkout if isinstance(command, Command) else command.checkout
+
+
+def _fits(host: Host, key: str, values: Container[str]) -> bool:
+    if key == "InstanceIds":
+        return host.instance_id in values
+    return not key.startswith("tag:") or host.tags.get(key.removeprefix("tag:")) in values
 
 
 def host_name(full_name: str, instance_id: str) -> str:
@@ -153,7 +222,7 @@ def parse_roll_out(
 ) -> RollOut | None:
     """From a command's parameters and comment; None where it deploys no commit that it names.
 
-    When it was issued its sender says, and is believed up to when AWS was asked (`requested`).
+    `requested` (aware) is when AWS was asked.
     """
     try:
         repository = Repository.parse(parameters.get("Repository", ""))
@@ -163,38 +232,37 @@ def parse_roll_out(
     target, deployment = parameters.get("Target", ""), parameters.get("Deployment", "")
     if parameters.get("Update") == "check" or not re.fullmatch(NAME_PATTERN, target):
         return None
-    issued = parameters.get("Issued", "")
-    newest = int((requested + CLOCKS_APART).timestamp() * 1000)
     return RollOut(
         target=target,
         repository=repository,
         commit=commit,
-        issued=min(int(issued), newest) if re.fullmatch("[0-9]{1,15}", issued) else 0,
+        issued=parse_issued(parameters, requested=requested),
         cause=parameters.get("Cause", ""),
         delivery=parameters.get("Delivery", ""),
         deployment=int(deployment) if re.fullmatch("[0-9]{1,20}", deployment) else None,
         timeout=parameters.get("Timeout", ""),
-        pushed_at=parse_pushed_at(comment),
         update=parameters.get("Update", "rebase"),
-        attempt=parse_attempt(comment),
-        by=parse_by(comment),
+        checkout=parameters.get("Checkout", ""),
+        **_cause_of(parameters, comment),
     )
 
 
-def parse_status_change(event: object, document: str) -> StatusChange | NotOurs:
-    """From EventBridge's event, which may be anything. What is not of this document is not ours."""
-    fields = event if isinstance(event, Mapping) else {}
-    detail = fields.get("detail")
-    if fields.get("source") != "aws.ssm" or not isinstance(detail, Mapping):
-        return NotOurs("not an event of Systems Manager")
-    kind = fields.get("detail-type")
-    if kind == INVOCATION_CHANGE:
-        return NotOurs("of one host: what counts is the command's event")
-    if kind != COMMAND_CHANGE:
-        return NotOurs(f"not a change of a command's status but {shown(kind)}")
-    if detail.get("document-name") != document:
-        return NotOurs(f"of another document: {shown(detail.get('document-name'))}")
-    command_id, status = detail.get("command-id"), detail.get("status")
-    if not isinstance(command_id, str) or not _COMMAND_ID.fullmatch(command_id):
-        return NotOurs(f"no command id but {shown(command_id)}")
-    return StatusChange(command_id, isinstance(status, str) and plain_status(status) in _OVER)
+def _cause_of(parameters: Mapping[str, str], comment: str) -> CauseFacts:
+    """From the parameters; or the comment, where a release before 2026-11-29 put them."""
+    if "Attempt" not in parameters:
+        return CauseFacts(
+            pushed_at=parse_pushed_at(comment), attempt=parse_attempt(comment), by=parse_by(comment)
+        )
+    attempt = parameters["Attempt"]
+    return CauseFacts(
+        pushed_at=parse_time(parameters.get("PushedAt", "")),
+        attempt=int(attempt) if re.fullmatch("[1-9]", attempt) else 0,
+        by=parameters.get("By", ""),
+    )
+
+
+def parse_issued(parameters: Mapping[str, str], *, requested: datetime) -> int:
+    """Epoch milliseconds by the sender's clock, but not after AWS was asked; 0 if not known."""
+    issued = parameters.get("Issued", "")
+    newest = int((requested + CLOCKS_APART).timestamp() * 1000)
+    return min(int(issued), newest) if re.fullmatch("[0-9]{1,15}", issued) else 0

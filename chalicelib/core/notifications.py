@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.core.deployments import DeploymentStatus, plain_text
-from chalicelib.core.verdicts import AT, Verdict
+from chalicelib.core.observations import AT
+from chalicelib.core.verdicts import Verdict
 
 MAX_SUBJECT = 100  # SNS: ASCII, one line, which a mail has as its subject
 

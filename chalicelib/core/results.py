@@ -16,20 +16,28 @@ class ResultError(PulleyError):
 
 @dataclass(frozen=True)
 class Found:
-    """What `check` found on a host. `free_mib` is what is free on the checkout's disk."""
+    """What `check` found on a host. `free_mib` is what is free on the checkout's disk.
+
+    `deployed` is the branch's commit that was deployed there last, with all its steps; `drift` is
+    what somebody has moved since ("head", "branch" or "files"), or "".
+    """
 
     would_update: bool
     owner: str
     git: str
     free_mib: int
     lfs: bool
+    deployed: str = ""
+    drift: str = ""
 
 
 @dataclass(frozen=True)
 class HostResult:
     """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length.
 
-    A line of an older release has no `attempt` (0 here), `fault` or `found`.
+    `drift` is what somebody had moved since the last run and the run brought back: "head",
+    "branch" or "files". `set_aside` is the first file whose local edit no longer fits, and stayed
+    in `saved`. A line of an older release lacks the fields that have a default here.
     """
 
     target: str
@@ -45,6 +53,8 @@ class HostResult:
     attempt: int = 0
     fault: str | None = None
     found: Found | None = None
+    drift: str | None = None
+    set_aside: str | None = None
 
     def is_at(self, commit: CommitSha) -> bool:
         """Whether the host runs this commit, below what local commits it has."""
@@ -60,7 +70,7 @@ def parse_result(output: str) -> HostResult:
     try:
         stored = json.loads(text)
         values = {name: stored[name] for name in _ALWAYS_TOLD}
-        values |= {name: stored[name] for name in ("attempt", "fault") if name in stored}
+        values |= {name: stored[name] for name in _SOMETIMES_TOLD if name in stored}
         values |= {"found": _parse_found(stored["found"])} if "found" in stored else {}
         version = stored["v"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -76,7 +86,8 @@ def _parse_found(stored: object) -> Found:
     """Raises TypeError and KeyError for what is no object with all of these keys."""
     if not isinstance(stored, dict):
         raise TypeError
-    found = Found(**{field.name: stored[field.name] for field in fields(Found)})
+    told = [one.name for one in fields(Found) if one.name in stored or one.default is MISSING]
+    found = Found(**{name: stored[name] for name in told})
     _check_types(found)
     return found
 
@@ -89,4 +100,5 @@ def _check_types(value: HostResult | Found) -> None:
             raise ResultError(f"{field.name} in the result line is {shown(said)}")
 
 
-_ALWAYS_TOLD = tuple(field.name for field in fields(HostResult) if field.default is MISSING)
+_ALWAYS_TOLD = tuple(one.name for one in fields(HostResult) if one.default is MISSING)
+_SOMETIMES_TOLD = ("attempt", "fault", "drift", "set_aside")

@@ -57,7 +57,7 @@ class ParameterNames:
 
     @property
     def reconcile(self) -> str:
-        """The target that the last round of reconciling ended with, where its time ran short."""
+        """What the last round of reconciling left for the next: core/holds.py has its fields."""
         return f"/pulley/{self.stage}/reconcile"
 
 

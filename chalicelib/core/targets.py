@@ -8,12 +8,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from datetime import timedelta
 
 from chalicelib.core.fields import (
     ProblemsError,
     Reader,
     count_reader,
     is_match,
+    length_reader,
+    parse_length,
     parse_object,
     parsed_reader,
     path_reader,
@@ -38,6 +41,7 @@ HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
 MAX_UNITS_LENGTH = 401  # characters, with the commas, as in the script
 MAX_UNITS = 10
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
+MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
 MAX_IDS = 50
 MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is the first
 MAX_TAG_VALUES = 50
@@ -82,7 +86,8 @@ class Target:
     """Which hosts follow which branch, and what is done there.
 
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
-    are SendCommand's: a count or a percentage.
+    are SendCommand's: a count or a percentage. `saved` says what it means that a local edit did not
+    fit any more and was set aside: "keep" for a success with a note, "fail" for a failure.
     """
 
     name: str
@@ -98,7 +103,14 @@ class Target:
     max_errors: str = "0"
     environment: str = ""
     timeout: int = 600
+    recheck: str = "6h"
+    saved: str = "keep"
     log_group: str = ""
+
+    @property
+    def recheck_after(self) -> timedelta:
+        """How old the newest observation of a host may grow before it is asked again."""
+        return parse_length(self.recheck)
 
 
 def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...]:
@@ -264,6 +276,8 @@ _TARGET_KEYS: Mapping[str, Reader] = {
         "[^\x00-\x1f\x7f\ud800-\udfff]{1,255}", "1 to 255 characters on one line"
     ),
     "timeout": _seconds,
+    "recheck": length_reader(MIN_RECHECK, MAX_RECHECK),
+    "saved": text_reader("keep|fail", "keep or fail"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from chalicelib.core.history import (
+    Check,
     Command,
     Invocation,
     host_name,
+    parse_issued,
     parse_roll_out,
     plain_status,
 )
@@ -22,6 +24,16 @@ MAX_TRACE = 300  # characters of an agent's reason: what follows is for nobody
 MAX_COMMANDS = 1000  # of a stage, that one look through them takes unless it is told otherwise
 
 
+class _CommandFacts(TypedDict):
+    id: str
+    status: str
+    details: str
+    requested: datetime
+    expires: datetime
+    target_count: int
+    selectors: tuple[tuple[str, tuple[str, ...]], ...]
+
+
 class CommandHistory:
     """Reads commands and their invocations. Every method raises RefusedError or UnavailableError.
 
@@ -33,7 +45,7 @@ class CommandHistory:
         self._client = client
         self._document = document
 
-    def command(self, command_id: str) -> Command | None:
+    def command(self, command_id: str) -> Command | Check | None:
         """The command; None where it is not known, any more or yet, or ran another document."""
         with calling("reading a command"):
             try:
@@ -42,7 +54,9 @@ class CommandHistory:
                 return None
         return next((_command(one) for one in found if self._is_ours(one)), None)
 
-    def commands_since(self, since: datetime, limit: int = MAX_COMMANDS) -> Sequence[Command]:
+    def commands_since(
+        self, since: datetime, limit: int = MAX_COMMANDS
+    ) -> Sequence[Command | Check]:
         """The commands requested at this time (aware) or later, newest first, up to the limit."""
         pages = self._client.get_paginator("list_commands").paginate(
             Filters=[
@@ -66,19 +80,25 @@ class CommandHistory:
         return command.get("DocumentName") == self._document
 
 
-def _command(found: "CommandTypeDef") -> Command:
+def _command(found: "CommandTypeDef") -> Command | Check:
     parameters = {name: values[0] for name, values in found.get("Parameters", {}).items() if values}
-    return Command(
+    requested = found["RequestedDateTime"]
+    facts = _CommandFacts(
         id=found["CommandId"],
         status=found["Status"],
         details=found.get("StatusDetails", ""),
-        requested=found["RequestedDateTime"],
+        requested=requested,
         expires=found["ExpiresAfter"],
         target_count=found.get("TargetCount", 0),
-        roll_out=parse_roll_out(
-            parameters, found.get("Comment", ""), requested=found["RequestedDateTime"]
+        selectors=tuple(
+            (one.get("Key", ""), tuple(one.get("Values", []))) for one in found.get("Targets", [])
         ),
     )
+    roll_out = parse_roll_out(parameters, found.get("Comment", ""), requested=requested)
+    if roll_out:
+        return Command(roll_out=roll_out, **facts)
+    issued = parse_issued(parameters, requested=requested)
+    return Check(checkout=parameters.get("Checkout", ""), issued=issued, **facts)
 
 
 def _invocation(found: "CommandInvocationTypeDef") -> Invocation:

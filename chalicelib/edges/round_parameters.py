@@ -1,8 +1,9 @@
-"""Parameter Store as a round of reconciling needs it: every repository, and where a round ended."""
+"""Parameter Store as a round of reconciling needs it: every repository, and what a round left."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from chalicelib.core.holds import RoundState, parse_round_state, write_round_state
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.core.stored import ParameterNames, StoredPins, StoredReportSettings
 from chalicelib.edges.aws import calling
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 NAMES_A_PAGE = 50  # DescribeParameters' limit
-_NO_CURSOR = "-"  # a parameter cannot be empty, and no target has this name
 
 
 class RoundParameters:
@@ -51,18 +51,17 @@ class RoundParameters:
             if name in values  # and not deleted meanwhile
         }
 
-    def cursor(self) -> str:
-        """The target that was stored last, or ""."""
+    def state(self) -> RoundState:
+        """What the round before left."""
         name = self._names.reconcile
-        stored = self._store.get([name]).get(name, "").strip()
-        return "" if stored == _NO_CURSOR else stored
+        return parse_round_state(self._store.get([name]).get(name, ""))
 
-    def store_cursor(self, target: str) -> None:
-        """Keep a target's name, or "" for none, in place of the one before."""
-        with calling("storing where reconciling goes on"):
+    def store_state(self, state: RoundState) -> None:
+        """Keep it for the next round, in place of the one before."""
+        with calling("storing what the next round needs"):
             answer = self._client.put_parameter(
                 Name=self._names.reconcile,
-                Value=target or _NO_CURSOR,
+                Value=write_round_state(state),
                 Type="String",
                 Overwrite=True,
             )

@@ -9,7 +9,8 @@ from chalicelib.core.deployments import DeploymentStatus, plain_text
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import RollOut
 from chalicelib.core.notifications import Notification, notification_of
-from chalicelib.core.verdicts import AT, Verdict
+from chalicelib.core.observations import AT
+from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 
 MAX_HOSTS = 200  # in a line of the log, which CloudWatch takes up to 256 KB of

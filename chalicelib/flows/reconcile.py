@@ -10,23 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.commands import SendRequest, build_send_request
+from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import COUNT, Decision
-from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
-from chalicelib.core.history import Command
-from chalicelib.core.plan import PARKED, SEND, Send, TargetPlan, plan_target
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.holds import Hold, RoundState
+from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
+from chalicelib.core.sending import requests_of
 from chalicelib.core.stored import StoredPins, StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
-from chalicelib.core.webhook import FailedDelivery
+from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Commands, Journal
-from chalicelib.flows.settle import Settler
-from chalicelib.flows.survey import Survey, Surveyor, note_not_asked
+from chalicelib.flows.read import Reader, Snapshot
 
-UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)  # within, an event comes or never
-# GitHub may be away for longer, and yet each commit costs two of the token's requests a round.
-FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
-DELIVERIES_EVERY = timedelta(hours=1)  # of the token's requests, lost deliveries are not worth more
 LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
 
@@ -40,18 +36,11 @@ class Stored(Protocol):
     def pins(self, targets: Sequence[str]) -> StoredPins:
         """As they are now, and the document's."""
 
-    def cursor(self) -> str:
-        """The target that the round before ended with, where its time ran short; or ""."""
+    def state(self) -> RoundState:
+        """What the round before left."""
 
-    def store_cursor(self, target: str) -> None:
+    def store_state(self, state: RoundState) -> None:
         """For the next round."""
-
-
-class Deliveries(Protocol):
-    """What a repository's webhooks brought. Raises NotTakenError or UnavailableError."""
-
-    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
-        """What the webhook did not take."""
 
 
 @dataclass
@@ -76,10 +65,9 @@ class Reconciler:
 
     stage: str
     stored: Stored
-    surveyor: Surveyor
-    deliveries: Callable[[Repository, str], Deliveries]
+    reader: Reader
+    catch_up: CatchUp
     commands: Commands
-    settler: Settler
     journal: Journal
     interval: timedelta
     clock: Callable[[], datetime]
@@ -90,31 +78,34 @@ class Reconciler:
             settings = self.stored.every_repository()
             targets = self._targets(settings)
             tokens = {repository: one.token for repository, one in settings.items()}
-            survey = self.surveyor.begin(targets, tokens, now=self.clock())
-            after = self.stored.cursor()
+            snapshot = self.reader.begin(targets, tokens, now=self.clock())
         except PulleyError as error:
             self._note_failure({}, error)
             raise
-        done, last = Round(), after
+        done, after = Round(), snapshot.state.after
+        last, holds = after, dict(snapshot.state.holds)
         for target in sorted(targets, key=lambda one: (one.name <= after, one.name)):
             if seconds_left() < RESERVE_SECONDS:
                 done.is_whole = False
                 break
-            self._reconcile_target(target, survey, done)
+            self._reconcile_target(target, snapshot, holds, done)
             last = target.name
-        self._store_cursor("" if done.is_whole else last, after, done)
+        if len({one.repository for one in targets}) == len(settings):  # else some are not readable
+            known = {target.name for target in targets}
+            holds = {name: hold for name, hold in holds.items() if name in known}
+        self._store(RoundState("" if done.is_whole else last, holds), snapshot.state, done)
         for repository in settings:
             if seconds_left() >= RESERVE_SECONDS:
-                self._note_lost_deliveries(repository, survey)
+                self.catch_up.note_lost_deliveries(repository, snapshot)
         self._note_round(done)
         return done
 
-    def _store_cursor(self, last: str, before: str, done: Round) -> None:
+    def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
         """Where it cannot be stored, the next round begins where this one did."""
-        if last == before:
+        if state == before:
             return
         try:
-            self.stored.store_cursor(last)
+            self.stored.store_state(state)
         except PulleyError as error:
             done.failed += 1
             self._note_failure({}, error)
@@ -129,52 +120,44 @@ class Reconciler:
                 self.journal.note(Decision("round", "failed", facts, "error"))
         return targets
 
-    def _reconcile_target(self, target: Target, survey: Survey, done: Round) -> None:
+    def _reconcile_target(
+        self, target: Target, snapshot: Snapshot, holds: dict[str, Hold], done: Round
+    ) -> None:
         """One target's failure must not keep the others from theirs."""
         done.targets += 1
         try:
-            plan = plan_target(self.surveyor.facts(target, survey), now=survey.now)
+            plan = plan_target(self.reader.facts(target, snapshot), now=snapshot.now)
+            holds.pop(target.name, None)
+            if plan.hold:
+                holds[target.name] = plan.hold
             done.hosts += len(plan.hosts)
-            self._apply(plan, survey, done)
-            self._note_parked(plan, survey, done)
-            self._settle(target, survey)
+            self._apply(plan, snapshot, done)
+            self._note_parked(plan, snapshot, done)
+            self.catch_up.settle(target, snapshot)
         except PulleyError as error:
             done.failed += 1
             self._note_failure(_facts(target), error)
 
-    def _apply(self, plan: TargetPlan, survey: Survey, done: Round) -> None:
+    def _apply(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
         """Send, unless somebody pinned, let go or sent while the round was reading."""
         if not plan.sends:
             return
-        done.behind += sum(len(send.instance_ids) for send in plan.sends)
-        # The time from before anything was read: whatever was sent meanwhile wins on a host.
-        issued = int(survey.now.timestamp() * 1000)
+        done.behind += sum(len(send.instance_ids) for send in plan.sends if send.attempt)
         target, pins = plan.target, self.stored.pins([plan.target.name])
-        if pins.by_target.get(target.name) != survey.pins.by_target.get(target.name):
+        if pins.by_target.get(target.name) != snapshot.pins.by_target.get(target.name):
             return
         # A head may be of a push that the history has not, and that was stopped since.
-        if survey.meanwhile.has_sent_to(target, now=self.clock()):
+        if self.reader.has_sent_since(target, snapshot, now=self.clock()):
             return
-        document_pin = document_pin_of(pins)
-        requests = [
-            build_send_request(
-                target,
-                stage=self.stage,
-                commit=send.wanted.commit,
-                issued=issued,
-                cause="reconcile",
-                update=send.wanted.update,
-                instance_ids=send.instance_ids,
-                attempt=send.attempt,
-                document_pin=document_pin,
-            )
-            for send in plan.sends
-        ]
+        # From before anything was read: whatever was sent meanwhile wins on a host.
+        issued, pin = snapshot.issued, document_pin_of(pins)
+        requests = requests_of(plan.sends, stage=self.stage, issued=issued, document_pin=pin)
         self._send(plan, requests, done)
 
     def _send(self, plan: TargetPlan, requests: Sequence[SendRequest], done: Round) -> None:
         for send, answer in zip(plan.sends, self.commands.send(requests), strict=True):
-            facts = _facts(plan.target) | _send_facts(send)
+            facts = _facts(plan.target) | {"commit": send.wanted.commit.sha}
+            facts |= {"update": send.wanted.update, "attempt": send.attempt}
             if isinstance(answer, PulleyError):
                 done.failed += 1
                 facts["reason"] = answer.in_full
@@ -189,49 +172,15 @@ class Reconciler:
             facts |= {"command_id": answer, "hosts": reasons}
             self.journal.note(Decision("command", "sent", facts))
 
-    def _note_parked(self, plan: TargetPlan, survey: Survey, done: Round) -> None:
+    def _note_parked(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
         """Loud in the round after the last attempt, then silent; and rather twice than never."""
         for one in plan.hosts:
             if one.action != PARKED:
                 continue
             done.parked += 1
-            if one.since and survey.now - one.since < self.interval + LATE:
+            if one.since and snapshot.now - one.since < self.interval + LATE:
                 facts = _facts(plan.target) | {"host": one.host.name, "reason": one.reason}
                 self.journal.note(Decision("host", "parked", facts, "error"))
-
-    def _settle(self, target: Target, survey: Survey) -> None:
-        """Settle the commits whose last event may not have come, or came in vain."""
-        reach = FAR_BACK if self._is_due(FAR_BACK_EVERY, survey) else UNSETTLED
-        newest: dict[str, Command] = {}
-        for command, roll_out in survey.sent_to(target):
-            until = max(command.requested + reach, command.expires + EXPIRED)
-            if command.is_over and survey.now < until:
-                newest.setdefault(roll_out.commit.sha, command)
-        for command in newest.values():
-            self.settler.settle_late(command, now=survey.now)
-
-    def _note_lost_deliveries(self, repository: Repository, survey: Survey) -> None:
-        """The branch's tip heals what they would have brought; this says why they were lost."""
-        token = survey.tokens.get(repository)
-        if not token or not self._is_due(DELIVERIES_EVERY, survey):
-            return
-        since = survey.now - max(DELIVERIES_EVERY, self.interval)
-        try:
-            lost = self.deliveries(repository, token).failed_deliveries(since)
-        except (NotTakenError, UnavailableError) as error:
-            note_not_asked(self.journal, repository, error)
-            return
-        for one in lost:
-            facts = {
-                "delivery": one.id,
-                "repository": str(repository),
-                "reason": f"{one.event}: {one.status_code} {one.status}",
-            }
-            self.journal.note(Decision("delivery", "lost", facts, "warning"))
-
-    def _is_due(self, every: timedelta, survey: Survey) -> bool:
-        """Whether the round is the first of such a time."""
-        return survey.now.timestamp() % every.total_seconds() < self.interval.total_seconds()
 
     def _note_failure(self, facts: Mapping[str, object], error: PulleyError) -> None:
         noted = {**facts, "reason": error.in_full}
@@ -249,11 +198,3 @@ class Reconciler:
 
 def _facts(target: Target) -> dict[str, object]:
     return {"repository": str(target.repository), "target": target.name, "cause": "reconcile"}
-
-
-def _send_facts(send: Send) -> dict[str, object]:
-    return {
-        "commit": send.wanted.commit.sha,
-        "update": send.wanted.update,
-        "attempt": send.attempt,
-    }

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.deployments import Deployment, replaced
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.history import Command
 from chalicelib.flows.find import Deployments
 from chalicelib.flows.standing import History, look, sent_to, since_made
 
@@ -17,7 +17,6 @@ class Success:
 
     stage: str
     command: Command
-    roll_out: RollOut
     now: datetime
 
     def end_replaced(self, github: Deployments, history: History, environment: str) -> None:
@@ -39,8 +38,8 @@ class Success:
                 return
 
     def _may_replace(self, other: Deployment) -> bool:
-        is_ours = (other.stage, other.target) == (self.stage, self.roll_out.target)
-        return is_ours and other.commit != self.roll_out.commit.sha
+        is_ours = (other.stage, other.target) == (self.stage, self.command.roll_out.target)
+        return is_ours and other.commit != self.command.roll_out.commit.sha
 
     def _end(self, other: Deployment, github: Deployments, history: History) -> bool:
         """Whether it was to be ended."""
@@ -48,9 +47,9 @@ class Success:
         if not said or said[0].state != "success":
             return False
         # By the same look as its own events have: they may come later, or have seen more.
-        sent = sent_to(history, self.command, self.roll_out, since_made(other, self.command))
-        status = replaced(self.roll_out.commit)
-        if any(of.commit.sha == other.commit for _, of in sent):
+        sent = sent_to(history, self.command, since_made(other, self.command))
+        status = replaced(self.command.roll_out.commit)
+        if any(one.roll_out.commit.sha == other.commit for one in sent):
             _, status = look(history, sent, other.commit, now=self.now)
         if status.state != "inactive":
             return False

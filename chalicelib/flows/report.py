@@ -12,8 +12,9 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.history import Command, NotOurs, StatusChange, parse_status_change
-from chalicelib.core.verdicts import Run
+from chalicelib.core.events import NotOurs, StatusChange, parse_status_change
+from chalicelib.core.history import Check, Command, Run
+from chalicelib.core.observations import is_quiet
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.finish import roll_out_facts
 from chalicelib.flows.settle import Settler
@@ -62,9 +63,11 @@ class Reporter:
             command = self._command(change, now)
             if command is None:
                 return self._ignore(facts, "Systems Manager does not know the command")
-            if command.roll_out is None:
+            if isinstance(command, Check):
                 return self._ignore(facts, "it deploys no named commit")
             facts |= roll_out_facts(command.roll_out)
+            if command.roll_out.is_recheck and self._is_quiet(command):
+                return self._ignore(facts, "its hosts were checked, and nothing has drifted")
             return Reported(command.id, self._settle(command, now))
         except PulleyError as error:
             facts["reason"] = error.in_full
@@ -82,7 +85,10 @@ class Reporter:
             self.pause(seconds)
         return self.settler.settle(command, now=now)
 
-    def _command(self, change: StatusChange, now: datetime) -> Command | None:
+    def _is_quiet(self, command: Command) -> bool:
+        return is_quiet(Run(command, self.history.invocations(command.id)))
+
+    def _command(self, change: StatusChange, now: datetime) -> Command | Check | None:
         """The command, once AWS's answers have caught up with the event."""
         command = None
         for looked in range(LAG_PAUSES + 1):
@@ -98,11 +104,10 @@ class Reporter:
             detail="the command is over by its event, and not by what its hosts say",
         )
 
-    def _lags(self, command: Command, change: StatusChange, now: datetime) -> bool:
-        if command.roll_out is None or not change.is_over or now > command.expires:
+    def _lags(self, command: Command | Check, change: StatusChange, now: datetime) -> bool:
+        if isinstance(command, Check) or not change.is_over or now > command.expires:
             return False
-        invocations = self.history.invocations(command.id)
-        return not Run(command, command.roll_out, invocations).is_settled
+        return not Run(command, self.history.invocations(command.id)).is_settled
 
     def _ignore(self, facts: dict[str, object], reason: str) -> NotReported:
         self.journal.note(Decision("event", "ignored", facts | {"reason": reason}))

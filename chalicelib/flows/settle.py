@@ -16,7 +16,7 @@ from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
 from chalicelib.core.settling import Done, End, Post, Seen, Step, after, next_step
 from chalicelib.core.stored import StoredReportSettings
-from chalicelib.core.targets import TargetsError, parse_stored_targets
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.find import Deployments, find_or_create
@@ -41,10 +41,15 @@ class _Work:
     """A command to be settled at a time (aware); `environment` is its target's on GitHub."""
 
     command: Command
-    roll_out: RollOut
     environment: str
+    saved: str  # the target's: what an edit that was set aside means
     now: datetime
     github: Deployments | None  # None without a token
+
+    @property
+    def roll_out(self) -> RollOut:
+        """What was meant by the command."""
+        return self.command.roll_out
 
 
 @dataclass(frozen=True)
@@ -76,10 +81,12 @@ class Settler:
         self._on_github(self._begin(command, now))
 
     def _begin(self, command: Command, now: datetime) -> _Work:
-        roll_out = _roll_out_of(command)
+        roll_out = command.roll_out
         settings = self.parameters.report_settings(roll_out.repository)
         github = self.github(roll_out.repository, settings.token) if settings.token else None
-        return _Work(command, roll_out, _environment(roll_out, settings), now, github)
+        target = _target_of(roll_out, settings)
+        environment = target.environment if target else roll_out.target
+        return _Work(command, environment, target.saved if target else "keep", now, github)
 
     def _on_github(self, work: _Work) -> DeploymentStatus | None:
         """What then stands there; None where nobody may tell GitHub, or GitHub does not take it."""
@@ -133,9 +140,9 @@ class Settler:
         )
 
     def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
-        since = since_first(work.command, work.roll_out, deployment)
-        sent = sent_to(self.history, work.command, work.roll_out, since)
-        return look(self.history, sent, work.roll_out.commit.sha, now=work.now)
+        since = since_first(work.command, deployment)
+        sent = sent_to(self.history, work.command, since)
+        return look(self.history, sent, work.roll_out.commit.sha, now=work.now, saved=work.saved)
 
     def _do(
         self,
@@ -152,23 +159,16 @@ class Settler:
                     facts = roll_out_facts(work.roll_out) | {"command_id": verdict.command_id}
                     self.journal.note(Decision("deployment", status.state, facts))
             case End():
-                success = Success(self.stage, work.command, work.roll_out, work.now)
+                success = Success(self.stage, work.command, work.now)
                 success.end_replaced(github, self.history, deployment.environment)
             case notify:
                 self.finisher.finish(verdict, notify.status, work.environment)
 
 
-def _roll_out_of(command: Command) -> RollOut:
-    if command.roll_out is None:
-        raise AssertionError("a command without a commit has no deployment")
-    return command.roll_out
-
-
-def _environment(roll_out: RollOut, settings: StoredReportSettings) -> str:
-    """The target's on GitHub; where it is stored no more, or not to be read, its name."""
+def _target_of(roll_out: RollOut, settings: StoredReportSettings) -> Target | None:
+    """The target as it is stored; None where it is stored no more, or not to be read."""
     try:
         targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
     except TargetsError:
-        return roll_out.target
-    named = {target.name: target.environment for target in targets}
-    return named.get(roll_out.target, roll_out.target)
+        return None
+    return next((one for one in targets if one.name == roll_out.target), None)

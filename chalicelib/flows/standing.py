@@ -9,13 +9,19 @@ from typing import Protocol
 
 from chalicelib.core.deployments import Deployment, DeploymentStatus, replaced
 from chalicelib.core.descriptions import status_of
-from chalicelib.core.history import CLOCKS_APART, Command, Invocation, RollOut
+from chalicelib.core.history import (
+    CLOCKS_APART,
+    Check,
+    Command,
+    Invocation,
+    Run,
+    age,
+    plain_status,
+)
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.verdicts import Run, Verdict, judge
+from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 
 REMEMBERED = timedelta(days=30)  # what Systems Manager keeps
-
-Sending = tuple[Command, RollOut]
 
 
 class Invocations(Protocol):
@@ -28,22 +34,22 @@ class Invocations(Protocol):
 class History(Invocations, Protocol):
     """Run Command's memory. Every method raises RefusedError or UnavailableError."""
 
-    def command(self, command_id: str) -> Command | None:
+    def command(self, command_id: str) -> Command | Check | None:
         """One of this stage's document; None where it is not known."""
 
-    def commands_since(self, since: datetime) -> Sequence[Command]:
+    def commands_since(self, since: datetime) -> Sequence[Command | Check]:
         """Those of this stage's document, newest first."""
 
 
-def since_first(command: Command, roll_out: RollOut, deployment: Deployment | None) -> datetime:
+def since_first(command: Command, deployment: Deployment | None) -> datetime:
     """From when on commands of the commit are looked for: not later than its first one.
 
     A deployment that was there when the command was sent was made before all of them, or before one
     to the whole target. Else the first may be as old as what Systems Manager remembers.
     """
-    if deployment and roll_out.deployment is not None:
+    if deployment and command.roll_out.deployment is not None:
         return since_made(deployment, command)
-    is_first = not roll_out.attempt and not deployment
+    is_first = command.roll_out.cause != "reconcile" and not deployment
     return command.requested if is_first else command.requested - REMEMBERED
 
 
@@ -56,36 +62,52 @@ def since_made(deployment: Deployment, command: Command) -> datetime:
     return min(command.requested, created - CLOCKS_APART)
 
 
-def sent_to(
-    history: History, command: Command, roll_out: RollOut, since: datetime
-) -> Sequence[Sending]:
-    """What was sent to the command's target since then (aware), itself too, the oldest first."""
-    commands = {one.id: one for one in history.commands_since(since)}
-    commands.setdefault(command.id, command)
+def sent_to(history: History, command: Command, since: datetime) -> Sequence[Command]:
+    """What was sent to the command's target since then (aware), itself too, the oldest first.
+
+    Without rechecks that went well: they found hosts where they were, and there are many.
+    """
+    roll_out = command.roll_out
+    commands = {command.id: command} | {one.id: one for one in history.commands_since(since)}
     sent = [
-        (one, one.roll_out)
+        one
         for one in commands.values()
-        if one.roll_out
-        and one.roll_out.target == roll_out.target
-        and one.roll_out.repository == roll_out.repository
+        if isinstance(one, Command)
+        and (one.roll_out.repository, one.roll_out.target) == (roll_out.repository, roll_out.target)
+        and (one.id == command.id or not _is_well_recheck(one))
     ]
-    return sorted(sent, key=lambda one: (one[1].issued, one[0].requested, one[0].id))
+    return sorted(sent, key=age)
+
+
+def _is_well_recheck(command: Command) -> bool:
+    return command.roll_out.is_recheck and plain_status(command.status) == "success"
 
 
 def look(
-    history: Invocations, sent: Sequence[Sending], commit: str, *, now: datetime
+    history: Invocations,
+    sent: Sequence[Command],
+    commit: str,
+    *,
+    now: datetime,
+    saved: str = "keep",
 ) -> tuple[Verdict, DeploymentStatus]:
-    """The verdict on a commit, which was sent at least once, and what is to be said of it."""
-    of_commit = [one for one in sent if one[1].commit.sha == commit]
-    first, newest = of_commit[0][1].issued, of_commit[-1][1].issued
+    """The verdict on a commit, which was sent at least once, and what is to be said of it.
+
+    `saved` is the target's.
+    """
+    of_commit = [one for one in sent if one.roll_out.commit.sha == commit]
+    first, newest = of_commit[0].roll_out.issued, of_commit[-1].roll_out.issued
     runs = [_run(history, one) for one in of_commit]
     # What was sent in between may have led a host elsewhere.
     others = [
         _run(history, one)
         for one in sent
-        if one[1].commit.sha != commit and first < one[1].issued < newest
+        if one.roll_out.commit.sha != commit and first < one.roll_out.issued < newest
     ]
-    verdict = judge(runs, now=now, others=others)
+    asked = [one.roll_out for one in sent]
+    verdict = judge(runs, now=now, others=others, asked=asked)
+    if saved == "fail":
+        verdict = failed_where_set_aside(verdict)
     status = status_of(verdict)
     if status.state not in {"success", "inactive"}:
         return verdict, status
@@ -97,18 +119,18 @@ def look(
     ]
     if not stood:
         return verdict, status
-    later = (one for one in sent if one[1].issued > stood[-1])
+    later = (one for one in sent if one.roll_out.issued > stood[-1])
     newer = _first_everywhere(history, later, now)
     return verdict, replaced(newer) if newer else status
 
 
 def _first_everywhere(
-    history: Invocations, sent: Iterable[Sending], now: datetime
+    history: Invocations, sent: Iterable[Command], now: datetime
 ) -> CommitSha | None:
     """The commit of these that was the first on every host, whatever came after it."""
     runs: list[Run] = []
     for one in sent:
-        commit = one[1].commit
+        commit = one.roll_out.commit
         runs.append(_run(history, one))
         of_commit = [run for run in runs if run.roll_out.commit == commit]
         others = [run for run in runs if run.roll_out.commit != commit]
@@ -117,6 +139,5 @@ def _first_everywhere(
     return None
 
 
-def _run(history: Invocations, sending: Sending) -> Run:
-    command, roll_out = sending
-    return Run(command, roll_out, history.invocations(command.id))
+def _run(history: Invocations, command: Command) -> Run:
+    return Run(command, history.invocations(command.id))

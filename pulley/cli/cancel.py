@@ -1,34 +1,47 @@
 """A deploy is stopped before its end."""
 
+import time
 from collections.abc import Sequence
 
 import click
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.history import Command
+from chalicelib.core.pins import Pin
+from chalicelib.core.targets import Target
 from pulley.cli.group import FAILED
 from pulley.cli.options import json_option, stage_command, yes_option
-from pulley.cli.output import confirm, note, say, say_json
+from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.seen import chosen
 from pulley.cli.terminal import one_line
 from pulley.cli.where import at_stage
 from pulley.cli.words import cause_words, hosts
+from pulley.cli.writing import say_overwritten
+from pulley.operator.cancelling import send_way_back, wait_until_over
 from pulley.operator.checkout import find_here
 from pulley.operator.commands import Addressed, Operations, under_way
+from pulley.operator.holding import read_pin, store_pin
 from pulley.operator.past import commands_of, find_addressees
-from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.standing import Standing, Standings, look_at
 
 
 @stage_command
 @click.argument("target", required=False)
+@click.option(
+    "--leave",
+    is_flag=True,
+    help="Leave hosts as the cancel finds them, to look at: the target is frozen.",
+)
 @yes_option
 @json_option
-def cancel(stage: Stage, target: str | None, *, yes: bool, as_json: bool) -> None:
+def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json: bool) -> None:
     """Stop what is being deployed to a target.
 
-    Hosts that have not begun stay as they are; where the script runs, it is killed, and the next
-    run there mends what that leaves. The commit is then held: the schedule leaves it alone until a
-    newer push, or `pulley deploy`.
+    Hosts that have not begun stay as they are. Where the script runs, it is killed. Hosts on which
+    the deploy had begun, or was done, go back to the commit that most hosts ran before it. The
+    cancelled commit is then held: the schedule leaves it alone until a newer push, or
+    `pulley deploy`.
     """
     stored, now = read_targets(stage), utc_now()
     sent = commands_of(stage, now=now)
@@ -39,22 +52,80 @@ def cancel(stage: Stage, target: str | None, *, yes: bool, as_json: bool) -> Non
     for name, commands in going.items():
         if not commands:
             note(f"Nothing is under way to {name}.")
-        for one, roll_out in commands:
-            what = f"{roll_out.commit.short} ({cause_words(roll_out)})"
+        for one in commands:
+            what = f"{one.roll_out.commit.short} ({cause_words(one.roll_out)})"
             note(f"{name}: {what} is under way to {hosts(one.target_count)}, command {one.id}")
     found = [one for commands in going.values() for one in commands]
     if found:
         confirm("Cancel it?", yes=yes)
-    cancelled = [one for one in found if _cancel(stage, *one)]
+    if leave:
+        _freeze(stage, [one for one in stored.targets if going.get(one.name)], yes=yes)
+    cancelled = [one for one in found if _cancel(stage, one)]
+    names = {one.roll_out.target for one in cancelled}
+    affected = [one for one in stored.targets if one.name in names]
+    back = [] if leave or not cancelled else _bring_back(stage, stored, affected, cancelled)
     if as_json:
-        say_json({"stage": stage.name, "cancelled": [_facts(*one) for one in cancelled]})
+        facts = [_facts(one) for one in cancelled]
+        say_json({"stage": stage.name, "cancelled": facts, "sent_back": back})
     else:
-        _say(cancelled)
+        _say(cancelled, has_left=leave)
     if len(cancelled) < len(found):
         raise click.exceptions.Exit(FAILED)
 
 
-def _cancel(stage: Stage, command: Command, roll_out: RollOut) -> bool:
+def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
+    """Before the cancel: a round must not bring the hosts back meanwhile."""
+    by = stage.identity.name
+    for target in targets:
+        at = utc_now().replace(microsecond=0)
+        pin = Pin("frozen", reason=f"left by pulley cancel --leave, by {by}", by=by, at=at)
+        read = read_pin(stage.parameters, stage.names, target)
+        written = store_pin(stage.parameters, read, pin)
+        say_overwritten(stage.parameters, written, yes=yes)
+        note(f"{target.name} is frozen: nothing is sent to it until pulley unpin {target.name}.")
+
+
+def _bring_back(
+    stage: Stage, stored: StoredTargets, targets: Sequence[Target], cancelled: Sequence[Command]
+) -> list[dict[str, object]]:
+    """Send the last good commit to the hosts on which it had begun; the next round would, too."""
+    try:
+        is_over = wait_until_over(stage, cancelled, clock=utc_now, sleep=time.sleep)
+        seen = look_at(
+            stage, stored, targets, find_here=find_here, journal=Warnings(), now=utc_now()
+        )
+        if not is_over:
+            note(
+                "Not every host has ended yet: the next round of the schedule brings the rest back."
+            )
+        return [fact for one in seen.standings for fact in _send_back(stage, one, seen)]
+    except PulleyError as error:
+        why = one_line(error.in_full)
+        note(f"Hosts were not brought back, the next round will do it: {why}", style="yellow")
+        return []
+
+
+def _send_back(stage: Stage, standing: Standing, seen: Standings) -> list[dict[str, object]]:
+    names = {one.instance_id: one.name for one in standing.facts.hosts}
+    facts: list[dict[str, object]] = []
+    for send, answer in send_way_back(stage, standing, seen):
+        which = ", ".join(one_line(names[id_]) for id_ in send.instance_ids)
+        if isinstance(answer, PulleyError):
+            note(f"Error: {standing.target.name}: {which}: {one_line(answer.in_full)}", style="red")
+            continue
+        note(f"{standing.target.name}: {which} go back to {send.wanted.commit.short}: {answer}")
+        facts.append(
+            {
+                "target": standing.target.name,
+                "command_id": answer,
+                "commit": send.wanted.commit,
+                "instance_ids": send.instance_ids,
+            }
+        )
+    return facts
+
+
+def _cancel(stage: Stage, command: Command) -> bool:
     """Whether it could be done: one command's failure must not keep the others from their end.
 
     To cancel what has ended is no error to AWS, and does nothing.
@@ -63,7 +134,7 @@ def _cancel(stage: Stage, command: Command, roll_out: RollOut) -> bool:
         Operations(stage.ssm).cancel(command.id)
         now = stage.history.command(command.id)
         if now and now.is_over and not now.is_cancelled:
-            name = roll_out.target
+            name = command.roll_out.target
             note(
                 f"{name}: command {command.id} had ended already ({now.details}), and was not "
                 f"cancelled: pulley status {name} shows what became of it",
@@ -71,20 +142,25 @@ def _cancel(stage: Stage, command: Command, roll_out: RollOut) -> bool:
             )
             return False
     except PulleyError as error:
-        note(f"Error: {roll_out.target}: {one_line(error.in_full)}", style="red")
+        note(f"Error: {command.roll_out.target}: {one_line(error.in_full)}", style="red")
         return False
     return True
 
 
-def _say(cancelled: Sequence[tuple[Command, RollOut]]) -> None:
-    for command, roll_out in cancelled:
+def _say(cancelled: Sequence[Command], *, has_left: bool) -> None:
+    for command in cancelled:
+        roll_out = command.roll_out
         say(f"{roll_out.target}: cancelled {roll_out.commit.short}, command {command.id}")
     if cancelled:
-        name = cancelled[0][1].target
+        name = cancelled[0].roll_out.target
+        if has_left:
+            say(at_stage(f"Hosts are as the cancel found them. To check: pulley status {name}"))
+            return
         say("Hosts that had not begun stay as they are. The commit is held: the schedule leaves it")
         words = f"alone until a newer push, or pulley deploy {name}. To check: pulley status {name}"
         say(at_stage(words))
 
 
-def _facts(command: Command, roll_out: RollOut) -> dict[str, object]:
+def _facts(command: Command) -> dict[str, object]:
+    roll_out = command.roll_out
     return {"target": roll_out.target, "command_id": command.id, "commit": roll_out.commit}

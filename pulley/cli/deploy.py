@@ -114,7 +114,7 @@ def _orders(
     orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
     for one in seen.standings:
         try:
-            wanted = choose_commit(one.facts, asked[one.target.name], now=seen.view.survey.now)
+            wanted = choose_commit(one.facts, asked[one.target.name], now=seen.view.snapshot.now)
         except NotDeployableError as error:
             refused.append(str(error))
         else:
@@ -129,9 +129,9 @@ def _say_plan(standing: Standing, order: Order, seen: Standings) -> None:
     which = hosts(len(standing.hosts)) + ("" if online == len(standing.hosts) else ", of which ")
     which += "" if online == len(standing.hosts) else f"{len(standing.hosts) - online} offline"
     note(f"{target.name}: {wanted.commit.short} ({wanted.reason}{by}) to {which}")
-    survey = seen.view.survey
-    sent = [command for command, _ in survey.sent_to(target)]
-    for command, roll_out in under_way(target, sent, now=survey.now):
+    snapshot = seen.view.snapshot
+    for command in under_way(target, snapshot.commands, now=snapshot.now):
+        roll_out = command.roll_out
         what = f"{short_id(command.id)}, {roll_out.commit.short}, {cause_words(roll_out)}"
         note(f"  A command is under way ({what}): each host waits for its end.", style="yellow")
 
@@ -143,7 +143,7 @@ def send_to_hosts(
     if not standing.hosts:
         return Outcome(order, problem=no_hosts(order.target, stage.name))
     try:
-        return send(stage, order, seen.view.survey.history.commands, cause=cause)
+        return send(stage, order, seen.view.snapshot.commands, cause=cause)
     except PulleyError as error:
         return Outcome(order, problem=error.in_full)
 

@@ -1,10 +1,8 @@
 """The document by itself, for whoever deploys it by other means."""
 
-import json
-
 import click
 
-from chalicelib.core.commands import build_document
+from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import build
 from pulley.operator.resources import build_resources
 from pulley.operator.stage_settings import read_stage_settings
@@ -34,4 +32,4 @@ def document(stage: str, *, cloudformation: bool) -> None:
     content = build_document(build())
     if cloudformation:
         content = build_resources(read_stage_settings(project(), stage), content)
-    click.echo(json.dumps(content))
+    click.echo(document_text(content))

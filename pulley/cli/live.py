@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.verdicts import FAILED, judge_host
+from chalicelib.core.observations import FAILED, judge_host
 from pulley.cli.output import note, out, say
 from pulley.cli.terminal import one_line, tail
 from pulley.cli.words import host_style, host_words

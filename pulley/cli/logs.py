@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Invocation, RollOut
+from chalicelib.core.history import Invocation, RollOut, Run
+from chalicelib.core.observations import judge_host
 from chalicelib.core.results import ResultError, parse_result
-from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.terminal import one_line, printable

@@ -115,6 +115,16 @@ def when(at: datetime | None) -> str:
     return "-" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago a time was, for people: "5 m ago"; "-" for no time."""
+    if at is None:
+        return "-"
+    minutes = max(0, int((now - at).total_seconds() // 60))
+    if minutes < 120:
+        return f"{minutes} m ago"
+    return f"{minutes // 60} h ago" if minutes < 48 * 60 else f"{minutes // 1440} d ago"
+
+
 class Warnings:
     """The journal of a command: what would be a line in Lambda's log is said to the operator."""
 

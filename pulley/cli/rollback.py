@@ -50,13 +50,9 @@ def rollback(  # noqa: PLR0913 - each is an option
     seen = look(stage, target)
     say_failed(seen.failed)
     (standing,) = seen.standings
-    survey, found = seen.view.survey, standing.target
-    leave = commit_to_leave(
-        wanted_of(standing.facts, now=survey.now), [one for _, one in survey.sent_to(found)]
-    )
-    way = choose_way_back(
-        found, leave, read_runs(found, survey), standing.facts.hosts, now=survey.now
-    )
+    found, now = standing.target, seen.view.snapshot.now
+    leave = commit_to_leave(wanted_of(standing.facts, now=now), standing.facts.asked)
+    way = choose_way_back(found, leave, read_runs(found, seen.view), standing.facts.hosts, now=now)
     back = way.commit
     _say_plan(stage, standing, leave, way)
     confirm(f"Roll {found.name} back to {back.short}, and pin it there?", yes=yes)

@@ -1,15 +1,18 @@
 """What several commands show of targets, in the same words."""
 
+import time
 from collections.abc import Sequence
 
 import click
 
+from chalicelib.core.history import Run
+from chalicelib.core.observations import judge_host
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Run, judge_host
 from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, warn
 from pulley.cli.terminal import one_line
 from pulley.cli.words import host_words
+from pulley.operator.checking import Checker
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import UnclearError, choose_targets
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
@@ -25,6 +28,26 @@ def look(stage: Stage, name: str | None) -> Standings:
     warn_of_problems(stored)
     targets: tuple[Target, ...] = stored.targets if name is None else (stored.named(name),)
     return look_at(stage, stored, targets, find_here=find_here, journal=Warnings(), now=utc_now())
+
+
+def ask_hosts(stage: Stage, name: str | None) -> None:
+    """Ask the hosts of the target of the name, or of every target, where they are now.
+
+    What they answer stands in Run Command's history: `look` sees it. Raises RefusedError and
+    UnavailableError.
+    """
+    stored = read_targets(stage)
+    targets = stored.targets if name is None else (stored.named(name),)
+    now = utc_now()
+    snapshot = stage.reader(Warnings()).begin(targets, {}, now=now)
+    checker = Checker(stage, time.monotonic, time.sleep)
+    hosts = {target: snapshot.fleet.of(target) for target in targets}
+    answers = checker.ask(hosts, issued=snapshot.issued)
+    for target, error in answers.refused:
+        warn(f"{target.name}: its hosts could not be asked: {one_line(error.in_full)}")
+    for target, host, answer in answers.by_target:
+        if answer is None:
+            warn(f"{target.name}: {one_line(host.name)} did not answer")
 
 
 def warn_of_problems(stored: StoredTargets) -> None:
@@ -63,7 +86,7 @@ def wanted_words(standing: Standing) -> str:
 def pin_words(standing: Standing, seen: Standings) -> str:
     """The pin that holds now, or ""."""
     pin = standing.facts.pin
-    return one_line(str(pin)) if pin and pin.holds(seen.view.survey.now) else ""
+    return one_line(str(pin)) if pin and pin.holds(seen.view.snapshot.now) else ""
 
 
 def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:

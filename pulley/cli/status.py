@@ -1,13 +1,16 @@
 """Where every host is."""
 
+from datetime import datetime
+
 import click
 
 from chalicelib.core.errors import PulleyError
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
-from pulley.cli.output import say, say_json, when
+from pulley.cli.output import ago, say, say_json, when
 from pulley.cli.rows import Cell, say_rows
 from pulley.cli.seen import (
+    ask_hosts,
     look,
     pin_words,
     run_facts,
@@ -22,6 +25,7 @@ from pulley.operator.stage import Stage
 from pulley.operator.standing import (
     BEHIND,
     BROKEN,
+    DRIFTED,
     THERE,
     UNDER_WAY,
     UNKNOWN,
@@ -32,7 +36,8 @@ from pulley.operator.standing import (
 )
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
-_PLACES = {THERE: "green", BEHIND: "red", BROKEN: "red", UNDER_WAY: "cyan", UNKNOWN: "yellow"}
+_PLACES = {THERE: "green", UNDER_WAY: "cyan", UNKNOWN: "yellow"}
+_PLACES |= dict.fromkeys((BEHIND, BROKEN, DRIFTED), "red")
 _LOOKED_AT = tuple[Standing, Newest | None]
 
 
@@ -41,17 +46,26 @@ _LOOKED_AT = tuple[Standing, Newest | None]
 @click.option(
     "--check", is_flag=True, help="Exit with 3 unless each host that is online is as wanted."
 )
+@click.option(
+    "--live", is_flag=True, help="Ask the hosts now, and exit with 3 unless each is as wanted."
+)
 @json_option
-def status(stage: Stage, target: str | None, *, check: bool, as_json: bool) -> None:
+def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json: bool) -> None:
     """Show where every host is, and what was sent last.
 
-    Without TARGET, of every target. A host's commit is what it said itself when a run on it ended;
-    `pulley plan` shows what will be done about those that are behind.
+    Without TARGET, of every target. A host's commit is what was seen when a run or a check on it
+    ended, at the time under "seen"; the schedule asks a host again when that is older than the
+    target's `recheck`. `pulley plan` shows what will be done about those that are behind.
+
+    With --live the hosts are asked first, which changes nothing on them: one whose checkout was
+    moved by hand has drifted.
 
     With --check it is for a program that watches: a frozen target is as wanted, one without hosts,
     or of which no commit is known, is not. Neither are stored targets that are not valid, nor none
     at all.
     """
+    if live:
+        ask_hosts(stage, target)
     seen = look(stage, target)
     failed = list(seen.failed)
     found: list[_LOOKED_AT] = []
@@ -75,7 +89,7 @@ def status(stage: Stage, target: str | None, *, check: bool, as_json: bool) -> N
         warn_of_none(seen, stage)
     say_failed(failed)
     is_whole = bool(found) and (target is not None or not seen.problems)
-    if check and not (is_whole and all(is_well(one) for one, _ in found)):
+    if (check or live) and not (is_whole and all(is_well(one) for one, _ in found)):
         raise click.exceptions.Exit(NOT_WELL)
 
 
@@ -108,11 +122,11 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return
-    head = ("host", "instance", "", "commit", "", "since", "its last run")
-    say_rows(head, [_row(one) for one in standing.hosts])
+    head = ("host", "instance", "", "commit", "", "since", "seen", "its last run")
+    say_rows(head, [_row(one, seen.view.snapshot.now) for one in standing.hosts])
 
 
-def _row(host: HostStanding) -> tuple[Cell, ...]:
+def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
     return (
         one_line(host.host.name),
         host.host.instance_id,
@@ -120,6 +134,7 @@ def _row(host: HostStanding) -> tuple[Cell, ...]:
         host.commit[:7] or "-",
         (host.place, _PLACES.get(host.place, "")),
         when(host.whereabouts.since) if host.whereabouts else "-",
+        ago(host.plan.seen, now),
         _last(host) or "none is known",
     )
 
@@ -156,6 +171,8 @@ def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[s
             "wanted": one.wanted or None,
             "there": one.is_there if one.wanted else None,
             "since": one.whereabouts.since if one.whereabouts else None,
+            "seen": one.plan.seen,
+            "drifted": one.has_drifted,
             "place": one.place or None,
             "last": _last(one) or None,
         }

@@ -1,8 +1,7 @@
 """Words for what targets, hosts and roll-outs are, the same in every command."""
 
 from chalicelib.core.history import RollOut
-from chalicelib.core.targets import STAGE_TAG, Target
-from chalicelib.core.verdicts import (
+from chalicelib.core.observations import (
     AT,
     CANCELLED,
     FAILED,
@@ -12,6 +11,7 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
 )
+from chalicelib.core.targets import STAGE_TAG, Target
 from pulley.cli.terminal import one_line
 
 _STYLES = {AT: "green", FAILED: "red", CANCELLED: "red", RUNNING: "cyan"}
@@ -46,6 +46,7 @@ def cause_words(roll_out: RollOut) -> str:
     """Why a commit was sent, and by whom."""
     cause = one_line(roll_out.cause) or "?"
     words = f"{cause} by {one_line(roll_out.by)}" if roll_out.by else cause
+    words = f"recheck{words.removeprefix(cause)}" if roll_out.is_recheck else words
     words += f", attempt {roll_out.attempt}" if roll_out.attempt else ""
     return words + (", exact" if roll_out.update == "exact" else "")
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import click
 
-from chalicelib.core.commands import RELEASE, release_of
+from chalicelib.core.commands import RELEASE
 from pulley.cli.output import note, warn, when
-from pulley.operator.checks.release import UPDATE, is_newer
+from pulley.operator.checks.release import UPDATE, is_newer, release_of
 from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 
 

@@ -2,7 +2,8 @@
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
-lines of a function are joined, which means the same to a shell.
+lines of a function are joined, and the spaces around operators left out, which means the same to a
+shell.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -21,6 +22,7 @@ PARTS = (
     "marker",
     "remote",
     "refs",
+    "drift",
     "recover",
     "files",
     "edits",
@@ -40,9 +42,16 @@ SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
 # A backslash with what it is before, a quote, or where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
+# A string or a calculation, which stays as it is, or an operator with spaces that it does not need.
+_OPERATOR = re.compile(
+    r"""(\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\(\(.*?\)\))"""
+    r"| *(&&|\|\|?|;;?) *|(?<!\d) +(?=[<>])|(?<=\(\)) +"
+)
+# A pattern of a case, with the spaces after it.
+_PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
 # A line that ends so goes on in the next: as a command does, or as a case does after a pattern.
-_GOES_ON = re.compile(r"(?:^|[\s;)])(?:&&|\|\||\||then|do|else|in|\{)$")
-_GOES_ON_AT_ONCE = re.compile(r"(?:\\|;;|\()$")
+_GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
+_GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 
 
 def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
@@ -64,13 +73,15 @@ def _shorten(part: str) -> str:
         if not code:
             continue
         if not (quote or in_string or document):
-            code = re.sub(r" ;;(?: (esac))?$", r";;\1", code)
+            code = _OPERATOR.sub(lambda found: found[1] or found[2] or "", code)
         if code.startswith(";;") and not in_string:
             shortened = shortened.removesuffix(";")
         in_pattern = shortened.endswith((" in ", ";;")) or (in_pattern and continued)
+        if in_pattern and not quote:
+            code = _PATTERN.sub(r"\1", code)
         continued = code.endswith("\\")
         document = "<<EOF" in code or (document and code != "EOF")
-        begins_function = code.endswith(("() {", "() ("))
+        begins_function = code.endswith(("(){", "()("))
         if quote or document or code == "EOF" or not (line.startswith(" ") or begins_function):
             shortened += code + "\n"
         elif (in_pattern and code.endswith(")")) or _GOES_ON_AT_ONCE.search(code):

@@ -6,14 +6,14 @@
 # git writes them (line endings, filters): those are nobody's edit.
 find_edits() {
     true >"$state/linked" && true >"$state/nobodys" || conflict "cannot write below $state"
-    create_stash || { refresh_index; create_stash; } || create_stash_beside_links || conflict "$(why_not_saved)"
+    create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
     if [ -s "$state/linked" ]; then
         changed=$(each git --literal-pathspecs diff --name-only "$head" "$to" -- <"$state/linked" | head -n 1)
         [ -z "$changed" ] || conflict "the update changes $changed, whose folder is a link here"
     fi
     [ -n "$edits" ] || return 0
     list_nobodys
-    [ ! -s "$state/nobodys" ] || create_stash_without "$state/linked" "$state/nobodys" || conflict "$(why_not_saved)"
+    [ ! -s "$state/nobodys" ] || create_stash_without "$state/linked" "$state/nobodys" || stop_with_edits
 }
 
 create_stash() {
@@ -55,18 +55,18 @@ first_that_is() { # git's letter for it
     git diff --name-only --diff-filter="$1" | head -n 1
 }
 
-why_not_saved() {
+stop_with_edits() {
     unmerged=$(first_that_is U)
     half_added=$(first_that_is A)
     linked=$(tr '\000' '\n' <"$state/linked" | head -n 1)
     if [ -n "$linked" ]; then
-        echo "the folder of ${linked#./} is a link here: $(reason)"
+        conflict "the folder of ${linked#./} is a link here: $(reason)"
     elif [ -n "$unmerged" ]; then
-        echo "someone is in the middle of a merge: $unmerged is in conflict"
+        conflict "someone is in the middle of a merge: $unmerged is in conflict"
     elif [ -n "$half_added" ]; then
-        echo "$half_added is only half added (git add -N): add it or reset it"
+        conflict "$half_added is only half added (git add -N): add it or reset it"
     else
-        reason
+        conflict "$(reason)"
     fi
 }
 
@@ -95,7 +95,7 @@ put_back() { # commit ref
     reset_hard HEAD
     if ! git stash apply -q "$1"; then
         reset_hard HEAD
-        saved=$2
+        saved=$2 aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
     elif git diff --quiet "$1^2" "$1" -- || git diff --quiet "$1^1" "$1^2" --; then
         git update-ref -d "$2"
     else

@@ -66,8 +66,8 @@ is_loopback() {
         "["*) host=${host#"["} host=${host%%"]"*} ;;
         *) host=${host%%:*} ;;
     esac
-    case $host in
-        [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt] | [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt].) ;;
+    case ${host%.} in
+        [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]) ;;
         ::1 | 0:0:0:0:0:0:0:1) ;;
         127.*[!0-9.]*) return 1 ;; # a name
         127.*) ;;

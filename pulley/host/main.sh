@@ -33,6 +33,8 @@ main() {
 
 bring_here() {
     fetch
+    find_drift
+    [ "$Cause" != reconcile ] || bring_files_back
     stop_if_done
     check_tools
     update
@@ -53,7 +55,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' found_here='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' q='"'
+known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' found_here='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' drift='' aside='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -56,6 +56,8 @@ finish() { # outcome detail
     add step "$step"
     [ "$attempts" -eq 0 ] || line=$line,${q}attempt$q:$attempts
     [ -z "$fault" ] || add fault "$fault"
+    [ -z "$drift" ] || [ "$code" -ne 0 ] || add drift "$drift"
+    [ -z "$aside" ] || add set_aside "$(plain "$aside" | cut -c1-100)"
     [ -z "$found_here" ] || line=$line,${q}found$q:$found_here
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
@@ -66,12 +68,8 @@ finish() { # outcome detail
 }
 
 add() { # name value
-    line=$line,$q$1$q:
-    if [ -n "$2" ]; then
-        line=$line$q$2$q
-    else
-        line=${line}null
-    fi
+    line=$line,$q$1$q:${2:+$q$2$q}
+    [ -n "$2" ] || line=${line}null
 }
 
 # One line of printable ASCII, without the credentials of an address, short enough for the result.

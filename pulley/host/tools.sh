@@ -21,8 +21,9 @@ check_lfs() {
     within=$left git lfs fetch origin "$upstream" >"$errors" 2>&1 && return 0
     status=$?
     cat "$errors"
-    [ $status -ne 124 ] || finish unreachable "git-lfs: the server did not answer within $left seconds"
-    finish unreachable "git-lfs: $(reason)"
+    words=$(reason)
+    [ $status -ne 124 ] || words="the server did not answer within $left seconds"
+    finish unreachable "git-lfs: $words"
 }
 
 # Where git does not like what .gitmodules says, it dies of each command there, those of the way

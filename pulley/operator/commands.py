@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import calling
 
@@ -69,31 +69,29 @@ class Operations:
         )
 
 
-def addressees_of(commands: Iterable[Command]) -> tuple[Addressee, ...]:
+def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:
     """Every target that the commands deploy a commit to, by its name."""
     found = {
-        Addressee(one.roll_out.target, one.roll_out.repository) for one in commands if one.roll_out
+        Addressee(one.roll_out.target, one.roll_out.repository)
+        for one in commands
+        if isinstance(one, Command)
     }
     return tuple(sorted(found, key=lambda one: (one.name, str(one.repository))))
 
 
-def commands_to(target: Addressed, commands: Iterable[Command]) -> list[tuple[Command, RollOut]]:
+def commands_to(target: Addressed, commands: Iterable[Command | Check]) -> list[Command]:
     """Those of the commands that deploy a commit to the target."""
     return [
-        (one, one.roll_out)
+        one
         for one in commands
-        if one.roll_out
+        if isinstance(one, Command)
         and one.roll_out.target == target.name
         and one.roll_out.repository == target.repository
     ]
 
 
 def under_way(
-    target: Addressed, commands: Iterable[Command], *, now: datetime
-) -> list[tuple[Command, RollOut]]:
+    target: Addressed, commands: Iterable[Command | Check], *, now: datetime
+) -> list[Command]:
     """Those to the target that can still be stopped at this time (aware)."""
-    return [
-        (one, roll_out)
-        for one, roll_out in commands_to(target, commands)
-        if not one.is_over and now <= one.expires
-    ]
+    return [one for one in commands_to(target, commands) if not one.is_over and now <= one.expires]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import Cause
-from chalicelib.core.history import Command
+from chalicelib.core.history import Check, Command
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import Wanted
 from chalicelib.flows.deploy import Deployer
@@ -32,14 +32,16 @@ class Outcome:
     problem: str = ""
 
 
-class _Unheard:
+class Unheard:
     """The journal of a deploy by hand: what it has to say is in what it returns."""
 
     def note(self, decision: Decision) -> None:
         """Hear nothing."""
 
 
-def send(stage: Stage, order: Order, sent: Iterable[Command], *, cause: str = "manual") -> Outcome:
+def send(
+    stage: Stage, order: Order, sent: Iterable[Command | Check], *, cause: str = "manual"
+) -> Outcome:
     """Send a commit to all of a target's hosts. The report tells GitHub, once the command runs.
 
     It is issued after all that was `sent`, as the history has it, whatever the time is here.
@@ -47,7 +49,7 @@ def send(stage: Stage, order: Order, sent: Iterable[Command], *, cause: str = "m
     RefusedError and UnavailableError where nothing could be read.
     """
     by = stage.identity.name[:LONGEST_NAME]
-    deployer = Deployer(stage.name, stage.stored, stage.commands, None, _Unheard())
+    deployer = Deployer(stage.name, stage.stored, stage.commands, None, Unheard())
     why = Cause(
         repository=order.target.repository,
         commit=order.wanted.commit,

@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Invocation
-from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.hosts import Fleet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
+from pulley.operator.checking import Checker
 from pulley.operator.checks.document import check_document
 from pulley.operator.checks.functions import Clients, Functions, check_address
 from pulley.operator.checks.host_roles import HostRoles
 from pulley.operator.checks.hosts import (
-    build_check_requests,
+    Place,
     check_hosts,
     check_invocation,
     no_answer,
@@ -27,14 +27,13 @@ from pulley.operator.checks.stored import Stored, overlap_rows
 from pulley.operator.checks.token import TokenCheck
 from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
+from pulley.operator.deploying import Unheard
 from pulley.operator.document import Documents
 from pulley.operator.issuing import milliseconds
 from pulley.operator.overlaps import overlaps_on_hosts
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
+from pulley.operator.standing import look_at
 from pulley.project import find_project
-
-ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -139,52 +138,38 @@ class Doctor:
     def _ask(
         self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]
     ) -> Iterator[Row]:
+        """What each host says of itself; and whether it is where it is wanted, after that."""
+        stage = self.stage
+        hosts = {
+            target: [one for one in fleet.of(target) if one.instance_id in nodes]
+            for target in targets.targets
+        }
         # A check has no order to keep: it changes nothing, and hosts do not compare it.
-        stage, issued = self.stage, milliseconds(self.now())
-        document = stage.parameters.read_one(stage.names.document)
-        sent: list[tuple[Target, str, list[Host]]] = []
-        for target in targets.targets:
-            hosts = [one for one in fleet.of(target) if one.instance_id in nodes]
-            try:
-                requests = build_check_requests(
-                    target,
-                    hosts,
-                    stage=stage.name,
-                    issued=issued,
-                    document=document.value if document else None,
-                )
-            except PulleyError as error:
-                yield not_asked(target, error)
+        issued = milliseconds(self.now())
+        answers = Checker(stage, self.clock, self.sleep).ask(hosts, issued=issued)
+        for target, error in answers.refused:
+            yield not_asked(target, error)
+        wanted = self._wanted(targets) if answers.by_target else {}
+        for target, host, answer in answers.by_target:
+            if answer is None:
+                yield no_answer(target, host)
                 continue
-            for request, id_ in zip(requests, stage.commands.send(requests), strict=True):
-                if isinstance(id_, PulleyError):
-                    yield not_asked(target, id_)
-                else:
-                    ids = dict(request.selectors)["InstanceIds"]
-                    asked = [one for one in hosts if one.instance_id in ids]
-                    sent.append((target, id_, asked))
-        until = self.clock() + ANSWER_SECONDS
-        for target, command_id, asked in sent:
-            found = {one.instance_id: one for one in self._wait(command_id, len(asked), until)}
-            for host in asked:
-                if host.instance_id in found:
-                    # By the name that the other rows have: Systems Manager calls it otherwise.
-                    answer = replace(found[host.instance_id], host=host.name)
-                    yield from check_invocation(target, answer, github=github_host(stage))
-                else:
-                    yield no_answer(target, host)
+            place = wanted.get((target.name, host.instance_id))
+            yield from check_invocation(target, answer, place, github=github_host(stage))
 
-    def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
-        """What every host said, or said so far when the time is over."""
-        pause = FIRST_PAUSE
-        while True:
-            command = self.stage.history.command(command_id)
-            invocations = self.stage.history.invocations(command_id)
-            is_over = command is not None and command.is_over
-            # AWS lists them little by little.
-            if is_over and len(invocations) >= expected and all(one.is_over for one in invocations):
-                return invocations
-            if self.clock() >= until:
-                return invocations
-            self.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+    def _wanted(self, targets: StoredTargets) -> Mapping[tuple[str, str], Place]:
+        """Where each host is wanted, by target and instance id."""
+        journal = Unheard()
+        seen = look_at(
+            self.stage,
+            targets,
+            targets.targets,
+            find_here=lambda: None,
+            journal=journal,
+            now=self.now(),
+        )
+        return {
+            (one.target.name, host.host.instance_id): Place(host.wanted, one.plan.held)
+            for one in seen.standings
+            for host in one.hosts
+        }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.core.commands import DocumentPin
+from chalicelib.core.commands import DocumentPin, document_text
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.edges.aws import calling
 
@@ -105,7 +105,7 @@ class Documents:
         with calling(f"creating {self.name}"):
             self._client.create_document(
                 Name=self.name,
-                Content=json.dumps(content),
+                Content=document_text(content),
                 DocumentType="Command",
                 DocumentFormat="JSON",
             )
@@ -115,7 +115,7 @@ class Documents:
         """Store the content as the latest version. The default stays what it is."""
         for spaces in range(_SPELLINGS):
             # SSM takes no content twice, be it of a version that is not the latest any more.
-            text = json.dumps(content) + " " * spaces
+            text = document_text(content) + " " * spaces
             with calling(f"updating {self.name}"):
                 try:
                     answer = self._client.update_document(

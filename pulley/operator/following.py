@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.asleep import without_sleepers
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, Invocation
+from chalicelib.core.history import Check, Command, Invocation, Run
 from chalicelib.core.hosts import Host
-from chalicelib.core.verdicts import Run, Verdict, judge
+from chalicelib.core.verdicts import Verdict, judge
+from pulley.operator.asleep import without_sleepers
 
 FIRST_SECONDS = 0.25  # and then longer, up to the next
 EVERY_SECONDS = 1.0
@@ -24,7 +24,7 @@ PATIENCE = timedelta(minutes=2)  # with an AWS that does not answer, or does not
 class History(Protocol):
     """Run Command's memory. Every method raises RefusedError or UnavailableError."""
 
-    def command(self, command_id: str) -> Command | None:
+    def command(self, command_id: str) -> Command | Check | None:
         """The command; None where it is not listed yet."""
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
@@ -106,14 +106,14 @@ class Follower:
     def _look(self, target: str, command_id: str) -> bool:
         """Read a command. Returns whether there is nothing more to wait for."""
         command = self.history.command(command_id)
-        if command is None or command.roll_out is None:
+        if not isinstance(command, Command):
             return False
         names = {host.instance_id: host.name for host in self.hosts}
         invocations = tuple(
             replace(one, host=names.get(one.instance_id, one.host))
             for one in self.history.invocations(command_id)
         )
-        run = Run(command, command.roll_out, invocations)
+        run = Run(command, invocations)
         self.runs[target] = run
         return self._awake(run).is_settled or self.clock() > command.expires
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Command, plain_status
+from chalicelib.core.history import Check, Command, plain_status
 from chalicelib.core.pins import Pin, PinError, parse_pin, write_pin
 from chalicelib.core.refs import CommitSha, RefError, shown
 from chalicelib.core.stored import ParameterNames
@@ -137,11 +137,11 @@ def doubt_about(
     )
 
 
-def deployed_to(target: Target, commands: Iterable[Command]) -> frozenset[CommitSha]:
+def deployed_to(target: Target, commands: Iterable[Command | Check]) -> frozenset[CommitSha]:
     """The commits that every host took which a command brought them to."""
     return frozenset(
-        roll_out.commit
-        for command, roll_out in commands_to(target, commands)
+        command.roll_out.commit
+        for command in commands_to(target, commands)
         if plain_status(command.status) == "success"
     )
 

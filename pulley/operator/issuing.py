@@ -8,7 +8,7 @@ and not those of others: a fast clock elsewhere makes nobody issue in the future
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.core.history import Command
+from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,10 +16,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HALF = timedelta(microseconds=500)
 
 
-def issue_time(repository: Repository, sent: Iterable[Command], *, now: datetime) -> datetime:
+def issue_time(
+    repository: Repository, sent: Iterable[Command | Check], *, now: datetime
+) -> datetime:
     """Now (aware), or a millisecond after the newest that was sent, where that is later."""
-    roll_outs = (one.roll_out for one in sent)
-    issued = (one.issued for one in roll_outs if one and one.repository == repository)
+    roll_outs = (one.roll_out for one in sent if isinstance(one, Command))
+    issued = (one.issued for one in roll_outs if one.repository == repository)
     newest = max(issued, default=0)
     return max(now, _EPOCH + timedelta(milliseconds=newest + 1) + _HALF)
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.history import Check, Command, RollOut, Run
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
-from chalicelib.core.verdicts import Run, Verdict, judge
+from chalicelib.core.verdicts import Verdict, judge
 from pulley.operator.commands import Addressed, addressees_of, commands_to
 from pulley.operator.parameters import StoredValue
 from pulley.operator.stage import Stage, StoredTargets
@@ -56,13 +56,13 @@ def became_of(verdict: Verdict) -> DeploymentStatus:
     return status_of(verdict, limit=_IN_FULL)
 
 
-def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command]:
+def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command | Check]:
     """All that is remembered at this time (aware). Raises RefusedError and UnavailableError."""
     return stage.history.commands_since(now - REMEMBERED)
 
 
 def find_addressees(
-    stored: StoredTargets, sent: Sequence[Command], name: str | None
+    stored: StoredTargets, sent: Sequence[Command | Check], name: str | None
 ) -> tuple[Addressed, ...]:
     """The target of the name, or every one: of those that are stored, else that were sent to.
 
@@ -79,7 +79,7 @@ def find_addressees(
 def read_past(
     stage: Stage,
     targets: Sequence[Addressed],
-    sent: Sequence[Command],
+    sent: Sequence[Command | Check],
     *,
     limit: int,
     now: datetime,
@@ -94,17 +94,15 @@ def read_past(
         for name in dict.fromkeys(target.name for target in targets)
         for change in pin_changes(name, stage.parameters.versions(stage.names.pin(name)))
     ]
-    times = sorted(
-        [one.requested for one, _ in commands] + [one.at for one in changes], reverse=True
-    )
+    times = sorted([one.requested for one in commands] + [one.at for one in changes], reverse=True)
     # What became of a command costs a call: of those that are shown, and of no others.
     oldest = times[limit - 1] if len(times) >= limit else min(times, default=now)
     entries: list[Entry] = [one for one in changes if one.at >= oldest]
-    for command, roll_out in commands:
+    for command in commands:
         if command.requested >= oldest:
-            run = Run(command, roll_out, stage.history.invocations(command.id))
+            run = Run(command, stage.history.invocations(command.id))
             verdict = judge([run], now=now)
-            status = became_of(verdict)
+            status, roll_out = became_of(verdict), command.roll_out
             entries.append(
                 SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)
             )
@@ -130,7 +128,7 @@ def pin_changes(target: str, versions: Iterable[StoredValue]) -> list[PinChange]
 def find_run(
     stage: Stage,
     targets: Sequence[Addressed],
-    sent: Sequence[Command],
+    sent: Sequence[Command | Check],
     command_id: str | None,
 ) -> Run:
     """The command of the id, or the newest to the targets, with what each host made of it.
@@ -146,23 +144,21 @@ def find_run(
                 f"nothing was sent to {name} in the {REMEMBERED.days} days that Systems Manager "
                 "remembers"
             )
-        command, roll_out = max(ours, key=lambda one: one[0].requested)
+        command = max(ours, key=lambda one: one.requested)
     else:
         # One that is known whole may be older than what was read.
         whole = stage.history.command(command_id) if len(command_id) == _WHOLE_ID else None
         if whole:
             ours = [one for target in targets for one in commands_to(target, [whole])]
-        command, roll_out = find_by_id(ours, command_id, name)
-    return Run(command, roll_out, stage.history.invocations(command.id))
+        command = find_by_id(ours, command_id, name)
+    return Run(command, stage.history.invocations(command.id))
 
 
-def find_by_id(
-    sent: Sequence[tuple[Command, RollOut]], begins: str, name: str
-) -> tuple[Command, RollOut]:
+def find_by_id(sent: Sequence[Command], begins: str, name: str) -> Command:
     """The one command to the target of this name whose id begins so. Raises UnavailableError."""
-    found = [one for one in sent if one[0].id.startswith(begins)]
+    found = [one for one in sent if one.id.startswith(begins)]
     if len(found) > 1:
-        ids = ", ".join(one.id for one, _ in found)
+        ids = ", ".join(one.id for one in found)
         raise UnavailableError(f"{shown(begins)} begins the ids of several commands: {ids}")
     if not found:
         raise UnavailableError(

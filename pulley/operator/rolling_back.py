@@ -1,28 +1,27 @@
 """The way back: the last good commit before the one that is there, from what hosts said of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import RollOut
+from chalicelib.core.history import RollOut, Run, age
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Run, age
-from chalicelib.core.wanted import Wanted, verdicts_of
-from chalicelib.flows.survey import Survey
+from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.wanted import Wanted
+from pulley.operator.asleep import without_sleepers
+from pulley.operator.standing import View
 
 MAX_RUNS = 50  # that are looked into: a call each
 
 
-def read_runs(target: Target, survey: Survey) -> list[Run]:
+def read_runs(target: Target, view: View) -> list[Run]:
     """What was sent to a target, and what became of it. Raises RefusedError, UnavailableError."""
-    return [
-        Run(command, roll_out, survey.history.invocations(command.id))
-        for command, roll_out in survey.sent_to(target)[:MAX_RUNS]
-    ]
+    sent = [one for one in view.snapshot.sent_to(target) if not one.roll_out.is_recheck]
+    return [view.run(command) for command in sent[:MAX_RUNS]]
 
 
 def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha | None:
@@ -94,7 +93,7 @@ def choose_way_back(
 
 def sent_until(leave: CommitSha, runs: Sequence[Run]) -> list[Run]:
     """The runs by their age, up to the newest of the commit to leave."""
-    ordered = sorted(runs, key=age)
+    ordered = sorted(runs, key=lambda run: age(run.command))
     while ordered and ordered[-1].roll_out.commit != leave:
         ordered.pop()
     return ordered
@@ -118,3 +117,21 @@ def left_by_roll_backs(until: Sequence[Run]) -> frozenset[CommitSha]:
             left.update(others[-1:])
         left.discard(commit)
     return frozenset(left)
+
+
+def verdicts_of(runs: Iterable[Run], hosts: Iterable[Host], now: datetime) -> list[Verdict]:
+    """What became of each commit, the one that was sent last first.
+
+    A host that is not online and was not reached yet counts as offline, as it will when Systems
+    Manager gives up: one that sleeps says nothing of a commit.
+    """
+    awake = {host.instance_id for host in hosts if host.is_online}
+    by_commit: dict[CommitSha, list[Run]] = {}
+    for run in runs:
+        asleep = {one.instance_id for one in run.invocations} - awake
+        by_commit.setdefault(run.roll_out.commit, []).append(without_sleepers(run, asleep))
+    verdicts = []
+    for commit, of_commit in by_commit.items():
+        others = [run for other, of in by_commit.items() if other != commit for run in of]
+        verdicts.append(judge(of_commit, now=now, others=others))
+    return sorted(verdicts, key=lambda one: one.roll_out.issued, reverse=True)

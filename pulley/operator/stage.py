@@ -20,7 +20,7 @@ from chalicelib.edges.parameters import ParameterStore
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.survey import Surveyor
+from chalicelib.flows.read import Reader
 from chalicelib.wiring import Settings
 from pulley.operator.deployed import Deployed
 from pulley.operator.endpoint import check_endpoint
@@ -148,11 +148,11 @@ class Stage:
         told = "" if is_of_another else self._environ.get("PULLEY_WEBHOOK_URL", "")
         return told or self.deployed.webhook_url
 
-    def surveyor(self, journal: Journal) -> Surveyor:
+    def reader(self, journal: Journal) -> Reader:
         """To see how targets stand; the journal is told what GitHub could not be asked."""
-        return Surveyor(
+        return Reader(
             stage=self.name,
-            pins=self.stored,
+            stored=self.stored,
             directory=self.directory,
             history=self.history,
             github=self.github.of,

@@ -10,22 +10,24 @@ from datetime import datetime
 
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Command, Run, age
 from chalicelib.core.hosts import Host
-from chalicelib.core.plan import NOTHING, SEND, HostPlan, TargetPlan, plan_target
+from chalicelib.core.observations import FAILED
+from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import AT, FAILED, Run, Verdict, age, judge
+from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.gather import MAX_RUNS
-from chalicelib.flows.survey import Survey, Surveyor
+from chalicelib.flows.read import Reader, Snapshot
 from pulley.operator.checkout import Here
 from pulley.operator.past import became_of
 from pulley.operator.stage import Stage, StoredTargets
 from pulley.operator.whereabouts import Whereabouts, find_whereabouts
 
+MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
 GITHUB, OWN_GIT = "GitHub", "your own git"
 THERE, BEHIND, BROKEN = "at it", "behind", "broken"
-UNDER_WAY, UNKNOWN = "running", "unknown"
+UNDER_WAY, UNKNOWN, DRIFTED = "running", "unknown", "drifted"
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class HostStanding:
         return self.plan.at or (self.whereabouts.commit if self.whereabouts else "")
 
     @property
+    def has_drifted(self) -> bool:
+        """Whether a check has found its checkout moved since the last run."""
+        return self.plan.has_drifted
+
+    @property
     def is_there(self) -> bool:
-        """Whether it is where it is wanted, by the last that it said."""
-        last = self.whereabouts.last if self.whereabouts else None
-        is_at = last is not None and last.kind == AT and self.commit == self.wanted != ""
-        return self.plan.action == NOTHING or is_at
+        """Whether it was at what is wanted when it was last seen."""
+        return self.plan.is_there
 
     @property
     def place(self) -> str:
@@ -70,6 +75,8 @@ class HostStanding:
             return ""
         if self.is_there:
             return THERE
+        if self.has_drifted:
+            return DRIFTED
         if not self.commit:
             return UNKNOWN
         last = self.whereabouts.last if self.whereabouts else None
@@ -108,23 +115,23 @@ class View:
     `find_here` is called where GitHub tells no tip, because git takes a while to load.
     """
 
-    surveyor: Surveyor
-    survey: Survey
+    reader: Reader
+    snapshot: Snapshot
     find_here: Callable[[], Here | None]
     _asked: set[object] = field(default_factory=set)
 
     def standing(self, target: Target) -> Standing:
         """How a target stands. Raises RefusedError and UnavailableError."""
-        facts = self.surveyor.facts(target, self.survey)
+        facts = self.reader.facts(target, self.snapshot)
         key = (target.repository, target.branch)
         here = self.find_here() if facts.head is None else None
         if here and here.repository == target.repository:
             if key not in self._asked:
                 self._asked.add(key)
-                self.survey.heads[key] = here.tip(target.branch)
-            facts = self.surveyor.facts(target, self.survey)
+                self.snapshot.heads[key] = here.tip(target.branch)
+            facts = self.reader.facts(target, self.snapshot)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
-        plan = plan_target(facts, now=self.survey.now)
+        plan = plan_target(facts, now=self.snapshot.now)
         return Standing(facts, plan, self._hosts(plan, facts.runs), tip_from)
 
     def newest(self, target: Target) -> Newest | None:
@@ -132,13 +139,16 @@ class View:
 
         Raises RefusedError and UnavailableError.
         """
-        sent = self.survey.sent_to(target)
+        sent = [one for one in self.snapshot.sent_to(target) if not one.roll_out.is_recheck]
         if not sent:
             return None
-        command, roll_out = sent[0]
-        run = Run(command, roll_out, self.survey.history.invocations(command.id))
-        verdict = judge([run], now=self.survey.now)
+        run = self.run(sent[0])
+        verdict = judge([run], now=self.snapshot.now)
         return Newest(run, verdict, became_of(verdict))
+
+    def run(self, command: Command) -> Run:
+        """A command with what became of it. Raises RefusedError and UnavailableError."""
+        return Run(command, self.reader.invocations(command, self.snapshot))
 
     def _hosts(self, plan: TargetPlan, runs: Iterable[Run]) -> tuple[HostStanding, ...]:
         ids = [one.host.instance_id for one in plan.hosts]
@@ -147,8 +157,8 @@ class View:
         wanted = plan.wanted.commit.sha if plan.wanted else ""
         running = {
             one.instance_id: run
-            for run in sorted(runs, key=age)
-            if self.survey.now <= run.command.expires
+            for run in sorted(runs, key=lambda one: age(one.command))
+            if self.snapshot.now <= run.command.expires
             for one in run.invocations
             if not one.is_over
         }
@@ -164,8 +174,8 @@ class View:
         )
 
     def _runs(self, target: Target) -> Iterator[Run]:
-        for command, roll_out in self.survey.sent_to(target)[:MAX_RUNS]:
-            yield Run(command, roll_out, self.survey.history.invocations(command.id))
+        for command in self.snapshot.sent_to(target)[:MAX_RUNS]:
+            yield self.run(command)
 
 
 @dataclass(frozen=True)
@@ -195,8 +205,8 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     The stage's token is used before the operator's own, so that what is seen is what a round sees.
     """
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
-    surveyor = stage.surveyor(journal)
-    view = View(surveyor, surveyor.begin(targets, tokens, now=now), find_here)
+    reader = stage.reader(journal)
+    view = View(reader, reader.begin(targets, tokens, now=now), find_here)
     standings, failed = [], []
     for target in targets:
         try:

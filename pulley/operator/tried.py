@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chalicelib.core.history import Command, Invocation
+from chalicelib.core.history import Check, Command, Invocation
+from chalicelib.core.observations import AT, FAILED, judge_host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import AT, FAILED, judge_host
 from pulley.operator.commands import commands_to
 
 MAX_COMMANDS = 50  # that are looked into: a call each
@@ -30,19 +30,19 @@ class Failure:
 def failures_everywhere(
     target: Target,
     commit: CommitSha,
-    sent: Iterable[Command],
+    sent: Iterable[Command | Check],
     invocations: Callable[[str], Sequence[Invocation]],
 ) -> list[Failure]:
     """Each host's newest failure, by the host's name; none where any host ever took the commit.
 
     `invocations` are of a command's id, and may raise RefusedError and UnavailableError.
     """
-    of_commit = [one for one in commands_to(target, sent) if one[1].commit == commit]
-    of_commit.sort(key=lambda one: one[0].requested, reverse=True)
+    of_commit = [one for one in commands_to(target, sent) if one.roll_out.commit == commit]
+    of_commit.sort(key=lambda one: one.requested, reverse=True)
     failures: dict[str, Failure] = {}
-    for command, roll_out in of_commit[:MAX_COMMANDS]:
+    for command in of_commit[:MAX_COMMANDS]:
         for one in invocations(command.id):
-            judged = judge_host(one, roll_out)
+            judged = judge_host(one, command.roll_out)
             if judged.kind == AT:
                 return []
             if judged.kind == FAILED and one.has_begun and not judged.touched_nothing:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.history import Invocation
+from chalicelib.core.history import Invocation, Run
+from chalicelib.core.observations import HostVerdict, judge_host
 from chalicelib.core.results import ResultError, parse_result
-from chalicelib.core.verdicts import HostVerdict, Run, judge_host
 
 _SHA = re.compile("[0-9a-f]{40}")
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from chalicelib.core.commands import build_document, document_name
+from chalicelib.core.commands import build_document, document_name, document_text
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.host.build import build
@@ -20,7 +20,7 @@ def store_document(ssm: "SSMClient", stage: str) -> None:
     """The document, and its pin."""
     described = ssm.create_document(
         Name=document_name(stage),
-        Content=json.dumps(build_document(build())),
+        Content=document_text(build_document(build())),
         DocumentType="Command",
         DocumentFormat="JSON",
     )["DocumentDescription"]

@@ -1,6 +1,5 @@
 """The app under its stage, an AWS account for it, and a GitHub."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from moto import mock_aws
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from chalicelib.core.commands import build_document
+from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import build
 from pulley.sandbox.github import GitHub
 from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
@@ -28,7 +27,7 @@ PROJECT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    return json.dumps(build_document(build()))
+    return document_text(build_document(build()))
 
 
 @pytest.fixture(scope="module")

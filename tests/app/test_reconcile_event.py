@@ -223,7 +223,8 @@ class TestTime:
         outcome = stage.reconcile(EVENT, [60_000, 60_000, 59_999, 59_999])
         assert (outcome["targets"], outcome["is_whole"]) == (2, False)
         assert line_of(stage, "cut_short")["targets"] == 2
-        assert stage.wire.arguments_of("PutParameter")[-1]["Value"] == "job"
+        stored = stage.wire.arguments_of("PutParameter")[-1]["Value"]
+        assert json.loads(stored) == {"after": "job", "holds": {}}
         assert stage.reconcile(EVENT)["is_whole"] is True
         assert [one["Name"] for one in stage.wire.arguments_of("PutParameter")[-2:]] == [
             NAMES.reconcile

@@ -17,7 +17,7 @@ import app
 from chalicelib import wiring
 from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import INVOCATION_CHANGE
+from chalicelib.core.events import INVOCATION_CHANGE
 from pulley.sandbox.github import Fault, GitHub
 from tests.app.run_command import (
     DOCUMENT,

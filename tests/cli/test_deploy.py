@@ -435,6 +435,8 @@ class TestCancel:
     def test_what_is_under_way_is_stopped_and_its_commit_held_until_a_deploy(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
+        assert pulley("deploy").exit_code == 0
+        (good,) = heads(sandbox)
         with slow(sandbox, "cancelled"):
             pulley("deploy", "--no-wait")
             command = running_command(sandbox)
@@ -448,9 +450,12 @@ class TestCancel:
             assert json_of(done)["cancelled"] == [
                 {"target": "web", "command_id": command.id, "commit": commit}
             ]
+            (back,) = json_of(done)["sent_back"]
+            assert (back["commit"], len(back["instance_ids"])) == (good, 2)
             sandbox.wait_until_quiet()
-            assert "  unknown  " in pulley("status").stdout
-            assert "cancelled while it ran" in pulley("logs", "web").stdout
+            assert heads(sandbox) == {good}
+            logs = pulley("logs", "web", "--command-id", command.id)
+            assert "cancelled while it ran" in logs.stdout
             assert sandbox.reconcile()["sent"] == 0
             planned = pulley("plan").stdout
             assert f"held: the roll-out of {commit[:7]} was cancelled" in planned
@@ -458,6 +463,24 @@ class TestCancel:
             again = pulley("deploy")
             assert again.exit_code == 0, again.output
         assert heads(sandbox) == {commit}
+
+    def test_hosts_are_left_as_they_are_for_who_wants_to_look_and_go_back_afterwards(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        assert pulley("deploy").exit_code == 0
+        (good,) = heads(sandbox)
+        with slow(sandbox, "left"):
+            pulley("deploy", "--no-wait")
+            running_command(sandbox)
+            done = pulley("cancel", "web", "--leave", "--yes")
+            assert done.exit_code == 0, done.output
+            assert "web is frozen: nothing is sent to it until pulley unpin web." in done.stderr
+            sandbox.wait_until_quiet()
+            assert sandbox.reconcile()["sent"] == 0
+            pulley("unpin", "web")
+            assert sandbox.reconcile()["sent"] == 1
+            sandbox.wait_until_quiet()
+            assert heads(sandbox) == {good}
 
     def test_what_ended_while_it_was_asked_is_not_said_to_be_cancelled(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch

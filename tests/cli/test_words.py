@@ -1,15 +1,14 @@
 """Words of hosts, pushers and tags, none of which may do anything to a terminal."""
 
 import unicodedata
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.history import Invocation, RollOut
-from chalicelib.core.refs import CommitSha
-from chalicelib.core.targets import parse_target
-from chalicelib.core.verdicts import (
+from chalicelib.core.observations import (
     AT,
     CANCELLED,
     FAILED,
@@ -19,7 +18,10 @@ from chalicelib.core.verdicts import (
     RUNNING,
     HostVerdict,
 )
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import parse_target
 from pulley.cli.logs import show_host
+from pulley.cli.output import ago
 from pulley.cli.terminal import one_line, printable, tail
 from pulley.cli.words import cause_words, host_words, no_hosts
 from pulley.operator.commands import Output
@@ -141,3 +143,24 @@ class TestShowHost:
         show_host(roll_out, lost, Output("half a line", ""))
         said = capsys.readouterr().out.splitlines()
         assert [line.strip() for line in said[1::2]] == [reason, "half a line"]
+
+
+class TestAgo:
+    NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("minutes", "words"),
+        [
+            (-3, "0 m ago"),
+            (0.9, "0 m ago"),
+            (119, "119 m ago"),
+            (120, "2 h ago"),
+            (47 * 60 + 59, "47 h ago"),
+            (48 * 60, "2 d ago"),
+        ],
+    )
+    def test_it_is_in_the_unit_that_says_enough(self, minutes: float, words: str) -> None:
+        assert ago(self.NOW - timedelta(minutes=minutes), self.NOW) == words
+
+    def test_nothing_is_known_of_a_host_that_was_never_seen(self) -> None:
+        assert ago(None, self.NOW) == "-"

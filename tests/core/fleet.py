@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.holds import CANCELLED, Hold
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.plan import (
@@ -22,7 +23,6 @@ from chalicelib.core.plan import (
 )
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
-from chalicelib.core.verdicts import Run
 from chalicelib.core.wanted import TargetFacts
 from tests.fakes import SITE
 
@@ -74,7 +74,11 @@ class Upstream:
 
 @dataclass
 class Machine:
-    """A host. `ran` is its marker: what it last deployed. `ails` is how its runs end, if badly."""
+    """A host. `ran` is its marker: what it last deployed. `ails` is how its runs end, if badly.
+
+    `head` is what is checked out, which somebody may have moved. `lies` is what it says in place of
+    what it does: "old", "done" or "nonsense".
+    """
 
     id: str
     ran: str = ""
@@ -86,6 +90,9 @@ class Machine:
     known: set[str] = field(default_factory=set)
     deployed: list[str] = field(default_factory=list)
     reached_pin: int = 0  # the pin that an exact run brought it to
+    head: str = ""
+    ran_for: str = ""  # the target
+    lies: str = ""
 
     def run(self, roll_out: RollOut, upstream: Upstream) -> tuple[str, str]:
         """One run of the script: its outcome and upstream. docs/host.md has the steps."""
@@ -102,7 +109,8 @@ class Machine:
             return "missing_commit", upstream.tip
         to = commit if is_exact else upstream.tip
         is_left = not is_exact and not upstream.has(to, commit)
-        return self._go(to, upstream, is_exact=is_exact, well="superseded" if is_left else ""), to
+        well = "superseded" if is_left else ""
+        return self._go(to, upstream, target=roll_out.target, is_exact=is_exact, well=well), to
 
     def _has(self, commit: str, upstream: Upstream, *, is_exact: bool) -> bool:
         """Whether the commit is in the branch; or was, which is known here."""
@@ -112,14 +120,17 @@ class Machine:
             return any(upstream.has(one, commit) for one in self.deployed[-10:])
         return commit in self.known and not upstream.has(commit, upstream.tip)
 
-    def _go(self, to: str, upstream: Upstream, *, is_exact: bool, well: str) -> str:
+    def _go(self, to: str, upstream: Upstream, *, target: str, is_exact: bool, well: str) -> str:
         """The move and the steps, and the way back if they fail."""
-        is_done = self.ran == to and self.is_detached == is_exact
+        is_done = (self.ran, self.head, self.ran_for) == (to, to, target)
+        is_done = is_done and self.is_detached == is_exact
         if self.ran != to:
             if self.ails == "rolled_back" or to in upstream.bad:
+                self.head = self.ran
                 return "rolled_back" if self.ran else "broken"
             self.deployed.append(to)
-        self.ran, self.is_detached = to, is_exact
+        self.ran = self.head = to
+        self.is_detached, self.ran_for = is_exact, target
         return well or ("unchanged" if is_done else "updated")
 
 
@@ -162,6 +173,7 @@ class Sent:
     held: frozenset[str] = frozenset()
     tip: str = ""
     is_cancelled: bool = False
+    is_way_back: bool = False
 
     @property
     def expires(self) -> int:
@@ -203,7 +215,7 @@ class Sent:
             target_count=len(self.parts) if is_listed else 0,
             roll_out=self.roll_out,
         )
-        return Run(command, self.roll_out, tuple(_invocation(part) for part in parts))
+        return Run(command, tuple(_invocation(part) for part in parts))
 
 
 def _invocation(part: Part) -> Invocation:
@@ -232,6 +244,7 @@ class World:
         max_concurrency: int = 50,
         max_errors: int = 0,
         update: str = "rebase",
+        recheck: str = "6h",
     ) -> None:
         self.random = Random(seed)  # noqa: S311 - how long things take
         self.now = 0
@@ -247,7 +260,9 @@ class World:
             update=update,
             max_concurrency=str(max_concurrency),
             max_errors=str(max_errors),
+            recheck=recheck,
         )
+        self.said: dict[str, list[tuple[int, str]]] = {}  # by host: when issued, which commit
         self.commands: list[Sent] = []
         self.mail: list[Delivery] = [Delivery(0, 0)]
         self.pin = Pin("none")
@@ -257,6 +272,7 @@ class World:
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._acts = 0
         self._last_issued = 0
+        self.hold: Hold | None = None
 
     # --- Time -------------------------------------------------------------------------------------
 
@@ -338,16 +354,24 @@ class World:
     def _run(self, sent: Sent, part: Part) -> None:
         machine, before = part.machine, part.machine.ran
         outcome, upstream = machine.run(sent.roll_out, self.upstream)
+        if machine.lies == "old":
+            outcome, upstream = "unchanged", f"{1:040x}"
+        elif machine.lies == "done":
+            outcome, upstream = "updated", sent.roll_out.commit.sha
         is_well = outcome in {"updated", "unchanged", "superseded"}
         self._check_move(sent, machine, before)
         if is_well and sent.pin == self.pin_number and outcome != "superseded":
             machine.reached_pin = sent.pin
         part.end("Success" if is_well else "Failed")
         part.ended = self.now
+        if machine.lies == "nonsense":
+            part.output = "hello"
+            return
+        self._note_said(sent, machine, upstream if is_well else "")
         part.output = json.dumps(
             {
                 "v": 1,
-                "target": "web",
+                "target": sent.roll_out.target,
                 "outcome": outcome,
                 "before": before or None,
                 "after": machine.ran or None,
@@ -359,6 +383,9 @@ class World:
                 "seconds": 1.5,
             }
         )
+
+    def _note_said(self, sent: Sent, machine: Machine, commit: str) -> None:
+        self.said.setdefault(machine.id, []).append((sent.roll_out.issued, commit))
 
     def _send(self, sent: Sent, delay: int) -> None:
         """The time of sending is that of arriving at AWS; when it was issued is long decided."""
@@ -374,7 +401,6 @@ class World:
 
     def _command(self, commit: str, issued: int, cause: str, **facts: object) -> Sent:
         roll_out = RollOut(
-            target="web",
             repository=SITE,
             commit=CommitSha(commit),
             issued=issued,
@@ -382,7 +408,7 @@ class World:
             delivery="",
             deployment=None,
             timeout=str(TIMEOUT),
-            **({"pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type]
+            **({"target": "web", "pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type]
         )
         return Sent(
             id=f"command-{len(self.commands)}-{issued}",
@@ -395,10 +421,19 @@ class World:
         )
 
     def _issue(self) -> int:
-        """The time in epoch milliseconds; never the same twice."""
+        """The time in epoch milliseconds, by AWS's clock; never the same twice."""
         clock = int(time_of(self.now).timestamp() * 1000)
         self._last_issued = max(self._last_issued + 1, clock)
         return self._last_issued
+
+    def _issue_after_all(self, *, clock_is_off: int = 0) -> int:
+        """After all that was sent, by whoever reads the history, whatever its clock says.
+
+        From the future it is cut, as Run Command's history is read.
+        """
+        known = max((one.roll_out.issued for one in self.commands), default=0)
+        clock = self._issue()
+        return max(min(clock + clock_is_off * 1000, clock + 300_000), known + 1)
 
     # --- What people and GitHub do ----------------------------------------------------------------
 
@@ -441,9 +476,9 @@ class World:
         if self.mail:
             self.mail.pop(number % len(self.mail))
 
-    def deploy(self) -> None:
+    def deploy(self, *, clock_is_off: int = 0) -> None:
         """`pulley deploy`: the tip, whatever was held."""
-        issued = self._issue()
+        issued = self._issue_after_all(clock_is_off=clock_is_off)
         if self.pin.holds(time_of(self.now)):
             return
         sent = self._command(self.upstream.tip, issued, "manual")
@@ -462,7 +497,8 @@ class World:
     def send_pinned(self) -> None:
         """The pinned commit, by an operator."""
         assert self.pin.commit
-        sent = self._command(self.pin.commit.sha, self._issue(), "manual", update="exact")
+        issued = self._issue_after_all()
+        sent = self._command(self.pin.commit.sha, issued, "manual", update="exact")
         sent.pin = self.pin_number
         self._send(sent, 0)
 
@@ -488,6 +524,21 @@ class World:
                 part.ended = self.now if part.status == "InProgress" else None
                 part.end("Cancelled")
 
+    def drift(self, number: int) -> None:
+        """Somebody on a host goes back to an older commit by hand."""
+        machine = self.machines[number % len(self.machines)]
+        if machine.ran and self.upstream.parents[machine.ran]:
+            machine.head = self.upstream.parents[machine.ran]
+
+    def run_beside(self, number: int) -> None:
+        """Another target has the same checkout on one host."""
+        if self.pin.holds(time_of(self.now)):
+            return
+        commit = self.upstream.tip
+        sent = self._command(commit, self._issue_after_all(), "push", target="job")
+        sent.parts = [sent.parts[number % len(sent.parts)]]
+        self._send(sent, 0)
+
     def join(self) -> None:
         self.machines.append(Machine(f"i-{len(self.machines):017x}"))
 
@@ -495,8 +546,9 @@ class World:
 
     def facts(self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0) -> TargetFacts:
         """What a round knows: without the commands of the last `lag` seconds."""
-        runs = [sent.as_run(self.now, hidden=hidden) for sent in self._seen(lag)]
-        self.random.shuffle(runs)
+        known = [sent.as_run(self.now, hidden=hidden) for sent in self._seen(lag)]
+        self.random.shuffle(known)
+        runs = [run for run in known if run.roll_out.target == self.target.name]
         return TargetFacts(
             target=self.target,
             hosts=[
@@ -507,6 +559,8 @@ class World:
             runs=runs,
             head=CommitSha(self.upstream.tip) if self.has_token and reads_head else None,
             pin=self.pin,
+            beside=[run for run in known if run.roll_out.target != self.target.name],
+            hold=self.hold,
         )
 
     def _seen(self, lag: int = 0) -> list[Sent]:
@@ -518,9 +572,10 @@ class World:
         self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0, delay: int = 0
     ) -> TargetPlan:
         """Plan now, and apply it after `delay`, unless somebody pinned or let go in between."""
-        begun = self._issue()
+        begun = self._issue_after_all()
         facts = self.facts(reads_head=reads_head, lag=lag, hidden=hidden)
         made = plan_target(facts, now=time_of(self.now))
+        self.hold = made.hold
         self._check_plan(made, self._seen(lag))
         held = frozenset(sha for sha in self.upstream.parents if self.is_held(sha, self._seen(lag)))
         tip, pin_number = self.upstream.tip, self.pin_number
@@ -530,11 +585,10 @@ class World:
             if pin_number != self.pin_number:
                 return
             for send in made.sends:
-                # A commit that is good enough for new hosts must not undo what came since.
-                issued = begun if made.held else self._issue()
+                # Whatever was sent since the round began wins.
                 sent = self._command(
                     send.wanted.commit.sha,
-                    issued,
+                    begun,
                     "reconcile",
                     update=send.wanted.update,
                     attempt=send.attempt,
@@ -542,6 +596,7 @@ class World:
                 sent.parts = [one for one in sent.parts if one.machine.id in send.instance_ids]
                 sent.pin = pin_number if is_pinned else 0
                 sent.held, sent.tip = held, tip
+                sent.is_way_back = send.wanted.is_way_back
                 self.sent_by_rounds += [(self.now, one) for one in send.instance_ids]
                 self._send(sent, 0)
 
@@ -550,13 +605,29 @@ class World:
 
     # --- The promises -----------------------------------------------------------------------------
 
-    @staticmethod
-    def is_held(commit: str, seen: list[Sent]) -> bool:
-        """Whether the newest roll-out of a commit, or what rounds added to it, was stopped."""
-        of_commit = [one for one in seen if one.roll_out.commit.sha == commit]
-        begun = [one.roll_out.issued for one in of_commit if one.roll_out.cause != "reconcile"]
-        since = max(begun, default=0)
-        return any(one.was_stopped for one in of_commit if one.roll_out.issued >= since)
+    def is_held(self, commit: str, seen: list[Sent]) -> bool:
+        """Whether the newest roll-out of a commit, or what rounds added to it, was stopped.
+
+        Not where most hosts had said before that they run it.
+        """
+        is_held = False
+        for one in sorted(seen, key=lambda sent: sent.roll_out.issued):
+            if one.roll_out.commit.sha != commit or one.roll_out.target != self.target.name:
+                continue
+            is_held = is_held and one.roll_out.cause == "reconcile"
+            if one.was_stopped:
+                is_held = is_held or self._most_run(commit, one.roll_out.issued) != commit
+        return is_held
+
+    def _most_run(self, commit: str, before: int) -> str:
+        """The commit that most hosts said, before that time, that they run."""
+        last = []
+        for said in self.said.values():
+            earlier = [one for one in said if one[0] < before and one[1]]
+            last += [max(earlier)] if earlier else []
+        told = [sha for _, sha in last]
+        newest = {sha: issued for issued, sha in sorted(last)}
+        return max(told, key=lambda one: (told.count(one), one != commit, newest[one]), default="")
 
     def _check_plan(self, made: TargetPlan, seen: list[Sent]) -> None:
         for send in made.sends:
@@ -573,13 +644,17 @@ class World:
             for machine in self._machines_of(send):
                 assert machine.is_alive, "a host that is gone is sent something"
                 assert machine.is_awake, "a host that sleeps is sent something"
-                assert not made.held or machine.ran != commit, "a good host is sent something"
+                if made.held and made.hold and made.hold.kind != CANCELLED:
+                    is_known = any(part.machine is machine for one in seen for part in one.parts)
+                    is_fine = machine.ran != commit or machine.lies or not is_known
+                    assert is_fine, "a good host is sent something"
 
     def _check_beside(self, send: Send, under_way: Sent) -> None:
         """What is sent while another command is under way."""
-        assert under_way.roll_out.commit != send.wanted.commit, (
-            "a commit is sent while its roll-out may still be stopped"
-        )
+        if under_way.roll_out.target == self.target.name and not under_way.roll_out.is_recheck:
+            assert under_way.roll_out.commit != send.wanted.commit, (
+                "a commit is sent while its roll-out may still be stopped"
+            )
         for part in under_way.parts:
             assert part.is_over or part.machine.id not in send.instance_ids, (
                 "a host is sent a command while it runs one"
@@ -593,7 +668,7 @@ class World:
             return
         to, cause = machine.ran, sent.roll_out.cause
         is_tip = to == self.upstream.tip
-        if before and self.upstream.has(before, to) and not sent.pin:
+        if before and self.upstream.has(before, to) and not sent.pin and not sent.is_way_back:
             assert is_tip, "a host moved backwards"
             assert self.upstream.was_forced, "a host moved backwards without a force push"
         if self.pin.holds(time_of(self.now)) and machine.reached_pin == self.pin_number:
@@ -611,11 +686,11 @@ class World:
     def end_faults(self) -> None:
         """All is well from now on, and what was on its way has come or is lost."""
         for machine in self.machines:
-            machine.is_awake, machine.ails = True, ""
+            machine.is_awake, machine.ails, machine.lies = True, "", ""
         self.upstream.bad.clear()
         self.mail.clear()
         self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
-        self.wait(5 * 3600)  # the longest back-off, and more
+        self.wait(6 * 3600)  # the longest back-off, and how old the newest word may grow
 
     def wake_what_is_stuck(self) -> bool:
         """One more push, or an operator's word on a pin, where a round alone may do nothing."""
@@ -646,9 +721,15 @@ class World:
         pin = self.pin if self.pin.holds(time_of(self.now)) else None
         if pin and pin.commit is None:
             return
+        is_known = self.has_token or any(
+            one.roll_out.target == "web" and one.roll_out.update != "exact" for one in self.commands
+        )
         for machine in self.machines:
             if machine.is_alive:
                 told = f"{machine.id} runs {machine.ran[-4:] or 'nothing'}"
+                if pin or is_known:
+                    assert machine.head == machine.ran, f"{told}, and somebody moved it"
+                    assert machine.ran_for != "job", f"{told} for another target"
                 if pin and pin.commit:
                     is_there = machine.ran == pin.commit.sha and machine.is_detached
                     assert is_there or self._is_gone(pin.commit.sha), told

@@ -17,10 +17,8 @@ from chalicelib.core.commands import (
     build_document,
     build_send_request,
     document_name,
-    parse_attempt,
-    parse_by,
+    document_text,
     parse_document_pin,
-    parse_pushed_at,
 )
 from chalicelib.core.history import parse_roll_out
 from chalicelib.core.refs import BRANCH_PATTERN, CommitSha
@@ -56,6 +54,9 @@ GOOD = {
     "Cause": "push",
     "Delivery": GUID,
     "Deployment": "1234567",
+    "Attempt": "3",
+    "By": "mona",
+    "PushedAt": "2030-01-01T08:00:07Z",
 }
 
 
@@ -226,13 +227,21 @@ class TestBuildDocument:
             assert described["allowedPattern"] == pattern
             assert described.get("description", "") == meaning
 
-    def test_all_but_the_timeout_are_handed_over_as_environment_variables(self) -> None:
+    def test_what_the_script_reads_is_an_environment_variable_but_for_the_timeout(self) -> None:
         by_text = {
             name
             for name, described in self.PARAMETERS.items()
             if described.get("interpolationType") != "ENV_VAR"
         }
-        assert by_text == {"Timeout"}
+        in_script = {name for name in self.PARAMETERS if re.search(rf"{{{{ *{name} *}}}}", SCRIPT)}
+        assert by_text == {"Timeout"} | (set(self.PARAMETERS) - in_script)
+        assert set(self.PARAMETERS) - in_script == {
+            "Delivery",
+            "Deployment",
+            "Attempt",
+            "By",
+            "PushedAt",
+        }
 
     def test_only_what_says_which_checkout_has_no_default(self) -> None:
         without = {
@@ -247,7 +256,7 @@ class TestBuildDocument:
                 assert matches_as_the_agent_does(described["allowedPattern"], default)
 
     def test_it_fits_into_what_ssm_takes(self) -> None:
-        assert len(json.dumps(self.DOCUMENT).encode()) <= MAX_DOCUMENT_BYTES
+        assert len(document_text(self.DOCUMENT).encode()) <= MAX_DOCUMENT_BYTES
 
     def test_script_has_no_well_formed_braces_but_the_parameters(self) -> None:
         found = set(re.findall(r"\{\{\s*([\w:./-]+)\s*\}\}", SCRIPT))
@@ -257,7 +266,13 @@ class TestBuildDocument:
         listed, given = r"'(\w+)=\{\{ \1 \}\}'", r'eval "$name=\${SSM_$name-\$value}"'
         safely = re.findall(listed, SCRIPT[: SCRIPT.index(given)])
         assert len(safely) == SCRIPT.count("{{") == SCRIPT.count("}}")
-        assert set(safely) == set(PARAMETERS) - {"Delivery", "Deployment"}
+        assert set(safely) == set(PARAMETERS) - {
+            "Delivery",
+            "Deployment",
+            "Attempt",
+            "By",
+            "PushedAt",
+        }
 
 
 class TestBuildSendRequest:
@@ -292,6 +307,9 @@ class TestBuildSendRequest:
                 "Cause": "push",
                 "Delivery": GUID,
                 "Deployment": "",
+                "Attempt": "",
+                "By": "",
+                "PushedAt": "",
             },
             comment="push: octo/site 4d5e6f7 to web",
             max_concurrency="50",
@@ -356,15 +374,6 @@ class TestBuildSendRequest:
             assert re.fullmatch(PARAMETERS["Deployment"][0], value)
             assert int(value) == deployment
 
-    def test_time_of_the_push_is_in_the_comment_and_reaches_no_host(self) -> None:
-        request = request_for(pushed_at=datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC))
-        assert request.comment == "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
-        assert request.parameters == request_for().parameters
-
-    def test_time_of_the_push_is_in_utc_wherever_it_was_told(self) -> None:
-        pushed_at = datetime(2030, 1, 1, 9, 30, 7, tzinfo=timezone(timedelta(hours=1.5)))
-        assert request_for(pushed_at=pushed_at).comment.startswith("push at 2030-01-01T08:00:07Z: ")
-
     @pytest.mark.parametrize("update", ["exact", "check", "reset"])
     def test_update_may_be_another_than_the_target_s(self, update: str) -> None:
         request = request_to(update=update)
@@ -379,12 +388,6 @@ class TestBuildSendRequest:
         request = request_to(instance_ids=ids, instances=instances)
         assert request.selectors == (("InstanceIds", ids),)
         assert request.parameters == request_to(instances=instances).parameters
-
-    def test_attempt_is_in_the_comment_and_reaches_no_host(self) -> None:
-        request = request_to(attempt=3)
-        assert request.comment == "reconcile, attempt 3: octo/site 4d5e6f7 to web"
-        assert request.parameters == request_to().parameters
-        assert request_to().comment == "reconcile: octo/site 4d5e6f7 to web"
 
     def test_document_s_pin_is_handed_over(self) -> None:
         pin = DocumentPin("3", "a" * 64)
@@ -461,118 +464,44 @@ class TestBuildSendRequest:
             assert not set(value) & set(NASTY), name
 
 
-class TestParseBy:
-    TIME = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+class TestCause:
+    """Who or what is the cause, in parameters that the report reads and the host ignores."""
 
-    @pytest.mark.parametrize(
-        "name", ["mona", "octo-bot[bot]", "anna.o@example.com", "x" * 39, "dev_ops=1,2+3"]
-    )
-    @pytest.mark.parametrize("pushed_at", [None, TIME])
-    def test_who_it_was_is_read_from_the_comment(
-        self, name: str, pushed_at: datetime | None
-    ) -> None:
-        request = request_for(by=name, pushed_at=pushed_at)
-        assert parse_by(request.comment) == name
-        assert parse_pushed_at(request.comment) == pushed_at
+    @pytest.mark.parametrize("name", ["mona", "anna.o@example.com", "x" * 39, "dev_ops=1,2+3"])
+    def test_who_it_was_is_handed_over_and_in_the_comment(self, name: str) -> None:
+        request = request_for(by=name)
+        assert request.parameters["By"] == name
+        assert request.comment == f"push by {name}: octo/site 4d5e6f7 to web"
+
+    def test_bot_is_handed_over_by_its_name(self) -> None:
+        request = request_for(by="octo-bot[bot]")
+        assert request.parameters["By"] == "octo-bot"
+        assert request.comment.startswith("push by octo-bot[bot]: ")
 
     @pytest.mark.parametrize(
         "name", ["", "two words", "x" * 40, "mona: octo/site", "mona\n", "{{ssm:x}}", "ж", "[bot]"]
     )
     def test_a_name_that_is_no_login_stays_out(self, name: str) -> None:
-        assert request_for(by=name).comment == request_for().comment
+        assert request_for(by=name) == request_for()
 
-    @pytest.mark.parametrize(
-        "comment",
-        ["", "push: octo/site 4d5e6f7 to web", "push by : x", "by mona: x", "push by mona"],
-    )
-    def test_comment_that_does_not_tell_has_nobody(self, comment: str) -> None:
-        assert parse_by(comment) == ""
+    def test_time_of_the_push_is_handed_over_in_utc_wherever_it_was_told(self) -> None:
+        pushed_at = datetime(2030, 1, 1, 9, 30, 7, tzinfo=timezone(timedelta(hours=1.5)))
+        request = request_for(pushed_at=pushed_at)
+        assert request.parameters["PushedAt"] == "2030-01-01T08:00:07Z"
+        assert request.comment == "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
 
-
-class TestParsePushedAt:
-    TIME = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
-
-    def test_time_is_read_in_utc(self) -> None:
-        comment = "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
-        assert parse_pushed_at(comment) == self.TIME
-
-    @pytest.mark.parametrize(
-        "comment",
-        [
-            "",
-            "push: octo/site 4d5e6f7 to web",
-            "manual: octo/site 4d5e6f7 to web",
-            "reconcile at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
-            "a push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
-            "push at 2030-01-01T08:00:07Z",
-            "push at 2030-01-01T08:00:07+01:00: octo/site 4d5e6f7 to web",
-            "push at 2030-01-01T08:00Z: octo/site 4d5e6f7 to web",
-            "push at yesterday: octo/site 4d5e6f7 to web",
-            "push at 2030-02-31T08:00:07Z: octo/site 4d5e6f7 to web",
-            "push at 2030-01-01T24:00:07Z: octo/site 4d5e6f7 to web",
-            "push at 2030-01-01T08:00:61Z: octo/site 4d5e6f7 to web",
-            "push at 0000-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
-            "push at ٢٠٣٠-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
-        ],
-    )
-    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
-        assert parse_pushed_at(comment) is None
-
-    def test_time_is_never_cut_off_with_the_end_of_the_comment(self) -> None:
-        repository = f"{'o' * 64}/{'r' * 100}"
-        request = request_for(repository=repository, pushed_at=self.TIME)
-        assert len(request.comment) == 100
-        assert parse_pushed_at(request.comment) == self.TIME
-
-    @given(
-        st.datetimes(
-            min_value=datetime(1970, 1, 1),  # noqa: DTZ001 - hypothesis wants them naive
-            max_value=datetime(3000, 1, 1),  # noqa: DTZ001
-            timezones=st.just(UTC) | st.just(timezone(timedelta(hours=-3.5))),
-        )
-    )
-    def test_what_was_sent_is_what_is_read_to_the_second(self, pushed_at: datetime) -> None:
-        comment = request_for(pushed_at=pushed_at).comment
-        assert parse_pushed_at(comment) == pushed_at.replace(microsecond=0)
-
-    @given(st.text() | st.from_regex(r"push at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "))
-    def test_no_comment_raises(self, comment: str) -> None:
-        told = parse_pushed_at(comment)
-        assert told is None or f"push at {told:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
-
-
-class TestParseAttempt:
     @pytest.mark.parametrize("attempt", range(1, 10))
-    def test_what_was_sent_is_what_is_read(self, attempt: int) -> None:
-        assert parse_attempt(request_to(attempt=attempt).comment) == attempt
+    def test_attempt_is_handed_over(self, attempt: int) -> None:
+        request = request_to(attempt=attempt)
+        assert request.parameters["Attempt"] == str(attempt)
+        assert request.comment == f"reconcile, attempt {attempt}: octo/site 4d5e6f7 to web"
+        assert request_to().comment == "reconcile: octo/site 4d5e6f7 to web"
 
-    def test_it_is_never_cut_off_with_the_end_of_the_comment(self) -> None:
-        request = request_to(attempt=3, repository=f"{'o' * 64}/{'r' * 100}")
-        assert len(request.comment) == 100
-        assert parse_attempt(request.comment) == 3
-
-    @pytest.mark.parametrize(
-        "comment",
-        [
-            "",
-            "reconcile: octo/site 4d5e6f7 to web",
-            "push, attempt 3: octo/site 4d5e6f7 to web",
-            "a reconcile, attempt 3: octo/site 4d5e6f7 to web",
-            "reconcile, attempt 0: octo/site 4d5e6f7 to web",
-            "reconcile, attempt 33: octo/site 4d5e6f7 to web",
-            "reconcile, attempt -3: octo/site 4d5e6f7 to web",
-            "reconcile, attempt : octo/site 4d5e6f7 to web",
-            "reconcile, attempt ٣: octo/site 4d5e6f7 to web",
-            "reconcile, attempt 3",
-            "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
-        ],
-    )
-    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
-        assert parse_attempt(comment) == 0
-
-    @given(st.text() | st.from_regex("reconcile, attempt .: "))
-    def test_no_comment_raises(self, comment: str) -> None:
-        assert 0 <= parse_attempt(comment) <= 9
+    def test_what_is_handed_over_is_taken_by_the_document(self) -> None:
+        pushed_at = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+        parameters = request_for(by="mona", pushed_at=pushed_at).parameters
+        for name in ("By", "PushedAt", "Attempt"):
+            assert re.fullmatch(PARAMETERS[name][0], parameters[name])
 
 
 class TestParseDocumentPin:

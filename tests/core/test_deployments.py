@@ -26,11 +26,8 @@ from chalicelib.core.deployments import (
 )
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, Invocation, RollOut
-from chalicelib.core.refs import CommitSha
-from chalicelib.core.stored import StoredPins
-from chalicelib.core.targets import parse_target
-from chalicelib.core.verdicts import (
+from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.observations import (
     AT,
     CANCELLED,
     FAILED,
@@ -39,11 +36,12 @@ from chalicelib.core.verdicts import (
     OVERTAKEN,
     RUNNING,
     HostVerdict,
-    Run,
-    Verdict,
-    judge,
     judge_host,
 )
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.stored import StoredPins
+from chalicelib.core.targets import parse_target
+from chalicelib.core.verdicts import Verdict, judge
 from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
 
 # GitHub: "REST API endpoints for deployment statuses".
@@ -160,7 +158,7 @@ def told_of_output(
         roll_out=ROLL_OUT,
     )
     invocation = Invocation("i-01234567", host, status, details or status, output)
-    verdict = judge([Run(command, ROLL_OUT, (invocation,))], now=REQUESTED)
+    verdict = judge([Run(command, (invocation,))], now=REQUESTED)
     description = status_of(verdict)
     assert_clean(description.description)
     return description.state, description.description

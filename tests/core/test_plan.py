@@ -9,26 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, MAX_ATTEMPTS
+from chalicelib.core.history import Check, Command, Invocation, Look, RollOut, Run
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
-from chalicelib.core.plan import (
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    MAX_ATTEMPTS,
-    NOTHING,
-    PARKED,
-    SEND,
-    WAIT,
-    HostPlan,
-    TargetPlan,
-    plan,
-    plan_target,
-)
+from chalicelib.core.plan import NOTHING, PARKED, SEND, WAIT, HostPlan, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
-from chalicelib.core.verdicts import Run
-from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of, why_held
+from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
 from tests.fakes import SITE
 
 A, B, C = (CommitSha(digit * 40) for digit in "abc")
@@ -40,6 +28,7 @@ WEB = Target(
     branch=Branch("main"),
     instances=Instances(tags=(("role", ("web",)),)),
     checkout="/srv/site",
+    recheck="20d",
 )
 STATUSES = {"DeliveryTimedOut": "TimedOut", "Terminated": "Cancelled", "AccessDenied": "Failed"}
 PINNED = Pin("pinned", A, reason="the release")
@@ -119,7 +108,7 @@ def run(
         target_count=len(invocations) if count is None else count,
         roll_out=roll_out,
     )
-    return Run(command, roll_out, invocations)
+    return Run(command, invocations)
 
 
 def reconciled(commit: CommitSha, *invocations: Invocation, at: int, attempt: int = 1) -> Run:
@@ -160,10 +149,6 @@ def minutes(count: int) -> datetime:
 
 
 class TestPlan:
-    def test_each_target_has_its_plan(self) -> None:
-        facts = [facts_of(head=A), facts_of(run(B, ran(1, B)), head=B)]
-        assert plan(facts, now=NOW) == tuple(plan_target(one, now=NOW) for one in facts)
-
     @given(st.permutations(range(4)))
     def test_order_of_the_runs_changes_nothing(self, order: list[int]) -> None:
         runs = [
@@ -259,11 +244,13 @@ class TestPlanTargetAtRest:
 
     def test_frozen_hosts_are_shown_with_what_they_run(self) -> None:
         made = planned(run(A, ran(1, A)), pin=FROZEN, head=B)
-        assert one_of(made) == HostPlan(host(1), A.sha, WAIT, "frozen")
+        assert one_of(made) == HostPlan(host(1), A.sha, WAIT, "frozen", seen=START)
 
     def test_host_at_the_tip_costs_nothing(self) -> None:
         made = planned(run(A, ran(1, A)), head=A)
-        assert one_of(made) == HostPlan(host(1), A.sha, NOTHING, "it is there")
+        assert one_of(made) == HostPlan(
+            host(1), A.sha, NOTHING, "it is there", is_there=True, seen=START
+        )
         assert made.sends == ()
         assert made.held == ""
 
@@ -272,7 +259,9 @@ class TestPlanTargetAtRest:
 
     def test_host_beyond_what_was_asked_for_is_there_where_nobody_knows_the_tip(self) -> None:
         made = planned(run(A, ran(1, B)))
-        assert one_of(made) == HostPlan(host(1), B.sha, NOTHING, "it is there")
+        assert one_of(made) == HostPlan(
+            host(1), B.sha, NOTHING, "it is there", is_there=True, seen=START
+        )
 
     def test_host_beyond_an_older_commit_is_not_there_where_nobody_knows_the_tip(self) -> None:
         made = planned(run(A, ran(1, C), at=1), run(B, ran(2, B), at=2))
@@ -299,7 +288,9 @@ class TestPlanTargetBehind:
     def test_host_that_is_behind_is_sent_the_tip(self) -> None:
         made = planned(run(A, ran(1, A)), head=B)
         wanted = Wanted(B, "rebase", "it is the branch's tip")
-        assert one_of(made) == HostPlan(host(1), A.sha, SEND, "it is at aaaaaaa", 1, wanted)
+        assert one_of(made) == HostPlan(
+            host(1), A.sha, SEND, "it is at aaaaaaa", 1, wanted, seen=START
+        )
         (send,) = made.sends
         assert (send.target, send.wanted, send.attempt) == (WEB, wanted, 1)
         assert send.instance_ids == (host(1).instance_id,)
@@ -331,7 +322,7 @@ class TestPlanTargetBehind:
 
     def test_pinned_host_is_not_there_because_it_was_asked(self) -> None:
         made = planned(run(A, said(1, "superseded", B), update="exact"), pin=PINNED)
-        assert told(made) == [(SEND, "it is at bbbbbbb")]
+        assert told(made) == [(SEND, "it says that it runs bbbbbbb")]
 
     def test_host_that_was_asleep_for_the_push_is_sent_it_at_once(self) -> None:
         made = planned(run(A, on(1, "DeliveryTimedOut")), now=minutes(11))
@@ -360,7 +351,7 @@ class TestPlanTargetWaits:
     def test_host_that_is_offline_is_left_alone(self) -> None:
         asleep = host(1, is_online=False)
         made = planned(run(A, ran(1, A)), hosts=[asleep], head=B)
-        assert one_of(made) == HostPlan(asleep, A.sha, WAIT, "it is offline")
+        assert one_of(made) == HostPlan(asleep, A.sha, WAIT, "it is offline", seen=START)
 
     @pytest.mark.parametrize("details", ["Pending", "InProgress", "Delayed"])
     def test_host_that_runs_a_command_is_left_alone(self, details: str) -> None:
@@ -444,7 +435,13 @@ class TestPlanTargetAfterAFailure:
         last = reconciled(A, failed(1, A, at=3), at=0, attempt=MAX_ATTEMPTS)
         made = planned(last, head=A, now=START + timedelta(days=20))
         assert one_of(made) == HostPlan(
-            host(1), "", PARKED, "5 attempts failed: rolled back", MAX_ATTEMPTS, since=minutes(3)
+            host(1),
+            "",
+            PARKED,
+            "5 attempts failed: rolled back",
+            MAX_ATTEMPTS,
+            since=minutes(3),
+            seen=minutes(3),
         )
         assert made.sends == ()
 
@@ -490,35 +487,27 @@ class TestPlanTargetHeld:
     def test_new_host_gets_the_last_good_one(self) -> None:
         older = run(C, ran(1, C), ran(2, C), at=-5)
         made = planned(self.good(), older, self.stopped(), hosts=[host(1), host(3)], head=B)
-        wanted = Wanted(A, "exact", "bbbbbbb is held; it is the last good one")
+        reason = "bbbbbbb is held; it is the last good one"
+        wanted = Wanted(A, "exact", reason, is_way_back=True)
         assert [one.action for one in made.hosts] == [WAIT, SEND]
         assert made.hosts[1].wanted == wanted
         assert made.sends[0].instance_ids == (host(3).instance_id,)
 
-    def test_commit_that_is_not_everywhere_is_not_good(self) -> None:
-        half = run(C, ran(1, C), failed(2, C), at=5)
-        made = planned(self.good(), half, self.stopped(), hosts=[host(3)], head=B)
+    def test_commit_that_one_host_alone_says_it_runs_is_not_good(self) -> None:
+        alone = run(C, ran(1, C), failed(2, C), failed(3, C), at=5)
+        good = run(A, ran(1, A), ran(2, A), ran(3, A))
+        made = planned(good, alone, self.stopped(), hosts=[host(4)], head=B)
         assert made.sends[0].wanted.commit == A
-
-    def test_commit_that_a_sleeping_host_has_not_is_waited_for_before_an_older_one(self) -> None:
-        asleep = replace(host(2), is_online=False)
-        older = run(C, ran(1, C), ran(2, C), at=-5)
-        good = run(A, ran(1, A), on(2, details="Pending"), at=5, status="InProgress")
-        hosts = [host(1), asleep, host(3)]
-        made = planned(older, good, self.stopped(), hosts=hosts, head=B, now=minutes(12))
-        assert told(made)[2] == (WAIT, "a roll-out of aaaaaaa is under way")
-        awake = [host(1), host(2), host(3)]
-        made = planned(older, good, self.stopped(), hosts=awake, head=B, now=minutes(12))
-        assert made.sends[0].wanted.commit == C
 
     def test_new_host_waits_where_nothing_is_good(self) -> None:
         made = planned(self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
 
-    def test_good_one_that_failed_on_a_new_host_is_good_no_more(self) -> None:
-        again = run(A, failed(3, A), at=20, update="exact", cause="reconcile", attempt=1)
-        made = planned(self.good(), self.stopped(), again, hosts=[host(3), host(4)], head=B)
-        assert [one.action for one in made.hosts] == [WAIT, WAIT]
+    def test_good_one_that_failed_on_a_new_host_is_sent_to_others_all_the_same(self) -> None:
+        again = run(A, failed(3, A, at=20), at=20, update="exact", cause="reconcile", attempt=1)
+        hosts = [host(3), host(4)]
+        made = planned(self.good(), self.stopped(), again, hosts=hosts, head=B, now=minutes(30))
+        assert [one.action for one in made.hosts] == [WAIT, SEND]
 
     def test_held_commit_is_not_the_good_one_even_if_it_got_everywhere(self) -> None:
         late = reconciled(B, ran(1, B), ran(2, B), at=20)
@@ -552,38 +541,154 @@ class TestPlanTargetHeld:
         assert [one.action for one in made.hosts] == [SEND, SEND]
 
 
-class TestWhyHeld:
-    STOPPED = "the roll-out of bbbbbbb was stopped by its failures"
+class TestPlanTargetCancelled:
+    """Where a person stopped a roll-out, no host is left half-way."""
 
-    def stopped(self, *, at: int, cause: str = "push") -> Run:
-        return run(B, failed(1, B), on(2, "Terminated"), at=at, cause=cause, status="Failed")
+    def good(self) -> Run:
+        return run(A, ran(1, A), ran(2, A), ran(3, A))
 
-    def test_commit_that_nobody_was_sent_is_free(self) -> None:
-        assert why_held([run(A, on(1, "Terminated"))], B) == ""
+    def cancelled(self) -> Run:
+        killed = replace(on(2, "Cancelled"), ended=minutes(11))
+        hosts = (said(1, "updated", B, at=11), killed, on(3, "Cancelled"))
+        return run(B, *hosts, at=10, status="Cancelled")
 
-    def test_commit_that_failed_where_it_went_is_free(self) -> None:
-        assert why_held([run(B, failed(1, B), ran(2, B), status="Failed")], B) == ""
+    def test_hosts_on_which_it_had_begun_go_back_and_the_others_stay(self) -> None:
+        hosts = [host(1), host(2), host(3)]
+        made = planned(self.good(), self.cancelled(), hosts=hosts, head=B)
+        assert [one.action for one in made.hosts] == [SEND, SEND, NOTHING]
+        (send,) = made.sends
+        assert (send.wanted.commit, send.wanted.update) == (A, "exact")
+        assert made.hold
+        assert made.hold.kind == "cancelled"
 
-    def test_commit_that_was_stopped_is_held(self) -> None:
-        assert why_held([self.stopped(at=1)], B) == self.STOPPED
+    def test_hosts_that_came_back_are_left_alone(self) -> None:
+        back = run(
+            *(A, said(1, "updated", A, at=20), said(2, "updated", A, at=20)),
+            at=20,
+            cause="reconcile",
+            attempt=1,
+            update="exact",
+        )
+        hosts = [host(1), host(2), host(3)]
+        made = planned(self.good(), self.cancelled(), back, hosts=hosts, head=B)
+        assert [one.action for one in made.hosts] == [NOTHING] * 3
 
-    def test_commit_that_was_cancelled_is_held(self) -> None:
-        cancelled = run(B, ran(1, B), status="Cancelled")
-        assert why_held([cancelled], B) == "the roll-out of bbbbbbb was cancelled"
+    def test_frozen_target_is_left_as_the_cancel_found_it(self) -> None:
+        hosts = [host(1), host(2), host(3)]
+        made = planned(self.good(), self.cancelled(), hosts=hosts, head=B, pin=FROZEN)
+        assert made.sends == ()
 
-    def test_commit_whose_cancelling_a_host_never_reports_is_held(self) -> None:
-        cancelling = run(B, on(1, "Cancelling"), status="Cancelling")
-        assert why_held([cancelling], B) == "the roll-out of bbbbbbb was cancelled"
+    def test_newer_commit_goes_to_all(self) -> None:
+        hosts = [host(1), host(2), host(3)]
+        made = planned(self.good(), self.cancelled(), hosts=hosts, head=C)
+        assert [one.action for one in made.hosts] == [SEND] * 3
+        assert made.hold is None
 
-    @pytest.mark.parametrize("cause", ["push", "manual", "rollback"])
-    def test_newer_roll_out_by_whoever_may_frees_it(self, cause: str) -> None:
-        assert why_held([run(B, ran(1, B), at=2, cause=cause), self.stopped(at=1)], B) == ""
+    def test_hosts_stay_where_no_good_commit_is_known(self) -> None:
+        made = planned(self.cancelled(), hosts=[host(1), host(2)], head=B)
+        assert [one.action for one in made.hosts] == [WAIT, WAIT]
 
-    def test_what_reconciling_sent_in_the_meantime_does_not_free_it(self) -> None:
-        runs = [reconciled(B, ran(3, B), at=2), self.stopped(at=1)]
-        assert why_held(runs, B) == self.STOPPED
+    def test_hold_outlasts_a_pin(self) -> None:
+        hold = planned(self.good(), self.cancelled(), head=B).hold
+        facts = replace(facts_of(self.good(), head=B, pin=PINNED), hold=hold)
+        assert plan_target(facts, now=NOW).hold == hold
 
-    def test_what_reconciling_began_can_be_stopped_too(self) -> None:
-        runs = [run(B, ran(1, B)), self.stopped(at=5, cause="reconcile")]
-        assert why_held(runs, B) == self.STOPPED
-        assert why_held(runs[1:], B) == self.STOPPED
+    def test_hold_outlasts_the_history(self) -> None:
+        """Day 31: Systems Manager has forgotten the roll-out, and the hosts are rechecked."""
+        hold = planned(self.good(), self.cancelled(), head=B).hold
+        facts = replace(facts_of(hosts=[host(1), host(9)], head=B), hold=hold)
+        made = plan_target(facts, now=NOW + timedelta(days=31))
+        assert made.held == "the roll-out of bbbbbbb was cancelled"
+        assert {send.wanted.commit for send in made.sends} == {A}
+        assert made.hold == hold
+
+
+class TestPlanTargetDrift:
+    def look(self, *, at: int, deployed: CommitSha = A, drift: str = "") -> Look:
+        found: dict[str, object] = {"would_update": False}
+        found |= {"owner": "site", "git": "2.39", "free_mib": 900}
+        found |= {"lfs": False, "deployed": deployed.sha, "drift": drift}
+        output = json.loads(said(1, "unchanged", A).output) | {"found": found}
+        requested = minutes(at)
+        check = Check(
+            id=f"check-{at}",
+            status="Success",
+            details="Success",
+            requested=requested,
+            expires=requested,
+            target_count=1,
+            checkout=WEB.checkout,
+            issued=int(requested.timestamp() * 1000),
+        )
+        one = replace(on(1, "Success", json.dumps(output)), ended=requested)
+        return Look(check, (one,))
+
+    def made(self, *looks: Look) -> HostPlan:
+        facts = replace(facts_of(run(A, ran(1, A)), head=A), looks=looks)
+        return one_of(plan_target(facts, now=NOW))
+
+    def test_check_that_found_all_well_makes_the_host_seen_later(self) -> None:
+        made = self.made(self.look(at=5))
+        assert (made.action, made.seen, made.at) == (NOTHING, minutes(5), A.sha)
+
+    def test_host_whose_checkout_was_moved_is_sent_what_is_wanted(self) -> None:
+        made = self.made(self.look(at=5, drift="head"))
+        assert (made.action, made.reason, made.at) == (SEND, "it has drifted", "")
+        assert made.has_drifted
+
+    def test_host_that_has_another_marker_than_it_said_is_sent_what_is_wanted(self) -> None:
+        assert self.made(self.look(at=5, deployed=B)).action == SEND
+
+    def test_check_before_the_newest_run_says_nothing(self) -> None:
+        assert self.made(self.look(at=-5, drift="head")).action == NOTHING
+
+    def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
+        facts = replace(facts_of(head=A), looks=[self.look(at=5)])
+        assert one_of(plan_target(facts, now=NOW)).reason == "nothing is known of it"
+
+    @pytest.mark.parametrize("output", ["", "{}", said(1, "unchanged", A).output])
+    def test_check_that_says_nothing_of_it_changes_nothing(self, output: str) -> None:
+        look = self.look(at=5)
+        one = replace(look.invocations[0], output=output)
+        made = self.made(replace(look, invocations=(one,)))
+        assert (made.action, made.seen) == (NOTHING, START)
+
+
+class TestPlanTargetBeside:
+    """Another target's runs in the same checkout."""
+
+    def made(self, *others: Run) -> HostPlan:
+        facts = replace(facts_of(run(A, ran(1, A)), head=A), beside=others)
+        return one_of(plan_target(facts, now=NOW))
+
+    def other(self, invocation: Invocation, *, at: int, status: str = "Success") -> Run:
+        made = run(A, invocation, at=at, status=status)
+        roll_out = replace(made.roll_out, target="job")
+        return replace(made, command=replace(made.command, roll_out=roll_out))
+
+    def test_later_run_of_another_target_ends_what_this_one_said(self) -> None:
+        made = self.made(self.other(said(1, "updated", A, at=5), at=5))
+        assert (made.action, made.reason) == (SEND, "the target job ran in its checkout")
+
+    def test_earlier_one_does_not(self) -> None:
+        assert self.made(self.other(ran(1, A), at=-5)).action == NOTHING
+
+    def test_host_is_left_alone_while_the_other_target_runs_there(self) -> None:
+        under_way = self.other(on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")
+        assert self.made(under_way).reason == "it is running a command"
+
+
+class TestPlanTargetLiars:
+    """A host that says what cannot be is tried as often as any other, and then named."""
+
+    def test_host_that_says_it_runs_what_nobody_asked_for_has_failed(self) -> None:
+        lies = reconciled(A, said(1, "updated", C, at=0), at=0, attempt=MAX_ATTEMPTS)
+        made = one_of(planned(lies, head=A))
+        assert (made.action, made.reason) == (
+            PARKED,
+            "5 attempts failed: it says that it runs ccccccc",
+        )
+
+    def test_host_that_answers_nonsense_is_parked(self) -> None:
+        nonsense = reconciled(A, on(1, "Success", "hello"), at=0, attempt=MAX_ATTEMPTS)
+        assert one_of(planned(nonsense, head=A)).action == PARKED

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.core.plan import MAX_ATTEMPTS
+from chalicelib.core.attempts import MAX_ATTEMPTS
 from tests.core.fleet import World
 
 # With a token, and as many without one. 750 in `make soak`.
@@ -42,7 +42,7 @@ def _wake(world: World, number: int) -> None:
 
 def _wake_all(world: World, number: int) -> None:
     for machine in world.machines:
-        machine.is_awake, machine.ails = True, ""
+        machine.is_awake, machine.ails, machine.lies = True, "", ""
 
 
 def _die(world: World, number: int) -> None:
@@ -82,6 +82,14 @@ def _two_rounds_at_once(world: World, number: int) -> None:
     world.round(delay=(0, 30)[number % 2])
 
 
+def _deploy_by_a_wrong_clock(world: World, number: int) -> None:
+    world.deploy(clock_is_off=(-3600, -600, 200, 3600)[number % 4])
+
+
+def _lie(world: World, number: int) -> None:
+    world.machines[_of(world, number // 3)].lies = ("old", "done", "nonsense")[number % 3]
+
+
 ACTS: Mapping[str, Callable[[World, int], object]] = {
     "a push": _push,
     "a push that fails": _push_bad,
@@ -92,6 +100,10 @@ ACTS: Mapping[str, Callable[[World, int], object]] = {
     "a delivery that comes again": lambda world, number: world.deliver(number, stays=True),
     "a delivery is lost": lambda world, number: world.lose(number),
     "a deploy by hand": lambda world, number: world.deploy(),
+    "a deploy by a wrong clock": _deploy_by_a_wrong_clock,
+    "a host drifts": lambda world, number: world.drift(number),
+    "a host lies": _lie,
+    "another target runs in the checkout": lambda world, number: world.run_beside(number),
     "a host falls asleep": _sleep,
     "a host wakes": _wake,
     "all are well": _wake_all,
@@ -212,20 +224,16 @@ def _heal(world: World) -> None:
 
 
 def _rest(world: World) -> None:
-    """A fleet where all is well costs nothing, and one command a host where history ends."""
-    begun = world.now
-    before = len(world.sent_by_rounds)
-    for seconds in (3600, DAY, 9 * DAY, 10 * DAY):
+    """A fleet where all is well costs a run a host in half of `recheck`, for ever."""
+    begun, before = world.now, len(world.sent_by_rounds)
+    for seconds in (900, 900, 3600, 4 * 3600, DAY, DAY, 30 * DAY, 900, 7 * DAY, 6 * 3600):
         world.round()
         world.wait(seconds)
-    assert world.sent_by_rounds[before:] == [], "a quiet fleet is sent something"
-    for seconds in (11 * DAY, 900, DAY, 14 * DAY):
-        world.wait(seconds)
-        if world.now - begun > 49 * DAY:
-            break
-        world.round()
-    hosts = [host for _, host in world.sent_by_rounds[before:]]
-    assert len(hosts) == len(set(hosts)), "a quiet host is sent more than one command in 30 days"
+    last: dict[str, int] = {}
+    for when, host in world.sent_by_rounds[before:]:
+        assert when - last.get(host, begun - DAY) >= 90 * 60, "a quiet host is asked too often"
+        last[host] = when
+    world.check_all_there()
 
 
 def _check(world: World) -> None:
@@ -269,7 +277,8 @@ class TestWhateverHappens:
         for _ in range(4 * 24 * 3):
             world.wait(900)
             world.round()
-        times = [when for when, _ in world.sent_by_rounds]
+        failing = world.machines[0].id
+        times = [when for when, host in world.sent_by_rounds if host == failing]
         pauses = [later - when for when, later in pairwise(times)]
         assert len(times) > MAX_ATTEMPTS
         assert 900 * 2 <= min(pauses) <= max(pauses) <= 4 * 3600 + 900
@@ -286,8 +295,81 @@ class TestWhateverHappens:
         for _ in range(4 * 24 * 3):  # three days of rounds
             world.wait(900)
             world.round()
-        times = [when for when, _ in world.sent_by_rounds]
+        failing = world.machines[0].id
+        times = [when for when, host in world.sent_by_rounds if host == failing]
         pauses = [later - when for when, later in pairwise(times)]
         assert len(times) == MAX_ATTEMPTS
         for attempt, pause in enumerate(pauses, 1):
             assert pause >= 900 * 2**attempt
+
+    def test_host_that_somebody_moved_is_brought_back_within_the_time_for_a_recheck(self) -> None:
+        world = World(hosts=2, recheck="1h")
+        world.deliver(0)
+        world.push()
+        world.deliver(0)
+        world.wait(900)
+        world.drift(0)
+        assert world.machines[0].head != world.machines[0].ran
+        for _ in range(4):
+            world.round()
+            world.wait(900)
+        assert world.machines[0].head == world.machines[0].ran == world.upstream.tip
+
+    def test_liar_moves_nobody_else(self) -> None:
+        """One host of three says that it runs the first commit, and the newest one is stopped."""
+        world = World(hosts=3, max_concurrency=1)
+        world.deliver(0)
+        world.wait(900)
+        world.push()
+        world.deliver(0)
+        world.wait(900)
+        world.machines[0].lies = "old"
+        world.machines[1].ails = "rolled_back"
+        world.push(is_bad=True)
+        world.deliver(0)
+        world.wait(900)
+        good = world.upstream.tips[1]
+        world.join()
+        for _ in range(3):
+            world.round()
+            world.wait(900)
+        assert world.hold
+        assert world.hold.good
+        assert world.hold.good.sha == good
+        assert world.machines[3].ran == good
+
+    def test_hold_outlasts_what_systems_manager_remembers(self) -> None:
+        world = World(hosts=2, max_concurrency=1)
+        world.deliver(0)
+        world.wait(900)
+        world.push(is_bad=True)
+        world.deliver(0)
+        world.wait(900)
+        for _ in range(50):
+            world.round()
+            world.wait(DAY)
+        assert world.hold
+        assert all(one.ran == world.upstream.tips[0] for one in world.machines)
+        world.join()
+        world.round()
+        world.wait(900)
+        assert world.machines[2].ran == world.upstream.tips[0]
+
+    def test_cancelled_roll_out_leaves_no_host_half_way(self) -> None:
+        world = World(hosts=4, max_concurrency=2)
+        world.deliver(0)
+        world.wait(1800)
+        world.push()
+        world.deliver(0)
+        world.wait(25)  # some are done, some run, some have not begun
+        world.cancel()
+        world.wait(900)
+        world.round()
+        world.wait(900)
+        assert {one.ran for one in world.machines} == {world.upstream.tips[0]}
+        world.round()
+        world.wait(900)
+        assert world.hold
+        world.deploy()
+        world.wait(1800)
+        assert {one.ran for one in world.machines} == {world.upstream.tip}

@@ -25,7 +25,15 @@ JSON_VALUES = st.recursive(
 )
 REQUIRED = ("name", "repository", "branch", "instances", "checkout")
 STEPS = ("update", "after_pull", "restart", "health_check")
-ROLL_OUT = ("max_concurrency", "max_errors", "environment", "timeout", "log_group")
+ROLL_OUT = (
+    "max_concurrency",
+    "max_errors",
+    "environment",
+    "timeout",
+    "log_group",
+    "recheck",
+    "saved",
+)
 KEYS = REQUIRED + STEPS + ROLL_OUT
 
 
@@ -73,6 +81,8 @@ class TestParseTarget:
             "environment": "production (eu)",
             "timeout": 900,
             "log_group": "/pulley/site",
+            "recheck": "90m",
+            "saved": "fail",
         }
         assert sorted(entry) == sorted(KEYS)
         assert parse_target("targets.web-2", entry) == Target(
@@ -90,6 +100,8 @@ class TestParseTarget:
             environment="production (eu)",
             timeout=900,
             log_group="/pulley/site",
+            recheck="90m",
+            saved="fail",
         )
 
     def test_tags_are_sorted_and_one_value_is_a_list_of_one(self) -> None:

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.history import Command, Invocation, RollOut
-from chalicelib.core.refs import CommitSha
-from chalicelib.core.results import HostResult, parse_result
-from chalicelib.core.verdicts import (
+from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.observations import (
     AT,
     CANCELLED,
     FAILED,
@@ -21,13 +19,13 @@ from chalicelib.core.verdicts import (
     OVERTAKEN,
     RUNNING,
     HostVerdict,
-    Run,
-    Verdict,
     failure_words,
-    judge,
+    is_quiet,
     judge_host,
-    runs_by_commit,
 )
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.results import HostResult, parse_result
+from chalicelib.core.verdicts import Verdict, judge
 from tests.fakes import COMMIT, GUID, SITE
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -108,6 +106,7 @@ def run_of(
         issued=ROLL_OUT.issued + number * 60_000,
         commit=CommitSha(commit),
         attempt=attempt,
+        cause="reconcile" if attempt else ROLL_OUT.cause,
     )
     command = Command(
         id=f"command-{number}",
@@ -118,7 +117,7 @@ def run_of(
         target_count=len(invocations) if count is None else count,
         roll_out=roll_out,
     )
-    return Run(command, roll_out, invocations)
+    return Run(command, invocations)
 
 
 def kinds_of(verdict: Verdict) -> dict[str, str]:
@@ -182,14 +181,15 @@ class TestJudgeHost:
 
     def test_superseded_host_was_overtaken_by_what_it_runs(self) -> None:
         told = judged(line_of(outcome="superseded", upstream=NEW, after=NEW))
-        assert told == HostVerdict("web-1", OVERTAKEN, "bbbbbbb", ended=ENDED, upstream=NEW)
+        assert (told.kind, told.words, told.upstream) == (OVERTAKEN, "bbbbbbb", NEW)
+        assert told.is_superseded
 
     @pytest.mark.parametrize("upstream", [None, COMMIT])
     def test_superseded_host_does_not_say_that_the_commit_overtook_itself(
         self, upstream: str | None
     ) -> None:
         told = judged(line_of(outcome="superseded", upstream=upstream))
-        assert told == HostVerdict("web-1", OVERTAKEN, "", ended=ENDED, upstream=upstream or "")
+        assert (told.kind, told.words, told.upstream) == (OVERTAKEN, "", upstream or "")
 
     def test_host_that_rolled_back_is_back_at_what_it_had(self) -> None:
         told = judged(line_of(outcome="rolled_back", after=OLD, step="health_check"), "Failed")
@@ -310,7 +310,8 @@ class TestJudgeHost:
     def test_host_whose_output_is_not_this_target_s_result_has_failed(
         self, output: str, words: str
     ) -> None:
-        assert judged(output) == HostVerdict("web-1", FAILED, words)
+        told = judged(output)
+        assert (told.kind, told.words, told.upstream) == (FAILED, words, "")
 
     @given(st.text() | st.text().map(lambda text: line_of(detail=text, outcome="conflict")))
     def test_no_output_raises_or_is_green(self, output: str) -> None:
@@ -598,8 +599,8 @@ class TestJudge:
             run = run_of(*hosts, number=number, status=data.draw(st.sampled_from(STATUSES_OVER)))
             if data.draw(st.booleans()):  # sent in the same moment as the first
                 moment = replace(run.roll_out, issued=ROLL_OUT.issued)
-                command = replace(run.command, requested=REQUESTED)
-                run = Run(command, moment, run.invocations)
+                command = replace(run.command, requested=REQUESTED, roll_out=moment)
+                run = Run(command, run.invocations)
             runs.append(run)
         now = data.draw(st.sampled_from([NOW, EXPIRES + timedelta(days=1)]))
         shuffled = [
@@ -611,16 +612,6 @@ class TestJudge:
 
 
 STATUSES_OVER = ["Success", "Failed", "Cancelled", "InProgress"]
-
-
-class TestRunsByCommit:
-    def test_they_are_together_in_their_order(self) -> None:
-        first, other = run_of(), run_of(number=2, commit=NEW)
-        again = run_of(number=3)
-        assert runs_by_commit([first, other, again]) == {COMMIT: [first, again], NEW: [other]}
-
-    def test_no_runs_are_of_no_commit(self) -> None:
-        assert runs_by_commit([]) == {}
 
 
 class TestBackAt:
@@ -711,4 +702,68 @@ class TestHostilePartsOfAResult:
         assert judged(line_of(saved="x; web-2: rolled back")).words == ""
 
     def test_upstream_that_is_no_commit_is_not_shown(self) -> None:
-        assert judged(line_of(upstream="   ")).words == ""
+        judged_ = judged(line_of(upstream="   "))
+        assert (judged_.kind, judged_.words) == (FAILED, "its result names no commit")
+
+
+class TestJudgeOvertaken:
+    """A host that says it was overtaken speaks for itself alone."""
+
+    OVER = line_of(outcome="unchanged", after=NEWER, upstream=NEWER)
+
+    def judged(self, *asked: RollOut, later: timedelta = timedelta(hours=1)) -> Verdict:
+        run = run_of(on(1, output=self.OVER), on(2, output=UPDATED))
+        return judge([run], now=ENDED + later, asked=[run.roll_out, *asked])
+
+    def asked_for(self, commit: str, number: int) -> RollOut:
+        return run_of(number=number, commit=commit).roll_out
+
+    def test_newer_commit_that_was_asked_for_overtakes(self) -> None:
+        verdict = self.judged(self.asked_for(NEWER, 2))
+        assert kinds_of(verdict) == {"web-1": OVERTAKEN, "web-2": AT}
+
+    def test_commit_that_nobody_asked_for_is_a_failure(self) -> None:
+        for asked in ([], [self.asked_for(OLD, 2)], [self.asked_for(NEWER, 0)]):
+            verdict = self.judged(*asked)
+            assert kinds_of(verdict) == {"web-1": FAILED, "web-2": AT}
+            assert verdict.hosts[0].words == "it says that it runs bbbbbbb, which was never sent"
+
+    def test_superseded_host_needs_a_newer_command_and_not_its_success(self) -> None:
+        run = run_of(on(1, output=line_of(outcome="superseded", upstream=OLD, after=OLD)))
+        later = ENDED + timedelta(hours=1)
+        newer = self.asked_for(NEWER, 2)
+        assert kinds_of(judge([run], now=later, asked=[run.roll_out, newer])) == {
+            "web-1": OVERTAKEN
+        }
+        assert kinds_of(judge([run], now=later, asked=[run.roll_out])) == {"web-1": FAILED}
+
+    def test_delivery_of_a_push_that_the_host_has_already_is_waited_for(self) -> None:
+        verdict = self.judged(later=timedelta(minutes=4))
+        assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": AT}
+        assert not verdict.is_final
+
+
+class TestNotes:
+    def test_host_that_was_brought_back_and_set_an_edit_aside_says_so(self) -> None:
+        told = line_of(drift="head", set_aside="a/settings.ini", saved="refs/pulley/saved/1-2-3")
+        words = judge_host(on(1, output=told), ROLL_OUT).words
+        assert (
+            words == "drifted, brought back, a/settings.ini set aside, kept refs/pulley/saved/1-2-3"
+        )
+
+
+class TestIsQuiet:
+    def test_hosts_that_were_found_as_they_should_be_are(self) -> None:
+        unchanged = line_of(outcome="unchanged")
+        assert is_quiet(run_of(on(1, output=unchanged), on(2, output=unchanged)))
+
+    @pytest.mark.parametrize(
+        "told", [UPDATED, line_of(outcome="unchanged", drift="files"), CONFLICT, ""]
+    )
+    def test_host_with_something_to_tell_is_not(self, told: str) -> None:
+        run = run_of(on(1, output=line_of(outcome="unchanged")), on(2, output=told))
+        assert not is_quiet(run)
+
+    def test_run_that_is_under_way_is_not(self) -> None:
+        unchanged = line_of(outcome="unchanged")
+        assert not is_quiet(run_of(on(1, output=unchanged), status="InProgress"))

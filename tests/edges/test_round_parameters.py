@@ -11,7 +11,8 @@ from botocore.stub import Stubber
 from moto import mock_aws
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.refs import Repository
+from chalicelib.core.holds import Hold, RoundState
+from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import StoredPins, StoredReportSettings
 from chalicelib.edges.parameters import BUDGET, ParameterStore
 from chalicelib.edges.round_parameters import NAMES_A_PAGE, RoundParameters
@@ -118,23 +119,19 @@ class TestStoredPins:
         assert stage.parameters.pins(["web", "api"]) == StoredPins({"web": "a"}, "d")
 
 
-class TestStoredCursor:
+class TestStoredState:
     def test_without_one_it_is_empty(self, stage: Stage) -> None:
-        assert stage.parameters.cursor() == ""
+        assert stage.parameters.state() == RoundState()
 
     def test_last_one_counts(self, stage: Stage) -> None:
-        for target in ("web", "api"):
-            stage.parameters.store_cursor(target)
-        assert stage.parameters.cursor() == "api"
+        hold = Hold(CommitSha("a" * 40), "cancelled", 5, good=CommitSha("b" * 40))
+        for state in (RoundState("web"), RoundState("api", {"web": hold})):
+            stage.parameters.store_state(state)
+        assert stage.parameters.state() == state
 
-    def test_it_can_be_taken_back(self, stage: Stage) -> None:
-        stage.parameters.store_cursor("web")
-        stage.parameters.store_cursor("")
-        assert stage.parameters.cursor() == ""
-
-    def test_operator_may_set_it(self, stage: Stage) -> None:
+    def test_older_release_stored_a_name_alone(self, stage: Stage) -> None:
         stage.store(NAMES.reconcile, " web\n")
-        assert stage.parameters.cursor() == "web"
+        assert stage.parameters.state() == RoundState("web")
 
 
 class Listed:
@@ -260,7 +257,10 @@ class TestRoundParametersEveryRepository:
 ROUND_READS: dict[str, tuple[str, Callable[[RoundParameters], object]]] = {
     "listing the parameters": ("DescribeParameters", lambda store: store.every_repository()),
     "reading parameters": ("GetParameters", lambda store: store.every_repository()),
-    "storing where reconciling goes on": ("PutParameter", lambda store: store.store_cursor("web")),
+    "storing what the next round needs": (
+        "PutParameter",
+        lambda store: store.store_state(RoundState("web")),
+    ),
 }
 
 

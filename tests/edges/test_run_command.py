@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import CLOCKS_APART, Command, Invocation, RollOut
+from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, RollOut
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
@@ -148,6 +148,9 @@ EXPECTED: dict[str, Any] = {
         "Cause": ["push"],
         "Delivery": [GUID],
         "Deployment": [""],
+        "Attempt": [""],
+        "By": [""],
+        "PushedAt": [""],
     },
     "Comment": "push: octo/site 4d5e6f7 to web",
     "TimeoutSeconds": 600,
@@ -286,6 +289,7 @@ ROLL_OUT = RollOut(
     deployment=3_000_000_019,
     timeout="600",
     pushed_at=None,
+    checkout="/srv/site",
 )
 
 
@@ -383,6 +387,7 @@ class TestCommandHistoryCommand:
             expires=REQUESTED + timedelta(minutes=70),
             target_count=2,
             roll_out=ROLL_OUT,
+            selectors=(("tag:pulley", ("dev",)),),
         )
         assert history.wire.attempts == [("ListCommands", {"CommandId": command_id(0)})]
 
@@ -394,18 +399,17 @@ class TestCommandHistoryCommand:
             {"Parameters": {"Commit": ["main"], "Repository": ["octo/site"], "Target": ["web"]}},
         ],
     )
-    def test_command_that_names_no_commit_has_no_roll_out(self, changes: dict[str, Any]) -> None:
+    def test_command_that_names_no_commit_is_a_check(self, changes: dict[str, Any]) -> None:
         found = history_of(aws_command(**changes)).edge.command(command_id(0))
-        assert found
-        assert found.roll_out is None
+        assert isinstance(found, Check)
 
     def test_what_aws_leaves_out_is_empty(self) -> None:
         found = aws_command()
         for name in ("StatusDetails", "TargetCount", "Comment", "Parameters"):
             del found[name]
         command = history_of(found).edge.command(command_id(0))
-        assert command
-        assert (command.details, command.target_count, command.roll_out) == ("", 0, None)
+        assert isinstance(command, Check)
+        assert (command.details, command.target_count, command.checkout) == ("", 0, "")
 
     def test_one_that_aws_does_not_know_is_none(self) -> None:
         history = history_of()
@@ -639,7 +643,7 @@ class TestCommandHistoryOnTheSandbox:
         account.run_command.wait_until_quiet()
         history = CommandHistory(account.ssm, DOCUMENT)
         command = history.command(sent)
-        assert command
+        assert isinstance(command, Command)
         assert command.is_over
         assert command.target_count == 2
         # It was sent as one of 2030, which nobody believes before.

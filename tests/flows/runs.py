@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.core.commands import COMMAND_CHANGE
-from chalicelib.core.history import Command, Invocation, RollOut
+from chalicelib.core.history import Check, Command, Invocation, RollOut, Run
 from chalicelib.core.refs import CommitSha, Repository
-from chalicelib.core.verdicts import Run, Verdict, judge
+from chalicelib.core.verdicts import Verdict, judge
 from tests.fakes import COMMIT, GUID, SITE
 
 START = datetime(2030, 1, 1, 8, tzinfo=UTC)
@@ -95,7 +95,7 @@ def command_of(
             repository=repository,
             commit=CommitSha(commit),
             issued=int(requested.timestamp() * 1000) - 300,
-            cause="push",
+            cause="reconcile" if attempt else "push",
             delivery=GUID,
             deployment=deployment,
             timeout="600",
@@ -105,10 +105,24 @@ def command_of(
     )
 
 
+def check_of(number: int = 1, checkout: str = "/srv/site") -> Check:
+    """The check of that number."""
+    sent = command_of(number=number)
+    return Check(
+        id=sent.id,
+        status="Success",
+        details="Success",
+        requested=sent.requested,
+        expires=sent.expires,
+        target_count=1,
+        checkout=checkout,
+        issued=sent.roll_out.issued,
+    )
+
+
 def verdict_on(command: Command, *invocations: Invocation) -> Verdict:
     """Of this command alone."""
-    assert command.roll_out
-    return judge([Run(command, command.roll_out, invocations)], now=NOW)
+    return judge([Run(command, invocations)], now=NOW)
 
 
 def event_of(number: int = 1, status: str = "Success", **changes: object) -> dict[str, object]:

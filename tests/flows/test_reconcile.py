@@ -10,14 +10,16 @@ import pytest
 from chalicelib.core.commands import SendRequest
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Command, Invocation, parse_roll_out
+from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
+from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.finish import Finisher
 from chalicelib.flows.memory import Memory
+from chalicelib.flows.read import Reader
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
 from chalicelib.flows.settle import Settler
-from chalicelib.flows.survey import Surveyor
 from tests.fakes import (
     COMMIT,
     NAMES,
@@ -54,6 +56,8 @@ class Commands(FakeCommands):
         for request, answer in zip(requests, answers, strict=True):
             if isinstance(answer, str):
                 now, ids = self.clock(), dict(request.selectors)["InstanceIds"]
+                roll_out = parse_roll_out(request.parameters, request.comment, requested=now)
+                assert roll_out
                 command = Command(
                     id=answer,
                     status="InProgress",
@@ -61,7 +65,7 @@ class Commands(FakeCommands):
                     requested=now,
                     expires=now + timedelta(minutes=20),
                     target_count=len(ids),
-                    roll_out=parse_roll_out(request.parameters, request.comment, requested=now),
+                    roll_out=roll_out,
                 )
                 pending = [Invocation(one, f"web-{one[-3:]}", "Pending", "Pending") for one in ids]
                 self.history.add(command, *pending)
@@ -86,10 +90,10 @@ class Parameters(FakeParameters):
 
     store_error: PulleyError | None = None
 
-    def store_cursor(self, target: str) -> None:
+    def store_state(self, state: RoundState) -> None:
         if self.store_error:
             raise self.store_error
-        super().store_cursor(target)
+        super().store_state(state)
 
 
 class FakeDirectory:
@@ -148,7 +152,9 @@ class House:
 
     def __init__(self) -> None:
         self.now = START + timedelta(hours=6, minutes=20)
-        self.parameters = Parameters({NAMES.targets(SITE): targets_text()})
+        self.parameters = Parameters(
+            {NAMES.targets(SITE): targets_text(target_json(recheck="20d"))}
+        )
         self.directory = FakeDirectory()
         self.history = History()
         self.reading = FakeReading()
@@ -162,29 +168,35 @@ class House:
 
     @property
     def reconciler(self) -> Reconciler:
+        reader = Reader(
+            stage=STAGE,
+            stored=self.parameters,
+            directory=self.directory,
+            history=self.history,
+            github=self.reading.of,
+            journal=self.journal,
+        )
         return Reconciler(
             stage=STAGE,
             stored=self.parameters,
-            surveyor=Surveyor(
-                stage=STAGE,
-                pins=self.parameters,
-                directory=self.directory,
-                history=self.history,
-                github=self.reading.of,
-                journal=self.journal,
+            reader=reader,
+            catch_up=CatchUp(
+                reader,
+                self.reading.of,
+                Settler(
+                    stage=STAGE,
+                    parameters=self.parameters,
+                    history=self.history,
+                    github=lambda _repository, _token: self.deployments,
+                    finisher=Finisher(STAGE, self.topic, self.journal, self.log_url),
+                    journal=self.journal,
+                    log_url=self.log_url,
+                    memory=Memory(),
+                ),
+                self.journal,
+                self.interval,
             ),
-            deliveries=self.reading.of,
             commands=self.commands,
-            settler=Settler(
-                stage=STAGE,
-                parameters=self.parameters,
-                history=self.history,
-                github=lambda _repository, _token: self.deployments,
-                finisher=Finisher(STAGE, self.topic, self.journal, self.log_url),
-                journal=self.journal,
-                log_url=self.log_url,
-                memory=Memory(),
-            ),
             journal=self.journal,
             interval=self.interval,
             clock=lambda: self.now,
@@ -202,7 +214,12 @@ class House:
     def store_targets(self, *names: str, repository: Repository = SITE) -> None:
         """Targets on hosts whose tag `role` is the target's name."""
         targets = [
-            target_json(name, repository=str(repository), instances={"tags": {"role": name}})
+            target_json(
+                name,
+                repository=str(repository),
+                instances={"tags": {"role": name}},
+                recheck="20d",
+            )
             for name in names
         ]
         self.store(NAMES.targets(repository), json.dumps(targets))
@@ -249,6 +266,78 @@ def ids(*numbers: int) -> tuple[str, ...]:
     return tuple(f"i-{number:017x}" for number in numbers)
 
 
+class TestRechecks:
+    """Hosts whose newest observation has grown old: the targets here say `recheck = "1h"`."""
+
+    @pytest.fixture
+    def house(self) -> House:
+        house = House()
+        target = target_json(recheck="1h")
+        house.store(NAMES.targets(SITE), json.dumps([target]))
+        house.add_hosts(1, 2)
+        house.push(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
+        return house
+
+    def test_both_get_the_ordinary_run_in_one_command(self, house: House) -> None:
+        assert house.round() == Round(targets=1, hosts=2, behind=0, sent=1)
+        (request,) = house.commands.sent
+        assert request.selectors == (("InstanceIds", ids(1, 2)),)
+        assert request.comment == "reconcile: octo/site 4d5e6f7 to web"
+        assert request.parameters["Attempt"] == ""
+        (note,) = house.notes("command", "sent")
+        assert note["hosts"] == dict.fromkeys(
+            ("web-1", "web-2"), "last seen at 2030-01-01 08:01 UTC"
+        )
+
+    def test_where_nothing_had_drifted_they_are_left_alone_until_it_is_old_again(
+        self, house: House
+    ) -> None:
+        house.take_token()
+        house.reading.heads[SITE, "main"] = CommitSha(COMMIT)
+        house.round()
+        (command,) = [one for one in house.history.commands if one.startswith("command")]
+        sent = house.history.commands[command]
+        assert isinstance(sent, Command)
+        house.push(
+            replace(sent, status="Success", details="Success"),
+            *(on(one, line_of(outcome="unchanged"), ended=house.now) for one in (1, 2)),
+        )
+        for _ in range(2):
+            house.rest()
+            assert house.round().sent == 0
+        # A recheck that found nothing is nothing to tell.
+        assert house.deployments.calls == []
+
+    def test_hold_is_stored_for_the_day_when_systems_manager_has_forgotten(
+        self, house: House
+    ) -> None:
+        stopped = command_of(OLD, 2, status="Cancelled")
+        house.push(stopped, on(1, details="Cancelled"), on(2, details="Cancelled"))
+        assert house.round().sent == 0
+        hold = house.parameters.state().holds["web"]
+        assert (hold.commit.sha, hold.good and hold.good.sha) == (OLD, COMMIT)
+        house.history.commands.clear()
+        house.rest(31 * 24 * 60)
+        house.take_token()
+        house.reading.heads[SITE, "main"] = CommitSha(OLD)
+        house.add_hosts(3)
+        house.round()
+        assert {one.parameters["Commit"] for one in house.commands.sent} == {COMMIT}
+
+    def test_hold_stays_where_a_repository_s_targets_cannot_be_read(self, house: House) -> None:
+        hold = Hold(CommitSha(OLD), "cancelled", 5)
+        house.parameters.store_state(RoundState("", {"other": hold}))
+        house.store(NAMES.targets(Repository("octo", "other")), "{")
+        house.round()
+        assert house.parameters.state().holds == {"other": hold}
+
+    def test_hold_of_a_target_that_is_gone_is_forgotten(self, house: House) -> None:
+        hold = Hold(CommitSha(OLD), "cancelled", 5)
+        house.parameters.store_state(RoundState("", {"gone": hold}))
+        house.round()
+        assert house.parameters.state() == RoundState()
+
+
 class TestSent:
     def test_host_that_is_behind_gets_a_command_alone(self, house: House) -> None:
         house.add_hosts(1, 2, 3)
@@ -287,7 +376,7 @@ class TestSent:
             house.rest()
         assert house.commands.sent == []
         assert house.history.calls == ["commands_since", "invocations"] * 3
-        assert house.parameters.looked_up == ["repositories", "pins", "cursor"] * 3
+        assert house.parameters.looked_up == ["repositories", "pins", "state"] * 3
         assert house.directory.calls == 3
         assert house.reading.calls == []
 
@@ -569,28 +658,28 @@ class TestTimeRunsShort:
     ) -> None:
         done = house.round(self.time_for(2))
         assert done == Round(targets=2, hosts=2, behind=2, sent=2, is_whole=False)
-        assert house.parameters.values[NAMES.reconcile] == "job"
+        assert house.parameters.state().after == "job"
         assert house.journal.lines[-1] == ("round", "cut_short")
         done = house.round(self.time_for(4))
         assert (done.targets, done.is_whole) == (4, False)
-        assert house.parameters.values[NAMES.reconcile] == "api"
+        assert house.parameters.state().after == "api"
         assert house.sent_targets() == list(self.NAMES)
         assert house.round().is_whole
-        assert house.parameters.cursor() == ""
+        assert house.parameters.state() == RoundState()
 
     def test_whole_round_that_began_at_the_first_stores_nothing(self, house: House) -> None:
         house.round()
         assert NAMES.reconcile not in house.parameters.values
 
     def test_target_that_is_stored_no_more_is_as_good_a_place(self, house: House) -> None:
-        house.parameters.store_cursor("k")
+        house.parameters.store_state(RoundState("k"))
         house.round()
         assert house.sent_targets() == ["mail", "search", "web", "api", "job"]
 
     def test_without_time_for_any_target_the_place_is_kept(self, house: House) -> None:
-        house.parameters.store_cursor("mail")
+        house.parameters.store_state(RoundState("mail"))
         assert house.round(self.time_for(0)) == Round(is_whole=False)
-        assert house.parameters.cursor() == "mail"
+        assert house.parameters.state().after == "mail"
 
     def test_place_that_cannot_be_stored_is_noted_and_the_round_is_told(self, house: House) -> None:
         house.parameters.store_error = RefusedError("AWS refused storing")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import INVOCATION_CHANGE
+from chalicelib.core.events import INVOCATION_CHANGE
 from chalicelib.flows.finish import Finisher
 from chalicelib.flows.memory import Memory
 from chalicelib.flows.report import (
@@ -34,7 +34,7 @@ from tests.fakes import (
     FakeTopic,
     targets_text,
 )
-from tests.flows.runs import NOW, command_of, event_of, id_of, line_of, on, running
+from tests.flows.runs import NOW, check_of, command_of, event_of, id_of, line_of, on, running
 
 SUCCESS = DeploymentStatus("success", "1 of 1 host at 4d5e6f7: web-1")
 NOT_WELL = UnavailableError("GitHub is not well", detail="502", retry_seconds=2.0)
@@ -181,9 +181,30 @@ class TestReportIgnores:
         assert house.pauses == [LAG_SECONDS]
 
     def test_check_or_command_without_a_commit_is_ignored(self, house: House) -> None:
-        house.history.add(replace(command_of(), roll_out=None), on(1, line_of()))
+        house.history.add(check_of(), on(1, line_of()))
         assert house.report() == NotReported("it deploys no named commit")
         assert (house.pauses, house.github.calls) == ([], [])
+
+
+class TestReportRechecks:
+    def recheck(self, house: House, *lines: str) -> None:
+        command = command_of(deployment=7001, count=len(lines))
+        command = replace(command, roll_out=replace(command.roll_out, cause="reconcile"))
+        house.history.add(command, *(on(place, line) for place, line in enumerate(lines, 1)))
+
+    def test_recheck_that_found_nothing_costs_github_nothing(self, house: House) -> None:
+        self.recheck(house, line_of(outcome="unchanged"))
+        words = "its hosts were checked, and nothing has drifted"
+        assert house.report() == NotReported(words)
+        assert house.github.calls == []
+
+    def test_recheck_that_brought_a_host_back_is_told(self, house: House) -> None:
+        self.recheck(house, line_of(drift="head"))
+        outcome = house.report()
+        assert isinstance(outcome, Reported)
+        assert outcome.status.description == (
+            "1 of 1 host at 4d5e6f7: web-1 (drifted, brought back)"
+        )
 
 
 class TestReportWaits:

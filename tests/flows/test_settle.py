@@ -36,6 +36,7 @@ from tests.flows.runs import (
     NOW,
     OLD,
     START,
+    check_of,
     command_of,
     event_of,
     id_of,
@@ -88,7 +89,7 @@ class House:
         )
 
     def settle(self, number: int = 1, settler: Settler | None = None) -> DeploymentStatus:
-        command = self.history.commands[id_of(number)]
+        command = self.history.sent(number)
         return (settler or self.settler).settle(command, now=NOW)
 
     def push(self, commit: str = COMMIT, number: int = 1, **changes: object) -> int:
@@ -103,8 +104,7 @@ class House:
 
     def end(self, number: int = 1, *outputs: str) -> None:
         """What the hosts say; where they say nothing, each was updated."""
-        command = self.history.commands[id_of(number)]
-        assert command.roll_out
+        command = self.history.sent(number)
         outputs = outputs or (line_of(command.roll_out.commit.sha),)
         hosts = (on(place, output) for place, output in enumerate(outputs, 1))
         self.history.add(replace(command, status="Success", details="Success"), *hosts)
@@ -175,10 +175,6 @@ class TestSettle:
         house.settle()
         assert house.uses == [(SITE, TOKEN)]
 
-    def test_command_without_a_commit_is_the_caller_s_mistake(self, house: House) -> None:
-        with pytest.raises(AssertionError, match="without a commit"):
-            house.settler.settle(replace(command_of(), roll_out=None), now=NOW)
-
     def test_token_is_nowhere_to_be_read(self, house: House) -> None:
         house.push()
         house.end()
@@ -202,8 +198,26 @@ class TestSettle:
     def test_command_not_listed_yet_counts_all_the_same(self, house: House) -> None:
         house.push()
         house.end()
-        command = house.history.commands.pop(id_of(1))
+        command = house.history.sent(1)
+        house.history.commands.clear()
         assert house.settler.settle(command, now=NOW) == SUCCESS
+
+
+class TestSettleWhatWasSetAside:
+    @pytest.mark.parametrize(
+        ("saved", "state", "words"),
+        [
+            ("keep", "success", "1 of 1 host at 4d5e6f7: web-1 (app.ini set aside)"),
+            ("fail", "failure", "0 of 1 host at 4d5e6f7; web-1: app.ini set aside"),
+        ],
+    )
+    def test_target_says_whether_it_is_a_failure(
+        self, house: House, saved: str, state: str, words: str
+    ) -> None:
+        house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved=saved))
+        house.push()
+        house.end(1, line_of(set_aside="app.ini"))
+        assert house.settle() == DeploymentStatus(state, words)
 
 
 class TestSettleAnEndThatStands:
@@ -550,6 +564,7 @@ class TestSettleAndEndOthers:
         ):
             command = command_of(COMMIT, number, count=len(hosts), deployment=7001, attempt=attempt)
             house.history.add(command, *hosts)
+        house.history.add(command_of(OLD, 4), on(1, details="Undeliverable"))
         assert house.settle(3).description == "overtaken by aaaaaaa on 1 of 2 hosts"
 
     def test_nothing_is_asked_about_the_commit_s_own_deployment_twice(self, house: House) -> None:
@@ -563,7 +578,7 @@ class TestSettleAndEndOthers:
         house.deploy(COMMIT, 2)
         house.github.calls.clear()
         house.settle(2)
-        house.settler.settle_late(house.history.commands[id_of(2)], now=NOW)
+        house.settler.settle_late(house.history.sent(2), now=NOW)
         assert house.github.calls == ["find", "statuses"] * 2
 
     def test_other_words_for_the_same_success_ask_for_no_others(self, house: House) -> None:
@@ -591,7 +606,7 @@ class TestSettleAndEndOthers:
                 house.settle(2, house.new_settler())
             assert not house.github.errors[method]
             assert house.github.log[7002] == []
-        house.settler.settle_late(house.history.commands[id_of(2)], now=NOW)
+        house.settler.settle_late(house.history.sent(2), now=NOW)
         assert house.github.states(7001) == ["success", "inactive"]
         assert house.github.states(7002) == ["success"]
 
@@ -657,7 +672,7 @@ class TestSettleAndEndOthers:
     def test_check_replaces_nothing(self, house: House) -> None:
         house.push()
         house.end()
-        house.history.add(replace(command_of(OLD, 2), roll_out=None), on(1, line_of(OLD)))
+        house.history.add(check_of(2), on(1, line_of(OLD)))
         assert house.settle() == SUCCESS
 
 
@@ -1040,6 +1055,7 @@ class TestSettleWhatWasHeld:
         house = House()
         id_ = house.push()
         house.end(1, line_of(OLD, outcome="superseded"))
+        house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
         house.settle()
         house.start(command_of(number=2, deployment=id_))
         assert house.settle(2) == IN_PROGRESS
@@ -1052,6 +1068,7 @@ class TestSettleWhatWasHeld:
         house = House()
         id_ = house.push()
         house.end(1, line_of(OLD, outcome="superseded"))
+        house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
         house.settle()
         house.start(command_of(number=2, deployment=id_))
         house.settle(2, house.new_settler())

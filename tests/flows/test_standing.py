@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from chalicelib.core.deployments import Deployment
-from chalicelib.core.history import CLOCKS_APART, Command, RollOut
+from chalicelib.core.history import CLOCKS_APART, Command
 from chalicelib.flows.standing import REMEMBERED, since_first, since_made
 from tests.fakes import COMMIT, STAGE
 from tests.flows.runs import START, command_of
@@ -46,9 +46,7 @@ class TestSinceFirst:
         self, *, sent_with: int | None, attempt: int = 0, there: Deployment | None
     ) -> datetime:
         command: Command = command_of(deployment=sent_with, attempt=attempt)
-        roll_out = command.roll_out
-        assert isinstance(roll_out, RollOut)
-        return since_first(command, roll_out, there)
+        return since_first(command, there)
 
     @pytest.mark.parametrize("attempt", [0, 2])
     def test_with_a_deployment_that_was_there_it_is_from_when_that_was_made(

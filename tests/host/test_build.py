@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 
-from chalicelib.core.commands import build_document
+from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import PARTS, build
 from tests.app.policies import PROJECT
 
 FOLDER = PROJECT / "pulley/host"
 # AWS's 64 KB have the values of a run in them, too.
-MOST_BYTES, VALUES_BYTES = 56_000, 2_200
+MOST_BYTES, VALUES_BYTES = 56_000, 2_270
 
 
 def functions(script: str) -> str:
@@ -41,7 +41,7 @@ def test_what_is_left_out_means_nothing() -> None:
 
 
 def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:
-    content = json.dumps(build_document(build()))
+    content = document_text(build_document(build()))
     (step,) = json.loads(content)["mainSteps"]
     assert step["inputs"]["runCommand"] == [build()]
     assert len(content.encode()) + VALUES_BYTES < MOST_BYTES

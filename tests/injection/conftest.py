@@ -88,6 +88,9 @@ def clean(sandbox: Sandbox, patterns: Mapping[str, str]) -> Command:
         "Cause": "push",
         "Delivery": GUID,
         "Deployment": parameters["Deployment"],
+        "Attempt": "",
+        "By": parameters["By"],
+        "PushedAt": parameters["PushedAt"],
     }
     for name, value in parameters.items():
         assert re.fullmatch(patterns[name].removesuffix("$"), value), name

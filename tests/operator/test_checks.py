@@ -14,6 +14,7 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.targets import Instances, Target, parse_target
 from pulley.operator.checks.functions import check_address
 from pulley.operator.checks.hosts import (
+    Place,
     build_check_requests,
     check_hosts,
     check_invocation,
@@ -143,6 +144,39 @@ class TestCheckInvocation:
         row = self.row(line(found=found()))
         assert row.outcome == PASS
         assert row.words == "at 4d5e6f7, owner deploy, git 2.40.1, 81000 MiB free"
+
+    @pytest.mark.parametrize(
+        ("drift", "words"),
+        [
+            ("head", "it has drifted from aaaaaaa: somebody moved it to 4d5e6f7"),
+            ("branch", "it has drifted from aaaaaaa: another branch is checked out"),
+            ("files", "it has drifted from aaaaaaa: files of the commit were removed"),
+        ],
+    )
+    def test_checkout_that_somebody_moved_has_drifted(self, drift: str, words: str) -> None:
+        row = self.row(line(found=found() | {"deployed": "a" * 40, "drift": drift}))
+        assert (row.outcome, row.words) == (FAIL, words)
+
+    @pytest.mark.parametrize(
+        ("place", "outcome"),
+        [
+            (Place(wanted="a" * 40), PASS),
+            (Place(wanted="b" * 40), FAIL),
+            (Place(wanted="b" * 40, held="the roll-out of bbbbbbb was cancelled"), PASS),
+            (Place(), PASS),
+        ],
+    )
+    def test_checkout_that_is_not_at_what_is_wanted_is_a_failure(
+        self, place: Place, outcome: str
+    ) -> None:
+        said = line(found=found() | {"deployed": "a" * 40, "drift": ""})
+        (row,) = check_invocation(WEB, said, place)
+        assert row.outcome == outcome
+
+    def test_checkout_in_which_nothing_was_deployed_yet_is_well(self) -> None:
+        said = line(found=found() | {"deployed": "", "drift": ""})
+        (row,) = check_invocation(WEB, said, Place(wanted="b" * 40))
+        assert row.outcome == PASS
 
     @pytest.mark.parametrize(("free", "outcome"), [(199, FAIL), (200, WARN), (1024, PASS)])
     def test_disk_that_gets_full_is_a_warning_and_one_that_is_full_a_failure(

@@ -1,7 +1,6 @@
 """Single commands: cancelled and read, and found among all that were sent."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from chalicelib.core.errors import RefusedError, UnavailableError
+from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
 from pulley.operator.commands import (
@@ -21,7 +21,7 @@ from pulley.operator.commands import (
     under_way,
 )
 from tests.fakes import SITE, target_json
-from tests.flows.runs import command_of, id_of
+from tests.flows.runs import check_of, command_of, id_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -86,18 +86,18 @@ class TestOperations:
 class TestCommandsTo:
     def test_those_of_other_targets_repositories_and_of_no_commit_are_left_out(self) -> None:
         ours = command_of(number=1)
-        others = [
+        others: list[Command | Check] = [
             command_of(number=2, target="api"),
             command_of(number=3, repository=Repository("octo", "other")),
-            replace(command_of(number=4), roll_out=None),
+            check_of(4),
         ]
-        assert commands_to(WEB, [*others, ours]) == [(ours, ours.roll_out)]
+        assert commands_to(WEB, [*others, ours]) == [ours]
 
 
 class TestAddresseesOf:
     def test_each_target_that_was_sent_to_is_there_once(self) -> None:
-        sent = [command_of(number=1), command_of(number=2), command_of(number=3, target="api")]
-        sent.append(replace(command_of(number=4), roll_out=None))
+        ours = [command_of(number=1), command_of(number=2)]
+        sent: list[Command | Check] = [*ours, command_of(number=3, target="api"), check_of(4)]
         assert addressees_of(sent) == (Addressee("api", SITE), Addressee("web", SITE))
 
 
@@ -105,5 +105,5 @@ class TestUnderWay:
     def test_it_is_what_is_not_over_and_has_not_expired(self) -> None:
         going = command_of(number=1, status="InProgress")
         over = command_of(number=1)
-        assert under_way(WEB, [over, going], now=going.expires) == [(going, going.roll_out)]
+        assert under_way(WEB, [over, going], now=going.expires) == [going]
         assert under_way(WEB, [going], now=going.expires + timedelta(seconds=1)) == []

@@ -9,7 +9,7 @@ import pytest
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.hosts import Host
-from chalicelib.core.verdicts import AT, FAILED, OFFLINE
+from chalicelib.core.observations import AT, FAILED, OFFLINE
 from pulley.operator.following import (
     EVERY_SECONDS,
     FIRST_SECONDS,

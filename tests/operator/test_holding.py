@@ -23,7 +23,7 @@ from pulley.operator.holding import (
 )
 from pulley.operator.parameters import StoredValue
 from tests.fakes import COMMIT, SITE, target_json
-from tests.flows.runs import command_of
+from tests.flows.runs import check_of, command_of
 
 NOW = datetime(2030, 1, 31, 12, 0, 0, 500_000, tzinfo=UTC)
 TARGET = parse_target("web", target_json())
@@ -158,8 +158,8 @@ class TestDeployedTo:
     def test_only_what_every_host_took_counts(self) -> None:
         good = command_of(COMMIT)
         assert deployed_to(TARGET, [good]) == {CommitSha(COMMIT)}
-        others = [replace(good, status="Failed"), replace(good, roll_out=None)]
-        assert deployed_to(TARGET, others) == set()
+        assert deployed_to(TARGET, [replace(good, status="Failed")]) == set()
+        assert deployed_to(TARGET, [check_of()]) == set()
 
 
 class TestStoredPinNeeds:

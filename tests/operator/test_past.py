@@ -76,8 +76,8 @@ class TestFindById:
     SENT = commands_to(WEB, [command_of(number=number) for number in (1, 2, 0x11)])
 
     def test_as_many_digits_do_as_no_other_id_has(self) -> None:
-        assert find_by_id(self.SENT, id_of(2), "web")[0].id == id_of(2)
-        assert find_by_id(self.SENT, id_of(0x11)[:35], "web")[0].id == id_of(0x11)
+        assert find_by_id(self.SENT, id_of(2), "web").id == id_of(2)
+        assert find_by_id(self.SENT, id_of(0x11)[:35], "web").id == id_of(0x11)
 
     def test_digits_of_several_are_told_the_ids(self) -> None:
         with pytest.raises(UnavailableError, match=f"{id_of(1)}, {id_of(2)}"):

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from chalicelib.core.errors import UnavailableError
+from chalicelib.core.history import Run
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
-from chalicelib.core.verdicts import Run
 from chalicelib.core.wanted import Wanted
 from pulley.operator.rolling_back import PassedOver, WayBack, choose_way_back, commit_to_leave
 from tests.fakes import target_json
@@ -27,14 +27,14 @@ def run(commit: CommitSha, number: int, *, failed: bool = False, cause: str = "p
     command = command_of(commit.sha, number)
     assert command.roll_out
     output = rolled_back(commit.sha) if failed else line_of(commit.sha)
-    return Run(command, replace(command.roll_out, cause=cause), (on(1, output),))
+    return Run(replace(command, roll_out=replace(command.roll_out, cause=cause)), (on(1, output),))
 
 
 def with_second(one: Run, details: str, output: str = "") -> Run:
     """The run, whose second host is web-2."""
     status = "InProgress" if details in {"Pending", "InProgress"} else one.command.status
     command = replace(one.command, target_count=2, status=status)
-    return Run(command, one.roll_out, (*one.invocations, on(2, output, details)))
+    return Run(command, (*one.invocations, on(2, output, details)))
 
 
 def way(leave: CommitSha | None, *runs: Run) -> WayBack:

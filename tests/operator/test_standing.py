@@ -11,7 +11,7 @@ from chalicelib.core.history import Command, Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
-from chalicelib.flows.survey import Surveyor
+from chalicelib.flows.read import Reader
 from pulley.operator.standing import BEHIND, BROKEN, THERE, UNDER_WAY, UNKNOWN, HostStanding, View
 from tests.fakes import COMMIT, STAGE, FakeHistory, FakeJournal, FakeParameters, target_json
 from tests.flows.runs import NOW, OLD, command_of, line_of, on, running
@@ -45,10 +45,10 @@ def view(*sent: Sent, is_online: bool = True) -> View:
     for command, invocations in sent:
         history.add(command, *invocations)
     now = max((command.requested for command, _ in sent), default=NOW) + timedelta(minutes=1)
-    surveyor = Surveyor(
+    reader = Reader(
         STAGE, FakeParameters(), Directory(is_online), history, no_github, FakeJournal()
     )
-    return View(surveyor, surveyor.begin([WEB], {}, now=now), lambda: None)
+    return View(reader, reader.begin([WEB], {}, now=now), lambda: None)
 
 
 def first_host(*sent: Sent, is_online: bool = True) -> HostStanding:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from chalicelib.core.history import Invocation
-from chalicelib.core.verdicts import AT, FAILED, Run
+from chalicelib.core.history import Invocation, Run
+from chalicelib.core.observations import AT, FAILED
 from pulley.operator.whereabouts import Whereabouts, find_whereabouts
 from tests.flows.runs import OLD, START, command_of, line_of, on, rolled_back, running
 
@@ -16,7 +16,7 @@ FIRST, SECOND, THIRD = (START + timedelta(hours=hours) for hours in (1, 2, 3))
 def run(commit: str, *invocations: Invocation) -> Run:
     command = command_of(commit)
     assert command.roll_out
-    return Run(command, command.roll_out, invocations)
+    return Run(command, invocations)
 
 
 def where(*newest_first: Run, ids: tuple[str, ...] = (ONE,)) -> dict[str, Whereabouts]:

@@ -5,16 +5,16 @@ What a host says of itself is asked by the document's own `Update=check`, which 
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.observations import failure_words
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
-from chalicelib.core.verdicts import failure_words
 from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
 
@@ -131,8 +131,20 @@ def build_check_requests(
     ]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a host is wanted: the commit in full, "" for none; `held` says what keeps it away."""
+
+    wanted: str = ""
+    held: str = ""
+
+
 def check_invocation(
-    target: Target, invocation: Invocation, *, github: str = "github.com"
+    target: Target,
+    invocation: Invocation,
+    place: Place | None = None,
+    *,
+    github: str = "github.com",
 ) -> Iterator[Row]:
     """What one host said. `github` is where people clone from."""
     what = f"host {invocation.host}: {target.checkout}"
@@ -150,7 +162,7 @@ def check_invocation(
     elif result.found is None:
         yield Row(what, UNKNOWN, "it ran a document of an older release", "pulley setup")
     else:
-        yield from _check_found(what, result.found, result)
+        yield from _check_found(what, result.found, result, place or Place())
 
 
 def remote_line(target: Target, github: str) -> str:
@@ -169,8 +181,26 @@ def _failed(what: str, result: HostResult, remote: str) -> Row:
     return Row(what, FAIL, failure_words(result), mend)
 
 
-def _check_found(what: str, found: Found, result: HostResult) -> Iterator[Row]:
-    free, is_well = found.free_mib, True
+def _check_place(what: str, found: Found, result: HostResult, place: Place) -> Iterator[Row]:
+    """Whether the checkout is where the last run left it, and that is what is wanted."""
+    at = (result.after or "")[:7]
+    mend = "the next round of the schedule brings it there; pulley deploy does it now"
+    if found.drift:
+        moved = {
+            "head": f"somebody moved it to {at}",
+            "branch": "another branch is checked out",
+            "files": "files of the commit were removed",
+        }
+        why = moved.get(found.drift, found.drift)
+        yield Row(what, FAIL, f"it has drifted from {found.deployed[:7]}: {why}", mend)
+    elif found.deployed not in {"", place.wanted} and place.wanted and not place.held:
+        yield Row(what, FAIL, f"it is at {at}, and {place.wanted[:7]} is wanted", mend)
+
+
+def _check_found(what: str, found: Found, result: HostResult, place: Place) -> Iterator[Row]:
+    misplaced = list(_check_place(what, found, result, place))
+    yield from misplaced
+    free, is_well = found.free_mib, not misplaced
     if found.owner == "root":
         is_well = False
         yield Row(

@@ -6,7 +6,7 @@ Where both are of the same release, the checkout around may tell which of them i
 from collections.abc import Mapping
 from pathlib import Path
 
-from chalicelib.core.commands import RELEASE, build_document, release_of
+from chalicelib.core.commands import PRODUCT, RELEASE, build_document
 from pulley.host.build import build
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.project import is_other_release
@@ -68,3 +68,12 @@ def _numbers(release: str) -> tuple[int, ...]:
     parts = release.split(".")
     is_one = all(part.isdecimal() and len(part) < 6 for part in parts)
     return tuple(int(part) for part in parts) if is_one else ()
+
+
+def release_of(content: Mapping[str, object]) -> str:
+    """The release that a document's content is of: the first word of its description; "" if none.
+
+    That word is for programs, as in HTTP's User-Agent: a product, a slash, its version.
+    """
+    word = str(content.get("description", "")).partition(" ")[0]
+    return word.removeprefix(PRODUCT) if word.startswith(PRODUCT) else ""

@@ -2,40 +2,48 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from chalicelib.core.history import Command, Invocation
+from chalicelib.core.history import Check, Command, Invocation, Run
+from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
-from chalicelib.core.pins import Pin
+from chalicelib.core.pins import Pin, write_pin
 from chalicelib.core.plan import NOTHING, SEND, WAIT, plan_target
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Target, parse_stored_targets
-from chalicelib.core.verdicts import Run
-from chalicelib.flows.gather import (
-    LISTED_WITHIN,
-    MAX_RUNS,
-    Meanwhile,
-    RoundHistory,
-    gather_facts,
+from chalicelib.core.wanted import TargetFacts
+from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
+from chalicelib.flows.runs import MAX_READ
+from tests.fakes import (
+    COMMIT,
+    NAMES,
+    SITE,
+    STAGE,
+    TOKEN,
+    FakeHistory,
+    FakeJournal,
+    FakeParameters,
+    target_json,
+    targets_text,
 )
-from tests.fakes import COMMIT, SITE, FakeHistory, targets_text
 from tests.flows.runs import OLD, START, command_of, id_of, line_of, on, rolled_back, running
 
-(WEB,) = parse_stored_targets(targets_text(), SITE)
+# As long as these tests go on, nobody is due to be asked again.
+(WEB,) = parse_stored_targets(targets_text(target_json(recheck="20d")), SITE)
 OTHER = "b" * 40
 LATER = START + timedelta(days=1)
 
 
 def host(number: int, *, is_online: bool = True) -> Host:
-    return Host(f"i-{number:017x}", f"web-{number}", {"pulley": "dev"}, is_online=is_online)
+    tags = {"pulley": STAGE, "role": "web"}
+    return Host(f"i-{number:017x}", f"web-{number}", tags, is_online=is_online)
 
 
 def sent_by(command: Command, cause: str, **changes: Any) -> Command:  # noqa: ANN401
-    assert command.roll_out
     return replace(command, roll_out=replace(command.roll_out, cause=cause, **changes))
 
 
@@ -47,7 +55,7 @@ class WatchedHistory(FakeHistory):
         self.read: list[str] = []
         self.since: list[datetime] = []
 
-    def commands_since(self, since: datetime, limit: int = 10_000) -> Sequence[Command]:
+    def commands_since(self, since: datetime, limit: int = 10_000) -> Sequence[Command | Check]:
         self.since.append(since)
         return super().commands_since(since, limit)
 
@@ -63,26 +71,52 @@ class Past:
         self.source = WatchedHistory()
         self.head: CommitSha | None = None
         self.pin: Pin | None = None
+        self.hosts: Sequence[Host] = ()
+        self.stored = FakeParameters()
 
-    def add(self, command: Command, *invocations: Invocation) -> None:
+    def add(self, command: Command | Check, *invocations: Invocation) -> None:
         self.source.add(replace(command, target_count=len(invocations)), *invocations)
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(STAGE, self.stored, Directory(self), self.source, self.github, FakeJournal())
+
+    def github(self, repository: Repository, token: str) -> "Tip":
+        return Tip(self)
+
+    def snapshot(self, *hosts: Host, now: datetime = LATER) -> Snapshot:
+        self.hosts = hosts
+        self.stored.values.pop(NAMES.pin("web"), None)
+        if self.pin:
+            self.stored.values[NAMES.pin("web")] = write_pin(self.pin)
+        return self.reader.begin([WEB], {SITE: TOKEN}, now=now)
+
+    def facts(self, *hosts: Host, now: datetime = LATER) -> TargetFacts:
+        return self.reader.facts(WEB, self.snapshot(*hosts, now=now))
 
     def plan(self, *hosts: Host, now: datetime = LATER) -> tuple[str, list[str], Sequence[str]]:
         """The commit wanted, what is done about each host, and the commands that were read."""
         self.source.read.clear()
-        history = RoundHistory(self.source, self.source.commands_since(START))
-        facts = gather_facts(
-            WEB,
-            hosts=hosts,
-            sent=history.by_target().get(("octo/site", "web"), ()),
-            history=history,
-            head=self.head,
-            pin=self.pin,
-            now=now,
-        )
+        facts = self.facts(*hosts, now=now)
         plan = plan_target(facts, now=now)
         wanted = plan.wanted.commit.sha if plan.wanted else plan.held
         return wanted, [one.action for one in plan.hosts], self.source.read
+
+
+@dataclass(frozen=True)
+class Directory:
+    past: Past
+
+    def hosts(self) -> Sequence[Host]:
+        return self.past.hosts
+
+
+@dataclass(frozen=True)
+class Tip:
+    past: Past
+
+    def head(self, branch: Branch) -> CommitSha | None:
+        return self.past.head
 
 
 @pytest.fixture
@@ -122,11 +156,11 @@ class TestRead:
         assert past.plan(host(1), host(2, is_online=False)) == (COMMIT, [NOTHING, WAIT], [id_of(2)])
 
     def test_host_that_nobody_knows_costs_so_many_and_no_more(self, past: Past) -> None:
-        for number in range(1, MAX_RUNS + 10):
+        for number in range(1, MAX_READ + 10):
             past.add(command_of(f"{number:040x}", number), on(1, line_of(f"{number:040x}")))
         wanted, actions, read = past.plan(host(1), host(2))
-        assert (wanted, actions) == (f"{MAX_RUNS + 9:040x}", [NOTHING, SEND])
-        assert len(read) == MAX_RUNS
+        assert (wanted, actions) == (f"{MAX_READ + 9:040x}", [NOTHING, SEND])
+        assert len(read) == MAX_READ
 
     def test_nothing_sent_costs_nothing(self, past: Past) -> None:
         assert past.plan(host(1)) == ("no commit is known yet", [WAIT], [])
@@ -155,7 +189,7 @@ class TestRead:
         past.add(replace(command_of(OLD, 1, status="InProgress"), expires=later), running(1))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         assert past.plan(host(1)) == (COMMIT, [WAIT], [id_of(2), id_of(1)])
-        for number in range(3, MAX_RUNS + 10):
+        for number in range(3, MAX_READ + 10):
             command = sent_by(command_of(COMMIT, number), "reconcile", attempt=1)
             past.add(command, on(number, line_of()))
         _, actions, read = past.plan(host(1))
@@ -213,23 +247,35 @@ class TestWhatIsWanted:
         details = "Terminated" if status == "Failed" else "Cancelled"
         stopped = command_of(COMMIT, 2, status=status)
         past.add(stopped, on(1, line_of(COMMIT, outcome="rolled_back")), on(2, details=details))
-        for number in range(3, MAX_RUNS + 10):
+        for number in range(3, MAX_READ + 10):
             command = sent_by(command_of(OLD, number), "reconcile", update="exact", attempt=1)
             past.add(command, on(number, line_of(OLD)))
-        wanted, actions, read = past.plan(host(1), host(2), host(MAX_RUNS + 5))
+        wanted, actions, read = past.plan(host(1), host(2), host(MAX_READ + 5))
         assert wanted == COMMIT
         assert SEND not in actions
-        assert len(read) == MAX_RUNS + 1
+        assert len(read) == MAX_READ + 1
 
     def test_old_attempts_that_went_well_are_not_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
-        for number in range(2, 2 * MAX_RUNS):
+        for number in range(2, 2 * MAX_READ):
             command = sent_by(command_of(COMMIT, number), "reconcile", attempt=1)
             past.add(command, on(number, line_of()))
         _, _, read = past.plan(host(1))
-        assert read == [id_of(number) for number in range(2 * MAX_RUNS - 1, MAX_RUNS - 1, -1)] + [
+        assert read == [id_of(number) for number in range(2 * MAX_READ - 1, MAX_READ - 1, -1)] + [
             id_of(1)
         ]
+
+
+class TestStoredHold:
+    def test_where_it_is_stored_nothing_older_is_read(self, past: Past) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
+        stopped = command_of(COMMIT, 2, status="Failed")
+        past.add(stopped, on(1, rolled_back(COMMIT), "Failed"), on(2, details="Terminated"))
+        _, actions, read = past.plan(host(1))
+        assert (actions, read) == ([WAIT], [id_of(2), id_of(1)])
+        hold = Hold(CommitSha(COMMIT), "stopped", stopped.roll_out.issued, CommitSha(OLD))
+        past.stored.store_state(RoundState("", {"web": hold}))
+        assert past.plan(host(1)) == (COMMIT, [WAIT], [id_of(2)])
 
 
 class TestEnough:
@@ -279,14 +325,10 @@ class TestEnough:
             head = choose.choice([None, None, CommitSha(COMMIT), CommitSha(OLD)])
             pin = choose.choice([None, None, Pin("frozen"), Pin("pinned", CommitSha(OLD))])
             hosts = [host(1), host(2), host(3, is_online=choose.random() < 0.7)]
-            history = RoundHistory(past.source, past.source.commands_since(START))
-            sent = history.by_target()["octo/site", "web"]
-            facts = gather_facts(
-                WEB, hosts=hosts, sent=sent, history=history, head=head, pin=pin, now=LATER
-            )
-            all_runs = tuple(
-                Run(command, of, history.invocations(command.id)) for command, of in sent
-            )
+            past.head, past.pin = head, pin
+            facts = past.facts(*hosts)
+            sent = past.snapshot(*hosts).sent_to(WEB)
+            all_runs = tuple(Run(one, past.source.invocations(one.id)) for one in sent)
             plans = [plan_target(one, now=LATER) for one in (facts, replace(facts, runs=all_runs))]
             first, second = [
                 (
@@ -300,56 +342,92 @@ class TestEnough:
             assert first == second
 
 
-class TestRoundHistory:
+class TestBeside:
+    """What else was sent to the target's hosts in its checkout."""
+
+    def other(self, number: int, **changes: Any) -> Command:  # noqa: ANN401
+        command = command_of(COMMIT, number, target="job")
+        return replace(
+            command, roll_out=replace(command.roll_out, checkout=WEB.checkout), **changes
+        )
+
+    def check(self, number: int, checkout: str = WEB.checkout) -> Check:
+        sent = command_of(number=number)
+        return Check(
+            id=sent.id,
+            status="Success",
+            details="Success",
+            requested=sent.requested,
+            expires=sent.expires,
+            target_count=1,
+            checkout=checkout,
+            issued=sent.roll_out.issued,
+        )
+
+    def test_run_of_another_target_in_the_checkout_is_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        past.add(self.other(2), on(1, line_of(target="job")))
+        facts = past.facts(host(1))
+        assert [run.command.id for run in facts.beside] == [id_of(2)]
+        assert past.plan(host(1))[1] == [SEND]
+
+    def test_check_of_the_checkout_is_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        past.add(self.check(2), on(1, line_of()))
+        assert [look.check.id for look in past.facts(host(1)).looks] == [id_of(2)]
+
+    def test_what_ran_elsewhere_costs_nothing(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        past.add(replace(self.other(2), selectors=(("tag:role", ("db",)),)), on(1))
+        past.add(replace(self.other(3), selectors=(("InstanceIds", ("i-9",)),)), on(1))
+        past.add(self.check(4, "/srv/other"), on(1))
+        assert past.plan(host(1))[2] == [id_of(1)]
+
+    def test_selectors_that_fit_are_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        both = (("tag:pulley", ("dev",)), ("InstanceIds", (host(1).instance_id,)), ("x", ()))
+        past.add(replace(self.other(2), selectors=both), on(1, line_of(target="job")))
+        assert id_of(2) in past.plan(host(1))[2]
+
+
+class TestSnapshot:
     def test_invocations_are_read_once(self, past: Past) -> None:
         past.add(command_of(), on(1, line_of()))
-        history = RoundHistory(past.source, past.source.commands_since(START))
-        assert history.invocations(id_of(1)) == history.invocations(id_of(1)) == (on(1, line_of()),)
+        snapshot = past.snapshot(host(1))
+        for _ in range(2):
+            past.reader.facts(WEB, snapshot)
         assert past.source.calls == ["commands_since", "invocations"]
 
-    def test_commands_are_as_they_were_when_it_began(self, past: Past) -> None:
-        for number in (1, 2):
-            past.add(command_of(number=number), on(1, line_of()))
-        history = RoundHistory(past.source, past.source.commands_since(START))
-        past.add(command_of(number=3), running(1))
-        (sent,) = history.by_target().values()
-        assert [command.id for command, _ in sent] == [id_of(2), id_of(1)]
+    def test_what_was_sent_is_the_targets_own_the_newest_issued_first(self, past: Past) -> None:
+        past.add(sent_by(command_of(number=1), "push", issued=10**14), on(1))
+        past.add(command_of(number=2), on(1))
+        past.add(command_of(number=3, target="api"), on(1))
+        past.add(command_of(number=4, repository=Repository("octo", "other")), on(1))
+        assert [one.id for one in past.snapshot().sent_to(WEB)] == [id_of(1), id_of(2)]
 
-    def test_what_was_sent_is_by_target_the_newest_issued_first(self, past: Past) -> None:
-        late = sent_by(command_of(number=1), "push", issued=10**14)
-        commands = [
-            late,
-            command_of(number=2),
-            command_of(number=3, target="api"),
-            command_of(number=4, repository=Repository("octo", "other")),
-            replace(command_of(number=5), roll_out=None),
-        ]
-        sent = RoundHistory(past.source, commands).by_target()
-        assert {key: [one.id for one, _ in of] for key, of in sent.items()} == {
-            ("octo/site", "web"): [id_of(1), id_of(2)],
-            ("octo/site", "api"): [id_of(3)],
-            ("octo/other", "web"): [id_of(4)],
-        }
+    def test_what_is_issued_by_it_is_after_all_that_it_knows(self, past: Past) -> None:
+        assert past.snapshot().issued == int(LATER.timestamp() * 1000)
+        past.add(sent_by(command_of(number=1), "manual", issued=10**14), on(1))
+        assert past.snapshot().issued == 10**14 + 1
 
 
-class TestMeanwhile:
+class TestHasSentSince:
     def target(self, name: str = "web") -> Target:
         return replace(WEB, name=name, branch=Branch("main"))
 
-    def test_what_the_history_has_is_no_news(self, past: Past) -> None:
+    def test_what_the_snapshot_has_is_no_news(self, past: Past) -> None:
         past.add(command_of(), on(1))
-        meanwhile = Meanwhile(past.source, frozenset({id_of(1)}), START)
-        assert not meanwhile.has_sent_to(WEB, now=START)
+        assert not past.reader.has_sent_since(WEB, past.snapshot(), now=START)
 
     def test_what_it_has_not_is_news_for_its_target_alone_and_stays_so(self, past: Past) -> None:
+        snapshot = past.snapshot(now=START)
         past.add(command_of(number=1), on(1))
-        past.add(replace(command_of(number=2, target="job"), roll_out=None), on(1))
-        meanwhile = Meanwhile(past.source, frozenset(), START)
-        assert not meanwhile.has_sent_to(self.target("api"), now=LATER)
-        assert meanwhile.has_sent_to(self.target(), now=LATER)
+        past.add(TestBeside().check(2), on(1))
+        assert not past.reader.has_sent_since(self.target("api"), snapshot, now=LATER)
+        assert past.reader.has_sent_since(self.target(), snapshot, now=LATER)
 
     def test_it_is_looked_for_since_the_last_time(self, past: Past) -> None:
-        meanwhile = Meanwhile(past.source, frozenset(), START)
+        snapshot = past.snapshot(now=START)
         for _ in range(2):
-            meanwhile.has_sent_to(WEB, now=LATER)
-        assert past.source.since == [START - LISTED_WITHIN, LATER - LISTED_WITHIN]
+            past.reader.has_sent_since(WEB, snapshot, now=LATER)
+        assert past.source.since[1:] == [START - LISTED_WITHIN, LATER - LISTED_WITHIN]

@@ -1,19 +1,18 @@
-"""The doctor waits for every host that it asked, and says of which it heard nothing."""
+"""Hosts that are asked are all waited for, and of which nothing was heard is said."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from chalicelib.core.history import Invocation
-from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.hosts import Host
 from chalicelib.core.stored import ParameterNames
 from chalicelib.core.targets import parse_target
-from pulley.operator.checks.row import PASS, UNKNOWN, Row
-from pulley.operator.doctor import ANSWER_SECONDS, Doctor
-from pulley.operator.stage import Stage, StoredTargets, utc_now
+from pulley.operator.checking import ANSWER_SECONDS, Checker
+from pulley.operator.stage import Stage
 from tests.fakes import STAGE, FakeClock, target_json
-from tests.operator.test_checks import NODE, ONE, TAGS, found, line
+from tests.operator.test_checks import ONE, TAGS, found, line
 
 WEB = parse_target("targets.web", target_json())
 TWO = Host("i-0123456789abcdef1", "web-2", TAGS)
@@ -34,22 +33,24 @@ class History:
         return self.listed[: self.looks - 1]
 
 
-def rows(history: History, clock: FakeClock) -> list[Row]:
+def heard(history: History, clock: FakeClock) -> list[tuple[str, str | None]]:
+    """Each host, and by which name its answer is, if there is one."""
+
     def sleep(seconds: float) -> None:
         clock.now += seconds
 
     stage = SimpleNamespace(
         name=STAGE,
-        settings=SimpleNamespace(github_api="https://api.github.com"),
         names=ParameterNames(STAGE),
         parameters=SimpleNamespace(read_one=lambda _name: None),
         commands=SimpleNamespace(send=lambda requests: ["command-1" for _ in requests]),
         history=history,
     )
-    doctor = Doctor(cast("Stage", stage), now=utc_now, sleep=sleep, clock=clock)
-    fleet = Fleet([ONE, TWO], STAGE)
-    nodes: dict[str, Any] = {ONE.instance_id: NODE, TWO.instance_id: NODE}
-    return list(doctor._ask(StoredTargets((WEB,), (), {}), fleet, nodes))
+    checker = Checker(cast("Stage", stage), clock=clock, sleep=sleep)
+    answers = checker.ask({WEB: [ONE, TWO]}, issued=1)
+    assert answers.refused == []
+    told = answers.by_target
+    return [(host.name, answer.host if answer else None) for _, host, answer in told]
 
 
 def answer_of(host: Host) -> Invocation:
@@ -58,11 +59,8 @@ def answer_of(host: Host) -> Invocation:
 
 
 def test_hosts_that_are_listed_late_are_waited_for_and_have_their_own_names() -> None:
-    found = rows(History(answer_of(ONE), answer_of(TWO)), FakeClock())
-    assert [(row.what, row.outcome) for row in found] == [
-        ("host web-1: /srv/site", PASS),
-        ("host web-2: /srv/site", PASS),
-    ]
+    found = heard(History(answer_of(ONE), answer_of(TWO)), FakeClock())
+    assert found == [("web-1", "web-1"), ("web-2", "web-2")]
 
 
 @pytest.mark.parametrize("listed", [(), (ONE,)])
@@ -71,10 +69,7 @@ def test_host_of_which_nothing_is_heard_is_not_known_and_not_left_out(
 ) -> None:
     clock = FakeClock()
     began = clock.now
-    found = rows(History(*map(answer_of, listed)), clock)
-    heard = {host.name for host in listed}
-    assert [row.outcome for row in found] == [
-        PASS if name in heard else UNKNOWN for name in ("web-1", "web-2")
-    ]
-    assert not all(row.is_well for row in found)
+    found = heard(History(*map(answer_of, listed)), clock)
+    names = {host.name for host in listed}
+    assert found == [(name, name if name in names else None) for name in ("web-1", "web-2")]
     assert clock.now - began >= ANSWER_SECONDS

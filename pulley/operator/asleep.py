@@ -3,8 +3,7 @@
 from collections.abc import Container
 from dataclasses import replace
 
-from chalicelib.core.history import plain_status
-from chalicelib.core.verdicts import Run
+from chalicelib.core.history import Run, plain_status
 
 _NOT_DELIVERED = frozenset({"pending", "delayed"})
 
@@ -28,4 +27,4 @@ def without_sleepers(run: Run, asleep: Container[str]) -> Run:
         for one in run.invocations
     )
     status = run.command.status if run.command.is_over else "Success"
-    return Run(replace(run.command, status=status), run.roll_out, invocations)
+    return Run(replace(run.command, status=status), invocations)

@@ -1,0 +1,72 @@
+"""Attempts that failed: how many there were on a host, and when the next one is due."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chalicelib.core.history import Invocation, Run
+from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, RUNNING, judge_host
+from chalicelib.core.wanted import Wanted
+
+FIRST_BACKOFF = timedelta(minutes=15)  # doubled with each attempt that failed
+LONGEST_BACKOFF = timedelta(hours=4)
+MAX_ATTEMPTS = 5  # of reconciling; a push or an operator may always try again
+
+HostRuns = Sequence[tuple[Run, Invocation]]  # of one host, oldest first
+
+
+@dataclass(frozen=True)
+class FailedAttempt:
+    """The newest attempt, which failed. One that `may_pass` by itself is made again, on and on."""
+
+    attempts: int
+    words: str
+    ended: datetime
+    may_pass: bool = False
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the host is given up until somebody pushes or deploys."""
+        return self.attempts >= MAX_ATTEMPTS and not self.may_pass
+
+    @property
+    def due(self) -> datetime:
+        """When to try again."""
+        return self.ended + min(FIRST_BACKOFF * (1 << self.attempts), LONGEST_BACKOFF)
+
+    @property
+    def next_attempt(self) -> int:
+        """The number of the next one. Beyond the last only those go on that may pass."""
+        return min(self.attempts + 1, MAX_ATTEMPTS)
+
+
+def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> FailedAttempt | None:
+    """The newest run, if it was for what is wanted and ended elsewhere, whatever the host says.
+
+    Where a host was asleep for a push, nothing was attempted yet. A host that never answered counts
+    as failed. Where nobody `knows_tip`, a host may be at a newer commit than was asked for.
+    """
+    if not runs or not _is_for(runs[-1][0], wanted):
+        return None
+    run, one = runs[-1]
+    attempts, ended = run.roll_out.attempt, one.ended or run.command.requested
+    verdict = judge_host(one, run.roll_out)
+    may_pass, words = verdict.may_pass, ""
+    if verdict.kind == RUNNING:
+        words, ended = "no answer in time", run.command.expires
+    elif verdict.kind == OFFLINE and attempts:
+        may_pass = True
+    elif verdict.kind == FAILED:
+        words = verdict.words
+    elif verdict.back_at or (verdict.kind == OVERTAKEN and not verdict.upstream):
+        words = "a newer commit failed there"
+    elif verdict.kind == OVERTAKEN and knows_tip:
+        words = f"it says that it runs {verdict.upstream[:7]}"
+    else:
+        return None
+    return FailedAttempt(attempts, words, ended, may_pass)
+
+
+def _is_for(run: Run, wanted: Wanted) -> bool:
+    is_exact = run.roll_out.update == "exact"
+    return run.roll_out.commit == wanted.commit and is_exact == wanted.is_exact

@@ -1,0 +1,150 @@
+"""Holds: a commit whose roll-out was stopped stays where it is, until a newer one or a person.
+
+Systems Manager forgets a command after 30 days, so holds are stored.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from chalicelib.core.history import Run, age, plain_status
+from chalicelib.core.observations import newest_observations
+from chalicelib.core.refs import CommitSha, RefError
+
+CANCELLED, STOPPED = "cancelled", "stopped"
+MAX_STORED = 15  # of 210 characters each: a parameter holds 4 KB
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A commit that is held for a target.
+
+    `issued` (epoch milliseconds) is of the roll-out that was stopped. `good` is the commit that
+    most hosts ran before it; None where none is known.
+    """
+
+    commit: CommitSha
+    kind: str
+    issued: int
+    good: CommitSha | None = None
+
+    def __str__(self) -> str:
+        """Why the commit is held, in words."""
+        how = "was cancelled" if self.kind == CANCELLED else "was stopped by its failures"
+        return f"the roll-out of {self.commit.short} {how}"
+
+
+def find_hold(
+    runs: Iterable[Run], beside: Iterable[Run], commit: CommitSha, stored: Hold | None
+) -> Hold | None:
+    """The hold on a commit, from what was sent to the target, or else the stored one.
+
+    A push or a person lifts it. Reconciling goes on with a roll-out that they began: it can be
+    stopped too. Once most hosts run the commit, nothing holds it: what fails then is one host.
+    """
+    known = sorted(runs, key=lambda run: age(run.command))
+    seen = [*known, *beside]
+    hold, begun = None, -1
+    if stored and stored.commit == commit and not _is_lifted(stored, known):
+        return stored
+    for run in known:
+        roll_out = run.roll_out
+        if roll_out.commit != commit:
+            continue
+        if roll_out.cause != "reconcile":
+            hold, begun = None, roll_out.issued
+        kind = how_stopped(run)
+        if hold or not kind:
+            continue
+        if most_run(seen, commit, before=roll_out.issued) == commit:
+            continue
+        good = most_run(seen, commit, before=begun if begun >= 0 else roll_out.issued)
+        hold = Hold(commit, kind, roll_out.issued, good if good != commit else None)
+    return hold
+
+
+def _is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
+    return any(
+        run.roll_out.commit == hold.commit
+        and run.roll_out.cause != "reconcile"
+        and run.roll_out.issued > hold.issued
+        for run in runs
+    )
+
+
+def how_stopped(run: Run) -> str:
+    """How a run was stopped; "" where it was not. Only what somebody began can be cancelled."""
+    if run.command.is_cancelled:
+        return CANCELLED if run.roll_out.cause != "reconcile" else STOPPED
+    has_stopped = any(plain_status(one.details) == "terminated" for one in run.invocations)
+    return STOPPED if has_stopped else ""
+
+
+def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSha | None:
+    """The commit that most hosts ran before that time (epoch milliseconds).
+
+    Of equals it is the newest, but another one than `commit`, which would have to be more.
+    """
+    seen = newest_observations(
+        (run for run in runs if run.roll_out.issued < before), with_commit=True
+    ).values()
+    counts = Counter(one.commit for one in seen)
+    newest = {one.commit: one.issued for one in sorted(seen, key=lambda one: one.issued)}
+    most = max(counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha]), default="")
+    return CommitSha(most) if most else None
+
+
+def parse_holds(stored: object) -> Mapping[str, Hold]:
+    """By target, from the stored JSON object. What cannot be read holds nothing."""
+    holds = {}
+    for name, one in stored.items() if isinstance(stored, dict) else ():
+        try:
+            good = CommitSha.parse(one["good"]) if one.get("good") else None
+            commit = CommitSha.parse(one["commit"])
+            holds[name] = Hold(commit, str(one["kind"]), int(one["issued"]), good)
+        except (KeyError, TypeError, ValueError, AttributeError, RefError):
+            continue
+    return holds
+
+
+def as_stored(holds: Mapping[str, Hold]) -> dict[str, dict[str, object]]:
+    """The JSON object to store; where there are too many, the newest."""
+    newest = sorted(holds.items(), key=lambda item: item[1].issued, reverse=True)[:MAX_STORED]
+    return {
+        name: {
+            "commit": one.commit.sha,
+            "kind": one.kind,
+            "issued": one.issued,
+            "good": one.good.sha if one.good else None,
+        }
+        for name, one in sorted(newest)
+    }
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """What a round leaves for the next one: `holds` by target.
+
+    `after` is the target that it ended with, where its time ran short.
+    """
+
+    after: str = ""
+    holds: Mapping[str, Hold] = field(default_factory=dict)
+
+
+def parse_round_state(text: str) -> RoundState:
+    """From what is stored: JSON; or, of a release before 2026-11-29, a target's name or "-"."""
+    try:
+        stored = json.loads(text)
+    except (ValueError, RecursionError):
+        return RoundState(after=text.strip().strip("-"))
+    if not isinstance(stored, dict):
+        return RoundState()
+    after = stored.get("after")
+    return RoundState(after if isinstance(after, str) else "", parse_holds(stored.get("holds")))
+
+
+def write_round_state(state: RoundState) -> str:
+    """The JSON to store; `parse_round_state` reads the same in it."""
+    return json.dumps({"after": state.after, "holds": as_stored(state.holds)})

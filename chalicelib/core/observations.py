@@ -1,0 +1,241 @@
+"""What one command saw on one host, in one checkout.
+
+A host's state is its newest observation in the target's checkout, whoever sent the command. What a
+host says counts for that host alone.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from chalicelib.core.history import (
+    Invocation,
+    Look,
+    RollOut,
+    Run,
+    age,
+    plain_status,
+)
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
+
+AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
+NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
+
+# Outcomes of runs that ended before they changed anything (docs/host.md).
+_PASSING = frozenset({"busy", "unreachable"})
+_UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
+_SHA = re.compile("[0-9a-f]{40}")
+_SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
+# Invocations without a result, by their status details without spaces: the kind, and why.
+_NOT_RUN = {
+    "deliverytimedout": (OFFLINE, ""),
+    "undeliverable": (OFFLINE, ""),
+    "terminated": (NOT_BEGUN, ""),
+    "cancelled": (CANCELLED, ""),
+    "accessdenied": (FAILED, "Systems Manager may not run commands on it"),
+    "invalidplatform": (FAILED, "it does not run Linux"),
+    "ratelimited": (FAILED, "Systems Manager's limits were reached"),
+    "rateexceeded": (FAILED, "Systems Manager's limits were reached"),
+    "limitexceeded": (FAILED, "it has too many commands under way"),
+}
+
+
+@dataclass(frozen=True)
+class HostVerdict:
+    """Where a host stands. `words` says why it failed, by whom it was overtaken, what it kept.
+
+    `back_at` is the commit that a host was rolled back to, in short, where GitHub knows it too.
+    `upstream` is the branch's commit that it runs, where it says that it runs one;
+    `touched_nothing` is of a run that failed before it changed anything, `may_pass` of one that
+    failed for what passes without anyone: GitHub was not to be reached, say. `is_superseded`: a
+    newer command was there first, whatever came of it. `set_aside` is a file whose local edit did
+    not fit any more.
+    """
+
+    host: str
+    kind: str
+    words: str = ""
+    updated: bool = False
+    ended: datetime | None = None
+    back_at: str = ""
+    upstream: str = ""
+    touched_nothing: bool = False
+    may_pass: bool = False
+    is_superseded: bool = False
+    set_aside: str = ""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the newest run in a checkout left on one host.
+
+    `target` is whose command it was, `asked` the commit that was asked for. `seen` (aware) is when
+    the host last said so. `has_drifted`: a check has found the checkout moved since.
+    """
+
+    target: str
+    asked: CommitSha
+    is_exact: bool
+    issued: int
+    seen: datetime
+    verdict: HostVerdict
+    has_drifted: bool = False
+
+    @property
+    def commit(self) -> str:
+        """The branch's commit that the host runs, in full; "" where that is not known."""
+        return "" if self.has_drifted else self.verdict.upstream
+
+
+def newest_observations(
+    runs: Iterable[Run], looks: Iterable[Look] = (), *, with_commit: bool = False
+) -> Mapping[str, Observation]:
+    """Each host's newest observation, by its instance id, of all runs in one checkout.
+
+    `with_commit`: its newest that tells a commit.
+    """
+    found: dict[str, Observation] = {}
+    for run in sorted(runs, key=lambda one: age(one.command)):
+        for one in run.invocations:
+            if one.is_over and one.has_begun:
+                seen = _observe(run, one)
+                if seen.commit or not with_commit:
+                    found[one.instance_id] = seen
+    for look in sorted(looks, key=lambda one: age(one.check)):
+        for one in look.invocations:
+            known = found.get(one.instance_id)
+            if known and known.issued < look.check.issued:
+                found[one.instance_id] = _confirm(known, look, one)
+    return found
+
+
+def is_quiet(run: Run) -> bool:
+    """Whether all of a command's hosts were found as they should be, and nothing was done."""
+    return run.is_settled and all(_is_quiet(one, run.roll_out) for one in run.invocations)
+
+
+def _is_quiet(one: Invocation, roll_out: RollOut) -> bool:
+    verdict = judge_host(one, roll_out)
+    return verdict.kind == AT and not verdict.updated and not verdict.words
+
+
+def _observe(run: Run, one: Invocation) -> Observation:
+    roll_out = run.roll_out
+    return Observation(
+        target=roll_out.target,
+        asked=roll_out.commit,
+        is_exact=roll_out.update == "exact",
+        issued=roll_out.issued,
+        seen=one.ended or run.command.requested,
+        verdict=judge_host(one, roll_out),
+    )
+
+
+def _confirm(known: Observation, look: Look, one: Invocation) -> Observation:
+    """What is known of a host after a check: it changes nothing, and may find that somebody did."""
+    try:
+        found = parse_result(one.output).found
+    except ResultError:
+        return known
+    if found is None or not found.deployed:  # of an older release
+        return known
+    has_drifted = found.drift != "" or found.deployed != known.verdict.upstream
+    return replace(known, seen=one.ended or look.check.requested, has_drifted=has_drifted)
+
+
+def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
+    """Where one host stands with the commit. Its own word, if there is one, is before AWS's."""
+    host, details = invocation.host, plain_status(invocation.details)
+    if not invocation.is_over:
+        return HostVerdict(host, RUNNING)
+    if invocation.is_refused:
+        return HostVerdict(host, FAILED, invocation.refusal, touched_nothing=True)
+    try:
+        result = parse_result(invocation.output)
+    except ResultError as error:
+        if details == "cancelled" and invocation.has_begun:
+            return HostVerdict(host, CANCELLED, "while it ran")
+        if details in _NOT_RUN:
+            return HostVerdict(host, *_NOT_RUN[details])
+        late = plain_status(invocation.status) == "timedout"
+        words = f"stopped at its limit of {roll_out.timeout} s" if late else str(error)
+        return HostVerdict(host, FAILED, words)
+    return _judge_result(host, result, roll_out, invocation.ended)
+
+
+def _judge_result(
+    host: str, result: HostResult, roll_out: RollOut, ended: datetime | None
+) -> HostVerdict:
+    judged = HostVerdict(host, FAILED, ended=ended)
+    upstream = result.upstream if result.upstream and _SHA.fullmatch(result.upstream) else ""
+    if result.target != roll_out.target:
+        return replace(judged, words="its result is of another target")
+    if result.is_at(roll_out.commit):
+        return replace(
+            judged,
+            kind=AT,
+            words=_kept(result),
+            updated=result.outcome == "updated",
+            upstream=roll_out.commit.sha,
+            set_aside=result.set_aside or "",
+        )
+    if result.outcome in OUTCOMES_AT_UPSTREAM and not upstream:
+        return replace(judged, words="its result names no commit")
+    if result.outcome == "superseded" or result.outcome in OUTCOMES_AT_UPSTREAM:
+        # Under a newer command for the same commit, it is not the commit that overtook itself.
+        newer = "" if upstream == roll_out.commit.sha else upstream[:7]
+        is_superseded = result.outcome == "superseded"
+        return replace(
+            judged, kind=OVERTAKEN, words=newer, upstream=upstream, is_superseded=is_superseded
+        )
+    return _judge_failure(judged, result, roll_out, upstream)
+
+
+def _judge_failure(
+    judged: HostVerdict, result: HostResult, roll_out: RollOut, upstream: str
+) -> HostVerdict:
+    is_back = result.outcome == "rolled_back" and not result.local_commits
+    back_at = result.after if is_back and result.after and _SHA.fullmatch(result.after) else ""
+    if result.outcome == "rolled_back" and upstream not in {"", roll_out.commit.sha}:
+        # The branch had moved on, and what failed was that.
+        if back_at == roll_out.commit.sha:
+            return replace(judged, kind=AT, back_at=back_at[:7], upstream=back_at)
+        return replace(judged, kind=OVERTAKEN, words=upstream[:7], is_superseded=True)
+    return replace(
+        judged,
+        words=failure_words(result),
+        back_at=back_at[:7],
+        touched_nothing=result.outcome in _UNTOUCHED,
+        may_pass=result.outcome in _PASSING,
+    )
+
+
+def _kept(result: HostResult) -> str:
+    """What a host at the commit has of its own. A host may say anything at all."""
+    notes = []
+    if result.drift:
+        notes.append("drifted, brought back")
+    if result.set_aside:
+        notes.append(f"{result.set_aside} set aside")
+    if type(result.local_commits) is int and 0 < result.local_commits < 1_000_000:
+        plural = "s" if result.local_commits > 1 else ""
+        notes.append(f"{result.local_commits} local commit{plural} on top")
+    if result.saved and _SAVED.fullmatch(result.saved):
+        notes.append(f"kept {result.saved}")
+    return ", ".join(notes)
+
+
+def failure_words(result: HostResult) -> str:
+    """Why a host is not at the commit, for people."""
+    outcome = result.outcome.replace("_", " ")
+    detail = result.detail
+    if result.attempt > 1:
+        detail += f" (attempt {result.attempt})"
+    if result.step:
+        step = result.step.replace("_", " ")
+        detail = f"{step}: {detail}" if detail else step
+    if detail.startswith(outcome) or not detail:
+        return detail or outcome
+    return f"{outcome}: {detail}"

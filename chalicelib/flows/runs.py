@@ -1,0 +1,105 @@
+"""Which of the commands that were sent to a target are looked into: until it is enough."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from chalicelib.core.history import (
+    Check,
+    Command,
+    Invocation,
+    Look,
+    Run,
+    age,
+    checkout_of,
+    plain_status,
+)
+from chalicelib.core.holds import how_stopped
+from chalicelib.core.hosts import Host
+from chalicelib.core.targets import MAX_IDS, Target
+from chalicelib.core.wanted import TargetFacts, wanted_of
+
+MAX_READ = 20  # commands of a target, and one for fifty hosts; older ones, if they may hold it
+
+
+def sent_beside(
+    target: Target, hosts: Sequence[Host], commands: Sequence[Command | Check]
+) -> list[Command | Check]:
+    """What others sent to these hosts in the target's checkout, the newest first."""
+    return [
+        one
+        for one in commands
+        if checkout_of(one) == target.checkout
+        and not (isinstance(one, Command) and one.roll_out.target == target.name)
+        and any(one.may_reach(host) for host in hosts)
+    ]
+
+
+class Runs:
+    """One target's runs, read until they say enough."""
+
+    def __init__(
+        self,
+        facts: TargetFacts,
+        sent: Sequence[Command],
+        beside: Sequence[Command | Check],
+        now: datetime,
+        read: Callable[[Command | Check], tuple[Invocation, ...]],
+    ) -> None:
+        """`facts` are without runs yet; `now` is aware; `read` has all of a command's invocations.
+
+        What `read` raises goes to the caller.
+        """
+        self._facts, self._now, self._invocations = facts, now, read
+        self._wanted = wanted_of(facts, now=now)
+        self._runs: list[Run] = []
+        self._beside: list[Run] = []
+        self._looks: list[Look] = []
+        self._unseen = {host.instance_id for host in facts.hosts if host.is_online}
+        # Whoever is running a command is to be left alone, however old that is.
+        self._needed = {one.id for one in [*sent, *beside] if self._is_under_way(one)} | {
+            one.id for one in sent if self._may_hold(one)
+        }
+        self._left = sorted([*sent, *beside], key=age, reverse=True)
+
+    def facts(self) -> TargetFacts:
+        """The facts, with the runs."""
+        most = MAX_READ + len(self._facts.hosts) // MAX_IDS
+        for count, command in enumerate(self._left):
+            if command.id in self._needed or (count < most and not self._is_enough()):
+                self._read(command)
+        return TargetFacts(
+            **vars(self._facts) | {"runs": self._runs, "beside": self._beside, "looks": self._looks}
+        )
+
+    def _read(self, command: Command | Check) -> None:
+        invocations = self._invocations(command)
+        if isinstance(command, Check):
+            self._looks.append(Look(command, invocations))
+            return
+        is_own = command.roll_out.target == self._facts.target.name
+        (self._runs if is_own else self._beside).append(Run(command, invocations))
+        begun = {one.instance_id for one in invocations if one.is_over and one.has_begun}
+        self._unseen -= begun
+
+    def _is_enough(self) -> bool:
+        """Whether every host that is awake was seen, or nothing is to be done about any."""
+        pin = self._facts.pin
+        if self._wanted is None and not (pin and pin.holds(self._now)):
+            return False  # all that was sent so far was for pins
+        return bool(self._runs) and not self._unseen and not self._may_be_held()
+
+    def _is_under_way(self, command: Command | Check) -> bool:
+        return not command.is_over and self._now <= command.expires
+
+    def _may_hold(self, command: Command) -> bool:
+        """Whether it may have been stopped, or ends what an older run of the commit held."""
+        is_of_wanted = self._wanted is not None and command.roll_out.commit == self._wanted.commit
+        is_own = command.roll_out.cause != "reconcile"
+        return is_of_wanted and (is_own or plain_status(command.details) != "success")
+
+    def _may_be_held(self) -> bool:
+        """Whether what hosts ran before decides, and no stored hold tells it."""
+        commit, stored = self._wanted and self._wanted.commit, self._facts.hold
+        if stored and stored.commit == commit:
+            return False
+        return any(run.roll_out.commit == commit and how_stopped(run) for run in self._runs)

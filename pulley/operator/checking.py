@@ -1,0 +1,88 @@
+"""Hosts are asked where they are now: by the document's own `Update=check`, which changes nothing.
+
+Their answers stay in Run Command's history, so whoever looks afterwards sees them too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Host
+from chalicelib.core.targets import Target
+from pulley.operator.checks.hosts import build_check_requests
+from pulley.operator.stage import Stage
+
+ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
+
+
+@dataclass
+class Answers:
+    """What each host of each target answered; None where Systems Manager has no answer of it.
+
+    `refused` has the targets whose hosts could not be asked, and why.
+    """
+
+    by_target: list[tuple[Target, Host, Invocation | None]] = field(default_factory=list)
+    refused: list[tuple[Target, PulleyError]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Asks the hosts of one stage. `clock` and `sleep` are in seconds."""
+
+    stage: Stage
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def ask(self, hosts: Mapping[Target, Sequence[Host]], *, issued: int) -> Answers:
+        """All at once, so that the slowest one is waited for once.
+
+        `issued` is in epoch milliseconds. Raises RefusedError and UnavailableError.
+        """
+        answers = Answers()
+        document = self.stage.parameters.read_one(self.stage.names.document)
+        sent: list[tuple[Target, str, list[Host]]] = []
+        for target, of_target in hosts.items():
+            try:
+                requests = build_check_requests(
+                    target,
+                    of_target,
+                    stage=self.stage.name,
+                    issued=issued,
+                    document=document.value if document else None,
+                )
+            except PulleyError as error:
+                answers.refused.append((target, error))
+                continue
+            for request, id_ in zip(requests, self.stage.commands.send(requests), strict=True):
+                if isinstance(id_, PulleyError):
+                    answers.refused.append((target, id_))
+                else:
+                    ids = dict(request.selectors)["InstanceIds"]
+                    sent.append((target, id_, [one for one in of_target if one.instance_id in ids]))
+        until = self.clock() + ANSWER_SECONDS
+        for target, command_id, asked in sent:
+            found = {one.instance_id: one for one in self._wait(command_id, len(asked), until)}
+            for host in asked:
+                answer = found.get(host.instance_id)
+                # By the name that EC2 has: Systems Manager calls it otherwise.
+                named = replace(answer, host=host.name) if answer else None
+                answers.by_target.append((target, host, named))
+        return answers
+
+    def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
+        """What every host said, or said so far when the time is over."""
+        pause = FIRST_PAUSE
+        while True:
+            command = self.stage.history.command(command_id)
+            invocations = self.stage.history.invocations(command_id)
+            is_over = command is not None and command.is_over
+            # AWS lists them little by little.
+            if is_over and len(invocations) >= expected and all(one.is_over for one in invocations):
+                return invocations
+            if self.clock() >= until:
+                return invocations
+            self.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,141 @@
+"""Holds: what stops a commit, what lifts that, and what is good instead."""
+
+from dataclasses import replace
+
+import pytest
+
+from chalicelib.core.history import Run
+from chalicelib.core.holds import (
+    CANCELLED,
+    MAX_STORED,
+    STOPPED,
+    Hold,
+    RoundState,
+    find_hold,
+    most_run,
+    parse_round_state,
+    write_round_state,
+)
+from tests.core.test_plan import A, B, C, failed, minutes, on, ran, reconciled, run, said
+
+
+def stopped(*, at: int, cause: str = "push") -> Run:
+    return run(B, failed(1, B), on(2, "Terminated"), at=at, cause=cause, status="Failed")
+
+
+def kind_of(*runs: Run, stored: Hold | None = None) -> str:
+    hold = find_hold(runs, (), B, stored)
+    return hold.kind if hold else ""
+
+
+class TestFindHold:
+    def test_commit_that_nobody_was_sent_is_free(self) -> None:
+        assert kind_of(run(A, on(1, "Terminated"))) == ""
+
+    def test_commit_that_failed_where_it_went_is_free(self) -> None:
+        assert kind_of(run(B, failed(1, B), ran(2, B), status="Failed")) == ""
+
+    def test_commit_that_was_stopped_is_held(self) -> None:
+        assert kind_of(stopped(at=1)) == STOPPED
+
+    def test_commit_that_was_cancelled_is_held(self) -> None:
+        assert kind_of(run(B, ran(1, B), status="Cancelled")) == CANCELLED
+
+    def test_commit_whose_cancelling_a_host_never_reports_is_held(self) -> None:
+        assert kind_of(run(B, on(1, "Cancelling"), status="Cancelling")) == CANCELLED
+
+    @pytest.mark.parametrize("cause", ["push", "manual", "rollback"])
+    def test_newer_roll_out_by_whoever_may_lifts_it(self, cause: str) -> None:
+        newer = run(B, ran(1, B), at=2, cause=cause)
+        assert kind_of(newer, stopped(at=1)) == ""
+        old = Hold(B, STOPPED, stopped(at=1).roll_out.issued)
+        assert kind_of(newer, stored=old) == ""
+
+    def test_what_reconciling_sent_in_the_meantime_does_not_lift_it(self) -> None:
+        assert kind_of(reconciled(B, ran(3, B), at=2), stopped(at=1)) == STOPPED
+
+    def test_what_reconciling_began_can_be_stopped_too(self) -> None:
+        assert kind_of(stopped(at=5, cause="reconcile")) == STOPPED
+
+    def test_failure_of_a_repair_holds_nothing_where_most_hosts_run_the_commit(self) -> None:
+        everywhere = run(B, ran(1, B), ran(2, B), ran(3, B))
+        assert kind_of(everywhere, stopped(at=5, cause="reconcile")) == ""
+        one_of_three = [run(A, ran(2, A), ran(3, A)), run(B, ran(1, B), at=1)]
+        assert kind_of(*one_of_three, stopped(at=5, cause="reconcile")) == STOPPED
+
+    def test_repair_that_somebody_cancelled_is_no_cancelled_roll_out(self) -> None:
+        repair = reconciled(B, on(1, "Cancelled"), at=5)
+        cancelled = replace(repair, command=replace(repair.command, details="Cancelled"))
+        assert kind_of(run(A, ran(1, A)), cancelled) == STOPPED
+
+    def test_commit_that_most_hosts_ran_before_a_redelivery_of_it_is_not_held(self) -> None:
+        everywhere = run(B, ran(1, B), ran(2, B))
+        assert kind_of(everywhere, run(B, ran(1, B), at=5, status="Cancelled")) == ""
+
+    def test_good_is_what_most_hosts_ran_before(self) -> None:
+        before = [run(C, ran(1, C), at=0), run(A, ran(2, A), ran(3, A), at=1)]
+        hold = find_hold([*before, stopped(at=5)], (), B, None)
+        assert hold == Hold(B, STOPPED, stopped(at=5).roll_out.issued, good=A)
+        assert str(hold) == "the roll-out of bbbbbbb was stopped by its failures"
+
+    def test_stored_hold_lasts_when_systems_manager_has_forgotten(self) -> None:
+        stored = Hold(B, CANCELLED, 5, good=A)
+        assert find_hold([], (), B, stored) == stored
+        assert find_hold([], (), A, stored) is None
+        assert str(stored) == "the roll-out of bbbbbbb was cancelled"
+
+
+class TestMostRun:
+    def test_newest_of_two_that_as_many_run_counts(self) -> None:
+        runs = [run(A, ran(1, A), at=0), run(C, ran(2, C), at=1)]
+        assert most_run(runs, B, before=2**62) == C
+
+    def test_held_commit_must_have_more_than_any_other(self) -> None:
+        runs = [run(A, ran(1, A), at=0), run(B, ran(2, B), at=1)]
+        assert most_run(runs, B, before=2**62) == A
+
+    def test_killed_run_does_not_hide_what_the_host_ran_before(self) -> None:
+        killed = replace(on(1, "Cancelled"), ended=minutes(5))
+        runs = [run(A, ran(1, A), at=0), run(B, killed, at=1)]
+        assert most_run(runs, B, before=2**62) == A
+
+    def test_host_counts_once_by_what_it_said_last(self) -> None:
+        runs = [run(A, ran(1, A), at=0), run(C, ran(1, C), at=1), run(A, ran(2, A), at=2)]
+        runs.append(run(A, said(3, "unchanged", A), at=3))
+        assert most_run(runs, B, before=2**62) == A
+
+    def test_nothing_is_known_of_a_fleet_that_said_nothing(self) -> None:
+        assert most_run([run(A, on(1, "Undeliverable"))], B, before=2**62) is None
+
+
+class TestRoundState:
+    def test_what_is_written_is_read(self) -> None:
+        state = RoundState("web", {"web": Hold(B, CANCELLED, 5, A), "job": Hold(C, STOPPED, 6)})
+        assert parse_round_state(write_round_state(state)) == state
+
+    @pytest.mark.parametrize(
+        ("text", "state"),
+        [
+            ("web", RoundState("web")),
+            ("-", RoundState()),
+            ("", RoundState()),
+            ("[]", RoundState()),
+            ("3", RoundState()),
+            ('{"after": 3, "holds": []}', RoundState()),
+            ('{"after": "web", "holds": {"web": 3, "job": {"commit": "x"}}}', RoundState("web")),
+        ],
+    )
+    def test_what_an_older_release_or_nobody_wrote_holds_nothing(
+        self, text: str, state: RoundState
+    ) -> None:
+        assert parse_round_state(text) == state
+
+    def test_newest_are_kept_where_there_are_more_than_a_parameter_holds(self) -> None:
+        holds = {
+            f"{'t' * 47}-{number}": Hold(B, CANCELLED, 10**12 + number, A) for number in range(30)
+        }
+        text = write_round_state(RoundState("w" * 50, holds))
+        assert len(text) <= 4096
+        kept = parse_round_state(text).holds
+        assert len(kept) == MAX_STORED
+        assert min(one.issued for one in kept.values()) == 10**12 + 30 - MAX_STORED

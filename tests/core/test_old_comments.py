@@ -1,0 +1,86 @@
+"""Comments of commands that releases before 2026-11-29 sent."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_at
+
+
+class TestParseBy:
+    def test_who_it_was_is_read(self) -> None:
+        assert parse_by("push by octo-bot[bot]: octo/site 4d5e6f7 to web") == "octo-bot[bot]"
+        comment = "push at 2030-01-01T08:00:07Z by mona: octo/site 4d5e6f7 to web"
+        assert parse_by(comment) == "mona"
+
+    @pytest.mark.parametrize(
+        "comment",
+        ["", "push: octo/site 4d5e6f7 to web", "push by : x", "by mona: x", "push by mona"],
+    )
+    def test_comment_that_does_not_tell_has_nobody(self, comment: str) -> None:
+        assert parse_by(comment) == ""
+
+
+class TestParsePushedAt:
+    TIME = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
+
+    def test_time_is_read_in_utc(self) -> None:
+        comment = "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
+        assert parse_pushed_at(comment) == self.TIME
+
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "",
+            "push: octo/site 4d5e6f7 to web",
+            "manual: octo/site 4d5e6f7 to web",
+            "reconcile at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "a push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00:07Z",
+            "push at 2030-01-01T08:00:07+01:00: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00Z: octo/site 4d5e6f7 to web",
+            "push at yesterday: octo/site 4d5e6f7 to web",
+            "push at 2030-02-31T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T24:00:07Z: octo/site 4d5e6f7 to web",
+            "push at 2030-01-01T08:00:61Z: octo/site 4d5e6f7 to web",
+            "push at 0000-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+            "push at ٢٠٣٠-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+        ],
+    )
+    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+        assert parse_pushed_at(comment) is None
+
+    @given(st.text() | st.from_regex(r"push at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "))
+    def test_no_comment_raises(self, comment: str) -> None:
+        told = parse_pushed_at(comment)
+        assert told is None or f"push at {told:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
+
+
+class TestParseAttempt:
+    def test_it_is_read(self) -> None:
+        assert parse_attempt("reconcile, attempt 3: octo/site 4d5e6f7 to web") == 3
+
+    @pytest.mark.parametrize(
+        "comment",
+        [
+            "",
+            "reconcile: octo/site 4d5e6f7 to web",
+            "push, attempt 3: octo/site 4d5e6f7 to web",
+            "a reconcile, attempt 3: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 0: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 33: octo/site 4d5e6f7 to web",
+            "reconcile, attempt -3: octo/site 4d5e6f7 to web",
+            "reconcile, attempt : octo/site 4d5e6f7 to web",
+            "reconcile, attempt ٣: octo/site 4d5e6f7 to web",
+            "reconcile, attempt 3",
+            "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
+        ],
+    )
+    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+        assert parse_attempt(comment) == 0
+
+    @given(st.text() | st.from_regex("reconcile, attempt .: "))
+    def test_no_comment_raises(self, comment: str) -> None:
+        assert 0 <= parse_attempt(comment) <= 9

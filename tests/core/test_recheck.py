@@ -1,0 +1,85 @@
+"""Rechecks: every host is asked again in time, and not all at once."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.core.plan import NOTHING, SEND
+from chalicelib.core.recheck import due_for_recheck
+from chalicelib.core.targets import MAX_IDS
+from tests.core.test_plan import (
+    NOW,
+    START,
+    WEB,
+    A,
+    host,
+    on,
+    planned,
+    ran,
+    run,
+)
+
+SIX_HOURS = replace(WEB, recheck="6h")
+ROUND = timedelta(minutes=15)
+
+
+def ids(count: int) -> list[str]:
+    return [f"i-{number:017x}" for number in range(count)]
+
+
+class TestDueForRecheck:
+    def test_host_that_was_just_seen_is_not_due(self) -> None:
+        assert due_for_recheck(SIX_HOURS, dict.fromkeys(ids(3), NOW), now=NOW) == frozenset()
+
+    def test_nobody_is_due_where_there_is_nobody(self) -> None:
+        assert due_for_recheck(SIX_HOURS, {}, now=NOW) == frozenset()
+
+    @given(st.integers(1, 400), st.sampled_from(["15m", "1h", "6h", "20d"]))
+    def test_every_host_is_seen_again_within_its_time(self, count: int, recheck: str) -> None:
+        target = replace(WEB, recheck=recheck)
+        late = NOW + target.recheck_after * 0.9 + timedelta(seconds=1)
+        assert due_for_recheck(target, dict.fromkeys(ids(count), NOW), now=late) == set(ids(count))
+
+    def test_thousand_hosts_are_asked_at_several_times_and_in_few_commands(self) -> None:
+        seen = dict.fromkeys(ids(1000), START)
+        now, sizes = START, []
+        while now < START + timedelta(hours=6):
+            now += ROUND
+            due = due_for_recheck(SIX_HOURS, seen, now=now)
+            seen |= dict.fromkeys(due, now)
+            sizes.append(len(due))
+        assert sum(sizes) == 1000
+        assert max(sizes) <= 400
+        assert sum(-(-size // MAX_IDS) for size in sizes) <= 40
+
+    def test_group_stays_together_though_one_of_it_was_seen_later(self) -> None:
+        seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: START + timedelta(hours=2)}
+        assert due_for_recheck(SIX_HOURS, seen, now=START + timedelta(hours=5.5)) == set(ids(10))
+
+    def test_host_that_joined_the_group_just_now_is_left_out(self) -> None:
+        now = START + timedelta(hours=5.5)
+        seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: now}
+        assert due_for_recheck(SIX_HOURS, seen, now=now) == set(ids(10)[1:])
+
+
+class TestPlanTargetRechecks:
+    def test_host_that_was_seen_long_ago_gets_the_ordinary_run(self) -> None:
+        (made,) = planned(run(A, ran(1, A)), head=A, now=START + timedelta(days=19)).hosts
+        assert (made.action, made.attempt, made.is_there) == (SEND, 0, True)
+        assert made.reason == "last seen at 2030-01-01 08:00 UTC"
+
+    def test_offline_host_is_not_rechecked(self) -> None:
+        asleep = host(1, is_online=False)
+        made = planned(run(A, ran(1, A)), hosts=[asleep], head=A, now=START + timedelta(days=19))
+        assert made.sends == ()
+
+    @pytest.mark.parametrize("count", [None, 3])
+    def test_nobody_is_rechecked_while_the_commit_is_rolled_out(self, count: int | None) -> None:
+        late = 19 * 24 * 60
+        under_way = run(A, on(2, "InProgress"), at=late, status="InProgress", count=count)
+        now = START + timedelta(minutes=late + 1)
+        made = planned(run(A, ran(1, A)), under_way, hosts=[host(1), host(2)], head=A, now=now)
+        assert made.hosts[0].action == NOTHING

@@ -1,0 +1,144 @@
+"""What somebody moved in a checkout since the last run is seen, and brought back."""
+
+import shutil
+
+import pytest
+
+from chalicelib.core.results import Found
+from tests.host.conftest import Site
+
+
+def deployed(site: Site) -> str:
+    """A commit on which all steps are done; there are two older ones."""
+    for text in ("two\n", "three\n"):
+        commit = site.commit({"app.txt": text, "folder/deep.txt": text})
+        site.pull(Commit=commit)
+    return commit
+
+
+def found_by_check(site: Site) -> Found:
+    found = site.pull(Update="check").result.found
+    assert found
+    return found
+
+
+class TestRound:
+    """What a round of the schedule sends, where nothing is new."""
+
+    def test_where_nothing_was_moved_nothing_is_told(self, site: Site) -> None:
+        deployed(site)
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift) == ("unchanged", None)
+
+    @pytest.mark.parametrize("update", ["rebase", "reset"])
+    def test_checkout_that_was_reset_to_an_older_commit_is_brought_back(
+        self, site: Site, update: str
+    ) -> None:
+        commit = deployed(site)
+        site.git("reset", "-q", "--hard", "HEAD~2")
+        result = site.pull(Cause="reconcile", Update=update).result
+        assert (result.outcome, result.drift, result.after) == ("updated", "head", commit)
+        assert (site.checkout / "app.txt").read_text() == "three\n"
+        assert site.pull(Cause="reconcile", Update=update).result.drift is None
+
+    def test_other_branch_that_was_checked_out_is_left_and_kept(self, site: Site) -> None:
+        commit = deployed(site)
+        site.git("checkout", "-q", "-b", "experiment")
+        mine = site.commit({"mine.txt": "mine\n"}, where=site.checkout)
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift, result.after) == ("updated", "branch", commit)
+        assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
+        assert site.git("rev-parse", "experiment") == mine
+
+    def test_removed_files_come_back(self, site: Site) -> None:
+        deployed(site)
+        (site.checkout / "app.txt").unlink()
+        shutil.rmtree(site.checkout / "folder")
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift) == ("unchanged", "files")
+        assert (site.checkout / "app.txt").read_text() == "three\n"
+        assert (site.checkout / "folder/deep.txt").read_text() == "three\n"
+        assert site.git("status", "--porcelain") == ""
+
+    def test_file_that_git_was_told_to_remove_stays_away(self, site: Site) -> None:
+        deployed(site)
+        site.git("rm", "-q", "app.txt")
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift) == ("unchanged", None)
+        assert not (site.checkout / "app.txt").exists()
+
+    def test_edited_file_is_no_drift_and_stays(self, site: Site) -> None:
+        deployed(site)
+        site.write("app.txt", "mine\n")
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift) == ("unchanged", None)
+        assert (site.checkout / "app.txt").read_text() == "mine\n"
+
+    def test_local_commit_is_no_drift(self, site: Site) -> None:
+        deployed(site)
+        mine = site.commit({"mine.txt": "mine\n"}, where=site.checkout)
+        result = site.pull(Cause="reconcile").result
+        assert (result.drift, result.after, result.local_commits) == (None, mine, 1)
+
+    def test_files_behind_a_link_in_a_folder_s_place_are_not_written(self, site: Site) -> None:
+        deployed(site)
+        shared = site.checkout.parent / "shared"
+        shared.mkdir()
+        shutil.rmtree(site.checkout / "folder")
+        (site.checkout / "folder").symlink_to(shared)
+        assert site.pull(Cause="reconcile").result.drift is None
+        assert list(shared.iterdir()) == []
+        assert (site.checkout / "folder").is_symlink()
+
+    def test_another_target_s_marker_tells_no_drift(self, site: Site) -> None:
+        deployed(site)
+        site.git("reset", "-q", "--hard", "HEAD~1")
+        assert site.pull(Cause="reconcile", Target="job").result.drift is None
+
+    def test_push_brings_back_what_was_reset_too(self, site: Site) -> None:
+        deployed(site)
+        site.git("reset", "-q", "--hard", "HEAD~2")
+        commit = site.commit({"app.txt": "four\n"})
+        result = site.pull(Commit=commit).result
+        assert (result.outcome, result.drift, result.after) == ("updated", "head", commit)
+
+
+class TestCheck:
+    def test_checkout_as_it_was_left_has_not_drifted(self, site: Site) -> None:
+        commit = deployed(site)
+        found = found_by_check(site)
+        assert (found.deployed, found.drift) == (commit, "")
+
+    def test_checkout_without_a_run_has_nothing_deployed(self, site: Site) -> None:
+        found = found_by_check(site)
+        assert (found.deployed, found.drift) == ("", "")
+
+    def test_what_was_moved_is_told_and_stays(self, site: Site) -> None:
+        commit = deployed(site)
+        (site.checkout / "app.txt").unlink()
+        assert found_by_check(site).drift == "files"
+        assert not (site.checkout / "app.txt").exists()
+        site.git("checkout", "-q", "--", "app.txt")
+        site.git("reset", "-q", "--hard", "HEAD~1")
+        older = site.head()
+        found = found_by_check(site)
+        assert (found.deployed, found.drift, site.head()) == (commit, "head", older)
+
+    def test_other_branch_is_told(self, site: Site) -> None:
+        deployed(site)
+        site.git("checkout", "-q", "-b", "experiment")
+        assert found_by_check(site).drift == "branch"
+
+
+class TestSetAside:
+    def test_file_whose_edit_does_not_fit_any_more_is_named(self, site: Site) -> None:
+        site.write("app.txt", "mine\n")
+        site.commit({"app.txt": "theirs\n"})
+        result = site.pull().result
+        assert (result.outcome, result.set_aside) == ("updated", "app.txt")
+        assert result.saved in site.saved()
+
+    def test_edit_that_fits_is_not(self, site: Site) -> None:
+        site.write("config.txt", "setting = 2\n")
+        site.commit({"app.txt": "two\n"})
+        assert site.pull().result.set_aside is None
