@@ -141,7 +141,9 @@ def _confirm(known: Observation, look: Look, one: Invocation) -> Observation:
         return known
     if found is None or not found.deployed:  # of an older release
         return known
-    has_drifted = found.drift != "" or found.deployed != known.verdict.upstream
+    # Where its run failed, it did not say what it runs: another commit there is no news.
+    has_moved = known.verdict.upstream not in {"", found.deployed}
+    has_drifted = found.drift != "" or has_moved
     return replace(known, seen=one.ended or look.check.requested, has_drifted=has_drifted)
 
 

@@ -623,8 +623,8 @@ class TestPlanTargetDrift:
         one = replace(on(1, "Success", json.dumps(output)), ended=requested)
         return Look(check, (one,))
 
-    def made(self, *looks: Look) -> HostPlan:
-        facts = replace(facts_of(run(A, ran(1, A)), head=A), looks=looks)
+    def made(self, *looks: Look, last: Invocation | None = None) -> HostPlan:
+        facts = replace(facts_of(run(A, last or ran(1, A)), head=A), looks=looks)
         return one_of(plan_target(facts, now=NOW))
 
     def test_check_that_found_all_well_makes_the_host_seen_later(self) -> None:
@@ -638,6 +638,10 @@ class TestPlanTargetDrift:
 
     def test_host_that_has_another_marker_than_it_said_is_sent_what_is_wanted(self) -> None:
         assert self.made(self.look(at=5, deployed=B)).action == SEND
+
+    def test_host_that_failed_and_went_back_has_not_drifted(self) -> None:
+        made = self.made(self.look(at=5, deployed=B), last=failed(1, A))
+        assert (made.action, made.reason, made.has_drifted) == (SEND, "rolled back", False)
 
     def test_check_before_the_newest_run_says_nothing(self) -> None:
         assert self.made(self.look(at=-5, drift="head")).action == NOTHING
