@@ -23,10 +23,13 @@ def due_for_recheck(
     for number, group in groups.items():
         # Between half of `recheck` and nine tenths: a round may be late.
         share = 0.5 + 0.4 * (_number_of(f"{target.name} {number}") % 100) / 100
-        if now - min(group.values()) > share * target.recheck_after:
-            # With those that are not due yet, so that the group stays together.
-            fresh = now - target.recheck_after / 4
-            due |= {instance_id for instance_id, at in group.items() if at < fresh}
+        late = now - target.recheck_after
+        # One that is late was asked and has not answered: it is asked again, alone.
+        oldest = min((at for at in group.values() if at >= late), default=now)
+        # With those that are not due yet, so that the group stays together.
+        fresh = now - target.recheck_after / 4
+        until = fresh if now - oldest > share * target.recheck_after else late
+        due |= {instance_id for instance_id, at in group.items() if at < until}
     return frozenset(due)
 
 

@@ -15,6 +15,7 @@ from tests.core.test_plan import (
     START,
     WEB,
     A,
+    B,
     host,
     on,
     planned,
@@ -59,6 +60,37 @@ class TestDueForRecheck:
         seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: START + timedelta(hours=2)}
         assert due_for_recheck(SIX_HOURS, seen, now=START + timedelta(hours=5.5)) == set(ids(10))
 
+    def test_host_that_does_not_answer_makes_nobody_else_of_its_group_be_asked_earlier(
+        self,
+    ) -> None:
+        silent, other = ids(2)
+        now = START + timedelta(hours=12)
+        for hours, due in ((2.5, {silent}), (5.5, {silent, other})):
+            seen = {silent: START, other: now - timedelta(hours=hours)}
+            assert due_for_recheck(SIX_HOURS, seen, now=now) == due
+
+    def test_those_of_the_group_that_are_not_due_yet_go_along_from_a_quarter_of_the_time_on(
+        self,
+    ) -> None:
+        oldest, other = ids(2)
+        now = START + timedelta(hours=5.5)
+        for hours, due in ((1.5, {oldest}), (1.6, {oldest, other})):
+            seen = {oldest: START, other: now - timedelta(hours=hours)}
+            assert due_for_recheck(SIX_HOURS, seen, now=now) == due
+
+    def test_fifty_hosts_are_one_group(self) -> None:
+        seen = dict.fromkeys(ids(MAX_IDS), START)
+        due = {due_for_recheck(SIX_HOURS, seen, now=START + ROUND * number) for number in range(24)}
+        assert due == {frozenset(), frozenset(seen)}
+
+    def test_targets_ask_at_different_times(self) -> None:
+        now = START + timedelta(hours=4)
+        due = {
+            due_for_recheck(replace(SIX_HOURS, name=f"web-{number}"), {ids(1)[0]: START}, now=now)
+            for number in range(20)
+        }
+        assert due == {frozenset(), frozenset(ids(1))}
+
     def test_host_that_joined_the_group_just_now_is_left_out(self) -> None:
         now = START + timedelta(hours=5.5)
         seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: now}
@@ -82,4 +114,11 @@ class TestPlanTargetRechecks:
         under_way = run(A, on(2, "InProgress"), at=late, status="InProgress", count=count)
         now = START + timedelta(minutes=late + 1)
         made = planned(run(A, ran(1, A)), under_way, hosts=[host(1), host(2)], head=A, now=now)
+        assert made.hosts[0].action == NOTHING
+
+    def test_nobody_is_rechecked_while_a_command_is_listed_that_may_be_for_it(self) -> None:
+        late = 19 * 24 * 60
+        older = run(B, on(2, "InProgress"), at=late, status="InProgress", count=3, pushed=-60)
+        now = START + timedelta(minutes=late + 1)
+        made = planned(run(A, ran(1, A)), older, hosts=[host(1), host(2)], head=A, now=now)
         assert made.hosts[0].action == NOTHING
