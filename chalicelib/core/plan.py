@@ -13,9 +13,7 @@ from chalicelib.core.history import Invocation, Run, age
 from chalicelib.core.holds import CANCELLED, Hold, find_hold
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import (
-    AT,
     FAILED,
-    OVERTAKEN,
     Observation,
     judge_host,
     newest_observations,
@@ -32,7 +30,7 @@ class HostPlan:
     """What is done about a host, and why. `at` is the commit that it runs, "" if not known.
 
     `seen` is when the host last said so; `since`, when the last attempt at a parked host failed. An
-    `attempt` of 0 is a recheck of a host that `is_there`.
+    `attempt` of 0 is a recheck of a host that `is_there`. `wanted` is what it is sent, if anything.
     """
 
     host: Host
@@ -82,7 +80,7 @@ class TargetPlan:
         """
         groups: dict[tuple[Wanted, int], list[str]] = {}
         for one in self.hosts:
-            if one.action == SEND and one.wanted:
+            if one.wanted:
                 groups.setdefault((one.wanted, one.attempt), []).append(one.host.instance_id)
         sends = tuple(
             Send(self.target, wanted, attempt, tuple(ids[start : start + MAX_IDS]))
@@ -282,7 +280,7 @@ def _is_there(known: Observation, case: _Case) -> bool:
     is enough that the host was asked for this commit and is where it was led.
     """
     wanted, verdict = case.wanted, known.verdict
-    if verdict.kind not in {AT, OVERTAKEN} or known.target != case.target:
+    if known.target != case.target:
         return False
     if wanted.is_way_back:
         return known.commit == wanted.commit.sha
