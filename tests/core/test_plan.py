@@ -503,6 +503,12 @@ class TestPlanTargetHeld:
         made = planned(self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
 
+    def test_host_of_which_the_history_tells_nothing_more_is_as_good_as_new(self) -> None:
+        """Day 31: nobody can tell the canary, which runs the held commit, from a new host."""
+        hold = planned(self.good(), self.stopped(), head=B).hold
+        made = plan_target(replace(facts_of(head=B), hold=hold), now=NOW + timedelta(days=31))
+        assert made.sends[0].wanted.commit == A
+
     def test_good_one_that_failed_on_a_new_host_is_sent_to_others_all_the_same(self) -> None:
         again = run(A, failed(3, A, at=20), at=20, update="exact", cause="reconcile", attempt=1)
         hosts = [host(3), host(4)]
