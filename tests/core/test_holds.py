@@ -52,7 +52,9 @@ class TestFindHold:
         assert kind_of(newer, stored=old) == ""
 
     def test_what_reconciling_sent_in_the_meantime_does_not_lift_it(self) -> None:
-        assert kind_of(reconciled(B, ran(3, B), at=2), stopped(at=1)) == STOPPED
+        late = reconciled(B, ran(3, B), at=2)
+        assert kind_of(late, stopped(at=1)) == STOPPED
+        assert kind_of(late, stored=Hold(B, STOPPED, stopped(at=1).roll_out.issued)) == STOPPED
 
     def test_what_reconciling_began_can_be_stopped_too(self) -> None:
         assert kind_of(stopped(at=5, cause="reconcile")) == STOPPED
@@ -77,6 +79,20 @@ class TestFindHold:
         hold = find_hold([*before, stopped(at=5)], (), B, None)
         assert hold == Hold(B, STOPPED, stopped(at=5).roll_out.issued, good=A)
         assert str(hold) == "the roll-out of bbbbbbb was stopped by its failures"
+
+    def test_good_is_what_they_ran_before_the_roll_out_that_reconciling_went_on_with(self) -> None:
+        before = [run(A, ran(1, A), ran(2, A)), run(C, ran(3, C), at=1)]
+        push, repair = run(B, ran(1, B), at=2), stopped(at=5, cause="reconcile")
+        hold = find_hold([*before, push, repair], (), B, None)
+        assert hold
+        assert hold.good == A
+
+    def test_held_commit_is_never_the_good_one(self) -> None:
+        there = [run(B, ran(1, B), ran(2, B), at=at) for at in (0, 1)]
+        newer = run(C, ran(1, C), ran(2, C), at=2)
+        hold = find_hold([*there, newer, stopped(at=5, cause="reconcile")], (), B, None)
+        assert hold
+        assert hold.good is None
 
     def test_stored_hold_lasts_when_systems_manager_has_forgotten(self) -> None:
         stored = Hold(B, CANCELLED, 5, good=A)

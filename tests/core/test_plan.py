@@ -389,6 +389,13 @@ class TestPlanTargetWaits:
             (WAIT, "a command is under way, and may be for it")
         ]
 
+    def test_what_reconciling_sent_to_hosts_that_are_there_keeps_nobody_who_is_behind(self) -> None:
+        push = run(B, ran(1, B), failed(2, B, at=-60), at=-60)
+        recheck = reconciled(B, on(1, "InProgress"), at=0, attempt=0)
+        under_way = replace(recheck, command=replace(recheck.command, status="InProgress"))
+        made = planned(push, under_way, hosts=[host(1), host(2)], head=B, now=minutes(1))
+        assert told(made) == [(WAIT, "it is running a command"), (SEND, "rolled back")]
+
     def test_command_that_found_no_host_is_for_none(self) -> None:
         assert told(planned(run(A), head=A, now=minutes(1))) == [(SEND, "nothing is known of it")]
 
@@ -401,6 +408,18 @@ class TestPlanTargetWaits:
             (NOTHING, "it is there"),
             (WAIT, "a roll-out of bbbbbbb is under way"),
         ]
+
+    def test_host_that_went_back_from_a_newer_commit_is_tried_again_where_nobody_knows_the_tip(
+        self,
+    ) -> None:
+        """Nothing but its word tells of the newer commit, and that it is not there."""
+        told_by = json.loads(failed(1, B).output) | {"after": A.sha}
+        back = run(A, replace(failed(1, B, at=1), output=json.dumps(told_by)))
+        assert told(planned(back, now=minutes(2))) == [
+            (WAIT, "it failed, and is due again at 08:16 UTC")
+        ]
+        made = one_of(planned(back))
+        assert (made.action, made.reason, made.at) == (SEND, "a newer commit failed there", A.sha)
 
     def test_another_commit_s_roll_out_keeps_nobody_but_its_own_hosts(self) -> None:
         push = run(A, on(1, "InProgress"), ran(2, A), status="InProgress")
@@ -594,9 +613,10 @@ class TestPlanTargetCancelled:
         made = planned(self.cancelled(), hosts=[host(1), host(2)], head=B)
         assert [one.action for one in made.hosts] == [WAIT, WAIT]
 
-    def test_hold_outlasts_a_pin(self) -> None:
+    @pytest.mark.parametrize("pin", [PINNED, FROZEN])
+    def test_hold_outlasts_a_pin(self, pin: Pin) -> None:
         hold = planned(self.good(), self.cancelled(), head=B).hold
-        facts = replace(facts_of(self.good(), head=B, pin=PINNED), hold=hold)
+        facts = replace(facts_of(self.good(), head=B, pin=pin), hold=hold)
         assert plan_target(facts, now=NOW).hold == hold
 
     def test_hold_outlasts_the_history(self) -> None:
@@ -645,6 +665,12 @@ class TestPlanTargetDrift:
     def test_host_that_has_another_marker_than_it_said_is_sent_what_is_wanted(self) -> None:
         assert self.made(self.look(at=5, deployed=B)).action == SEND
 
+    def test_host_that_drifted_from_a_tip_that_nobody_knows_is_sent_a_command_at_once(self) -> None:
+        drifted = self.look(at=1, deployed=B, drift="head")
+        facts = replace(facts_of(run(A, ran(1, B))), looks=[drifted])
+        made = one_of(plan_target(facts, now=minutes(2)))
+        assert (made.action, made.reason) == (SEND, "it has drifted")
+
     def test_host_that_failed_and_went_back_has_not_drifted(self) -> None:
         made = self.made(self.look(at=5, deployed=B), last=failed(1, A))
         assert (made.action, made.reason, made.has_drifted) == (SEND, "rolled back", False)
@@ -655,6 +681,14 @@ class TestPlanTargetDrift:
     def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
         facts = replace(facts_of(head=A), looks=[self.look(at=5)])
         assert one_of(plan_target(facts, now=NOW)).reason == "nothing is known of it"
+
+    def test_check_by_an_older_release_changes_nothing(self) -> None:
+        look = self.look(at=5)
+        told_by = json.loads(look.invocations[0].output)
+        del told_by["found"]["deployed"], told_by["found"]["drift"]
+        one = replace(look.invocations[0], output=json.dumps(told_by))
+        made = self.made(replace(look, invocations=(one,)))
+        assert (made.action, made.seen, made.has_drifted) == (NOTHING, START, False)
 
     @pytest.mark.parametrize("output", ["", "{}", said(1, "unchanged", A).output])
     def test_check_that_says_nothing_of_it_changes_nothing(self, output: str) -> None:
@@ -682,6 +716,27 @@ class TestPlanTargetBeside:
 
     def test_earlier_one_does_not(self) -> None:
         assert self.made(self.other(ran(1, A), at=-5)).action == NOTHING
+
+    @pytest.mark.parametrize(("later", "action"), [(1, WAIT), (20, WAIT), (21, SEND)])
+    def test_command_of_another_target_that_is_not_listed_in_full_may_be_for_the_host(
+        self, later: int, action: str
+    ) -> None:
+        sent = self.other(on(2, "InProgress"), at=5, status="InProgress")
+        sent = replace(sent, command=replace(sent.command, target_count=2))
+        facts = replace(facts_of(run(A, ran(1, A)), head=B), beside=[sent])
+        assert one_of(plan_target(facts, now=minutes(5 + later))).action == action
+
+    def test_what_hosts_ran_for_another_target_is_what_they_go_back_to(self) -> None:
+        here = [run(A, ran(1, A), ran(2, A)), run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
+        said_to_it = [
+            replace(one, output=one.output.replace('"web"', '"job"'))
+            for one in (said(1, "updated", C, at=5), said(2, "updated", C, at=5))
+        ]
+        beside = replace(self.other(said_to_it[0], at=5), invocations=tuple(said_to_it))
+        facts = replace(facts_of(*here, head=B), beside=[beside])
+        hold = plan_target(facts, now=NOW).hold
+        assert hold
+        assert hold.good == C
 
     def test_host_is_left_alone_while_the_other_target_runs_there(self) -> None:
         under_way = self.other(on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")

@@ -622,13 +622,15 @@ class TestBackAt:
             ({"local_commits": 1}, ""),  # of the host alone: GitHub does not know it
             ({"after": None}, ""),
             ({"outcome": "broken"}, ""),
+            ({"upstream": None}, "aaaaaaa"),
         ],
     )
     def test_commit_that_a_host_is_back_at_is_named_where_github_knows_it(
         self, changes: dict[str, object], back_at: str
     ) -> None:
         facts = {"outcome": "rolled_back", "after": OLD, "step": "restart"} | changes
-        assert judged(line_of(**facts), "Failed").back_at == back_at
+        told = judged(line_of(**facts), "Failed")
+        assert (told.kind, told.back_at) == (FAILED, back_at)
 
 
 NEWER = "b" * 40
