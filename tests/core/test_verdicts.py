@@ -234,6 +234,21 @@ class TestJudgeHost:
         assert told.words.endswith("why")
         assert told.ended == ENDED
 
+    @pytest.mark.parametrize(
+        ("outcome", "passes"),
+        [
+            ("busy", True),
+            ("unreachable", True),
+            ("missing_commit", False),
+            ("no_checkout", False),
+            ("rolled_back", False),
+        ],
+    )
+    def test_failure_passes_by_itself_where_the_remote_or_the_lock_was_not_to_be_had(
+        self, outcome: str, *, passes: bool
+    ) -> None:
+        assert judged(line_of(outcome=outcome), "Failed").may_pass == passes
+
     def test_host_that_says_it_is_at_the_commit_is_whatever_the_status(self) -> None:
         for details in ("Failed", "ExecutionTimedOut", "Cancelled"):
             assert judged(UPDATED, details).kind == AT
@@ -544,7 +559,15 @@ class TestJudge:
         assert kinds_of(judge([first, second], now=NOW)) == {"web-1": FAILED}
 
     @pytest.mark.parametrize("details", ["Undeliverable", "DeliveryTimedOut", "Terminated"])
-    @pytest.mark.parametrize(("earlier", "kind"), [(UPDATED, AT), (CONFLICT, FAILED), ("", FAILED)])
+    @pytest.mark.parametrize(
+        ("earlier", "kind"),
+        [
+            (UPDATED, AT),
+            (line_of(outcome="superseded", upstream=NEW), OVERTAKEN),
+            (CONFLICT, FAILED),
+            ("", FAILED),
+        ],
+    )
     def test_run_never_begun_does_not_hide_an_earlier_result(
         self, details: str, earlier: str, kind: str
     ) -> None:
