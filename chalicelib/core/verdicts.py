@@ -122,12 +122,10 @@ def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> 
 
 def _led_away(known: HostVerdict, invocation: Invocation, run: Run) -> HostVerdict:
     """What holds of a host after a run of another commit."""
-    if known.kind != AT or not (invocation.is_over and invocation.has_begun):
+    if known.kind != AT:
         return known
-    led = judge_host(invocation, run.roll_out)
-    if led.kind in {AT, OVERTAKEN} and led.upstream and led.upstream != known.upstream:
-        return HostVerdict(known.host, NOT_BEGUN)
-    return known
+    led_to = judge_host(invocation, run.roll_out).upstream
+    return known if led_to in {"", known.upstream} else HostVerdict(known.host, NOT_BEGUN)
 
 
 def _checked(
