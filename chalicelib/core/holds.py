@@ -5,8 +5,8 @@ Systems Manager forgets a command after 30 days, so holds are stored.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from chalicelib.core.history import Run, age, plain_status
 from chalicelib.core.observations import newest_observations
@@ -44,7 +44,8 @@ def find_hold(
     stopped too. Once most hosts run the commit, nothing holds it: what fails then is one host.
     """
     known = sorted(runs, key=lambda run: age(run.command))
-    seen = [*known, *beside]
+    own = {one.instance_id for run in known for one in run.invocations}
+    seen = [*known, *(_on(run, own) for run in beside)]
     hold, begun = None, -1
     if stored and stored.commit == commit and not _is_lifted(stored, known):
         return stored
@@ -62,6 +63,12 @@ def find_hold(
         good = most_run(seen, commit, before=begun if begun >= 0 else roll_out.issued)
         hold = Hold(commit, kind, roll_out.issued, good if good != commit else None)
     return hold
+
+
+def _on(run: Run, hosts: Container[str]) -> Run:
+    """The run on these hosts alone: another target's other hosts have no say in what is good."""
+    there = tuple(one for one in run.invocations if one.instance_id in hosts)
+    return replace(run, invocations=there)
 
 
 def _is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:

@@ -726,17 +726,23 @@ class TestPlanTargetBeside:
         facts = replace(facts_of(run(A, ran(1, A)), head=B), beside=[sent])
         assert one_of(plan_target(facts, now=minutes(5 + later))).action == action
 
-    def test_what_hosts_ran_for_another_target_is_what_they_go_back_to(self) -> None:
-        here = [run(A, ran(1, A), ran(2, A)), run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
-        said_to_it = [
-            replace(one, output=one.output.replace('"web"', '"job"'))
-            for one in (said(1, "updated", C, at=5), said(2, "updated", C, at=5))
-        ]
-        beside = replace(self.other(said_to_it[0], at=5), invocations=tuple(said_to_it))
-        facts = replace(facts_of(*here, head=B), beside=[beside])
-        hold = plan_target(facts, now=NOW).hold
+    @pytest.mark.parametrize(
+        ("hosts", "good"),
+        [((1, 2), C), ((3, 7, 8, 9), A)],  # those of the other target alone have no say
+    )
+    def test_what_hosts_ran_for_another_target_is_what_they_go_back_to(
+        self, hosts: Sequence[int], good: CommitSha
+    ) -> None:
+        good_one = run(A, ran(1, A), ran(2, A), ran(3, A))
+        here = [good_one, run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
+        said_to_it = [said(number, "updated", C, at=5) for number in hosts]
+        for_it = tuple(
+            replace(one, output=one.output.replace('"web"', '"job"')) for one in said_to_it
+        )
+        beside = replace(self.other(for_it[0], at=5), invocations=for_it)
+        hold = plan_target(replace(facts_of(*here, head=B), beside=[beside]), now=NOW).hold
         assert hold
-        assert hold.good == C
+        assert hold.good == good
 
     def test_host_is_left_alone_while_the_other_target_runs_there(self) -> None:
         under_way = self.other(on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")
