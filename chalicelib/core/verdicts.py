@@ -140,8 +140,10 @@ def _checked(
         return one
     if one.ended and now - one.ended < CLOCKS_APART:
         return replace(one, kind=RUNNING)
-    by = one.upstream or roll_out.commit.sha
-    return replace(one, kind=FAILED, words=f"it says that it runs {by[:7]}, which was never sent")
+    words = f"it says that it runs {one.upstream[:7]}, which was never sent"
+    if one.upstream in {"", roll_out.commit.sha}:
+        words = "it says that a newer command was there first, and none was sent"
+    return replace(one, kind=FAILED, words=words)
 
 
 def failed_where_set_aside(verdict: Verdict) -> Verdict:

@@ -682,6 +682,13 @@ class TestJudgeWithOthers:
         assert kinds_of(verdict) == {"web-1": AT, "web-2": NOT_BEGUN}
         assert not verdict.is_everywhere
 
+    def test_host_that_another_commit_s_run_left_at_the_commit_is_at_it(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
+        again = run_of(on(1, output=UPDATED), number=3, attempt=1)
+        older = run_of(on(2, output=line_of(outcome="unchanged")), number=2, commit=OLD)
+        verdict = judge([first, again], now=NOW, others=[older])
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": AT}
+
     def test_newer_commit_after_the_newest_run_does_not_count(self) -> None:
         first = run_of(on(1, output=UPDATED))
         assert judge([first], now=NOW, others=[self.moved(1)]).is_everywhere
@@ -761,6 +768,15 @@ class TestJudgeOvertaken:
             "web-1": OVERTAKEN
         }
         assert kinds_of(judge([run], now=later, asked=[run.roll_out])) == {"web-1": FAILED}
+
+    @pytest.mark.parametrize("upstream", [None, COMMIT])
+    def test_superseded_host_that_names_no_other_commit_is_not_said_to_run_one(
+        self, upstream: str | None
+    ) -> None:
+        run = run_of(on(1, output=line_of(outcome="superseded", upstream=upstream)))
+        verdict = judge([run], now=ENDED + timedelta(hours=1), asked=[run.roll_out])
+        words = "it says that a newer command was there first, and none was sent"
+        assert (verdict.hosts[0].kind, verdict.hosts[0].words) == (FAILED, words)
 
     def test_delivery_of_a_push_that_the_host_has_already_is_waited_for(self) -> None:
         verdict = self.judged(later=timedelta(minutes=4))
