@@ -25,7 +25,7 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, parse_result
-from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 from tests.fakes import COMMIT, GUID, SITE
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -791,6 +791,13 @@ class TestNotes:
         assert (
             words == "drifted, brought back, a/settings.ini set aside, kept refs/pulley/saved/1-2-3"
         )
+
+
+class TestFailedWhereSetAside:
+    def test_host_that_set_an_edit_aside_has_failed_and_no_other(self) -> None:
+        aside = line_of(set_aside="app.ini")
+        verdict = judge([run_of(on(1, output=UPDATED), on(2, output=aside))], now=NOW)
+        assert kinds_of(failed_where_set_aside(verdict)) == {"web-1": AT, "web-2": FAILED}
 
 
 class TestIsQuiet:
