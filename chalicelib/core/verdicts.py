@@ -111,8 +111,6 @@ def _age(run: Run) -> tuple[int, datetime, str]:
 
 def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> HostVerdict:
     """What holds of a host after one more run of the commit."""
-    if not invocation.is_over:
-        return judged
     if known.kind == AT and (not invocation.has_begun or judged.touched_nothing):
         return known
     if not invocation.has_begun and known.kind in {FAILED, OVERTAKEN}:
