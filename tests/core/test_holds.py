@@ -94,6 +94,22 @@ class TestFindHold:
         assert hold
         assert hold.good is None
 
+    def test_good_is_what_they_ran_before_a_roll_out_that_reconciling_began(self) -> None:
+        hold = find_hold([run(A, ran(1, A)), stopped(at=5, cause="reconcile")], (), B, None)
+        assert hold
+        assert hold.good == A
+
+    def test_first_to_stop_a_roll_out_says_why_it_is_held(self) -> None:
+        cancelled = run(B, on(1, "Cancelled"), at=1, status="Cancelled")
+        assert kind_of(cancelled, stopped(at=2, cause="reconcile")) == CANCELLED
+
+    def test_stopped_roll_out_itself_does_not_lift_what_is_stored_of_it(self) -> None:
+        stored = Hold(B, STOPPED, stopped(at=1).roll_out.issued, good=A)
+        assert find_hold([stopped(at=1)], (), B, stored) == stored
+
+    def test_another_commit_s_redelivery_does_not_lift_what_is_stored(self) -> None:
+        assert kind_of(run(A, ran(1, A), at=9), stored=Hold(B, STOPPED, 5, good=A)) == STOPPED
+
     def test_stored_hold_lasts_when_systems_manager_has_forgotten(self) -> None:
         stored = Hold(B, CANCELLED, 5, good=A)
         assert find_hold([], (), B, stored) == stored

@@ -421,6 +421,12 @@ class TestPlanTargetWaits:
         made = one_of(planned(back))
         assert (made.action, made.reason, made.at) == (SEND, "a newer commit failed there", A.sha)
 
+    @pytest.mark.parametrize("outcome", ["rolled_back", "superseded"])
+    def test_host_that_names_no_commit_is_not_said_to_run_one(self, outcome: str) -> None:
+        upstream = B if outcome == "rolled_back" else None
+        made = planned(run(A, said(1, outcome, upstream)), head=A)
+        assert told(made) == [(SEND, "a newer commit failed there")]
+
     def test_another_commit_s_roll_out_keeps_nobody_but_its_own_hosts(self) -> None:
         push = run(A, on(1, "InProgress"), ran(2, A), status="InProgress")
         hosts = [host(1), host(2), host(3)]
@@ -646,7 +652,8 @@ class TestPlanTargetDrift:
             checkout=WEB.checkout,
             issued=int(requested.timestamp() * 1000),
         )
-        one = replace(on(1, "Success", json.dumps(output)), ended=requested)
+        ended = requested + timedelta(seconds=3)
+        one = replace(on(1, "Success", json.dumps(output)), ended=ended)
         return Look(check, (one,))
 
     def made(self, *looks: Look, last: Invocation | None = None) -> HostPlan:
@@ -655,7 +662,13 @@ class TestPlanTargetDrift:
 
     def test_check_that_found_all_well_makes_the_host_seen_later(self) -> None:
         made = self.made(self.look(at=5))
-        assert (made.action, made.seen, made.at) == (NOTHING, minutes(5), A.sha)
+        seen = minutes(5) + timedelta(seconds=3)
+        assert (made.action, made.seen, made.at) == (NOTHING, seen, A.sha)
+
+    def test_newest_check_counts(self) -> None:
+        well, ill = self.look(at=6), self.look(at=5, drift="head")
+        for looks in ((well, ill), (ill, well)):
+            assert self.made(*looks).action == NOTHING
 
     def test_host_whose_checkout_was_moved_is_sent_what_is_wanted(self) -> None:
         made = self.made(self.look(at=5, drift="head"))

@@ -646,6 +646,7 @@ class TestBackAt:
             ({"after": None}, ""),
             ({"outcome": "broken"}, ""),
             ({"upstream": None}, "aaaaaaa"),
+            ({"after": "HEAD; it is well"}, ""),
         ],
     )
     def test_commit_that_a_host_is_back_at_is_named_where_github_knows_it(
@@ -692,6 +693,12 @@ class TestJudgeWithOthers:
     def test_newer_commit_after_the_newest_run_does_not_count(self) -> None:
         first = run_of(on(1, output=UPDATED))
         assert judge([first], now=NOW, others=[self.moved(1)]).is_everywhere
+
+    def test_host_that_failed_and_was_led_elsewhere_has_failed(self) -> None:
+        first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
+        again = run_of(on(1, output=UPDATED), number=3, attempt=1)
+        verdict = judge([first, again], now=NOW, others=[self.moved(2)])
+        assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
 
     def test_other_commit_that_was_rolled_back_leaves_the_host_where_it_was(self) -> None:
         first = run_of(on(1, output=UPDATED))
@@ -778,6 +785,13 @@ class TestJudgeOvertaken:
         words = "it says that a newer command was there first, and none was sent"
         assert (verdict.hosts[0].kind, verdict.hosts[0].words) == (FAILED, words)
 
+    def test_newer_commit_that_failed_there_overtakes_where_it_was_asked_for(self) -> None:
+        ill = line_of(outcome="rolled_back", after=OLD, upstream=NEWER, step="restart")
+        run, later = run_of(on(1, "Failed", ill), status="Failed"), ENDED + timedelta(hours=1)
+        for asked, kind in (([self.asked_for(NEWER, 2)], OVERTAKEN), ([], FAILED)):
+            verdict = judge([run], now=later, asked=[run.roll_out, *asked])
+            assert kinds_of(verdict) == {"web-1": kind}
+
     def test_delivery_of_a_push_that_the_host_has_already_is_waited_for(self) -> None:
         verdict = self.judged(later=timedelta(minutes=4))
         assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": AT}
@@ -806,7 +820,14 @@ class TestIsQuiet:
         assert is_quiet(run_of(on(1, output=unchanged), on(2, output=unchanged)))
 
     @pytest.mark.parametrize(
-        "told", [UPDATED, line_of(outcome="unchanged", drift="files"), CONFLICT, ""]
+        "told",
+        [
+            UPDATED,
+            line_of(outcome="unchanged", drift="files"),
+            line_of(outcome="superseded", upstream=None),
+            CONFLICT,
+            "",
+        ],
     )
     def test_host_with_something_to_tell_is_not(self, told: str) -> None:
         run = run_of(on(1, output=line_of(outcome="unchanged")), on(2, output=told))
