@@ -527,6 +527,8 @@ class TestPlanTargetHeld:
     def test_new_host_waits_where_nothing_is_good(self) -> None:
         made = planned(self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
+        assert made.hold
+        assert made.hold.good is None
 
     def test_host_of_which_the_history_tells_nothing_more_is_as_good_as_new(self) -> None:
         """Day 31: nobody can tell the canary, which runs the held commit, from a new host."""
@@ -718,8 +720,11 @@ class TestPlanTargetBeside:
         facts = replace(facts_of(run(A, ran(1, A)), head=A), beside=others)
         return one_of(plan_target(facts, now=NOW))
 
-    def other(self, invocation: Invocation, *, at: int, status: str = "Success") -> Run:
-        made = run(A, invocation, at=at, status=status)
+    def other(self, *invocations: Invocation, at: int, status: str = "Success") -> Run:
+        said_to_it = [
+            replace(one, output=one.output.replace('"web"', '"job"')) for one in invocations
+        ]
+        made = run(A, *said_to_it, at=at, status=status)
         roll_out = replace(made.roll_out, target="job")
         return replace(made, command=replace(made.command, roll_out=roll_out))
 
@@ -748,11 +753,7 @@ class TestPlanTargetBeside:
     ) -> None:
         good_one = run(A, ran(1, A), ran(2, A), ran(3, A))
         here = [good_one, run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
-        said_to_it = [said(number, "updated", C, at=5) for number in hosts]
-        for_it = tuple(
-            replace(one, output=one.output.replace('"web"', '"job"')) for one in said_to_it
-        )
-        beside = replace(self.other(for_it[0], at=5), invocations=for_it)
+        beside = self.other(*[said(number, "updated", C, at=5) for number in hosts], at=5)
         hold = plan_target(replace(facts_of(*here, head=B), beside=[beside]), now=NOW).hold
         assert hold
         assert hold.good == good

@@ -707,7 +707,9 @@ class TestJudgeWithOthers:
         again = run_of(on(1, "Undeliverable"), number=3)
         assert judge([first, again], now=NOW, others=[other]).is_everywhere
 
-    @pytest.mark.parametrize("outcome", ["busy", "unreachable", "missing_commit", "no_checkout"])
+    @pytest.mark.parametrize(
+        "outcome", ["busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"]
+    )
     def test_run_that_touched_nothing_takes_nobody_from_the_commit(self, outcome: str) -> None:
         first = run_of(on(1, output=UPDATED))
         nothing = line_of(outcome=outcome, after=None, upstream=None)
@@ -788,8 +790,9 @@ class TestJudgeOvertaken:
     def test_newer_commit_that_failed_there_overtakes_where_it_was_asked_for(self) -> None:
         ill = line_of(outcome="rolled_back", after=OLD, upstream=NEWER, step="restart")
         run, later = run_of(on(1, "Failed", ill), status="Failed"), ENDED + timedelta(hours=1)
-        for asked, kind in (([self.asked_for(NEWER, 2)], OVERTAKEN), ([], FAILED)):
-            verdict = judge([run], now=later, asked=[run.roll_out, *asked])
+        newer = [run.roll_out, self.asked_for(NEWER, 2)]
+        for asked, kind in ((newer, OVERTAKEN), ([run.roll_out], FAILED), ([], FAILED)):
+            verdict = judge([run], now=later, asked=asked)
             assert kinds_of(verdict) == {"web-1": kind}
 
     def test_delivery_of_a_push_that_the_host_has_already_is_waited_for(self) -> None:
