@@ -224,7 +224,7 @@ def _heal(world: World) -> None:
 
 
 def _rest(world: World) -> None:
-    """A fleet where all is well costs a run a host in half of `recheck`, for ever."""
+    """A fleet where all is well costs a run a host in a quarter of `recheck` at most, for ever."""
     begun, before = world.now, len(world.sent_by_rounds)
     for seconds in (900, 900, 3600, 4 * 3600, DAY, DAY, 30 * DAY, 900, 7 * DAY, 6 * 3600):
         world.round()
