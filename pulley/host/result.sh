@@ -57,7 +57,7 @@ finish() { # outcome detail
     [ "$attempts" -eq 0 ] || line=$line,${q}attempt$q:$attempts
     [ -z "$fault" ] || add fault "$fault"
     [ -z "$drift" ] || [ "$code" -ne 0 ] || add drift "$drift"
-    [ -z "$aside" ] || add set_aside "$(plain "$aside" | cut -c1-100)"
+    [ -z "$aside" ] || add set_aside "$(plain "$(printf %.80s "$aside")")"
     [ -z "$found_here" ] || line=$line,${q}found$q:$found_here
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")

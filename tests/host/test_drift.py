@@ -142,3 +142,14 @@ class TestSetAside:
         site.write("config.txt", "setting = 2\n")
         site.commit({"app.txt": "two\n"})
         assert site.pull().result.set_aside is None
+
+    @pytest.mark.parametrize("pad", range(5))
+    def test_name_that_git_quotes_is_cut_without_breaking_the_line(
+        self, site: Site, pad: int
+    ) -> None:
+        name = "x" * pad + "\u65e5" * 20
+        site.commit({name: "one\n"})
+        site.pull()
+        site.write(name, "mine\n")
+        site.commit({name: "theirs\n"})
+        assert "346" in str(site.pull().result.set_aside)
