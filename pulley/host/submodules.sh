@@ -34,12 +34,12 @@ look_into_submodules() {
     done <"$state/new"
 }
 
-# What git could not write has no times in the index, and on the disk it is a version that git knows, or
-# is missing; anything else is someone's edit. On the way back the index takes what is there, because
+# What git could not write has no times in the index, and on the disk it is a version of some branch's
+# commit, or is missing; anything else is someone's edit, also where git has seen it (git add and reset). On the way back the index takes what is there, because
 # git would not leave a commit with an edit in it.
 write_again() {
     git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
-    [ ! -e "$file" ] || git cat-file -e "$(git hash-object -- "$file")" || return 0
+    [ ! -e "$file" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file")")" ] || return 0
     ! git checkout-index -q -f -u -- "$file" || return 0
     echo "${file#./}"
     [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file"

@@ -29,6 +29,19 @@ class TestSubmodules:
         assert not (local / "mine.txt").exists()
         assert commit in site.git("for-each-ref", "refs/pulley/saved", cwd=local)
 
+    @pytest.mark.parametrize(
+        "steps", ["add part.txt; reset -q", "stash -q; stash pop -q", "stash -q; stash apply -q"]
+    )
+    def test_an_edit_that_git_has_seen_stays(self, site: Site, steps: str) -> None:
+        submodule(site)
+        site.pull()
+        site.write("part/part.txt", "mine\n")
+        for step in steps.split("; "):
+            site.git(*step.split(), cwd=site.checkout / "part")
+        site.commit({})
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "mine\n"
+
     def test_one_that_is_half_made_is_made_again(self, site: Site) -> None:
         submodule(site)
         modules = site.checkout / ".git/modules"
