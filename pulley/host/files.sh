@@ -59,13 +59,13 @@ tell_unlike() {
 
 # Files that git began to write, or a step made, where `to` has them and `from` has not. What is just
 # as in `to` goes. So does what is not older than the reference, into the folder if one is given.
-# A file that was there before it, with other content, stays.
+# A file that was there before it, with other content, stays, and so does one beyond a link.
 remove_added() { # from to reference [folder]
     git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | each remove_file "$2" "$3" "${4-}"
 }
 
 remove_file() { # to reference folder
-    [ -f "$file" ] || [ -L "$file" ] || return 0
+    { [ -f "$file" ] || [ -L "$file" ]; } && ! is_beyond_link || return 0
     if { [ -z "$3" ] && [ ! "$2" -nt "$file" ]; } ||
         [ "$(git hash-object -- "$file")" = "$(commit_of "$1:$file")" ]; then
         rm -f -- "$file"

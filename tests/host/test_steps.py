@@ -373,3 +373,12 @@ class TestLfs:
         assert site.pull().result.outcome == "updated"
         fetched = f"fetch origin {site.head()}"
         assert (site.root / "lfs").read_text().splitlines() == [fetched, "pull"]
+
+
+def test_a_file_beyond_a_link_is_not_removed_on_the_way_back(site: Site) -> None:
+    site.commit({"shared/a.txt": "same\n"})
+    site.pull()
+    kept = site.write("elsewhere/a.txt", "same\n", where=site.root)
+    site.commit({"shared/a.txt": None, "after": "#!/bin/sh\nln -s ../elsewhere shared; exit 1\n"})
+    site.pull(AfterPull="after")
+    assert kept.read_text() == "same\n"
