@@ -29,15 +29,15 @@ EOF
     export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     # Tried, because busybox has a setpriv that cannot do it.
-    set -- setpriv --reuid="$uid" --regid="$gid" --init-groups --
-    "$@" "${BASH:-sh}" -c : 2>/dev/null || {
-        set -- runuser -u "$owner" --
-        "$@" "${BASH:-sh}" -c : 2>/dev/null
+    set -- setpriv --reuid="$uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
+    "$@" -c : 2>/dev/null || {
+        set -- runuser -u "$owner" -- "${BASH:-sh}"
+        "$@" -c : 2>/dev/null
     } ||
         refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     if [ -z "$Restart" ]; then
-        "$@" "${BASH:-sh}" -s inside <"$script" 1>&3 3>&-
+        "$@" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi
     # The owner asks on 4 and reads the answer on 5; root reads the one and writes the other.
@@ -46,7 +46,7 @@ EOF
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken 'root cannot make a temporary folder'
     trap - EXIT # the answering end tells
-    PULLEY_ASKS=root "$@" "${BASH:-sh}" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
+    PULLEY_ASKS=root "$@" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
 }
 
