@@ -23,5 +23,6 @@ is_removed() {
 
 bring_files_back() {
     list_removed >"$state/new"
-    [ ! -s "$state/new" ] || ! git checkout-index -q -z --stdin <"$state/new" || drift=files
+    time_to_move # a filter can hang
+    [ ! -s "$state/new" ] || ! within=$left git checkout-index -q -z --stdin <"$state/new" || drift=files
 }

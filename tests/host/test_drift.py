@@ -153,3 +153,11 @@ class TestSetAside:
         site.write(name, "mine\n")
         site.commit({name: "theirs\n"})
         assert "346" in str(site.pull().result.set_aside)
+
+
+def test_a_filter_that_hangs_where_a_file_is_brought_back_is_ended(site: Site) -> None:
+    site.commit({".gitattributes": "*.h filter=h\n", "x.h": "one\n"})
+    site.pull()
+    site.git("config", "filter.h.smudge", "sleep 1000")
+    (site.checkout / "x.h").unlink()
+    assert site.pull(Cause="reconcile", Timeout="20").result.drift is None
