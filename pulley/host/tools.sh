@@ -28,13 +28,13 @@ check_lfs() {
 
 # Where git does not like what .gitmodules says, it dies of each command there, those of the way
 # back too. So such a commit is not gone to. Git is asked in a repository that has nothing else but a
-# submodule, since it reads the file where there is one: a fetch of nothing reads all of it.
+# submodule, of which no .gitmodules speaks, since it reads the file where there is one: a fetch of nothing reads all of it.
 check_gitmodules() {
     rm -rf "$state/gitmodules"
     git init -q --template= "$state/gitmodules" &&
         git cat-file blob "$upstream:.gitmodules" >"$state/gitmodules/.gitmodules" || conflict "cannot write below $state"
     (
-        cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream,submodule" &&
+        cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream,$upstream" &&
             LC_ALL=C alone command git fetch -q . 'refs/none/*:refs/none/*'
     ) 2>"$errors" || conflict "git refuses what the commit's .gitmodules says: $(reason)"
     rm -rf "$state/gitmodules"

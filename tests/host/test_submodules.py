@@ -285,3 +285,10 @@ def move(site: Site, part: Path) -> None:
     """The submodule goes to a new commit upstream."""
     site.commit({"part.txt": "two\n"}, where=part)
     bring(site)
+
+
+def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(site: Site) -> None:
+    module = '[submodule "submodule"]\n\tpath = submodule\n\turl = ../x\n'
+    commit = site.commit({".gitmodules": module + "\tfetchRecurseSubmodules = true\n"})
+    result = site.pull().result
+    assert (result.outcome, result.after) == ("updated", commit)
