@@ -87,10 +87,32 @@ find_of_others() { # what find takes
 root_owns_all() { # git directory, or one of objects
     find_of_others "$1/"
     [ ! -L "$found" ] || refuse "$found is a link, which root does not follow: remove it, or clone again"
-    [ -z "$found" ] ||
-        open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
+    refuse_found "$1"
     follow_alternates "$1/objects"
     follow_alternates "$1"
+}
+
+refuse_found() { # what to close
+    [ -z "$found" ] || open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
+}
+
+# Who owns a folder of the repository's can put a link in its place while git writes there, and who owns
+# one in a submodule can give git other settings, which it runs. So root needs each of a commit's folders.
+root_owns_folders() { # commit
+    [ "$euid" -eq 0 ] || return 0
+    found=$(list_folders "$1" | head -n 1)
+    refuse_found "$found"
+}
+
+list_folders() { # commit; those that are not root's alone, and all such in its submodules
+    git ls-tree -rdz --name-only "$1" | xargs -0 stat -c '%u %f %n' -- |
+        sed -n '/^0 \(a\|..[02468ace][014589cd] \)/!s/^[^ ]* [^ ]* //p'
+    git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab//p" | each_line find_of_others_below
+} 2>/dev/null
+
+find_of_others_below() { # folder
+    find_of_others "$1" \( -type d -o -name .git \)
+    [ -z "$found" ] || echo "$found"
 }
 
 # Objects may lie elsewhere (git clone --shared), and git does not look whether they are what they say.

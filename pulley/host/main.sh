@@ -24,6 +24,7 @@ main() {
     become_owner
     enter_checkout
     check_remote # before anything is written or removed
+    root_owns_folders HEAD
     [ "$Update" != check ] || look
     take_lock
     accept_issued

@@ -5,6 +5,8 @@
 check_tools() {
     [ -n "$marker_commit" ] || check_git_version # else it was looked at then
     [ -z "$HealthCheck" ] || has curl || has wget || refuse 'the health check needs curl or wget'
+    root_owns_folders "$upstream"
+    root_owns_folders "$marker_commit"
     uses_lfs=''
     files=$(git grep -l -G --no-color -e . "$upstream" -- ':(glob)**/.gitattributes' .gitmodules)
     case $files in *.gitattributes*) check_lfs ;; esac

@@ -122,6 +122,65 @@ def checkout_of_attacker(site: RootSite, where: Path) -> Path:
 
 
 @as_root_only
+class TestFoldersOfTheRepository:
+    """Who owns one can redirect what git writes there, or give a submodule settings of his own."""
+
+    @pytest.fixture
+    def plugin(self, site: RootSite) -> Path:
+        (site.upstream / "web/plugin").mkdir(parents=True)
+        (site.upstream / "web/plugin/job").write_text("one\n")
+        site.root_git("add", "web", where=site.upstream)
+        site.root_git("commit", "-qm", "plugin", where=site.upstream)
+        assert site.deploy().result.outcome == "updated"
+        site.seen.write_text("")
+        return site.checkout / "web/plugin"
+
+    @pytest.mark.parametrize("given", ["web", "web/plugin"])
+    def test_root_does_not_run_where_another_owns_one(
+        self, site: RootSite, plugin: Path, given: str
+    ) -> None:
+        assert plugin.is_dir()
+        give(site.checkout / given)
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        result = site.deploy().result
+        assert result.outcome == "no_checkout"
+        assert f"others own {given} " in result.detail
+        assert site.ran_as() == set()
+
+    def test_one_that_a_commit_brings_where_another_owns_a_folder_is_refused(
+        self, site: RootSite, plugin: Path
+    ) -> None:
+        assert plugin.is_dir()
+        (site.checkout / "uploads").mkdir()
+        give(site.checkout / "uploads")
+        assert site.deploy().result.outcome == "unchanged"
+        (site.upstream / "uploads").mkdir()
+        (site.upstream / "uploads/job").write_text("one\n")
+        site.root_git("add", "uploads", where=site.upstream)
+        site.root_git("commit", "-qm", "uploads", where=site.upstream)
+        before = site.root_git("rev-parse", "HEAD")
+        result = site.deploy().result
+        assert (result.outcome, result.after) == ("no_checkout", before)
+
+    def test_in_a_submodule_no_folder_is_another_s(self, site: RootSite) -> None:
+        part = site.root / "octo/part"
+        subprocess.run(["cp", "-a", site.upstream, part], check=True)
+        allowed = ["-c", "protocol.file.allow=always"]
+        site.tool("git", f'exec {shutil.which("git")} {" ".join(allowed)} "$@"')
+        for arguments in (
+            ["submodule", "--quiet", "add", str(part), "part"],
+            ["commit", "-qm", "s"],
+        ):
+            site.root_git(*allowed, *arguments, where=site.upstream)
+        assert site.deploy().result.outcome == "updated"
+        (site.checkout / "part/uploads").mkdir()
+        give(site.checkout / "part/uploads")
+        result = site.deploy().result
+        assert result.outcome == "no_checkout"
+        assert "others own ./part/uploads " in result.detail
+
+
+@as_root_only
 class TestWhereRootStays:
     @pytest.mark.parametrize("shell", SHELLS)
     def test_in_a_closed_checkout_root_deploys_as_root(self, site: RootSite, shell: str) -> None:
@@ -418,9 +477,11 @@ class TestContentOfTheGitDirectory:
         (objects / "info/alternates").write_text(f"{objects}\n")
         assert site.deploy().result.outcome == "no_checkout"
 
-    @pytest.mark.parametrize("place", ["bin", "bin/after"])
+    @pytest.mark.parametrize(
+        ("place", "outcome"), [("bin", "no_checkout"), ("bin/after", "broken")]
+    )
     def test_root_runs_no_after_pull_that_another_may_write(
-        self, site: RootSite, place: str
+        self, site: RootSite, place: str, outcome: str
     ) -> None:
         (site.upstream / "bin").mkdir()
         shutil.copy(site.upstream / "after", site.upstream / "bin/after")
@@ -429,7 +490,7 @@ class TestContentOfTheGitDirectory:
         assert site.pull(Issued="1").result.outcome == "updated"
         os.chown(site.checkout / place, ATTACKER.pw_uid, 0)
         result = site.pull(AfterPull="bin/after", Issued="2").result
-        assert (result.outcome, f"others own {place}" in result.detail) == ("broken", True)
+        assert (result.outcome, f"others own {place}" in result.detail) == (outcome, True)
         assert site.ran_as() == set()
 
 
