@@ -79,6 +79,8 @@ def _describe_empty(sandbox: Sandbox) -> str:
         f"tagged {tags}, the checkout is {TARGET['checkout']}\n"
         f"Their health:      {sandbox.target['health_check']}\n"
         f"{_describe_places(sandbox)}\n"
+        f"Every {ROUND_SECONDS} seconds a round looks for hosts that are behind, once there are\n"
+        "targets.\n\n"
         "Ctrl-C stops it and cleans up.\n"
     )
 
@@ -86,6 +88,7 @@ def _describe_empty(sandbox: Sandbox) -> str:
 def _describe_places(sandbox: Sandbox) -> str:
     return (
         f"The hosts' disks:  {sandbox.directory}/hosts\n"
+        f"A checkout there:  {sandbox.machines[0].checkout}\n"
         f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
         f"GitHub's token:    {sandbox.directory}/github-token\n"
         f"GitHub's API:      curl -H \"Authorization: Bearer $(cat {sandbox.directory}"
