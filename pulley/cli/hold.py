@@ -131,7 +131,8 @@ def unpin(stage: Stage, target: str, reason: str, *, as_json: bool) -> None:
     """Take a pin or a freeze off: back to the branch.
 
     Hosts get to the branch's tip in the next round (15 minutes, unless set otherwise), or with
-    `pulley deploy TARGET` now.
+    `pulley deploy TARGET` now. A tip whose roll-out was cancelled, or stopped by its failures, is
+    held: then only a newer push or `pulley deploy TARGET` brings it.
     """
     now, words = utc_now(), meant_reason(reason) if reason else ""
     found = read_targets(stage).named(target)
@@ -178,8 +179,10 @@ def _say_words(hold: Hold) -> None:
     if hold.pin.state == "frozen":
         say(at_stage(f"Its hosts stay as they are. To take it off: pulley unpin {name}"))
         return
-    deploy = at_stage(f"pulley deploy {name}")
-    say(f"Its hosts get there in the next round. To have them there now: {deploy}")
+    deploy, plan = at_stage(f"pulley deploy {name}"), at_stage(f"pulley plan {name}")
+    unless = f", unless the branch's tip is held ({plan} says so)"
+    unless = "" if hold.pin.state == "pinned" else unless
+    say(f"Its hosts get there in the next round{unless}. To have them there now: {deploy}")
     if hold.pin.state == "pinned":
         say(at_stage(f"To take it off: pulley unpin {name}"))
 
