@@ -47,7 +47,7 @@ def find_hold(
     own = {one.instance_id for run in known for one in run.invocations}
     seen = [*known, *(_on(run, own) for run in beside)]
     hold, begun = None, -1
-    if stored and stored.commit == commit and not _is_lifted(stored, known):
+    if stored and stored.commit == commit and not is_lifted(stored, known):
         return stored
     for run in known:
         roll_out = run.roll_out
@@ -71,7 +71,8 @@ def _on(run: Run, hosts: Container[str]) -> Run:
     return replace(run, invocations=there)
 
 
-def _is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
+def is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
+    """Whether somebody has pushed or deployed the commit again since."""
     return any(
         run.roll_out.commit == hold.commit
         and run.roll_out.cause != "reconcile"

@@ -29,8 +29,9 @@ NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
 class HostPlan:
     """What is done about a host, and why. `at` is the commit that it runs, "" if not known.
 
-    `seen` is when the host last said so; `since`, when the last attempt at a parked host failed. An
-    `attempt` of 0 is a recheck of a host that `is_there`. `wanted` is what it is sent, if anything.
+    `wanted` is what it is to have, where that is known. `seen` is when the host last said so;
+    `since`, when the last attempt at a parked host failed. An `attempt` of 0 is a recheck of a host
+    that `is_there`.
     """
 
     host: Host
@@ -80,7 +81,7 @@ class TargetPlan:
         """
         groups: dict[tuple[Wanted, int], list[str]] = {}
         for one in self.hosts:
-            if one.wanted:
+            if one.action == SEND and one.wanted:
                 groups.setdefault((one.wanted, one.attempt), []).append(one.host.instance_id)
         sends = tuple(
             Send(self.target, wanted, attempt, tuple(ids[start : start + MAX_IDS]))
@@ -188,20 +189,21 @@ def _host_plan(host: Host, known: Observation | None, action: str, reason: str) 
 
 
 def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Case) -> HostPlan:
-    made = _host_plan(host, known, WAIT, "")
+    is_there = known is not None and _is_there(known, case)
+    made = replace(_host_plan(host, known, WAIT, ""), wanted=case.wanted, is_there=is_there)
     if not host.is_online:
         return replace(made, reason="it is offline")
     if host.instance_id in case.busy:
         return replace(made, reason="it is running a command")
-    if known and _is_there(known, case):
-        return replace(made, action=NOTHING, reason="it is there", is_there=True)
+    if is_there:
+        return replace(made, action=NOTHING, reason="it is there")
     not_yet = case.why_not_yet(host)
     if not_yet:
         return replace(made, reason=not_yet)
     failed = failed_attempt(runs, case.wanted, knows_tip=not case.trusts_asking)
     if failed:
         return _plan_after(made, failed, case)
-    return replace(made, action=SEND, reason=_where(known, case), attempt=1, wanted=case.wanted)
+    return replace(made, action=SEND, reason=_where(known, case), attempt=1)
 
 
 def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
@@ -214,9 +216,7 @@ def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
         reason = f"it failed, and is due again at {failed.due:%H:%M} UTC"
         return replace(made, reason=reason, attempt=failed.attempts)
     reason = failed.words or "it was not reached"
-    return replace(
-        made, action=SEND, reason=reason, attempt=failed.next_attempt, wanted=case.wanted
-    )
+    return replace(made, action=SEND, reason=reason, attempt=failed.next_attempt)
 
 
 def _with_rechecks(
@@ -232,7 +232,6 @@ def _with_rechecks(
             one,
             action=SEND,
             reason=f"last seen at {one.seen:%Y-%m-%d %H:%M} UTC",
-            wanted=case.wanted,
         )
         if one.host.instance_id in due
         else one

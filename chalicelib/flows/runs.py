@@ -13,7 +13,7 @@ from chalicelib.core.history import (
     checkout_of,
     plain_status,
 )
-from chalicelib.core.holds import how_stopped
+from chalicelib.core.holds import how_stopped, is_lifted
 from chalicelib.core.hosts import Host
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, wanted_of
@@ -100,6 +100,7 @@ class Runs:
     def _may_be_held(self) -> bool:
         """Whether what hosts ran before decides, and no stored hold tells it."""
         commit, stored = self._wanted and self._wanted.commit, self._facts.hold
-        if stored and stored.commit == commit:
+        runs = [run for run in self._runs if run.roll_out.commit == commit]
+        if stored and stored.commit == commit and not is_lifted(stored, runs):
             return False
-        return any(run.roll_out.commit == commit and how_stopped(run) for run in self._runs)
+        return any(how_stopped(run) for run in runs)

@@ -106,6 +106,8 @@ class CommandGroup(NamedGroup):
         except PulleyError as error:
             click.echo(f"Error: {printable(at_stage(error.in_full))}", err=True)
             raise click.exceptions.Exit(FAILED) from None
+        except click.exceptions.NoArgsIsHelpError:
+            raise
         except click.UsageError as error:
             raise click.UsageError(printable(error.format_message()), error.ctx) from None
         except click.ClickException as error:

@@ -137,7 +137,7 @@ def planned(
 
 def one_of(made: TargetPlan) -> HostPlan:
     (only,) = made.hosts
-    return only
+    return only if only.action == SEND else replace(only, wanted=None)
 
 
 def told(made: TargetPlan) -> list[tuple[str, str]]:
@@ -635,6 +635,19 @@ class TestPlanTargetCancelled:
         assert made.held == "the roll-out of bbbbbbb was cancelled"
         assert {send.wanted.commit for send in made.sends} == {A}
         assert made.hold == hold
+
+
+class TestWhereItIsWanted:
+    def test_host_that_is_offline_where_it_is_wanted_is_there(self) -> None:
+        (made,) = planned(run(A, ran(1, A)), hosts=[host(1, is_online=False)], head=A).hosts
+        assert (made.action, made.is_there) == (WAIT, True)
+
+    def test_host_that_stays_at_the_last_good_one_is_wanted_there(self) -> None:
+        cancelled = TestPlanTargetCancelled()
+        runs = (cancelled.good(), cancelled.cancelled())
+        made = planned(*runs, hosts=[host(1), host(3)], head=B)
+        assert [one.wanted and one.wanted.commit for one in made.hosts] == [A, A]
+        assert [one.is_there for one in made.hosts] == [False, True]
 
 
 class TestPlanTargetDrift:

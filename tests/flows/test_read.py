@@ -277,6 +277,22 @@ class TestStoredHold:
         past.stored.store_state(RoundState("", {"web": hold}))
         assert past.plan(host(1)) == (COMMIT, [WAIT], [id_of(2)])
 
+    def test_lifted_one_tells_nothing_of_the_next(self, past: Past) -> None:
+        past.add(command_of(OLD, 1), on(1, line_of(OLD)))
+        first = command_of(COMMIT, 2, status="Cancelled")
+        past.add(first, killed(1))
+        back = sent_by(command_of(OLD, 3), "reconcile", update="exact", attempt=1)
+        past.add(back, on(1, line_of(OLD)))
+        hold = Hold(CommitSha(COMMIT), "cancelled", first.roll_out.issued, CommitSha(OLD))
+        past.stored.store_state(RoundState("", {"web": hold}))
+        past.add(sent_by(command_of(COMMIT, 4, status="Cancelled"), "manual"), killed(1))
+        _, actions, _ = past.plan(host(1))
+        assert actions == [SEND]
+
+
+def killed(number: int) -> Invocation:
+    return replace(on(number, details="Cancelled"), ended=START + timedelta(minutes=1))
+
 
 class TestEnough:
     """What is left unread makes no difference, whatever was sent before."""
