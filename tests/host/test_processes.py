@@ -103,7 +103,7 @@ class TestFailedStep:
         assert (run.result.outcome, run.result.after) == ("rolled_back", good)
         assert children.is_gone_for_good(), run.stderr
         assert not (site.root / "beside").exists()
-        assert "== ending process" in run.stderr
+        assert "== ending what it left at work: process" in run.stderr
         assert f"rolling back to {good}" in run.stderr
         assert (site.checkout / ".git/pulley/step").read_text() == ""
 

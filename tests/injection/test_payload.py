@@ -53,7 +53,9 @@ class TestPayload:
         assert re.fullmatch(by, command.request.comment), command.request.comment
         (issued,) = command.request.parameters["Issued"]
         assert re.fullmatch("[0-9]{13}", issued)
-        parameters = {**clean.request.parameters, "Issued": (issued,)}
+        (pusher,) = command.request.parameters["By"]
+        assert pusher in {"", "mona"}
+        parameters = {**clean.request.parameters, "Issued": (issued,), "By": (pusher,)}
         expected = replace(clean.request, parameters=parameters, comment=command.request.comment)
         assert command.request == expected
 
