@@ -25,8 +25,9 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 # Coverage is of the core and the flows, and traced in their own tests alone: tests/conftest.py.
+# Four processes on two cores, because many tests wait for hosts.
 test: $(READY)
-	$(BIN)/pytest --cov --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --cov --numprocesses 4 --dist loadgroup
 
 check: lint template test
 
