@@ -41,7 +41,7 @@ class FailedAttempt:
 
 
 def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> FailedAttempt | None:
-    """The newest run, if it was for what is wanted and ended elsewhere, whatever the host says.
+    """The newest run, if it was for what is wanted and did not lead the host there.
 
     Where a host was asleep for a push, nothing was attempted yet. A host that never answered counts
     as failed. Where nobody `knows_tip`, a host may be at a newer commit than was asked for.

@@ -63,7 +63,7 @@ _BY_TEXT = "Timeout"
 # The report reads these from the command. The script does not, so they need no variable.
 _FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt"))
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# A login of GitHub's, or the end of an ARN; whatever else it is stays out.
+# A login of GitHub's, or the end of an ARN. Anything else is left out.
 _NAME = re.compile(PARAMETERS["By"][0].replace("?$", "$"))
 
 

@@ -1,4 +1,4 @@
-"""Deployments: what is to be deployed and why, and what may be said of it on GitHub.
+"""Deployments: what is deployed and why, and the statuses that GitHub takes of it.
 
 Source: GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses".
 """
@@ -51,7 +51,7 @@ class DeploymentStatus:
 
     @property
     def is_final(self) -> bool:
-        """Whether it is said of what is over. core/settling.py says if a deployment has ended."""
+        """Whether a run ends with it. core/settling.py decides if a deployment has ended."""
         return self.state in _FINAL
 
 

@@ -16,6 +16,7 @@ from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_a
 from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.targets import NAME_PATTERN
 
+REMEMBERED = timedelta(days=30)  # what Systems Manager keeps of commands
 CLOCKS_APART = timedelta(minutes=5)  # AWS's and another one, at the most
 
 OVER = frozenset({"success", "failed", "timedout", "cancelled"})

@@ -111,7 +111,7 @@ def parse_holds(stored: object) -> Mapping[str, Hold]:
             good = CommitSha.parse(one["good"]) if one.get("good") else None
             commit = CommitSha.parse(one["commit"])
             holds[name] = Hold(commit, str(one["kind"]), int(one["issued"]), good)
-        except (KeyError, TypeError, ValueError, AttributeError, RefError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RefError):
             continue
     return holds
 

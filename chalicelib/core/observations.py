@@ -27,6 +27,8 @@ NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
 _PASSING = frozenset({"busy", "unreachable"})
 _UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
 _SHA = re.compile("[0-9a-f]{40}")
+# Part of a line of GitHub's, so it must not look like another part of it.
+_FILE = re.compile(r"[^\x00-\x1f;,()]{1,100}")
 _SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
 # Invocations without a result, by their status details without spaces: the kind, and why.
 _NOT_RUN = {
@@ -50,7 +52,7 @@ class HostVerdict:
     `upstream` is the branch's commit that it runs, where it says that it runs one;
     `touched_nothing` is of a run that failed before it changed anything, `may_pass` of one that
     failed for what passes without anyone: GitHub was not to be reached, say. `is_superseded`: a
-    newer command was there first, whatever came of it. `set_aside` is a file whose local edit did
+    newer command was there first, successful or not. `set_aside` is a file whose local edit did
     not fit any more.
     """
 
@@ -106,7 +108,8 @@ def newest_observations(
     for look in sorted(looks, key=lambda one: age(one.check)):
         for one in look.invocations:
             known = found.get(one.instance_id)
-            if known and known.issued < look.check.issued:
+            # By AWS's clock: the operator's own may be wrong.
+            if known and known.seen <= look.check.requested:
                 found[one.instance_id] = _confirm(known, look, one)
     return found
 
@@ -181,7 +184,7 @@ def _judge_result(
             words=_kept(result),
             updated=result.outcome == "updated",
             upstream=roll_out.commit.sha,
-            set_aside=result.set_aside or "",
+            set_aside=_file(result.set_aside),
         )
     if result.outcome in OUTCOMES_AT_UPSTREAM and not upstream:
         return replace(judged, words="its result names no commit")
@@ -220,13 +223,20 @@ def _kept(result: HostResult) -> str:
     if result.drift:
         notes.append("drifted, brought back")
     if result.set_aside:
-        notes.append(f"{result.set_aside} set aside")
+        notes.append(f"{_file(result.set_aside)} set aside")
     if type(result.local_commits) is int and 0 < result.local_commits < 1_000_000:
         plural = "s" if result.local_commits > 1 else ""
         notes.append(f"{result.local_commits} local commit{plural} on top")
     if result.saved and _SAVED.fullmatch(result.saved):
         notes.append(f"kept {result.saved}")
     return ", ".join(notes)
+
+
+def _file(name: str | None) -> str:
+    """A file's name as it may be shown; "" for none."""
+    if not name:
+        return ""
+    return name if _FILE.fullmatch(name) else "a file"
 
 
 def failure_words(result: HostResult) -> str:

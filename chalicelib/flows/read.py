@@ -7,15 +7,18 @@ at rest, a target's last few commands say all there is to know of every host.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Protocol
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.history import (
+    REMEMBERED,
     Check,
     Command,
     Invocation,
     age,
+    checkout_of,
     issued_of,
 )
 from chalicelib.core.holds import RoundState
@@ -27,11 +30,7 @@ from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.runs import Runs, sent_beside
 
-HISTORY = timedelta(days=30)  # that Systems Manager keeps
 MAX_COMMANDS = 20_000  # of a stage, that are listed
-MAX_READ = (
-    100  # of a target, whose invocations are read; of older ones, only what may hold a commit
-)
 LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at the latest
 
 
@@ -84,24 +83,44 @@ class Snapshot:
     looked: datetime | None = None  # when commands that were sent since were last looked for
     sent_since: set[tuple[Repository, str]] = field(default_factory=set)  # to these targets
 
-    @property
+    @cached_property
     def issued(self) -> int:
-        """For what is sent by this snapshot, in epoch milliseconds.
+        """When what this snapshot leads to is issued, in epoch milliseconds.
 
-        Before anything was read: whatever is sent meanwhile wins on a host. But after all that was
-        sent before, whatever clock its sender had.
+        Before anything was read: a host prefers a command that was sent since. But after each
+        command that was known then, although its sender's clock may be fast.
         """
         newest = max((issued_of(one) for one in self.commands), default=0)
         return max(int(self.now.timestamp() * 1000), newest + 1)
 
     def sent_to(self, target: Target) -> Sequence[Command]:
         """What was sent to a target, the newest first."""
-        return [
-            one
-            for one in self.commands
-            if isinstance(one, Command)
-            and (one.roll_out.repository, one.roll_out.target) == (target.repository, target.name)
-        ]
+        return self._by_target.get((target.repository, target.name), ())
+
+    def sent_in(self, checkout: str) -> Sequence[Command | Check]:
+        """What was sent to any target in a checkout of this path, the newest first."""
+        return self._by_checkout.get(checkout, ())
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The ids of all commands."""
+        return frozenset(one.id for one in self.commands)
+
+    @cached_property
+    def _by_target(self) -> Mapping[tuple[Repository, str], Sequence[Command]]:
+        found: dict[tuple[Repository, str], list[Command]] = {}
+        for one in self.commands:
+            if isinstance(one, Command):
+                key = one.roll_out.repository, one.roll_out.target
+                found.setdefault(key, []).append(one)
+        return found
+
+    @cached_property
+    def _by_checkout(self) -> Mapping[str, Sequence[Command | Check]]:
+        found: dict[str, list[Command | Check]] = {}
+        for one in self.commands:
+            found.setdefault(checkout_of(one), []).append(one)
+        return found
 
 
 @dataclass(frozen=True)
@@ -119,7 +138,7 @@ class Reader:
         self, targets: Sequence[Target], tokens: Mapping[Repository, str], *, now: datetime
     ) -> Snapshot:
         """Read what the targets share. Raises RefusedError and UnavailableError."""
-        commands = self.history.commands_since(now - HISTORY, MAX_COMMANDS)
+        commands = self.history.commands_since(now - REMEMBERED, MAX_COMMANDS)
         return Snapshot(
             now=now,
             fleet=Fleet(self.directory.hosts(), self.stage),
@@ -141,7 +160,7 @@ class Reader:
             asked=tuple(one.roll_out for one in sent),
             hold=snapshot.state.holds.get(target.name),
         )
-        beside = sent_beside(target, hosts, snapshot.commands)
+        beside = sent_beside(target, hosts, snapshot.sent_in(target.checkout))
 
         def read(command: Command | Check) -> tuple[Invocation, ...]:
             return self.invocations(command, snapshot)
@@ -157,11 +176,10 @@ class Reader:
     def has_sent_since(self, target: Target, snapshot: Snapshot, *, now: datetime) -> bool:
         """Whether there is a command to the target that the snapshot has not."""
         since = (snapshot.looked or snapshot.now) - LISTED_WITHIN
-        known = {one.id for one in snapshot.commands}
         snapshot.sent_since |= {
             (one.roll_out.repository, one.roll_out.target)
             for one in self.history.commands_since(since, MAX_COMMANDS)
-            if isinstance(one, Command) and one.id not in known
+            if isinstance(one, Command) and one.id not in snapshot.known
         }
         snapshot.looked = now
         return (target.repository, target.name) in snapshot.sent_since

@@ -149,7 +149,7 @@ class Reconciler:
         # A head may be of a push that the history has not, and that was stopped since.
         if self.reader.has_sent_since(target, snapshot, now=self.clock()):
             return
-        # From before anything was read: whatever was sent meanwhile wins on a host.
+        # Issued before anything was read: a host prefers what was sent since.
         issued, pin = snapshot.issued, document_pin_of(pins)
         requests = requests_of(plan.sends, stage=self.stage, issued=issued, document_pin=pin)
         self._send(plan, requests, done)

@@ -10,7 +10,6 @@ from chalicelib.core.history import (
     Look,
     Run,
     age,
-    checkout_of,
     plain_status,
 )
 from chalicelib.core.holds import how_stopped, is_lifted
@@ -22,14 +21,13 @@ MAX_READ = 20  # commands of a target, and one for fifty hosts; older ones, if t
 
 
 def sent_beside(
-    target: Target, hosts: Sequence[Host], commands: Sequence[Command | Check]
+    target: Target, hosts: Sequence[Host], in_checkout: Sequence[Command | Check]
 ) -> list[Command | Check]:
-    """What others sent to these hosts in the target's checkout, the newest first."""
+    """Of what was sent in the target's checkout: what others sent to these hosts."""
     return [
         one
-        for one in commands
-        if checkout_of(one) == target.checkout
-        and not (isinstance(one, Command) and one.roll_out.target == target.name)
+        for one in in_checkout
+        if not (isinstance(one, Command) and one.roll_out.target == target.name)
         and any(one.may_reach(host) for host in hosts)
     ]
 

@@ -4,13 +4,14 @@ The same history gives the same words to whoever looks, for whatever event.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol
 
 from chalicelib.core.deployments import Deployment, DeploymentStatus, replaced
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.history import (
     CLOCKS_APART,
+    REMEMBERED,
     Check,
     Command,
     Invocation,
@@ -20,8 +21,6 @@ from chalicelib.core.history import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
-
-REMEMBERED = timedelta(days=30)  # what Systems Manager keeps
 
 
 class Invocations(Protocol):
@@ -91,7 +90,7 @@ def look(
     now: datetime,
     saved: str = "keep",
 ) -> tuple[Verdict, DeploymentStatus]:
-    """The verdict on a commit, which was sent at least once, and what is to be said of it.
+    """The verdict on a commit, which was sent at least once, and the status for GitHub.
 
     `saved` is the target's.
     """

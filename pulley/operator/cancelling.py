@@ -46,15 +46,19 @@ def send_way_back(
 ) -> Sequence[tuple[Send, str | PulleyError]]:
     """What the next round would send by itself, with each command's id, or why there is none.
 
-    Raises UnavailableError where the document's pin cannot be read.
+    Nothing for a target that somebody has pinned or frozen meanwhile. Raises RefusedError and
+    UnavailableError.
     """
     sends = [one for one in standing.plan.sends if one.wanted.is_way_back]
     snapshot = seen.view.snapshot
+    name, pins = standing.target.name, stage.stored.pins([standing.target.name])
+    if pins.by_target.get(name) != snapshot.pins.by_target.get(name):
+        return []
     requests = requests_of(
         sends,
         stage=stage.name,
         issued=snapshot.issued,
-        document_pin=document_pin_of(snapshot.pins),
+        document_pin=document_pin_of(pins),
         by=stage.identity.name[:LONGEST_NAME],
     )
     return list(zip(sends, stage.commands.send(requests), strict=True))

@@ -44,7 +44,7 @@ def send(
 ) -> Outcome:
     """Send a commit to all of a target's hosts. The report tells GitHub, once the command runs.
 
-    It is issued after all that was `sent`, as the history has it, whatever the time is here.
+    It is issued after every command in `sent`, even if the clock here is behind the history's.
     The pins are read again here: a target that was pinned or frozen since is left alone. Raises
     RefusedError and UnavailableError where nothing could be read.
     """

@@ -169,7 +169,9 @@ class Doctor:
             now=self.now(),
         )
         return {
-            (one.target.name, host.host.instance_id): Place(host.wanted, one.plan.held)
+            (one.target.name, host.host.instance_id): Place(
+                host.wanted, one.plan.held, host.is_there
+            )
             for one in seen.standings
             for host in one.hosts
         }

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Check, Command, RollOut, Run
+from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
 from chalicelib.core.verdicts import Verdict, judge
@@ -15,7 +15,6 @@ from pulley.operator.commands import Addressed, addressees_of, commands_to
 from pulley.operator.parameters import StoredValue
 from pulley.operator.stage import Stage, StoredTargets
 
-REMEMBERED = timedelta(days=30)  # by Systems Manager
 _NOBODY = "N/A"  # as some have it who emulate AWS
 _WHOLE_ID = 36  # characters
 _IN_FULL = 4_000  # characters: GitHub's limit is not ours

@@ -89,7 +89,7 @@ def _parse_answer(payload: object) -> Mapping[str, Any] | None:
 
 
 def _said(body: Mapping[str, Any] | None, payload: object) -> str:
-    """The reason or the error in an answer's body; whatever it is where that is no JSON object."""
+    """The reason or the error in an answer's body; the body itself if it is no JSON object."""
     if body is None:
         return str(payload or "")[:_MOST_SAID]
     return str(body.get("error") or body.get("ignored") or body.get("message") or "")[:_MOST_SAID]

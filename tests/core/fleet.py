@@ -427,7 +427,7 @@ class World:
         return self._last_issued
 
     def _issue_after_all(self, *, clock_is_off: int = 0) -> int:
-        """After all that was sent, by whoever reads the history, whatever its clock says.
+        """After all that was sent, read by somebody whose clock may be ahead or behind.
 
         From the future it is cut, as Run Command's history is read.
         """

@@ -154,6 +154,13 @@ class TestRoundState:
             ("[]", RoundState()),
             ("3", RoundState()),
             ('{"after": 3, "holds": []}', RoundState()),
+            (
+                (
+                    f'{{"holds": {{"web": {{"commit": "{"b" * 40}", '
+                    '"kind": "x", "issued": Infinity}}}'
+                ),
+                RoundState(),
+            ),
             ('{"after": "web", "holds": {"web": 3, "job": {"commit": "x"}}}', RoundState("web")),
         ],
     )

@@ -706,6 +706,11 @@ class TestPlanTargetDrift:
     def test_check_before_the_newest_run_says_nothing(self) -> None:
         assert self.made(self.look(at=-5, drift="head")).action == NOTHING
 
+    def test_check_counts_by_the_time_of_aws_and_not_by_its_sender_s_clock(self) -> None:
+        look = self.look(at=5, drift="head")
+        slow = replace(look, check=replace(look.check, issued=1))
+        assert self.made(slow).has_drifted
+
     def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
         facts = replace(facts_of(head=A), looks=[self.look(at=5)])
         assert one_of(plan_target(facts, now=NOW)).reason == "nothing is known of it"

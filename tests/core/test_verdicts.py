@@ -739,6 +739,13 @@ class TestHostilePartsOfAResult:
     def test_number_of_local_commits_that_is_none_is_not_shown(self, commits: object) -> None:
         assert judged(line_of(local_commits=commits)).words == ""
 
+    @pytest.mark.parametrize("name", ["a; web-2: rolled back", "a (ok), web-2", "a\nb", "x" * 101])
+    def test_file_whose_name_could_be_another_part_of_the_line_is_not_shown(
+        self, name: str
+    ) -> None:
+        told = judged(line_of(set_aside=name))
+        assert (told.words, told.set_aside) == ("a file set aside", "a file")
+
     def test_saved_ref_that_is_none_is_not_shown(self) -> None:
         assert judged(line_of(saved="x; web-2: rolled back")).words == ""
 

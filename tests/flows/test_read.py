@@ -30,7 +30,17 @@ from tests.fakes import (
     target_json,
     targets_text,
 )
-from tests.flows.runs import OLD, START, command_of, id_of, line_of, on, rolled_back, running
+from tests.flows.runs import (
+    OLD,
+    START,
+    check_of,
+    command_of,
+    id_of,
+    line_of,
+    on,
+    rolled_back,
+    running,
+)
 
 # As long as these tests go on, nobody is due to be asked again.
 (WEB,) = parse_stored_targets(targets_text(target_json(recheck="20d")), SITE)
@@ -367,19 +377,6 @@ class TestBeside:
             command, roll_out=replace(command.roll_out, checkout=WEB.checkout), **changes
         )
 
-    def check(self, number: int, checkout: str = WEB.checkout) -> Check:
-        sent = command_of(number=number)
-        return Check(
-            id=sent.id,
-            status="Success",
-            details="Success",
-            requested=sent.requested,
-            expires=sent.expires,
-            target_count=1,
-            checkout=checkout,
-            issued=sent.roll_out.issued,
-        )
-
     def test_run_of_another_target_in_the_checkout_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(self.other(2), on(1, line_of(target="job")))
@@ -389,14 +386,14 @@ class TestBeside:
 
     def test_check_of_the_checkout_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
-        past.add(self.check(2), on(1, line_of()))
+        past.add(check_of(2), on(1, line_of()))
         assert [look.check.id for look in past.facts(host(1)).looks] == [id_of(2)]
 
     def test_what_ran_elsewhere_costs_nothing(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(replace(self.other(2), selectors=(("tag:role", ("db",)),)), on(1))
         past.add(replace(self.other(3), selectors=(("InstanceIds", ("i-9",)),)), on(1))
-        past.add(self.check(4, "/srv/other"), on(1))
+        past.add(check_of(4, "/srv/other"), on(1))
         assert past.plan(host(1))[2] == [id_of(1)]
 
     def test_selectors_that_fit_are_read(self, past: Past) -> None:
@@ -438,7 +435,7 @@ class TestHasSentSince:
     def test_what_it_has_not_is_news_for_its_target_alone_and_stays_so(self, past: Past) -> None:
         snapshot = past.snapshot(now=START)
         past.add(command_of(number=1), on(1))
-        past.add(TestBeside().check(2), on(1))
+        past.add(check_of(2), on(1))
         assert not past.reader.has_sent_since(self.target("api"), snapshot, now=LATER)
         assert past.reader.has_sent_since(self.target(), snapshot, now=LATER)
 

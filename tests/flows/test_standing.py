@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from chalicelib.core.deployments import Deployment
-from chalicelib.core.history import CLOCKS_APART, Command
-from chalicelib.flows.standing import REMEMBERED, since_first, since_made
+from chalicelib.core.history import CLOCKS_APART, REMEMBERED, Command
+from chalicelib.flows.standing import since_first, since_made
 from tests.fakes import COMMIT, STAGE
 from tests.flows.runs import START, command_of
 

@@ -160,7 +160,8 @@ class TestCheckInvocation:
     @pytest.mark.parametrize(
         ("place", "outcome"),
         [
-            (Place(wanted="a" * 40), PASS),
+            (Place(wanted="a" * 40, is_there=True), PASS),
+            (Place(wanted="b" * 40, is_there=True), PASS),  # nobody knows the tip
             (Place(wanted="b" * 40), FAIL),
             (Place(wanted="b" * 40, held="the roll-out of bbbbbbb was cancelled"), PASS),
             (Place(), PASS),

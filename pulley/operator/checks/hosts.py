@@ -133,10 +133,14 @@ def build_check_requests(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a host is wanted: the commit in full, "" for none; `held` says what keeps it away."""
+    """Where a host is wanted: the commit in full, "" for none. `held` says what keeps it away.
+
+    `is_there`: by what was seen, the check included.
+    """
 
     wanted: str = ""
     held: str = ""
+    is_there: bool = False
 
 
 def check_invocation(
@@ -193,7 +197,7 @@ def _check_place(what: str, found: Found, result: HostResult, place: Place) -> I
         }
         why = moved.get(found.drift, found.drift)
         yield Row(what, FAIL, f"it has drifted from {found.deployed[:7]}: {why}", mend)
-    elif found.deployed not in {"", place.wanted} and place.wanted and not place.held:
+    elif found.deployed and place.wanted and not (place.is_there or place.held):
         yield Row(what, FAIL, f"it is at {at}, and {place.wanted[:7]} is wanted", mend)
 
 

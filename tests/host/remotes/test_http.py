@@ -6,7 +6,7 @@ import pytest
 
 from tests.host.conftest import Run, Site
 from tests.host.remotes.forge import Answer, Fault, Forge, serving
-from tests.host.remotes.processes import left_by_runs
+from tests.host.remotes.news import assert_updated, commit_large
 
 TRIES = 4
 SECRET = "hunter2-s3cr3t"
@@ -22,17 +22,7 @@ def forge(site: Site) -> Iterator[Forge]:
 
 @pytest.fixture
 def commit(site: Site, forge: Forge) -> str:
-    """News upstream, some of them large."""
-    site.as_owner("sh", "-c", "head -c 500000 /dev/urandom >big", cwd=site.upstream)
-    site.git("add", "big", cwd=site.upstream)
-    return site.commit({"app.txt": "two\n"})
-
-
-def assert_updated(site: Site, commit: str) -> None:
-    result = site.pull().result
-    assert (result.outcome, result.after) == ("updated", commit)
-    assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
-    assert not left_by_runs(site)
+    return commit_large(site, 500_000)
 
 
 def assert_secret(site: Site, run: Run) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.host.conftest import AS_OWNER, Run, Site
 from tests.host.remotes.connections import Port
+from tests.host.remotes.news import assert_updated, commit_large
 from tests.host.remotes.processes import left_by_runs
 from tests.host.remotes.sshd import Sshd, needs_sshd, serving
 from tests.host.test_processes import wait_for
@@ -26,17 +27,7 @@ def sshd(site: Site) -> Iterator[Sshd]:
 
 @pytest.fixture
 def commit(site: Site, sshd: Sshd) -> str:
-    """News upstream, some of them large."""
-    site.as_owner("sh", "-c", "head -c 1000000 /dev/urandom >big", cwd=site.upstream)
-    site.git("add", "big", cwd=site.upstream)
-    return site.commit({"app.txt": "two\n"})
-
-
-def assert_updated(site: Site, commit: str) -> None:
-    result = site.pull().result
-    assert (result.outcome, result.after) == ("updated", commit)
-    assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
-    assert not left_by_runs(site)
+    return commit_large(site, 1_000_000)
 
 
 def test_a_host_with_a_deploy_key_is_updated(site: Site, sshd: Sshd, commit: str) -> None:

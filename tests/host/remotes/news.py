@@ -1,0 +1,19 @@
+"""News upstream that take a while to send, and a host that has them."""
+
+from tests.host.conftest import Site
+from tests.host.remotes.processes import left_by_runs
+
+
+def commit_large(site: Site, size: int) -> str:
+    """A commit of a random file of so many bytes, which no pack makes smaller."""
+    site.as_owner("sh", "-c", f"head -c {size} /dev/urandom >big", cwd=site.upstream)
+    site.git("add", "big", cwd=site.upstream)
+    return site.commit({"app.txt": "two\n"})
+
+
+def assert_updated(site: Site, commit: str) -> None:
+    """A run now brings the host to it, whole, and leaves nothing at work."""
+    result = site.pull().result
+    assert (result.outcome, result.after) == ("updated", commit)
+    assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
+    assert not left_by_runs(site)
