@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from chalicelib.core.errors import PulleyError
+from chalicelib.core.errors import PulleyError, RefusedError
 from chalicelib.core.history import Command, Run
 from chalicelib.core.plan import Send
 from chalicelib.core.sending import requests_of
@@ -46,14 +46,18 @@ def send_way_back(
 ) -> Sequence[tuple[Send, str | PulleyError]]:
     """What the next round would send by itself, with each command's id, or why there is none.
 
-    Nothing for a target that somebody has pinned or frozen meanwhile. Raises RefusedError and
-    UnavailableError.
+    Nothing is sent to a target whose pin somebody has changed meanwhile. Raises RefusedError and
+    UnavailableError where the pins cannot be read.
     """
     sends = [one for one in standing.plan.sends if one.wanted.is_way_back]
     snapshot = seen.view.snapshot
     name, pins = standing.target.name, stage.stored.pins([standing.target.name])
     if pins.by_target.get(name) != snapshot.pins.by_target.get(name):
-        return []
+        why = RefusedError(
+            "nothing was sent: its pin or freeze was changed during the cancel; "
+            f"see pulley status {name}"
+        )
+        return [(one, why) for one in sends]
     requests = requests_of(
         sends,
         stage=stage.name,
