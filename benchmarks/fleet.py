@@ -14,10 +14,11 @@ from collections.abc import Iterator
 
 from benchmarks.compare import compare
 from benchmarks.figures import Curve, Figure
-from chalicelib.core.commands import build_document, document_name
+from chalicelib.core.commands import document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
+from pulley.host.document import build_document
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
 
 PULLED, SAID = "push to pulled", "of it without the hosts' script"

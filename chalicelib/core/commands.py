@@ -1,7 +1,8 @@
-"""The contract with Systems Manager: the document, a send request, a host's result line.
+"""The contract with Systems Manager: a send request of the stage's document.
 
 Nothing from a payload reaches a host but a commit of 40 hex digits and a delivery's GUID; the rest
-comes from the target. Every value meets its pattern here, in SSM, and once more in the script.
+comes from the target. Every value meets its pattern where the target is parsed, in SSM
+(pulley/host/document.py), and once more in the script.
 """
 
 import json
@@ -11,60 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN, CommitSha
-from chalicelib.core.targets import (
-    AFTER_PULL_PATTERN,
-    CHECKOUT_PATTERN,
-    HEALTH_CHECK_PATTERN,
-    NAME_PATTERN,
-    RESTART_PATTERN,
-    STAGE_TAG,
-    Target,
-)
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import STAGE_TAG, Target
 
-# The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
-# writes the value into the script as text. So each is anchored, and admits no quote, `$`,
-# backslash, brace, space or newline. The value is the parameter's pattern, and what it
-# means where its name does not say it: a document has little room.
-PARAMETERS: Mapping[str, tuple[str, str]] = {
-    "Target": (NAME_PATTERN, ""),
-    "Repository": (REPOSITORY_PATTERN, ""),
-    "Checkout": (CHECKOUT_PATTERN, ""),
-    "Branch": (BRANCH_PATTERN, ""),
-    "Commit": ("^([0-9a-f]{40})?$", "Must be in the branch; empty: its tip"),
-    "Update": ("^(rebase|reset|exact|check)$", ""),
-    "AfterPull": (AFTER_PULL_PATTERN, ""),
-    "Restart": (RESTART_PATTERN, "systemd units, separated by commas"),
-    "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
-    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds"),
-    "Issued": ("^([0-9]{1,15})?$", "Epoch milliseconds"),
-    "Cause": ("^(push|reconcile|rollback|manual)$", ""),
-    "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
-    "Deployment": ("^[0-9]{0,20}$", ""),
-    "Attempt": ("^[1-9]?$", ""),
-    "By": ("^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$", ""),
-    "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
-}
-RELEASE = "0.1.0"  # pyproject.toml has the same
-PRODUCT = "Pulley/"
+# A login of GitHub's, or the end of an ARN; empty where nobody is known.
+BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
-_DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
-    (
-        *("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"),
-        *("Attempt", "By", "PushedAt"),
-    ),
-    "",
-)
-# The agent takes the step's limit only by text substitution; an environment variable would leave
-# the braces standing.
-_BY_TEXT = "Timeout"
-# The report reads these from the command. The script does not, so they need no variable.
-_FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt"))
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# A login of GitHub's, or the end of an ARN. Anything else is left out.
-_NAME = re.compile(PARAMETERS["By"][0].replace("?$", "$"))
+# Any other name is left out.
+_NAME = re.compile(BY_PATTERN.replace("?$", "$"))
 
 
 class DocumentPinError(PulleyError):
@@ -97,44 +55,6 @@ class SendRequest:
 def document_name(stage: str) -> str:
     """The stage's document."""
     return f"pulley-{stage}-pull"
-
-
-def build_document(script: str) -> dict[str, object]:
-    """The SSM document (schema 2.2, one step: a failed step would not stop the next).
-
-    The script is one string in the list of commands: the agent compiles patterns for each element,
-    which took a second of every run when each line was one.
-    """
-    parameters = {}
-    for name, (pattern, meaning) in PARAMETERS.items():
-        parameter = {"type": "String", "allowedPattern": pattern}
-        if meaning:
-            parameter["description"] = meaning
-        if name in _DEFAULTS:
-            parameter["default"] = _DEFAULTS[name]
-        if name not in _FOR_THE_REPORT | {_BY_TEXT}:
-            parameter["interpolationType"] = "ENV_VAR"
-        parameters[name] = parameter
-    step = {
-        "action": "aws:runShellScript",
-        "name": "pull",
-        "precondition": {"StringEquals": ["platformType", "Linux"]},
-        "inputs": {
-            "timeoutSeconds": f"{{{{ {_BY_TEXT} }}}}",
-            "runCommand": [script],
-        },
-    }
-    return {
-        "schemaVersion": "2.2",
-        "description": f"{PRODUCT}{RELEASE} brings a git checkout to its branch.",
-        "parameters": parameters,
-        "mainSteps": [step],
-    }
-
-
-def document_text(content: Mapping[str, object]) -> str:
-    """The document as it is stored. Without spaces: a document holds 64 KB."""
-    return json.dumps(content, separators=(",", ":"))
 
 
 def build_send_request(  # noqa: PLR0913 - each is a fact of its own

@@ -2,8 +2,8 @@
 
 import click
 
-from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import build
+from pulley.host.document import build_document, document_text
 from pulley.operator.resources import build_resources
 from pulley.operator.stage_settings import read_stage_settings
 from pulley.project import project

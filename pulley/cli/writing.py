@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import click
 
-from chalicelib.core.commands import RELEASE
 from pulley.cli.output import note, warn, when
+from pulley.host.document import RELEASE
 from pulley.operator.checks.release import UPDATE, is_newer, release_of
 from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 

@@ -1,1 +1,1 @@
-"""What runs on the hosts: POSIX sh in parts, which build.py joins into the one script."""
+"""What runs on the hosts: POSIX sh in parts, joined by build.py, and the document around it."""

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chalicelib.core.commands import DocumentPin, document_text
+from chalicelib.core.commands import DocumentPin
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.edges.aws import calling
+from pulley.host.document import document_text
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -7,9 +7,10 @@ import json
 import secrets
 from dataclasses import dataclass
 
-from chalicelib.core.commands import DocumentPinError, build_document, parse_document_pin
+from chalicelib.core.commands import DocumentPinError, parse_document_pin
 from chalicelib.core.errors import RefusedError, UnavailableError
 from pulley.host.build import build
+from pulley.host.document import build_document
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import StoredValue, Written
 from pulley.operator.policies import read_policies, write_policy

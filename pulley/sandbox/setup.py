@@ -7,10 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from chalicelib.core.commands import build_document, document_name, document_text
+from chalicelib.core.commands import document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.host.build import build
+from pulley.host.document import build_document, document_text
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

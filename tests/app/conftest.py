@@ -11,8 +11,8 @@ import pytest
 from moto import mock_aws
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import build
+from pulley.host.document import build_document, document_text
 from pulley.sandbox.github import GitHub
 from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 

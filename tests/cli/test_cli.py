@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.commands import PARAMETERS
+from pulley.host.document import PARAMETERS
 from tests.processes import HANG_SECONDS, running
 
 PULLEY = str(Path(sys.executable).with_name("pulley"))

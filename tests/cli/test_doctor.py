@@ -12,12 +12,13 @@ import pytest
 from botocore.stub import Stubber
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from chalicelib.core.commands import build_document, document_name
+from chalicelib.core.commands import document_name
 from chalicelib.core.errors import RefusedError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.edges.command_history import CommandHistory
 from pulley.host.build import build
+from pulley.host.document import build_document
 from pulley.operator.checks.host_roles import HostRoles
 from pulley.operator.checks.row import Row, passed, rows_of
 from pulley.operator.checks.stored import Stored

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from chalicelib.core.commands import build_document, parse_document_pin
+from chalicelib.core.commands import parse_document_pin
 from chalicelib.core.refs import Repository
 from pulley.cli import main
 from pulley.cli.setup import next_steps
 from pulley.host.build import build
+from pulley.host.document import build_document
 from pulley.operator.policies import PLACEHOLDER
 from pulley.project import project
 from pulley.sandbox.account import Account

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from chalice.config import Config
 
-from chalicelib.core.commands import build_document
 from chalicelib.core.decisions import Decision, count
 from chalicelib.wiring import RECONCILE_MINUTES
 from pulley.host.build import build
+from pulley.host.document import build_document
 from pulley.operator.policies import PoliciesError, read_policies
 from pulley.operator.resources import LOGICAL_IDS, build_resources
 from pulley.operator.stage_settings import StageSettings, read_stage_settings

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 
-from chalicelib.core.commands import build_document, document_text
 from pulley.host.build import PARTS, build
+from pulley.host.document import build_document, document_text
 from tests.app.policies import PROJECT
 
 FOLDER = PROJECT / "pulley/host"

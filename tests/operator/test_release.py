@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.commands import RELEASE, build_document
 from pulley import project
 from pulley.host.build import PARTS, build
+from pulley.host.document import RELEASE, build_document
 from pulley.operator.checks.release import UPDATE, check_content, is_newer, release_of
 from pulley.operator.checks.row import FAIL, PASS, WARN, Row
 from tests.app.policies import PROJECT

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.commands import DocumentPin, build_document
+from chalicelib.core.commands import DocumentPin
 from chalicelib.core.refs import Repository
+from pulley.host.document import build_document
 from pulley.operator.document import DocumentVersion
 from pulley.operator.parameters import StoredValue
 from pulley.operator.policies import Policy

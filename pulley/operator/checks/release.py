@@ -6,8 +6,8 @@ Where both are of the same release, the checkout around may tell which of them i
 from collections.abc import Mapping
 from pathlib import Path
 
-from chalicelib.core.commands import PRODUCT, RELEASE, build_document
 from pulley.host.build import build
+from pulley.host.document import PRODUCT, RELEASE, build_document
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.project import is_other_release
 

@@ -1,0 +1,93 @@
+"""The SSM document: the script, and the parameters that it takes, each with its pattern.
+
+Lambda sends it by its name; it is stored by `pulley setup`, so none of this is in the zip.
+"""
+
+import json
+from collections.abc import Mapping
+
+from chalicelib.core.commands import BY_PATTERN
+from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN
+from chalicelib.core.targets import (
+    AFTER_PULL_PATTERN,
+    CHECKOUT_PATTERN,
+    HEALTH_CHECK_PATTERN,
+    NAME_PATTERN,
+    RESTART_PATTERN,
+)
+
+RELEASE = "0.1.0"  # pyproject.toml has the same
+PRODUCT = "Pulley/"
+# The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
+# writes the value into the script as text. So each is anchored, and admits no quote, `$`,
+# backslash, brace, space or newline. The value is the parameter's pattern, and what it
+# means where its name does not say it: a document has little room.
+PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "Target": (NAME_PATTERN, ""),
+    "Repository": (REPOSITORY_PATTERN, ""),
+    "Checkout": (CHECKOUT_PATTERN, ""),
+    "Branch": (BRANCH_PATTERN, ""),
+    "Commit": ("^([0-9a-f]{40})?$", "Must be in the branch; empty: its tip"),
+    "Update": ("^(rebase|reset|exact|check)$", ""),
+    "AfterPull": (AFTER_PULL_PATTERN, ""),
+    "Restart": (RESTART_PATTERN, "systemd units, separated by commas"),
+    "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
+    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds"),
+    "Issued": ("^([0-9]{1,15})?$", "Epoch milliseconds"),
+    "Cause": ("^(push|reconcile|rollback|manual)$", ""),
+    "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
+    "Deployment": ("^[0-9]{0,20}$", ""),
+    "Attempt": ("^[1-9]?$", ""),
+    "By": (BY_PATTERN, ""),
+    "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
+}
+_DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
+    (
+        *("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"),
+        *("Attempt", "By", "PushedAt"),
+    ),
+    "",
+)
+# The agent takes the step's limit only by text substitution; an environment variable would leave
+# the braces standing.
+_BY_TEXT = "Timeout"
+# The report reads these from the command. The script does not, so they need no variable.
+_FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt"))
+
+
+def build_document(script: str) -> dict[str, object]:
+    """The SSM document (schema 2.2, one step: a failed step would not stop the next).
+
+    The script is one string in the list of commands: the agent compiles patterns for each element,
+    which took a second of every run when each line was one.
+    """
+    parameters = {}
+    for name, (pattern, meaning) in PARAMETERS.items():
+        parameter = {"type": "String", "allowedPattern": pattern}
+        if meaning:
+            parameter["description"] = meaning
+        if name in _DEFAULTS:
+            parameter["default"] = _DEFAULTS[name]
+        if name not in _FOR_THE_REPORT | {_BY_TEXT}:
+            parameter["interpolationType"] = "ENV_VAR"
+        parameters[name] = parameter
+    step = {
+        "action": "aws:runShellScript",
+        "name": "pull",
+        "precondition": {"StringEquals": ["platformType", "Linux"]},
+        "inputs": {
+            "timeoutSeconds": f"{{{{ {_BY_TEXT} }}}}",
+            "runCommand": [script],
+        },
+    }
+    return {
+        "schemaVersion": "2.2",
+        "description": f"{PRODUCT}{RELEASE} brings a git checkout to its branch.",
+        "parameters": parameters,
+        "mainSteps": [step],
+    }
+
+
+def document_text(content: Mapping[str, object]) -> str:
+    """The document as it is stored. Without spaces: a document holds 64 KB."""
+    return json.dumps(content, separators=(",", ":"))
