@@ -2,17 +2,23 @@
 
 import gc
 import os
+import pkgutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import botocore.client
+import botocore.hooks
 import botocore.session
 import moto.core.models
 import pytest
 from botocore.model import ServiceModel
 from coverage import Coverage
 from hypothesis import settings
+
+import chalicelib
 
 TESTS = Path(__file__).parent
 
@@ -21,6 +27,10 @@ TESTS = Path(__file__).parent
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", "dev")
     import app  # noqa: F401
+
+# Here coverage traces, and while the tests are collected it does not.
+for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
+    import_module(module.name)
 
 # moto would make thousands of images for each account, twice, and no test looks at one.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
@@ -34,10 +44,12 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
     """As in a process of the operator's or Lambda's, which builds few clients. Here are thousands.
 
     To read what AWS says of EC2 takes a third of a second, and to make a class of it a hundredth.
+    Each client finds the newer name of each event, which is the same for all of them.
     """
     loader = botocore.session.create_loader()
     creator: Any = botocore.client.ClientCreator  # whose stubs lack what is private
     load, make = creator._load_service_model, creator._create_client_class
+    copy = botocore.hooks.EventAliaser.__copy__
     models: dict[str, ServiceModel] = {}
     classes: dict[str, type] = {}
 
@@ -55,10 +67,16 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
             classes[service_name] = make(self, service_name, service_model)
         return classes[service_name]
 
+    def copy_with_names(self: Any) -> Any:  # noqa: ANN401 - whose stubs lack what is private
+        copied = copy(self)
+        copied._alias_name_cache = self._alias_name_cache
+        return copied
+
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(botocore.session, "create_loader", lambda *_: loader)
         patched.setattr(creator, "_load_service_model", load_once)
         patched.setattr(creator, "_create_client_class", make_once)
+        patched.setattr(botocore.hooks.EventAliaser, "__copy__", copy_with_names)
         yield
 
 
@@ -73,12 +91,29 @@ def moto_answers_botocore_alone() -> Iterator[None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Coverage is of the core and the flows by their own tests: to trace the others costs much."""
-    tracing = Coverage.current()
-    if tracing is None or item.path.relative_to(TESTS).parts[0] in {"core", "flows"}:
+    if item.path.relative_to(TESTS).parts[0] in {"core", "flows"}:
         return (yield)
+    with untraced():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """To trace how the tests' own modules are imported takes as long as to import them."""
+    with untraced():
+        return (yield)
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Coverage, where it is asked for, sees nothing of what happens here."""
+    tracing = Coverage.current()
+    if tracing is None:
+        yield
+        return
     tracing.stop()
     try:
-        return (yield)
+        yield
     finally:
         tracing.start()
 
