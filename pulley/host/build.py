@@ -2,8 +2,8 @@
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
-lines of a function are joined, and the spaces around operators left out, which means the same to a
-shell.
+lines of a function are joined, the spaces around operators left out, and functions whose names have
+more than one word get short ones, which means the same to a shell.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -52,6 +52,9 @@ _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
 # A line that ends so goes on in the next: as a command does, or as a case does after a pattern.
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
+_FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
+_VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
+_WORD = re.compile(r"\w+")
 
 
 def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
@@ -59,7 +62,21 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
     parts = [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
     if commented:
         return SHEBANG + "\n".join(parts)
-    return SHEBANG + "".join(map(_shorten, parts))
+    return SHEBANG + _rename("".join(map(_shorten, parts)))
+
+
+def short_names(script: str) -> dict[str, str]:
+    """A short name for each function that has a name of its own: no variable has it too.
+
+    They begin as no command and no variable does.
+    """
+    functions = set(_FUNCTION.findall(script)) - set(_VARIABLE.findall(script))
+    return {name: f"_{number:x}" for number, name in enumerate(sorted(functions))}
+
+
+def _rename(script: str) -> str:
+    names = short_names(script)
+    return _WORD.sub(lambda word: names.get(word[0], word[0]), script)
 
 
 def _shorten(part: str) -> str:

@@ -1,18 +1,21 @@
 """The built script is the parts, and fits into a document."""
 
+import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
 
-from pulley.host.build import PARTS, build
+from chalicelib.core.results import HostResult
+from pulley.host.build import PARTS, build, short_names
 from pulley.host.document import build_document, document_text
 from tests.app.policies import PROJECT
+from tests.host.conftest import EXIT_CODES
 
 FOLDER = PROJECT / "pulley/host"
 # AWS's 64 KB have the values of a run in them, too.
-# 56 of the 64 KB that a document and the values of a run may have, as AWS counts them.
-MOST_BYTES, VALUES_BYTES = 56 * 1024, 2_270
+MOST_BYTES, VALUES_BYTES = 56_000, 2_270
 
 
 def functions(script: str) -> str:
@@ -36,9 +39,20 @@ def test_every_part_is_in_it_and_is_short() -> None:
 
 
 def test_what_is_left_out_means_nothing() -> None:
-    script = build()
+    script, commented = build(), build(commented=True)
+    names = short_names(commented)
+    renamed = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), commented)
     assert script.startswith("#!/bin/sh\n")
-    assert functions(script) == functions(build(commented=True))
+    assert functions(script) == functions(renamed)
+
+
+def test_only_functions_get_short_names_and_none_that_is_said_or_taken() -> None:
+    commented = build(commented=True)
+    names = short_names(commented)
+    said = {*EXIT_CODES, *(field.name for field in dataclasses.fields(HostResult))}
+    assert len(names) > 100
+    assert not said & set(names)
+    assert not set(names.values()) & set(re.findall(r"\w+", commented))
 
 
 def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:
