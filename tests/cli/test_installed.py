@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from pulley.host.document import RELEASE
 from pulley.sandbox.sandbox import Sandbox
 from tests.app.policies import PROJECT
 from tests.deploy.test_install import pins
@@ -18,6 +19,18 @@ from tests.fakes import push_json
 
 MOST_BYTES = 80_000_000
 NOT_NEEDED = {"chalice", "cfn-lint", "flask", "moto", "werkzeug", "pytest"}
+
+# Arguments and stdin, a line of JSON; the exit code, all that was printed, and stdout come back.
+COMMANDS = """
+import json, sys
+from click.testing import CliRunner
+from pulley.cli import main
+for line in sys.stdin:
+    arguments, given = json.loads(line)
+    done = CliRunner().invoke(main, arguments, input=given)
+    said = done.output + str(done.exception or "")
+    print(json.dumps([done.exit_code, said, done.stdout]), flush=True)
+"""
 
 Installed = Callable[..., str]
 
@@ -47,23 +60,33 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def installed(environment: Path, sandbox: Sandbox, tmp_path: Path) -> Installed:
-    """Run the installed command, in a folder that is no checkout. It must end well."""
+def installed(environment: Path, sandbox: Sandbox, tmp_path: Path) -> Iterator[Installed]:
+    """Run a command of the installed ones, in a folder that is no checkout. It must end well.
 
-    def run(*arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [environment / "bin/pulley", *arguments],
-            cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **sandbox.environ},
-            input=stdin,
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    All in one process, since a start takes longer than what most of them do.
+    """
+    (program := tmp_path / "commands.py").write_text(COMMANDS)
+    settings = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **sandbox.environ}
+    with subprocess.Popen(
+        [environment / "bin/python", "-P", program],
+        cwd=tmp_path,
+        env=settings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        asked, told = process.stdin, process.stdout
+        assert asked
+        assert told
 
-    return run
+        def run(*arguments: str, stdin: str = "") -> str:
+            print(json.dumps([arguments, stdin]), file=asked, flush=True)
+            code, output, stdout = json.loads(told.readline())
+            assert code == 0, output
+            return str(stdout)
+
+        yield run
+        asked.close()
 
 
 def test_it_is_small_and_has_no_package_of_the_sandbox(environment: Path) -> None:
@@ -73,6 +96,12 @@ def test_it_is_small_and_has_no_package_of_the_sandbox(environment: Path) -> Non
     assert not names & NOT_NEEDED
     assert not (packages / "app.py").exists()
     assert sum(path.stat().st_size for path in packages.rglob("*")) < MOST_BYTES
+
+
+def test_it_is_a_program(environment: Path, tmp_path: Path) -> None:
+    command = [str(environment / "bin/pulley"), "--version"]
+    printed = subprocess.check_output(command, cwd=tmp_path, text=True)
+    assert RELEASE in printed
 
 
 def test_every_command_on_a_stage_works(sandbox: Sandbox, installed: Installed) -> None:
