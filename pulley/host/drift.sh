@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # Drift: what somebody has moved in the checkout since the last run, and a run brings back.
 
-# Leaves in `drift` what was moved: "head", "branch" or "files"; "" for none. Local commits are no drift.
+# Leaves in `drift` what was moved: "head", "branch" or "files"; "" for none. Local commits are no
+# drift, and whoever made them may change or drop them.
 # Not where steps did not come to their end: then this script left HEAD where it is.
 find_drift() {
     [ -n "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
@@ -9,7 +10,7 @@ find_drift() {
         "$local_ref" | HEAD) ;;
         *) drift=branch ;;
     esac
-    [ "$head" = "$marker_commit" ] || is_ancestor "$marker_commit" "$head" || drift='head'
+    [ "$head" = "$marker_commit" ] || is_ancestor "$marker_upstream" "$head" || drift='head'
 }
 
 # Files that were removed, and not by `git rm`: an edit of nobody's, since the commit has them.
@@ -18,7 +19,7 @@ list_removed() {
 }
 
 is_removed() {
-    ! is_beyond_link
+    ! is_beyond -L && ! is_beyond -f
 }
 
 bring_files_back() {

@@ -24,14 +24,18 @@ is_no_folder() {
     [ ! -d "$file" ] || [ -L "$file" ]
 }
 
-# Whether a link stands in the place of one of the folders that the file is in.
-is_beyond_link() {
+# Whether a link (-L) or a file (-f) stands in the place of one of the folders that the file is in.
+is_beyond() { # test
     folder=$file
     while [ "$folder" != "${folder%/*}" ]; do
         folder=${folder%/*}
-        [ ! -L "$folder" ] || return 0
+        ! test "$1" "$folder" || return 0
     done
     return 1
+}
+
+is_beyond_link() {
+    is_beyond -L
 }
 
 # Whether it differs from what git would write for the index's entry, its mode included.

@@ -80,6 +80,34 @@ class TestRound:
         result = site.pull(Cause="reconcile").result
         assert (result.drift, result.after, result.local_commits) == (None, mine, 1)
 
+    @pytest.mark.parametrize(
+        "command", [["commit", "--amend", "-qm", "n"], ["reset", "-q", "HEAD~1"]]
+    )
+    def test_local_commit_that_was_changed_or_dropped_is_no_drift(
+        self, site: Site, command: list[str]
+    ) -> None:
+        deployed(site)
+        site.commit({"mine.txt": "mine\n"}, where=site.checkout)
+        commit = site.commit({"app.txt": "four\n"})
+        site.pull(Commit=commit)
+        site.git(*command)
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift, result.upstream) == ("unchanged", None, commit)
+        assert result.after == site.head()
+
+    def test_file_in_a_folder_s_place_stays_and_what_else_was_removed_comes_back(
+        self, site: Site
+    ) -> None:
+        deployed(site)
+        shutil.rmtree(site.checkout / "folder")
+        site.write("folder", "mine\n")
+        (site.checkout / "app.txt").unlink()
+        result = site.pull(Cause="reconcile").result
+        assert (result.outcome, result.drift) == ("unchanged", "files")
+        assert (site.checkout / "app.txt").read_text() == "three\n"
+        assert (site.checkout / "folder").read_text() == "mine\n"
+        assert site.pull(Cause="reconcile").result.drift is None
+
     def test_files_behind_a_link_in_a_folder_s_place_are_not_written(self, site: Site) -> None:
         deployed(site)
         shared = site.checkout.parent / "shared"
