@@ -22,6 +22,7 @@ _FINAL = frozenset({"success", "failure", "error", "inactive"})
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|(?<![^ ])\[[0-9;]*[mK](?!\])")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _MARKUP = re.compile(r"[<>`*\[\]|\\]")
+_LONGEST_HALF = 24  # characters of a word that is left out, where a line is cut in the middle of it
 _LAST_TAKEN = "\uffff"  # GitHub answers 422: "description doesn't accept 4-byte Unicode"
 
 
@@ -192,10 +193,14 @@ def not_deployed(hold: str) -> DeploymentStatus:
 
 
 def plain_text(text: str, limit: int = MAX_DESCRIPTION) -> str:
-    """One line without markup, terminal codes, or characters that cannot be seen, cut to fit."""
+    """One line without markup, terminal codes, or characters that cannot be seen, cut at a word."""
     text = _MARKUP.sub("", _TAG.sub("", _ESCAPE.sub("", text)))
     text = " ".join("".join(one if _is_seen(one) else " " for one in text).split())
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    if len(text) <= limit:
+        return text
+    whole, space, half = text[:limit].rpartition(" ")
+    cut = whole if space and len(half) < _LONGEST_HALF else text[: limit - 1]
+    return cut.rstrip(" ,;:(") + "…"
 
 
 def _is_seen(character: str) -> bool:

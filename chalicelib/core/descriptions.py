@@ -41,6 +41,8 @@ def status_of(verdict: Verdict, *, limit: int = MAX_DESCRIPTION) -> DeploymentSt
             [f"no host matched: none is registered with the target's tags and the tag {STAGE_TAG}"],
         )
     standing = f"{verdict.count(AT)} of {_hosts(total)} at {short}"
+    if failed := verdict.count(FAILED):  # a reason that does not fit may hide its hosts
+        standing += f", {failed} failed"
     if verdict.is_everywhere:
         return _success(verdict, standing)
     return _fallen_short(verdict, standing, limit)
@@ -64,7 +66,7 @@ def _fallen_short(verdict: Verdict, standing: str, limit: int) -> DeploymentStat
     if verdict.was_cancelled:
         return status_from("error", [f"cancelled: {standing}", *reasons, *notes], limit)
     if reasons:
-        stopped = f"stopped after {verdict.count(FAILED)} failed: " if counts["not begun"] else ""
+        stopped = "stopped: " if counts["not begun"] else ""
         return status_from("failure", [stopped + standing, *reasons, *notes], limit)
     if verdict.count(OFFLINE) < total:
         return status_from("error", [f"incomplete: {standing}", *notes], limit)

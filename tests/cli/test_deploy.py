@@ -308,7 +308,7 @@ class TestDeploy:
         assert f"web-1: at {commit[:7]}: updated" in done.stdout
         assert "web-2: failed: conflict in index.html" in done.stdout
         assert "    CONFLICT (content): Merge conflict in index.html" in done.stdout
-        assert f"web: 1 of 2 hosts at {commit[:7]}; web-2: conflict" in done.stdout
+        assert f"web: 1 of 2 hosts at {commit[:7]}, 1 failed; web-2: conflict" in done.stdout
         assert "pulley logs web --command-id " in done.stderr
 
     def test_host_that_is_asleep_is_not_waited_for_and_is_no_failure(

@@ -69,7 +69,7 @@ class TestStatus:
         short = told.failed[:7]
         assert f"wanted: {short} (it is the branch's tip, by GitHub)" in done.stdout
         assert f"{short}, manual by " in done.stdout
-        assert f"failure: 1 of 2 hosts at {short}; web-2: conflict" in done.stdout
+        assert f"failure: 1 of 2 hosts at {short}, 1 failed; web-2: conflict" in done.stdout
         one, two = [line for line in done.stdout.splitlines() if " online " in line]
         assert f"{short}  at it" in one
         assert f"at {short}: updated" in one

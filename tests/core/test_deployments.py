@@ -279,14 +279,14 @@ class TestStatusOf:
     def test_host_that_failed_is_a_failure_with_its_reason(self) -> None:
         assert told(failed()) == (
             "failure",
-            "0 of 1 host at 4d5e6f7; web-1: conflict in app.py",
+            "0 of 1 host at 4d5e6f7, 1 failed; web-1: conflict in app.py",
         )
 
     def test_hosts_that_failed_alike_are_told_together_and_others_after_them(self) -> None:
         hosts = [at("a"), failed("b"), failed("c", "the disk is full"), failed("d")]
         assert told(*hosts) == (
             "failure",
-            "1 of 4 hosts at 4d5e6f7; b, d: conflict in app.py; c: the disk is full",
+            "1 of 4 hosts at 4d5e6f7, 3 failed; b, d: conflict in app.py; c: the disk is full",
         )
 
     @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ class TestStatusOf:
         hosts = [failed(f"web-{number}") for number in range(count)]
         assert told(*hosts) == (
             "failure",
-            f"0 of {count} hosts at 4d5e6f7; {names}: conflict in app.py",
+            f"0 of {count} hosts at 4d5e6f7, {count} failed; {names}: conflict in app.py",
         )
 
     def test_full_names_of_ec2_hosts_leave_room_for_the_reason(self) -> None:
@@ -304,7 +304,10 @@ class TestStatusOf:
         hosts = [failed(f"ip-10-0-12-{number}.{domain}") for number in range(3)]
         assert told(*hosts) == (
             "failure",
-            f"0 of 3 hosts at 4d5e6f7; ip-10-0-12-0.{domain} and 2 more: conflict in app.py",
+            (
+                "0 of 3 hosts at 4d5e6f7, 3 failed; "
+                f"ip-10-0-12-0.{domain} and 2 more: conflict in app.py"
+            ),
         )
 
     @pytest.mark.parametrize(
@@ -329,7 +332,7 @@ class TestStatusOf:
     def test_roll_out_stopped_by_max_errors_says_so(self) -> None:
         assert told(failed(words="busy"), *named(NOT_BEGUN, "web-2", "web-3")) == (
             "failure",
-            "stopped after 1 failed: 0 of 3 hosts at 4d5e6f7; web-1: busy; 2 not begun",
+            "stopped: 0 of 3 hosts at 4d5e6f7, 1 failed; web-1: busy; 2 not begun",
         )
 
     def test_document_that_a_host_s_agent_refused_is_a_failure_with_its_reason(self) -> None:
@@ -343,7 +346,10 @@ class TestStatusOf:
         )
         assert told(judge_host(refused, ROLL_OUT)) == (
             "failure",
-            "0 of 1 host at 4d5e6f7; web-1: its SSM agent refused the document: it is missing, no",
+            (
+                "0 of 1 host at 4d5e6f7, 1 failed; web-1: its SSM agent refused the document: "
+                "it is missing, no"
+            ),
         )
 
     def test_cancelled_command_is_an_error_that_says_so(self) -> None:
@@ -353,7 +359,7 @@ class TestStatusOf:
         )
         assert told(failed(), *named(CANCELLED, "web-2"), cancelled=True) == (
             "error",
-            "cancelled: 0 of 2 hosts at 4d5e6f7; web-1: conflict in app.py; 1 cancelled",
+            "cancelled: 0 of 2 hosts at 4d5e6f7, 1 failed; web-1: conflict in app.py; 1 cancelled",
         )
 
     def test_command_cancelled_after_every_host_was_through_is_a_success(self) -> None:
@@ -380,7 +386,7 @@ class TestStatusOf:
         overtaken = named(OVERTAKEN, "web-2", words="bbbbbbb")
         assert told(failed(), *overtaken) == (
             "failure",
-            "0 of 2 hosts at 4d5e6f7; web-1: conflict in app.py; 1 overtaken",
+            "0 of 2 hosts at 4d5e6f7, 1 failed; web-1: conflict in app.py; 1 overtaken",
         )
 
     def test_hosts_that_said_nothing_are_an_error(self) -> None:
@@ -410,21 +416,49 @@ class TestStatusOf:
         state, description = told(*hosts, expected=7)
         assert state == "failure"
         assert description == (
-            "stopped after 1 failed: 1 of 7 hosts at 4d5e6f7; b: why; 1 offline, will catch up; "
+            "stopped: 1 of 7 hosts at 4d5e6f7, 1 failed; b: why; 1 offline, will catch up; "
             "1 not begun; 1 cancelled; 1 said nothing; 1 overtaken"
         )
 
     def test_reason_too_long_for_the_line_is_cut_and_the_rest_left_out(self) -> None:
         state, description = told(failed(words="x" * 280), *named(OFFLINE, "web-2"))
         assert state == "failure"
-        assert description == ("0 of 2 hosts at 4d5e6f7; web-1: " + "x" * 140)[:139] + "…"
+        assert description == ("0 of 2 hosts at 4d5e6f7, 1 failed; web-1: " + "x" * 140)[:139] + "…"
 
     def test_part_that_does_not_fit_is_left_out_and_a_shorter_one_after_it_is_not(self) -> None:
         hosts = [failed("a", "x" * 60), failed("b", "y" * 60), *named(OFFLINE, "c")]
         assert told(*hosts) == (
             "failure",
-            f"0 of 3 hosts at 4d5e6f7; a: {'x' * 60}; 1 offline, will catch up",
+            f"0 of 3 hosts at 4d5e6f7, 2 failed; a: {'x' * 60}; 1 offline, will catch up",
         )
+
+    @pytest.mark.parametrize("count", [1, 2, 3, 50, 1000])
+    @pytest.mark.parametrize("reason", ["after pull: {} of 9 tests failed", "{}" + "x" * 300])
+    @pytest.mark.parametrize("domain", ["", "." + "eu-central-1.compute.internal" * 3])
+    def test_each_line_says_how_many_failed_and_why_the_first_did(
+        self, count: int, reason: str, domain: str
+    ) -> None:
+        hosts = [failed(f"web-{one}{domain}", reason.format(one)) for one in range(count)]
+        rest = [*named(OFFLINE, "y"), *named(NOT_BEGUN, "z")]
+        _, description = told(*hosts, *rest)
+        total, first = count + 2, reason.format(0)
+        assert description.startswith(f"stopped: 0 of {total} hosts at 4d5e6f7, {count} failed; ")
+        _, _, why = description.partition("; web-0")
+        assert first[:30] in why
+
+    @pytest.mark.parametrize(
+        ("words", "end"),
+        [
+            ("a" * 90 + ", " + "b" * 20, "a…"),
+            ("a" * 98 + " b", "a…"),
+            ("a" * 70 + " " + "b" * 60, "b…"),
+        ],
+    )
+    def test_reason_is_cut_after_a_word_unless_the_word_is_very_long(
+        self, words: str, end: str
+    ) -> None:
+        _, description = told(failed(words=words))
+        assert description.endswith(end)
 
     @pytest.mark.parametrize(("length", "fits"), [(116, True), (117, False)])
     def test_names_are_in_a_success_only_where_all_of_the_line_fits(
@@ -435,9 +469,9 @@ class TestStatusOf:
         expected = f"{standing}: {name}" if fits else standing
         assert told(at(name)) == ("success", expected)
 
-    @pytest.mark.parametrize(("length", "fits"), [(99, True), (100, False)])
+    @pytest.mark.parametrize(("length", "fits"), [(89, True), (90, False)])
     def test_last_part_is_there_only_where_it_fits(self, length: int, *, fits: bool) -> None:
-        line = f"0 of 2 hosts at 4d5e6f7; a: {'x' * length}"
+        line = f"0 of 2 hosts at 4d5e6f7, 1 failed; a: {'x' * length}"
         expected = f"{line}; 1 overtaken" if fits else line
         assert len(f"{line}; 1 overtaken") == MAX_DESCRIPTION + (not fits)
         overtaken = named(OVERTAKEN, "b")
@@ -507,7 +541,10 @@ class TestStatusOfOutput:
     def test_answer_that_is_no_result_or_no_text_is_a_failure_in_clean_words(
         self, output: str, words: str
     ) -> None:
-        assert told_of_output(output) == ("failure", f"0 of 1 host at 4d5e6f7; web-1: {words}")
+        assert told_of_output(output) == (
+            "failure",
+            f"0 of 1 host at 4d5e6f7, 1 failed; web-1: {words}",
+        )
 
     @pytest.mark.parametrize("output", ["", line_of()[:90], line_of(target="api")])
     def test_command_that_succeeded_is_not_green_without_the_host_s_own_word(
@@ -531,7 +568,7 @@ class TestStatusOfOutput:
     def test_host_stopped_at_its_limit_says_so(self) -> None:
         assert told_of_output("", "TimedOut", "ExecutionTimedOut") == (
             "failure",
-            "0 of 1 host at 4d5e6f7; web-1: stopped at its limit of 600 s",
+            "0 of 1 host at 4d5e6f7, 1 failed; web-1: stopped at its limit of 600 s",
         )
 
     @given(

@@ -50,7 +50,9 @@ SEEDS = int(os.environ.get("PULLEY_SEEDS", "8"))  # sixty in `make soak`
 A, B, C, D, E, F = (letter * 40 for letter in "abcdef")
 IN_PROGRESS = DeploymentStatus("in_progress", "deploying 4d5e6f7 to 1 host")
 SUCCESS = DeploymentStatus("success", "1 of 1 host at 4d5e6f7: web-1")
-FAILURE = DeploymentStatus("failure", "0 of 1 host at 4d5e6f7; web-1: rolled back to aaaaaaa")
+FAILURE = DeploymentStatus(
+    "failure", "0 of 1 host at 4d5e6f7, 1 failed; web-1: rolled back to aaaaaaa"
+)
 
 
 class House:
@@ -208,7 +210,7 @@ class TestSettleWhatWasSetAside:
         ("saved", "state", "words"),
         [
             ("keep", "success", "1 of 1 host at 4d5e6f7: web-1 (app.ini set aside)"),
-            ("fail", "failure", "0 of 1 host at 4d5e6f7; web-1: app.ini set aside"),
+            ("fail", "failure", "0 of 1 host at 4d5e6f7, 1 failed; web-1: app.ini set aside"),
         ],
     )
     def test_target_says_whether_it_is_a_failure(
@@ -870,7 +872,8 @@ ENDS = {
     A: DeploymentStatus("inactive", "replaced by ccccccc"),
     B: DeploymentStatus(
         "failure",
-        "0 of 2 hosts at bbbbbbb; web-1, web-2: rolled back to aaaaaaa: health check: answered 500",
+        "0 of 2 hosts at bbbbbbb, 2 failed; web-1, web-2: rolled back to aaaaaaa: "
+        "health check: answered 500",
     ),
     C: DeploymentStatus("inactive", "replaced by eeeeeee"),
     D: DeploymentStatus("inactive", "overtaken by eeeeeee before it ran"),

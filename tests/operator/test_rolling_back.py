@@ -52,7 +52,8 @@ class TestChooseWayBack:
         assert way(C, run(A, 1), run(B, 2), run(C, 3)) == WayBack(B)
 
     def test_commit_that_failed_is_passed_over_and_it_is_said_why(self) -> None:
-        words = "0 of 1 host at bbbbbbb; web-1: rolled back to aaaaaaa: health check: answered 500"
+        words = "0 of 1 host at bbbbbbb, 1 failed; web-1: rolled back to aaaaaaa: "
+        words += "health check: answered 500"
         assert way(C, run(A, 1), run(B, 2, failed=True), run(C, 3)) == WayBack(
             A, (PassedOver(B, words),)
         )
@@ -108,7 +109,9 @@ class TestChooseWayBack:
             way_back(B, *runs)
 
     def test_where_none_is_known_it_is_said_what_was_passed_over(self) -> None:
-        with pytest.raises(UnavailableError, match=r"\. aaaaaaa: 0 of 1 host at aaaaaaa; web-1: "):
+        with pytest.raises(
+            UnavailableError, match=r"\. aaaaaaa: 0 of 1 host at aaaaaaa, 1 failed; w"
+        ):
             way_back(B, run(A, 1, failed=True), run(B, 2))
 
     def test_nothing_sent_at_all_is_said(self) -> None:

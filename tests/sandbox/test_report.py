@@ -93,7 +93,7 @@ class TestStates:
         state, description = story.says("ill")
         assert state == "failure"
         ill, good = story.commits["ill"][:7], story.commits["good"][:7]
-        assert description.startswith(f"0 of 2 hosts at {ill}; web-1")
+        assert description.startswith(f"0 of 2 hosts at {ill}, 2 failed; web-1")
         assert f"rolled back to {good}" in description
         assert "health check: the last answer was 404" in description
 
