@@ -14,7 +14,6 @@ from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.seen import chosen
 from pulley.cli.terminal import one_line
-from pulley.cli.where import at_stage
 from pulley.cli.words import cause_words, hosts
 from pulley.cli.writing import say_overwritten
 from pulley.operator.cancelling import send_way_back, wait_until_over
@@ -24,6 +23,7 @@ from pulley.operator.holding import read_pin, store_pin
 from pulley.operator.past import commands_of, find_addressees
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
 from pulley.operator.standing import Standing, Standings, look_at
+from pulley.operator.suggest import suggest
 
 
 @stage_command
@@ -78,11 +78,12 @@ def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
     by = stage.identity.name
     for target in targets:
         at = utc_now().replace(microsecond=0)
-        pin = Pin("frozen", reason=f"left by pulley cancel --leave, by {by}", by=by, at=at)
+        pin = Pin("frozen", reason=f"left as a cancel found it, by {by}", by=by, at=at)
         read = read_pin(stage.parameters, stage.names, target)
         written = store_pin(stage.parameters, read, pin)
         say_overwritten(stage.parameters, written, yes=yes)
-        note(f"{target.name} is frozen: nothing is sent to it until pulley unpin {target.name}.")
+        unpin = suggest("unpin", target.name)
+        note(f"{target.name} is frozen: nothing is sent to it until {unpin}.")
 
 
 def _bring_back(
@@ -137,7 +138,7 @@ def _cancel(stage: Stage, command: Command) -> bool:
             name = command.roll_out.target
             note(
                 f"{name}: command {command.id} had ended already ({now.details}), and was not "
-                f"cancelled: pulley status {name} shows what became of it",
+                f"cancelled: {suggest('status', name)} shows what became of it",
                 style="yellow",
             )
             return False
@@ -153,12 +154,12 @@ def _say(cancelled: Sequence[Command], *, has_left: bool) -> None:
         say(f"{roll_out.target}: cancelled {roll_out.commit.short}, command {command.id}")
     if cancelled:
         name = cancelled[0].roll_out.target
+        check = f"To check: {suggest('status', name)}"
         if has_left:
-            say(at_stage(f"Hosts are as the cancel found them. To check: pulley status {name}"))
+            say(f"Hosts are as the cancel found them. {check}")
             return
         say("Hosts that had not begun stay as they are. The commit is held: the schedule leaves it")
-        words = f"alone until a newer push, or pulley deploy {name}. To check: pulley status {name}"
-        say(at_stage(words))
+        say(f"alone until a newer push, or {suggest('deploy', name)}. {check}")
 
 
 def _facts(command: Command) -> dict[str, object]:

@@ -8,7 +8,6 @@ from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
 from pulley.cli.terminal import one_line
-from pulley.cli.where import at_stage
 from pulley.operator.checkout import find_here
 from pulley.operator.connecting import (
     LEFT,
@@ -26,6 +25,7 @@ from pulley.operator.connecting import (
 )
 from pulley.operator.pings import Ping, mend_of
 from pulley.operator.stage import Stage, read_targets
+from pulley.operator.suggest import suggest
 from pulley.operator.webhooks import ANSWER_SECONDS, is_webhook_url
 
 
@@ -66,7 +66,7 @@ def connect(  # noqa: PLR0913 - each is an option
     address = _url(stage, url)
     secret = read_secret(stage, found)
     if found not in read_targets(stage).settings:
-        apply = "pulley targets apply"
+        apply = suggest("targets apply")
         warn(f"no target of {found} is stored yet, so its pushes deploy nothing: {apply}")
     webhooks = None if print_only else webhooks_of(stage, found)
     if webhooks is None:
@@ -168,7 +168,7 @@ def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool
     if ping.is_green:
         if not as_json:
             say(f"GitHub's ping was answered {ping.code}: {one_line(ping.said)}", style="green")
-            say(f"Push to {repository}, and see: {at_stage('pulley status')}")
+            say(f"Push to {repository}, and see: {suggest('status')}")
         return
     answered = f"was answered {ping.code}" if ping.code else "was not answered"
     words = one_line(f"{ping.status}: {ping.said}" if ping.said else ping.status)

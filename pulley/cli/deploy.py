@@ -25,6 +25,7 @@ from pulley.operator.holding import MeaningError, parse_commit
 from pulley.operator.past import became_of
 from pulley.operator.stage import Stage, read_targets, utc_now
 from pulley.operator.standing import Standing, Standings, look_at
+from pulley.operator.suggest import Suggestion, suggest
 
 
 @stage_command
@@ -89,12 +90,13 @@ def deploy(  # noqa: PLR0913 - each is an option
         finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
         # One target is named; status shows every one, and cancel asks about every one.
-        name = f" {orders[0].target.name}" if len(orders) == 1 else ""
+        names = [orders[0].target.name] if len(orders) == 1 else []
+        status = suggest("status", *names)
         if outcomes:
-            said = f"pulley status{name} shows it, pulley cancel{name} stops it"
+            said = f"{status} shows it, {suggest('cancel', *names)} stops it"
             note(f"The deploy goes on: {said}.")
         else:
-            note(f"Interrupted while sending: pulley status{name} shows whether it was sent.")
+            note(f"Interrupted while sending: {status} shows whether it was sent.")
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
@@ -190,8 +192,7 @@ def _say_sent(sent: Sequence[tuple[str, str]], *, no_wait: bool, as_json: bool) 
     for name, command_id in sent:
         tell(f"{name}: sent, command {command_id}")
         if no_wait:
-            how = f"pulley status {name}, or pulley logs {name} --command-id {command_id}"
-            note(f"To follow: {how}")
+            note(f"To follow: {suggest('status', name)}, or {_logs(name, command_id)}")
 
 
 def _say_end(verdicts: Mapping[str, Verdict]) -> None:
@@ -199,7 +200,11 @@ def _say_end(verdicts: Mapping[str, Verdict]) -> None:
         style = "green" if verdict.is_everywhere else "red"
         say(f"{name}: {_end_words(verdict)}", style=style)
         if not verdict.is_everywhere:
-            note(f"What the hosts wrote: pulley logs {name} --command-id {verdict.command_id}")
+            note(f"What the hosts wrote: {_logs(name, verdict.command_id)}")
+
+
+def _logs(name: str, command_id: str) -> Suggestion:
+    return suggest("logs", name, "--command-id", command_id)
 
 
 def _end_words(verdict: Verdict) -> str:

@@ -1,7 +1,6 @@
 """`pulley doctor`: one command that finds what is wrong, and says the mend."""
 
 from collections import Counter
-from dataclasses import replace
 
 import click
 
@@ -9,7 +8,6 @@ from chalicelib.core.errors import UnavailableError
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
-from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row
 from pulley.operator.connecting import connect_again
@@ -97,7 +95,7 @@ def _examine(stage: Stage) -> list[Row]:
     with err().status("Looking ...") as status:
         for row in Doctor(stage, now=utc_now).examine():
             status.update(f"Looked at {cell(row.what)} ...")
-            rows.append(replace(row, words=at_stage(row.words), mend=at_stage(row.mend)))
+            rows.append(row)
     return rows
 
 

@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
 from pulley.cli.terminal import printable
-from pulley.cli.where import at_stage
 
 # docs/cli.md says what each is for.
 FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
@@ -101,10 +100,10 @@ class CommandGroup(NamedGroup):
             return super().invoke(ctx)
         except ProblemsError as error:
             for problem in error.problems:
-                click.echo(f"Error: {printable(at_stage(problem))}", err=True)
+                click.echo(f"Error: {printable(problem)}", err=True)
             raise click.exceptions.Exit(FAILED) from None
         except PulleyError as error:
-            click.echo(f"Error: {printable(at_stage(error.in_full))}", err=True)
+            click.echo(f"Error: {printable(error.in_full)}", err=True)
             raise click.exceptions.Exit(FAILED) from None
         except click.exceptions.NoArgsIsHelpError:
             raise

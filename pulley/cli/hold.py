@@ -10,7 +10,6 @@ from chalicelib.core.targets import Target
 from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
 from pulley.cli.terminal import one_line
-from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checkout import find_here
 from pulley.operator.holding import (
@@ -27,6 +26,7 @@ from pulley.operator.holding import (
 from pulley.operator.parameters import Written
 from pulley.operator.past import commands_of
 from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.suggest import suggest
 from pulley.operator.tried import failure_words, failures_everywhere
 
 
@@ -177,14 +177,14 @@ def _say_words(hold: Hold) -> None:
         say(f"Before: {name} was {_words(before, hold.now)}.")
     say(f"Now: {name} is {_words(hold.pin, hold.now)}.", style="green")
     if hold.pin.state == "frozen":
-        say(at_stage(f"Its hosts stay as they are. To take it off: pulley unpin {name}"))
+        say(f"Its hosts stay as they are. To take it off: {suggest('unpin', name)}")
         return
-    deploy, plan = at_stage(f"pulley deploy {name}"), at_stage(f"pulley plan {name}")
-    unless = f", unless the branch's tip is held ({plan} says so)"
+    unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
     unless = "" if hold.pin.state == "pinned" else unless
-    say(f"Its hosts get there in the next round{unless}. To have them there now: {deploy}")
+    now = suggest("deploy", name)
+    say(f"Its hosts get there in the next round{unless}. To have them there now: {now}")
     if hold.pin.state == "pinned":
-        say(at_stage(f"To take it off: pulley unpin {name}"))
+        say(f"To take it off: {suggest('unpin', name)}")
 
 
 def _words(pin: Pin, now: datetime) -> str:

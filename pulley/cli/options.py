@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from chalicelib.core.refs import RefError, Repository
-from pulley.cli.where import DEFAULT_STAGE, STAGE_VARIABLE, options_of, remember
 from pulley.operator.stage import Stage
+from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE, acting_at, options_of
 
 Function = Callable[..., None]
 
@@ -73,8 +73,9 @@ def stage_command(function: Function) -> click.Command:
     @click.option("--region", help="The region where the stage and its hosts are.")
     @wraps(function)
     def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401 - each its own
-        remember(options_of(stage_name, profile=profile, region=region, environ=os.environ))
-        function(Stage(stage_name, profile=profile, region=region), **options)
+        where = options_of(stage_name, profile=profile, region=region, environ=os.environ)
+        with acting_at(where):
+            function(Stage(stage_name, profile=profile, region=region), **options)
 
     return click.command()(command)
 

@@ -13,7 +13,6 @@ from chalicelib.core.decisions import Decision
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
 from pulley.cli.terminal import printable
-from pulley.cli.where import at_stage
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,12 +36,9 @@ def say(words: str, *, style: str = "", console: "Console | None" = None) -> Non
     _print(console or out(), words, style)
 
 
-def note(words: str, *, style: str = "", is_data: bool = False) -> None:
-    """Print a line beside the result. The lines of pulley in it are for the same stage.
-
-    `is_data` leaves what somebody else wrote as it is.
-    """
-    _print(err(), words if is_data else at_stage(words), style)
+def note(words: str, *, style: str = "") -> None:
+    """Print a line beside the result."""
+    _print(err(), words, style)
 
 
 def cell(words: str) -> str:

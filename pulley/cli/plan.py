@@ -15,10 +15,10 @@ from pulley.cli.seen import (
     warn_of_none,
 )
 from pulley.cli.terminal import one_line
-from pulley.cli.where import at_stage
 from pulley.cli.words import follows, no_hosts
 from pulley.operator.stage import Stage
 from pulley.operator.standing import OWN_GIT, HostStanding, Standing, Standings
+from pulley.operator.suggest import suggest
 
 _STYLES = {NOTHING: "green", SEND: "cyan", PARKED: "red"}
 
@@ -60,7 +60,7 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
     if pin and plan_.wanted:
         say(f"  pin: {pin}")
     if plan_.wanted and plan_.held:
-        deploy = at_stage("pulley deploy")
+        deploy = suggest("deploy", target.name)
         say(f"  held: {one_line(plan_.held)}; a newer push or `{deploy}` goes on", style="red")
     if standing.tip_from == OWN_GIT:
         say("  The schedule has no token for GitHub, and goes by the newest that it was asked for.")

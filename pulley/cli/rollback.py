@@ -24,6 +24,7 @@ from pulley.operator.rolling_back import (
 )
 from pulley.operator.stage import Stage, utc_now
 from pulley.operator.standing import Standing
+from pulley.operator.suggest import suggest
 
 
 @stage_command
@@ -62,7 +63,8 @@ def rollback(  # noqa: PLR0913 - each is an option
     stored = read_pin(stage.parameters, stage.names, found)
     pin = Pin("pinned", back, words, by=by, at=utc_now().replace(microsecond=0))
     written = store_pin(stage.parameters, stored, pin)
-    note(f"{found.name} is {pin}. It stays there until pulley unpin {found.name}.")
+    unpin = suggest("unpin", found.name)
+    note(f"{found.name} is {pin}. It stays there until {unpin}.")
     if say_overwritten(stage.parameters, written, yes=yes):
         note("Nothing was sent.")
         raise click.exceptions.Exit(FAILED)
@@ -71,10 +73,8 @@ def rollback(  # noqa: PLR0913 - each is an option
         outcome = send_to_hosts(stage, order, standing, seen, cause="rollback")
         finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
-        note(
-            f"The roll back goes on: pulley status {found.name} shows it. The pin stays: "
-            f"pulley unpin {found.name}"
-        )
+        status = suggest("status", found.name)
+        note(f"The roll back goes on: {status} shows it. The pin stays: {unpin}")
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 

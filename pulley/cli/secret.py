@@ -9,7 +9,6 @@ from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.terminal import one_line
-from pulley.cli.where import at_stage
 from pulley.operator.connecting import webhooks_of
 from pulley.operator.rotation import (
     WAIT_SECONDS,
@@ -19,6 +18,7 @@ from pulley.operator.rotation import (
     repositories_of,
 )
 from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.suggest import suggest
 
 
 @click.group(cls=NamedGroup)
@@ -78,6 +78,8 @@ def rotate(  # noqa: PLR0913 - each is an option
     repository without targets, is not looked at.
     """
     found, name = _repositories(stage, repository)
+    given = {"--repository": repository, "--url": url}
+    same = [word for option, value in given.items() if value for word in (option, value)]
     address = url or stage.webhook_url
     if not address:
         raise click.UsageError("the webhook's address is not known here: give it with --url")
@@ -102,7 +104,8 @@ def rotate(  # noqa: PLR0913 - each is an option
             rotation, found, wait=wait, finish=finish, drop_unproven=drop_unproven
         )
     except KeyboardInterrupt:
-        note("Interrupted. Each secret in it is valid: pulley secret rotate goes on from here.")
+        again = suggest("secret rotate", *same)
+        note(f"Interrupted. Each secret in it is valid: {again} goes on from here.")
         raise click.exceptions.Exit(INTERRUPTED) from None
     if as_json:
         say_json(_document(name, proofs, dropped))
@@ -110,7 +113,7 @@ def rotate(  # noqa: PLR0913 - each is an option
         say(f"Done: {name} has the new secret alone.", style="green")
         say("The old one opens nothing any more, a minute from now at the latest.")
     if not dropped:
-        _say_how_to_finish(name, address, proofs)
+        _say_how_to_finish(name, address, proofs, same)
         raise click.exceptions.Exit(NOT_WELL)
 
 
@@ -161,8 +164,8 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
         if not found:
             raise click.ClickException(
                 f"no repository with targets uses {stage.names.webhook_secret}, so no ping can "
-                "show that the new one is in use: "
-                + at_stage("pulley targets apply, then pulley connect")
+                f"show that the new one is in use: {suggest('targets apply')}, then "
+                f"{suggest('connect')}"
             )
         return found, stage.names.webhook_secret
     try:
@@ -173,7 +176,7 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
     if stage.parameters.read_one(name) is None:
         raise click.ClickException(
             f"{repository} has no secret of its own: the stage's one opens it, which "
-            f"{at_stage('pulley secret rotate')} without --repository rotates"
+            f"{suggest('secret rotate')} without --repository rotates"
         )
     return [repository], name
 
@@ -201,7 +204,8 @@ def _say_plan(  # noqa: PLR0913 - each is an option
     note(f"  {when}, the {old} dropped {wait:.0f} seconds later")
 
 
-def _say_how_to_finish(name: str, url: str, proofs: list[Proof]) -> None:
+def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]) -> None:
+    """`same` are the options that say which secret it is."""
     by_hand = [str(one.repository) for one in proofs if one.problem]
     note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
@@ -210,7 +214,8 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof]) -> None:
         "--output text | head -n 1"
     )
     note(
-        "Then: pulley secret rotate --finish. Or mend the above and run pulley secret rotate again."
+        f"Then: {suggest('secret rotate', *same, '--finish')}. Or mend the above and run "
+        f"{suggest('secret rotate', *same)} again."
     )
 
 

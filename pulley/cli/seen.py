@@ -17,6 +17,7 @@ from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import UnclearError, choose_targets
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
 from pulley.operator.standing import Standing, Standings, look_at
+from pulley.operator.suggest import suggest
 
 
 def look(stage: Stage, name: str | None) -> Standings:
@@ -60,10 +61,11 @@ def warn_of_none(seen: Standings, stage: Stage) -> None:
     """Say why nothing is shown, where that is so."""
     if seen.standings or seen.failed:
         return
+    apply = suggest("targets apply")
     if seen.problems:
-        note("No stored target is valid: mend them in pulley.toml, then: pulley targets apply")
+        note(f"No stored target is valid: mend them in pulley.toml, then: {apply}")
     else:
-        note(f"Stage {stage.name} has no targets: pulley targets apply stores those of pulley.toml")
+        note(f"Stage {stage.name} has no targets: {apply} stores those of pulley.toml")
 
 
 def say_failed(failed: Sequence[tuple[str, str]]) -> None:

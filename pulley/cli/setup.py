@@ -14,7 +14,6 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
-from pulley.cli.where import at_stage
 from pulley.cli.writing import say_overwritten, warn_of_newer
 from pulley.operator.setup import Done, Setup, checkout_s_document
 from pulley.operator.setup_plan import (
@@ -27,6 +26,7 @@ from pulley.operator.setup_plan import (
     parse_token,
 )
 from pulley.operator.stage import Stage
+from pulley.operator.suggest import suggest
 from pulley.operator.trial import try_token
 from pulley.project import find_project, is_other_release
 
@@ -157,7 +157,7 @@ def _tell_where(found: Path | None) -> None:
     if found is None and not _is_emulated():
         note(
             "This is not Pulley's checkout, so there are no policies to put the account's number "
-            "into: run pulley setup there too, before chalice deploy."
+            f"into: run {suggest('setup')} there too, before chalice deploy."
         )
 
 
@@ -206,7 +206,7 @@ def _tell_next(report: Report, tell: Callable[[str], None]) -> None:
         repositories=[one for one, settings in stored.items() if settings.targets],
         has_new_secret=any(one.what == SECRET for one in report.changes),
     )
-    report.next_steps = [at_stage(one) for one in steps]
+    report.next_steps = steps
     tell("Next:")
     for step in report.next_steps:
         tell(f"  {step}")
@@ -224,13 +224,14 @@ def next_steps(
 
     `repositories` are those with targets. A webhook has to be told of a new secret.
     """
-    force = " --force" if has_new_secret else ""
+    force = ["--force"] if has_new_secret else []
     return [
         *([] if is_deployed else [f"chalice deploy --stage {stage}"]),
-        *([] if has_tokens else ["pulley setup --github-token-file -"]),
-        *([] if repositories else ["pulley targets apply", "pulley connect OWNER/REPO"]),
-        *(f"pulley connect {one}{force}" for one in repositories),
-        "pulley doctor",
+        *([] if has_tokens else [str(suggest("setup", "--github-token-file", "-"))]),
+        *([] if repositories else [str(suggest("targets apply"))]),
+        *([] if repositories else [str(suggest("connect", "OWNER/REPO"))]),
+        *(str(suggest("connect", one, *force)) for one in repositories),
+        str(suggest("doctor")),
     ]
 
 

@@ -16,6 +16,7 @@ from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.writing import say_overwritten
 from pulley.operator.parameters import LIMITS
 from pulley.operator.stage import Stage, utc_now
+from pulley.operator.suggest import suggest
 from pulley.operator.targets_file import (
     FileTarget,
     parse_targets_file,
@@ -66,7 +67,7 @@ def check(file: str, *, as_json: bool) -> None:
         _end_with(problems)
     if not as_json:
         say(f"{file} is valid: {', '.join(f'{one.target.name}' for one in found)}")
-        note("To store them: pulley targets apply")
+        note(f"To store them: {suggest('targets apply')}")
 
 
 @click.argument("file", default=_FILE, type=click.Path(), metavar="[pulley.toml]")
@@ -133,7 +134,7 @@ def apply(  # noqa: PLR0913 - an option each
         if as_json:
             say_json({"stage": stage.name, "repositories": changes, "stored": versions})
     if versions:
-        note("To see what it comes to on each host: pulley plan")
+        note(f"To see what it comes to on each host: {suggest('plan')}")
 
 
 @click.argument("what", required=False, metavar="[TARGET]")
@@ -159,7 +160,7 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
         say(write_targets_file(shown.entries).rstrip("\n"))
     elif not shown.problems:
         where = f"stage {stage.name} (account {stage.identity.account}, {stage.region})"
-        note(f"No target is stored in {where}. Write pulley.toml, then: pulley targets apply")
+        note(f"No target is stored in {where}. Write pulley.toml, then: {suggest('targets apply')}")
     if shown.problems:
         raise click.exceptions.Exit(NOT_WELL)
 

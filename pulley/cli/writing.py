@@ -40,7 +40,7 @@ def say_overwritten(
         "It was stored after you looked."
     )
     if not is_secret:
-        note(f"It was: {_on_a_terminal(other.value)}", is_data=True)
+        note(f"It was: {_on_a_terminal(other.value)}")
     if yes or not sys.stdin.isatty():
         note("If that one is right, put it back, as one more version:")
         key = parameters.key(written.name) if is_secret else ""

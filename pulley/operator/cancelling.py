@@ -11,6 +11,7 @@ from chalicelib.core.stored import document_pin_of
 from pulley.operator.deploying import LONGEST_NAME
 from pulley.operator.stage import Stage
 from pulley.operator.standing import Standing, Standings
+from pulley.operator.suggest import suggest
 
 PATIENCE = timedelta(seconds=60)  # with hosts on which the script is being killed
 EVERY_SECONDS = 0.5
@@ -55,7 +56,7 @@ def send_way_back(
     if pins.by_target.get(name) != snapshot.pins.by_target.get(name):
         why = RefusedError(
             "nothing was sent: its pin or freeze was changed during the cancel; "
-            f"see pulley status {name}"
+            f"see {suggest('status', name)}"
         )
         return [(one, why) for one in sends]
     requests = requests_of(

@@ -12,6 +12,7 @@ from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
 from pulley.operator.checkout import Here
 from pulley.operator.stage import StoredTargets
+from pulley.operator.suggest import Suggestion, suggest
 
 
 class UnclearError(PulleyError):
@@ -34,7 +35,7 @@ def choose_targets(
     if not stored.targets:
         raise UnavailableError(
             stored.why_not_valid
-            or "there are no targets: pulley targets apply stores those of pulley.toml"
+            or f"there are no targets: {suggest('targets apply')} stores those of pulley.toml"
         )
     followers = followers_of(stored.targets, here)
     if followers:
@@ -59,26 +60,24 @@ def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime)
     `asked` is the operator's own wish. What nobody wants of the target would not stay there.
     """
     target, pin = facts.target, facts.pin
+    unpin = suggest("unpin", target.name)
     wanted = wanted_of(facts, now=now)
     if pin and pin.holds(now):
         if wanted is None:
             raise NotDeployableError(
-                f"{target.name} is {pin}. Nothing is deployed to it until `pulley unpin "
-                f"{target.name}`"
+                f"{target.name} is {pin}. Nothing is deployed to it until `{unpin}`"
             )
         if asked and asked != wanted.commit:
             raise NotDeployableError(
-                f"{target.name} is {pin}. To have {asked.short} there instead, `pulley pin "
-                f"{target.name} {asked.short} --reason …`; to follow {target.branch} again, "
-                f"`pulley unpin {target.name}`"
+                f"{target.name} is {pin}. To have {asked.short} there instead, "
+                f"`{_pin(target, asked)}`; to follow {target.branch} again, `{unpin}`"
             )
         return wanted
     if asked and facts.head and asked != facts.head:
         raise NotDeployableError(
             f"{asked.short} is not the tip of {target.branch}, which is {facts.head.short}: the "
-            f"next push or round would undo it. `pulley pin {target.name} {asked.short} --reason "
-            f"…` keeps a commit there; `pulley rollback {target.name}` goes back to the last good "
-            "one"
+            f"next push or round would undo it. `{_pin(target, asked)}` keeps a commit there; "
+            f"`{suggest('rollback', target.name)}` goes back to the last good one"
         )
     if asked:
         why = wanted.reason if wanted and wanted.commit == asked else "you asked for it"
@@ -89,3 +88,7 @@ def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime)
             f"clone of {target.repository}, or name one with --commit"
         )
     return wanted
+
+
+def _pin(target: Target, commit: CommitSha) -> Suggestion:
+    return suggest("pin", target.name, commit.short, "--reason", "WHY")

@@ -12,6 +12,7 @@ from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.parameters import StoredValue
 from pulley.operator.rotation import repositories_of
 from pulley.operator.stage import Stage
+from pulley.operator.suggest import suggest
 from pulley.operator.webhooks import Hook, Webhooks
 
 MADE, UPDATED, LEFT = "made", "updated", "left as it is"
@@ -62,7 +63,7 @@ def read_secret(stage: Stage, repository: Repository) -> Secret:
     lines = read_secrets(found.value) if found else ()
     if found is None or not lines:
         name = found.name if found else default
-        raise UnavailableError(f"no secret is stored in {name}: run pulley setup first")
+        raise UnavailableError(f"no secret is stored in {name}: run {suggest('setup')} first")
     return Secret(found.name, lines[0].decode())
 
 
@@ -84,7 +85,7 @@ def connect_again(stage: Stage) -> list[str]:
     """
     repositories = list(stage.stored.every_repository())
     opened = repositories_of(stage.parameters, stage.names.repository_webhook_secret, repositories)
-    return [f"pulley connect {one} --force" for one in opened]
+    return [str(suggest("connect", one, "--force")) for one in opened]
 
 
 def newest_since(versions: Sequence[StoredValue]) -> datetime | None:

@@ -16,6 +16,7 @@ from chalicelib.core.commands import DocumentPin
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.edges.aws import calling
 from pulley.host.document import document_text
+from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -98,7 +99,7 @@ class Documents:
         pinned = ", as it is pinned" if pin else ""
         return RefusedError(
             f"AWS would refuse the document {self.name}{pinned}: it {why}",
-            detail="pulley setup stores it, and pins what it stored",
+            detail=f"{suggest('setup')} stores it, and pins what it stored",
         )
 
     def create(self, content: Mapping[str, object]) -> DocumentVersion:

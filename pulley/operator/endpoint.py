@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from chalicelib.core.errors import UnavailableError
+from pulley.operator.suggest import suggest
 
 _VARIABLE = "AWS_ENDPOINT_URL"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -29,8 +30,8 @@ def check_endpoint(environ: Mapping[str, str]) -> None:
         socket.create_connection((host, port), _SECONDS).close()
     except ConnectionRefusedError:
         raise UnavailableError(
-            f"the sandbox at {url} has ended: start another one (pulley sandbox), and read its "
-            f"environment file. To reach AWS instead, unset {_VARIABLE}, or open a new shell"
+            f"the sandbox at {url} has ended: start another one ({suggest('sandbox')}), and read "
+            f"its environment file. To reach AWS instead, unset {_VARIABLE}, or open a new shell"
         ) from None
     except OSError:
         return  # as above

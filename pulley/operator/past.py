@@ -14,6 +14,7 @@ from chalicelib.core.verdicts import Verdict, judge
 from pulley.operator.commands import Addressed, addressees_of, commands_to
 from pulley.operator.parameters import StoredValue
 from pulley.operator.stage import Stage, StoredTargets
+from pulley.operator.suggest import suggest
 
 _NOBODY = "N/A"  # as some have it who emulate AWS
 _WHOLE_ID = 36  # characters
@@ -161,7 +162,7 @@ def find_by_id(sent: Sequence[Command], begins: str, name: str) -> Command:
         raise UnavailableError(f"{shown(begins)} begins the ids of several commands: {ids}")
     if not found:
         raise UnavailableError(
-            f"{shown(begins)} is no command that deploys to {name}: pulley history {name} has "
+            f"{shown(begins)} is no command that deploys to {name}: {suggest('history', name)} has "
             "their ids"
         )
     return found[0]

@@ -11,6 +11,7 @@ from typing import Any
 
 from chalicelib.core.refs import Repository
 from chalicelib.flows.receive import PREFIX, SigningSecret
+from pulley.operator.suggest import suggest
 
 _MOST_SAID = 300  # characters of an answer
 # How a Lambda of before says it, whose answer has no field `secret`. Read until 2026-12-28.
@@ -65,16 +66,17 @@ def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
     """What to do where a ping was not taken."""
     wrong_place = (
         "the address or the stage is wrong, or nothing is deployed there: "
-        f"chalice deploy --stage {stage}, then pulley connect {repository} again"
+        f"chalice deploy --stage {stage}, then {suggest('connect', repository)} again"
     )
     mends = {
         0: "can GitHub reach the address? The webhook's Recent Deliveries on GitHub say more",
         401: "the webhook's secret is not the stored one: "
-        f"pulley connect {repository} --force sets it",
+        f"{suggest('connect', repository, '--force')} sets it",
         403: wrong_place,
         404: wrong_place,
-        502: "AWS refused the function something: pulley doctor looks at its role",
-        503: "is a secret stored, are the targets valid? pulley setup, then pulley doctor",
+        502: f"AWS refused the function something: {suggest('doctor')} looks at its role",
+        503: f"is a secret stored, are the targets valid? {suggest('setup')}, then "
+        f"{suggest('doctor')}",
     }
     return mends.get(ping.code, f"the log says why: /aws/lambda/pulley-{stage}")
 

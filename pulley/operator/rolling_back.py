@@ -14,6 +14,7 @@ from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import Wanted
 from pulley.operator.asleep import without_sleepers
 from pulley.operator.standing import View
+from pulley.operator.suggest import suggest
 
 MAX_RUNS = 50  # that are looked into: a call each
 
@@ -65,10 +66,11 @@ def choose_way_back(
     place: it may have run long ago too. A commit that a roll back has left is no way back, though
     every host was at it, until it is sent again.
     """
+    pin = suggest("pin", target.name, "COMMIT", "--reason", "WHY")
     if leave is None:
         raise UnavailableError(
             f"nothing was sent to {target.name} in the last 30 days, so no good commit is known: "
-            f"pulley pin {target.name} COMMIT names one"
+            f"{pin} names one"
         )
     until = sent_until(leave, runs)
     left = left_by_roll_backs(until)
@@ -87,7 +89,7 @@ def choose_way_back(
     raise UnavailableError(
         f"no good commit of {target.name} is known from before {leave.short}: Systems Manager "
         "remembers 30 days, and good is what is on every host that it was sent to and that was "
-        f"reached. pulley pin {target.name} COMMIT goes to one that you know{seen}"
+        f"reached. {pin} goes to one that you know{seen}"
     )
 
 

@@ -22,6 +22,7 @@ from chalicelib.core.stored import read_secrets
 from chalicelib.edges.parameters import REMEMBERED_SECONDS
 from pulley.operator.parameters import Parameters, StoredValue, Written
 from pulley.operator.pings import Ping
+from pulley.operator.suggest import suggest
 from pulley.operator.webhooks import Hook, Webhooks
 
 WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and what a look-up, or a delivery, takes
@@ -79,7 +80,8 @@ class Rotation:
         read = self.parameters.read_one(self.name)
         found = read_secrets(read.value) if read else ()
         if read is None or not found:
-            raise UnavailableError(f"no secret is stored in {self.name}: pulley setup stores one")
+            setup = suggest("setup")
+            raise UnavailableError(f"no secret is stored in {self.name}: {setup} stores one")
         return StoredSecret(read, found)
 
     def begin(self) -> StoredSecret:
@@ -116,7 +118,7 @@ class Rotation:
         if self.read().secrets != expected.secrets:
             raise UnavailableError(
                 f"somebody else changed {self.name} meanwhile. Nothing was dropped: look who it "
-                "was, then run pulley secret rotate again"
+                f"was, then run {suggest('secret rotate')} again"
             )
 
     def end(self, expected: StoredSecret) -> int:

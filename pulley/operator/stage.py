@@ -26,6 +26,7 @@ from pulley.operator.deployed import Deployed
 from pulley.operator.endpoint import check_endpoint
 from pulley.operator.near import did_you_mean
 from pulley.operator.parameters import Parameters
+from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -214,8 +215,8 @@ class StoredTargets:
             raise UnavailableError(f"{self.why_not_valid}. No other target is {name}{near}{names}")
         if not names:
             raise UnavailableError(
-                f"there is no target {name}, and no other: pulley targets apply stores those of "
-                "pulley.toml"
+                f"there is no target {name}, and no other: {suggest('targets apply')} stores those "
+                "of pulley.toml"
             )
         raise UnavailableError(f"there is no target {name}{near}; there is {names}")
 
@@ -226,7 +227,7 @@ class StoredTargets:
             return ""
         return (
             f"stored targets are not valid, and not used: {'; '.join(self.problems)}. Mend them in "
-            "pulley.toml, then: pulley targets apply"
+            f"pulley.toml, then: {suggest('targets apply')}"
         )
 
 

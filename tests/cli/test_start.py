@@ -65,7 +65,6 @@ class TestHelp:
             "pulley.cli",
             "pulley.cli.group",
             "pulley.cli.terminal",
-            "pulley.cli.where",
         }
 
     @pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main)))))

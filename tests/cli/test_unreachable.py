@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pulley.cli import local, main
-from pulley.cli.where import NAMES
+from pulley.operator.suggest import ON_A_STAGE
 
 EXPIRED = {"__type": "ExpiredTokenException", "message": "The security token is expired"}
 EXPIRED_XML = b"<ErrorResponse><Error><Code>ExpiredToken</Code></Error></ErrorResponse>"
@@ -107,7 +107,7 @@ def said(done: Result) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("command", NAMES)
+@pytest.mark.parametrize("command", ON_A_STAGE)
 class TestEveryCommand:
     def test_sandbox_that_has_ended_is_named(self, ended: str, command: str) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=ended)
@@ -144,6 +144,28 @@ class TestProfile:
     def test_without_any_it_is_said_how_to_make_one(self) -> None:
         words = said(run("status", AWS_PROFILE="prod", AWS_CONFIG_FILE="/dev/null"))
         assert words.endswith("has no profile prod, nor any other: aws configure makes one\n")
+
+
+class TestNowhere:
+    def test_no_region_is_one_line(self) -> None:
+        done = CliRunner().invoke(main, ["status"])
+        assert done.exit_code == 1
+        words = "there is no region: set AWS_DEFAULT_REGION, or give --region"
+        assert done.stderr.endswith(f": {words}\n")
+        assert done.stderr.count("\n") == 1
+
+    def test_no_credentials_are_one_line(self) -> None:
+        done = CliRunner().invoke(main, ["status", "--region", "eu-west-1"])
+        words = "there are no credentials: set AWS_PROFILE, or run aws configure"
+        assert done.exit_code == 1
+        assert done.stderr.endswith(f": {words}\n")
+        assert done.stderr.count("\n") == 1
+
+    def test_doctor_says_so_in_its_first_row(self) -> None:
+        done = CliRunner().invoke(main, ["doctor", "--region", "eu-west-1"])
+        assert done.exit_code == 3
+        assert "there are no credentials: set AWS_PROFILE" in done.stdout
+        assert done.stdout.rstrip().endswith("1 fail.")
 
 
 class TestEndpoint:

@@ -12,8 +12,7 @@ from pulley.operator.checks.release import check_content
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.operator.document import Documents, DocumentVersion
 from pulley.operator.parameters import Parameters
-
-_SETUP = "pulley setup"
+from pulley.operator.suggest import suggest
 
 
 def check_document(
@@ -23,21 +22,21 @@ def check_document(
 
     `checkout` is Pulley's that one stands in, if any.
     """
-    latest = documents.read()
+    latest, setup = documents.read(), str(suggest("setup"))
     if latest is None:
-        yield Row("document", FAIL, f"{documents.name} is not there", _SETUP, fix="setup")
+        yield Row("document", FAIL, f"{documents.name} is not there", setup, fix="setup")
         return
     stored = parameters.read_one(pin_name)
     if stored is None:
         words = f"{pin_name} is not stored: a document that was edited by hand would run"
-        yield Row("document's pin", WARN, words, _SETUP, fix="setup")
+        yield Row("document's pin", WARN, words, setup, fix="setup")
         yield from _check_content(documents, latest, checkout)
         return
     try:
         pin = parse_document_pin(stored.value)
     except DocumentPinError as error:
         words = f"{pin_name} cannot be read, so nothing is sent: {error}"
-        yield Row("document's pin", FAIL, words, _SETUP, fix="setup")
+        yield Row("document's pin", FAIL, words, setup, fix="setup")
         yield from _check_content(documents, latest, checkout)
         return
     yield from _check_pinned(documents, pin, latest, checkout)
@@ -49,16 +48,15 @@ def _check_pinned(
     pinned = latest if latest.version == pin.version else documents.read(pin.version)
     if pinned is None or pinned.pin != pin:
         words = f"it asks for version {pin.version}, which is not there or has another hash"
-        yield Row("document's pin", FAIL, words, _SETUP, fix="setup")
+        yield Row("document's pin", FAIL, words, str(suggest("setup")), fix="setup")
         yield from _check_content(documents, latest, checkout)
         return
     yield passed("document's pin", f"version {pin.version}, by its hash")
     yield from _check_content(documents, pinned, checkout)
     if latest.version != pin.version:
         words = f"somebody stored version {latest.version} since; the pinned {pin.version} runs"
-        yield Row(
-            "document", WARN, words, "pulley setup: it stores this command's again", fix="setup"
-        )
+        mend = f"{suggest('setup')}: it stores this command's again"
+        yield Row("document", WARN, words, mend, fix="setup")
 
 
 def _check_content(documents: Documents, used: DocumentVersion, checkout: Path | None) -> list[Row]:

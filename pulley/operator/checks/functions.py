@@ -11,6 +11,7 @@ from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import shown
 from chalicelib.edges.aws import calling, error_for
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -104,7 +105,7 @@ class Functions:
         what, name = f"role of {function}", arn.rpartition("/")[2]
         if self.policies is None:
             words = "not compared: its policy file is in Pulley's checkout, and this is not one"
-            return Row(what, WARN, words, "run pulley doctor in Pulley's checkout")
+            return Row(what, WARN, words, f"run {suggest('doctor')} in Pulley's checkout")
         policy = self.policies / f"policy-{_POLICIES[handler]}-{self.stage}.json"
         roles = self.clients.roles
         try:

@@ -17,6 +17,7 @@ from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
 from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
+from pulley.operator.suggest import suggest
 
 MIN_FREE_MIB = 200
 LOW_FREE_MIB = 1024
@@ -25,7 +26,6 @@ _MENDS = {
     "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
     "key, are GitHub's host keys known?",
     "missing_commit": "push the branch, or name another one in pulley.toml",
-    "bad_parameter": "pulley setup: the document is of another release",
 }
 
 
@@ -153,7 +153,7 @@ def check_invocation(
     """What one host said. `github` is where people clone from."""
     what = f"host {invocation.host}: {target.checkout}"
     if invocation.is_refused:
-        yield Row(what, FAIL, invocation.refusal, _MENDS["bad_parameter"])
+        yield Row(what, FAIL, invocation.refusal, _other_release())
         return
     try:
         result = parse_result(invocation.output)
@@ -164,9 +164,10 @@ def check_invocation(
     if result.outcome != "unchanged":
         yield _failed(what, result, remote_line(target, github))
     elif result.found is None:
-        yield Row(what, UNKNOWN, "it ran a document of an older release", "pulley setup")
+        words = "it ran a document of an older release"
+        yield Row(what, UNKNOWN, words, str(suggest("setup")))
     else:
-        yield from _check_found(what, result.found, result, place or Place())
+        yield from _check_found(what, target, result.found, result, place or Place())
 
 
 def remote_line(target: Target, github: str) -> str:
@@ -175,9 +176,15 @@ def remote_line(target: Target, github: str) -> str:
     return f'sudo -u "$(stat -c %U {place})" git -C {place} remote set-url origin {remote}'
 
 
+def _other_release() -> str:
+    return f"{suggest('setup')}: the document is of another release"
+
+
 def _failed(what: str, result: HostResult, remote: str) -> Row:
     mend = _MENDS.get(result.outcome, "docs/host.md has what each outcome asks for")
-    if result.fault == "git_version":
+    if result.outcome == "bad_parameter":
+        mend = _other_release()
+    elif result.fault == "git_version":
         mend = "install git 2.26 or newer on the host"
     elif result.fault in {"origin", "no_origin"}:
         verb = remote.replace(" set-url ", " add ") if result.fault == "no_origin" else remote
@@ -185,10 +192,13 @@ def _failed(what: str, result: HostResult, remote: str) -> Row:
     return Row(what, FAIL, failure_words(result), mend)
 
 
-def _check_place(what: str, found: Found, result: HostResult, place: Place) -> Iterator[Row]:
+def _check_place(
+    what: str, target: Target, found: Found, result: HostResult, place: Place
+) -> Iterator[Row]:
     """Whether the checkout is where the last run left it, and that is what is wanted."""
     at = (result.after or "")[:7]
-    mend = "the next round of the schedule brings it there; pulley deploy does it now"
+    deploy = suggest("deploy", target.name)
+    mend = f"the next round of the schedule brings it there; {deploy} does it now"
     if found.drift:
         moved = {
             "head": f"somebody moved it to {at}",
@@ -201,8 +211,10 @@ def _check_place(what: str, found: Found, result: HostResult, place: Place) -> I
         yield Row(what, FAIL, f"it is at {at}, and {place.wanted[:7]} is wanted", mend)
 
 
-def _check_found(what: str, found: Found, result: HostResult, place: Place) -> Iterator[Row]:
-    misplaced = list(_check_place(what, found, result, place))
+def _check_found(
+    what: str, target: Target, found: Found, result: HostResult, place: Place
+) -> Iterator[Row]:
+    misplaced = list(_check_place(what, target, found, result, place))
     yield from misplaced
     free, is_well = found.free_mib, not misplaced
     if found.owner == "root":
@@ -237,4 +249,4 @@ def no_answer(target: Target, host: Host) -> Row:
 def not_asked(target: Target, error: PulleyError) -> Row:
     """The command that asks could not be sent."""
     words = f"its hosts could not be asked: {error.in_full}"
-    return Row(f"target {target.name}: checkouts", FAIL, words, "pulley setup")
+    return Row(f"target {target.name}: checkouts", FAIL, words, str(suggest("setup")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from pulley.host.build import build
 from pulley.host.document import PRODUCT, RELEASE, build_document
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
 from pulley.project import is_other_release
 
 UPDATE = "update this command: git pull in Pulley's checkout, then pipx install --force . there"
@@ -23,12 +24,13 @@ def check_content(
     name: str, content: Mapping[str, object], checkout: Path | None, *, version: str
 ) -> list[Row]:
     """The rows of a document in use, and of the checkout that the command stands in, if any."""
+    setup = suggest("setup")
     has_other = checkout is not None and is_other_release(checkout)
     if content == build_document(build()):
         rows = [passed("document", f"{name} is the same as this command's")]
         if has_other:
             words = f"the checkout {checkout} has another script than this command and the stage"
-            mend = "to bring the stage to it: pipx install --force . there, then pulley setup"
+            mend = f"to bring the stage to it: pipx install --force . there, then {setup}"
             rows.append(Row("this command", WARN, words, mend))
         return rows
     theirs = release_of(content)
@@ -37,13 +39,13 @@ def check_content(
         return [Row("document", FAIL, words, UPDATE)]
     if theirs and _numbers(theirs) < _numbers(RELEASE):
         words = f"{name} is of release {theirs}; this command is of {RELEASE}, which is newer"
-        mend = "pulley setup, then chalice deploy"
+        mend = f"{setup}, then chalice deploy"
         return [Row("document", FAIL, words, mend, fix="setup")]
     if checkout is not None and has_other and _script_in(content) == _script_of(checkout):
         words = f"{name} has the script of {checkout}; this command has another one"
         return [Row("document", FAIL, words, f"pipx install --force {checkout}")]
     words = f"version {version} of {name} is not what this command has"
-    mend = f"pulley setup. If somebody with a newer command stored it, {UPDATE}"
+    mend = f"{setup}. If somebody with a newer command stored it, {UPDATE}"
     return [Row("document", FAIL, words, mend, fix="setup")]
 
 

@@ -12,6 +12,7 @@ from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.operator.overlaps import MEND, Overlap, overlaps_by_selectors
 from pulley.operator.parameters import Parameters
 from pulley.operator.stage import StoredTargets
+from pulley.operator.suggest import suggest
 
 SHORTEST_SECRET = 20  # characters; what `pulley setup` makes has 64
 
@@ -41,7 +42,7 @@ class Stored:
     def check_targets(self) -> Iterator[Row]:
         """They parse, and no name and no checkout is of two of them."""
         for problem in self.targets.problems:
-            yield Row("targets", FAIL, problem, "pulley targets apply")
+            yield Row("targets", FAIL, problem, str(suggest("targets apply")))
         by_name: dict[str, list[Target]] = {}
         for target in self.targets.targets:
             by_name.setdefault(target.name, []).append(target)
@@ -54,58 +55,57 @@ class Stored:
             yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
         yield from overlap_rows(overlaps_by_selectors(self.targets.targets))
         if not self.targets.targets and not self.targets.problems:
-            words, mend = "none is stored", "write pulley.toml, then pulley targets apply"
+            words, mend = "none is stored", f"write pulley.toml, then {suggest('targets apply')}"
             yield Row("targets", FAIL, words, mend)
 
     def check_pins(self, *, now: datetime) -> Iterator[Row]:
         """They can be read: an unreadable one may say "frozen", so nothing is sent."""
         names = {self.names.pin(target.name): target.name for target in self.targets.targets}
         for name, stored in self.parameters.read(*names).items():
-            what, target = f"pin of {names[name]}", names[name]
+            what, unpin = f"pin of {names[name]}", suggest("unpin", names[name])
             try:
                 pin = parse_pin(stored.value)
             except PinError as error:
                 words = f"{name} cannot be read, so nothing is sent: {error}"
-                yield Row(what, FAIL, words, f"pulley unpin {target}")
+                yield Row(what, FAIL, words, str(unpin))
                 continue
             if pin.holds(now):
                 words = f"it is {pin}: pushes do not reach it"
-                yield Row(what, WARN, words, f"pulley unpin {target}, when it may go on")
+                yield Row(what, WARN, words, f"{unpin}, when it may go on")
 
     def check_tokens(self) -> Iterator[Row]:
         """A token is there for every repository; whether GitHub takes it is asked elsewhere."""
         without = [str(one) for one, token in self.targets.tokens.items() if not token]
         if without:
             words = f"none for {', '.join(without)}: commits do not say where they run"
-            mend = "pulley setup --github-token-file -"
-            yield Row("GitHub token", WARN, words, mend)
+            mend = suggest("setup", "--github-token-file", "-")
+            yield Row("GitHub token", WARN, words, str(mend))
 
 
 def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:
     """Two targets in one checkout: each would undo what the other did."""
     for one in overlaps:
-        mend = f"{MEND}, in pulley.toml, then pulley targets apply"
+        mend = f"{MEND}, in pulley.toml, then {suggest('targets apply')}"
         yield Row(f"checkout of {one.one.name}", FAIL, one.words, mend)
 
 
 def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
     """The stage's secret, or a repository's own one, which `pulley setup` leaves alone."""
     of = f" of {repository}" if repository else ""
-    what, rotate = f"webhook secret{of}", "pulley secret rotate"
-    if repository:
-        rotate += f" --repository {repository}"
+    what, setup = f"webhook secret{of}", str(suggest("setup"))
+    rotate = suggest("secret rotate", *(["--repository", repository] if repository else []))
     if text is None:
-        return Row(what, FAIL, f"{name} is not stored", "pulley setup", fix="setup")
+        return Row(what, FAIL, f"{name} is not stored", setup, fix="setup")
     secrets = read_secrets(text)
     if not secrets:
         words = f"{name} is blank: it opens nothing"
         if repository:
             mend = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
             return Row(what, FAIL, words, mend)
-        return Row(what, FAIL, words, "pulley setup", fix="setup")
+        return Row(what, FAIL, words, setup, fix="setup")
     if any(len(one) < SHORTEST_SECRET for one in secrets):
         words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
-        return Row(what, WARN, words, rotate)
+        return Row(what, WARN, words, str(rotate))
     if len(secrets) > 1:
         words = f"{len(secrets)} are valid: a rotation is not finished"
         return Row(what, WARN, words, f"{rotate}: it goes on with the new one")

@@ -9,6 +9,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from pulley.operator.asking import Answer, ask
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
 
 SOON = timedelta(days=14)
 _EXPIRES = "github-authentication-token-expiration"
@@ -66,8 +67,8 @@ class TokenCheck:
 
     @property
     def _mend(self) -> str:
-        own = f" --repository {self.repository}" if self.is_own else ""
-        return f"make one on GitHub, then pulley setup --github-token-file -{own}"
+        own = ["--repository", self.repository] if self.is_own else []
+        return f"make one on GitHub, then {suggest('setup', '--github-token-file', '-', *own)}"
 
     def _missing(self) -> Iterator[tuple[str, str, str]]:
         """The permissions that it lacks, what is lost by that, and GitHub's own reason."""

@@ -10,6 +10,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FailedDelivery
 from pulley.operator.checks.row import FAIL, WARN, Row, passed
 from pulley.operator.pings import Ping, mend_of
+from pulley.operator.suggest import suggest
 from pulley.operator.webhooks import Hook, Webhooks
 
 LATELY = timedelta(days=1)
@@ -48,7 +49,7 @@ class WebhookCheck:
             attempts = deliveries.attempts(ours[0].id) if ours else []
         except NotTakenError as error:
             mend = (
-                "GITHUB_TOKEN=... pulley doctor, with a token that may read "
+                f"GITHUB_TOKEN=... {suggest('doctor')}, with a token that may read "
                 f"{self.repository}'s webhooks"
             )
             yield Row(self.what, WARN, f"it cannot be looked at: {error}", mend)
@@ -57,7 +58,7 @@ class WebhookCheck:
 
     def _check_hooks(self, hooks: Sequence[Hook], ours: Sequence[Hook]) -> Row | None:
         """What is wrong with its settings; None where nothing is."""
-        connect = f"pulley connect {self.repository}"
+        connect = str(suggest("connect", self.repository))
         if not ours:
             others = [hook.url for hook in hooks if hook.is_like(self.url)]
             words = f"none posts to {self.url}"
@@ -87,8 +88,8 @@ class WebhookCheck:
             at = f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
             words = f"no delivery was taken since its secret was stored, {at}"
             mend = (
-                f"pulley connect {self.repository}: its ping shows whether the webhook has that "
-                "secret. --force sets it"
+                f"{suggest('connect', self.repository)}: its ping shows whether the webhook has "
+                "that secret. --force sets it"
             )
             return Row(self.what, FAIL, words, mend)
         return passed(self.what, "as it should be, and its deliveries are taken")

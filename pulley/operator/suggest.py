@@ -1,0 +1,76 @@
+"""Commands of pulley that a person is told to type: as data, worded in one place.
+
+A suggested command acts where the running one does: `acting_at` says which options that takes. The
+words are for people; no program reads them.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+DEFAULT_STAGE = "dev"
+STAGE_VARIABLE = "PULLEY_STAGE"
+OnAStage = Literal[
+    "setup",
+    "targets apply",
+    "targets show",
+    "connect",
+    "doctor",
+    "plan",
+    "deploy",
+    "cancel",
+    "status",
+    "history",
+    "logs",
+    "pin",
+    "freeze",
+    "unpin",
+    "rollback",
+    "secret rotate",
+    "simulate",
+]
+ON_A_STAGE: tuple[str, ...] = get_args(OnAStage)
+_where: ContextVar[tuple[str, ...]] = ContextVar("where", default=())
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A command with its arguments and options, as the shell hands them over."""
+
+    command: OnAStage | Literal["sandbox"]
+    arguments: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The line to type."""
+        where = _where.get() if self.command in ON_A_STAGE else ()
+        return " ".join(["pulley", self.command, *map(shlex.quote, (*where, *self.arguments))])
+
+
+def suggest(command: OnAStage | Literal["sandbox"], *arguments: object) -> Suggestion:
+    """Of names, repositories, options: each is one word of the shell's."""
+    return Suggestion(command, tuple(str(one) for one in arguments))
+
+
+def options_of(
+    stage: str, *, profile: str | None, region: str | None, environ: Mapping[str, str]
+) -> tuple[str, ...]:
+    """What has to be given again to act on the same stage."""
+    given = {
+        "--stage": stage if stage != (environ.get(STAGE_VARIABLE) or DEFAULT_STAGE) else None,
+        "--profile": profile,
+        "--region": region,
+    }
+    return tuple(word for name, value in given.items() if value for word in (name, value))
+
+
+@contextmanager
+def acting_at(options: tuple[str, ...]) -> Iterator[None]:
+    """Have suggestions carry these options until the command that is running ends."""
+    token = _where.set(options)
+    try:
+        yield
+    finally:
+        _where.reset(token)
