@@ -20,9 +20,9 @@ from pulley.operator.cancelling import send_way_back, wait_until_over
 from pulley.operator.checkout import find_here
 from pulley.operator.commands import Addressed, Operations, under_way
 from pulley.operator.holding import read_pin, store_pin
+from pulley.operator.overview import Standing, Standings, look_at
 from pulley.operator.past import commands_of, find_addressees
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
-from pulley.operator.standing import Standing, Standings, look_at
 from pulley.operator.suggest import suggest
 
 

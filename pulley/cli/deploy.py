@@ -22,9 +22,9 @@ from pulley.operator.commands import Operations, under_way
 from pulley.operator.deploying import Order, Outcome, send
 from pulley.operator.following import Follower
 from pulley.operator.holding import MeaningError, parse_commit
+from pulley.operator.overview import Standing, Standings, look_at
 from pulley.operator.past import became_of
 from pulley.operator.stage import Stage, read_targets, utc_now
-from pulley.operator.standing import Standing, Standings, look_at
 from pulley.operator.suggest import Suggestion, suggest
 
 

@@ -12,6 +12,7 @@ from pulley.cli.output import confirm, say, say_json, warn, when
 from pulley.cli.terminal import one_line
 from pulley.cli.writing import say_overwritten
 from pulley.operator.checkout import find_here
+from pulley.operator.failed_commits import failure_words, failures_everywhere
 from pulley.operator.holding import (
     MeaningError,
     StoredPin,
@@ -27,7 +28,6 @@ from pulley.operator.parameters import Written
 from pulley.operator.past import commands_of
 from pulley.operator.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
-from pulley.operator.tried import failure_words, failures_everywhere
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pulley.cli.words import hosts, no_hosts
 from pulley.cli.writing import say_overwritten
 from pulley.operator.deploying import Order
 from pulley.operator.holding import read_pin, store_pin
+from pulley.operator.overview import Standing
 from pulley.operator.rolling_back import (
     WayBack,
     choose_way_back,
@@ -23,7 +24,6 @@ from pulley.operator.rolling_back import (
     read_runs,
 )
 from pulley.operator.stage import Stage, utc_now
-from pulley.operator.standing import Standing
 from pulley.operator.suggest import suggest
 
 

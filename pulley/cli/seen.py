@@ -15,8 +15,8 @@ from pulley.cli.words import host_words
 from pulley.operator.checking import Checker
 from pulley.operator.checkout import Here, find_here
 from pulley.operator.choice import UnclearError, choose_targets
+from pulley.operator.overview import Standing, Standings, look_at
 from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
-from pulley.operator.standing import Standing, Standings, look_at
 from pulley.operator.suggest import suggest
 
 

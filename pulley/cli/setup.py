@@ -27,7 +27,7 @@ from pulley.operator.setup_plan import (
 )
 from pulley.operator.stage import Stage
 from pulley.operator.suggest import suggest
-from pulley.operator.trial import try_token
+from pulley.operator.token_trial import try_token
 from pulley.project import find_project, is_other_release
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}

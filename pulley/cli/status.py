@@ -21,8 +21,7 @@ from pulley.cli.seen import (
 )
 from pulley.cli.terminal import one_line
 from pulley.cli.words import cause_words, follows, host_words, no_hosts
-from pulley.operator.stage import Stage
-from pulley.operator.standing import (
+from pulley.operator.overview import (
     BEHIND,
     BROKEN,
     DRIFTED,
@@ -34,6 +33,7 @@ from pulley.operator.standing import (
     Standing,
     Standings,
 )
+from pulley.operator.stage import Stage
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
 _PLACES = {THERE: "green", UNDER_WAY: "cyan", UNKNOWN: "yellow"}

@@ -9,8 +9,8 @@ from chalicelib.core.plan import Send
 from chalicelib.core.sending import requests_of
 from chalicelib.core.stored import document_pin_of
 from pulley.operator.deploying import LONGEST_NAME
+from pulley.operator.overview import Standing, Standings
 from pulley.operator.stage import Stage
-from pulley.operator.standing import Standing, Standings
 from pulley.operator.suggest import suggest
 
 PATIENCE = timedelta(seconds=60)  # with hosts on which the script is being killed

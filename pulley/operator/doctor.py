@@ -31,8 +31,8 @@ from pulley.operator.deploying import Unheard
 from pulley.operator.document import Documents
 from pulley.operator.issuing import milliseconds
 from pulley.operator.overlaps import overlaps_on_hosts
+from pulley.operator.overview import look_at
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
-from pulley.operator.standing import look_at
 from pulley.project import find_project
 
 

@@ -13,7 +13,7 @@ from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import Wanted
 from pulley.operator.asleep import without_sleepers
-from pulley.operator.standing import View
+from pulley.operator.overview import View
 from pulley.operator.suggest import suggest
 
 MAX_RUNS = 50  # that are looked into: a call each

@@ -12,8 +12,8 @@ from chalicelib.core.plan import plan_target
 from chalicelib.core.stored import StoredPins
 from chalicelib.flows.read import Snapshot
 from pulley.operator.cancelling import send_way_back
+from pulley.operator.overview import Standing, Standings
 from pulley.operator.stage import Stage
-from pulley.operator.standing import Standing, Standings
 from tests.core.test_plan import NOW, A, B, TestPlanTargetCancelled, facts_of, host
 
 HOSTS = [host(1), host(2), host(3)]

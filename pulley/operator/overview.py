@@ -1,4 +1,4 @@
-"""How targets stand: what a round of the schedule would see and do, and what became of the newest.
+"""An overview of targets: what a round would see and do, and what became of the newest command.
 
 The reading and the plan are the schedule's own. What an operator adds is the tip of a branch, by
 the operator's token or git, where the stage has no token to ask GitHub with.

@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
-from pulley.operator.trial import problem_of
+from pulley.operator.token_trial import problem_of
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
 
 SITE, OTHER = Repository("octo", "site"), Repository("mona", "other")

@@ -7,7 +7,7 @@ import pytest
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
-from pulley.operator.tried import failure_words, failures_everywhere
+from pulley.operator.failed_commits import failure_words, failures_everywhere
 from tests.fakes import COMMIT, target_json
 from tests.flows.runs import NOW, OLD, command_of, line_of, on, rolled_back, running
 

@@ -12,7 +12,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
 from chalicelib.flows.read import Reader
-from pulley.operator.standing import BEHIND, BROKEN, THERE, UNDER_WAY, UNKNOWN, HostStanding, View
+from pulley.operator.overview import BEHIND, BROKEN, THERE, UNDER_WAY, UNKNOWN, HostStanding, View
 from tests.fakes import COMMIT, STAGE, FakeHistory, FakeJournal, FakeParameters, target_json
 from tests.flows.runs import NOW, OLD, command_of, line_of, on, running
 
