@@ -19,7 +19,8 @@ class Found:
     """What `check` found on a host. `free_mib` is what is free on the checkout's disk.
 
     `deployed` is the branch's commit that was deployed there last, with all its steps; `drift` is
-    what somebody has moved since ("head", "branch" or "files"), or "".
+    what somebody has moved since ("head", "branch" or "files"), or ""; `unfinished` is what was
+    left in the middle: a file of git's or the script's, or "marker"; or "".
     """
 
     would_update: bool
@@ -29,6 +30,7 @@ class Found:
     lfs: bool
     deployed: str = ""
     drift: str = ""
+    unfinished: str = ""
 
 
 @dataclass(frozen=True)

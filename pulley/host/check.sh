@@ -11,13 +11,31 @@ look() {
     wanted=${Commit:-$upstream} words='' would_update=false lfs=false head=$seen head_ref=$seen_ref
     find_drift
     [ -z "$(list_removed | tr -d '\000')" ] || drift=files
+    find_unfinished
     [ "$seen" = "$marker_commit" ] && [ "$wanted" = "$marker_upstream" ] ||
         words="would update to $wanted" would_update=true
     ! has git-lfs || lfs=true
     check_git_version
-    found_here=$(printf '{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s"}' \
-        $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift")
+    found_here=$(printf '{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
+        $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift" "$unfinished")
     finish unchanged "$words"
+}
+
+# Leaves in `unfinished` what a killed run or another git has left in the middle, by its file; "marker"
+# where HEAD has more of the branch than all steps were done for; "" for none, or while it is at work.
+find_unfinished() {
+    unfinished=''
+    for name in index.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD BISECT_LOG sequencer; do
+        [ ! -e "$git_dir/$name" ] || unfinished=$name
+    done
+    base=$(git merge-base HEAD "$upstream_ref" 2>/dev/null)
+    [ "$base" = "$marker_upstream" ] || ! is_ancestor "$marker_upstream" "$base" || unfinished=marker
+    for name in moving begun; do
+        [ ! -s "$state/$name" ] || unfinished=$name
+    done
+    if [ -n "$unfinished" ] && { git_is_at_work || { [ -f "$state/lock" ] && ! flock -n "$state/lock" true; }; }; then
+        unfinished=''
+    fi
 }
 
 free_space() { # MiB

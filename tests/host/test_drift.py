@@ -1,5 +1,6 @@
 """What somebody moved in a checkout since the last run is seen, and brought back."""
 
+import fcntl
 import shutil
 
 import pytest
@@ -151,6 +152,47 @@ class TestCheck:
         older = site.head()
         found = found_by_check(site)
         assert (found.deployed, found.drift, site.head()) == (commit, "head", older)
+
+    @pytest.mark.parametrize("name", ["index.lock", "rebase-merge", "MERGE_HEAD", "sequencer"])
+    def test_what_git_left_in_the_middle_is_told_and_stays(self, site: Site, name: str) -> None:
+        deployed(site)
+        left = site.checkout / ".git" / name
+        left.mkdir() if "-" in name else left.touch()
+        assert found_by_check(site).unfinished == name
+        assert left.exists()
+
+    @pytest.mark.parametrize("name", ["begun", "moving"])
+    def test_what_a_killed_run_left_in_the_middle_is_told(self, site: Site, name: str) -> None:
+        deployed(site)
+        assert found_by_check(site).unfinished == ""
+        (site.checkout / ".git/pulley" / name).write_text("x\n")
+        assert found_by_check(site).unfinished == name
+
+    def test_branch_s_commit_without_its_steps_is_told(self, site: Site) -> None:
+        deployed(site)
+        commit = site.commit({"app.txt": "four\n"})
+        site.as_owner("git", "pull", "-q", "--rebase")
+        found = found_by_check(site)
+        assert (found.deployed != commit, found.drift, found.unfinished) == (True, "", "marker")
+        site.pull(Commit=commit)
+        assert found_by_check(site).unfinished == ""
+
+    def test_local_commit_and_a_branch_that_has_moved_on_are_not_unfinished(
+        self, site: Site
+    ) -> None:
+        deployed(site)
+        site.commit({"mine.txt": "mine\n"}, where=site.checkout)
+        site.commit({"app.txt": "four\n"})
+        site.as_owner("git", "fetch", "-q")
+        assert found_by_check(site).unfinished == ""
+
+    def test_run_that_is_at_work_is_not_unfinished(self, site: Site) -> None:
+        deployed(site)
+        state = site.checkout / ".git/pulley"
+        (state / "begun").write_text("x\n")
+        with (state / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert found_by_check(site).unfinished == ""
 
     def test_other_branch_is_told(self, site: Site) -> None:
         deployed(site)
