@@ -15,13 +15,13 @@ from pulley.operator.checks.document import check_document
 from pulley.operator.checks.functions import Clients, Functions, check_address
 from pulley.operator.checks.host_roles import HostRoles
 from pulley.operator.checks.hosts import (
-    Place,
     check_hosts,
     check_invocation,
     no_answer,
     not_asked,
 )
 from pulley.operator.checks.nodes import Node, find_untagged, read_nodes
+from pulley.operator.checks.place import check_hold, place_of
 from pulley.operator.checks.row import FAIL, UNKNOWN, Row, passed, rows_of
 from pulley.operator.checks.stored import Stored, overlap_rows
 from pulley.operator.checks.token import TokenCheck
@@ -31,7 +31,7 @@ from pulley.operator.deploying import Unheard
 from pulley.operator.document import Documents
 from pulley.operator.issuing import milliseconds
 from pulley.operator.overlaps import overlaps_on_hosts
-from pulley.operator.overview import look_at
+from pulley.operator.overview import Standing, look_at
 from pulley.operator.stage import Identity, Stage, StoredTargets, read_targets
 from pulley.project import find_project
 
@@ -149,29 +149,29 @@ class Doctor:
         answers = Checker(stage, self.clock, self.sleep).ask(hosts, issued=issued)
         for target, error in answers.refused:
             yield not_asked(target, error)
-        wanted = self._wanted(targets) if answers.by_target else {}
+        standings = self._standings(targets) if answers.by_target else ()
+        places = {
+            (one.target.name, host.host.instance_id): place_of(one, host)
+            for one in standings
+            for host in one.hosts
+        }
+        for one in standings:
+            yield from check_hold(one)
         for target, host, answer in answers.by_target:
             if answer is None:
                 yield no_answer(target, host)
                 continue
-            place = wanted.get((target.name, host.instance_id))
+            place = places.get((target.name, host.instance_id))
             yield from check_invocation(target, answer, place, github=github_host(stage))
 
-    def _wanted(self, targets: StoredTargets) -> Mapping[tuple[str, str], Place]:
-        """Where each host is wanted, by target and instance id."""
-        journal = Unheard()
+    def _standings(self, targets: StoredTargets) -> Sequence[Standing]:
+        """How the targets stand, after what the hosts have answered."""
         seen = look_at(
             self.stage,
             targets,
             targets.targets,
             find_here=lambda: None,
-            journal=journal,
+            journal=Unheard(),
             now=self.now(),
         )
-        return {
-            (one.target.name, host.host.instance_id): Place(
-                host.wanted, one.plan.held, host.is_there
-            )
-            for one in seen.standings
-            for host in one.hosts
-        }
+        return seen.standings

@@ -196,6 +196,13 @@ class Planter:
         self.sandbox.machines[1].fill_disk()
         self.undo.callback(self.sandbox.machines[1].remove_program, "df")
 
+    def killed_in_its_steps(self) -> None:
+        """A run that was killed before the steps were done: HEAD is where it is wanted."""
+        state = self.sandbox.machines[0].checkout / ".git/pulley"
+        state.mkdir(exist_ok=True)
+        (state / "begun").write_text("x\n")
+        self.undo.callback((state / "begun").unlink)
+
     def role_that_reads_secrets(self) -> None:
         """What AWS's own policy makes of a host's role."""
         self.deployed_again()
@@ -350,6 +357,7 @@ FAULTS: list[Fault] = [
     (Planter.no_such_branch, "host web-2: /srv/site", "fail", "push the branch"),
     (Planter.old_git, "host web-2: /srv/site", "fail", "install git 2.26"),
     (Planter.full_disk, "host web-2: /srv/site", "fail", "make room"),
+    (Planter.killed_in_its_steps, "host web-1: /srv/site", "fail", "pulley deploy web"),
     (
         Planter.role_that_reads_secrets,
         "hosts' role web-host",
@@ -417,6 +425,7 @@ AT_ONCE: list[set[Plant]] = [
     {
         Planter.unfinished_rotation,
         Planter.frozen,
+        Planter.killed_in_its_steps,
         Planter.another_remote,
         Planter.token_without_deployments,
         Planter.inactive_hook,

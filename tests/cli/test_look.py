@@ -280,3 +280,21 @@ def test_before_anything_was_sent_each_says_so(
     assert (past.exit_code, past.stdout) == (0, "")
     assert "newest: nothing was sent in the 30 days" in status.stdout
     assert "none is known" in status.stdout
+
+
+class TestDoctor:
+    """The last one here: the hosts are asked, which is a command too."""
+
+    def test_mend_of_a_host_that_the_commit_failed_on_is_one_that_helps(
+        self, told: Story, pulley: Pulley
+    ) -> None:
+        done = pulley("doctor", "--json")
+        assert done.exit_code == 3
+        rows = {row["what"]: row for row in json_of(done)["rows"]}
+        two = rows["host web-2: /srv/site"]
+        wanted = f", and {told.failed[:7]} is wanted, which failed there: conflict in index.html"
+        assert wanted in two["words"]
+        assert "fix the commit and push" in two["mend"]
+        assert "pulley rollback web" in two["mend"]
+        assert "next round" not in two["mend"]
+        assert rows["host web-1: /srv/site"]["outcome"] == "pass"

@@ -14,13 +14,13 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.targets import Instances, Target, parse_target
 from pulley.operator.checks.functions import check_address
 from pulley.operator.checks.hosts import (
-    Place,
     build_check_requests,
     check_hosts,
     check_invocation,
     not_asked,
 )
 from pulley.operator.checks.nodes import Node, parse_version
+from pulley.operator.checks.place import Place
 from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row, passed, rows_of
 from pulley.operator.checks.token import TokenCheck
 from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer

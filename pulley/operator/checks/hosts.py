@@ -5,7 +5,7 @@ What a host says of itself is asked by the document's own `Update=check`, which 
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
@@ -16,6 +16,7 @@ from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
 from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
+from pulley.operator.checks.place import Place, check_place
 from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
 from pulley.operator.suggest import suggest
 
@@ -131,18 +132,6 @@ def build_check_requests(
     ]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a host is wanted: the commit in full, "" for none. `held` says what keeps it away.
-
-    `is_there`: by what was seen, the check included.
-    """
-
-    wanted: str = ""
-    held: str = ""
-    is_there: bool = False
-
-
 def check_invocation(
     target: Target,
     invocation: Invocation,
@@ -192,29 +181,11 @@ def _failed(what: str, result: HostResult, remote: str) -> Row:
     return Row(what, FAIL, failure_words(result), mend)
 
 
-def _check_place(
-    what: str, target: Target, found: Found, result: HostResult, place: Place
-) -> Iterator[Row]:
-    """Whether the checkout is where the last run left it, and that is what is wanted."""
-    at = (result.after or "")[:7]
-    deploy = suggest("deploy", target.name)
-    mend = f"the next round of the schedule brings it there; {deploy} does it now"
-    if found.drift:
-        moved = {
-            "head": f"somebody moved it to {at}",
-            "branch": "another branch is checked out",
-            "files": "files of the commit were removed",
-        }
-        why = moved.get(found.drift, found.drift)
-        yield Row(what, FAIL, f"it has drifted from {found.deployed[:7]}: {why}", mend)
-    elif found.deployed and place.wanted and not (place.is_there or place.held):
-        yield Row(what, FAIL, f"it is at {at}, and {place.wanted[:7]} is wanted", mend)
-
-
 def _check_found(
     what: str, target: Target, found: Found, result: HostResult, place: Place
 ) -> Iterator[Row]:
-    misplaced = list(_check_place(what, target, found, result, place))
+    at = (result.after or "")[:7]
+    misplaced = list(check_place(what, target, found, at, place))
     yield from misplaced
     free, is_well = found.free_mib, not misplaced
     if found.owner == "root":
@@ -234,7 +205,6 @@ def _check_found(
             "make room on the host: a run needs place for the fetch and for what the steps build",
         )
     if is_well:
-        at = (result.after or "")[:7]
         words = f"at {at}, owner {found.owner}, git {found.git}, {free} MiB free"
         yield passed(what, words)
 
