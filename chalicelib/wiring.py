@@ -46,6 +46,8 @@ STATUS_CHANGES = {
     "detail": {"document-name": [document_name(_STAGE)]},
 }
 
+CONFIG = ".chalice/config.json"
+STAGE_NAME = re.compile("[A-Za-z0-9_-]{1,30}")
 _API_URL = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
 
 
@@ -59,8 +61,11 @@ class Settings:
     topic_arn: str = ""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
-        """From the environment variables. Raises UnavailableError with every problem at once."""
+    def from_environ(cls, environ: Mapping[str, str], *, place: str = CONFIG) -> "Settings":
+        """From the environment variables. Raises UnavailableError with every problem at once.
+
+        `place` says where they are set.
+        """
         settings = cls(
             stage=environ.get("PULLEY_STAGE", ""),
             allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",
@@ -68,7 +73,7 @@ class Settings:
             topic_arn=environ.get("PULLEY_TOPIC_ARN", ""),
         )
         problems = []
-        if not re.fullmatch("[A-Za-z0-9_-]{1,30}", settings.stage):
+        if not STAGE_NAME.fullmatch(settings.stage):
             problems.append("PULLEY_STAGE must be letters, digits, _ and -")
         if not _API_URL.fullmatch(settings.github_api):
             problems.append("PULLEY_GITHUB_API must be like https://github.example.com/api/v3")
@@ -79,7 +84,7 @@ class Settings:
         if problems:
             raise UnavailableError(
                 "this stage is not set up",
-                detail=f"in .chalice/config.json: {'; '.join(problems)}",
+                detail=f"in {place}: {'; '.join(problems)}",
             )
         return settings
 

@@ -5,7 +5,7 @@ from collections import Counter
 import click
 
 from chalicelib.core.errors import UnavailableError
-from pulley.cli.group import NOT_WELL
+from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
 from pulley.cli.writing import say_overwritten
@@ -28,7 +28,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
 
     From the secret, the document and the targets to Lambda, GitHub and every host. Looking changes
     nothing: hosts are asked by a command that only looks. Exits with 3 where something has to be
-    mended, which each row that is not well says how.
+    mended, which each row that is not well says how; with 1 where AWS cannot be asked at all.
 
     With --fix it does, after asking, what needs no person's judgement: the webhook's secret, the
     document and its pin. A new secret has to be told to GitHub: it says how.
@@ -56,6 +56,8 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
                 "rows": rows,
             }
         )
+    if rows[0].outcome != PASS:  # AWS could not be asked
+        raise click.exceptions.Exit(FAILED)
     if not all(row.is_well for row in rows):
         raise click.exceptions.Exit(NOT_WELL)
 

@@ -2,10 +2,12 @@
 
 import click
 
+from pulley.cli.options import StageType
 from pulley.host.build import build
 from pulley.host.document import build_document, document_text
 from pulley.operator.resources import build_resources
 from pulley.operator.stage_settings import read_stage_settings
+from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE
 from pulley.project import project
 
 
@@ -17,8 +19,9 @@ from pulley.project import project
 )
 @click.option(
     "--stage",
-    default="dev",
-    envvar="PULLEY_STAGE",
+    type=StageType(),
+    default=DEFAULT_STAGE,
+    envvar=STAGE_VARIABLE,
     show_default=True,
     show_envvar=True,
     help="The Chalice stage, with --cloudformation.",

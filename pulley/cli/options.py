@@ -4,11 +4,12 @@ import math
 import os
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from chalicelib.core.refs import RefError, Repository
+from chalicelib.wiring import STAGE_NAME
 from pulley.operator.stage import Stage
 from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE, acting_at, options_of
 
@@ -34,6 +35,40 @@ class RepositoryType(click.ParamType[Repository]):
 
 
 REPOSITORY = RepositoryType()
+
+
+class StageType(click.ParamType[str]):
+    """The name of a Chalice stage."""
+
+    name = "stage"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """What click is given; one that no stage can have is a wrong command line."""
+        if not STAGE_NAME.fullmatch(value):
+            words = f"{value!r} is no stage's name: that is 1 to 30 letters, digits, _ and -"
+            self.fail(words, param, ctx)
+        return str(value)
+
+
+class FileType(click.File):
+    """A file to read. One that cannot be read is no wrong command line, in any command."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str] | IO[Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> IO[Any]:
+        """Open it."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise click.ClickException(error.message) from None
 
 
 class SecondsType(click.FloatRange):
@@ -63,6 +98,8 @@ def stage_command(function: Function) -> click.Command:
     @click.option(
         "--stage",
         "stage_name",
+        type=StageType(),
+        is_eager=True,  # before a file is opened
         default=DEFAULT_STAGE,
         envvar=STAGE_VARIABLE,
         show_default=True,

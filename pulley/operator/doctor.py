@@ -22,13 +22,14 @@ from pulley.operator.checks.hosts import (
 )
 from pulley.operator.checks.nodes import Node, find_untagged, read_nodes
 from pulley.operator.checks.place import check_hold, place_of
-from pulley.operator.checks.row import FAIL, UNKNOWN, Row, passed, rows_of
+from pulley.operator.checks.row import FAIL, Check, Row, passed, rows_of
 from pulley.operator.checks.stored import Stored, overlap_rows
 from pulley.operator.checks.token import TokenCheck
 from pulley.operator.checks.webhook import WebhookCheck
 from pulley.operator.connecting import github_host, secret_since, webhooks_of
 from pulley.operator.deploying import Unheard
 from pulley.operator.document import Documents
+from pulley.operator.endpoint import AWS, EndedError, check_endpoint, check_environment
 from pulley.operator.issuing import milliseconds
 from pulley.operator.overlaps import overlaps_on_hosts
 from pulley.operator.overview import Standing, look_at
@@ -52,25 +53,49 @@ class Doctor:
             yield passed("AWS", f"account {identity.account}, as {identity.name}")
             targets = read_targets(self.stage)
         except PulleyError as error:
-            mend = "see that --profile (or AWS_PROFILE) and --region are the stage's"
-            yield Row("AWS", FAIL, error.in_full, mend)
+            yield self._cannot_ask(error)
             return
         stored = Stored(self.stage.parameters, self.stage.names, targets)
-        yield from rows_of("webhook secret", stored.check_secrets)
+        yield from self._rows("webhook secret", stored.check_secrets)
         documents = Documents(self.stage.ssm, self.stage.document)
         pin = self.stage.names.document
-        yield from rows_of(
+        yield from self._rows(
             "document",
             lambda: check_document(documents, self.stage.parameters, pin, find_project()),
         )
-        yield from rows_of("targets", stored.check_targets)
-        yield from rows_of("pins", lambda: stored.check_pins(now=self.now()))
-        yield from rows_of("Lambda", lambda: self._functions(identity.account).check())
+        yield from self._rows("targets", stored.check_targets)
+        yield from self._rows("pins", lambda: stored.check_pins(now=self.now()))
+        yield from self._rows("Lambda", lambda: self._functions(identity.account).check())
         url = self.stage.webhook_url
-        yield from check_address(url, self.stage.name)
+        address = partial(check_address, url, self.stage.name)
+        yield from self._rows("the webhook's address", address, url)
         yield from self._github(stored, url)
-        yield from rows_of("hosts' roles", lambda: self._host_roles(identity).check())
-        yield from self._hosts(targets)
+        yield from self._rows("hosts' roles", lambda: self._host_roles(identity).check())
+        yield from self._rows("hosts", lambda: self._hosts(targets))
+
+    def _cannot_ask(self, error: PulleyError) -> Row:
+        """Where AWS cannot be asked at all."""
+        try:
+            check_environment(self.stage.environ)
+        except EndedError as ended:
+            words = str(error) if isinstance(error, EndedError) else error.in_full
+            return Row("AWS", FAIL, words, ended.detail)
+        mend = "see that --profile (or AWS_PROFILE) and --region are the stage's"
+        return Row("AWS", FAIL, error.in_full, mend)
+
+    def _rows(self, what: str, check: Check, url: str | None = None) -> list[Row]:
+        """The rows of a check that asks at this address, else AWS."""
+        asked = self.stage.environ.get(AWS, "") if url is None else url
+
+        def rows() -> Iterator[Row]:
+            check_endpoint(asked)
+            try:
+                yield from check()
+            except PulleyError:
+                check_endpoint(asked)  # a sandbox may end meanwhile
+                raise
+
+        return rows_of(what, rows)
 
     def _functions(self, account: str) -> Functions:
         found = find_project()
@@ -85,13 +110,14 @@ class Doctor:
 
     def _github(self, stored: Stored, url: str) -> Iterator[Row]:
         """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""
-        yield from rows_of("GitHub token", stored.check_tokens)
+        api = self.stage.settings.github_api
+        yield from self._rows("GitHub token", stored.check_tokens)
         for repository, token in stored.targets.tokens.items():
             targets = [one for one in stored.targets.targets if one.repository == repository]
             look = partial(self._check_token, repository, token, targets)
-            yield from rows_of(f"GitHub token, {repository}", look)
+            yield from self._rows(f"GitHub token, {repository}", look, api)
             look = partial(self._check_webhook, repository, url)
-            yield from rows_of(f"webhook of {repository}", look)
+            yield from self._rows(f"webhook of {repository}", look, api)
 
     def _check_token(
         self, repository: Repository, token: str, targets: Sequence[Target]
@@ -115,16 +141,9 @@ class Doctor:
 
     def _hosts(self, targets: StoredTargets) -> Iterator[Row]:
         stage = self.stage
-        try:
-            fleet = Fleet(stage.directory.hosts(), stage.name)
-            nodes = read_nodes(stage.ssm)
-            untagged = {
-                one.name: find_untagged(stage.ec2, one, stage.name) for one in targets.targets
-            }
-        except PulleyError as error:
-            mend = "see that you may describe instances, in EC2 and in Systems Manager"
-            yield Row("hosts", UNKNOWN, f"could not be looked at: {error.in_full}", mend)
-            return
+        fleet = Fleet(stage.directory.hosts(), stage.name)
+        nodes = read_nodes(stage.ssm)
+        untagged = {one.name: find_untagged(stage.ec2, one, stage.name) for one in targets.targets}
         yield from overlap_rows(overlaps_on_hosts(targets.targets, (), fleet))
         told: set[str] = set()
         for target in targets.targets:
@@ -133,7 +152,7 @@ class Doctor:
                     yield row
                 told.add(row.what)
         # All are asked at once: the slowest host is waited for once.
-        yield from rows_of("hosts, asked", lambda: self._ask(targets, fleet, nodes))
+        yield from self._rows("hosts, asked", lambda: self._ask(targets, fleet, nodes))
 
     def _ask(
         self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]

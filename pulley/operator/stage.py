@@ -21,9 +21,9 @@ from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.read import Reader
-from chalicelib.wiring import Settings
+from chalicelib.wiring import CONFIG, Settings
 from pulley.operator.deployed import Deployed
-from pulley.operator.endpoint import check_endpoint
+from pulley.operator.endpoint import AWS, check_endpoint
 from pulley.operator.near import did_you_mean
 from pulley.operator.parameters import Parameters
 from pulley.operator.suggest import suggest
@@ -66,14 +66,15 @@ class Stage:
         import boto3
         from botocore.exceptions import BotoCoreError, ProfileNotFound
 
-        self._environ = environ
+        self.environ = environ
         self.deployed = Deployed(name)
         self.settings = Settings.from_environ(
             {
                 "PULLEY_STAGE": name,
                 "PULLEY_GITHUB_API": environ.get("PULLEY_GITHUB_API")
                 or self.deployed.environment.get("PULLEY_GITHUB_API", ""),
-            }
+            },
+            place="the environment" if environ.get("PULLEY_GITHUB_API") else CONFIG,
         )
         self.name = name
         self.names = ParameterNames(name)
@@ -90,13 +91,13 @@ class Stage:
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager."""
-        check_endpoint(self._environ)
+        check_endpoint(self.environ.get(AWS, ""))
         return build_ssm_client()
 
     @cached_property
     def ec2(self) -> "EC2Client":
         """EC2."""
-        check_endpoint(self._environ)
+        check_endpoint(self.environ.get(AWS, ""))
         return build_ec2_client()
 
     @cached_property
@@ -104,7 +105,7 @@ class Stage:
         """Who the operator is."""
         import boto3
 
-        check_endpoint(self._environ)
+        check_endpoint(self.environ.get(AWS, ""))
         with calling("asking who you are"):
             answer = boto3.client("sts").get_caller_identity()
             return Identity(answer["Account"], answer["Arn"])
@@ -145,8 +146,8 @@ class Stage:
 
         The environment's is of the stage that the environment names, and of no other.
         """
-        is_of_another = self._environ.get("PULLEY_STAGE", self.name) not in {"", self.name}
-        told = "" if is_of_another else self._environ.get("PULLEY_WEBHOOK_URL", "")
+        is_of_another = self.environ.get("PULLEY_STAGE", self.name) not in {"", self.name}
+        told = "" if is_of_another else self.environ.get("PULLEY_WEBHOOK_URL", "")
         return told or self.deployed.webhook_url
 
     def reader(self, journal: Journal) -> Reader:
@@ -162,7 +163,7 @@ class Stage:
 
     def own_token(self) -> str:
         """The operator's own token for GitHub, from the environment, or ""."""
-        return next((self._environ[one] for one in _TOKENS if self._environ.get(one)), "")
+        return next((self.environ[one] for one in _TOKENS if self.environ.get(one)), "")
 
     def stored_default_token(self) -> str:
         """The token of every repository without one of its own, or ""."""
@@ -175,7 +176,7 @@ class Stage:
         Raises RefusedError and UnavailableError.
         """
         for name in _TOKENS:
-            if self._environ.get(name):
+            if self.environ.get(name):
                 return name
         names = self.names.repository_github_token(repository), self.names.github_token
         stored = self.parameters.read(*names)

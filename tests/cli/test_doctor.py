@@ -497,6 +497,23 @@ def test_what_cannot_be_looked_at_is_a_row_and_the_others_stay(
     assert done.exit_code == 3
 
 
+def test_rows_of_what_has_ended_name_the_sandbox(pulley: Pulley) -> None:
+    gone = {
+        "PULLEY_GITHUB_API": "http://127.0.0.1:9",
+        "PULLEY_WEBHOOK_URL": "http://127.0.0.1:9/github",
+    }
+    found = json_of(pulley("doctor", "--json", environ=gone))["rows"]
+    rows = {row["what"]: row for row in found if row["outcome"] != "pass"}
+    assert list(rows) == [
+        "the webhook's address",
+        "GitHub token, octo/site",
+        "webhook of octo/site",
+    ]
+    for row in rows.values():
+        assert row["words"].startswith("could not be looked at: the sandbox at http://127.0.0.1:9")
+        assert row["mend"].startswith("start another one (pulley sandbox)")
+
+
 class TestHostsRole:
     """Of AWS's answers, where a whole doctor would say no more."""
 

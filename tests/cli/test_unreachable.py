@@ -111,13 +111,11 @@ def said(done: Result) -> str:
 class TestEveryCommand:
     def test_sandbox_that_has_ended_is_named(self, ended: str, command: str) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=ended)
-        if command == "doctor":  # whose table says it
-            assert done.exit_code == 3
-            assert f"the sandbox at {ended} has ended: start another one" in done.stdout
-            return
-        words = said(done)
-        assert f"the sandbox at {ended} has ended: start another one" in words
-        assert "unset AWS_ENDPOINT_URL" in words
+        words = done.stdout if command == "doctor" else said(done)  # whose table says it
+        assert done.exit_code == 1
+        assert f"the sandbox at {ended} has ended" in words
+        assert "start another one (pulley sandbox)" in words
+        assert "open a new shell: this one has the sandbox's addresses and keys" in words
 
     def test_profile_that_there_is_not_is_told_the_nearest(self, command: str) -> None:
         words = said(run(command, "--profile", "prdo"))
@@ -130,7 +128,7 @@ class TestEveryCommand:
     ) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=expired)
         if command == "doctor":  # whose table says it
-            assert done.exit_code == 3
+            assert done.exit_code == 1
             assert "the credentials have expired: sign in again" in done.stdout
         else:
             assert "(ExpiredTokenException): the credentials have expired: sign in" in said(done)
@@ -163,12 +161,29 @@ class TestNowhere:
 
     def test_doctor_says_so_in_its_first_row(self) -> None:
         done = CliRunner().invoke(main, ["doctor", "--region", "eu-west-1"])
-        assert done.exit_code == 3
+        assert done.exit_code == 1
         assert "there are no credentials: set AWS_PROFILE" in done.stdout
         assert done.stdout.rstrip().endswith("1 fail.")
 
 
 class TestEndpoint:
+    def test_doctor_s_mend_is_of_a_sandbox_that_has_ended_and_of_nothing_else(
+        self, ended: str
+    ) -> None:
+        done = run("doctor", "--json", **KEYS, AWS_ENDPOINT_URL=ended)
+        (row,) = json.loads(done.stdout)["rows"]
+        assert row["words"] == f"the sandbox at {ended} has ended"
+        assert row["mend"].startswith("start another one (pulley sandbox)")
+
+    def test_keys_of_a_sandbox_that_has_ended_are_named_too(self, ended: str, expired: str) -> None:
+        done = run("doctor", "--json", **KEYS, AWS_ENDPOINT_URL=expired, PULLEY_GITHUB_API=ended)
+        (row,) = json.loads(done.stdout)["rows"]
+        assert "open a new shell" in row["mend"]
+
+    def test_address_that_the_environment_has_wrong_is_not_sought_in_a_file(self) -> None:
+        words = said(run("status", **KEYS, PULLEY_GITHUB_API="x"))
+        assert "in the environment: PULLEY_GITHUB_API must be like" in words
+
     @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:port", "not an address"])
     def test_one_that_is_no_address_is_an_error_in_words(self, url: str) -> None:
         said(run("status", **KEYS, AWS_ENDPOINT_URL=url))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from chalicelib.core.errors import PulleyError
+from pulley.operator.endpoint import EndedError
 
 PASS, WARN, FAIL, UNKNOWN = "pass", "warn", "fail", "unknown"
 
@@ -41,6 +42,8 @@ def rows_of(what: str, check: Check) -> list[Row]:
     try:
         for row in check():
             rows.append(row)  # noqa: PERF402 - what was seen before an error is kept
+    except EndedError as error:
+        rows.append(Row(what, UNKNOWN, f"could not be looked at: {error}", error.detail))
     except PulleyError as error:
         mend = "see that you may read it: docs/cli.md has what doctor asks for"
         rows.append(Row(what, UNKNOWN, f"could not be looked at: {error.in_full}", mend))
