@@ -101,7 +101,7 @@ class CommandGroup(NamedGroup):
         except ProblemsError as error:
             for problem in error.problems:
                 click.echo(f"Error: {printable(problem)}", err=True)
-            raise click.exceptions.Exit(FAILED) from None
+            raise click.exceptions.Exit(NOT_WELL) from None
         except PulleyError as error:
             click.echo(f"Error: {printable(error.in_full)}", err=True)
             raise click.exceptions.Exit(FAILED) from None

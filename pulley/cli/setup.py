@@ -12,7 +12,7 @@ import click
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
-from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
+from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.writing import say_overwritten, warn_of_newer
 from pulley.operator.setup import Done, Setup, checkout_s_document
@@ -37,7 +37,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 @click.option(
     "--github-token-file",
     "token_file",
-    type=click.File("r"),
+    type=FileType("r"),
     help="Store the token for GitHub that this file has. - is stdin: on a terminal you are asked.",
 )
 @click.option(

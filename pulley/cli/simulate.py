@@ -6,7 +6,7 @@ import click
 
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
-from pulley.cli.options import json_option, stage_command
+from pulley.cli.options import FileType, json_option, stage_command
 from pulley.cli.output import say, say_json, say_values
 from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
@@ -16,7 +16,7 @@ _NOT_SHOWN = {"Issued", "Delivery", "Deployment"}  # of this run alone
 
 
 @stage_command
-@click.argument("payload", type=click.File("rb"), metavar="PAYLOAD.json")
+@click.argument("payload", type=FileType("rb"), metavar="PAYLOAD.json")
 @click.option(
     "--event", default="push", show_default=True, metavar="NAME", help="What X-GitHub-Event says."
 )

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from typing import NoReturn
 
 import click
 
@@ -54,19 +53,16 @@ def check(file: str, *, as_json: bool) -> None:
     Shows every problem at once, each with its path. - is stdin. Exits with 3 where there is one,
     and with 1 where the file cannot be read.
     """
-    found: Sequence[FileTarget] = ()
-    problems: Sequence[str] = ()
     try:
-        found = _read(file)
+        names = [one.target.name for one in _read(file)]
     except ProblemsError as error:
-        problems = error.problems
+        if as_json:
+            say_json({"file": file, "valid": False, "targets": [], "problems": error.problems})
+        raise
     if as_json:
-        names = [one.target.name for one in found]
-        say_json({"file": file, "valid": not problems, "targets": names, "problems": problems})
-    if problems:
-        _end_with(problems)
-    if not as_json:
-        say(f"{file} is valid: {', '.join(f'{one.target.name}' for one in found)}")
+        say_json({"file": file, "valid": True, "targets": names, "problems": []})
+    else:
+        say(f"{file} is valid: {', '.join(names)}")
         note(f"To store them: {suggest('targets apply')}")
 
 
@@ -104,17 +100,14 @@ def apply(  # noqa: PLR0913 - an option each
     Shows what differs from what is stored, asks, and stores one parameter for each repository. The
     file speaks for the repositories that it names. Of those, targets that it does not have are
     kept, unless you --prune them. A push uses what is stored within a minute. Exits with 3 where
-    the file is not valid. Two targets of the stage that share a checkout on a host are
-    refused.
+    the file is not valid, also beside what is stored: two targets of the stage may not have one
+    name, nor share a checkout on a host.
 
     \b
         pulley targets apply --dry-run
         pulley targets apply --prune --repository octo/old
     """  # noqa: D301 - click's mark of what is not to be filled
-    try:
-        read = _read(file, may_be_empty=bool(prune and repositories))
-    except ProblemsError as error:
-        _end_with(error.problems)
+    read = _read(file, may_be_empty=bool(prune and repositories))
     store = TargetsStore(stage)
     stored, others = store.read({one.target.repository for one in read} | set(repositories))
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
@@ -167,13 +160,6 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
 
 targets.add_command(stage_command(apply), "apply")
 targets.add_command(stage_command(show), "show")
-
-
-def _end_with(problems: Sequence[str]) -> NoReturn:
-    """The file is not valid."""
-    for problem in problems:
-        note(f"Error: {problem}", style="red")
-    raise click.exceptions.Exit(NOT_WELL)
 
 
 def _read(file: str, *, may_be_empty: bool = False) -> Sequence[FileTarget]:

@@ -404,7 +404,7 @@ class TestPolicies:
         path = folder / "policy-report-prod.json"
         path.write_text(path.read_text().replace(PLACEHOLDER, "999988887777"))
         done = setup("--yes", environ=self.real(account))
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert "policy-report-prod.json: is for the account 999988887777" in done.stderr
         assert names_of(account) == set()
 

@@ -193,5 +193,7 @@ class TestSimulateWhatIsNoPush:
         assert done.exit_code == 3
         assert f"no webhook secret is stored: put one into {name}" in done.stdout
 
-    def test_file_that_is_not_there_is_a_wrong_command_line(self, pulley: Pulley) -> None:
-        assert pulley("simulate", "/nowhere.json").exit_code == 2
+    def test_file_that_is_not_there_is_named(self, pulley: Pulley) -> None:
+        done = pulley("simulate", "/nowhere.json")
+        assert done.exit_code == 1
+        assert done.stderr == "Error: '/nowhere.json': No such file or directory\n"

@@ -192,7 +192,7 @@ class TestApply:
     ) -> None:
         apply(WEB.replace("octo/site", "octo/api"))
         done = apply(WEB)
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert "targets.web: octo/api has a target of this name" in done.stderr
         assert versions(account) == 0
 
@@ -201,7 +201,7 @@ class TestApply:
     ) -> None:
         assert apply(API).exit_code == 0
         done = apply(WEB.replace("/srv/site", "/srv//api/"))
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert (
             "Error: targets.web.checkout: /srv/api is the checkout of api of octo/api too, and "
             "they have the same instances: a checkout has one target: give one of them another "
@@ -215,7 +215,7 @@ class TestApply:
         apply(WEB)
         renamed = WEB.replace("targets.web", "targets.site")
         done = apply(renamed)
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert "The file does not have web: --prune removes it" in done.stderr
         assert apply(renamed, "--prune").exit_code == 0
         assert [one["name"] for one in stored_in(account)] == ["site"]  # type: ignore[attr-defined]
@@ -231,9 +231,9 @@ class TestApply:
         tags = {"pulley": "dev", "role": "web", "env": "web"}
         host = account.add_host("web-2", tags=tags, root=tmp_path)
         done = apply(both.replace('"main"', '"next"'), "--dry-run")
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert f"and they have the host web-2 ({host.instance_id}) in common" in done.stderr
-        assert apply(both.replace('"main"', '"next"')).exit_code == 1
+        assert apply(both.replace('"main"', '"next"')).exit_code == 3
         assert versions(account) == 1
 
     def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Run) -> None:
@@ -256,7 +256,7 @@ class TestApply:
             for one in range(40)
         )
         done = apply(many)
-        assert done.exit_code == 1
+        assert done.exit_code == 3
         assert "--advanced stores up to 8,192 bytes" in done.stderr
         assert apply(many, "--advanced").exit_code == 0
         assert apply(WEB, "--prune").exit_code == 0
