@@ -23,7 +23,7 @@ rebase() { # base
         keep "$tip" || give_up_move
         merges_ref=$ref
     fi
-    checkout --detach "$upstream" || give_up_move
+    checkout --detach "$upstream" && ! has_failed_to_write || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
     time_to_move
     GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
@@ -81,7 +81,8 @@ give_up_move() {
     in_conflict=$(first_that_is U)
     take_back
     case $refetched$why in
-        "error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
+        yes*) ;;
+        *"error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
             # An object that was fetched is only a copy.
             refetched=yes haves=noop
             drop_broken_copies
@@ -98,6 +99,11 @@ lists_a_difference() {
         case $line in [MDT]"$tab"*) return 0 ;; esac
     done <"$state/git.out"
     return 1
+}
+
+# Then a rebase would only say that there are edits, and not why.
+has_failed_to_write() {
+    lists_a_difference && grep -q '^error: ' "$errors"
 }
 
 # Git says that it has switched, and exits with 0, also where it could not write a file. So what it

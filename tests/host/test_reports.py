@@ -305,8 +305,13 @@ class TestNotForEver:
         result = site.pull().result
         assert (result.outcome, result.after) == ("updated", commit)
 
-    def test_object_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
+    @pytest.mark.parametrize("local_commits", [0, 1])
+    def test_object_that_a_power_cut_emptied_is_fetched_again(
+        self, site: Site, local_commits: int
+    ) -> None:
         site.pull()
+        if local_commits:
+            site.commit({"local.txt": "mine\n"}, where=site.checkout)
         commit = site.commit({"app.txt": "two\n"})
         site.git("fetch", "-q")
         blob = site.git("rev-parse", f"{commit}:app.txt")
@@ -314,8 +319,28 @@ class TestNotForEver:
         path.chmod(0o644)
         path.write_text("")
         result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        assert (result.outcome, result.upstream) == ("updated", commit), result.detail
+        assert (site.checkout / "app.txt").read_text() == "two\n"
+        assert result.local_commits == local_commits
         site.git("fsck", "--strict", "--no-dangling")
+
+    def test_object_that_stays_bad_is_fetched_again_once(self, site: Site) -> None:
+        site.pull()
+        state = site.state()
+        site.commit({"app.txt": "two\n"})
+        git, fetches = shutil.which("git"), site.write("fetches", "", where=site.root)
+        site.tool(
+            "git",
+            'case " $* " in\n'
+            '*" checkout "*) echo "error: unable to read sha1 file of app.txt" >&2; exit 1 ;;\n'
+            f'*" fetch "*) echo >>{fetches} ;;\n'
+            "esac\n"
+            f'exec {git} "$@"',
+        )
+        result = site.pull().result
+        assert (result.outcome, "unable to read" in result.detail) == ("conflict", True)
+        assert len(fetches.read_text().splitlines()) == 2
+        assert site.state() == state
 
     def test_way_back_leads_over_what_the_failed_steps_built(self, site: Site) -> None:
         after = "#!/bin/sh\nmkdir -p dist && echo built >dist/app.js\n[ ! -e bad ]\n"
