@@ -66,8 +66,14 @@ stop_with_edits() {
     elif [ -n "$half_added" ]; then
         conflict "$half_added is only half added (git add -N): add it or reset it"
     else
+        stop_if_replaced # git 2.30 does not say which file that is
         conflict "$(reason)"
     fi
+}
+
+stop_if_replaced() {
+    in_the_way=$(find_replaced)
+    [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where the repository has something else"
 }
 
 # The first untracked thing that stands where HEAD has a file: no commit can hold it.

@@ -44,9 +44,7 @@ begin_move() {
     fi
     find_edits
     if [ -n "$edits" ]; then
-        in_the_way=$(find_replaced)
-        [ -z "$in_the_way" ] ||
-            conflict "$in_the_way is untracked, where the repository has something else"
+        stop_if_replaced
         keep "$edits" || conflict "cannot save the local edits: $(reason)"
         edits_ref=$ref
     fi
