@@ -99,6 +99,12 @@ class TestWrites:
         assert site.git("submodule", "status", "--recursive") == modules
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
 
+    def test_so_does_it_with_a_git_older_than_2_30(self, site: Site, part: Path) -> None:
+        git = f"{shutil.which('git')} -c protocol.file.allow=always"
+        succeed = '*" checkout-index "*) status=0 ;;'
+        site.tool("git", f'{git} "$@"; status=$?\ncase " $* " in {succeed} esac\nexit $status')
+        self.test_file_that_git_cannot_write_fails_and_is_rolled_back(site, part)
+
     def test_it_is_written_once_it_can_be(self, site: Site, part: Path) -> None:
         bring(site)
         (site.checkout / ".git/pulley/deployed").unlink()
