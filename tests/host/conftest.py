@@ -109,6 +109,11 @@ class Site:
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
         return self.as_owner("git", *arguments, cwd=cwd)
 
+    def new_repository(self, path: Path) -> None:
+        """Its branch is main; `git init -b` needs git 2.28."""
+        self.git("init", "-q", str(path), cwd=self.root)
+        self.git("symbolic-ref", "HEAD", "refs/heads/main", cwd=path)
+
     def write(self, path: str, content: str, *, where: Path | None = None) -> Path:
         """A file, as the owner would write it; executable if it begins with a shebang."""
         file = (where or self.checkout) / path
@@ -241,7 +246,7 @@ def first_site() -> Iterator[Site]:
     """An upstream with one commit, and a clone of it; the others are copies, which are cheaper."""
     root = new_root()
     site = Site(root, "sh")
-    site.as_owner("git", "init", "-q", "-b", "main", str(site.upstream), cwd=root)
+    site.new_repository(site.upstream)
     site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
     site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
     for sample in root.rglob("hooks/*.sample"):  # half of all files, which each copy would have

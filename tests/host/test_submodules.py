@@ -279,7 +279,7 @@ def commit_index(site: Site, *, where: Path | None = None) -> str:
 def submodule(site: Site) -> Path:
     """A submodule `part` upstream; returns the repository behind it."""
     part = site.root / "octo/part"
-    site.as_owner("git", "init", "-q", "-b", "main", str(part), cwd=site.root)
+    site.new_repository(part)
     site.commit({"part.txt": "one\n"}, where=part)
     site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
     site.git("submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
