@@ -8,7 +8,7 @@ the signature the body is parsed, and must name the same repository.
 import re
 
 from chalicelib.core.refs import RefError, Repository
-from chalicelib.core.webhook import FORM, Delivery
+from chalicelib.core.webhook import FORM, Delivery, DeliveryError, Payload, parse_payload
 
 # What the costliest JSON of this size takes to parse is some twenty milliseconds.
 MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
@@ -23,11 +23,6 @@ _IN_FORM = re.compile(
     rb"(" + _OWNER + rb")(?:%2F|/)(" + _NAME + rb")%22",
     re.IGNORECASE,
 )
-
-
-def is_large(delivery: Delivery) -> bool:
-    """Whether its body is not to be parsed before it is verified."""
-    return len(delivery.body) > MAX_PARSED_UNVERIFIED
 
 
 def claimed_repository(delivery: Delivery) -> Repository | None:
@@ -47,3 +42,19 @@ def claimed_repository(delivery: Delivery) -> Repository | None:
         return Repository.parse(b"/".join(found.groups()).decode("ascii")) if found else None
     except RefError:
         return None
+
+
+def read_claim(
+    delivery: Delivery,
+) -> tuple[Repository | None, Payload | DeliveryError | None]:
+    """The repository that chooses the secret, and the payload where the body is small.
+
+    Whether that can be read is told only to a sender who is verified: the error is a value.
+    """
+    if len(delivery.body) > MAX_PARSED_UNVERIFIED:
+        return claimed_repository(delivery), None
+    try:
+        payload = parse_payload(delivery)
+    except DeliveryError as error:
+        return None, error
+    return payload.repository, payload

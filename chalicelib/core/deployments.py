@@ -89,9 +89,8 @@ class DeploymentsPage:
 class Cause:
     """Why targets of a repository are to be deployed, by whose token it is announced, and when.
 
-    `now` and `pushed_at` are aware. `github_seconds` is what announcing may take in all. `by` is
-    who pushed or deployed. `update` is "exact" for what the targets are pinned at, and else "":
-    each target's own.
+    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" for what
+    the targets are pinned at, and else "": each target's own.
     """
 
     repository: Repository
@@ -99,7 +98,6 @@ class Cause:
     word: str
     now: datetime
     token: str = field(default="", repr=False)
-    github_seconds: float = 0.0
     delivery: str = ""
     pushed_at: datetime | None = None
     by: str = ""

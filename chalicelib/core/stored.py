@@ -5,12 +5,19 @@ The names are a contract with operators. Values stay text, but for pins, which s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from chalicelib.core.commands import DocumentPin, DocumentPinError, parse_document_pin
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import Repository
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.core.webhook import Delivery, verify_signature
+
+PREFIX = "/pulley/"
+
+# Parsing is pure, so what was parsed once need not be parsed for every push.
+_parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,27 @@ class StoredSettings:
 
 
 @dataclass(frozen=True)
+class SigningSecret:
+    """The secret that signed a ping: its parameter, and its position in that, 0 the newest.
+
+    The parameter is named, since an address may be of another stage than its operator thinks. An
+    answer has its name below PREFIX, which every parameter's name begins with.
+    """
+
+    parameter: str
+    position: int
+
+    @property
+    def place(self) -> str:
+        """The parameter's name below PREFIX."""
+        return self.parameter.removeprefix(PREFIX)
+
+    def __str__(self) -> str:
+        """For people: no program reads it."""
+        return f"signed with {'an older' if self.position else 'the newest'} secret of {self.place}"
+
+
+@dataclass(frozen=True)
 class StoredReportSettings:
     """What a report on a repository needs: a token or "", and the targets for an environment."""
 
@@ -97,6 +125,19 @@ class StoredPins:
 def read_secrets(text: str) -> tuple[bytes, ...]:
     """The secrets in a parameter, one a line. A blank one is none, and opens nothing."""
     return tuple(line.strip().encode() for line in text.splitlines() if line.strip())
+
+
+def signing_secret(
+    settings: StoredSettings, delivery: Delivery, *, allow_sha1: bool
+) -> SigningSecret:
+    """The one that signed the delivery. Raises SignatureError, and UnavailableError without any."""
+    if not settings.secrets:
+        raise UnavailableError(
+            "no webhook secret is stored",
+            detail=f"no webhook secret is stored: put one into {settings.secret_parameter}",
+        )
+    position = verify_signature(delivery, secrets=settings.secrets, allow_sha1=allow_sha1)
+    return SigningSecret(settings.secret_parameter, position)
 
 
 def document_pin_of(stored: StoredPins) -> DocumentPin | None:
@@ -119,4 +160,17 @@ def pin_of(target: Target, stored: StoredPins) -> Pin | None:
         raise UnavailableError(
             "the target's stored pin is not valid",
             detail=f"the parameter pins/{target.name} is not valid: {error}",
+        ) from None
+
+
+def targets_of(repository: Repository, stored: StoredSettings) -> tuple[Target, ...]:
+    """The repository's targets. Raises UnavailableError for what does not parse."""
+    if stored.targets is None:
+        return ()
+    try:
+        return _parse_stored_targets(stored.targets, repository)
+    except TargetsError as error:
+        raise UnavailableError(
+            "the repository's stored targets are not valid",
+            detail=f"the stored targets of {repository} are not valid: {error}",
         ) from None

@@ -23,6 +23,8 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import Target
 
+GITHUB_SECONDS = 2.0  # that announcing may take of the ten that GitHub waits for an answer
+
 
 class Pins(Protocol):
     """The stage's pins. Raises RefusedError or UnavailableError."""
@@ -131,7 +133,7 @@ class Deployer:
             for one in attempts
         ]
         answers, seconds = self.announcements.open(
-            cause.repository, cause.token, requests, seconds=cause.github_seconds
+            cause.repository, cause.token, requests, seconds=GITHUB_SECONDS
         )
         announced = []
         for one, answer in zip(attempts, answers, strict=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chalicelib.core.refs import Repository
-from chalicelib.flows.receive import PREFIX, SigningSecret
+from chalicelib.core.stored import PREFIX, SigningSecret
 from pulley.operator.suggest import suggest
 
 _MOST_SAID = 300  # characters of an answer

@@ -10,7 +10,7 @@ from chalicelib.core.claimed import (
     MAX_PARSED_UNVERIFIED,
     MAX_TRIES,
     claimed_repository,
-    is_large,
+    read_claim,
 )
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FORM, Delivery, parse_payload
@@ -65,7 +65,9 @@ class TestClaimedRepository:
         assert claimed(body) == SITE == parse_payload(Delivery(body)).repository
 
 
-class TestIsLarge:
-    def test_it_is_by_the_bytes_of_the_body(self) -> None:
-        assert not is_large(Delivery(b" " * MAX_PARSED_UNVERIFIED))
-        assert is_large(Delivery(b" " * (MAX_PARSED_UNVERIFIED + 1)))
+class TestReadClaim:
+    def test_large_body_is_not_parsed(self) -> None:
+        body = json.dumps(push_json()).encode()
+        large = body.ljust(MAX_PARSED_UNVERIFIED)
+        assert read_claim(Delivery(large)) == (SITE, parse_payload(Delivery(body)))
+        assert read_claim(Delivery(large + b" ")) == (SITE, None)

@@ -81,7 +81,6 @@ def cause(token: str = TOKEN) -> Cause:
         word="push",
         now=NOW,
         token=token,
-        github_seconds=2.0,
         delivery=GUID,
         pushed_at=NOW - timedelta(seconds=2),
     )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.stored import SigningSecret
 from chalicelib.core.webhook import (
     FORM,
     JSON,
@@ -21,8 +22,8 @@ from chalicelib.core.webhook import (
     SignatureError,
     TooLargeError,
 )
-from chalicelib.flows.deploy import Deployer
-from chalicelib.flows.receive import GITHUB_SECONDS, Accepted, Ignored, Receiver, SigningSecret
+from chalicelib.flows.deploy import GITHUB_SECONDS, Deployer
+from chalicelib.flows.receive import Accepted, Ignored, Receiver
 from tests.fakes import (
     COMMIT,
     GUID,

@@ -7,7 +7,8 @@ import pytest
 
 from chalicelib.answers import answer_to
 from chalicelib.core.refs import Repository
-from chalicelib.flows.receive import Ignored, SigningSecret
+from chalicelib.core.stored import SigningSecret
+from chalicelib.flows.receive import Ignored
 from pulley.operator.connecting import plan_connection
 from pulley.operator.pings import NOT_RECORDED, Ping, mend_of
 from pulley.operator.webhooks import Hook, Webhooks, is_webhook_url
