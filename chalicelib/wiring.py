@@ -168,7 +168,7 @@ def _reconciler() -> "Reconciler":
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
-    stored = RoundParameters(client, ParameterStore(client, settings.stage), settings.stage)
+    stored = RoundParameters(client, settings.stage)
     github = GitHub(settings.github_api)
     interval = timedelta(minutes=RECONCILE_MINUTES)
     reader = Reader(

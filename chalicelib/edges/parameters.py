@@ -11,8 +11,9 @@ its end.
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import UnavailableError
@@ -28,6 +29,8 @@ from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.paginator import DescribeParametersPaginator
+    from mypy_boto3_ssm.type_defs import ParameterStringFilterTypeDef
 
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
@@ -35,6 +38,12 @@ BUDGET = 30  # look-ups at once, and one more a second
 VERIFIED_BUDGET = 30  # the same, for those who have signed with a secret
 NAMES_A_CALL = 10  # GetParameters' limit
 NAMES_A_PAGE = 50  # DescribeParameters' limit
+# Secrets and tokens are a SecureString each.
+_TARGETS_ALONE: "ParameterStringFilterTypeDef" = {
+    "Key": "Type",
+    "Option": "Equals",
+    "Values": ["String"],
+}
 
 
 class Budget:
@@ -74,21 +83,12 @@ class KnownRepositories:
         """Whether it is one of them. Raises RefusedError and UnavailableError."""
         is_old = self._clock() - self._listed_at >= REMEMBERED_SECONDS
         if is_old and self._attempts.spend():
-            self._listed = self._list()
+            with calling("listing the repositories"):
+                describe = self._client.get_paginator("describe_parameters")
+                names = list_repositories(describe, self._names, _TARGETS_ALONE)
+                self._listed = frozenset(islice(names, REMEMBERED_REPOSITORIES))
             self._listed_at = self._clock()
         return self._names.targets(repository) in self._listed
-
-    def _list(self) -> frozenset[str]:
-        """The names of the parameters with targets, so many at the most. No value is read."""
-        pages = self._client.get_paginator("describe_parameters").paginate(
-            ParameterFilters=[
-                {"Key": "Name", "Option": "BeginsWith", "Values": [self._names.repositories]},
-                {"Key": "Type", "Option": "Equals", "Values": ["String"]},
-            ],
-            PaginationConfig={"PageSize": NAMES_A_PAGE, "MaxItems": REMEMBERED_REPOSITORIES},
-        )
-        with calling("listing the repositories"):
-            return frozenset(one["Name"] for page in pages for one in page["Parameters"])
 
 
 class ParameterStore:
@@ -212,3 +212,20 @@ class ParameterStore:
 def first_of(names: Sequence[str], values: Mapping[str, str]) -> str:
     """The first of the parameters that is stored and not blank, or "" where none is."""
     return next((values[name].strip() for name in names if values.get(name, "").strip()), "")
+
+
+def list_repositories(
+    describe: "DescribeParametersPaginator",
+    names: ParameterNames,
+    *filters: "ParameterStringFilterTypeDef",
+) -> Iterator[str]:
+    """The names of what is stored for repositories. No value is read. A page may be empty."""
+    own: ParameterStringFilterTypeDef = {
+        "Key": "Name",
+        "Option": "BeginsWith",
+        "Values": [names.repositories],
+    }
+    pages = describe.paginate(
+        ParameterFilters=[own, *filters], PaginationConfig={"PageSize": NAMES_A_PAGE}
+    )
+    return (one["Name"] for page in pages for one in page["Parameters"])

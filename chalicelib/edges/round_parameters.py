@@ -1,39 +1,25 @@
 """Parameter Store as a round of reconciling needs it: every repository, and what a round left."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from chalicelib.core.holds import RoundState, parse_round_state, write_round_state
 from chalicelib.core.refs import RefError, Repository
-from chalicelib.core.stored import ParameterNames, StoredPins, StoredReportSettings
+from chalicelib.core.stored import StoredReportSettings
 from chalicelib.edges.aws import calling
-from chalicelib.edges.parameters import ParameterStore, first_of
-
-if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
-
-NAMES_A_PAGE = 50  # DescribeParameters' limit
+from chalicelib.edges.parameters import ParameterStore, first_of, list_repositories
 
 
-class RoundParameters:
-    """One stage's. Every method raises RefusedError or UnavailableError."""
-
-    def __init__(self, client: "SSMClient", store: ParameterStore, stage: str) -> None:
-        """The store reads values by their names; this finds the names."""
-        self._client = client
-        self._store = store
-        self._names = ParameterNames(stage)
-
-    def pins(self, targets: Sequence[str]) -> StoredPins:
-        """The pins of the targets and the document's, as they are now."""
-        return self._store.pins(targets)
+class RoundParameters(ParameterStore):
+    """One stage's. Every method raises RefusedError and UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
         """What a report needs of each repository that has targets, as it is now, in their order.
 
         By name, since reading by path would need the right to read the webhook secrets.
         """
-        names = self._repository_names()
+        with calling("listing the parameters"):
+            describe = self._client.get_paginator("describe_parameters")
+            names = frozenset(list_repositories(describe, self._names))
         stored: dict[Repository, str] = {}
         for name in names:
             repository = _repository_in(name.removeprefix(self._names.repositories))
@@ -42,10 +28,10 @@ class RoundParameters:
                 stored[repository] = name
         own_tokens = {one: self._names.repository_github_token(one) for one in stored}
         wanted = [*stored.values(), *(name for name in own_tokens.values() if name in names)]
-        values = self._store.get([self._names.github_token, *wanted]) if stored else {}
+        values = self.get([self._names.github_token, *wanted]) if stored else {}
         return {
             repository: StoredReportSettings(
-                token=first_of(self._store.token_names(repository), values), targets=values[name]
+                token=first_of(self.token_names(repository), values), targets=values[name]
             )
             for repository, name in sorted(stored.items())
             if name in values  # and not deleted meanwhile
@@ -54,7 +40,7 @@ class RoundParameters:
     def state(self) -> RoundState:
         """What the round before left."""
         name = self._names.reconcile
-        return parse_round_state(self._store.get([name]).get(name, ""))
+        return parse_round_state(self.get([name]).get(name, ""))
 
     def store_state(self, state: RoundState) -> None:
         """Keep it for the next round, in place of the one before."""
@@ -66,17 +52,6 @@ class RoundParameters:
                 Overwrite=True,
             )
             _ = answer["Version"]  # a page that is none of AWS's has no such thing
-
-    def _repository_names(self) -> frozenset[str]:
-        """The names of all that is stored for repositories: pages may be empty, and not the end."""
-        pages = self._client.get_paginator("describe_parameters").paginate(
-            ParameterFilters=[
-                {"Key": "Name", "Option": "BeginsWith", "Values": [self._names.repositories]}
-            ],
-            PaginationConfig={"PageSize": NAMES_A_PAGE},
-        )
-        with calling("listing the parameters"):
-            return frozenset(one["Name"] for page in pages for one in page["Parameters"])
 
 
 def _repository_in(name: str) -> Repository | None:

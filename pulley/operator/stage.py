@@ -16,7 +16,6 @@ from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.hosts import HostDirectory
-from chalicelib.edges.parameters import ParameterStore
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
@@ -118,7 +117,7 @@ class Stage:
     @cached_property
     def stored(self) -> RoundParameters:
         """What is stored, as a round of the schedule reads it."""
-        return RoundParameters(self.ssm, ParameterStore(self.ssm, self.name), self.name)
+        return RoundParameters(self.ssm, self.name)
 
     @cached_property
     def history(self) -> CommandHistory:
@@ -188,7 +187,7 @@ class Stage:
 
     def stored_token(self, repository: Repository) -> str:
         """The token that Lambda uses for the repository, or ""."""
-        return ParameterStore(self.ssm, self.name).report_settings(repository).token
+        return self.stored.report_settings(repository).token
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -405,7 +405,7 @@ class TestReadingOfTheEdges:
             "    def do(self) -> None:\n"
             "        self._client.get_paginator('describe_instances')\n"
         )
-        assert dict(actions_in(source)) == {
+        assert calls_in([source]) == {
             "Edge": {"ssm:DeleteParameter"},
             "Other": {"ec2:DescribeInstances"},
         }
@@ -422,7 +422,24 @@ class TestReadingOfTheEdges:
             "        self._ec2.get_paginator('describe_instances').paginate()\n"
             "        self._of_systems.list_commands(MaxItems=self._limit.real)\n"
         )
-        assert dict(actions_in(source)) == {"Edge": {"ec2:DescribeInstances", "ssm:ListCommands"}}
+        assert calls_in([source]) == {"Edge": {"ec2:DescribeInstances", "ssm:ListCommands"}}
+
+    def test_class_has_the_calls_of_its_base(self, tmp_path: Path) -> None:
+        source = tmp_path / "edge.py"
+        source.write_text(
+            "class Edge:\n"
+            '    def __init__(self, client: "SSMClient") -> None:\n'
+            "        self._client = client\n"
+            "    def do(self) -> None:\n"
+            "        self._client.delete_parameter(Name='x')\n"
+            "class More(Edge):\n"
+            "    def undo(self) -> None:\n"
+            "        self._client.put_parameter(Name='x')\n"
+        )
+        assert calls_in([source]) == {
+            "Edge": {"ssm:DeleteParameter"},
+            "More": {"ssm:DeleteParameter", "ssm:PutParameter"},
+        }
 
     def test_client_that_is_not_kept_as_it_came_is_told(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
@@ -432,7 +449,7 @@ class TestReadingOfTheEdges:
             "        self._list = ssm.list_commands\n"
         )
         with pytest.raises(AssertionError, match="Edge"):
-            dict(actions_in(source))
+            calls_in([source])
 
     def test_client_is_built_in_the_edges_alone_and_once_for_a_service(self) -> None:
         built = [
@@ -473,7 +490,26 @@ def imported_by(path: Path) -> Iterator[str]:
 @cache
 def calls() -> dict[str, set[str]]:
     """The IAM actions that each class in edges/ needs; those that need none are left out."""
-    return dict(found for path in edges() for found in actions_in(path))
+    return calls_in(edges())
+
+
+def calls_in(paths: Sequence[Path]) -> dict[str, set[str]]:
+    """What each class with its bases calls of the clients that it keeps."""
+    classes = {
+        node.name: node
+        for path in paths
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+    }
+    found = {
+        name: actions_in([node, *(classes[base] for base in bases_of(node) & classes.keys())])
+        for name, node in classes.items()
+    }
+    return {name: actions for name, actions in found.items() if actions}
+
+
+def bases_of(node: ast.ClassDef) -> set[str]:
+    return {ast.unparse(base) for base in node.bases}
 
 
 def built_for(function: str) -> set[str]:
@@ -499,24 +535,20 @@ def names_in_builder(function: str) -> set[str]:
     return names
 
 
-def actions_in(path: Path) -> Iterator[tuple[str, set[str]]]:
-    """Each class that calls a client it keeps, and its calls; the clients must be annotated."""
-    for node in ast.parse(path.read_text()).body:
-        if not isinstance(node, ast.ClassDef):
+def actions_in(lineage: Sequence[ast.ClassDef]) -> set[str]:
+    """What one class calls, its bases after it; the clients must be annotated."""
+    clients = {kept: service for node in lineage for kept, service in clients_of(node).items()}
+    actions = set()
+    for call in (part for node in lineage for part in ast.walk(node)):
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
             continue
-        clients = clients_of(node)
-        actions = set()
-        for call in ast.walk(node):
-            if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
-                continue
-            service = clients.get(ast.unparse(call.func.value))
-            if service:
-                method = call.func.attr
-                if method in {"get_paginator", "get_waiter"}:
-                    method = ast.literal_eval(call.args[0])
-                actions.add(action_of(service, method))
-        if actions:
-            yield node.name, actions
+        service = clients.get(ast.unparse(call.func.value))
+        if service:
+            method = call.func.attr
+            if method in {"get_paginator", "get_waiter"}:
+                method = ast.literal_eval(call.args[0])
+            actions.add(action_of(service, method))
+    return actions
 
 
 def clients_of(node: ast.ClassDef) -> dict[str, str]:

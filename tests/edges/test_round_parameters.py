@@ -14,8 +14,8 @@ from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import StoredPins, StoredReportSettings
-from chalicelib.edges.parameters import BUDGET, ParameterStore
-from chalicelib.edges.round_parameters import NAMES_A_PAGE, RoundParameters
+from chalicelib.edges.parameters import BUDGET, NAMES_A_PAGE
+from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.flows.reconcile import Stored
 from tests.edges.parameter_store import (
     BY_TOKENS_STORED,
@@ -48,8 +48,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
             kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
             client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
 
-        parameters = ParameterStore(client, STAGE, FakeClock())
-        yield Stage(RoundParameters(client, parameters, STAGE), store)
+        yield Stage(RoundParameters(client, STAGE, FakeClock()), store)
 
 
 class TestStoredEveryRepository:
@@ -143,8 +142,7 @@ class Listed:
         client = new_client()
         self.wire = Wire(self.answer)
         self.wire.attach(client.meta.events)
-        self.store = ParameterStore(client, STAGE, FakeClock())
-        self.edge = RoundParameters(client, self.store, STAGE)
+        self.edge = RoundParameters(client, STAGE, FakeClock())
 
     def answer(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
         if operation == "GetParameters":
@@ -251,7 +249,7 @@ class TestRoundParametersEveryRepository:
         store = Listed({NAMES.targets(SITE): "[]"})
         for _ in range(2 * BUDGET):
             store.edge.every_repository()
-        assert store.store.settings(OTHER)
+        assert store.edge.settings(OTHER)
 
 
 ROUND_READS: dict[str, tuple[str, Callable[[RoundParameters], object]]] = {
@@ -318,6 +316,6 @@ def test_busy_aws_is_unavailable_for_a_round(
             names = [{"Name": NAMES.targets(SITE)}]
             stubber.add_response("describe_parameters", {"Parameters": names})
         stubber.add_client_error(xform_name(operation), code, http_status_code=status)
-        edge = RoundParameters(client, ParameterStore(client, STAGE, FakeClock()), STAGE)
+        edge = RoundParameters(client, STAGE, FakeClock())
         with pytest.raises(UnavailableError, match=f"AWS is too busy for {what}"):
             call(edge)
