@@ -8,7 +8,6 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypedDict
 
 from chalicelib.core.commands import parse_time
 from chalicelib.core.hosts import Host
@@ -20,19 +19,17 @@ REMEMBERED = timedelta(days=30)  # what Systems Manager keeps of commands
 CLOCKS_APART = timedelta(minutes=5)  # AWS's and another one, at the most
 
 OVER = frozenset({"success", "failed", "timedout", "cancelled"})
-# Details of invocations whose script was never begun.
-_NOT_BEGUN = frozenset(
-    {
-        "deliverytimedout",
-        "undeliverable",
-        "terminated",
-        "accessdenied",
-        "invalidplatform",
-        "ratelimited",
-        "rateexceeded",
-        "limitexceeded",
-    }
-)
+# Details of invocations whose script was never begun, and why where that is a failure.
+NEVER_BEGUN = {
+    "deliverytimedout": "",
+    "undeliverable": "",
+    "terminated": "",
+    "accessdenied": "Systems Manager may not run commands on it",
+    "invalidplatform": "it does not run Linux",
+    "ratelimited": "Systems Manager's limits were reached",
+    "rateexceeded": "Systems Manager's limits were reached",
+    "limitexceeded": "it has too many commands under way",
+}
 _HOST_NAME = re.compile("[A-Za-z0-9_-]{1,63}")
 
 
@@ -75,7 +72,7 @@ class Invocation:
         if self.is_refused:
             return False
         details = plain_status(self.details)
-        return details not in _NOT_BEGUN and (details != "cancelled" or self.ended is not None)
+        return details not in NEVER_BEGUN and (details != "cancelled" or self.ended is not None)
 
 
 @dataclass(frozen=True)
@@ -106,14 +103,6 @@ class RollOut:
     def is_recheck(self) -> bool:
         """Whether reconciling sent it to hosts that were at the commit when they were last seen."""
         return self.cause == "reconcile" and not self.attempt
-
-
-class CauseFacts(TypedDict):
-    """Part of a RollOut: who or what is the cause."""
-
-    pushed_at: datetime | None
-    attempt: int
-    by: str
 
 
 @dataclass(frozen=True)
@@ -233,6 +222,7 @@ def parse_roll_out(
     target, deployment = parameters.get("Target", ""), parameters.get("Deployment", "")
     if parameters.get("Update") == "check" or not re.fullmatch(NAME_PATTERN, target):
         return None
+    pushed_at, attempt, by = _cause_of(parameters, comment)
     return RollOut(
         target=target,
         repository=repository,
@@ -244,21 +234,24 @@ def parse_roll_out(
         timeout=parameters.get("Timeout", ""),
         update=parameters.get("Update", "rebase"),
         checkout=parameters.get("Checkout", ""),
-        **_cause_of(parameters, comment),
+        pushed_at=pushed_at,
+        attempt=attempt,
+        by=by,
     )
 
 
-def _cause_of(parameters: Mapping[str, str], comment: str) -> CauseFacts:
-    """From the parameters; or the comment, where a release before 2026-11-29 put them."""
+def _cause_of(parameters: Mapping[str, str], comment: str) -> tuple[datetime | None, int, str]:
+    """When it was pushed, which attempt it is, and by whom: from the parameters.
+
+    Or from the comment, where a release before 2026-11-29 put them.
+    """
     if "Attempt" not in parameters:
-        return CauseFacts(
-            pushed_at=parse_pushed_at(comment), attempt=parse_attempt(comment), by=parse_by(comment)
-        )
+        return parse_pushed_at(comment), parse_attempt(comment), parse_by(comment)
     attempt = parameters["Attempt"]
-    return CauseFacts(
-        pushed_at=parse_time(parameters.get("PushedAt", "")),
-        attempt=int(attempt) if re.fullmatch("[1-9]", attempt) else 0,
-        by=parameters.get("By", ""),
+    return (
+        parse_time(parameters.get("PushedAt", "")),
+        int(attempt) if re.fullmatch("[1-9]", attempt) else 0,
+        parameters.get("By", ""),
     )
 
 

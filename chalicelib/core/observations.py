@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.core.history import (
+    NEVER_BEGUN,
     Invocation,
     Look,
     RollOut,
@@ -30,18 +31,6 @@ _SHA = re.compile("[0-9a-f]{40}")
 # Part of a line of GitHub's, so it must not look like another part of it.
 _FILE = re.compile(r"[^\x00-\x1f;,()]{1,100}")
 _SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
-# Invocations without a result, by their status details without spaces: the kind, and why.
-_NOT_RUN = {
-    "deliverytimedout": (OFFLINE, ""),
-    "undeliverable": (OFFLINE, ""),
-    "terminated": (NOT_BEGUN, ""),
-    "cancelled": (CANCELLED, ""),
-    "accessdenied": (FAILED, "Systems Manager may not run commands on it"),
-    "invalidplatform": (FAILED, "it does not run Linux"),
-    "ratelimited": (FAILED, "Systems Manager's limits were reached"),
-    "rateexceeded": (FAILED, "Systems Manager's limits were reached"),
-    "limitexceeded": (FAILED, "it has too many commands under way"),
-}
 
 
 @dataclass(frozen=True)
@@ -160,10 +149,12 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
     try:
         result = parse_result(invocation.output)
     except ResultError as error:
-        if details == "cancelled" and invocation.has_begun:
-            return HostVerdict(host, CANCELLED, "while it ran")
-        if details in _NOT_RUN:
-            return HostVerdict(host, *_NOT_RUN[details])
+        if details == "cancelled":
+            return HostVerdict(host, CANCELLED, "while it ran" if invocation.has_begun else "")
+        if details in NEVER_BEGUN:
+            kind = NOT_BEGUN if details == "terminated" else OFFLINE
+            why = NEVER_BEGUN[details]
+            return HostVerdict(host, FAILED if why else kind, why)
         late = plain_status(invocation.status) == "timedout"
         words = f"stopped at its limit of {roll_out.timeout} s" if late else str(error)
         return HostVerdict(host, FAILED, words)

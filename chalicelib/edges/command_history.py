@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from chalicelib.core.history import (
     Check,
     Command,
     Invocation,
+    SentCommand,
     host_name,
     parse_issued,
     parse_roll_out,
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 PAGE = 50  # commands or invocations in one answer, at most
 MAX_TRACE = 300  # characters of an agent's reason: what follows is for nobody
 MAX_COMMANDS = 1000  # of a stage, that one look through them takes unless it is told otherwise
-
-
-class _CommandFacts(TypedDict):
-    id: str
-    status: str
-    details: str
-    requested: datetime
-    expires: datetime
-    target_count: int
-    selectors: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class CommandHistory:
@@ -83,7 +74,7 @@ class CommandHistory:
 def _command(found: "CommandTypeDef") -> Command | Check:
     parameters = {name: values[0] for name, values in found.get("Parameters", {}).items() if values}
     requested = found["RequestedDateTime"]
-    facts = _CommandFacts(
+    sent = SentCommand(
         id=found["CommandId"],
         status=found["Status"],
         details=found.get("StatusDetails", ""),
@@ -96,9 +87,9 @@ def _command(found: "CommandTypeDef") -> Command | Check:
     )
     roll_out = parse_roll_out(parameters, found.get("Comment", ""), requested=requested)
     if roll_out:
-        return Command(roll_out=roll_out, **facts)
+        return Command(**vars(sent), roll_out=roll_out)
     issued = parse_issued(parameters, requested=requested)
-    return Check(checkout=parameters.get("Checkout", ""), issued=issued, **facts)
+    return Check(checkout=parameters.get("Checkout", ""), issued=issued, **vars(sent))
 
 
 def _invocation(found: "CommandInvocationTypeDef") -> Invocation:
