@@ -193,8 +193,7 @@ def _reconciler() -> "Reconciler":
 
 def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory") -> "Settler":
     from chalicelib.edges.topic import Topic
-    from chalicelib.flows.finish import Finisher
-    from chalicelib.flows.memory import Memory
+    from chalicelib.flows.finish import Finisher, Memory
     from chalicelib.flows.settle import Settler
 
     def log_url(command_id: str) -> str:
@@ -210,6 +209,5 @@ def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory")
         github=GitHub(settings.github_api).of,
         finisher=Finisher(settings.stage, topic, JOURNAL, log_url),
         journal=JOURNAL,
-        log_url=log_url,
         memory=Memory(),
     )

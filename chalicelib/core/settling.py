@@ -6,6 +6,7 @@ Pure: who settles (flows/settle.py) reads, asks `next_step`, does it, and asks a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 
 from chalicelib.core.deployments import DeploymentStatus
 
@@ -61,33 +62,13 @@ class Seen:
     has_ended_others: bool = False
 
 
-@dataclass(frozen=True)
-class Post:
-    """Say this status of the deployment."""
+class Step(Enum):
+    """What is to be done next, with a status."""
 
-    status: DeploymentStatus
-
-
-@dataclass(frozen=True)
-class End:
-    """Say of the deployment that this one replaces that it does not run any more."""
-
-
-@dataclass(frozen=True)
-class Notify:
-    """Tell this end to whoever is to know besides GitHub."""
-
-    status: DeploymentStatus
-
-
-@dataclass(frozen=True)
-class Done:
-    """Nothing is left to do: this is how the deployment stands."""
-
-    status: DeploymentStatus
-
-
-Step = Post | End | Notify
+    POST = "say it of the deployment"
+    END = "say of the deployment that this one replaces that it does not run any more"
+    NOTIFY = "tell it to whoever is to know besides GitHub"
+    DONE = "nothing is left to do: this is how the deployment stands"
 
 
 def end_of(said: Sequence[DeploymentStatus]) -> DeploymentStatus | None:
@@ -102,7 +83,7 @@ def end_of(said: Sequence[DeploymentStatus]) -> DeploymentStatus | None:
     return None
 
 
-def next_step(seen: Seen) -> Step | Done:
+def next_step(seen: Seen) -> tuple[Step, DeploymentStatus]:
     """What is to be done next."""
     end = end_of(seen.said)
     # A slower settler may have said "in progress" after the end: the end stands.
@@ -112,23 +93,20 @@ def next_step(seen: Seen) -> Step | Done:
         was_success = newest is not None and newest.state == "success"
         if seen.status.state == "success" and not (was_success or seen.has_ended_others):
             # Before, not after: where that fails, it is not said yet, and all is tried again.
-            return End()
-        return Post(standing)
+            return Step.END, standing
+        return Step.POST, standing
     if newest == seen.known.owed:
-        return Notify(newest)
-    return Done(standing)
+        return Step.NOTIFY, newest
+    return Step.DONE, standing
 
 
-def after(seen: Seen, step: Step) -> Seen:
+def after(seen: Seen, step: Step, status: DeploymentStatus) -> Seen:
     """What is seen once the step is done."""
-    match step:
-        case Post(status):
-            known = seen.known.having_said(status)
-            return replace(seen, said=(status, *seen.said), known=known)
-        case End():
-            return replace(seen, has_ended_others=True)
-        case _:
-            return replace(seen, known=seen.known.having_told())
+    if step == Step.POST:
+        return replace(seen, said=(status, *seen.said), known=seen.known.having_said(status))
+    if step == Step.END:
+        return replace(seen, has_ended_others=True)
+    return replace(seen, known=seen.known.having_told())
 
 
 def _is_news(before: DeploymentStatus, now: DeploymentStatus) -> bool:

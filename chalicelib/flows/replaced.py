@@ -1,7 +1,8 @@
 """The deployment that a new success replaces is said to be inactive."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 
 from chalicelib.core.deployments import Deployment, replaced
 from chalicelib.core.history import Command
@@ -11,47 +12,44 @@ from chalicelib.flows.standing import History, look, sent_to, since_made
 PAGES, LOOKS = 5, 50  # GitHub's pages, and deployments looked into
 
 
-@dataclass(frozen=True)
-class Success:
-    """A command whose commit is on every host of its target, at a time (aware)."""
+def end_replaced(  # noqa: PLR0913 - each is a fact of its own
+    github: Deployments,
+    history: History,
+    command: Command,
+    *,
+    environment: str,
+    stage: str,
+    now: datetime,
+) -> None:
+    """Say of the deployment that this command's replaces that it does not run any more.
 
-    stage: str
-    command: Command
-    now: datetime
-
-    def end_replaced(self, github: Deployments, history: History, environment: str) -> None:
-        """Say of the target's deployment that this one replaces that it does not run any more.
-
-        There is one at the most, as each ended the one before it. It is not far back, but for what
-        failed since, and for other targets in the environment. Raises what its ports do.
-        """
-        looks = 0
-        for number in range(1, PAGES + 1):
-            page = github.newest(environment, number)
-            for other in page.deployments:
-                if not self._may_replace(other):
-                    continue
-                if looks == LOOKS or self._end(other, github, history):
-                    return
-                looks += 1
-            if page.is_last:
-                return
-
-    def _may_replace(self, other: Deployment) -> bool:
-        is_ours = (other.stage, other.target) == (self.stage, self.command.roll_out.target)
-        return is_ours and other.commit != self.command.roll_out.commit.sha
-
-    def _end(self, other: Deployment, github: Deployments, history: History) -> bool:
-        """Whether it was to be ended."""
+    The command's commit is on every host of its target by `now` (aware). There is one at the most,
+    as each ended the one before it. It is not far back, but for what failed since, and for other
+    targets in the environment. Raises what its ports do.
+    """
+    target, commit = command.roll_out.target, command.roll_out.commit
+    others = (
+        one
+        for one in _newest(github, environment)
+        if (one.stage, one.target) == (stage, target) and one.commit != commit.sha
+    )
+    for other in islice(others, LOOKS):
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
-            return False
+            continue
         # By the same look as its own events have: they may come later, or have seen more.
-        sent = sent_to(history, self.command, since_made(other, self.command))
-        status = replaced(self.command.roll_out.commit)
+        sent = sent_to(history, command, since_made(other, command))
+        status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):
-            _, status = look(history, sent, other.commit, now=self.now)
-        if status.state != "inactive":
-            return False
-        github.post(other.id, status)
-        return True
+            _, status = look(history, sent, other.commit, now=now)
+        if status.state == "inactive":
+            github.post(other.id, status)
+            return
+
+
+def _newest(github: Deployments, environment: str) -> Iterator[Deployment]:
+    for number in range(1, PAGES + 1):
+        page = github.newest(environment, number)
+        yield from page.deployments
+        if page.is_last:
+            return

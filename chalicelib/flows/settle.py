@@ -14,15 +14,14 @@ from chalicelib.core.deployments import Deployment, DeploymentRequest, Deploymen
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
-from chalicelib.core.settling import Done, End, Post, Seen, Step, after, next_step
+from chalicelib.core.settling import Seen, Step, after, next_step
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.find import Deployments, find_or_create
-from chalicelib.flows.finish import Finisher, roll_out_facts
-from chalicelib.flows.memory import Memory
-from chalicelib.flows.replaced import Success
+from chalicelib.flows.finish import Finisher, Memory, roll_out_facts
+from chalicelib.flows.replaced import end_replaced
 from chalicelib.flows.standing import History, look, sent_to, since_first
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
@@ -46,15 +45,10 @@ class _Work:
     now: datetime
     github: Deployments | None  # None without a token
 
-    @property
-    def roll_out(self) -> RollOut:
-        """What was meant by the command."""
-        return self.command.roll_out
-
 
 @dataclass(frozen=True)
 class Settler:
-    """Settles for one stage. `github` takes a token; `log_url` makes a command's address."""
+    """Settles for one stage. `github` takes a repository and its token."""
 
     stage: str
     parameters: Parameters
@@ -62,7 +56,6 @@ class Settler:
     github: Callable[[Repository, str], Deployments]
     finisher: Finisher
     journal: Journal
-    log_url: Callable[[str], str]
     memory: Memory
 
     def settle(self, command: Command, *, now: datetime) -> DeploymentStatus:
@@ -96,73 +89,84 @@ class Settler:
             return self._settle(work, work.github)
         except NotTakenError as error:
             if not error.is_known:
-                facts = roll_out_facts(work.roll_out) | {"reason": str(error)}
+                facts = roll_out_facts(work.command.roll_out) | {"reason": str(error)}
                 self.journal.note(Decision("deployment", "not_reported", facts, "error"))
             return None
 
     def _without_github(self, work: _Work) -> DeploymentStatus:
         verdict, status = self._look(work, None)
-        known = self.memory.of(work.roll_out).having_said(status)
+        known = self.memory.of(work.command.roll_out).having_said(status)
         if known.owed:
             self.finisher.finish(verdict, known.owed, work.environment)
-        self.memory.keep(work.roll_out, known.having_told())
+        self.memory.keep(work.command.roll_out, known.having_told())
         return status
 
     def _settle(self, work: _Work, github: Deployments) -> DeploymentStatus:
-        roll_out = work.roll_out
-        deployment = find_or_create(github, self._request(work), roll_out.deployment)
+        roll_out = work.command.roll_out
+        deployment = find_or_create(
+            github,
+            DeploymentRequest(
+                repository=roll_out.repository,
+                commit=roll_out.commit,
+                environment=work.environment,
+                stage=self.stage,
+                target=roll_out.target,
+                delivery=roll_out.delivery,
+            ),
+            roll_out.deployment,
+        )
         for _ in range(ROUNDS):
             verdict, status = self._look(work, deployment)
             said = tuple(github.statuses(deployment.id))
             seen = Seen(status, said, self.memory.of(roll_out).having_read(said))
             self.memory.keep(roll_out, seen.known)
-            while not isinstance(step := next_step(seen), Done):
-                then = after(seen, step)
+            step, status = next_step(seen)
+            while step != Step.DONE:
+                then = after(seen, step, status)
                 try:
-                    self._do(step, verdict, deployment, work, github)
+                    self._do(step, status, verdict, deployment, work, github)
                 except UnavailableError:  # and yet GitHub may have taken it
                     self.memory.keep(roll_out, then.known)
                     raise
                 seen = then
                 self.memory.keep(roll_out, seen.known)
+                step, status = next_step(seen)
             if seen.said == said:
-                return step.status
+                return status
         raise UnavailableError("others post at the same time", retry_seconds=RETRY_SECONDS)
-
-    def _request(self, work: _Work) -> DeploymentRequest:
-        return DeploymentRequest(
-            repository=work.roll_out.repository,
-            commit=work.roll_out.commit,
-            environment=work.environment,
-            stage=self.stage,
-            target=work.roll_out.target,
-            delivery=work.roll_out.delivery,
-        )
 
     def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
         since = since_first(work.command, deployment)
         sent = sent_to(self.history, work.command, since)
-        return look(self.history, sent, work.roll_out.commit.sha, now=work.now, saved=work.saved)
+        return look(
+            self.history, sent, work.command.roll_out.commit.sha, now=work.now, saved=work.saved
+        )
 
-    def _do(
+    def _do(  # noqa: PLR0913, PLR0917 - one step
         self,
         step: Step,
+        status: DeploymentStatus,
         verdict: Verdict,
         deployment: Deployment,
         work: _Work,
         github: Deployments,
     ) -> None:
-        match step:
-            case Post(status):
-                github.post(deployment.id, status, log_url=self.log_url(verdict.command_id))
-                if not status.is_final:
-                    facts = roll_out_facts(work.roll_out) | {"command_id": verdict.command_id}
-                    self.journal.note(Decision("deployment", status.state, facts))
-            case End():
-                success = Success(self.stage, work.command, work.now)
-                success.end_replaced(github, self.history, deployment.environment)
-            case notify:
-                self.finisher.finish(verdict, notify.status, work.environment)
+        if step == Step.POST:
+            github.post(deployment.id, status, log_url=self.finisher.log_url(verdict.command_id))
+            if not status.is_final:
+                facts = roll_out_facts(work.command.roll_out) | {"command_id": verdict.command_id}
+                self.journal.note(Decision("deployment", status.state, facts))
+        elif step == Step.END:
+            end_replaced(
+                github,
+                self.history,
+                work.command,
+                environment=deployment.environment,
+                stage=self.stage,
+                now=work.now,
+            )
+        else:
+            self.finisher.finish(verdict, status, work.environment)
 
 
 def _target_of(roll_out: RollOut, settings: StoredReportSettings) -> Target | None:

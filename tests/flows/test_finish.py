@@ -8,8 +8,11 @@ import pytest
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
+from chalicelib.core.history import RollOut
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.settling import Known
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.finish import MAX_HOSTS, Finisher, roll_out_facts
+from chalicelib.flows.finish import MAX_HOSTS, Finisher, Memory, roll_out_facts
 from tests.fakes import COMMIT, GUID, STAGE, FakeJournal, FakeTopic
 from tests.flows.runs import NOW, command_of, id_of, line_of, on, rolled_back, verdict_on
 
@@ -190,3 +193,29 @@ class TestRollOutFacts:
             "commit": COMMIT,
             "cause": "push",
         }
+
+
+def roll_out(letter: str, target: str = "web") -> RollOut:
+    known = command_of(target=target).roll_out
+    assert known
+    return replace(known, commit=CommitSha(letter * 40))
+
+
+class TestMemory:
+    def test_nothing_is_known_of_what_was_never_kept(self) -> None:
+        assert Memory().of(roll_out("a")) == Known()
+
+    def test_each_target_and_commit_is_known_for_itself(self) -> None:
+        memory = Memory()
+        memory.keep(roll_out("a"), Known("success"))
+        memory.keep(roll_out("a", "api"), Known("failure"))
+        memory.keep(roll_out("b"), Known("error"))
+        told = [memory.of(roll_out("a")), memory.of(roll_out("a", "api")), memory.of(roll_out("b"))]
+        assert [one.told for one in told] == ["success", "failure", "error"]
+
+    def test_oldest_is_forgotten_where_it_is_too_much(self) -> None:
+        memory = Memory(most=2)
+        for letter in "abac":  # what is kept again is the newest again
+            memory.keep(roll_out(letter), Known("success"))
+        assert len(memory) == 2
+        assert [memory.of(roll_out(letter)).told for letter in "abc"] == ["success", "", "success"]

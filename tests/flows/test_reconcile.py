@@ -15,8 +15,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
-from chalicelib.flows.finish import Finisher
-from chalicelib.flows.memory import Memory
+from chalicelib.flows.finish import Finisher, Memory
 from chalicelib.flows.read import Reader
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
 from chalicelib.flows.settle import Settler
@@ -190,7 +189,6 @@ class House:
                     github=lambda _repository, _token: self.deployments,
                     finisher=Finisher(STAGE, self.topic, self.journal, self.log_url),
                     journal=self.journal,
-                    log_url=self.log_url,
                     memory=Memory(),
                 ),
                 self.journal,

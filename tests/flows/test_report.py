@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.events import INVOCATION_CHANGE
-from chalicelib.flows.finish import Finisher
-from chalicelib.flows.memory import Memory
+from chalicelib.flows.finish import Finisher, Memory
 from chalicelib.flows.report import (
     LAG_PAUSES,
     LAG_SECONDS,
@@ -68,7 +67,6 @@ class House:
             github=lambda repository, token: self.github,
             finisher=Finisher(STAGE, self.topic, self.journal, str),
             journal=self.journal,
-            log_url=str,
             memory=Memory(),
         )
         self.reporter = Reporter(STAGE, self.history, settler, self.journal, self.pause)

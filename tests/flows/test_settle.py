@@ -14,8 +14,7 @@ from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import Repository
-from chalicelib.flows.finish import Finisher
-from chalicelib.flows.memory import Memory
+from chalicelib.flows.finish import Finisher, Memory
 from chalicelib.flows.report import Reporter
 from chalicelib.flows.settle import Settler
 from tests.fakes import (
@@ -86,7 +85,6 @@ class House:
             github=of,
             finisher=Finisher(STAGE, self.topic, self.journal, log_url),
             journal=self.journal,
-            log_url=log_url,
             memory=Memory(),
         )
 
