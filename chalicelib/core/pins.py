@@ -1,7 +1,7 @@
 """A pin: an operator's word that a target stays at a commit, or stays as it is."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
@@ -46,10 +46,6 @@ class Pin:
         """Whether it pins the target to this commit."""
         return self.state == "pinned" and self.commit == commit
 
-    def is_same(self, other: "Pin") -> bool:
-        """Whether it holds in the same way and for the same reason, whoever put it there."""
-        return replace(self, by="", at=None) == replace(other, by="", at=None)
-
     def __str__(self) -> str:
         """In words, for whoever pushed and asks why nothing moved."""
         words = self.state
@@ -82,29 +78,8 @@ def parse_pin(text: str) -> Pin:
     return pin
 
 
-def as_stored(pin: Pin) -> dict[str, str | None]:
-    """The keys that are stored, every one of them."""
-    return {
-        "state": pin.state,
-        "commit": pin.commit.sha if pin.commit else None,
-        "reason": pin.reason,
-        "by": pin.by,
-        "at": _time(pin.at),
-        "until": _time(pin.until),
-    }
-
-
-def write_pin(pin: Pin) -> str:
-    """The JSON to store; `parse_pin` reads the same pin in it."""
-    return json.dumps(as_stored(pin))
-
-
 def _line(value: object) -> str:
     return " ".join(str(value or "").split())  # it stands in a line of a log
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
 def _parse_at(text: object) -> datetime | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from chalicelib.core.pins import Pin, as_stored
+from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
 from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
@@ -26,6 +26,7 @@ from pulley.operator.holding import (
 )
 from pulley.operator.parameters import Written
 from pulley.operator.past import commands_of
+from pulley.operator.pins import as_stored
 from pulley.operator.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 

@@ -10,13 +10,14 @@ from datetime import UTC, date, datetime, timedelta
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Check, Command, plain_status
-from chalicelib.core.pins import Pin, PinError, parse_pin, write_pin
+from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import CommitSha, RefError, shown
 from chalicelib.core.stored import ParameterNames
 from chalicelib.core.targets import Target
 from pulley.operator.checkout import Here
 from pulley.operator.commands import commands_to
 from pulley.operator.parameters import Parameters, StoredValue, Written
+from pulley.operator.pins import is_same, write_pin
 
 LONGEST_REASON = 300  # characters; it is shown in a line, and a parameter holds 4 KB
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -42,7 +43,7 @@ class StoredPin:
             return True
         if not pin.holds(now):
             return self.pin.holds(now)
-        return not self.pin.is_same(pin)
+        return not is_same(self.pin, pin)
 
 
 def read_pin(parameters: Parameters, names: ParameterNames, target: Target) -> StoredPin:

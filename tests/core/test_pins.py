@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.pins import STATES, Pin, PinError, as_stored, parse_pin, write_pin
+from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import CommitSha
 
 SHA = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
@@ -111,33 +111,6 @@ class TestParsePin:
         assert str(pin).startswith(str(stored["state"]))
 
 
-_times = st.none() | st.datetimes(timezones=st.just(UTC))
-_lines = st.text().map(lambda text: " ".join(text.split()))
-
-
-class TestWritePin:
-    @given(st.sampled_from(STATES), _lines, _times, _lines, _times)
-    def test_what_is_written_is_read_as_it_was(
-        self, state: str, reason: str, until: datetime | None, by: str, at: datetime | None
-    ) -> None:
-        commit = CommitSha(SHA) if state == "pinned" else None
-        pin = Pin(state, commit, reason, until, by, at)
-        assert parse_pin(write_pin(pin)) == pin
-
-    def test_every_key_of_the_contract_is_there(self) -> None:
-        elsewhere = NOON.astimezone(timezone(timedelta(hours=9)))
-        pin = Pin("pinned", CommitSha(SHA), "the release", elsewhere, "mona", NOON)
-        assert as_stored(pin) == {
-            "state": "pinned",
-            "commit": SHA,
-            "reason": "the release",
-            "by": "mona",
-            "at": "2030-01-31T12:00:00Z",
-            "until": "2030-01-31T12:00:00Z",
-        }
-        assert as_stored(Pin("none"))["commit"] is None
-
-
 class TestPinIsTo:
     def test_pin_is_to_its_commit_and_to_no_other(self) -> None:
         pin = Pin("pinned", CommitSha(SHA))
@@ -146,23 +119,6 @@ class TestPinIsTo:
 
     def test_freeze_brings_no_commit_about(self) -> None:
         assert not Pin("frozen", CommitSha(SHA)).is_to(CommitSha(SHA))
-
-
-class TestPinIsSame:
-    def test_whoever_put_it_there_it_is_the_same(self) -> None:
-        assert Pin("frozen", reason="x", by="mona", at=NOON).is_same(Pin("frozen", reason="x"))
-
-    @pytest.mark.parametrize(
-        "other",
-        [
-            Pin("none", CommitSha(SHA), "x"),
-            Pin("pinned", CommitSha("a" * 40), "x"),
-            Pin("pinned", CommitSha(SHA), "y"),
-            Pin("pinned", CommitSha(SHA), "x", NOON),
-        ],
-    )
-    def test_another_state_commit_reason_or_end_is_another(self, other: Pin) -> None:
-        assert not Pin("pinned", CommitSha(SHA), "x").is_same(other)
 
 
 class TestPinHolds:

@@ -11,13 +11,14 @@ import pytest
 from chalicelib.core.history import Check, Command, Invocation, Run
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
-from chalicelib.core.pins import Pin, write_pin
+from chalicelib.core.pins import Pin
 from chalicelib.core.plan import NOTHING, SEND, WAIT, plan_target
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Target, parse_stored_targets
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
 from chalicelib.flows.runs import MAX_READ
+from pulley.operator.pins import write_pin
 from tests.fakes import (
     COMMIT,
     NAMES,
