@@ -36,7 +36,7 @@ def receive_delivery() -> Response:
 @app.on_cw_event(wiring.STATUS_CHANGES)
 def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
     """EventBridge's word that a command has another status. What it raises, Lambda tries again."""
-    from chalicelib.flows.report import NotReported
+    from chalicelib.core.events import NotReported
 
     outcome = wiring.report(event.to_dict())
     if isinstance(outcome, NotReported):

@@ -30,9 +30,10 @@ from chalicelib.flows.receive import Accepted, Ignored, Receiver
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
+    from chalicelib.core.events import NotReported
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.flows.reconcile import Reconciler, Round
-    from chalicelib.flows.report import NotReported, Reported, Reporter
+    from chalicelib.flows.report import Reported, Reporter
     from chalicelib.flows.settle import Settler
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
@@ -169,21 +170,20 @@ def _reconciler() -> "Reconciler":
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
     stored = RoundParameters(client, settings.stage)
-    github = GitHub(settings.github_api)
     interval = timedelta(minutes=RECONCILE_MINUTES)
     reader = Reader(
         stage=settings.stage,
         stored=stored,
         directory=HostDirectory(build_ec2_client(), client, settings.stage),
         history=history,
-        github=github.of,
+        github=GitHub(settings.github_api).of,
         journal=JOURNAL,
     )
     return Reconciler(
         stage=settings.stage,
         stored=stored,
         reader=reader,
-        catch_up=CatchUp(reader, github.of, _settler(settings, client, history), JOURNAL, interval),
+        catch_up=CatchUp(reader, _settler(settings, client, history), interval),
         commands=RunCommand(client),
         journal=JOURNAL,
         interval=interval,

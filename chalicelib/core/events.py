@@ -24,26 +24,26 @@ class StatusChange:
 
 
 @dataclass(frozen=True)
-class NotOurs:
-    """An event that is not acted on, and why."""
+class NotReported:
+    """Nothing is to be said of the event, and why."""
 
     reason: str
 
 
-def parse_status_change(event: object, document: str) -> StatusChange | NotOurs:
+def parse_status_change(event: object, document: str) -> StatusChange | NotReported:
     """From EventBridge's event, which may be anything. What is not of this document is not ours."""
     fields = event if isinstance(event, Mapping) else {}
     detail = fields.get("detail")
     if fields.get("source") != "aws.ssm" or not isinstance(detail, Mapping):
-        return NotOurs("not an event of Systems Manager")
+        return NotReported("not an event of Systems Manager")
     kind = fields.get("detail-type")
     if kind == INVOCATION_CHANGE:
-        return NotOurs("of one host: what counts is the command's event")
+        return NotReported("of one host: what counts is the command's event")
     if kind != COMMAND_CHANGE:
-        return NotOurs(f"not a change of a command's status but {shown(kind)}")
+        return NotReported(f"not a change of a command's status but {shown(kind)}")
     if detail.get("document-name") != document:
-        return NotOurs(f"of another document: {shown(detail.get('document-name'))}")
+        return NotReported(f"of another document: {shown(detail.get('document-name'))}")
     command_id, status = detail.get("command-id"), detail.get("status")
     if not isinstance(command_id, str) or not _COMMAND_ID.fullmatch(command_id):
-        return NotOurs(f"no command id but {shown(command_id)}")
+        return NotReported(f"no command id but {shown(command_id)}")
     return StatusChange(command_id, isinstance(status, str) and plain_status(status) in OVER)

@@ -1,9 +1,7 @@
 """What a round catches up with: deployments whose last event never came, and lost deliveries."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.errors import NotTakenError, UnavailableError
@@ -11,8 +9,6 @@ from chalicelib.core.history import Command, Run
 from chalicelib.core.observations import is_quiet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
-from chalicelib.core.webhook import FailedDelivery
-from chalicelib.flows.deploy import Journal
 from chalicelib.flows.read import Reader, Snapshot, note_not_asked
 from chalicelib.flows.settle import Settler
 
@@ -22,21 +18,12 @@ FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
 DELIVERIES_EVERY = timedelta(hours=1)  # of the token's requests, lost deliveries are not worth more
 
 
-class Deliveries(Protocol):
-    """What a repository's webhooks brought. Raises NotTakenError or UnavailableError."""
-
-    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
-        """What the webhook did not take."""
-
-
 @dataclass(frozen=True)
 class CatchUp:
-    """For one stage. `deliveries` takes a repository and its token, `interval` is a round's."""
+    """For one stage. `interval` is a round's."""
 
     reader: Reader
-    deliveries: Callable[[Repository, str], Deliveries]
     settler: Settler
-    journal: Journal
     interval: timedelta
 
     def settle(self, target: Target, snapshot: Snapshot) -> None:
@@ -63,9 +50,9 @@ class CatchUp:
             return
         since = snapshot.now - max(DELIVERIES_EVERY, self.interval)
         try:
-            lost = self.deliveries(repository, token).failed_deliveries(since)
+            lost = self.reader.github(repository, token).failed_deliveries(since)
         except (NotTakenError, UnavailableError) as error:
-            note_not_asked(self.journal, repository, error)
+            note_not_asked(self.reader.journal, repository, error)
             return
         for one in lost:
             facts = {
@@ -73,7 +60,7 @@ class CatchUp:
                 "repository": str(repository),
                 "reason": f"{one.event}: {one.status_code} {one.status}",
             }
-            self.journal.note(Decision("delivery", "lost", facts, "warning"))
+            self.reader.journal.note(Decision("delivery", "lost", facts, "warning"))
 
     def _is_due(self, every: timedelta, snapshot: Snapshot) -> bool:
         """Whether the round is the first of such a time."""

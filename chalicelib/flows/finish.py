@@ -35,10 +35,6 @@ class Memory:
         self._most = most
         self._known: dict[tuple[str, str], Known] = {}
 
-    def __len__(self) -> int:
-        """How many deployments it is of."""
-        return len(self._known)
-
     def of(self, roll_out: RollOut) -> Known:
         """What is known of the commit on the target."""
         return self._known.get((roll_out.target, roll_out.commit.sha), Known())

@@ -27,31 +27,20 @@ from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.stored import StoredPins, pin_of
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.flows.deploy import Journal
+from chalicelib.core.webhook import FailedDelivery
+from chalicelib.flows.deploy import Journal, Pins
 from chalicelib.flows.runs import Runs, sent_beside
+from chalicelib.flows.standing import History
 
 MAX_COMMANDS = 20_000  # of a stage, that are listed
 LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at the latest
 
 
-class Stored(Protocol):
+class Stored(Pins, Protocol):
     """What is stored. Raises RefusedError or UnavailableError."""
-
-    def pins(self, targets: Sequence[str]) -> StoredPins:
-        """Newly read, always."""
 
     def state(self) -> RoundState:
         """What the round before left."""
-
-
-class History(Protocol):
-    """Run Command's memory. Every method raises RefusedError or UnavailableError."""
-
-    def commands_since(self, since: datetime, limit: int) -> Sequence[Command | Check]:
-        """Those of this stage's document, newest first, so many at the most."""
-
-    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """All of a command's."""
 
 
 class Directory(Protocol):
@@ -61,11 +50,14 @@ class Directory(Protocol):
         """The stage's, asleep ones too."""
 
 
-class Heads(Protocol):
-    """A repository's branches. Raises NotTakenError or UnavailableError."""
+class GitHub(Protocol):
+    """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
 
     def head(self, branch: Branch) -> CommitSha | None:
         """The branch's tip; None where there is no such branch."""
+
+    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
+        """What its webhooks did not take since then (aware)."""
 
 
 @dataclass
@@ -131,7 +123,7 @@ class Reader:
     stored: Stored
     directory: Directory
     history: History
-    github: Callable[[Repository, str], Heads]
+    github: Callable[[Repository, str], GitHub]
     journal: Journal
 
     def begin(

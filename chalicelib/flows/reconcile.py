@@ -17,8 +17,9 @@ from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
 from chalicelib.core.sending import requests_of
-from chalicelib.core.stored import StoredPins, StoredReportSettings, document_pin_of
+from chalicelib.core.stored import StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.flows import read
 from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Commands, Journal
 from chalicelib.flows.read import Reader, Snapshot
@@ -27,17 +28,11 @@ LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule t
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
 
 
-class Stored(Protocol):
+class Stored(read.Stored, Protocol):
     """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
         """Those with targets."""
-
-    def pins(self, targets: Sequence[str]) -> StoredPins:
-        """As they are now, and the document's."""
-
-    def state(self) -> RoundState:
-        """What the round before left."""
 
     def store_state(self, state: RoundState) -> None:
         """For the next round."""

@@ -12,7 +12,7 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.events import NotOurs, StatusChange, parse_status_change
+from chalicelib.core.events import NotReported, StatusChange, parse_status_change
 from chalicelib.core.history import Check, Command, Run
 from chalicelib.core.observations import is_quiet
 from chalicelib.flows.deploy import Journal
@@ -33,13 +33,6 @@ class Reported:
 
 
 @dataclass(frozen=True)
-class NotReported:
-    """Nothing is to be said of the event, and why."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
 class Reporter:
     """Reports for one stage. `pause` takes seconds."""
 
@@ -56,7 +49,7 @@ class Reporter:
         RefusedError where AWS does not let its history be read.
         """
         change = parse_status_change(event, document_name(self.stage))
-        if isinstance(change, NotOurs):
+        if isinstance(change, NotReported):
             return self._ignore({}, change.reason)
         facts: dict[str, object] = {"command_id": change.command_id}
         try:

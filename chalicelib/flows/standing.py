@@ -36,8 +36,8 @@ class History(Invocations, Protocol):
     def command(self, command_id: str) -> Command | Check | None:
         """One of this stage's document; None where it is not known."""
 
-    def commands_since(self, since: datetime) -> Sequence[Command | Check]:
-        """Those of this stage's document, newest first."""
+    def commands_since(self, since: datetime, limit: int = ...) -> Sequence[Command | Check]:
+        """Those of this stage's document, newest first, so many at the most."""
 
 
 def since_first(command: Command, deployment: Deployment | None) -> datetime:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.commands import build_send_request
-from chalicelib.core.events import NotOurs, StatusChange, parse_status_change
+from chalicelib.core.events import NotReported, StatusChange, parse_status_change
 from chalicelib.core.history import (
     Check,
     Invocation,
@@ -342,22 +342,24 @@ class TestParseStatusChange:
         ],
     )
     def test_event_of_something_else_is_not_ours(self, event: object) -> None:
-        assert parse_status_change(event, DOCUMENT) == NotOurs("not an event of Systems Manager")
+        assert parse_status_change(event, DOCUMENT) == NotReported(
+            "not an event of Systems Manager"
+        )
 
     def test_event_of_one_host_is_not_ours(self) -> None:
         event = event_of(**{"instance-id": "i-0123456789abcdef0"})
         change = parse_status_change(event | {"detail-type": INVOCATION_CHANGE}, DOCUMENT)
-        assert change == NotOurs("of one host: what counts is the command's event")
+        assert change == NotReported("of one host: what counts is the command's event")
 
     @pytest.mark.parametrize("kind", ["Parameter Store Change", None, 1, [COMMAND_CHANGE]])
     def test_another_kind_of_event_is_not_ours(self, kind: object) -> None:
         change = parse_status_change(event_of() | {"detail-type": kind}, DOCUMENT)
-        assert change == NotOurs(f"not a change of a command's status but {kind!r}")
+        assert change == NotReported(f"not a change of a command's status but {kind!r}")
 
     @pytest.mark.parametrize("name", ["AWS-RunShellScript", "pulley-prod-pull", None, [DOCUMENT]])
     def test_command_of_another_document_is_not_ours(self, name: object) -> None:
         change = parse_status_change(event_of(**{"document-name": name}), DOCUMENT)
-        assert change == NotOurs(f"of another document: {name!r}")
+        assert change == NotReported(f"of another document: {name!r}")
 
     @pytest.mark.parametrize(
         "command_id",
@@ -365,7 +367,7 @@ class TestParseStatusChange:
     )
     def test_command_without_a_well_formed_id_is_not_ours(self, command_id: object) -> None:
         change = parse_status_change(event_of(**{"command-id": command_id}), DOCUMENT)
-        assert change == NotOurs(f"no command id but {command_id!r}")
+        assert change == NotReported(f"no command id but {command_id!r}")
 
     def test_reason_is_short_ascii_however_odd_the_event(self) -> None:
         nested: object = "ä\n" * 1000
@@ -373,7 +375,7 @@ class TestParseStatusChange:
             nested = [nested]
         for odd in (nested, "ä\n\x1b[31m" * 1000):
             change = parse_status_change(event_of(**{"document-name": odd}), DOCUMENT)
-            assert isinstance(change, NotOurs)
+            assert isinstance(change, NotReported)
             assert change.reason.isascii()
             assert change.reason.isprintable()
             assert len(change.reason) < 120

@@ -16,6 +16,7 @@ from chalicelib.core.plan import NOTHING, SEND, WAIT, plan_target
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Target, parse_stored_targets
 from chalicelib.core.wanted import TargetFacts
+from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
 from chalicelib.flows.runs import MAX_READ
 from pulley.operator.pins import write_pin
@@ -128,6 +129,9 @@ class Tip:
 
     def head(self, branch: Branch) -> CommitSha | None:
         return self.past.head
+
+    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
+        raise AssertionError("a reader does not ask for these")
 
 
 @pytest.fixture

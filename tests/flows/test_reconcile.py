@@ -181,7 +181,6 @@ class House:
             reader=reader,
             catch_up=CatchUp(
                 reader,
-                self.reading.of,
                 Settler(
                     stage=STAGE,
                     parameters=self.parameters,
@@ -191,7 +190,6 @@ class House:
                     journal=self.journal,
                     memory=Memory(),
                 ),
-                self.journal,
                 self.interval,
             ),
             commands=self.commands,

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
-from chalicelib.core.events import INVOCATION_CHANGE
+from chalicelib.core.events import INVOCATION_CHANGE, NotReported
 from chalicelib.flows.finish import Finisher, Memory
 from chalicelib.flows.report import (
     LAG_PAUSES,
     LAG_SECONDS,
-    NotReported,
     Reported,
     Reporter,
 )
