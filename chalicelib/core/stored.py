@@ -3,18 +3,21 @@
 The names are a contract with operators. Values stay text, but for pins, which several read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeVar
 
-from chalicelib.core.commands import DocumentPin, DocumentPinError, parse_document_pin
-from chalicelib.core.errors import UnavailableError
-from chalicelib.core.pins import Pin, PinError, parse_pin
+from chalicelib.core.commands import DocumentPin, parse_document_pin
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.pins import Pin, parse_pin
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.webhook import Delivery, verify_signature
 
 PREFIX = "/pulley/"
+
+Parsed = TypeVar("Parsed")
 
 # Parsing is pure, so what was parsed once need not be parsed for every push.
 _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
@@ -142,25 +145,23 @@ def signing_secret(
 
 def document_pin_of(stored: StoredPins) -> DocumentPin | None:
     """The document's pin. Raises UnavailableError for one that cannot be read."""
-    try:
-        return parse_document_pin(stored.document) if stored.document is not None else None
-    except DocumentPinError as error:
-        raise UnavailableError(
-            "the document's stored pin is not valid",
-            detail=f"the parameter document is not valid: {error}",
-        ) from None
+    return _parsed("document", "the document's stored pin", parse_document_pin, stored.document)
 
 
 def pin_of(target: Target, stored: StoredPins) -> Pin | None:
     """The target's pin. Raises UnavailableError for an unreadable one: it may say "frozen"."""
     text = stored.by_target.get(target.name)
+    return _parsed(f"pins/{target.name}", "the target's stored pin", parse_pin, text)
+
+
+def _parsed(
+    parameter: str, what: str, parse: Callable[[str], Parsed], text: str | None
+) -> Parsed | None:
     try:
-        return parse_pin(text) if text is not None else None
-    except PinError as error:
-        raise UnavailableError(
-            "the target's stored pin is not valid",
-            detail=f"the parameter pins/{target.name} is not valid: {error}",
-        ) from None
+        return parse(text) if text is not None else None
+    except PulleyError as error:
+        detail = f"the parameter {parameter} is not valid: {error}"
+        raise UnavailableError(f"{what} is not valid", detail=detail) from None
 
 
 def targets_of(repository: Repository, stored: StoredSettings) -> tuple[Target, ...]:
