@@ -16,6 +16,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import urljoin
 
@@ -39,6 +40,8 @@ _PERMISSIONS = {  # by the first part of a path, which is what each is for
 }
 _TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading takes less
 _EVERY_PART = ""  # what a token that is not valid is closed for
+
+Answer = tuple[int, Mapping[str, str], bytes]  # status, headers and content
 
 
 class TokenError(NotTakenError):
@@ -90,9 +93,10 @@ class GitHubApi:
         if not _TOKEN.fullmatch(token):  # the HTTP library would raise, and show it
             problem = TokenError("the stored token is not one line of ASCII without spaces")
             raise self._noted((token, str(repository), _EVERY_PART), problem)
+        request = partial(self._request, method, token, deadline, body)
         url = f"{self._api_url}/repos/{repository}{path}"
         try:
-            status, headers, content = self._follow(method, url, token, deadline, body)
+            status, headers, content = self._follow(request, url)
         except HTTPError as error:
             raise UnavailableError(
                 "GitHub could not be reached",
@@ -113,27 +117,20 @@ class GitHubApi:
         except (ValueError, RecursionError):
             raise unreadable(f"{method} {path}: not JSON") from None
 
-    def _follow(
-        self,
-        method: str,
-        url: str,
-        token: str,
-        deadline: Deadline,
-        body: Mapping[str, object] | None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
+    def _follow(self, request: Callable[[str], Answer], url: str) -> Answer:
         """The answer that redirects within the API lead to: a renamed repository has one.
 
         By hand, since each is a request that keeps the deadline, and elsewhere there is no use in
         asking without the token.
         """
         for _ in range(MAX_REDIRECTS):
-            answer = self._request(method, url, token, deadline, body)
+            answer = request(url)
             status, headers, _content = answer
             next_url = self._within(url, headers.get("Location", ""))
             if status not in _REDIRECTS or not next_url:
                 return answer
             url = next_url
-        return self._request(method, url, token, deadline, body)
+        return request(url)
 
     def _within(self, url: str, location: str) -> str:
         """The address that a redirect names; "" where it names none of this API."""
@@ -146,11 +143,11 @@ class GitHubApi:
     def _request(
         self,
         method: str,
-        url: str,
         token: str,
         deadline: Deadline,
         body: Mapping[str, object] | None,
-    ) -> tuple[int, Mapping[str, str], bytes]:
+        url: str,
+    ) -> Answer:
         """One request's status, headers and content. Raises LateError and urllib3's errors."""
         from urllib3 import Timeout
 
