@@ -5,12 +5,7 @@ path in it.
 """
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.webhook import (
-    ContentTypeError,
-    DeliveryError,
-    SignatureError,
-    TooLargeError,
-)
+from chalicelib.core.webhook import ContentTypeError, DeliveryError, SignatureError, TooLargeError
 from chalicelib.flows.receive import Accepted, Ignored
 
 # The first class that fits counts.

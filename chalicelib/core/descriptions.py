@@ -2,12 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from chalicelib.core.deployments import (
-    MAX_DESCRIPTION,
-    DeploymentStatus,
-    plain_text,
-    status_from,
-)
+from chalicelib.core.deployments import MAX_DESCRIPTION, DeploymentStatus, plain_text, status_from
 from chalicelib.core.observations import (
     AT,
     CANCELLED,

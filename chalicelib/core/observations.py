@@ -9,15 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.history import (
-    NEVER_BEGUN,
-    Invocation,
-    Look,
-    RollOut,
-    Run,
-    age,
-    plain_status,
-)
+from chalicelib.core.history import NEVER_BEGUN, Invocation, Look, RollOut, Run, age, plain_status
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
 

@@ -12,12 +12,7 @@ from chalicelib.core.attempts import FailedAttempt, HostRuns, failed_attempt
 from chalicelib.core.history import Invocation, Run, age
 from chalicelib.core.holds import CANCELLED, Hold, find_hold
 from chalicelib.core.hosts import Host
-from chalicelib.core.observations import (
-    FAILED,
-    Observation,
-    judge_host,
-    newest_observations,
-)
+from chalicelib.core.observations import FAILED, Observation, judge_host, newest_observations
 from chalicelib.core.recheck import due_for_recheck
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of

@@ -3,15 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from chalicelib.core.history import (
-    Check,
-    Command,
-    Invocation,
-    Look,
-    Run,
-    age,
-    plain_status,
-)
+from chalicelib.core.history import Check, Command, Invocation, Look, Run, age, plain_status
 from chalicelib.core.holds import how_stopped, is_lifted
 from chalicelib.core.hosts import Host
 from chalicelib.core.targets import MAX_IDS, Target
