@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import MISSING, dataclass, fields
+from typing import Any, TypeVar
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha, shown
@@ -63,6 +64,9 @@ class HostResult:
         return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
 
 
+Told = TypeVar("Told", HostResult, Found)
+
+
 def parse_result(output: str) -> HostResult:
     """The result line in a host's output, with or without what the agent joins to it.
 
@@ -71,36 +75,26 @@ def parse_result(output: str) -> HostResult:
     text = output.partition(_ERROR_SEPARATOR)[0].strip()
     try:
         stored = json.loads(text)
-        values = {name: stored[name] for name in _ALWAYS_TOLD}
-        values |= {name: stored[name] for name in _SOMETIMES_TOLD if name in stored}
-        values |= {"found": _parse_found(stored["found"])} if "found" in stored else {}
-        version = stored["v"]
+        if "found" in stored:
+            stored["found"] = _checked(Found(**_told(Found, stored["found"])))
+        values, version = _told(HostResult, stored), stored["v"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ResultError("no result line in the host's output") from None
     if version != 1:
         raise ResultError(f"a result line of a version not known here: {shown(version)}")
-    result = HostResult(**values)
-    _check_types(result)
-    return result
+    return _checked(HostResult(**values))
 
 
-def _parse_found(stored: object) -> Found:
-    """Raises TypeError and KeyError for what is no object with all of these keys."""
-    if not isinstance(stored, dict):
-        raise TypeError
-    told = [one.name for one in fields(Found) if one.name in stored or one.default is MISSING]
-    found = Found(**{name: stored[name] for name in told})
-    _check_types(found)
-    return found
+def _told(kind: type[HostResult | Found], stored: dict[str, Any]) -> dict[str, Any]:
+    """Its fields in what may be anything. Raises TypeError, and KeyError for one that must be."""
+    told = [one.name for one in fields(kind) if one.default is MISSING or one.name in stored]
+    return {name: stored[name] for name in told}
 
 
-def _check_types(value: HostResult | Found) -> None:
+def _checked(value: Told) -> Told:
     """Raise ResultError for a field that is of another type than it should be."""
     for field in fields(value):
         said = getattr(value, field.name)
         if not isinstance(said, field.type):  # type: ignore[arg-type] # a class here
             raise ResultError(f"{field.name} in the result line is {shown(said)}")
-
-
-_ALWAYS_TOLD = tuple(one.name for one in fields(HostResult) if one.default is MISSING)
-_SOMETIMES_TOLD = ("attempt", "fault", "drift", "set_aside")
+    return value
