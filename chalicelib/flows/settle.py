@@ -19,9 +19,8 @@ from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.find import Deployments, find_or_create
+from chalicelib.flows.find import Deployments, end_replaced, find_or_create
 from chalicelib.flows.finish import Finisher, Memory, roll_out_facts
-from chalicelib.flows.replaced import end_replaced
 from chalicelib.flows.standing import History, look, sent_to, since_first
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
