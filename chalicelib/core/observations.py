@@ -97,12 +97,10 @@ def newest_observations(
 
 def is_quiet(run: Run) -> bool:
     """Whether all of a command's hosts were found as they should be, and nothing was done."""
-    return run.is_settled and all(_is_quiet(one, run.roll_out) for one in run.invocations)
-
-
-def _is_quiet(one: Invocation, roll_out: RollOut) -> bool:
-    verdict = judge_host(one, roll_out)
-    return verdict.kind == AT and not verdict.updated and not verdict.words
+    verdicts = (judge_host(one, run.roll_out) for one in run.invocations)
+    return run.is_settled and all(
+        one.kind == AT and not one.updated and not one.words for one in verdicts
+    )
 
 
 def _observe(run: Run, one: Invocation) -> Observation:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sns import SNSClient
@@ -108,26 +107,20 @@ def build_ec2_client() -> "EC2Client":
 
 def _build(service: str, name: str, deadline: Deadline | None = None) -> Any:  # noqa: ANN401 - boto3 makes its class
     import boto3
+    from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
+    prompt, patient = (CONNECT_SECONDS, READ_SECONDS, ATTEMPTS), (3, 10, 6)
+    connect, read, attempts = prompt if deadline else patient
+    config = Config(
+        connect_timeout=connect,
+        read_timeout=read,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
     try:
-        return boto3.client(service, config=_config(is_prompt=deadline is not None))  # type: ignore[call-overload]
+        return boto3.client(service, config=config)  # type: ignore[call-overload]
     except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
         raise error_for(f"a client of {name}", error) from None
-
-
-def _config(*, is_prompt: bool) -> "Config":
-    from botocore.config import Config
-
-    if is_prompt:
-        return Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        )
-    return Config(
-        connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 6}
-    )
 
 
 @contextmanager

@@ -43,7 +43,8 @@ class CommandHistory:
                 found = self._client.list_commands(CommandId=command_id)["Commands"]
             except self._client.exceptions.InvalidCommandId:
                 return None
-        return next((_command(one) for one in found if self._is_ours(one)), None)
+        ours = (one for one in found if one.get("DocumentName") == self._document)
+        return next((_command(one) for one in ours), None)
 
     def commands_since(
         self, since: datetime, limit: int = MAX_COMMANDS
@@ -66,9 +67,6 @@ class CommandHistory:
         )
         with calling("reading what the hosts said"):
             return tuple(_invocation(one) for page in pages for one in page["CommandInvocations"])
-
-    def _is_ours(self, command: "CommandTypeDef") -> bool:
-        return command.get("DocumentName") == self._document
 
 
 def _command(found: "CommandTypeDef") -> Command | Check:

@@ -7,7 +7,7 @@ at rest, a target's last few commands say all there is to know of every host.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 from chalicelib.core.decisions import Decision
@@ -153,10 +153,7 @@ class Reader:
             hold=snapshot.state.holds.get(target.name),
         )
         beside = sent_beside(target, hosts, snapshot.sent_in(target.checkout))
-
-        def read(command: Command | Check) -> tuple[Invocation, ...]:
-            return self.invocations(command, snapshot)
-
+        read = partial(self.invocations, snapshot=snapshot)
         return Runs(facts, sent, beside, snapshot.now, read).facts()
 
     def invocations(self, command: Command | Check, snapshot: Snapshot) -> tuple[Invocation, ...]:

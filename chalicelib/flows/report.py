@@ -59,7 +59,7 @@ class Reporter:
             if isinstance(command, Check):
                 return self._ignore(facts, "it deploys no named commit")
             facts |= roll_out_facts(command.roll_out)
-            if command.roll_out.is_recheck and self._is_quiet(command):
+            if command.roll_out.is_recheck and is_quiet(self._run(command)):
                 return self._ignore(facts, "its hosts were checked, and nothing has drifted")
             return Reported(command.id, self._settle(command, now))
         except PulleyError as error:
@@ -78,8 +78,8 @@ class Reporter:
             self.pause(seconds)
         return self.settler.settle(command, now=now)
 
-    def _is_quiet(self, command: Command) -> bool:
-        return is_quiet(Run(command, self.history.invocations(command.id)))
+    def _run(self, command: Command) -> Run:
+        return Run(command, self.history.invocations(command.id))
 
     def _command(self, change: StatusChange, now: datetime) -> Command | Check | None:
         """The command, once AWS's answers have caught up with the event."""
@@ -100,7 +100,7 @@ class Reporter:
     def _lags(self, command: Command | Check, change: StatusChange, now: datetime) -> bool:
         if isinstance(command, Check) or not change.is_over or now > command.expires:
             return False
-        return not Run(command, self.history.invocations(command.id)).is_settled
+        return not self._run(command).is_settled
 
     def _ignore(self, facts: dict[str, object], reason: str) -> NotReported:
         self.journal.note(Decision("event", "ignored", facts | {"reason": reason}))
