@@ -5,8 +5,8 @@ branches" and "... for repository webhooks".
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -27,33 +27,27 @@ _PER_PAGE = 100  # GitHub's most
 _LONGEST_STATUS = 100  # characters of GitHub's words for what became of a delivery
 
 
-class GitHub:
+class GitHub(GitHubApi):
     """The deployments of every repository, over connections that are kept."""
-
-    def __init__(self, api_url: str, clock: Callable[[], float] = time.time) -> None:
-        """`clock` is in epoch seconds."""
-        self._api = GitHubApi(api_url, clock)
 
     def of(
         self, repository: Repository, token: str, deadline: Deadline | None = None
     ) -> "RepositoryDeployments":
         """The deployments of a repository. Past the deadline no request begins."""
-        return RepositoryDeployments(self._api, repository, token, deadline or Deadline())
+        return RepositoryDeployments(self, repository, token, deadline or Deadline())
 
 
+@dataclass(frozen=True)
 class RepositoryDeployments:
     """One repository's deployments, and what reconciling asks of it.
 
     Every method raises NotTakenError or UnavailableError.
     """
 
-    def __init__(
-        self, api: GitHubApi, repository: Repository, token: str, deadline: Deadline
-    ) -> None:
-        self._api = api
-        self._repository = repository
-        self._token = token
-        self._deadline = deadline
+    api: GitHubApi
+    repository: Repository
+    token: str = field(repr=False)
+    deadline: Deadline
 
     def find(self, request: DeploymentRequest) -> Deployment | None:
         """The oldest deployment that answers the request, so that everyone finds the same one."""
@@ -151,13 +145,8 @@ class RepositoryDeployments:
             return []
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401
-        return self._api.call(
-            method,
-            self._repository,
-            path,
-            token=self._token,
-            deadline=self._deadline,
-            body=body,
+        return self.api.call(
+            method, self.repository, path, token=self.token, deadline=self.deadline, body=body
         )
 
 

@@ -13,4 +13,4 @@ def api() -> Iterator[Api]:
     with ScriptedServer(lambda _request: answer([])) as server:
         api = Api(server)
         yield api
-        api.github._api._pool.clear()
+        api.github._pool.clear()

@@ -368,4 +368,4 @@ class TestOnTheSandbox:
                 github.of(SITE, "another").find(request)
             with pytest.raises(TokenError, match="404"):
                 github.of(Repository("octo", "none"), TOKEN).find(request)
-            github._api._pool.clear()
+            github._pool.clear()

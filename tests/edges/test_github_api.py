@@ -192,7 +192,7 @@ class TestRefusedToken:
         for thread in threads:
             thread.join()
         assert len(told) == 24
-        assert len(api.github._api._closed) == 24
+        assert len(api.github._closed) == 24
 
     def test_what_is_over_is_forgotten(self, api: Api) -> None:
         api.answers(UNAUTHORIZED)
@@ -200,7 +200,7 @@ class TestRefusedToken:
             with pytest.raises(TokenError):
                 api.of(Repository("octo", f"site-{number}")).find(REQUEST)
             api.clock.now += REFUSED_SECONDS / 2
-        assert len(api.github._api._closed) <= 2
+        assert len(api.github._closed) <= 2
 
 
 def limit(status: int, **headers: object) -> Raw:
@@ -550,7 +550,7 @@ class TestToken:
         for raw in raws:
             api.answers(raw)
             for ask in ASKING.values():
-                api.github._api._closed.clear()
+                api.github._closed.clear()
                 try:
                     ask(api.deployments)
                 except PulleyError as error:

@@ -120,7 +120,7 @@ def api() -> Iterator[Api]:
     with ScriptedServer(lambda _request: NOT_FOUND) as server:
         api = Api(server)
         yield api
-        api.github._api._pool.clear()
+        api.github._pool.clear()
 
 
 @pytest.fixture
@@ -427,7 +427,7 @@ class TestPermissions:
         api.anything_else = BUSY
         with pytest.raises(UnavailableError, match="not well"):
             ask(api.of())
-        assert len(api.github._api._closed) == 0
+        assert len(api.github._closed) == 0
 
     def test_deployment_that_is_gone_closes_nothing(self, api: Api) -> None:
         for _ in range(2):
@@ -455,7 +455,7 @@ class TestOnTheSandbox:
                 assert github.of(SITE, TOKEN).head(Branch.parse(name)) == CommitSha(sha)
             assert github.of(SITE, TOKEN).head(Branch("release")) is None
             assert github.of(SITE, TOKEN).head(Branch("a/b")) is None
-            github._api._pool.clear()
+            github._pool.clear()
 
     def test_lost_deliveries_are_those_that_were_written_down(self, repository: Path) -> None:
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
@@ -477,4 +477,4 @@ class TestOnTheSandbox:
             with pytest.raises(NotTakenError, match="Webhooks: read"):
                 github.of(SITE, TOKEN).failed_deliveries(SINCE)
             assert github.of(SITE, TOKEN).newest("production").deployments == ()
-            github._api._pool.clear()
+            github._pool.clear()

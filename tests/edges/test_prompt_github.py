@@ -97,7 +97,7 @@ def prompt() -> Iterator[Prompt]:
         yield prompt
     for thread in set(threading.enumerate()) - before:
         thread.join(5)
-    prompt.github._api._pool.clear()
+    prompt.github._pool.clear()
 
 
 def reasons(answers: Sequence[object]) -> set[str]:
@@ -212,7 +212,7 @@ class TestOpen:
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_fault_of_ours_is_not_waited_for(self, prompt: Prompt) -> None:
-        prompt.github._api.call = None  # type: ignore[assignment,method-assign]
+        prompt.github.call = None  # type: ignore[assignment,method-assign]
         answers, seconds = prompt.open(3)
         assert reasons(answers) == {LATE}
         assert seconds < 1
@@ -368,7 +368,7 @@ class TestOpenHandsOn:
             edge = PromptGitHub(github, deadline, clock)
             assert edge.open(SITE, TOKEN, requests(1), seconds=given)[1] == left
             assert deadline.left() == aws  # what GitHub took is given back
-            github._api._pool.clear()
+            github._pool.clear()
 
 
 class TestPost:
@@ -429,7 +429,7 @@ class TestPost:
             clock.now += 5
             server.script = lambda _one: answer({}, 201)
             assert list(edge.post(SITE, TOKEN, [(1, STATUS)], seconds=left)) == [None]
-            github._api._pool.clear()
+            github._pool.clear()
 
     @pytest.mark.parametrize(("early", "is_said"), [(1.5, True), (0.0, False), (-9.0, False)])
     def test_where_aws_took_all_the_time_nothing_is_said(
@@ -449,4 +449,4 @@ class TestPost:
             assert (said is None) is is_said
             assert str(said) == LATE or is_said
             assert len(server.requests) - asked == is_said
-            github._api._pool.clear()
+            github._pool.clear()
