@@ -1,10 +1,10 @@
 """Attempts that failed: how many there were on a host, and when the next one is due."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chalicelib.core.history import Invocation, Run
+from chalicelib.core.history import Invocation, Run, age
 from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, RUNNING, judge_host
 from chalicelib.core.wanted import Wanted
 
@@ -13,6 +13,23 @@ LONGEST_BACKOFF = timedelta(hours=4)
 MAX_ATTEMPTS = 5  # of reconciling; a push or an operator may always try again
 
 HostRuns = Sequence[tuple[Run, Invocation]]  # of one host, oldest first
+
+
+def runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
+    """What was sent to each host, oldest first."""
+    by_host: dict[str, list[tuple[Run, Invocation]]] = {}
+    for run in sorted(runs, key=lambda one: age(one.command)):
+        for one in run.invocations:
+            by_host.setdefault(one.instance_id, []).append((run, one))
+    return by_host
+
+
+def is_new(runs: HostRuns, good: str) -> bool:
+    """Whether a host was never known to run anything, nor asked for more than what is good."""
+    return all(
+        run.roll_out.commit.sha == good and not judge_host(one, run.roll_out).upstream
+        for run, one in runs
+    )
 
 
 @dataclass(frozen=True)

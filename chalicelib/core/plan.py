@@ -4,15 +4,16 @@ Pure: the same facts give the same plan, for whoever asks: the schedule, an oper
 costs little where all is well, and never undoes what somebody stopped.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.attempts import FailedAttempt, HostRuns, failed_attempt
-from chalicelib.core.history import Invocation, Run, age
+from chalicelib.core.attempts import FailedAttempt, HostRuns, failed_attempt, is_new, runs_by_host
+from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
+from chalicelib.core.history import Run
 from chalicelib.core.holds import CANCELLED, Hold, find_hold
 from chalicelib.core.hosts import Host
-from chalicelib.core.observations import FAILED, Observation, judge_host, newest_observations
+from chalicelib.core.observations import FAILED, Observation, newest_observations
 from chalicelib.core.recheck import due_for_recheck
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
@@ -52,6 +53,23 @@ class Send:
     wanted: Wanted
     attempt: int
     instance_ids: tuple[str, ...]
+
+    def request(
+        self, *, stage: str, issued: int, document_pin: DocumentPin | None, by: str = ""
+    ) -> SendRequest:
+        """What is asked of SSM. `issued` is in epoch milliseconds."""
+        return build_send_request(
+            self.target,
+            stage=stage,
+            commit=self.wanted.commit,
+            issued=issued,
+            cause="reconcile",
+            update=self.wanted.update,
+            instance_ids=self.instance_ids,
+            attempt=self.attempt,
+            document_pin=document_pin,
+            by=by,
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +167,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         pin = facts.pin
         held = str(pin) if pin and pin.holds(now) else "no commit is known yet"
         return TargetPlan(facts.target, None, held, _all_wait(facts, seen, held), facts.hold)
-    by_host = _runs_by_host(facts.runs)
+    by_host = runs_by_host(facts.runs)
     hold = find_hold(facts.runs, facts.beside, wanted.commit, facts.hold)
     if hold is None:
         case = _Case.of(facts, wanted, now)
@@ -168,7 +186,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     hosts = []
     for host in facts.hosts:
         runs, known = by_host.get(host.instance_id, ()), seen.get(host.instance_id)
-        if hold.kind == CANCELLED or _is_new(runs, hold.good.sha):
+        if hold.kind == CANCELLED or is_new(runs, hold.good.sha):
             hosts.append(_plan_host(host, runs, known, case))
         else:
             hosts.append(_host_plan(host, known, WAIT, held))
@@ -244,15 +262,6 @@ def _all_wait(
     return tuple(_host_plan(host, seen.get(host.instance_id), WAIT, why) for host in facts.hosts)
 
 
-def _runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
-    """What was sent to each host, oldest first."""
-    by_host: dict[str, list[tuple[Run, Invocation]]] = {}
-    for run in sorted(runs, key=lambda one: age(one.command)):
-        for one in run.invocations:
-            by_host.setdefault(one.instance_id, []).append((run, one))
-    return by_host
-
-
 def _where(known: Observation | None, case: _Case) -> str:
     """Where a host is that is behind, in words."""
     if known is None:
@@ -282,11 +291,3 @@ def _is_there(known: Observation, case: _Case) -> bool:
         return False  # a host that went back is not where its run was to lead it
     was_asked = case.trusts_asking and known.asked == wanted.commit and known.commit != ""
     return was_asked or known.commit == wanted.commit.sha
-
-
-def _is_new(runs: HostRuns, good: str) -> bool:
-    """Whether a host was never known to run anything, nor asked for more than what is good."""
-    return all(
-        run.roll_out.commit.sha == good and not judge_host(one, run.roll_out).upstream
-        for run, one in runs
-    )

@@ -16,7 +16,6 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
-from chalicelib.core.sending import requests_of
 from chalicelib.core.stored import StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.flows import read
@@ -146,7 +145,9 @@ class Reconciler:
             return
         # Issued before anything was read: a host prefers what was sent since.
         issued, pin = snapshot.issued, document_pin_of(pins)
-        requests = requests_of(plan.sends, stage=self.stage, issued=issued, document_pin=pin)
+        requests = [
+            one.request(stage=self.stage, issued=issued, document_pin=pin) for one in plan.sends
+        ]
         self._send(plan, requests, done)
 
     def _send(self, plan: TargetPlan, requests: Sequence[SendRequest], done: Round) -> None:

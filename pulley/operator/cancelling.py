@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from chalicelib.core.errors import PulleyError, RefusedError
 from chalicelib.core.history import Command, Run
 from chalicelib.core.plan import Send
-from chalicelib.core.sending import requests_of
 from chalicelib.core.stored import document_pin_of
 from pulley.operator.deploying import LONGEST_NAME
 from pulley.operator.overview import Standing, Standings
@@ -59,11 +58,9 @@ def send_way_back(
             f"see {suggest('status', name)}"
         )
         return [(one, why) for one in sends]
-    requests = requests_of(
-        sends,
-        stage=stage.name,
-        issued=snapshot.issued,
-        document_pin=document_pin_of(pins),
-        by=stage.identity.name[:LONGEST_NAME],
-    )
+    pin, by = document_pin_of(pins), stage.identity.name[:LONGEST_NAME]
+    requests = [
+        one.request(stage=stage.name, issued=snapshot.issued, document_pin=pin, by=by)
+        for one in sends
+    ]
     return list(zip(sends, stage.commands.send(requests), strict=True))
