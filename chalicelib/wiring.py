@@ -8,7 +8,8 @@ cold function waits for, and benchmarks/cold.py has the measure.
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -98,31 +99,27 @@ def receive(delivery: Delivery) -> Ignored | Accepted:
 
 
 def report(event: object) -> "Reported | NotReported":
-    """Act on an event of EventBridge that came now. Raises what Reporter.report does.
-
-    Lambda's own line for an error lacks the detail, so that of the settings is written down here.
-    """
-    try:
+    """Act on an event of EventBridge that came now. Raises what Reporter.report does."""
+    with _noting("event"):
         reporter = _reporter()
-    except PulleyError as error:
-        facts = {"reason": error.in_full}
-        JOURNAL.note(Decision("event", "failed", facts, "error"))
-        raise
     return reporter.report(event, now=datetime.now(UTC))
 
 
 def reconcile(seconds_left: Callable[[], float]) -> "Round":
-    """Do a round now. Raises what Reconciler.reconcile does.
-
-    As for an event, what is wrong with the settings is written down here.
-    """
-    try:
+    """Do a round now. Raises what Reconciler.reconcile does."""
+    with _noting("round"):
         reconciler = _reconciler()
-    except PulleyError as error:
-        facts = {"reason": error.in_full}
-        JOURNAL.note(Decision("round", "failed", facts, "error"))
-        raise
     return reconciler.reconcile(seconds_left=seconds_left)
+
+
+@contextmanager
+def _noting(about: str) -> Iterator[None]:
+    """What is wrong with the settings, since Lambda's own line for an error lacks the detail."""
+    try:
+        yield
+    except PulleyError as error:
+        JOURNAL.note(Decision(about, "failed", {"reason": error.in_full}, "error"))
+        raise
 
 
 # Each is kept as long as Lambda keeps the process, with their connections and what they remember.

@@ -153,7 +153,7 @@ class ParameterStore:
         values = self.get([*tokens, targets])
         return StoredReportSettings(token=first_of(tokens, values), targets=values.get(targets))
 
-    def token_names(self, repository: Repository) -> tuple[str, str]:
+    def token_names(self, repository: Repository) -> tuple[str, ...]:
         """Where a repository's token may be, the first of them first."""
         return self._names.repository_github_token(repository), self._names.github_token
 
@@ -163,23 +163,20 @@ class ParameterStore:
             raise UnavailableError("too many deliveries from repositories not known here")
 
     def _read_settings(self, repository: Repository | None) -> StoredSettings:
-        secret = self._names.webhook_secret
-        if repository is None:
-            values = self.get([secret])
-            settings = StoredSettings(read_secrets(values.get(secret, "")), secret)
-        else:
+        tokens: tuple[str, ...] = ()
+        secret, own, targets = self._names.webhook_secret, "", ""
+        if repository:
             own = self._names.repository_webhook_secret(repository)
-            targets = self._names.targets(repository)
-            tokens = self.token_names(repository)
-            values = self.get([secret, own, targets, *tokens])
-            secret = own if own in values else secret
-            settings = StoredSettings(
-                secrets=read_secrets(values.get(secret, "")),
-                secret_parameter=secret,
-                targets=values.get(targets),
-                token=first_of(tokens, values),
-                known=own in values or targets in values,
-            )
+            targets, tokens = self._names.targets(repository), self.token_names(repository)
+        values = self.get([name for name in (secret, own, targets, *tokens) if name])
+        secret = own if own in values else secret
+        settings = StoredSettings(
+            secrets=read_secrets(values.get(secret, "")),
+            secret_parameter=secret,
+            targets=values.get(targets),
+            token=first_of(tokens, values),
+            known=own in values or targets in values,
+        )
         self._remember(repository, settings)
         return settings
 

@@ -1,6 +1,7 @@
 """Which of the commands that were sent to a target are looked into: until it is enough."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.core.history import Check, Command, Invocation, Look, Run, age, plain_status
@@ -57,9 +58,7 @@ class Runs:
         for count, command in enumerate(self._left):
             if command.id in self._needed or (count < most and not self._is_enough()):
                 self._read(command)
-        return TargetFacts(
-            **vars(self._facts) | {"runs": self._runs, "beside": self._beside, "looks": self._looks}
-        )
+        return replace(self._facts, runs=self._runs, beside=self._beside, looks=self._looks)
 
     def _read(self, command: Command | Check) -> None:
         invocations = self._invocations(command)
