@@ -20,6 +20,7 @@ from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import (
     MAX_DESCRIPTION,
+    Cause,
     Deployment,
     DeploymentRequest,
     DeploymentsPage,
@@ -382,27 +383,17 @@ class FakeAnnouncements:
         self.takes = 0.0
 
     def open(
-        self,
-        repository: Repository,
-        token: str,
-        requests: Sequence[DeploymentRequest],
-        *,
-        seconds: float,
+        self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
-        self.tokens.append((repository, token))
+        self.tokens.append((cause.repository, cause.token))
         self.seconds.append(seconds)
         self.opened += requests
         return [self._open(request) for request in requests], seconds - self.takes
 
     def post(
-        self,
-        repository: Repository,
-        token: str,
-        posts: Sequence[tuple[int, DeploymentStatus]],
-        *,
-        seconds: float,
+        self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
     ) -> Sequence[PulleyError | None]:
-        self.tokens.append((repository, token))
+        self.tokens.append((cause.repository, cause.token))
         self.seconds.append(seconds)
         error = self.error or self.post_error
         if error:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import Cause, Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.refs import Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import GitHub, RepositoryDeployments
 
@@ -41,19 +40,14 @@ class PromptGitHub:
         self._clock = clock
 
     def open(
-        self,
-        repository: Repository,
-        token: str,
-        requests: Sequence[DeploymentRequest],
-        *,
-        seconds: float,
+        self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         """Each request's deployment and whether it is new, or why there is none, in their order.
 
         And the seconds that are left of those that there were.
         """
         seconds = min(seconds, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
-        deployments, began = self._of(repository, token, seconds), self._clock()
+        deployments, began = self._of(cause, seconds), self._clock()
         calls = [partial(_find_or_create, deployments, one) for one in requests]
         answers = self._in_time(calls, seconds)
         used = self._clock() - began
@@ -62,27 +56,22 @@ class PromptGitHub:
         return answers, seconds - used
 
     def post(
-        self,
-        repository: Repository,
-        token: str,
-        posts: Sequence[tuple[int, DeploymentStatus]],
-        *,
-        seconds: float,
+        self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
     ) -> Sequence[PulleyError | None]:
         """Say how deployments stand; for each why it could not be said.
 
         The answer to the delivery comes first: where AWS took all of its time, nothing is said.
         """
         seconds = min(seconds, self._delivery_deadline.left() + LATEST_SECONDS)
-        deployments = self._of(repository, token, seconds)
+        deployments = self._of(cause, seconds)
         calls = [partial(deployments.post, id_, status) for id_, status in posts]
         return self._in_time(calls, seconds)
 
-    def _of(self, repository: Repository, token: str, seconds: float) -> RepositoryDeployments:
+    def _of(self, cause: Cause, seconds: float) -> RepositoryDeployments:
         # Of this use alone: a request that is left behind keeps its own.
         deadline = Deadline(self._clock, who="GitHub")
         deadline.restart(seconds)
-        return self._github.of(repository, token, deadline)
+        return self._github.of(cause.repository, cause.token, deadline)
 
     def _in_time(
         self, calls: Sequence[Callable[[], Answer]], seconds: float

@@ -19,7 +19,6 @@ from chalicelib.core.deployments import (
     request_deployment,
 )
 from chalicelib.core.errors import NotTakenError, PulleyError
-from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import Target
 
@@ -44,12 +43,7 @@ class Announcements(Protocol):
     """Deployments on GitHub. Neither method takes longer than its `seconds`."""
 
     def open(
-        self,
-        repository: Repository,
-        token: str,
-        requests: Sequence[DeploymentRequest],
-        *,
-        seconds: float,
+        self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         """Each request's deployment and whether it is new, or why there is none, in their order.
 
@@ -57,12 +51,7 @@ class Announcements(Protocol):
         """
 
     def post(
-        self,
-        repository: Repository,
-        token: str,
-        posts: Sequence[tuple[int, DeploymentStatus]],
-        *,
-        seconds: float,
+        self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
     ) -> Sequence[PulleyError | None]:
         """Say how deployments stand; for each why it could not be said."""
 
@@ -132,9 +121,7 @@ class Deployer:
             )
             for one in attempts
         ]
-        answers, seconds = self.announcements.open(
-            cause.repository, cause.token, requests, seconds=GITHUB_SECONDS
-        )
+        answers, seconds = self.announcements.open(cause, requests, seconds=GITHUB_SECONDS)
         announced = []
         for one, answer in zip(attempts, answers, strict=True):
             if isinstance(answer, PulleyError):
@@ -165,7 +152,7 @@ class Deployer:
         if not said or self.announcements is None:
             return
         posts = [post for _, post in said]
-        answers = self.announcements.post(cause.repository, cause.token, posts, seconds=seconds)
+        answers = self.announcements.post(cause, posts, seconds=seconds)
         for (one, _), problem in zip(said, answers, strict=True):
             if problem:
                 self._note_untold("not_reported", one, problem)

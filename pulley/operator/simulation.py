@@ -12,7 +12,7 @@ from datetime import datetime
 from chalicelib.answers import answer_to
 from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import Decision
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import Cause, Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Repository
@@ -117,12 +117,7 @@ class _Recorder:
         return [NOT_SENT for _ in requests]
 
     def open(
-        self,
-        _repository: Repository,
-        _token: str,
-        requests: Sequence[DeploymentRequest],
-        *,
-        seconds: float,
+        self, _cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         made: list[tuple[Deployment, bool] | PulleyError] = []
         for one in requests:
@@ -140,8 +135,7 @@ class _Recorder:
 
     def post(
         self,
-        _repository: Repository,
-        _token: str,
+        _cause: Cause,
         posts: Sequence[tuple[int, DeploymentStatus]],
         *,
         seconds: float,  # noqa: ARG002 - nothing is waited for

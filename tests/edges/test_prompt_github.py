@@ -4,10 +4,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 import pytest
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import Cause, Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha
 from chalicelib.edges.aws import DELIVERY_SECONDS, Deadline
@@ -24,7 +25,9 @@ from tests.fakes import COMMIT, GUID, SITE, STAGE, FakeClock
 
 pytestmark = pytest.mark.timeout(30)
 
-TOKEN = "github_pat_secret"
+CAUSE = Cause(
+    SITE, CommitSha(COMMIT), "push", datetime(2030, 1, 1, tzinfo=UTC), token="github_pat_secret"
+)
 GITHUB_SECONDS = 2.0
 GENEROUS = GITHUB_SECONDS + 1
 STATUS = DeploymentStatus("error", "not sent to any host: no")
@@ -79,13 +82,13 @@ class Prompt:
     def open(self, count: int = 1) -> tuple[Opened, float]:
         """The answers, and how many seconds they took."""
         began = time.monotonic()
-        answers, self.left = self.edge.open(SITE, TOKEN, requests(count), seconds=GITHUB_SECONDS)
+        answers, self.left = self.edge.open(CAUSE, requests(count), seconds=GITHUB_SECONDS)
         return answers, time.monotonic() - began
 
     def post(self, count: int = 1) -> tuple[Sequence[PulleyError | None], float]:
         began = time.monotonic()
         posts = [(number, STATUS) for number in range(count)]
-        answers = self.edge.post(SITE, TOKEN, posts, seconds=self.left)
+        answers = self.edge.post(CAUSE, posts, seconds=self.left)
         return answers, time.monotonic() - began
 
 
@@ -206,7 +209,7 @@ class TestOpen:
             port = listener.getsockname()[1]
         edge = PromptGitHub(GitHub(f"http://127.0.0.1:{port}"), Deadline())
         began = time.monotonic()
-        answers, _ = edge.open(SITE, TOKEN, requests(20), seconds=GITHUB_SECONDS)
+        answers, _ = edge.open(CAUSE, requests(20), seconds=GITHUB_SECONDS)
         assert time.monotonic() - began < 1
         assert reasons(answers) == {"GitHub could not be reached"}
 
@@ -366,7 +369,7 @@ class TestOpenHandsOn:
         with ScriptedServer(take) as server:
             github = GitHub(server.url)
             edge = PromptGitHub(github, deadline, clock)
-            assert edge.open(SITE, TOKEN, requests(1), seconds=given)[1] == left
+            assert edge.open(CAUSE, requests(1), seconds=given)[1] == left
             assert deadline.left() == aws  # what GitHub took is given back
             github._pool.clear()
 
@@ -425,10 +428,10 @@ class TestPost:
         with ScriptedServer(make_all) as server:
             github = GitHub(server.url)
             edge = PromptGitHub(github, Deadline(clock), clock)
-            _, left = edge.open(SITE, TOKEN, requests(1), seconds=GITHUB_SECONDS)
+            _, left = edge.open(CAUSE, requests(1), seconds=GITHUB_SECONDS)
             clock.now += 5
             server.script = lambda _one: answer({}, 201)
-            assert list(edge.post(SITE, TOKEN, [(1, STATUS)], seconds=left)) == [None]
+            assert list(edge.post(CAUSE, [(1, STATUS)], seconds=left)) == [None]
             github._pool.clear()
 
     @pytest.mark.parametrize(("early", "is_said"), [(1.5, True), (0.0, False), (-9.0, False)])
@@ -441,11 +444,11 @@ class TestPost:
         with ScriptedServer(make_all) as server:
             github = GitHub(server.url)
             edge = PromptGitHub(github, deadline, clock)
-            _, left = edge.open(SITE, TOKEN, requests(1), seconds=GITHUB_SECONDS)
+            _, left = edge.open(CAUSE, requests(1), seconds=GITHUB_SECONDS)
             asked = len(server.requests)
             clock.now += DELIVERY_SECONDS + LATEST_SECONDS - early
             server.script = lambda _one: answer({}, 201)
-            (said,) = edge.post(SITE, TOKEN, [(1, STATUS)], seconds=left)
+            (said,) = edge.post(CAUSE, [(1, STATUS)], seconds=left)
             assert (said is None) is is_said
             assert str(said) == LATE or is_said
             assert len(server.requests) - asked == is_said
