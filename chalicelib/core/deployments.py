@@ -125,6 +125,13 @@ class Attempt:
     request: SendRequest | None = None
     answer: str | PulleyError | None = None
 
+    def announcement(self, stage: str) -> DeploymentRequest:
+        """The deployment that tells of it."""
+        target, cause = self.target, self.cause
+        return DeploymentRequest(
+            cause.repository, cause.commit, target.environment, stage, target.name, cause.delivery
+        )
+
     def prepared(
         self, stored: StoredPins, document_pin: DocumentPin | None, *, stage: str
     ) -> "Attempt":
@@ -164,15 +171,6 @@ class Attempt:
         if self.pin and not self.pin.is_to(self.cause.commit):
             return not_deployed(str(self.pin))
         return None
-
-
-def request_deployment(
-    target: Target, *, commit: CommitSha, stage: str, delivery: str
-) -> DeploymentRequest:
-    """The deployment of a commit to a target."""
-    return DeploymentRequest(
-        target.repository, commit, target.environment, stage, target.name, delivery
-    )
 
 
 def replaced(newer: CommitSha) -> DeploymentStatus:

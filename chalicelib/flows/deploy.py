@@ -16,7 +16,6 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
-    request_deployment,
 )
 from chalicelib.core.errors import NotTakenError, PulleyError
 from chalicelib.core.stored import StoredPins, document_pin_of
@@ -115,12 +114,7 @@ class Deployer:
         """With the deployments that could be had, and the seconds that GitHub has left."""
         if self.announcements is None or not cause.token:
             return attempts, 0.0
-        requests = [
-            request_deployment(
-                one.target, commit=cause.commit, stage=self.stage, delivery=cause.delivery
-            )
-            for one in attempts
-        ]
+        requests = [one.announcement(self.stage) for one in attempts]
         answers, seconds = self.announcements.open(cause, requests, seconds=GITHUB_SECONDS)
         announced = []
         for one, answer in zip(attempts, answers, strict=True):

@@ -22,7 +22,6 @@ from chalicelib.core.deployments import (
     not_sent,
     plain_text,
     replaced,
-    request_deployment,
 )
 from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
@@ -183,11 +182,10 @@ class TestDeploymentRequest:
     def test_payload_tells_it_from_other_targets_and_stages(self) -> None:
         assert REQUEST.payload == {"stage": "dev", "target": "web", "delivery": GUID}
 
-    def test_it_is_made_of_the_target(self) -> None:
+    def test_it_is_made_of_the_target_and_the_cause(self) -> None:
         target = parse_target("", target_json(environment="production"))
-        commit = CommitSha(COMMIT)
-        request = request_deployment(target, commit=commit, stage=STAGE, delivery=GUID)
-        assert request == REQUEST
+        cause = Cause(SITE, CommitSha(COMMIT), "push", REQUESTED, delivery=GUID)
+        assert Attempt(target, cause).announcement(STAGE) == REQUEST
 
 
 class TestDeploymentStatus:
