@@ -23,7 +23,6 @@ from chalicelib.core.deployments import (
     Cause,
     Deployment,
     DeploymentRequest,
-    DeploymentsPage,
     DeploymentStatus,
 )
 from chalicelib.core.errors import PulleyError
@@ -39,6 +38,7 @@ from chalicelib.core.stored import (
     read_secrets,
 )
 from chalicelib.core.webhook import Delivery
+from chalicelib.edges.github import PAGES
 
 STAGE = "dev"
 COMMIT = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
@@ -317,12 +317,14 @@ class FakeDeployments:
         self._call("deployment")
         return self.made.get(deployment_id)
 
-    def newest(self, environment: str, page: int = 1) -> DeploymentsPage:
-        self._call("newest")
-        found = [one for one in self.made.values() if one.environment == environment]
-        sent = found[::-1][(page - 1) * 100 : page * 100]
-        read = tuple(one for one in sent if one.id not in self.unreadable)
-        return DeploymentsPage(read, is_last=len(sent) < 100)
+    def newest(self, environment: str) -> Iterator[Deployment]:
+        for page in range(PAGES):
+            self._call("newest")
+            found = [one for one in self.made.values() if one.environment == environment]
+            sent = found[::-1][page * 100 : (page + 1) * 100]
+            yield from (one for one in sent if one.id not in self.unreadable)
+            if len(sent) < 100:
+                return
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         self._call("statuses")

@@ -78,14 +78,6 @@ class Deployment:
 
 
 @dataclass(frozen=True)
-class DeploymentsPage:
-    """Deployments of an environment, newest first: those of a page that can be read."""
-
-    deployments: tuple[Deployment, ...]
-    is_last: bool
-
-
-@dataclass(frozen=True)
 class Cause:
     """Why targets of a repository are to be deployed, by whose token it is announced, and when.
 

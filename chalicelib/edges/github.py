@@ -5,7 +5,7 @@ branches" and "... for repository webhooks".
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,6 @@ from urllib.parse import quote, urlencode, urlsplit
 from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
-    DeploymentsPage,
     DeploymentStatus,
 )
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
@@ -23,7 +22,7 @@ from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi, GoneError, unreadable
 
 _WEBHOOK_PATH = "/github"  # that Pulley's address ends in, behind any stage of API Gateway
-_PER_PAGE = 100  # GitHub's most
+PAGES, _PER_PAGE = 5, 100  # looked through, and GitHub's most
 _LONGEST_STATUS = 100  # characters of GitHub's words for what became of a delivery
 
 
@@ -80,14 +79,17 @@ class RepositoryDeployments:
             return None
         return found[0] if found else None
 
-    def newest(self, environment: str, page: int = 1) -> DeploymentsPage:
-        """A page of an environment's deployments, newest first. Pages count from 1.
+    def newest(self, environment: str) -> Iterator[Deployment]:
+        """An environment's deployments, newest first: a page at a time, PAGES at the most.
 
         The last page is the one that GitHub did not fill, however many of it can be read.
         """
-        query = _query(environment=environment, per_page=_PER_PAGE, page=page)
-        answer = _list(self._call("GET", f"/deployments?{query}"))
-        return DeploymentsPage(tuple(_deployments(answer)), is_last=len(answer) < _PER_PAGE)
+        for page in range(1, PAGES + 1):
+            query = _query(environment=environment, per_page=_PER_PAGE, page=page)
+            answer = _list(self._call("GET", f"/deployments?{query}"))
+            yield from _deployments(answer)
+            if len(answer) < _PER_PAGE:
+                return
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """What was said of a deployment, newest first, a hundred at most."""

@@ -11,7 +11,6 @@ from typing import Protocol
 from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
-    DeploymentsPage,
     DeploymentStatus,
     replaced,
 )
@@ -19,7 +18,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command
 from chalicelib.flows.standing import History, look, sent_to, since_made
 
-PAGES, LOOKS = 5, 50  # GitHub's pages, and deployments looked into
+LOOKS = 50  # deployments looked into
 RETRY_SECONDS = 2.0  # for what GitHub made to be found
 
 
@@ -35,8 +34,8 @@ class Deployments(Protocol):
     def deployment(self, deployment_id: int) -> Deployment | None:
         """The one with this id."""
 
-    def newest(self, environment: str, page: int) -> DeploymentsPage:
-        """A page of an environment's, newest first. Pages count from 1."""
+    def newest(self, environment: str) -> Iterator[Deployment]:
+        """An environment's, newest first, as far back as is worth it."""
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """Newest first."""
@@ -94,7 +93,7 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
     target, commit = command.roll_out.target, command.roll_out.commit
     others = (
         one
-        for one in _newest(github, environment)
+        for one in github.newest(environment)
         if (one.stage, one.target) == (stage, target) and one.commit != commit.sha
     )
     for other in islice(others, LOOKS):
@@ -108,12 +107,4 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
             _, status = look(history, sent, other.commit, now=now)
         if status.state == "inactive":
             github.post(other.id, status)
-            return
-
-
-def _newest(github: Deployments, environment: str) -> Iterator[Deployment]:
-    for number in range(1, PAGES + 1):
-        page = github.newest(environment, number)
-        yield from page.deployments
-        if page.is_last:
             return

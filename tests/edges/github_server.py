@@ -108,7 +108,7 @@ ASKING: dict[str, Callable[[RepositoryDeployments], object]] = {
     "find": lambda deployments: deployments.find(REQUEST),
     "create": lambda deployments: deployments.create(REQUEST),
     "deployment": lambda deployments: deployments.deployment(42),
-    "newest": lambda deployments: deployments.newest("production"),
+    "newest": lambda deployments: list(deployments.newest("production")),
     "statuses": lambda deployments: deployments.statuses(42),
     "post": lambda deployments: deployments.post(42, STATUS),
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from subprocess import check_output, run
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
-    DeploymentsPage,
     DeploymentStatus,
 )
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
@@ -66,11 +66,11 @@ class TestFind:
         assert target.count("/") == PATH.count("/")
         assert "+" not in target
         assert api.query()["environment"] == [environment]
-        api.deployments.newest(environment)
+        list(api.deployments.newest(environment))
         assert api.query() == {"environment": [environment], "per_page": ["100"], "page": ["1"]}
 
     def test_half_a_surrogate_pair_is_no_crash(self, api: Api) -> None:
-        api.deployments.newest("\ud83d")
+        list(api.deployments.newest("\ud83d"))
         assert api.query()["environment"] == ["?"]
 
     @pytest.mark.parametrize(
@@ -199,23 +199,31 @@ class TestDeployment:
 class TestNewest:
     def test_those_that_can_be_read_are_in_github_s_order(self, api: Api) -> None:
         api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
-        found = api.deployments.newest("production").deployments
+        found = api.deployments.newest("production")
         assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
 
-    def test_page_is_the_one_asked_for(self, api: Api) -> None:
-        api.answers(answer([]))
-        assert api.deployments.newest("production", 3) == DeploymentsPage((), is_last=True)
-        assert api.query()["page"] == ["3"]
-
-    @pytest.mark.parametrize(("sent", "is_last"), [(100, False), (99, True)])
-    def test_last_page_is_one_that_github_did_not_fill_however_little_can_be_read(
-        self, api: Api, sent: int, *, is_last: bool
-    ) -> None:
+    def pages(self, api: Api, sent: int) -> list[str]:
+        """The pages that are asked for where each has so many, which are not all to be read."""
         unreadable = [shown(1, created_at="long ago"), {}, None]
         others = [shown(number) for number in range(sent - len(unreadable))]
         api.answers(answer([*unreadable, *others]))
-        found = api.deployments.newest("production")
-        assert (len(found.deployments), found.is_last) == (sent - 3, is_last)
+        found = list(api.deployments.newest("production"))
+        pages = [parse_qs(urlsplit(one.target).query)["page"][0] for one in api.server.requests]
+        assert len(found) == len(pages) * len(others)
+        return pages
+
+    def test_last_page_is_one_that_github_did_not_fill_however_little_can_be_read(
+        self, api: Api
+    ) -> None:
+        assert self.pages(api, 99) == ["1"]
+
+    def test_only_so_many_pages_are_looked_through(self, api: Api) -> None:
+        assert self.pages(api, 100) == ["1", "2", "3", "4", "5"]
+
+    def test_page_is_asked_for_when_it_is_needed(self, api: Api) -> None:
+        api.answers(answer([shown(number) for number in range(100)]))
+        assert next(api.deployments.newest("production"))
+        assert len(api.server.requests) == 1
 
 
 class TestStatuses:
@@ -356,9 +364,9 @@ class TestOnTheSandbox:
             deployments.create(request)
             assert made.answers(request)
             assert deployments.find(request) == deployments.deployment(made.id) == made
-            both = deployments.newest("Zürich / ☂").deployments
+            both = deployments.newest("Zürich / ☂")
             assert [one.answers(request) for one in both] == [True] * 2
-            assert deployments.newest("elsewhere").deployments == ()
+            assert list(deployments.newest("elsewhere")) == []
             assert deployments.deployment(made.id - 1) is None
             begun = DeploymentStatus("in_progress", "deploying")
             deployments.post(made.id, begun)

@@ -67,7 +67,7 @@ class TestEveryRequest:
         assert sent["user-agent"] == "pulley"
 
     def test_address_may_end_in_a_slash_and_have_a_path(self, api: Api) -> None:
-        GitHub(f"{api.server.url}/api/v3/").of(SITE, TOKEN).newest("x")
+        list(GitHub(f"{api.server.url}/api/v3/").of(SITE, TOKEN).newest("x"))
         assert api.server.requests[0].target.startswith("/api/v3/repos/octo/site/deployments?")
 
     def test_connection_is_kept(self, api: Api) -> None:

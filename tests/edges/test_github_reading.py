@@ -335,7 +335,7 @@ class TestPermissions:
     def working(self, api: Api, *but: str) -> list[str]:
         """Which parts answer; the paths of the others are answered as they are set."""
         api.has("deployments?environment=x&per_page=100&page=1", [])
-        asking = ASKING | {"deployments": lambda one: one.newest("x")}
+        asking = ASKING | {"deployments": lambda one: list(one.newest("x"))}
         asking = {name: ask for name, ask in asking.items() if name not in but}
         done = []
         for name, ask in asking.items():
@@ -376,7 +376,7 @@ class TestPermissions:
         hooked.has_deliveries()
         hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=100&page=1"] = FORBIDDEN
         with pytest.raises(NotTakenError, match="Deployments: write"):
-            hooked.of().newest("x")
+            list(hooked.of().newest("x"))
         assert self.working(hooked, "deployments") == ["head", "failed_deliveries"]
 
     @both
@@ -417,7 +417,7 @@ class TestPermissions:
             with pytest.raises(RateLimitError):
                 other(api.of())
         with pytest.raises(RateLimitError):
-            api.of().newest("x")
+            list(api.of().newest("x"))
         assert api.calls == 1
 
     @both
@@ -476,5 +476,5 @@ class TestOnTheSandbox:
             sandbox.fault = lambda _method, path: refusal if "/hooks" in path else None
             with pytest.raises(NotTakenError, match="Webhooks: read"):
                 github.of(SITE, TOKEN).failed_deliveries(SINCE)
-            assert github.of(SITE, TOKEN).newest("production").deployments == ()
+            assert list(github.of(SITE, TOKEN).newest("production")) == []
             github._pool.clear()
