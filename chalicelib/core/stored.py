@@ -90,7 +90,7 @@ class StoredSettings:
 
 @dataclass(frozen=True)
 class SigningSecret:
-    """The secret that signed a ping: its parameter, and its position in that, 0 the newest.
+    """The secret that signed a delivery: its parameter, and its position in that, 0 the newest.
 
     The parameter is named, since an address may be of another stage than its operator thinks. An
     answer has its name below PREFIX, which every parameter's name begins with.
