@@ -15,7 +15,7 @@ from chalicelib.core.deployments import (
     replaced,
 )
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command
+from chalicelib.core.history import Command, RollOut
 from chalicelib.flows.standing import History, look, sent_to, since_made
 
 LOOKS = 50  # deployments looked into
@@ -45,12 +45,16 @@ class Deployments(Protocol):
 
 
 def find_or_create(
-    github: Deployments, request: DeploymentRequest, known_id: int | None
+    github: Deployments, sent: RollOut, environment: str, *, stage: str
 ) -> Deployment:
-    """The deployment; one that could not be made before is made. `known_id` went with the command.
+    """The deployment that a command is part of; one that could not be made before is made.
 
     Raises NotTakenError and UnavailableError.
     """
+    request = DeploymentRequest(
+        sent.repository, sent.commit, environment, stage, sent.target, sent.delivery
+    )
+    known_id = sent.deployment
     found = github.find(request)
     if found is None and known_id is not None:  # its environment had another name then
         known = github.deployment(known_id)

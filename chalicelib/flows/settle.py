@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chalicelib.core.decisions import Decision
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import Deployment, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
@@ -102,18 +102,7 @@ class Settler:
 
     def _settle(self, work: _Work, github: Deployments) -> DeploymentStatus:
         roll_out = work.command.roll_out
-        deployment = find_or_create(
-            github,
-            DeploymentRequest(
-                repository=roll_out.repository,
-                commit=roll_out.commit,
-                environment=work.environment,
-                stage=self.stage,
-                target=roll_out.target,
-                delivery=roll_out.delivery,
-            ),
-            roll_out.deployment,
-        )
+        deployment = find_or_create(github, roll_out, work.environment, stage=self.stage)
         for _ in range(ROUNDS):
             verdict, status = self._look(work, deployment)
             said = tuple(github.statuses(deployment.id))
