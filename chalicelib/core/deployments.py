@@ -158,26 +158,16 @@ class Attempt:
     def status(self) -> DeploymentStatus | None:
         """What GitHub is told at once where no command was sent."""
         if isinstance(self.answer, PulleyError):
-            return not_sent(str(self.answer))
+            return status_from("error", [f"not sent to any host: {self.answer}"])
         # A pin to this very commit brings it about by itself: the next round tells of that.
         if self.pin and not self.pin.is_to(self.cause.commit):
-            return not_deployed(str(self.pin))
+            return status_from("inactive", [f"not deployed: {self.pin}"])
         return None
 
 
 def replaced(newer: CommitSha) -> DeploymentStatus:
     """What GitHub is told of a commit that ran until a newer one took its place."""
     return status_from("inactive", [f"replaced by {newer.short}"])
-
-
-def not_sent(why: str) -> DeploymentStatus:
-    """What GitHub is told where the command could not be sent."""
-    return status_from("error", [f"not sent to any host: {why}"])
-
-
-def not_deployed(hold: str) -> DeploymentStatus:
-    """What GitHub is told of a commit that came while the target was held, as `hold` says."""
-    return status_from("inactive", [f"not deployed: {hold}"])
 
 
 def plain_text(text: str, limit: int = MAX_DESCRIPTION) -> str:

@@ -18,8 +18,6 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
-    not_deployed,
-    not_sent,
     plain_text,
     replaced,
 )
@@ -37,6 +35,7 @@ from chalicelib.core.observations import (
     HostVerdict,
     judge_host,
 )
+from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.stored import StoredPins
 from chalicelib.core.targets import parse_target
@@ -604,18 +603,6 @@ class TestReplaced:
         assert replaced(CommitSha("b" * 40)) == DeploymentStatus("inactive", "replaced by bbbbbbb")
 
 
-class TestNotSent:
-    def test_it_is_an_error_with_the_reason(self) -> None:
-        status = not_sent("Systems Manager is throttled")
-        assert status == DeploymentStatus(
-            "error", "not sent to any host: Systems Manager is throttled"
-        )
-
-    @given(HOSTILE)
-    def test_no_reason_makes_more_than_one_clean_line(self, why: str) -> None:
-        assert_clean(not_sent(why).description)
-
-
 class TestAttempt:
     """At a target that nothing holds, but for what is stored here."""
 
@@ -647,7 +634,7 @@ class TestAttempt:
     def test_held_target_is_not_and_github_is_told_why(self) -> None:
         attempt = self.prepared(self.pinned(commit="b" * 40))
         assert attempt.request is None
-        assert attempt.status == not_deployed("pinned at bbbbbbb")
+        assert attempt.status == DeploymentStatus("inactive", "not deployed: pinned at bbbbbbb")
 
     def test_target_held_at_this_commit_is_not_and_nothing_is_said(self) -> None:
         attempt = self.prepared(self.pinned())
@@ -668,7 +655,9 @@ class TestAttempt:
         attempt = self.prepared(text, update="exact")
         assert attempt.request is None
         assert isinstance(attempt.answer, UnavailableError)
-        assert attempt.status == not_sent(str(attempt.answer))
+        assert attempt.status == DeploymentStatus(
+            "error", f"not sent to any host: {attempt.answer}"
+        )
 
     def test_unreadable_pin_may_say_frozen(self) -> None:
         attempt = self.prepared("{")
@@ -677,15 +666,15 @@ class TestAttempt:
             "the target's stored pin is not valid",
         )
 
-
-class TestNotDeployed:
-    def test_it_is_inactive_with_the_reason(self) -> None:
-        status = not_deployed("frozen: a holiday")
-        assert status == DeploymentStatus("inactive", "not deployed: frozen: a holiday")
-
     @given(HOSTILE)
-    def test_no_reason_makes_more_than_one_clean_line(self, hold: str) -> None:
-        assert_clean(not_deployed(hold).description)
+    def test_no_reason_makes_more_than_one_clean_line(self, why: str) -> None:
+        attempt = Attempt(self.TARGET, self.CAUSE)
+        for one in (
+            replace(attempt, answer=UnavailableError(why)),
+            replace(attempt, pin=Pin("frozen", reason=why)),
+        ):
+            assert one.status
+            assert_clean(one.status.description)
 
 
 class TestPlainText:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from chalicelib.core.deployments import DeploymentStatus, not_deployed, not_sent
+from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.settling import (
     Known,
     Seen,
@@ -23,8 +23,8 @@ WHOLE = DeploymentStatus("success", "2 of 2 hosts at 4d5e6f7")
 FAILURE = DeploymentStatus("failure", "0 of 2 hosts at 4d5e6f7")
 REPLACED = DeploymentStatus("inactive", "replaced by bbbbbbb")
 OVERTAKEN = DeploymentStatus("inactive", "overtaken by bbbbbbb before it ran")
-HELD = not_deployed("frozen: a holiday")
-UNSENT = not_sent("Systems Manager is throttled")
+HELD = DeploymentStatus("inactive", "not deployed: frozen: a holiday")
+UNSENT = DeploymentStatus("error", "not sent to any host: Systems Manager is throttled")
 
 
 class TestEndOf:
