@@ -187,11 +187,6 @@ def issued_of(command: Command | Check) -> int:
     return command.roll_out.issued if isinstance(command, Command) else command.issued
 
 
-def checkout_of(command: Command | Check) -> str:
-    """The path that it ran in; "" where that is not known."""
-    return command.roll_out.checkout if isinstance(command, Command) else command.checkout
-
-
 def _fits(host: Host, key: str, values: Container[str]) -> bool:
     if key == "InstanceIds":
         return host.instance_id in values

@@ -11,11 +11,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from chalicelib.core.deployments import (
-    Deployment,
-    DeploymentRequest,
-    DeploymentStatus,
-)
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.aws import Deadline

@@ -8,12 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Protocol
 
-from chalicelib.core.deployments import (
-    Deployment,
-    DeploymentRequest,
-    DeploymentStatus,
-    replaced,
-)
+from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, replaced
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.flows.standing import History, look, sent_to, since_made

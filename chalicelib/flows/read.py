@@ -12,15 +12,7 @@ from typing import Protocol
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
-from chalicelib.core.history import (
-    REMEMBERED,
-    Check,
-    Command,
-    Invocation,
-    age,
-    checkout_of,
-    issued_of,
-)
+from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, age, issued_of
 from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
@@ -89,10 +81,6 @@ class Snapshot:
         """What was sent to a target, the newest first."""
         return self._by_target.get((target.repository, target.name), ())
 
-    def sent_in(self, checkout: str) -> Sequence[Command | Check]:
-        """What was sent to any target in a checkout of this path, the newest first."""
-        return self._by_checkout.get(checkout, ())
-
     @cached_property
     def known(self) -> frozenset[str]:
         """The ids of all commands."""
@@ -108,10 +96,12 @@ class Snapshot:
         return found
 
     @cached_property
-    def _by_checkout(self) -> Mapping[str, Sequence[Command | Check]]:
+    def by_checkout(self) -> Mapping[str, Sequence[Command | Check]]:
+        """What was sent to any target in a checkout of a path, the newest first."""
         found: dict[str, list[Command | Check]] = {}
         for one in self.commands:
-            found.setdefault(checkout_of(one), []).append(one)
+            checkout = one.roll_out.checkout if isinstance(one, Command) else one.checkout
+            found.setdefault(checkout, []).append(one)
         return found
 
 
@@ -152,7 +142,7 @@ class Reader:
             asked=tuple(one.roll_out for one in sent),
             hold=snapshot.state.holds.get(target.name),
         )
-        beside = sent_beside(target, hosts, snapshot.sent_in(target.checkout))
+        beside = sent_beside(target, hosts, snapshot.by_checkout.get(target.checkout, ()))
         read = partial(self.invocations, snapshot=snapshot)
         return Runs(facts, sent, beside, snapshot.now, read).facts()
 
