@@ -85,5 +85,5 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
 
 
 def _is_for(run: Run, wanted: Wanted) -> bool:
-    is_exact = run.roll_out.update == "exact"
-    return run.roll_out.commit == wanted.commit and is_exact == wanted.is_exact
+    roll_out = run.roll_out
+    return roll_out.commit == wanted.commit and roll_out.is_exact == wanted.is_exact

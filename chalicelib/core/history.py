@@ -100,6 +100,11 @@ class RollOut:
     checkout: str = ""
 
     @property
+    def is_exact(self) -> bool:
+        """Whether it led hosts to this commit and to no later one."""
+        return self.update == "exact"
+
+    @property
     def is_recheck(self) -> bool:
         """Whether reconciling sent it to hosts that were at the commit when they were last seen."""
         return self.cause == "reconcile" and not self.attempt

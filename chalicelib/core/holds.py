@@ -94,11 +94,11 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
 
     Of equals it is the newest, but another one than `commit`, which would have to be more.
     """
-    seen = newest_observations(
-        (run for run in runs if run.roll_out.issued < before), with_commit=True
-    ).values()
+    earlier = (run for run in runs if run.roll_out.issued < before)
+    seen = newest_observations(earlier, with_commit=True).values()
     counts = Counter(one.commit for one in seen)
-    newest = {one.commit: one.issued for one in sorted(seen, key=lambda one: one.issued)}
+    issued = [(one.roll_out.issued, one.commit) for one in seen]
+    newest = {commit: at for at, commit in sorted(issued)}
     most = max(counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha]), default="")
     return CommitSha(most) if most else None
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.core.history import NEVER_BEGUN, Invocation, Look, RollOut, Run, age, plain_status
-from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
 
 AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
@@ -54,14 +53,11 @@ class HostVerdict:
 class Observation:
     """What the newest run in a checkout left on one host.
 
-    `target` is whose command it was, `asked` the commit that was asked for. `seen` (aware) is when
-    the host last said so. `has_drifted`: a check has found the checkout moved since.
+    `roll_out` is what was asked for, and for which target. `seen` (aware) is when the host last
+    said so. `has_drifted`: a check has found the checkout moved since.
     """
 
-    target: str
-    asked: CommitSha
-    is_exact: bool
-    issued: int
+    roll_out: RollOut
     seen: datetime
     verdict: HostVerdict
     has_drifted: bool = False
@@ -83,7 +79,8 @@ def newest_observations(
     for run in sorted(runs, key=lambda one: age(one.command)):
         for one in run.invocations:
             if one.is_over and one.has_begun:
-                seen = _observe(run, one)
+                at, verdict = one.ended or run.command.requested, judge_host(one, run.roll_out)
+                seen = Observation(run.roll_out, at, verdict)
                 if seen.commit or not with_commit:
                     found[one.instance_id] = seen
     for look in sorted(looks, key=lambda one: age(one.check)):
@@ -100,18 +97,6 @@ def is_quiet(run: Run) -> bool:
     verdicts = (judge_host(one, run.roll_out) for one in run.invocations)
     return run.is_settled and all(
         one.kind == AT and not one.updated and not one.words for one in verdicts
-    )
-
-
-def _observe(run: Run, one: Invocation) -> Observation:
-    roll_out = run.roll_out
-    return Observation(
-        target=roll_out.target,
-        asked=roll_out.commit,
-        is_exact=roll_out.update == "exact",
-        issued=roll_out.issued,
-        seen=one.ended or run.command.requested,
-        verdict=judge_host(one, roll_out),
     )
 
 

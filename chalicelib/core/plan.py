@@ -268,8 +268,8 @@ def _where(known: Observation | None, case: _Case) -> str:
         return "nothing is known of it"
     if known.has_drifted:
         return "it has drifted"
-    if known.target != case.target:
-        return f"the target {known.target} ran in its checkout"
+    if known.roll_out.target != case.target:
+        return f"the target {known.roll_out.target} ran in its checkout"
     if known.commit:
         return f"it is at {known.commit[:7]}"
     kind = known.verdict.kind
@@ -282,12 +282,12 @@ def _is_there(known: Observation, case: _Case) -> bool:
     A branch's tip holds every commit that was asked for before. So where nobody knows the tip, it
     is enough that the host was asked for this commit and is where it was led.
     """
-    wanted, verdict = case.wanted, known.verdict
-    if known.target != case.target:
+    wanted, asked = case.wanted, known.roll_out
+    if asked.target != case.target:
         return False
     if wanted.is_way_back:
         return known.commit == wanted.commit.sha
-    if verdict.back_at or known.is_exact != wanted.is_exact:
+    if known.verdict.back_at or asked.is_exact != wanted.is_exact:
         return False  # a host that went back is not where its run was to lead it
-    was_asked = case.trusts_asking and known.asked == wanted.commit and known.commit != ""
+    was_asked = case.trusts_asking and asked.commit == wanted.commit and known.commit != ""
     return was_asked or known.commit == wanted.commit.sha

@@ -80,7 +80,7 @@ def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:
     found: dict[CommitSha, int] = {}
     for roll_out in roll_outs:
         commit, issued = roll_out.commit, roll_out.issued
-        if roll_out.update == "exact":
+        if roll_out.is_exact:
             continue
         if roll_out.cause == "reconcile":
             found[commit] = min(issued, found.get(commit, issued))
