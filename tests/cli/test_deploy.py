@@ -370,10 +370,13 @@ class TestDeploy:
     def test_several_targets_are_those_that_follow_the_branch_and_take_a_yes(
         self, sandbox: Sandbox, pulley: Pulley, in_clone: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        api = {**sandbox.target, "name": "api", "environment": "api"}
+        # A host each: of two runs in one checkout, the later command may come first.
+        one, other = ({"ids": [machine.host.instance_id]} for machine in sandbox.machines[:2])
+        web = {**sandbox.target, "instances": one}
+        api = {**sandbox.target, "name": "api", "environment": "api", "instances": other}
         job = {**sandbox.target, "name": "job", "environment": "job", "branch": "next"}
         before = count_commands(sandbox)
-        with stored(sandbox, dict(sandbox.target), api, job):
+        with stored(sandbox, web, api, job):
             asked = pulley("deploy")
             assert (asked.exit_code, count_commands(sandbox)) == (4, before)
             done = pulley("deploy", "--yes", "--json")
