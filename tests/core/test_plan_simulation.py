@@ -1,7 +1,8 @@
 """Whatever happens to a fleet, it heals by itself, and nothing that was stopped goes on.
 
 Every schedule is a list of things that go wrong or right, one after the other. The promises that
-must hold all the time are checked in tests/core/fleet.py, as commands are sent and hosts move.
+must hold all the time are checked in tests/core/fleet/promises.py, as commands are sent and hosts
+move.
 """
 
 import os
@@ -220,7 +221,7 @@ def _heal(world: World) -> None:
     world.end_faults()
     world.wake_what_is_stuck()
     world.two_rounds()
-    world.check_all_there()
+    world.promises.check_all_there()
 
 
 def _rest(world: World) -> None:
@@ -233,7 +234,7 @@ def _rest(world: World) -> None:
     for when, host in world.sent_by_rounds[before:]:
         assert when - last.get(host, begun - DAY) >= 90 * 60, "a quiet host is asked too often"
         last[host] = when
-    world.check_all_there()
+    world.promises.check_all_there()
 
 
 def _check(world: World) -> None:

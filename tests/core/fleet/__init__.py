@@ -1,0 +1,5 @@
+"""A branch, its hosts and Run Command, in memory: what reconciling has to deal with."""
+
+from tests.core.fleet.world import World
+
+__all__ = ["World"]

@@ -1,0 +1,180 @@
+"""Run Command and the hosts. Time passes here, and nothing happens but by `Account.wait`.
+
+Run Command does what the Systems Manager User Guide says.
+"""
+
+import json
+from collections.abc import Callable
+from random import Random
+
+from chalicelib.core.pins import Pin
+from chalicelib.core.targets import Target
+from tests.core.fleet.machine import Machine
+from tests.core.fleet.sent import Part, Sent
+from tests.core.fleet.times import DELIVERY_TIMEOUT, TIMEOUT, time_of
+from tests.core.fleet.upstream import Upstream
+
+
+class Account:
+    """A branch, its hosts and what was sent to them. `said` has what each host said that it runs.
+
+    `pin_number` counts the changes of the pin.
+    """
+
+    def __init__(self, random: Random, target: Target, hosts: int) -> None:
+        self.random = random  # how long things take
+        self.target = target
+        self.now = 0
+        self.upstream = Upstream()
+        self.machines = [Machine(f"i-{number:017x}") for number in range(hosts)]
+        self.said: dict[str, list[tuple[int, str]]] = {}  # by host: when issued, which commit
+        self.commands: list[Sent] = []
+        self.pin = Pin("none")
+        self.pin_number = 0
+        self._open: list[Sent] = []
+        self._later: list[tuple[int, int, Callable[[], None]]] = []
+        self._acts = 0
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether a pin holds now, or a freeze."""
+        return self.pin.holds(time_of(self.now))
+
+    def check_move(self, sent: Sent, machine: Machine, before: str) -> None:
+        """Called when a run is through; `before` is what ran there before it."""
+
+    # --- Time -------------------------------------------------------------------------------------
+
+    def wait(self, seconds: int) -> None:
+        """Let this much time pass, and all that happens in it."""
+        end = self.now + seconds
+        while True:
+            self._work()
+            upcoming = [when for when in self._upcoming() if when > self.now]
+            if not upcoming or min(upcoming) > end:
+                break
+            self.now = min(upcoming)
+        self.now = end
+        self._work()
+
+    def _upcoming(self) -> list[int]:
+        times = [when for when, _, _ in self._later]
+        for sent in self._open:
+            times.append(sent.expires)
+            for part in sent.parts:
+                if part.is_sent and not part.is_over:
+                    times += [part.begins, part.ends, part.begins + TIMEOUT]
+        return times
+
+    def _work(self) -> None:
+        while due := sorted(one[:2] for one in self._later if one[0] <= self.now):
+            first = next(one for one in self._later if one[:2] == due[0])
+            self._later.remove(first)
+            first[2]()
+        changes = True
+        while changes:
+            changes = any(self._go_on(sent) for sent in self._open)
+            self._open = [sent for sent in self._open if not sent.is_over]
+
+    def soon(self, seconds: int, act: Callable[[], None]) -> None:
+        self._acts += 1
+        self._later.append((self.now + seconds, self._acts, act))
+
+    # --- Run Command ------------------------------------------------------------------------------
+
+    def _go_on(self, sent: Sent) -> bool:
+        """Whatever is due of a command. Returns whether anything was."""
+        before = [(part.status, part.is_sent) for part in sent.parts]
+        for part in sent.parts:
+            if part.is_sent and not part.is_over:
+                self._go_on_with(sent, part)
+        if self.now >= sent.expires:
+            for part in sent.parts:
+                if not part.is_over:
+                    part.end("TimedOut", "DeliveryTimedOut")
+        active = sum(part.is_sent and not part.is_over for part in sent.parts)
+        for part in sent.parts:
+            if part.is_over or part.is_sent:
+                continue
+            if sent.errors > sent.max_errors:
+                part.end("Cancelled", "Terminated")
+            elif active < sent.max_concurrency:
+                active += 1
+                part.is_sent = True
+                part.begins = self.now + self.random.choice((0, 0, 1, 20))
+        return before != [(part.status, part.is_sent) for part in sent.parts]
+
+    def _go_on_with(self, sent: Sent, part: Part) -> None:
+        machine = part.machine
+        if part.status == "Pending":
+            if not machine.is_alive:
+                part.end("Failed", "Undeliverable")
+            elif self.now >= part.begins + DELIVERY_TIMEOUT:
+                part.end("TimedOut", "DeliveryTimedOut")
+            elif machine.is_awake and self.now >= part.begins:
+                part.end("InProgress")
+                part.begins = self.now
+                part.ends = self.now + self.random.choice((2, 10, 30, 100))
+        elif machine.is_alive and machine.is_awake and self.now >= part.ends:
+            self._run(sent, part)
+        elif self.now >= part.begins + TIMEOUT:
+            part.end("TimedOut", "ExecutionTimedOut")
+
+    def _run(self, sent: Sent, part: Part) -> None:
+        machine, before = part.machine, part.machine.ran
+        outcome, upstream = machine.run(sent.roll_out, self.upstream)
+        if machine.lies == "old":
+            outcome, upstream = "unchanged", f"{1:040x}"
+        elif machine.lies == "done":
+            outcome, upstream = "updated", sent.roll_out.commit.sha
+        is_well = outcome in {"updated", "unchanged", "superseded"}
+        self.check_move(sent, machine, before)
+        if is_well and sent.pin == self.pin_number and outcome != "superseded":
+            machine.reached_pin = sent.pin
+        part.end("Success" if is_well else "Failed")
+        part.ended = self.now
+        if machine.lies == "nonsense":
+            part.output = "hello"
+            return
+        self._note_said(sent, machine, upstream if is_well else "")
+        part.output = json.dumps(
+            {
+                "v": 1,
+                "target": sent.roll_out.target,
+                "outcome": outcome,
+                "before": before or None,
+                "after": machine.ran or None,
+                "upstream": upstream or None,
+                "local_commits": 0,
+                "saved": None,
+                "step": None,
+                "detail": "",
+                "seconds": 1.5,
+            }
+        )
+
+    def _note_said(self, sent: Sent, machine: Machine, commit: str) -> None:
+        self.said.setdefault(machine.id, []).append((sent.roll_out.issued, commit))
+
+    def send(self, sent: Sent, delay: int) -> None:
+        """The time of sending is that of arriving at AWS; when it was issued is long decided."""
+
+        def arrive() -> None:
+            sent.requested = self.now
+            sent.parts = [part for part in sent.parts if part.machine.is_alive]
+            sent.order = self.random.sample(range(len(sent.parts)), len(sent.parts))
+            self.commands.append(sent)
+            self._open.append(sent)
+
+        self.soon(delay, arrive)
+
+    def cancel(self) -> None:
+        """The newest command that is under way."""
+        if not self._open:
+            return
+        sent = self._open[-1]
+        sent.is_cancelled = True
+        for part in sent.parts:
+            if not part.is_over:
+                part.ended = self.now if part.status == "InProgress" else None
+                part.end("Cancelled")

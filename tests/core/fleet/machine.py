@@ -1,0 +1,68 @@
+"""A host, which does what docs/host.md says."""
+
+from dataclasses import dataclass, field
+
+from chalicelib.core.history import RollOut
+from tests.core.fleet.upstream import Upstream
+
+
+@dataclass
+class Machine:
+    """A host. `ran` is its marker: what it last deployed. `ails` is how its runs end, if badly.
+
+    `head` is what is checked out, which somebody may have moved. `lies` is what it says in place of
+    what it does: "old", "done" or "nonsense".
+    """
+
+    id: str
+    ran: str = ""
+    is_detached: bool = False
+    is_awake: bool = True
+    is_alive: bool = True
+    ails: str = ""
+    newest: int = 0
+    known: set[str] = field(default_factory=set)
+    deployed: list[str] = field(default_factory=list)
+    reached_pin: int = 0  # the pin that an exact run brought it to
+    head: str = ""
+    ran_for: str = ""  # the target
+    lies: str = ""
+
+    def run(self, roll_out: RollOut, upstream: Upstream) -> tuple[str, str]:
+        """One run of the script: its outcome and upstream. docs/host.md has the steps."""
+        commit, is_exact = roll_out.commit.sha, roll_out.update == "exact"
+        if self.ails == "busy":
+            return "busy", ""
+        if roll_out.issued < self.newest:
+            return "superseded", self.ran
+        self.newest = roll_out.issued
+        if self.ails == "unreachable":
+            return "unreachable", ""
+        self.known |= set(upstream.line_of(upstream.tip))
+        if not self._has(commit, upstream, is_exact=is_exact):
+            return "missing_commit", upstream.tip
+        to = commit if is_exact else upstream.tip
+        is_left = not is_exact and not upstream.has(to, commit)
+        well = "superseded" if is_left else ""
+        return self._go(to, upstream, target=roll_out.target, is_exact=is_exact, well=well), to
+
+    def _has(self, commit: str, upstream: Upstream, *, is_exact: bool) -> bool:
+        """Whether the commit is in the branch; or was, which is known here."""
+        if upstream.has(upstream.tip, commit):
+            return True
+        if is_exact:
+            return any(upstream.has(one, commit) for one in self.deployed[-10:])
+        return commit in self.known and not upstream.has(commit, upstream.tip)
+
+    def _go(self, to: str, upstream: Upstream, *, target: str, is_exact: bool, well: str) -> str:
+        """The move and the steps, and the way back if they fail."""
+        is_done = (self.ran, self.head, self.ran_for) == (to, to, target)
+        is_done = is_done and self.is_detached == is_exact
+        if self.ran != to:
+            if self.ails == "rolled_back" or to in upstream.bad:
+                self.head = self.ran
+                return "rolled_back" if self.ran else "broken"
+            self.deployed.append(to)
+        self.ran = self.head = to
+        self.is_detached, self.ran_for = is_exact, target
+        return well or ("unchanged" if is_done else "updated")

@@ -1,0 +1,132 @@
+"""The promises, which must hold all the time. Raises AssertionError where a promise is broken."""
+
+from dataclasses import dataclass
+
+from chalicelib.core.holds import CANCELLED
+from chalicelib.core.plan import Send, TargetPlan
+from chalicelib.core.targets import MAX_IDS
+from tests.core.fleet.account import Account
+from tests.core.fleet.machine import Machine
+from tests.core.fleet.sent import Sent
+
+
+@dataclass(frozen=True)
+class Promises:
+    """Of one account, where a token allows to ask for the branch's tip or does not."""
+
+    account: Account
+    has_token: bool
+
+    def is_held(self, commit: str, seen: list[Sent]) -> bool:
+        """Whether the newest roll-out of a commit, or what rounds added to it, was stopped.
+
+        Not where most hosts had said before that they run it.
+        """
+        is_held = False
+        for one in sorted(seen, key=lambda sent: sent.roll_out.issued):
+            if one.roll_out.commit.sha != commit or one.roll_out.target != self.account.target.name:
+                continue
+            is_held = is_held and one.roll_out.cause == "reconcile"
+            if one.was_stopped:
+                is_held = is_held or self._most_run(commit, one.roll_out.issued) != commit
+        return is_held
+
+    def _most_run(self, commit: str, before: int) -> str:
+        """The commit that most hosts said, before that time, that they run."""
+        last = []
+        for said in self.account.said.values():
+            earlier = [one for one in said if one[0] < before and one[1]]
+            last += [max(earlier)] if earlier else []
+        told = [sha for _, sha in last]
+        newest = {sha: issued for issued, sha in sorted(last)}
+        return max(told, key=lambda one: (told.count(one), one != commit, newest[one]), default="")
+
+    def check_plan(self, made: TargetPlan, seen: list[Sent]) -> None:
+        for send in made.sends:
+            assert len(send.instance_ids) <= MAX_IDS
+            commit = send.wanted.commit.sha
+            assert not self.is_held(commit, seen), "a held commit is sent"
+            if self.account.is_pinned:
+                assert self.account.pin.state == "pinned", "frozen, and something is sent"
+                assert send.wanted.commit == self.account.pin.commit, "a pin is left by a round"
+                assert send.wanted.is_exact, "a pin's commit is sent as a tip"
+            for sent in seen:
+                if self.account.now <= sent.expires and not sent.is_over:
+                    self._check_beside(send, sent)
+            for machine in self._machines_of(send):
+                assert machine.is_alive, "a host that is gone is sent something"
+                assert machine.is_awake, "a host that sleeps is sent something"
+                if made.held and made.hold and made.hold.kind != CANCELLED:
+                    is_known = any(part.machine is machine for one in seen for part in one.parts)
+                    is_fine = machine.ran != commit or machine.lies or not is_known
+                    assert is_fine, "a good host is sent something"
+
+    def _check_beside(self, send: Send, under_way: Sent) -> None:
+        """What is sent while another command is under way."""
+        if (
+            under_way.roll_out.target == self.account.target.name
+            and not under_way.roll_out.is_recheck
+        ):
+            assert under_way.roll_out.commit != send.wanted.commit, (
+                "a commit is sent while its roll-out may still be stopped"
+            )
+        for part in under_way.parts:
+            assert part.is_over or part.machine.id not in send.instance_ids, (
+                "a host is sent a command while it runs one"
+            )
+
+    def _machines_of(self, send: Send) -> list[Machine]:
+        return [one for one in self.account.machines if one.id in send.instance_ids]
+
+    def check_move(self, sent: Sent, machine: Machine, before: str) -> None:
+        if machine.ran == before:
+            return
+        to, cause = machine.ran, sent.roll_out.cause
+        is_tip = to == self.account.upstream.tip
+        if (
+            before
+            and self.account.upstream.has(before, to)
+            and not sent.pin
+            and not sent.is_way_back
+        ):
+            assert is_tip, "a host moved backwards"
+            assert self.account.upstream.was_forced, "a host moved backwards without a force push"
+        if self.account.is_pinned and machine.reached_pin == self.account.pin_number:
+            assert sent.pin == self.account.pin_number, "a pin is left"
+        if cause == "reconcile" and to in sent.held:
+            # A tip that came while the command was on its way, by a force push back to it, or that
+            # nobody could know of, is nobody's fault.
+            is_excused = self.account.upstream.was_forced and (
+                sent.tip != self.account.upstream.tip or not self.has_token
+            )
+            assert is_excused, "a held commit is spread"
+
+    def check_all_there(self) -> None:
+        """Every host that is up runs what is wanted."""
+        pin = self.account.pin if self.account.is_pinned else None
+        if pin and pin.commit is None:
+            return
+        is_known = self.has_token or any(
+            one.roll_out.target == "web" and one.roll_out.update != "exact"
+            for one in self.account.commands
+        )
+        for machine in self.account.machines:
+            if machine.is_alive:
+                told = f"{machine.id} runs {machine.ran[-4:] or 'nothing'}"
+                if pin or is_known:
+                    assert machine.head == machine.ran, f"{told}, and somebody moved it"
+                    assert machine.ran_for != "job", f"{told} for another target"
+                if pin and pin.commit:
+                    is_there = machine.ran == pin.commit.sha and machine.is_detached
+                    assert is_there or self.account.upstream.is_gone(pin.commit.sha), told
+                elif self.has_token:
+                    assert machine.ran == self.account.upstream.tip, told
+                    assert not machine.is_detached, f"{machine.id} is not back on the branch"
+                else:
+                    assert self._is_fit_without_token(machine), told
+
+    def _is_fit_without_token(self, machine: Machine) -> bool:
+        """Whether it runs the newest tip that anybody asked for, or one that came later."""
+        newest = max((sent.asked for sent in self.account.commands), default=-1)
+        is_there = machine.ran in self.account.upstream.tips[newest:] and not machine.is_detached
+        return newest < 0 or is_there

@@ -1,0 +1,13 @@
+"""Time in the simulation: in seconds from a start."""
+
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+HOUR = 3600
+DELIVERY_TIMEOUT = TIMEOUT = 600
+HISTORY = 30 * 24 * HOUR
+LISTED_AFTER = 5  # seconds, before which a command has no invocations and no count of its hosts
+
+
+def time_of(seconds: int) -> datetime:
+    return START + timedelta(seconds=seconds)

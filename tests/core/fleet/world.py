@@ -1,0 +1,151 @@
+"""A target with all that is around it, and the rounds that bring it to what is wanted.
+
+Time is in seconds, and nothing happens but by `World.wait`. The promises are checked where they
+could be broken: by whoever sends, and where a host moves.
+"""
+
+from random import Random
+
+from chalicelib.core.holds import Hold
+from chalicelib.core.hosts import Host
+from chalicelib.core.plan import PARKED, TargetPlan, plan_target
+from chalicelib.core.refs import Branch, CommitSha
+from chalicelib.core.targets import Instances, Target
+from chalicelib.core.wanted import TargetFacts
+from tests.core.fleet.machine import Machine
+from tests.core.fleet.people import People
+from tests.core.fleet.promises import Promises
+from tests.core.fleet.sent import Sent
+from tests.core.fleet.times import DELIVERY_TIMEOUT, HISTORY, TIMEOUT, time_of
+from tests.fakes import SITE
+
+
+class World(People):
+    """Raises AssertionError where a promise is broken."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        hosts: int = 3,
+        has_token: bool = True,
+        max_concurrency: int = 50,
+        max_errors: int = 0,
+        update: str = "rebase",
+        recheck: str = "6h",
+    ) -> None:
+        target = Target(
+            name="web",
+            repository=SITE,
+            branch=Branch("main"),
+            instances=Instances(tags=(("role", ("web",)),)),
+            checkout="/srv/site",
+            update=update,
+            max_concurrency=str(max_concurrency),
+            max_errors=str(max_errors),
+            recheck=recheck,
+        )
+        super().__init__(Random(seed), target, hosts)  # noqa: S311 - how long things take
+        self.has_token = has_token
+        self.promises = Promises(self, has_token)
+        self.sent_by_rounds: list[tuple[int, str]] = []  # when, and to which host
+        self.hold: Hold | None = None
+
+    def check_move(self, sent: Sent, machine: Machine, before: str) -> None:
+        self.promises.check_move(sent, machine, before)
+
+    def facts(self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0) -> TargetFacts:
+        """What a round knows: without the commands of the last `lag` seconds."""
+        known = [sent.as_run(self.now, hidden=hidden) for sent in self._seen(lag)]
+        self.random.shuffle(known)
+        runs = [run for run in known if run.roll_out.target == self.target.name]
+        return TargetFacts(
+            target=self.target,
+            hosts=[
+                Host(one.id, one.id[-3:], is_online=one.is_awake)
+                for one in self.machines
+                if one.is_alive
+            ],
+            runs=runs,
+            head=CommitSha(self.upstream.tip) if self.has_token and reads_head else None,
+            pin=self.pin,
+            beside=[run for run in known if run.roll_out.target != self.target.name],
+            hold=self.hold,
+        )
+
+    def _seen(self, lag: int = 0) -> list[Sent]:
+        return [
+            sent for sent in self.commands if self.now - HISTORY <= sent.requested <= self.now - lag
+        ]
+
+    def round(
+        self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0, delay: int = 0
+    ) -> TargetPlan:
+        """Plan now, and apply it after `delay`, unless somebody pinned or let go in between."""
+        begun = self.issue_after_all()
+        facts = self.facts(reads_head=reads_head, lag=lag, hidden=hidden)
+        made = plan_target(facts, now=time_of(self.now))
+        self.hold = made.hold
+        self.promises.check_plan(made, self._seen(lag))
+        held = frozenset(
+            sha for sha in self.upstream.parents if self.promises.is_held(sha, self._seen(lag))
+        )
+        tip, pin_number = self.upstream.tip, self.pin_number
+        is_pinned = self.is_pinned
+
+        def apply() -> None:
+            if pin_number != self.pin_number:
+                return
+            for send in made.sends:
+                # Whatever was sent since the round began wins.
+                sent = self.command(
+                    send.wanted.commit.sha,
+                    begun,
+                    "reconcile",
+                    update=send.wanted.update,
+                    attempt=send.attempt,
+                )
+                sent.parts = [one for one in sent.parts if one.machine.id in send.instance_ids]
+                sent.pin = pin_number if is_pinned else 0
+                sent.held, sent.tip = held, tip
+                sent.is_way_back = send.wanted.is_way_back
+                self.sent_by_rounds += [(self.now, one) for one in send.instance_ids]
+                self.send(sent, 0)
+
+        self.soon(delay, apply)
+        return made
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def end_faults(self) -> None:
+        """All is well from now on, and what was on its way has come or is lost."""
+        for machine in self.machines:
+            machine.is_awake, machine.ails, machine.lies = True, "", ""
+        self.upstream.bad.clear()
+        self.mail.clear()
+        self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
+        self.wait(6 * 3600)  # the longest back-off, and how old the newest word may grow
+
+    def wake_what_is_stuck(self) -> bool:
+        """One more push, or an operator's word on a pin, where a round alone may do nothing."""
+        made = plan_target(self.facts(), now=time_of(self.now))
+        is_parked = any(one.action == PARKED for one in made.hosts)
+        if not made.wanted or not (made.held or is_parked or self._asks_in_vain(made)):
+            return False
+        if made.wanted.is_exact:
+            self.send_pinned()
+        else:
+            self.push()
+            self.deliver(-1)
+        self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
+        return True
+
+    def _asks_in_vain(self, made: TargetPlan) -> bool:
+        """Whether the newest that anybody asked for has left the branch, and nobody knows."""
+        wanted = made.wanted
+        return bool(wanted and not self.has_token and self.upstream.is_gone(wanted.commit.sha))
+
+    def two_rounds(self) -> None:
+        for _ in range(2):
+            self.round()
+            self.wait(900)
