@@ -66,7 +66,7 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     if not runs or not _is_for(runs[-1][0], wanted):
         return None
     run, one = runs[-1]
-    attempts, ended = run.roll_out.attempt, one.ended or run.command.requested
+    attempts, ended = run.roll_out.attempt, run.command.ended_on(one)
     verdict = judge_host(one, run.roll_out)
     may_pass, words = verdict.may_pass, ""
     if verdict.kind == RUNNING:

@@ -132,6 +132,11 @@ class SentCommand:
         """Whether somebody cancelled it. It stays "Cancelling" where a host never reports it."""
         return plain_status(self.details) in {"cancelled", "cancelling"}
 
+    def ended_on(self, invocation: Invocation) -> datetime:
+        """When it ended on a host, by the host's clock. One that is wrong is cut to its time."""
+        ended = invocation.ended or self.requested
+        return min(max(ended, self.requested), self.expires)
+
     def may_reach(self, host: Host) -> bool:
         """Whether its selectors (SSM's Targets) fit a host, by the tags that it has now."""
         return all(_fits(host, key, values) for key, values in self.selectors)

@@ -79,7 +79,7 @@ def newest_observations(
     for run in sorted(runs, key=lambda one: age(one.command)):
         for one in run.invocations:
             if one.is_over and one.has_begun:
-                at, verdict = one.ended or run.command.requested, judge_host(one, run.roll_out)
+                at, verdict = run.command.ended_on(one), judge_host(one, run.roll_out)
                 seen = Observation(run.roll_out, at, verdict)
                 if seen.commit or not with_commit:
                     found[one.instance_id] = seen
@@ -111,7 +111,7 @@ def _confirm(known: Observation, look: Look, one: Invocation) -> Observation:
     # Where its run failed, it did not say what it runs: another commit there is no news.
     has_moved = known.verdict.upstream not in {"", found.deployed}
     has_drifted = found.drift != "" or has_moved
-    return replace(known, seen=one.ended or look.check.requested, has_drifted=has_drifted)
+    return replace(known, seen=look.check.ended_on(one), has_drifted=has_drifted)
 
 
 def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:

@@ -487,6 +487,14 @@ class TestPlanTargetAfterAFailure:
         made = one_of(planned(last, head=A, now=minutes(240)))
         assert (made.action, made.reason, made.attempt) == (SEND, "it was not reached", 5)
 
+    @pytest.mark.parametrize(("ended", "due"), [(-600, 30), (10**6, 50)])
+    def test_host_s_wrong_clock_neither_hurries_nor_ends_its_attempts(
+        self, ended: int, due: int
+    ) -> None:
+        tried = reconciled(A, failed(1, A, at=ended), at=0)
+        for now, action in ((due - 1, WAIT), (due, SEND)):
+            assert one_of(planned(tried, head=A, now=minutes(now))).action == action
+
     def test_end_that_is_not_known_is_taken_to_be_when_the_command_was_sent(self) -> None:
         last = run(A, on(1, "AccessDenied"))
         assert one_of(planned(last, head=A, now=minutes(14))).action == WAIT
@@ -662,7 +670,7 @@ class TestPlanTargetDrift:
             status="Success",
             details="Success",
             requested=requested,
-            expires=requested,
+            expires=requested + timedelta(minutes=11),
             target_count=1,
             checkout=WEB.checkout,
             issued=int(requested.timestamp() * 1000),

@@ -103,6 +103,13 @@ class TestPlanTargetRechecks:
         assert (made.action, made.attempt, made.is_there) == (SEND, 0, True)
         assert made.reason == "last seen at 2030-01-01 08:00 UTC"
 
+    @pytest.mark.parametrize("ended", [timedelta(days=-400), timedelta(days=400)])
+    def test_host_whose_clock_is_wrong_is_rechecked_in_its_time(self, ended: timedelta) -> None:
+        wrong = run(A, replace(ran(1, A), ended=START + ended))
+        for days, action in ((1, NOTHING), (19, SEND)):
+            (made,) = planned(wrong, head=A, now=START + timedelta(days=days)).hosts
+            assert made.action == action
+
     def test_offline_host_is_not_rechecked(self) -> None:
         asleep = host(1, is_online=False)
         made = planned(run(A, ran(1, A)), hosts=[asleep], head=A, now=START + timedelta(days=19))
