@@ -76,9 +76,9 @@ def newest_observations(
     `with_commit`: its newest that tells a commit.
     """
     found: dict[str, Observation] = {}
-    for run in sorted(runs, key=lambda one: age(one.command)):
+    for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
         for one in run.invocations:
-            if one.is_over and one.has_begun:
+            if one.instance_id not in found and one.is_over and one.has_begun:
                 at, verdict = run.command.ended_on(one), judge_host(one, run.roll_out)
                 seen = Observation(run.roll_out, at, verdict)
                 if seen.commit or not with_commit:
