@@ -92,14 +92,17 @@ def how_stopped(run: Run) -> str:
 def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSha | None:
     """The commit that most hosts ran before that time (epoch milliseconds).
 
-    Of equals it is the newest, but another one than `commit`, which would have to be more.
+    Of equals it is the newest, but another one than `commit`, which would have to be more. A host
+    that says it runs what its command did not ask for is no match for one that runs it.
     """
     earlier = (run for run in runs if run.roll_out.issued < before)
     seen = newest_observations(earlier, with_commit=True).values()
     counts = Counter(one.commit for one in seen)
-    issued = [(one.roll_out.issued, one.commit) for one in seen]
-    newest = {commit: at for at, commit in sorted(issued)}
-    most = max(counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha]), default="")
+    told = [(one.roll_out.issued, one.commit == one.roll_out.commit.sha, one.commit) for one in seen]
+    newest = {sha: (issued, was_asked) for issued, was_asked, sha in sorted(told)}
+    most = max(
+        counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha], sha), default=""
+    )
     return CommitSha(most) if most else None
 
 

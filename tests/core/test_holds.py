@@ -16,6 +16,7 @@ from chalicelib.core.holds import (
     parse_round_state,
     write_round_state,
 )
+from chalicelib.core.refs import CommitSha
 from tests.core.test_plan import A, B, C, failed, minutes, on, ran, reconciled, run, said
 
 
@@ -121,6 +122,19 @@ class TestMostRun:
     def test_newest_of_two_that_as_many_run_counts(self) -> None:
         runs = [run(A, ran(1, A), at=0), run(C, ran(2, C), at=1)]
         assert most_run(runs, B, before=2**62) == C
+
+    @pytest.mark.parametrize("other", [A, C])
+    def test_of_equals_in_one_run_the_one_that_it_asked_for_counts(self, other: CommitSha) -> None:
+        one = run(B, ran(1, B), said(2, "updated", other), at=1)
+        for invocations in (one.invocations, one.invocations[::-1]):
+            known = replace(one, invocations=invocations)
+            assert most_run([known], CommitSha("d" * 40), before=2**62) == B
+
+    def test_of_equals_that_nobody_asked_for_it_is_always_the_same_one(self) -> None:
+        one = run(B, said(1, "updated", A), said(2, "updated", C), at=1)
+        for invocations in (one.invocations, one.invocations[::-1]):
+            known = replace(one, invocations=invocations)
+            assert most_run([known], B, before=2**62) == C
 
     def test_held_commit_must_have_more_than_any_other(self) -> None:
         runs = [run(A, ran(1, A), at=0), run(B, ran(2, B), at=1)]
