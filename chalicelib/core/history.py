@@ -151,10 +151,10 @@ class Command(SentCommand):
 
 @dataclass(frozen=True)
 class Check(SentCommand):
-    """One that deploys no named commit: `Update=check`. `issued` is in epoch milliseconds."""
+    """One that deploys no named commit, for the target of that name: `Update=check`."""
 
     checkout: str = ""
-    issued: int = 0
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,13 @@ def age(command: Command | Check) -> tuple[int, datetime, str]:
 
 
 def issued_of(command: Command | Check) -> int:
-    """When it was issued, in epoch milliseconds. A host takes the newer of two commands."""
-    return command.roll_out.issued if isinstance(command, Command) else command.issued
+    """When it was issued, in epoch milliseconds. A host takes the newer of two commands.
+
+    Hosts do not compare checks, so no sender's clock counts: AWS's does.
+    """
+    if isinstance(command, Command):
+        return command.roll_out.issued
+    return int(command.requested.timestamp() * 1000)
 
 
 def _fits(host: Host, key: str, values: Container[str]) -> bool:

@@ -5,9 +5,10 @@ host says counts for that host alone.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import itemgetter
 
 from chalicelib.core.history import NEVER_BEGUN, Invocation, Look, RollOut, Run, age, plain_status
 from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
@@ -83,13 +84,17 @@ def newest_observations(
                 seen = Observation(run.roll_out, at, verdict)
                 if seen.commit or not with_commit:
                     found[one.instance_id] = seen
-    for look in sorted(looks, key=lambda one: age(one.check)):
+    news: dict[str, list[tuple[datetime, bool, Observation]]] = {}
+    for look in looks:
         for one in look.invocations:
             known = found.get(one.instance_id)
             # By AWS's clock: the operator's own may be wrong.
             if known and known.seen <= look.check.requested:
-                found[one.instance_id] = _confirm(known, look, one)
-    return found
+                for after in _after_look(known, look, one):
+                    ended = look.check.ended_on(one)
+                    news.setdefault(one.instance_id, []).append((ended, after.has_drifted, after))
+    # Two checks may overlap: what was seen last counts, whichever was asked for first.
+    return found | {id_: max(seen, key=itemgetter(0, 1))[2] for id_, seen in news.items()}
 
 
 def is_quiet(run: Run) -> bool:
@@ -100,18 +105,28 @@ def is_quiet(run: Run) -> bool:
     )
 
 
-def _confirm(known: Observation, look: Look, one: Invocation) -> Observation:
-    """What is known of a host after a check: it changes nothing, and may find that somebody did."""
+def _after_look(known: Observation, look: Look, one: Invocation) -> Iterator[Observation]:
+    """What is known of a host after a check, if that says anything.
+
+    A check changes nothing, and may find that somebody did. Another target's check does not look
+    for what was moved, so it is no news that it finds nothing.
+    """
     try:
-        found = parse_result(one.output).found
+        result = parse_result(one.output)
     except ResultError:
-        return known
-    if found is None or not found.deployed:  # of an older release
-        return known
+        return
+    found = result.found
+    if found is None or found.deployed is None:  # of an older release
+        return
     # Where its run failed, it did not say what it runs: another commit there is no news.
     has_moved = known.verdict.upstream not in {"", found.deployed}
     has_drifted = found.drift != "" or has_moved
-    return replace(known, seen=look.check.ended_on(one), has_drifted=has_drifted)
+    if not has_drifted and look.check.target != known.roll_out.target:
+        return
+    # A host that is behind its branch is asked again in time: maybe nobody else knows of that tip.
+    is_well = known.roll_out.is_exact or result.upstream == found.deployed
+    seen = look.check.ended_on(one) if is_well or has_drifted else known.seen
+    yield replace(known, seen=seen, has_drifted=has_drifted)
 
 
 def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:

@@ -19,9 +19,10 @@ class ResultError(PulleyError):
 class Found:
     """What `check` found on a host. `free_mib` is what is free on the checkout's disk.
 
-    `deployed` is the branch's commit that was deployed there last, with all its steps; `drift` is
-    what somebody has moved since ("head", "branch" or "files"), or ""; `unfinished` is what was
-    left in the middle: a file of git's or the script's, or "marker"; or "".
+    `deployed` is the branch's commit that was deployed there last, with all its steps, "" where
+    there is none, None where the host does not say; `drift` is what somebody has moved since
+    ("head", "branch" or "files"), or ""; `unfinished` is what was left in the middle: a file of
+    git's or the script's, or "marker"; or "".
     """
 
     would_update: bool
@@ -29,7 +30,7 @@ class Found:
     git: str
     free_mib: int
     lfs: bool
-    deployed: str = ""
+    deployed: str | None = None
     drift: str = ""
     unfinished: str = ""
 

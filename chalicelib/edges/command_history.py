@@ -10,7 +10,6 @@ from chalicelib.core.history import (
     Invocation,
     SentCommand,
     host_name,
-    parse_issued,
     parse_roll_out,
     plain_status,
 )
@@ -86,8 +85,8 @@ def _command(found: "CommandTypeDef") -> Command | Check:
     roll_out = parse_roll_out(parameters, found.get("Comment", ""), requested=requested)
     if roll_out:
         return Command(**vars(sent), roll_out=roll_out)
-    issued = parse_issued(parameters, requested=requested)
-    return Check(checkout=parameters.get("Checkout", ""), issued=issued, **vars(sent))
+    checkout, target = parameters.get("Checkout", ""), parameters.get("Target", "")
+    return Check(**vars(sent), checkout=checkout, target=target)
 
 
 def _invocation(found: "CommandInvocationTypeDef") -> Invocation:

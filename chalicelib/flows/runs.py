@@ -1,4 +1,7 @@
-"""Which of the commands that were sent to a target are looked into: until it is enough."""
+"""Which of the commands that were sent to a target are looked into: until it is enough.
+
+Checks are looked into after the runs, each host's newest: however many there are, they hide no run.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +14,7 @@ from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, wanted_of
 
 MAX_READ = 20  # commands of a target, and one for fifty hosts; older ones, if they may hold it
+MAX_LOOKS = 20  # checks
 
 
 def sent_beside(
@@ -46,11 +50,15 @@ class Runs:
         self._beside: list[Run] = []
         self._looks: list[Look] = []
         self._unseen = {host.instance_id for host in facts.hosts if host.is_online}
+        self._ended: dict[str, datetime] = {}  # by instance id, its newest run
+        runs = [*sent, *(one for one in beside if isinstance(one, Command))]
         # Whoever is running a command is to be left alone, however old that is.
-        self._needed = {one.id for one in [*sent, *beside] if self._is_under_way(one)} | {
+        self._needed = {one.id for one in runs if self._is_under_way(one)} | {
             one.id for one in sent if self._may_hold(one)
         }
-        self._left = sorted([*sent, *beside], key=age, reverse=True)
+        self._left = sorted(runs, key=age, reverse=True)
+        checks = [one for one in beside if isinstance(one, Check)]
+        self._checks = sorted(checks, key=age, reverse=True)
 
     def facts(self) -> TargetFacts:
         """The facts, with the runs."""
@@ -58,17 +66,36 @@ class Runs:
         for count, command in enumerate(self._left):
             if command.id in self._needed or (count < most and not self._is_enough()):
                 self._read(command)
+        self._read_checks()
         return replace(self._facts, runs=self._runs, beside=self._beside, looks=self._looks)
 
-    def _read(self, command: Command | Check) -> None:
+    def _read(self, command: Command) -> None:
         invocations = self._invocations(command)
-        if isinstance(command, Check):
-            self._looks.append(Look(command, invocations))
-            return
         is_own = command.roll_out.target == self._facts.target.name
         (self._runs if is_own else self._beside).append(Run(command, invocations))
-        begun = {one.instance_id for one in invocations if one.is_over and one.has_begun}
-        self._unseen -= begun
+        for one in invocations:
+            if one.is_over and one.has_begun:
+                self._ended.setdefault(one.instance_id, command.ended_on(one))
+        self._unseen -= self._ended.keys()
+
+    def _read_checks(self) -> None:
+        """Until each host has an answer to a check of this target since its newest run."""
+        left = [
+            one for one in self._facts.hosts if one.is_online and one.instance_id in self._ended
+        ]
+        for check in self._checks:
+            asked = [
+                one.instance_id
+                for one in left
+                if self._ended[one.instance_id] <= check.requested and check.may_reach(one)
+            ]
+            if len(self._looks) == MAX_LOOKS or not asked:
+                continue
+            invocations = self._invocations(check)
+            self._looks.append(Look(check, invocations))
+            if check.target == self._facts.target.name:
+                answered = {one.instance_id for one in invocations if one.is_over and one.has_begun}
+                left = [one for one in left if one.instance_id not in answered]
 
     def _is_enough(self) -> bool:
         """Whether every host that is awake was seen, or nothing is to be done about any."""
@@ -77,7 +104,7 @@ class Runs:
             return False  # all that was sent so far was for pins
         return bool(self._runs) and not self._unseen and not self._may_be_held()
 
-    def _is_under_way(self, command: Command | Check) -> bool:
+    def _is_under_way(self, command: Command) -> bool:
         return not command.is_over and self._now <= command.expires
 
     def _may_hold(self, command: Command) -> bool:

@@ -144,7 +144,7 @@ def told(made: TargetPlan) -> list[tuple[str, str]]:
     return [(one.action, one.reason) for one in made.hosts]
 
 
-def minutes(count: int) -> datetime:
+def minutes(count: float) -> datetime:
     return START + timedelta(minutes=count)
 
 
@@ -659,11 +659,21 @@ class TestWhereItIsWanted:
 
 
 class TestPlanTargetDrift:
-    def look(self, *, at: int, deployed: CommitSha = A, drift: str = "") -> Look:
+    def look(
+        self,
+        *,
+        at: float,
+        deployed: CommitSha | None = A,
+        drift: str = "",
+        target: str = "web",
+        tip: CommitSha = A,
+        took: float = 0.05,
+    ) -> Look:
+        """After how many minutes from the start it was asked for, and how many it took."""
         found: dict[str, object] = {"would_update": False}
         found |= {"owner": "site", "git": "2.39", "free_mib": 900}
-        found |= {"lfs": False, "deployed": deployed.sha, "drift": drift}
-        output = json.loads(said(1, "unchanged", A).output) | {"found": found}
+        found |= {"lfs": False, "deployed": deployed.sha if deployed else "", "drift": drift}
+        output = json.loads(said(1, "unchanged", tip).output) | {"found": found}
         requested = minutes(at)
         check = Check(
             id=f"check-{at}",
@@ -673,10 +683,9 @@ class TestPlanTargetDrift:
             expires=requested + timedelta(minutes=11),
             target_count=1,
             checkout=WEB.checkout,
-            issued=int(requested.timestamp() * 1000),
+            target=target,
         )
-        ended = requested + timedelta(seconds=3)
-        one = replace(on(1, "Success", json.dumps(output)), ended=ended)
+        one = replace(on(1, "Success", json.dumps(output)), ended=minutes(at + took))
         return Look(check, (one,))
 
     def made(self, *looks: Look, last: Invocation | None = None) -> HostPlan:
@@ -692,6 +701,60 @@ class TestPlanTargetDrift:
         well, ill = self.look(at=6), self.look(at=5, drift="head")
         for looks in ((well, ill), (ill, well)):
             assert self.made(*looks).action == NOTHING
+
+    def test_of_two_checks_at_once_the_one_that_looked_last_counts(self) -> None:
+        slow, quick = self.look(at=5, took=3, drift="head"), self.look(at=6)
+        for looks in ((slow, quick), (quick, slow)):
+            assert self.made(*looks).has_drifted
+        slow, quick = self.look(at=5, took=3), self.look(at=6, drift="head")
+        for looks in ((slow, quick), (quick, slow)):
+            assert (self.made(*looks).has_drifted, self.made(*looks).seen) == (False, minutes(8))
+
+    def test_of_two_checks_that_ended_in_the_same_second_the_drift_counts(self) -> None:
+        well, ill = self.look(at=5), self.look(at=5, drift="head")
+        for looks in ((well, ill), (ill, well)):
+            assert self.made(*looks).has_drifted
+
+    def test_check_of_another_target_does_not_look_for_drift_and_hides_none(self) -> None:
+        ill, other = self.look(at=5, drift="head"), self.look(at=6, target="job")
+        assert self.made(ill, other).has_drifted
+        assert self.made(other).seen == START
+
+    @pytest.mark.parametrize(("deployed", "drift"), [(B, ""), (A, "files")])
+    def test_what_a_check_of_another_target_finds_counts(
+        self, deployed: CommitSha, drift: str
+    ) -> None:
+        other = self.look(at=6, target="job", deployed=deployed, drift=drift)
+        assert self.made(self.look(at=5), other).has_drifted
+
+    def test_host_that_a_check_finds_behind_its_branch_is_not_asked_later_for_it(self) -> None:
+        behind = self.look(at=6, tip=B)
+        made = self.made(self.look(at=5), behind)
+        assert (made.action, made.seen) == (NOTHING, START)
+        made = self.made(self.look(at=5, drift="head"), behind)
+        assert (made.action, made.seen) == (NOTHING, START)
+
+    def test_pinned_host_is_well_though_its_branch_has_moved_on(self) -> None:
+        facts = facts_of(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
+        made = one_of(plan_target(replace(facts, looks=[self.look(at=5, tip=B)]), now=NOW))
+        assert (made.action, made.seen) == (NOTHING, minutes(5.05))
+
+    def test_host_that_lost_its_marker_is_sent_what_is_wanted(self) -> None:
+        made = self.made(self.look(at=5, deployed=None))
+        assert (made.action, made.reason) == (SEND, "it has drifted")
+
+    def test_drift_of_a_host_whose_clock_is_wrong_is_seen_once_its_last_run_is_over(self) -> None:
+        ill = self.look(at=21, drift="head")
+        for ended in (minutes(-600), minutes(10**6)):
+            assert self.made(ill, last=replace(ran(1, A), ended=ended)).has_drifted
+
+    @pytest.mark.parametrize(("ended", "seen"), [(-600, 5), (10**6, 16)])
+    def test_host_s_clock_makes_nothing_of_a_check_seen_at_another_time(
+        self, ended: int, seen: int
+    ) -> None:
+        look = self.look(at=5)
+        one = replace(look.invocations[0], ended=minutes(ended))
+        assert self.made(replace(look, invocations=(one,))).seen == minutes(seen)
 
     def test_host_whose_checkout_was_moved_is_sent_what_is_wanted(self) -> None:
         made = self.made(self.look(at=5, drift="head"))
@@ -713,11 +776,6 @@ class TestPlanTargetDrift:
 
     def test_check_before_the_newest_run_says_nothing(self) -> None:
         assert self.made(self.look(at=-5, drift="head")).action == NOTHING
-
-    def test_check_counts_by_the_time_of_aws_and_not_by_its_sender_s_clock(self) -> None:
-        look = self.look(at=5, drift="head")
-        slow = replace(look, check=replace(look.check, issued=1))
-        assert self.made(slow).has_drifted
 
     def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
         facts = replace(facts_of(head=A), looks=[self.look(at=5)])

@@ -14,7 +14,7 @@ from botocore.stub import Stubber
 
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, RollOut
+from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, RollOut, issued_of
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
@@ -402,6 +402,15 @@ class TestCommandHistoryCommand:
     def test_command_that_names_no_commit_is_a_check(self, changes: dict[str, Any]) -> None:
         found = history_of(aws_command(**changes)).edge.command(command_id(0))
         assert isinstance(found, Check)
+
+    def test_check_is_of_its_target_and_as_old_as_aws_says(self) -> None:
+        parameters = {"Update": ["check"], "Target": ["web"], "Checkout": ["/srv/site"]}
+        found = history_of(aws_command(Parameters=parameters | {"Issued": ["1"]})).edge.command(
+            command_id(0)
+        )
+        assert isinstance(found, Check)
+        assert (found.target, found.checkout) == ("web", "/srv/site")
+        assert issued_of(found) == int(REQUESTED.timestamp() * 1000)
 
     def test_what_aws_leaves_out_is_empty(self) -> None:
         found = aws_command()

@@ -105,7 +105,7 @@ def command_of(
     )
 
 
-def check_of(number: int = 1, checkout: str = "/srv/site") -> Check:
+def check_of(number: int = 1, checkout: str = "/srv/site", target: str = "web") -> Check:
     """The check of that number."""
     sent = command_of(number=number)
     return Check(
@@ -116,7 +116,7 @@ def check_of(number: int = 1, checkout: str = "/srv/site") -> Check:
         expires=sent.expires,
         target_count=1,
         checkout=checkout,
-        issued=sent.roll_out.issued,
+        target=target,
     )
 
 

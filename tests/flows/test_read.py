@@ -18,7 +18,7 @@ from chalicelib.core.targets import Target, parse_stored_targets
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
-from chalicelib.flows.runs import MAX_READ
+from chalicelib.flows.runs import MAX_LOOKS, MAX_READ
 from pulley.operator.pins import write_pin
 from tests.fakes import (
     COMMIT,
@@ -393,6 +393,53 @@ class TestBeside:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(check_of(2), on(1, line_of()))
         assert [look.check.id for look in past.facts(host(1)).looks] == [id_of(2)]
+
+    def test_no_number_of_checks_hides_a_run(self, past: Past) -> None:
+        past.add(sent_by(command_of(COMMIT, 1), "reconcile"), on(1, line_of()))
+        for number in range(2, 2 * MAX_READ):
+            past.add(check_of(number, target="job"), on(1, line_of()))
+        _, actions, read = past.plan(host(1))
+        assert actions == [NOTHING]
+        newest = [id_of(number) for number in range(2 * MAX_READ - 1, 1, -1)]
+        assert read == [id_of(1), *newest[:MAX_LOOKS]]
+
+    def test_newest_check_of_each_host_is_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
+        past.add(check_of(2), on(1, line_of()), on(2, line_of()))
+        past.add(check_of(3), on(1, line_of()), running(2))
+        past.add(check_of(4), on(1, line_of()), on(2, details="DeliveryTimedOut"))
+        past.add(check_of(5), on(1, line_of()))
+        past.add(replace(check_of(6), selectors=(("InstanceIds", ("i-9",)),)), on(9))
+        assert past.plan(host(1), host(2))[2] == [id_of(number) for number in (1, 5, 4, 3, 2)]
+        past.add(check_of(7), on(1, line_of()), on(2, line_of()))
+        assert past.plan(host(1), host(2))[2] == [id_of(1), id_of(7)]
+
+    def test_check_of_another_target_does_not_stand_for_one_of_this(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        for number, target in ((2, "web"), (3, "web"), (4, "job")):
+            past.add(check_of(number, target=target), on(1, line_of()))
+        assert past.plan(host(1))[2] == [id_of(1), id_of(4), id_of(3)]
+
+    def test_check_before_the_newest_run_is_not_read(self, past: Past) -> None:
+        past.add(check_of(1), on(1, line_of()))
+        past.add(command_of(COMMIT, 2), on(1, line_of()))
+        assert past.plan(host(1))[2] == [id_of(2)]
+
+    def test_check_of_a_host_that_is_offline_or_never_ran_is_not_read(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
+        past.add(check_of(2), on(2, line_of()), on(3, line_of()))
+        past.add(replace(check_of(3), selectors=(("InstanceIds", ("i-9",)),)), on(9))
+        hosts = host(2, is_online=False), host(3)
+        assert past.plan(*hosts)[2] == [id_of(1)]
+
+    def test_check_is_read_though_a_run_before_it_was_issued_by_a_fast_clock(
+        self, past: Past
+    ) -> None:
+        fast = int((START + timedelta(minutes=5)).timestamp() * 1000)
+        one = replace(on(1, line_of()), ended=START + timedelta(seconds=5))
+        past.add(sent_by(command_of(COMMIT, 1), "manual", issued=fast), one)
+        past.add(replace(check_of(2), requested=START + timedelta(minutes=1)), on(1, line_of()))
+        assert past.plan(host(1))[2] == [id_of(1), id_of(2)]
 
     def test_what_ran_elsewhere_costs_nothing(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))

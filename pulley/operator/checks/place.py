@@ -60,7 +60,7 @@ def place_of(standing: Standing, host: HostStanding) -> Place:
 
 def check_place(what: str, target: Target, found: Found, at: str, place: Place) -> Iterator[Row]:
     """What is wrong with the place of a checkout, whose HEAD is `at` this commit."""
-    deployed, wanted = found.deployed[:7], place.wanted[:7]
+    deployed, wanted = (found.deployed or "")[:7], place.wanted[:7]
     if place.is_running:
         mend = f"{suggest('status', target.name)} shows it; when it has ended, run this again"
         yield Row(what, WARN, "a command is under way on it", mend)
@@ -72,7 +72,8 @@ def check_place(what: str, target: Target, found: Found, at: str, place: Place) 
             "branch": "another branch is checked out",
             "files": "files of the commit were removed",
         }
-        words = f"it has drifted from {deployed}: {moved.get(found.drift, found.drift)}"
+        origin = f" from {deployed}" if deployed else ""
+        words = f"it has drifted{origin}: {moved.get(found.drift, found.drift)}"
         yield Row(what, FAIL, words, _bring(target, place))
     elif found.deployed and wanted and not (place.is_there or place.held):
         words = f"it is at {at}, and {wanted} is wanted"
@@ -94,7 +95,7 @@ def check_hold(standing: Standing) -> Iterator[Row]:
 
 
 def _left(found: Found, at: str) -> str:
-    deployed = found.deployed[:7]
+    deployed = (found.deployed or "")[:7]
     last = f"the last one with all its steps is {deployed}" if deployed else "none was done before"
     return {
         "begun": f"it is at {at}, whose steps began and did not end; {last}",
