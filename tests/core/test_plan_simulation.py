@@ -88,7 +88,16 @@ def _deploy_by_a_wrong_clock(world: World, number: int) -> None:
 
 
 def _lie(world: World, number: int) -> None:
-    world.machines[_of(world, number // 3)].lies = ("old", "done", "nonsense")[number % 3]
+    lies = ("old", "done", "drift", "nonsense")[number % 4]
+    world.machines[_of(world, number // 4)].lies = lies
+
+
+def _set_clock(world: World, number: int) -> None:
+    world.machines[_of(world, number)].clock_is_off = (-DAY, -600, 600, 400 * DAY)[number % 4]
+
+
+def _lose_marker(world: World, number: int) -> None:
+    world.machines[_of(world, number)].lose_marker()
 
 
 ACTS: Mapping[str, Callable[[World, int], object]] = {
@@ -104,6 +113,11 @@ ACTS: Mapping[str, Callable[[World, int], object]] = {
     "a deploy by a wrong clock": _deploy_by_a_wrong_clock,
     "a host drifts": lambda world, number: world.drift(number),
     "a host lies": _lie,
+    "a host loses its marker": _lose_marker,
+    "a host's clock is wrong": _set_clock,
+    "a check": lambda world, number: world.check(),
+    "a check of one host": lambda world, number: world.check([world.machines[_of(world, number)]]),
+    "a check of another target": lambda world, number: world.check(target="job"),
     "another target runs in the checkout": lambda world, number: world.run_beside(number),
     "a host falls asleep": _sleep,
     "a host wakes": _wake,
@@ -230,6 +244,9 @@ def _rest(world: World) -> None:
     for seconds in (900, 900, 3600, 4 * 3600, DAY, DAY, 30 * DAY, 900, 7 * DAY, 6 * 3600):
         world.round()
         world.wait(seconds)
+        if world.reads_little:
+            world.check()
+            world.wait(60)
     last: dict[str, int] = {}
     for when, host in world.sent_by_rounds[before:]:
         assert when - last.get(host, begun - DAY) >= 90 * 60, "a quiet host is asked too often"
@@ -315,6 +332,71 @@ class TestWhateverHappens:
             world.round()
             world.wait(900)
         assert world.machines[0].head == world.machines[0].ran == world.upstream.tip
+
+    def test_drift_that_a_check_sees_is_brought_back_by_the_next_round(self) -> None:
+        world = World(hosts=3)
+        world.deliver(0)
+        world.push()
+        world.deliver(0)
+        world.wait(900)
+        world.drift(1)
+        world.check()
+        world.wait(60)
+        world.round()
+        world.wait(120)
+        assert world.machines[1].head == world.upstream.tip
+        assert [host for _, host in world.sent_by_rounds] == [world.machines[1].id]
+
+    @pytest.mark.parametrize("target", ["web", "job"])
+    def test_no_number_of_checks_hides_a_run_or_drift(self, target: str) -> None:
+        """Checks are made every 5 minutes; one of the hosts drifts after 31 days."""
+        world = World(seed=1, hosts=2)
+        world.push()
+        world.deliver(-1)
+        for _ in range(31 * 4):
+            world.wait(6 * 3600)
+            world.round()
+        world.wait(900)
+        asked = len(world.sent_by_rounds)
+        for _ in range(24):
+            world.check(target=target)
+            world.wait(300)
+        world.round()
+        assert len(world.sent_by_rounds) == asked
+        world.drift(0)
+        for _ in range(6 * 12):
+            world.check(target=target)
+            world.wait(300)
+        world.round()
+        world.wait(120)
+        assert world.machines[0].head == world.upstream.tip
+
+    def test_check_puts_nothing_off_where_nobody_knows_the_tip(self) -> None:
+        """A push was lost. A host finds it when it is asked again, though checks go on."""
+        world = World(hosts=2, has_token=False)
+        world.deliver(0)
+        world.wait(900)
+        world.push()
+        world.lose(-1)
+        for _ in range(6 * 4):
+            world.check()
+            world.round()
+            world.wait(900)
+        assert {one.ran for one in world.machines} == {world.upstream.tip}
+
+    def test_check_of_a_liar_makes_nothing_be_sent_to_others(self) -> None:
+        world = World(hosts=3)
+        world.deliver(0)
+        world.push()
+        world.deliver(0)
+        world.wait(900)
+        for lies in ("old", "drift", "nonsense"):
+            world.machines[0].lies = lies
+            world.check()
+            world.wait(60)
+            world.round()
+            world.wait(300)
+        assert {host for _, host in world.sent_by_rounds} == {world.machines[0].id}
 
     def test_liar_moves_nobody_else(self) -> None:
         """One host of three says that it runs the first commit, and the newest one is stopped."""

@@ -9,8 +9,8 @@ from random import Random
 
 from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
-from tests.core.fleet.machine import Machine
-from tests.core.fleet.sent import Part, Sent
+from tests.core.fleet.machine import FIRST, Machine
+from tests.core.fleet.sent import Part, Sent, SentCheck, SentRun
 from tests.core.fleet.times import DELIVERY_TIMEOUT, TIMEOUT, time_of
 from tests.core.fleet.upstream import Upstream
 
@@ -28,9 +28,11 @@ class Account:
         self.upstream = Upstream()
         self.machines = [Machine(f"i-{number:017x}") for number in range(hosts)]
         self.said: dict[str, list[tuple[int, str]]] = {}  # by host: when issued, which commit
-        self.commands: list[Sent] = []
+        self.commands: list[SentRun] = []
+        self.checks: list[SentCheck] = []
         self.pin = Pin("none")
         self.pin_number = 0
+        self.was_clock_fast = False  # an operator's
         self._open: list[Sent] = []
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._acts = 0
@@ -40,7 +42,7 @@ class Account:
         """Whether a pin holds now, or a freeze."""
         return self.pin.holds(time_of(self.now))
 
-    def check_move(self, sent: Sent, machine: Machine, before: str) -> None:
+    def check_move(self, sent: SentRun, machine: Machine, before: str) -> None:
         """Called when a run is through; `before` is what ran there before it."""
 
     # --- Time -------------------------------------------------------------------------------------
@@ -114,17 +116,30 @@ class Account:
             elif machine.is_awake and self.now >= part.begins:
                 part.end("InProgress")
                 part.begins = self.now
-                part.ends = self.now + self.random.choice((2, 10, 30, 100))
+                takes = (2, 10, 30, 100) if isinstance(sent, SentRun) else (1, 3, 30)
+                part.ends = self.now + self.random.choice(takes)
         elif machine.is_alive and machine.is_awake and self.now >= part.ends:
             self._run(sent, part)
         elif self.now >= part.begins + TIMEOUT:
             part.end("TimedOut", "ExecutionTimedOut")
+            machine.ran_at = self.now
 
     def _run(self, sent: Sent, part: Part) -> None:
+        """The script, at its end."""
+        part.is_lie = bool(part.machine.lies)
+        part.ended = self.now
+        if isinstance(sent, SentRun):
+            self._deploy(sent, part)
+        elif isinstance(sent, SentCheck):
+            self._check(sent, part)
+        if part.machine.lies == "nonsense":
+            part.output = "hello"
+
+    def _deploy(self, sent: SentRun, part: Part) -> None:
         machine, before = part.machine, part.machine.ran
         outcome, upstream = machine.run(sent.roll_out, self.upstream)
         if machine.lies == "old":
-            outcome, upstream = "unchanged", f"{1:040x}"
+            outcome, upstream = "unchanged", FIRST
         elif machine.lies == "done":
             outcome, upstream = "updated", sent.roll_out.commit.sha
         is_well = outcome in {"updated", "unchanged", "superseded"}
@@ -132,29 +147,35 @@ class Account:
         if is_well and sent.pin == self.pin_number and outcome != "superseded":
             machine.reached_pin = sent.pin
         part.end("Success" if is_well else "Failed")
-        part.ended = self.now
-        if machine.lies == "nonsense":
-            part.output = "hello"
-            return
-        self._note_said(sent, machine, upstream if is_well else "")
-        part.output = json.dumps(
-            {
-                "v": 1,
-                "target": sent.roll_out.target,
-                "outcome": outcome,
-                "before": before or None,
-                "after": machine.ran or None,
-                "upstream": upstream or None,
-                "local_commits": 0,
-                "saved": None,
-                "step": None,
-                "detail": "",
-                "seconds": 1.5,
-            }
+        told = upstream if is_well and machine.lies != "nonsense" else ""
+        by = sent.roll_out.issued, sent.requested
+        if by >= machine.told_by:
+            machine.told, machine.told_by, machine.is_honest = told, by, not machine.lies
+        machine.ran_at = self.now
+        if machine.lies != "nonsense":
+            self.said.setdefault(machine.id, []).append((sent.roll_out.issued, told))
+        part.output = _line(
+            sent.roll_out.target,
+            outcome,
+            upstream,
+            before=before or None,
+            after=machine.ran or None,
         )
 
-    def _note_said(self, sent: Sent, machine: Machine, commit: str) -> None:
-        self.said.setdefault(machine.id, []).append((sent.roll_out.issued, commit))
+    def _check(self, sent: SentCheck, part: Part) -> None:
+        machine = part.machine
+        if machine.ails == "unreachable":
+            part.end("Failed")
+            part.output = _line(sent.target, "unreachable", "")
+            return
+        part.end("Success")
+        deployed, drift = machine.check(sent.target)
+        part.saw = machine.what_is_seen(sent.target, self.upstream.tip)
+        found = {"would_update": False, "owner": "site", "git": "2.39", "free_mib": 900}
+        found |= {"lfs": False, "deployed": deployed, "drift": drift}
+        head = machine.head or None
+        tip = self.upstream.tip
+        part.output = _line(sent.target, "unchanged", tip, before=head, after=head, found=found)
 
     def send(self, sent: Sent, delay: int) -> None:
         """The time of sending is that of arriving at AWS; when it was issued is long decided."""
@@ -163,18 +184,31 @@ class Account:
             sent.requested = self.now
             sent.parts = [part for part in sent.parts if part.machine.is_alive]
             sent.order = self.random.sample(range(len(sent.parts)), len(sent.parts))
-            self.commands.append(sent)
+            if isinstance(sent, SentRun):
+                self.commands.append(sent)
+            elif isinstance(sent, SentCheck):
+                self.checks.append(sent)
             self._open.append(sent)
 
         self.soon(delay, arrive)
 
     def cancel(self) -> None:
-        """The newest command that is under way."""
-        if not self._open:
+        """The newest roll-out that is under way."""
+        under_way = [sent for sent in self._open if isinstance(sent, SentRun)]
+        if not under_way:
             return
-        sent = self._open[-1]
+        sent = under_way[-1]
         sent.is_cancelled = True
         for part in sent.parts:
             if not part.is_over:
-                part.ended = self.now if part.status == "InProgress" else None
+                if part.status == "InProgress":
+                    part.ended = part.machine.ran_at = self.now
                 part.end("Cancelled")
+
+
+def _line(target: str, outcome: str, upstream: str, **more: object) -> str:
+    """What the script prints."""
+    line: dict[str, object] = {"v": 1, "target": target, "outcome": outcome}
+    line |= {"before": None, "after": None, "upstream": upstream or None}
+    line |= {"local_commits": 0, "saved": None, "step": None, "detail": "", "seconds": 1.5}
+    return json.dumps(line | more)

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from chalicelib.core.history import RollOut
 from tests.core.fleet.upstream import Upstream
 
+FIRST = f"{1:040x}"  # the branch's first commit
+
 
 @dataclass
 class Machine:
     """A host. `ran` is its marker: what it last deployed. `ails` is how its runs end, if badly.
 
     `head` is what is checked out, which somebody may have moved. `lies` is what it says in place of
-    what it does: "old", "done" or "nonsense".
+    what it does: "old", "done", "drift" or "nonsense". `told` is the commit that its newest run
+    said it runs, `is_honest` whether that was true. `ran_at` is when any run last ended.
     """
 
     id: str
@@ -27,6 +30,11 @@ class Machine:
     head: str = ""
     ran_for: str = ""  # the target
     lies: str = ""
+    clock_is_off: int = 0  # seconds
+    told: str = ""
+    is_honest: bool = True
+    told_by: tuple[int, int] = (0, 0)  # when its newest run was issued and requested
+    ran_at: int = 0
 
     def run(self, roll_out: RollOut, upstream: Upstream) -> tuple[str, str]:
         """One run of the script: its outcome and upstream. docs/host.md has the steps."""
@@ -45,6 +53,34 @@ class Machine:
         is_left = not is_exact and not upstream.has(to, commit)
         well = "superseded" if is_left else ""
         return self._go(to, upstream, target=roll_out.target, is_exact=is_exact, well=well), to
+
+    def check(self, target: str) -> tuple[str, str]:
+        """One look of the script: what was deployed, and what somebody moved since.
+
+        It looks at what moved for the target of the last run alone.
+        """
+        is_moved = self.ran_for == target and self.head != self.ran
+        if self.lies == "old":
+            return FIRST, ""
+        if self.lies == "done":
+            return self.told, ""
+        return self.ran, "head" if is_moved or self.lies == "drift" else ""
+
+    def what_is_seen(self, target: str, tip: str) -> str:
+        """What a check says, where it is true and the run before it said the truth."""
+        if self.lies or not self.is_honest:
+            return ""
+        if self.told and self.told != self.ran:
+            return "drift"
+        if self.ran_for != target:
+            return ""
+        if self.head != self.ran:
+            return "drift"
+        return "well" if self.ran == tip else "behind"
+
+    def lose_marker(self) -> None:
+        """Somebody clones the repository anew in its place."""
+        self.ran = self.ran_for = ""
 
     def _has(self, commit: str, upstream: Upstream, *, is_exact: bool) -> bool:
         """Whether the commit is in the branch; or was, which is known here."""

@@ -1,5 +1,6 @@
 """What people and GitHub do to a target, its hosts and its branch."""
 
+from collections.abc import Sequence
 from random import Random
 
 from chalicelib.core.history import RollOut
@@ -8,7 +9,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from tests.core.fleet.account import Account
 from tests.core.fleet.machine import Machine
-from tests.core.fleet.sent import Part, Sent
+from tests.core.fleet.sent import Part, SentCheck, SentRun
 from tests.core.fleet.times import TIMEOUT, time_of
 from tests.core.fleet.upstream import Delivery
 from tests.fakes import SITE
@@ -20,11 +21,11 @@ class People(Account):
     def __init__(self, random: Random, target: Target, hosts: int) -> None:
         super().__init__(random, target, hosts)
         self.mail: list[Delivery] = [Delivery(0, 0)]
-        self._last_issued = 0
+        self._last_issued = self._numbers = 0
 
     # --- What is sent -----------------------------------------------------------------------------
 
-    def command(self, commit: str, issued: int, cause: str, **facts: object) -> Sent:
+    def command(self, commit: str, issued: int, cause: str, **facts: object) -> SentRun:
         roll_out = RollOut(
             repository=SITE,
             commit=CommitSha(commit),
@@ -35,15 +36,18 @@ class People(Account):
             timeout=str(TIMEOUT),
             **({"target": "web", "pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type]
         )
-        return Sent(
-            id=f"command-{len(self.commands)}-{issued}",
+        return SentRun(
+            number=self._next_number(),
             roll_out=roll_out,
             requested=self.now,
             parts=[Part(one) for one in self.machines],
             max_concurrency=int(self.target.max_concurrency),
             max_errors=int(self.target.max_errors),
-            order=[],
         )
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
 
     def issue(self) -> int:
         """The time in epoch milliseconds, by AWS's clock; never the same twice."""
@@ -104,6 +108,7 @@ class People(Account):
     def deploy(self, *, clock_is_off: int = 0) -> None:
         """`pulley deploy`: the tip, whatever was held."""
         issued = self.issue_after_all(clock_is_off=clock_is_off)
+        self.was_clock_fast = self.was_clock_fast or clock_is_off > 0
         if self.is_pinned:
             return
         sent = self.command(self.upstream.tip, issued, "manual")
@@ -137,6 +142,25 @@ class People(Account):
     def _change_pin(self, pin: Pin) -> None:
         self.pin = pin
         self.pin_number += 1
+
+    def check(self, asked: Sequence[Machine] | None = None, *, target: str = "web") -> None:
+        """`pulley doctor` and `pulley status --live`: these hosts, or all, that are online.
+
+        An operator's clock may be wrong: nothing that is read of a check has its time.
+        """
+        asked = self.machines if asked is None else asked
+        asked = [one for one in asked if one.is_alive and one.is_awake]
+        if not asked:
+            return
+        sent = SentCheck(
+            number=self._next_number(),
+            target=target,
+            requested=self.now,
+            parts=[Part(one) for one in asked],
+            max_concurrency=len(asked),
+            max_errors=len(asked),
+        )
+        self.send(sent, 0)
 
     def drift(self, number: int) -> None:
         """Somebody on a host goes back to an older commit by hand."""

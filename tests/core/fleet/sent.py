@@ -1,8 +1,8 @@
 """Commands, as Run Command has them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.history import Check, Command, Invocation, Look, RollOut, Run, SentCommand
 from tests.core.fleet.machine import Machine
 from tests.core.fleet.times import DELIVERY_TIMEOUT, LISTED_AFTER, TIMEOUT, time_of
 
@@ -11,7 +11,9 @@ OVER = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 @dataclass
 class Part:
-    """A command on one host."""
+    """A command on one host. `saw` is what a check truly saw there: "well", "behind" its
+    branch, "drift" or nothing. `is_lie`: it ended on a liar.
+    """
 
     machine: Machine
     status: str = "Pending"
@@ -21,6 +23,8 @@ class Part:
     ends: int = 0
     output: str = ""
     ended: int | None = None
+    saw: str = ""
+    is_lie: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -30,25 +34,17 @@ class Part:
         self.status, self.details = status, details or status
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Sent:
-    """A command. `pin` is the number of the pin that it serves, `held` what was held when it
-    was decided, `tip` the branch's tip then.
-    """
+    """A command of the document. `number` is its own."""
 
-    id: str
-    roll_out: RollOut
+    number: int
     requested: int
     parts: list[Part]
     max_concurrency: int
     max_errors: int
-    order: list[int]
-    asked: int = -1  # the number of the tip that a push or a person asked for
-    pin: int = 0
-    held: frozenset[str] = frozenset()
-    tip: str = ""
+    order: list[int] = field(default_factory=list)
     is_cancelled: bool = False
-    is_way_back: bool = False
 
     @property
     def expires(self) -> int:
@@ -67,12 +63,20 @@ class Sent:
         counted = {"Failed", "ExecutionTimedOut"}
         return sum(part.details in counted for part in self.parts)
 
-    def as_run(self, now: int, *, hidden: int) -> Run:
-        """As Systems Manager tells of it, without the last of its invocations if they hide."""
-        is_listed = now - self.requested >= LISTED_AFTER
-        parts = [self.parts[index] for index in self.order] if is_listed else []
+    def is_listed(self, now: int) -> bool:
+        """Whether Systems Manager tells what hosts it is for."""
+        return now - self.requested >= LISTED_AFTER
+
+    def invocations(self, now: int, *, hidden: int) -> tuple[Invocation, ...]:
+        """As Systems Manager tells of them, without the last ones if they hide."""
+        parts = [self.parts[index] for index in self.order] if self.is_listed(now) else []
         if hidden and (not self.is_over or now - self.requested < 60):
             parts = parts[: max(0, len(parts) - hidden)]
+        return tuple(_invocation(part) for part in parts)
+
+    def as_command(self, now: int) -> SentCommand:
+        """As Systems Manager tells of it."""
+        is_listed = self.is_listed(now)
         if not self.is_over or (self.parts and not is_listed):
             status, details = "InProgress", "InProgress"
         elif self.errors > self.max_errors:
@@ -81,19 +85,48 @@ class Sent:
             status, details = "Success", "Success" if self.parts else "NoInstancesInTag"
         if self.is_cancelled:
             status, details = "Cancelled", "Cancelled"
-        command = Command(
-            id=self.id,
+        return SentCommand(
+            id=f"command-{self.number}",
             status=status,
             details=details,
             requested=time_of(self.requested),
             expires=time_of(self.expires),
             target_count=len(self.parts) if is_listed else 0,
-            roll_out=self.roll_out,
         )
-        return Run(command, tuple(_invocation(part) for part in parts))
+
+
+@dataclass(kw_only=True)
+class SentRun(Sent):
+    """A command that deploys. `pin` is the number of the pin that it serves, `held` what was held
+    when it was decided, `tip` the branch's tip then.
+    """
+
+    roll_out: RollOut
+    asked: int = -1  # the number of the tip that a push or a person asked for
+    pin: int = 0
+    held: frozenset[str] = frozenset()
+    tip: str = ""
+    is_way_back: bool = False
+
+    def as_run(self, now: int, *, hidden: int) -> Run:
+        command = Command(roll_out=self.roll_out, **vars(self.as_command(now)))
+        return Run(command, self.invocations(now, hidden=hidden))
+
+
+@dataclass(kw_only=True)
+class SentCheck(Sent):
+    """A command that looks, for a target."""
+
+    target: str
+
+    def as_look(self, now: int, *, hidden: int) -> Look:
+        selectors = (("InstanceIds", tuple(part.machine.id for part in self.parts)),)
+        facts = vars(self.as_command(now)) | {"selectors": selectors}
+        check = Check(checkout="/srv/site", target=self.target, **facts)
+        return Look(check, self.invocations(now, hidden=hidden))
 
 
 def _invocation(part: Part) -> Invocation:
-    ended = None if part.ended is None else time_of(part.ended)
-    name = part.machine.id[-3:]
-    return Invocation(part.machine.id, name, part.status, part.details, part.output, ended)
+    machine = part.machine
+    ended = None if part.ended is None else time_of(part.ended + machine.clock_is_off)
+    return Invocation(machine.id, machine.id[-3:], part.status, part.details, part.output, ended)

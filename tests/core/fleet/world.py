@@ -4,6 +4,7 @@ Time is in seconds, and nothing happens but by `World.wait`. The promises are ch
 could be broken: by whoever sends, and where a host moves.
 """
 
+from dataclasses import replace
 from random import Random
 
 from chalicelib.core.holds import Hold
@@ -12,11 +13,13 @@ from chalicelib.core.plan import PARKED, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import Instances, Target
 from chalicelib.core.wanted import TargetFacts
+from chalicelib.flows.runs import Runs
+from tests.core.fleet.looks import LookPromises
 from tests.core.fleet.machine import Machine
 from tests.core.fleet.people import People
 from tests.core.fleet.promises import Promises
-from tests.core.fleet.sent import Sent
-from tests.core.fleet.times import DELIVERY_TIMEOUT, HISTORY, TIMEOUT, time_of
+from tests.core.fleet.sent import Sent, SentRun
+from tests.core.fleet.times import DELIVERY_TIMEOUT, HISTORY, HOUR, TIMEOUT, time_of
 from tests.fakes import SITE
 
 
@@ -48,35 +51,55 @@ class World(People):
         super().__init__(Random(seed), target, hosts)  # noqa: S311 - how long things take
         self.has_token = has_token
         self.promises = Promises(self, has_token)
+        self.look_promises = LookPromises(self)
+        self.reads_little = seed % 2 == 1
+        self.looks_last = ("web", "job")[seed // 2 % 2]
         self.sent_by_rounds: list[tuple[int, str]] = []  # when, and to which host
         self.hold: Hold | None = None
 
-    def check_move(self, sent: Sent, machine: Machine, before: str) -> None:
+    def check_move(self, sent: SentRun, machine: Machine, before: str) -> None:
         self.promises.check_move(sent, machine, before)
 
     def facts(self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0) -> TargetFacts:
         """What a round knows: without the commands of the last `lag` seconds."""
         known = [sent.as_run(self.now, hidden=hidden) for sent in self._seen(lag)]
+        looks = [
+            sent.as_look(self.now, hidden=hidden) for sent in self.checks if self._sees(sent, lag)
+        ]
         self.random.shuffle(known)
-        runs = [run for run in known if run.roll_out.target == self.target.name]
-        return TargetFacts(
+        self.random.shuffle(looks)
+        facts = TargetFacts(
             target=self.target,
             hosts=[
                 Host(one.id, one.id[-3:], is_online=one.is_awake)
                 for one in self.machines
                 if one.is_alive
             ],
-            runs=runs,
+            runs=[run for run in known if run.roll_out.target == self.target.name],
             head=CommitSha(self.upstream.tip) if self.has_token and reads_head else None,
             pin=self.pin,
             beside=[run for run in known if run.roll_out.target != self.target.name],
+            looks=looks,
             hold=self.hold,
         )
+        return self._read(facts) if self.reads_little else facts
 
-    def _seen(self, lag: int = 0) -> list[Sent]:
-        return [
-            sent for sent in self.commands if self.now - HISTORY <= sent.requested <= self.now - lag
-        ]
+    def _read(self, facts: TargetFacts) -> TargetFacts:
+        """What flows/read.py reads of all that there is."""
+        invocations = {run.command.id: run.invocations for run in [*facts.runs, *facts.beside]}
+        invocations |= {look.check.id: look.invocations for look in facts.looks}
+        sent = [run.command for run in facts.runs]
+        beside = [run.command for run in facts.beside] + [look.check for look in facts.looks]
+        asked = [one.roll_out for one in sent]
+        first = replace(facts, runs=(), beside=(), looks=(), asked=asked)
+        read = Runs(first, sent, beside, time_of(self.now), lambda one: invocations[one.id])
+        return read.facts()
+
+    def _seen(self, lag: int = 0) -> list[SentRun]:
+        return [sent for sent in self.commands if self._sees(sent, lag)]
+
+    def _sees(self, sent: Sent, lag: int) -> bool:
+        return self.now - HISTORY <= sent.requested <= self.now - lag
 
     def round(
         self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0, delay: int = 0
@@ -87,6 +110,8 @@ class World(People):
         made = plan_target(facts, now=time_of(self.now))
         self.hold = made.hold
         self.promises.check_plan(made, self._seen(lag))
+        if facts.looks and not lag and not hidden:
+            self.look_promises.check(made, facts)
         held = frozenset(
             sha for sha in self.upstream.parents if self.promises.is_held(sha, self._seen(lag))
         )
@@ -124,7 +149,13 @@ class World(People):
         self.upstream.bad.clear()
         self.mail.clear()
         self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
-        self.wait(6 * 3600)  # the longest back-off, and how old the newest word may grow
+        self.wait(6 * HOUR)  # the longest back-off, and how old the newest word may grow
+        # What an operator sees last neither hides what is to be done nor adds to it. But where a
+        # host lied of its last run, a check may find just what it said.
+        honest = [one for one in self.machines if one.is_honest]
+        self.check(honest, target=self.looks_last)
+        self.check(honest, target="job")
+        self.wait(60)
 
     def wake_what_is_stuck(self) -> bool:
         """One more push, or an operator's word on a pin, where a round alone may do nothing."""
