@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from chalicelib.core.history import Check, Command, Invocation, Look, RollOut, Run, SentCommand
 from tests.core.fleet.machine import Machine
-from tests.core.fleet.times import DELIVERY_TIMEOUT, LISTED_AFTER, TIMEOUT, time_of
+from tests.core.fleet.times import DELIVERY_TIMEOUT, LISTED_AFTER, LISTED_IN_FULL, TIMEOUT, time_of
 
 OVER = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
@@ -63,6 +63,10 @@ class Sent:
         counted = {"Failed", "ExecutionTimedOut"}
         return sum(part.details in counted for part in self.parts)
 
+    def is_final(self, now: int) -> bool:
+        """Whether Systems Manager will tell nothing more of it."""
+        return now - self.requested >= LISTED_IN_FULL and self.is_over
+
     def is_listed(self, now: int) -> bool:
         """Whether Systems Manager tells what hosts it is for."""
         return now - self.requested >= LISTED_AFTER
@@ -70,7 +74,7 @@ class Sent:
     def invocations(self, now: int, *, hidden: int) -> tuple[Invocation, ...]:
         """As Systems Manager tells of them, without the last ones if they hide."""
         parts = [self.parts[index] for index in self.order] if self.is_listed(now) else []
-        if hidden and (not self.is_over or now - self.requested < 60):
+        if hidden and not self.is_final(now):
             parts = parts[: max(0, len(parts) - hidden)]
         return tuple(_invocation(part) for part in parts)
 
@@ -107,10 +111,16 @@ class SentRun(Sent):
     held: frozenset[str] = frozenset()
     tip: str = ""
     is_way_back: bool = False
+    final: Run | None = None
 
     def as_run(self, now: int, *, hidden: int) -> Run:
-        command = Command(roll_out=self.roll_out, **vars(self.as_command(now)))
-        return Run(command, self.invocations(now, hidden=hidden))
+        if self.final is None:
+            command = Command(roll_out=self.roll_out, **vars(self.as_command(now)))
+            run = Run(command, self.invocations(now, hidden=hidden))
+            if not self.is_final(now):
+                return run
+            self.final = run
+        return self.final
 
 
 @dataclass(kw_only=True)
@@ -118,12 +128,18 @@ class SentCheck(Sent):
     """A command that looks, for a target."""
 
     target: str
+    final: Look | None = None
 
     def as_look(self, now: int, *, hidden: int) -> Look:
-        selectors = (("InstanceIds", tuple(part.machine.id for part in self.parts)),)
-        facts = vars(self.as_command(now)) | {"selectors": selectors}
-        check = Check(checkout="/srv/site", target=self.target, **facts)
-        return Look(check, self.invocations(now, hidden=hidden))
+        if self.final is None:
+            selectors = (("InstanceIds", tuple(part.machine.id for part in self.parts)),)
+            facts = vars(self.as_command(now)) | {"selectors": selectors}
+            check = Check(checkout="/srv/site", target=self.target, **facts)
+            look = Look(check, self.invocations(now, hidden=hidden))
+            if not self.is_final(now):
+                return look
+            self.final = look
+        return self.final
 
 
 def _invocation(part: Part) -> Invocation:
