@@ -56,12 +56,12 @@ format: $(TOOLS_READY)
 # and one around each of its calls of git in each case (in one case); its tests in each
 # shell (the contract alone); a hundred thousand hostile requests (eight hundred), each fault in each
 # way (some), each hostile string in each place (twenty), a minute of fifty deliveries a second
-# (three seconds), a hundred orders of events (six), sixty of a story's (eight), 750 schedules of a
-# fleet (150), and each signal to each command that runs on (one).
+# (three seconds), a hundred orders of events (six), sixty of a story's (eight), a thousand schedules
+# of a fleet (150), and each signal to each command that runs on (one).
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \
-		PULLEY_SCHEDULES=750 PULLEY_SIGNALS=all $(BIN)/pytest --timeout 3600 tests/host \
+		PULLEY_SCHEDULES=1000 PULLEY_SIGNALS=all $(BIN)/pytest --timeout 3600 tests/host \
 		tests/app/test_hostile.py tests/app/test_faults.py tests/cli/test_cli.py \
 		tests/cli/test_doctor.py tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py \
 		tests/flows/test_settle.py tests/core/test_plan_simulation.py

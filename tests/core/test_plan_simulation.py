@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from chalicelib.core.attempts import MAX_ATTEMPTS
 from tests.core.fleet import World
 
-# With a token, and as many without one. 750 in `make soak`.
+# With a token, and as many without one. 1000 in `make soak`.
 SCHEDULES = int(os.environ.get("PULLEY_SCHEDULES", "150"))
 LIKE_CI = settings(
     max_examples=SCHEDULES,
