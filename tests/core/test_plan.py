@@ -734,6 +734,10 @@ class TestPlanTargetDrift:
         made = self.made(self.look(at=5, drift="head"), behind)
         assert (made.action, made.seen) == (NOTHING, START)
 
+    def test_drift_is_seen_when_the_check_was_made_also_behind_the_branch(self) -> None:
+        made = self.made(self.look(at=5, drift="head", tip=B))
+        assert (made.action, made.seen) == (SEND, minutes(5.05))
+
     def test_pinned_host_is_well_though_its_branch_has_moved_on(self) -> None:
         facts = facts_of(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
         made = one_of(plan_target(replace(facts, looks=[self.look(at=5, tip=B)]), now=NOW))

@@ -234,6 +234,13 @@ class TestJudgeHost:
         assert told.words.endswith("why")
         assert told.ended == ENDED
 
+    @pytest.mark.parametrize("outcome", ["missing_commit", "conflict", "broken", "unreachable"])
+    def test_failure_but_for_a_roll_back_is_of_the_host_wherever_its_branch_is(
+        self, outcome: str
+    ) -> None:
+        told = judged(line_of(outcome=outcome, upstream=OLD), "Failed")
+        assert (told.kind, told.is_superseded) == (FAILED, False)
+
     @pytest.mark.parametrize(
         ("outcome", "passes"),
         [
