@@ -781,6 +781,9 @@ class TestPlanTargetDrift:
     def test_check_before_the_newest_run_says_nothing(self) -> None:
         assert self.made(self.look(at=-5, drift="head")).action == NOTHING
 
+    def test_check_that_was_asked_for_when_the_newest_run_ended_counts(self) -> None:
+        assert self.made(self.look(at=0, drift="head")).has_drifted
+
     def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
         facts = replace(facts_of(head=A), looks=[self.look(at=5)])
         assert one_of(plan_target(facts, now=NOW)).reason == "nothing is known of it"
