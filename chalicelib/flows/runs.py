@@ -80,9 +80,7 @@ class Runs:
 
     def _read_checks(self) -> None:
         """Until each host has an answer to a check of this target since its newest run."""
-        left = [
-            one for one in self._facts.hosts if one.is_online and one.instance_id in self._ended
-        ]
+        left = [one for one in self._facts.hosts if one.instance_id in self._ended]
         for check in self._checks:
             asked = [
                 one.instance_id

@@ -425,12 +425,17 @@ class TestBeside:
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         assert past.plan(host(1))[2] == [id_of(2)]
 
-    def test_check_of_a_host_that_is_offline_or_never_ran_is_not_read(self, past: Past) -> None:
+    def test_check_of_a_host_that_never_ran_is_not_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
-        past.add(check_of(2), on(2, line_of()), on(3, line_of()))
-        past.add(replace(check_of(3), selectors=(("InstanceIds", ("i-9",)),)), on(9))
-        hosts = host(2, is_online=False), host(3)
-        assert past.plan(*hosts)[2] == [id_of(1)]
+        past.add(replace(check_of(2), selectors=(("InstanceIds", (host(3).instance_id,)),)), on(3))
+        assert past.plan(host(2), host(3))[2] == [id_of(1)]
+
+    def test_host_that_is_offline_is_as_a_check_saw_it_last(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
+        past.add(check_of(2), on(1, line_of()), on(2, line_of()))
+        only_one = (("InstanceIds", (host(1).instance_id,)),)
+        past.add(replace(check_of(3), selectors=only_one), on(1, line_of()))
+        assert past.plan(host(1), host(2, is_online=False))[2] == [id_of(1), id_of(3), id_of(2)]
 
     def test_check_is_read_though_a_run_before_it_was_issued_by_a_fast_clock(
         self, past: Past

@@ -122,7 +122,8 @@ class Account:
             self._run(sent, part)
         elif self.now >= part.begins + TIMEOUT:
             part.end("TimedOut", "ExecutionTimedOut")
-            machine.ran_at = self.now
+            if isinstance(sent, SentRun):
+                machine.note_run(sent.roll_out, "", at=self.now, requested=sent.requested)
 
     def _run(self, sent: Sent, part: Part) -> None:
         """The script, at its end."""
@@ -148,10 +149,7 @@ class Account:
             machine.reached_pin = sent.pin
         part.end("Success" if is_well else "Failed")
         told = upstream if is_well and machine.lies != "nonsense" else ""
-        by = sent.roll_out.issued, sent.requested
-        if by >= machine.told_by:
-            machine.told, machine.told_by, machine.is_honest = told, by, not machine.lies
-        machine.ran_at = self.now
+        machine.note_run(sent.roll_out, told, at=self.now, requested=sent.requested)
         if machine.lies != "nonsense":
             self.said.setdefault(machine.id, []).append((sent.roll_out.issued, told))
         part.output = _line(
@@ -202,7 +200,8 @@ class Account:
         for part in sent.parts:
             if not part.is_over:
                 if part.status == "InProgress":
-                    part.ended = part.machine.ran_at = self.now
+                    part.ended = self.now
+                    part.machine.note_run(sent.roll_out, "", at=self.now, requested=sent.requested)
                 part.end("Cancelled")
 
 

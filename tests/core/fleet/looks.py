@@ -19,6 +19,9 @@ class LookPromises:
 
     def check(self, made: TargetPlan, facts: TargetFacts) -> None:
         """By the plan that the same facts would make without checks."""
+        oldest = min((one.ran_at for one in self.account.machines), default=0)
+        if not any(sent.requested >= oldest for sent in self.account.checks):
+            return
         blind = plan_target(replace(facts, looks=()), now=time_of(self.account.now))
         assert (made.wanted, made.held, made.hold) == (blind.wanted, blind.held, blind.hold)
         machines = {one.id: one for one in self.account.machines}
@@ -36,7 +39,7 @@ class LookPromises:
         is_true = machine.is_honest and not any(part.is_lie for part in looks)
         is_true = is_true and not machine.clock_is_off
         if one.action == SEND and one.attempt and is_true:
-            assert not _is_where(machine, one), "a check sends a command to a host that is well"
+            assert not machine.is_where(one.wanted), "a check has a well host sent a command"
 
     def _check_what_was_seen(self, one: HostPlan, other: HostPlan, machine: Machine) -> None:
         """By the newest look, unless the host's clock leaves it open which that is."""
@@ -52,6 +55,7 @@ class LookPromises:
             assert not one.is_there, "a check saw drift, and nothing is done about it"
             return
         assert one.is_there == other.is_there, "a check saw all well, and is not believed"
+        assert not one.has_drifted, "a host is said to have drifted that has not"
         if part.saw == "well" and one.action == SEND and not one.attempt:
             quarter = self.account.target.recheck_after.total_seconds() / 4
             assert self.account.now - ended >= quarter, "a host that was just seen is asked again"
@@ -64,14 +68,3 @@ class LookPromises:
             for part in sent.parts:
                 if part.machine is machine and part.ended is not None:
                     yield part.ended, part
-
-
-def _is_where(machine: Machine, one: HostPlan) -> bool:
-    """Whether it is where it is wanted, and nobody has moved it."""
-    wanted = one.wanted
-    return (
-        wanted is not None
-        and machine.ran == machine.head == wanted.commit.sha
-        and machine.ran_for == "web"
-        and (machine.is_detached == wanted.is_exact or wanted.is_way_back)
-    )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from chalicelib.core.history import RollOut
+from chalicelib.core.wanted import Wanted
 from tests.core.fleet.upstream import Upstream
 
 FIRST = f"{1:040x}"  # the branch's first commit
@@ -77,6 +78,22 @@ class Machine:
         if self.head != self.ran:
             return "drift"
         return "well" if self.ran == tip else "behind"
+
+    def is_where(self, wanted: Wanted | None) -> bool:
+        """Whether it is where it is wanted, and nobody has moved it."""
+        return (
+            wanted is not None
+            and self.ran == self.head == wanted.commit.sha
+            and self.ran_for == "web"
+            and (self.is_detached == wanted.is_exact or wanted.is_way_back)
+        )
+
+    def note_run(self, roll_out: RollOut, told: str, *, at: int, requested: int) -> None:
+        """A run ended, and if no newer one has, it is its word that counts."""
+        self.ran_at = at
+        if (roll_out.issued, requested) >= self.told_by:
+            self.told, self.told_by = told, (roll_out.issued, requested)
+            self.is_honest = not self.lies
 
     def lose_marker(self) -> None:
         """Somebody clones the repository anew in its place."""

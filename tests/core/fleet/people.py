@@ -168,6 +168,11 @@ class People(Account):
         if machine.ran and self.upstream.parents[machine.ran]:
             machine.head = self.upstream.parents[machine.ran]
 
+    def put_back(self, number: int) -> None:
+        """Somebody undoes what somebody did."""
+        machine = self.machines[number % len(self.machines)]
+        machine.head = machine.ran or machine.head
+
     def run_beside(self, number: int) -> None:
         """Another target has the same checkout on one host."""
         if self.is_pinned:

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from chalicelib.core.attempts import MAX_ATTEMPTS
 from chalicelib.core.holds import CANCELLED
-from chalicelib.core.plan import Send, TargetPlan
+from chalicelib.core.plan import PARKED, SEND, HostPlan, Send, TargetPlan
 from chalicelib.core.targets import MAX_IDS
+from chalicelib.core.wanted import Wanted
 from tests.core.fleet.account import Account
 from tests.core.fleet.machine import Machine
 from tests.core.fleet.sent import SentRun
+from tests.core.fleet.times import HISTORY, time_of
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,54 @@ class Promises:
                     is_known = any(part.machine is machine for one in seen for part in one.parts)
                     is_fine = machine.ran != commit or machine.lies or not is_known
                     assert is_fine, "a good host is sent something"
+
+    def check_hosts(self, made: TargetPlan) -> None:
+        """What is planned for each host, by all that was sent."""
+        machines = {one.id: one for one in self.account.machines}
+        if made.held and made.wanted:
+            held = self.is_held(made.wanted.commit.sha, self.account.commands)
+            assert held, "a commit is held that nobody stopped, or that was sent again since"
+        for one in made.hosts:
+            machine = machines[one.host.instance_id]
+            if one.action == SEND and one.attempt:
+                assert one.attempt <= MAX_ATTEMPTS
+                self._check_need(one, machine)
+            elif one.action != SEND and one.attempt:
+                self._check_attempts(one, machine)
+        for send in made.sends:
+            if not send.attempt:
+                self._check_recheck(send, made)
+
+    def _check_need(self, one: HostPlan, machine: Machine) -> None:
+        """Systems Manager may have forgotten it, or a check have seen drift that was undone."""
+        is_known = machine.is_honest and machine.told == machine.ran
+        is_known = is_known and machine.told_by[1] >= self.account.now - HISTORY
+        if is_known and not one.has_drifted:
+            assert not machine.is_where(one.wanted), "a host that is well is sent a command"
+
+    def _check_attempts(self, one: HostPlan, machine: Machine) -> None:
+        """It waits for another attempt, or is given up."""
+        sent = [
+            one
+            for one in self.account.commands
+            if one.roll_out.target == self.account.target.name
+            and any(part.machine is machine for part in one.parts)
+        ]
+        wanted = one.wanted
+        newest = max(sent, key=lambda one: (one.roll_out.issued, one.requested))
+        assert _is_for(newest, wanted), "a host waits for what failed at another commit"
+        if one.action == PARKED:
+            failed = [one.roll_out.attempt > 0 for one in sent if _is_for(one, wanted)]
+            assert sum(failed) >= MAX_ATTEMPTS, "a host is given up too early"
+
+    def _check_recheck(self, send: Send, made: TargetPlan) -> None:
+        now, half = time_of(self.account.now), self.account.target.recheck_after / 2
+        ages = [
+            now - one.seen
+            for one in made.hosts
+            if one.seen and one.host.instance_id in send.instance_ids
+        ]
+        assert max(ages) >= half, "hosts are asked again that were all seen lately"
 
     def _check_beside(self, send: Send, under_way: SentRun) -> None:
         """What is sent while another command is under way."""
@@ -161,3 +212,11 @@ class Promises:
         newest = max((sent.asked for sent in self.account.commands), default=-1)
         is_there = machine.ran in self.account.upstream.tips[newest:] and not machine.is_detached
         return newest < 0 or is_there
+
+
+def _is_for(sent: SentRun, wanted: Wanted | None) -> bool:
+    roll_out = sent.roll_out
+    return wanted is not None and (roll_out.commit, roll_out.update == "exact") == (
+        wanted.commit,
+        wanted.is_exact,
+    )

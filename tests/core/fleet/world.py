@@ -110,8 +110,10 @@ class World(People):
         made = plan_target(facts, now=time_of(self.now))
         self.hold = made.hold
         self.promises.check_plan(made, self._seen(lag))
-        if facts.looks and not lag and not hidden:
-            self.look_promises.check(made, facts)
+        if not lag and not hidden:
+            self.promises.check_hosts(made)
+            if self.checks:
+                self.look_promises.check(made, facts)
         held = frozenset(
             sha for sha in self.upstream.parents if self.promises.is_held(sha, self._seen(lag))
         )
