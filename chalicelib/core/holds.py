@@ -98,7 +98,9 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
     earlier = (run for run in runs if run.roll_out.issued < before)
     seen = newest_observations(earlier, with_commit=True).values()
     counts = Counter(one.commit for one in seen)
-    told = [(one.roll_out.issued, one.commit == one.roll_out.commit.sha, one.commit) for one in seen]
+    told = [
+        (one.roll_out.issued, one.commit == one.roll_out.commit.sha, one.commit) for one in seen
+    ]
     newest = {sha: (issued, was_asked) for issued, was_asked, sha in sorted(told)}
     most = max(
         counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha], sha), default=""
