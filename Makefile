@@ -25,8 +25,10 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 # Coverage is of the core and the flows, and traced in their own tests alone: tests/conftest.py.
-# Four processes on two cores, because many tests wait for hosts.
+# Four processes on two cores, because many tests wait for hosts. One compiles the tests first, or
+# each of them would.
 test: $(READY)
+	@$(BIN)/pytest --collect-only --quiet >/dev/null 2>&1 || true
 	$(BIN)/pytest --cov --numprocesses 4 --dist loadgroup
 
 check: lint template test

@@ -3,6 +3,7 @@
 import gc
 import os
 import pkgutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -21,6 +22,10 @@ from hypothesis import settings
 import chalicelib
 
 TESTS = Path(__file__).parent
+
+# Each process that a test starts would compile our modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Lambda has the stage's variables before app.py is imported, which reads its stage there: whichever
 # test comes first in a process.
