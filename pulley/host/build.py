@@ -2,8 +2,8 @@
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
-lines of a function are joined, the spaces around operators left out, and functions whose names have
-more than one word get short ones, which means the same to a shell.
+lines of a function are joined, the spaces around operators left out, and functions get short names
+where the long one cannot be a word that is said, which means the same to a shell.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -53,6 +53,7 @@ _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
+_SAID_NOWHERE = frozenset(("finish", "refuse"))  # functions of one word that no string has
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
 _WORD = re.compile(r"\w+")
 
@@ -66,11 +67,11 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
 
 
 def short_names(script: str) -> dict[str, str]:
-    """A short name for each function that has a name of its own: no variable has it too.
+    """A short name for each function of several words, and of one that nothing else has.
 
     They begin as no command and no variable does.
     """
-    functions = set(_FUNCTION.findall(script)) - set(_VARIABLE.findall(script))
+    functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     return {name: f"_{number:x}" for number, name in enumerate(sorted(functions))}
 
 
@@ -93,6 +94,8 @@ def _shorten(part: str) -> str:
             code = _OPERATOR.sub(lambda found: found[1] or found[2] or "", code)
         if code.startswith(";;") and not in_string:
             shortened = shortened.removesuffix(";")
+        if code.startswith("esac") and shortened.endswith(";;") and not shortened.endswith(");;"):
+            shortened = shortened.removesuffix(";")  # after the last pattern one will do
         in_pattern = shortened.endswith((" in ", ";;")) or (in_pattern and continued)
         if in_pattern and not quote:
             code = _PATTERN.sub(r"\1", code)

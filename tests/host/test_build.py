@@ -53,6 +53,13 @@ def test_only_functions_get_short_names_and_none_that_is_said_or_taken() -> None
     assert len(names) > 100
     assert not said & set(names)
     assert not set(names.values()) & set(re.findall(r"\w+", commented))
+    code = "\n".join(line for line in commented.splitlines() if not line.lstrip().startswith("#"))
+    for name in names:
+        if "_" not in name:
+            called = re.findall(
+                rf"(?:^ *|[|&;{{(!)] |\b(?:then|do|else) |trap '){name}\b", code, re.MULTILINE
+            )
+            assert len(called) == len(re.findall(rf"\b{name}\b", code)) > 0, name
 
 
 def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:
