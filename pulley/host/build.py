@@ -26,6 +26,7 @@ PARTS = (
     "recover",
     "files",
     "edits",
+    "saved",
     "move",
     "tools",
     "update",

@@ -16,7 +16,7 @@ look() {
         words="would update to $wanted" would_update=true
     ! has git-lfs || lfs=true
     check_git_version
-    found_here=$(printf '{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
+    more=$(printf ',"found":{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
         $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift" "$unfinished")
     finish unchanged "$words"
 }

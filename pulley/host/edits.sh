@@ -102,6 +102,8 @@ put_back() { # commit ref
     if ! git stash apply -q "$1"; then
         reset_hard HEAD
         saved=$2 aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
+        # After a line break, so that half a line, of a run that was killed, spoils no other.
+        printf '\n%s %s\n' "$2" "$aside" >>"$state/aside"
     elif git diff --quiet "$1^2" "$1" -- || git diff --quiet "$1^1" "$1^2" --; then
         git update-ref -d "$2"
     else

@@ -26,7 +26,9 @@ main() {
     check_remote # before anything is written or removed
     root_owns_folders HEAD
     [ "$Update" != check ] || look
+    [ "$Update" != saved ] || look_at_saved
     take_lock
+    [ "$Update" != drop ] || drop_saved
     accept_issued
     mend
     bring_here
@@ -56,7 +58,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' found_here='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' drift='' aside='' q='"'
+known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' more='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' drift='' aside='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -37,9 +37,9 @@ check_parameters() {
         *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) bad "Branch is no branch's name" ;;
     esac
     case $Update/$Commit in
-        exact/) bad "Update=exact needs a Commit" ;;
-        rebase/* | reset/* | exact/* | check/*) ;;
-        *) bad "Update must be rebase, reset, exact or check" ;;
+        exact/ | drop/) bad "$Update needs a Commit" ;;
+        rebase/* | reset/* | exact/* | check/* | saved/* | drop/*) ;;
+        *) bad "Update must be rebase, reset, exact, check, saved or drop" ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;

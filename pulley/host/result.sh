@@ -33,6 +33,7 @@ finish() { # outcome detail
         see_head
         after=$seen before=${before:-$seen}
     fi
+    tell_aside
     if [ -n "$fetched" ] && [ "$Update" != exact ]; then
         # One without a file of its own is as it was, unless a step packed it.
         seen=$upstream
@@ -58,11 +59,10 @@ finish() { # outcome detail
     [ -z "$fault" ] || add fault "$fault"
     [ -z "$drift" ] || [ "$code" -ne 0 ] || add drift "$drift"
     [ -z "$aside" ] || add set_aside "$(plain "$(printf %.80s "$aside")")"
-    [ -z "$found_here" ] || line=$line,${q}found$q:$found_here
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$line" "$local_commits" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+        "$line$more" "$local_commits" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
 }

@@ -1,0 +1,291 @@
+"""What was set aside is told until somebody has seen to it; it is listed, shown and dropped."""
+
+import fcntl
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from tests.host.conftest import Run, Site, held_to_contract, run_in_own_group
+from tests.processes import HANG_SECONDS
+
+NOTES = ".git/pulley/aside"
+MISSING = "0123456789" * 4
+
+
+def set_aside(site: Site, name: str = "app.txt", edit: str = "mine\n") -> str:
+    """An edit of the file that the next commit leaves no room for; returns its ref."""
+    site.write(name, edit)
+    site.commit({name: f"not {edit}"})
+    result = site.pull().result
+    assert result.outcome == "updated"
+    assert result.saved
+    return result.saved
+
+
+def told(run: Run) -> tuple[str | None, str | None]:
+    """The file that a run tells of, and the ref."""
+    return run.result.set_aside, run.result.saved
+
+
+def line_of(site: Site, **parameters: str) -> dict[str, object]:
+    """The result line, as it is, of a run that is well."""
+    command, environ = site.command(**parameters)
+    done = subprocess.run(
+        command, cwd="/", env=environ, capture_output=True, timeout=HANG_SECONDS, check=True
+    )
+    held_to_contract(done)
+    line: dict[str, object] = json.loads(done.stdout)
+    return line
+
+
+def listed(site: Site) -> list[list[object]]:
+    line = line_of(site, Update="saved")
+    refs = line["saved_refs"]
+    assert isinstance(refs, list)
+    return refs
+
+
+def commit_at(site: Site, ref: str) -> str:
+    return site.git("rev-parse", ref)
+
+
+class TestTold:
+    def test_each_later_run_tells_of_it_until_its_ref_is_gone(self, site: Site) -> None:
+        ref = set_aside(site)
+        assert told(site.pull()) == ("app.txt", ref)
+        assert told(site.pull(Update="check")) == ("app.txt", ref)
+        assert told(site.pull(Cause="reconcile")) == ("app.txt", ref)
+        commit = site.commit({"config.txt": "setting = 2\n"})
+        assert told(site.pull(Commit=commit)) == ("app.txt", ref)
+        assert told(site.pull(Commit=MISSING, Timeout="20")) == ("app.txt", ref)  # 71
+        site.git("update-ref", "-d", ref)
+        assert told(site.pull(Update="check")) == (None, None)
+        assert (site.checkout / NOTES).read_text()  # a check changes nothing
+        assert told(site.pull()) == (None, None)
+        assert (site.checkout / NOTES).read_text() == ""
+
+    def test_of_several_the_first_that_is_there_is_told(self, site: Site) -> None:
+        first = set_aside(site)
+        second = set_aside(site, "config.txt", "setting = 3\n")
+        assert told(site.pull()) == ("app.txt", first)
+        site.git("update-ref", "-d", first)
+        assert told(site.pull()) == ("config.txt", second)
+        site.git("update-ref", "-d", second)
+        assert told(site.pull()) == (None, None)
+
+    def test_run_that_saves_something_else_names_that_and_the_file_all_the_same(
+        self, site: Site
+    ) -> None:
+        ref = set_aside(site)
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        file, saved = told(site.pull(Update="reset"))
+        assert (file, saved in site.saved(), saved != ref) == ("app.txt", True, True)
+        assert told(site.pull(Update="reset")) == ("app.txt", ref)
+
+    @pytest.mark.parametrize("half", ["refs/pulley/saved/20", "refs/pulley/sa", "\n", "x"])
+    def test_half_a_line_of_a_killed_run_spoils_no_other(self, site: Site, half: str) -> None:
+        site.pull()
+        notes = site.write(NOTES, half)
+        assert told(site.pull()) == (None, None)
+        notes.write_text(half)  # again: the run has emptied the notes
+        ref = set_aside(site)
+        assert told(site.pull()) == ("app.txt", ref)
+        notes.write_text(f"{ref} app.txt\n{half}")
+        assert told(site.pull()) == ("app.txt", ref)
+
+    def test_killed_at_any_call_of_git_the_next_run_tells_it(
+        self, make_site: Callable[..., Site]
+    ) -> None:
+        prepared = make_site("sh")
+        prepared.pull()
+        prepared.write("app.txt", "mine\n")
+        prepared.commit({"app.txt": "theirs\n"})
+        git, killed = shutil.which("git"), 0
+        for call in range(1, 40, 3):
+            site = make_site("sh", prepared)
+            count = site.write("count", "0\n", where=site.root)
+            site.tool(
+                "git",
+                f"read -r n <{count}; n=$((n + 1)); echo $n >{count}\n"
+                f"[ $n -ne {call} ] || kill -9 -$PULLEY_GROUP\n"
+                f'exec {git} "$@"',
+            )
+            ended = run_in_own_group(site)
+            (site.tools / "git").unlink()
+            file, ref = told(site.pull())
+            assert (file, ref in site.saved()) == ("app.txt", True), call
+            assert told(site.pull()) == (file, ref)
+            assert site.git("show", f"{ref}:app.txt") == "mine"
+            if ended:
+                break
+            killed += 1
+        assert killed > 3
+
+    def test_nothing_set_aside_costs_no_process(self, site: Site) -> None:
+        git, log = shutil.which("git"), site.write("calls", "", where=site.root)
+        site.pull(Commit=site.commit({"more.txt": "more\n"}))  # refs have files from here on
+        site.tool("git", f'echo call >>{log}\nexec {git} "$@"')
+
+        def calls() -> int:
+            log.write_text("")
+            site.pull()
+            return log.read_text().count("call")
+
+        before = calls()
+        ref = set_aside(site)
+        assert calls() == before + 1
+        site.git("update-ref", "-d", ref)
+        assert calls() == before + 1
+        assert calls() == before
+
+
+class TestSaved:
+    def test_nothing_is_an_empty_list(self, site: Site) -> None:
+        line = line_of(site, Update="saved")
+        assert (line["saved_count"], line["saved_refs"]) == (0, [])
+        assert (line["outcome"], line["upstream"]) == ("unchanged", None)
+        assert not (site.checkout / ".git/pulley").exists()
+
+    def test_newest_comes_first_with_its_commit_and_what_it_changes(self, site: Site) -> None:
+        first = set_aside(site)
+        site.commit({"local.txt": "mine\n", "more.txt": "mine\n"}, where=site.checkout)
+        second = site.pull(Update="reset").result.saved
+        assert second
+        assert listed(site) == [
+            [second.rpartition("/")[2], commit_at(site, second), 2, "local.txt"],
+            [first.rpartition("/")[2], commit_at(site, first), 1, "app.txt"],
+        ]
+
+    def test_it_needs_no_network_and_no_lock(self, site: Site) -> None:
+        set_aside(site)
+        site.git("remote", "set-url", "origin", "/nowhere/octo/site")
+        state = site.state()
+        with (site.checkout / ".git/pulley/lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert len(listed(site)) == 1
+        assert site.state() == state
+
+    def test_another_repository_is_refused(self, site: Site) -> None:
+        site.git("remote", "set-url", "origin", "https://github.com/octo/other.git")
+        for update in ("saved", "drop"):
+            result = site.pull(Update=update, Commit=MISSING).result
+            assert (result.outcome, result.fault) == ("no_checkout", "origin")
+
+    @pytest.mark.parametrize(
+        "name", ['"' * 40, 'a"b\\c', "a\nb", "\u65e5\u672c" * 20, "x" * 200, "\x01\x7f", " a "]
+    )
+    def test_hostile_names_stay_one_short_line_of_ascii(self, site: Site, name: str) -> None:
+        commit = site.commit({name: "mine\n"}, where=site.checkout)
+        site.git("reset", "-q", "--hard", "HEAD~1")
+        for number in range(15):
+            site.git("update-ref", f"refs/pulley/saved/2026112{number:02}T000000Z-1-1", commit)
+        for odd in ('z"quo"te', "z\u65e5\u672c", "z" * 200, "z/deep"):
+            site.git("update-ref", f"refs/pulley/saved/{odd}", commit)
+        line = line_of(site, Update="saved", Target="a" * 50)
+        refs = line["saved_refs"]
+        assert isinstance(refs, list)
+        assert line["saved_count"] == 19
+        assert len(refs) >= 3
+        for ref, sha, files, file in refs:
+            assert re.fullmatch("[A-Za-z0-9-]{0,30}", ref)
+            assert (sha, files) == (commit, 1)
+            assert re.fullmatch("[ -~]{1,40}", file)
+
+    def test_commit_without_a_parent_is_listed_and_shown(self, site: Site) -> None:
+        site.git("checkout", "-q", "--orphan", "other")
+        commit = site.commit({"root.txt": "mine\n"}, where=site.checkout)
+        site.git("update-ref", "refs/pulley/saved/20260101T000000Z-1-1", commit)
+        site.git("checkout", "-q", "main")
+        assert listed(site) == [["20260101T000000Z-1-1", commit, 3, "app.txt"]]
+        assert "+mine" in site.pull(Update="saved", Commit=commit).stderr
+
+
+class TestShown:
+    def test_what_it_holds_against_its_first_parent_is_on_stderr(self, site: Site) -> None:
+        ref = set_aside(site)
+        state = site.state()
+        run = site.pull(Update="saved", Commit=commit_at(site, ref))
+        assert run.result.outcome == "unchanged"
+        assert "pulley: edits on web" in run.stderr
+        assert " app.txt | 2 +-" in run.stderr
+        assert "-one\n+mine\n" in run.stderr
+        assert site.state() == state
+
+    def test_long_one_is_cut_to_what_systems_manager_keeps(self, site: Site) -> None:
+        ref = set_aside(site, edit="a long line of mine\n" * 1000)
+        run = site.pull(Update="saved", Commit=commit_at(site, ref))
+        assert (run.exit_code, len(run.stderr)) == (0, 7900)
+
+    @pytest.mark.parametrize("update", ["saved", "drop"])
+    def test_commit_that_is_not_saved_is_missing_and_stays(self, site: Site, update: str) -> None:
+        set_aside(site)
+        before = site.git("for-each-ref")
+        for commit in (MISSING, site.head()):
+            result = site.pull(Update=update, Commit=commit).result
+            assert (result.outcome, result.detail) == ("missing_commit", "no saved ref has it")
+        assert site.git("for-each-ref") == before
+
+
+class TestDrop:
+    def test_one_of_two_goes_and_the_other_is_told(self, site: Site) -> None:
+        first = set_aside(site)
+        second = set_aside(site, "config.txt", "setting = 3\n")
+        state, commit = site.state(), commit_at(site, first)
+        result = site.pull(Update="drop", Commit=commit).result
+        assert (result.outcome, result.set_aside, result.saved) == (
+            "unchanged",
+            "config.txt",
+            second,
+        )
+        assert site.saved() == [second]
+        assert site.state() == state
+        assert told(site.pull()) == ("config.txt", second)
+        site.git("update-ref", first, commit)  # it was a mistake
+        assert told(site.pull(Update="check")) == ("app.txt", first)
+        assert [ref for ref, *_ in listed(site)] == [
+            one.rpartition("/")[2] for one in sorted((first, second), reverse=True)
+        ]
+
+    def test_all_refs_of_the_commit_go_and_are_counted(self, site: Site) -> None:
+        commit = commit_at(site, set_aside(site))
+        site.git("update-ref", "refs/pulley/saved/another", commit)
+        site.git("update-ref", "refs/pulley/savedtoo", commit)
+        assert line_of(site, Update="drop", Commit=commit)["dropped"] == 2
+        assert site.git("for-each-ref", "--format=%(refname)", "refs/pulley/savedtoo")
+        assert site.saved() == []
+
+    def test_link_to_a_branch_goes_and_the_branch_stays(self, site: Site) -> None:
+        site.pull()
+        site.git("symbolic-ref", "refs/pulley/saved/link", "refs/heads/main")
+        head = site.head()
+        assert site.pull(Update="drop", Commit=head).exit_code == 0
+        assert (site.head(), site.saved()) == (head, [])
+
+    def test_it_needs_a_commit(self, site: Site) -> None:
+        result = site.pull(Update="drop").result
+        assert (result.outcome, result.detail) == ("bad_parameter", "drop needs a Commit")
+
+    def test_what_a_killed_run_needs_stays(self, site: Site) -> None:
+        commit = commit_at(site, set_aside(site))
+        (site.checkout / ".git/pulley/moving").write_text("half")
+        result = site.pull(Update="drop", Commit=commit).result
+        assert (result.outcome, result.detail) == ("conflict", "a killed run needs it")
+        assert len(site.saved()) == 1
+
+    def test_it_is_no_newer_command_than_a_push_under_way(self, site: Site) -> None:
+        ref = set_aside(site)
+        site.pull(Update="drop", Commit=commit_at(site, ref), Issued="2000")
+        commit = site.commit({"app.txt": "three\n"})
+        result = site.pull(Commit=commit, Issued="1000").result
+        assert (result.outcome, result.after) == ("updated", commit)
+
+    def test_another_run_is_waited_for(self, site: Site) -> None:
+        commit = commit_at(site, set_aside(site))
+        with (site.checkout / ".git/pulley/lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert site.pull(Update="drop", Commit=commit, Timeout="20", late=6).exit_code == 75
+        assert len(site.saved()) == 1
