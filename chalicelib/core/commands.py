@@ -20,6 +20,8 @@ BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
+# Values of Update that bring a host to a commit. The others look, or drop what a host has saved.
+DEPLOYING = frozenset({"rebase", "reset", "exact"})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 # Any other name is left out.
 _NAME = re.compile(BY_PATTERN.replace("?$", "$"))
@@ -77,8 +79,8 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
 
     `issued` is in epoch milliseconds, `deployment` GitHub's id, `pushed_at` aware, `by` who is the
     cause. The host ignores these and `attempt`: the report needs them. With `instance_ids`, fifty
-    at the most, it is for these hosts alone. `commit` None means the branch's tip; only for
-    `update="check"`.
+    at the most, it is for these hosts alone. `commit` None means the branch's tip, or none; only
+    where `update` is not of DEPLOYING.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -91,7 +93,12 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     when = f" at {pushed}" if pushed else ""
     when += f", attempt {attempt}" if attempt else ""
     when += f" by {by}" if by else ""
-    what = f"{target.repository} {commit.short} to" if commit else f"{update} of"
+    if commit is None:
+        what = f"{update} of"
+    elif (update or target.update) in DEPLOYING:
+        what = f"{target.repository} {commit.short} to"
+    else:
+        what = f"{update} {commit.short} of"
     comment = f"{cause}{when}: {what} {target.name}"
     return SendRequest(
         target=target.name,

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from chalicelib.core.commands import parse_time
+from chalicelib.core.commands import DEPLOYING, parse_time
 from chalicelib.core.hosts import Host
 from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_at
 from chalicelib.core.refs import CommitSha, RefError, Repository
@@ -151,10 +151,14 @@ class Command(SentCommand):
 
 @dataclass(frozen=True)
 class Check(SentCommand):
-    """One that deploys no named commit, for the target of that name: `Update=check`."""
+    """One that deploys no named commit, for the target of that name.
+
+    `update` is what it does: "check", or "saved" and "drop", which do not look where a host is.
+    """
 
     checkout: str = ""
     target: str = ""
+    update: str = "check"
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,8 @@ def parse_roll_out(
     except RefError:
         return None
     target, deployment = parameters.get("Target", ""), parameters.get("Deployment", "")
-    if parameters.get("Update") == "check" or not re.fullmatch(NAME_PATTERN, target):
+    update = parameters.get("Update", "rebase")
+    if update not in DEPLOYING or not re.fullmatch(NAME_PATTERN, target):
         return None
     pushed_at, attempt, by = _cause_of(parameters, comment)
     return RollOut(
@@ -242,7 +247,7 @@ def parse_roll_out(
         delivery=parameters.get("Delivery", ""),
         deployment=int(deployment) if re.fullmatch("[0-9]{1,20}", deployment) else None,
         timeout=parameters.get("Timeout", ""),
-        update=parameters.get("Update", "rebase"),
+        update=update,
         checkout=parameters.get("Checkout", ""),
         pushed_at=pushed_at,
         attempt=attempt,

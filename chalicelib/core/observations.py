@@ -34,7 +34,7 @@ class HostVerdict:
     `touched_nothing` is of a run that failed before it changed anything, `may_pass` of one that
     failed for what passes without anyone: GitHub was not to be reached, say. `is_superseded`: a
     newer command was there first, successful or not. `set_aside` is a file whose local edit did
-    not fit any more.
+    not fit any more, and which nobody has seen to.
     """
 
     host: str
@@ -55,13 +55,15 @@ class Observation:
     """What the newest run in a checkout left on one host.
 
     `roll_out` is what was asked for, and for which target. `seen` (aware) is when the host last
-    said so. `has_drifted`: a check has found the checkout moved since.
+    said so. `has_drifted`: a check has found the checkout moved since. `set_aside` is a file whose
+    local edit did not fit, and which nobody has seen to.
     """
 
     roll_out: RollOut
     seen: datetime
     verdict: HostVerdict
     has_drifted: bool = False
+    set_aside: str = ""
 
     @property
     def commit(self) -> str:
@@ -81,20 +83,39 @@ def newest_observations(
         for one in run.invocations:
             if one.instance_id not in found and one.is_over and one.has_begun:
                 at, verdict = run.command.ended_on(one), judge_host(one, run.roll_out)
-                seen = Observation(run.roll_out, at, verdict)
+                seen = Observation(run.roll_out, at, verdict, set_aside=verdict.set_aside)
                 if seen.commit or not with_commit:
                     found[one.instance_id] = seen
     news: dict[str, list[tuple[datetime, bool, Observation]]] = {}
+    aside: dict[str, list[tuple[datetime, str]]] = {}
     for look in looks:
         for one in look.invocations:
             known = found.get(one.instance_id)
             # By AWS's clock: the operator's own may be wrong.
-            if known and known.seen <= look.check.requested:
-                for after in _after_look(known, look, one):
-                    ended = look.check.ended_on(one)
+            result = _result_of(one)
+            if result and known and known.seen <= look.check.requested:
+                ended = look.check.ended_on(one)
+                for after in _after_look(known, result, look, one):
                     news.setdefault(one.instance_id, []).append((ended, after.has_drifted, after))
+                if _tells_of_aside(result):
+                    told = ended, _file(result.set_aside)
+                    aside.setdefault(one.instance_id, []).append(told)
     # Two checks may overlap: what was seen last counts, whichever was asked for first.
-    return found | {id_: max(seen, key=itemgetter(0, 1))[2] for id_, seen in news.items()}
+    found |= {id_: max(seen, key=itemgetter(0, 1))[2] for id_, seen in news.items()}
+    return found | {id_: replace(found[id_], set_aside=max(of)[1]) for id_, of in aside.items()}
+
+
+def _result_of(one: Invocation) -> HostResult | None:
+    try:
+        return parse_result(one.output)
+    except ResultError:
+        return None
+
+
+def _tells_of_aside(result: HostResult) -> bool:
+    """Whether it looked for what was set aside: a list does not, nor does an older release."""
+    has_looked = result.found is not None and result.found.deployed is not None
+    return has_looked or result.dropped is not None
 
 
 def is_quiet(run: Run) -> bool:
@@ -105,16 +126,15 @@ def is_quiet(run: Run) -> bool:
     )
 
 
-def _after_look(known: Observation, look: Look, one: Invocation) -> Iterator[Observation]:
+def _after_look(
+    known: Observation, result: HostResult, look: Look, one: Invocation
+) -> Iterator[Observation]:
     """What is known of a host after a check, if that says anything.
 
     A check changes nothing, and may find that somebody did. Another target's check does not look
-    for what was moved, so it is no news that it finds nothing.
+    for what was moved, so it is no news that it finds nothing. Where somebody dropped what was
+    saved, the checkout was not looked at.
     """
-    try:
-        result = parse_result(one.output)
-    except ResultError:
-        return
     found = result.found
     if found is None or found.deployed is None:  # of an older release
         return
@@ -154,7 +174,7 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
 def _judge_result(
     host: str, result: HostResult, roll_out: RollOut, ended: datetime | None
 ) -> HostVerdict:
-    judged = HostVerdict(host, FAILED, ended=ended)
+    judged = HostVerdict(host, FAILED, ended=ended, set_aside=_file(result.set_aside))
     upstream = result.upstream if result.upstream and _SHA.fullmatch(result.upstream) else ""
     if result.target != roll_out.target:
         return replace(judged, words="its result is of another target")
@@ -165,7 +185,6 @@ def _judge_result(
             words=_kept(result),
             updated=result.outcome == "updated",
             upstream=roll_out.commit.sha,
-            set_aside=_file(result.set_aside),
         )
     if result.outcome in OUTCOMES_AT_UPSTREAM and not upstream:
         return replace(judged, words="its result names no commit")

@@ -27,7 +27,8 @@ class HostPlan:
 
     `wanted` is what it is to have, where that is known. `seen` is when the host last said so;
     `since`, when the last attempt at a parked host failed. An `attempt` of 0 is a recheck of a host
-    that `is_there`.
+    that `is_there`. `set_aside` is a file whose local edit did not fit: that is for a person to
+    see to, so nothing is sent for it.
     """
 
     host: Host
@@ -40,6 +41,7 @@ class HostPlan:
     seen: datetime | None = None
     is_there: bool = False
     has_drifted: bool = False
+    set_aside: str = ""
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,13 @@ def _host_plan(host: Host, known: Observation | None, action: str, reason: str) 
     if known is None:
         return HostPlan(host, "", action, reason)
     return HostPlan(
-        host, known.commit, action, reason, seen=known.seen, has_drifted=known.has_drifted
+        host,
+        known.commit,
+        action,
+        reason,
+        seen=known.seen,
+        has_drifted=known.has_drifted,
+        set_aside=known.set_aside,
     )
 
 

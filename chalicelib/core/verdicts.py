@@ -146,5 +146,10 @@ def _checked(
 
 def failed_where_set_aside(verdict: Verdict) -> Verdict:
     """The verdict for a target that takes an edit that was set aside for a failure."""
-    hosts = tuple(replace(one, kind=FAILED) if one.set_aside else one for one in verdict.hosts)
-    return replace(verdict, hosts=hosts)
+    return replace(
+        verdict,
+        hosts=tuple(
+            replace(one, kind=FAILED) if one.kind == AT and one.set_aside else one
+            for one in verdict.hosts
+        ),
+    )

@@ -86,7 +86,8 @@ def _command(found: "CommandTypeDef") -> Command | Check:
     if roll_out:
         return Command(**vars(sent), roll_out=roll_out)
     checkout, target = parameters.get("Checkout", ""), parameters.get("Target", "")
-    return Check(**vars(sent), checkout=checkout, target=target)
+    update = parameters.get("Update", "")
+    return Check(**vars(sent), checkout=checkout, target=target, update=update)
 
 
 def _invocation(found: "CommandInvocationTypeDef") -> Invocation:

@@ -57,7 +57,7 @@ class Runs:
             one.id for one in sent if self._may_hold(one)
         }
         self._left = sorted(runs, key=age, reverse=True)
-        checks = [one for one in beside if isinstance(one, Check)]
+        checks = [one for one in beside if isinstance(one, Check) and one.update != "saved"]
         self._checks = sorted(checks, key=age, reverse=True)
 
     def facts(self) -> TargetFacts:
@@ -91,7 +91,7 @@ class Runs:
                 continue
             invocations = self._invocations(check)
             self._looks.append(Look(check, invocations))
-            if check.target == self._facts.target.name:
+            if check.target == self._facts.target.name and check.update != "drop":
                 answered = {one.instance_id for one in invocations if one.is_over and one.has_begun}
                 left = [one for one in left if one.instance_id not in answered]
 

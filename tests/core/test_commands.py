@@ -87,6 +87,16 @@ class TestBuildSendRequest:
         now = datetime.now(UTC)
         assert parse_roll_out(request.parameters, request.comment, requested=now) is None
 
+    @pytest.mark.parametrize("update", ["saved", "drop"])
+    def test_what_looks_at_a_saved_commit_or_drops_it_is_no_roll_out_of_it(
+        self, update: str
+    ) -> None:
+        request = request_to(update=update)
+        assert (request.parameters["Commit"], request.parameters["Update"]) == (COMMIT, update)
+        assert request.comment == f"reconcile: {update} 4d5e6f7 of web"
+        now = datetime.now(UTC)
+        assert parse_roll_out(request.parameters, request.comment, requested=now) is None
+
     def test_target_by_tags(self) -> None:
         assert request_for() == SendRequest(
             target="web",

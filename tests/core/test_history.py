@@ -199,6 +199,11 @@ class TestParseRollOut:
             pushed_at=None,
         )
 
+    @pytest.mark.parametrize("update", ["check", "saved", "drop", "", "of a later release"])
+    def test_whatever_else_names_a_commit_is_none(self, update: str) -> None:
+        parameters = PARAMETERS | {"Update": update}
+        assert parse_roll_out(parameters, self.COMMENT, requested=REQUESTED) is None
+
     @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
     def test_every_way_of_updating_is_a_roll_out(self, update: str) -> None:
         expected = replace(self.ROLL_OUT, update=update)

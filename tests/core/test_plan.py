@@ -796,6 +796,63 @@ class TestPlanTargetDrift:
         made = self.made(replace(look, invocations=(one,)))
         assert (made.action, made.seen, made.has_drifted) == (NOTHING, START, False)
 
+    def aside(self, one: Invocation, file: str | None = "app.ini", **more: object) -> Invocation:
+        told = json.loads(one.output) | {"set_aside": file} | more
+        return replace(one, output=json.dumps(told))
+
+    def test_host_whose_edit_was_set_aside_is_there_and_sent_nothing_for_it(self) -> None:
+        made = self.made(last=self.aside(ran(1, A)))
+        assert (made.action, made.reason, made.set_aside) == (NOTHING, "it is there", "app.ini")
+        failing = replace(facts_of(run(A, self.aside(ran(1, A))), head=A))
+        failing = replace(failing, target=replace(WEB, saved="fail"))
+        assert one_of(plan_target(failing, now=NOW)).action == NOTHING
+
+    def test_it_is_asked_again_no_earlier_than_others(self) -> None:
+        web = replace(WEB, recheck="6h")
+        facts = facts_of(run(A, self.aside(ran(1, A))), head=A)
+        for file, later in ((None, 1), ("app.ini", 1), (None, 7), ("app.ini", 7)):
+            facts = replace(facts, target=web, runs=(run(A, self.aside(ran(1, A), file)),))
+            made = one_of(plan_target(facts, now=START + timedelta(hours=later)))
+            assert made.action == (SEND if later == 7 else NOTHING)
+
+    def test_host_that_failed_tells_it_too(self) -> None:
+        assert self.made(last=self.aside(failed(1, A))).set_aside == "app.ini"
+
+    @pytest.mark.parametrize(("found", "told"), [("other.ini", "other.ini"), (None, "")])
+    def test_newest_check_says_whether_it_still_is(self, found: str | None, told: str) -> None:
+        look = self.look(at=5)
+        look = replace(look, invocations=(self.aside(look.invocations[0], found),))
+        made = self.made(look, last=self.aside(ran(1, A)))
+        assert (made.action, made.set_aside) == (NOTHING, told)
+
+    def test_drop_says_what_is_still_set_aside_and_nothing_of_where_the_host_is(self) -> None:
+        look = self.look(at=5)
+        one = self.aside(said(1, "unchanged", None), None, dropped=1, after=B.sha)
+        made = self.made(replace(look, invocations=(one,)), last=self.aside(ran(1, A)))
+        assert (made.action, made.at, made.seen, made.set_aside) == (NOTHING, A.sha, START, "")
+
+    def test_drop_hides_no_drift_that_a_check_found_before_it(self) -> None:
+        drifted, look = self.look(at=5, drift="head"), self.look(at=6)
+        one = self.aside(look.invocations[0], None, found=None, dropped=1)
+        text = json.loads(one.output)
+        del text["found"]
+        dropped = replace(look, invocations=(replace(one, output=json.dumps(text)),))
+        for looks in ((drifted, dropped), (dropped, drifted)):
+            made = self.made(*looks, last=self.aside(ran(1, A)))
+            assert (made.action, made.has_drifted, made.set_aside) == (SEND, True, "")
+
+    @pytest.mark.parametrize("outcome", ["unchanged", "missing_commit", "busy", "conflict"])
+    def test_list_or_a_drop_that_failed_says_nothing_at_all(self, outcome: str) -> None:
+        look = self.look(at=5)
+        one = self.aside(said(1, outcome, None), None, saved_refs=[], saved_count=0)
+        made = self.made(replace(look, invocations=(one,)), last=self.aside(ran(1, A)))
+        assert (made.action, made.at, made.seen, made.set_aside) == (
+            NOTHING,
+            A.sha,
+            START,
+            "app.ini",
+        )
+
     @pytest.mark.parametrize("output", ["", "{}", said(1, "unchanged", A).output])
     def test_check_that_says_nothing_of_it_changes_nothing(self, output: str) -> None:
         look = self.look(at=5)

@@ -830,6 +830,20 @@ class TestFailedWhereSetAside:
         verdict = judge([run_of(on(1, output=UPDATED), on(2, output=aside))], now=NOW)
         assert kinds_of(failed_where_set_aside(verdict)) == {"web-1": AT, "web-2": FAILED}
 
+    def test_host_that_was_overtaken_tells_it_and_stays_so(self) -> None:
+        newer = line_of(outcome="unchanged", upstream=NEWER, after=NEWER, set_aside="app.ini")
+        verdict = judge([run_of(on(1, output=newer))], now=NOW)
+        assert verdict.hosts[0].set_aside == "app.ini"
+        assert kinds_of(failed_where_set_aside(verdict)) == {"web-1": OVERTAKEN}
+
+    def test_later_run_of_the_commit_says_whether_it_still_is(self) -> None:
+        aside, seen_to = line_of(set_aside="app.ini"), line_of(outcome="unchanged")
+        again = line_of(outcome="unchanged", set_aside="app.ini")
+        for second, kind in ((again, FAILED), (seen_to, AT)):
+            runs = [run_of(on(1, output=aside)), run_of(on(1, output=second), number=2)]
+            verdict = failed_where_set_aside(judge(runs, now=NOW))
+            assert kinds_of(verdict) == {"web-1": kind}
+
 
 class TestIsQuiet:
     def test_hosts_that_were_found_as_they_should_be_are(self) -> None:

@@ -412,6 +412,14 @@ class TestCommandHistoryCommand:
         assert (found.target, found.checkout) == ("web", "/srv/site")
         assert issued_of(found) == int(REQUESTED.timestamp() * 1000)
 
+    @pytest.mark.parametrize("update", ["check", "saved", "drop"])
+    def test_command_that_names_a_commit_and_does_not_deploy_it_is_a_check(
+        self, update: str
+    ) -> None:
+        parameters = {name: [value] for name, value in request_to().parameters.items()}
+        sent = aws_command(Parameters=parameters | {"Update": [update]})
+        assert isinstance(history_of(sent).edge.command(command_id(0)), Check)
+
     def test_what_aws_leaves_out_is_empty(self) -> None:
         found = aws_command()
         for name in ("StatusDetails", "TargetCount", "Comment", "Parameters"):

@@ -403,6 +403,14 @@ class TestBeside:
         newest = [id_of(number) for number in range(2 * MAX_READ - 1, 1, -1)]
         assert read == [id_of(1), *newest[:MAX_LOOKS]]
 
+    def test_list_of_what_is_saved_is_not_read_and_a_drop_hides_no_check(self, past: Past) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        past.add(check_of(2), on(1, line_of()))
+        past.add(replace(check_of(3), update="drop"), on(1, line_of()))
+        past.add(replace(check_of(4), update="saved"), on(1, line_of()))
+        looks = past.facts(host(1)).looks
+        assert [look.check.id for look in looks] == [id_of(3), id_of(2)]
+
     def test_newest_check_of_each_host_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
         past.add(check_of(2), on(1, line_of()), on(2, line_of()))

@@ -195,6 +195,12 @@ class TestReportRechecks:
         assert house.report() == NotReported(words)
         assert house.github.calls == []
 
+    def test_recheck_of_a_host_whose_edit_waits_is_told(self, house: House) -> None:
+        self.recheck(house, line_of(outcome="unchanged", set_aside="app.ini"))
+        outcome = house.report()
+        assert isinstance(outcome, Reported)
+        assert outcome.status.description == "1 of 1 host at 4d5e6f7: web-1 (app.ini set aside)"
+
     def test_recheck_that_brought_a_host_back_is_told(self, house: House) -> None:
         self.recheck(house, line_of(drift="head"))
         outcome = house.report()

@@ -219,6 +219,23 @@ class TestSettleWhatWasSetAside:
         house.end(1, line_of(set_aside="app.ini"))
         assert house.settle() == DeploymentStatus(state, words)
 
+    @pytest.mark.parametrize(
+        ("again", "states"),
+        [("app.ini", ["failure"]), (None, ["failure", "success"])],
+    )
+    def test_it_is_a_failure_until_a_run_finds_it_seen_to(
+        self, house: House, again: str | None, states: list[str]
+    ) -> None:
+        house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved="fail"))
+        id_ = house.push()
+        house.end(1, line_of(set_aside="app.ini"))
+        house.settle()
+        later = command_of(number=2, deployment=id_)
+        house.start(replace(later, roll_out=replace(later.roll_out, cause="reconcile")))
+        house.end(2, line_of(outcome="unchanged", set_aside=again))
+        house.settle(2)
+        assert house.github.states(id_) == states
+
 
 class TestSettleAnEndThatStands:
     def test_progress_of_a_redelivery_does_not_begin_it_again(self, house: House) -> None:
