@@ -30,6 +30,9 @@ main = CommandGroup(
             "pulley.cli.history", "Show who deployed what, when and why, the newest first."
         ),
         "logs": Listed("pulley.cli.logs", "Show what the newest deploy wrote on its hosts."),
+        "saved": Listed(
+            "pulley.cli.saved", "Show what hosts have saved: edits that did not fit, and commits."
+        ),
         "pin": Listed("pulley.cli.hold", "Keep a target at one commit, whatever is pushed."),
         "freeze": Listed("pulley.cli.hold", "Leave a target as it is, whatever is pushed."),
         "unpin": Listed("pulley.cli.hold", "Take a pin or a freeze off: back to the branch."),

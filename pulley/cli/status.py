@@ -34,6 +34,7 @@ from pulley.operator.overview import (
     Standings,
 )
 from pulley.operator.stage import Stage
+from pulley.operator.suggest import suggest
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
 _PLACES = {THERE: "green", UNDER_WAY: "cyan", UNKNOWN: "yellow"}
@@ -59,6 +60,10 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
 
     With --live the hosts are asked first, which changes nothing on them: one whose checkout was
     moved by hand has drifted.
+
+    A file whose local edit did not fit any more, and was set aside, is named until somebody has
+    seen to it: `pulley saved` shows and drops it. Where the target has saved = "fail", its host is
+    not as wanted until then.
 
     With --check it is for a program that watches: a frozen target is as wanted, one without hosts,
     or of which no commit is known, is not. Neither are stored targets that are not valid, nor none
@@ -94,12 +99,18 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
 
 
 def is_well(standing: Standing) -> bool:
-    """Whether each host that is online is where it is wanted, and there is a host at all."""
+    """Whether each host that is online is where it is wanted, and there is a host at all.
+
+    Where a target says so, a host whose edit was set aside is not well until somebody sees to it.
+    """
     if standing.plan.wanted is None:
         pin = standing.facts.pin
         return bool(standing.hosts) and pin is not None and pin.state == "frozen"
     awake = [one for one in standing.hosts if one.host.is_online]
-    return bool(standing.hosts) and all(one.is_there for one in awake)
+    fails = standing.target.saved == "fail"
+    return bool(standing.hosts) and all(
+        one.is_there and not (fails and one.set_aside) for one in awake
+    )
 
 
 def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Stage) -> None:
@@ -124,6 +135,11 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
         return
     head = ("host", "instance", "", "commit", "", "since", "seen", "its last run")
     say_rows(head, [_row(one, seen.view.snapshot.now) for one in standing.hosts])
+    for one in standing.hosts:
+        if one.set_aside:
+            name, style = one_line(one.host.name), "red" if target.saved == "fail" else "yellow"
+            kept = f"an edit of {one_line(one.set_aside)} was set aside, until somebody sees to it"
+            say(f"  {name}: {kept}: {suggest('saved', target.name, one.host.name)}", style=style)
 
 
 def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
@@ -173,6 +189,7 @@ def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[s
             "since": one.whereabouts.since if one.whereabouts else None,
             "seen": one.plan.seen,
             "drifted": one.has_drifted,
+            "set_aside": one.set_aside or None,
             "place": one.place or None,
             "last": _last(one) or None,
         }

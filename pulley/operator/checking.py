@@ -1,4 +1,4 @@
-"""Hosts are asked where they are now: by the document's own `Update=check`, which changes nothing.
+"""Hosts are asked by the document: where they are (`Update=check`), or what they have saved.
 
 Their answers stay in Run Command's history, so whoever looks afterwards sees them too.
 """
@@ -10,7 +10,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.targets import Target
-from pulley.operator.checks.hosts import build_check_requests
+from pulley.operator.checks.hosts import CHECK, Question, build_check_requests
 from pulley.operator.stage import Stage
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
@@ -21,11 +21,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
 class Answers:
     """What each host of each target answered; None where Systems Manager has no answer of it.
 
-    `refused` has the targets whose hosts could not be asked, and why.
+    `refused` has the targets whose hosts could not be asked, and why; `command_ids` what was sent.
     """
 
     by_target: list[tuple[Target, Host, Invocation | None]] = field(default_factory=list)
     refused: list[tuple[Target, PulleyError]] = field(default_factory=list)
+    command_ids: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class Checker:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
-    def ask(self, hosts: Mapping[Target, Sequence[Host]], *, issued: int) -> Answers:
+    def ask(
+        self,
+        hosts: Mapping[Target, Sequence[Host]],
+        *,
+        issued: int,
+        question: Question = CHECK,
+    ) -> Answers:
         """All at once, so that the slowest one is waited for once.
 
         `issued` is in epoch milliseconds. Raises RefusedError and UnavailableError.
@@ -52,6 +59,7 @@ class Checker:
                     stage=self.stage.name,
                     issued=issued,
                     document=document.value if document else None,
+                    question=question,
                 )
             except PulleyError as error:
                 answers.refused.append((target, error))
@@ -60,6 +68,7 @@ class Checker:
                 if isinstance(id_, PulleyError):
                     answers.refused.append((target, id_))
                 else:
+                    answers.command_ids.append(id_)
                     ids = dict(request.selectors)["InstanceIds"]
                     sent.append((target, id_, [one for one in of_target if one.instance_id in ids]))
         until = self.clock() + ANSWER_SECONDS

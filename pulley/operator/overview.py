@@ -15,7 +15,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.read import Reader, Snapshot
@@ -57,6 +57,11 @@ class HostStanding:
     def has_drifted(self) -> bool:
         """Whether a check has found its checkout moved since the last run."""
         return self.plan.has_drifted
+
+    @property
+    def set_aside(self) -> str:
+        """A file whose local edit did not fit, and which nobody has seen to; "" without one."""
+        return self.plan.set_aside
 
     @property
     def is_there(self) -> bool:
@@ -144,6 +149,8 @@ class View:
             return None
         run = self.run(sent[0])
         verdict = judge([run], now=self.snapshot.now)
+        if target.saved == "fail":
+            verdict = failed_where_set_aside(verdict)
         return Newest(run, verdict, became_of(verdict))
 
     def run(self, command: Command) -> Run:

@@ -10,7 +10,8 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
-from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 from pulley.operator.commands import Addressed, addressees_of, commands_to
 from pulley.operator.parameters import StoredValue
 from pulley.operator.stage import Stage, StoredTargets
@@ -98,11 +99,14 @@ def read_past(
     # What became of a command costs a call: of those that are shown, and of no others.
     oldest = times[limit - 1] if len(times) >= limit else min(times, default=now)
     entries: list[Entry] = [one for one in changes if one.at >= oldest]
+    strict = {one.name for one in targets if isinstance(one, Target) and one.saved == "fail"}
     for command in commands:
         if command.requested >= oldest:
             run = Run(command, stage.history.invocations(command.id))
-            verdict = judge([run], now=now)
-            status, roll_out = became_of(verdict), command.roll_out
+            verdict, roll_out = judge([run], now=now), command.roll_out
+            if roll_out.target in strict:
+                verdict = failed_where_set_aside(verdict)
+            status = became_of(verdict)
             entries.append(
                 SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)
             )

@@ -25,6 +25,7 @@ OnAStage = Literal[
     "status",
     "history",
     "logs",
+    "saved",
     "pin",
     "freeze",
     "unpin",

@@ -11,9 +11,11 @@ import pytest
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Instances, Target, parse_target
 from pulley.operator.checks.functions import check_address
 from pulley.operator.checks.hosts import (
+    Question,
     build_check_requests,
     check_hosts,
     check_invocation,
@@ -123,6 +125,15 @@ class TestBuildCheckRequests:
         assert {(one.max_errors, one.parameters["Update"]) for one in requests} == {
             ("100%", "check")
         }
+
+    def test_drop_names_the_commit_and_who_asked(self) -> None:
+        question = Question("drop", CommitSha("4d5e6f7" + "0" * 33), by="mona")
+        (request,) = build_check_requests(
+            WEB, [ONE], stage=STAGE, issued=1, document=None, question=question
+        )
+        assert request.parameters["Commit"] == "4d5e6f7" + "0" * 33
+        assert (request.parameters["Update"], request.parameters["By"]) == ("drop", "mona")
+        assert request.comment == "manual by mona: drop 4d5e6f7 of web"
 
     def test_document_s_pin_goes_with_it(self) -> None:
         pin = '{"version": "3", "hash": "' + "a" * 64 + '"}'

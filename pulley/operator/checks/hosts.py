@@ -5,13 +5,14 @@ What a host says of itself is asked by the document's own `Update=check`, which 
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.observations import failure_words
+from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
@@ -108,8 +109,26 @@ def _check_node(host: Host, node: Node | None) -> Iterator[Row]:
     yield passed(what, "online, its agent is new enough")
 
 
-def build_check_requests(
-    target: Target, hosts: Sequence[Host], *, stage: str, issued: int, document: str | None
+@dataclass(frozen=True)
+class Question:
+    """What hosts are asked, by a run that deploys nothing. `by` is who asks, where that is told."""
+
+    update: str = "check"
+    commit: CommitSha | None = None
+    by: str = ""
+
+
+CHECK = Question()
+
+
+def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
+    target: Target,
+    hosts: Sequence[Host],
+    *,
+    stage: str,
+    issued: int,
+    document: str | None,
+    question: Question = CHECK,
 ) -> list[SendRequest]:
     """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
 
@@ -121,10 +140,11 @@ def build_check_requests(
         build_send_request(
             asked,
             stage=stage,
-            commit=None,
+            commit=question.commit,
             issued=issued,
             cause="manual",
-            update="check",
+            update=question.update,
+            by=question.by,
             instance_ids=tuple(ids[start : start + MAX_IDS]),
             document_pin=document_pin_of(StoredPins({}, document)),
         )

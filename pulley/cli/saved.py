@@ -1,0 +1,212 @@
+"""What hosts have saved of people's edits and commits."""
+
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.hosts import Fleet, Host
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.results import HostResult, SavedRef
+from chalicelib.core.targets import Target
+from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.output import confirm, note, say, say_json, warn, when
+from pulley.cli.rows import say_rows
+from pulley.cli.terminal import one_line, printable
+from pulley.cli.words import hosts as hosts_words
+from pulley.cli.words import no_hosts
+from pulley.operator.checking import Checker
+from pulley.operator.checks.hosts import Question
+from pulley.operator.commands import Operations
+from pulley.operator.saved import (
+    PREFIX,
+    SHOWN_BYTES,
+    Told,
+    ask,
+    choose_hosts,
+    find_commit,
+    line_that_brings_back,
+    saved_at,
+)
+from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.suggest import suggest
+
+
+class SavedCommitType(click.ParamType[str]):
+    """A commit's id, or how it begins."""
+
+    name = "commit"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """What click is given; a wrong one is a wrong command line."""
+        text = str(value).lower()
+        if not re.fullmatch("[0-9a-f]{7,40}", text):
+            self.fail("must be a commit's id, or its first 7 digits at least", param, ctx)
+        return text
+
+
+@stage_command
+@click.argument("target")
+@click.argument("host", required=False)
+@click.argument("commit", required=False, type=SavedCommitType())
+@click.option("--drop", is_flag=True, help="Drop COMMIT on HOST: it has been seen to.")
+@yes_option
+@json_option
+def saved(  # noqa: PLR0913 - each is an option
+    stage: Stage,
+    target: str,
+    host: str | None,
+    commit: str | None,
+    *,
+    drop: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Show what hosts have saved: edits that did not fit, and commits.
+
+    Without HOST, a name or an instance id, every host of the target is asked; that changes nothing
+    on them. A host lists the newest, as many as its answer has room for, and says how many there
+    are.
+
+    With HOST and COMMIT, of which the first 7 digits do, it shows what that commit changes against
+    its first parent, the first 7,900 bytes of it. What is shown goes through the history of Systems
+    Manager's Run Command, and stays there for 30 days: whoever may read that can read it.
+
+    With --drop the host forgets it: the refs that keep the commit are deleted, and nothing else.
+    """
+    if drop and commit is None:
+        raise click.UsageError("--drop takes HOST and COMMIT")
+    found = read_targets(stage).named(target)
+    fleet: Sequence[Host] = Fleet(stage.directory.hosts(), stage.name).of(found)
+    if host is None:
+        _list(stage, found, fleet, as_json=as_json)
+        return
+    chosen = choose_hosts(fleet, host)
+    if commit is None:
+        _list(stage, found, chosen, as_json=as_json)
+        return
+    if len(chosen) > 1:
+        ids = ", ".join(one.instance_id for one in chosen)
+        raise UnavailableError(f"several hosts are called {one_line(host)}: {ids}")
+    kept = find_commit(_ask(stage, found, chosen, Question("saved"))[0][0], commit)
+    if drop:
+        _drop(stage, found, chosen[0], kept, yes=yes, as_json=as_json)
+    else:
+        _show(stage, found, chosen[0], kept, as_json=as_json)
+
+
+def _ask(
+    stage: Stage, target: Target, hosts: Sequence[Host], question: Question
+) -> tuple[list[Told], Sequence[str]]:
+    checker = Checker(stage, time.monotonic, time.sleep)
+    told, answers = ask(checker, target, hosts, question, now=utc_now())
+    return told, answers.command_ids
+
+
+def _list(stage: Stage, target: Target, hosts: Sequence[Host], *, as_json: bool) -> None:
+    told, _ = _ask(stage, target, hosts, Question("saved"))
+    if as_json:
+        say_json({"target": target.name, "hosts": [_facts(one) for one in told]})
+    else:
+        rows = [_row(one, ref) for one in told for ref in one.saved.refs]
+        if rows:
+            say_rows(("host", "saved", "commit", "ref", "what it changes"), rows)
+        elif hosts:
+            answered = [one for one in told if not one.problem]
+            say(f"{target.name}: nothing is saved on {hosts_words(len(answered))}.")
+        else:
+            note(no_hosts(target, stage.name), style="yellow")
+    for one in told:
+        name, more = one_line(one.host.name), one.saved.count - len(one.saved.refs)
+        if one.problem:
+            warn(f"{name}: {one_line(one.problem)}")
+        if more > 0:
+            note(f"{name}: {more} older ones are not listed; it has {one.saved.count}.")
+
+
+def _row(told: Told, ref: SavedRef) -> tuple[str, ...]:
+    return (
+        one_line(told.host.name),
+        when(saved_at(ref)),
+        ref.commit[:7],
+        ref.ref,
+        _changes(ref),
+    )
+
+
+def _changes(ref: SavedRef) -> str:
+    more = f" and {ref.files - 1} more" if ref.files > 1 else ""
+    return f"{one_line(ref.file)}{more}" if ref.files else "nothing"
+
+
+def _facts(told: Told) -> dict[str, object]:
+    return {
+        "host": told.host.name,
+        "instance_id": told.host.instance_id,
+        "problem": told.problem or None,
+        "count": told.saved.count if not told.problem else None,
+        "saved": [
+            {
+                "ref": f"{PREFIX}{one.ref}",
+                "at": saved_at(one),
+                "commit": one.commit,
+                "files": one.files,
+                "file": one.file,
+            }
+            for one in told.saved.refs
+        ],
+    }
+
+
+def _show(stage: Stage, target: Target, host: Host, kept: SavedRef, *, as_json: bool) -> None:
+    commit = CommitSha(kept.commit)
+    (told,), command_ids = _ask(stage, target, [host], Question("saved", commit))
+    _done(told)
+    text = Operations(stage.ssm).output(command_ids[0], host.instance_id).stderr
+    is_cut = len(text.encode()) >= SHOWN_BYTES
+    if as_json:
+        facts = {"target": target.name, "host": host.name, "instance_id": host.instance_id}
+        say_json(facts | {"commit": kept.commit, "text": text, "cut": is_cut})
+        return
+    for line in printable(text).rstrip("\n").split("\n"):
+        say(line)
+    if is_cut:
+        note(f"It is longer. All of it, on {one_line(host.name)}: git show {kept.commit}")
+
+
+def _drop(  # noqa: PLR0913 - each is a fact of its own
+    stage: Stage, target: Target, host: Host, kept: SavedRef, *, yes: bool, as_json: bool
+) -> None:
+    name, commit = one_line(host.name), CommitSha(kept.commit)
+    what = f": {PREFIX}{kept.ref}, which changes {_changes(kept)}" if kept.ref else ""
+    note(f"{name} has saved {commit.short}{what}")
+    confirm("Drop it?", yes=yes)
+    question = Question("drop", commit, by=stage.identity.name)
+    (told,), _ = _ask(stage, target, [host], question)
+    dropped = _done(told).dropped
+    back = line_that_brings_back(target, kept)
+    if as_json:
+        facts = {"target": target.name, "host": host.name, "instance_id": host.instance_id}
+        say_json(facts | {"commit": kept.commit, "dropped": dropped, "undo": back})
+        return
+    say(f"{name}: dropped {commit.short}, refs: {dropped}")
+    note("If that was a mistake, the commit is there until git's garbage collection, usually two")
+    note(f"weeks. To keep it again, on {name}: {back}", is_data=True)
+    note(f"To have it back in the files: git stash apply {kept.commit}", is_data=True)
+    if target.saved == "fail":
+        note(f"What GitHub says of the target's commit follows with: {suggest('deploy', target.name)}")
+
+
+def _done(told: Told) -> HostResult:
+    """Its result. Raises UnavailableError where it says that it could not."""
+    if told.result is None:
+        raise UnavailableError(f"{told.host.name}: {told.problem}")
+    return told.result

@@ -1,0 +1,203 @@
+"""What a push sets aside is told until somebody has seen to it, by the real app and script."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
+from pulley.demo import _push
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from tests.cli.conftest import Pulley, json_of
+
+TARGETS = ParameterNames(STAGE).targets(Repository.parse(FULL_NAME))
+
+
+def set_aside(sandbox: Sandbox, file: str = "index.html") -> str:
+    """An edit on web-1 for which a push leaves no room; returns the pushed commit."""
+    web_1 = sandbox.machines[0]
+    web_1.write(file, "mine\n")
+    commit = sandbox.commit({file: f"not mine {file}\n"}, "In the way")
+    _push(sandbox.developer)
+    sandbox.wait_until_quiet()
+    return commit
+
+
+def listed(pulley: Pulley, *arguments: str) -> dict[str, list[str]]:
+    """The commits that each host lists, newest first."""
+    hosts = json_of(pulley("saved", "web", *arguments, "--json"))["hosts"]
+    return {one["host"]: [ref["commit"] for ref in one["saved"]] for one in hosts}
+
+
+@pytest.fixture(scope="module")
+def commit(sandbox: Sandbox) -> str:
+    sandbox.commit({"index.html": "one\n", "settings.ini": "one\n"}, "One")
+    _push(sandbox.developer)
+    sandbox.wait_until_quiet()
+    return set_aside(sandbox)
+
+
+@pytest.fixture
+def strict(sandbox: Sandbox) -> Iterator[None]:
+    """The target says that an edit that was set aside is a failure."""
+    ssm = sandbox.account.ssm
+    before = ssm.get_parameter(Name=TARGETS)["Parameter"]["Value"]
+    targets = [one | {"saved": "fail"} for one in json.loads(before)]
+    ssm.put_parameter(Name=TARGETS, Value=json.dumps(targets), Overwrite=True)
+    yield
+    ssm.put_parameter(Name=TARGETS, Value=before, Overwrite=True)
+
+
+def status_of(pulley: Pulley) -> list[tuple[str, str | None]]:
+    (target,) = json_of(pulley("status", "web", "--json"))["targets"]
+    return [(one["place"], one["set_aside"]) for one in target["hosts"]]
+
+
+class TestStatus:
+    def test_file_is_named_until_it_is_seen_to_and_sent_nothing_for(
+        self, sandbox: Sandbox, pulley: Pulley, commit: str
+    ) -> None:
+        for _ in range(2):
+            assert status_of(pulley) == [("at it", "index.html"), ("at it", None)]
+            assert sandbox.reconcile()["sent"] == 0
+            assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
+            assert pulley("status", "web", "--live").exit_code == 0
+        words = "web-1: an edit of index.html was set aside, until somebody sees to it: "
+        assert words + "pulley saved web web-1" in pulley("status", "web").stdout
+        told = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
+        assert [(one.state, "index.html set aside" in str(one.status)) for one in told] == [
+            ("success", True)
+        ]
+
+    @pytest.mark.usefixtures("commit", "strict")
+    def test_target_may_say_that_it_is_a_failure(self, pulley: Pulley) -> None:
+        assert pulley("status", "web", "--check").exit_code == 3
+        deployed = pulley("deploy", "web", "--yes")
+        assert deployed.exit_code == 3
+        assert "web-1: index.html set aside" in deployed.stdout
+        (target,) = json_of(pulley("status", "web", "--json"))["targets"]
+        assert (target["well"], target["newest"]["state"]) == (False, "failure")
+        (newest, *_) = json_of(pulley("history", "web", "--json"))["entries"]
+        assert newest["state"] == "failure"
+
+
+@pytest.mark.usefixtures("commit")
+class TestList:
+    def test_every_host_is_asked_and_named(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        done = pulley("saved", "web")
+        (sha,) = listed(pulley)["web-1"]
+        (row,) = (line for line in done.stdout.splitlines() if line.startswith("web-1"))
+        assert sha[:7] in row
+        assert row.endswith("index.html")
+        assert listed(pulley)["web-2"] == []
+        assert listed(pulley, sandbox.machines[1].host.instance_id) == {"web-2": []}
+        assert "nothing is saved on 1 host" in pulley("saved", "web", "web-2").stdout
+
+    def test_host_that_does_not_answer_is_named(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        sandbox.machines[1].host.sleep()
+        try:
+            done = pulley("saved", "web")
+        finally:
+            sandbox.machines[1].host.wake()
+        assert done.exit_code == 0
+        assert "web-2: it is offline" in done.stderr
+        assert "web-1" in done.stdout
+
+    def test_what_does_not_fit_in_the_answer_is_counted(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        web_2 = sandbox.machines[1]
+        names = [f"refs/pulley/saved/201001{day:02}T000000Z-1-1" for day in range(1, 13)]
+        for name in names:
+            web_2.git("update-ref", name, "HEAD")
+        done = pulley("saved", "web", "web-2")
+        assert "older ones are not listed; it has 12." in done.stderr
+        assert "2010-01-12 00:00:00 UTC" in done.stdout
+        head = web_2.head()
+        assert pulley("saved", "web", "web-2", head, "--drop", "--yes").exit_code == 0
+        assert listed(pulley, "web-2") == {"web-2": []}
+
+    def test_mistyped_host_is_answered_with_the_nearest(self, pulley: Pulley) -> None:
+        done = pulley("saved", "web", "web1")
+        assert done.exit_code == 1
+        assert "did you mean web-1?" in done.stderr
+
+
+@pytest.mark.usefixtures("commit")
+class TestShow:
+    def test_it_shows_what_was_edited(self, pulley: Pulley) -> None:
+        (sha,) = listed(pulley)["web-1"]
+        done = pulley("saved", "web", "web-1", sha[:7])
+        assert done.exit_code == 0
+        assert "+mine" in done.stdout.splitlines()
+        shown = json_of(pulley("saved", "web", "web-1", sha, "--json"))
+        assert (shown["commit"], shown["cut"], "+mine" in shown["text"]) == (sha, False, True)
+
+    def test_long_one_is_said_to_be_cut(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        web_2 = sandbox.machines[1]
+        web_2.commit("long.txt", "a long line\n" * 2000, "Long")
+        head = web_2.head()
+        web_2.git("update-ref", "refs/pulley/saved/long", head)
+        web_2.git("reset", "-q", "--hard", "HEAD~1")
+        done = pulley("saved", "web", "web-2", head[:10])
+        assert f"It is longer. All of it, on web-2: git show {head}" in done.stderr
+        web_2.git("update-ref", "-d", "refs/pulley/saved/long")
+
+    @pytest.mark.parametrize("drop", [(), ("--drop", "--yes")])
+    def test_commit_that_is_not_saved_is_an_error(
+        self, pulley: Pulley, drop: tuple[str, ...]
+    ) -> None:
+        done = pulley("saved", "web", "web-1", "0123456", *drop)
+        assert done.exit_code == 1
+        assert "web-1 lists no saved commit that begins 0123456" in done.stderr
+        done = pulley("saved", "web", "web-1", "01" * 20, *drop)
+        assert done.exit_code == 1
+        assert "web-1: missing commit: no saved ref has it" in done.stderr
+
+    @pytest.mark.parametrize(
+        "arguments", [("web-1", "main"), ("web-1", "4d5e6"), ("--drop",), ("web-1", "--drop")]
+    )
+    def test_wrong_command_line(self, pulley: Pulley, arguments: tuple[str, ...]) -> None:
+        assert pulley("saved", "web", *arguments).exit_code == 2
+
+
+@pytest.mark.usefixtures("commit")
+class TestDrop:
+    def test_it_is_asked_done_and_can_be_taken_back(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        web_1 = sandbox.machines[0]
+        (sha,) = listed(pulley)["web-1"]
+        ref = web_1.git("for-each-ref", "--format=%(refname)", "refs/pulley/saved")
+        assert pulley("saved", "web", "web-1", sha[:7], "--drop").exit_code == 4
+        assert listed(pulley)["web-1"] == [sha]
+
+        done = pulley("saved", "web", "web-1", sha[:7], "--drop", "--yes")
+        assert (done.exit_code, done.stdout) == (0, f"web-1: dropped {sha[:7]}, refs: 1\n")
+        assert f"update-ref {ref} {sha}" in done.stderr
+        assert listed(pulley)["web-1"] == []
+        # Before any other run: the answer to the drop says that nothing waits any more.
+        assert status_of(pulley) == [("at it", None), ("at it", None)]
+        assert "pulley saved" not in pulley("status", "web").stdout
+        assert sandbox.reconcile()["sent"] == 0
+
+        web_1.git("update-ref", ref, sha)
+        dropped = json_of(pulley("saved", "web", "web-1", sha, "--drop", "--yes", "--json"))
+        assert (dropped["dropped"], ref in dropped["undo"]) == (1, True)
+
+    def test_no_command_of_these_is_in_the_history_of_deploys(self, pulley: Pulley) -> None:
+        entries = json_of(pulley("history", "web", "--json"))["entries"]
+        assert {one["cause"] for one in entries} <= {"push", "manual"}
+        assert all(one["update"] == "rebase" for one in entries if "update" in one)
+
+    @pytest.mark.usefixtures("strict")
+    def test_failure_ends_with_the_deploy_after_it(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        commit = set_aside(sandbox, "settings.ini")
+        (deployment,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
+        assert deployment.state == "failure"
+        (sha,) = listed(pulley)["web-1"]
+        done = pulley("saved", "web", "web-1", sha[:7], "--drop", "--yes")
+        assert "follows with: pulley deploy web" in done.stderr
+        assert pulley("deploy", "web", "--yes").exit_code == 0
+        sandbox.wait_until_quiet()
+        (deployment,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
+        assert deployment.state == "success"
