@@ -198,9 +198,10 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
         say_json(facts | {"commit": kept.commit, "dropped": dropped, "undo": back})
         return
     say(f"{name}: dropped {commit.short}, refs: {dropped}")
-    note("If that was a mistake, the commit is there until git's garbage collection, usually two")
-    note(f"weeks. To keep it again, on {name}: {back}", is_data=True)
-    note(f"To have it back in the files: git stash apply {kept.commit}", is_data=True)
+    note("If that was a mistake: git has the commit until its garbage collection, by default for")
+    note(f"two weeks. What keeps it again, on {name}:")
+    note(f"    {back}", is_data=True)
+    note(f"What puts an edit back into the files there: git stash apply {kept.commit}")
     if target.saved == "fail":
         note(f"What GitHub says of the target's commit follows with: {suggest('deploy', target.name)}")
 

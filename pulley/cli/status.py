@@ -138,8 +138,8 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
     for one in standing.hosts:
         if one.set_aside:
             name, style = one_line(one.host.name), "red" if target.saved == "fail" else "yellow"
-            kept = f"an edit of {one_line(one.set_aside)} was set aside, until somebody sees to it"
-            say(f"  {name}: {kept}: {suggest('saved', target.name, one.host.name)}", style=style)
+            what = f"a local edit of {one_line(one.set_aside)} was set aside. To see to it"
+            say(f"  {name}: {what}: {suggest('saved', target.name, one.host.name)}", style=style)
 
 
 def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
@@ -162,7 +162,9 @@ def _last(host: HostStanding) -> str:
         return f"{what}: {roll_out.commit.short}, {cause_words(roll_out)}"
     if host.whereabouts is None:
         return ""
-    return host_words(host.whereabouts.last, host.whereabouts.asked)
+    last = host.whereabouts.last
+    is_seen_to = last.set_aside != "" and not host.set_aside
+    return host_words(last, host.whereabouts.asked) + (" (seen to since)" if is_seen_to else "")
 
 
 def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[str, object]:

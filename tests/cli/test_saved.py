@@ -63,7 +63,7 @@ class TestStatus:
             assert sandbox.reconcile()["sent"] == 0
             assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
             assert pulley("status", "web", "--live").exit_code == 0
-        words = "web-1: an edit of index.html was set aside, until somebody sees to it: "
+        words = "web-1: a local edit of index.html was set aside. To see to it: "
         assert words + "pulley saved web web-1" in pulley("status", "web").stdout
         told = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
         assert [(one.state, "index.html set aside" in str(one.status)) for one in told] == [
@@ -177,7 +177,9 @@ class TestDrop:
         assert listed(pulley)["web-1"] == []
         # Before any other run: the answer to the drop says that nothing waits any more.
         assert status_of(pulley) == [("at it", None), ("at it", None)]
-        assert "pulley saved" not in pulley("status", "web").stdout
+        told = pulley("status", "web").stdout
+        assert "pulley saved" not in told
+        assert "(seen to since)" in told
         assert sandbox.reconcile()["sent"] == 0
 
         web_1.git("update-ref", ref, sha)
