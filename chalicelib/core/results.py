@@ -11,7 +11,7 @@ from chalicelib.core.refs import CommitSha, shown
 _ERROR_SEPARATOR = "\n----------ERROR-------\n"
 OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
 # People paste both into a shell.
-_REF, _COMMIT = re.compile("[A-Za-z0-9-]{1,30}"), re.compile("[0-9a-f]{40}")
+_REF, _COMMIT = re.compile("[A-Za-z0-9-]{0,30}"), re.compile("[0-9a-f]{40}")
 
 
 class ResultError(PulleyError):
@@ -40,9 +40,10 @@ class Found:
 
 @dataclass(frozen=True)
 class SavedRef:
-    """Something that a host has saved. `ref` is what follows refs/pulley/saved/.
+    """Something that a host has saved. `ref` is the last part of its name, in letters and digits.
 
-    The commit changes so many `files`, of which `file` is the first, as git writes its name.
+    So it is a part of it, or "", where a person gave it another name. The commit changes so many
+    `files`, of which `file` is the first, as git writes its name.
     """
 
     ref: str

@@ -22,7 +22,6 @@ from pulley.operator.checking import Checker
 from pulley.operator.checks.hosts import Question
 from pulley.operator.commands import Operations
 from pulley.operator.saved import (
-    PREFIX,
     SHOWN_BYTES,
     Told,
     ask,
@@ -137,7 +136,7 @@ def _row(told: Told, ref: SavedRef) -> tuple[str, ...]:
         one_line(told.host.name),
         when(saved_at(ref)),
         ref.commit[:7],
-        ref.ref,
+        ref.ref or "-",
         _changes(ref),
     )
 
@@ -155,7 +154,7 @@ def _facts(told: Told) -> dict[str, object]:
         "count": told.saved.count if not told.problem else None,
         "saved": [
             {
-                "ref": f"{PREFIX}{one.ref}",
+                "ref": one.ref or None,
                 "at": saved_at(one),
                 "commit": one.commit,
                 "files": one.files,
@@ -186,8 +185,8 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     stage: Stage, target: Target, host: Host, kept: SavedRef, *, yes: bool, as_json: bool
 ) -> None:
     name, commit = one_line(host.name), CommitSha(kept.commit)
-    what = f": {PREFIX}{kept.ref}, which changes {_changes(kept)}" if kept.ref else ""
-    note(f"{name} has saved {commit.short}{what}")
+    what = f", which changes {_changes(kept)}" if kept.files else ""
+    note(f"{name} has saved {commit.short}{what}, as {kept.ref or 'a ref that it did not list'}")
     confirm("Drop it?", yes=yes)
     question = Question("drop", commit, by=stage.identity.name)
     (told,), _ = _ask(stage, target, [host], question)

@@ -30,6 +30,7 @@ ARGUMENTS: Mapping[str, list[str]] = {
     "targets apply": ["pulley.toml"],
     "connect": ["octo/site"],
     "logs": ["web"],
+    "saved": ["web"],
     "pin": ["web", "a" * 40, "--reason", "why"],
     "freeze": ["web", "--reason", "why"],
     "unpin": ["web"],

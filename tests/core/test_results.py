@@ -99,6 +99,12 @@ class TestParseResult:
         assert result.saved_refs == SavedRefs(7, (SavedRef(*SAVED),))
         assert (result.dropped, parse_result(LINE).dropped) == (1, None)
 
+    def test_ref_with_a_name_that_a_person_gave_it_may_tell_none(self) -> None:
+        result = parse_result(
+            json.dumps(RESULT | {"saved_refs": [["", *SAVED[1:]]], "saved_count": 1})
+        )
+        assert result.saved_refs == SavedRefs(1, (SavedRef("", *SAVED[1:]),))
+
     @pytest.mark.parametrize(
         "more",
         [
@@ -110,7 +116,7 @@ class TestParseResult:
             {"saved_refs": [[*SAVED, 1]], "saved_count": 7},
             {"saved_refs": [[*SAVED[:2], "1", "app.ini"]], "saved_count": 7},
             {"saved_refs": [["$(reboot)", *SAVED[1:]]], "saved_count": 7},
-            {"saved_refs": [["", *SAVED[1:]]], "saved_count": 7},
+            {"saved_refs": [["x" * 31, *SAVED[1:]]], "saved_count": 7},
             {"saved_refs": [[SAVED[0], "; reboot", 1, ""]], "saved_count": 7},
             {"dropped": "1"},
         ],
