@@ -199,10 +199,11 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     say(f"{name}: dropped {commit.short}, refs: {dropped}")
     note("If that was a mistake: git has the commit until its garbage collection, by default for")
     note(f"two weeks. What keeps it again, on {name}:")
-    note(f"    {back}", is_data=True)
+    note(f"    {back}")
     note(f"What puts an edit back into the files there: git stash apply {kept.commit}")
     if target.saved == "fail":
-        note(f"What GitHub says of the target's commit follows with: {suggest('deploy', target.name)}")
+        deploy = suggest("deploy", target.name)
+        note(f"What GitHub says of the target's commit follows with: {deploy}")
 
 
 def _done(told: Told) -> HostResult:
