@@ -105,7 +105,14 @@ root_owns_folders() { # commit
 }
 
 list_folders() { # commit; those that are not root's alone, and all such in its submodules
-    git ls-tree -rdz --name-only "$1" | xargs -0 stat -c '%u %f %n' -- |
+    {
+        git ls-tree -rdz --name-only "$1"
+        # Of what is staged, and of local commits.
+        {
+            git ls-files -z
+            git log -m --first-parent --no-renames --format= --name-only -z HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
+        } | tr '\n\000' '\035\n' | sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
+    } | xargs -0 stat -c '%u %f %n' -- |
         sed -n '/^0 \(a\|..[02468ace][014589cd] \)/!s/^[^ ]* [^ ]* //p'
     git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab//p" | each_line find_of_others_below
 } 2>/dev/null

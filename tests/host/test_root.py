@@ -162,6 +162,25 @@ class TestFoldersOfTheRepository:
         result = site.deploy().result
         assert (result.outcome, result.after) == ("no_checkout", before)
 
+    @pytest.mark.parametrize("is_committed", [False, True])
+    def test_what_root_staged_or_committed_in_another_s_folder_is_refused(
+        self, site: RootSite, plugin: Path, *, is_committed: bool
+    ) -> None:
+        assert plugin.is_dir()
+        before = site.root_git("rev-parse", "HEAD")
+        (site.checkout / "uploads").mkdir()
+        (site.checkout / "uploads/job").write_text("one\n")
+        site.root_git("add", "uploads")
+        if is_committed:  # and HEAD is not on the branch: a pin, say
+            site.root_git("commit", "-qm", "local")
+            site.root_git("checkout", "-q", "--detach", before)
+            (site.checkout / "uploads").mkdir()
+        give(site.checkout / "uploads")
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        result = site.deploy().result
+        assert (result.outcome, result.after) == ("no_checkout", before)
+        assert "others own uploads " in result.detail
+
     def test_in_a_submodule_no_folder_is_another_s(self, site: RootSite) -> None:
         part = site.root / "octo/part"
         subprocess.run(["cp", "-a", site.upstream, part], check=True)
