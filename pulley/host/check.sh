@@ -25,7 +25,7 @@ look() {
 # where HEAD has more of the branch than all steps were done for; "" for none, or while it is at work.
 find_unfinished() {
     unfinished=''
-    for name in index.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD BISECT_LOG sequencer; do
+    for name in index.lock HEAD.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD BISECT_LOG sequencer; do
         [ ! -e "$git_dir/$name" ] || unfinished=$name
     done
     base=$(git merge-base HEAD "$upstream_ref" 2>/dev/null)

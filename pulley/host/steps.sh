@@ -2,7 +2,8 @@
 # The steps after the update, and the way back where one fails.
 
 deploy() {
-    if [ "$after" = "$marker_commit" ] && is_deployed_here; then
+    # Who moved HEAD may have built or started something else since.
+    if [ "$after" = "$marker_commit" ] && is_deployed_here && [ "${drift:-files}" = files ]; then
         write_marker
         succeed
     fi
@@ -106,7 +107,7 @@ step_within() {
     if [ $((now - begun)) -ge $((left * 100)) ]; then
         words="it took longer than $left seconds"
     else
-        words=$(tail -c 1000 "$log" | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
+        words=$(tail -n 50 "$log" | without_secrets | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
         case $header in "$words"*) words="it wrote nothing" ;; esac
         words="exit code $status: $words"
     fi
@@ -136,7 +137,7 @@ roll_back() {
     echo "== rolling back to $marker_commit"
     kept_for_going_back=0
     # Local commits that were not deployed before would be in no branch any more.
-    if [ -n "$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --)" ]; then
+    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --) || [ -n "$words" ]; then
         keep "$after" || finish broken "$failed_words; cannot save the local commits: $(reason)"
         saved=$ref
     fi

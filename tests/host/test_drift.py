@@ -42,6 +42,27 @@ class TestRound:
         assert (site.checkout / "app.txt").read_text() == "three\n"
         assert site.pull(Cause="reconcile", Update=update).result.drift is None
 
+    @pytest.mark.parametrize(
+        "moved", [["reset", "-q", "--hard", "HEAD~1"], ["checkout", "-q", "-b", "experiment"]]
+    )
+    def test_steps_run_again_because_somebody_may_have_built_there(
+        self, site: Site, moved: list[str]
+    ) -> None:
+        built = site.root / "built"
+        site.commit({"build": f"#!/bin/sh\necho built >>{built}\n"})
+        site.as_owner("touch", str(built), cwd=site.root)
+        site.pull(AfterPull="build")
+        site.commit({})
+        site.pull(AfterPull="build")
+        site.git(*moved)
+        result = site.pull(Cause="reconcile", AfterPull="build").result
+        assert result.outcome == "updated"
+        assert result.drift
+        assert built.read_text() == "built\n" * 3
+        (site.checkout / "app.txt").unlink()
+        assert site.pull(Cause="reconcile", AfterPull="build").result.drift == "files"
+        assert built.read_text() == "built\n" * 3
+
     def test_other_branch_that_was_checked_out_is_left_and_kept(self, site: Site) -> None:
         commit = deployed(site)
         site.git("checkout", "-q", "-b", "experiment")
@@ -153,7 +174,9 @@ class TestCheck:
         found = found_by_check(site)
         assert (found.deployed, found.drift, site.head()) == (commit, "head", older)
 
-    @pytest.mark.parametrize("name", ["index.lock", "rebase-merge", "MERGE_HEAD", "sequencer"])
+    @pytest.mark.parametrize(
+        "name", ["index.lock", "HEAD.lock", "rebase-merge", "CHERRY_PICK_HEAD", "sequencer"]
+    )
     def test_what_git_left_in_the_middle_is_told_and_stays(self, site: Site, name: str) -> None:
         deployed(site)
         left = site.checkout / ".git" / name

@@ -12,7 +12,9 @@ from pulley.operator.checks.row import FAIL, WARN, Row
 from pulley.operator.overview import HostStanding, Standing
 from pulley.operator.suggest import suggest
 
-_BY_A_PERSON = frozenset({"MERGE_HEAD", "REVERT_HEAD", "BISECT_LOG", "sequencer"})
+_BY_A_PERSON = frozenset(
+    {"MERGE_HEAD", "REVERT_HEAD", "CHERRY_PICK_HEAD", "BISECT_LOG", "sequencer"}
+)
 _OF_A_RUN = frozenset({"begun", "marker", "moving"})
 
 
