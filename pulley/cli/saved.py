@@ -27,6 +27,7 @@ from pulley.operator.saved import (
     ask,
     choose_hosts,
     find_commit,
+    line_that_applies,
     line_that_brings_back,
     saved_at,
 )
@@ -200,7 +201,8 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     note("If that was a mistake: git has the commit until its garbage collection, by default for")
     note(f"two weeks. What keeps it again, on {name}:")
     note(f"    {back}")
-    note(f"What puts an edit back into the files there: git stash apply {kept.commit}")
+    note("What puts an edit back into the files there:")
+    note(f"    {line_that_applies(target, kept)}")
     if target.saved == "fail":
         deploy = suggest("deploy", target.name)
         note(f"What GitHub says of the target's commit follows with: {deploy}")

@@ -18,6 +18,8 @@ move() { # carry|save commit -B branch | --detach
 # A merge is not made again: what was done in it (a conflict's solution, say) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream
+    in_the_way=$(git log -m --first-parent --no-renames --format= --name-only -z "$1..$tip" -- | each tell_untracked | head -n 1)
+    [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
     if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
         keep "$tip" || give_up_move
@@ -31,6 +33,10 @@ rebase() { # base
     bring_nobodys_back
     look_at_tree
     end_move
+}
+
+tell_untracked() {
+    { [ ! -e "$file" ] && [ ! -L "$file" ]; } || [ -n "$(git --literal-pathspecs ls-files -- "$file")" ] || echo "${file#./}"
 }
 
 # What is edited goes into a commit under a ref, then out of the work tree. From here until the

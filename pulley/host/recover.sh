@@ -35,15 +35,23 @@ save_what_came_since() {
     set -- "$was_to"
     [ "$was_tip" = - ] || set -- "$@" "$was_tip"
     for commit in "$local_ref" HEAD; do
-        git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new"
+        # What cannot be listed counts as something.
+        git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new" || echo >"$state/new"
         if [ -s "$state/new" ]; then
             keep "$commit" || stop_unsaved
             beneath=$ref saved=$ref
         fi
     done
-    set -- "$was" "$was_to" HEAD
+    set -- "$beneath" "$was" "$was_to" HEAD
     [ "$was_edits" = - ] || set -- "$@" "$was_edits"
-    tree=$(tree_of_now "$was" "$was_to" 2>"$errors") || stop_unsaved
+    save_files "$@"
+}
+
+# What the work tree has and none of these commits stays under a ref.
+save_files() { # parent from to commit...
+    beneath=$1
+    shift
+    tree=$(tree_of_now "$1" "$2" 2>"$errors") || stop_unsaved
     if for known; do
         git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree" --
     done | sort | uniq -c | grep -q "^ *$# "; then
@@ -101,14 +109,16 @@ mend_rebase() { # folder
         keep "$found" || stop_unsaved
         saved=$ref
     fi
+    # Nor does that command see what git calls untracked now, and would write over.
+    [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${found:+"$found"}
     [ -z "$autostash" ] || keep "$autostash" || stop_unsaved
     if [ -n "$orig_head" ]; then
         [ -z "$onto" ] || remove_added "$orig_head" "$onto" "$1/onto"
         [ -z "$head_name" ] || point_head "$head_name" "$orig_head"
     fi
     reset_hard HEAD
-    remove_rebase "$1"
     [ -z "$autostash" ] || put_back "$autostash" "$ref"
+    remove_rebase "$1"
 }
 
 point_head() { # branch's ref, or another word where HEAD is detached; commit
@@ -129,6 +139,8 @@ read_move() {
 # Everything back to where a move began. Done twice, or killed and done again, it ends the same.
 take_back() {
     read_move
+    root_owns_folders "$was"
+    [ "$was_edits" = - ] || root_owns_folders "$was_edits"
     remove_rebase "$git_dir/rebase-merge"
     clear_locks
     [ "$was_tip" = - ] || git update-ref "$local_ref" "$was_tip"

@@ -87,9 +87,9 @@ count_commits() { # range
 
 # Local commits that leave the branch, or that no branch has, stay under a ref.
 save_commits() { # commit
-    [ -n "$(git rev-list -n 1 "$1" --not "$upstream" --remotes --)" ] || return 0
+    ! commits=$(git rev-list -n 1 "$1" --not "$upstream" --remotes --) || [ -n "$commits" ] || return 0
     find_base "$1"
-    [ "$local_commits" -gt 0 ] || return 0
+    [ "${local_commits:-1}" -gt 0 ] || return 0 # what cannot be counted is something
     local_commits=0
     keep "$1" || conflict "cannot save the local commits: $(reason)"
     saved=$ref
@@ -99,5 +99,5 @@ save_commits() { # commit
 keep() { # commit
     saved_refs=$((saved_refs + 1))
     ref=refs/pulley/saved/$(date -u +%Y%m%dT%H%M%SZ)-$$-$saved_refs
-    git update-ref "$ref" "$1" 2>"$errors"
+    git update-ref "$ref" "$1" 0000000000000000000000000000000000000000 2>"$errors"
 }

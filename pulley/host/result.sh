@@ -62,7 +62,7 @@ finish() { # outcome detail
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$line$more" "$local_commits" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+        "$line$more" "${local_commits:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
 }
@@ -78,7 +78,9 @@ plain() {
         printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
         return
     fi
-    printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 | sed 's/[\\"]/\\&/g'
+    printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 |
+        # Cut once more, and never inside of an escape.
+        sed -e 's/[\\"]/\\&/g' -e 's/^\(.\{380\}\).*/\1/' -e 's/^\(\([^\\]\|\\.\)*\)\\$/\1/'
 }
 
 # What could be a credential is struck out: what stands before an @ in an address, however it is

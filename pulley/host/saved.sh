@@ -11,7 +11,7 @@ tell_aside() {
     [ -s "${state-/dev/null}/aside" ] && refs=$(list_refs --format=' %(refname) ') || return 0
     while read -r ref file; do
         is_in "$refs" "$ref" || continue
-        aside=${aside:-$file} saved=${saved:-$ref}
+        aside=${aside:-$file} saved=${saved:-$(plain "$(printf %.80s "$ref")")}
         return
     done <"$state/aside"
     [ -z "${log-}" ] || true >"$state/aside"
@@ -59,5 +59,6 @@ tell_saved() {
 }
 
 show() { # commit how; what it changes in its first parent
-    git show -m --first-parent "$@"
+    seconds_left
+    within=$left git -c log.diffMerges=separate show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
 }

@@ -48,7 +48,7 @@ write_again() {
 # In a submodule, a commit that is in no branch and no tag would be lost when it moves.
 # shellcheck disable=SC2016 # git's own shell expands
 save_commit='
-    test -z "$(git rev-list -n 1 HEAD --not --branches --tags --remotes --glob=refs/pulley/saved)" ||
+    commits=$(git rev-list -n 1 HEAD --not --branches --tags --remotes --glob=refs/pulley/saved) && test -z "$commits" ||
         git update-ref "refs/pulley/saved/$(git rev-parse HEAD)" HEAD'
 
 # Where git refuses the .gitmodules of a submodule's own, it goes no further from there; so here each is
@@ -74,6 +74,11 @@ drop_half_made_submodules() {
     done
     [ -d "$common_dir/modules" ] || return 0
     find "$common_dir/modules" -name HEAD -type f | while read -r module; do
-        git --git-dir="${module%/HEAD}" rev-parse -q --verify HEAD || rm -rf -- "${module%/HEAD}"
+        module=${module%/HEAD}
+        # Logs and branches may be called so too. What has branches was made whole, whatever HEAD is now.
+        if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
+            ! grep -q ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
+            rm -rf -- "$module"
+        fi
     done
 }

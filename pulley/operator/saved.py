@@ -114,6 +114,15 @@ def saved_at(ref: SavedRef) -> datetime | None:
 
 def line_that_brings_back(target: Target, saved: SavedRef) -> str:
     """What saves a dropped commit again, on the host, while git has it."""
-    place, name = shlex.quote(target.checkout), saved.ref or saved.commit
-    owner = f'sudo -u "$(stat -c %U {place})"'
-    return f"{owner} git -C {place} update-ref {PREFIX}{name} {saved.commit}"
+    return f"{_git(target)} update-ref {PREFIX}{saved.ref or saved.commit} {saved.commit}"
+
+
+def line_that_applies(target: Target, saved: SavedRef) -> str:
+    """What puts a saved edit back into the files, on the host, while git has it."""
+    return f"{_git(target)} stash apply {saved.commit}"
+
+
+def _git(target: Target) -> str:
+    """Git in the target's checkout, from any folder, as the checkout's owner."""
+    place = shlex.quote(target.checkout)
+    return f'sudo -u "$(stat -c %U {place})" git -C {place}'

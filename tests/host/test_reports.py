@@ -409,6 +409,20 @@ class TestWords:
         done = site.pull(Timeout="20")
         assert not any(SECRET[at : at + 6] in done.stderr for at in range(len(SECRET) - 5))
 
+    def test_secret_of_a_step_is_struck_out_before_the_reason_is_cut(self, site: Site) -> None:
+        secret = "Hunter2-and-more"  # whose beginning tells nothing of what it is
+        address = f"https://bot:{secret}@example.invalid/octo/site"
+        site.git("remote", "set-url", "origin", address)
+        site.git("config", f"url.{site.upstream}.insteadOf", address)
+        # Each place where the reason's end may be.
+        for length in range(95, 140, 5):
+            words = f"{'x' * length} {address}: refused"
+            site.commit({"step": f"#!/bin/sh\necho '{words}'\nexit 1\n"})
+            result = site.pull(AfterPull="step").result
+            detail = result.detail
+            assert result.step == "after_pull"
+            assert not any(secret[at : at + 6] in detail for at in range(len(secret) - 5)), detail
+
     @pytest.mark.parametrize(
         "words",
         [

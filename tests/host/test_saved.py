@@ -142,6 +142,33 @@ class TestTold:
         assert calls() == before + 1
         assert calls() == before
 
+    @pytest.mark.parametrize("name", ['a","x', "/".join(["x" * 200] * 4)])
+    def test_ref_that_somebody_forged_in_the_notes_is_only_text(
+        self, site: Site, name: str
+    ) -> None:
+        ref = f"refs/pulley/saved/{name}"
+        site.git("update-ref", ref, "HEAD")
+        site.pull()
+        site.write(NOTES, f"{ref} app.txt\n")
+        file, saved = told(site.pull())
+        assert file == "app.txt"
+        assert ref.startswith(str(saved))
+
+    def test_line_stays_short_whatever_is_quoted(self, site: Site) -> None:
+        name, quotes = '"' * 200, '"' * 150
+        step = f"#!/bin/sh\necho '{quotes}'\n[ ! -e .git/fail ]\n"
+        site.commit({name: "one\n", "step": step})
+        site.pull(AfterPull="step")
+        site.write(name, "mine\n")
+        site.commit({name: "theirs\n"})
+        site.pull(AfterPull="step")
+        site.write(".git/fail", "")
+        site.commit({"local": "1\n"}, where=site.checkout)
+        site.commit({"app.txt": "two\n"})
+        result = site.pull(Target="a" * 50, AfterPull="step").result  # held to its length
+        assert result.step == "after_pull"
+        assert result.detail.count('"') > 100
+
 
 class TestSaved:
     def test_nothing_is_an_empty_list(self, site: Site) -> None:
@@ -228,6 +255,21 @@ class TestShown:
             result = site.pull(Update=update, Commit=commit).result
             assert (result.outcome, result.detail) == ("missing_commit", "no saved ref has it")
         assert site.git("for-each-ref") == before
+
+    @pytest.mark.parametrize("setting", ["log.diffMerges=off", "diff.orderFile=missing"])
+    def test_settings_of_the_owner_s_hide_nothing(self, site: Site, setting: str) -> None:
+        set_aside(site)
+        site.git("config", *setting.split("="))
+        ((_, _, files, file),) = listed(site)
+        assert (files, file) == (1, "app.txt")
+
+    def test_program_of_the_owner_s_that_hangs_is_not_run(self, site: Site) -> None:
+        ref = set_aside(site)
+        site.write(".git/info/attributes", "* diff=hang\n")
+        site.git("config", "diff.hang.textconv", "sleep 600; cat")
+        run = site.pull(Update="saved", Commit=commit_at(site, ref))
+        assert "mine" in run.stderr
+        assert run.result.seconds < 60
 
 
 class TestDrop:

@@ -1,0 +1,136 @@
+"""Nothing is lost where git itself would lose it: ignored files, unreadable commits, submodules."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.host.conftest import AS_ROOT, Site
+from tests.host.test_submodules import move, submodule
+
+MINE = "typed by hand\n"
+
+
+class TestIgnoredFiles:
+    """Git writes over them when it makes local commits again."""
+
+    @pytest.mark.parametrize("removed", [False, True])
+    def test_one_that_a_local_commit_has_is_a_conflict(self, site: Site, *, removed: bool) -> None:
+        site.commit({".gitignore": ".env\n"})
+        site.pull()
+        site.commit({".env": "by mistake\n"}, where=site.checkout)
+        if removed:
+            site.git("rm", "-q", "--cached", ".env")
+            site.git("commit", "-qm", "no .env")
+            site.write(".env", MINE)
+        else:
+            site.pull(Update="exact", Commit=site.git("rev-parse", "HEAD~1"))
+            site.write(".env", MINE)
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert result.outcome == "conflict"
+        assert result.detail == ".env is untracked, where a local commit has it"
+        assert (site.checkout / ".env").read_text() == MINE
+
+
+class TestAnothersKilledPull:
+    def killed(self, site: Site, *options: str) -> None:
+        """Somebody's `git pull --rebase`, killed when it has checked out the new tip."""
+        hook = site.write(".git/hooks/post-checkout", "#!/bin/sh\nkill -9 $PPID\n")
+        site.as_owner("git", "pull", "-q", "--rebase", *options, check=False)
+        hook.unlink()
+        assert (site.checkout / ".git/rebase-merge").is_dir()
+
+    def test_file_that_was_made_where_the_new_commit_has_none_is_saved(self, site: Site) -> None:
+        site.commit({"local": "1\n"}, where=site.checkout)
+        site.commit({"config.txt": None})
+        self.killed(site)
+        site.write("config.txt", MINE)
+        result = site.pull().result
+        assert result.outcome == "updated"
+        assert result.saved
+        assert site.git("show", f"{result.saved}:config.txt") + "\n" == MINE
+
+    def test_killed_while_it_puts_an_edit_back_the_next_run_does(self, site: Site) -> None:
+        site.commit({"local": "1\n"}, where=site.checkout)
+        site.commit({"app.txt": "two\n"})
+        site.write("config.txt", MINE)
+        self.killed(site, "--autostash")
+        site.tool("git", 'case "$*" in *"stash apply"*) kill -9 0 ;; esac\nexec /usr/bin/git "$@"')
+        command, environ = site.command()
+        subprocess.run(["setsid", *command], env=environ, cwd="/", check=False, capture_output=True)
+        (site.tools / "git").unlink()
+        site.pull()
+        assert (site.checkout / "config.txt").read_text() == MINE
+
+
+class TestCommitsThatCannotBeRead:
+    def test_reset_saves_what_it_cannot_count(self, site: Site) -> None:
+        for number in (1, 2, 3):
+            site.commit({f"local{number}": MINE}, where=site.checkout)
+        tip, broken = site.head(), site.git("rev-parse", "HEAD~2")
+        path = site.checkout / ".git/objects" / broken[:2] / broken[2:]
+        path.chmod(0o644)
+        path.write_bytes(b"")
+        site.commit({"app.txt": "two\n"})
+        result = site.pull(Update="reset").result
+        assert result.outcome == "updated"
+        assert result.saved
+        assert site.git("rev-parse", result.saved) == tip
+
+    def test_line_of_a_checkout_whose_commits_cannot_be_counted_is_well_formed(
+        self, site: Site
+    ) -> None:
+        site.commit({"local1": MINE}, where=site.checkout)
+        site.commit({"local2": MINE}, where=site.checkout)
+        site.pull()
+        broken = site.git("rev-parse", "HEAD~1")
+        path = site.checkout / ".git/objects" / broken[:2] / broken[2:]
+        path.chmod(0o644)
+        path.write_bytes(b"")
+        assert site.pull().result.outcome in {"unchanged", "conflict"}
+
+
+class TestSubmodules:
+    def test_stashes_and_reflog_outlive_a_server_that_is_away(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        local = site.checkout / "part"
+        for text in ("first\n", "second\n"):
+            site.write("part/part.txt", text)
+            site.git("stash", "-q", cwd=local)
+        move(site, part)
+        away = part.rename(part.with_name("away"))
+        assert site.pull().result.outcome in {"rolled_back", "broken"}
+        away.rename(part)
+        assert site.pull().result.outcome == "updated"
+        assert site.git("stash", "list", cwd=local).count("stash@") == 2
+
+    def test_branch_outlives_another_that_a_power_cut_left_empty(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        local = site.checkout / "part"
+        site.git("checkout", "-q", "-b", "work", cwd=local)
+        mine = site.commit({"mine.txt": MINE}, where=local)
+        module = site.checkout / ".git/modules/part"
+        site.git("checkout", "-q", "main", cwd=local)
+        (module / "refs/heads/main").write_text("")
+        move(site, part)
+        site.pull()
+        assert (module / "refs/heads/work").read_text().strip() == mine
+
+
+@pytest.mark.skipif(not AS_ROOT, reason="takes namespaces of its own")
+def test_ref_is_never_written_over(site: Site) -> None:
+    """Two containers count their processes alike, and may save in the same second."""
+    site.tool("date", "echo 20300101T000000Z")
+    alone = ["unshare", "--pid", "--fork", "--mount-proc"]
+    kept = []
+    for number in (1, 2):
+        site.commit({"local": f"{number}\n"}, where=site.checkout)
+        command, environ = site.command(Update="reset")
+        run = subprocess.run([*alone, *command], env=environ, check=False, capture_output=True)
+        kept.append({ref: site.git("rev-parse", ref) for ref in site.saved()})
+    assert kept[0]
+    assert kept[1] | kept[0] == kept[1]
+    assert len(kept[1]) == 2 or json.loads(run.stdout)["outcome"] == "conflict"
