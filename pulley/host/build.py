@@ -10,6 +10,8 @@ Needs the standard library only, and nothing of Pulley.
 
 import re
 import sys
+from collections import Counter
+from itertools import product
 from pathlib import Path
 
 # In the order of a run, as main.sh has it. A part is functions only, so any order would do.
@@ -57,28 +59,38 @@ _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
 _SAID_NOWHERE = frozenset(("finish", "refuse"))  # functions of one word that no string has
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
 _WORD = re.compile(r"\w+")
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SHORT = (*_DIGITS, *map("".join, product(_DIGITS, repeat=2)))  # those used most get one letter
 
 
 def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
     """The script, ending in a newline, of the parts in a folder. Raises OSError."""
-    parts = [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
+    parts = _read_parts(folder)
     if commented:
         return SHEBANG + "\n".join(parts)
-    return SHEBANG + _rename("".join(map(_shorten, parts)))
+    joined = "".join(map(_shorten, parts))
+    names = _short_names(joined)
+    return SHEBANG + _WORD.sub(lambda word: names.get(word[0], word[0]), joined)
 
 
-def short_names(script: str) -> dict[str, str]:
-    """A short name for each function of several words, and of one that nothing else has.
+def short_names() -> dict[str, str]:
+    """The short name of each function that gets one."""
+    return _short_names("".join(map(_shorten, _read_parts(_FOLDER))))
 
-    They begin as no command and no variable does.
+
+def _short_names(script: str) -> dict[str, str]:
+    """Of functions of several words, and of those whose one word nothing else has.
+
+    They begin as no command and no variable does. The functions used most get the shortest.
     """
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
-    return {name: f"_{number:x}" for number, name in enumerate(sorted(functions))}
+    used = Counter(_WORD.findall(script))
+    by_use = sorted(functions, key=lambda name: (-used[name], name))
+    return {name: f"_{short}" for name, short in zip(by_use, _SHORT, strict=False)}
 
 
-def _rename(script: str) -> str:
-    names = short_names(script)
-    return _WORD.sub(lambda word: names.get(word[0], word[0]), script)
+def _read_parts(folder: Path) -> list[str]:
+    return [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
 
 
 def _shorten(part: str) -> str:

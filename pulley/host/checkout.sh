@@ -40,7 +40,7 @@ alone() { # command
 git() {
     set -- -c gc.auto=0 -c maintenance.auto=false -c core.logAllRefUpdates=true -c core.fsmonitor=false \
         -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \
-        -c core.hooksPath=/dev/null "$@"
+        -c core.hooksPath=/dev/null -c log.diffMerges=separate "$@"
     if [ -z "${within-}" ]; then
         LC_ALL=C alone command git "$@"
         return

@@ -109,9 +109,9 @@ list_folders() { # commit; those that are not root's alone, and all such in its 
         git ls-tree -rdz --name-only "$1"
         # Of what is staged, and of local commits.
         {
-            git ls-files -z
-            git log -m --first-parent --no-renames --format= --name-only -z HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
-        } | tr '\n\000' '\035\n' | sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
+            git ls-files -z | tr '\n\000' '\035\n'
+            name_commits HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
+        } | sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
     } | xargs -0 stat -c '%u %f %n' -- |
         sed -n '/^0 \(a\|..[02468ace][014589cd] \)/!s/^[^ ]* [^ ]* //p'
     git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab//p" | each_line find_of_others_below

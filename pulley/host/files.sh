@@ -15,6 +15,11 @@ each_line() {
     done
 }
 
+# The names of all files that commits change, in lines: a line break in a name is \035.
+name_commits() { # revisions
+    git log -m --first-parent --no-renames --format= --name-only -z "$@" | tr '\n\000' '\035\n'
+}
+
 # The name again, where that is true of the file.
 name_if() { # function
     ! "$1" || printf '%s\0' "$file"

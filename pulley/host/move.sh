@@ -18,7 +18,7 @@ move() { # carry|save commit -B branch | --detach
 # A merge is not made again: what was done in it (a conflict's solution, say) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream
-    in_the_way=$(git log -m --first-parent --no-renames --format= --name-only -z "$1..$tip" -- | each tell_untracked | head -n 1)
+    in_the_way=$(list_untracked "$tip" --not "$1" -- | head -n 1)
     [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
     if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
@@ -35,6 +35,16 @@ rebase() { # base
     end_move
 }
 
+# The files that commits change, that stand here and are not tracked. Tracked names are listed twice, so
+# that none of them is unique.
+list_untracked() { # revisions
+    {
+        name_commits "$@" | sort -u
+        git ls-files -z | tr '\n\000' '\035\n' | sed p
+    } | sort | uniq -u | each_line tell_untracked
+}
+
+# A folder in the place of a file that git does not track may hold files that it does.
 tell_untracked() {
     { [ ! -e "$file" ] && [ ! -L "$file" ]; } || [ -n "$(git --literal-pathspecs ls-files -- "$file")" ] || echo "${file#./}"
 }

@@ -36,7 +36,8 @@ EOF
     } ||
         refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
-    if [ -z "$Restart" ]; then
+    # Told to end, runuser ends with 143 whatever the owner's run ended with: then that has to say it.
+    if [ -z "$Restart" ] && [ "$1" = setpriv ]; then
         "$@" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi

@@ -60,5 +60,5 @@ tell_saved() {
 
 show() { # commit how; what it changes in its first parent
     seconds_left
-    within=$left git -c log.diffMerges=separate show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
+    within=$left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
 }

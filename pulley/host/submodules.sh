@@ -75,9 +75,9 @@ drop_half_made_submodules() {
     [ -d "$common_dir/modules" ] || return 0
     find "$common_dir/modules" -name HEAD -type f | while read -r module; do
         module=${module%/HEAD}
-        # Logs and branches may be called so too. What has branches was made whole, whatever HEAD is now.
+        # A log or a branch may be called HEAD too. A module with branches was cloned to the end once.
         if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
-            ! grep -q ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
+            ! grep -qs ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
             rm -rf -- "$module"
         fi
     done

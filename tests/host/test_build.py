@@ -40,7 +40,7 @@ def test_every_part_is_in_it_and_is_short() -> None:
 
 def test_what_is_left_out_means_nothing() -> None:
     script, commented = build(), build(commented=True)
-    names = short_names(commented)
+    names = short_names()
     renamed = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), commented)
     assert script.startswith("#!/bin/sh\n")
     assert functions(script) == functions(renamed)
@@ -48,7 +48,7 @@ def test_what_is_left_out_means_nothing() -> None:
 
 def test_only_functions_get_short_names_and_none_that_is_said_or_taken() -> None:
     commented = build(commented=True)
-    names = short_names(commented)
+    names = short_names()
     said = {*EXIT_CODES, *(field.name for field in dataclasses.fields(HostResult))}
     assert len(names) > 100
     assert not said & set(names)

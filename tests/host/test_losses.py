@@ -1,6 +1,7 @@
 """Nothing is lost where git itself would lose it: ignored files, unreadable commits, submodules."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -32,6 +33,23 @@ class TestIgnoredFiles:
         assert result.detail == ".env is untracked, where a local commit has it"
         assert (site.checkout / ".env").read_text() == MINE
 
+    def test_look_at_local_commits_takes_as_many_processes_for_fifty_files_as_for_one(
+        self, site: Site
+    ) -> None:
+        calls = site.root / "calls"
+        taken = []
+        for number, files in enumerate((1, 1, 50)):
+            local = {f"local{number}-{file}": MINE for file in range(files)}
+            site.commit(local, where=site.checkout)
+            site.commit({"app.txt": f"{number}\n"})
+            calls.write_text("")
+            calls.chmod(0o666)
+            site.tool("git", f'echo >>{calls}\nexec {shutil.which("git")} "$@"')
+            assert site.pull().result.outcome == "updated"
+            (site.tools / "git").unlink()
+            taken.append(len(calls.read_text()))
+        assert taken[1] == taken[2]  # the first run has no marker yet
+
 
 class TestAnothersKilledPull:
     def killed(self, site: Site, *options: str) -> None:
@@ -56,7 +74,8 @@ class TestAnothersKilledPull:
         site.commit({"app.txt": "two\n"})
         site.write("config.txt", MINE)
         self.killed(site, "--autostash")
-        site.tool("git", 'case "$*" in *"stash apply"*) kill -9 0 ;; esac\nexec /usr/bin/git "$@"')
+        kill = 'case "$*" in *"stash apply"*) kill -9 0 ;; esac'
+        site.tool("git", f'{kill}\nexec {shutil.which("git")} "$@"')
         command, environ = site.command()
         subprocess.run(["setsid", *command], env=environ, cwd="/", check=False, capture_output=True)
         (site.tools / "git").unlink()

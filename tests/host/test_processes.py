@@ -214,7 +214,7 @@ class TestKilledRun:
 
 
 class TestFetch:
-    @pytest.mark.parametrize("way", ["sh {child}", "setsid -w sh {child}"])
+    @pytest.mark.parametrize("way", ["sh {child}", "setsid sh {child} & wait"])
     def test_one_that_timed_out_leaves_no_process(
         self, site: Site, children: Children, way: str
     ) -> None:

@@ -147,8 +147,13 @@ class TestAfterPull:
 
 class TestSignal:
     @pytest.mark.parametrize("restart", ["", "a.service"])
-    def test_one_to_the_whole_group_ends_in_one_line(self, site: Site, restart: str) -> None:
+    @pytest.mark.parametrize("has_setpriv", [True, False])  # else runuser, which tells less
+    def test_one_to_the_whole_group_ends_in_one_line(
+        self, site: Site, restart: str, *, has_setpriv: bool
+    ) -> None:
         site.tool("systemctl", "exit 0")
+        if not has_setpriv:
+            site.tool("setpriv", "exit 1")
         after_pull(site, f"echo >{site.root}/begun; exec sleep 60")
         command, environ = site.command(AfterPull=AFTER, Restart=restart)
         run = subprocess.Popen(
