@@ -25,7 +25,7 @@ class StatusChange:
 
 @dataclass(frozen=True)
 class NotReported:
-    """Nothing is to be said of the event, and why."""
+    """An event that is not reported, and why."""
 
     reason: str
 

@@ -91,8 +91,8 @@ def newest_observations(
     for look in looks:
         for one in look.invocations:
             known = found.get(one.instance_id)
-            # By AWS's clock: the operator's own may be wrong.
             result = _result_of(one)
+            # By AWS's clock: the operator's own may be wrong.
             if result and known and known.seen <= look.check.requested:
                 ended = look.check.ended_on(one)
                 for after in _after_look(known, result, look, one):

@@ -118,7 +118,7 @@ def _build(service: str, name: str, deadline: Deadline | None = None) -> Any:  #
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
     try:
-        return boto3.client(service, config=config)  # type: ignore[call-overload]
+        return boto3.client(service, config=config)  # type: ignore[call-overload] # of literals
     except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
         raise error_for(f"a client of {name}", error) from None
 

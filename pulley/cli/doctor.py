@@ -28,7 +28,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
 
     From the secret, the document and the targets to Lambda, GitHub and every host. Looking changes
     nothing: hosts are asked by a command that only looks. Exits with 3 where something has to be
-    mended, which each row that is not well says how; with 1 where AWS cannot be asked at all.
+    fixed: each such row says how. Exits with 1 where AWS cannot be asked at all.
 
     With --fix it does, after asking, what needs no person's judgement: the webhook's secret, the
     document and its pin. A new secret has to be told to GitHub: it says how.

@@ -1,9 +1,7 @@
 """What a deploy wrote on its hosts."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import click
 
@@ -11,7 +9,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation, RollOut, Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.results import ResultError, parse_result
-from pulley.cli.options import json_option, stage_command
+from pulley.cli.options import IdType, json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.terminal import one_line, printable
 from pulley.cli.words import cause_words, host_style, host_words
@@ -20,25 +18,7 @@ from pulley.operator.near import did_you_mean
 from pulley.operator.past import commands_of, find_addressees, find_run
 from pulley.operator.stage import Stage, read_targets, utc_now
 
-_COMMAND_ID = re.compile("[0-9a-f]{8}[0-9a-f-]{0,28}")
-
-
-class CommandIdType(click.ParamType[str]):
-    """A command's id, or how it begins."""
-
-    name = "id"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """What click is given; a wrong one is a wrong command line."""
-        text = str(value).lower()
-        if not _COMMAND_ID.fullmatch(text):
-            self.fail("must be a command's id, or its first 8 digits at least", param, ctx)
-        return text
+COMMAND_ID = IdType("a command", "[0-9a-f]{8}[0-9a-f-]{0,28}", 8)
 
 
 @stage_command
@@ -46,7 +26,7 @@ class CommandIdType(click.ParamType[str]):
 @click.argument("host", required=False)
 @click.option(
     "--command-id",
-    type=CommandIdType(),
+    type=COMMAND_ID,
     metavar="ID",
     help="Another command than the newest: its id, or the first 8 digits.",
 )

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import IO, Any
@@ -53,6 +54,28 @@ class StageType(click.ParamType[str]):
             words = f"{value!r} is no stage's name: that is 1 to 30 letters, digits, _ and -"
             self.fail(words, param, ctx)
         return str(value)
+
+
+class IdType(click.ParamType[str]):
+    """An id in hex digits, or how it begins. `what` names it, `least` is how many digits do."""
+
+    name = "id"
+
+    def __init__(self, what: str, pattern: str, least: int) -> None:
+        self.words = f"must be {what}'s id, or its first {least} digits at least"
+        self.pattern = re.compile(pattern)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        """What click is given; a wrong one is a wrong command line."""
+        text = str(value).lower()
+        if not self.pattern.fullmatch(text):
+            self.fail(self.words, param, ctx)
+        return text
 
 
 class FileType(click.File):

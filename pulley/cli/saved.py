@@ -1,9 +1,7 @@
 """What hosts have saved of people's edits and commits."""
 
-import re
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -12,7 +10,7 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, SavedRef
 from chalicelib.core.targets import Target
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import IdType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn, when
 from pulley.cli.rows import say_rows
 from pulley.cli.terminal import one_line, printable
@@ -34,29 +32,13 @@ from pulley.operator.saved import (
 from pulley.operator.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 
-
-class SavedCommitType(click.ParamType[str]):
-    """A commit's id, or how it begins."""
-
-    name = "commit"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401 - click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        """What click is given; a wrong one is a wrong command line."""
-        text = str(value).lower()
-        if not re.fullmatch("[0-9a-f]{7,40}", text):
-            self.fail("must be a commit's id, or its first 7 digits at least", param, ctx)
-        return text
+COMMIT = IdType("a commit", "[0-9a-f]{7,40}", 7)
 
 
 @stage_command
 @click.argument("target")
 @click.argument("host", required=False)
-@click.argument("commit", required=False, type=SavedCommitType())
+@click.argument("commit", required=False, type=COMMIT)
 @click.option("--drop", is_flag=True, help="Drop COMMIT on HOST: it has been seen to.")
 @yes_option
 @json_option

@@ -214,7 +214,7 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]
         "--output text | head -n 1"
     )
     note(
-        f"Then: {suggest('secret rotate', *same, '--finish')}. Or mend the above and run "
+        f"Then: {suggest('secret rotate', *same, '--finish')}. Or fix the above and run "
         f"{suggest('secret rotate', *same)} again."
     )
 

@@ -63,7 +63,7 @@ def warn_of_none(seen: Standings, stage: Stage) -> None:
         return
     apply = suggest("targets apply")
     if seen.problems:
-        note(f"No stored target is valid: mend them in pulley.toml, then: {apply}")
+        note(f"No stored target is valid: correct them in pulley.toml, then: {apply}")
     else:
         note(f"Stage {stage.name} has no targets: {apply} stores those of pulley.toml")
 

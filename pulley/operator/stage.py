@@ -226,8 +226,8 @@ class StoredTargets:
         if not self.problems:
             return ""
         return (
-            f"stored targets are not valid, and not used: {'; '.join(self.problems)}. Mend them in "
-            f"pulley.toml, then: {suggest('targets apply')}"
+            f"stored targets are not valid, and not used: {'; '.join(self.problems)}. Correct them "
+            f"in pulley.toml, then: {suggest('targets apply')}"
         )
 
 

@@ -215,7 +215,7 @@ class TestOpen:
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
     def test_fault_of_ours_is_not_waited_for(self, prompt: Prompt) -> None:
-        prompt.github.call = None  # type: ignore[assignment,method-assign]
+        prompt.github.call = None  # type: ignore[assignment,method-assign] # the fault
         answers, seconds = prompt.open(3)
         assert reasons(answers) == {LATE}
         assert seconds < 1

@@ -73,7 +73,7 @@ class TestChooseTargets:
             with pytest.raises(UnavailableError) as caught:
                 choose_targets(stored(problems=("octo/site: bad",)), name, here())
             assert str(caught.value).startswith("stored targets are not valid, and not used: octo/")
-            assert "octo/site: bad. Mend them in pulley.toml" in str(caught.value)
+            assert "octo/site: bad. Correct them in pulley.toml" in str(caught.value)
 
     @pytest.mark.parametrize("name", [None, "web"])
     def test_where_none_is_stored_the_command_that_stores_is_told(self, name: str | None) -> None:

@@ -55,7 +55,7 @@ def _check_pinned(
     yield from _check_content(documents, pinned, checkout)
     if latest.version != pin.version:
         words = f"somebody stored version {latest.version} since; the pinned {pin.version} runs"
-        mend = f"{suggest('setup')}: it stores this command's again"
+        mend = f"{suggest('setup')}: it stores the document of this command again"
         yield Row("document", WARN, words, mend, fix="setup")
 
 

@@ -34,7 +34,7 @@ class People(Account):
             delivery="",
             deployment=None,
             timeout=str(TIMEOUT),
-            **({"target": "web", "pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type]
+            **({"target": "web", "pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type] # of a dict
         )
         return SentRun(
             number=self._next_number(),
