@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from pulley.sandbox.documents import Document, ParameterValues
@@ -84,9 +85,9 @@ class Host:
         self._changed = threading.Condition()
         self._asleep = False
         self._closed = False
-        self._accepted: set[str] = set()
-        self._running: set[str] = set()
+        self._accepted: dict[str, None] = {}  # in the order of their places
         self._cancelled: set[str] = set()
+        self._cancelled_in_queue: set[str] = set()
         self._workers: dict[str, Worker] = {}  # of every command that was run
 
     @property
@@ -127,8 +128,7 @@ class Host:
             report = worker.run(order.parameters)
         finally:
             with self._changed:
-                self._accepted.discard(command_id)
-                self._running.discard(command_id)
+                del self._accepted[command_id]
                 self._changed.notify_all()
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._asleep)
@@ -138,6 +138,8 @@ class Host:
         """Kill the command's script, or keep it from starting."""
         with self._changed:
             self._cancelled.add(command_id)
+            if command_id in self._accepted and not self._runs(command_id):
+                self._cancelled_in_queue.add(command_id)
             if worker := self._workers.get(command_id):
                 worker.cancel()
             self._changed.notify_all()
@@ -169,25 +171,27 @@ class Host:
                 raise NotStartedError
             if not has_place():
                 raise NotDeliveredError
-            self._accepted.add(order.command_id)
+            self._accepted[order.command_id] = None
+
+    def _runs(self, command_id: str) -> bool:
+        """Whether it has one of the places of those that run, rather than of those that wait."""
+        return command_id in islice(self._accepted, _AT_ONCE)
 
     def _start(self, order: Order) -> Worker:
         """Wait until it is one of those that run."""
         command_id = order.command_id
 
-        def has_place() -> bool:
-            return len(self._running) < _AT_ONCE
-
-        def is_cancelled() -> bool:
+        def is_over() -> bool:
             return self._closed or command_id in self._cancelled
 
         with self._changed:
-            self._changed.wait_for(lambda: has_place() or is_cancelled())
-            if not has_place():
-                raise NotStartedError if self._closed else NoReportError
-            self._running.add(command_id)
+            self._changed.wait_for(lambda: self._runs(command_id) or is_over())
+            if command_id in self._cancelled_in_queue:
+                raise NoReportError
+            if not self._runs(command_id):
+                raise NotStartedError
             worker = Worker(command_id, order.document, self._surroundings)
             self._workers[command_id] = worker
-            if is_cancelled():
+            if is_over():
                 worker.cancel()
             return worker
