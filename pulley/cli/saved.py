@@ -16,8 +16,7 @@ from pulley.cli.rows import say_rows
 from pulley.cli.terminal import one_line, printable
 from pulley.cli.words import hosts as hosts_words
 from pulley.cli.words import no_hosts
-from pulley.operator.checking import Checker
-from pulley.operator.checks.hosts import Question
+from pulley.operator.checking import Checker, Question
 from pulley.operator.commands import Operations
 from pulley.operator.saved import (
     SHOWN_BYTES,

@@ -6,15 +6,60 @@ Their answers stay in Run Command's history, so whoever looks afterwards sees th
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Host
-from chalicelib.core.targets import Target
-from pulley.operator.checks.hosts import CHECK, Question, build_check_requests
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.stored import StoredPins, document_pin_of
+from chalicelib.core.targets import MAX_IDS, Target
 from pulley.operator.stage import Stage
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Question:
+    """What hosts are asked, by a run that deploys nothing. `by` is who asks, where that is told."""
+
+    update: str = "check"
+    commit: CommitSha | None = None
+    by: str = ""
+
+
+CHECK = Question()
+
+
+def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
+    target: Target,
+    hosts: Sequence[Host],
+    *,
+    stage: str,
+    issued: int,
+    document: str | None,
+    question: Question = CHECK,
+) -> list[SendRequest]:
+    """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
+
+    `document` is the stored pin of the document: one that was edited by hand is not run.
+    """
+    asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
+    ids = [host.instance_id for host in hosts if host.is_online]
+    return [
+        build_send_request(
+            asked,
+            stage=stage,
+            commit=question.commit,
+            issued=issued,
+            cause="manual",
+            update=question.update,
+            by=question.by,
+            instance_ids=tuple(ids[start : start + MAX_IDS]),
+            document_pin=document_pin_of(StoredPins({}, document)),
+        )
+        for start in range(0, len(ids), MAX_IDS)
+    ]
 
 
 @dataclass

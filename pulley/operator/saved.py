@@ -14,8 +14,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.observations import failure_words
 from chalicelib.core.results import HostResult, ResultError, SavedRef, SavedRefs, parse_result
 from chalicelib.core.targets import Target
-from pulley.operator.checking import Answers, Checker
-from pulley.operator.checks.hosts import Question
+from pulley.operator.checking import Answers, Checker, Question
 from pulley.operator.issuing import milliseconds
 from pulley.operator.near import did_you_mean
 from pulley.operator.suggest import suggest

@@ -13,10 +13,9 @@ from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Instances, Target, parse_target
+from pulley.operator.checking import Question, build_check_requests
 from pulley.operator.checks.functions import check_address
 from pulley.operator.checks.hosts import (
-    Question,
-    build_check_requests,
     check_hosts,
     check_invocation,
     not_asked,

@@ -11,8 +11,7 @@ from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.results import SavedRef, SavedRefs, parse_result
-from pulley.operator.checking import Answers, Checker
-from pulley.operator.checks.hosts import Question
+from pulley.operator.checking import Answers, Checker, Question
 from pulley.operator.saved import (
     Told,
     ask,

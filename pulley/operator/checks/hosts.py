@@ -5,17 +5,13 @@ What a host says of itself is asked by the document's own `Update=check`, which 
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
-from chalicelib.core.commands import SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.observations import failure_words
-from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
-from chalicelib.core.stored import StoredPins, document_pin_of
-from chalicelib.core.targets import MAX_IDS, Target
+from chalicelib.core.targets import Target
 from pulley.operator.checks.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.checks.place import Place, check_place
 from pulley.operator.checks.row import FAIL, UNKNOWN, WARN, Row, passed
@@ -107,49 +103,6 @@ def _check_node(host: Host, node: Node | None) -> Iterator[Row]:
         )
         return
     yield passed(what, "online, its agent is new enough")
-
-
-@dataclass(frozen=True)
-class Question:
-    """What hosts are asked, by a run that deploys nothing. `by` is who asks, where that is told."""
-
-    update: str = "check"
-    commit: CommitSha | None = None
-    by: str = ""
-
-
-CHECK = Question()
-
-
-def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
-    target: Target,
-    hosts: Sequence[Host],
-    *,
-    stage: str,
-    issued: int,
-    document: str | None,
-    question: Question = CHECK,
-) -> list[SendRequest]:
-    """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
-
-    `document` is the stored pin of the document: one that was edited by hand is not run.
-    """
-    asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
-    ids = [host.instance_id for host in hosts if host.is_online]
-    return [
-        build_send_request(
-            asked,
-            stage=stage,
-            commit=question.commit,
-            issued=issued,
-            cause="manual",
-            update=question.update,
-            by=question.by,
-            instance_ids=tuple(ids[start : start + MAX_IDS]),
-            document_pin=document_pin_of(StoredPins({}, document)),
-        )
-        for start in range(0, len(ids), MAX_IDS)
-    ]
 
 
 def check_invocation(
