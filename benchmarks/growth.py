@@ -28,10 +28,10 @@ from benchmarks.tutorial import PATH, service
 from benchmarks.upstream import Upstream, copy_checkout, pieces
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.account import Account
+from pulley.sandbox.app.chalice_local import Webhook
+from pulley.sandbox.hosts.users import run_as_self
 from pulley.sandbox.sandbox import STAGE, TARGET
 from pulley.sandbox.setup import store_document, store_targets
-from pulley.sandbox.users import run_as_self
-from pulley.sandbox.webhook import Webhook
 
 GITHUB_WAITS = 10  # seconds: GitHub's page "Best practices for using webhooks"
 SIZES = (10, 100, 500)  # MB

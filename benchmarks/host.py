@@ -24,7 +24,7 @@ from benchmarks.compare import compare
 from benchmarks.figures import Figure
 from benchmarks.upstream import Commit, Upstream, copy_checkout, pieces
 from pulley.host.build import build
-from pulley.sandbox.users import AS_ROOT, OWNER, give_to_owner, run_as_owner
+from pulley.sandbox.hosts.users import AS_ROOT, OWNER, give_to_owner, run_as_owner
 
 MEMORY = "/dev/shm"  # noqa: S108 - in a folder of its own that mkdtemp makes
 OURS, PLAIN = "pull.sh", "git pull --rebase"

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, ResultError
-from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.interactive import describe
-from pulley.sandbox.machine import Machine
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 
 HOSTS = ("web-1", "web-2", "web-3")

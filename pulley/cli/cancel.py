@@ -16,13 +16,13 @@ from pulley.cli.seen import chosen
 from pulley.cli.terminal import one_line
 from pulley.cli.words import cause_words, hosts
 from pulley.cli.writing import say_overwritten
-from pulley.operator.cancelling import send_way_back, wait_until_over
-from pulley.operator.checkout import find_here
-from pulley.operator.commands import Addressed, Operations, under_way
-from pulley.operator.holding import read_pin, store_pin
-from pulley.operator.overview import Standing, Standings, look_at
-from pulley.operator.past import commands_of, find_addressees
-from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.aws.commands import Addressed, Operations, under_way
+from pulley.operator.deploy.cancel import send_way_back, wait_until_over
+from pulley.operator.deploy.pin import read_pin, store_pin
+from pulley.operator.stage.checkout import find_here
+from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.status.history import commands_of, find_addressees
+from pulley.operator.status.overview import Standing, Standings, look_at
 from pulley.operator.suggest import suggest
 
 

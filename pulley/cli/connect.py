@@ -8,8 +8,10 @@ from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
 from pulley.cli.terminal import one_line
-from pulley.operator.checkout import find_here
-from pulley.operator.connecting import (
+from pulley.operator.stage.checkout import find_here
+from pulley.operator.stage.stage import Stage, read_targets
+from pulley.operator.suggest import suggest
+from pulley.operator.webhook.connect import (
     LEFT,
     MADE,
     UPDATED,
@@ -20,13 +22,11 @@ from pulley.operator.connecting import (
     settings_page,
     webhooks_of,
 )
-from pulley.operator.connecting import (
+from pulley.operator.webhook.connect import (
     connect as make,
 )
-from pulley.operator.pings import Ping, mend_of
-from pulley.operator.stage import Stage, read_targets
-from pulley.operator.suggest import suggest
-from pulley.operator.webhooks import ANSWER_SECONDS, is_webhook_url
+from pulley.operator.webhook.hooks import ANSWER_SECONDS, is_webhook_url
+from pulley.operator.webhook.pings import Ping, mend_of
 
 
 @stage_command

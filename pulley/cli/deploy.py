@@ -16,15 +16,15 @@ from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.seen import chosen, run_facts, warn_of_problems
 from pulley.cli.terminal import one_line
 from pulley.cli.words import cause_words, hosts, no_hosts, short_id
-from pulley.operator.checkout import Here, find_here
-from pulley.operator.choice import NotDeployableError, choose_commit
-from pulley.operator.commands import Operations, under_way
-from pulley.operator.deploying import Order, Outcome, send
-from pulley.operator.following import Follower
-from pulley.operator.holding import MeaningError, parse_commit
-from pulley.operator.overview import Standing, Standings, look_at
-from pulley.operator.past import became_of
-from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.aws.commands import Operations, under_way
+from pulley.operator.deploy.choose import NotDeployableError, choose_commit
+from pulley.operator.deploy.follow import Follower
+from pulley.operator.deploy.pin import MeaningError, parse_commit
+from pulley.operator.deploy.send import Order, Outcome, send
+from pulley.operator.stage.checkout import Here, find_here
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.status.history import became_of
+from pulley.operator.status.overview import Standing, Standings, look_at
 from pulley.operator.suggest import Suggestion, suggest
 
 

@@ -9,12 +9,12 @@ from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
 from pulley.cli.writing import say_overwritten
-from pulley.operator.checks.row import FAIL, PASS, UNKNOWN, WARN, Row
-from pulley.operator.connecting import connect_again
-from pulley.operator.doctor import Doctor
-from pulley.operator.setup import Setup, checkout_s_document
-from pulley.operator.setup_plan import SECRET, ParameterChange, Wanted
-from pulley.operator.stage import Stage, utc_now
+from pulley.operator.doctor.examine import Doctor
+from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row
+from pulley.operator.setup.apply import Setup, checkout_s_document
+from pulley.operator.setup.plan import SECRET, ParameterChange, Wanted
+from pulley.operator.stage.stage import Stage, utc_now
+from pulley.operator.webhook.connect import connect_again
 
 _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
 

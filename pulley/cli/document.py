@@ -5,8 +5,8 @@ import click
 from pulley.cli.options import StageType
 from pulley.host.build import build
 from pulley.host.document import build_document, document_text
-from pulley.operator.resources import build_resources
-from pulley.operator.stage_settings import read_stage_settings
+from pulley.operator.stage.cloudformation import build_resources
+from pulley.operator.stage.settings import read_stage_settings
 from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE
 from pulley.project import project
 

@@ -9,8 +9,9 @@ from pulley.cli.rows import Cell, say_rows
 from pulley.cli.seen import warn_of_problems
 from pulley.cli.terminal import one_line
 from pulley.cli.words import cause_words, short_id
-from pulley.operator.checkout import Here, find_here
-from pulley.operator.past import (
+from pulley.operator.stage.checkout import Here, find_here
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.status.history import (
     Entry,
     PinChange,
     SentCommand,
@@ -18,7 +19,6 @@ from pulley.operator.past import (
     find_addressees,
     read_past,
 )
-from pulley.operator.stage import Stage, read_targets, utc_now
 
 _STYLES = {"success": "green", "failure": "red", "error": "red", "in_progress": "cyan"}
 _CAUSES = {"pinned": "pin", "frozen": "freeze", "none": "unpin"}

@@ -11,9 +11,9 @@ from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
 from pulley.cli.terminal import one_line
 from pulley.cli.writing import say_overwritten
-from pulley.operator.checkout import find_here
-from pulley.operator.failed_commits import failure_words, failures_everywhere
-from pulley.operator.holding import (
+from pulley.operator.aws.parameters import Written
+from pulley.operator.deploy.failed_commits import failure_words, failures_everywhere
+from pulley.operator.deploy.pin import (
     MeaningError,
     StoredPin,
     deployed_to,
@@ -24,10 +24,10 @@ from pulley.operator.holding import (
     read_pin,
     store_pin,
 )
-from pulley.operator.parameters import Written
-from pulley.operator.past import commands_of
-from pulley.operator.pins import as_stored
-from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.deploy.stored_pin import as_stored
+from pulley.operator.stage.checkout import find_here
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.status.history import commands_of
 from pulley.operator.suggest import suggest
 
 

@@ -11,8 +11,8 @@ from chalicelib.core.observations import FAILED, judge_host
 from pulley.cli.output import note, out, say
 from pulley.cli.terminal import one_line, tail
 from pulley.cli.words import host_style, host_words
-from pulley.operator.commands import Operations
-from pulley.operator.following import Ended, Follower, Step
+from pulley.operator.aws.commands import Operations
+from pulley.operator.deploy.follow import Ended, Follower, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress

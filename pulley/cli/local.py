@@ -12,9 +12,9 @@ from chalicelib.core.targets import CHECKOUT_PATTERN
 from pulley.cli.group import FAILED
 from pulley.demo import HOSTS, run_demo
 from pulley.project import project
+from pulley.sandbox.app.chalice_local import CHALICE
+from pulley.sandbox.hosts.users import missing_programs
 from pulley.sandbox.interactive import run_sandbox
-from pulley.sandbox.users import missing_programs
-from pulley.sandbox.webhook import CHALICE
 
 
 @click.command()

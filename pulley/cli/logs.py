@@ -13,10 +13,10 @@ from pulley.cli.options import IdType, json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.terminal import one_line, printable
 from pulley.cli.words import cause_words, host_style, host_words
-from pulley.operator.commands import Operations, Output
+from pulley.operator.aws.commands import Operations, Output
 from pulley.operator.near import did_you_mean
-from pulley.operator.past import commands_of, find_addressees, find_run
-from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.status.history import commands_of, find_addressees, find_run
 
 COMMAND_ID = IdType("a command", "[0-9a-f]{8}[0-9a-f-]{0,28}", 8)
 

@@ -11,7 +11,7 @@ import click
 
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.wiring import STAGE_NAME
-from pulley.operator.stage import Stage
+from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE, acting_at, options_of
 
 Function = Callable[..., None]

@@ -16,8 +16,8 @@ from pulley.cli.seen import (
 )
 from pulley.cli.terminal import one_line
 from pulley.cli.words import follows, no_hosts
-from pulley.operator.overview import OWN_GIT, HostStanding, Standing, Standings
-from pulley.operator.stage import Stage
+from pulley.operator.stage.stage import Stage
+from pulley.operator.status.overview import OWN_GIT, HostStanding, Standing, Standings
 from pulley.operator.suggest import suggest
 
 _STYLES = {NOTHING: "green", SEND: "cyan", PARKED: "red"}

@@ -14,16 +14,16 @@ from pulley.cli.seen import look, say_failed
 from pulley.cli.terminal import one_line
 from pulley.cli.words import hosts, no_hosts
 from pulley.cli.writing import say_overwritten
-from pulley.operator.deploying import Order
-from pulley.operator.holding import read_pin, store_pin
-from pulley.operator.overview import Standing
-from pulley.operator.rolling_back import (
+from pulley.operator.deploy.pin import read_pin, store_pin
+from pulley.operator.deploy.rollback import (
     WayBack,
     choose_way_back,
     commit_to_leave,
     read_runs,
 )
-from pulley.operator.stage import Stage, utc_now
+from pulley.operator.deploy.send import Order
+from pulley.operator.stage.stage import Stage, utc_now
+from pulley.operator.status.overview import Standing
 from pulley.operator.suggest import suggest
 
 

@@ -16,9 +16,9 @@ from pulley.cli.rows import say_rows
 from pulley.cli.terminal import one_line, printable
 from pulley.cli.words import hosts as hosts_words
 from pulley.cli.words import no_hosts
-from pulley.operator.checking import Checker, Question
-from pulley.operator.commands import Operations
-from pulley.operator.saved import (
+from pulley.operator.aws.commands import Operations
+from pulley.operator.hosts.ask import Checker, Question
+from pulley.operator.hosts.saved import (
     SHOWN_BYTES,
     Told,
     ask,
@@ -28,7 +28,7 @@ from pulley.operator.saved import (
     line_that_brings_back,
     saved_at,
 )
-from pulley.operator.stage import Stage, read_targets, utc_now
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 
 COMMIT = IdType("a commit", "[0-9a-f]{7,40}", 7)

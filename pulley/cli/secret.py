@@ -9,16 +9,16 @@ from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.terminal import one_line
-from pulley.operator.connecting import webhooks_of
-from pulley.operator.rotation import (
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.suggest import suggest
+from pulley.operator.webhook.connect import webhooks_of
+from pulley.operator.webhook.rotate import (
     WAIT_SECONDS,
     Proof,
     Rotation,
     StoredSecret,
     repositories_of,
 )
-from pulley.operator.stage import Stage, read_targets, utc_now
-from pulley.operator.suggest import suggest
 
 
 @click.group(cls=NamedGroup)

@@ -12,11 +12,11 @@ from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, warn
 from pulley.cli.terminal import one_line
 from pulley.cli.words import host_words
-from pulley.operator.checking import Checker
-from pulley.operator.checkout import Here, find_here
-from pulley.operator.choice import UnclearError, choose_targets
-from pulley.operator.overview import Standing, Standings, look_at
-from pulley.operator.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.deploy.choose import UnclearError, choose_targets
+from pulley.operator.hosts.ask import Checker
+from pulley.operator.stage.checkout import Here, find_here
+from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_now
+from pulley.operator.status.overview import Standing, Standings, look_at
 from pulley.operator.suggest import suggest
 
 

@@ -15,8 +15,8 @@ from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.writing import say_overwritten, warn_of_newer
-from pulley.operator.setup import Done, Setup, checkout_s_document
-from pulley.operator.setup_plan import (
+from pulley.operator.setup.apply import Done, Setup, checkout_s_document
+from pulley.operator.setup.plan import (
     SECRET,
     Change,
     DocumentChange,
@@ -25,9 +25,9 @@ from pulley.operator.setup_plan import (
     Wanted,
     parse_token,
 )
-from pulley.operator.stage import Stage
+from pulley.operator.setup.token_trial import try_token
+from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
-from pulley.operator.token_trial import try_token
 from pulley.project import find_project, is_other_release
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}

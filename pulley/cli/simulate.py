@@ -10,7 +10,7 @@ from pulley.cli.options import FileType, json_option, stage_command
 from pulley.cli.output import say, say_json, say_values
 from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
-from pulley.operator.stage import Stage, utc_now
+from pulley.operator.stage.stage import Stage, utc_now
 
 _NOT_SHOWN = {"Issued", "Delivery", "Deployment"}  # of this run alone
 

@@ -21,7 +21,8 @@ from pulley.cli.seen import (
 )
 from pulley.cli.terminal import one_line
 from pulley.cli.words import cause_words, follows, host_words, no_hosts
-from pulley.operator.overview import (
+from pulley.operator.stage.stage import Stage
+from pulley.operator.status.overview import (
     BEHIND,
     BROKEN,
     DRIFTED,
@@ -33,7 +34,6 @@ from pulley.operator.overview import (
     Standing,
     Standings,
 )
-from pulley.operator.stage import Stage
 from pulley.operator.suggest import suggest
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}

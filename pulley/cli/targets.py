@@ -13,16 +13,16 @@ from pulley.cli.group import NOT_WELL, NamedGroup
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.writing import say_overwritten
-from pulley.operator.parameters import LIMITS
-from pulley.operator.stage import Stage, utc_now
+from pulley.operator.aws.parameters import LIMITS
+from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.suggest import suggest
-from pulley.operator.targets_file import (
+from pulley.operator.targets.file import (
     FileTarget,
     parse_targets_file,
     read_text,
     write_targets_file,
 )
-from pulley.operator.targets_plan import (
+from pulley.operator.targets.plan import (
     ADDED,
     REMOVED,
     KeyChange,
@@ -30,7 +30,7 @@ from pulley.operator.targets_plan import (
     leavers,
     plan_targets,
 )
-from pulley.operator.targets_store import TargetsStore
+from pulley.operator.targets.store import TargetsStore
 
 _FILE = "pulley.toml"
 _SIGNS = {ADDED: "+", REMOVED: "-"}

@@ -12,8 +12,8 @@ import click
 
 from pulley.cli.output import note, warn, when
 from pulley.host.document import RELEASE
-from pulley.operator.checks.release import UPDATE, is_newer, release_of
-from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
+from pulley.operator.aws.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
+from pulley.operator.doctor.release import UPDATE, is_newer, release_of
 
 
 def say_overwritten(

@@ -31,8 +31,8 @@ from chalicelib.core.webhook import (
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
-from pulley.operator.document import Documents
-from pulley.operator.stage import Stage
+from pulley.operator.aws.document import Documents
+from pulley.operator.stage.stage import Stage
 
 NOT_SENT = "not sent"  # in the place of a command's id
 

@@ -31,15 +31,15 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from pulley.sandbox import history
-from pulley.sandbox.agent import AGENT_VERSION, Host
-from pulley.sandbox.commands import Command
-from pulley.sandbox.events import EventBus, Subscriber
-from pulley.sandbox.fleet import Fleet
 from pulley.sandbox.models import keep_models
-from pulley.sandbox.run_command import RunCommand
-from pulley.sandbox.send_request import ApiError, check_input
-from pulley.sandbox.throttle import Throttle, refuse
+from pulley.sandbox.run_command import history
+from pulley.sandbox.run_command.agent import AGENT_VERSION, Host
+from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.dispatcher import RunCommand
+from pulley.sandbox.run_command.events import EventBus, Subscriber
+from pulley.sandbox.run_command.inventory import Fleet
+from pulley.sandbox.run_command.send_request import ApiError, check_input
+from pulley.sandbox.run_command.throttle import Throttle, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

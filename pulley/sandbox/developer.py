@@ -5,7 +5,7 @@ from pathlib import Path
 
 from git import Repo
 
-from pulley.sandbox.upstream import SOMEONE
+from pulley.sandbox.github.git_server import SOMEONE
 
 _FIRST_FILES = {
     "index.html": "<h1>Release one</h1>\n",

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from chalicelib.core.results import HostResult, ResultError, parse_result
 from pulley.sandbox.account import Account
-from pulley.sandbox.deployed import Deployed
+from pulley.sandbox.app.chalice_local import Webhook
+from pulley.sandbox.app.deployed import Deployed
+from pulley.sandbox.app.function import Function
 from pulley.sandbox.developer import commit_files, open_clone
 from pulley.sandbox.environment import write_environment, write_secret
-from pulley.sandbox.function import Function
-from pulley.sandbox.github import GitHub, RecordedDeployment
-from pulley.sandbox.machine import Machine
-from pulley.sandbox.machines import Machines, Unlike
+from pulley.sandbox.github.git_server import Upstream
+from pulley.sandbox.github.server import GitHub, RecordedDeployment
+from pulley.sandbox.hosts.machine import Machine
+from pulley.sandbox.hosts.machines import Machines, Unlike
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
-from pulley.sandbox.upstream import Upstream
-from pulley.sandbox.webhook import Webhook
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef

@@ -13,7 +13,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from pulley.host.build import build
 from pulley.host.document import build_document, document_text
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.server import GitHub
 from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 
 # Lambda has the stage's variables before app.py is imported, which reads its stage there.

@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.session import Session
 from moto.core.models import botocore_stubber
 
-from pulley.sandbox.github import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHub
 from tests.fakes import NAMES, RawBody, Reply, aws_error
 
 PAGE = b"<html>A proxy's page, where an answer was expected</html>"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.edges import github_api
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.server import GitHub
 from tests.app.conftest import git
 from tests.app.faults import Faults, Kind
 from tests.app.run_command import RunCommand, result_line

@@ -15,7 +15,7 @@ import pytest
 from botocore.session import Session
 
 from chalicelib import wiring
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.server import GitHub
 from tests.app.faults import Faults, Kind
 from tests.app.journey import Journey
 from tests.app.run_command import RunCommand

@@ -13,7 +13,7 @@ from chalice.test import Client
 import app
 from chalicelib import wiring
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from pulley.sandbox.github import Fault, GitHub, HookDelivery
+from pulley.sandbox.github.server import Fault, GitHub, HookDelivery
 from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line, rolled_back
 from tests.app.stage import REGION, TOKEN, Stage, forget_what_is_warm
 from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text

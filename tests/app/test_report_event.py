@@ -18,7 +18,7 @@ from chalicelib import wiring
 from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.events import INVOCATION_CHANGE
-from pulley.sandbox.github import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHub
 from tests.app.run_command import (
     DOCUMENT,
     HOST,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from pulley.sandbox.github import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHub
 from tests.app.stage import JSON, TOKEN, Answer, Stage, rest_event
 from tests.fakes import GUID, NAMES, SITE, aws_error, target_json
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.github_hooks import Hook, HookConfig
+from pulley.sandbox.github.hooks import Hook, HookConfig
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE

@@ -13,9 +13,9 @@ import pytest
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.commands import Command
+from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.statuses import IN_PROGRESS
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from pulley.sandbox.statuses import IN_PROGRESS
 from tests.cli.conftest import Pulley, json_of
 from tests.processes import HANG_SECONDS, running
 

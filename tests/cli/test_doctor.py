@@ -19,16 +19,16 @@ from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.edges.command_history import CommandHistory
 from pulley.host.build import build
 from pulley.host.document import build_document
-from pulley.operator.checks.host_roles import HostRoles
-from pulley.operator.checks.row import Row, passed, rows_of
-from pulley.operator.checks.stored import Stored
-from pulley.operator.document import Documents
-from pulley.operator.parameters import Parameters
-from pulley.operator.stage import StoredTargets
-from pulley.sandbox.deployed import RECONCILER, REPORTER, WEBHOOK
-from pulley.sandbox.github import Hook, HookDelivery
+from pulley.operator.aws.document import Documents
+from pulley.operator.aws.parameters import Parameters
+from pulley.operator.doctor.host_roles import HostRoles
+from pulley.operator.doctor.row import Row, passed, rows_of
+from pulley.operator.doctor.stored import Stored
+from pulley.operator.stage.stage import StoredTargets
+from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK
+from pulley.sandbox.github.server import Hook, HookDelivery
+from pulley.sandbox.hosts.users import AS_ROOT
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TAGS, Sandbox
-from pulley.sandbox.users import AS_ROOT
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE
 

@@ -159,10 +159,10 @@ class TestPin:
     ) -> None:
         store(sandbox, '{"state": "none"}')
         read = "pulley.cli.hold.read_pin"
-        from pulley.operator import holding  # noqa: PLC0415 - the one that is replaced
+        from pulley.operator.deploy import pin  # noqa: PLC0415 - the one that is replaced
 
         def read_then_another(*arguments: object) -> object:
-            found = holding.read_pin(*arguments)  # type: ignore[arg-type]
+            found = pin.read_pin(*arguments)  # type: ignore[arg-type]
             store(sandbox, '{"state": "frozen", "reason": "theirs"}')
             return found
 
@@ -261,7 +261,7 @@ class TestRollback:
         def slow() -> datetime:
             return datetime.now(UTC) - timedelta(minutes=10)
 
-        for module in ("cli.deploy", "cli.rollback", "cli.seen", "operator.deploying"):
+        for module in ("cli.deploy", "cli.rollback", "cli.seen", "operator.deploy.send"):
             monkeypatch.setattr(f"pulley.{module}.utc_now", slow)
         done = pulley("rollback", "web", "--yes")
         assert done.exit_code == 0, done.stderr

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.deliveries import post_delivery
-from pulley.sandbox.github import Fault
+from pulley.sandbox.github.deliveries import post_delivery
+from pulley.sandbox.github.server import Fault
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE

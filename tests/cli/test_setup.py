@@ -15,7 +15,7 @@ from pulley.cli import main
 from pulley.cli.setup import next_steps
 from pulley.host.build import build
 from pulley.host.document import build_document
-from pulley.operator.policies import PLACEHOLDER
+from pulley.operator.stage.policies import PLACEHOLDER
 from pulley.project import project
 from pulley.sandbox.account import Account
 from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.deliveries import post_delivery, push_payload
+from pulley.sandbox.github.deliveries import post_delivery, push_payload
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import COMMIT, SITE, push_json

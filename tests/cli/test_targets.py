@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_stored_targets
 from pulley.cli import main
-from pulley.operator.parameters import Parameters
+from pulley.operator.aws.parameters import Parameters
 from pulley.sandbox.account import Account
 
 Run = Callable[..., Result]

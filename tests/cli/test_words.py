@@ -24,7 +24,7 @@ from pulley.cli.logs import show_host
 from pulley.cli.output import ago
 from pulley.cli.terminal import one_line, printable, tail
 from pulley.cli.words import cause_words, host_words, no_hosts
-from pulley.operator.commands import Output
+from pulley.operator.aws.commands import Output
 from tests.fakes import COMMIT, SITE, target_json
 
 

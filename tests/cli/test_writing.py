@@ -12,7 +12,7 @@ import click
 import pytest
 
 from pulley.cli.writing import put_back_command, say_overwritten
-from pulley.operator.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
+from pulley.operator.aws.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 from pulley.sandbox.account import Account
 
 NAME = "/pulley/dev/pins/web"

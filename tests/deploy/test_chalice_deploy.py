@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pulley.operator.policies import PLACEHOLDER, read_policies, write_policy
+from pulley.operator.stage.policies import PLACEHOLDER, read_policies, write_policy
 from pulley.sandbox.account import Account
 from tests.app.policies import POLICY_FILES
 from tests.deploy.gateway import AccountWithImport

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.server import GitHub
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
 from tests.deploy.project import REGION
 from tests.deploy.runtime import Answer, Function, Python, Unpacked

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from pulley.sandbox.account import Account
+from pulley.sandbox.run_command.throttle import Throttle
 from pulley.sandbox.setup import store_document, store_targets
-from pulley.sandbox.throttle import Throttle
 from tests.deploy.load import (
     REPOSITORIES,
     Answered,

@@ -13,9 +13,9 @@ from chalicelib.core.decisions import Decision, count
 from chalicelib.wiring import RECONCILE_MINUTES
 from pulley.host.build import build
 from pulley.host.document import build_document
-from pulley.operator.policies import PoliciesError, read_policies
-from pulley.operator.resources import LOGICAL_IDS, build_resources
-from pulley.operator.stage_settings import StageSettings, read_stage_settings
+from pulley.operator.stage.cloudformation import LOGICAL_IDS, build_resources
+from pulley.operator.stage.policies import PoliciesError, read_policies
+from pulley.operator.stage.settings import StageSettings, read_stage_settings
 from tests.app.policies import POLICY_FILES, PROJECT, policy_text
 from tests.deploy.project import STAGES, chalice, copy_project
 

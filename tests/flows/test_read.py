@@ -19,7 +19,7 @@ from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
 from chalicelib.flows.runs import MAX_LOOKS, MAX_READ
-from pulley.operator.pins import write_pin
+from pulley.operator.deploy.stored_pin import write_pin
 from tests.fakes import (
     COMMIT,
     NAMES,

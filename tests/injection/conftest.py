@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pulley.sandbox.commands import Command
+from pulley.sandbox.run_command.commands import Command
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.injection.hostile import BAD_IN_A_LINE, CANARY, TOUCH, WORD
 from tests.injection.house import (

@@ -16,9 +16,9 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.results import HostResult, parse_result
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.commands import Command
-from pulley.sandbox.deliveries import delivery_headers
-from pulley.sandbox.machine import Machine
+from pulley.sandbox.github.deliveries import delivery_headers
+from pulley.sandbox.hosts.machine import Machine
+from pulley.sandbox.run_command.commands import Command
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.injection.hostile import BAD_IN_A_LINE, HARMLESS
 from tests.processes import HANG_SECONDS

@@ -8,8 +8,8 @@ from itertools import cycle, product
 import pytest
 from botocore.exceptions import ClientError
 
-from pulley.sandbox.commands import Command
-from pulley.sandbox.documents import ParameterError, parse_document
+from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.documents import ParameterError, parse_document
 from pulley.sandbox.sandbox import STAGE, Sandbox
 from tests.host.script import written_script
 from tests.injection.hostile import DANGEROUS, HARMLESS, HOSTILE, some_of

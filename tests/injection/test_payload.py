@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from pulley.sandbox.commands import Command
+from pulley.sandbox.run_command.commands import Command
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.injection.hostile import (
     CANARY,

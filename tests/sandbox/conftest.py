@@ -15,9 +15,9 @@ import pytest
 import urllib3
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.agent import Host
-from pulley.sandbox.commands import Command
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.run_command.agent import Host
+from pulley.sandbox.run_command.commands import Command
 from tests.processes import HANG_SECONDS
 from tests.sandbox.listener import Listener
 from tests.sandbox.repository import TOKEN, Call, Commits, commit, git

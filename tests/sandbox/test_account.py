@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.agent import Host
-from pulley.sandbox.commands import Command
+from pulley.sandbox.run_command.agent import Host
+from pulley.sandbox.run_command.commands import Command
 from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)

@@ -26,8 +26,8 @@ with running(command, stdout=subprocess.PIPE) as process:
 OF_A_SANDBOX = """\
 import json, signal, sys
 from pathlib import Path
-from pulley.sandbox.function import Function
-from pulley.sandbox.webhook import Webhook
+from pulley.sandbox.app.function import Function
+from pulley.sandbox.app.chalice_local import Webhook
 folder, environ = Path(sys.argv[1]), {"AWS_DEFAULT_REGION": "eu-west-1"}
 webhook = Webhook(environ, stage="dev", log=folder / "webhook.log")
 function = Function("reconcile_targets", environ, stage="dev", log=folder / "function.log")

@@ -13,8 +13,8 @@ from git import Repo
 from chalicelib.core.refs import Repository
 from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
-from pulley.sandbox.github import Hook
+from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.github.server import Hook
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
 from tests.sandbox.listener import Listener
 

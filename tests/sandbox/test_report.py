@@ -14,8 +14,8 @@ from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.edges.github import GitHub as GitHubEdge
 from chalicelib.flows.report import Reported
 from pulley.demo import _commands_of, _push
-from pulley.sandbox.deliveries import Answer, post_delivery, push_payload
-from pulley.sandbox.github import GitHub
+from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.github.server import GitHub
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Event = Mapping[str, object]

@@ -1,0 +1,1 @@
+"""AWS as an operator uses it, beyond what Lambda may."""

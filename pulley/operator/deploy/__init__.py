@@ -1,0 +1,1 @@
+"""Deploys, the way back, and pins by hand."""

@@ -1,0 +1,66 @@
+"""A cancelled deploy leaves no host half-way: hosts on which it had begun go back."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from chalicelib.core.errors import PulleyError, RefusedError
+from chalicelib.core.history import Command, Run
+from chalicelib.core.plan import Send
+from chalicelib.core.stored import document_pin_of
+from pulley.operator.deploy.send import LONGEST_NAME
+from pulley.operator.stage.stage import Stage
+from pulley.operator.status.overview import Standing, Standings
+from pulley.operator.suggest import suggest
+
+PATIENCE = timedelta(seconds=60)  # with hosts on which the script is being killed
+EVERY_SECONDS = 0.5
+
+
+def wait_until_over(
+    stage: Stage,
+    commands: Sequence[Command],
+    *,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+) -> bool:
+    """Whether all hosts have ended these commands. Raises RefusedError and UnavailableError."""
+    until = clock() + PATIENCE
+    left = list(commands)
+    while left:
+        left = [one for one in left if not _is_over(stage, one)]
+        if left and clock() > until:
+            return False
+        if left:
+            sleep(EVERY_SECONDS)
+    return True
+
+
+def _is_over(stage: Stage, command: Command) -> bool:
+    now = stage.history.command(command.id)
+    invocations = stage.history.invocations(command.id)
+    return isinstance(now, Command) and Run(now, invocations).is_settled
+
+
+def send_way_back(
+    stage: Stage, standing: Standing, seen: Standings
+) -> Sequence[tuple[Send, str | PulleyError]]:
+    """What the next round would send by itself, with each command's id, or why there is none.
+
+    Nothing is sent to a target whose pin somebody has changed meanwhile. Raises RefusedError and
+    UnavailableError where the pins cannot be read.
+    """
+    sends = [one for one in standing.plan.sends if one.wanted.is_way_back]
+    snapshot = seen.view.snapshot
+    name, pins = standing.target.name, stage.stored.pins([standing.target.name])
+    if pins.by_target.get(name) != snapshot.pins.by_target.get(name):
+        why = RefusedError(
+            "nothing was sent: its pin or freeze was changed during the cancel; "
+            f"see {suggest('status', name)}"
+        )
+        return [(one, why) for one in sends]
+    pin, by = document_pin_of(pins), stage.identity.name[:LONGEST_NAME]
+    requests = [
+        one.request(stage=stage.name, issued=snapshot.issued, document_pin=pin, by=by)
+        for one in sends
+    ]
+    return list(zip(sends, stage.commands.send(requests), strict=True))

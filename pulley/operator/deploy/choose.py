@@ -1,0 +1,94 @@
+"""Which targets an operator means, and which commit a deploy of one brings: decided here, sent not.
+
+A deploy brings what the schedule wants too, or it would be undone within a quarter of an hour.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
+from pulley.operator.stage.checkout import Here
+from pulley.operator.stage.stage import StoredTargets
+from pulley.operator.suggest import Suggestion, suggest
+
+
+class UnclearError(PulleyError):
+    """No target was named, and there are several. The message has their names."""
+
+
+class NotDeployableError(PulleyError):
+    """A target cannot be deployed as it was asked. The message says why, and what to do."""
+
+
+def choose_targets(
+    stored: StoredTargets, name: str | None, here: Here | None
+) -> tuple[Target, ...]:
+    """The target of the name; else those that follow where one stands; else the only one.
+
+    Raises UnavailableError where there is none, and UnclearError where there are too many.
+    """
+    if name is not None:
+        return (stored.named(name),)
+    if not stored.targets:
+        raise UnavailableError(
+            stored.why_not_valid
+            or f"there are no targets: {suggest('targets apply')} stores those of pulley.toml"
+        )
+    followers = followers_of(stored.targets, here)
+    if followers:
+        return followers
+    if len(stored.targets) == 1:
+        return stored.targets
+    names = ", ".join(target.name for target in stored.targets)
+    raise UnclearError(f"name a target: there is {names}. None follows the branch of this folder")
+
+
+def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, ...]:
+    """Those that follow the repository and the branch that one stands in."""
+    if here is None:
+        return ()
+    where = (here.repository, here.branch)
+    return tuple(target for target in targets if (target.repository, target.branch) == where)
+
+
+def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime) -> Wanted:
+    """What a deploy of a target brings at this time (aware). Raises NotDeployableError.
+
+    `asked` is the operator's own wish. What nobody wants of the target would not stay there.
+    """
+    target, pin = facts.target, facts.pin
+    unpin = suggest("unpin", target.name)
+    wanted = wanted_of(facts, now=now)
+    if pin and pin.holds(now):
+        if wanted is None:
+            raise NotDeployableError(
+                f"{target.name} is {pin}. Nothing is deployed to it until `{unpin}`"
+            )
+        if asked and asked != wanted.commit:
+            raise NotDeployableError(
+                f"{target.name} is {pin}. To have {asked.short} there instead, "
+                f"`{_pin(target, asked)}`; to follow {target.branch} again, `{unpin}`"
+            )
+        return wanted
+    if asked and facts.head and asked != facts.head:
+        raise NotDeployableError(
+            f"{asked.short} is not the tip of {target.branch}, which is {facts.head.short}: the "
+            f"next push or round would undo it. `{_pin(target, asked)}` keeps a commit there; "
+            f"`{suggest('rollback', target.name)}` goes back to the last good one"
+        )
+    if asked:
+        why = wanted.reason if wanted and wanted.commit == asked else "you asked for it"
+        return Wanted(asked, target.update, why)
+    if wanted is None:
+        raise NotDeployableError(
+            f"no commit is known of {target.name} yet: push to {target.branch}, or stand in a "
+            f"clone of {target.repository}, or name one with --commit"
+        )
+    return wanted
+
+
+def _pin(target: Target, commit: CommitSha) -> Suggestion:
+    return suggest("pin", target.name, commit.short, "--reason", "WHY")

@@ -1,0 +1,139 @@
+"""The way back: the last good commit before the one that is there, from what hosts said of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.descriptions import status_of
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.history import RollOut, Run, age
+from chalicelib.core.hosts import Host
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.wanted import Wanted
+from pulley.operator.deploy.asleep import without_sleepers
+from pulley.operator.status.overview import View
+from pulley.operator.suggest import suggest
+
+MAX_RUNS = 50  # that are looked into: a call each
+
+
+def read_runs(target: Target, view: View) -> list[Run]:
+    """What was sent to a target, and what became of it. Raises RefusedError, UnavailableError."""
+    sent = [one for one in view.snapshot.sent_to(target) if not one.roll_out.is_recheck]
+    return [view.run(command) for command in sent[:MAX_RUNS]]
+
+
+def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha | None:
+    """What is to be undone: the commit that is wanted, else the one that was sent last.
+
+    Where the branch's tip was not sent yet, it is not what runs.
+    """
+    commits = [one.commit for one in sorted(sent, key=lambda one: one.issued)]
+    if wanted and wanted.commit in commits:
+        return wanted.commit
+    return commits[-1] if commits else None
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """A commit that came later than the one to go back to, and why it is not gone back to."""
+
+    commit: CommitSha
+    why: str
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The commit to go back to. `passed_over` came after it: the newest first."""
+
+    commit: CommitSha
+    passed_over: tuple[PassedOver, ...] = ()
+
+
+def choose_way_back(
+    target: Target,
+    leave: CommitSha | None,
+    runs: Sequence[Run],
+    hosts: Sequence[Host],
+    *,
+    now: datetime,
+) -> WayBack:
+    """The last good commit of those that ran before. Raises UnavailableError where none is known.
+
+    Before is what was sent before the commit to leave was, the last time that it took another's
+    place: it may have run long ago too. A commit that a roll back has left is no way back, though
+    every host was at it, until it is sent again.
+    """
+    pin = suggest("pin", target.name, "COMMIT", "--reason", "WHY")
+    if leave is None:
+        raise UnavailableError(
+            f"nothing was sent to {target.name} in the last 30 days, so no good commit is known: "
+            f"{pin} names one"
+        )
+    until = sent_until(leave, runs)
+    left = left_by_roll_backs(until)
+    passed_over = []
+    for verdict in verdicts_of(sent_before(leave, until), hosts, now):
+        commit = verdict.roll_out.commit
+        if commit == leave:
+            continue
+        if commit in left:
+            passed_over.append(PassedOver(commit, "it was rolled back from"))
+        elif not verdict.is_everywhere:
+            passed_over.append(PassedOver(commit, status_of(verdict).description))
+        else:
+            return WayBack(commit, tuple(passed_over))
+    seen = "".join(f". {one.commit.short}: {one.why}" for one in passed_over)
+    raise UnavailableError(
+        f"no good commit of {target.name} is known from before {leave.short}: Systems Manager "
+        "remembers 30 days, and good is what is on every host that it was sent to and that was "
+        f"reached. {pin} goes to one that you know{seen}"
+    )
+
+
+def sent_until(leave: CommitSha, runs: Sequence[Run]) -> list[Run]:
+    """The runs by their age, up to the newest of the commit to leave."""
+    ordered = sorted(runs, key=lambda run: age(run.command))
+    while ordered and ordered[-1].roll_out.commit != leave:
+        ordered.pop()
+    return ordered
+
+
+def sent_before(leave: CommitSha, until: Sequence[Run]) -> list[Run]:
+    """Those before the commit to leave took another's place, the last time that it did."""
+    before = list(until)
+    while before and before[-1].roll_out.commit == leave:
+        before.pop()
+    return before
+
+
+def left_by_roll_backs(until: Sequence[Run]) -> frozenset[CommitSha]:
+    """The commits that roll backs have left, and that were not sent since."""
+    left: set[CommitSha] = set()
+    for count, run in enumerate(until):
+        commit = run.roll_out.commit
+        if run.roll_out.cause == "rollback":
+            others = [one.roll_out.commit for one in until[:count] if one.roll_out.commit != commit]
+            left.update(others[-1:])
+        left.discard(commit)
+    return frozenset(left)
+
+
+def verdicts_of(runs: Iterable[Run], hosts: Iterable[Host], now: datetime) -> list[Verdict]:
+    """What became of each commit, the one that was sent last first.
+
+    A host that is not online and was not reached yet counts as offline, as it will when Systems
+    Manager gives up: one that sleeps says nothing of a commit.
+    """
+    awake = {host.instance_id for host in hosts if host.is_online}
+    by_commit: dict[CommitSha, list[Run]] = {}
+    for run in runs:
+        asleep = {one.instance_id for one in run.invocations} - awake
+        by_commit.setdefault(run.roll_out.commit, []).append(without_sleepers(run, asleep))
+    verdicts = []
+    for commit, of_commit in by_commit.items():
+        others = [run for other, of in by_commit.items() if other != commit for run in of]
+        verdicts.append(judge(of_commit, now=now, others=others))
+    return sorted(verdicts, key=lambda one: one.roll_out.issued, reverse=True)

@@ -1,0 +1,1 @@
+"""`pulley doctor`: a check for each link of the chain. Looking changes nothing."""

@@ -1,0 +1,212 @@
+"""Whether who is on a host may read or write the stage's secrets, by the role of its instance.
+
+Who can write a secret can sign deliveries; who can delete a repository's own has it opened by the
+stage's.
+
+Whatever runs on an instance can have its role's credentials. AWS's own policy for managed instances
+(AmazonSSMManagedInstanceCore) allows ssm:GetParameter and ssm:GetParameters on everything, and what
+is encrypted with the default key aws/ssm is decrypted for every principal of the account.
+
+The role's attached and inline policies are read as IAM evaluates them, an explicit Deny first; in
+doubt a role may read. A condition of an Allow is taken to hold, one of a Deny not to, and so with
+policy variables; NotAction and NotResource are everything but what they name. Not looked at: keys,
+permissions boundaries, an organization's policies, and the role of a hybrid node, which is that of
+its activation. Sources: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements:
+Resource"; Systems Manager User Guide, "How Parameter Store authorizes parameter retrieval".
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from chalicelib.core.stored import ParameterNames
+from chalicelib.core.targets import STAGE_TAG
+from chalicelib.edges.aws import calling
+from pulley.operator.doctor.nodes import STATES
+from pulley.operator.doctor.row import WARN, Row, passed
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_iam import IAMClient
+
+_READ_ONE = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
+_WRITE_ONE = ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:DeleteParameters")
+# It is checked on the path that is asked for alone: who may ask for / has all that is below.
+_READ_PATH = "ssm:GetParametersByPath"
+_POLICY = "no-pulley-secrets"
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
+
+
+@dataclass(frozen=True)
+class Access:
+    """A request that has a secret in its answer, or that changes one."""
+
+    action: str
+    arn: str
+
+
+@dataclass(frozen=True)
+class HostRoles:
+    """The roles of a stage's instances. `parameters` is what the ARNs of parameters begin with.
+
+    `secrets` are the names of those that are stored below the stage.
+    Raises RefusedError and UnavailableError where AWS does not let it look.
+    """
+
+    ec2: "EC2Client"
+    iam: "IAMClient"
+    names: ParameterNames
+    secrets: Sequence[str]
+    parameters: str
+
+    def check(self) -> Iterator[Row]:
+        """Each role may read and write no secret of the stage."""
+        profiles = self._profiles()
+        roles = sorted({role for profile in profiles for role in self._roles(profile)})
+        if not roles:
+            yield passed("hosts' roles", "no instance has a role")
+        for role in roles:
+            yield self._check_role(role)
+
+    def _profiles(self) -> Sequence[str]:
+        """The names of the instance profiles."""
+        pages = self.ec2.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:{STAGE_TAG}", "Values": [self.names.stage]},
+                {"Name": "instance-state-name", "Values": list(STATES)},
+            ]
+        )
+        with calling("reading the instances' profiles"):
+            arns = {
+                one.get("IamInstanceProfile", {}).get("Arn", "")
+                for page in pages
+                for reservation in page["Reservations"]
+                for one in reservation.get("Instances", [])
+            }
+        return sorted(arn.rpartition("/")[2] for arn in arns if arn)
+
+    def _roles(self, profile: str) -> Sequence[str]:
+        with calling(f"reading the instance profile {profile}"):
+            try:
+                found = self.iam.get_instance_profile(InstanceProfileName=profile)
+            except self.iam.exceptions.NoSuchEntityException:  # deleted: it gives no credentials
+                return []
+            return [one["RoleName"] for one in found["InstanceProfile"]["Roles"]]
+
+    def _check_role(self, role: str) -> Row:
+        what = f"hosts' role {role}"
+        wanted = accesses(self.names, self.secrets, self.parameters)
+        found = find_allowed(self._policies(role), wanted)
+        if found is None:
+            return passed(what, "it may not read or write this stage's secrets")
+        verb = "write" if found.action in _WRITE_ONE else "read"
+        words = (
+            f"it may {verb} secrets of this stage, and so may whoever is on a host: {found.action} "
+            f"on {found.arn}"
+        )
+        document = shlex.quote(json.dumps(denial(self.parameters)))
+        mend = (
+            f"aws iam put-role-policy --role-name {shlex.quote(role)} --policy-name {_POLICY} "
+            f"--policy-document {document}"
+        )
+        return Row(what, WARN, words, mend)
+
+    def _policies(self, role: str) -> Sequence[Any]:
+        """The documents of the role's policies: the attached ones in force, and the inline ones."""
+        iam = self.iam
+        with calling(f"reading the role {role}"):
+            attached = [
+                iam.get_policy(PolicyArn=one["PolicyArn"])["Policy"]
+                for page in iam.get_paginator("list_attached_role_policies").paginate(RoleName=role)
+                for one in page["AttachedPolicies"]
+            ]
+            documents: list[Any] = [
+                iam.get_policy_version(PolicyArn=one["Arn"], VersionId=one["DefaultVersionId"])[
+                    "PolicyVersion"
+                ]["Document"]
+                for one in attached
+            ]
+            documents += [
+                iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+                for page in iam.get_paginator("list_role_policies").paginate(RoleName=role)
+                for name in page["PolicyNames"]
+            ]
+        return documents
+
+
+def accesses(names: ParameterNames, secrets: Iterable[str], parameters: str) -> Iterator[Access]:
+    """Every way to the secrets that are stored, and to those that every stage may have."""
+    usual = (names.webhook_secret, names.github_token, f"/pulley/{names.stage}/page-key")
+    every = tuple(dict.fromkeys([*usual, *secrets]))
+    for action in _READ_ONE:
+        yield from (Access(action, parameters + name) for name in every)
+    paths = dict.fromkeys(path for name in every for path in PurePosixPath(name).parents)
+    yield from (Access(_READ_PATH, f"{parameters}{path}") for path in paths)
+    for action in _WRITE_ONE:
+        yield from (Access(action, parameters + name) for name in every)
+
+
+def find_allowed(documents: Iterable[Any], wanted: Iterable[Access]) -> Access | None:
+    """The first access that the policies allow together."""
+    statements = [one for document in documents for one in _as_list(document.get("Statement", []))]
+    return next((one for one in wanted if _is_allowed(statements, one)), None)
+
+
+def denial(parameters: str) -> dict[str, Any]:
+    """The policy that keeps a role from every stage's secrets, in every region."""
+    arns = ":".join([*parameters.split(":")[:3], "*", "*", "parameter"])
+    paths = ("/pulley/*", "/pulley", "/")  # the last two are for GetParametersByPath
+    deny = {
+        "Effect": "Deny",
+        "Action": ["ssm:GetParameter*", "ssm:PutParameter", "ssm:DeleteParameter*"],
+        "Resource": [arns + path for path in paths],
+    }
+    return {"Version": "2012-10-17", "Statement": [deny]}
+
+
+def _is_allowed(statements: Sequence[Any], access: Access) -> bool:
+    effects = {one.get("Effect") for one in statements if _is_about(one, access)}
+    return effects == {"Allow"}
+
+
+def _is_about(statement: Any, access: Access) -> bool:  # noqa: ANN401 - IAM's JSON
+    """Whether it allows, or denies: in doubt it does the one, and not the other."""
+    allows = statement.get("Effect") == "Allow"
+    if statement.get("Condition") and not allows:
+        return False
+
+    def has_action(key: str) -> bool:
+        patterns = _as_list(statement.get(key, []))
+        return any(_fits(access.action.lower(), one.lower()) for one in patterns)
+
+    def has_resource(key: str, *, loosely: bool) -> bool:
+        patterns = _as_list(statement.get(key, []))
+        return any(_covers(one, access.arn, loosely=loosely) for one in patterns)
+
+    if has_action("NotAction") if "NotAction" in statement else not has_action("Action"):
+        return False
+    if "NotResource" in statement:
+        return not has_resource("NotResource", loosely=not allows)
+    return has_resource("Resource", loosely=allows)
+
+
+def _covers(pattern: str, arn: str, *, loosely: bool) -> bool:
+    """Whether the pattern stands for the ARN: loosely, whatever a variable or a missing part is."""
+    if not loosely:
+        return _fits(arn, pattern)
+    pattern = _VARIABLE.sub("*", pattern)
+    return _fits(arn, pattern) or _fits(arn, pattern + ":*")
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """By IAM's `*` and `?`, which both go over `/` and `:`. A bracket is none of its wildcards."""
+    return fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - IAM's JSON: one of a thing or a list of it
+    return value if isinstance(value, list) else [value]

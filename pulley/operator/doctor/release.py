@@ -1,0 +1,81 @@
+"""Which is the older one: this command, or the document that the stage has.
+
+Where both are of the same release, the checkout around may tell which of them is the odd one.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pulley.host.build import build
+from pulley.host.document import PRODUCT, RELEASE, build_document
+from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
+from pulley.project import is_other_release
+
+UPDATE = "update this command: git pull in Pulley's checkout, then pipx install --force . there"
+
+
+def is_newer(content: Mapping[str, object]) -> bool:
+    """Whether a document is of a newer release than this command."""
+    return _numbers(release_of(content)) > _numbers(RELEASE)
+
+
+def check_content(
+    name: str, content: Mapping[str, object], checkout: Path | None, *, version: str
+) -> list[Row]:
+    """The rows of a document in use, and of the checkout that the command stands in, if any."""
+    setup = suggest("setup")
+    has_other = checkout is not None and is_other_release(checkout)
+    if content == build_document(build()):
+        rows = [passed("document", f"{name} is the same as this command's")]
+        if has_other:
+            words = f"the checkout {checkout} has another script than this command and the stage"
+            mend = f"to bring the stage to it: pipx install --force . there, then {setup}"
+            rows.append(Row("this command", WARN, words, mend))
+        return rows
+    theirs = release_of(content)
+    if is_newer(content):
+        words = f"{name} is of release {theirs}; this command is of {RELEASE}, which is older"
+        return [Row("document", FAIL, words, UPDATE)]
+    if theirs and _numbers(theirs) < _numbers(RELEASE):
+        words = f"{name} is of release {theirs}; this command is of {RELEASE}, which is newer"
+        mend = f"{setup}, then chalice deploy"
+        return [Row("document", FAIL, words, mend, fix="setup")]
+    if checkout is not None and has_other and _script_in(content) == _script_of(checkout):
+        words = f"{name} has the script of {checkout}; this command has another one"
+        return [Row("document", FAIL, words, f"pipx install --force {checkout}")]
+    words = f"version {version} of {name} is not what this command has"
+    mend = f"{setup}. If somebody with a newer command stored it, {UPDATE}"
+    return [Row("document", FAIL, words, mend, fix="setup")]
+
+
+def _script_in(content: Mapping[str, object]) -> str:
+    try:
+        step = content["mainSteps"][0]  # type: ignore[index]
+        return "\n".join(step["inputs"]["runCommand"])
+    except (LookupError, TypeError):
+        return ""
+
+
+def _script_of(checkout: Path) -> str | None:
+    """None where it has not the parts that this command has."""
+    try:
+        return build(folder=checkout / "pulley/host")
+    except OSError:
+        return None
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    """A release's numbers, to be compared; none where it has no such form."""
+    parts = release.split(".")
+    is_one = all(part.isdecimal() and len(part) < 6 for part in parts)
+    return tuple(int(part) for part in parts) if is_one else ()
+
+
+def release_of(content: Mapping[str, object]) -> str:
+    """The release that a document's content is of: the first word of its description; "" if none.
+
+    That word is for programs, as in HTTP's User-Agent: a product, a slash, its version.
+    """
+    word = str(content.get("description", "")).partition(" ")[0]
+    return word.removeprefix(PRODUCT) if word.startswith(PRODUCT) else ""

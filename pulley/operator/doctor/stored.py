@@ -1,0 +1,112 @@
+"""What is stored of a stage: secrets, targets, pins, a token. Values are read, and never shown."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.pins import PinError, parse_pin
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames, read_secrets
+from chalicelib.core.targets import Target
+from pulley.operator.aws.parameters import Parameters
+from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.stage.stage import StoredTargets
+from pulley.operator.suggest import suggest
+from pulley.operator.targets.overlaps import MEND, Overlap, overlaps_by_selectors
+
+SHORTEST_SECRET = 20  # characters; what `pulley setup` makes has 64
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored. Raises RefusedError and UnavailableError where it cannot be read."""
+
+    parameters: Parameters
+    names: ParameterNames
+    targets: StoredTargets
+
+    def check_secrets(self) -> Iterator[Row]:
+        """A secret opens every repository: its own one, or the stage's."""
+        repositories = list(self.targets.settings)
+        own = {one: self.names.repository_webhook_secret(one) for one in repositories}
+        values = self.parameters.read(self.names.webhook_secret, *own.values())
+        is_needed = not repositories or any(name not in values for name in own.values())
+        if is_needed or self.names.webhook_secret in values:
+            stored = values.get(self.names.webhook_secret)
+            text = stored.value if stored else None
+            yield _check_secret(self.names.webhook_secret, text)
+        for repository, name in own.items():
+            if name in values:
+                yield _check_secret(name, values[name].value, repository)
+
+    def check_targets(self) -> Iterator[Row]:
+        """They parse, and no name and no checkout is of two of them."""
+        for problem in self.targets.problems:
+            yield Row("targets", FAIL, problem, str(suggest("targets apply")))
+        by_name: dict[str, list[Target]] = {}
+        for target in self.targets.targets:
+            by_name.setdefault(target.name, []).append(target)
+        for name, found in by_name.items():
+            if len(found) > 1:
+                words = " and ".join(str(one.repository) for one in found)
+                mend = "give one of them another name: pins are by name"
+                yield Row(f"target {name}", FAIL, f"{words} both have one of this name", mend)
+            target = found[0]
+            yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
+        yield from overlap_rows(overlaps_by_selectors(self.targets.targets))
+        if not self.targets.targets and not self.targets.problems:
+            words, mend = "none is stored", f"write pulley.toml, then {suggest('targets apply')}"
+            yield Row("targets", FAIL, words, mend)
+
+    def check_pins(self, *, now: datetime) -> Iterator[Row]:
+        """They can be read: an unreadable one may say "frozen", so nothing is sent."""
+        names = {self.names.pin(target.name): target.name for target in self.targets.targets}
+        for name, stored in self.parameters.read(*names).items():
+            what, unpin = f"pin of {names[name]}", suggest("unpin", names[name])
+            try:
+                pin = parse_pin(stored.value)
+            except PinError as error:
+                words = f"{name} cannot be read, so nothing is sent: {error}"
+                yield Row(what, FAIL, words, str(unpin))
+                continue
+            if pin.holds(now):
+                words = f"it is {pin}: pushes do not reach it"
+                yield Row(what, WARN, words, f"{unpin}, when it may go on")
+
+    def check_tokens(self) -> Iterator[Row]:
+        """A token is there for every repository; whether GitHub takes it is asked elsewhere."""
+        without = [str(one) for one, token in self.targets.tokens.items() if not token]
+        if without:
+            words = f"none for {', '.join(without)}: commits do not say where they run"
+            mend = suggest("setup", "--github-token-file", "-")
+            yield Row("GitHub token", WARN, words, str(mend))
+
+
+def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:
+    """Two targets in one checkout: each would undo what the other did."""
+    for one in overlaps:
+        mend = f"{MEND}, in pulley.toml, then {suggest('targets apply')}"
+        yield Row(f"checkout of {one.one.name}", FAIL, one.words, mend)
+
+
+def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
+    """The stage's secret, or a repository's own one, which `pulley setup` leaves alone."""
+    of = f" of {repository}" if repository else ""
+    what, setup = f"webhook secret{of}", str(suggest("setup"))
+    rotate = suggest("secret rotate", *(["--repository", repository] if repository else []))
+    if text is None:
+        return Row(what, FAIL, f"{name} is not stored", setup, fix="setup")
+    secrets = read_secrets(text)
+    if not secrets:
+        words = f"{name} is blank: it opens nothing"
+        if repository:
+            mend = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
+            return Row(what, FAIL, words, mend)
+        return Row(what, FAIL, words, setup, fix="setup")
+    if any(len(one) < SHORTEST_SECRET for one in secrets):
+        words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
+        return Row(what, WARN, words, str(rotate))
+    if len(secrets) > 1:
+        words = f"{len(secrets)} are valid: a rotation is not finished"
+        return Row(what, WARN, words, f"{rotate}: it goes on with the new one")
+    return passed(what, f"{name} is there, and readable")

@@ -1,0 +1,120 @@
+"""The token that the reports use: does GitHub take it, for how long yet, and for what."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from chalicelib.core.refs import Repository
+from chalicelib.core.targets import Target
+from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.setup.token import Answer, ask
+from pulley.operator.suggest import suggest
+
+SOON = timedelta(days=14)
+_EXPIRES = "github-authentication-token-expiration"
+_NOWHERE = "0" * 40  # a commit that no repository has: nothing is made for it
+
+
+@dataclass(frozen=True)
+class TokenCheck:
+    """A repository's token; its own, or the stage's.
+
+    Raises UnavailableError where GitHub cannot be asked, or is not well.
+    """
+
+    api_url: str
+    repository: Repository
+    token: str = field(repr=False)
+    targets: Sequence[Target]
+    is_own: bool = False
+
+    @property
+    def what(self) -> str:
+        """What its rows are of."""
+        return f"GitHub token, {self.repository}"
+
+    def check(self, *, now: datetime) -> Iterator[Row]:
+        """What GitHub says of it. It makes nothing there."""
+        what = self.what
+        answer = self._ask("GET", "")
+        if answer.status == 401:
+            mend = self._mend
+            words = f"GitHub does not know it, or it has expired: {answer.reason(self.token)}"
+            yield Row(what, FAIL, words, mend)
+            return
+        if answer.is_refusal:
+            words = f"it does not cover {self.repository}, or there is no such repository"
+            mend = "give it this repository, on GitHub"
+            yield Row(what, FAIL, f"{words}: {answer.reason(self.token)}", mend)
+            return
+        if answer.status in {301, 302, 307, 308}:
+            words = f"{self.repository} has another name on GitHub now"
+            yield Row(what, WARN, words, "put the new name into pulley.toml, and apply it")
+            return
+        answer.expect(200)
+        missing = list(self._missing())
+        for permission, loses, said in missing:
+            mend = f"give it {permission}, on GitHub"
+            outcome = WARN if permission.startswith("Webhooks") else FAIL
+            yield Row(what, outcome, f"it lacks {permission}: {loses}; {said}", mend)
+        expires = _expiry(answer.headers)
+        if expires and expires - now < SOON:
+            yield Row(what, WARN, f"it expires on {expires:%Y-%m-%d}", self._mend)
+        elif not missing:
+            until = f", until {expires:%Y-%m-%d}" if expires else ""
+            yield passed(what, f"it may do what reports and rounds need{until}")
+
+    @property
+    def _mend(self) -> str:
+        own = ["--repository", self.repository] if self.is_own else []
+        return f"make one on GitHub, then {suggest('setup', '--github-token-file', '-', *own)}"
+
+    def _missing(self) -> Iterator[tuple[str, str, str]]:
+        """The permissions that it lacks, what is lost by that, and GitHub's own reason."""
+        body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
+        # GitHub looks at the permission first, and then finds no such commit.
+        answer = self._ask("POST", "/deployments", body)
+        if _lacks(answer, 422):
+            yield (
+                "Deployments: write",
+                "commits do not say where they run",
+                answer.reason(self.token),
+            )
+        for branch in sorted({one.branch.name for one in self.targets}):
+            answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
+            # A branch that is not there is 404: a host's own row says so.
+            if answer.status != 404 and _lacks(answer, 200):
+                yield (
+                    "Contents: read",
+                    "rounds do not know the branch's tip",
+                    answer.reason(self.token),
+                )
+                break
+        answer = self._ask("GET", "/hooks?per_page=1")
+        if _lacks(answer, 200):
+            yield "Webhooks: read", "lost deliveries are not noticed", answer.reason(self.token)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+        """A request's answer: here a refusal is one, and not an error."""
+        return ask(self.api_url, self.token, method, f"/repos/{self.repository}{path}", body)
+
+
+def _lacks(answer: Answer, usual: int) -> bool:
+    """Whether a permission is wanting. Raises UnavailableError for what says nothing of it."""
+    if answer.is_refusal:
+        return True
+    answer.expect(usual)
+    return False
+
+
+def _expiry(headers: Mapping[str, str]) -> datetime | None:
+    """When the token ends, in UTC; None for one without an end.
+
+    GitHub's `2030-01-31 12:00:00 UTC`, or with an offset: `2030-01-31 12:00:00 +0200`.
+    """
+    text = headers.get(_EXPIRES, "").replace("UTC", "+0000")
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,116 @@
+"""A repository's webhook on GitHub: there, as Pulley wants it, and its deliveries taken."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from chalicelib.core.errors import NotTakenError
+from chalicelib.core.refs import Repository
+from chalicelib.core.webhook import FailedDelivery
+from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
+from pulley.operator.webhook.hooks import Hook, Webhooks
+from pulley.operator.webhook.pings import Ping, mend_of
+
+LATELY = timedelta(days=1)
+REMEMBERED = timedelta(days=3)  # how long GitHub shows deliveries
+
+
+class Deliveries(Protocol):
+    """What webhooks brought. Raises NotTakenError or UnavailableError."""
+
+    def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
+        """What a webhook tried, failed or not."""
+
+
+@dataclass(frozen=True)
+class WebhookCheck:
+    """The webhook of a repository that posts to this address.
+
+    `secret_since` is when the newest secret that opens the repository was stored.
+    """
+
+    repository: Repository
+    url: str
+    stage: str
+    secret_since: datetime | None
+
+    @property
+    def what(self) -> str:
+        """What its row is of."""
+        return f"webhook of {self.repository}"
+
+    def check(self, webhooks: Webhooks, deliveries: Deliveries, *, now: datetime) -> Iterator[Row]:
+        """How it stands. Raises UnavailableError."""
+        try:
+            hooks = webhooks.all()
+            ours = [hook for hook in hooks if hook.posts_to(self.url)]
+            attempts = deliveries.attempts(ours[0].id) if ours else []
+        except NotTakenError as error:
+            mend = (
+                f"GITHUB_TOKEN=... {suggest('doctor')}, with a token that may read "
+                f"{self.repository}'s webhooks"
+            )
+            yield Row(self.what, WARN, f"it cannot be looked at: {error}", mend)
+            return
+        yield self._check_hooks(hooks, ours) or self.check_deliveries(attempts, now=now)
+
+    def _check_hooks(self, hooks: Sequence[Hook], ours: Sequence[Hook]) -> Row | None:
+        """What is wrong with its settings; None where nothing is."""
+        connect = str(suggest("connect", self.repository))
+        if not ours:
+            others = [hook.url for hook in hooks if hook.is_like(self.url)]
+            words = f"none posts to {self.url}"
+            if others:
+                words += f"; there is one to {', '.join(others)}"
+            return Row(self.what, FAIL, words, connect)
+        if len(ours) > 1:
+            words = f"{len(ours)} post to the same address: each push comes {len(ours)} times"
+            mend = f"delete all but one, in {self.repository}'s Settings, Webhooks"
+            return Row(self.what, WARN, words, mend)
+        wrong = ours[0].differences()
+        return Row(self.what, FAIL, "; ".join(wrong), connect) if wrong else None
+
+    def check_deliveries(self, attempts: Sequence[FailedDelivery], *, now: datetime) -> Row:
+        """What GitHub's list of what it tried comes to, with those that were taken."""
+        taken = [one.delivered_at for one in attempts if 200 <= one.status_code < 300]
+        lost = lost_since(attempts, max([now - LATELY, *taken]))
+        if lost:
+            last = lost[-1]
+            told = f"{last.status_code} {last.status}".strip()
+            words = f"not taken since the last that was: {len(lost)}; the newest: {told}"
+            ping = Ping(last.status_code, last.status)
+            mend = f"{mend_of(ping, self.stage, self.repository)}. Then Redeliver"
+            return Row(self.what, FAIL, words, mend)
+        since = self.secret_since
+        if since and _is_unproven(since, taken, now):
+            at = f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+            words = f"no delivery was taken since its secret was stored, {at}"
+            mend = (
+                f"{suggest('connect', self.repository)}: its ping shows whether the webhook has "
+                "that secret. --force sets it"
+            )
+            return Row(self.what, FAIL, words, mend)
+        return passed(self.what, "as it should be, and its deliveries are taken")
+
+
+def lost_since(attempts: Sequence[FailedDelivery], since: datetime) -> list[FailedDelivery]:
+    """What none of its attempts brought, and was tried after this: oldest first, without pings.
+
+    A ping that is lost takes no push with it.
+    """
+    taken = {one.id for one in attempts if 200 <= one.status_code < 300}
+    newest = {one.id: one for one in sorted(attempts, key=lambda one: one.delivered_at)}
+    return [
+        one
+        for one in newest.values()
+        if one.id not in taken and one.event != "ping" and one.delivered_at > since
+    ]
+
+
+def _is_unproven(since: datetime, taken: Sequence[datetime], now: datetime) -> bool:
+    """Whether the secret is newer than what was taken. Of older times GitHub tells nothing."""
+    if since < now - REMEMBERED:
+        return False
+    return not any(at >= since.replace(microsecond=0) for at in taken)  # GitHub's are in seconds

@@ -1,0 +1,1 @@
+"""What hosts answer when they are asked by the document."""

@@ -1,0 +1,142 @@
+"""Hosts are asked by the document: where they are (`Update=check`), or what they have saved.
+
+Their answers stay in Run Command's history, so whoever looks afterwards sees them too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from chalicelib.core.commands import SendRequest, build_send_request
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Host
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.stored import StoredPins, document_pin_of
+from chalicelib.core.targets import MAX_IDS, Target
+from pulley.operator.stage.stage import Stage
+
+ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Question:
+    """What hosts are asked, by a run that deploys nothing. `by` is who asks, where that is told."""
+
+    update: str = "check"
+    commit: CommitSha | None = None
+    by: str = ""
+
+
+CHECK = Question()
+
+
+def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
+    target: Target,
+    hosts: Sequence[Host],
+    *,
+    stage: str,
+    issued: int,
+    document: str | None,
+    question: Question = CHECK,
+) -> list[SendRequest]:
+    """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
+
+    `document` is the stored pin of the document: one that was edited by hand is not run.
+    """
+    asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
+    ids = [host.instance_id for host in hosts if host.is_online]
+    return [
+        build_send_request(
+            asked,
+            stage=stage,
+            commit=question.commit,
+            issued=issued,
+            cause="manual",
+            update=question.update,
+            by=question.by,
+            instance_ids=tuple(ids[start : start + MAX_IDS]),
+            document_pin=document_pin_of(StoredPins({}, document)),
+        )
+        for start in range(0, len(ids), MAX_IDS)
+    ]
+
+
+@dataclass
+class Answers:
+    """What each host of each target answered; None where Systems Manager has no answer of it.
+
+    `refused` has the targets whose hosts could not be asked, and why; `command_ids` what was sent.
+    """
+
+    by_target: list[tuple[Target, Host, Invocation | None]] = field(default_factory=list)
+    refused: list[tuple[Target, PulleyError]] = field(default_factory=list)
+    command_ids: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checker:
+    """Asks the hosts of one stage. `clock` and `sleep` are in seconds."""
+
+    stage: Stage
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def ask(
+        self,
+        hosts: Mapping[Target, Sequence[Host]],
+        *,
+        issued: int,
+        question: Question = CHECK,
+    ) -> Answers:
+        """All at once, so that the slowest one is waited for once.
+
+        `issued` is in epoch milliseconds. Raises RefusedError and UnavailableError.
+        """
+        answers = Answers()
+        document = self.stage.parameters.read_one(self.stage.names.document)
+        sent: list[tuple[Target, str, list[Host]]] = []
+        for target, of_target in hosts.items():
+            try:
+                requests = build_check_requests(
+                    target,
+                    of_target,
+                    stage=self.stage.name,
+                    issued=issued,
+                    document=document.value if document else None,
+                    question=question,
+                )
+            except PulleyError as error:
+                answers.refused.append((target, error))
+                continue
+            for request, id_ in zip(requests, self.stage.commands.send(requests), strict=True):
+                if isinstance(id_, PulleyError):
+                    answers.refused.append((target, id_))
+                else:
+                    answers.command_ids.append(id_)
+                    ids = dict(request.selectors)["InstanceIds"]
+                    sent.append((target, id_, [one for one in of_target if one.instance_id in ids]))
+        until = self.clock() + ANSWER_SECONDS
+        for target, command_id, asked in sent:
+            found = {one.instance_id: one for one in self._wait(command_id, len(asked), until)}
+            for host in asked:
+                answer = found.get(host.instance_id)
+                # By the name that EC2 has: Systems Manager calls it otherwise.
+                named = replace(answer, host=host.name) if answer else None
+                answers.by_target.append((target, host, named))
+        return answers
+
+    def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
+        """What every host said, or said so far when the time is over."""
+        pause = FIRST_PAUSE
+        while True:
+            command = self.stage.history.command(command_id)
+            invocations = self.stage.history.invocations(command_id)
+            is_over = command is not None and command.is_over
+            # AWS lists them little by little.
+            if is_over and len(invocations) >= expected and all(one.is_over for one in invocations):
+                return invocations
+            if self.clock() >= until:
+                return invocations
+            self.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

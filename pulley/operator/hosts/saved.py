@@ -1,0 +1,127 @@
+"""What hosts have saved of people's edits and commits: listed, shown and dropped by the document.
+
+Hosts are asked as by a check. What one says counts for that host alone.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.history import Invocation
+from chalicelib.core.hosts import Host
+from chalicelib.core.observations import failure_words
+from chalicelib.core.results import HostResult, ResultError, SavedRef, SavedRefs, parse_result
+from chalicelib.core.targets import Target
+from pulley.operator.deploy.issued import milliseconds
+from pulley.operator.hosts.ask import Answers, Checker, Question
+from pulley.operator.near import did_you_mean
+from pulley.operator.suggest import suggest
+
+PREFIX = "refs/pulley/saved/"
+SHOWN_BYTES = 7_900  # of what a commit holds, that the script writes
+_WHOLE_ID = 40  # characters
+_TIME = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a host answered; or why there is nothing of it, in `problem`."""
+
+    host: Host
+    result: HostResult | None = None
+    problem: str = ""
+
+    @property
+    def saved(self) -> SavedRefs:
+        """What it lists."""
+        return (self.result and self.result.saved_refs) or SavedRefs(0, ())
+
+
+def ask(
+    checker: Checker, target: Target, hosts: Sequence[Host], question: Question, *, now: datetime
+) -> tuple[list[Told], Answers]:
+    """What each of the hosts says, in their order. `now` is aware.
+
+    Raises RefusedError and UnavailableError, also where none could be asked.
+    """
+    answers = checker.ask({target: hosts}, issued=milliseconds(now), question=question)
+    why_not = [error for _, error in answers.refused]
+    if why_not and not answers.by_target:
+        raise why_not[0]
+    found = {host.instance_id: answer for _, host, answer in answers.by_target}
+    return [_told(one, found.get(one.instance_id), why_not) for one in hosts], answers
+
+
+def _told(host: Host, answer: Invocation | None, why_not: Sequence[PulleyError]) -> Told:
+    if not host.is_online:
+        return Told(host, problem="it is offline")
+    if answer is None:
+        return Told(host, problem=why_not[0].in_full if why_not else "it did not answer")
+    if answer.is_refused:
+        return Told(
+            host, problem=f"{answer.refusal}. Is it of this release? See {suggest('setup')}"
+        )
+    try:
+        result = parse_result(answer.output)
+    except ResultError:
+        return Told(host, problem=f"it did not answer: {answer.details or answer.status}")
+    if result.outcome != "unchanged":
+        return Told(host, problem=failure_words(result))
+    return Told(host, result)
+
+
+def choose_hosts(hosts: Sequence[Host], name: str) -> Sequence[Host]:
+    """Those of the name or the instance id. Raises UnavailableError where there is none."""
+    found = [one for one in hosts if name in {one.name, one.instance_id}]
+    if not found:
+        names = [one.name for one in hosts]
+        known = ", ".join(names) or "none"
+        raise UnavailableError(
+            f"the target has no host {name}{did_you_mean(name, names)}; its hosts are {known}"
+        )
+    return found
+
+
+def find_commit(told: Told, begins: str) -> SavedRef:
+    """The one that is listed and begins so. A whole id need not be listed: its ref is "" then.
+
+    Raises UnavailableError.
+    """
+    if told.problem:
+        raise UnavailableError(f"{told.host.name}: {told.problem}")
+    found = {one.commit: one for one in told.saved.refs if one.commit.startswith(begins)}
+    if len(found) > 1:
+        raise UnavailableError(f"{begins} begins several commits: {', '.join(found)}")
+    if found:
+        return next(iter(found.values()))
+    if len(begins) == _WHOLE_ID:
+        return SavedRef("", begins, 0, "")
+    more = told.saved.count - len(told.saved.refs)
+    whole = f"; {more} older ones are not listed, and take their whole id" if more else ""
+    raise UnavailableError(f"{told.host.name} lists no saved commit that begins {begins}{whole}")
+
+
+def saved_at(ref: SavedRef) -> datetime | None:
+    """When it was saved (aware), by the host's clock, which the ref has; None for another name."""
+    try:
+        return datetime.strptime(ref.ref.partition("-")[0], _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def line_that_brings_back(target: Target, saved: SavedRef) -> str:
+    """What saves a dropped commit again, on the host, while git has it."""
+    return f"{_git(target)} update-ref {PREFIX}{saved.ref or saved.commit} {saved.commit}"
+
+
+def line_that_applies(target: Target, saved: SavedRef) -> str:
+    """What puts a saved edit back into the files, on the host, while git has it."""
+    return f"{_git(target)} stash apply {saved.commit}"
+
+
+def _git(target: Target) -> str:
+    """Git in the target's checkout, from any folder, as the checkout's owner."""
+    place = shlex.quote(target.checkout)
+    return f'sudo -u "$(stat -c %U {place})" git -C {place}'

@@ -1,0 +1,1 @@
+"""`pulley setup`: what is there, what is to change, and the changes."""

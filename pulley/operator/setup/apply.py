@@ -1,0 +1,133 @@
+"""Setting a stage up: what is there is read, and the changes of a plan are done.
+
+Running it again changes nothing; a run that was cut short goes on where it stopped.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass
+
+from chalicelib.core.commands import DocumentPinError, parse_document_pin
+from chalicelib.core.errors import RefusedError, UnavailableError
+from pulley.host.build import build
+from pulley.host.document import build_document
+from pulley.operator.aws.document import Documents, DocumentVersion
+from pulley.operator.aws.parameters import StoredValue, Written
+from pulley.operator.setup.plan import (
+    SECRET,
+    SECRET_BYTES,
+    TOKEN,
+    Change,
+    DocumentChange,
+    Found,
+    OldVersions,
+    ParameterChange,
+    PolicyChange,
+    Wanted,
+    plan_setup,
+)
+from pulley.operator.stage.policies import read_policies, write_policy
+from pulley.operator.stage.stage import Stage
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a change, in words. `written` is of a parameter."""
+
+    change: Change
+    words: str
+    written: Written | None = None
+
+
+def checkout_s_document() -> dict[str, object]:
+    """The document that this checkout has."""
+    return build_document(build())
+
+
+class Setup:
+    """Reads a stage, and changes it. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(self, stage: Stage, wanted: Wanted) -> None:
+        """What is wanted is of the same stage."""
+        self._stage = stage
+        self._wanted = wanted
+        self._documents = Documents(stage.ssm, stage.document)
+
+    def plan(self) -> tuple[Change, ...]:
+        """What is to be changed, as the stage is now. Raises PoliciesError, too."""
+        return plan_setup(self._wanted, self._find())
+
+    def apply(self, change: Change) -> Done:
+        """Do one of the plan's changes. They come in their order."""
+        match change:
+            case ParameterChange():
+                written = self._stage.parameters.write(
+                    change.name,
+                    self._value_of(change),
+                    read=change.read,
+                    is_secret=change.is_secret,
+                )
+                return Done(change, f"stored as version {written.version}", written)
+            case PolicyChange():
+                write_policy(change.policy)
+                return Done(change, f"has the account {self._stage.identity.account}")
+            case DocumentChange():
+                stored = self._store_document(change)
+                return Done(change, f"version {stored.version} is the default")
+            case OldVersions():
+                deleted = self._documents.delete_older(change.than)
+                return Done(change, f"{', '.join(deleted) or 'none'} deleted")
+        raise TypeError(change)
+
+    def _find(self) -> Found:
+        wanted = self._wanted
+        secret, pin, token = wanted.names.webhook_secret, wanted.names.document, wanted.token_name
+        stored = self._stage.parameters.read(secret, pin, *([token] if wanted.token else []))
+        latest = self._documents.read()
+        if latest and latest.kind != "Command":
+            raise RefusedError(
+                f"{self._documents.name} is a document of the type {latest.kind}, and not "
+                "Pulley's: delete it, or take another name for the stage"
+            )
+        return Found(
+            secret=stored.get(secret),
+            token=stored.get(token),
+            policies=read_policies(wanted.chalice, wanted.stage, self._stage.identity.account)
+            if wanted.chalice
+            else (),
+            latest=latest,
+            in_use=latest and self._in_use(latest, stored.get(pin)),
+            pin=stored.get(pin),
+        )
+
+    def _in_use(self, latest: DocumentVersion, pin: StoredValue | None) -> DocumentVersion | None:
+        version = latest.default
+        if pin:
+            try:
+                version = parse_document_pin(pin.value).version
+            except DocumentPinError:
+                return None
+        return latest if version == latest.version else self._documents.read(version)
+
+    def _value_of(self, change: ParameterChange) -> str:
+        if change.what == SECRET:
+            return secrets.token_hex(SECRET_BYTES)
+        return self._wanted.token if change.what == TOKEN else self._pin()
+
+    def _store_document(self, change: DocumentChange) -> DocumentVersion:
+        stored = change.latest
+        if stored is None:
+            return self._documents.create(self._wanted.content)
+        if change.makes_version:
+            stored = self._documents.update(self._wanted.content)
+        self._documents.make_default(stored.version)
+        return stored
+
+    def _pin(self) -> str:
+        """Of what is stored now, since somebody else may be at it too."""
+        latest = self._documents.read()
+        if latest is None or latest.content != self._wanted.content:
+            raise UnavailableError(
+                f"{self._documents.name} was changed by somebody else just now: run this again"
+            )
+        return json.dumps({"version": latest.pin.version, "hash": latest.pin.hash})

@@ -1,0 +1,83 @@
+"""What Chalice's settings in .chalice say of a stage, as far as CloudFormation needs it.
+
+They are read as Chalice reads them, without Chalice, which the command does without: a function's
+own setting comes before the stage's, and the stage's before the app's.
+Source: Chalice's documentation, "Configuration File".
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pulley.operator.stage.policies import PoliciesError
+
+# Chalice's names for the app's functions.
+WEBHOOK = "api_handler"
+FUNCTIONS = (WEBHOOK, "report_status_change", "reconcile_targets")
+_ROUND_MINUTES = 15  # as in wiring.py, where the stage does not say
+_API_STAGE = "api"  # Chalice's default
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What Chalice's settings say of a stage. `policies` are the roles', by function."""
+
+    stage: str
+    app_name: str
+    api_stage: str
+    log_days: int | None
+    round_minutes: int
+    policies: Mapping[str, object] = field(repr=False)
+
+    def function_name(self, function: str) -> str:
+        """What `chalice deploy` calls one of the app's functions."""
+        name = f"{self.app_name}-{self.stage}"
+        return name if function == WEBHOOK else f"{name}-{function}"
+
+
+def read_stage_settings(project: Path, stage: str) -> StageSettings:
+    """From the .chalice of a checkout. Raises PoliciesError."""
+    folder = project / ".chalice"
+    stored = _read(folder / "config.json")
+    if stage not in stored.get("stages", {}):
+        raise PoliciesError([f"{folder / 'config.json'}: has no stage {stage}"])
+
+    settings = {name: _settings_of(stored, stage, name) for name in FUNCTIONS}
+    minutes = settings["reconcile_targets"]["environment_variables"].get(
+        "PULLEY_RECONCILE_MINUTES", ""
+    )
+    return StageSettings(
+        stage=stage,
+        app_name=settings[WEBHOOK]["app_name"],
+        api_stage=settings[WEBHOOK].get("api_gateway_stage", _API_STAGE),
+        # Set for the event functions alone: Chalice gets the name of the webhook's log wrong.
+        log_days=settings["report_status_change"].get("log_retention_in_days"),
+        round_minutes=int(minutes) if re.fullmatch("[1-9][0-9]{0,3}", minutes) else _ROUND_MINUTES,
+        policies={
+            name: _read(folder / str(one.get("iam_policy_file"))) for name, one in settings.items()
+        },
+    )
+
+
+def _settings_of(stored: Mapping[str, Any], stage: str, function: str) -> dict[str, Any]:
+    """A function's settings. Its environment variables are those of all three together."""
+    of_stage = stored["stages"][stage]
+    of_function = of_stage.get("lambda_functions", {}).get(function, {})
+    scopes = (stored, of_stage, of_function)
+    merged: dict[str, Any] = {}
+    variables: dict[str, str] = {}
+    for scope in scopes:
+        merged |= scope
+        variables |= scope.get("environment_variables", {})
+    return merged | {"environment_variables": variables}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoliciesError([f"{path}: cannot be read: {error}"]) from None
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,265 @@
+"""One stage in one AWS account, as an operator reaches it: with the edges that Lambda uses too."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chalicelib.core.commands import document_name
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames, StoredReportSettings
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
+from chalicelib.edges.command_history import CommandHistory
+from chalicelib.edges.github import GitHub
+from chalicelib.edges.hosts import HostDirectory
+from chalicelib.edges.round_parameters import RoundParameters
+from chalicelib.edges.run_command import RunCommand
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.read import Reader
+from chalicelib.wiring import CONFIG, Settings
+from pulley.operator.aws.parameters import Parameters
+from pulley.operator.near import did_you_mean
+from pulley.operator.stage.deployed import Deployed
+from pulley.operator.stage.endpoint import AWS, check_endpoint
+from pulley.operator.suggest import suggest
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+_TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # an operator's own, as GitHub's command line has them
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who the operator is to AWS. `name` is the last part of the ARN: a user or a session."""
+
+    account: str
+    arn: str
+
+    @property
+    def name(self) -> str:
+        """In short, as history shows it."""
+        return self.arn.rpartition("/")[2].rpartition(":")[2]
+
+
+class Stage:
+    """A stage. Nothing is asked of AWS before it is needed.
+
+    Every property and method that asks raises RefusedError or UnavailableError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        profile: str | None = None,
+        region: str | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Raises UnavailableError for a name that no stage has, or a profile that is not there."""
+        import boto3
+        from botocore.exceptions import BotoCoreError, ProfileNotFound
+
+        self.environ = environ
+        self.deployed = Deployed(name)
+        self.settings = Settings.from_environ(
+            {
+                "PULLEY_STAGE": name,
+                "PULLEY_GITHUB_API": environ.get("PULLEY_GITHUB_API")
+                or self.deployed.environment.get("PULLEY_GITHUB_API", ""),
+            },
+            place="the environment" if environ.get("PULLEY_GITHUB_API") else CONFIG,
+        )
+        self.name = name
+        self.names = ParameterNames(name)
+        self.document = document_name(name)
+        try:
+            boto3.setup_default_session(profile_name=profile, region_name=region)
+            session = boto3.DEFAULT_SESSION
+            self.region = (session and session.region_name) or ""  # "" where nothing says it
+        except ProfileNotFound:
+            raise _no_profile(profile or environ.get("AWS_PROFILE", "")) from None
+        except BotoCoreError as error:
+            raise UnavailableError(f"AWS cannot be used: {error}") from None
+
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager."""
+        check_endpoint(self.environ.get(AWS, ""))
+        return build_ssm_client()
+
+    @cached_property
+    def ec2(self) -> "EC2Client":
+        """EC2."""
+        check_endpoint(self.environ.get(AWS, ""))
+        return build_ec2_client()
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Who the operator is."""
+        import boto3
+
+        check_endpoint(self.environ.get(AWS, ""))
+        with calling("asking who you are"):
+            answer = boto3.client("sts").get_caller_identity()
+            return Identity(answer["Account"], answer["Arn"])
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Parameter Store, to be written."""
+        return Parameters(self.ssm)
+
+    @cached_property
+    def stored(self) -> RoundParameters:
+        """What is stored, as a round of the schedule reads it."""
+        return RoundParameters(self.ssm, self.name)
+
+    @cached_property
+    def history(self) -> CommandHistory:
+        """What was sent, and what became of it."""
+        return CommandHistory(self.ssm, self.document)
+
+    @cached_property
+    def commands(self) -> RunCommand:
+        """To send with."""
+        return RunCommand(self.ssm)
+
+    @cached_property
+    def directory(self) -> HostDirectory:
+        """The stage's hosts."""
+        return HostDirectory(self.ec2, self.ssm, self.name)
+
+    @cached_property
+    def github(self) -> GitHub:
+        """GitHub, or the Enterprise server of the stage."""
+        return GitHub(self.settings.github_api)
+
+    @property
+    def webhook_url(self) -> str:
+        """The address that GitHub posts to, ending in /github; "" where the app is not deployed.
+
+        The environment's is of the stage that the environment names, and of no other.
+        """
+        is_of_another = self.environ.get("PULLEY_STAGE", self.name) not in {"", self.name}
+        told = "" if is_of_another else self.environ.get("PULLEY_WEBHOOK_URL", "")
+        return told or self.deployed.webhook_url
+
+    def reader(self, journal: Journal) -> Reader:
+        """To see how targets stand; the journal is told what GitHub could not be asked."""
+        return Reader(
+            stage=self.name,
+            stored=self.stored,
+            directory=self.directory,
+            history=self.history,
+            github=self.github.of,
+            journal=journal,
+        )
+
+    def own_token(self) -> str:
+        """The operator's own token for GitHub, from the environment, or ""."""
+        return next((self.environ[one] for one in _TOKENS if self.environ.get(one)), "")
+
+    def stored_default_token(self) -> str:
+        """The token of every repository without one of its own, or ""."""
+        stored = self.parameters.read_one(self.names.github_token)
+        return stored.value.strip() if stored else ""
+
+    def token_name(self, repository: Repository) -> str:
+        """Where the token for a repository is from: a variable or a parameter, or "".
+
+        Raises RefusedError and UnavailableError.
+        """
+        for name in _TOKENS:
+            if self.environ.get(name):
+                return name
+        names = self.names.repository_github_token(repository), self.names.github_token
+        stored = self.parameters.read(*names)
+        return next((one for one in names if one in stored and stored[one].value.strip()), "")
+
+    def token_for(self, repository: Repository) -> str:
+        """The operator's own token, else the one that is stored for the repository, or ""."""
+        return self.own_token() or self.stored_token(repository)
+
+    def stored_token(self, repository: Repository) -> str:
+        """The token that Lambda uses for the repository, or ""."""
+        return self.stored.report_settings(repository).token
+
+
+@dataclass(frozen=True)
+class StoredTargets:
+    """Every target of a stage; what could not be parsed is among the problems, with its place."""
+
+    targets: tuple[Target, ...]
+    problems: tuple[str, ...]
+    settings: Mapping[Repository, StoredReportSettings]
+
+    @property
+    def tokens(self) -> Mapping[Repository, str]:
+        """Each repository's token, or ""."""
+        return {repository: one.token for repository, one in self.settings.items()}
+
+    def named(self, name: str) -> Target:
+        """The target of this name. Raises UnavailableError, with the names that there are."""
+        for target in self.targets:
+            if target.name == name:
+                return target
+        known = [target.name for target in self.targets]
+        names, near = ", ".join(known), did_you_mean(name, known)
+        if self.problems:
+            names = f"; there is {names}" if names else ""
+            raise UnavailableError(f"{self.why_not_valid}. No other target is {name}{near}{names}")
+        if not names:
+            raise UnavailableError(
+                f"there is no target {name}, and no other: {suggest('targets apply')} stores those "
+                "of pulley.toml"
+            )
+        raise UnavailableError(f"there is no target {name}{near}; there is {names}")
+
+    @property
+    def why_not_valid(self) -> str:
+        """What keeps stored targets from being used, and what to do; "" where all are valid."""
+        if not self.problems:
+            return ""
+        return (
+            f"stored targets are not valid, and not used: {'; '.join(self.problems)}. Correct them "
+            f"in pulley.toml, then: {suggest('targets apply')}"
+        )
+
+
+def read_targets(stage: Stage) -> StoredTargets:
+    """Every target that is stored. Raises RefusedError and UnavailableError."""
+    settings = stage.stored.every_repository()
+    targets: list[Target] = []
+    problems: list[str] = []
+    for repository, stored in settings.items():
+        try:
+            targets += parse_stored_targets(stored.targets or "[]", repository)
+        except TargetsError as error:
+            problems += [f"{repository}: {problem}" for problem in error.problems]
+    return StoredTargets(tuple(sorted(targets, key=_name)), tuple(problems), settings)
+
+
+def _no_profile(name: str) -> UnavailableError:
+    """Where AWS's configuration has no such profile."""
+    from botocore.session import Session
+
+    known = Session().available_profiles
+    there = (
+        f"; there is {', '.join(known)}" if known else ", nor any other: aws configure makes one"
+    )
+    near = did_you_mean(name, known)
+    return UnavailableError(f"AWS's configuration has no profile {name}{near}{there}")
+
+
+def _name(target: Target) -> str:
+    return target.name
+
+
+def utc_now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)

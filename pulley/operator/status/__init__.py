@@ -1,0 +1,1 @@
+"""What runs where, and what was done: read, and changed by nothing."""

@@ -1,0 +1,223 @@
+"""An overview of targets: what a round would see and do, and what became of the newest command.
+
+The reading and the plan are the schedule's own. What an operator adds is the tip of a branch, by
+the operator's token or git, where the stage has no token to ask GitHub with.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.history import Command, Run, age
+from chalicelib.core.hosts import Host
+from chalicelib.core.observations import FAILED
+from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
+from chalicelib.core.targets import Target
+from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
+from chalicelib.core.wanted import TargetFacts
+from chalicelib.flows.deploy import Journal
+from chalicelib.flows.read import Reader, Snapshot
+from pulley.operator.stage.checkout import Here
+from pulley.operator.stage.stage import Stage, StoredTargets
+from pulley.operator.status.history import became_of
+from pulley.operator.status.reported import Whereabouts, find_whereabouts
+
+MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
+GITHUB, OWN_GIT = "GitHub", "your own git"
+THERE, BEHIND, BROKEN = "at it", "behind", "broken"
+UNDER_WAY, UNKNOWN, DRIFTED = "running", "unknown", "drifted"
+
+
+@dataclass(frozen=True)
+class HostStanding:
+    """A host: where it is, if it ever said so, and what a round would do about it.
+
+    `running` is the newest run that is under way on it.
+    """
+
+    plan: HostPlan
+    whereabouts: Whereabouts | None
+    wanted: str
+    is_later: bool = False
+    running: Run | None = None
+
+    @property
+    def host(self) -> Host:
+        """The host."""
+        return self.plan.host
+
+    @property
+    def commit(self) -> str:
+        """The commit that it runs, in full; "" if it is not known."""
+        return self.plan.at or (self.whereabouts.commit if self.whereabouts else "")
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether a check has found its checkout moved since the last run."""
+        return self.plan.has_drifted
+
+    @property
+    def set_aside(self) -> str:
+        """A file whose local edit did not fit, and which nobody has seen to; "" without one."""
+        return self.plan.set_aside
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was at what is wanted when it was last seen."""
+        return self.plan.is_there
+
+    @property
+    def place(self) -> str:
+        """Where it is, seen from where it is wanted: a word; "" where it is wanted nowhere.
+
+        A host that has the commit and whose run failed is broken.
+        """
+        if self.running and self.host.is_online:
+            return UNDER_WAY
+        if not self.wanted:
+            return ""
+        if self.is_there:
+            return THERE
+        if self.has_drifted:
+            return DRIFTED
+        if not self.commit:
+            return UNKNOWN
+        last = self.whereabouts.last if self.whereabouts else None
+        has_failed = last is not None and last.kind == FAILED
+        return BROKEN if has_failed and self.commit == self.wanted else BEHIND
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A target. `tip_from` says who told the branch's tip; "" where nobody was asked, or knew."""
+
+    facts: TargetFacts
+    plan: TargetPlan
+    hosts: tuple[HostStanding, ...]
+    tip_from: str
+
+    @property
+    def target(self) -> Target:
+        """The target."""
+        return self.facts.target
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What was sent to a target last, and what became of it by itself, as history has it."""
+
+    run: Run
+    verdict: Verdict
+    status: DeploymentStatus
+
+
+@dataclass(frozen=True)
+class View:
+    """Targets of one stage, as they are at one time.
+
+    `find_here` is called where GitHub tells no tip, because git takes a while to load.
+    """
+
+    reader: Reader
+    snapshot: Snapshot
+    find_here: Callable[[], Here | None]
+    _asked: set[object] = field(default_factory=set)
+
+    def standing(self, target: Target) -> Standing:
+        """How a target stands. Raises RefusedError and UnavailableError."""
+        facts = self.reader.facts(target, self.snapshot)
+        key = (target.repository, target.branch)
+        here = self.find_here() if facts.head is None else None
+        if here and here.repository == target.repository:
+            if key not in self._asked:
+                self._asked.add(key)
+                self.snapshot.heads[key] = here.tip(target.branch)
+            facts = self.reader.facts(target, self.snapshot)
+        tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
+        plan = plan_target(facts, now=self.snapshot.now)
+        return Standing(facts, plan, self._hosts(plan, facts.runs), tip_from)
+
+    def newest(self, target: Target) -> Newest | None:
+        """What became of what was sent last; None where that is nothing that is remembered.
+
+        Raises RefusedError and UnavailableError.
+        """
+        sent = [one for one in self.snapshot.sent_to(target) if not one.roll_out.is_recheck]
+        if not sent:
+            return None
+        run = self.run(sent[0])
+        verdict = judge([run], now=self.snapshot.now)
+        if target.saved == "fail":
+            verdict = failed_where_set_aside(verdict)
+        return Newest(run, verdict, became_of(verdict))
+
+    def run(self, command: Command) -> Run:
+        """A command with what became of it. Raises RefusedError and UnavailableError."""
+        return Run(command, self.reader.invocations(command, self.snapshot))
+
+    def _hosts(self, plan: TargetPlan, runs: Iterable[Run]) -> tuple[HostStanding, ...]:
+        ids = [one.host.instance_id for one in plan.hosts]
+        known = find_whereabouts(ids, self._runs(plan.target))
+        now = {id_ for send in plan.sends for id_ in send.instance_ids}
+        wanted = plan.wanted.commit.sha if plan.wanted else ""
+        running = {
+            one.instance_id: run
+            for run in sorted(runs, key=lambda one: age(one.command))
+            if self.snapshot.now <= run.command.expires
+            for one in run.invocations
+            if not one.is_over
+        }
+        return tuple(
+            HostStanding(
+                one,
+                known.get(one.host.instance_id),
+                one.wanted.commit.sha if one.wanted else wanted,
+                is_later=one.action == SEND and one.host.instance_id not in now,
+                running=running.get(one.host.instance_id),
+            )
+            for one in plan.hosts
+        )
+
+    def _runs(self, target: Target) -> Iterator[Run]:
+        for command in self.snapshot.sent_to(target)[:MAX_RUNS]:
+            yield self.run(command)
+
+
+@dataclass(frozen=True)
+class Standings:
+    """The targets that could be read, and why the others could not: (target, words).
+
+    `problems` are of stored targets that are not valid.
+    """
+
+    view: View
+    standings: tuple[Standing, ...]
+    failed: tuple[tuple[str, str], ...]
+    problems: tuple[str, ...] = ()
+
+
+def look_at(  # noqa: PLR0913 - each is a fact of its own
+    stage: Stage,
+    stored: StoredTargets,
+    targets: Sequence[Target],
+    *,
+    find_here: Callable[[], Here | None],
+    journal: Journal,
+    now: datetime,
+) -> Standings:
+    """How these targets stand at this time (aware). Raises RefusedError and UnavailableError.
+
+    The stage's token is used before the operator's own, so that what is seen is what a round sees.
+    """
+    tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
+    reader = stage.reader(journal)
+    view = View(reader, reader.begin(targets, tokens, now=now), find_here)
+    standings, failed = [], []
+    for target in targets:
+        try:
+            standings.append(view.standing(target))
+        except PulleyError as error:
+            failed.append((target.name, error.in_full))
+    return Standings(view, tuple(standings), tuple(failed), stored.problems)

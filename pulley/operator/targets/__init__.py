@@ -1,0 +1,1 @@
+"""`pulley targets`: the file, what is stored, and the difference."""

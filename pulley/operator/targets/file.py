@@ -1,0 +1,130 @@
+"""pulley.toml: targets as an operator writes them, and what is stored as such a file again.
+
+A target's table is validated by the same rules as what is stored. Its keys are kept as written.
+"""
+
+import re
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tomli_w
+
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import Repository, shown
+from chalicelib.core.targets import (
+    NAME_PATTERN,
+    Target,
+    TargetsError,
+    parse_target,
+    problems_of_environments,
+)
+from pulley.operator.targets.overlaps import overlaps_by_selectors
+
+Entry = Mapping[str, object]
+STDIN = "-"
+
+
+class UnreadableError(PulleyError):
+    """The file is not there, or not text."""
+
+
+@dataclass(frozen=True)
+class FileTarget:
+    """A target of a file. `entry` is what is stored of it: its table as written, and its name."""
+
+    target: Target
+    entry: Entry = field(repr=False)
+
+
+def read_text(name: str) -> str:
+    """A file's text; `-` is stdin. Raises UnreadableError."""
+    try:
+        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
+    except OSError as error:
+        raise UnreadableError(
+            f"{name}: cannot be read: {error.strerror or error}; docs/targets.md says how to "
+            "write it"
+        ) from None
+    try:
+        return content.decode("utf-8-sig")  # some editors begin with a mark, which TOML has not
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"{name}: is not UTF-8, at byte {error.start + 1}") from None
+
+
+def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget, ...]:
+    """The targets of a file, by name; there may be none. Raises TargetsError with every problem."""
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads, too
+        raise TargetsError([f"{file}: not TOML: {error}"]) from None
+    problems = [
+        f"{file}: unknown key {shown(key)}; a file has tables like [targets.web]"
+        for key in content
+        if key != "targets"
+    ]
+    tables = content.get("targets", {})
+    if not isinstance(tables, dict):
+        problems.append("targets: must be tables like [targets.web]")
+        tables = {}
+    targets = []
+    for name, table in tables.items():
+        try:
+            targets.append(_parse_table(name, table))
+        except TargetsError as error:
+            problems += error.problems
+    for repository in {one.target.repository for one in targets}:
+        of_it = [one.target for one in targets if one.target.repository == repository]
+        problems += problems_of_environments(of_it)
+    problems += [one.problem() for one in overlaps_by_selectors([one.target for one in targets])]
+    if problems:
+        raise TargetsError(problems)
+    return tuple(sorted(targets, key=_name_of))
+
+
+def _parse_table(name: str, table: object) -> FileTarget:
+    path = f"targets.{name if re.fullmatch(NAME_PATTERN, name) else shown(name)}"
+    if not isinstance(table, dict):
+        raise TargetsError([f"{path}: must be a table, like [targets.web]"])
+    if "name" in table:
+        raise TargetsError([f"{path}.name: the table's own name is the target's: leave it out"])
+    entry = {"name": name, **table}
+    try:
+        return FileTarget(parse_target(path, entry, given=["name"]), entry)
+    except TargetsError as error:
+        said = [
+            one.replace(f"{path}.name: ", f"{path}: the table's name ") for one in error.problems
+        ]
+        raise TargetsError(said) from None
+
+
+def _name_of(target: FileTarget) -> str:
+    return target.target.name
+
+
+def write_targets_file(entries: Mapping[Repository, Sequence[Entry]]) -> str:
+    """What is stored, as a file. Every entry must be valid."""
+    return "\n".join(
+        f"# {repository}\n" + "\n".join(_table(entry) for entry in listed)
+        for repository, listed in entries.items()
+    )
+
+
+def _table(entry: Entry) -> str:
+    keys = [f"{_key(key)} = {_inline(one)}" for key, one in entry.items() if key != "name"]
+    return "\n".join([f"[targets.{entry['name']}]", *keys]) + "\n"
+
+
+def _inline(value: object) -> str:
+    """A value on one line, tables too."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{_key(key)} = {_inline(one)}' for key, one in value.items())} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(_inline(one) for one in value)}]"
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+
+
+def _key(key: str) -> str:
+    return tomli_w.dumps({key: 0}).removesuffix(" = 0\n")

@@ -1,0 +1,116 @@
+"""A stage's targets as an operator reads and stores them: a parameter for each repository."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from chalicelib.core.hosts import Fleet
+from chalicelib.core.pins import PinError, parse_pin
+from chalicelib.core.refs import Repository
+from chalicelib.core.targets import TargetsError
+from pulley.operator.aws.parameters import ADVANCED, STANDARD, StoredValue, Written
+from pulley.operator.stage.stage import Stage
+from pulley.operator.targets.file import Entry
+from pulley.operator.targets.overlaps import may_meet_on_hosts, overlaps_on_hosts
+from pulley.operator.targets.plan import (
+    ListChange,
+    StoredList,
+    parse_stored_list,
+    targets_after,
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The stored targets that are valid, as they are written, and what is not valid."""
+
+    entries: Mapping[Repository, Sequence[Entry]]
+    problems: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The targets' names."""
+        return sorted(str(one["name"]) for listed in self.entries.values() for one in listed)
+
+    def only(self, what: str) -> "Shown":
+        """Those of a repository, or the one of this name; no entries where there is none."""
+        chosen = {
+            repository: [
+                one for one in listed if what.lower() == str(repository) or what == one["name"]
+            ]
+            for repository, listed in self.entries.items()
+        }
+        return Shown({key: listed for key, listed in chosen.items() if listed}, self.problems)
+
+
+class TargetsStore:
+    """Reads and writes. Every method raises RefusedError or UnavailableError."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def read(
+        self, repositories: Collection[Repository]
+    ) -> tuple[Sequence[StoredList], Sequence[StoredList]]:
+        """What is stored for these repositories, and for all the others of the stage."""
+        parameters, names = self._stage.parameters, self._stage.names
+        stored = parameters.read(*(names.targets(one) for one in sorted(repositories)))
+        lists = []
+        for repository in sorted(repositories):
+            name = names.targets(repository)
+            tier = parameters.tier(name) if name in stored else STANDARD
+            lists.append(parse_stored_list(repository, stored.get(name), tier))
+        return lists, [one for one in self._every() if one.repository not in repositories]
+
+    def check_hosts(self, changes: Sequence[ListChange], others: Sequence[StoredList]) -> None:
+        """Look whether a host would have two targets in one checkout: then TargetsError, too.
+
+        AWS is asked only where selectors leave that open.
+        """
+        changed, rest = targets_after(changes, others)
+        if not may_meet_on_hosts(changed, rest):
+            return
+        fleet = Fleet(self._stage.directory.hosts(), self._stage.name)
+        problems = [one.problem() for one in overlaps_on_hosts(changed, rest, fleet)]
+        if problems:
+            raise TargetsError(problems)
+
+    def write(self, change: ListChange) -> Written:
+        """Store a repository's list."""
+        return self._stage.parameters.write(
+            self._stage.names.targets(change.repository),
+            change.text,
+            read=change.read,
+            tier=ADVANCED if change.tier == ADVANCED else STANDARD,
+        )
+
+    def holds(self, names: Collection[str], *, now: datetime) -> Mapping[str, str]:
+        """The pins that hold a target now, in words, by the target's name."""
+        held = {}
+        for name, text in self._stage.stored.pins(sorted(names)).by_target.items():
+            try:
+                pin = parse_pin(text)
+            except PinError as error:
+                held[name] = f"held by a pin that cannot be read ({error})"
+                continue
+            if pin.holds(now):
+                held[name] = str(pin)
+        return held
+
+    def show(self) -> Shown:
+        """All that is stored."""
+        lists = self._every()
+        return Shown(
+            {
+                one.repository: list(one.entries.values())
+                for one in lists
+                if one.entries and not one.problems
+            },
+            tuple(f"{one.repository}: {problem}" for one in lists for problem in one.problems),
+        )
+
+    def _every(self) -> list[StoredList]:
+        return [
+            parse_stored_list(repository, StoredValue("", settings.targets or "[]", 0))
+            for repository, settings in self._stage.stored.every_repository().items()
+        ]

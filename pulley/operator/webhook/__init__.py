@@ -1,0 +1,1 @@
+"""A repository's webhook on GitHub, and its secret."""

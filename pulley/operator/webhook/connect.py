@@ -1,0 +1,138 @@
+"""A repository and its webhook: which secret opens it, and what is to be changed on GitHub."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import read_secrets
+from chalicelib.edges.github_api import GitHubApi
+from pulley.operator.aws.parameters import StoredValue
+from pulley.operator.stage.stage import Stage
+from pulley.operator.suggest import suggest
+from pulley.operator.webhook.hooks import Hook, Webhooks
+from pulley.operator.webhook.rotate import repositories_of
+
+MADE, UPDATED, LEFT = "made", "updated", "left as it is"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """The newest secret that opens a repository, and the parameter that has it."""
+
+    name: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What there is to do for a repository's webhook. `hook` is the one that is there."""
+
+    url: str
+    hook: Hook | None
+    differences: Sequence[str]
+    elsewhere: Sequence[str]
+
+    @property
+    def action(self) -> str:
+        """What becomes of it."""
+        if self.hook is None:
+            return MADE
+        return UPDATED if self.differences else LEFT
+
+
+def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
+    """The repository's webhooks on GitHub; None where there is no token to ask with.
+
+    Raises RefusedError and UnavailableError.
+    """
+    token = stage.token_for(repository)
+    if not token:
+        return None
+    api = GitHubApi(stage.settings.github_api)
+    return Webhooks(api, repository, token, clock=time.monotonic, sleep=time.sleep)
+
+
+def read_secret(stage: Stage, repository: Repository) -> Secret:
+    """The secret for a repository's webhook. UnavailableError where none is stored."""
+    own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
+    stored = stage.parameters.read(own, default)
+    found = stored.get(own) or stored.get(default)
+    lines = read_secrets(found.value) if found else ()
+    if found is None or not lines:
+        name = found.name if found else default
+        raise UnavailableError(f"no secret is stored in {name}: run {suggest('setup')} first")
+    return Secret(found.name, lines[0].decode())
+
+
+def secret_since(stage: Stage, repository: Repository) -> datetime | None:
+    """When the newest secret that opens a repository was stored; None where there is none.
+
+    Raises RefusedError and UnavailableError.
+    """
+    own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
+    stored = stage.parameters.read(own, default)
+    found = stored.get(own) or stored.get(default)
+    return newest_since(stage.parameters.versions(found.name)) if found else None
+
+
+def connect_again(stage: Stage) -> list[str]:
+    """The lines that give GitHub a new secret of the stage, for each repository that it opens.
+
+    Raises RefusedError and UnavailableError.
+    """
+    repositories = list(stage.stored.every_repository())
+    opened = repositories_of(stage.parameters, stage.names.repository_webhook_secret, repositories)
+    return [str(suggest("connect", one, "--force")) for one in opened]
+
+
+def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
+    """When the first line of the newest version was stored: dropping an old one is not it."""
+    since, newest = None, read_secrets(versions[0].value)[:1] if versions else ()
+    for one in versions:
+        if not newest or read_secrets(one.value)[:1] != newest:
+            break
+        since = one.at
+    return since
+
+
+def plan_connection(hooks: Sequence[Hook], url: str, *, force: bool) -> Connection:
+    """What there is to do, where these webhooks are there. `force` sets the secret anyway."""
+    same = [hook for hook in hooks if hook.posts_to(url)]
+    elsewhere = [hook.url for hook in hooks if not hook.posts_to(url) and hook.is_like(url)]
+    hook = min(same, key=lambda one: (not one.active, one.id), default=None)
+    differences = hook.differences() if hook else []
+    if hook and force and not differences:
+        differences = ["secret: set again"]
+    return Connection(url, hook, differences, elsewhere)
+
+
+def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> Hook:
+    """Do it. Raises NotTakenError and UnavailableError."""
+    if connection.hook is None:
+        webhooks.create(connection.url, secret.value)
+    elif connection.differences:
+        webhooks.update(connection.hook, connection.url, secret.value)
+    found = webhooks.posting_to(connection.url)
+    before = connection.hook
+    hook = next((one for one in found if before is None or one.id == before.id), None)
+    if hook is None:
+        raise UnavailableError("GitHub does not show the webhook that it made: try again")
+    return hook
+
+
+def settings_page(stage: Stage, repository: Repository) -> str:
+    """Where people set up the repository's webhooks."""
+    return f"{_site(stage)}/{repository}/settings/hooks"
+
+
+def github_host(stage: Stage) -> str:
+    """Whose repositories people clone."""
+    return _site(stage).partition("://")[2].partition("/")[0]
+
+
+def _site(stage: Stage) -> str:
+    api = stage.settings.github_api.rstrip("/")
+    return "https://github.com" if api == "https://api.github.com" else api.removesuffix("/api/v3")

@@ -1,0 +1,180 @@
+"""A repository's webhooks on GitHub, as an operator makes them, mends them, and sees them work.
+
+GitHub never tells a webhook's secret. That it is the stored one is seen by a ping, whose recorded
+answer is Pulley's own. Source: GitHub's page "REST API endpoints for repository webhooks".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from chalicelib.core.refs import Repository
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github_api import GitHubApi
+from pulley.operator.webhook.pings import NOT_RECORDED, Ping, parse_ping
+
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled from the one to the other
+ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook as GitHub shows it."""
+
+    id: int
+    url: str
+    content_type: str
+    insecure_ssl: str
+    events: tuple[str, ...]
+    active: bool
+    has_secret: bool
+
+    def posts_to(self, url: str) -> bool:
+        """Whether its address leads to the same place as this one."""
+        return _place(self.url) == _place(url)
+
+    def is_like(self, url: str) -> bool:
+        """Whether its address has the same end: of another stage, or of one that was before."""
+        return _place(self.url)[2].rpartition("/")[2] == _place(url)[2].rpartition("/")[2]
+
+    def differences(self) -> list[str]:
+        """What is not as Pulley wants it, in words. The secret itself cannot be seen."""
+        wanted = {
+            "content type": (self.content_type, "json"),
+            "events": (", ".join(self.events) or "none", "push"),
+            "active": ("yes" if self.active else "no", "yes"),
+            "check of the certificate": ("off" if self.insecure_ssl == "1" else "on", "on"),
+            "secret": ("set" if self.has_secret else "none", "set"),
+        }
+        return [f"{name}: {now} -> {then}" for name, (now, then) in wanted.items() if now != then]
+
+
+class Webhooks:
+    """One repository's. Every method raises NotTakenError or UnavailableError."""
+
+    def __init__(
+        self,
+        api: GitHubApi,
+        repository: Repository,
+        token: str,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        """`clock` and `sleep` are in seconds."""
+        self.repository = repository
+        self._api = api
+        self._token = token
+        self._clock = clock
+        self._sleep = sleep
+
+    def all(self) -> list[Hook]:
+        """The repository's own; an organization's are not among them."""
+        found = self._call("GET", "/hooks?per_page=100")
+        hooks = [_hook(one) for one in found] if isinstance(found, list) else []
+        return [hook for hook in hooks if hook]
+
+    def posting_to(self, url: str) -> list[Hook]:
+        """Those whose address this is."""
+        return [hook for hook in self.all() if hook.posts_to(url)]
+
+    def create(self, url: str, secret: str) -> None:
+        """Make it."""
+        self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
+
+    def update(self, hook: Hook, url: str, secret: str) -> None:
+        """Make it what Pulley wants: the secret too, since GitHub drops one that is not named."""
+        self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
+
+    def set_secret(self, hook: Hook, secret: str) -> None:
+        """Change the secret alone."""
+        self._call("PATCH", f"/hooks/{hook.id}/config", {"secret": secret})
+
+    def ping(self, hook: Hook, seconds: float = ANSWER_SECONDS) -> Ping:
+        """Have a ping posted, and wait so long until its answer is recorded."""
+        known = set(self._pings(hook))
+        self._call("POST", f"/hooks/{hook.id}/pings", has_content=False)
+        end = self._clock() + seconds
+        pause = FIRST_POLL_SECONDS
+        while True:
+            new = [id_ for id_ in self._pings(hook) if id_ not in known]
+            if new:
+                return self._answer(hook, max(new))
+            if self._clock() >= end:
+                return NOT_RECORDED
+            self._sleep(pause)
+            pause = min(2 * pause, POLL_SECONDS)
+
+    def _pings(self, hook: Hook) -> list[int]:
+        """The ids of the newest deliveries that are pings."""
+        found = self._call("GET", f"/hooks/{hook.id}/deliveries?per_page=30")
+        deliveries = found if isinstance(found, list) else []
+        return [
+            one["id"]
+            for one in deliveries
+            if isinstance(one, dict) and one.get("event") == "ping" and type(one.get("id")) is int
+        ]
+
+    def _answer(self, hook: Hook, delivery_id: int) -> Ping:
+        found = self._call("GET", f"/hooks/{hook.id}/deliveries/{delivery_id}")
+        return parse_ping(found if isinstance(found, dict) else {})
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        has_content: bool = True,
+    ) -> Any:  # noqa: ANN401 - JSON
+        return self._api.call(
+            method,
+            self.repository,
+            path,
+            token=self._token,
+            deadline=Deadline(),
+            body=body,
+            has_content=has_content,
+        )
+
+
+def is_webhook_url(url: str) -> bool:
+    """Whether it can be Pulley's: it ends in its route, and is encrypted, or of this machine."""
+    scheme, place, path = _place(url)
+    try:
+        host = urlsplit(url).hostname  # `place` may begin with a name and a word: 127.0.0.1:x@
+    except ValueError:
+        return False
+    is_here = host in {"127.0.0.1", "localhost"} and "@" not in place
+    return path.endswith("/github") and bool(host) and (scheme == "https" or is_here)
+
+
+def _place(url: str) -> tuple[str, str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", "", url
+    return parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/")
+
+
+def _wanted(url: str, secret: str) -> dict[str, object]:
+    place = {"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret}
+    return {"active": True, "events": ["push"], "config": place}
+
+
+def _hook(found: Any) -> Hook | None:  # noqa: ANN401 - JSON
+    """A webhook of GitHub's answer; None for what is not one."""
+    try:
+        place, id_ = found["config"], found["id"]
+        return Hook(
+            id=int(id_),
+            url=str(place.get("url") or ""),
+            content_type=str(place.get("content_type") or "form"),
+            insecure_ssl=str(place.get("insecure_ssl") or "0"),
+            events=tuple(str(one) for one in found["events"]),
+            active=found["active"] is True,
+            has_secret=bool(place.get("secret")),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,1 @@
+"""The app as Lambda and API Gateway run it."""

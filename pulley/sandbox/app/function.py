@@ -1,0 +1,201 @@
+"""A function of the app that EventBridge calls, as Lambda runs it for an asynchronous invocation.
+
+It is the real app.py, in a process of its own that stays warm between events. Delivery never
+holds up whoever has an event, and no fault of the function's leaves this module as an exception.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from chalice.config import Config
+from moto.events.models import EventPattern
+
+from pulley import project as own
+
+START_SECONDS = 600  # only what hangs takes so long
+ATTEMPTS = 3  # Lambda's default for an asynchronous invocation: once, and two retries
+_LAST_WORDS_SECONDS = 60
+_DEFAULT_SECONDS = 60  # Chalice's, for a function whose lambda_timeout is not set
+
+
+class FunctionError(RuntimeError):
+    """The app could not be imported, or has no such function."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an event ended: what the function returned, or the error of the last attempt."""
+
+    returned: object = None
+    error: str = ""
+    attempts: int = 1
+
+
+class Function:
+    """A function, called with one event after the other. `outcomes` has an entry for each."""
+
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
+        self,
+        name: str,
+        environ: Mapping[str, str],
+        *,
+        stage: str,
+        log: Path,
+        project: Path | None = None,
+        retry_seconds: float = 0.2,
+    ) -> None:
+        """Start its process. Raises FunctionError with the end of its log.
+
+        The stage's own environment variables come from Chalice's configuration; one that
+        `environ` has too is as `environ` says. Lambda waits minutes where we wait retry_seconds.
+        """
+        project = project or own.project()
+        config = _config(project, stage, name)
+        self._seconds = float(config.lambda_timeout or _DEFAULT_SECONDS)
+        self._environ = {**os.environ, **config.environment_variables, **environ}
+        self._name, self._project, self._log = name, project, log
+        self._retry_seconds = retry_seconds
+        self._closing = threading.Event()
+        self.outcomes: list[Outcome] = []
+        # The process dies with the thread that started it: so all start in this one.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        try:
+            self._process = self._worker.submit(self._start).result()
+        except BaseException:
+            self._worker.shutdown()
+            raise
+        self.pattern = self._process.pattern
+
+    def invoke(self, event: Mapping[str, object]) -> None:
+        """Queue an event, unless the function's rule does not match it, or all is over."""
+        if matches(self.pattern, event):
+            with suppress(RuntimeError):  # closed: an account tells of its end, too
+                self._worker.submit(self._take, dict(event))
+
+    def wait_until_idle(self, *, timeout: float = 600) -> None:
+        """Return when all queued events are over. Raises TimeoutError after `timeout` seconds."""
+        self._worker.submit(lambda: None).result(timeout)
+
+    def close(self) -> None:
+        """Kill the process, whatever it is at, and drop what is queued."""
+        self._closing.set()
+        self._process.kill()
+        self._worker.shutdown(cancel_futures=True)
+        self._process.close()
+
+    def _take(self, event: dict[str, object]) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            outcome = self._attempt(event, attempt)
+            if not outcome.error or self._closing.is_set():
+                break
+            if attempt < ATTEMPTS:
+                self._closing.wait(self._retry_seconds)
+        self.outcomes.append(outcome)
+
+    def _attempt(self, event: dict[str, object], attempt: int) -> Outcome:
+        try:
+            answer = self._living_process().ask(event, self._seconds)
+        except FunctionError as error:
+            return Outcome(error=str(error), attempts=attempt)
+        return Outcome(**answer, attempts=attempt)
+
+    def _living_process(self) -> "_Process":
+        if self._process.is_dead and not self._closing.is_set():
+            self._process.close()
+            self._process = self._start()
+        if self._closing.is_set():  # `close` may have killed the one before
+            raise FunctionError("the function is closed")
+        return self._process
+
+    def _start(self) -> "_Process":
+        return _Process(self._name, self._environ, project=self._project, log=self._log)
+
+
+class _Process:
+    """The app in a process of its own, which runtime.py makes a Lambda of."""
+
+    def __init__(self, name: str, environ: Mapping[str, str], *, project: Path, log: Path) -> None:
+        """Start it, and read its pattern. Raises FunctionError."""
+        reader, writer = os.pipe()
+        self._answers: IO[str] = os.fdopen(reader)
+        # It must not outlive us, even where we are killed.
+        die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
+        runtime = [sys.executable, "-u", "-m", "pulley.sandbox.app.runtime", name, str(writer)]
+        with log.open("a") as output:
+            self._child = subprocess.Popen(
+                [*die_with_us, *runtime],
+                cwd=project,
+                env=dict(environ),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[writer],
+                text=True,
+            )
+        os.close(writer)
+        try:
+            self.pattern: dict[str, object] = self._answer(START_SECONDS)["pattern"]
+        except FunctionError as error:
+            raise FunctionError(f"{error}:\n{log.read_text()[-2000:]}") from None
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it has ended since it was last asked."""
+        return self._child.poll() is not None
+
+    def ask(self, event: Mapping[str, object], seconds: float) -> dict[str, Any]:
+        """What it answers to an event. Raises FunctionError where it dies or is too slow."""
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):  # then there is no answer either
+            self._child.stdin.write(json.dumps(event) + "\n")
+            self._child.stdin.flush()
+        return self._answer(seconds)
+
+    def kill(self) -> None:
+        """Kill it, from any thread: whoever waits for its answer is told that it died."""
+        self._child.kill()
+
+    def close(self) -> None:
+        """Kill it, and leave nothing of it."""
+        self._child.kill()
+        self._child.wait()
+        self._answers.close()
+        assert self._child.stdin is not None
+        with suppress(BrokenPipeError):  # an event that it did not read
+            self._child.stdin.close()
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._answers, selectors.EVENT_READ)
+            in_time = selector.select(seconds)
+        line = self._answers.readline() if in_time else ""
+        if line.endswith("\n"):
+            answer: dict[str, Any] = json.loads(line)
+            return answer
+        if in_time:
+            with suppress(subprocess.TimeoutExpired):  # it may have something to say in its log
+                self._child.wait(_LAST_WORDS_SECONDS)
+        self.close()
+        if in_time:
+            raise FunctionError(f"its process ended with {self._child.returncode}")
+        raise FunctionError(f"it took longer than {seconds:g} s")
+
+
+def matches(pattern: Mapping[str, object], event: Mapping[str, object]) -> bool:
+    """Whether EventBridge would deliver the event to a rule with this pattern: moto knows."""
+    return bool(EventPattern(None, dict(pattern)).matches_event(dict(event)))  # type: ignore[arg-type]
+
+
+def _config(project: Path, stage: str, name: str) -> Config:
+    stored = json.loads((project / ".chalice/config.json").read_text())
+    return Config(chalice_stage=stage, function_name=name, config_from_disk=stored)

@@ -1,0 +1,1 @@
+"""GitHub's part: its API, its webhooks, its git."""

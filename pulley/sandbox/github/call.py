@@ -1,0 +1,87 @@
+"""A request to GitHub's API that was let in, and how it is answered.
+
+What all routes have in common, whatever they are about: bodies, pages, times, ids of nodes.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from werkzeug.wrappers import Request as HttpRequest
+from werkzeug.wrappers import Response
+
+from pulley.sandbox.github.deployments import GitHubError, Repository
+from pulley.sandbox.github.hooks import Hooks
+from pulley.sandbox.github.sender import Hookshot
+
+
+class Call(NamedTuple):
+    """A request that has been let in: by whom is known, and to what."""
+
+    http: HttpRequest
+    repository: Repository
+    url: str  # the repository's
+    hooks: Hooks  # the repository's
+    hookshot: Hookshot
+    pending_contexts: Collection[str]
+
+    def body(self) -> Mapping[str, Any]:
+        """Return the JSON object, where no body is an empty one. Raises GitHubError."""
+        try:
+            body = json.loads(self.http.get_data() or b"{}")
+        except ValueError as error:
+            raise GitHubError(400, "Problems parsing JSON") from error
+        if not isinstance(body, dict):
+            raise GitHubError(400, "Body should be a JSON object")
+        return body
+
+
+class Route(NamedTuple):
+    """`path` is below the repository's; `permission` is what a fine-grained token needs for it."""
+
+    method: str
+    path: str
+    permission: str
+    handle: Callable[..., Response]
+
+
+def respond(content: object, status: int = 200) -> Response:
+    """Answer with JSON."""
+    return Response(json.dumps(content), status, content_type="application/json; charset=utf-8")
+
+
+def respond_page(call: Call, everything: Sequence[object]) -> Response:
+    """Answer with the page that was asked for, and with links to the others."""
+    arguments = call.http.args
+    size, page = min(_number(arguments, "per_page", 30), 100), _number(arguments, "page", 1)
+    last = max(1, -(-len(everything) // size))
+    pages = {"prev": min(page - 1, last), "first": 1} if page > 1 else {}
+    if page < last:
+        pages |= {"next": page + 1, "last": last}
+    response = respond(everything[(page - 1) * size : page * size])
+    links = (
+        f'<{call.http.base_url}?{urlencode({**arguments, "page": number})}>; rel="{relation}"'
+        for relation, number in pages.items()
+    )
+    if pages:
+        response.headers["Link"] = ", ".join(links)
+    return response
+
+
+def node_id(url: str) -> str:
+    """What stands for a thing in GitHub's other API."""
+    return base64.urlsafe_b64encode(url.encode()).decode()
+
+
+def show_time(moment: datetime) -> str:
+    """As GitHub writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _number(arguments: Mapping[str, str], name: str, default: int) -> int:
+    text = arguments.get(name, "")
+    return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else default

@@ -1,0 +1,40 @@
+"""What was pushed, told to the webhooks that want it.
+
+GitHub does so some time after the push. Here whoever pushes waits, and reads the answers: so the
+upstream's post-receive hook (`post_receive`) hands the refs over, and gets back what to print.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from git import Repo
+
+from pulley.sandbox.github.deliveries import push_event
+from pulley.sandbox.github.deployments import Repository
+from pulley.sandbox.github.hooks import Hooks
+from pulley.sandbox.github.sender import Hookshot
+
+PUSHES = "/sandbox/pushes"
+
+
+class Push(NamedTuple):
+    """A line of what git gives a post-receive hook: two commits and a full ref."""
+
+    before: str
+    after: str
+    ref: str
+
+
+def tell_of_pushes(
+    repository: Repository, hooks: Hooks, hookshot: Hookshot, pushes: Sequence[Push]
+) -> list[dict[str, object]]:
+    """Deliver each push to each webhook, one after the other. Returns what each answered."""
+    answers: list[dict[str, object]] = []
+    with Repo(repository.path) as git:
+        for before, after, ref in pushes:
+            payload = push_event(git, repository.full_name, ref, before, after)
+            for hook in hooks.wanting("push"):
+                one = hookshot.post(hook, "push", payload)
+                told = {"url": one.url, "code": one.status_code, "status": one.status}
+                answers.append(told | {"response": one.response})
+    return answers

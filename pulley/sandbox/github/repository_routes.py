@@ -1,0 +1,124 @@
+"""What GitHub's API answers of a repository itself, its branches and its deployments.
+
+From GitHub's pages "REST API endpoints for repositories", "... for branches", "... for
+deployments" and "... for deployment statuses".
+"""
+
+from werkzeug.wrappers import Response
+
+from pulley.sandbox.github.call import Call, Route, node_id, respond, respond_page, show_time
+from pulley.sandbox.github.deployments import RecordedDeployment, RecordedStatus
+
+_FILTERS = ("sha", "ref", "task", "environment")
+_CREATOR = {"login": "octo-deployer[bot]", "id": 49_699_333, "type": "Bot", "site_admin": False}
+_ROLES = ("admin", "maintain", "push", "triage", "pull")
+
+
+def get_repository(call: Call) -> Response:
+    """The repository, as somebody sees it who may do everything to it."""
+    repository = call.repository
+    owner, _, name = repository.full_name.partition("/")
+    page = f"https://github.com/{repository.full_name}"
+    return respond(
+        {
+            "id": repository.id,
+            "node_id": node_id(call.url),
+            "name": name,
+            "full_name": repository.full_name,
+            "private": True,
+            "visibility": "private",
+            "owner": {"login": owner, "type": "Organization"},
+            "html_url": page,
+            "clone_url": f"{page}.git",
+            "url": call.url,
+            "hooks_url": f"{call.url}/hooks",
+            "deployments_url": f"{call.url}/deployments",
+            "default_branch": repository.default_branch,
+            "archived": repository.archived,
+            "disabled": False,
+            # The user's own; what the token may do of it is said by the header.
+            "permissions": dict.fromkeys(_ROLES, True),
+        }
+    )
+
+
+def get_branch(call: Call, branch: str) -> Response:
+    """A branch and its commit."""
+    commit = call.repository.branch_commit(branch)
+    shown = {"sha": commit, "url": f"{call.url}/commits/{commit}"}
+    return respond({"name": branch, "commit": shown, "protected": False})
+
+
+def list_deployments(call: Call) -> Response:
+    """Newest first, those that the filters let through."""
+    asked = call.http.args
+    wanted = {name: asked[name] for name in _FILTERS if asked.get(name)}
+    newest_first = (_show(call, one) for one in reversed(call.repository.deployments))
+    return respond_page(call, [one for one in newest_first if wanted.items() <= one.items()])
+
+
+def create_deployment(call: Call) -> Response:
+    """201 with the deployment."""
+    deployment = call.repository.create_deployment(call.body(), call.pending_contexts)
+    return respond(_show(call, deployment), 201)
+
+
+def get_deployment(call: Call, deployment_id: int) -> Response:
+    """One deployment."""
+    return respond(_show(call, call.repository.find_deployment(deployment_id)))
+
+
+def list_statuses(call: Call, deployment_id: int) -> Response:
+    """Newest first."""
+    newest_first = reversed(call.repository.find_deployment(deployment_id).statuses)
+    return respond_page(call, [_show_status(call, one, deployment_id) for one in newest_first])
+
+
+def create_status(call: Call, deployment_id: int) -> Response:
+    """201 with the status."""
+    status = call.repository.create_status(deployment_id, call.body())
+    return respond(_show_status(call, status, deployment_id), 201)
+
+
+ROUTES = (
+    Route("GET", "", "metadata=read", get_repository),
+    Route("GET", "/branches/<path:branch>", "contents=read", get_branch),
+    Route("GET", "/deployments", "deployments=read", list_deployments),
+    Route("POST", "/deployments", "deployments=write", create_deployment),
+    Route("GET", "/deployments/<int:deployment_id>", "deployments=read", get_deployment),
+    Route("GET", "/deployments/<int:deployment_id>/statuses", "deployments=read", list_statuses),
+    Route("POST", "/deployments/<int:deployment_id>/statuses", "deployments=write", create_status),
+)
+
+
+def _show(call: Call, deployment: RecordedDeployment) -> dict[str, object]:
+    url = f"{call.url}/deployments/{deployment.id}"
+    shown = _show_record(call, deployment, url) | {
+        "description": deployment.description or None,
+        "updated_at": show_time((deployment.status or deployment).created_at),
+        "statuses_url": f"{url}/statuses",
+    }
+    del shown["statuses"]
+    return shown
+
+
+def _show_status(call: Call, status: RecordedStatus, deployment_id: int) -> dict[str, object]:
+    url = f"{call.url}/deployments/{deployment_id}"
+    return _show_record(call, status, f"{url}/statuses/{status.id}") | {
+        "deployment_url": url,
+        "target_url": status.log_url,
+    }
+
+
+def _show_record(
+    call: Call, record: RecordedDeployment | RecordedStatus, url: str
+) -> dict[str, object]:
+    """What the two have in common; a record's names are GitHub's."""
+    return vars(record) | {
+        "url": url,
+        "node_id": node_id(url),
+        "creator": _CREATOR,
+        "created_at": show_time(record.created_at),
+        "updated_at": show_time(record.created_at),
+        "repository_url": call.url,
+    }

@@ -1,0 +1,191 @@
+"""Posts webhooks' deliveries over HTTP, as GitHub's own sender does, and writes them down.
+
+From GitHub's pages "Webhook events and payloads" and "Handling webhook deliveries": ten seconds for
+the whole answer, no redirect is followed, nothing is tried again. The hook is read when its turn
+comes, so that a secret counts from the moment it was changed. It posts to this machine only: for
+any other address the host cannot be connected to.
+"""
+
+import json
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_address
+from urllib.parse import urlencode, urlsplit
+
+from pulley.sandbox.github.deliveries import ANSWER_SECONDS, delivery_headers
+from pulley.sandbox.github.hooks import Hook, HookDelivery
+
+_CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """`code` is 0 where there is none; `status` are GitHub's words."""
+
+    code: int
+    status: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+
+
+class Hookshot:
+    """Posts, at once or in the background. `close` cuts off whoever still has to answer."""
+
+    def __init__(self, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+        """`answer_seconds` is how long a webhook may take."""
+        self._answer_seconds = answer_seconds
+        self._changed = threading.Condition()
+        self._sockets: set[socket.socket] = set()
+        self._threads: set[threading.Thread] = set()
+        self._closed = False
+
+    def post(
+        self,
+        hook: Hook,
+        event: str,
+        payload: Mapping[str, object],
+        *,
+        guid: str = "",
+        redelivery: bool = False,
+    ) -> HookDelivery:
+        """Post now. Returns what became of it, which is among the hook's deliveries too."""
+        config, guid = hook.config, guid or str(uuid.uuid4())
+        body = json.dumps(payload).encode()
+        if config.content_type == "form":
+            body = urlencode({"payload": body}).encode()
+        headers = delivery_headers(
+            body,
+            config.secret.encode(),
+            event=event,
+            guid=guid,
+            hook_id=hook.id,
+            content_type=_CONTENT_TYPES[config.content_type],
+        )
+        at, began = datetime.now(UTC), time.monotonic()
+        answer = self._ask(config.url, body, headers)
+        delivery = HookDelivery(
+            guid=guid,
+            event=event,
+            delivered_at=at,
+            status_code=answer.code,
+            status=answer.status,
+            redelivery=redelivery,
+            duration=round(time.monotonic() - began, 2),
+            url=config.url,
+            payload=payload,
+            request_headers=headers,
+            response_headers=answer.headers,
+            response=answer.body,
+        )
+        with self._changed:
+            hook.deliveries.append(delivery)
+        return delivery
+
+    def post_later(
+        self,
+        hook: Hook,
+        event: str,
+        payload: Mapping[str, object],
+        *,
+        guid: str = "",
+        redelivery: bool = False,
+    ) -> None:
+        """Post in the background."""
+
+        def run() -> None:
+            try:
+                self.post(hook, event, payload, guid=guid, redelivery=redelivery)
+            finally:
+                with self._changed:
+                    self._threads.discard(thread)
+                    self._changed.notify_all()
+
+        thread = threading.Thread(target=run, daemon=True)
+        with self._changed:
+            if self._closed:
+                return
+            self._threads.add(thread)
+        thread.start()
+
+    def wait_until_idle(self, *, timeout: float = 600) -> None:
+        """Return when nothing is under way in the background. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: not self._threads, timeout):
+                raise TimeoutError(f"{len(self._threads)} deliveries are still under way")
+
+    def close(self) -> None:
+        """Cut off what is under way: it is written down as not answered."""
+        with self._changed:
+            self._closed = True
+            for one in self._sockets:
+                _cut(one)
+            under_way = tuple(self._threads)
+        for thread in under_way:
+            thread.join()
+
+    def _ask(self, url: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
+        try:
+            place = urlsplit(url)
+            # No name is looked up, so that nothing leaves this machine.
+            is_here = place.scheme == "http" and ip_address(place.hostname or "").is_loopback
+            host, port = place.hostname or "", place.port or 80
+        except ValueError:  # a name, or a port that is none
+            is_here = False
+        if not is_here:
+            return _Answer(0, "failed to connect to host")
+        connection = HTTPConnection(host, port, timeout=self._answer_seconds)
+        late = threading.Event()
+        try:
+            connection.connect()
+            open_socket: socket.socket = connection.sock
+        except OSError:
+            connection.close()
+            return _Answer(0, "failed to connect to host")
+
+        def end() -> None:
+            late.set()
+            _cut(open_socket)
+
+        # The socket's own limit is for each read, and GitHub's for all of them.
+        clock = threading.Timer(self._answer_seconds, end)
+        clock.daemon = True
+        with self._changed:
+            self._sockets.add(open_socket)
+            if self._closed:
+                _cut(open_socket)
+        clock.start()
+        try:
+            path = (place.path or "/") + (f"?{place.query}" if place.query else "")
+            connection.request("POST", path, body, dict(headers))
+            with connection.getresponse() as response:
+                text = response.read().decode(errors="replace")
+            if late.is_set():  # a body that is cut off may read as one that ended
+                return _Answer(0, "timed out")
+            status = "OK" if response.status // 100 == 2 else ""
+            return _Answer(
+                response.status,
+                status or f"Invalid HTTP Response: {response.status}",
+                dict(response.getheaders()),
+                text,
+            )
+        except TimeoutError:
+            return _Answer(0, "timed out")
+        except (OSError, HTTPException):
+            return _Answer(0, "timed out" if late.is_set() else "failed to connect to host")
+        finally:
+            clock.cancel()
+            with self._changed:
+                self._sockets.discard(open_socket)
+            connection.close()
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # it has ended by itself
+        connection.shutdown(socket.SHUT_RDWR)

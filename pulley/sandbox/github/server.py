@@ -1,0 +1,243 @@
+"""GitHub's REST API on loopback, as far as Pulley asks it, which writes down what it is told.
+
+It answers as GitHub's pages say, so that what passes here passes there. It can be told to fail:
+`fault` sees every request first. It must never hold up its `close`, whatever a client waits for.
+"""
+
+import hmac
+import json
+import logging
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request as HttpRequest
+from werkzeug.wrappers import Response
+
+from pulley.sandbox.github import hook_routes as github_hook_routes
+from pulley.sandbox.github import repository_routes as github_repository_routes
+from pulley.sandbox.github.access import (
+    PERMISSIONS,
+    RateLimit,
+    accepted_permissions,
+    check_permission,
+    check_token,
+    expiration,
+)
+from pulley.sandbox.github.call import Call, Route, respond
+from pulley.sandbox.github.deployments import (
+    GitHubError,
+    RecordedDeployment,
+    RecordedStatus,
+    Repository,
+)
+from pulley.sandbox.github.fault import Fault
+from pulley.sandbox.github.hooks import Hook, HookConfig, HookDelivery, Hooks
+from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
+from pulley.sandbox.github.sender import Hookshot
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = [
+    "Fault",
+    "GitHub",
+    "Hook",
+    "HookConfig",
+    "HookDelivery",
+    "RecordedDeployment",
+    "RecordedStatus",
+    "Request",
+]
+
+_LOG = logging.getLogger(__name__)
+_SHUTDOWN_SECONDS = 0.01  # how long the server may take to see that it is to stop
+_FIRST_ID = 3_000_000_019  # beyond 32 bits with a sign, as GitHub's are
+_DOCUMENTATION = "https://docs.github.com/rest"
+_NO_USER_AGENT = (
+    "\r\nRequest forbidden by administrative rules. Please make sure your request has a"
+    " User-Agent header. Check https://developer.github.com for other possible causes.\r\n"
+)
+# Compiled once: tests open hundreds of GitHubs.
+_ROUTES = Map(
+    Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
+    for one in (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
+)
+
+
+class Request(NamedTuple):
+    """A request as it came; `query` and `body` are raw."""
+
+    method: str
+    path: str
+    query: str
+    body: bytes
+
+
+class GitHub(AbstractContextManager["GitHub"]):
+    """An API for repositories. It serves from its making on, and `close` stops it."""
+
+    def __init__(self, repositories: Mapping[str, Path], *, token: str, port: int = 0) -> None:
+        """Serve bare repositories, by full name. Raises OSError for a port in use."""
+        if port:
+            # Raises where werkzeug would print a line and leave the program.
+            socket.create_server(("127.0.0.1", port)).close()
+        ids = count(_FIRST_ID, 7)
+        self._repositories = {
+            name.lower(): Repository(name, path, ids) for name, path in repositories.items()
+        }
+        self._hooks = {name: Hooks(ids) for name in self._repositories}
+        self.token = token
+        # What the token may do, and until when (aware): both are for a test to change.
+        self.permissions = dict(PERMISSIONS)
+        self.token_expires: datetime | None = None
+        self._rate_limit = RateLimit()
+        self.hookshot = Hookshot()
+        # Whoever has it may say that something was pushed: the upstream's own hook.
+        self.push_key = secrets.token_hex(16)
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self.requests: list[Request] = []
+        self.fault: Callable[[str, str], Fault | None] | None = None
+        # Commits that have a context which is no success.
+        self.pending_contexts: set[str] = set()
+        self._server = make_server(
+            "127.0.0.1", port, self._serve, threaded=True, request_handler=_QuietHandler
+        )
+        self.api_url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_SHUTDOWN_SECONDS,), daemon=True
+        )
+        self._thread.start()
+
+    def __exit__(self, *_error: object) -> None:
+        """Close the API."""
+        self.close()
+
+    def deployments(self, full_name: str) -> tuple[RecordedDeployment, ...]:
+        """What the repository has, oldest first. Raises KeyError for one that is not served."""
+        with self._lock:
+            return self._repositories[full_name.lower()].deployments
+
+    def add_hook(self, full_name: str, url: str, *, secret: str = "") -> Hook:
+        """Give the repository a webhook that gets no ping. KeyError for one that is not served."""
+        with self._lock:
+            return self._hooks[full_name.lower()].add(HookConfig(url, "json", secret))
+
+    def hooks(self, full_name: str) -> list[Hook]:
+        """The repository's webhooks, secrets and all. KeyError for one that is not served."""
+        with self._lock:
+            return self._hooks[full_name.lower()].all()
+
+    def archive(self, full_name: str, *, archived: bool = True) -> None:
+        """Make the repository one that can only be read. KeyError for one that is not served."""
+        self._repositories[full_name.lower()].archived = archived
+
+    @property
+    def push_url(self) -> str:
+        """Where the upstream's hook tells of pushes. It is beside the API, not in it."""
+        return f"{self.api_url}{PUSHES}"
+
+    def close(self) -> None:
+        """Stop serving. A request that a fault holds is answered at once, or cut short."""
+        self._closing.set()
+        self.hookshot.close()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _serve(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Be the WSGI application."""
+        http = HttpRequest(environ)
+        try:
+            is_push = http.path == PUSHES
+            response = self._take_pushes(http) if is_push else self._answer_or_fail(http)
+        except Exception:  # noqa: BLE001 - a fault of ours is a 500, as it would be at GitHub
+            _LOG.exception("%s %s failed", http.method, http.path)
+            response = respond({"message": "Server Error"}, 500)
+        return response(environ, start_response)
+
+    def _answer_or_fail(self, http: HttpRequest) -> Response:
+        # get_data, because a body is JSON whatever it says that it is: curl -d says a form.
+        body = http.get_data()
+        request = Request(http.method, http.path, http.query_string.decode("latin-1"), body)
+        with self._lock:
+            self.requests.append(request)
+        # Not under the lock: a fault may look at what there is, or wait.
+        fault = self.fault(http.method, http.path) if self.fault else None
+        if fault is None:
+            return self._answer(http)
+        if fault.applied_first:
+            self._answer(http)
+        return fault.respond(self._closing)
+
+    def _answer(self, http: HttpRequest) -> Response:
+        if not http.headers.get("User-Agent"):
+            return Response(_NO_USER_AGENT, 403, content_type="text/html; charset=utf-8")
+        headers: dict[str, str] = {}
+        try:
+            check_token(http.headers.get("Authorization", ""), self.token, self.token_expires)
+            headers |= expiration(self.token_expires)
+            with self._lock:
+                headers |= self._rate_limit.take()
+                response = self._route(http, headers)
+        except GitHubError as error:
+            content = {"message": error.message, "documentation_url": _DOCUMENTATION}
+            content["status"] = str(error.status)
+            errors = {"errors": error.errors} if error.errors else {}
+            response = respond(content | errors, error.status)
+        response.headers.update(headers)
+        return response
+
+    def _route(self, http: HttpRequest, headers: dict[str, str]) -> Response:
+        """Answer, and add to the headers what is known once the route is. Raises GitHubError."""
+        try:
+            found, values = _ROUTES.bind("").match(http.path, http.method)
+        except HTTPException as error:
+            raise GitHubError(404, "Not Found") from error
+        route: Route = found
+        owner, name, *rest = values.values()
+        repository = self._repositories.get(f"{owner}/{name}".lower())
+        if repository is None:
+            raise GitHubError(404, "Not Found")
+        headers |= accepted_permissions(route.permission)
+        check_permission(self.permissions, route.permission)
+        if repository.archived and http.method != "GET":
+            raise GitHubError(403, "Repository was archived so is read-only.")
+        call = Call(
+            http,
+            repository,
+            f"{self.api_url}/repos/{repository.full_name}",
+            self._hooks[repository.full_name.lower()],
+            self.hookshot,
+            self.pending_contexts,
+        )
+        return route.handle(call, *rest)
+
+    def _take_pushes(self, http: HttpRequest) -> Response:
+        """Deliver what the upstream's hook tells of, and answer with what was answered to it."""
+        key = http.headers.get("Authorization", "")
+        if not hmac.compare_digest(key.encode(), self.push_key.encode()):
+            return respond({"message": "Not Found"}, 404)
+        told = json.loads(http.get_data())
+        repository = self._repositories[told["full_name"].lower()]
+        hooks = self._hooks[repository.full_name.lower()]
+        # Not under the lock: whoever takes the delivery may ask the API meanwhile.
+        pushes = [Push(*one) for one in told["pushes"]]
+        return respond(tell_of_pushes(repository, hooks, self.hookshot, pushes))
+
+
+class _QuietHandler(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
+        """Say nothing."""

@@ -1,0 +1,1 @@
+"""Hosts: their disks, their sites, their users."""

@@ -1,0 +1,140 @@
+"""What an emulated host has on its disk: a checkout with its owner, a systemctl and a curl.
+
+The checkout is a real clone, and whoever owns it is a real user. systemd is the one thing that
+cannot run several times on one machine: its command writes down what it was asked for. What is
+built in the checkout is served by the host's site.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pulley.sandbox.hosts.site import Site
+from pulley.sandbox.hosts.users import give_to_owner, run_as_owner, run_as_self
+from pulley.sandbox.run_command.agent import Host
+
+_SYSTEMCTL = """\
+#!/bin/sh
+# Stands in for systemd's: writes down what it was asked for.
+echo "$(id -un): systemctl $*" >>"{journal}"
+"""
+# Anywhere among the arguments: the script has options before the word.
+_OLD_GIT = """\
+#!/bin/sh
+# Stands in for an old git: says so, and does all else as this machine's does.
+case " $* " in *" version "* | *" --version "*) echo "git version {version}"; exit ;; esac
+PATH=${{PATH#*:}} exec git "$@"
+"""
+# GNU coreutils' manual, "df invocation": POSIX format, in blocks of 1,024 bytes.
+_FULL_DISK = """\
+#!/bin/sh
+# Stands in for df on a disk with nothing left.
+echo "Filesystem     1024-blocks    Used Available Capacity Mounted on"
+echo "/dev/nvme0n1p1     8123812 8123812         0     100% /"
+"""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A host of the account, and its disk. `checkout` is where the target's path leads here."""
+
+    host: Host
+    checkout: Path
+    journal: Path
+    site: Site
+    is_root_s: bool = False  # the checkout
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.host.name
+
+    def head(self) -> str:
+        """The commit that the host has checked out."""
+        return self.git("rev-parse", "HEAD")
+
+    def git(self, *arguments: str) -> str:
+        """Run git in the checkout as its owner, and return its output."""
+        run = run_as_self if self.is_root_s else run_as_owner
+        return run(["git", *arguments], cwd=self.checkout)
+
+    def write(self, path: str, content: str) -> None:
+        """Edit a file of the checkout as its owner would."""
+        file = self.checkout / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+        give_to_owner(file)
+
+    def commit(self, path: str, content: str, message: str) -> None:
+        """Commit an edit on the host, as somebody in a hurry does."""
+        self.write(path, content)
+        self.git("add", path)
+        identity = ["-c", "user.name=Operator", "-c", "user.email=operator@example.invalid"]
+        self.git(*identity, "commit", "-q", "-m", message)
+
+    def install_program(self, name: str, text: str) -> None:
+        """Put a program before all others of its name, for the scripts that run here."""
+        install_program(self.host.root, name, text)
+
+    def remove_program(self, name: str) -> None:
+        """Take away what was put there."""
+        (self.host.root / "bin" / name).unlink()
+
+    def age_git(self, version: str) -> None:
+        """Let git say that it is of an old version; it works as ever."""
+        self.install_program("git", _OLD_GIT.format(version=version))
+
+    def fill_disk(self) -> None:
+        """Let df say that nothing is left; writing works as ever."""
+        self.install_program("df", _FULL_DISK)
+
+
+def install(  # noqa: PLR0913 - each is a fact of its own
+    host: Host,
+    site: Site,
+    *,
+    checkout: str,
+    upstream: str,
+    remote: str = "",
+    has_checkout: bool = True,
+    is_root_s: bool = False,
+) -> Machine:
+    """Give a host its disk, with a clone of the upstream at the path of the checkout.
+
+    `remote` is where the clone says that it came from, if not from there.
+    """
+    place = place_below(host.root, checkout)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    machine = Machine(host, place, install_systemctl(host.root), site, is_root_s)
+    site.install_curl(host.root)
+    if has_checkout:
+        place.mkdir()
+        if not is_root_s:
+            give_to_owner(place)
+        machine.git("clone", "-q", upstream, ".")
+        if remote:
+            machine.git("remote", "set-url", "origin", remote)
+    return machine
+
+
+def install_program(root: Path, name: str, text: str) -> Path:
+    """Put a program into a host's `bin`. Returns its path."""
+    program = root / "bin" / name
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(text)
+    program.chmod(0o755)
+    return program
+
+
+def place_below(root: Path, path: str) -> Path:
+    """Where a path of the host is on this machine."""
+    return root / path.lstrip("/")
+
+
+def install_systemctl(root: Path) -> Path:
+    """Put the stand-in into the host's `bin`. Returns the file that it writes to."""
+    journal = root / "systemctl.log"
+    root.mkdir(parents=True, exist_ok=True)
+    journal.touch(mode=0o666)
+    journal.chmod(0o666)
+    install_program(root, "systemctl", _SYSTEMCTL.format(journal=journal))
+    return journal

@@ -1,0 +1,1 @@
+"""Run Command and the agents on its hosts."""

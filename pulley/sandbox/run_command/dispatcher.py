@@ -1,0 +1,217 @@
+"""Run Command itself: takes a command, sends it from host to host, and knows how far it is.
+
+moto's own `send_command` succeeds at once and runs nothing, so these operations are emulated
+here. AWS's operations that only read are in `history`.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pulley.sandbox.run_command.agent import (
+    Host,
+    NoReportError,
+    NotDeliveredError,
+    NotStartedError,
+    Order,
+)
+from pulley.sandbox.run_command.commands import Command, Invocation, terminate_unsent
+from pulley.sandbox.run_command.documents import ParameterError
+from pulley.sandbox.run_command.events import EventBus
+from pulley.sandbox.run_command.inventory import Fleet, Instance
+from pulley.sandbox.run_command.send_request import ApiError, SendRequest, parse_send_request
+from pulley.sandbox.run_command.statuses import (
+    CANCELLED,
+    CANCELLING,
+    DELAYED,
+    DELIVERY_TIMED_OUT,
+    FAILED,
+    IN_PROGRESS,
+    PENDING,
+    UNDELIVERABLE,
+    Status,
+)
+from pulley.sandbox.run_command.worker import Report
+
+_LOG = logging.getLogger(__name__)
+
+
+class RunCommand:
+    """The commands of one account. Every change goes through `_change`, under one lock."""
+
+    def __init__(self, fleet: Fleet, events: EventBus, *, delivery_second: float = 1.0) -> None:
+        """`delivery_second` is how long one of the seconds of `TimeoutSeconds` takes."""
+        self._fleet = fleet
+        self._events = events
+        self._delivery_second = delivery_second
+        self._changed = threading.Condition(threading.RLock())
+        self._commands: dict[str, Command] = {}
+        self._hosts: dict[str, Host] = {}
+        self._threads: list[threading.Thread] = []
+
+    def commands(self) -> list[Command]:
+        """Every command as it is now, newest first."""
+        with self._changed:
+            return list(reversed(self._commands.values()))
+
+    def wait_for(
+        self, command_id: str, condition: Callable[[Command], bool], *, timeout: float
+    ) -> Command:
+        """Return the command once the condition holds. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: condition(self._commands[command_id]), timeout):
+                status = self._commands[command_id].status
+                raise TimeoutError(f"{command_id} is still {status.details}")
+            return self._commands[command_id]
+
+    def wait_until_quiet(self) -> None:
+        """Wait until no invocation that was sent is under way any more."""
+        while self._threads:
+            self._threads.pop().join()
+
+    def send(self, body: Mapping[str, Any]) -> Command:
+        """SendCommand. Answers with the command as it is before anything has happened."""
+        request = parse_send_request(body)
+        document = self._fleet.document(request)
+        try:
+            document.check(request.parameters)
+        except ParameterError as error:
+            raise ApiError("InvalidParameters", str(error)) from None
+        instances = self._resolve(request)
+        command = Command(
+            id=str(uuid.uuid4()),
+            request=request,
+            document=document,
+            requested=datetime.now(UTC),
+            invocations=tuple(Invocation(one.host.instance_id, one.host.name) for one in instances),
+        )
+        with self._changed:
+            self._commands[command.id] = command
+            self._hosts |= {one.host.instance_id: one.host for one in instances}
+            self._events.publish(command, command.requested)
+            for one in instances:
+                if one.state != "running":
+                    self._set_status(command.id, one.host.instance_id, UNDELIVERABLE)
+            self._change(replace(self._commands[command.id], resolved=True))
+            self._send_on(command.id)
+        return command
+
+    def cancel(self, body: Mapping[str, Any]) -> None:
+        """CancelCommand: unsent invocations at once, those under way as soon as they are dead."""
+        only = body.get("InstanceIds")
+        with self._changed:
+            command = self._commands.get(body["CommandId"])
+            if command is None:
+                raise ApiError("InvalidCommandId")
+            if only and not set(only) <= {one.instance_id for one in command.invocations}:
+                raise ApiError("InvalidInstanceId")
+            self._change(replace(command, cancel_requested=True))
+            for one in command.invocations:
+                if one.status.terminal or (only and one.instance_id not in only):
+                    continue
+                if one.sent:
+                    self._set_status(command.id, one.instance_id, CANCELLING)
+                    self._hosts[one.instance_id].cancel(command.id)
+                else:
+                    self._set_status(command.id, one.instance_id, CANCELLED)
+
+    def _resolve(self, request: SendRequest) -> list[Instance]:
+        """Find the instances meant: every selector fits, by any of its values. Raises ApiError."""
+        instances = self._fleet.instances()
+        unknown = set(request.named_instances) - {one.host.instance_id for one in instances}
+        if unknown:
+            raise ApiError("InvalidInstanceId", f"Not in a valid state: {sorted(unknown)}")
+        return [
+            one
+            for one in instances
+            if one.host.instance_id in request.instance_ids
+            or (
+                request.selectors
+                and all(
+                    selector.selects(one.host.instance_id, one.tags)
+                    for selector in request.selectors
+                )
+            )
+        ]
+
+    def _send_on(self, command_id: str) -> None:
+        """Send to as many more hosts as MaxConcurrency allows, or give up the rest."""
+        if self._commands[command_id].stopped_by_errors:
+            self._change(terminate_unsent(self._commands[command_id]))
+        for one in self._commands[command_id].invocations:
+            if self._commands[command_id].free_turns <= 0:
+                break
+            if one.sent or one.status.terminal:
+                continue
+            host = self._hosts[one.instance_id]
+            status = DELAYED if host.asleep else PENDING
+            self._set_status(command_id, one.instance_id, status, sent=True)
+            thread = threading.Thread(target=self._follow, args=(command_id, host), daemon=True)
+            thread.start()
+            self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
+
+    def _follow(self, command_id: str, host: Host) -> None:
+        """One invocation, from its delivery to its end."""
+        command = self._commands[command_id]
+        order = Order(
+            command_id,
+            command.document,
+            command.request.parameters,
+            command.request.timeout_seconds * self._delivery_second,
+        )
+
+        def delivered() -> None:
+            with self._changed:
+                now = self._commands[command_id].invocation(host.instance_id)
+                if now and now.status is not CANCELLING:
+                    self._set_status(command_id, host.instance_id, IN_PROGRESS)
+
+        try:
+            report = host.carry_out(order, delivered=delivered)
+        except NotDeliveredError:
+            report = Report(DELIVERY_TIMED_OUT)
+        except NotStartedError:
+            report = Report(CANCELLED)
+        except NoReportError:
+            return  # it is being cancelled for ever
+        except Exception:  # noqa: BLE001 - the invocation must end, whatever happened
+            _LOG.exception("%s could not carry out %s", host.name, command_id)
+            report = Report(FAILED)
+        with self._changed:
+            self._set_status(command_id, host.instance_id, report.status, report=report)
+            self._send_on(command_id)
+
+    def _set_status(
+        self,
+        command_id: str,
+        instance_id: str,
+        status: Status,
+        *,
+        sent: bool | None = None,
+        report: Report | None = None,
+    ) -> None:
+        command = self._commands[command_id]
+        one = command.invocation(instance_id)
+        if one is None:
+            raise LookupError(instance_id)
+        sent = one.sent if sent is None else sent
+        changed = replace(one, status=status, sent=sent)
+        if report:
+            changed = replace(changed, results=report.results, trace=report.trace)
+        self._change(command.with_invocation(changed))
+
+    def _change(self, command: Command) -> None:
+        """Keep the command's new value, and tell of each status that differs from before."""
+        before = self._commands[command.id]
+        self._commands[command.id] = command
+        now = datetime.now(UTC)
+        for old, new in zip(before.invocations, command.invocations, strict=True):
+            if old.status != new.status:
+                self._events.publish(command, now, new)
+        if before.status != command.status:
+            self._events.publish(command, now)
+        self._changed.notify_all()

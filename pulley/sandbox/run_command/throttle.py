@@ -1,0 +1,69 @@
+"""How often an account's Systems Manager takes a call: a bucket of tokens for each API family.
+
+Published is Parameter Store's rate alone: 40 transactions a second by default, shared by
+GetParameter, GetParameters and GetParametersByPath, an account and Region. Source: AWS General
+Reference, "AWS Systems Manager endpoints and quotas", Parameter Store, "Max throughput" (as quoted
+in 2022 and after); the User Guide's "Changing Parameter Store throughput" (2026) says that more can
+be had. Run Command's rates are published nowhere: SendCommand's here is a cautious guess. So is a
+bucket's depth, one second's worth. What is refused is a ThrottlingException, "Rate exceeded" (AWS
+re:Post, "How do I prevent ThrottlingException errors ... when I use Parameter Store?").
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from pulley.sandbox.run_command.send_request import ApiError
+
+PARAMETERS_A_SECOND = 40
+COMMANDS_A_SECOND = 20  # a guess
+_FAMILIES = {
+    ("GetParameter", "GetParameters", "GetParametersByPath"): PARAMETERS_A_SECOND,
+    ("SendCommand",): COMMANDS_A_SECOND,
+}
+
+
+class _Bucket:
+    """Tokens that come back at a rate, and no more than one second's worth."""
+
+    def __init__(self, a_second: float, now: float) -> None:
+        self._a_second = self._left = a_second
+        self._counted_at = now
+
+    def take(self, now: float) -> bool:
+        """One token, if there is one."""
+        back = (now - self._counted_at) * self._a_second
+        self._left, self._counted_at = min(self._a_second, self._left + back), now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Throttle:
+    """Counts calls, and says which of them are too many. For several threads."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` is in seconds."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._buckets: dict[str, _Bucket] = {}
+        for names, a_second in _FAMILIES.items():
+            self._buckets |= dict.fromkeys(names, _Bucket(a_second, clock()))
+        self.taken: Counter[str] = Counter()  # calls, by the operation's name
+        self.refused: Counter[str] = Counter()
+
+    def refuses(self, operation: str) -> bool:
+        """Whether this call is one too many."""
+        with self._lock:
+            bucket = self._buckets.get(operation)
+            is_taken = bucket is None or bucket.take(self._clock())
+            (self.taken if is_taken else self.refused)[operation] += 1
+            return not is_taken
+
+
+def refuse(_body: Mapping[str, Any]) -> NoReturn:
+    """Be the operation of a call that was refused."""
+    raise ApiError("ThrottlingException", "Rate exceeded")

@@ -1,0 +1,195 @@
+"""The agent's document worker: one document's steps, from its parameters to what is reported.
+
+The agent's habits are what a script must live with, so they are kept: text substitution, SIGKILL
+at the limit, output cut short, meanings of exit codes. Source: the agent's source (runscript.go,
+pluginutil.go, master.go) and runs under a real agent.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pulley.sandbox.run_command.documents import Document, ParameterError, ParameterValues, Step
+from pulley.sandbox.run_command.script import Ending, Outcome, Script, cut_stream
+from pulley.sandbox.run_command.statuses import (
+    CANCELLED,
+    EXECUTION_TIMED_OUT,
+    FAILED,
+    SUCCESS,
+    Status,
+    StepResult,
+)
+
+# The first agent that knows `interpolationType`; an older one substitutes text.
+_KNOWS_ENVIRONMENT = (3, 3, 2746, 0)
+_REBOOT, _KILLED, _SKIP_AS_SUCCESS, _SKIP_AS_FAILURE = 194, 137, 168, 169
+_SKIP_THE_REST = frozenset({_SKIP_AS_SUCCESS, _SKIP_AS_FAILURE})
+_HELD = 1  # the exit code where somebody holds the output for ever
+_NOTICE_SECONDS = 60  # until the agent gives up a worker that says nothing any more
+_WORKER_IS_DEAD = "document process failed unexpectedly: document worker timed out"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the agent says of a command. `trace` is why it refused the document, without steps."""
+
+    status: Status
+    results: tuple[StepResult, ...] = ()
+    trace: str = ""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What scripts find on a host. `second` is how long one of a `timeoutSeconds`'s takes."""
+
+    root: Path
+    directory: Path
+    environment: Mapping[str, str]
+    agent_version: str
+    second: float
+
+    @property
+    def knows_environment(self) -> bool:
+        """Whether the agent hands parameters over as variables."""
+        return tuple(int(part) for part in self.agent_version.split(".")) >= _KNOWS_ENVIRONMENT
+
+
+class Worker:
+    """Runs one command's document. `run` once; all else from any thread, at any time."""
+
+    def __init__(self, command_id: str, document: Document, surroundings: Surroundings) -> None:
+        self._command_id = command_id
+        self._document = document
+        self._around = surroundings
+        self._changed = threading.Condition()
+        self._is_cancelled = self._is_killed = False
+        self._script: Script | None = None
+
+    def run(self, given: ParameterValues) -> Report:
+        """Run the document's steps with these parameters."""
+        try:
+            values = self._inside_root(self._document.receive(given))
+        except ParameterError as error:
+            return Report(FAILED, trace=str(error))
+        results: list[StepResult] = []
+        for step in self._document.steps:
+            if self._is_cancelled or self._is_killed:
+                break
+            result = self._run_step(step, values)
+            results.append(result)
+            # A failed step does not stop the next one; these do.
+            if result.exit_code in _SKIP_THE_REST:
+                break
+        if self._is_cancelled and not results:
+            return Report(CANCELLED)
+        unsuccessful = [result.status for result in results if result.status is not SUCCESS]
+        return Report(unsuccessful[-1] if unsuccessful else SUCCESS, tuple(results))
+
+    def cancel(self) -> None:
+        """Kill the script, and start no more."""
+        with self._changed:
+            self._is_cancelled = True
+            if self._script:
+                self._script.cancel()
+            self._changed.notify_all()
+
+    def kill(self) -> None:
+        """Kill the worker, and not its script: after a minute the agent gives the command up."""
+        with self._changed:
+            self._is_killed = True
+            if self._script:
+                self._script.leave()
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self.cancel()
+        if self._script and self._script.is_running:
+            self._script.kill()
+
+    def _run_step(self, step: Step, values: ParameterValues) -> StepResult:
+        by_environment = {
+            one.name
+            for one in self._document.parameters
+            if one.by_environment and self._around.knows_environment
+        }
+        texts = self._document.texts(
+            {name: value for name, value in values.items() if name not in by_environment}
+        )
+        environment = {
+            **self._around.environment,
+            "SSM_COMMAND_ID": self._command_id,
+            **{f"SSM_{name}": "\n".join(values[name]) for name in by_environment},
+        }
+        started = datetime.now(UTC)
+        seconds = step.timeout_seconds(texts) * self._around.second
+        try:
+            text = step.script(texts)
+        except ParameterError as error:
+            return StepResult(step.name, FAILED, 1, b"", str(error).encode(), started, started)
+        while True:
+            outcome = self._run_script(step.name, text, environment, seconds)
+            if outcome.ending is not Ending.ITSELF or outcome.exit_code != _REBOOT:
+                break
+            # The host would restart here, and then the agent runs the step once more.
+        if outcome.ending is Ending.LEFT:
+            self._await_notice()
+            ended = datetime.now(UTC)
+            return StepResult(step.name, FAILED, 0, b"", b"", started, ended, _WORKER_IS_DEAD)
+        status, exit_code, told, remark = _judge(outcome)
+        return StepResult(
+            step.name,
+            status,
+            exit_code,
+            cut_stream(outcome.stdout + told.encode()),
+            cut_stream(outcome.stderr + remark.encode()),
+            started,
+            datetime.now(UTC),
+        )
+
+    def _run_script(
+        self, step: str, text: str, environment: Mapping[str, str], seconds: float
+    ) -> Outcome:
+        directory = self._around.directory / "document/orchestration" / self._command_id / step
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._changed:
+            if self._is_cancelled:
+                return Outcome(Ending.CANCELLED, -1, b"", b"")
+            self._script = Script(directory / "_script.sh", text, environment=environment)
+        return self._script.wait(seconds)
+
+    def _await_notice(self) -> None:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_cancelled, _NOTICE_SECONDS * self._around.second
+            )
+
+    def _inside_root(self, values: ParameterValues) -> ParameterValues:
+        """Stand in for a chroot, in this one place: the value of `Checkout` moves below the root.
+
+        A host of the sandbox has no file system of its own, only a directory. A document knows
+        no such thing: it says `/srv/site`, and means the host's.
+        """
+        checkout = "".join(values.get("Checkout", ()))
+        if not checkout.startswith("/"):
+            return values
+        return {**values, "Checkout": (f"{self._around.root}{checkout}",)}
+
+
+def _judge(outcome: Outcome) -> tuple[Status, int, str, str]:
+    """Give the step's status, its exit code, and what the agent adds to stdout and to stderr."""
+    code = outcome.exit_code
+    if outcome.ending is Ending.CANCELLED:
+        return CANCELLED, _KILLED, "", ""
+    if outcome.ending is Ending.HELD:
+        return FAILED, _HELD, "", ""
+    if outcome.ending is Ending.LIMIT or code == _KILLED:
+        return EXECUTION_TIMED_OUT, _KILLED, "", ""
+    skipped = f"Step exits with code {code}. Therefore the remaining steps are skipped"
+    if code in {0, _SKIP_AS_SUCCESS}:
+        return SUCCESS, code, skipped if code else "", ""
+    if code == _SKIP_AS_FAILURE:
+        return FAILED, code, "", skipped
+    how = "signal: killed" if code < 0 else f"exit status {code}"
+    return FAILED, code, "", f"failed to run commands: {how}"

@@ -1,0 +1,142 @@
+"""Which targets are meant, and what a deploy of one brings."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.history import RollOut
+from chalicelib.core.pins import Pin
+from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.targets import Target, parse_target
+from chalicelib.core.wanted import TargetFacts, Wanted
+from pulley.operator.deploy.choose import (
+    NotDeployableError,
+    UnclearError,
+    choose_commit,
+    choose_targets,
+)
+from pulley.operator.stage.checkout import Here
+from pulley.operator.stage.stage import StoredTargets
+from tests.fakes import SITE, target_json
+
+A, B, C = (CommitSha(digit * 40) for digit in "abc")
+NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+
+
+def target(name: str = "web", branch: str = "main") -> Target:
+    return parse_target(name, target_json(name, branch=branch))
+
+
+def stored(*targets: Target, problems: tuple[str, ...] = ()) -> StoredTargets:
+    return StoredTargets(targets, problems, {})
+
+
+def here(branch: str | None = "main", repository: Repository = SITE) -> Here:
+    return Here(repository, Branch(branch) if branch else None, A, Path("/nowhere"))
+
+
+class TestChooseTargets:
+    def test_a_name_means_its_target_wherever_one_stands(self) -> None:
+        web, api = target("web"), target("api", "next")
+        assert choose_targets(stored(api, web), "api", here("main")) == (api,)
+
+    def test_an_unknown_name_is_told_the_names_that_there_are(self) -> None:
+        with pytest.raises(UnavailableError, match="there is no target job; there is api, web"):
+            choose_targets(stored(target("api"), target("web")), "job", None)
+
+    def test_an_unknown_name_is_told_the_nearest(self) -> None:
+        words = r"there is no target wbe \(did you mean web\?\); there is api, web"
+        with pytest.raises(UnavailableError, match=words):
+            choose_targets(stored(target("api"), target("web")), "wbe", None)
+
+    def test_without_a_name_it_is_all_that_follow_where_one_stands(self) -> None:
+        web, api, job = target("web"), target("api"), target("job", "next")
+        assert choose_targets(stored(api, job, web), None, here("main")) == (api, web)
+
+    @pytest.mark.parametrize(
+        "where", [None, here("other"), here(None), here("main", Repository("octo", "b"))]
+    )
+    def test_elsewhere_it_is_the_only_one(self, where: Here | None) -> None:
+        assert choose_targets(stored(target()), None, where) == (target(),)
+
+    @pytest.mark.parametrize(
+        "where", [None, here("other"), here(None), here("main", Repository("octo", "b"))]
+    )
+    def test_elsewhere_several_are_unclear_and_named(self, where: Here | None) -> None:
+        with pytest.raises(UnclearError, match="there is api, web"):
+            choose_targets(stored(target("api"), target("web")), None, where)
+
+    def test_none_at_all_is_told_with_what_is_not_valid(self) -> None:
+        for name in (None, "web"):
+            with pytest.raises(UnavailableError) as caught:
+                choose_targets(stored(problems=("octo/site: bad",)), name, here())
+            assert str(caught.value).startswith("stored targets are not valid, and not used: octo/")
+            assert "octo/site: bad. Correct them in pulley.toml" in str(caught.value)
+
+    @pytest.mark.parametrize("name", [None, "web"])
+    def test_where_none_is_stored_the_command_that_stores_is_told(self, name: str | None) -> None:
+        with pytest.raises(UnavailableError, match="pulley targets apply"):
+            choose_targets(stored(), name, here())
+
+
+def asked_before(commit: CommitSha) -> RollOut:
+    return RollOut("web", SITE, commit, 1, "push", "", None, "600", None)
+
+
+def facts(
+    *, head: CommitSha | None = None, pin: Pin | None = None, newest: CommitSha | None = None
+) -> TargetFacts:
+    roll_outs = (asked_before(newest),) if newest else ()
+    return TargetFacts(target(), (), (), head, pin, roll_outs)
+
+
+class TestChooseCommit:
+    def test_it_is_the_tip(self) -> None:
+        wanted = choose_commit(facts(head=A, newest=B), None, now=NOW)
+        assert wanted == Wanted(A, "rebase", "it is the branch's tip")
+
+    def test_it_is_the_newest_that_was_asked_for_where_nobody_knows_the_tip(self) -> None:
+        assert choose_commit(facts(newest=B), None, now=NOW).commit == B
+
+    def test_where_nothing_is_known_it_says_what_to_do(self) -> None:
+        with pytest.raises(NotDeployableError, match=r"push to main, .* with --commit"):
+            choose_commit(facts(), None, now=NOW)
+
+    def test_tip_may_be_named(self) -> None:
+        wanted = choose_commit(facts(head=A), A, now=NOW)
+        assert wanted == Wanted(A, "rebase", "it is the branch's tip")
+
+    def test_any_commit_may_be_named_where_nobody_knows_the_tip(self) -> None:
+        wanted = choose_commit(facts(newest=B), C, now=NOW)
+        assert wanted == Wanted(C, "rebase", "you asked for it")
+
+    def test_commit_that_is_not_the_tip_is_refused_with_the_ways_that_there_are(self) -> None:
+        with pytest.raises(NotDeployableError) as caught:
+            choose_commit(facts(head=A), B, now=NOW)
+        for way in ("main, which is aaaaaaa", "pulley pin web bbbbbbb", "pulley rollback web"):
+            assert way in str(caught.value)
+
+    def test_pinned_target_has_the_pin_s_commit_exactly(self) -> None:
+        wanted = choose_commit(facts(head=A, pin=Pin("pinned", B)), None, now=NOW)
+        assert (wanted.commit, wanted.is_exact) == (B, True)
+
+    def test_pin_s_own_commit_may_be_named(self) -> None:
+        assert choose_commit(facts(head=A, pin=Pin("pinned", B)), B, now=NOW).is_exact
+
+    def test_another_commit_than_the_pin_s_is_refused_even_the_tip(self) -> None:
+        with pytest.raises(NotDeployableError, match=r"web is pinned at bbbbbbb.*pulley unpin web"):
+            choose_commit(facts(head=A, pin=Pin("pinned", B)), A, now=NOW)
+
+    @pytest.mark.parametrize("asked", [None, A])
+    def test_frozen_target_is_refused_with_the_reason(self, asked: CommitSha | None) -> None:
+        frozen = Pin("frozen", reason="a holiday")
+        with pytest.raises(NotDeployableError, match=r"frozen: a holiday.*pulley unpin web"):
+            choose_commit(facts(head=A, pin=frozen), asked, now=NOW)
+
+    def test_pin_that_is_past_holds_nothing(self) -> None:
+        past = Pin("frozen", until=NOW - timedelta(seconds=1))
+        assert choose_commit(facts(head=A, pin=past), None, now=NOW).commit == A
+        with pytest.raises(NotDeployableError, match="is not the tip of main"):
+            choose_commit(facts(head=A, pin=past), B, now=NOW)

@@ -1,0 +1,88 @@
+"""A pin's versions as what was done, and by whom."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.pins import Pin
+from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.targets import parse_target
+from pulley.operator.aws.commands import Addressee, commands_to
+from pulley.operator.aws.parameters import StoredValue
+from pulley.operator.stage.stage import StoredTargets
+from pulley.operator.status.history import PinChange, find_addressees, find_by_id, pin_changes
+from tests.fakes import COMMIT, SITE, target_json
+from tests.flows.runs import command_of, id_of
+
+AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
+PINNED = f'{{"state": "pinned", "commit": "{COMMIT}", "reason": "why", "by": "mona"}}'
+
+
+def change_of(value: str, by: str = "arn:aws:iam::123456789012:user/someone") -> PinChange:
+    (change,) = pin_changes("web", [StoredValue("/pulley/dev/pins/web", value, 3, by, AT)])
+    return change
+
+
+class TestPinChanges:
+    def test_it_is_what_was_stored_and_by_whom_aws_says(self) -> None:
+        pin = Pin("pinned", CommitSha(COMMIT), "why", by="mona")
+        assert change_of(PINNED) == PinChange(AT, "web", pin, "someone", 3)
+
+    def test_role_s_session_is_who_it_was(self) -> None:
+        arn = "arn:aws:sts::123456789012:assumed-role/operators/hubot"
+        assert change_of(PINNED, arn).by == "hubot"
+
+    def test_pin_s_own_word_counts_where_aws_has_none(self) -> None:
+        assert [change_of(PINNED, by).by for by in ("", "N/A")] == ["mona", "mona"]
+
+    def test_pin_that_cannot_be_read_is_told_too(self) -> None:
+        change = change_of("{")
+        assert (change.pin, change.by, change.at) == (None, "someone", AT)
+        assert change.problem
+
+    def test_version_without_a_time_has_no_place(self) -> None:
+        assert pin_changes("web", [StoredValue("/pulley/dev/pins/web", PINNED, 1)]) == []
+
+
+WEB = parse_target("web", target_json())
+
+
+class TestFindAddressees:
+    STORED = StoredTargets((WEB,), (), {})
+    SENT = (
+        command_of(number=1, target="canary"),
+        command_of(number=2, repository=Repository("octo", "before")),
+        command_of(number=3),
+        command_of(number=4, target="canary"),
+    )
+
+    def test_name_means_the_stored_target_whatever_had_it_before(self) -> None:
+        assert find_addressees(self.STORED, self.SENT, "web") == (WEB,)
+
+    def test_target_that_is_not_stored_any_more_is_known_by_what_was_sent_to_it(self) -> None:
+        assert find_addressees(self.STORED, self.SENT, "canary") == (Addressee("canary", SITE),)
+
+    def test_without_a_name_it_is_every_one(self) -> None:
+        found = find_addressees(self.STORED, self.SENT, None)
+        assert found == (WEB, Addressee("canary", SITE))
+
+    def test_name_that_nobody_knows_is_told_those_that_there_are(self) -> None:
+        with pytest.raises(UnavailableError, match="no target job; there is web"):
+            find_addressees(self.STORED, self.SENT, "job")
+
+
+class TestFindById:
+    SENT = commands_to(WEB, [command_of(number=number) for number in (1, 2, 0x11)])
+
+    def test_as_many_digits_do_as_no_other_id_has(self) -> None:
+        assert find_by_id(self.SENT, id_of(2), "web").id == id_of(2)
+        assert find_by_id(self.SENT, id_of(0x11)[:35], "web").id == id_of(0x11)
+
+    def test_digits_of_several_are_told_the_ids(self) -> None:
+        with pytest.raises(UnavailableError, match=f"{id_of(1)}, {id_of(2)}"):
+            find_by_id(self.SENT, id_of(1)[:8], "web")
+
+    def test_id_of_no_command_is_told_where_the_ids_are(self) -> None:
+        with pytest.raises(UnavailableError, match="pulley history web has their ids"):
+            find_by_id(self.SENT, id_of(3), "web")

@@ -1,0 +1,259 @@
+"""A function that EventBridge calls, of a small app of its own."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pulley.sandbox.app.function import Function, FunctionError, Outcome, matches
+
+pytestmark = pytest.mark.timeout(60)
+
+Start = Callable[..., Function]
+PATTERN = {"source": ["aws.ssm"], "detail": {"document-name": [{"prefix": "Pulley-"}]}}
+CONFIG = """\
+{
+  "lambda_timeout": 20,
+  "environment_variables": {"OF_ALL": "all", "OF_EACH": "the app's"},
+  "stages": {"dev": {"environment_variables": {"OF_EACH": "dev's"}}}
+}
+"""
+APP = f"""\
+import os
+import sys
+import time
+from chalice import Chalice
+
+app = Chalice(app_name="throw-away")
+calls = []
+
+
+@app.on_cw_event({PATTERN})
+def take(event):
+    words = event.detail["do"]
+    calls.append(words)
+    print("asked to", words)
+    if words == "fail":
+        raise ValueError("planned")
+    if words == "fail twice" and calls.count(words) < 3:
+        raise ValueError("planned")
+    if words == "die":
+        os._exit(3)
+    if words == "hang":
+        time.sleep(60)
+    if words == "read":
+        return sys.stdin.read()
+    if words == "return a set":
+        return {{1}}
+    if words == "environment":
+        return {{key: os.environ.get(key) for key in ("OF_ALL", "OF_EACH", "GIVEN")}}
+    if words == "process":
+        return os.getpid()
+    return [words, len(calls)]
+
+
+@app.schedule("rate(1 hour)")
+def tidy(event):
+    pass
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    (folder / ".chalice").mkdir(parents=True)
+    (folder / ".chalice/config.json").write_text(CONFIG)
+    (folder / "app.py").write_text(APP)
+    return folder
+
+
+@pytest.fixture
+def start(project: Path, tmp_path: Path) -> Iterator[Start]:
+    started: list[Function] = []
+
+    def start_function(name: str = "take", *, retry_seconds: float = 0, **environ: str) -> Function:
+        function = Function(
+            name,
+            environ,
+            stage="dev",
+            log=tmp_path / "log",
+            project=project,
+            retry_seconds=retry_seconds,
+        )
+        started.append(function)
+        return function
+
+    yield start_function
+    for function in started:
+        function.close()
+
+
+def event(words: str, **changed: object) -> dict[str, object]:
+    detail = {"document-name": "Pulley-dev", "do": words}
+    rest = {"source": "aws.ssm", "region": "eu-west-1", "account": "1", "id": "1", "time": ""}
+    kind = {"detail-type": "EC2 Command Status-change Notification", "resources": [], "version": ""}
+    return {**rest, **kind, "detail": detail, **changed}
+
+
+def ask(function: Function, *words: str) -> list[Outcome]:
+    """Invoke with each, and give what came of all so far."""
+    for each in words:
+        function.invoke(event(each))
+    function.wait_until_idle()
+    return function.outcomes
+
+
+def is_running(process: object) -> bool:
+    assert isinstance(process, int)
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class TestInvoke:
+    def test_returned_value_is_kept(self, start: Start) -> None:
+        assert ask(start(), "greet") == [Outcome(["greet", 1])]
+
+    def test_events_are_taken_in_order_by_one_warm_process(self, start: Start) -> None:
+        outcomes = ask(start(), "a", "b", "c")
+        assert [one.returned for one in outcomes] == [["a", 1], ["b", 2], ["c", 3]]
+
+    def test_error_is_tried_three_times_and_kept(self, start: Start, tmp_path: Path) -> None:
+        function = start()
+        failed, next_one = ask(function, "fail", "greet")
+        assert failed == Outcome(error="ValueError: planned", attempts=3)
+        assert next_one == Outcome(["greet", 4])
+        assert "Traceback" in (tmp_path / "log").read_text()
+
+    def test_error_that_passes_is_no_error(self, start: Start) -> None:
+        assert ask(start(), "fail twice") == [Outcome(["fail twice", 3], attempts=3)]
+
+    def test_next_attempt_waits_for_a_while(self, start: Start) -> None:
+        function = start(retry_seconds=0.2)
+        begun = time.monotonic()
+        ask(function, "fail")
+        assert time.monotonic() - begun >= 0.4
+
+    def test_process_that_dies_is_an_error_and_another_takes_the_next_event(
+        self, start: Start
+    ) -> None:
+        died, next_one = ask(start(), "die", "greet")
+        assert died == Outcome(error="its process ended with 3", attempts=3)
+        assert next_one == Outcome(["greet", 1])
+
+    def test_process_that_died_between_events_is_replaced_unseen(self, start: Start) -> None:
+        function = start()
+        (first,) = ask(function, "process")
+        assert isinstance(first.returned, int)
+        os.kill(first.returned, signal.SIGKILL)
+        os.waitid(os.P_PID, first.returned, os.WEXITED | os.WNOWAIT)
+        assert ask(function, "greet")[1] == Outcome(["greet", 1])
+
+    def test_function_that_hangs_is_killed_at_the_stages_time_limit(
+        self, start: Start, project: Path
+    ) -> None:
+        (project / ".chalice/config.json").write_text('{"lambda_timeout": 1}')
+        hung, next_one = ask(start(), "hang", "greet")
+        assert hung == Outcome(error="it took longer than 1 s", attempts=3)
+        assert next_one == Outcome(["greet", 1])
+
+    def test_value_that_is_not_json_is_an_error(self, start: Start) -> None:
+        (outcome,) = ask(start(), "return a set")
+        assert outcome.error == "TypeError: Object of type set is not JSON serializable"
+
+    def test_what_the_function_reads_and_prints_is_not_its_answer(
+        self, start: Start, tmp_path: Path
+    ) -> None:
+        assert [one.returned for one in ask(start(), "read", "greet")] == ["", ["greet", 2]]
+        assert "asked to greet" in (tmp_path / "log").read_text()
+
+    def test_event_that_the_rule_does_not_match_is_not_delivered(self, start: Start) -> None:
+        function = start()
+        function.invoke(event("greet", source="aws.ec2"))
+        function.invoke(event("greet", detail={"document-name": "Other", "do": "greet"}))
+        assert ask(function, "greet") == [Outcome(["greet", 1])]
+
+
+class TestFunction:
+    def test_pattern_is_the_apps_own(self, start: Start) -> None:
+        assert start().pattern == PATTERN
+
+    def test_environment_is_the_stages_and_the_given_one_on_top(self, start: Start) -> None:
+        (outcome,) = ask(start(GIVEN="given"), "environment")
+        assert outcome.returned == {"OF_ALL": "all", "OF_EACH": "dev's", "GIVEN": "given"}
+        (outcome,) = ask(start(OF_EACH="given"), "environment")
+        assert outcome.returned == {"OF_ALL": "all", "OF_EACH": "given", "GIVEN": None}
+
+    @pytest.mark.parametrize("name", ["nothing", "receive"])
+    def test_name_of_no_event_function_is_an_error_at_once(self, start: Start, name: str) -> None:
+        with pytest.raises(FunctionError, match=f"no function {name}"):
+            start(name)
+
+    def test_app_that_cannot_be_imported_is_an_error_at_once(
+        self, start: Start, project: Path
+    ) -> None:
+        (project / "app.py").write_text("import nothing_of_that_name\n")
+        with pytest.raises(FunctionError, match="nothing_of_that_name"):
+            start()
+
+
+class TestWaitUntilIdle:
+    def test_function_that_is_not_done_in_time_is_an_error(self, start: Start) -> None:
+        function = start()
+        function.invoke(event("hang"))
+        with pytest.raises(TimeoutError):
+            function.wait_until_idle(timeout=0.1)
+
+
+class TestClose:
+    def test_closing_leaves_no_process(self, start: Start) -> None:
+        function = start()
+        (outcome,) = ask(function, "process")
+        assert is_running(outcome.returned)
+        function.close()
+        assert not is_running(outcome.returned)
+
+    def test_closing_waits_for_nobody_and_drops_what_is_queued(
+        self, start: Start, tmp_path: Path
+    ) -> None:
+        function = start(retry_seconds=30)
+        (first,) = ask(function, "process")
+        for words in ("hang", "greet"):
+            function.invoke(event(words))
+        while "asked to hang" not in (tmp_path / "log").read_text():
+            time.sleep(0.01)
+        begun = time.monotonic()
+        function.close()
+        assert time.monotonic() - begun < 10
+        assert not is_running(first.returned)
+        assert Outcome(["greet", 2]) not in function.outcomes
+
+    def test_event_after_the_end_is_dropped(self, start: Start) -> None:
+        function = start()
+        function.close()
+        function.invoke(event("greet"))
+        assert function.outcomes == []
+
+
+class TestMatches:
+    @pytest.mark.parametrize(
+        ("pattern", "fits"),
+        [
+            ({}, True),
+            ({"source": ["aws.ssm"]}, True),
+            ({"source": ["aws.ec2", "aws.ssm"]}, True),
+            ({"source": ["aws.ec2"]}, False),
+            ({"detail": {"document-name": ["Pulley-dev"], "do": [{"exists": False}]}}, False),
+            ({"detail": {"document-name": [{"prefix": "Pulley-"}]}}, True),
+            ({"detail": {"status": ["Success"]}}, False),
+        ],
+    )
+    def test_rule_matches_as_eventbridge_does(
+        self, pattern: dict[str, object], *, fits: bool
+    ) -> None:
+        assert matches(pattern, event("greet")) is fits

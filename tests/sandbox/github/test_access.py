@@ -1,0 +1,119 @@
+"""What a token may ask for, and what GitHub says of the token and of the repository."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pulley.sandbox.github.server import GitHub
+from tests.sandbox.repository import Call
+
+SITE = "/repos/octo/site"
+DEPLOYMENTS = f"{SITE}/deployments"
+HOOKS = f"{SITE}/hooks"
+CREATE = {"ref": "main", "auto_merge": False}
+
+
+class TestPermissions:
+    @pytest.mark.parametrize(
+        ("lost", "method", "path", "needed"),
+        [
+            ("contents", "GET", f"{SITE}/branches/main", "contents=read"),
+            ("deployments", "GET", DEPLOYMENTS, "deployments=read"),
+            ("deployments", "POST", DEPLOYMENTS, "deployments=write"),
+            ("webhooks", "GET", HOOKS, "repository_hooks=read"),
+            ("webhooks", "POST", HOOKS, "repository_hooks=write"),
+            ("webhooks", "PATCH", f"{HOOKS}/1/config", "repository_hooks=write"),
+            ("webhooks", "POST", f"{HOOKS}/1/pings", "repository_hooks=read"),
+            ("webhooks", "POST", f"{HOOKS}/1/deliveries/1/attempts", "repository_hooks=write"),
+        ],
+    )
+    def test_without_one_its_requests_are_403_and_say_what_they_need(
+        self, github: GitHub, call: Call, lost: str, method: str, path: str, needed: str
+    ) -> None:
+        before = call(method, path, {} if method != "GET" else None)
+        assert before.status != 403
+        assert before.headers["X-Accepted-GitHub-Permissions"] == needed
+        del github.permissions[lost]
+        answer = call(method, path, {} if method != "GET" else None)
+        assert answer.status == 403
+        assert answer.json()["message"] == "Resource not accessible by personal access token"
+        assert answer.json()["status"] == "403"
+        assert answer.headers["X-Accepted-GitHub-Permissions"] == needed
+
+    @pytest.mark.parametrize(
+        ("name", "path", "body"),
+        [
+            ("deployments", DEPLOYMENTS, CREATE),
+            ("webhooks", HOOKS, {"config": {"url": "https://x.example/"}}),
+        ],
+    )
+    def test_reading_is_not_writing(
+        self, github: GitHub, call: Call, name: str, path: str, body: object
+    ) -> None:
+        github.permissions[name] = "read"
+        assert call("GET", path).status == 200
+        assert call("POST", path, body).status == 403
+        assert (github.deployments("octo/site"), github.hooks("octo/site")) == ((), [])
+        github.permissions[name] = "write"
+        assert call("POST", path, body).status == 201
+
+    def test_others_are_open_all_the_same(self, github: GitHub, call: Call) -> None:
+        del github.permissions["webhooks"]
+        assert call("GET", DEPLOYMENTS).status == 200
+        assert call("GET", f"{SITE}/branches/main").status == 200
+
+    def test_repository_that_the_token_does_not_cover_is_not_there(
+        self, github: GitHub, call: Call
+    ) -> None:
+        github.permissions.clear()
+        for path in (SITE, DEPLOYMENTS, HOOKS):
+            answer = call("GET", path)
+            assert (answer.status, answer.json()["message"]) == (404, "Not Found")
+
+
+class TestToken:
+    HEADER = "github-authentication-token-expiration"
+
+    def test_one_without_an_end_says_nothing_of_it(self, call: Call) -> None:
+        assert self.HEADER not in call("GET", SITE).headers
+
+    def test_one_with_an_end_says_when(self, github: GitHub, call: Call) -> None:
+        github.token_expires = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+        assert call("GET", SITE).headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
+        assert call("GET", "/nowhere").headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
+
+    def test_expired_one_is_401(self, github: GitHub, call: Call) -> None:
+        github.token_expires = datetime.now(UTC) - timedelta(seconds=1)
+        answer = call("GET", SITE)
+        assert (answer.status, answer.json()["message"]) == (401, "Bad credentials")
+
+    def test_token_that_was_renewed_is_the_only_one(self, github: GitHub, call: Call) -> None:
+        github.token = "another"
+        assert call("GET", SITE).status == 401
+        assert call("GET", SITE, headers={"Authorization": "Bearer another"}).status == 200
+
+
+class TestRateLimit:
+    def test_each_answer_says_how_many_are_left(self, call: Call) -> None:
+        first, second = call("GET", SITE).headers, call("GET", "/nowhere").headers
+        assert (first["X-RateLimit-Limit"], first["X-RateLimit-Resource"]) == ("5000", "core")
+        assert (first["X-RateLimit-Used"], second["X-RateLimit-Used"]) == ("1", "2")
+        assert (first["X-RateLimit-Remaining"], second["X-RateLimit-Remaining"]) == ("4999", "4998")
+        assert int(first["X-RateLimit-Reset"]) > datetime.now(UTC).timestamp()
+
+
+class TestRepository:
+    def test_it_says_what_it_is(self, call: Call) -> None:
+        shown = call("GET", SITE).json()
+        assert (shown["full_name"], shown["name"]) == ("Octo/Site", "Site")
+        assert (shown["default_branch"], shown["private"]) == ("main", True)
+        assert (shown["archived"], shown["permissions"]["admin"]) == (False, True)
+
+    def test_archived_one_is_only_read(self, github: GitHub, call: Call) -> None:
+        github.archive("octo/site")
+        assert call("GET", SITE).json()["archived"] is True
+        answer = call("POST", DEPLOYMENTS, CREATE)
+        assert answer.status == 403
+        assert "archived" in answer.json()["message"]
+        github.archive("octo/site", archived=False)
+        assert call("POST", DEPLOYMENTS, CREATE).status == 201

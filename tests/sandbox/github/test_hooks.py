@@ -1,0 +1,389 @@
+"""Webhooks through GitHub's API: what it keeps, what it refuses, and what is posted to them."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from pulley.sandbox.github.server import GitHub, HookDelivery
+from tests.sandbox.listener import Listener
+from tests.sandbox.repository import Call
+
+pytestmark = pytest.mark.timeout(30)
+
+HOOKS = "/repos/octo/site/hooks"
+ELSEWHERE = "https://x.example/api/github"  # to which nothing is ever posted
+AT = datetime(2030, 1, 1, 8, tzinfo=UTC)
+STARS = "********"
+
+Make = Callable[..., dict[str, Any]]
+Patch = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def make(call: Call, github: GitHub) -> Make:
+    """Create a webhook; the config's fields as keywords. Its ping is over."""
+
+    def create(body: dict[str, object] | None = None, **config: object) -> dict[str, Any]:
+        answer = call("POST", HOOKS, {"config": {"url": ELSEWHERE, **config}, **(body or {})})
+        assert answer.status == 201, answer.data
+        github.hookshot.wait_until_idle()
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    return create
+
+
+@pytest.fixture
+def patch(call: Call) -> Patch:
+    """Change a webhook, or what is below it."""
+
+    def change(hook: dict[str, Any], body: object, below: str = "") -> dict[str, Any]:
+        answer = call("PATCH", f"{HOOKS}/{hook['id']}{below}", body)
+        assert answer.status == 200, answer.data
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    return change
+
+
+def refusal(call: Call, body: object, path: str = HOOKS, method: str = "POST") -> str:
+    """The message of the one error of a 422."""
+    answer = call(method, path, body)
+    assert (answer.status, answer.json()["message"]) == (422, "Validation Failed")
+    (error,) = answer.json()["errors"]
+    assert (error["resource"], error["code"]) == ("Hook", "custom")
+    message: str = error["message"]
+    return message
+
+
+class TestCreate:
+    def test_answer_has_what_a_client_may_read(self, github: GitHub, make: Make) -> None:
+        shown = make({"events": ["push", "release"]}, content_type="json", secret="hush")
+        url = f"{github.api_url}/repos/Octo/Site/hooks/{shown['id']}"
+        assert shown.pop("created_at") == shown.pop("updated_at")
+        assert shown == {
+            "type": "Repository",
+            "id": shown["id"],
+            "name": "web",
+            "active": True,
+            "events": ["push", "release"],
+            "config": {
+                "url": ELSEWHERE,
+                "content_type": "json",
+                "insecure_ssl": "0",
+                "secret": STARS,
+            },
+            "url": url,
+            "test_url": f"{url}/test",
+            "ping_url": f"{url}/pings",
+            "deliveries_url": f"{url}/deliveries",
+            "last_response": {"code": None, "status": "unused", "message": None},
+        }
+
+    def test_nothing_but_an_address_is_a_form_of_pushes_without_a_secret(self, make: Make) -> None:
+        shown = make()
+        assert (shown["events"], shown["active"]) == (["push"], True)
+        assert shown["config"] == {"url": ELSEWHERE, "content_type": "form", "insecure_ssl": "0"}
+
+    def test_insecure_ssl_may_be_a_number(self, make: Make) -> None:
+        assert make(insecure_ssl=1)["config"]["insecure_ssl"] == "1"
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ({}, "Config must contain URL for webhooks"),
+            ({"config": {"content_type": "json"}}, "Config must contain URL for webhooks"),
+            ({"config": {"url": ""}}, "Config must contain URL for webhooks"),
+            ({"config": {"url": "x.example/github"}}, "url is missing a scheme"),
+            (
+                {"config": {"url": ELSEWHERE, "content_type": "application/json"}},
+                "Config content_type must be json or form",
+            ),
+            ({"config": {"url": ELSEWHERE}, "name": "email"}, "Hook name must be web"),
+        ],
+    )
+    def test_what_github_refuses_is_422_and_makes_none(
+        self, github: GitHub, call: Call, body: object, message: str
+    ) -> None:
+        assert refusal(call, body) == message
+        assert github.hooks("octo/site") == []
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"config": ELSEWHERE},
+            {"config": {"url": ELSEWHERE}, "events": "push"},
+            {"config": {"url": ELSEWHERE}, "events": [1]},
+            {"config": {"url": ELSEWHERE}, "active": "yes"},
+        ],
+    )
+    def test_field_of_another_type_is_422(self, call: Call, body: object) -> None:
+        assert call("POST", HOOKS, body).status == 422
+
+    def test_second_one_of_the_same_address_and_events_is_422(self, call: Call, make: Make) -> None:
+        make({"events": ["push", "release"]})
+        body = {"config": {"url": ELSEWHERE, "secret": "x"}, "events": ["release", "push"]}
+        assert refusal(call, body) == "Hook already exists on this repository"
+        assert call("POST", HOOKS, body | {"events": ["push"]}).status == 201
+
+    def test_twenty_are_enough_for_an_event(self, call: Call, make: Make) -> None:
+        for number in range(20):
+            make(url=f"{ELSEWHERE}/{number}")
+        message = 'The "push" event cannot have more than 20 hooks'
+        assert refusal(call, {"config": {"url": ELSEWHERE}}) == message
+
+    def test_body_is_json_whatever_it_says_that_it_is(self, call: Call) -> None:
+        headers = {
+            "Authorization": "Bearer ghs_loopback",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        body = {"config": {"url": ELSEWHERE}}
+        assert call("POST", HOOKS, body, headers=headers).status == 201
+
+
+class TestRead:
+    def test_webhooks_are_the_repository_s(self, github: GitHub, call: Call, make: Make) -> None:
+        shown = make()
+        github.add_hook("octo/other", ELSEWHERE)
+        (listed,) = call("GET", HOOKS).json()
+        assert listed["id"] == shown["id"]
+        assert call("GET", f"{HOOKS}/{shown['id']}").json() == listed
+        assert call("GET", f"{HOOKS}/{shown['id']}/config").json() == shown["config"]
+
+    @pytest.mark.parametrize(
+        ("method", "below"),
+        [
+            ("GET", ""),
+            ("PATCH", ""),
+            ("DELETE", ""),
+            ("GET", "/config"),
+            ("PATCH", "/config"),
+            ("POST", "/pings"),
+            ("GET", "/deliveries"),
+            ("GET", "/deliveries/1"),
+            ("POST", "/deliveries/1/attempts"),
+        ],
+    )
+    def test_one_of_another_repository_is_not_found(
+        self, github: GitHub, call: Call, method: str, below: str
+    ) -> None:
+        other = github.add_hook("octo/other", ELSEWHERE)
+        assert call(method, f"{HOOKS}/{other.id}{below}", {}).status == 404
+        assert github.hooks("octo/other") == [other]
+
+
+class TestChange:
+    def test_config_without_its_secret_removes_it(
+        self, github: GitHub, make: Make, patch: Patch
+    ) -> None:
+        made = make(content_type="json", secret="hush")
+        shown = patch(made, {"config": {"url": f"{ELSEWHERE}/2", "content_type": "json"}})
+        assert shown["config"]["url"] == f"{ELSEWHERE}/2"
+        assert "secret" not in shown["config"]
+        assert github.hooks("octo/site")[0].config.secret == ""
+
+    def test_config_is_replaced_as_a_whole(self, make: Make, patch: Patch) -> None:
+        made = make(content_type="json", secret="hush")
+        shown = patch(made, {"config": {"url": ELSEWHERE}})
+        assert shown["config"] == {"url": ELSEWHERE, "content_type": "form", "insecure_ssl": "0"}
+
+    def test_stars_that_are_sent_back_are_the_secret_from_then_on(
+        self, github: GitHub, make: Make, patch: Patch
+    ) -> None:
+        made = make(content_type="json", secret="hush")
+        patch(made, {"config": made["config"]})
+        assert github.hooks("octo/site")[0].config.secret == STARS
+
+    def test_what_names_no_config_leaves_it(self, github: GitHub, make: Make, patch: Patch) -> None:
+        made = make(content_type="json", secret="hush")
+        shown = patch(made, {"active": False})
+        assert (shown["active"], shown["config"]) == (False, made["config"])
+        assert github.hooks("octo/site")[0].config.secret == "hush"
+
+    def test_config_by_itself_leaves_what_is_not_named(
+        self, github: GitHub, make: Make, patch: Patch
+    ) -> None:
+        made = make(content_type="json", secret="hush")
+        shown = patch(made, {"url": f"{ELSEWHERE}/2"}, "/config")
+        assert shown == made["config"] | {"url": f"{ELSEWHERE}/2"}
+        assert github.hooks("octo/site")[0].config.secret == "hush"
+        patch(made, {"secret": "new"}, "/config")
+        assert github.hooks("octo/site")[0].config.secret == "new"
+
+    @pytest.mark.parametrize(
+        ("body", "events"),
+        [
+            ({"events": ["release"]}, ["release"]),
+            ({"add_events": ["release", "push"]}, ["push", "release"]),
+            ({"add_events": ["release"], "remove_events": ["push"]}, ["release"]),
+        ],
+    )
+    def test_events_are_replaced_or_added_or_removed(
+        self, make: Make, patch: Patch, body: object, events: list[str]
+    ) -> None:
+        assert patch(make(), body)["events"] == events
+
+    def test_change_that_makes_it_another_one_s_twin_is_422(self, call: Call, make: Make) -> None:
+        make()
+        other = make(url=f"{ELSEWHERE}/2")
+        path = f"{HOOKS}/{other['id']}"
+        message = "Hook already exists on this repository"
+        assert refusal(call, {"config": {"url": ELSEWHERE}}, path, "PATCH") == message
+        assert refusal(call, {"url": ELSEWHERE}, f"{path}/config", "PATCH") == message
+        assert call("PATCH", path, {"config": {"url": f"{ELSEWHERE}/2"}}).status == 200
+
+    def test_deleted_one_is_gone(self, github: GitHub, call: Call, make: Make) -> None:
+        path = f"{HOOKS}/{make()['id']}"
+        assert call("DELETE", path).status == 204
+        assert call("GET", path).status == 404
+        assert github.hooks("octo/site") == []
+
+
+class TestPing:
+    def test_new_webhook_is_pinged_and_its_answer_kept(
+        self, call: Call, make: Make, listener: Listener
+    ) -> None:
+        made = make(url=listener.url, content_type="json", secret="hush")
+        (ping,) = listener.posted
+        assert ping.event == "ping"
+        payload = json.loads(ping.body)
+        assert payload["hook_id"] == made["id"]
+        assert payload["hook"]["config"]["secret"] == STARS
+        assert payload["repository"]["full_name"] == "Octo/Site"
+        shown = call("GET", f"{HOOKS}/{made['id']}").json()
+        assert shown["last_response"] == {"code": 202, "status": "active", "message": "OK"}
+
+    def test_ping_that_is_asked_for_follows(
+        self, github: GitHub, call: Call, make: Make, listener: Listener
+    ) -> None:
+        made = make({"events": ["release"]}, url=listener.url)
+        assert call("POST", f"{HOOKS}/{made['id']}/pings").status == 204
+        github.hookshot.wait_until_idle()
+        assert listener.events == ["ping", "ping"]
+
+    def test_one_that_is_switched_off_gets_none(self, make: Make, listener: Listener) -> None:
+        make({"active": False}, url=listener.url)
+        assert listener.posted == []
+
+    def test_failure_is_what_was_answered_last(
+        self, call: Call, make: Make, listener: Listener
+    ) -> None:
+        listener.status = 503
+        made = make(url=listener.url)
+        shown = call("GET", f"{HOOKS}/{made['id']}").json()["last_response"]
+        assert (shown["code"], shown["message"]) == (503, "Invalid HTTP Response: 503")
+        assert shown["status"] != "active"
+
+
+class TestDeliveries:
+    def test_newest_is_first_and_they_come_in_pages(self, github: GitHub, call: Call) -> None:
+        hook = github.add_hook("octo/site", ELSEWHERE)
+        path = f"{HOOKS}/{hook.id}/deliveries"
+        assert call("GET", path).json() == []
+        hook.deliveries += [
+            HookDelivery("first", "push", AT, 502, "Bad Gateway"),
+            HookDelivery("second", "ping", AT + timedelta(minutes=1)),
+        ]
+        newest, oldest = call("GET", path).json()
+        assert (newest["guid"], newest["status"], newest["status_code"]) == ("second", "OK", 200)
+        assert (oldest["event"], oldest["status_code"]) == ("push", 502)
+        assert oldest["delivered_at"] == "2030-01-01T08:00:00Z"
+        assert newest["id"] > oldest["id"]
+        assert call("GET", path, per_page=1).json() == [newest]
+
+    def test_one_has_the_request_and_the_answer_as_they_were(
+        self, call: Call, make: Make, listener: Listener
+    ) -> None:
+        listener.answer = b'{"ignored":  "ping"}'
+        made = make(url=listener.url, content_type="json", secret="hush")
+        path = f"{HOOKS}/{made['id']}/deliveries"
+        (listed,) = call("GET", path).json()
+        shown = call("GET", f"{path}/{listed['id']}").json()
+        assert listed.items() <= shown.items()
+        assert shown["url"] == listener.url
+        (posted,) = listener.posted
+        assert shown["guid"] == posted.headers["x-github-delivery"]
+        assert shown["request"]["payload"] == json.loads(posted.body)
+        sent = {name.lower(): value for name, value in shown["request"]["headers"].items()}
+        assert sent.items() <= posted.headers.items()
+        assert shown["response"]["payload"] == '{"ignored":  "ping"}'
+        assert shown["response"]["headers"]["X-Answer"] == "yes"
+
+    def test_one_that_was_written_down_by_hand_can_be_read_too(
+        self, github: GitHub, call: Call
+    ) -> None:
+        hook = github.add_hook("octo/site", ELSEWHERE)
+        hook.deliveries.append(HookDelivery("guid", "push", AT, 0, "timed out"))
+        path = f"{HOOKS}/{hook.id}/deliveries"
+        (listed,) = call("GET", path).json()
+        shown = call("GET", f"{path}/{listed['id']}").json()
+        assert shown["response"] == {"headers": {}, "payload": ""}
+        assert call("GET", f"{path}/{listed['id'] + 1}").status == 404
+
+
+class TestRedelivery:
+    def test_it_has_the_same_guid_and_payload_and_the_secret_of_now(
+        self, github: GitHub, call: Call, make: Make, patch: Patch, listener: Listener
+    ) -> None:
+        made = make(url=listener.url, content_type="json", secret="old")
+        path = f"{HOOKS}/{made['id']}/deliveries"
+        (first,) = call("GET", path).json()
+        patch(made, {"secret": "new"}, "/config")
+        assert call("POST", f"{path}/{first['id']}/attempts").status == 202
+        github.hookshot.wait_until_idle()
+        before, again = listener.posted
+        assert again.body == before.body
+        assert again.event == "ping"
+        assert again.headers["x-github-delivery"] == before.headers["x-github-delivery"]
+        assert again.headers["x-hub-signature-256"] == signature(again.body, "new")
+        newest, oldest = call("GET", path).json()
+        assert (newest["redelivery"], oldest["redelivery"]) == (True, False)
+        assert newest["guid"] == oldest["guid"]
+        assert newest["id"] > oldest["id"]
+
+    def test_lost_one_that_was_written_down_by_hand_is_posted(
+        self, github: GitHub, call: Call, listener: Listener
+    ) -> None:
+        hook = github.add_hook("octo/site", listener.url)
+        lost = HookDelivery("guid", "push", AT, 0, "timed out", payload={"ref": "refs/heads/main"})
+        hook.deliveries.append(lost)
+        path = f"{HOOKS}/{hook.id}/deliveries"
+        (listed,) = call("GET", path).json()
+        assert call("POST", f"{path}/{listed['id']}/attempts").status == 202
+        github.hookshot.wait_until_idle()
+        (posted,) = listener.posted
+        assert json.loads(posted.body) == {"ref": "refs/heads/main"}
+        assert posted.headers["x-github-delivery"] == "guid"
+
+
+class TestPosting:
+    def test_secret_signs_the_body_as_it_is_sent(self, make: Make, listener: Listener) -> None:
+        make(url=listener.url, content_type="json", secret="hush")
+        (posted,) = listener.posted
+        assert posted.headers["content-type"] == "application/json"
+        assert posted.headers["x-hub-signature-256"] == signature(posted.body, "hush")
+        assert posted.headers["x-hub-signature"] == signature(posted.body, "hush", "sha1")
+
+    def test_form_is_signed_as_a_form(self, make: Make, listener: Listener) -> None:
+        made = make(url=listener.url, secret="hush")
+        (posted,) = listener.posted
+        assert posted.headers["content-type"] == "application/x-www-form-urlencoded"
+        assert posted.headers["x-hub-signature-256"] == signature(posted.body, "hush")
+        (payload,) = parse_qs(posted.body.decode())["payload"]
+        assert json.loads(payload)["hook_id"] == made["id"]
+
+    def test_without_a_secret_nothing_is_signed(self, make: Make, listener: Listener) -> None:
+        make(url=listener.url)
+        (posted,) = listener.posted
+        assert not [name for name in posted.headers if "signature" in name]
+
+
+def signature(body: bytes, secret: str, algorithm: str = "sha256") -> str:
+    digest = hmac.new(secret.encode(), body, getattr(hashlib, algorithm)).hexdigest()
+    return f"{algorithm}={digest}"
