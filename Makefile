@@ -66,7 +66,7 @@ soak: $(READY)
 		PULLEY_SCHEDULES=1000 PULLEY_SIGNALS=all $(BIN)/pytest --timeout 3600 tests/host \
 		tests/app/test_hostile.py tests/app/test_faults.py tests/cli/test_cli.py \
 		tests/cli/test_doctor.py tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py \
-		tests/flows/test_settle.py tests/core/test_plan_simulation.py
+		tests/flows/test_sync.py tests/core/test_plan_simulation.py
 
 # Figures beside what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

@@ -18,7 +18,7 @@ from benchmarks.compare import compare
 from benchmarks.deliveries import LARGE, REPOSITORY, SMALL, event, push
 from benchmarks.figures import Figure
 from benchmarks.stub import App, Aws, without_log
-from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED
+from chalicelib.core.unverified import MAX_PARSED_UNVERIFIED
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from chalicelib.edges.parameters import BUDGET, REMEMBERED_SECONDS
 from tests.app.test_hostile import REQUESTS, SEED, event_of, throw

@@ -21,9 +21,9 @@ from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
 from chalicelib.edges.github import GitHub
+from chalicelib.edges.github_deadline import PromptGitHub
 from chalicelib.edges.journal import Journal
 from chalicelib.edges.parameters import KnownRepositories, ParameterStore
-from chalicelib.edges.prompt_github import PromptGitHub
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.flows.reconcile import Reconciler, Round
     from chalicelib.flows.report import Reported, Reporter
-    from chalicelib.flows.settle import Settler
+    from chalicelib.flows.sync import Settler
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
@@ -160,8 +160,8 @@ def _reconciler() -> "Reconciler":
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.flows.catch_up import CatchUp
-    from chalicelib.flows.read import Reader
     from chalicelib.flows.reconcile import Reconciler
+    from chalicelib.flows.snapshot import Reader
 
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
@@ -190,8 +190,8 @@ def _reconciler() -> "Reconciler":
 
 def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory") -> "Settler":
     from chalicelib.edges.topic import Topic
-    from chalicelib.flows.finish import Finisher, Memory
-    from chalicelib.flows.settle import Settler
+    from chalicelib.flows.notify import Finisher, Memory
+    from chalicelib.flows.sync import Settler
 
     def log_url(command_id: str) -> str:
         region = client.meta.region_name

@@ -52,7 +52,7 @@ class DeploymentStatus:
 
     @property
     def is_final(self) -> bool:
-        """Whether a run ends with it. core/settling.py decides if a deployment has ended."""
+        """Whether a run ends with it. core/sync_steps.py decides if a deployment has ended."""
         return self.state in _FINAL
 
 

@@ -9,8 +9,8 @@ from chalicelib.core.history import Command, Run
 from chalicelib.core.observations import is_quiet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
-from chalicelib.flows.read import Reader, Snapshot, note_not_asked
-from chalicelib.flows.settle import Settler
+from chalicelib.flows.snapshot import Reader, Snapshot, note_not_asked
+from chalicelib.flows.sync import Settler
 
 UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)  # within, an event comes or never
 # GitHub may be away for longer, and yet each commit costs two of the token's requests a round.

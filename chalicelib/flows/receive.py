@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chalicelib.core.claimed import read_claim
 from chalicelib.core.decisions import Decision, Level, count
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import SigningSecret, StoredSettings, signing_secret, targets_of
 from chalicelib.core.targets import Target, match_targets
+from chalicelib.core.unverified import read_claim
 from chalicelib.core.webhook import (
     DeletionEvent,
     Delivery,

@@ -18,10 +18,10 @@ from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
-from chalicelib.flows import read
+from chalicelib.flows import snapshot as read
 from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Commands, Journal
-from chalicelib.flows.read import Reader, Snapshot
+from chalicelib.flows.snapshot import Reader, Snapshot
 
 LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun

@@ -16,9 +16,9 @@ from chalicelib.core.events import NotReported, StatusChange, parse_status_chang
 from chalicelib.core.history import Check, Command, Run
 from chalicelib.core.observations import is_quiet
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.finish import roll_out_facts
-from chalicelib.flows.settle import Settler
-from chalicelib.flows.standing import History
+from chalicelib.flows.notify import roll_out_facts
+from chalicelib.flows.sync import Settler
+from chalicelib.flows.verdict import History
 
 LAG_PAUSES, LAG_SECONDS = 5, 1.0  # for invocations that lag behind their command's event
 TRIES, LONGEST_PAUSE_SECONDS = 3, 20.0  # where GitHub says when to try again

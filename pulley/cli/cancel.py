@@ -12,10 +12,10 @@ from chalicelib.core.targets import Target
 from pulley.cli.group import FAILED
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
-from pulley.cli.seen import chosen
+from pulley.cli.stored_changes import say_overwritten
+from pulley.cli.target_view import chosen
 from pulley.cli.terminal import one_line
-from pulley.cli.words import cause_words, hosts
-from pulley.cli.writing import say_overwritten
+from pulley.cli.wording import cause_words, hosts
 from pulley.operator.aws.commands import Addressed, Operations, under_way
 from pulley.operator.deploy.cancel import send_way_back, wait_until_over
 from pulley.operator.deploy.pin import read_pin, store_pin

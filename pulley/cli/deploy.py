@@ -10,12 +10,12 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, failed_where_set_aside
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
-from pulley.cli.live import follow
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
-from pulley.cli.seen import chosen, run_facts, warn_of_problems
+from pulley.cli.progress import follow
+from pulley.cli.target_view import chosen, run_facts, warn_of_problems
 from pulley.cli.terminal import one_line
-from pulley.cli.words import cause_words, hosts, no_hosts, short_id
+from pulley.cli.wording import cause_words, hosts, no_hosts, short_id
 from pulley.operator.aws.commands import Operations, under_way
 from pulley.operator.deploy.choose import NotDeployableError, choose_commit
 from pulley.operator.deploy.follow import Follower

@@ -8,7 +8,7 @@ from chalicelib.core.errors import UnavailableError
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
-from pulley.cli.writing import say_overwritten
+from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.doctor.examine import Doctor
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row
 from pulley.operator.setup.apply import Setup, checkout_s_document

@@ -12,7 +12,7 @@ from chalicelib.core.results import ResultError, parse_result
 from pulley.cli.options import IdType, json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.terminal import one_line, printable
-from pulley.cli.words import cause_words, host_style, host_words
+from pulley.cli.wording import cause_words, host_style, host_words
 from pulley.operator.aws.commands import Operations, Output
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.stage import Stage, read_targets, utc_now

@@ -5,8 +5,8 @@ import click
 from chalicelib.core.plan import NOTHING, PARKED, SEND
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import say, say_json
-from pulley.cli.rows import say_rows
-from pulley.cli.seen import (
+from pulley.cli.table import say_rows
+from pulley.cli.target_view import (
     look,
     pin_words,
     say_failed,
@@ -15,7 +15,7 @@ from pulley.cli.seen import (
     warn_of_none,
 )
 from pulley.cli.terminal import one_line
-from pulley.cli.words import follows, no_hosts
+from pulley.cli.wording import follows, no_hosts
 from pulley.operator.stage.stage import Stage
 from pulley.operator.status.overview import OWN_GIT, HostStanding, Standing, Standings
 from pulley.operator.suggest import suggest

@@ -7,13 +7,13 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, wanted_of
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
-from pulley.cli.hold import meant_reason
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note
-from pulley.cli.seen import look, say_failed
+from pulley.cli.pin import meant_reason
+from pulley.cli.stored_changes import say_overwritten
+from pulley.cli.target_view import look, say_failed
 from pulley.cli.terminal import one_line
-from pulley.cli.words import hosts, no_hosts
-from pulley.cli.writing import say_overwritten
+from pulley.cli.wording import hosts, no_hosts
 from pulley.operator.deploy.pin import read_pin, store_pin
 from pulley.operator.deploy.rollback import (
     WayBack,

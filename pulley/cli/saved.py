@@ -12,10 +12,10 @@ from chalicelib.core.results import HostResult, SavedRef
 from chalicelib.core.targets import Target
 from pulley.cli.options import IdType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn, when
-from pulley.cli.rows import say_rows
+from pulley.cli.table import say_rows
 from pulley.cli.terminal import one_line, printable
-from pulley.cli.words import hosts as hosts_words
-from pulley.cli.words import no_hosts
+from pulley.cli.wording import hosts as hosts_words
+from pulley.cli.wording import no_hosts
 from pulley.operator.aws.commands import Operations
 from pulley.operator.hosts.ask import Checker, Question
 from pulley.operator.hosts.saved import (

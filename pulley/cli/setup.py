@@ -14,7 +14,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
-from pulley.cli.writing import say_overwritten, warn_of_newer
+from pulley.cli.stored_changes import say_overwritten, warn_of_newer
 from pulley.operator.setup.apply import Done, Setup, checkout_s_document
 from pulley.operator.setup.plan import (
     SECRET,

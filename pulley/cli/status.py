@@ -8,8 +8,8 @@ from chalicelib.core.errors import PulleyError
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import ago, say, say_json, when
-from pulley.cli.rows import Cell, say_rows
-from pulley.cli.seen import (
+from pulley.cli.table import Cell, say_rows
+from pulley.cli.target_view import (
     ask_hosts,
     look,
     pin_words,
@@ -20,7 +20,7 @@ from pulley.cli.seen import (
     warn_of_none,
 )
 from pulley.cli.terminal import one_line
-from pulley.cli.words import cause_words, follows, host_words, no_hosts
+from pulley.cli.wording import cause_words, follows, host_words, no_hosts
 from pulley.operator.stage.stage import Stage
 from pulley.operator.status.overview import (
     BEHIND,

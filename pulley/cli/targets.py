@@ -12,7 +12,7 @@ from chalicelib.core.targets import TargetsError
 from pulley.cli.group import NOT_WELL, NamedGroup
 from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
-from pulley.cli.writing import say_overwritten
+from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.aws.parameters import LIMITS
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.suggest import suggest

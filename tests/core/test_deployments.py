@@ -21,7 +21,6 @@ from chalicelib.core.deployments import (
     plain_text,
     replaced,
 )
-from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, Invocation, RollOut, Run
 from chalicelib.core.observations import (
@@ -37,6 +36,7 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.status_text import status_of
 from chalicelib.core.stored import StoredPins
 from chalicelib.core.targets import parse_target
 from chalicelib.core.verdicts import Verdict, judge

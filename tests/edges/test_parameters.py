@@ -22,7 +22,8 @@ from chalicelib.edges.parameters import (
     KnownRepositories,
     ParameterStore,
 )
-from chalicelib.flows import receive, settle
+from chalicelib.flows import receive
+from chalicelib.flows import sync as settle
 from chalicelib.flows.deploy import Pins
 from tests.edges.parameter_store import (
     BY_TOKENS_STORED,

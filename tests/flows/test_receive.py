@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.claimed import MAX_PARSED_UNVERIFIED
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import SigningSecret
+from chalicelib.core.unverified import MAX_PARSED_UNVERIFIED
 from chalicelib.core.webhook import (
     FORM,
     JSON,

@@ -15,10 +15,10 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
-from chalicelib.flows.finish import Finisher, Memory
-from chalicelib.flows.read import Reader
+from chalicelib.flows.notify import Finisher, Memory
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
-from chalicelib.flows.settle import Settler
+from chalicelib.flows.snapshot import Reader
+from chalicelib.flows.sync import Settler
 from tests.fakes import (
     COMMIT,
     NAMES,

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.events import INVOCATION_CHANGE, NotReported
-from chalicelib.flows.finish import Finisher, Memory
+from chalicelib.flows.notify import Finisher, Memory
 from chalicelib.flows.report import (
     LAG_PAUSES,
     LAG_SECONDS,
     Reported,
     Reporter,
 )
-from chalicelib.flows.settle import Settler
+from chalicelib.flows.sync import Settler
 from tests.fakes import (
     COMMIT,
     GUID,

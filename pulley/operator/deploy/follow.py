@@ -13,7 +13,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Check, Command, Invocation, Run
 from chalicelib.core.hosts import Host
 from chalicelib.core.verdicts import Verdict, judge
-from pulley.operator.deploy.asleep import without_sleepers
+from pulley.operator.deploy.offline import without_sleepers
 
 FIRST_SECONDS = 0.25  # and then longer, up to the next
 EVERY_SECONDS = 1.0

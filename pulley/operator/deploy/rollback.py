@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import RollOut, Run, age
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.status_text import status_of
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import Wanted
-from pulley.operator.deploy.asleep import without_sleepers
+from pulley.operator.deploy.offline import without_sleepers
 from pulley.operator.status.overview import View
 from pulley.operator.suggest import suggest
 

@@ -9,7 +9,7 @@ from chalicelib.core.history import Check, Command
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import Wanted
 from chalicelib.flows.deploy import Deployer
-from pulley.operator.deploy.issued import issue_time
+from pulley.operator.deploy.issue_time import issue_time
 from pulley.operator.stage.stage import Stage, utc_now
 
 LONGEST_NAME = 39  # of what a command's comment has room for

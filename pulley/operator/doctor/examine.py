@@ -11,8 +11,9 @@ from chalicelib.core.hosts import Fleet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from pulley.operator.aws.document import Documents
-from pulley.operator.deploy.issued import milliseconds
+from pulley.operator.deploy.issue_time import milliseconds
 from pulley.operator.deploy.send import Unheard
+from pulley.operator.doctor.checkout_state import check_hold, place_of
 from pulley.operator.doctor.document import check_document
 from pulley.operator.doctor.functions import Clients, Functions, check_address
 from pulley.operator.doctor.host_roles import HostRoles
@@ -23,7 +24,6 @@ from pulley.operator.doctor.hosts import (
     not_asked,
 )
 from pulley.operator.doctor.nodes import Node, find_untagged, read_nodes
-from pulley.operator.doctor.place import check_hold, place_of
 from pulley.operator.doctor.row import FAIL, Check, Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored, overlap_rows
 from pulley.operator.doctor.token import TokenCheck

@@ -12,8 +12,8 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.observations import failure_words
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from chalicelib.core.targets import Target
+from pulley.operator.doctor.checkout_state import Place, check_place
 from pulley.operator.doctor.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
-from pulley.operator.doctor.place import Place, check_place
 from pulley.operator.doctor.row import FAIL, UNKNOWN, WARN, Row, passed
 from pulley.operator.suggest import suggest
 

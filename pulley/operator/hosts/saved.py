@@ -14,7 +14,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.observations import failure_words
 from chalicelib.core.results import HostResult, ResultError, SavedRef, SavedRefs, parse_result
 from chalicelib.core.targets import Target
-from pulley.operator.deploy.issued import milliseconds
+from pulley.operator.deploy.issue_time import milliseconds
 from pulley.operator.hosts.ask import Answers, Checker, Question
 from pulley.operator.near import did_you_mean
 from pulley.operator.suggest import suggest

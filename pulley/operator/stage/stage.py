@@ -19,7 +19,7 @@ from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.read import Reader
+from chalicelib.flows.snapshot import Reader
 from chalicelib.wiring import CONFIG, Settings
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.deployments import DeploymentStatus
-from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
+from chalicelib.core.status_text import status_of
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 from pulley.operator.aws.commands import Addressed, addressees_of, commands_to

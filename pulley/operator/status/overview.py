@@ -18,11 +18,11 @@ from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.read import Reader, Snapshot
+from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
 from pulley.operator.status.history import became_of
-from pulley.operator.status.reported import Whereabouts, find_whereabouts
+from pulley.operator.status.last_seen import Whereabouts, find_whereabouts
 
 MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
 GITHUB, OWN_GIT = "GitHub", "your own git"

@@ -13,7 +13,7 @@ from chalicelib.core.plan import PARKED, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import Instances, Target
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.flows.runs import Runs
+from chalicelib.flows.target_runs import Runs
 from tests.core.fleet.looks import LookPromises
 from tests.core.fleet.machine import Machine
 from tests.core.fleet.people import People
@@ -85,7 +85,7 @@ class World(People):
         return self._read(facts) if self.reads_little else facts
 
     def _read(self, facts: TargetFacts) -> TargetFacts:
-        """What flows/read.py reads of all that there is."""
+        """What flows/snapshot.py reads of all that there is."""
         invocations = {run.command.id: run.invocations for run in [*facts.runs, *facts.beside]}
         invocations |= {look.check.id: look.invocations for look in facts.looks}
         sent = [run.command for run in facts.runs]

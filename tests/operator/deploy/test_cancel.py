@@ -10,7 +10,7 @@ from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Fleet
 from chalicelib.core.plan import plan_target
 from chalicelib.core.stored import StoredPins
-from chalicelib.flows.read import Snapshot
+from chalicelib.flows.snapshot import Snapshot
 from pulley.operator.deploy.cancel import send_way_back
 from pulley.operator.stage.stage import Stage
 from pulley.operator.status.overview import Standing, Standings

@@ -13,6 +13,7 @@ from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Instances, Target, parse_target
+from pulley.operator.doctor.checkout_state import Place
 from pulley.operator.doctor.functions import check_address
 from pulley.operator.doctor.hosts import (
     check_hosts,
@@ -20,7 +21,6 @@ from pulley.operator.doctor.hosts import (
     not_asked,
 )
 from pulley.operator.doctor.nodes import Node, parse_version
-from pulley.operator.doctor.place import Place
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row, passed, rows_of
 from pulley.operator.doctor.token import TokenCheck
 from pulley.operator.hosts.ask import Question, build_check_requests

@@ -11,7 +11,7 @@ from chalicelib.core.history import Command, Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
-from chalicelib.flows.read import Reader
+from chalicelib.flows.snapshot import Reader
 from pulley.operator.status.overview import (
     BEHIND,
     BROKEN,

@@ -9,8 +9,8 @@ from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
 from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
+from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.terminal import one_line
-from pulley.cli.writing import say_overwritten
 from pulley.operator.aws.parameters import Written
 from pulley.operator.deploy.failed_commits import failure_words, failures_everywhere
 from pulley.operator.deploy.pin import (

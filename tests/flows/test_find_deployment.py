@@ -4,7 +4,7 @@ import pytest
 
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import UnavailableError
-from chalicelib.flows.find import find_or_create
+from chalicelib.flows.find_deployment import find_or_create
 from tests.fakes import COMMIT, STAGE, FakeDeployments
 from tests.flows.runs import command_of
 

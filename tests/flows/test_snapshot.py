@@ -17,8 +17,8 @@ from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Target, parse_stored_targets
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
-from chalicelib.flows.read import LISTED_WITHIN, Reader, Snapshot
-from chalicelib.flows.runs import MAX_LOOKS, MAX_READ
+from chalicelib.flows.snapshot import LISTED_WITHIN, Reader, Snapshot
+from chalicelib.flows.target_runs import MAX_LOOKS, MAX_READ
 from pulley.operator.deploy.stored_pin import write_pin
 from tests.fakes import (
     COMMIT,

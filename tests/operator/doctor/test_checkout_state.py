@@ -8,7 +8,7 @@ import pytest
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.results import Found
 from chalicelib.core.targets import parse_target
-from pulley.operator.doctor.place import Place, check_hold, check_place, place_of
+from pulley.operator.doctor.checkout_state import Place, check_hold, check_place, place_of
 from pulley.operator.doctor.row import FAIL, WARN, Row
 from tests.fakes import COMMIT, target_json
 from tests.flows.runs import OLD, command_of, line_of, on, running

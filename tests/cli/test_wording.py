@@ -23,7 +23,7 @@ from chalicelib.core.targets import parse_target
 from pulley.cli.logs import show_host
 from pulley.cli.output import ago
 from pulley.cli.terminal import one_line, printable, tail
-from pulley.cli.words import cause_words, host_words, no_hosts
+from pulley.cli.wording import cause_words, host_words, no_hosts
 from pulley.operator.aws.commands import Output
 from tests.fakes import COMMIT, SITE, target_json
 

@@ -6,7 +6,7 @@ import pytest
 
 from chalicelib.core.deployments import Deployment
 from chalicelib.core.history import CLOCKS_APART, REMEMBERED, Command
-from chalicelib.flows.standing import since_first, since_made
+from chalicelib.flows.verdict import since_first, since_made
 from tests.fakes import COMMIT, STAGE
 from tests.flows.runs import START, command_of
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from chalicelib.core.history import Invocation, Run
 from chalicelib.core.observations import AT, FAILED
-from pulley.operator.status.reported import Whereabouts, find_whereabouts
+from pulley.operator.status.last_seen import Whereabouts, find_whereabouts
 from tests.flows.runs import OLD, START, command_of, line_of, on, rolled_back, running
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"

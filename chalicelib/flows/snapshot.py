@@ -21,8 +21,8 @@ from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.deploy import Journal, Pins
-from chalicelib.flows.runs import Runs, sent_beside
-from chalicelib.flows.standing import History
+from chalicelib.flows.target_runs import Runs, sent_beside
+from chalicelib.flows.verdict import History
 
 MAX_COMMANDS = 20_000  # of a stage, that are listed
 LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at the latest

@@ -11,7 +11,7 @@ from typing import Protocol
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, replaced
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
-from chalicelib.flows.standing import History, look, sent_to, since_made
+from chalicelib.flows.verdict import History, look, sent_to, since_made
 
 LOOKS = 50  # deployments looked into
 RETRY_SECONDS = 2.0  # for what GitHub made to be found

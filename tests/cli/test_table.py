@@ -3,7 +3,7 @@
 import pytest
 from rich.text import Text
 
-from pulley.cli.rows import laid_out, say_rows
+from pulley.cli.table import laid_out, say_rows
 
 HEAD = ("host", "", "said")
 ROWS = [[Text("web-1"), Text("online"), Text("short")], [Text("web-20"), Text(""), Text("x" * 40)]]

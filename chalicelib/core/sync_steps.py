@@ -1,6 +1,6 @@
 """What to do next so that GitHub, and whoever else is to be told, knows how a deployment stands.
 
-Pure: who settles (flows/settle.py) reads, asks `next_step`, does it, and asks again with what
+Pure: who settles (flows/sync.py) reads, asks `next_step`, does it, and asks again with what
 `after` says is known then, until nothing is left to do.
 """
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from chalicelib.core.deployments import DeploymentStatus
-from chalicelib.core.descriptions import status_of
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import RollOut
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.settling import Known
+from chalicelib.core.status_text import status_of
+from chalicelib.core.sync_steps import Known
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.finish import MAX_HOSTS, Finisher, Memory, roll_out_facts
+from chalicelib.flows.notify import MAX_HOSTS, Finisher, Memory, roll_out_facts
 from tests.fakes import COMMIT, GUID, STAGE, FakeJournal, FakeTopic
 from tests.flows.runs import NOW, command_of, id_of, line_of, on, rolled_back, verdict_on
 

@@ -158,7 +158,7 @@ class TestPin:
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store(sandbox, '{"state": "none"}')
-        read = "pulley.cli.hold.read_pin"
+        read = "pulley.cli.pin.read_pin"
         from pulley.operator.deploy import pin  # noqa: PLC0415 - the one that is replaced
 
         def read_then_another(*arguments: object) -> object:
@@ -261,7 +261,7 @@ class TestRollback:
         def slow() -> datetime:
             return datetime.now(UTC) - timedelta(minutes=10)
 
-        for module in ("cli.deploy", "cli.rollback", "cli.seen", "operator.deploy.send"):
+        for module in ("cli.deploy", "cli.rollback", "cli.target_view", "operator.deploy.send"):
             monkeypatch.setattr(f"pulley.{module}.utc_now", slow)
         done = pulley("rollback", "web", "--yes")
         assert done.exit_code == 0, done.stderr

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.claimed import (
+from chalicelib.core.refs import Repository
+from chalicelib.core.unverified import (
     MAX_PARSED_UNVERIFIED,
     MAX_TRIES,
     claimed_repository,
     read_claim,
 )
-from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FORM, Delivery, parse_payload
 from tests.core.test_webhook import form_of
 from tests.fakes import SITE, push_json

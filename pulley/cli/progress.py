@@ -10,7 +10,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.observations import FAILED, judge_host
 from pulley.cli.output import note, out, say
 from pulley.cli.terminal import one_line, tail
-from pulley.cli.words import host_style, host_words
+from pulley.cli.wording import host_style, host_words
 from pulley.operator.aws.commands import Operations
 from pulley.operator.deploy.follow import Ended, Follower, Step
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Protocol
 
 from chalicelib.core.deployments import Deployment, DeploymentStatus, replaced
-from chalicelib.core.descriptions import status_of
 from chalicelib.core.history import (
     CLOCKS_APART,
     REMEMBERED,
@@ -20,6 +19,7 @@ from chalicelib.core.history import (
     plain_status,
 )
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.status_text import status_of
 from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pulley.cli.writing import put_back_command, say_overwritten
+from pulley.cli.stored_changes import put_back_command, say_overwritten
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 from pulley.sandbox.account import Account
 

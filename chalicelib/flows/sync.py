@@ -1,6 +1,6 @@
 """A commit's deployment on GitHub is brought to what Systems Manager knows of it.
 
-Whoever settles reads the whole of what was sent for the commit, does what core/settling.py says,
+Whoever settles reads the whole of what was sent for the commit, does what core/sync_steps.py says,
 and looks again until GitHub has it: so any number of settlers, in any order, end at the same state.
 """
 
@@ -14,14 +14,14 @@ from chalicelib.core.deployments import Deployment, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
-from chalicelib.core.settling import Seen, Step, after, next_step
 from chalicelib.core.stored import StoredReportSettings
+from chalicelib.core.sync_steps import Seen, Step, after, next_step
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
-from chalicelib.flows.find import Deployments, end_replaced, find_or_create
-from chalicelib.flows.finish import Finisher, Memory, roll_out_facts
-from chalicelib.flows.standing import History, look, sent_to, since_first
+from chalicelib.flows.find_deployment import Deployments, end_replaced, find_or_create
+from chalicelib.flows.notify import Finisher, Memory, roll_out_facts
+from chalicelib.flows.verdict import History, look, sent_to, since_first
 
 ROUNDS = 3  # of looking and posting, where others post at the same time
 RETRY_SECONDS = 2.0  # after so many

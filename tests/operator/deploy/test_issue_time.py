@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chalicelib.core.history import Command
 from chalicelib.core.refs import Repository
-from pulley.operator.deploy.issued import issue_time, milliseconds
+from pulley.operator.deploy.issue_time import issue_time, milliseconds
 from tests.fakes import SITE
 from tests.flows.runs import START, check_of, command_of
 

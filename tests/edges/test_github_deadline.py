@@ -14,7 +14,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.edges.aws import DELIVERY_SECONDS, Deadline
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.github_api import RateLimitError, TokenError
-from chalicelib.edges.prompt_github import (
+from chalicelib.edges.github_deadline import (
     AT_ONCE,
     KEPT_FOR_AWS_SECONDS,
     LATEST_SECONDS,

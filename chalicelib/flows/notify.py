@@ -10,7 +10,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import RollOut
 from chalicelib.core.notifications import Notification, notification_of
 from chalicelib.core.observations import AT
-from chalicelib.core.settling import Known
+from chalicelib.core.sync_steps import Known
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 

@@ -14,9 +14,9 @@ from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import Repository
-from chalicelib.flows.finish import Finisher, Memory
+from chalicelib.flows.notify import Finisher, Memory
 from chalicelib.flows.report import Reporter
-from chalicelib.flows.settle import Settler
+from chalicelib.flows.sync import Settler
 from tests.fakes import (
     COMMIT,
     NAMES,

@@ -11,7 +11,7 @@ from chalicelib.core.targets import Target
 from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, warn
 from pulley.cli.terminal import one_line
-from pulley.cli.words import host_words
+from pulley.cli.wording import host_words
 from pulley.operator.deploy.choose import UnclearError, choose_targets
 from pulley.operator.hosts.ask import Checker
 from pulley.operator.stage.checkout import Here, find_here

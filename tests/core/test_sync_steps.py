@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from chalicelib.core.deployments import DeploymentStatus
-from chalicelib.core.settling import (
+from chalicelib.core.sync_steps import (
     Known,
     Seen,
     Step,
