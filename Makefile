@@ -17,7 +17,7 @@ quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
 COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint template format soak bench bench-quick audit package lock clean
+.PHONY: demo test check lint template format soak bench bench-quick audit package release lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -95,6 +95,18 @@ package: $(READY)
 	@find chalicelib -name __pycache__ -prune -exec rm -r {} +
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHONDONTWRITEBYTECODE=1 $(BIN)/chalice package --stage $(STAGE) \
 		--merge-template build/resources-$(STAGE).json build/$(STAGE)
+
+# What a release has, in build/release: the document, a stage's template and zip, and the command's wheel.
+release: $(READY)
+	@test -n "$(TAG)" && test "$(TAG)" = "v$$($(BIN)/pulley --version | sed 's/.* //')" || \
+		{ echo "Say which release: make release TAG=v and the version of pyproject.toml" >&2; exit 2; }
+	rm -rf build/release && mkdir -p build/release
+	$(MAKE) --no-print-directory package STAGE=prod
+	$(BIN)/pulley document > build/release/document.json
+	cp build/prod/sam.json build/release/template.json
+	cp build/prod/deployment.zip build/release/deployment.zip
+	$(BIN)/python $(PIP) wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/release .
+	cd build/release && sha256sum -- * > SHA256SUMS
 
 # New pins for everything in pyproject.toml.
 lock: $(TOOLS_READY)

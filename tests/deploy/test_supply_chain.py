@@ -8,6 +8,10 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 WORKFLOWS = sorted((PROJECT / ".github/workflows").glob("*.yml"))
+MAY_WRITE = {
+    "security.yml": {"security-events"},  # CodeQL's findings
+    "release.yml": {"contents", "id-token", "attestations"},  # the release, and its provenance
+}
 REQUIREMENTS = ("requirements-dev.txt", "requirements-tools.txt", "requirements-bench.txt")
 
 
@@ -51,7 +55,7 @@ class TestWorkflows:
         text = path.read_text()
         assert "\npermissions:\n  contents: read\njobs:\n" in text
         written = re.findall(r"^ +([\w-]+): write$", text, re.MULTILINE)
-        assert set(written) <= {"security-events"}  # CodeQL's findings
+        assert set(written) == MAY_WRITE.get(path.name, set())
 
     def test_nothing_of_a_pull_request_becomes_shell_text(self, path: Path) -> None:
         text = path.read_text()
