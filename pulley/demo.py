@@ -18,7 +18,7 @@ from rich.table import Table
 
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, ResultError
-from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
+from pulley.sandbox.github.deliveries import WebhookAnswer, post_delivery, push_payload
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.interactive import describe
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
@@ -123,7 +123,7 @@ def _prepare_hosts(sandbox: Sandbox, line: Timeline, broken_host: str | None) ->
             )
 
 
-def _push(developer: Repo) -> Answer:
+def _push(developer: Repo) -> WebhookAnswer:
     """Push, and return the webhook's answer, which the upstream's hook prints for the pusher."""
     done = subprocess.run(
         ["git", "push", "-q", "origin", "main"],
@@ -135,16 +135,16 @@ def _push(developer: Repo) -> Answer:
     told = _ANSWER.search(done.stderr)
     if told is None:
         raise RuntimeError(f"the push brought no answer of the webhook: {done.stderr}")
-    return Answer(int(told[1]), json.loads(told[2]))
+    return WebhookAnswer(int(told[1]), json.loads(told[2]))
 
 
-def _commands_of(answer: Answer) -> list[str]:
+def _commands_of(answer: WebhookAnswer) -> list[str]:
     """The ids of the commands that the webhook sent."""
     deployments = answer.body.get("deployments")
     return [one["command_id"] for one in deployments] if isinstance(deployments, list) else []
 
 
-def _wait(sandbox: Sandbox, answer: Answer) -> dict[str, Result]:
+def _wait(sandbox: Sandbox, answer: WebhookAnswer) -> dict[str, Result]:
     """Wait for the answer's commands to end. Returns each host's result."""
     results: dict[str, Result] = {}
     for command_id in _commands_of(answer):
@@ -181,7 +181,9 @@ def _show_what_is_kept(sandbox: Sandbox, line: Timeline) -> None:
     line.console.print()
 
 
-def _show_deployment(sandbox: Sandbox, line: Timeline, commit: CommitSha, answer: Answer) -> str:
+def _show_deployment(
+    sandbox: Sandbox, line: Timeline, commit: CommitSha, answer: WebhookAnswer
+) -> str:
     """Show what the commit says on GitHub. Returns the deployment's state."""
     sandbox.wait_until_reported()
     for command_id in _commands_of(answer):
@@ -197,7 +199,7 @@ def _show_deployment(sandbox: Sandbox, line: Timeline, commit: CommitSha, answer
     return ""
 
 
-def _show_bad_release(sandbox: Sandbox, line: Timeline, good: Answer) -> bool:
+def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> bool:
     """Push what fails the health check. True if all is as it was, and GitHub says so."""
     heads = [machine.head() for machine in sandbox.machines]
     sandbox.developer.index.remove(["health"], working_tree=True)
@@ -236,7 +238,7 @@ def _show_forgery(sandbox: Sandbox, line: Timeline, body: bytes) -> bool:
     return answer.status == 401
 
 
-def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Answer) -> bool:
+def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: WebhookAnswer) -> bool:
     heads = [machine.head() for machine in sandbox.machines]
     answer = post_delivery(
         sandbox.webhook.url, body, sandbox.secret, delivery=str(first.body.get("delivery"))

@@ -32,12 +32,13 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from pulley.sandbox.models import keep_models
+from pulley.sandbox.quiet import QuietHandler
 from pulley.sandbox.run_command import history
-from pulley.sandbox.run_command.agent import AGENT_VERSION, Host
-from pulley.sandbox.run_command.commands import Command
-from pulley.sandbox.run_command.dispatcher import RunCommand
+from pulley.sandbox.run_command.agent import AGENT_VERSION, EmulatedHost
+from pulley.sandbox.run_command.commands import EmulatedCommand
+from pulley.sandbox.run_command.dispatcher import Dispatcher
 from pulley.sandbox.run_command.events import EventBus, Subscriber
-from pulley.sandbox.run_command.inventory import Fleet
+from pulley.sandbox.run_command.inventory import Inventory
 from pulley.sandbox.run_command.send_request import ApiError, check_input
 from pulley.sandbox.run_command.throttle import Throttle, refuse
 
@@ -72,7 +73,7 @@ class Account:
             # Raises where werkzeug would print a line and leave the program.
             socket.create_server(("127.0.0.1", port)).close()
         self._server = make_server(
-            "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietHandler
+            "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietMotoHandler
         )
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images, for nobody
         keep_models()
@@ -85,9 +86,9 @@ class Account:
         self._clients: list[BaseClient] = []
         self.ssm: SSMClient = self.client("ssm")
         self.ec2: EC2Client = self.client("ec2")
-        self._fleet = Fleet(self.ssm, self.ec2)
+        self._fleet = Inventory(self.ssm, self.ec2)
         self._events = EventBus(account=self.id, region=region)
-        self.run_command = RunCommand(self._fleet, self._events, delivery_second=delivery_second)
+        self.run_command = Dispatcher(self._fleet, self._events, delivery_second=delivery_second)
         self.throttle: Throttle | None = None  # takes every call, until it is given one
         # Last, because building clients takes a while, and Ctrl-C meanwhile would leave it there.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
@@ -135,7 +136,7 @@ class Account:
         path_prefix: Sequence[Path] = (),
         agent_version: str = AGENT_VERSION,
         unit: Mapping[str, str] = {},
-    ) -> Host:
+    ) -> EmulatedHost:
         """Run an instance with these tags and `Name`, and an agent for it.
 
         `root` stands for the host's file system; `path_prefix` comes first in a script's PATH;
@@ -154,7 +155,7 @@ class Account:
             ],
         )
         instance_id = answer["Instances"][0]["InstanceId"]
-        host = Host(
+        host = EmulatedHost(
             name,
             instance_id,
             root=root,
@@ -176,7 +177,7 @@ class Account:
         """Return when every subscriber has had every event so far."""
         self._events.wait_until_delivered()
 
-    def wait_until_ended(self, command_id: str, *, timeout: float = 600) -> Command:
+    def wait_until_ended(self, command_id: str, *, timeout: float = 600) -> EmulatedCommand:
         """Return the command once it is over. Raises TimeoutError after `timeout` seconds."""
         return self.run_command.wait_for(
             command_id, lambda command: command.status.terminal, timeout=timeout
@@ -254,8 +255,5 @@ def _session(region: str) -> boto3.Session:
     return boto3.Session("testing", "testing", region_name=region)
 
 
-class _QuietHandler(MotoRequestHandler):
-    """No line for each request, and none at the start."""
-
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's word
-        """Say nothing."""
+class _QuietMotoHandler(QuietHandler, MotoRequestHandler):
+    """moto's request handler, which logs nothing."""

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Self, Unpack
 from chalicelib.core.results import HostResult, ResultError, parse_result
 from pulley.sandbox.account import Account
 from pulley.sandbox.app.chalice_local import Webhook
-from pulley.sandbox.app.deployed import Deployed
+from pulley.sandbox.app.deployed import DeployedApp
 from pulley.sandbox.app.function import Function
 from pulley.sandbox.developer import commit_files, open_clone
 from pulley.sandbox.environment import write_environment, write_secret
 from pulley.sandbox.github.git_server import Upstream
-from pulley.sandbox.github.server import GitHub, RecordedDeployment
+from pulley.sandbox.github.server import GitHubServer, RecordedDeployment
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.hosts.machines import Machines, Unlike
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
@@ -102,7 +102,7 @@ class Sandbox:
             self.token = f"github_pat_{secrets.token_hex(32)}"
             write_secret(self.directory / "github-token", self.token.encode())
             self.github = starting.enter_context(
-                GitHub({FULL_NAME: self.upstream.path}, token=self.token)
+                GitHubServer({FULL_NAME: self.upstream.path}, token=self.token)
             )
             self.upstream.tell_of_pushes(self.github.push_url, self.github.push_key)
             self._start_app(starting)
@@ -198,7 +198,7 @@ class Sandbox:
         settings = {"PULLEY_GITHUB_API": self.github.api_url}
         environ = {**self.account.environ, **settings}
         with ThreadPoolExecutor(max_workers=1) as deploying:
-            deployed = deploying.submit(Deployed, self.account, stage=STAGE, environ=settings)
+            deployed = deploying.submit(DeployedApp, self.account, stage=STAGE, environ=settings)
             self.webhook = Webhook(environ, stage=STAGE, log=self.directory / "webhook.log")
             starting.callback(self.webhook.close)
             self.reporter = Function(

@@ -13,7 +13,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from pulley.host.build import build
 from pulley.host.document import build_document, document_text
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.server import GitHubServer
 from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 
 # Lambda has the stage's variables before app.py is imported, which reads its stage there.
@@ -127,9 +127,11 @@ def parent(repository: Path) -> str:
 
 
 @pytest.fixture
-def github(stage: Stage, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+def github(
+    stage: Stage, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GitHubServer]:
     """GitHub, where the stage has a token for it."""
-    with GitHub({"octo/site": repository}, token=TOKEN) as github:
+    with GitHubServer({"octo/site": repository}, token=TOKEN) as github:
         monkeypatch.setenv("PULLEY_GITHUB_API", github.api_url)
         stage.store(NAMES.github_token, TOKEN)
         yield github

@@ -13,7 +13,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.session import Session
 from moto.core.models import botocore_stubber
 
-from pulley.sandbox.github.server import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHubServer
 from tests.fakes import NAMES, RawBody, Reply, aws_error
 
 PAGE = b"<html>A proxy's page, where an answer was expected</html>"
@@ -60,7 +60,7 @@ class Faults:
     """
 
     reply: Callable[[str, Mapping[str, Any]], Reply]
-    github: GitHub
+    github: GitHubServer
     call: str = ""
     kind: Kind = Kind.THROTTLED
     is_brief: bool = False

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.edges import github_api
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.server import GitHubServer
 from tests.app.conftest import git
 from tests.app.faults import Faults, Kind
 from tests.app.run_command import RunCommand, result_line
@@ -24,7 +24,7 @@ class Journey:
         stage: Stage,
         faults: Faults,
         run_command: RunCommand,
-        github: GitHub,
+        github: GitHubServer,
         repository: Path,
         add_host: AddHost,
     ) -> None:

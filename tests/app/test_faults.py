@@ -15,7 +15,7 @@ import pytest
 from botocore.session import Session
 
 from chalicelib import wiring
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.server import GitHubServer
 from tests.app.faults import Faults, Kind
 from tests.app.journey import Journey
 from tests.app.run_command import RunCommand
@@ -89,7 +89,7 @@ def fails_briefly(function: str) -> list[tuple[str, Kind]]:
 def faults(
     stage: Stage,
     run_command: RunCommand,
-    github: GitHub,
+    github: GitHubServer,
     session: Session,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Faults]:
@@ -111,7 +111,7 @@ def journey(
     stage: Stage,
     faults: Faults,
     run_command: RunCommand,
-    github: GitHub,
+    github: GitHubServer,
     repository: Path,
     add_host: AddHost,
 ) -> Journey:

@@ -13,7 +13,7 @@ from chalice.test import Client
 import app
 from chalicelib import wiring
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from pulley.sandbox.github.server import Fault, GitHub, HookDelivery
+from pulley.sandbox.github.server import Fault, GitHubServer, HookDelivery
 from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line, rolled_back
 from tests.app.stage import REGION, TOKEN, Stage, forget_what_is_warm
 from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text
@@ -147,7 +147,7 @@ class TestRound:
     def test_lost_delivery_is_made_up_for_by_the_branch_s_tip(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         run_command: RunCommand,
         commit: str,
         parent: str,
@@ -163,7 +163,7 @@ class TestRound:
     def test_roll_out_that_was_stopped_is_spread_to_nobody(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         run_command: RunCommand,
         commit: str,
         add_host: AddHost,
@@ -194,7 +194,7 @@ class TestRound:
         assert (outcome["targets"], outcome["is_whole"]) == (0, True)
 
     def test_deployment_whose_last_event_was_lost_is_settled_once(
-        self, stage: Stage, github: GitHub, pushed: Sent
+        self, stage: Stage, github: GitHubServer, pushed: Sent
     ) -> None:
         for _ in range(2):
             forget_what_is_warm()
@@ -239,7 +239,7 @@ class TestGitHub:
         forget_what_is_warm()
 
     def test_lost_deliveries_are_in_the_log(
-        self, stage: Stage, github: GitHub, pushed: Sent
+        self, stage: Stage, github: GitHubServer, pushed: Sent
     ) -> None:
         hook = github.add_hook("octo/site", "https://abcdef1234.example.com/dev/github")
         now = datetime.now(UTC)
@@ -254,7 +254,7 @@ class TestGitHub:
         assert (line["reason"], line["level"]) == ("push: 0 timed out", "warning")
 
     def test_token_that_may_read_deployments_alone_is_noted_for_each_and_no_more(
-        self, stage: Stage, github: GitHub, run_command: RunCommand, pushed: Sent
+        self, stage: Stage, github: GitHubServer, run_command: RunCommand, pushed: Sent
     ) -> None:
         no = Fault(403, b'{"message": "Resource not accessible by personal access token"}')
         github.fault = lambda _method, path: None if "/deployments" in path else no
@@ -272,7 +272,7 @@ class TestGitHub:
     def test_github_that_is_broken_keeps_no_host_from_what_was_pushed(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         run_command: RunCommand,
         commit: str,
         pushed: Sent,

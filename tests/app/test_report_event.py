@@ -18,7 +18,7 @@ from chalicelib import wiring
 from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.events import INVOCATION_CHANGE
-from pulley.sandbox.github.server import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHubServer
 from tests.app.run_command import (
     DOCUMENT,
     HOST,
@@ -44,7 +44,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 @pytest.fixture
-def sent(stage: Stage, run_command: RunCommand, github: GitHub, commit: str) -> Sent:
+def sent(stage: Stage, run_command: RunCommand, github: GitHubServer, commit: str) -> Sent:
     """A push that was announced and sent, under way."""
     stage.push(after=commit)
     (sent,) = run_command.commands
@@ -52,13 +52,13 @@ def sent(stage: Stage, run_command: RunCommand, github: GitHub, commit: str) -> 
     return sent
 
 
-def statuses(github: GitHub) -> list[tuple[str, str]]:
+def statuses(github: GitHubServer) -> list[tuple[str, str]]:
     """What was said of the one deployment, in order."""
     (deployment,) = github.deployments("octo/site")
     return [(status.state, status.description) for status in deployment.statuses]
 
 
-def fail(github: GitHub, fault: Fault | None) -> None:
+def fail(github: GitHubServer, fault: Fault | None) -> None:
     github.fault = None if fault is None else lambda _method, _path: fault
 
 
@@ -68,7 +68,7 @@ def ended(stage: Stage) -> list[dict[str, Any]]:
 
 
 class TestReported:
-    def test_success(self, stage: Stage, github: GitHub, sent: Sent, commit: str) -> None:
+    def test_success(self, stage: Stage, github: GitHubServer, sent: Sent, commit: str) -> None:
         sent.add_host(result_line(commit))
         sent.end()
         words = f"1 of 1 host at {commit[:7]}: web-1"
@@ -105,7 +105,9 @@ class TestReported:
         (line,) = ended(stage)
         assert line["SecondsFromPushToPulled"] == pytest.approx(sent.requested + 3 - pushed, abs=1)
 
-    def test_failure_says_why(self, stage: Stage, github: GitHub, sent: Sent, commit: str) -> None:
+    def test_failure_says_why(
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
+    ) -> None:
         sent.add_host(rolled_back(commit), status="Failed")
         sent.end("Failed")
         assert stage.report(sent.event())["state"] == "failure"
@@ -117,14 +119,14 @@ class TestReported:
         assert "rolled back" in line["hosts"]["web-1"]
 
     def test_success_by_the_event_is_not_green_where_a_host_says_otherwise(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str, parent: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str, parent: str
     ) -> None:
         sent.add_host(result_line(parent, outcome="unchanged"))
         sent.end("Success")
         assert stage.report(sent.event())["state"] != "success"
         assert "success" not in dict(statuses(github))
 
-    def test_no_host_is_an_error(self, stage: Stage, github: GitHub, sent: Sent) -> None:
+    def test_no_host_is_an_error(self, stage: Stage, github: GitHubServer, sent: Sent) -> None:
         sent.end("Success", "NoInstancesInTag")
         assert stage.report(sent.event())["state"] == "error"
         ((state, words),) = statuses(github)
@@ -132,7 +134,7 @@ class TestReported:
         assert words.startswith("no host matched")
 
     def test_some_asleep_is_success_with_their_number(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         sent.add_host(result_line(commit))
         sent.add_host(status="TimedOut", details="DeliveryTimedOut", instance_id=OTHER_HOST)
@@ -141,7 +143,7 @@ class TestReported:
         assert "1 offline, will catch up" in statuses(github)[0][1]
 
     def test_in_progress_is_told_and_nothing_is_counted(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         sent.add_host(status="InProgress")
         assert stage.report(sent.event())["state"] == "in_progress"
@@ -149,7 +151,7 @@ class TestReported:
         assert ended(stage) == []
 
     def test_repeated_and_late_events_change_nothing(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         sent.add_host(result_line(commit))
         late = sent.event()
@@ -160,7 +162,7 @@ class TestReported:
         assert len(ended(stage)) == 1
 
     def test_another_function_s_memory_is_not_needed(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         sent.add_host(result_line(commit))
         sent.end()
@@ -173,7 +175,7 @@ class TestReported:
     def test_newer_commit_replaces_the_one_before(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         run_command: RunCommand,
         commit: str,
         parent: str,
@@ -190,7 +192,7 @@ class TestReported:
     def test_command_by_hand_that_says_it_is_of_the_future_replaces_nothing_after_it(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         run_command: RunCommand,
         commit: str,
         parent: str,
@@ -209,7 +211,7 @@ class TestReported:
         assert states == {parent: "inactive", commit: "success"}
 
     def test_push_that_could_not_be_announced_is_made_up_for(
-        self, stage: Stage, github: GitHub, run_command: RunCommand, commit: str
+        self, stage: Stage, github: GitHubServer, run_command: RunCommand, commit: str
     ) -> None:
         fail(github, BAD_GATEWAY)
         stage.push(after=commit)
@@ -225,7 +227,7 @@ class TestReported:
 
     @pytest.mark.parametrize("parameters", ["", "{", None, 7, {}, {"Target": ["evil"]}])
     def test_parameters_in_the_event_are_not_believed(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str, parameters: object
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str, parameters: object
     ) -> None:
         sent.add_host(result_line(commit))
         sent.end()
@@ -241,7 +243,7 @@ class TestReported:
         assert stage.report(event)["state"] == "success"
 
     def test_target_that_is_stored_no_more_is_told_of_under_its_name(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         stage.remove(NAMES.targets(SITE))
         sent.add_host(result_line(commit))
@@ -250,7 +252,7 @@ class TestReported:
         assert [state for state, _ in statuses(github)] == ["success"]
 
     def test_through_chalice_s_own_test_client(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         sent.add_host(result_line(commit))
         sent.end()
@@ -278,7 +280,7 @@ class TestHostsWords:
         ids=lambda value: ascii(value)[:20],
     )
     def test_output_without_a_result_line_is_a_failure(
-        self, stage: Stage, github: GitHub, sent: Sent, output: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, output: str
     ) -> None:
         sent.add_host(output)
         sent.end()
@@ -302,7 +304,12 @@ class TestHostsWords:
         ids=str,
     )
     def test_result_line_that_is_not_of_the_contract_is_never_green(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str, changes: dict[str, object]
+        self,
+        stage: Stage,
+        github: GitHubServer,
+        sent: Sent,
+        commit: str,
+        changes: dict[str, object],
     ) -> None:
         sent.add_host(result_line(commit, **changes))
         sent.end()
@@ -310,7 +317,7 @@ class TestHostsWords:
         assert "success" not in dict(statuses(github))
 
     def test_output_that_was_cut_is_a_failure(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str
     ) -> None:
         cut = result_line(commit, detail="x" * 3000)[:2481] + "\n--output truncated--"
         sent.add_host(cut)
@@ -330,7 +337,7 @@ class TestHostsWords:
         ids=lambda value: ascii(value)[:20],
     )
     def test_hostile_detail_is_plain_text_in_one_line(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str, detail: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str, detail: str
     ) -> None:
         sent.add_host(rolled_back(commit, detail=detail), status="Failed")
         sent.end("Failed")
@@ -347,7 +354,7 @@ class TestHostsWords:
         "name", ["", "a" * 300, "<b>", "\u202eweb", "{}", "w; 3 of 3 hosts at ccccccc; a"]
     )
     def test_host_s_odd_name_is_not_told(
-        self, stage: Stage, github: GitHub, sent: Sent, commit: str, name: str
+        self, stage: Stage, github: GitHubServer, sent: Sent, commit: str, name: str
     ) -> None:
         sent.add_host(result_line(commit), name=name)
         sent.end()
@@ -398,7 +405,7 @@ class TestIgnored:
         assert stage.report(event) == {"ignored": "Systems Manager does not know the command"}
 
     def test_command_of_this_id_that_ran_another_document(
-        self, stage: Stage, github: GitHub, run_command: RunCommand, sent: Sent
+        self, stage: Stage, github: GitHubServer, run_command: RunCommand, sent: Sent
     ) -> None:
         sent.arguments = {**sent.arguments, "DocumentName": "pulley-prod-pull"}
         assert "ignored" in stage.report(sent.event())
@@ -408,7 +415,7 @@ class TestIgnored:
         "parameters", [{"Commit": [""]}, {"Update": ["check"]}, {"Repository": ["../x"]}]
     )
     def test_command_that_deploys_no_named_commit(
-        self, stage: Stage, github: GitHub, sent: Sent, parameters: dict[str, list[str]]
+        self, stage: Stage, github: GitHubServer, sent: Sent, parameters: dict[str, list[str]]
     ) -> None:
         changed = {**sent.arguments["Parameters"], **parameters}
         sent.arguments = {**sent.arguments, "Parameters": changed}
@@ -419,7 +426,7 @@ class TestIgnored:
 
 class TestWithoutAToken:
     def test_outcome_is_written_down_once_and_github_is_not_asked(
-        self, stage: Stage, github: GitHub, run_command: RunCommand, commit: str
+        self, stage: Stage, github: GitHubServer, run_command: RunCommand, commit: str
     ) -> None:
         stage.remove(NAMES.github_token)
         stage.push(after=commit)
@@ -456,14 +463,14 @@ class TestGitHubIsNotWell:
     def test_event_fails_so_that_lambda_tries_it_again_and_then_it_is_told(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         ended_well: Sent,
         monkeypatch: pytest.MonkeyPatch,
         name: str,
     ) -> None:
         monkeypatch.setattr("chalicelib.edges.github_api.READ_SECONDS", 0.2)
         fail(github, self.UNAVAILABLE[name])
-        with pytest.raises(UnavailableError, match="GitHub") as failure:
+        with pytest.raises(UnavailableError, match="GitHubServer") as failure:
             stage.report(ended_well.event())
         assert TOKEN not in str(failure.value) + failure.value.detail
         (line,) = stage.log.lines("event")
@@ -478,7 +485,7 @@ class TestGitHubIsNotWell:
         assert len(ended(stage)) == 1
 
     def test_short_fault_is_waited_for(
-        self, stage: Stage, github: GitHub, ended_well: Sent, pauses: list[float]
+        self, stage: Stage, github: GitHubServer, ended_well: Sent, pauses: list[float]
     ) -> None:
         faults = iter([BAD_GATEWAY, BAD_GATEWAY])
         github.fault = lambda _method, _path: next(faults, None)
@@ -489,7 +496,7 @@ class TestGitHubIsNotWell:
     def test_short_limit_is_waited_for_as_long_as_github_says(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         ended_well: Sent,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -501,7 +508,7 @@ class TestGitHubIsNotWell:
         assert time.monotonic() - began >= 1
 
     def test_long_limit_is_left_to_lambda(
-        self, stage: Stage, github: GitHub, ended_well: Sent, pauses: list[float]
+        self, stage: Stage, github: GitHubServer, ended_well: Sent, pauses: list[float]
     ) -> None:
         fail(github, self.UNAVAILABLE["limited for long"])
         with pytest.raises(UnavailableError):
@@ -518,7 +525,7 @@ class TestGitHubIsNotWell:
         ids=lambda fault: str(fault.status),
     )
     def test_refusal_is_written_down_and_the_outcome_all_the_same(
-        self, stage: Stage, github: GitHub, ended_well: Sent, fault: Fault
+        self, stage: Stage, github: GitHubServer, ended_well: Sent, fault: Fault
     ) -> None:
         fail(github, fault)
         assert stage.report(ended_well.event())["state"] == "success"
@@ -528,7 +535,7 @@ class TestGitHubIsNotWell:
         assert (outcome["outcome"], outcome["command_id"]) == ("success", ended_well.id)
 
     def test_refused_token_is_written_down_once(
-        self, stage: Stage, github: GitHub, ended_well: Sent
+        self, stage: Stage, github: GitHubServer, ended_well: Sent
     ) -> None:
         fail(github, Fault(403, b"{}"))
         for _ in range(3):
@@ -537,7 +544,7 @@ class TestGitHubIsNotWell:
         assert outcomes == ["not_reported", "success"]
 
     def test_deployment_that_was_deleted_is_made_again(
-        self, stage: Stage, github: GitHub, ended_well: Sent
+        self, stage: Stage, github: GitHubServer, ended_well: Sent
     ) -> None:
         gone = f"/deployments/{ended_well.deployment}"
         github.fault = lambda method, path: Fault(404) if path.endswith(gone) else None
@@ -546,7 +553,7 @@ class TestGitHubIsNotWell:
 
     @pytest.mark.parametrize("token", [f"{TOKEN}\nand-an-older-one", f"{TOKEN}\u2026"])
     def test_token_that_no_header_can_have_is_a_refused_one(
-        self, stage: Stage, github: GitHub, ended_well: Sent, token: str
+        self, stage: Stage, github: GitHubServer, ended_well: Sent, token: str
     ) -> None:
         stage.store(NAMES.github_token, token)
         assert stage.report(ended_well.event())["state"] == "success"
@@ -567,7 +574,7 @@ class TestAwsFails:
         self,
         stage: Stage,
         run_command: RunCommand,
-        github: GitHub,
+        github: GitHubServer,
         sent: Sent,
         commit: str,
         operation: str,
@@ -637,7 +644,7 @@ class TestTopic:
     def test_topic_that_is_not_there_is_in_the_log_and_github_is_told(
         self,
         stage: Stage,
-        github: GitHub,
+        github: GitHubServer,
         sent: Sent,
         commit: str,
         monkeypatch: pytest.MonkeyPatch,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicelib import wiring
-from pulley.sandbox.github.server import Fault, GitHub
+from pulley.sandbox.github.server import Fault, GitHubServer
 from tests.app.stage import JSON, TOKEN, Answer, Stage, rest_event
 from tests.fakes import GUID, NAMES, SITE, aws_error, target_json
 
@@ -34,7 +34,7 @@ FAULTS = {
 QUICK = {name: fault for name, fault in FAULTS.items() if name not in {"silent", "dripping"}}
 
 
-def fail(github: GitHub, fault: Fault | None) -> None:
+def fail(github: GitHubServer, fault: Fault | None) -> None:
     github.fault = None if fault is None else lambda _method, _path: fault
 
 
@@ -52,7 +52,7 @@ def told_of_github(stage: Stage) -> list[dict[str, Any]]:
 
 class TestGitHubIsWell:
     def test_command_carries_the_deployment_s_id(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         assert stage.push(after=commit).status == 202
         (deployment,) = github.deployments("octo/site")
@@ -61,7 +61,9 @@ class TestGitHubIsWell:
         assert deployment.payload == {"stage": "dev", "target": "web", "delivery": GUID}
         assert deployment.state == "pending"
 
-    def test_answer_is_as_without_github(self, stage: Stage, github: GitHub, commit: str) -> None:
+    def test_answer_is_as_without_github(
+        self, stage: Stage, github: GitHubServer, commit: str
+    ) -> None:
         answer = stage.push(after=commit)
         (command,) = stage.commands()
         deployments = [{"target": "web", "command_id": command["CommandId"]}]
@@ -69,14 +71,14 @@ class TestGitHubIsWell:
         assert answer == Answer(202, body)
 
     def test_redelivery_uses_the_same_deployment(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         assert [stage.push(after=commit).status for _ in range(2)] == [202, 202]
         (deployment,) = github.deployments("octo/site")
         assert [one["Deployment"] for one in sent(stage)] == [str(deployment.id)] * 2
 
     def test_each_target_has_its_own_in_its_environment(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         names = [f"web{number}" for number in range(12)]
         targets = [target_json(name, environment=f"{name}/eu & co") for name in names]
@@ -88,7 +90,7 @@ class TestGitHubIsWell:
         }
 
     def test_held_target_has_one_that_says_why_nothing_was_sent(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.store(NAMES.pin("web"), {"state": "frozen", "reason": "a holiday"})
         for _ in range(2):  # the second one is the redelivery
@@ -100,7 +102,7 @@ class TestGitHubIsWell:
         assert sent(stage) == []
 
     def test_repository_s_own_token_comes_first(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.store(NAMES.github_token, "another-token-for-the-rest")
         stage.store(NAMES.repository_github_token(SITE), f"{TOKEN}\n")
@@ -109,12 +111,12 @@ class TestGitHubIsWell:
 
     @pytest.mark.parametrize("event", ["ping", "release"])
     def test_what_deploys_nothing_tells_github_nothing(
-        self, stage: Stage, github: GitHub, event: str
+        self, stage: Stage, github: GitHubServer, event: str
     ) -> None:
         assert stage.deliver({"repository": {"full_name": "octo/site"}}, event=event).status == 200
         assert github.requests == []
 
-    def test_forged_push_tells_github_nothing(self, stage: Stage, github: GitHub) -> None:
+    def test_forged_push_tells_github_nothing(self, stage: Stage, github: GitHubServer) -> None:
         body = {"repository": {"full_name": "octo/site"}}
         assert stage.deliver(body, secret="guessed").status == 401
         assert github.requests == []
@@ -123,7 +125,7 @@ class TestGitHubIsWell:
 class TestWithoutAToken:
     @pytest.mark.parametrize("stored", [None, " \n"])
     def test_github_is_not_asked_at_all(
-        self, stage: Stage, github: GitHub, commit: str, stored: str | None
+        self, stage: Stage, github: GitHubServer, commit: str, stored: str | None
     ) -> None:
         stage.remove(NAMES.github_token)
         if stored:
@@ -137,7 +139,7 @@ class TestWithoutAToken:
 class TestGitHubIsNotWell:
     @pytest.mark.parametrize("name", FAULTS)
     def test_push_is_answered_in_time_and_sent_without_a_deployment(
-        self, stage: Stage, github: GitHub, commit: str, name: str
+        self, stage: Stage, github: GitHubServer, commit: str, name: str
     ) -> None:
         stage.remove(NAMES.github_token)
         stage.push(after=commit)
@@ -162,7 +164,7 @@ class TestGitHubIsNotWell:
         assert line["reason"]
 
     def test_twenty_targets_wait_no_longer_than_one(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         names = [f"web{number}" for number in range(20)]
         stage.store(NAMES.targets(SITE), [target_json(name) for name in names])
@@ -174,7 +176,7 @@ class TestGitHubIsNotWell:
         assert len(told_of_github(stage)) == 20
 
     def test_slow_aws_leaves_github_less_so_that_the_command_is_sent(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         def reply(_operation: str, arguments: Mapping[str, Any]) -> None:
             if NAMES.webhook_secret in arguments.get("Names", []):
@@ -185,13 +187,13 @@ class TestGitHubIsNotWell:
         assert stage.push(after=commit).status == 202
         assert [one["Deployment"] for one in sent(stage)] == [""]
 
-    def test_nobody_listens(self, stage: Stage, github: GitHub, commit: str) -> None:
+    def test_nobody_listens(self, stage: Stage, github: GitHubServer, commit: str) -> None:
         github.close()
         assert stage.push(after=commit).status == 202
         assert [one["Deployment"] for one in sent(stage)] == [""]
 
     def test_redelivery_after_a_short_fault_has_its_deployment(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         fail(github, FAULTS["broken"])
         stage.push(after=commit)
@@ -201,7 +203,7 @@ class TestGitHubIsNotWell:
         assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
 
     def test_deployment_whose_answer_was_lost_is_found_by_the_redelivery(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         lost = Fault(502, applied_first=True)
         github.fault = lambda method, _path: lost if method == "POST" else None
@@ -213,7 +215,7 @@ class TestGitHubIsNotWell:
 
     @pytest.mark.parametrize("name", ["limited", "refusing", "spent", "not knowing the token"])
     def test_token_that_cannot_help_is_not_used_for_the_next_push(
-        self, stage: Stage, github: GitHub, commit: str, name: str
+        self, stage: Stage, github: GitHubServer, commit: str, name: str
     ) -> None:
         fail(github, FAULTS[name])
         stage.push(after=commit)
@@ -222,7 +224,7 @@ class TestGitHubIsNotWell:
         assert len(github.requests) == asked == 1
 
     def test_refused_token_is_written_down_once(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         fail(github, FAULTS["refusing"])
         for _ in range(3):
@@ -232,7 +234,7 @@ class TestGitHubIsNotWell:
         assert "not accessible" in line["reason"]
 
     def test_commit_that_github_does_not_have_is_sent_all_the_same(
-        self, stage: Stage, github: GitHub
+        self, stage: Stage, github: GitHubServer
     ) -> None:
         assert stage.push(after="a" * 40).status == 202
         assert [one["Deployment"] for one in sent(stage)] == [""]
@@ -240,7 +242,7 @@ class TestGitHubIsNotWell:
         assert "No ref found" in line["reason"]
 
     def test_token_that_github_repeats_is_not_written_down(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         fail(github, Fault(422, json.dumps({"message": f"Bearer {TOKEN} is odd"}).encode()))
         assert stage.push(after=commit).status == 202
@@ -250,7 +252,7 @@ class TestGitHubIsNotWell:
 
     @pytest.mark.parametrize("token", [f"{TOKEN}\nand-an-older-one", f"{TOKEN}\u2026"])
     def test_token_that_no_header_can_have_is_a_refused_one(
-        self, stage: Stage, github: GitHub, commit: str, token: str
+        self, stage: Stage, github: GitHubServer, commit: str, token: str
     ) -> None:
         stage.store(NAMES.github_token, token)
         assert stage.push(after=commit).status == 202
@@ -269,7 +271,7 @@ class TestCommandIsNotSent:
         stage.wire.reply = reply
 
     def test_new_deployment_is_an_error_at_once(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
         assert stage.push(after=commit).status == 502
@@ -279,7 +281,7 @@ class TestCommandIsNotSent:
         assert status.description.startswith("not sent to any host: AWS refused")
 
     def test_other_target_s_deployment_is_left_to_its_report(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
         self.refuse(stage)
@@ -288,7 +290,7 @@ class TestCommandIsNotSent:
         assert states == {"web": "error", "api": "pending"}
 
     def test_deployment_that_was_there_before_keeps_its_state(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.push(after=commit)
         self.refuse(stage)
@@ -297,7 +299,7 @@ class TestCommandIsNotSent:
         assert deployment.statuses == ()
 
     def test_log_has_the_command_that_was_not_sent(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
         stage.push(after=commit)
@@ -309,7 +311,7 @@ class TestCommandIsNotSent:
 
     @pytest.mark.parametrize("name", FAULTS)
     def test_github_that_cannot_be_told_so_changes_nothing(
-        self, stage: Stage, github: GitHub, commit: str, name: str
+        self, stage: Stage, github: GitHubServer, commit: str, name: str
     ) -> None:
         self.refuse(stage)
         github.fault = lambda _method, path: FAULTS[name] if path.endswith("/statuses") else None
@@ -320,7 +322,7 @@ class TestCommandIsNotSent:
 
 class TestLog:
     def test_delivery_and_its_command_are_a_line_each(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.push(after=commit)
         (command,) = stage.commands()
@@ -349,7 +351,7 @@ class TestLog:
         }
 
     def test_every_delivery_is_counted_once_by_its_outcome(
-        self, stage: Stage, github: GitHub, commit: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.push(after=commit)
         stage.push(ref="refs/heads/other")

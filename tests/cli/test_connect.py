@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.github.hooks import Hook, HookConfig
+from pulley.sandbox.github.hooks import HookConfig, HostedHook
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE
@@ -14,7 +14,7 @@ from tests.fakes import SITE
 NAMES = ParameterNames(STAGE)
 
 
-def hook_of(sandbox: Sandbox) -> Hook:
+def hook_of(sandbox: Sandbox) -> HostedHook:
     (hook,) = sandbox.github.hooks(FULL_NAME)
     return hook
 

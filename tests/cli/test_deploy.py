@@ -13,7 +13,7 @@ import pytest
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.statuses import IN_PROGRESS
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
@@ -105,7 +105,7 @@ def count_commands(sandbox: Sandbox) -> int:
     return len(sandbox.account.run_command.commands())
 
 
-def running_command(sandbox: Sandbox) -> Command:
+def running_command(sandbox: Sandbox) -> EmulatedCommand:
     """The newest, once each host runs it."""
     run_command = sandbox.account.run_command
     newest = run_command.commands()[0]

@@ -26,7 +26,7 @@ from pulley.operator.doctor.row import Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored
 from pulley.operator.stage.stage import StoredTargets
 from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK
-from pulley.sandbox.github.server import Hook, HookDelivery
+from pulley.sandbox.github.server import HookDelivery, HostedHook
 from pulley.sandbox.hosts.users import AS_ROOT
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TAGS, Sandbox
 from tests.cli.conftest import Pulley, json_of
@@ -300,7 +300,7 @@ class Planter:
         self.undo.callback(setattr, self.sandbox.github, "token_expires", None)
         self.sandbox.github.token_expires = datetime.now(UTC) + timedelta(days=3)
 
-    def hook(self) -> Hook:
+    def hook(self) -> HostedHook:
         """The repository's one webhook, which is as it was afterwards."""
         (hook,) = self.sandbox.github.hooks(FULL_NAME)
         for name in ("config", "events", "active", "deliveries"):

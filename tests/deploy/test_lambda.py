@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.server import GitHubServer
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
 from tests.deploy.project import REGION
 from tests.deploy.runtime import Answer, Function, Python, Unpacked
@@ -82,8 +82,8 @@ def tip(repository: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def github(repository: Path) -> Iterator[GitHub]:
-    with GitHub({FULL_NAME: repository}, token=TOKEN) as opened:
+def github(repository: Path) -> Iterator[GitHubServer]:
+    with GitHubServer({FULL_NAME: repository}, token=TOKEN) as opened:
         yield opened
 
 
@@ -92,7 +92,7 @@ def function(
     unpacked: Unpacked,
     python: Python,
     account: Account,
-    github: GitHub,
+    github: GitHubServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Open]:
     """One of the functions, by its name in app.py; started when it is first asked for."""
@@ -218,7 +218,9 @@ class TestWebhook:
         (command,) = account.ssm.list_commands(CommandId=deployment["command_id"])["Commands"]
         assert command["TargetCount"] == 1
 
-    def test_github_is_told_of_it(self, github: GitHub, pushed: dict[str, Any], tip: str) -> None:
+    def test_github_is_told_of_it(
+        self, github: GitHubServer, pushed: dict[str, Any], tip: str
+    ) -> None:
         assert [one.sha for one in github.deployments(FULL_NAME)] == [tip]
 
 
@@ -231,7 +233,7 @@ class TestReporter:
         assert reported.body["state"] == "failure"
         assert "no checkout" in reported.body["description"]
 
-    def test_github_is_told_of_it(self, reported: Answer, github: GitHub) -> None:
+    def test_github_is_told_of_it(self, reported: Answer, github: GitHubServer) -> None:
         (deployment,) = github.deployments(FULL_NAME)
         assert deployment.status
         assert deployment.state == "failure"

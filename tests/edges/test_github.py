@@ -21,7 +21,7 @@ from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import GitHub, RepositoryDeployments
 from chalicelib.edges.github_api import GitHubApi, GoneError, TokenError
-from pulley.sandbox.github.server import GitHub as SandboxGitHub
+from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.github_server import (
     ASKING,
     NOT_FOUND,

@@ -14,7 +14,7 @@ from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.github import GitHub, RepositoryDeployments
 from chalicelib.edges.github_api import REFUSED_SECONDS, GoneError, RateLimitError, TokenError
 from pulley.sandbox.github.server import Fault, HookDelivery
-from pulley.sandbox.github.server import GitHub as SandboxGitHub
+from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
 from tests.fakes import COMMIT, GUID, SITE, TOKEN, FakeClock
 

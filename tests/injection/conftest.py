@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.injection.hostile import BAD_IN_A_LINE, CANARY, TOUCH, WORD
 from tests.injection.house import (
@@ -66,7 +66,7 @@ def patterns(shared: Sandbox) -> Mapping[str, str]:
 
 
 @pytest.fixture
-def clean(sandbox: Sandbox, patterns: Mapping[str, str]) -> Command:
+def clean(sandbox: Sandbox, patterns: Mapping[str, str]) -> EmulatedCommand:
     """The command of a good push, seen to be what is expected."""
     answer = post(sandbox, good_payload(sandbox))
     (command,) = commands_since(sandbox, count_commands(sandbox) - 1)

@@ -18,7 +18,7 @@ from chalicelib.core.results import HostResult, parse_result
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.github.deliveries import delivery_headers
 from pulley.sandbox.hosts.machine import Machine
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.injection.hostile import BAD_IN_A_LINE, HARMLESS
 from tests.processes import HANG_SECONDS
@@ -97,7 +97,7 @@ def post(
     return answer
 
 
-def commands_since(sandbox: Sandbox, count: int) -> list[Command]:
+def commands_since(sandbox: Sandbox, count: int) -> list[EmulatedCommand]:
     """The commands beyond the first ones, oldest first."""
     return list(reversed(sandbox.account.run_command.commands()))[count:]
 
@@ -106,7 +106,7 @@ def count_commands(sandbox: Sandbox) -> int:
     return len(sandbox.account.run_command.commands())
 
 
-def parameters_of(command: Command) -> dict[str, str]:
+def parameters_of(command: EmulatedCommand) -> dict[str, str]:
     return {name: "\n".join(values) for name, values in command.request.parameters.items()}
 
 
@@ -133,9 +133,9 @@ def descriptions(sandbox: Sandbox, commit: str) -> list[str]:
 
 
 @contextmanager
-def few_run(sandbox: Sandbox) -> Iterator[list[Command]]:
+def few_run(sandbox: Sandbox) -> Iterator[list[EmulatedCommand]]:
     """Of commands that are one and the same, a host need not see each. Gives what was sent."""
-    sent: list[Command] = []
+    sent: list[EmulatedCommand] = []
     before = count_commands(sandbox)
     for machine in sandbox.machines:
         machine.host.sleep()

@@ -8,7 +8,7 @@ from itertools import cycle, product
 import pytest
 from botocore.exceptions import ClientError
 
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.documents import ParameterError, parse_document
 from pulley.sandbox.sandbox import STAGE, Sandbox
 from tests.host.script import written_script
@@ -26,7 +26,7 @@ class TestPastTheApp:
     """Whoever has the Lambda's role; and past the document's patterns, if they were lost."""
 
     def test_no_hostile_value_of_any_parameter_is_taken(
-        self, sandbox: Sandbox, clean: Command
+        self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         before = count_commands(sandbox)
         stored = sandbox.account.ssm.get_document(Name=DOCUMENT, DocumentFormat="JSON")["Content"]
@@ -47,7 +47,7 @@ class TestPastTheApp:
                 )
         assert count_commands(sandbox) == before
 
-    def test_script_refuses_each_by_itself(self, sandbox: Sandbox, clean: Command) -> None:
+    def test_script_refuses_each_by_itself(self, sandbox: Sandbox, clean: EmulatedCommand) -> None:
         machine = sandbox.machines[0]
         head = machine.head()
         good = parameters_of(clean) | {"Checkout": str(machine.checkout)}

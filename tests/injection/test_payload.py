@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.injection.hostile import (
     CANARY,
@@ -47,7 +47,7 @@ def test_canary_is_made_by_whoever_runs_what_is_hostile(sandbox: Sandbox) -> Non
 class TestPayload:
     """Whatever else a payload says, it is the same command; or there is none."""
 
-    def check_same(self, command: Command, clean: Command) -> None:
+    def check_same(self, command: EmulatedCommand, clean: EmulatedCommand) -> None:
         """As the clean one in all but its time, and whom it says it is from."""
         by = r"push at 2026-11-21T10:00:00Z( by mona)?: octo/site [0-9a-f]{7} to web"
         assert re.fullmatch(by, command.request.comment), command.request.comment
@@ -60,7 +60,7 @@ class TestPayload:
         assert command.request == expected
 
     def test_with_every_other_string_hostile_is_the_same_command(
-        self, sandbox: Sandbox, clean: Command
+        self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         good = good_payload(sandbox)
         with few_run(sandbox) as sent:
@@ -81,7 +81,7 @@ class TestPayload:
             self.check_same(command, clean)
 
     def test_with_one_string_hostile_is_the_same_command(
-        self, sandbox: Sandbox, clean: Command
+        self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         good = good_payload(sandbox)
         chosen = some_of(product(OTHERS, HOSTILE.values()))

@@ -15,9 +15,9 @@ import pytest
 import urllib3
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.github.server import GitHub
-from pulley.sandbox.run_command.agent import Host
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.github.server import GitHubServer
+from pulley.sandbox.run_command.agent import EmulatedHost
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from tests.processes import HANG_SECONDS
 from tests.sandbox.listener import Listener
 from tests.sandbox.repository import TOKEN, Call, Commits, commit, git
@@ -30,10 +30,10 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def add_host(account: Account, tmp_path: Path) -> Callable[..., Host]:
+def add_host(account: Account, tmp_path: Path) -> Callable[..., EmulatedHost]:
     """Add a host; its tags as keywords."""
 
-    def add(name: str = "web-1", **tags: str) -> Host:
+    def add(name: str = "web-1", **tags: str) -> EmulatedHost:
         return account.add_host(name, tags={"fleet": "all"} | tags, root=tmp_path / name)
 
     return add
@@ -92,10 +92,10 @@ def send(account: Account) -> Callable[..., str]:
 
 
 @pytest.fixture
-def run(account: Account, send: Callable[..., str]) -> Callable[..., Command]:
+def run(account: Account, send: Callable[..., str]) -> Callable[..., EmulatedCommand]:
     """Send the document and wait until the command is over."""
 
-    def run_command(**arguments: object) -> Command:
+    def run_command(**arguments: object) -> EmulatedCommand:
         return account.wait_until_ended(send(**arguments), timeout=HANG_SECONDS)
 
     return run_command
@@ -157,15 +157,15 @@ def commits(repository: Path, full_repository: tuple[Path, Commits]) -> Commits:
 
 
 @pytest.fixture
-def github(repository: Path, commits: Commits) -> Iterator[GitHub]:
+def github(repository: Path, commits: Commits) -> Iterator[GitHubServer]:
     assert commits
     places = {"Octo/Site": repository, "octo/other": repository}
-    with GitHub(places, token=TOKEN) as opened:
+    with GitHubServer(places, token=TOKEN) as opened:
         yield opened
 
 
 @pytest.fixture
-def call(github: GitHub) -> Iterator[Call]:
+def call(github: GitHubServer) -> Iterator[Call]:
     """Ask the API; a body is JSON, unless it is bytes."""
     with urllib3.PoolManager(retries=False) as pool:
 

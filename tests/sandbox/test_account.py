@@ -13,15 +13,15 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.run_command.agent import Host
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.agent import EmulatedHost
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
-Add = Callable[..., Host]
+Add = Callable[..., EmulatedHost]
 Store = Callable[..., str]
-Run = Callable[..., Command]
+Run = Callable[..., EmulatedCommand]
 
 
 class TestAccount:
@@ -94,7 +94,7 @@ class TestAccount:
     def test_fault_of_the_emulation_is_a_500_and_is_logged(
         self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
-        def fail() -> list[Command]:
+        def fail() -> list[EmulatedCommand]:
             raise RuntimeError("planned")
 
         monkeypatch.setattr(account.run_command, "commands", fail)

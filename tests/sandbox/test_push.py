@@ -13,8 +13,8 @@ from git import Repo
 from chalicelib.core.refs import Repository
 from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
-from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
-from pulley.sandbox.github.server import Hook
+from pulley.sandbox.github.deliveries import WebhookAnswer, post_delivery, push_payload
+from pulley.sandbox.github.server import HostedHook
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
 from tests.sandbox.listener import Listener
 
@@ -42,7 +42,7 @@ def store(sandbox: Sandbox, name: str, value: object) -> None:
     )
 
 
-def push(sandbox: Sandbox, *arguments: str) -> list[Answer]:
+def push(sandbox: Sandbox, *arguments: str) -> list[WebhookAnswer]:
     """Push, and return the webhook's answer to each delivery."""
     done = subprocess.run(
         ["git", "push", "-q", "origin", *arguments],
@@ -53,10 +53,10 @@ def push(sandbox: Sandbox, *arguments: str) -> list[Answer]:
     )
     told = [line.partition("Pulley answered ")[2].strip() for line in done.stderr.splitlines()]
     split = [answer.split(": ", 1) for answer in told if answer]
-    return [Answer(int(status), json.loads(body)) for status, body in split]
+    return [WebhookAnswer(int(status), json.loads(body)) for status, body in split]
 
 
-def results_of(sandbox: Sandbox, answer: Answer) -> Mapping[str, HostResult]:
+def results_of(sandbox: Sandbox, answer: WebhookAnswer) -> Mapping[str, HostResult]:
     assert answer.status == 202, answer
     (deployment,) = cast("list[dict[str, str]]", answer.body["deployments"])
     sandbox.account.wait_until_ended(deployment["command_id"])
@@ -225,7 +225,7 @@ class TestWebhooks:
     """Each push reaches the webhooks that the repository has at GitHub then, as they are then."""
 
     @pytest.fixture
-    def hook(self, sandbox: Sandbox) -> Iterator[Hook]:
+    def hook(self, sandbox: Sandbox) -> Iterator[HostedHook]:
         """The sandbox's own webhook, which is afterwards as it was."""
         (hook,) = sandbox.github.hooks(FULL_NAME)
         config, events = hook.config, hook.events
@@ -233,14 +233,14 @@ class TestWebhooks:
         hook.config, hook.events, hook.active = config, events, True
 
     @pytest.fixture
-    def other(self, sandbox: Sandbox, listener: Listener) -> Iterator[Hook]:
+    def other(self, sandbox: Sandbox, listener: Listener) -> Iterator[HostedHook]:
         """A second webhook, of somebody else's."""
         made = sandbox.github.add_hook(FULL_NAME, listener.url.replace("/github", "/ci"))
         yield made
         assert api(sandbox, "DELETE", f"/{made.id}").status == 204
 
     def test_sandbox_made_its_own_through_the_api_and_was_pinged(
-        self, sandbox: Sandbox, hook: Hook
+        self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         sandbox.github.hookshot.wait_until_idle()
         (shown,) = api(sandbox, "GET").json()
@@ -251,7 +251,7 @@ class TestWebhooks:
         assert "a push will deploy" in ping.response
 
     def test_push_is_among_the_deliveries_with_its_answer(
-        self, sandbox: Sandbox, hook: Hook
+        self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         commit = sandbox.commit({"index.html": "recorded\n"}, "Recorded")
         (answer,) = push(sandbox, "main")
@@ -263,7 +263,7 @@ class TestWebhooks:
         results_of(sandbox, answer)
 
     def test_secret_that_was_changed_at_github_alone_is_refused(
-        self, sandbox: Sandbox, hook: Hook
+        self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         changed = api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": "another"})
         assert changed.status == 200
@@ -273,7 +273,7 @@ class TestWebhooks:
         assert (hook.deliveries[-1].status_code, hook.deliveries[-1].event) == (401, "push")
 
     def test_refused_one_is_taken_when_it_is_delivered_again_after_it_was_mended(
-        self, sandbox: Sandbox, hook: Hook
+        self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": "another"})
         commit = sandbox.commit({"index.html": "redelivered\n"}, "Redelivered")
@@ -286,10 +286,10 @@ class TestWebhooks:
         delivery = hook.deliveries[-1]
         assert (delivery.status_code, delivery.redelivery) == (202, True)
         assert delivery.guid == newest["guid"]
-        results_of(sandbox, Answer(202, json.loads(delivery.response)))
+        results_of(sandbox, WebhookAnswer(202, json.loads(delivery.response)))
         assert sandbox.machines[0].head() == commit
 
-    def test_form_is_taken_as_json_is(self, sandbox: Sandbox, hook: Hook) -> None:
+    def test_form_is_taken_as_json_is(self, sandbox: Sandbox, hook: HostedHook) -> None:
         api(sandbox, "PATCH", f"/{hook.id}/config", {"content_type": "form"})
         commit = sandbox.commit({"index.html": "form\n"}, "Form")
         results_of(sandbox, push(sandbox, "main")[0])
@@ -297,7 +297,7 @@ class TestWebhooks:
 
     @pytest.mark.parametrize("change", [{"active": False}, {"events": ["release"]}])
     def test_one_that_does_not_want_pushes_gets_none(
-        self, sandbox: Sandbox, hook: Hook, change: dict[str, object]
+        self, sandbox: Sandbox, hook: HostedHook, change: dict[str, object]
     ) -> None:
         before = len(hook.deliveries)
         assert api(sandbox, "PATCH", f"/{hook.id}", change).status == 200
@@ -306,7 +306,7 @@ class TestWebhooks:
         assert len(hook.deliveries) == before
 
     def test_each_of_several_gets_it_with_its_own_secret(
-        self, sandbox: Sandbox, hook: Hook, other: Hook, listener: Listener
+        self, sandbox: Sandbox, hook: HostedHook, other: HostedHook, listener: Listener
     ) -> None:
         commit = sandbox.commit({"index.html": "both\n"}, "Both")
         (answer,) = push(sandbox, "main")
@@ -317,7 +317,7 @@ class TestWebhooks:
         assert posted.headers["x-github-hook-id"] == str(other.id) != str(hook.id)
 
     def test_pusher_sees_whoever_did_not_answer(
-        self, sandbox: Sandbox, hook: Hook, other: Hook
+        self, sandbox: Sandbox, hook: HostedHook, other: HostedHook
     ) -> None:
         hook.config = replace(hook.config, url="http://127.0.0.1:1/github")
         sandbox.commit({"index.html": "nobody\n"}, "Nobody")
@@ -331,7 +331,7 @@ class TestWebhooks:
         assert "Pulley did not answer: failed to connect to host" in done.stderr
         assert f"{other.url} answered 202: " in done.stderr
 
-    def test_lost_deliveries_reach_nobody(self, sandbox: Sandbox, hook: Hook) -> None:
+    def test_lost_deliveries_reach_nobody(self, sandbox: Sandbox, hook: HostedHook) -> None:
         before = len(hook.deliveries)
         with sandbox.upstream.losing_deliveries():
             sandbox.commit({"index.html": "lost\n"}, "Lost")
@@ -340,7 +340,7 @@ class TestWebhooks:
 
     @pytest.mark.parametrize("key", ["", "Bearer x", "caf\u00e9"])
     def test_stranger_cannot_say_that_something_was_pushed(
-        self, sandbox: Sandbox, hook: Hook, key: str
+        self, sandbox: Sandbox, hook: HostedHook, key: str
     ) -> None:
         before = len(hook.deliveries)
         told = {"full_name": FULL_NAME, "pushes": []}

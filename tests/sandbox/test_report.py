@@ -14,8 +14,8 @@ from chalicelib.core.commands import COMMAND_CHANGE
 from chalicelib.edges.github import GitHub as GitHubEdge
 from chalicelib.flows.report import Reported
 from pulley.demo import _commands_of, _push
-from pulley.sandbox.github.deliveries import Answer, post_delivery, push_payload
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.deliveries import WebhookAnswer, post_delivery, push_payload
+from pulley.sandbox.github.server import GitHubServer
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Event = Mapping[str, object]
@@ -60,14 +60,14 @@ def story() -> Iterator[Story]:
         yield story
 
 
-def wait(sandbox: Sandbox, answer: Answer) -> None:
+def wait(sandbox: Sandbox, answer: WebhookAnswer) -> None:
     assert answer.status == 202, answer
     for command_id in _commands_of(answer):
         sandbox.account.wait_until_ended(command_id)
     sandbox.wait_until_reported()
 
 
-def said_of(github: GitHub) -> dict[str, tuple[str, str]]:
+def said_of(github: GitHubServer) -> dict[str, tuple[str, str]]:
     """Each commit's state and description. One commit has one deployment."""
     made = github.deployments(FULL_NAME)
     said = {one.sha: (one.state, one.status.description if one.status else "") for one in made}
@@ -123,7 +123,7 @@ class TestReplay:
         for seed in range(ORDERS):
             order = shuffled(story, random.Random(seed))  # noqa: S311 - no secret comes of it
             seen.add(tuple(str(event["id"]) for event in order))
-            with GitHub(
+            with GitHubServer(
                 {FULL_NAME: story.sandbox.upstream.path}, token=story.sandbox.token
             ) as github:
                 settler = replace(reporter.settler, github=GitHubEdge(github.api_url).of)

@@ -51,7 +51,7 @@ _TRUST = {
 }
 
 
-class Deployed:
+class DeployedApp:
     """The app of a stage as an account has it. A test may break any of it with the clients."""
 
     def __init__(

@@ -33,7 +33,7 @@ class FunctionError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FunctionOutcome:
     """How an event ended: what the function returned, or the error of the last attempt."""
 
     returned: object = None
@@ -66,7 +66,7 @@ class Function:
         self._name, self._project, self._log = name, project, log
         self._retry_seconds = retry_seconds
         self._closing = threading.Event()
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[FunctionOutcome] = []
         # The process dies with the thread that started it: so all start in this one.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         try:
@@ -102,12 +102,12 @@ class Function:
                 self._closing.wait(self._retry_seconds)
         self.outcomes.append(outcome)
 
-    def _attempt(self, event: dict[str, object], attempt: int) -> Outcome:
+    def _attempt(self, event: dict[str, object], attempt: int) -> FunctionOutcome:
         try:
             answer = self._living_process().ask(event, self._seconds)
         except FunctionError as error:
-            return Outcome(error=str(error), attempts=attempt)
-        return Outcome(**answer, attempts=attempt)
+            return FunctionOutcome(error=str(error), attempts=attempt)
+        return FunctionOutcome(**answer, attempts=attempt)
 
     def _living_process(self) -> "_Process":
         if self._process.is_dead and not self._closing.is_set():

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github.deployments import GitHubError, Repository
+from pulley.sandbox.github.deployments import GitHubError, HostedRepository
 from pulley.sandbox.github.hooks import Hooks
 from pulley.sandbox.github.sender import Hookshot
 
@@ -23,7 +23,7 @@ class Call(NamedTuple):
     """A request that has been let in: by whom is known, and to what."""
 
     http: HttpRequest
-    repository: Repository
+    repository: HostedRepository
     url: str  # the repository's
     hooks: Hooks  # the repository's
     hookshot: Hookshot

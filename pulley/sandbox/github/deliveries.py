@@ -20,7 +20,7 @@ ANSWER_SECONDS = 10  # that GitHub waits
 
 
 @dataclass(frozen=True)
-class Answer:
+class WebhookAnswer:
     """What the webhook answered."""
 
     status: int
@@ -68,16 +68,16 @@ def push_event(
 
 def post_delivery(
     url: str, body: bytes, secret: bytes, *, event: str = "push", delivery: str = ""
-) -> Answer:
+) -> WebhookAnswer:
     """Sign with the secret, post, and return the answer, whatever its status."""
     headers = delivery_headers(body, secret, event=event, guid=delivery or str(uuid.uuid4()))
     request = urllib.request.Request(url, body, headers)  # noqa: S310 - a loopback address
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
-            return Answer(answer.status, json.load(answer))
+            return WebhookAnswer(answer.status, json.load(answer))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, json.load(error))
+            return WebhookAnswer(error.code, json.load(error))
 
 
 def delivery_headers(  # noqa: PLR0913 - each is a header of its own

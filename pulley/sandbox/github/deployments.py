@@ -77,7 +77,7 @@ class RecordedDeployment:
         return self.status.state if self.status else "pending"
 
 
-class Repository:
+class HostedRepository:
     """A repository's deployments, and the git repository that says which commits there are."""
 
     def __init__(self, full_name: str, path: Path, ids: Iterator[int]) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from git import Actor, Repo
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 from werkzeug.wsgi import ClosingIterator, get_input_stream
+
+from pulley.sandbox.quiet import QuietHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -45,7 +47,7 @@ class Upstream:
         with repository.config_writer() as config:
             config.set_value("http", "receivepack", "true")
         self._server = make_server(
-            "127.0.0.1", 0, self._serve, threaded=True, request_handler=_QuietHandler
+            "127.0.0.1", 0, self._serve, threaded=True, request_handler=QuietHandler
         )
         self.url = f"http://127.0.0.1:{self._server.server_port}/{full_name}.git"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -131,8 +133,3 @@ def _cgi_environment(environ: "WSGIEnvironment", root: Path) -> dict[str, str]:
         "GIT_PROTOCOL": environ.get("HTTP_GIT_PROTOCOL", ""),
         "SERVER_PROTOCOL": "HTTP/1.1",
     }
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing: what a reader wants to see is the timeline."""

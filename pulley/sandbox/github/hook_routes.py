@@ -7,7 +7,7 @@ configuration". Its pages have a cursor; here they have numbers, as elsewhere.
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page, show_time
-from pulley.sandbox.github.hooks import STARS, Hook, HookConfig, HookDelivery
+from pulley.sandbox.github.hooks import STARS, HookConfig, HookDelivery, HostedHook
 
 _ZEN = "Keep it logically awesome."
 _WRITE = "webhooks=write"
@@ -103,7 +103,7 @@ ROUTES = (
 )
 
 
-def _ping(call: Call, hook: Hook) -> None:
+def _ping(call: Call, hook: HostedHook) -> None:
     """Whatever events it wants, unless it is switched off."""
     if hook.active:
         owner, _, name = call.repository.full_name.partition("/")
@@ -118,7 +118,7 @@ def _ping(call: Call, hook: Hook) -> None:
         call.hookshot.post_later(hook, "ping", payload)
 
 
-def _show(call: Call, hook: Hook) -> dict[str, object]:
+def _show(call: Call, hook: HostedHook) -> dict[str, object]:
     url = f"{call.url}/hooks/{hook.id}"
     return {
         "type": "Repository",
@@ -143,7 +143,7 @@ def _show_config(config: HookConfig) -> dict[str, str]:
     return {name: value for name, value in shown.items() if name != "secret" or config.secret}
 
 
-def _last_response(hook: Hook) -> dict[str, object]:
+def _last_response(hook: HostedHook) -> dict[str, object]:
     """Of the newest delivery. GitHub's pages have the words `active` and `unused` only."""
     if not hook.deliveries:
         return {"code": None, "status": "unused", "message": None}

@@ -53,7 +53,7 @@ class HookConfig:
 
 
 @dataclass
-class Hook:
+class HostedHook:
     """A webhook. A test adds its deliveries, oldest first."""
 
     id: int
@@ -87,29 +87,29 @@ class Hooks:
     def __init__(self, ids: Iterator[int]) -> None:
         """`ids` is shared, as ids are distinct in the whole of GitHub."""
         self._ids = ids
-        self._hooks: dict[int, Hook] = {}
+        self._hooks: dict[int, HostedHook] = {}
 
-    def all(self) -> list[Hook]:
+    def all(self) -> list[HostedHook]:
         """Oldest first."""
         return list(self._hooks.values())
 
-    def wanting(self, event: str) -> list[Hook]:
+    def wanting(self, event: str) -> list[HostedHook]:
         """Those that are to be told of an event."""
         return [one for one in self.all() if one.active and {event, "*"} & set(one.events)]
 
-    def find(self, hook_id: int) -> Hook:
+    def find(self, hook_id: int) -> HostedHook:
         """Raise GitHubError where it is not one of this repository's."""
         if hook_id not in self._hooks:
             raise GitHubError(404, "Not Found")
         return self._hooks[hook_id]
 
-    def add(self, config: HookConfig, events: tuple[str, ...] = ("push",)) -> Hook:
+    def add(self, config: HookConfig, events: tuple[str, ...] = ("push",)) -> HostedHook:
         """Make a webhook without deliveries, whatever others there are."""
-        hook = Hook(next(self._ids), config, events)
+        hook = HostedHook(next(self._ids), config, events)
         self._hooks[hook.id] = hook
         return hook
 
-    def create(self, body: Mapping[str, Any]) -> Hook:
+    def create(self, body: Mapping[str, Any]) -> HostedHook:
         """Raise GitHubError where GitHub creates none: 422."""
         fields = _check_fields(body)
         if fields.get("name", "web") != "web":
@@ -121,7 +121,7 @@ class Hooks:
         hook.active = fields.get("active", True)
         return hook
 
-    def update(self, hook_id: int, body: Mapping[str, Any]) -> Hook:
+    def update(self, hook_id: int, body: Mapping[str, Any]) -> HostedHook:
         """Change what is named. `config` is replaced as a whole: a secret must be said again."""
         hook, fields = self.find(hook_id), _check_fields(body)
         config = parse_config(fields["config"]) if "config" in fields else hook.config
@@ -134,7 +134,7 @@ class Hooks:
         hook.updated_at = datetime.now(UTC)
         return hook
 
-    def update_config(self, hook_id: int, fields: Mapping[str, Any]) -> Hook:
+    def update_config(self, hook_id: int, fields: Mapping[str, Any]) -> HostedHook:
         """Change what is named of the config, and leave the rest of it."""
         hook = self.find(hook_id)
         config = parse_config(fields, hook.config)
@@ -147,7 +147,7 @@ class Hooks:
         del self._hooks[self.find(hook_id).id]
 
     def _check_others(
-        self, config: HookConfig, events: tuple[str, ...], itself: Hook | None = None
+        self, config: HookConfig, events: tuple[str, ...], itself: HostedHook | None = None
     ) -> None:
         others = [one for one in self.all() if one is not itself]
         if any(one.url == config.url and set(one.events) == set(events) for one in others):
@@ -201,5 +201,5 @@ def _distinct(events: list[str]) -> tuple[str, ...]:
 
 
 def _refusal(message: str, **more: str) -> GitHubError:
-    error = {"resource": "Hook", "code": "custom", **more, "message": message}
+    error = {"resource": "HostedHook", "code": "custom", **more, "message": message}
     return GitHubError(422, "Validation Failed", error)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from git import Repo
 
 from pulley.sandbox.github.deliveries import push_event
-from pulley.sandbox.github.deployments import Repository
+from pulley.sandbox.github.deployments import HostedRepository
 from pulley.sandbox.github.hooks import Hooks
 from pulley.sandbox.github.sender import Hookshot
 
@@ -26,7 +26,7 @@ class Push(NamedTuple):
 
 
 def tell_of_pushes(
-    repository: Repository, hooks: Hooks, hookshot: Hookshot, pushes: Sequence[Push]
+    repository: HostedRepository, hooks: Hooks, hookshot: Hookshot, pushes: Sequence[Push]
 ) -> list[dict[str, object]]:
     """Deliver each push to each webhook, one after the other. Returns what each answered."""
     answers: list[dict[str, object]] = []

@@ -20,7 +20,7 @@ from ipaddress import ip_address
 from urllib.parse import urlencode, urlsplit
 
 from pulley.sandbox.github.deliveries import ANSWER_SECONDS, delivery_headers
-from pulley.sandbox.github.hooks import Hook, HookDelivery
+from pulley.sandbox.github.hooks import HookDelivery, HostedHook
 
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 
@@ -48,7 +48,7 @@ class Hookshot:
 
     def post(
         self,
-        hook: Hook,
+        hook: HostedHook,
         event: str,
         payload: Mapping[str, object],
         *,
@@ -90,7 +90,7 @@ class Hookshot:
 
     def post_later(
         self,
-        hook: Hook,
+        hook: HostedHook,
         event: str,
         payload: Mapping[str, object],
         *,

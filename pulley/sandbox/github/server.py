@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
@@ -36,24 +36,25 @@ from pulley.sandbox.github.access import (
 from pulley.sandbox.github.call import Call, Route, respond
 from pulley.sandbox.github.deployments import (
     GitHubError,
+    HostedRepository,
     RecordedDeployment,
     RecordedStatus,
-    Repository,
 )
 from pulley.sandbox.github.fault import Fault
-from pulley.sandbox.github.hooks import Hook, HookConfig, HookDelivery, Hooks
+from pulley.sandbox.github.hooks import HookConfig, HookDelivery, Hooks, HostedHook
 from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
 from pulley.sandbox.github.sender import Hookshot
+from pulley.sandbox.quiet import QuietHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 __all__ = [
     "Fault",
-    "GitHub",
-    "Hook",
+    "GitHubServer",
     "HookConfig",
     "HookDelivery",
+    "HostedHook",
     "RecordedDeployment",
     "RecordedStatus",
     "Request",
@@ -83,7 +84,7 @@ class Request(NamedTuple):
     body: bytes
 
 
-class GitHub(AbstractContextManager["GitHub"]):
+class GitHubServer(AbstractContextManager["GitHubServer"]):
     """An API for repositories. It serves from its making on, and `close` stops it."""
 
     def __init__(self, repositories: Mapping[str, Path], *, token: str, port: int = 0) -> None:
@@ -93,7 +94,7 @@ class GitHub(AbstractContextManager["GitHub"]):
             socket.create_server(("127.0.0.1", port)).close()
         ids = count(_FIRST_ID, 7)
         self._repositories = {
-            name.lower(): Repository(name, path, ids) for name, path in repositories.items()
+            name.lower(): HostedRepository(name, path, ids) for name, path in repositories.items()
         }
         self._hooks = {name: Hooks(ids) for name in self._repositories}
         self.token = token
@@ -111,7 +112,7 @@ class GitHub(AbstractContextManager["GitHub"]):
         # Commits that have a context which is no success.
         self.pending_contexts: set[str] = set()
         self._server = make_server(
-            "127.0.0.1", port, self._serve, threaded=True, request_handler=_QuietHandler
+            "127.0.0.1", port, self._serve, threaded=True, request_handler=QuietHandler
         )
         self.api_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
@@ -128,12 +129,12 @@ class GitHub(AbstractContextManager["GitHub"]):
         with self._lock:
             return self._repositories[full_name.lower()].deployments
 
-    def add_hook(self, full_name: str, url: str, *, secret: str = "") -> Hook:
+    def add_hook(self, full_name: str, url: str, *, secret: str = "") -> HostedHook:
         """Give the repository a webhook that gets no ping. KeyError for one that is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].add(HookConfig(url, "json", secret))
 
-    def hooks(self, full_name: str) -> list[Hook]:
+    def hooks(self, full_name: str) -> list[HostedHook]:
         """The repository's webhooks, secrets and all. KeyError for one that is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].all()
@@ -236,8 +237,3 @@ class GitHub(AbstractContextManager["GitHub"]):
         # Not under the lock: whoever takes the delivery may ask the API meanwhile.
         pushes = [Push(*one) for one in told["pushes"]]
         return respond(tell_of_pushes(repository, hooks, self.hookshot, pushes))
-
-
-class _QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing."""

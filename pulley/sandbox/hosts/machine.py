@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pulley.sandbox.hosts.site import Site
 from pulley.sandbox.hosts.users import give_to_owner, run_as_owner, run_as_self
-from pulley.sandbox.run_command.agent import Host
+from pulley.sandbox.run_command.agent import EmulatedHost
 
 _SYSTEMCTL = """\
 #!/bin/sh
@@ -37,7 +37,7 @@ echo "/dev/nvme0n1p1     8123812 8123812         0     100% /"
 class Machine:
     """A host of the account, and its disk. `checkout` is where the target's path leads here."""
 
-    host: Host
+    host: EmulatedHost
     checkout: Path
     journal: Path
     site: Site
@@ -89,7 +89,7 @@ class Machine:
 
 
 def install(  # noqa: PLR0913 - each is a fact of its own
-    host: Host,
+    host: EmulatedHost,
     site: Site,
     *,
     checkout: str,

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from pulley.sandbox.run_command.documents import Document, ParameterValues
-from pulley.sandbox.run_command.worker import Report, Surroundings, Worker
+from pulley.sandbox.run_command.worker import Surroundings, Worker, WorkerReport
 
 AGENT_VERSION = "3.3.3572.0"
 _AT_ONCE, _QUEUED = 5, 5
@@ -31,7 +31,7 @@ class NoReportError(Exception):
 
 
 @dataclass(frozen=True)
-class Order:
+class AgentOrder:
     """A command as the agent receives it. `delivery_seconds` is how long it waits for the host."""
 
     command_id: str
@@ -40,7 +40,7 @@ class Order:
     delivery_seconds: float
 
 
-class Host:
+class EmulatedHost:
     """An instance with an agent. Asleep, it takes no command, but ends those that run."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
@@ -115,7 +115,7 @@ class Host:
             self._asleep = False
             self._changed.notify_all()
 
-    def carry_out(self, order: Order, *, delivered: Callable[[], None]) -> Report:
+    def carry_out(self, order: AgentOrder, *, delivered: Callable[[], None]) -> WorkerReport:
         """Wait for the host, run the document, wait for the host. `delivered` tells of the first.
 
         Raises NotDeliveredError, NotStartedError or NoReportError.
@@ -156,7 +156,7 @@ class Host:
                 worker.close()
             self._changed.notify_all()
 
-    def _accept(self, order: Order) -> None:
+    def _accept(self, order: AgentOrder) -> None:
         """Wait for the connection, and for a place on the host."""
 
         def is_over() -> bool:
@@ -177,7 +177,7 @@ class Host:
         """Whether it has one of the places of those that run, rather than of those that wait."""
         return command_id in islice(self._accepted, _AT_ONCE)
 
-    def _start(self, order: Order) -> Worker:
+    def _start(self, order: AgentOrder) -> Worker:
         """Wait until it is one of those that run."""
         command_id = order.command_id
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pulley.sandbox.run_command.documents import Document
-from pulley.sandbox.run_command.send_request import SendRequest
+from pulley.sandbox.run_command.send_request import ReceivedRequest
 from pulley.sandbox.run_command.statuses import (
     CANCELLED,
     CANCELLING,
@@ -30,7 +30,7 @@ from pulley.sandbox.run_command.statuses import (
 
 
 @dataclass(frozen=True)
-class Invocation:
+class EmulatedInvocation:
     """A command on one instance. It is sent once it has a turn under MaxConcurrency.
 
     `trace` is why the agent refused the document, of which no step has a result then.
@@ -45,22 +45,22 @@ class Invocation:
 
 
 @dataclass(frozen=True)
-class Command:
+class EmulatedCommand:
     """One SendCommand. `resolved` is false until its target selectors have been followed."""
 
     id: str
-    request: SendRequest
+    request: ReceivedRequest
     document: Document
     requested: datetime
-    invocations: tuple[Invocation, ...]
+    invocations: tuple[EmulatedInvocation, ...]
     resolved: bool = False
     cancel_requested: bool = False
 
-    def invocation(self, instance_id: str) -> Invocation | None:
+    def invocation(self, instance_id: str) -> EmulatedInvocation | None:
         """Find the invocation on this instance."""
         return next((one for one in self.invocations if one.instance_id == instance_id), None)
 
-    def with_invocation(self, changed: Invocation) -> "Command":
+    def with_invocation(self, changed: EmulatedInvocation) -> "EmulatedCommand":
         """Put this invocation in the place of the instance's former one."""
         return replace(
             self,
@@ -130,7 +130,7 @@ class Command:
         return INCOMPLETE if self.count(SUCCESS) else INCOMPLETE_WITHOUT_SUCCESS
 
 
-def terminate_unsent(command: Command) -> Command:
+def terminate_unsent(command: EmulatedCommand) -> EmulatedCommand:
     """Give up every invocation that was not sent yet."""
     for one in command.invocations:
         if not one.sent and not one.status.terminal:

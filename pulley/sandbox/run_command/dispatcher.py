@@ -13,17 +13,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pulley.sandbox.run_command.agent import (
-    Host,
+    AgentOrder,
+    EmulatedHost,
     NoReportError,
     NotDeliveredError,
     NotStartedError,
-    Order,
 )
-from pulley.sandbox.run_command.commands import Command, Invocation, terminate_unsent
+from pulley.sandbox.run_command.commands import (
+    EmulatedCommand,
+    EmulatedInvocation,
+    terminate_unsent,
+)
 from pulley.sandbox.run_command.documents import ParameterError
 from pulley.sandbox.run_command.events import EventBus
-from pulley.sandbox.run_command.inventory import Fleet, Instance
-from pulley.sandbox.run_command.send_request import ApiError, SendRequest, parse_send_request
+from pulley.sandbox.run_command.inventory import Instance, Inventory
+from pulley.sandbox.run_command.send_request import ApiError, ReceivedRequest, parse_send_request
 from pulley.sandbox.run_command.statuses import (
     CANCELLED,
     CANCELLING,
@@ -35,32 +39,32 @@ from pulley.sandbox.run_command.statuses import (
     UNDELIVERABLE,
     Status,
 )
-from pulley.sandbox.run_command.worker import Report
+from pulley.sandbox.run_command.worker import WorkerReport
 
 _LOG = logging.getLogger(__name__)
 
 
-class RunCommand:
+class Dispatcher:
     """The commands of one account. Every change goes through `_change`, under one lock."""
 
-    def __init__(self, fleet: Fleet, events: EventBus, *, delivery_second: float = 1.0) -> None:
+    def __init__(self, fleet: Inventory, events: EventBus, *, delivery_second: float = 1.0) -> None:
         """`delivery_second` is how long one of the seconds of `TimeoutSeconds` takes."""
         self._fleet = fleet
         self._events = events
         self._delivery_second = delivery_second
         self._changed = threading.Condition(threading.RLock())
-        self._commands: dict[str, Command] = {}
-        self._hosts: dict[str, Host] = {}
+        self._commands: dict[str, EmulatedCommand] = {}
+        self._hosts: dict[str, EmulatedHost] = {}
         self._threads: list[threading.Thread] = []
 
-    def commands(self) -> list[Command]:
+    def commands(self) -> list[EmulatedCommand]:
         """Every command as it is now, newest first."""
         with self._changed:
             return list(reversed(self._commands.values()))
 
     def wait_for(
-        self, command_id: str, condition: Callable[[Command], bool], *, timeout: float
-    ) -> Command:
+        self, command_id: str, condition: Callable[[EmulatedCommand], bool], *, timeout: float
+    ) -> EmulatedCommand:
         """Return the command once the condition holds. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: condition(self._commands[command_id]), timeout):
@@ -73,7 +77,7 @@ class RunCommand:
         while self._threads:
             self._threads.pop().join()
 
-    def send(self, body: Mapping[str, Any]) -> Command:
+    def send(self, body: Mapping[str, Any]) -> EmulatedCommand:
         """SendCommand. Answers with the command as it is before anything has happened."""
         request = parse_send_request(body)
         document = self._fleet.document(request)
@@ -82,12 +86,14 @@ class RunCommand:
         except ParameterError as error:
             raise ApiError("InvalidParameters", str(error)) from None
         instances = self._resolve(request)
-        command = Command(
+        command = EmulatedCommand(
             id=str(uuid.uuid4()),
             request=request,
             document=document,
             requested=datetime.now(UTC),
-            invocations=tuple(Invocation(one.host.instance_id, one.host.name) for one in instances),
+            invocations=tuple(
+                EmulatedInvocation(one.host.instance_id, one.host.name) for one in instances
+            ),
         )
         with self._changed:
             self._commands[command.id] = command
@@ -119,7 +125,7 @@ class RunCommand:
                 else:
                     self._set_status(command.id, one.instance_id, CANCELLED)
 
-    def _resolve(self, request: SendRequest) -> list[Instance]:
+    def _resolve(self, request: ReceivedRequest) -> list[Instance]:
         """Find the instances meant: every selector fits, by any of its values. Raises ApiError."""
         instances = self._fleet.instances()
         unknown = set(request.named_instances) - {one.host.instance_id for one in instances}
@@ -154,10 +160,10 @@ class RunCommand:
             thread.start()
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
 
-    def _follow(self, command_id: str, host: Host) -> None:
+    def _follow(self, command_id: str, host: EmulatedHost) -> None:
         """One invocation, from its delivery to its end."""
         command = self._commands[command_id]
-        order = Order(
+        order = AgentOrder(
             command_id,
             command.document,
             command.request.parameters,
@@ -173,14 +179,14 @@ class RunCommand:
         try:
             report = host.carry_out(order, delivered=delivered)
         except NotDeliveredError:
-            report = Report(DELIVERY_TIMED_OUT)
+            report = WorkerReport(DELIVERY_TIMED_OUT)
         except NotStartedError:
-            report = Report(CANCELLED)
+            report = WorkerReport(CANCELLED)
         except NoReportError:
             return  # it is being cancelled for ever
         except Exception:  # noqa: BLE001 - the invocation must end, whatever happened
             _LOG.exception("%s could not carry out %s", host.name, command_id)
-            report = Report(FAILED)
+            report = WorkerReport(FAILED)
         with self._changed:
             self._set_status(command_id, host.instance_id, report.status, report=report)
             self._send_on(command_id)
@@ -192,7 +198,7 @@ class RunCommand:
         status: Status,
         *,
         sent: bool | None = None,
-        report: Report | None = None,
+        report: WorkerReport | None = None,
     ) -> None:
         command = self._commands[command_id]
         one = command.invocation(instance_id)
@@ -204,7 +210,7 @@ class RunCommand:
             changed = replace(changed, results=report.results, trace=report.trace)
         self._change(command.with_invocation(changed))
 
-    def _change(self, command: Command) -> None:
+    def _change(self, command: EmulatedCommand) -> None:
         """Keep the command's new value, and tell of each status that differs from before."""
         before = self._commands[command.id]
         self._commands[command.id] = command

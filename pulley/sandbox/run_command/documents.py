@@ -69,7 +69,7 @@ class DocumentParameter:
 
 
 @dataclass(frozen=True)
-class Step:
+class DocumentStep:
     """One `aws:runShellScript` step, its text as written: with placeholders.
 
     `run_command` is the whole script as one string, or an array of its lines.
@@ -109,7 +109,7 @@ class Document:
     name: str
     version: str
     parameters: tuple[DocumentParameter, ...]
-    steps: tuple[Step, ...]
+    steps: tuple[DocumentStep, ...]
 
     def check(self, given: ParameterValues) -> None:
         """Raise ParameterError for what is undeclared, missing or not allowed."""
@@ -171,12 +171,12 @@ def _parse_parameter(name: str, declaration: Mapping[str, object]) -> DocumentPa
     )
 
 
-def _parse_step(step: Mapping[str, object]) -> Step:
+def _parse_step(step: Mapping[str, object]) -> DocumentStep:
     inputs = step.get("inputs")
     if not isinstance(inputs, Mapping):
         inputs = {}
     run_command = inputs.get("runCommand", ())
-    return Step(
+    return DocumentStep(
         name=str(step["name"]),
         run_command=run_command if isinstance(run_command, str) else _texts(run_command),
         # Inside `inputs` only: anywhere else it counts for nothing.

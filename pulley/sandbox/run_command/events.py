@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from queue import Queue
 
-from pulley.sandbox.run_command.commands import Command, Invocation
+from pulley.sandbox.run_command.commands import EmulatedCommand, EmulatedInvocation
 
 Event = dict[str, object]
 Subscriber = Callable[[Event], None]
@@ -35,7 +35,7 @@ class EventBus:
         self._subscribers.append(callback)
 
     def publish(
-        self, command: Command, now: datetime, invocation: Invocation | None = None
+        self, command: EmulatedCommand, now: datetime, invocation: EmulatedInvocation | None = None
     ) -> None:
         """Tell of the status that the invocation, or else the command, has now."""
         subject = "Command Invocation" if invocation else "Command"

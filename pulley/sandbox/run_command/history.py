@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pulley.sandbox.run_command.commands import Command, Invocation
+from pulley.sandbox.run_command.commands import EmulatedCommand, EmulatedInvocation
 from pulley.sandbox.run_command.inventory import Instance
 from pulley.sandbox.run_command.send_request import ApiError
 from pulley.sandbox.run_command.statuses import DELIVERY_TIMED_OUT, Status, StepResult
@@ -23,7 +23,7 @@ _FILTERS = frozenset({"InvokedAfter", "InvokedBefore", "Status", "DocumentName"}
 _STAGE = "ExecutionStage"
 
 
-def list_commands(body: Body, commands: Sequence[Command]) -> Output:
+def list_commands(body: Body, commands: Sequence[EmulatedCommand]) -> Output:
     """ListCommands, newest first."""
     filters = _parse_filters(body, _FILTERS | {_STAGE})
     instance_id = body.get("InstanceId")
@@ -36,7 +36,7 @@ def list_commands(body: Body, commands: Sequence[Command]) -> Output:
     return _page(body, rows, "Commands", show_command)
 
 
-def list_command_invocations(body: Body, commands: Sequence[Command]) -> Output:
+def list_command_invocations(body: Body, commands: Sequence[EmulatedCommand]) -> Output:
     """ListCommandInvocations, the newest command's first. Steps only with `Details`."""
     filters = _parse_filters(body, _FILTERS)
     instance_id = body.get("InstanceId")
@@ -49,13 +49,13 @@ def list_command_invocations(body: Body, commands: Sequence[Command]) -> Output:
     ]
     details = bool(body.get("Details"))
 
-    def show(row: tuple[Command, Invocation]) -> Output:
+    def show(row: tuple[EmulatedCommand, EmulatedInvocation]) -> Output:
         return _show_invocation(*row, details=details)
 
     return _page(body, rows, "CommandInvocations", show)
 
 
-def get_command_invocation(body: Body, commands: Sequence[Command]) -> Output:
+def get_command_invocation(body: Body, commands: Sequence[EmulatedCommand]) -> Output:
     """GetCommandInvocation: one step's whole output, up to what the agent keeps."""
     command = next((one for one in commands if one.id == body["CommandId"]), None)
     invocation = command.invocation(body["InstanceId"]) if command else None
@@ -108,7 +108,7 @@ def describe_instance_information(body: Body, instances: Sequence[Instance]) -> 
     return _page(body, rows, "InstanceInformationList", _show_instance)
 
 
-def show_command(command: Command) -> Output:
+def show_command(command: EmulatedCommand) -> Output:
     """Show a command as SendCommand and ListCommands do."""
     request = command.request
     return {
@@ -134,7 +134,9 @@ def show_command(command: Command) -> Output:
     }
 
 
-def _show_invocation(command: Command, invocation: Invocation, *, details: bool) -> Output:
+def _show_invocation(
+    command: EmulatedCommand, invocation: EmulatedInvocation, *, details: bool
+) -> Output:
     return {
         "CommandId": command.id,
         "InstanceId": invocation.instance_id,
@@ -200,7 +202,7 @@ def _instance_has(instance: Instance, key: str, values: Sequence[str]) -> bool:
     return facts[key] in values
 
 
-def _chosen(body: Body, commands: Sequence[Command]) -> list[Command]:
+def _chosen(body: Body, commands: Sequence[EmulatedCommand]) -> list[EmulatedCommand]:
     """Keep the commands that a `CommandId` leaves: none, where nobody sent it."""
     command_id = body.get("CommandId")
     if command_id is None:
@@ -219,7 +221,7 @@ def _parse_filters(body: Body, known: frozenset[str]) -> dict[str, str]:
     return filters
 
 
-def _passes(filters: Mapping[str, str], command: Command, status: Status) -> bool:
+def _passes(filters: Mapping[str, str], command: EmulatedCommand, status: Status) -> bool:
     for key, value in filters.items():
         if key == "InvokedAfter":
             fits = command.requested >= _parse_time(value)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pulley.sandbox.run_command.agent import Host
+from pulley.sandbox.run_command.agent import EmulatedHost
 from pulley.sandbox.run_command.documents import Document, parse_document
-from pulley.sandbox.run_command.send_request import ApiError, SendRequest
+from pulley.sandbox.run_command.send_request import ApiError, ReceivedRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -25,21 +25,21 @@ _GONE = frozenset({"shutting-down", "terminated"})
 class Instance:
     """A managed instance as EC2 sees it now: `state` is EC2's."""
 
-    host: Host
+    host: EmulatedHost
     tags: Mapping[str, str]
     state: str
 
 
-class Fleet:
+class Inventory:
     """The hosts of one account, and the documents that they may be sent."""
 
     def __init__(self, ssm: "SSMClient", ec2: "EC2Client") -> None:
         """Without hosts at first."""
         self._ssm, self._ec2 = ssm, ec2
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, EmulatedHost] = {}
         self._documents: dict[tuple[str, str, str], Document] = {}  # by name, version and hash
 
-    def add(self, host: Host) -> None:
+    def add(self, host: EmulatedHost) -> None:
         """Register the agent of an instance that EC2 knows."""
         self._hosts[host.instance_id] = host
 
@@ -70,7 +70,7 @@ class Fleet:
             if instance_id in found
         ]
 
-    def document(self, request: SendRequest) -> Document:
+    def document(self, request: ReceivedRequest) -> Document:
         """Read the document that a command asks for. Raises ApiError."""
         name, version = request.document, request.document_version
         try:

@@ -37,7 +37,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScriptOutcome:
     """How a script ended, and what is kept of its output. `exit_code` is -1 after a signal."""
 
     ending: Ending
@@ -86,7 +86,7 @@ class Script:
         """Have `wait` return, as where the process that waits is killed. The script runs on."""
         self._tell(Ending.LEFT)
 
-    def wait(self, seconds: float) -> Outcome:
+    def wait(self, seconds: float) -> ScriptOutcome:
         """Wait until the script has ended and nobody holds its stdout and stderr any more."""
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
@@ -109,7 +109,7 @@ class Script:
                 self._exited.wait()
         self._close()
         exit_code = -1 if ending is Ending.LEFT else max(self._shell.returncode, -1)
-        return Outcome(ending, exit_code, *(cut_stream(bytes(one)) for one in streams))
+        return ScriptOutcome(ending, exit_code, *(cut_stream(bytes(one)) for one in streams))
 
     def kill(self) -> None:
         """Kill the script's process group, and nobody beyond it."""

@@ -45,7 +45,7 @@ class Selector:
 
 
 @dataclass(frozen=True)
-class SendRequest:
+class ReceivedRequest:
     """A valid SendCommand. `echoed` are the fields that answers repeat as they came."""
 
     document: str
@@ -73,7 +73,7 @@ class SendRequest:
         return (*self.instance_ids, *by_selector)
 
 
-def parse_send_request(body: Mapping[str, Any]) -> SendRequest:
+def parse_send_request(body: Mapping[str, Any]) -> ReceivedRequest:
     """From SendCommand's input, which `check_input` has passed. Raises ApiError."""
     instance_ids = tuple(body.get("InstanceIds") or ())
     selectors = tuple(
@@ -85,7 +85,7 @@ def parse_send_request(body: Mapping[str, Any]) -> SendRequest:
     if len(set(instance_ids)) < len(instance_ids):
         raise ApiError("DuplicateInstanceId")
     _check_selectors(selectors)
-    return SendRequest(
+    return ReceivedRequest(
         # By its address or by its name: `arn:aws:ssm:<region>:<account>:document/<name>`.
         document=body["DocumentName"].rpartition("/")[2],
         document_version=body.get("DocumentVersion", "$DEFAULT"),

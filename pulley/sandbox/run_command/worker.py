@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pulley.sandbox.run_command.documents import Document, ParameterError, ParameterValues, Step
-from pulley.sandbox.run_command.script import Ending, Outcome, Script, cut_stream
+from pulley.sandbox.run_command.documents import (
+    Document,
+    DocumentStep,
+    ParameterError,
+    ParameterValues,
+)
+from pulley.sandbox.run_command.script import Ending, Script, ScriptOutcome, cut_stream
 from pulley.sandbox.run_command.statuses import (
     CANCELLED,
     EXECUTION_TIMED_OUT,
@@ -32,7 +37,7 @@ _WORKER_IS_DEAD = "document process failed unexpectedly: document worker timed o
 
 
 @dataclass(frozen=True)
-class Report:
+class WorkerReport:
     """What the agent says of a command. `trace` is why it refused the document, without steps."""
 
     status: Status
@@ -67,12 +72,12 @@ class Worker:
         self._is_cancelled = self._is_killed = False
         self._script: Script | None = None
 
-    def run(self, given: ParameterValues) -> Report:
+    def run(self, given: ParameterValues) -> WorkerReport:
         """Run the document's steps with these parameters."""
         try:
             values = self._inside_root(self._document.receive(given))
         except ParameterError as error:
-            return Report(FAILED, trace=str(error))
+            return WorkerReport(FAILED, trace=str(error))
         results: list[StepResult] = []
         for step in self._document.steps:
             if self._is_cancelled or self._is_killed:
@@ -83,9 +88,9 @@ class Worker:
             if result.exit_code in _SKIP_THE_REST:
                 break
         if self._is_cancelled and not results:
-            return Report(CANCELLED)
+            return WorkerReport(CANCELLED)
         unsuccessful = [result.status for result in results if result.status is not SUCCESS]
-        return Report(unsuccessful[-1] if unsuccessful else SUCCESS, tuple(results))
+        return WorkerReport(unsuccessful[-1] if unsuccessful else SUCCESS, tuple(results))
 
     def cancel(self) -> None:
         """Kill the script, and start no more."""
@@ -108,7 +113,7 @@ class Worker:
         if self._script and self._script.is_running:
             self._script.kill()
 
-    def _run_step(self, step: Step, values: ParameterValues) -> StepResult:
+    def _run_step(self, step: DocumentStep, values: ParameterValues) -> StepResult:
         by_environment = {
             one.name
             for one in self._document.parameters
@@ -150,12 +155,12 @@ class Worker:
 
     def _run_script(
         self, step: str, text: str, environment: Mapping[str, str], seconds: float
-    ) -> Outcome:
+    ) -> ScriptOutcome:
         directory = self._around.directory / "document/orchestration" / self._command_id / step
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._changed:
             if self._is_cancelled:
-                return Outcome(Ending.CANCELLED, -1, b"", b"")
+                return ScriptOutcome(Ending.CANCELLED, -1, b"", b"")
             self._script = Script(directory / "_script.sh", text, environment=environment)
         return self._script.wait(seconds)
 
@@ -177,7 +182,7 @@ class Worker:
         return {**values, "Checkout": (f"{self._around.root}{checkout}",)}
 
 
-def _judge(outcome: Outcome) -> tuple[Status, int, str, str]:
+def _judge(outcome: ScriptOutcome) -> tuple[Status, int, str, str]:
     """Give the step's status, its exit code, and what the agent adds to stdout and to stderr."""
     code = outcome.exit_code
     if outcome.ending is Ending.CANCELLED:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK, Deployed
+from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK, DeployedApp
 from tests.app.policies import POLICY_FILES, PROJECT
 
 STAGES = ("dev", "prod")
@@ -62,10 +62,10 @@ def graph(request: pytest.FixtureRequest) -> tuple[str, Graph]:
 
 
 @pytest.fixture(scope="module")
-def deployed(graph: tuple[str, Graph]) -> Iterator[Deployed]:
+def deployed(graph: tuple[str, Graph]) -> Iterator[DeployedApp]:
     stage, _ = graph
     with Account() as account:
-        yield Deployed(account, stage=stage, environ=ENVIRON)
+        yield DeployedApp(account, stage=stage, environ=ENVIRON)
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 class TestFunctions:
-    def test_there_are_no_others(self, deployed: Deployed, chalice: Graph) -> None:
+    def test_there_are_no_others(self, deployed: DeployedApp, chalice: Graph) -> None:
         listed = {one["FunctionName"] for one in deployed.functions.list_functions()["Functions"]}
         assert listed == {one["function"]["function_name"] for one in chalice.values()}
         assert chalice.keys() == set(FUNCTIONS) == POLICY_FILES.keys()
 
     @every_function
     def test_each_is_as_chalice_makes_it(
-        self, deployed: Deployed, chalice: Graph, name: str
+        self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         wanted = chalice[name]["function"]
         assert deployed.function_name(name) == wanted["function_name"]
@@ -107,7 +107,7 @@ class TestFunctions:
 class TestRoles:
     @every_function
     def test_each_has_the_policy_of_its_file_for_this_account(
-        self, deployed: Deployed, chalice: Graph, name: str
+        self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         role = chalice[name]["role_name"]
         assert deployed.role_name(name) == role
@@ -119,7 +119,9 @@ class TestRoles:
         assert "000000000000" not in json.dumps(made)
 
     @every_function
-    def test_lambda_alone_may_have_it(self, deployed: Deployed, chalice: Graph, name: str) -> None:
+    def test_lambda_alone_may_have_it(
+        self, deployed: DeployedApp, chalice: Graph, name: str
+    ) -> None:
         role = deployed.iam.get_role(RoleName=chalice[name]["role_name"])["Role"]
         assert role["AssumeRolePolicyDocument"] == chalice[name]["trust_policy"]
 
@@ -127,7 +129,7 @@ class TestRoles:
 class TestRules:
     @pytest.mark.parametrize("name", [REPORTER, RECONCILER])
     def test_each_calls_its_function_and_may(
-        self, deployed: Deployed, chalice: Graph, name: str
+        self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         rule = chalice[name]["rule_name"]
         assert deployed.rule_name(name) == rule
@@ -142,14 +144,14 @@ class TestRules:
         assert target == {"Id": "1", "Arn": arn}
         assert allowed(deployed, name) == [("events.amazonaws.com", made["Arn"])]
 
-    def test_there_are_no_others(self, deployed: Deployed, chalice: Graph) -> None:
+    def test_there_are_no_others(self, deployed: DeployedApp, chalice: Graph) -> None:
         rules = {one["Name"] for one in deployed.events.list_rules()["Rules"]}
         assert rules == {one["rule_name"] for one in chalice.values() if one["rule_name"]}
 
 
 class TestRestApi:
     def test_it_has_the_route_and_the_stage_and_calls_the_webhook(
-        self, deployed: Deployed, chalice: Graph
+        self, deployed: DeployedApp, chalice: Graph
     ) -> None:
         (api,) = deployed.gateway.get_rest_apis()["items"]
         assert api["name"] == "pulley"
@@ -171,7 +173,7 @@ class TestRestApi:
 
 
 class TestRestore:
-    def test_what_was_broken_is_whole_again(self, deployed: Deployed) -> None:
+    def test_what_was_broken_is_whole_again(self, deployed: DeployedApp) -> None:
         name, role = deployed.function_name(REPORTER), deployed.role_name(WEBHOOK)
         deployed.functions.delete_function(FunctionName=name)
         deployed.events.disable_rule(Name=deployed.rule_name(RECONCILER))
@@ -187,7 +189,7 @@ class TestRestore:
         assert api["id"] == deployed.api_id
 
 
-def allowed(deployed: Deployed, function: str) -> list[tuple[str, str]]:
+def allowed(deployed: DeployedApp, function: str) -> list[tuple[str, str]]:
     """Who may call a function, and for what."""
     name = deployed.function_name(function)
     policy = json.loads(deployed.functions.get_policy(FunctionName=name)["Policy"])

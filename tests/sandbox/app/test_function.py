@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pulley.sandbox.app.function import Function, FunctionError, Outcome, matches
+from pulley.sandbox.app.function import Function, FunctionError, FunctionOutcome, matches
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -98,7 +98,7 @@ def event(words: str, **changed: object) -> dict[str, object]:
     return {**rest, **kind, "detail": detail, **changed}
 
 
-def ask(function: Function, *words: str) -> list[Outcome]:
+def ask(function: Function, *words: str) -> list[FunctionOutcome]:
     """Invoke with each, and give what came of all so far."""
     for each in words:
         function.invoke(event(each))
@@ -117,7 +117,7 @@ def is_running(process: object) -> bool:
 
 class TestInvoke:
     def test_returned_value_is_kept(self, start: Start) -> None:
-        assert ask(start(), "greet") == [Outcome(["greet", 1])]
+        assert ask(start(), "greet") == [FunctionOutcome(["greet", 1])]
 
     def test_events_are_taken_in_order_by_one_warm_process(self, start: Start) -> None:
         outcomes = ask(start(), "a", "b", "c")
@@ -126,12 +126,12 @@ class TestInvoke:
     def test_error_is_tried_three_times_and_kept(self, start: Start, tmp_path: Path) -> None:
         function = start()
         failed, next_one = ask(function, "fail", "greet")
-        assert failed == Outcome(error="ValueError: planned", attempts=3)
-        assert next_one == Outcome(["greet", 4])
+        assert failed == FunctionOutcome(error="ValueError: planned", attempts=3)
+        assert next_one == FunctionOutcome(["greet", 4])
         assert "Traceback" in (tmp_path / "log").read_text()
 
     def test_error_that_passes_is_no_error(self, start: Start) -> None:
-        assert ask(start(), "fail twice") == [Outcome(["fail twice", 3], attempts=3)]
+        assert ask(start(), "fail twice") == [FunctionOutcome(["fail twice", 3], attempts=3)]
 
     def test_next_attempt_waits_for_a_while(self, start: Start) -> None:
         function = start(retry_seconds=0.2)
@@ -143,8 +143,8 @@ class TestInvoke:
         self, start: Start
     ) -> None:
         died, next_one = ask(start(), "die", "greet")
-        assert died == Outcome(error="its process ended with 3", attempts=3)
-        assert next_one == Outcome(["greet", 1])
+        assert died == FunctionOutcome(error="its process ended with 3", attempts=3)
+        assert next_one == FunctionOutcome(["greet", 1])
 
     def test_process_that_died_between_events_is_replaced_unseen(self, start: Start) -> None:
         function = start()
@@ -152,15 +152,15 @@ class TestInvoke:
         assert isinstance(first.returned, int)
         os.kill(first.returned, signal.SIGKILL)
         os.waitid(os.P_PID, first.returned, os.WEXITED | os.WNOWAIT)
-        assert ask(function, "greet")[1] == Outcome(["greet", 1])
+        assert ask(function, "greet")[1] == FunctionOutcome(["greet", 1])
 
     def test_function_that_hangs_is_killed_at_the_stages_time_limit(
         self, start: Start, project: Path
     ) -> None:
         (project / ".chalice/config.json").write_text('{"lambda_timeout": 1}')
         hung, next_one = ask(start(), "hang", "greet")
-        assert hung == Outcome(error="it took longer than 1 s", attempts=3)
-        assert next_one == Outcome(["greet", 1])
+        assert hung == FunctionOutcome(error="it took longer than 1 s", attempts=3)
+        assert next_one == FunctionOutcome(["greet", 1])
 
     def test_value_that_is_not_json_is_an_error(self, start: Start) -> None:
         (outcome,) = ask(start(), "return a set")
@@ -176,7 +176,7 @@ class TestInvoke:
         function = start()
         function.invoke(event("greet", source="aws.ec2"))
         function.invoke(event("greet", detail={"document-name": "Other", "do": "greet"}))
-        assert ask(function, "greet") == [Outcome(["greet", 1])]
+        assert ask(function, "greet") == [FunctionOutcome(["greet", 1])]
 
 
 class TestFunction:
@@ -231,7 +231,7 @@ class TestClose:
         function.close()
         assert time.monotonic() - begun < 10
         assert not is_running(first.returned)
-        assert Outcome(["greet", 2]) not in function.outcomes
+        assert FunctionOutcome(["greet", 2]) not in function.outcomes
 
     def test_event_after_the_end_is_dropped(self, start: Start) -> None:
         function = start()

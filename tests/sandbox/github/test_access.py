@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pulley.sandbox.github.server import GitHub
+from pulley.sandbox.github.server import GitHubServer
 from tests.sandbox.repository import Call
 
 SITE = "/repos/octo/site"
@@ -28,7 +28,7 @@ class TestPermissions:
         ],
     )
     def test_without_one_its_requests_are_403_and_say_what_they_need(
-        self, github: GitHub, call: Call, lost: str, method: str, path: str, needed: str
+        self, github: GitHubServer, call: Call, lost: str, method: str, path: str, needed: str
     ) -> None:
         before = call(method, path, {} if method != "GET" else None)
         assert before.status != 403
@@ -48,7 +48,7 @@ class TestPermissions:
         ],
     )
     def test_reading_is_not_writing(
-        self, github: GitHub, call: Call, name: str, path: str, body: object
+        self, github: GitHubServer, call: Call, name: str, path: str, body: object
     ) -> None:
         github.permissions[name] = "read"
         assert call("GET", path).status == 200
@@ -57,13 +57,13 @@ class TestPermissions:
         github.permissions[name] = "write"
         assert call("POST", path, body).status == 201
 
-    def test_others_are_open_all_the_same(self, github: GitHub, call: Call) -> None:
+    def test_others_are_open_all_the_same(self, github: GitHubServer, call: Call) -> None:
         del github.permissions["webhooks"]
         assert call("GET", DEPLOYMENTS).status == 200
         assert call("GET", f"{SITE}/branches/main").status == 200
 
     def test_repository_that_the_token_does_not_cover_is_not_there(
-        self, github: GitHub, call: Call
+        self, github: GitHubServer, call: Call
     ) -> None:
         github.permissions.clear()
         for path in (SITE, DEPLOYMENTS, HOOKS):
@@ -77,17 +77,17 @@ class TestToken:
     def test_one_without_an_end_says_nothing_of_it(self, call: Call) -> None:
         assert self.HEADER not in call("GET", SITE).headers
 
-    def test_one_with_an_end_says_when(self, github: GitHub, call: Call) -> None:
+    def test_one_with_an_end_says_when(self, github: GitHubServer, call: Call) -> None:
         github.token_expires = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
         assert call("GET", SITE).headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
         assert call("GET", "/nowhere").headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
 
-    def test_expired_one_is_401(self, github: GitHub, call: Call) -> None:
+    def test_expired_one_is_401(self, github: GitHubServer, call: Call) -> None:
         github.token_expires = datetime.now(UTC) - timedelta(seconds=1)
         answer = call("GET", SITE)
         assert (answer.status, answer.json()["message"]) == (401, "Bad credentials")
 
-    def test_token_that_was_renewed_is_the_only_one(self, github: GitHub, call: Call) -> None:
+    def test_token_that_was_renewed_is_the_only_one(self, github: GitHubServer, call: Call) -> None:
         github.token = "another"
         assert call("GET", SITE).status == 401
         assert call("GET", SITE, headers={"Authorization": "Bearer another"}).status == 200
@@ -109,7 +109,7 @@ class TestRepository:
         assert (shown["default_branch"], shown["private"]) == ("main", True)
         assert (shown["archived"], shown["permissions"]["admin"]) == (False, True)
 
-    def test_archived_one_is_only_read(self, github: GitHub, call: Call) -> None:
+    def test_archived_one_is_only_read(self, github: GitHubServer, call: Call) -> None:
         github.archive("octo/site")
         assert call("GET", SITE).json()["archived"] is True
         answer = call("POST", DEPLOYMENTS, CREATE)

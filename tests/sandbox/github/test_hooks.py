@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from pulley.sandbox.github.server import GitHub, HookDelivery
+from pulley.sandbox.github.server import GitHubServer, HookDelivery
 from tests.sandbox.listener import Listener
 from tests.sandbox.repository import Call
 
@@ -26,7 +26,7 @@ Patch = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def make(call: Call, github: GitHub) -> Make:
+def make(call: Call, github: GitHubServer) -> Make:
     """Create a webhook; the config's fields as keywords. Its ping is over."""
 
     def create(body: dict[str, object] | None = None, **config: object) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def refusal(call: Call, body: object, path: str = HOOKS, method: str = "POST") -
 
 
 class TestCreate:
-    def test_answer_has_what_a_client_may_read(self, github: GitHub, make: Make) -> None:
+    def test_answer_has_what_a_client_may_read(self, github: GitHubServer, make: Make) -> None:
         shown = make({"events": ["push", "release"]}, content_type="json", secret="hush")
         url = f"{github.api_url}/repos/Octo/Site/hooks/{shown['id']}"
         assert shown.pop("created_at") == shown.pop("updated_at")
@@ -109,7 +109,7 @@ class TestCreate:
         ],
     )
     def test_what_github_refuses_is_422_and_makes_none(
-        self, github: GitHub, call: Call, body: object, message: str
+        self, github: GitHubServer, call: Call, body: object, message: str
     ) -> None:
         assert refusal(call, body) == message
         assert github.hooks("octo/site") == []
@@ -148,7 +148,9 @@ class TestCreate:
 
 
 class TestRead:
-    def test_webhooks_are_the_repository_s(self, github: GitHub, call: Call, make: Make) -> None:
+    def test_webhooks_are_the_repository_s(
+        self, github: GitHubServer, call: Call, make: Make
+    ) -> None:
         shown = make()
         github.add_hook("octo/other", ELSEWHERE)
         (listed,) = call("GET", HOOKS).json()
@@ -171,7 +173,7 @@ class TestRead:
         ],
     )
     def test_one_of_another_repository_is_not_found(
-        self, github: GitHub, call: Call, method: str, below: str
+        self, github: GitHubServer, call: Call, method: str, below: str
     ) -> None:
         other = github.add_hook("octo/other", ELSEWHERE)
         assert call(method, f"{HOOKS}/{other.id}{below}", {}).status == 404
@@ -180,7 +182,7 @@ class TestRead:
 
 class TestChange:
     def test_config_without_its_secret_removes_it(
-        self, github: GitHub, make: Make, patch: Patch
+        self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
         shown = patch(made, {"config": {"url": f"{ELSEWHERE}/2", "content_type": "json"}})
@@ -194,20 +196,22 @@ class TestChange:
         assert shown["config"] == {"url": ELSEWHERE, "content_type": "form", "insecure_ssl": "0"}
 
     def test_stars_that_are_sent_back_are_the_secret_from_then_on(
-        self, github: GitHub, make: Make, patch: Patch
+        self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
         patch(made, {"config": made["config"]})
         assert github.hooks("octo/site")[0].config.secret == STARS
 
-    def test_what_names_no_config_leaves_it(self, github: GitHub, make: Make, patch: Patch) -> None:
+    def test_what_names_no_config_leaves_it(
+        self, github: GitHubServer, make: Make, patch: Patch
+    ) -> None:
         made = make(content_type="json", secret="hush")
         shown = patch(made, {"active": False})
         assert (shown["active"], shown["config"]) == (False, made["config"])
         assert github.hooks("octo/site")[0].config.secret == "hush"
 
     def test_config_by_itself_leaves_what_is_not_named(
-        self, github: GitHub, make: Make, patch: Patch
+        self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
         shown = patch(made, {"url": f"{ELSEWHERE}/2"}, "/config")
@@ -238,7 +242,7 @@ class TestChange:
         assert refusal(call, {"url": ELSEWHERE}, f"{path}/config", "PATCH") == message
         assert call("PATCH", path, {"config": {"url": f"{ELSEWHERE}/2"}}).status == 200
 
-    def test_deleted_one_is_gone(self, github: GitHub, call: Call, make: Make) -> None:
+    def test_deleted_one_is_gone(self, github: GitHubServer, call: Call, make: Make) -> None:
         path = f"{HOOKS}/{make()['id']}"
         assert call("DELETE", path).status == 204
         assert call("GET", path).status == 404
@@ -260,7 +264,7 @@ class TestPing:
         assert shown["last_response"] == {"code": 202, "status": "active", "message": "OK"}
 
     def test_ping_that_is_asked_for_follows(
-        self, github: GitHub, call: Call, make: Make, listener: Listener
+        self, github: GitHubServer, call: Call, make: Make, listener: Listener
     ) -> None:
         made = make({"events": ["release"]}, url=listener.url)
         assert call("POST", f"{HOOKS}/{made['id']}/pings").status == 204
@@ -282,7 +286,7 @@ class TestPing:
 
 
 class TestDeliveries:
-    def test_newest_is_first_and_they_come_in_pages(self, github: GitHub, call: Call) -> None:
+    def test_newest_is_first_and_they_come_in_pages(self, github: GitHubServer, call: Call) -> None:
         hook = github.add_hook("octo/site", ELSEWHERE)
         path = f"{HOOKS}/{hook.id}/deliveries"
         assert call("GET", path).json() == []
@@ -316,7 +320,7 @@ class TestDeliveries:
         assert shown["response"]["headers"]["X-Answer"] == "yes"
 
     def test_one_that_was_written_down_by_hand_can_be_read_too(
-        self, github: GitHub, call: Call
+        self, github: GitHubServer, call: Call
     ) -> None:
         hook = github.add_hook("octo/site", ELSEWHERE)
         hook.deliveries.append(HookDelivery("guid", "push", AT, 0, "timed out"))
@@ -329,7 +333,7 @@ class TestDeliveries:
 
 class TestRedelivery:
     def test_it_has_the_same_guid_and_payload_and_the_secret_of_now(
-        self, github: GitHub, call: Call, make: Make, patch: Patch, listener: Listener
+        self, github: GitHubServer, call: Call, make: Make, patch: Patch, listener: Listener
     ) -> None:
         made = make(url=listener.url, content_type="json", secret="old")
         path = f"{HOOKS}/{made['id']}/deliveries"
@@ -348,7 +352,7 @@ class TestRedelivery:
         assert newest["id"] > oldest["id"]
 
     def test_lost_one_that_was_written_down_by_hand_is_posted(
-        self, github: GitHub, call: Call, listener: Listener
+        self, github: GitHubServer, call: Call, listener: Listener
     ) -> None:
         hook = github.add_hook("octo/site", listener.url)
         lost = HookDelivery("guid", "push", AT, 0, "timed out", payload={"ref": "refs/heads/main"})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pulley.sandbox.github.hooks import Hook, HookConfig, HookDelivery
+from pulley.sandbox.github.hooks import HookConfig, HookDelivery, HostedHook
 from pulley.sandbox.github.sender import Hookshot
 from tests.sandbox.listener import Listener
 
@@ -24,8 +24,8 @@ def ended(delivery: HookDelivery) -> tuple[int, str]:
     return delivery.status_code, delivery.status
 
 
-def hook_of(url: str) -> Hook:
-    return Hook(1, HookConfig(url, "json"))
+def hook_of(url: str) -> HostedHook:
+    return HostedHook(1, HookConfig(url, "json"))
 
 
 class TestPost:

@@ -12,7 +12,7 @@ import pytest
 import urllib3
 from urllib3.util import SKIP_HEADER
 
-from pulley.sandbox.github.server import Fault, GitHub, RecordedStatus
+from pulley.sandbox.github.server import Fault, GitHubServer, RecordedStatus
 from tests.processes import HANG_SECONDS
 from tests.sandbox.repository import TOKEN, Call, Commits, git
 
@@ -63,14 +63,14 @@ class TestGitHub:
     def test_given_port_is_the_one_it_serves_on(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        with GitHub({}, token=TOKEN, port=port) as github:
+        with GitHubServer({}, token=TOKEN, port=port) as github:
             assert github.api_url == f"http://127.0.0.1:{port}"
             assert urllib3.request("GET", github.api_url).status == 401
 
-    def test_port_in_use_is_an_error_for_the_caller(self, github: GitHub) -> None:
+    def test_port_in_use_is_an_error_for_the_caller(self, github: GitHubServer) -> None:
         port = int(github.api_url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
-            GitHub({}, token=TOKEN, port=port)
+            GitHubServer({}, token=TOKEN, port=port)
 
     def test_requests_leave_no_line_behind(
         self, call: Call, create: Create, capfd: pytest.CaptureFixture[str]
@@ -79,18 +79,20 @@ class TestGitHub:
         call("GET", "/nowhere")
         assert capfd.readouterr() == ("", "")
 
-    def test_closed_one_answers_no_more(self, github: GitHub) -> None:
+    def test_closed_one_answers_no_more(self, github: GitHubServer) -> None:
         address = ("127.0.0.1", int(github.api_url.rpartition(":")[2]))
         socket.create_connection(address).close()
         github.close()
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
 
-    def test_closing_twice_is_closing_once(self, github: GitHub) -> None:
+    def test_closing_twice_is_closing_once(self, github: GitHubServer) -> None:
         github.close()
         github.close()
 
-    def test_requests_are_kept_in_order_as_they_came(self, github: GitHub, call: Call) -> None:
+    def test_requests_are_kept_in_order_as_they_came(
+        self, github: GitHubServer, call: Call
+    ) -> None:
         call("GET", DEPLOYMENTS, sha="abc", page=2)
         call("POST", "/nowhere", b"{ no JSON", headers={})
         assert github.requests == [
@@ -99,7 +101,7 @@ class TestGitHub:
         ]
         assert [request.method for request in github.requests] == ["GET", "POST"]
 
-    def test_many_at_once_lose_nothing(self, github: GitHub, create: Create) -> None:
+    def test_many_at_once_lose_nothing(self, github: GitHubServer, create: Create) -> None:
         threads = [threading.Thread(target=create) for _ in range(8)]
         for thread in threads:
             thread.start()
@@ -110,7 +112,7 @@ class TestGitHub:
         assert ids == sorted(ids)
 
     def test_fault_of_the_emulation_is_a_500_and_is_logged(
-        self, github: GitHub, call: Call, caplog: pytest.LogCaptureFixture
+        self, github: GitHubServer, call: Call, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(method: str, path: str) -> None:
             raise RuntimeError("planned")
@@ -135,7 +137,7 @@ class TestAccess:
             "status": "401",
         }
 
-    def test_wrong_token_creates_nothing(self, github: GitHub, call: Call) -> None:
+    def test_wrong_token_creates_nothing(self, github: GitHubServer, call: Call) -> None:
         body = {"ref": "main", "required_contexts": []}
         assert call("POST", DEPLOYMENTS, body, headers={}).status == 401
         assert github.deployments("octo/site") == ()
@@ -170,13 +172,15 @@ class TestAccess:
         assert answer.status == 404
         assert answer.json()["message"] == "Not Found"
 
-    def test_names_case_does_not_matter(self, github: GitHub, call: Call, create: Create) -> None:
+    def test_names_case_does_not_matter(
+        self, github: GitHubServer, call: Call, create: Create
+    ) -> None:
         deployment = create("/repos/OCTO/SITE/deployments")
         assert call("GET", f"/repos/octo/sIte/deployments/{deployment['id']}").status == 200
         assert [one.id for one in github.deployments("oCtO/site")] == [deployment["id"]]
 
     def test_deployment_is_its_repositorys_only(
-        self, github: GitHub, call: Call, create: Create
+        self, github: GitHubServer, call: Call, create: Create
     ) -> None:
         deployment = create()
         assert call("GET", f"/repos/octo/other/deployments/{deployment['id']}").status == 404
@@ -223,7 +227,7 @@ class TestGetBranch:
 
 class TestCreateDeployment:
     def test_answer_has_what_a_client_may_read(
-        self, github: GitHub, create: Create, commits: Commits
+        self, github: GitHubServer, create: Create, commits: Commits
     ) -> None:
         shown = create(
             ref=commits["second"],
@@ -277,7 +281,7 @@ class TestCreateDeployment:
 
     @pytest.mark.parametrize("payload", [{"target": {"name": "web"}}, {}, "text", '{"a": 1}', ""])
     def test_payload_is_kept_as_it_came(
-        self, github: GitHub, create: Create, payload: object
+        self, github: GitHubServer, create: Create, payload: object
     ) -> None:
         assert create(payload=payload)["payload"] == payload
         assert github.deployments("octo/site")[0].payload == payload
@@ -301,7 +305,9 @@ class TestCreateDeployment:
     @pytest.mark.parametrize(
         "ref", ["none", NO_COMMIT, "main~1", "HEAD@{0}", "--all", "", "a\0b", "\ud800"]
     )
-    def test_ref_that_git_does_not_know_is_422(self, github: GitHub, call: Call, ref: str) -> None:
+    def test_ref_that_git_does_not_know_is_422(
+        self, github: GitHubServer, call: Call, ref: str
+    ) -> None:
         answer = call("POST", DEPLOYMENTS, {"ref": ref})
         assert (answer.status, answer.json()["message"]) == (422, f"No ref found for: {ref}")
         assert github.deployments("octo/site") == ()
@@ -326,7 +332,7 @@ class TestCreateDeployment:
         ],
     )
     def test_field_of_another_type_is_422(
-        self, github: GitHub, call: Call, name: str, value: object
+        self, github: GitHubServer, call: Call, name: str, value: object
     ) -> None:
         answer = call("POST", DEPLOYMENTS, {"ref": "main", name: value})
         assert answer.status == 422
@@ -341,7 +347,7 @@ class TestCreateDeployment:
 
     @pytest.mark.parametrize("asked", [{}, {"auto_merge": True}])
     def test_commit_behind_the_default_branch_is_409(
-        self, github: GitHub, call: Call, asked: dict[str, bool]
+        self, github: GitHubServer, call: Call, asked: dict[str, bool]
     ) -> None:
         body = {"ref": "behind", "required_contexts": [], **asked}
         answer = call("POST", DEPLOYMENTS, body)
@@ -364,7 +370,7 @@ class TestCreateDeployment:
         assert create(ref="behind", auto_merge=True)["ref"] == "behind"
 
     def test_pending_context_is_409_unless_none_is_required(
-        self, github: GitHub, call: Call, create: Create, commits: Commits
+        self, github: GitHubServer, call: Call, create: Create, commits: Commits
     ) -> None:
         github.pending_contexts = {commits["second"]}
         answer = call("POST", DEPLOYMENTS, {"ref": "main", "auto_merge": False})
@@ -380,7 +386,7 @@ class TestCreateDeployment:
 
 
 class TestListDeployments:
-    def test_newest_comes_first(self, github: GitHub, call: Call, create: Create) -> None:
+    def test_newest_comes_first(self, github: GitHubServer, call: Call, create: Create) -> None:
         first, second = create()["id"], create()["id"]
         answer = call("GET", DEPLOYMENTS)
         assert answer.status == 200
@@ -403,7 +409,9 @@ class TestListDeployments:
         create(environment="staging")
         assert call("GET", DEPLOYMENTS, environment="staging", ref="v1").json() == []
 
-    def test_pages_link_to_each_other(self, github: GitHub, call: Call, create: Create) -> None:
+    def test_pages_link_to_each_other(
+        self, github: GitHubServer, call: Call, create: Create
+    ) -> None:
         ids = [create(environment="a b")["id"] for _ in range(5)][::-1]
         url = f"{github.api_url}{DEPLOYMENTS}?environment=a+b&per_page=2&page="
         links = []
@@ -445,7 +453,7 @@ class TestListDeployments:
 
 class TestCreateStatus:
     def test_answer_has_what_a_client_may_read(
-        self, github: GitHub, create: Create, report: Report
+        self, github: GitHubServer, create: Create, report: Report
     ) -> None:
         deployment = create(environment="staging")
         log, web = "https://example.invalid/log", "http://example.invalid"
@@ -472,7 +480,7 @@ class TestCreateStatus:
         }
 
     def test_status_is_recorded_with_its_deployment(
-        self, github: GitHub, create: Create, report: Report
+        self, github: GitHubServer, create: Create, report: Report
     ) -> None:
         deployment = create()
         (before,) = github.deployments("octo/site")
@@ -510,7 +518,7 @@ class TestCreateStatus:
         ],
     )
     def test_field_that_does_not_fit_is_422(
-        self, github: GitHub, call: Call, create: Create, body: object, field: str
+        self, github: GitHubServer, call: Call, create: Create, body: object, field: str
     ) -> None:
         deployment = create()
         answer = call("POST", f"{DEPLOYMENTS}/{deployment['id']}/statuses", body)
@@ -561,11 +569,11 @@ class TestListStatuses:
 
 
 class TestAutoInactive:
-    def states(self, github: GitHub) -> list[str]:
+    def states(self, github: GitHubServer) -> list[str]:
         return [deployment.state for deployment in github.deployments("octo/site")]
 
     def test_success_retires_the_success_before(
-        self, github: GitHub, create: Create, report: Report
+        self, github: GitHubServer, create: Create, report: Report
     ) -> None:
         for _ in range(2):
             report(create(environment="staging"))
@@ -575,7 +583,7 @@ class TestAutoInactive:
 
     @pytest.mark.parametrize("state", ["failure", "in_progress", "pending"])
     def test_only_a_success_retires(
-        self, github: GitHub, create: Create, report: Report, state: str
+        self, github: GitHubServer, create: Create, report: Report, state: str
     ) -> None:
         report(create(environment="staging"))
         report(create(environment="staging"), state)
@@ -583,7 +591,7 @@ class TestAutoInactive:
 
     @pytest.mark.parametrize("state", ["failure", "in_progress", "error"])
     def test_only_a_success_is_retired(
-        self, github: GitHub, create: Create, report: Report, state: str
+        self, github: GitHubServer, create: Create, report: Report, state: str
     ) -> None:
         report(create(environment="staging"), state)
         report(create(environment="staging"))
@@ -598,20 +606,22 @@ class TestAutoInactive:
         ],
     )
     def test_other_environment_transient_and_production_stay(
-        self, github: GitHub, create: Create, report: Report, fields: dict[str, object]
+        self, github: GitHubServer, create: Create, report: Report, fields: dict[str, object]
     ) -> None:
         report(create(**{"environment": "staging", **fields}))
         report(create(environment="staging"))
         assert self.states(github) == ["success", "success"]
 
-    def test_newer_deployment_stays(self, github: GitHub, create: Create, report: Report) -> None:
+    def test_newer_deployment_stays(
+        self, github: GitHubServer, create: Create, report: Report
+    ) -> None:
         older, newer = create(environment="staging"), create(environment="staging")
         report(newer)
         report(older)
         assert self.states(github) == ["success", "success"]
 
     def test_other_repository_stays(
-        self, github: GitHub, call: Call, create: Create, report: Report
+        self, github: GitHubServer, call: Call, create: Create, report: Report
     ) -> None:
         path = "/repos/octo/other/deployments"
         other = create(path, environment="staging")
@@ -619,7 +629,9 @@ class TestAutoInactive:
         report(create(environment="staging"))
         assert [one.state for one in github.deployments("octo/other")] == ["success"]
 
-    def test_false_retires_nothing(self, github: GitHub, create: Create, report: Report) -> None:
+    def test_false_retires_nothing(
+        self, github: GitHubServer, create: Create, report: Report
+    ) -> None:
         report(create(environment="staging"))
         report(create(environment="staging"), auto_inactive=False)
         assert self.states(github) == ["success", "success"]
@@ -627,7 +639,7 @@ class TestAutoInactive:
 
 class TestFault:
     def test_fault_is_the_answer_and_nothing_is_carried_out(
-        self, github: GitHub, call: Call
+        self, github: GitHubServer, call: Call
     ) -> None:
         github.fault = lambda _method, _path: Fault(503, b"later", {"Retry-After": "7"})
         answer = call("POST", DEPLOYMENTS, {"ref": "main"})
@@ -637,7 +649,7 @@ class TestFault:
         assert len(github.requests) == 1
 
     def test_fault_sees_method_and_path_and_may_let_through(
-        self, github: GitHub, call: Call
+        self, github: GitHubServer, call: Call
     ) -> None:
         seen = []
 
@@ -650,32 +662,34 @@ class TestFault:
         assert call("POST", DEPLOYMENTS, {"ref": "main"}).status == 500
         assert seen == [("GET", DEPLOYMENTS, 1, ()), ("POST", DEPLOYMENTS, 2, ())]
 
-    def test_fault_comes_before_the_token(self, github: GitHub, call: Call) -> None:
+    def test_fault_comes_before_the_token(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(502)
         assert call("GET", DEPLOYMENTS, headers={}).status == 502
 
-    def test_lost_answer_leaves_the_deployment_there(self, github: GitHub, call: Call) -> None:
+    def test_lost_answer_leaves_the_deployment_there(
+        self, github: GitHubServer, call: Call
+    ) -> None:
         github.fault = lambda _method, _path: Fault(502, applied_first=True)
         answer = call("POST", DEPLOYMENTS, {"ref": "main"})
         assert (answer.status, answer.data) == (502, b"")
         assert [one.ref for one in github.deployments("octo/site")] == ["main"]
 
-    def test_lost_refusal_is_the_fault_too(self, github: GitHub, call: Call) -> None:
+    def test_lost_refusal_is_the_fault_too(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(504, applied_first=True)
         assert call("POST", DEPLOYMENTS, {}).status == 504
 
-    def test_silence_ends_with_the_answer(self, github: GitHub, call: Call) -> None:
+    def test_silence_ends_with_the_answer(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(500, b"late", silent_seconds=0.3)
         began = time.monotonic()
         assert call("GET", DEPLOYMENTS).data == b"late"
         assert time.monotonic() - began >= 0.25
 
-    def test_silence_outlasts_an_impatient_client(self, github: GitHub, call: Call) -> None:
+    def test_silence_outlasts_an_impatient_client(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(silent_seconds=2 * HANG_SECONDS)
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             call("GET", DEPLOYMENTS, timeout=0.1)
 
-    def test_silence_of_one_holds_up_no_other(self, github: GitHub, call: Call) -> None:
+    def test_silence_of_one_holds_up_no_other(self, github: GitHubServer, call: Call) -> None:
         held = threading.Event()
 
         def hold_first(_method: str, _path: str) -> Fault | None:
@@ -692,7 +706,7 @@ class TestFault:
             with pytest.raises(BlockingIOError):
                 client.recv(1)
 
-    def waiting_client(self, github: GitHub) -> socket.socket:
+    def waiting_client(self, github: GitHubServer) -> socket.socket:
         address = ("127.0.0.1", int(github.api_url.rpartition(":")[2]))
         client = socket.create_connection(address, timeout=HANG_SECONDS)
         client.sendall(f"GET {DEPLOYMENTS} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -706,7 +720,9 @@ class TestFault:
             Fault(body=b"slow", drip_seconds=2 * HANG_SECONDS),
         ],
     )
-    def test_closing_does_not_wait_for_what_is_held(self, github: GitHub, fault: Fault) -> None:
+    def test_closing_does_not_wait_for_what_is_held(
+        self, github: GitHubServer, fault: Fault
+    ) -> None:
         held = threading.Event()
 
         def hold(_method: str, _path: str) -> Fault:
@@ -723,7 +739,7 @@ class TestFault:
         assert time.monotonic() - began < HANG_SECONDS
         assert b"slow" not in received
 
-    def test_answer_may_drip(self, github: GitHub, call: Call) -> None:
+    def test_answer_may_drip(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(200, b"[1,2]", drip_seconds=0.1)
         began = time.monotonic()
         # Each byte comes in time for a client that watches the clock for each read alone.
@@ -731,7 +747,7 @@ class TestFault:
         assert answer.data == b"[1,2]"
         assert time.monotonic() - began >= 0.4
 
-    def test_fault_that_is_taken_away_is_over(self, github: GitHub, call: Call) -> None:
+    def test_fault_that_is_taken_away_is_over(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault()
         assert call("GET", DEPLOYMENTS).status == 500
         github.fault = None

@@ -10,8 +10,8 @@ from typing import BinaryIO
 import pytest
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.run_command.agent import Host, Order
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.agent import AgentOrder, EmulatedHost
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.documents import parse_document
 from pulley.sandbox.run_command.events import Event
 from pulley.sandbox.run_command.statuses import StepResult
@@ -19,10 +19,10 @@ from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
-Add = Callable[..., Host]
+Add = Callable[..., EmulatedHost]
 Store = Callable[..., str]
 Send = Callable[..., str]
-Run = Callable[..., Command]
+Run = Callable[..., EmulatedCommand]
 
 BY_ENVIRONMENT: dict[str, dict[str, object]] = {
     "Word": {"type": "String", "default": "hello", "interpolationType": "ENV_VAR"}
@@ -32,13 +32,13 @@ LIST: dict[str, dict[str, object]] = {"commands": {"type": "StringList"}}
 BY_TEXT: dict[str, dict[str, object]] = {"Word": {"type": "String", "default": "hello"}}
 
 
-def only_result(command: Command) -> StepResult:
+def only_result(command: EmulatedCommand) -> StepResult:
     (invocation,) = command.invocations
     (result,) = invocation.results
     return result
 
 
-def lines_of(command: Command) -> list[str]:
+def lines_of(command: EmulatedCommand) -> list[str]:
     return only_result(command).stdout.decode().splitlines()
 
 
@@ -499,7 +499,9 @@ class TestHost:
         host = add_host()
         step = {"name": "only", "inputs": {"runCommand": f"touch {tmp_path}/ran"}}
         content = {"mainSteps": [{"action": "aws:runShellScript", **step}]}
-        order = Order("id", parse_document(json.dumps(content), name="x", version="1"), {}, 30.0)
+        order = AgentOrder(
+            "id", parse_document(json.dumps(content), name="x", version="1"), {}, 30.0
+        )
         report = host.carry_out(order, delivered=lambda: host.cancel("id"))
         assert (report.status.details, report.results) == ("Cancelled", ())
         assert not (tmp_path / "ran").exists()

@@ -11,27 +11,27 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.run_command.agent import Host
-from pulley.sandbox.run_command.commands import Command
+from pulley.sandbox.run_command.agent import EmulatedHost
+from pulley.sandbox.run_command.commands import EmulatedCommand
 from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
-Add = Callable[..., Host]
+Add = Callable[..., EmulatedHost]
 Store = Callable[..., str]
 Send = Callable[..., str]
-Run = Callable[..., Command]
+Run = Callable[..., EmulatedCommand]
 
 UNKNOWN_COMMAND = "00000000-0000-4000-8000-000000000000"
 EXISTING_TAG = {"Key": "tag:fleet", "Values": ["all"]}
 WORD: dict[str, dict[str, object]] = {"Word": {"type": "String", "allowedPattern": "^[a-z]+$"}}
 
 
-def statuses(command: Command) -> list[str]:
+def statuses(command: EmulatedCommand) -> list[str]:
     return [one.status.details for one in command.invocations]
 
 
-def _is_under_way(command: Command) -> bool:
+def _is_under_way(command: EmulatedCommand) -> bool:
     return command.status.details == "InProgress"
 
 
@@ -237,7 +237,7 @@ class TestSendCommand:
 
 class TestTargetSelectors:
     @pytest.fixture
-    def fleet(self, add_host: Add, store: Store) -> list[Host]:
+    def fleet(self, add_host: Add, store: Store) -> list[EmulatedHost]:
         store("true")
         return [
             add_host("web-1", role="web", zone="a"),
@@ -263,12 +263,12 @@ class TestTargetSelectors:
         command = run(Targets=selectors)
         assert [one.instance_name for one in command.invocations] == names
 
-    def test_ids_may_be_selectors(self, fleet: list[Host], run: Run) -> None:
+    def test_ids_may_be_selectors(self, fleet: list[EmulatedHost], run: Run) -> None:
         wanted = [fleet[0].instance_id, fleet[2].instance_id]
         command = run(Targets=[{"Key": "InstanceIds", "Values": wanted}])
         assert [one.instance_id for one in command.invocations] == wanted
 
-    def test_ids_may_be_given_as_such(self, fleet: list[Host], run: Run) -> None:
+    def test_ids_may_be_given_as_such(self, fleet: list[EmulatedHost], run: Run) -> None:
         command = run(InstanceIds=[fleet[1].instance_id])
         assert [one.instance_name for one in command.invocations] == ["web-2"]
 
@@ -283,7 +283,7 @@ class TestTargetSelectors:
         assert (shown["TargetCount"], shown["CompletedCount"]) == (0, 0)
 
     def test_tag_added_after_the_start_counts(
-        self, account: Account, fleet: list[Host], run: Run
+        self, account: Account, fleet: list[EmulatedHost], run: Run
     ) -> None:
         account.ec2.create_tags(
             Resources=[fleet[2].instance_id], Tags=[{"Key": "role", "Value": "web"}]
@@ -291,7 +291,7 @@ class TestTargetSelectors:
         assert len(run(Targets=[tag("role", "web")]).invocations) == 3
 
     def test_instance_born_later_is_not_in_the_command(
-        self, account: Account, fleet: list[Host], add_host: Add, send: Send
+        self, account: Account, fleet: list[EmulatedHost], add_host: Add, send: Send
     ) -> None:
         fleet[0].sleep()
         command_id = send(Targets=[tag("role", "web")])
@@ -301,7 +301,7 @@ class TestTargetSelectors:
         assert [one.instance_name for one in command.invocations] == ["web-1", "web-2"]
 
     def test_stopped_instance_is_undeliverable_and_leaves_the_command_green(
-        self, account: Account, fleet: list[Host], run: Run
+        self, account: Account, fleet: list[EmulatedHost], run: Run
     ) -> None:
         account.ec2.stop_instances(InstanceIds=[fleet[0].instance_id])
         command = run(Targets=[tag("role", "web")])
@@ -340,7 +340,7 @@ class TestMaxErrors:
     )
 
     @pytest.fixture
-    def fleet(self, add_host: Add, store: Store, tmp_path: Path) -> list[Host]:
+    def fleet(self, add_host: Add, store: Store, tmp_path: Path) -> list[EmulatedHost]:
         names = ["first", "second", "third", "last"]
         for name in names:
             (tmp_path / name / "srv").mkdir(parents=True)
@@ -370,7 +370,9 @@ class TestMaxErrors:
         assert statuses(command) == ["Failed", "Failed", "Failed", "Success"]
         assert (command.status.name, command.status.details) == ("Success", "Incomplete")
 
-    def test_host_that_is_not_reached_is_no_error(self, fleet: list[Host], run: Run) -> None:
+    def test_host_that_is_not_reached_is_no_error(
+        self, fleet: list[EmulatedHost], run: Run
+    ) -> None:
         for host in fleet[:3]:
             host.sleep()
         command = run(MaxConcurrency="1", MaxErrors="0", TimeoutSeconds=30)
