@@ -470,7 +470,7 @@ class TestGitHubIsNotWell:
     ) -> None:
         monkeypatch.setattr("chalicelib.edges.github_api.READ_SECONDS", 0.2)
         fail(github, self.UNAVAILABLE[name])
-        with pytest.raises(UnavailableError, match="GitHubServer") as failure:
+        with pytest.raises(UnavailableError, match="GitHub") as failure:
             stage.report(ended_well.event())
         assert TOKEN not in str(failure.value) + failure.value.detail
         (line,) = stage.log.lines("event")

@@ -12,13 +12,12 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from git import Actor, Repo
 from werkzeug.serving import make_server
-from werkzeug.wsgi import ClosingIterator, get_input_stream
+from werkzeug.wsgi import get_input_stream
 
 from pulley.sandbox.quiet import QuietHandler
 
@@ -92,29 +91,19 @@ class Upstream:
         with tempfile.TemporaryFile() as body:
             shutil.copyfileobj(get_input_stream(environ), body)
             body.seek(0)
-            backend = subprocess.Popen(
+            # To its end, whoever asked: werkzeug closes no iterator whose client has gone away.
+            backend = subprocess.run(
                 ["git", "http-backend"],
                 env=_cgi_environment(environ, self._root),
                 stdin=body,
                 stdout=subprocess.PIPE,
+                check=False,
             )
-        assert backend.stdout is not None
-        status, headers = "200 OK", []
-        for line in iter(backend.stdout.readline, b"\r\n"):
-            name, _, value = line.decode().partition(":")
-            if name == "Status":
-                status = value.strip()
-            else:
-                headers.append((name, value.strip()))
-        start_response(status, headers)
-        rest = iter(partial(backend.stdout.read, _CHUNK), b"")
-        # Also where whoever asked is gone before the end, or before the beginning.
-        return ClosingIterator(rest, partial(_end, backend.stdout, backend))
-
-
-def _end(output: IO[bytes], backend: subprocess.Popen[bytes]) -> None:
-    output.close()
-    backend.wait()
+        head, _, answer = backend.stdout.partition(b"\r\n\r\n")
+        lines = (line.partition(":") for line in head.decode().splitlines())
+        headers = {name: value.strip() for name, _, value in lines}
+        start_response(headers.pop("Status", "200 OK"), list(headers.items()))
+        return [answer]
 
 
 def _cgi_environment(environ: "WSGIEnvironment", root: Path) -> dict[str, str]:

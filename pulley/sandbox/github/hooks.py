@@ -201,5 +201,5 @@ def _distinct(events: list[str]) -> tuple[str, ...]:
 
 
 def _refusal(message: str, **more: str) -> GitHubError:
-    error = {"resource": "HostedHook", "code": "custom", **more, "message": message}
+    error = {"resource": "Hook", "code": "custom", **more, "message": message}
     return GitHubError(422, "Validation Failed", error)
