@@ -2,8 +2,8 @@
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
-lines of a function are joined, the spaces around operators left out, and functions get short names
-where the long one cannot be a word that is said, which means the same to a shell.
+lines of a function are joined, the spaces around operators left out, and functions and variables
+get short names where the long one cannot be a word that is said, which means the same to a shell.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -58,6 +58,12 @@ _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
 _SAID_NOWHERE = frozenset(("finish", "refuse"))  # functions of one word that no string has
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
+# A variable of several words where the shell alone sees it: assigned, not exported, read, expanded.
+# A name that another program gives or sees, that is printed or calculated with, is elsewhere, too.
+_LONG = "([a-z]+(?:_[a-z]+)+)"
+_ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
+_READ = re.compile(r"\bread -r ([\w ]+)")
+_EXPANDED = re.compile(rf"\$(?:\{{#?)?{_LONG}\b")
 _WORD = re.compile(r"\w+")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SHORT = (*_DIGITS, *map("".join, product(_DIGITS, repeat=2)))  # those used most get one letter
@@ -74,18 +80,22 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
 
 
 def short_names() -> dict[str, str]:
-    """The short name of each function that gets one."""
+    """The short name of each function and variable that gets one."""
     return _short_names("".join(map(_shorten, _read_parts(_FOLDER))))
 
 
 def _short_names(script: str) -> dict[str, str]:
     """Of functions of several words, and of those whose one word nothing else has.
 
-    They begin as no command and no variable does. The functions used most get the shortest.
+    So of variables of several words, if nothing but this shell ever sees the name.
+    They begin as no command and no other variable does. Those used most get the shortest.
     """
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     used = Counter(_WORD.findall(script))
-    by_use = sorted(functions, key=lambda name: (-used[name], name))
+    assigned = _ASSIGNED.findall(script) + re.findall(_LONG, " ".join(_READ.findall(script)))
+    alone = Counter(assigned + _EXPANDED.findall(script))
+    variables = {name for name in assigned if alone[name] == used[name]}
+    by_use = sorted(functions | variables, key=lambda name: (-used[name], name))
     return {name: f"_{short}" for name, short in zip(by_use, _SHORT, strict=False)}
 
 

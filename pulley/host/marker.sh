@@ -4,9 +4,13 @@
 read_marker() {
     marker_commit='' marker_upstream='' marker_target='' marker_steps='' marker_slot=0
     [ -f "$state/deployed" ] || return 0
-    for name in commit upstream target slot steps; do
-        read -r _ "marker_$name"
-    done <"$state/deployed"
+    {
+        read -r _ marker_commit
+        read -r _ marker_upstream
+        read -r _ marker_target
+        read -r _ marker_slot
+        read -r _ marker_steps
+    } <"$state/deployed"
     case $marker_slot in [0-9]) ;; *) marker_slot=0 ;; esac
     is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
 }

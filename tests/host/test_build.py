@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from chalicelib.core.results import HostResult
 from pulley.host.build import PARTS, build, short_names
@@ -46,7 +47,38 @@ def test_what_is_left_out_means_nothing() -> None:
     assert functions(script) == functions(renamed)
 
 
-def test_only_functions_get_short_names_and_none_that_is_said_or_taken() -> None:
+def test_variable_that_another_program_sees_or_that_is_printed_keeps_its_name(
+    tmp_path: Path,
+) -> None:
+    for name in PARTS:
+        (tmp_path / f"{name}.sh").write_text("")
+    (tmp_path / "main.sh").write_text(
+        """main() {
+    my_own=1
+    read -r _ my_first my_second </dev/null
+    echo "$my_own ${my_first-} ${#my_second} ${my_own#x}"
+    export no_proxy="$my_own"
+    printf '"told_so":%s' "$told_so"
+    case $my_own in *user_id=*) my_sum=$((my_sum + 1)) ;; esac
+    eval "by_name=\\$$1"
+    unset by_name
+    another_s='echo $sm_path'
+}
+"""
+    )
+    script = build(folder=tmp_path)
+    kept = {"no_proxy", "told_so", "user_id", "my_sum", "by_name", "sm_path"}
+    assert kept <= set(re.findall(r"\w+", script))
+    assert not re.search("my_own|my_first|my_second|another_s", script)
+
+
+def test_no_variable_of_several_words_has_a_name_that_is_put_together() -> None:
+    code = build()
+    assert not re.findall(r"""(?:read|export|unset|eval|for) [^\n;|&]*[a-z]_\$""", code)
+    assert len(re.findall(r"\beval ", code)) == 3  # of parameters, whose names begin with a capital
+
+
+def test_only_functions_and_variables_get_short_names_and_none_that_is_said_or_taken() -> None:
     commented = build(commented=True)
     names = short_names()
     said = {*EXIT_CODES, *(field.name for field in dataclasses.fields(HostResult))}
