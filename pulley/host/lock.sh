@@ -65,7 +65,6 @@ clear_locks() {
         waited=$((waited + 1))
     done
     rm -f -- "$@"
-    [ ! -d "$common_dir/modules" ] || find "$common_dir/modules" -name '*.lock' -exec rm -f -- {} +
 }
 
 # An editor or a service keeps one at work for days, and a pager another; they hold no lock.

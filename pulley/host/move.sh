@@ -18,7 +18,7 @@ move() { # carry|save commit -B branch | --detach
 # A merge is not made again: what was done in it (a conflict's solution, say) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream
-    in_the_way=$(list_untracked "$tip" --not "$1" -- | head -n 1)
+    in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | head -n 1)
     [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
     if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
@@ -44,9 +44,12 @@ list_untracked() { # revisions
     } | sort | uniq -u | each_line tell_untracked
 }
 
-# A folder in the place of a file that git does not track may hold files that it does.
+# A folder in the place of a file that git does not track may hold files that it does. A file or a link
+# in the place of one of its folders would go, too.
 tell_untracked() {
-    { [ ! -e "$file" ] && [ ! -L "$file" ]; } || [ -n "$(git --literal-pathspecs ls-files -- "$file")" ] || echo "${file#./}"
+    folder=$file
+    [ -e "$file" ] || [ -L "$file" ] || is_beyond -f || is_beyond_link || return 0
+    [ -n "$(git --literal-pathspecs ls-files -- "$folder")" ] || echo "${folder#./}"
 }
 
 # What is edited goes into a commit under a ref, then out of the work tree. From here until the
@@ -58,6 +61,7 @@ begin_move() {
         git worktree list --porcelain | grep -qxF "branch $local_ref"; then
         conflict "another work tree has $Branch checked out"
     fi
+    stop_if_submodule_is_lost
     find_edits
     if [ -n "$edits" ]; then
         stop_if_replaced

@@ -62,18 +62,21 @@ a_level='
             git submodule --quiet foreach "$level"
     }'
 
-# One that was killed while it was cloned has no commit yet, and git would not begin again.
+# One that was killed while it was cloned has no commit yet, and git would not begin again; one that was
+# killed later has its locks. Only what git lists is looked into: in another folder somebody else
+# could put a link in the place of what was found there.
 drop_half_made_submodules() {
-    find . -name .git -type f | while read -r link; do
+    [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f -- {} +
+    git ls-files -sz | tr '\n\000' '\035\n' | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
         read -r module <"$link"
         case $module in
-            "gitdir: "*.git/modules/*)
+            "gitdir: "*/modules/*)
                 (cd "${link%/.git}" && commit_of HEAD) || rm -f -- "$link"
                 ;;
         esac
     done
-    [ -d "$common_dir/modules" ] || return 0
-    find "$common_dir/modules" -name HEAD -type f | while read -r module; do
+    [ -d "$git_dir/modules" ] || return 0
+    find "$git_dir/modules" -name HEAD -type f | while read -r module; do
         module=${module%/HEAD}
         # A log or a branch may be called HEAD too. A module with branches was cloned to the end once.
         if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
@@ -81,4 +84,35 @@ drop_half_made_submodules() {
             rm -rf -- "$module"
         fi
     done
+}
+
+find_links() { # folder of a submodule
+    find "$1" -name .git -type f
+}
+
+# Where a file comes in the place of a submodule, git deletes the submodule's folder with all that is in
+# it. On the way back that is what failed steps left there, and it is kept like the rest of it.
+stop_if_submodule_is_lost() {
+    git diff-tree -r -z --no-renames --diff-filter=T "$head" "$to" -- >"$state/new"
+    [ -s "$state/new" ] || return 0
+    filled=$(tr '\n\000' '\035\n' <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | head -n 1)
+    [ -z "$filled" ] || conflict "the submodule $filled has files or edits of its own, where the update has a file"
+}
+
+tell_filled() {
+    is_filled || return 0
+    if [ -n "${failed_step-}" ]; then
+        mkdir -p -- "$state/made/${file%/*}" && mv -f -- "$file" "$state/made/$file" && return
+    fi
+    echo "${file#./}"
+}
+
+# With a git directory of its own in it (so of a submodule in it, too) there may be commits.
+is_filled() {
+    [ -d "$file" ] && [ ! -L "$file" ] || return 1
+    if [ -f "$file/.git" ] && [ -z "$(find "$file" -mindepth 2 -name .git)" ]; then
+        [ -n "$(git -C "$file" status --porcelain --ignored --untracked-files=normal 2>&1)" ]
+    else
+        [ -n "$(find "$file" -mindepth 1)" ]
+    fi
 }

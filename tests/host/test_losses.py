@@ -33,6 +33,35 @@ class TestIgnoredFiles:
         assert result.detail == ".env is untracked, where a local commit has it"
         assert (site.checkout / ".env").read_text() == MINE
 
+    @pytest.mark.parametrize("kind", ["file", "link"])
+    def test_one_in_the_place_of_a_local_commit_s_folder_is_a_conflict(
+        self, site: Site, kind: str
+    ) -> None:
+        site.commit({".gitignore": "env\n"})
+        site.pull()
+        site.commit({"env/deep/file": "by mistake\n"}, where=site.checkout)
+        site.pull(Update="exact", Commit=site.git("rev-parse", "HEAD~1"))
+        if kind == "file":
+            site.write("env", MINE)
+        else:
+            site.write("shared/file", MINE, where=site.root)
+            (site.checkout / "env").symlink_to(site.root / "shared")
+        site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert result.outcome == "conflict"
+        assert result.detail == "env is untracked, where a local commit has it"
+        assert (site.checkout / "env").is_symlink() == (kind == "link")
+
+    def test_where_local_commits_cannot_be_listed_nothing_moves(self, site: Site) -> None:
+        site.commit({"local": MINE}, where=site.checkout)
+        site.commit({"app.txt": "two\n"})
+        fails = 'case " $* " in *" log "*) exit 128 ;; esac'
+        site.tool("git", f'{fails}\nexec {shutil.which("git")} "$@"')
+        state = site.state()
+        result = site.pull().result
+        assert (result.outcome, "cannot list" in result.detail) == ("conflict", True)
+        assert site.state() == state
+
     def test_look_at_local_commits_takes_as_many_processes_for_fifty_files_as_for_one(
         self, site: Site
     ) -> None:

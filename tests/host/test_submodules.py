@@ -298,3 +298,85 @@ def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(site: 
     commit = site.commit({".gitmodules": module + "\tfetchRecurseSubmodules = true\n"})
     result = site.pull().result
     assert (result.outcome, result.after) == ("updated", commit)
+
+
+class TestOneThatIsReplaced:
+    """Git deletes a submodule's folder, with all that is in it, where a file comes in its place."""
+
+    def replace(self, site: Site) -> str:
+        site.git("rm", "-q", "part", cwd=site.upstream)
+        return site.commit({"part": "a file\n"})
+
+    @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
+    @pytest.mark.parametrize("mine", ["part.txt", "new.txt", "ignored.txt", "deeper/new.txt"])
+    def test_by_a_file_is_a_conflict_where_it_holds_a_person_s_work(
+        self, site: Site, update: str, mine: str
+    ) -> None:
+        submodule(site)
+        site.pull()
+        site.write(".git/modules/part/info/exclude", "ignored.txt\n")
+        site.write(f"part/{mine}", "mine\n")
+        commit, before = self.replace(site), site.state()
+        result = site.pull(Update=update, Commit=commit).result
+        assert result.outcome == "conflict"
+        assert result.detail.startswith("the submodule part has files or edits of its own")
+        assert site.state() == before
+
+    def test_by_a_file_goes_where_it_holds_nothing_of_its_own(self, site: Site) -> None:
+        submodule(site)
+        site.pull()
+        commit = self.replace(site)
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit)
+        assert (site.checkout / "part").read_text() == "a file\n"
+
+    def test_with_commits_in_a_git_directory_of_its_own_it_is_a_conflict(self, site: Site) -> None:
+        site.new_repository(site.checkout / "part")
+        site.commit({"part.txt": "mine\n"}, where=site.checkout / "part")
+        site.git("add", "part")
+        site.git("commit", "-qm", "part")
+        site.git("push", "-q", "origin", "HEAD:refs/heads/pushed")
+        site.git("merge", "-q", "--ff-only", "pushed", cwd=site.upstream)
+        self.replace(site)
+        assert site.pull().result.outcome == "conflict"
+        assert (site.checkout / "part/.git").is_dir()
+
+    def test_on_the_way_back_what_failed_steps_left_in_it_is_kept(self, site: Site) -> None:
+        site.commit({"part": "a file\n"})
+        after = "#!/bin/sh\n[ -f part ] || { echo built >part/built; false; }\n"
+        before = site.commit({"after": after})
+        site.pull(AfterPull="after")
+        site.commit({"part": None})
+        submodule(site)
+        result = site.pull(AfterPull="after").result
+        assert (result.outcome, result.after) == ("rolled_back", before)
+        assert (site.checkout / "part").read_text() == "a file\n"
+        assert (site.checkout / ".git/pulley/made/part/built").read_text() == "built\n"
+
+
+class TestAfterAKill:
+    def test_a_lock_that_only_the_submodule_has_is_cleared(self, site: Site) -> None:
+        part = submodule(site)
+        site.pull()
+        site.write(".git/modules/part/index.lock", "")
+        move(site, part)
+        assert site.pull().result.outcome == "updated"
+        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+
+    @pytest.mark.parametrize("is_half_made", [False, True])
+    def test_in_a_linked_work_tree(self, site: Site, *, is_half_made: bool) -> None:
+        part = submodule(site)
+        site.git("checkout", "-q", "-b", "side")
+        linked = site.root / "linked"
+        site.git("worktree", "add", "-q", str(linked), "main")
+        site.pull(Checkout=str(linked))
+        module = site.checkout / ".git/worktrees/linked/modules/part"
+        if is_half_made:
+            shutil.rmtree(module)
+            site.git("init", "-q", "--bare", str(module))
+            (linked / "part/part.txt").unlink()
+        else:
+            site.write(str((module / "index.lock").relative_to(site.checkout)), "")
+        move(site, part)
+        assert site.pull(Checkout=str(linked)).result.outcome == "updated"
+        assert (linked / "part/part.txt").read_text() == "two\n"
