@@ -99,8 +99,9 @@ refuse_found() { # what to close
 # Who owns a folder of the repository's can put a link in its place while git writes there, and who owns
 # one in a submodule can give git other settings, which it runs. So root needs each of a commit's folders.
 root_owns_folders() { # commit
-    [ "$euid" -eq 0 ] || return 0
-    found=$(list_folders "$1" | head -n 1)
+    [ "$euid" -eq 0 ] && [ -n "$1" ] || return 0
+    has xargs || refuse 'xargs (findutils) is not installed' # without it all would seem to be root's
+    found=$(list_folders "$1" 8>&1 | head -n 1)
     refuse_found "$found"
 }
 
@@ -111,7 +112,7 @@ list_folders() { # commit; those that are not root's alone, and all such in its 
         {
             git ls-files -z | tr '\n\000' '\035\n'
             name_commits HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
-        } | sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
+        } | LC_ALL=C sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
     } | xargs -0 stat -c '%u %f %n' -- |
         sed -n '/^0 \(a\|..[02468ace][014589cd] \)/!s/^[^ ]* [^ ]* //p'
     git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab//p" | each_line find_of_others_below

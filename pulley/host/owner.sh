@@ -35,9 +35,11 @@ EOF
         "$@" -c : 2>/dev/null
     } ||
         refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
+    # By hand there is a terminal, into which the owner could type for root's shell (TIOCSTI).
+    ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     # Told to end, runuser ends with 143 whatever the owner's run ended with: then that has to say it.
-    if [ -z "$Restart" ] && [ "$1" = setpriv ]; then
+    if [ -z "$Restart" ] && [ "$1" != runuser ]; then
         "$@" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi

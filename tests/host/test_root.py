@@ -7,6 +7,7 @@ checkout is below a folder that root alone may write to, as /srv on a host.
 import ctypes
 import errno
 import os
+import pty
 import pwd
 import re
 import shutil
@@ -24,11 +25,13 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.targets import MACHINE_UNIT_PREFIXES, MACHINE_UNITS
-from tests.host.conftest import AS_OWNER, AS_ROOT, SHELLS, Run, Site
+from tests.host.conftest import AS_OWNER, AS_ROOT, SHELLS, Run, Site, held_to_contract
+from tests.host.programs import folder_without
 
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="takes root")
 
 ATTACKER = pwd.getpwnam("nobody")
+GIT = shutil.which("git")
 ANOTHER = pwd.getpwnam("daemon")
 
 
@@ -650,6 +653,88 @@ class TestTheRemoteIsLookedAtFirst:
         before = site.traces()
         assert site.deploy(update="check").result.outcome == "unchanged"
         assert site.traces() == before
+
+
+@as_root_only
+class TestWhatRootCannotList:
+    """What is not known to be root's alone is taken for another's."""
+
+    @pytest.fixture
+    def uploads(self, site: RootSite) -> Path:
+        assert site.deploy().result.outcome == "updated"
+        site.seen.write_text("")
+        (site.checkout / "uploads").mkdir()
+        return site.checkout / "uploads"
+
+    def test_file_whose_name_is_no_utf_8(self, site: RootSite, uploads: Path) -> None:
+        Path(os.fsdecode(os.fsencode(uploads) + b"/\xff")).write_text("staged\n")
+        site.root_git("add", "uploads")
+        give(uploads)
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        run = site.pull(AfterPull="after", Issued="2", more_environ={"LANG": "C.UTF-8"})
+        assert run.result.outcome == "no_checkout"
+        assert "others own uploads " in run.result.detail
+        assert site.ran_as() == set()
+
+    def test_folders_where_the_host_has_no_xargs(self, site: RootSite, uploads: Path) -> None:
+        (uploads / "job").write_text("staged\n")
+        site.root_git("add", "uploads")
+        give(uploads)
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        path = {"PATH": str(folder_without("xargs"))}
+        result = site.pull(AfterPull="after", Issued="2", more_environ=path).result
+        assert (result.outcome, "xargs" in result.detail) == ("no_checkout", True)
+        assert site.ran_as() == set()
+
+    def test_local_commits_that_git_cannot_read(self, site: RootSite, uploads: Path) -> None:
+        give(uploads)
+        fails = 'case " $* " in *" log "*) exit 128 ;; esac'
+        site.tool("git", f'{fails}\nexec {shutil.which("git")} "$@"')
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        result = site.deploy().result
+        assert (result.outcome, "cannot list" in result.detail) == ("no_checkout", True)
+        assert site.ran_as() == set()
+
+    def test_submodule_that_is_half_made_is_not_looked_for_in_another_s_folder(
+        self, site: RootSite, uploads: Path
+    ) -> None:
+        """He swaps his folder for a link to a work tree of root's, whose .git root then removes."""
+        victim = site.root / "victim"
+        site.root_git("worktree", "add", "-q", str(victim), "-b", "victim")
+        (uploads / "mine").mkdir()
+        (uploads / "mine/.git").write_text("gitdir: /nowhere/.git/modules/mine\n")
+        give(uploads)
+        swap = f"mv mine ../was; ln -s {victim} mine"
+        site.tool("git", f'cd ../../uploads 2>/dev/null && {{ {swap}; exit 1; }}\nexec {GIT} "$@"')
+        modules = '[submodule "part"]\n\tpath = part\n\turl = /nowhere\n'
+        (site.upstream / ".gitmodules").write_text(modules)
+        site.root_git("add", ".gitmodules", where=site.upstream)
+        link = f"160000,{site.root_git('rev-parse', 'HEAD')},part"
+        site.root_git("update-index", "--add", "--cacheinfo", link, where=site.upstream)
+        site.root_git("commit", "-qm", "part", where=site.upstream)
+        assert site.deploy().result.step == "submodules"
+        assert (victim / ".git").exists()
+
+
+@as_root_only
+def test_owner_s_code_has_no_terminal_into_which_it_could_type_for_root(
+    make_site: Callable[[str], Site],
+) -> None:
+    site = make_site("dash")
+    site.commit({"after": "#!/bin/sh\n! (: </dev/tty)\n"})
+    command, environ = site.command(AfterPull="after")
+    master, terminal = pty.openpty()
+    by_hand = 'exec 0<>"$0" && exec setsid -c "$@"'
+    done = subprocess.run(
+        ["sh", "-c", by_hand, os.ttyname(terminal), *command],
+        env=environ,
+        cwd="/",
+        capture_output=True,
+        check=False,
+    )
+    os.close(master)
+    os.close(terminal)
+    assert held_to_contract(done).result.outcome == "updated"
 
 
 @as_root_only
