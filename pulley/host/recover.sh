@@ -7,6 +7,8 @@
 mend() {
     end_leftovers
     clear_locks
+    # A power cut leaves it empty, and then each git dies.
+    [ ! -f "$git_dir/index" ] || [ -s "$git_dir/index" ] || { rm -f "$git_dir/index" && git reset -q -- .; }
     read_line "$state/moving"
     case $line in
         *' whole') # else the disk was full, and nothing had moved yet

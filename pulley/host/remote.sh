@@ -92,9 +92,11 @@ fetch_once() {
 }
 
 # A power cut leaves files that are empty. What was fetched is only a copy: it is fetched again, and
-# then the remote is not told what is here, because some of it is missing.
+# then the remote is not told what is here, because some of it is missing. An empty ref of this script's
+# says nothing any more, and git fetches nothing while there is one.
 drop_broken_copies() {
-    find "$common_dir/objects" -type f -size 0 -path '*/[0-9a-f][0-9a-f]/*' -print -exec rm -f -- {} + >"$state/new"
+    find "$common_dir/objects" "$common_dir/refs/pulley" -type f -size 0 \( -path '*/[0-9a-f][0-9a-f]/*' -o \
+        -path '*/refs/pulley/*' -o -name '*.pack' -o -name '*.idx' \) -print -exec rm -f -- {} + >"$state/new"
     [ ! -s "$state/new" ] || haves=noop
     [ -f "$common_dir/$upstream_ref" ] || return 0
     commit_of "$upstream_ref^{commit}" || rm -f -- "$common_dir/$upstream_ref"

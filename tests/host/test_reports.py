@@ -305,6 +305,49 @@ class TestNotForEver:
         result = site.pull().result
         assert (result.outcome, result.after) == ("updated", commit)
 
+    @pytest.mark.parametrize("kind", ["deployed", "saved"])
+    def test_refs_of_its_own_that_a_power_cut_emptied_stop_no_fetch(
+        self, site: Site, kind: str
+    ) -> None:
+        site.pull()
+        site.write("config.txt", "mine\n")
+        site.commit({"app.txt": "two\n"})
+        site.pull(Update="reset")
+        refs = list((site.checkout / ".git/refs/pulley" / kind).iterdir())
+        assert refs
+        for ref in refs:
+            ref.write_text("")
+        commit = site.commit({"app.txt": "three\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit), result.detail
+
+    def test_pack_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
+        site.git("config", "fetch.unpackLimit", "1")
+        commit = site.commit({"app.txt": "two\n"})
+        site.git("fetch", "-q")
+        packs = [
+            path
+            for path in (site.checkout / ".git/objects/pack").iterdir()
+            if path.suffix in {".pack", ".idx"}
+        ]
+        assert len(packs) == 2
+        for path in packs:
+            path.chmod(0o644)
+            path.write_text("")
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit), result.detail
+        site.git("fsck", "--strict", "--no-dangling")
+
+    def test_index_that_a_power_cut_emptied_is_made_again_and_edits_stay(self, site: Site) -> None:
+        site.pull()
+        site.write("config.txt", "mine\n")
+        site.write("new.txt", "mine too\n")
+        (site.checkout / ".git/index").write_text("")
+        commit = site.commit({"app.txt": "two\n"})
+        result = site.pull().result
+        assert (result.outcome, result.after) == ("updated", commit), result.detail
+        assert site.git("status", "--porcelain") == "M config.txt\n?? new.txt"
+
     @pytest.mark.parametrize("local_commits", [0, 1])
     def test_object_that_a_power_cut_emptied_is_fetched_again(
         self, site: Site, local_commits: int
