@@ -17,7 +17,11 @@ find_edits() {
 }
 
 create_stash() {
-    edits=$(git stash create "pulley: edits on $Target" 2>"$errors")
+    time_to_move # a filter can hang
+    edits=$(within=$left git stash create "pulley: edits on $Target" 2>"$errors")
+    set -- $?
+    [ "$1" -ne 124 ] || conflict "git did not save the local edits within $left seconds"
+    return "$1"
 }
 
 # Where a file was touched and not changed, git's stash fails without a word.

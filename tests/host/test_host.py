@@ -128,6 +128,16 @@ def test_a_filter_that_hangs_is_a_conflict_in_time_and_all_is_as_before(site: Si
     assert site.state() == state
 
 
+def test_a_filter_that_hangs_where_edits_are_saved_is_a_conflict_in_time(site: Site) -> None:
+    site.git("config", "filter.slow.clean", "sleep 30")
+    site.write(".git/info/attributes", "config.txt filter=slow\n")
+    site.write("config.txt", "edited now\n")
+    site.commit({"app.txt": "two\n"})
+    result = site.pull(Timeout="20", late=5).result
+    assert (result.outcome, "did not save" in result.detail) == ("conflict", True)
+    assert (site.checkout / "config.txt").read_text() == "edited now\n"
+
+
 @pytest.fixture
 def small_disk(site: Site) -> Iterator[Path]:
     """The checkout on a file system of 3 MB."""
