@@ -33,6 +33,7 @@ finish() { # outcome detail
         see_head
         after=$seen before=${before:-$seen}
     fi
+    tell_kept
     tell_aside
     if [ -n "$fetched" ] && [ "$Update" != exact ]; then
         # One without a file of its own is as it was, unless a step packed it.
@@ -63,6 +64,7 @@ finish() { # outcome detail
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
         "$line$more" "${local_commits:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+    [ -z "${log-}" ] || true >"$state/kept"
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
 }

@@ -17,6 +17,15 @@ tell_aside() {
     [ -z "${log-}" ] || true >"$state/aside"
 }
 
+# A run that was killed has told nobody what it saved.
+tell_kept() {
+    [ -z "$saved" ] && [ -s "${state-/dev/null}/kept" ] || return 0
+    refs=$(list_refs --format=' %(refname) ')
+    while read -r ref; do
+        ! is_in "$refs" "$ref" || saved=$ref
+    done <"$state/kept"
+}
+
 # Update=saved: what there is, in the result; or what the saved Commit holds, on stderr, of which Systems
 # Manager keeps the first 8,000 bytes. Changes nothing.
 look_at_saved() {

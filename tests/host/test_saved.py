@@ -331,3 +331,16 @@ class TestDrop:
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert site.pull(Update="drop", Commit=commit, Timeout="20", late=6).exit_code == 75
         assert len(site.saved()) == 1
+
+
+class TestAfterAKill:
+    def test_what_a_reset_saved_before_it_was_killed_is_told_once(self, site: Site) -> None:
+        site.commit({"after": "#!/bin/sh\n[ -z ${PULLEY_GROUP-} ] || kill -9 -$PULLEY_GROUP\n"})
+        site.pull()
+        site.write("app.txt", "mine\n")
+        site.commit({"config.txt": "two\n"})
+        assert not run_in_own_group(site, Update="reset", AfterPull="after")
+        (ref,) = site.saved()
+        assert told(site.pull(Update="check")) == (None, ref)
+        assert told(site.pull(Update="reset", AfterPull="after")) == (None, ref)
+        assert told(site.pull(Update="reset", AfterPull="after")) == (None, None)
