@@ -95,8 +95,9 @@ fetch_once() {
 # then the remote is not told what is here, because some of it is missing. An empty ref of this script's
 # says nothing any more, and git fetches nothing while there is one.
 drop_broken_copies() {
-    find "$common_dir/objects" "$common_dir/refs/pulley" -type f -size 0 \( -path '*/[0-9a-f][0-9a-f]/*' -o \
-        -path '*/refs/pulley/*' -o -name '*.pack' -o -name '*.idx' \) -print -exec rm -f -- {} + >"$state/new"
+    find "$common_dir/objects" "$common_dir/refs" -type f -size 0 ! -name '*.lock' \( \
+        -path '*/objects/[0-9a-f][0-9a-f]/*' -o -name '*.pack' -o -name '*.idx' -o \
+        -path '*/refs/pulley/*' -o -path '*/refs/remotes/*' \) -print -exec rm -f -- {} + >"$state/new"
     [ ! -s "$state/new" ] || haves=noop
     [ -f "$common_dir/$upstream_ref" ] || return 0
     commit_of "$upstream_ref^{commit}" || rm -f -- "$common_dir/$upstream_ref"

@@ -305,15 +305,16 @@ class TestNotForEver:
         result = site.pull().result
         assert (result.outcome, result.after) == ("updated", commit)
 
-    @pytest.mark.parametrize("kind", ["deployed", "saved"])
-    def test_refs_of_its_own_that_a_power_cut_emptied_stop_no_fetch(
+    @pytest.mark.parametrize("kind", ["pulley/deployed", "pulley/saved", "remotes/origin"])
+    def test_refs_that_a_power_cut_emptied_and_no_person_made_stop_no_fetch(
         self, site: Site, kind: str
     ) -> None:
         site.pull()
         site.write("config.txt", "mine\n")
         site.commit({"app.txt": "two\n"})
         site.pull(Update="reset")
-        refs = list((site.checkout / ".git/refs/pulley" / kind).iterdir())
+        site.write(".git/refs/remotes/origin/other", "")
+        refs = list((site.checkout / ".git/refs" / kind).iterdir())
         assert refs
         for ref in refs:
             ref.write_text("")
