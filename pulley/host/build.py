@@ -11,6 +11,7 @@ Needs the standard library only, and nothing of Pulley.
 import re
 import sys
 from collections import Counter
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def _read_parts(folder: Path) -> list[str]:
     return [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
 
 
+@cache  # `pulley setup` and `pulley doctor` join the same parts several times
 def _shorten(part: str) -> str:
     """The code, a function a line. Strings and here-documents lose their indentation alone."""
     shortened, quote, document = "", "", False
