@@ -123,6 +123,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Attempt": str(attempt or ""),
             "By": by.removesuffix("[bot]"),
             "PushedAt": pushed,
+            "Saved": target.saved,
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,

@@ -82,7 +82,8 @@ class RollOut:
     `issued` is in epoch milliseconds. `deployment` is the id on GitHub, where there was one when
     the command was sent; `pushed_at`, in UTC, is when GitHub took the push that was the cause.
     `attempt` counts from 1 where reconciling sent it to a host that is not at the commit, and is 0
-    for everybody else's. `by` is who pushed or deployed, where that is known.
+    for everybody else's. `by` is who pushed or deployed, where that is known. `saved` is the
+    target's when the command was sent; an older release, which does not say it, knew "keep" alone.
     """
 
     target: str
@@ -98,6 +99,7 @@ class RollOut:
     attempt: int = 0
     by: str = ""
     checkout: str = ""
+    saved: str = "keep"
 
     @property
     def is_exact(self) -> bool:
@@ -249,6 +251,7 @@ def parse_roll_out(
         timeout=parameters.get("Timeout", ""),
         update=update,
         checkout=parameters.get("Checkout", ""),
+        saved=parameters.get("Saved") or "keep",
         pushed_at=pushed_at,
         attempt=attempt,
         by=by,

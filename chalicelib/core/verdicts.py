@@ -24,7 +24,10 @@ from chalicelib.core.observations import (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A commit on a target: each host's, whether it is final, and what was done with the newest."""
+    """A commit on a target: each host's, whether it is final, and what was done with the newest.
+
+    `fails_where_set_aside`: when it was deployed, the target's `saved` was "fail".
+    """
 
     command_id: str
     roll_out: RollOut
@@ -32,6 +35,7 @@ class Verdict:
     is_final: bool
     expected_hosts: int
     was_cancelled: bool
+    fails_where_set_aside: bool = False
 
     def count(self, *kinds: str) -> int:
         """How many hosts stand so."""
@@ -47,6 +51,17 @@ class Verdict:
         return (
             self.is_final and self.count(AT) > 0 and self.count(AT, OFFLINE) == self.expected_hosts
         )
+
+    @property
+    def told(self) -> "Verdict":
+        """As people are told it: a host that set an edit aside may count as failed."""
+        if not self.fails_where_set_aside:
+            return self
+        hosts = (
+            replace(one, kind=FAILED) if one.kind == AT and one.set_aside else one
+            for one in self.hosts
+        )
+        return replace(self, hosts=tuple(hosts))
 
 
 def judge(
@@ -94,6 +109,8 @@ def judge(
             HostVerdict(one.host, FAILED, "no answer in time") if one.kind == RUNNING else one
             for one in verdicts
         ]
+    # A round goes on with what others deployed: the rule is theirs.
+    deploys = [run for run in ordered if run.roll_out.cause != "reconcile"] or ordered[:1]
     has_run = newest.is_settled and all(one.kind != RUNNING for one in verdicts)
     return Verdict(
         command_id=newest.command.id,
@@ -102,6 +119,7 @@ def judge(
         is_final=has_run or has_expired,
         expected_hosts=max(len(hosts), newest.command.target_count),
         was_cancelled=newest.command.is_cancelled,
+        fails_where_set_aside=deploys[-1].roll_out.saved == "fail",
     )
 
 
@@ -142,14 +160,3 @@ def _checked(
     if one.upstream in {"", roll_out.commit.sha}:
         words = "it says that a newer command was there first, and none was sent"
     return replace(one, kind=FAILED, words=words)
-
-
-def failed_where_set_aside(verdict: Verdict) -> Verdict:
-    """The verdict for a target that takes an edit that was set aside for a failure."""
-    return replace(
-        verdict,
-        hosts=tuple(
-            replace(one, kind=FAILED) if one.kind == AT and one.set_aside else one
-            for one in verdict.hosts
-        ),
-    )

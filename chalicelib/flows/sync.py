@@ -16,7 +16,7 @@ from chalicelib.core.history import Command, RollOut
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.sync_steps import Seen, Step, after, next_step
-from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.find_deployment import Deployments, end_replaced, find_or_create
@@ -40,7 +40,6 @@ class _Work:
 
     command: Command
     environment: str
-    saved: str  # the target's: what an edit that was set aside means
     now: datetime
     github: Deployments | None  # None without a token
 
@@ -76,9 +75,7 @@ class Settler:
         roll_out = command.roll_out
         settings = self.parameters.report_settings(roll_out.repository)
         github = self.github(roll_out.repository, settings.token) if settings.token else None
-        target = _target_of(roll_out, settings)
-        environment = target.environment if target else roll_out.target
-        return _Work(command, environment, target.saved if target else "keep", now, github)
+        return _Work(command, _environment_of(roll_out, settings), now, github)
 
     def _on_github(self, work: _Work) -> DeploymentStatus | None:
         """What then stands there; None where nobody may tell GitHub, or GitHub does not take it."""
@@ -126,9 +123,7 @@ class Settler:
     def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
         since = since_first(work.command, deployment)
         sent = sent_to(self.history, work.command, since)
-        return look(
-            self.history, sent, work.command.roll_out.commit.sha, now=work.now, saved=work.saved
-        )
+        return look(self.history, sent, work.command.roll_out.commit.sha, now=work.now)
 
     def _do(  # noqa: PLR0913, PLR0917 - one step
         self,
@@ -157,10 +152,11 @@ class Settler:
             self.finisher.finish(verdict, status, work.environment)
 
 
-def _target_of(roll_out: RollOut, settings: StoredReportSettings) -> Target | None:
-    """The target as it is stored; None where it is stored no more, or not to be read."""
+def _environment_of(roll_out: RollOut, settings: StoredReportSettings) -> str:
+    """The target's, or its name where it is stored no more, or not to be read."""
     try:
         targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
     except TargetsError:
-        return None
-    return next((one for one in targets if one.name == roll_out.target), None)
+        targets = ()
+    found = (one.environment for one in targets if one.name == roll_out.target)
+    return next(found, roll_out.target)

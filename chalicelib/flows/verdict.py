@@ -20,7 +20,7 @@ from chalicelib.core.history import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.status_text import status_of
-from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
+from chalicelib.core.verdicts import Verdict, judge
 
 
 class Invocations(Protocol):
@@ -83,17 +83,9 @@ def _is_well_recheck(command: Command) -> bool:
 
 
 def look(
-    history: Invocations,
-    sent: Sequence[Command],
-    commit: str,
-    *,
-    now: datetime,
-    saved: str = "keep",
+    history: Invocations, sent: Sequence[Command], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
-    """The verdict on a commit, which was sent at least once, and the status for GitHub.
-
-    `saved` is the target's.
-    """
+    """The verdict on a commit, which was sent at least once, and the status for GitHub."""
     of_commit = [one for one in sent if one.roll_out.commit.sha == commit]
     first, newest = of_commit[0].roll_out.issued, of_commit[-1].roll_out.issued
     runs = [_run(history, one) for one in of_commit]
@@ -104,9 +96,7 @@ def look(
         if one.roll_out.commit.sha != commit and first < one.roll_out.issued < newest
     ]
     asked = [one.roll_out for one in sent]
-    verdict = judge(runs, now=now, others=others, asked=asked)
-    if saved == "fail":
-        verdict = failed_where_set_aside(verdict)
+    verdict = judge(runs, now=now, others=others, asked=asked).told
     status = status_of(verdict)
     if status.state not in {"success", "inactive"}:
         return verdict, status

@@ -8,7 +8,7 @@ import click
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Verdict, failed_where_set_aside
+from chalicelib.core.verdicts import Verdict
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
@@ -176,7 +176,7 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
         except PulleyError as error:
             is_whole = False
             note(f"Error: {one_line(error.in_full)}. The deploy goes on.", style="red")
-    verdicts = {} if no_wait else _verdicts(follower, seen)
+    verdicts = {} if no_wait else follower.verdicts()
     if as_json:
         say_json(_document(stage, outcomes, follower, verdicts))
     elif not no_wait:
@@ -185,14 +185,6 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
         raise click.exceptions.Exit(FAILED)
     if hostless or not all(one.is_everywhere for one in verdicts.values()):
         raise click.exceptions.Exit(NOT_WELL)
-
-
-def _verdicts(follower: Follower, seen: Standings) -> Mapping[str, Verdict]:
-    strict = {one.target.name for one in seen.standings if one.target.saved == "fail"}
-    return {
-        name: failed_where_set_aside(verdict) if name in strict else verdict
-        for name, verdict in follower.verdicts().items()
-    }
 
 
 def _say_sent(sent: Sequence[tuple[str, str]], *, no_wait: bool, as_json: bool) -> None:

@@ -40,11 +40,12 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Attempt": ("^[1-9]?$", ""),
     "By": (BY_PATTERN, ""),
     "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
+    "Saved": ("^(keep|fail)?$", ""),
 }
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     (
         *("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"),
-        *("Attempt", "By", "PushedAt"),
+        *("Attempt", "By", "PushedAt", "Saved"),
     ),
     "",
 )
@@ -52,7 +53,7 @@ _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fro
 # the braces standing.
 _BY_TEXT = "Timeout"
 # The report reads these from the command. The script does not, so they need no variable.
-_FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt"))
+_FOR_THE_REPORT = frozenset(("Delivery", "Deployment", "Attempt", "By", "PushedAt", "Saved"))
 
 
 def build_document(script: str) -> dict[str, object]:

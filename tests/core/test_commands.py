@@ -121,6 +121,7 @@ class TestBuildSendRequest:
                 "Attempt": "",
                 "By": "",
                 "PushedAt": "",
+                "Saved": "keep",
             },
             comment="push: octo/site 4d5e6f7 to web",
             max_concurrency="50",

@@ -199,6 +199,13 @@ class TestParseRollOut:
             pushed_at=None,
         )
 
+    @pytest.mark.parametrize(("sent", "saved"), [("fail", "fail"), ("keep", "keep"), ("", "keep")])
+    def test_setting_that_was_sent_is_read_and_an_older_release_sent_none(
+        self, sent: str, saved: str
+    ) -> None:
+        told = parse_roll_out(PARAMETERS | {"Saved": sent}, self.COMMENT, requested=REQUESTED)
+        assert told == replace(self.ROLL_OUT, saved=saved)
+
     @pytest.mark.parametrize("update", ["check", "saved", "drop", "", "of a later release"])
     def test_whatever_else_names_a_commit_is_none(self, update: str) -> None:
         parameters = PARAMETERS | {"Update": update}

@@ -25,7 +25,7 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, parse_result
-from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
+from chalicelib.core.verdicts import Verdict, judge
 from tests.fakes import COMMIT, GUID, SITE
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -95,6 +95,7 @@ def run_of(
     count: int | None = None,
     commit: str = COMMIT,
     attempt: int = 0,
+    saved: str = "keep",
 ) -> Run:
     """The command of that number, each a minute after the one before.
 
@@ -107,6 +108,7 @@ def run_of(
         commit=CommitSha(commit),
         attempt=attempt,
         cause="reconcile" if attempt else ROLL_OUT.cause,
+        saved=saved,
     )
     command = Command(
         id=f"command-{number}",
@@ -824,25 +826,51 @@ class TestNotes:
         )
 
 
-class TestFailedWhereSetAside:
-    def test_host_that_set_an_edit_aside_has_failed_and_no_other(self) -> None:
-        aside = line_of(set_aside="app.ini")
-        verdict = judge([run_of(on(1, output=UPDATED), on(2, output=aside))], now=NOW)
-        assert kinds_of(failed_where_set_aside(verdict)) == {"web-1": AT, "web-2": FAILED}
+class TestTold:
+    ASIDE = line_of(set_aside="app.ini")
+    AGAIN = line_of(outcome="unchanged", set_aside="app.ini")
 
-    def test_host_that_was_overtaken_tells_it_and_stays_so(self) -> None:
+    def told(self, *runs: Run) -> dict[str, str]:
+        return kinds_of(judge(runs, now=NOW).told)
+
+    def test_host_that_set_an_edit_aside_has_failed_and_no_other(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, output=self.ASIDE), saved="fail")
+        assert self.told(run) == {"web-1": AT, "web-2": FAILED}
+
+    def test_host_that_was_overtaken_stays_so(self) -> None:
         newer = line_of(outcome="unchanged", upstream=NEWER, after=NEWER, set_aside="app.ini")
-        verdict = judge([run_of(on(1, output=newer))], now=NOW)
+        verdict = judge([run_of(on(1, output=newer), saved="fail")], now=NOW)
         assert verdict.hosts[0].set_aside == "app.ini"
-        assert kinds_of(failed_where_set_aside(verdict)) == {"web-1": OVERTAKEN}
+        assert kinds_of(verdict.told) == {"web-1": OVERTAKEN}
 
     def test_later_run_of_the_commit_says_whether_it_still_is(self) -> None:
-        aside, seen_to = line_of(set_aside="app.ini"), line_of(outcome="unchanged")
-        again = line_of(outcome="unchanged", set_aside="app.ini")
-        for second, kind in ((again, FAILED), (seen_to, AT)):
-            runs = [run_of(on(1, output=aside)), run_of(on(1, output=second), number=2)]
-            verdict = failed_where_set_aside(judge(runs, now=NOW))
-            assert kinds_of(verdict) == {"web-1": kind}
+        first, seen_to = run_of(on(1, output=self.ASIDE), saved="fail"), line_of()
+        for second, kind in ((self.AGAIN, FAILED), (seen_to, AT)):
+            run = run_of(on(1, output=second), number=2, saved="fail")
+            assert self.told(first, run) == {"web-1": kind}
+
+    @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
+    def test_round_goes_on_by_the_rule_of_the_deploy(self, sent: str, kind: str) -> None:
+        later = {"keep": "fail", "fail": "keep"}[sent]
+        deploy = run_of(on(1, output=self.ASIDE), saved=sent)
+        again = run_of(on(1, output=self.AGAIN), number=2, attempt=1, saved=later)
+        assert self.told(deploy, again) == {"web-1": kind}
+
+    @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
+    def test_deploy_by_hand_has_the_rule_of_its_own_time(self, sent: str, kind: str) -> None:
+        earlier = {"keep": "fail", "fail": "keep"}[sent]
+        push = run_of(on(1, output=self.ASIDE), saved=earlier)
+        by_hand = run_of(on(1, output=self.AGAIN), number=2, saved=sent)
+        assert self.told(by_hand, push) == {"web-1": kind}
+
+    @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
+    def test_commit_that_rounds_alone_sent_has_the_rule_of_the_first(
+        self, sent: str, kind: str
+    ) -> None:
+        later = {"keep": "fail", "fail": "keep"}[sent]
+        first = run_of(on(1, output=self.ASIDE), attempt=1, saved=sent)
+        again = run_of(on(1, output=self.AGAIN), number=2, attempt=2, saved=later)
+        assert self.told(again, first) == {"web-1": kind}
 
 
 class TestIsQuiet:

@@ -151,6 +151,7 @@ EXPECTED: dict[str, Any] = {
         "Attempt": [""],
         "By": [""],
         "PushedAt": [""],
+        "Saved": ["keep"],
     },
     "Comment": "push: octo/site 4d5e6f7 to web",
     "TimeoutSeconds": 600,

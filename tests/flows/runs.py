@@ -80,6 +80,7 @@ def command_of(
     pushed_at: datetime | None = None,
     repository: Repository = SITE,
     attempt: int = 0,
+    saved: str = "keep",
 ) -> Command:
     """The command of that number, each ten minutes after the one before."""
     requested = START + timedelta(minutes=10 * (number - 1))
@@ -101,6 +102,7 @@ def command_of(
             timeout="600",
             pushed_at=pushed_at,
             attempt=attempt,
+            saved=saved,
         ),
     )
 

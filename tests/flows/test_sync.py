@@ -92,10 +92,10 @@ class House:
         command = self.history.sent(number)
         return (settler or self.settler).settle(command, now=NOW)
 
-    def push(self, commit: str = COMMIT, number: int = 1, **changes: object) -> int:
+    def push(self, commit: str = COMMIT, number: int = 1, *, saved: str = "keep") -> int:
         """A command that was sent for the commit, under way on one host, with its deployment."""
         deployment = self.github.add(commit)
-        self.start(command_of(commit, number, deployment=deployment.id))
+        self.start(command_of(commit, number, deployment=deployment.id, saved=saved))
         return deployment.id
 
     def start(self, command: Command) -> None:
@@ -211,11 +211,12 @@ class TestSettleWhatWasSetAside:
             ("fail", "failure", "0 of 1 host at 4d5e6f7, 1 failed; web-1: app.ini set aside"),
         ],
     )
-    def test_target_says_whether_it_is_a_failure(
+    def test_target_said_when_it_was_sent_whether_it_is_a_failure(
         self, house: House, saved: str, state: str, words: str
     ) -> None:
-        house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved=saved))
-        house.push()
+        since = {"keep": "fail", "fail": "keep"}[saved]
+        house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved=since))
+        house.push(saved=saved)
         house.end(1, line_of(set_aside="app.ini"))
         assert house.settle() == DeploymentStatus(state, words)
 
@@ -226,8 +227,7 @@ class TestSettleWhatWasSetAside:
     def test_it_is_a_failure_until_a_run_finds_it_seen_to(
         self, house: House, again: str | None, states: list[str]
     ) -> None:
-        house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved="fail"))
-        id_ = house.push()
+        id_ = house.push(saved="fail")
         house.end(1, line_of(set_aside="app.ini"))
         house.settle()
         later = command_of(number=2, deployment=id_)

@@ -33,6 +33,7 @@ GOOD = {
     "Attempt": "3",
     "By": "mona",
     "PushedAt": "2030-01-01T08:00:07Z",
+    "Saved": "fail",
 }
 
 
@@ -175,6 +176,7 @@ class TestBuildDocument:
             "Attempt",
             "By",
             "PushedAt",
+            "Saved",
         }
 
     def test_only_what_says_which_checkout_has_no_default(self) -> None:
@@ -206,4 +208,5 @@ class TestBuildDocument:
             "Attempt",
             "By",
             "PushedAt",
+            "Saved",
         }

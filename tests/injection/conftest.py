@@ -91,6 +91,7 @@ def clean(sandbox: Sandbox, patterns: Mapping[str, str]) -> EmulatedCommand:
         "Attempt": "",
         "By": parameters["By"],
         "PushedAt": parameters["PushedAt"],
+        "Saved": "keep",
     }
     for name, value in parameters.items():
         assert re.fullmatch(patterns[name].removesuffix("$"), value), name

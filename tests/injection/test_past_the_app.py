@@ -18,7 +18,7 @@ from tests.injection.house import DOCUMENT, count_commands, parameters_of
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 
 # By the host, which never reads them.
-IGNORED = {"Delivery", "Deployment", "Attempt", "By", "PushedAt"}
+IGNORED = {"Delivery", "Deployment", "Attempt", "By", "PushedAt", "Saved"}
 
 
 @pytest.mark.usefixtures("unreported")

@@ -101,7 +101,8 @@ class Follower:
     def verdicts(self) -> dict[str, Verdict]:
         """Each target's, of what was seen last: a host that is asleep counts as not reached."""
         now = self.clock()
-        return {target: judge([self._awake(run)], now=now) for target, run in self.runs.items()}
+        runs = {target: self._awake(run) for target, run in self.runs.items()}
+        return {target: judge([run], now=now).told for target, run in runs.items()}
 
     def _look(self, target: str, command_id: str) -> bool:
         """Read a command. Returns whether there is nothing more to wait for."""

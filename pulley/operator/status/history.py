@@ -10,8 +10,7 @@ from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
 from chalicelib.core.status_text import status_of
-from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
+from chalicelib.core.verdicts import Verdict, judge
 from pulley.operator.aws.commands import Addressed, addressees_of, commands_to
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage, StoredTargets
@@ -99,13 +98,10 @@ def read_past(
     # What became of a command costs a call: of those that are shown, and of no others.
     oldest = times[limit - 1] if len(times) >= limit else min(times, default=now)
     entries: list[Entry] = [one for one in changes if one.at >= oldest]
-    strict = {one.name for one in targets if isinstance(one, Target) and one.saved == "fail"}
     for command in commands:
         if command.requested >= oldest:
             run = Run(command, stage.history.invocations(command.id))
-            verdict, roll_out = judge([run], now=now), command.roll_out
-            if roll_out.target in strict:
-                verdict = failed_where_set_aside(verdict)
+            verdict, roll_out = judge([run], now=now).told, command.roll_out
             status = became_of(verdict)
             entries.append(
                 SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)

@@ -15,7 +15,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Verdict, failed_where_set_aside, judge
+from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.deploy import Journal
 from chalicelib.flows.snapshot import Reader, Snapshot
@@ -148,9 +148,7 @@ class View:
         if not sent:
             return None
         run = self.run(sent[0])
-        verdict = judge([run], now=self.snapshot.now)
-        if target.saved == "fail":
-            verdict = failed_where_set_aside(verdict)
+        verdict = judge([run], now=self.snapshot.now).told
         return Newest(run, verdict, became_of(verdict))
 
     def run(self, command: Command) -> Run:
