@@ -152,7 +152,8 @@ class FakeParameters:
         found = {}
         for name, targets in self.values.items():
             repository = name.removeprefix(NAMES.repositories).removesuffix("/targets")
-            if name == f"{NAMES.repositories}{repository}/targets":
+            is_pruned = "".join(targets.split()) == "[]"
+            if name == f"{NAMES.repositories}{repository}/targets" and not is_pruned:
                 one = Repository.parse(repository)
                 found[one] = StoredReportSettings(token=self._token(one), targets=targets)
         return dict(sorted(found.items()))

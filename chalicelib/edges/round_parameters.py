@@ -34,7 +34,7 @@ class RoundParameters(ParameterStore):
                 token=first_of(self.token_names(repository), values), targets=values[name]
             )
             for repository, name in sorted(stored.items())
-            if name in values  # and not deleted meanwhile
+            if "".join(values.get(name, "[]").split()) != "[]"  # deleted meanwhile, or all pruned
         }
 
     def state(self) -> RoundState:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.github.deliveries import post_delivery
 from pulley.sandbox.github.server import Fault
@@ -144,6 +145,17 @@ class TestRotate:
         assert done.exit_code == 3
         assert f"So {prod.webhook_secret} is not seen to open {sandbox.webhook.url}" in done.stderr
         assert secret_of_hook(sandbox) == before
+
+    def test_repository_whose_targets_were_pruned_is_nobody_s_concern(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        name = NAMES.targets(Repository("octo", "gone"))
+        sandbox.account.ssm.put_parameter(Name=name, Value="[]", Type="String")
+        rotated = pulley("secret", "rotate", "--dry-run")
+        examined = pulley("doctor", "--json")
+        sandbox.account.ssm.delete_parameter(Name=name)
+        assert "octo/site" in rotated.stderr
+        assert "octo/gone" not in rotated.stderr + examined.stdout
 
     @pytest.mark.parametrize("wait", ["nan", "inf", "1e20", "-1", "3601"])
     def test_wait_that_would_have_no_end_is_a_wrong_command_line(

@@ -61,10 +61,10 @@ class TestStoredEveryRepository:
         stage.store(NAMES.targets(OTHER), "[1]")
         stage.store(NAMES.targets(SITE), "not even JSON")
         third = Repository("acme", "api")
-        stage.store(NAMES.targets(third), "[]")
+        stage.store(NAMES.targets(third), "[3]")
         found = stage.parameters.every_repository()
         assert list(found.items()) == [
-            (third, StoredReportSettings("", "[]")),
+            (third, StoredReportSettings("", "[3]")),
             (OTHER, StoredReportSettings("", "[1]")),
             (SITE, StoredReportSettings("", "not even JSON")),
         ]
@@ -74,18 +74,24 @@ class TestStoredEveryRepository:
         stage.store(NAMES.repository_webhook_secret(OTHER), "secret")
         assert stage.parameters.every_repository() == {}
 
+    @pytest.mark.parametrize("pruned", ["[]", " [\n]\n"])
+    def test_those_whose_targets_were_all_pruned_are_not(self, stage: Stage, pruned: str) -> None:
+        stage.store(NAMES.targets(SITE), pruned)
+        stage.store(NAMES.targets(OTHER), "[1]")
+        assert list(stage.parameters.every_repository()) == [OTHER]
+
     @pytest.mark.parametrize(("stored", "token"), BY_TOKENS_STORED)
     def test_repository_s_own_token_comes_before_the_default_one(
         self, stage: Stage, stored: Mapping[str, str], token: str
     ) -> None:
-        stage.store(NAMES.targets(SITE), "[]")
+        stage.store(NAMES.targets(SITE), "[1]")
         for name, value in stored.items():
             stage.store(name, value)
-        assert stage.parameters.every_repository() == {SITE: StoredReportSettings(token, "[]")}
+        assert stage.parameters.every_repository() == {SITE: StoredReportSettings(token, "[1]")}
 
     def test_each_has_its_own_token(self, stage: Stage) -> None:
-        stage.store(NAMES.targets(SITE), "[]")
-        stage.store(NAMES.targets(OTHER), "[]")
+        stage.store(NAMES.targets(SITE), "[1]")
+        stage.store(NAMES.targets(OTHER), "[1]")
         stage.store(NAMES.github_token, "default")
         stage.store(OWN_TOKEN, "own")
         found = stage.parameters.every_repository()
@@ -93,7 +99,7 @@ class TestStoredEveryRepository:
 
     def test_they_are_never_remembered(self, stage: Stage) -> None:
         stage.parameters.every_repository()
-        stage.store(NAMES.targets(SITE), "[]")
+        stage.store(NAMES.targets(SITE), "[1]")
         assert list(stage.parameters.every_repository()) == [SITE]
 
     def test_more_than_a_page_of_them(self, stage: Stage) -> None:
@@ -164,7 +170,7 @@ class Listed:
 
 class TestRoundParametersEveryRepository:
     def test_names_are_listed_by_their_beginning_and_never_by_path(self) -> None:
-        store = Listed({NAMES.targets(SITE): "[]", OWN_SECRET: "secret", OWN_TOKEN: "own"})
+        store = Listed({NAMES.targets(SITE): "[1]", OWN_SECRET: "secret", OWN_TOKEN: "own"})
         store.edge.every_repository()
         assert store.wire.attempts == [
             (
@@ -202,7 +208,7 @@ class TestRoundParametersEveryRepository:
         assert len(asked) == 13
 
     def test_empty_page_is_not_the_end(self) -> None:
-        store = Listed({NAMES.targets(SITE): "[]"})
+        store = Listed({NAMES.targets(SITE): "[1]"})
 
         def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
             if operation == "DescribeParameters" and "NextToken" not in arguments:
@@ -231,11 +237,11 @@ class TestRoundParametersEveryRepository:
         ],
     )
     def test_what_no_delivery_would_find_is_passed_over(self, name: str) -> None:
-        store = Listed({name: "[]", NAMES.targets(OTHER): "[1]"})
+        store = Listed({name: "[1]", NAMES.targets(OTHER): "[1]"})
         assert list(store.edge.every_repository()) == [OTHER]
 
     def test_targets_that_are_deleted_meanwhile_are_left_out(self) -> None:
-        store = Listed({NAMES.targets(SITE): "[]", NAMES.targets(OTHER): "[1]"})
+        store = Listed({NAMES.targets(SITE): "[1]", NAMES.targets(OTHER): "[1]"})
 
         def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
             answer = store.answer(operation, arguments)
@@ -246,7 +252,7 @@ class TestRoundParametersEveryRepository:
         assert list(store.edge.every_repository()) == [OTHER]
 
     def test_budget_of_deliveries_is_left_alone(self) -> None:
-        store = Listed({NAMES.targets(SITE): "[]"})
+        store = Listed({NAMES.targets(SITE): "[1]"})
         for _ in range(2 * BUDGET):
             store.edge.every_repository()
         assert store.edge.settings(OTHER)
@@ -270,7 +276,7 @@ class TestRoundParametersErrors:
         """What becomes of a failure, on the second page where there are pages."""
         operation, call = failing
         repositories = [Repository("octo", f"site-{number:03}") for number in range(20)]
-        store = Listed({NAMES.targets(one): "[]" for one in repositories}, page=10)
+        store = Listed({NAMES.targets(one): "[1]" for one in repositories}, page=10)
         asked: list[str] = []
 
         def reply(name: str, arguments: Mapping[str, Any]) -> Reply:

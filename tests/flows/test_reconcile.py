@@ -327,7 +327,12 @@ class TestRechecks:
         house.round()
         assert house.parameters.state().holds == {"other": hold}
 
-    def test_hold_of_a_target_that_is_gone_is_forgotten(self, house: House) -> None:
+    @pytest.mark.parametrize("has_pruned_repository", [False, True])
+    def test_hold_of_a_target_that_is_gone_is_forgotten(
+        self, house: House, *, has_pruned_repository: bool
+    ) -> None:
+        if has_pruned_repository:
+            house.store(NAMES.targets(Repository("octo", "other")), "[]")
         hold = Hold(CommitSha(OLD), "cancelled", 5)
         house.parameters.store_state(RoundState("", {"gone": hold}))
         house.round()
