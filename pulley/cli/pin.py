@@ -6,8 +6,9 @@ from datetime import datetime
 import click
 
 from chalicelib.core.pins import Pin
+from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from pulley.cli.options import Function, json_option, stage_command, yes_option
+from pulley.cli.options import Function, Problems, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, say, say_json, warn, when
 from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.terminal import one_line
@@ -25,7 +26,7 @@ from pulley.operator.deploy.pin import (
     store_pin,
 )
 from pulley.operator.deploy.stored_pin import as_stored
-from pulley.operator.stage.checkout import find_here
+from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import commands_of
 from pulley.operator.suggest import suggest
@@ -49,8 +50,8 @@ def _until_option(function: Function) -> Function:
 
 
 def _reason_option(function: Function) -> Function:
-    words = "Why: whoever pushes meanwhile is told."
-    decorate = click.option("--reason", required=True, metavar="WHY", help=words)
+    words = "Why: whoever pushes meanwhile is told.  [required]"
+    decorate = click.option("--reason", metavar="WHY", help=words)  # meant_reason asks for it
     return decorate(function)
 
 
@@ -66,7 +67,7 @@ def pin(  # noqa: PLR0913 - each is an option
     stage: Stage,
     target: str,
     commit: str,
-    reason: str,
+    reason: str | None,
     until: str | None,
     *,
     force: bool,
@@ -84,14 +85,15 @@ def pin(  # noqa: PLR0913 - each is an option
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
     """
-    now, words = utc_now(), meant_reason(reason)
-    end = _end(until, now)
-    found = read_targets(stage).named(target)
-    here = find_here()
-    try:
-        sha = parse_commit(commit, found, here)
-    except MeaningError as error:
-        raise click.BadParameter(str(error), param_hint="COMMIT") from None
+    now, here, problems = utc_now(), find_here(), Problems()
+    with problems:
+        words = meant_reason(reason)
+    with problems:
+        end = _end(until, now)
+    with problems:
+        found = read_targets(stage).named(target)
+        sha = _commit(commit, found, here)
+    problems.tell()
     sent = commands_of(stage, now=now)
     if failures := failures_everywhere(found, sha, sent, stage.history.invocations):
         said = one_line(failure_words(sha, failures))
@@ -110,7 +112,9 @@ def pin(  # noqa: PLR0913 - each is an option
 @_reason_option
 @_until_option
 @json_option
-def freeze(stage: Stage, target: str, reason: str, until: str | None, *, as_json: bool) -> None:
+def freeze(
+    stage: Stage, target: str, reason: str | None, until: str | None, *, as_json: bool
+) -> None:
     """Leave a target as it is, whatever is pushed.
 
     A push meanwhile is answered with the reason, and its commit on GitHub says so. Hosts that are
@@ -118,9 +122,14 @@ def freeze(stage: Stage, target: str, reason: str, until: str | None, *, as_json
 
     Example: pulley freeze web --reason "a holiday" --until 2030-01-02
     """
-    now, words = utc_now(), meant_reason(reason)
-    end = _end(until, now)
-    found = read_targets(stage).named(target)
+    now, problems = utc_now(), Problems()
+    with problems:
+        words = meant_reason(reason)
+    with problems:
+        end = _end(until, now)
+    with problems:
+        found = read_targets(stage).named(target)
+    problems.tell()
     _say(stage, _hold(stage, found, Pin("frozen", None, words, end), now), as_json=as_json)
 
 
@@ -135,8 +144,12 @@ def unpin(stage: Stage, target: str, reason: str, *, as_json: bool) -> None:
     `pulley deploy TARGET` now. A tip whose roll-out was cancelled, or stopped by its failures, is
     held: then only a newer push or `pulley deploy TARGET` brings it.
     """
-    now, words = utc_now(), meant_reason(reason) if reason else ""
-    found = read_targets(stage).named(target)
+    now, words, problems = utc_now(), "", Problems()
+    with problems:
+        words = meant_reason(reason) if reason else ""
+    with problems:
+        found = read_targets(stage).named(target)
+    problems.tell()
     _say(stage, _hold(stage, found, Pin("none", None, words), now), as_json=as_json)
 
 
@@ -203,8 +216,17 @@ def _end(until: str | None, now: datetime) -> datetime | None:
         raise click.BadParameter(str(error), param_hint="--until") from None
 
 
-def meant_reason(text: str) -> str:
+def _commit(text: str, target: Target, here: Here | None) -> CommitSha:
+    try:
+        return parse_commit(text, target, here)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="COMMIT") from None
+
+
+def meant_reason(text: str | None) -> str:
     """What an operator gives as the reason; else the command line is wrong."""
+    if text is None:
+        raise click.UsageError("Missing option '--reason'.")
     try:
         return parse_reason(text)
     except MeaningError as error:

@@ -7,7 +7,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, wanted_of
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import Problems, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note
 from pulley.cli.pin import meant_reason
 from pulley.cli.stored_changes import say_overwritten
@@ -47,8 +47,12 @@ def rollback(  # noqa: PLR0913 - each is an option
     is pinned first, so that the next push does not undo it, then sent at once to every host, and
     followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
     """
-    words = meant_reason(reason) if reason is not None else ""
-    seen = look(stage, target)
+    words, problems = "", Problems()
+    with problems:
+        words = meant_reason(reason) if reason is not None else ""
+    with problems:
+        seen = look(stage, target)
+    problems.tell()
     say_failed(seen.failed)
     (standing,) = seen.standings
     found, now = standing.target, seen.view.snapshot.now

@@ -106,6 +106,33 @@ class TestPin:
         assert words in done.stderr
         assert stored(sandbox) == before
 
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (
+                ("pin", "web", "4d5e6f7", "--until", "soon"),
+                [
+                    "Missing option '--reason'",
+                    "--until: must be",
+                    "COMMIT: '4d5e6f7' is no full id",
+                ],
+            ),
+            (("pin", "api", OTHER), ["Missing option '--reason'", "there is no target api"]),
+            (
+                ("freeze", "api", "--reason", " ", "--until", "soon"),
+                ["--reason: must be", "--until: must be", "there is no target api"],
+            ),
+            (("unpin", "api", "--reason", " "), ["--reason: must be", "there is no target api"]),
+            (("rollback", "api", "--reason", " "), ["--reason: must be", "there is no target api"]),
+        ],
+    )
+    def test_every_problem_of_a_command_line_is_told_at_once(
+        self, pulley: Pulley, arguments: tuple[str, ...], words: list[str]
+    ) -> None:
+        done = pulley(*arguments)
+        assert done.exit_code == 2
+        assert [one for one in words if one not in done.stderr.replace('"', "'")] == []
+
     def test_target_that_is_not_there_is_told_with_those_that_are(self, pulley: Pulley) -> None:
         done = pulley("pin", "api", OTHER, "--reason", "x")
         assert done.exit_code == 1
