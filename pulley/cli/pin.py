@@ -5,12 +5,14 @@ from datetime import datetime
 
 import click
 
+from chalicelib.core.errors import PulleyError
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from pulley.cli.options import Function, Problems, json_option, stage_command, yes_option
-from pulley.cli.output import confirm, say, say_json, warn, when
+from pulley.cli.output import Warnings, confirm, note, say, say_json, warn, when
 from pulley.cli.stored_changes import say_overwritten
+from pulley.cli.target_view import wanted_words
 from pulley.cli.terminal import one_line
 from pulley.operator.aws.parameters import Written
 from pulley.operator.deploy.failed_commits import failure_words, failures_everywhere
@@ -26,21 +28,26 @@ from pulley.operator.deploy.pin import (
     store_pin,
 )
 from pulley.operator.deploy.stored_pin import as_stored
+from pulley.operator.deploy.unpin import AfterUnpin, look_past_pin
 from pulley.operator.stage.checkout import Here, find_here
-from pulley.operator.stage.stage import Stage, read_targets, utc_now
+from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_now
 from pulley.operator.status.history import commands_of
 from pulley.operator.suggest import suggest
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A target's pin before and after a command. `written` is None where nothing was stored."""
+    """A target's pin before and after a command. `written` is None where nothing was stored.
+
+    `after` is where hosts go when a pin was taken off, if that is known.
+    """
 
     target: Target
     stored: StoredPin
     pin: Pin
     written: Written | None
     now: datetime
+    after: AfterUnpin | None = None
 
 
 def _until_option(function: Function) -> Function:
@@ -136,26 +143,62 @@ def freeze(
 @stage_command
 @click.argument("target")
 @click.option("--reason", default="", metavar="WHY", help="Why, for whoever reads the history.")
+@yes_option
 @json_option
-def unpin(stage: Stage, target: str, reason: str, *, as_json: bool) -> None:
+def unpin(stage: Stage, target: str, reason: str, *, yes: bool, as_json: bool) -> None:
     """Take a pin or a freeze off: back to the branch.
 
     Hosts get to the branch's tip in the next round (15 minutes, unless set otherwise), or with
-    `pulley deploy TARGET` now. A tip whose roll-out was cancelled, or stopped by its failures, is
+    `pulley deploy TARGET` now: which commit that is, is said first. Where it is one that was rolled
+    back from, you are asked. A tip whose roll-out was cancelled, or stopped by its failures, is
     held: then only a newer push or `pulley deploy TARGET` brings it.
     """
     now, words, problems = utc_now(), "", Problems()
     with problems:
         words = meant_reason(reason) if reason else ""
     with problems:
-        found = read_targets(stage).named(target)
+        stored = read_targets(stage)
+        found = stored.named(target)
     problems.tell()
-    _say(stage, _hold(stage, found, Pin("none", None, words), now), as_json=as_json)
+    before, wanted = read_pin(stage.parameters, stage.names, found), Pin("none", None, words)
+    after = None
+    if before.needs(wanted, now=now):
+        after = _look_past_pin(stage, stored, found, now)
+        if after:
+            _say_after(after, yes=yes)
+    hold = _hold(stage, found, wanted, now, before)
+    _say(stage, replace(hold, after=after), as_json=as_json)
 
 
-def _hold(stage: Stage, target: Target, wanted: Pin, now: datetime) -> Hold:
-    """Store a pin where that changes anything."""
-    stored = read_pin(stage.parameters, stage.names, target)
+def _look_past_pin(
+    stage: Stage, stored: StoredTargets, target: Target, now: datetime
+) -> AfterUnpin | None:
+    """None where it cannot be known, which keeps nobody from taking a pin off."""
+    try:
+        return look_past_pin(
+            stage, stored, target, find_here=find_here, journal=Warnings(), now=now
+        )
+    except PulleyError as error:
+        warn(f"which commit hosts go to is not known: {one_line(error.in_full)}")
+        return None
+
+
+def _say_after(after: AfterUnpin, *, yes: bool) -> None:
+    """Say where hosts go, before they do, and ask where somebody led them away from there."""
+    plan, name = after.standing.plan, after.standing.target.name
+    if plan.wanted and not plan.held:
+        note(f"{name}: hosts go to {wanted_words(after.standing)}")
+        if after.is_left:
+            short = plan.wanted.commit.short
+            warn(f"{short} is the commit that {name} was rolled back from")
+            confirm(f"Bring {short} back to {name}?", yes=yes)
+
+
+def _hold(
+    stage: Stage, target: Target, wanted: Pin, now: datetime, stored: StoredPin | None = None
+) -> Hold:
+    """Store a pin where that changes anything: in place of what was read, where that is given."""
+    stored = stored or read_pin(stage.parameters, stage.names, target)
     if not stored.needs(wanted, now=now):
         return Hold(target, stored, wanted, None, now)
     wanted = replace(wanted, by=stage.identity.name, at=now.replace(microsecond=0))
@@ -172,12 +215,23 @@ def _say(stage: Stage, hold: Hold, *, as_json: bool) -> None:
                 "problem": hold.stored.problem or None,
                 "now": as_stored(hold.pin if hold.written else hold.stored.pin),
                 "version": hold.written.version if hold.written else None,
+                "next": hold.after and _next_facts(hold.after),
             }
         )
     else:
         _say_words(hold)
     if hold.written:
         say_overwritten(stage.parameters, hold.written, yes=as_json)
+
+
+def _next_facts(after: AfterUnpin) -> dict[str, object]:
+    """What a program is told of where hosts go."""
+    plan = after.standing.plan
+    return {
+        "wanted": plan.wanted,
+        "held": plan.held or None,
+        "rolled_back_from": after.is_left,
+    }
 
 
 def _say_words(hold: Hold) -> None:
@@ -193,9 +247,13 @@ def _say_words(hold: Hold) -> None:
     if hold.pin.state == "frozen":
         say(f"Its hosts stay as they are. To take it off: {suggest('unpin', name)}")
         return
+    now, plan = suggest("deploy", name), hold.after and hold.after.standing.plan
+    if plan and plan.held:
+        brought = f": a newer push brings its hosts there, or {now}" if plan.wanted else ""
+        say(f"Its hosts are not sent there, since {one_line(plan.held)}{brought}")
+        return
     unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
-    unless = "" if hold.pin.state == "pinned" else unless
-    now = suggest("deploy", name)
+    unless = "" if plan or hold.pin.state == "pinned" else unless
     say(f"Its hosts get there in the next round{unless}. To have them there now: {now}")
     if hold.pin.state == "pinned":
         say(f"To take it off: {suggest('unpin', name)}")

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from chalicelib.core.errors import RefusedError
 from chalicelib.core.stored import ParameterNames
+from chalicelib.edges.hosts import HostDirectory
 from pulley.sandbox.sandbox import STAGE, Sandbox
 from tests.cli.conftest import Pulley, json_of
 from tests.fakes import SITE
@@ -228,6 +231,49 @@ class TestUnpin:
         done = pulley("unpin", "web")
         assert done.exit_code == 0
         assert "Before: a pin that cannot be read: must be JSON" in done.stdout
+        assert stored(sandbox)[0]["state"] == "none"
+
+
+class TestUnpinSaysWhereHostsGo:
+    def test_commit_that_was_rolled_back_from_comes_back_only_when_that_is_agreed(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        good, bad = push(sandbox, "well"), push(sandbox, "not well")
+        assert pulley("rollback", "web", "--yes").exit_code == 0
+        asked = pulley("unpin", "web")
+        assert asked.exit_code == 4
+        assert f"web: hosts go to {bad[:7]} (it is the branch's tip" in asked.stderr
+        assert f"{bad[:7]} is the commit that web was rolled back from" in asked.stderr
+        assert stored(sandbox)[0]["commit"] == good
+        told = json_of(pulley("unpin", "web", "--yes", "--json"))
+        assert (told["next"]["wanted"]["commit"], told["next"]["held"]) == (bad, None)
+        assert told["next"]["rolled_back_from"] is True
+        assert stored(sandbox)[0]["state"] == "none"
+
+    def test_commit_that_is_newer_than_the_roll_back_is_named_and_not_asked_about(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        push(sandbox, "well, too")
+        push(sandbox, "not well, too")
+        assert pulley("rollback", "web", "--yes").exit_code == 0
+        fixed = push(sandbox, "fixed")
+        done = pulley("unpin", "web")
+        assert done.exit_code == 0
+        assert f"web: hosts go to {fixed[:7]}" in done.stderr
+        assert "rolled back from" not in done.stderr
+        assert "Its hosts get there in the next round. To have" in done.stdout
+
+    def test_where_it_cannot_be_read_the_pin_is_taken_off_all_the_same(
+        self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_directory: HostDirectory) -> NoReturn:
+            raise RefusedError("AWS refused listing the hosts")
+
+        store(sandbox, '{"state": "frozen"}')
+        monkeypatch.setattr(HostDirectory, "hosts", refuse)
+        done = pulley("unpin", "web", "--json")
+        assert "which commit hosts go to is not known: AWS refused listing" in done.stderr
+        assert json_of(done)["next"] is None
         assert stored(sandbox)[0]["state"] == "none"
 
 

@@ -73,7 +73,7 @@ def choose_way_back(
             f"{pin} names one"
         )
     until = sent_until(leave, runs)
-    left = left_by_roll_backs(until)
+    left = left_by_roll_backs([run.roll_out for run in until])
     passed_over = []
     for verdict in verdicts_of(sent_before(leave, until), hosts, now):
         commit = verdict.roll_out.commit
@@ -109,15 +109,14 @@ def sent_before(leave: CommitSha, until: Sequence[Run]) -> list[Run]:
     return before
 
 
-def left_by_roll_backs(until: Sequence[Run]) -> frozenset[CommitSha]:
-    """The commits that roll backs have left, and that were not sent since."""
+def left_by_roll_backs(sent: Sequence[RollOut]) -> frozenset[CommitSha]:
+    """The commits that roll backs have left, and that were not sent since; `sent` is by age."""
     left: set[CommitSha] = set()
-    for count, run in enumerate(until):
-        commit = run.roll_out.commit
-        if run.roll_out.cause == "rollback":
-            others = [one.roll_out.commit for one in until[:count] if one.roll_out.commit != commit]
-            left.update(others[-1:])
-        left.discard(commit)
+    for count, roll_out in enumerate(sent):
+        if roll_out.cause == "rollback":
+            before = [one.commit for one in sent[:count] if one.commit != roll_out.commit]
+            left.update(before[-1:])
+        left.discard(roll_out.commit)
     return frozenset(left)
 
 

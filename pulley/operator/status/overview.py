@@ -5,7 +5,7 @@ the operator's token or git, where the stage has no token to ask GitHub with.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from chalicelib.core.deployments import DeploymentStatus
@@ -204,14 +204,19 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     find_here: Callable[[], Here | None],
     journal: Journal,
     now: datetime,
+    without_pins: bool = False,
 ) -> Standings:
     """How these targets stand at this time (aware). Raises RefusedError and UnavailableError.
 
     The stage's token is used before the operator's own, so that what is seen is what a round sees.
+    `without_pins`: as if none of them had one.
     """
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
     reader = stage.reader(journal)
-    view = View(reader, reader.begin(targets, tokens, now=now), find_here)
+    snapshot = reader.begin(targets, tokens, now=now)
+    if without_pins:
+        snapshot.pins = replace(snapshot.pins, by_target={})
+    view = View(reader, snapshot, find_here)
     standings, failed = [], []
     for target in targets:
         try:
