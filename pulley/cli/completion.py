@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print what a shell needs to complete commands and options.
+    """Print what a shell needs to complete commands and options.
 
     SHELL is bash (4.4 or newer), zsh or fish.
 
@@ -16,7 +16,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     bash, in ~/.bashrc:  eval "$(pulley completion bash)"
     zsh, in ~/.zshrc:    eval "$(pulley completion zsh)"
     fish:                pulley completion fish > ~/.config/fish/completions/pulley.fish
-    """
+    """  # noqa: D301 - click's mark of what is not to be filled
     kind = get_completion_class(shell)
     if kind is None:
         raise AssertionError("click knows each shell that the argument takes")

@@ -1,6 +1,7 @@
 """What exists is documented, and what is documented exists."""
 
 import re
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -38,6 +39,12 @@ class TestPaths:
     def is_there(self, path: str) -> bool:
         """Documents leave out the first folder where it is plain which is meant."""
         return any((PROJECT / place / path).exists() for place in (".", "chalicelib", "tests"))
+
+
+def plain_words(text: str) -> str:
+    """What a document or a help says, without marks: a link as its words, or as its file."""
+    text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text)
+    return " ".join(re.sub(r"[`*]|docs/", "", text).split())
 
 
 class TestCli:
@@ -80,6 +87,17 @@ class TestCli:
             }
             told = set(re.findall(r"^\| `(--[a-z-]+)", sections[name], re.MULTILINE))
             assert told == options - self.OF_A_STAGE, name
+
+    def test_every_sentence_of_a_command_s_help_is_in_its_section(self) -> None:
+        sections, missing = self.sections(), []
+        for name, command in self.commands().items():
+            section = plain_words(sections[name])
+            for paragraph in cleandoc(command.help or "").split("\n\n"):
+                if "\b" not in paragraph and not paragraph.startswith("Example"):
+                    sentences = re.split(r"(?<=[.:]) ", plain_words(paragraph))
+                    missing += [(name, one) for one in sentences if one not in section]
+                assert "\\b" not in paragraph, name
+        assert missing == []
 
     def test_every_option_of_a_stage_is_told_once(self) -> None:
         head = read("docs/cli.md").split("\n### ")[0]
