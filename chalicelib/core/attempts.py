@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.core.history import Invocation, Run, age
-from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, RUNNING, judge_host
+from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, UNDER_WAY, judge_host
 from chalicelib.core.wanted import Wanted
 
 FIRST_BACKOFF = timedelta(minutes=15)  # doubled with each attempt that failed
@@ -69,7 +69,7 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     attempts, ended = run.roll_out.attempt, run.command.ended_on(one)
     verdict = judge_host(one, run.roll_out)
     may_pass, words = verdict.may_pass, ""
-    if verdict.kind == RUNNING:
+    if verdict.kind in UNDER_WAY:
         words, ended = "no answer in time", run.command.expires
     elif verdict.kind == OFFLINE and attempts:
         may_pass = True

@@ -14,7 +14,10 @@ from chalicelib.core.history import NEVER_BEGUN, Invocation, Look, RollOut, Run,
 from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
 
 AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
-NOT_BEGUN, CANCELLED, RUNNING = "not begun", "cancelled", "running"
+NOT_BEGUN, CANCELLED, RUNNING, WAITING = "not begun", "cancelled", "running", "waiting"
+UNDER_WAY = frozenset({RUNNING, WAITING})
+
+_WAITING_DETAILS = frozenset({"pending", "delayed"})  # for its turn, or until it is reached
 
 # Outcomes of runs that ended before they changed anything (docs/host.md).
 _PASSING = frozenset({"busy", "unreachable"})
@@ -153,7 +156,7 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
     """Where one host stands with the commit. Its own word, if there is one, is before AWS's."""
     host, details = invocation.host, plain_status(invocation.details)
     if not invocation.is_over:
-        return HostVerdict(host, RUNNING)
+        return HostVerdict(host, WAITING if details in _WAITING_DETAILS else RUNNING)
     if invocation.is_refused:
         return HostVerdict(host, FAILED, invocation.refusal, touched_nothing=True)
     try:

@@ -215,7 +215,7 @@ def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Cas
     if not host.is_online:
         return replace(made, reason="it is offline")
     if host.instance_id in case.busy:
-        return replace(made, reason="it is running a command")
+        return replace(made, reason="a command for it is under way")
     if is_there:
         return replace(made, action=NOTHING, reason="it is there")
     not_yet = case.why_not_yet(host)

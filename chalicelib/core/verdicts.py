@@ -17,6 +17,7 @@ from chalicelib.core.observations import (
     OFFLINE,
     OVERTAKEN,
     RUNNING,
+    UNDER_WAY,
     HostVerdict,
     judge_host,
 )
@@ -106,12 +107,12 @@ def judge(
     has_expired = all(now > run.command.expires for run in ordered)
     if has_expired:
         verdicts = [
-            HostVerdict(one.host, FAILED, "no answer in time") if one.kind == RUNNING else one
+            HostVerdict(one.host, FAILED, "no answer in time") if one.kind in UNDER_WAY else one
             for one in verdicts
         ]
     # A round goes on with what others deployed: the rule is theirs.
     deploys = [run for run in ordered if run.roll_out.cause != "reconcile"] or ordered[:1]
-    has_run = newest.is_settled and all(one.kind != RUNNING for one in verdicts)
+    has_run = newest.is_settled and all(one.kind not in UNDER_WAY for one in verdicts)
     return Verdict(
         command_id=newest.command.id,
         roll_out=newest.roll_out,

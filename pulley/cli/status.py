@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from chalicelib.core.errors import PulleyError
+from chalicelib.core.observations import RUNNING, WAITING
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import ago, say, say_json, when
@@ -27,7 +28,6 @@ from pulley.operator.status.overview import (
     BROKEN,
     DRIFTED,
     THERE,
-    UNDER_WAY,
     UNKNOWN,
     HostStanding,
     Newest,
@@ -37,7 +37,7 @@ from pulley.operator.status.overview import (
 from pulley.operator.suggest import suggest
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
-_PLACES = {THERE: "green", UNDER_WAY: "cyan", UNKNOWN: "yellow"}
+_PLACES = {THERE: "green", RUNNING: "cyan", WAITING: "cyan", UNKNOWN: "yellow"}
 _PLACES |= dict.fromkeys((BEHIND, BROKEN, DRIFTED), "red")
 _LOOKED_AT = tuple[Standing, Newest | None]
 
@@ -158,7 +158,8 @@ def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
 def _last(host: HostStanding) -> str:
     if host.running:
         roll_out = host.running.roll_out
-        what = "running" if host.host.is_online else "waiting until it is online"
+        what = "waiting for its turn" if host.is_waiting else "running"
+        what = what if host.host.is_online else "waiting until it is online"
         return f"{what}: {roll_out.commit.short}, {cause_words(roll_out)}"
     if host.whereabouts is None:
         return ""

@@ -9,6 +9,7 @@ from chalicelib.core.observations import (
     OFFLINE,
     OVERTAKEN,
     RUNNING,
+    WAITING,
     HostVerdict,
 )
 from chalicelib.core.targets import STAGE_TAG, Target
@@ -34,6 +35,7 @@ def host_words(verdict: HostVerdict, short: str) -> str:
         OFFLINE: "offline: not reached",
         NOT_BEGUN: "not begun",
         RUNNING: "running",
+        WAITING: "waiting: it has not begun",
     }[verdict.kind]
 
 

@@ -105,12 +105,12 @@ def count_commands(sandbox: Sandbox) -> int:
     return len(sandbox.account.run_command.commands())
 
 
-def running_command(sandbox: Sandbox) -> EmulatedCommand:
-    """The newest, once each host runs it."""
+def running_command(sandbox: Sandbox, hosts: int = 2) -> EmulatedCommand:
+    """The newest, once so many hosts run it."""
     run_command = sandbox.account.run_command
     newest = run_command.commands()[0]
     return run_command.wait_for(
-        newest.id, lambda one: one.count(IN_PROGRESS) == 2, timeout=HANG_SECONDS
+        newest.id, lambda one: one.count(IN_PROGRESS) == hosts, timeout=HANG_SECONDS
     )
 
 
@@ -409,6 +409,20 @@ class TestUnderWay:
 
 
 class TestInterrupted:
+    def test_host_that_waits_for_its_turn_is_not_said_to_run(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        one_by_one = dict(sandbox.target) | {"max_concurrency": "1"}
+        with stored(sandbox, one_by_one), slow(sandbox, "in turn"):
+            assert pulley("deploy", "--no-wait").exit_code == 0
+            running_command(sandbox, 1)
+            (target,) = json_of(pulley("status", "--json"))["targets"]
+            told = pulley("status").stdout
+        assert sorted(one["place"] for one in target["hosts"]) == ["running", "waiting"]
+        kinds = [one["kind"] for one in target["newest"]["hosts"]]
+        assert sorted(kinds) == ["running", "waiting"]
+        assert told.count("waiting for its turn: ") == 1
+
     def test_following_ends_and_the_deploy_goes_on(self, sandbox: Sandbox) -> None:
         with (
             slow(sandbox, "interrupted"),

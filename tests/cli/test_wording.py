@@ -16,6 +16,7 @@ from chalicelib.core.observations import (
     OFFLINE,
     OVERTAKEN,
     RUNNING,
+    WAITING,
     HostVerdict,
 )
 from chalicelib.core.refs import CommitSha
@@ -94,6 +95,7 @@ class TestHostWords:
             (HostVerdict("h", CANCELLED), "cancelled before it began"),
             (HostVerdict("h", CANCELLED, "while it ran"), "cancelled while it ran"),
             (HostVerdict("h", RUNNING), "running"),
+            (HostVerdict("h", WAITING), "waiting: it has not begun"),
         ],
     )
     def test_each_verdict_has_its_words(self, verdict: HostVerdict, words: str) -> None:

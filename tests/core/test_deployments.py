@@ -31,6 +31,7 @@ from chalicelib.core.observations import (
     OFFLINE,
     OVERTAKEN,
     RUNNING,
+    WAITING,
     HostVerdict,
     judge_host,
 )
@@ -45,7 +46,7 @@ from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
 # GitHub: "REST API endpoints for deployment statuses".
 STATES = ["error", "failure", "inactive", "in_progress", "queued", "pending", "success"]
 ENDED = ["success", "failure", "error", "inactive"]
-KINDS = [AT, OVERTAKEN, OFFLINE, FAILED, NOT_BEGUN, CANCELLED, RUNNING]
+KINDS = [AT, OVERTAKEN, OFFLINE, FAILED, NOT_BEGUN, CANCELLED, RUNNING, WAITING]
 REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
 ROLL_OUT = RollOut(
     target="web",

@@ -356,7 +356,9 @@ class TestPlanTargetWaits:
     @pytest.mark.parametrize("details", ["Pending", "InProgress", "Delayed"])
     def test_host_that_runs_a_command_is_left_alone(self, details: str) -> None:
         runs = [run(A, on(1, details), status="InProgress"), run(B, failed(1, B), at=1)]
-        assert told(planned(*runs, head=C, now=minutes(20))) == [(WAIT, "it is running a command")]
+        assert told(planned(*runs, head=C, now=minutes(20))) == [
+            (WAIT, "a command for it is under way")
+        ]
 
     def test_host_whose_command_expired_without_a_word_has_failed(self) -> None:
         runs = reconciled(A, on(1, "InProgress"), at=0, attempt=2)
@@ -394,7 +396,7 @@ class TestPlanTargetWaits:
         recheck = reconciled(B, on(1, "InProgress"), at=0, attempt=0)
         under_way = replace(recheck, command=replace(recheck.command, status="InProgress"))
         made = planned(push, under_way, hosts=[host(1), host(2)], head=B, now=minutes(1))
-        assert told(made) == [(WAIT, "it is running a command"), (SEND, "rolled back")]
+        assert told(made) == [(WAIT, "a command for it is under way"), (SEND, "rolled back")]
 
     def test_command_that_found_no_host_is_for_none(self) -> None:
         assert told(planned(run(A), head=A, now=minutes(1))) == [(SEND, "nothing is known of it")]
@@ -403,7 +405,7 @@ class TestPlanTargetWaits:
         push = run(B, on(1, "InProgress"), failed(2, B), ran(3, B), status="InProgress")
         hosts = [host(number) for number in range(1, 5)]
         assert told(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
-            (WAIT, "it is running a command"),
+            (WAIT, "a command for it is under way"),
             (WAIT, "a roll-out of bbbbbbb is under way"),
             (NOTHING, "it is there"),
             (WAIT, "a roll-out of bbbbbbb is under way"),
@@ -908,7 +910,7 @@ class TestPlanTargetBeside:
 
     def test_host_is_left_alone_while_the_other_target_runs_there(self) -> None:
         under_way = self.other(on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")
-        assert self.made(under_way).reason == "it is running a command"
+        assert self.made(under_way).reason == "a command for it is under way"
 
 
 class TestPlanTargetLiars:

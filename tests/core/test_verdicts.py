@@ -18,6 +18,7 @@ from chalicelib.core.observations import (
     OFFLINE,
     OVERTAKEN,
     RUNNING,
+    WAITING,
     HostVerdict,
     failure_words,
     is_quiet,
@@ -47,6 +48,7 @@ ROLL_OUT = RollOut(
 STATUSES = {
     "InProgress": "InProgress",
     "Pending": "Pending",
+    "Delayed": "Delayed",
     "Success": "Success",
     "Failed": "Failed",
     "ExecutionTimedOut": "TimedOut",
@@ -262,9 +264,19 @@ class TestJudgeHost:
         for details in ("Failed", "ExecutionTimedOut", "Cancelled"):
             assert judged(UPDATED, details).kind == AT
 
-    @pytest.mark.parametrize("details", ["Pending", "InProgress"])
-    def test_host_that_is_not_through_is_running(self, details: str) -> None:
-        assert judged("", details) == HostVerdict("web-1", RUNNING)
+    @pytest.mark.parametrize(
+        ("details", "kind"),
+        [
+            ("Pending", WAITING),
+            ("Delayed", WAITING),
+            ("InProgress", RUNNING),
+            ("Cancelling", RUNNING),
+        ],
+    )
+    def test_host_that_is_not_through_is_running_once_it_has_begun(
+        self, details: str, kind: str
+    ) -> None:
+        assert judged("", details) == HostVerdict("web-1", kind)
 
     def test_nothing_is_believed_of_a_host_before_it_is_through(self) -> None:
         assert judged(UPDATED, "InProgress") == HostVerdict("web-1", RUNNING)
@@ -523,6 +535,13 @@ class TestJudge:
         assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
         assert not verdict.is_everywhere
 
+    def test_host_that_waited_for_its_turn_until_the_end_has_failed(self) -> None:
+        run = run_of(on(1, output=UPDATED), on(2, "Pending"), status="InProgress")
+        assert not judge([run], now=EXPIRES).is_final
+        verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
+        assert verdict.is_final
+        assert verdict.hosts[1] == HostVerdict("web-2", FAILED, "no answer in time")
+
     def test_cancelled_command_that_a_host_never_reports_ends_when_it_expires(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "Cancelling"), status="Cancelling")
         assert not judge([run], now=EXPIRES).is_final
@@ -593,7 +612,7 @@ class TestJudge:
         second = run_of(on(1, "Pending"), number=2, status="Pending")
         verdict = judge([first, second], now=NOW)
         assert not verdict.is_final
-        assert kinds_of(verdict) == {"web-1": RUNNING}
+        assert kinds_of(verdict) == {"web-1": WAITING}
 
     def test_older_run_under_way_on_another_host_makes_it_not_final(self) -> None:
         first = run_of(on(1, "InProgress"), status="InProgress")

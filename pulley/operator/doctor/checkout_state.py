@@ -65,7 +65,7 @@ def check_place(what: str, target: Target, found: Found, at: str, place: Place) 
     deployed, wanted = (found.deployed or "")[:7], place.wanted[:7]
     if place.is_running:
         mend = f"{suggest('status', target.name)} shows it; when it has ended, run this again"
-        yield Row(what, WARN, "a command is under way on it", mend)
+        yield Row(what, WARN, "a command for it is under way", mend)
     elif found.unfinished:
         yield Row(what, FAIL, _left(found, at), _finish(target, found.unfinished, place))
     elif found.drift:

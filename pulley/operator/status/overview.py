@@ -12,7 +12,7 @@ from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command, Run, age
 from chalicelib.core.hosts import Host
-from chalicelib.core.observations import FAILED
+from chalicelib.core.observations import FAILED, RUNNING, WAITING, judge_host
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
@@ -27,14 +27,14 @@ from pulley.operator.status.last_seen import Whereabouts, find_whereabouts
 MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
 GITHUB, OWN_GIT = "GitHub", "your own git"
 THERE, BEHIND, BROKEN = "at it", "behind", "broken"
-UNDER_WAY, UNKNOWN, DRIFTED = "running", "unknown", "drifted"
+UNKNOWN, DRIFTED = "unknown", "drifted"
 
 
 @dataclass(frozen=True)
 class HostStanding:
     """A host: where it is, if it ever said so, and what a round would do about it.
 
-    `running` is the newest run that is under way on it.
+    `running` is the newest run that is under way on it, of which it `is_waiting` for its turn.
     """
 
     plan: HostPlan
@@ -42,6 +42,7 @@ class HostStanding:
     wanted: str
     is_later: bool = False
     running: Run | None = None
+    is_waiting: bool = False
 
     @property
     def host(self) -> Host:
@@ -75,7 +76,7 @@ class HostStanding:
         A host that has the commit and whose run failed is broken.
         """
         if self.running and self.host.is_online:
-            return UNDER_WAY
+            return WAITING if self.is_waiting else RUNNING
         if not self.wanted:
             return ""
         if self.is_there:
@@ -161,22 +162,26 @@ class View:
         now = {id_ for send in plan.sends for id_ in send.instance_ids}
         wanted = plan.wanted.commit.sha if plan.wanted else ""
         running = {
-            one.instance_id: run
+            one.instance_id: (run, judge_host(one, run.roll_out).kind == WAITING)
             for run in sorted(runs, key=lambda one: age(one.command))
             if self.snapshot.now <= run.command.expires
             for one in run.invocations
             if not one.is_over
         }
-        return tuple(
-            HostStanding(
-                one,
-                known.get(one.host.instance_id),
-                one.wanted.commit.sha if one.wanted else wanted,
-                is_later=one.action == SEND and one.host.instance_id not in now,
-                running=running.get(one.host.instance_id),
+        standings = []
+        for one in plan.hosts:
+            run, is_waiting = running.get(one.host.instance_id, (None, False))
+            standings.append(
+                HostStanding(
+                    one,
+                    known.get(one.host.instance_id),
+                    one.wanted.commit.sha if one.wanted else wanted,
+                    is_later=one.action == SEND and one.host.instance_id not in now,
+                    running=run,
+                    is_waiting=is_waiting,
+                )
             )
-            for one in plan.hosts
-        )
+        return tuple(standings)
 
     def _runs(self, target: Target) -> Iterator[Run]:
         for command in self.snapshot.sent_to(target)[:MAX_RUNS]:

@@ -9,6 +9,7 @@ import pytest
 
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.hosts import Host
+from chalicelib.core.observations import RUNNING, WAITING
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
 from chalicelib.flows.snapshot import Reader
@@ -16,7 +17,6 @@ from pulley.operator.status.overview import (
     BEHIND,
     BROKEN,
     THERE,
-    UNDER_WAY,
     UNKNOWN,
     HostStanding,
     View,
@@ -72,7 +72,8 @@ class TestPlace:
             (on(1, BROKE, "Failed"), BROKEN),
             (KILLED, UNKNOWN),
             (on(1, details="Cancelled"), UNKNOWN),
-            (running(1), UNDER_WAY),
+            (running(1), RUNNING),
+            (on(1, details="Pending"), WAITING),
         ],
     )
     def test_it_is_what_the_host_said_of_its_last_run(
@@ -84,7 +85,7 @@ class TestPlace:
         before = command_of(OLD, 1), [on(1, line_of(OLD))]
         newer = command_of(COMMIT, 2, status="InProgress"), [running(1)]
         host = first_host(before, newer)
-        assert (host.place, host.commit) == (UNDER_WAY, OLD)
+        assert (host.place, host.commit) == (RUNNING, OLD)
         assert host.running
         assert host.running.roll_out.commit.sha == COMMIT
 
