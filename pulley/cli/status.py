@@ -65,9 +65,9 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
     seen to it: `pulley saved` shows and drops it. Where the target has saved = "fail", its host is
     not as wanted until then.
 
-    With --check it is for a program that watches: a frozen target is as wanted, one without hosts,
-    or of which no commit is known, is not. Neither are stored targets that are not valid, nor none
-    at all.
+    With --check it is for a program that watches: a frozen target is as wanted unless a host of it
+    has drifted. One without hosts, or of which no commit is known, is not. Neither are stored
+    targets that are not valid, nor none at all.
     """
     if live:
         ask_hosts(stage, target)
@@ -101,15 +101,20 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
 def is_well(standing: Standing) -> bool:
     """Whether each host that is online is where it is wanted, and there is a host at all.
 
-    Where a target says so, a host whose edit was set aside is not well until somebody sees to it.
+    A frozen one is wanted where it is, unless somebody moved its checkout. Where a target says so,
+    a host whose edit was set aside is not well until somebody sees to it.
     """
-    if standing.plan.wanted is None:
-        pin = standing.facts.pin
-        return bool(standing.hosts) and pin is not None and pin.state == "frozen"
+    pin, fails = standing.facts.pin, standing.target.saved == "fail"
+    is_frozen = standing.plan.wanted is None and pin is not None and pin.state == "frozen"
     awake = [one for one in standing.hosts if one.host.is_online]
-    fails = standing.target.saved == "fail"
-    return bool(standing.hosts) and all(
-        one.is_there and not (fails and one.set_aside) for one in awake
+    is_known = standing.plan.wanted is not None or is_frozen
+    return (
+        is_known
+        and bool(standing.hosts)
+        and all(
+            (is_frozen or one.is_there) and not one.has_drifted and not (fails and one.set_aside)
+            for one in awake
+        )
     )
 
 
@@ -149,7 +154,7 @@ def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
         "online" if host.host.is_online else ("offline", "yellow"),
         host.commit[:7] or "-",
         (host.place, _PLACES.get(host.place, "")),
-        when(host.whereabouts.since) if host.whereabouts else "-",
+        when(host.since),
         ago(host.plan.seen, now),
         _last(host) or "none is known",
     )
@@ -189,7 +194,7 @@ def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[s
             "commit": one.commit or None,
             "wanted": one.wanted or None,
             "there": one.is_there if one.wanted else None,
-            "since": one.whereabouts.since if one.whereabouts else None,
+            "since": one.since,
             "seen": one.plan.seen,
             "drifted": one.has_drifted,
             "set_aside": one.set_aside or None,

@@ -43,6 +43,10 @@ def test_checkout_that_was_moved_is_seen_brought_back_and_told(
     live = pulley("status", "web", "--live")
     assert live.exit_code == 3
     assert "drifted" in live.stdout
+    for command in ("status", "plan"):  # neither shows what was there before it was moved
+        (host, _) = json_of(pulley(command, "web", "--json"))["targets"][0]["hosts"]
+        assert host["commit"] == web_1.head()
+    assert (web_1.head() == commit) == (how != "head")
     doctor = pulley("doctor")
     assert doctor.exit_code == 3
     assert f"it has drifted from {commit[:7]}: " in " ".join(doctor.stdout.split())
@@ -58,3 +62,23 @@ def test_checkout_that_was_moved_is_seen_brought_back_and_told(
     assert "web-1 (drifted, brought back)" in told.status.description
     assert pulley("status", "web", "--live").exit_code == 0
     assert sandbox.reconcile()["sent"] == 0
+
+
+def test_frozen_host_that_was_moved_is_not_as_it_was_left(
+    sandbox: Sandbox, pulley: Pulley, commit: str
+) -> None:
+    web_1 = sandbox.machines[0]
+    assert pulley("freeze", "web", "--reason", "a holiday").exit_code == 0
+    assert pulley("status", "web", "--live").exit_code == 0
+    web_1.git("reset", "-q", "--hard", "HEAD~1")
+    live = pulley("status", "web", "--live", "--json")
+    (target,) = json_of(live)["targets"]
+    assert (live.exit_code, target["well"]) == (3, False)
+    assert [one["place"] for one in target["hosts"]] == ["drifted", None]
+    assert [one["commit"] for one in target["hosts"]] == [web_1.head(), commit]
+    assert target["hosts"][0]["since"] is None
+    assert sandbox.reconcile()["sent"] == 0
+    assert pulley("unpin", "web").exit_code == 0
+    assert sandbox.reconcile()["sent"] == 1
+    sandbox.wait_until_quiet()
+    assert web_1.head() == commit

@@ -54,6 +54,14 @@ def status_of(pulley: Pulley) -> list[tuple[str, str | None]]:
     return [(one["place"], one["set_aside"]) for one in target["hosts"]]
 
 
+def doctor_on(pulley: Pulley, host: str) -> list[tuple[str, str]]:
+    """What `pulley doctor` says of edits that were set aside on a host: how bad, and what to do."""
+    rows = json_of(pulley("doctor", "--json"))["rows"]
+    told = [one for one in rows if one["what"].startswith(f"host {host}: ")]
+    assert told
+    return [(one["outcome"], one["mend"]) for one in told if " was set aside" in one["words"]]
+
+
 class TestStatus:
     def test_file_is_named_until_it_is_seen_to_and_sent_nothing_for(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
@@ -63,6 +71,7 @@ class TestStatus:
             assert sandbox.reconcile()["sent"] == 0
             assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
             assert pulley("status", "web", "--live").exit_code == 0
+        assert doctor_on(pulley, "web-1") == [("warn", "pulley saved web")]
         words = "web-1: a local edit of index.html was set aside. To see to it: "
         assert words + "pulley saved web web-1" in pulley("status", "web").stdout
         told = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
@@ -85,6 +94,8 @@ class TestStatus:
     @pytest.mark.usefixtures("commit", "strict")
     def test_target_may_say_that_it_is_a_failure(self, pulley: Pulley) -> None:
         assert pulley("status", "web", "--check").exit_code == 3
+        assert doctor_on(pulley, "web-1") == [("fail", "pulley saved web")]
+        assert doctor_on(pulley, "web-2") == []
         deployed = pulley("deploy", "web", "--yes")
         assert deployed.exit_code == 3
         assert "web-1: index.html set aside" in deployed.stdout

@@ -25,7 +25,8 @@ class Place:
     `wanted` is the commit in full; "" where none is known, or the target is frozen. `is_there`: by
     what was seen, the check included. `held` says why the target's commit is held, `failed` why the
     host's newest run for the commit failed; then `has_bad_commit`, unless the run ended before it
-    tried the commit. `is_next`: the next round sends to it.
+    tried the commit. `is_next`: the next round sends to it. `set_aside` is a file whose local edit
+    did not fit, and which nobody has seen to.
     """
 
     wanted: str = ""
@@ -38,6 +39,7 @@ class Place:
     is_next: bool = False
     is_parked: bool = False
     is_running: bool = False
+    set_aside: str = ""
 
 
 def place_of(standing: Standing, host: HostStanding) -> Place:
@@ -57,12 +59,17 @@ def place_of(standing: Standing, host: HostStanding) -> Place:
         is_next=host.plan.action == SEND,
         is_parked=host.plan.action == PARKED,
         is_running=host.running is not None,
+        set_aside=host.set_aside,
     )
 
 
 def check_place(what: str, target: Target, found: Found, at: str, place: Place) -> Iterator[Row]:
     """What is wrong with the place of a checkout, whose HEAD is `at` this commit."""
     deployed, wanted = (found.deployed or "")[:7], place.wanted[:7]
+    if place.set_aside:
+        words = f"a local edit of {place.set_aside} was set aside, and nobody has seen to it"
+        fails = target.saved == "fail"
+        yield Row(what, FAIL if fails else WARN, words, str(suggest("saved", target.name)))
     if place.is_running:
         mend = f"{suggest('status', target.name)} shows it; when it has ended, run this again"
         yield Row(what, WARN, "a command for it is under way", mend)

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.history import Invocation, Run
+from chalicelib.core.history import Invocation, Look, Run
 from chalicelib.core.observations import HostVerdict, judge_host
 from chalicelib.core.results import ResultError, parse_result
 
@@ -20,6 +20,17 @@ class Whereabouts:
     since: datetime | None
     last: HostVerdict
     asked: str
+
+
+def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
+    """What each host had checked out when a check on it ended last, by its instance id; or ""."""
+    found: dict[str, tuple[datetime, str]] = {}
+    for look in looks:
+        for one in look.invocations:
+            if one.is_over and one.has_begun:
+                seen = look.check.ended_on(one), _head_in(one)
+                found[one.instance_id] = max(seen, found.get(one.instance_id, seen))
+    return {id_: head for id_, (_, head) in found.items()}
 
 
 def find_whereabouts(
@@ -53,7 +64,7 @@ def find_whereabouts(
 
 
 def _head_in(invocation: Invocation) -> str:
-    """What a host that failed has checked out: local commits and all."""
+    """What a host has checked out by its own word: local commits and all."""
     try:
         after = parse_result(invocation.output).after or ""
     except ResultError:

@@ -4,7 +4,7 @@ The reading and the plan are the schedule's own. What an operator adds is the ti
 the operator's token or git, where the stage has no token to ask GitHub with.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
 from pulley.operator.status.history import became_of
-from pulley.operator.status.last_seen import Whereabouts, find_whereabouts
+from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
 MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
 GITHUB, OWN_GIT = "GitHub", "your own git"
@@ -35,6 +35,7 @@ class HostStanding:
     """A host: where it is, if it ever said so, and what a round would do about it.
 
     `running` is the newest run that is under way on it, of which it `is_waiting` for its turn.
+    `head` is what a check saw there last, in full; "" where none did.
     """
 
     plan: HostPlan
@@ -43,6 +44,7 @@ class HostStanding:
     is_later: bool = False
     running: Run | None = None
     is_waiting: bool = False
+    head: str = ""
 
     @property
     def host(self) -> Host:
@@ -51,8 +53,16 @@ class HostStanding:
 
     @property
     def commit(self) -> str:
-        """The commit that it runs, in full; "" if it is not known."""
+        """The commit that it runs, in full; "" if it is not known. One that drifted has another."""
+        if self.has_drifted:
+            return self.head
         return self.plan.at or (self.whereabouts.commit if self.whereabouts else "")
+
+    @property
+    def since(self) -> datetime | None:
+        """Since when it is at its commit, by its own word; None where that is not known."""
+        known = self.whereabouts
+        return known.since if known and known.commit == self.commit else None
 
     @property
     def has_drifted(self) -> bool:
@@ -73,16 +83,18 @@ class HostStanding:
     def place(self) -> str:
         """Where it is, seen from where it is wanted: a word; "" where it is wanted nowhere.
 
+        That it has drifted is told of a frozen host, too.
+
         A host that has the commit and whose run failed is broken.
         """
         if self.running and self.host.is_online:
             return WAITING if self.is_waiting else RUNNING
+        if self.has_drifted:
+            return DRIFTED
         if not self.wanted:
             return ""
         if self.is_there:
             return THERE
-        if self.has_drifted:
-            return DRIFTED
         if not self.commit:
             return UNKNOWN
         last = self.whereabouts.last if self.whereabouts else None
@@ -138,7 +150,7 @@ class View:
             facts = self.reader.facts(target, self.snapshot)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.snapshot.now)
-        return Standing(facts, plan, self._hosts(plan, facts.runs), tip_from)
+        return Standing(facts, plan, self._hosts(plan, facts), tip_from)
 
     def newest(self, target: Target) -> Newest | None:
         """What became of what was sent last; None where that is nothing that is remembered.
@@ -156,19 +168,19 @@ class View:
         """A command with what became of it. Raises RefusedError and UnavailableError."""
         return Run(command, self.reader.invocations(command, self.snapshot))
 
-    def _hosts(self, plan: TargetPlan, runs: Iterable[Run]) -> tuple[HostStanding, ...]:
+    def _hosts(self, plan: TargetPlan, facts: TargetFacts) -> tuple[HostStanding, ...]:
         ids = [one.host.instance_id for one in plan.hosts]
         known = find_whereabouts(ids, self._runs(plan.target))
         now = {id_ for send in plan.sends for id_ in send.instance_ids}
         wanted = plan.wanted.commit.sha if plan.wanted else ""
         running = {
             one.instance_id: (run, judge_host(one, run.roll_out).kind == WAITING)
-            for run in sorted(runs, key=lambda one: age(one.command))
+            for run in sorted(facts.runs, key=lambda one: age(one.command))
             if self.snapshot.now <= run.command.expires
             for one in run.invocations
             if not one.is_over
         }
-        standings = []
+        standings, heads = [], find_heads(facts.looks)
         for one in plan.hosts:
             run, is_waiting = running.get(one.host.instance_id, (None, False))
             standings.append(
@@ -179,6 +191,7 @@ class View:
                     is_later=one.action == SEND and one.host.instance_id not in now,
                     running=run,
                     is_waiting=is_waiting,
+                    head=heads.get(one.host.instance_id, ""),
                 )
             )
         return tuple(standings)

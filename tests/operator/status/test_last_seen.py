@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from chalicelib.core.history import Invocation, Run
+from chalicelib.core.history import Invocation, Look, Run
 from chalicelib.core.observations import AT, FAILED
-from pulley.operator.status.last_seen import Whereabouts, find_whereabouts
-from tests.flows.runs import OLD, START, command_of, line_of, on, rolled_back, running
+from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
+from tests.flows.runs import OLD, START, check_of, command_of, line_of, on, rolled_back, running
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"
 A, B = "a" * 40, "b" * 40
@@ -78,3 +78,16 @@ class TestFindWhereabouts:
         find_whereabouts((ONE,), runs())
         find_whereabouts((), runs())
         assert read == [B]
+
+
+class TestFindHeads:
+    def test_check_that_ended_last_counts_whichever_was_asked_for_first(self) -> None:
+        ended = [START + timedelta(minutes=minutes) for minutes in (15, 12)]
+        first = Look(check_of(1), (on(1, line_of(after=A), ended=ended[0]),))
+        second = Look(check_of(2), (on(1, line_of(after=B), ended=ended[1]),))
+        for looks in ([first, second], [second, first]):
+            assert find_heads(looks) == {ONE: A}
+
+    def test_host_that_has_not_answered_yet_hides_no_answer(self) -> None:
+        looks = [Look(check_of(1), (on(1, line_of(after=A)),)), Look(check_of(2), (running(1),))]
+        assert find_heads(looks) == {ONE: A}
