@@ -14,6 +14,7 @@ from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_optio
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.aws.parameters import LIMITS
+from pulley.operator.stage.existing import NoStageError, check_is_there
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.suggest import suggest
 from pulley.operator.targets.file import (
@@ -110,6 +111,8 @@ def apply(  # noqa: PLR0913 - an option each
     read = _read(file, may_be_empty=bool(prune and repositories))
     store = TargetsStore(stage)
     stored, others = store.read({one.target.repository for one in read} | set(repositories))
+    if not others and not any(one.read for one in stored):
+        _warn_of_no_stage(stage)
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
     store.check_hosts(changes, others)
     needed = [one for one in changes if one.is_needed]
@@ -141,6 +144,8 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
     every = shown = TargetsStore(stage).show()
     for problem in shown.problems:
         note(f"Error: {problem}", style="red")
+    if not shown.entries and not shown.problems:
+        check_is_there(stage.name, stage.parameters)
     if what:
         shown = every.only(what)
         if not shown.entries:
@@ -160,6 +165,14 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
 
 targets.add_command(stage_command(apply), "apply")
 targets.add_command(stage_command(show), "show")
+
+
+def _warn_of_no_stage(stage: Stage) -> None:
+    """Targets may be stored before all else; or the stage was meant to be another one."""
+    try:
+        check_is_there(stage.name, stage.parameters)
+    except NoStageError as error:
+        warn(str(error))
 
 
 def _read(file: str, *, may_be_empty: bool = False) -> Sequence[FileTarget]:

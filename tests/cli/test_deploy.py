@@ -413,7 +413,7 @@ class TestInterrupted:
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         one_by_one = dict(sandbox.target) | {"max_concurrency": "1"}
-        with stored(sandbox, one_by_one), slow(sandbox, "in turn"):
+        with stored(sandbox, one_by_one), slow(sandbox, "in-turn"):
             assert pulley("deploy", "--no-wait").exit_code == 0
             running_command(sandbox, 1)
             (target,) = json_of(pulley("status", "--json"))["targets"]

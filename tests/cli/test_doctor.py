@@ -654,7 +654,7 @@ class TestWords:
         assert mends["webhook secret"] == "pulley setup --stage prod"
         assert mends["targets"] == "write pulley.toml, then pulley targets apply --stage prod"
         done = pulley("status", "web", "--stage", "prod")
-        assert "pulley targets apply --stage prod stores" in done.stderr
+        assert "pulley setup --stage prod makes it" in done.stderr
 
     def test_no_secret_and_no_token_is_shown(self, pulley: Pulley, sandbox: Sandbox) -> None:
         done = pulley("doctor")

@@ -298,3 +298,46 @@ class TestDoctor:
         assert "pulley rollback web" in two["mend"]
         assert "next round" not in two["mend"]
         assert rows["host web-1: /srv/site"]["outcome"] == "pass"
+
+
+class TestStageThatIsNone:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["status"],
+            ["plan"],
+            ["history"],
+            ["logs", "web"],
+            ["deploy"],
+            ["cancel"],
+            ["pin", "web", "a" * 40, "--reason", "x"],
+            ["freeze", "web", "--reason", "x"],
+            ["unpin", "web"],
+            ["rollback", "web"],
+            ["saved", "web"],
+            ["targets", "show"],
+            ["secret", "rotate"],
+        ],
+    )
+    def test_it_is_told_with_those_that_there_are(self, pulley: Pulley, command: list[str]) -> None:
+        done = pulley(*command, "--stage", "dve", "--yes" if command == ["deploy"] else "--json")
+        assert done.exit_code == 1
+        words = "there is no stage dve in this account and region (did you mean dev?); there is dev"
+        assert words in done.stderr
+
+    def test_doctor_says_so_first(self, pulley: Pulley) -> None:
+        done = pulley("doctor", "--stage", "dve", "--json")
+        assert done.exit_code == 3
+        aws, stage, *_ = json_of(done)["rows"]
+        assert (aws["outcome"], stage["what"], stage["outcome"]) == ("pass", "stage", "fail")
+        assert "did you mean dev?" in stage["words"]
+
+    def test_targets_are_not_stored_in_it_without_a_word(
+        self, sandbox: Sandbox, pulley: Pulley, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "pulley.toml"
+        file.write_text(pulley("targets", "show").stdout)
+        done = pulley("targets", "apply", str(file), "--stage", "dve", "--dry-run")
+        assert done.exit_code == 0
+        assert "Warning: there is no stage dve" in done.stderr
+        assert "no stage" not in pulley("targets", "apply", str(file), "--dry-run").stderr

@@ -314,7 +314,8 @@ class TestShow:
         assert done.exit_code == 1
         assert "nothing valid is stored for nobody: there is api, web, worker" in done.stderr
 
-    def test_stage_without_targets_says_so(self, targets: Run) -> None:
+    def test_stage_without_targets_says_so(self, account: Account, targets: Run) -> None:
+        account.ssm.put_parameter(Name=STORED, Value="[]", Type="String")
         done = targets("show")
         assert (done.exit_code, done.stdout) == (0, "")
         assert "No target is stored in stage dev (account 123456789012, " in done.stderr

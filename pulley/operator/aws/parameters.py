@@ -85,14 +85,24 @@ class Parameters:
 
     def secrets_below(self, path: str) -> Sequence[str]:
         """The names of the encrypted parameters below a path; their values are not read."""
-        pages = self._client.get_paginator("describe_parameters").paginate(
-            ParameterFilters=[
-                {"Key": "Path", "Option": "Recursive", "Values": [path]},
-                {"Key": "Type", "Option": "Equals", "Values": ["SecureString"]},
-            ]
-        )
+        secrets: ParameterStringFilterTypeDef = {
+            "Key": "Type",
+            "Option": "Equals",
+            "Values": ["SecureString"],
+        }
         with calling("listing the secrets"):
-            return [one["Name"] for page in pages for one in page["Parameters"]]
+            return self._names_below(path, secrets)
+
+    def names_below(self, path: str) -> Sequence[str]:
+        """The names of all parameters below a path; their values are not read."""
+        with calling("listing the parameters"):
+            return self._names_below(path)
+
+    def _names_below(self, path: str, *filters: "ParameterStringFilterTypeDef") -> Sequence[str]:
+        pages = self._client.get_paginator("describe_parameters").paginate(
+            ParameterFilters=[{"Key": "Path", "Option": "Recursive", "Values": [path]}, *filters]
+        )
+        return [one["Name"] for page in pages for one in page["Parameters"]]
 
     def write(
         self,

@@ -30,8 +30,10 @@ from pulley.operator.doctor.token import TokenCheck
 from pulley.operator.doctor.webhook import WebhookCheck
 from pulley.operator.hosts.ask import Checker
 from pulley.operator.stage.endpoint import AWS, EndedError, check_endpoint, check_environment
+from pulley.operator.stage.existing import NoStageError
 from pulley.operator.stage.stage import Identity, Stage, StoredTargets, read_targets
 from pulley.operator.status.overview import Standing, look_at
+from pulley.operator.suggest import suggest
 from pulley.operator.targets.overlaps import overlaps_on_hosts
 from pulley.operator.webhook.connect import github_host, secret_since, webhooks_of
 from pulley.project import find_project
@@ -51,10 +53,13 @@ class Doctor:
         try:
             identity = self.stage.identity
             yield passed("AWS", f"account {identity.account}, as {identity.name}")
-            targets = read_targets(self.stage)
+            targets = self._targets()
         except PulleyError as error:
             yield self._cannot_ask(error)
             return
+        if isinstance(targets, Row):
+            yield targets
+            targets = StoredTargets((), (), {})
         stored = Stored(self.stage.parameters, self.stage.names, targets)
         yield from self._rows("webhook secret", stored.check_secrets)
         documents = Documents(self.stage.ssm, self.stage.document)
@@ -72,6 +77,13 @@ class Doctor:
         yield from self._github(stored, url)
         yield from self._rows("hosts' roles", lambda: self._host_roles(identity).check())
         yield from self._rows("hosts", lambda: self._hosts(targets))
+
+    def _targets(self) -> StoredTargets | Row:
+        """What is stored; or that nothing is, which the other rows then say of each thing."""
+        try:
+            return read_targets(self.stage)
+        except NoStageError as error:
+            return Row("stage", FAIL, str(error), f"see --stage; or {suggest('setup')}")
 
     def _cannot_ask(self, error: PulleyError) -> Row:
         """Where AWS cannot be asked at all."""

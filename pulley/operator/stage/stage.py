@@ -25,6 +25,7 @@ from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.deployed import Deployed
 from pulley.operator.stage.endpoint import AWS, check_endpoint
+from pulley.operator.stage.existing import check_is_there
 from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
@@ -232,8 +233,13 @@ class StoredTargets:
 
 
 def read_targets(stage: Stage) -> StoredTargets:
-    """Every target that is stored. Raises RefusedError and UnavailableError."""
+    """Every target that is stored.
+
+    Raises RefusedError and UnavailableError, and NoStageError where nothing is stored at all.
+    """
     settings = stage.stored.every_repository()
+    if not settings:
+        check_is_there(stage.name, stage.parameters)
     targets: list[Target] = []
     problems: list[str] = []
     for repository, stored in settings.items():
