@@ -41,7 +41,8 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
     Hosts that have not begun stay as they are. Where the script runs, it is killed. Hosts on which
     the deploy had begun, or was done, go back to the commit that most hosts ran before it. The
     cancelled commit is then held: the schedule leaves it alone until a newer push, or
-    `pulley deploy`.
+    `pulley deploy`. Where the way back itself is cancelled, the commit that it leads away from
+    stays held, and hosts are sent back anew: --leave keeps them as they are.
     """
     stored, now = read_targets(stage), utc_now()
     sent = commands_of(stage, now=now)
@@ -63,12 +64,20 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
     cancelled = [one for one in found if _cancel(stage, one)]
     names = {one.roll_out.target for one in cancelled}
     affected = [one for one in stored.targets if one.name in names]
-    back = [] if leave or not cancelled else _bring_back(stage, stored, affected, cancelled)
+    back: list[dict[str, object]] = []
+    standings: Sequence[Standing] = ()
+    if cancelled and not leave:
+        back, standings = _bring_back(stage, stored, affected, cancelled)
     if as_json:
         facts = [_facts(one) for one in cancelled]
-        say_json({"stage": stage.name, "cancelled": facts, "sent_back": back})
+        held = [
+            {"target": one.target.name, "commit": one.plan.hold.commit}
+            for one in standings
+            if one.plan.held and one.plan.hold
+        ]
+        say_json({"stage": stage.name, "cancelled": facts, "sent_back": back, "held": held})
     else:
-        _say(cancelled, has_left=leave)
+        _say(cancelled, standings, has_left=leave)
     if len(cancelled) < len(found):
         raise click.exceptions.Exit(FAILED)
 
@@ -88,8 +97,11 @@ def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
 
 def _bring_back(
     stage: Stage, stored: StoredTargets, targets: Sequence[Target], cancelled: Sequence[Command]
-) -> list[dict[str, object]]:
-    """Send the last good commit to the hosts on which it had begun; the next round would, too."""
+) -> tuple[list[dict[str, object]], Sequence[Standing]]:
+    """Send the last good commit to the hosts on which it had begun; the next round would, too.
+
+    Returns what was sent, and how the targets stood before: nothing where that is not known.
+    """
     try:
         is_over = wait_until_over(stage, cancelled, clock=utc_now, sleep=time.sleep)
         seen = look_at(
@@ -99,11 +111,12 @@ def _bring_back(
             note(
                 "Not every host has ended yet: the next round of the schedule brings the rest back."
             )
-        return [fact for one in seen.standings for fact in _send_back(stage, one, seen)]
+        back = [fact for one in seen.standings for fact in _send_back(stage, one, seen)]
     except PulleyError as error:
         why = one_line(error.in_full)
         note(f"Hosts were not brought back, the next round will do it: {why}", style="yellow")
-        return []
+        return [], ()
+    return back, seen.standings
 
 
 def _send_back(stage: Stage, standing: Standing, seen: Standings) -> list[dict[str, object]]:
@@ -148,18 +161,39 @@ def _cancel(stage: Stage, command: Command) -> bool:
     return True
 
 
-def _say(cancelled: Sequence[Command], *, has_left: bool) -> None:
+def _say(cancelled: Sequence[Command], standings: Sequence[Standing], *, has_left: bool) -> None:
     for command in cancelled:
         roll_out = command.roll_out
         say(f"{roll_out.target}: cancelled {roll_out.commit.short}, command {command.id}")
+    for standing in standings:
+        say(_next_words(standing))
     if cancelled:
-        name = cancelled[0].roll_out.target
-        check = f"To check: {suggest('status', name)}"
-        if has_left:
-            say(f"Hosts are as the cancel found them. {check}")
-            return
-        say("Hosts that had not begun stay as they are. The commit is held: the schedule leaves it")
-        say(f"alone until a newer push, or {suggest('deploy', name)}. {check}")
+        stay = "Hosts are as the cancel found them. " if has_left else ""
+        say(f"{stay}To check: {suggest('status', cancelled[0].roll_out.target)}")
+
+
+def _next_words(standing: Standing) -> str:
+    """What becomes of the target: the commit that is held need not be the cancelled one's.
+
+    It may have been the way back of an earlier cancel, or what a round had sent to one host.
+    """
+    plan, name = standing.plan, standing.target.name
+    deploy = suggest("deploy", name)
+    if plan.held and plan.hold and plan.wanted:
+        until = f"until {deploy}" if plan.wanted.is_exact else f"until a newer push, or {deploy}"
+        short = plan.hold.commit.short
+        return (
+            f"{name}: hosts that had not begun stay as they are. {short} is held: the schedule "
+            f"leaves it alone {until}."
+        )
+    if plan.wanted is None:
+        return f"{name}: hosts that had not begun stay as they are: {one_line(plan.held)}."
+    leave = suggest("cancel", name, "--leave")
+    short = plan.wanted.commit.short
+    return (
+        f"{name}: nothing is held, so the next round brings {short} to the hosts that are not at "
+        f"it. {leave} keeps a target as it is."
+    )
 
 
 def _facts(command: Command) -> dict[str, object]:

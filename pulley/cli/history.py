@@ -8,10 +8,11 @@ from pulley.cli.output import note, say_json, when
 from pulley.cli.table import Cell, say_rows
 from pulley.cli.target_view import warn_of_problems
 from pulley.cli.terminal import one_line
-from pulley.cli.wording import cause_words, short_id
+from pulley.cli.wording import cause_words, hosts, short_id
 from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import (
+    Cancel,
     Entry,
     PinChange,
     SentCommand,
@@ -33,10 +34,10 @@ _CAUSES = {"pinned": "pin", "frozen": "freeze", "none": "unpin"}
 def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> None:
     """Show who deployed what, when and why, the newest first.
 
-    Pins and freezes are in it, too. Systems Manager remembers 30 days of commands, Parameter Store
-    a hundred changes of a pin. Without TARGET, of every target, also of those that are not stored
-    any more. Where you stand in a clone of the repository, commits have the first line of their
-    message.
+    Pins, freezes and cancels are in it, too; who cancelled is known to CloudTrail alone. Systems
+    Manager remembers 30 days of commands, Parameter Store a hundred changes of a pin. Without
+    TARGET, of every target, also of those that are not stored any more. Where you stand in a clone
+    of the repository, commits have the first line of their message.
     """
     stored, now = read_targets(stage), utc_now()
     warn_of_problems(stored)
@@ -62,8 +63,8 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
 
 
 def _commit(entry: Entry) -> CommitSha | None:
-    if isinstance(entry, SentCommand):
-        return entry.roll_out.commit
+    if isinstance(entry, SentCommand | Cancel):
+        return entry.command.roll_out.commit
     return entry.pin.commit if entry.pin else None
 
 
@@ -78,6 +79,8 @@ def _row(entry: Entry, subject: str) -> tuple[Cell, ...]:
         words = f"{entry.status.state}: {one_line(entry.status.description)}"
         outcome = (words, _STYLES.get(entry.status.state, ""))
         cause, id_ = cause_words(entry.roll_out), short_id(entry.command.id)
+    elif isinstance(entry, Cancel):
+        outcome, id_, cause = (cancel_words(entry), ""), short_id(entry.command.id), "cancel"
     else:
         outcome, id_ = (pin_change_words(entry), ""), "-"
         cause = _cause_of(entry)
@@ -88,6 +91,11 @@ def _cause_of(change: PinChange) -> str:
     """The command that stores such a pin, and whose it was."""
     cause = _CAUSES[change.pin.state] if change.pin else "pin"
     return f"{cause} by {one_line(change.by)}" if change.by else cause
+
+
+def cancel_words(entry: Cancel) -> str:
+    """On which hosts a command was cancelled."""
+    return f"cancelled on {hosts(entry.hosts)}, while it ran on {entry.begun} of them"
 
 
 def pin_change_words(change: PinChange) -> str:
@@ -117,6 +125,14 @@ def _facts(entry: Entry, subject: str) -> dict[str, object]:
             "command_id": entry.command.id,
             "state": entry.status.state,
             "description": entry.status.description,
+        }
+    if isinstance(entry, Cancel):
+        return facts | {
+            "kind": "cancel",
+            "command_id": entry.command.id,
+            "hosts": entry.hosts,
+            "begun": entry.begun,
+            "description": cancel_words(entry),
         }
     return facts | {
         "kind": "pin",

@@ -14,6 +14,7 @@ from pulley.cli.output import Warnings, confirm, note, say, say_json, warn, when
 from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.target_view import wanted_words
 from pulley.cli.terminal import one_line
+from pulley.cli.wording import hosts
 from pulley.operator.aws.parameters import Written
 from pulley.operator.deploy.failed_commits import failure_words, failures_everywhere
 from pulley.operator.deploy.pin import (
@@ -186,6 +187,10 @@ def _look_past_pin(
 def _say_after(after: AfterUnpin, *, yes: bool) -> None:
     """Say where hosts go, before they do, and ask where somebody led them away from there."""
     plan, name = after.standing.plan, after.standing.target.name
+    for send in plan.sends:
+        if send.wanted.is_way_back:
+            short, count = send.wanted.commit.short, hosts(len(send.instance_ids))
+            note(f"{name}: {count} go back to {short}: {one_line(plan.held)}")
     if plan.wanted and not plan.held:
         note(f"{name}: hosts go to {wanted_words(after.standing)}")
         if after.is_left:
@@ -249,8 +254,8 @@ def _say_words(hold: Hold) -> None:
         return
     now, plan = suggest("deploy", name), hold.after and hold.after.standing.plan
     if plan and plan.held:
-        brought = f": a newer push brings its hosts there, or {now}" if plan.wanted else ""
-        say(f"Its hosts are not sent there, since {one_line(plan.held)}{brought}")
+        brought = f": a newer push goes on, or {now}" if plan.wanted else ""
+        say(f"Its hosts are not sent to the branch's tip, since {one_line(plan.held)}{brought}")
         return
     unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
     unless = "" if plan or hold.pin.state == "pinned" else unless

@@ -467,6 +467,17 @@ class TestCancel:
             assert json_of(done)["cancelled"] == [
                 {"target": "web", "command_id": command.id, "commit": commit}
             ]
+            assert json_of(done)["held"] == [{"target": "web", "commit": commit}]
+            entries = json_of(pulley("history", "web", "--limit", "3", "--json"))["entries"]
+            told = [one for one in entries if one["command_id"] == command.id]
+            assert [(one["kind"], one["commit"]) for one in told] == [
+                ("cancel", commit),
+                ("command", commit),
+            ]
+            assert (told[0]["hosts"], told[0]["begun"]) == (2, 2)
+            assert told[0]["at"] >= told[1]["at"]
+            (row,) = [one for one in pulley("history").stdout.splitlines() if "  cancel  " in one]
+            assert row.endswith("cancelled on 2 hosts, while it ran on 2 of them")
             (back,) = json_of(done)["sent_back"]
             assert (back["commit"], len(back["instance_ids"])) == (good, 2)
             sandbox.wait_until_quiet()
@@ -481,6 +492,54 @@ class TestCancel:
             assert again.exit_code == 0, again.output
         assert heads(sandbox) == {commit}
 
+    def test_commit_that_is_held_is_named_though_the_way_back_was_cancelled(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        gate = sandbox.directory / "gate-good"
+        with slow(sandbox, "good"):
+            gate.touch()
+            assert pulley("deploy").exit_code == 0
+            (good,) = heads(sandbox)
+            gate.unlink()
+            with slow(sandbox, "bad"):
+                bad = sandbox.developer.head.commit.hexsha
+                pulley("deploy", "--no-wait")
+                running_command(sandbox)
+                first = pulley("cancel", "web", "--yes")
+                assert f"web: hosts that had not begun stay as they are. {bad[:7]} is held" in (
+                    first.stdout
+                )
+                running_command(sandbox)
+                done = pulley("cancel", "web", "--yes")
+                assert f"web: cancelled {good[:7]}" in done.stdout
+                assert f"{bad[:7]} is held" in done.stdout
+                assert f"{good[:7]} is held" not in done.stdout
+                assert f"go back to {good[:7]}" in done.stderr
+                gate.touch()
+                sandbox.wait_until_quiet()
+                assert heads(sandbox) == {good}
+        assert pulley("deploy").exit_code == 0
+
+    def test_recheck_that_was_cancelled_holds_nothing(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        gate = sandbox.directory / "gate-well"
+        with slow(sandbox, "well"):
+            gate.touch()
+            assert pulley("deploy").exit_code == 0
+            (commit,) = heads(sandbox)
+            gate.unlink()
+            sandbox.machines[0].git("reset", "-q", "--hard", "HEAD~1")
+            assert pulley("status", "--live").exit_code == 3
+            assert sandbox.reconcile()["sent"] == 1
+            running_command(sandbox, 1)
+            done = pulley("cancel", "web", "--yes", "--json")
+            assert (json_of(done)["held"], json_of(done)["sent_back"]) == ([], [])
+            gate.touch()
+            assert sandbox.reconcile()["sent"] == 1
+            sandbox.wait_until_quiet()
+            assert heads(sandbox) == {commit}
+
     def test_hosts_are_left_as_they_are_for_who_wants_to_look_and_go_back_afterwards(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
@@ -494,7 +553,10 @@ class TestCancel:
             assert "web is frozen: nothing is sent to it until pulley unpin web." in done.stderr
             sandbox.wait_until_quiet()
             assert sandbox.reconcile()["sent"] == 0
-            pulley("unpin", "web")
+            unpinned = pulley("unpin", "web")
+            assert unpinned.exit_code == 0
+            assert f"web: 2 hosts go back to {good[:7]}: the roll-out of " in unpinned.stderr
+            assert "Its hosts are not sent to the branch's tip, since the" in unpinned.stdout
             assert sandbox.reconcile()["sent"] == 1
             sandbox.wait_until_quiet()
             assert heads(sandbox) == {good}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run
+from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run, plain_status
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
 from chalicelib.core.status_text import status_of
@@ -48,7 +48,22 @@ class PinChange:
     problem: str = ""
 
 
-Entry = SentCommand | PinChange
+@dataclass(frozen=True)
+class Cancel:
+    """A command's end by somebody's word. Systems Manager does not say whose: CloudTrail does.
+
+    It was cancelled on so many `hosts`, of which its script had `begun` on some. `at` is when the
+    first of these was ended; None where there was none, since nothing else tells the time.
+    """
+
+    at: datetime | None
+    target: str
+    command: Command
+    hosts: int
+    begun: int
+
+
+Entry = SentCommand | PinChange | Cancel
 
 
 def became_of(verdict: Verdict) -> DeploymentStatus:
@@ -103,10 +118,26 @@ def read_past(
             run = Run(command, stage.history.invocations(command.id))
             verdict, roll_out = judge([run], now=now).told, command.roll_out
             status = became_of(verdict)
+            if command.is_cancelled:
+                entries.append(cancel_of(run))
             entries.append(
                 SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)
             )
-    return sorted(entries, key=lambda one: one.at, reverse=True)[:limit]
+    return sorted(entries, key=_place, reverse=True)[:limit]
+
+
+def cancel_of(run: Run) -> Cancel:
+    """How a command was cancelled, from what Systems Manager has of each host."""
+    ended = [one for one in run.invocations if plain_status(one.details) == "cancelled"]
+    begun = [run.command.ended_on(one) for one in ended if one.has_begun]
+    return Cancel(
+        min(begun, default=None), run.roll_out.target, run.command, len(ended), len(begun)
+    )
+
+
+def _place(entry: Entry) -> datetime:
+    """A cancel of no known time stands beside its command."""
+    return entry.at or entry.command.requested if isinstance(entry, Cancel) else entry.at
 
 
 def pin_changes(target: str, versions: Iterable[StoredValue]) -> list[PinChange]:

@@ -1,19 +1,28 @@
 """A pin's versions as what was done, and by whom."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from chalicelib.core.errors import UnavailableError
+from chalicelib.core.history import Invocation, Run
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import parse_target
 from pulley.operator.aws.commands import Addressee, commands_to
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import StoredTargets
-from pulley.operator.status.history import PinChange, find_addressees, find_by_id, pin_changes
+from pulley.operator.status.history import (
+    Cancel,
+    PinChange,
+    cancel_of,
+    find_addressees,
+    find_by_id,
+    pin_changes,
+)
 from tests.fakes import COMMIT, SITE, target_json
-from tests.flows.runs import command_of, id_of
+from tests.flows.runs import START, command_of, id_of, line_of, on
 
 AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
 PINNED = f'{{"state": "pinned", "commit": "{COMMIT}", "reason": "why", "by": "mona"}}'
@@ -43,6 +52,26 @@ class TestPinChanges:
 
     def test_version_without_a_time_has_no_place(self) -> None:
         assert pin_changes("web", [StoredValue("/pulley/dev/pins/web", PINNED, 1)]) == []
+
+
+class TestCancelOf:
+    BEFORE = on(2, details="Cancelled")
+
+    def cancel(self, *invocations: Invocation) -> Cancel:
+        command = command_of(count=len(invocations), status="Cancelled")
+        return cancel_of(Run(command, invocations))
+
+    def test_it_was_when_the_first_script_was_ended(self) -> None:
+        ran = [
+            replace(on(number, details="Cancelled"), ended=START + timedelta(minutes=number))
+            for number in (4, 3)
+        ]
+        found = self.cancel(*ran, self.BEFORE, on(1, line_of()))
+        assert (found.at, found.hosts, found.begun) == (START + timedelta(minutes=3), 3, 2)
+
+    def test_where_no_script_had_begun_nothing_tells_when(self) -> None:
+        found = self.cancel(self.BEFORE, on(1, line_of()))
+        assert (found.at, found.hosts, found.begun) == (None, 1, 0)
 
 
 WEB = parse_target("web", target_json())
