@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.flows.reconcile import Reconciler, Round
     from chalicelib.flows.report import Reported, Reporter
-    from chalicelib.flows.sync import Settler
+    from chalicelib.flows.sync import DeploymentSync
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
@@ -150,8 +150,8 @@ def _reporter() -> "Reporter":
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
-    settler = _settler(settings, client, history)
-    return Reporter(settings.stage, history, settler, JOURNAL, time.sleep)
+    deployment_sync = _deployment_sync(settings, client, history)
+    return Reporter(settings.stage, history, deployment_sync, JOURNAL, time.sleep)
 
 
 @cache
@@ -180,7 +180,7 @@ def _reconciler() -> "Reconciler":
         stage=settings.stage,
         stored=stored,
         reader=reader,
-        catch_up=CatchUp(reader, _settler(settings, client, history), interval),
+        catch_up=CatchUp(reader, _deployment_sync(settings, client, history), interval),
         commands=RunCommand(client),
         journal=JOURNAL,
         interval=interval,
@@ -188,10 +188,12 @@ def _reconciler() -> "Reconciler":
     )
 
 
-def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory") -> "Settler":
+def _deployment_sync(
+    settings: Settings, client: "SSMClient", history: "CommandHistory"
+) -> "DeploymentSync":
     from chalicelib.edges.topic import Topic
-    from chalicelib.flows.notify import Finisher, Memory
-    from chalicelib.flows.sync import Settler
+    from chalicelib.flows.notify import Memory, Notifier
+    from chalicelib.flows.sync import DeploymentSync
 
     def log_url(command_id: str) -> str:
         region = client.meta.region_name
@@ -199,12 +201,12 @@ def _settler(settings: Settings, client: "SSMClient", history: "CommandHistory")
         return f"{console}/{command_id}?region={region}"
 
     topic = Topic(build_sns_client(), settings.topic_arn) if settings.topic_arn else None
-    return Settler(
+    return DeploymentSync(
         stage=settings.stage,
         parameters=ParameterStore(client, settings.stage),
         history=history,
         github=GitHub(settings.github_api).of,
-        finisher=Finisher(settings.stage, topic, JOURNAL, log_url),
+        notifier=Notifier(settings.stage, topic, JOURNAL, log_url),
         journal=JOURNAL,
         memory=Memory(),
     )

@@ -6,7 +6,7 @@ payload: whoever makes one passes facts one by one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 Level = Literal["info", "warning", "error"]
 COUNT, SECONDS = "Count", "Seconds"  # CloudWatch's units
@@ -49,6 +49,13 @@ class Decision:
                 ],
             }
         return line
+
+
+class DecisionLog(Protocol):
+    """Where decisions are logged."""
+
+    def note(self, decision: Decision) -> None:
+        """Log it."""
 
 
 def count(name: str) -> dict[str, tuple[float, str]]:

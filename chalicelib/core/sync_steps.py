@@ -1,7 +1,7 @@
-"""What to do next so that GitHub, and whoever else is to be told, knows how a deployment stands.
+"""Decides the next step of a sync: post a status, end the replaced deployment, or notify.
 
-Pure: who settles (flows/sync.py) reads, asks `next_step`, does it, and asks again with what
-`after` says is known then, until nothing is left to do.
+Pure. flows/sync.py reads, calls `next_step`, does the step, and calls it again with what `after`
+returns, until nothing is left to do.
 """
 
 from collections.abc import Sequence
@@ -16,19 +16,19 @@ _BEGUN = frozenset({"in_progress", "success", "failure", "error"})
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of who was told besides GitHub.
+    """Which notifications were sent.
 
-    `told` is the state of the end that was told last. `owed` is an end that this process said on
-    GitHub, or tried to, and that is still to be told.
+    `told` is the final state of the last notification. `owed` is a final status that this process
+    posted on GitHub, or tried to post, and has not notified yet.
     """
 
     told: str = ""
     owed: DeploymentStatus | None = None
 
     def having_said(self, status: DeploymentStatus) -> "Known":
-        """Once the status was said on GitHub.
+        """What is known after the status was posted on GitHub.
 
-        The same end in other words is not told again, nor that a success was replaced.
+        A final state is notified once, whatever its text; a replaced success is not notified.
         """
         if not status.is_final:
             return Known(self.told)
@@ -37,23 +37,23 @@ class Known:
         return Known(self.told, status)
 
     def having_read(self, said: Sequence[DeploymentStatus]) -> "Known":
-        """Once GitHub's statuses were read: an end of somebody else's was told by that one.
+        """What is known after GitHub's statuses were read: who posted an end has notified it.
 
-        Inactive that was never under way is no end, and yet it is not told a second time.
+        `inactive` before the deployment began is not an end, but is not notified twice either.
         """
         over = next((one for one in said if one.is_final), None)
         return Known(over.state) if over and over != self.owed else self
 
     def having_told(self) -> "Known":
-        """Once what is owed was told, if anything is."""
+        """What is known after the owed notification was sent, if there was one."""
         return Known(self.owed.state) if self.owed else self
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A deployment as it is seen: by its hosts (`status`) and on GitHub (`said`, newest first).
+    """A deployment by its hosts (`status`) and on GitHub (`said`, newest first).
 
-    `has_ended_others`: what it replaces was seen to in this round.
+    `has_ended_others`: this sync has marked the replaced deployment inactive.
     """
 
     status: DeploymentStatus
@@ -63,19 +63,19 @@ class Seen:
 
 
 class Step(Enum):
-    """What is to be done next, with a status."""
+    """What to do next with a status."""
 
-    POST = "say it of the deployment"
-    END = "say of the deployment that this one replaces that it does not run any more"
-    NOTIFY = "tell it to whoever is to know besides GitHub"
-    DONE = "nothing is left to do: this is how the deployment stands"
+    POST = "post the status on GitHub"
+    END = "mark the replaced deployment inactive"
+    NOTIFY = "log, count and publish the end"
+    DONE = "nothing is left to do"
 
 
 def end_of(said: Sequence[DeploymentStatus]) -> DeploymentStatus | None:
-    """The newest of a deployment's statuses, newest first, that it ended with.
+    """The newest final status of a deployment that had begun; `said` is newest first.
 
-    What is inactive before it was ever under way has not ended: its target was held, or something
-    newer was there first. It may yet begin.
+    `inactive` before a deployment began is not an end: its target was held, or a newer commit was
+    there first. It may still begin.
     """
     for place, one in enumerate(said):
         if one.is_final and any(older.state in _BEGUN for older in said[place:]):
@@ -84,15 +84,15 @@ def end_of(said: Sequence[DeploymentStatus]) -> DeploymentStatus | None:
 
 
 def next_step(seen: Seen) -> tuple[Step, DeploymentStatus]:
-    """What is to be done next."""
+    """The next step, and the status it is about."""
     end = end_of(seen.said)
-    # A slower settler may have said "in progress" after the end: the end stands.
+    # A slower sync may have posted "in_progress" after the end: the end counts.
     standing = end if end and not seen.status.is_final else seen.status
     newest = seen.said[0] if seen.said else None
     if not newest or _is_news(newest, standing):
         was_success = newest is not None and newest.state == "success"
         if seen.status.state == "success" and not (was_success or seen.has_ended_others):
-            # Before, not after: where that fails, it is not said yet, and all is tried again.
+            # Before the success is posted: if this fails, the whole sync is tried again.
             return Step.END, standing
         return Step.POST, standing
     if newest == seen.known.owed:
@@ -101,7 +101,7 @@ def next_step(seen: Seen) -> tuple[Step, DeploymentStatus]:
 
 
 def after(seen: Seen, step: Step, status: DeploymentStatus) -> Seen:
-    """What is seen once the step is done."""
+    """The deployment after the step was done."""
     if step == Step.POST:
         return replace(seen, said=(status, *seen.said), known=seen.known.having_said(status))
     if step == Step.END:
@@ -110,5 +110,5 @@ def after(seen: Seen, step: Step, status: DeploymentStatus) -> Seen:
 
 
 def _is_news(before: DeploymentStatus, now: DeploymentStatus) -> bool:
-    """Whether it is to be said: other words for why it is inactive are not."""
+    """Whether to post it. Another reason for `inactive` is not posted."""
     return before != now and not before.state == now.state == "inactive"

@@ -1,4 +1,4 @@
-"""What a round catches up with: deployments whose last event never came, and lost deliveries."""
+"""What a round repairs: deployments whose last event was lost, and the log of lost deliveries."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,12 +10,13 @@ from chalicelib.core.observations import is_quiet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from chalicelib.flows.snapshot import Reader, Snapshot, note_not_asked
-from chalicelib.flows.sync import Settler
+from chalicelib.flows.sync import DeploymentSync
 
-UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)  # within, an event comes or never
-# GitHub may be away for longer, and yet each commit costs two of the token's requests a round.
+# An event that has not come so long after the command was sent, or expired, never comes.
+UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)
+# For longer outages of GitHub, but rarely: each commit costs two of the token's requests.
 FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
-DELIVERIES_EVERY = timedelta(hours=1)  # of the token's requests, lost deliveries are not worth more
+DELIVERIES_EVERY = timedelta(hours=1)  # more often would cost too many of the token's requests
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class CatchUp:
     """For one stage. `interval` is a round's."""
 
     reader: Reader
-    settler: Settler
+    deployment_sync: DeploymentSync
     interval: timedelta
 
-    def settle(self, target: Target, snapshot: Snapshot) -> None:
-        """Settle the commits whose last event may not have come, or came in vain."""
+    def sync(self, target: Target, snapshot: Snapshot) -> None:
+        """Sync the commits whose last event may be lost, or whose report failed."""
         reach = FAR_BACK if self._is_due(FAR_BACK_EVERY, snapshot) else UNSETTLED
         newest: dict[str, Command] = {}
         for command in snapshot.sent_to(target):
@@ -35,16 +36,16 @@ class CatchUp:
             if command.is_over and snapshot.now < until and not self._is_quiet(command, snapshot):
                 newest.setdefault(command.roll_out.commit.sha, command)
         for command in newest.values():
-            self.settler.settle_late(command, now=snapshot.now)
+            self.deployment_sync.run_late(command, now=snapshot.now)
 
     def _is_quiet(self, command: Command, snapshot: Snapshot) -> bool:
-        """Whether it was a recheck that found nothing, of which there is nothing to say."""
+        """Whether it was a recheck that changed nothing: that is not reported."""
         if not command.roll_out.is_recheck:
             return False
         return is_quiet(Run(command, self.reader.invocations(command, snapshot)))
 
     def note_lost_deliveries(self, repository: Repository, snapshot: Snapshot) -> None:
-        """The branch's tip heals what they would have brought; this says why they were lost."""
+        """Log why deliveries were lost. The round deploys the branch's tip anyway."""
         token = snapshot.tokens.get(repository)
         if not token or not self._is_due(DELIVERIES_EVERY, snapshot):
             return
@@ -63,5 +64,5 @@ class CatchUp:
             self.reader.journal.note(Decision("delivery", "lost", facts, "warning"))
 
     def _is_due(self, every: timedelta, snapshot: Snapshot) -> bool:
-        """Whether the round is the first of such a time."""
+        """Whether this round is the first one in a period of that length."""
         return snapshot.now.timestamp() % every.total_seconds() < self.interval.total_seconds()

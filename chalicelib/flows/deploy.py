@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from chalicelib.core.commands import SendRequest
-from chalicelib.core.decisions import Decision, Level
+from chalicelib.core.decisions import Decision, DecisionLog, Level
 from chalicelib.core.deployments import (
     Attempt,
     Cause,
@@ -55,13 +55,6 @@ class Announcements(Protocol):
         """Say how deployments stand; for each why it could not be said."""
 
 
-class Journal(Protocol):
-    """The log."""
-
-    def note(self, decision: Decision) -> None:
-        """Write it down."""
-
-
 @dataclass(frozen=True)
 class Sent:
     """What was sent (target, command id), left out and why, and what failed."""
@@ -79,7 +72,7 @@ class Deployer:
     pins: Pins
     commands: Commands
     announcements: Announcements | None
-    journal: Journal
+    journal: DecisionLog
 
     def deploy(self, targets: Sequence[Target], cause: Cause) -> Sent:
         """Send the commit to the targets, of the cause's repository, that nothing holds.

@@ -11,7 +11,7 @@ from typing import Protocol
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, replaced
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
-from chalicelib.flows.verdict import History, look, sent_to, since_made
+from chalicelib.flows.verdict import History, read_verdict, sent_to, since_made
 
 LOOKS = 50  # deployments looked into
 RETRY_SECONDS = 2.0  # for what GitHub made to be found
@@ -103,7 +103,7 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
         sent = sent_to(history, command, since_made(other, command))
         status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):
-            _, status = look(history, sent, other.commit, now=now)
+            _, status = read_verdict(history, sent, other.commit, now=now)
         if status.state == "inactive":
             github.post(other.id, status)
             return

@@ -1,10 +1,10 @@
-"""A deployment that has ended is written down, counted, and told to whoever wants to know."""
+"""Logs a deployment that has ended, counts it, and publishes it to the stage's topic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.core.decisions import COUNT, SECONDS, Decision, Level, count
+from chalicelib.core.decisions import COUNT, SECONDS, Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import DeploymentStatus, plain_text
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import RollOut
@@ -12,23 +12,22 @@ from chalicelib.core.notifications import Notification, notification_of
 from chalicelib.core.observations import AT
 from chalicelib.core.sync_steps import Known
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.deploy import Journal
 
 MAX_HOSTS = 200  # in a line of the log, which CloudWatch takes up to 256 KB of
 
 
-class Topic(Protocol):
-    """Who is told besides GitHub. Raises RefusedError or UnavailableError."""
+class Publisher(Protocol):
+    """Where notifications go. Raises RefusedError or UnavailableError."""
 
     def publish(self, notification: Notification) -> None:
-        """Tell."""
+        """Publish."""
 
 
 class Memory:
-    """Who was told of which deployments, as far as this process knows: of the last so many.
+    """Which deployments this process has notified; it keeps the newest `most`.
 
-    Without it an event that is repeated would be told twice. It may be lost at any time: GitHub has
-    the state, and a new process begins with that.
+    Without it a repeated event would be notified twice. It may be lost at any time: a new process
+    starts from the state on GitHub.
     """
 
     def __init__(self, most: int = 1000) -> None:
@@ -40,7 +39,7 @@ class Memory:
         return self._known.get((roll_out.target, roll_out.commit.sha), Known())
 
     def keep(self, roll_out: RollOut, known: Known) -> None:
-        """Remember, and where that is too much, forget the oldest."""
+        """Store; evict the oldest entry over the limit."""
         key = roll_out.target, roll_out.commit.sha
         self._known.pop(key, None)
         self._known[key] = known
@@ -49,16 +48,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Finisher:
-    """Finishes deployments of one stage. `log_url` makes a command's address."""
+class Notifier:
+    """Notifies of one stage's deployments. `log_url` makes a command's address."""
 
     stage: str
-    topic: Topic | None
-    journal: Journal
+    topic: Publisher | None
+    journal: DecisionLog
     log_url: Callable[[str], str]
 
-    def finish(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
-        """Raises nothing of a topic's: told once or not at all, as a retry would tell twice."""
+    def notify(self, verdict: Verdict, status: DeploymentStatus, environment: str) -> None:
+        """Log, count and publish. A failed publish is only logged: a retry could notify twice."""
         at = verdict.of(AT)
         metrics = count("Deploys") | {"HostsUpdated": (sum(one.updated for one in at), COUNT)}
         pushed_at, ends = verdict.roll_out.pushed_at, [one.ended for one in at if one.ended]

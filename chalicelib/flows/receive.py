@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from chalicelib.core.decisions import Decision, Level, count
+from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import CommitSha, Repository, shown
@@ -27,12 +27,12 @@ from chalicelib.core.webhook import (
     parse_delivery,
     parse_payload,
 )
-from chalicelib.flows.deploy import Deployer, Journal, Sent
+from chalicelib.flows.deploy import Deployer, Sent
 
 PING = "ping: the webhook is set up, a push will deploy"
 
 
-class Parameters(Protocol):
+class WebhookParameters(Protocol):
     """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def settings(self, repository: Repository | None) -> StoredSettings:
@@ -76,9 +76,9 @@ class Receiver:
     """Takes deliveries for one stage."""
 
     allow_sha1: bool
-    parameters: Parameters
+    parameters: WebhookParameters
     deployer: Deployer
-    journal: Journal
+    journal: DecisionLog
 
     def receive(self, delivery: Delivery, *, now: datetime) -> Ignored | Accepted:
         """Act on a delivery that came at this time (aware).

@@ -11,23 +11,22 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chalicelib.core.commands import SendRequest
-from chalicelib.core.decisions import COUNT, Decision
+from chalicelib.core.decisions import COUNT, Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredReportSettings, document_pin_of
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
-from chalicelib.flows import snapshot as read
 from chalicelib.flows.catch_up import CatchUp
-from chalicelib.flows.deploy import Commands, Journal
-from chalicelib.flows.snapshot import Reader, Snapshot
+from chalicelib.flows.deploy import Commands
+from chalicelib.flows.snapshot import Reader, Snapshot, StoredParameters
 
 LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
 RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
 
 
-class Stored(read.Stored, Protocol):
+class RoundMemory(StoredParameters, Protocol):
     """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
@@ -58,11 +57,11 @@ class Reconciler:
     """Reconciles one stage. `interval` is the time between two rounds."""
 
     stage: str
-    stored: Stored
+    stored: RoundMemory
     reader: Reader
     catch_up: CatchUp
     commands: Commands
-    journal: Journal
+    journal: DecisionLog
     interval: timedelta
     clock: Callable[[], datetime]
 
@@ -127,7 +126,7 @@ class Reconciler:
             done.hosts += len(plan.hosts)
             self._apply(plan, snapshot, done)
             self._note_parked(plan, snapshot, done)
-            self.catch_up.settle(target, snapshot)
+            self.catch_up.sync(target, snapshot)
         except PulleyError as error:
             done.failed += 1
             self._note_failure(_facts(target), error)

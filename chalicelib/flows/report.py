@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.commands import document_name
-from chalicelib.core.decisions import Decision
+from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.events import NotReported, StatusChange, parse_status_change
 from chalicelib.core.history import Check, Command, Run
 from chalicelib.core.observations import is_quiet
-from chalicelib.flows.deploy import Journal
 from chalicelib.flows.notify import roll_out_facts
-from chalicelib.flows.sync import Settler
+from chalicelib.flows.sync import DeploymentSync
 from chalicelib.flows.verdict import History
 
 LAG_PAUSES, LAG_SECONDS = 5, 1.0  # for invocations that lag behind their command's event
@@ -38,8 +37,8 @@ class Reporter:
 
     stage: str
     history: History
-    settler: Settler
-    journal: Journal
+    deployment_sync: DeploymentSync
+    journal: DecisionLog
     pause: Callable[[float], None]
 
     def report(self, event: object, *, now: datetime) -> Reported | NotReported:
@@ -61,22 +60,22 @@ class Reporter:
             facts |= roll_out_facts(command.roll_out)
             if command.roll_out.is_recheck and is_quiet(self._run(command)):
                 return self._ignore(facts, "its hosts were checked, and nothing has drifted")
-            return Reported(command.id, self._settle(command, now))
+            return Reported(command.id, self._sync(command, now))
         except PulleyError as error:
             facts["reason"] = error.in_full
             self.journal.note(Decision("event", "failed", facts, "warning"))
             raise
 
-    def _settle(self, command: Command, now: datetime) -> DeploymentStatus:
+    def _sync(self, command: Command, now: datetime) -> DeploymentStatus:
         for _ in range(TRIES - 1):
             try:
-                return self.settler.settle(command, now=now)
+                return self.deployment_sync.run(command, now=now)
             except UnavailableError as error:
                 seconds = error.retry_seconds
                 if seconds is None or seconds > LONGEST_PAUSE_SECONDS:
                     raise
             self.pause(seconds)
-        return self.settler.settle(command, now=now)
+        return self.deployment_sync.run(command, now=now)
 
     def _run(self, command: Command) -> Run:
         return Run(command, self.history.invocations(command.id))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Protocol
 
-from chalicelib.core.decisions import Decision
+from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, age, issued_of
 from chalicelib.core.holds import RoundState
@@ -20,7 +20,7 @@ from chalicelib.core.stored import StoredPins, pin_of
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
-from chalicelib.flows.deploy import Journal, Pins
+from chalicelib.flows.deploy import Pins
 from chalicelib.flows.target_runs import Runs, sent_beside
 from chalicelib.flows.verdict import History
 
@@ -28,7 +28,7 @@ MAX_COMMANDS = 20_000  # of a stage, that are listed
 LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at the latest
 
 
-class Stored(Pins, Protocol):
+class StoredParameters(Pins, Protocol):
     """What is stored. Raises RefusedError or UnavailableError."""
 
     def state(self) -> RoundState:
@@ -42,7 +42,7 @@ class Directory(Protocol):
         """The stage's, asleep ones too."""
 
 
-class GitHub(Protocol):
+class GitHubRepository(Protocol):
     """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
 
     def head(self, branch: Branch) -> CommitSha | None:
@@ -110,11 +110,11 @@ class Reader:
     """Reads one stage. `github` takes a repository and its token."""
 
     stage: str
-    stored: Stored
+    stored: StoredParameters
     directory: Directory
     history: History
-    github: Callable[[Repository, str], GitHub]
-    journal: Journal
+    github: Callable[[Repository, str], GitHubRepository]
+    journal: DecisionLog
 
     def begin(
         self, targets: Sequence[Target], tokens: Mapping[Repository, str], *, now: datetime
@@ -176,7 +176,7 @@ class Reader:
         return snapshot.heads.get(key)
 
 
-def note_not_asked(journal: Journal, repository: Repository, error: PulleyError) -> None:
+def note_not_asked(journal: DecisionLog, repository: Repository, error: PulleyError) -> None:
     """Write down what GitHub could not be asked, unless the log has the reason already."""
     if isinstance(error, NotTakenError) and error.is_known:
         return

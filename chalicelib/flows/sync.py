@@ -1,7 +1,8 @@
-"""A commit's deployment on GitHub is brought to what Systems Manager knows of it.
+"""Brings a commit's deployment on GitHub to the verdict of its hosts.
 
-Whoever settles reads the whole of what was sent for the commit, does what core/sync_steps.py says,
-and looks again until GitHub has it: so any number of settlers, in any order, end at the same state.
+A sync reads all commands that were sent for the commit, does the steps that core/sync_steps.py
+decides, and reads again until GitHub agrees. So several syncs at once, in any order, end at the
+same state.
 """
 
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.core.decisions import Decision
+from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import Deployment, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.history import Command, RollOut
@@ -18,16 +19,15 @@ from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.sync_steps import Seen, Step, after, next_step
 from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.deploy import Journal
 from chalicelib.flows.find_deployment import Deployments, end_replaced, find_or_create
-from chalicelib.flows.notify import Finisher, Memory, roll_out_facts
-from chalicelib.flows.verdict import History, look, sent_to, since_first
+from chalicelib.flows.notify import Memory, Notifier, roll_out_facts
+from chalicelib.flows.verdict import History, read_verdict, sent_to, since_first
 
-ROUNDS = 3  # of looking and posting, where others post at the same time
-RETRY_SECONDS = 2.0  # after so many
+ROUNDS = 3  # how often to read and post again while others post at the same time
+RETRY_SECONDS = 2.0  # the pause after that many rounds
 
 
-class Parameters(Protocol):
+class ReportParameters(Protocol):
     """What is stored. Raises RefusedError or UnavailableError."""
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
@@ -36,7 +36,7 @@ class Parameters(Protocol):
 
 @dataclass(frozen=True)
 class _Work:
-    """A command to be settled at a time (aware); `environment` is its target's on GitHub."""
+    """A command to sync at a time (aware); `environment` is its target's on GitHub."""
 
     command: Command
     environment: str
@@ -45,29 +45,29 @@ class _Work:
 
 
 @dataclass(frozen=True)
-class Settler:
-    """Settles for one stage. `github` takes a repository and its token."""
+class DeploymentSync:
+    """The sync of one stage. `github` takes a repository and its token."""
 
     stage: str
-    parameters: Parameters
+    parameters: ReportParameters
     history: History
     github: Callable[[Repository, str], Deployments]
-    finisher: Finisher
-    journal: Journal
+    notifier: Notifier
+    journal: DecisionLog
     memory: Memory
 
-    def settle(self, command: Command, *, now: datetime) -> DeploymentStatus:
-        """How the deployment stands that the command is part of. `now` is aware.
+    def run(self, command: Command, *, now: datetime) -> DeploymentStatus:
+        """Sync the command's deployment, and return its status. `now` is aware.
 
-        Raises UnavailableError, and RefusedError where AWS refuses; where GitHub does, it is noted.
+        Raises UnavailableError, and RefusedError where AWS refuses. A refusal by GitHub is logged.
         """
         work = self._begin(command, now)
         return self._on_github(work) or self._without_github(work)
 
-    def settle_late(self, command: Command, *, now: datetime) -> None:
-        """The same for a command whose last event may not have come, where GitHub remembers.
+    def run_late(self, command: Command, *, now: datetime) -> None:
+        """Sync a command whose last event may have been lost, if the repository has a token.
 
-        Without GitHub nobody knows what was told before, and nothing is told again.
+        Without GitHub, nothing remembers which notifications were sent, so none is sent again.
         """
         self._on_github(self._begin(command, now))
 
@@ -78,11 +78,11 @@ class Settler:
         return _Work(command, _environment_of(roll_out, settings), now, github)
 
     def _on_github(self, work: _Work) -> DeploymentStatus | None:
-        """What then stands there; None where nobody may tell GitHub, or GitHub does not take it."""
+        """The status on GitHub; None without a token, or where GitHub refuses."""
         if work.github is None:
             return None
         try:
-            return self._settle(work, work.github)
+            return self._sync(work, work.github)
         except NotTakenError as error:
             if not error.is_known:
                 facts = roll_out_facts(work.command.roll_out) | {"reason": str(error)}
@@ -93,11 +93,11 @@ class Settler:
         verdict, status = self._look(work, None)
         known = self.memory.of(work.command.roll_out).having_said(status)
         if known.owed:
-            self.finisher.finish(verdict, known.owed, work.environment)
+            self.notifier.notify(verdict, known.owed, work.environment)
         self.memory.keep(work.command.roll_out, known.having_told())
         return status
 
-    def _settle(self, work: _Work, github: Deployments) -> DeploymentStatus:
+    def _sync(self, work: _Work, github: Deployments) -> DeploymentStatus:
         roll_out = work.command.roll_out
         deployment = find_or_create(github, roll_out, work.environment, stage=self.stage)
         for _ in range(ROUNDS):
@@ -110,7 +110,7 @@ class Settler:
                 then = after(seen, step, status)
                 try:
                     self._do(step, status, verdict, deployment, work, github)
-                except UnavailableError:  # and yet GitHub may have taken it
+                except UnavailableError:  # GitHub may have applied it all the same
                     self.memory.keep(roll_out, then.known)
                     raise
                 seen = then
@@ -123,7 +123,7 @@ class Settler:
     def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
         since = since_first(work.command, deployment)
         sent = sent_to(self.history, work.command, since)
-        return look(self.history, sent, work.command.roll_out.commit.sha, now=work.now)
+        return read_verdict(self.history, sent, work.command.roll_out.commit.sha, now=work.now)
 
     def _do(  # noqa: PLR0913, PLR0917 - one step
         self,
@@ -135,7 +135,7 @@ class Settler:
         github: Deployments,
     ) -> None:
         if step == Step.POST:
-            github.post(deployment.id, status, log_url=self.finisher.log_url(verdict.command_id))
+            github.post(deployment.id, status, log_url=self.notifier.log_url(verdict.command_id))
             if not status.is_final:
                 facts = roll_out_facts(work.command.roll_out) | {"command_id": verdict.command_id}
                 self.journal.note(Decision("deployment", status.state, facts))
@@ -149,11 +149,11 @@ class Settler:
                 now=work.now,
             )
         else:
-            self.finisher.finish(verdict, status, work.environment)
+            self.notifier.notify(verdict, status, work.environment)
 
 
 def _environment_of(roll_out: RollOut, settings: StoredReportSettings) -> str:
-    """The target's, or its name where it is stored no more, or not to be read."""
+    """The target's environment; the target's name if no valid stored target has it."""
     try:
         targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
     except TargetsError:

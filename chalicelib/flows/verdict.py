@@ -82,7 +82,7 @@ def _is_well_recheck(command: Command) -> bool:
     return command.roll_out.is_recheck and plain_status(command.status) == "success"
 
 
-def look(
+def read_verdict(
     history: Invocations, sent: Sequence[Command], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
     """The verdict on a commit, which was sent at least once, and the status for GitHub."""

@@ -20,7 +20,7 @@ from pulley.operator.aws.commands import Operations, under_way
 from pulley.operator.deploy.choose import NotDeployableError, choose_commit
 from pulley.operator.deploy.follow import Follower
 from pulley.operator.deploy.pin import MeaningError, parse_commit
-from pulley.operator.deploy.send import Order, Outcome, send
+from pulley.operator.deploy.send import DeployOrder, DeployOutcome, send
 from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import became_of
@@ -82,7 +82,7 @@ def deploy(  # noqa: PLR0913 - each is an option
         _say_plan(by_name[order.target.name], order, seen)
     if len(orders) > 1:
         confirm(f"Deploy to {len(orders)} targets?", yes=yes)
-    outcomes: list[Outcome] = []
+    outcomes: list[DeployOutcome] = []
     try:
         for order in orders:
             standing = by_name[order.target.name]
@@ -111,7 +111,7 @@ def _commit(text: str | None, target: Target, here: Here | None) -> CommitSha | 
 
 def _orders(
     seen: Standings, asked: Mapping[str, CommitSha | None]
-) -> tuple[list[Order], list[str]]:
+) -> tuple[list[DeployOrder], list[str]]:
     """What is to be sent, and why the rest is not."""
     orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
     for one in seen.standings:
@@ -120,11 +120,11 @@ def _orders(
         except NotDeployableError as error:
             refused.append(str(error))
         else:
-            orders.append(Order(one.target, wanted))
+            orders.append(DeployOrder(one.target, wanted))
     return orders, refused
 
 
-def _say_plan(standing: Standing, order: Order, seen: Standings) -> None:
+def _say_plan(standing: Standing, order: DeployOrder, seen: Standings) -> None:
     target, wanted = order.target, order.wanted
     by = f", by {standing.tip_from}" if wanted.commit == standing.facts.head else ""
     online = sum(one.host.is_online for one in standing.hosts)
@@ -139,20 +139,20 @@ def _say_plan(standing: Standing, order: Order, seen: Standings) -> None:
 
 
 def send_to_hosts(
-    stage: Stage, order: Order, standing: Standing, seen: Standings, *, cause: str = "manual"
-) -> Outcome:
+    stage: Stage, order: DeployOrder, standing: Standing, seen: Standings, *, cause: str = "manual"
+) -> DeployOutcome:
     """Send where there is a host. One target's failure must not keep the others from theirs."""
     if not standing.hosts:
-        return Outcome(order, problem=no_hosts(order.target, stage.name))
+        return DeployOutcome(order, problem=no_hosts(order.target, stage.name))
     try:
         return send(stage, order, seen.view.snapshot.commands, cause=cause)
     except PulleyError as error:
-        return Outcome(order, problem=error.in_full)
+        return DeployOutcome(order, problem=error.in_full)
 
 
 def finish(  # noqa: PLR0913 - each is a fact of its own
     stage: Stage,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[DeployOutcome],
     seen: Standings,
     *,
     is_whole: bool,
@@ -213,7 +213,7 @@ def _end_words(verdict: Verdict) -> str:
 
 def _document(
     stage: Stage,
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[DeployOutcome],
     follower: Follower,
     verdicts: Mapping[str, Verdict],
 ) -> dict[str, object]:

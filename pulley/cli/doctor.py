@@ -12,7 +12,7 @@ from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.doctor.examine import Doctor
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row
 from pulley.operator.setup.apply import Setup, checkout_s_document
-from pulley.operator.setup.plan import SECRET, ParameterChange, Wanted
+from pulley.operator.setup.plan import SECRET, ParameterChange, WantedStage
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.webhook.connect import connect_again
 
@@ -74,7 +74,7 @@ def _check_release(rows: list[Row]) -> None:
 
 def _mend(stage: Stage, *, yes: bool) -> None:
     """What `pulley setup` does to what is stored."""
-    work = Setup(stage, Wanted(stage.name, content=checkout_s_document()))
+    work = Setup(stage, WantedStage(stage.name, content=checkout_s_document()))
     changes = work.plan()
     for change in changes:
         note(f"{change.what}: {change.name}: {change.why}")

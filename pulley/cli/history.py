@@ -14,8 +14,8 @@ from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import (
     Cancel,
     Entry,
+    HistoryCommand,
     PinChange,
-    SentCommand,
     commands_of,
     find_addressees,
     read_past,
@@ -63,7 +63,7 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
 
 
 def _commit(entry: Entry) -> CommitSha | None:
-    if isinstance(entry, SentCommand | Cancel):
+    if isinstance(entry, HistoryCommand | Cancel):
         return entry.command.roll_out.commit
     return entry.pin.commit if entry.pin else None
 
@@ -75,7 +75,7 @@ def _subject(here: Here | None, commit: CommitSha | None) -> str:
 def _row(entry: Entry, subject: str) -> tuple[Cell, ...]:
     commit = _commit(entry)
     short = commit.short if commit else "-"
-    if isinstance(entry, SentCommand):
+    if isinstance(entry, HistoryCommand):
         words = f"{entry.status.state}: {one_line(entry.status.description)}"
         outcome = (words, _STYLES.get(entry.status.state, ""))
         cause, id_ = cause_words(entry.roll_out), short_id(entry.command.id)
@@ -115,7 +115,7 @@ def _facts(entry: Entry, subject: str) -> dict[str, object]:
         "commit": _commit(entry),
         "subject": subject or None,
     }
-    if isinstance(entry, SentCommand):
+    if isinstance(entry, HistoryCommand):
         return facts | {
             "kind": "command",
             "cause": entry.roll_out.cause,

@@ -37,7 +37,7 @@ from pulley.operator.suggest import suggest
 
 
 @dataclass(frozen=True)
-class Hold:
+class PinnedTarget:
     """A target's pin before and after a command. `written` is None where nothing was stored.
 
     `after` is where hosts go when a pin was taken off, if that is known.
@@ -201,16 +201,16 @@ def _say_after(after: AfterUnpin, *, yes: bool) -> None:
 
 def _hold(
     stage: Stage, target: Target, wanted: Pin, now: datetime, stored: StoredPin | None = None
-) -> Hold:
+) -> PinnedTarget:
     """Store a pin where that changes anything: in place of what was read, where that is given."""
     stored = stored or read_pin(stage.parameters, stage.names, target)
     if not stored.needs(wanted, now=now):
-        return Hold(target, stored, wanted, None, now)
+        return PinnedTarget(target, stored, wanted, None, now)
     wanted = replace(wanted, by=stage.identity.name, at=now.replace(microsecond=0))
-    return Hold(target, stored, wanted, store_pin(stage.parameters, stored, wanted), now)
+    return PinnedTarget(target, stored, wanted, store_pin(stage.parameters, stored, wanted), now)
 
 
-def _say(stage: Stage, hold: Hold, *, as_json: bool) -> None:
+def _say(stage: Stage, hold: PinnedTarget, *, as_json: bool) -> None:
     if as_json:
         say_json(
             {
@@ -239,7 +239,7 @@ def _next_facts(after: AfterUnpin) -> dict[str, object]:
     }
 
 
-def _say_words(hold: Hold) -> None:
+def _say_words(hold: PinnedTarget) -> None:
     name, before = hold.target.name, hold.stored.pin
     if hold.written is None:
         say(f"Nothing to do: {name} is {_words(before, hold.now)}.")

@@ -12,7 +12,7 @@ from pulley.cli.output import note, out, say
 from pulley.cli.terminal import one_line, tail
 from pulley.cli.wording import host_style, host_words
 from pulley.operator.aws.commands import Operations
-from pulley.operator.deploy.follow import Ended, Follower, Step
+from pulley.operator.deploy.follow import Ended, Follower, FollowStep
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -40,7 +40,7 @@ def follow(follower: Follower, operations: Operations, *, as_json: bool) -> None
                 _draw(bar, step)
 
 
-def _draw(bar: "Progress", step: Step) -> None:
+def _draw(bar: "Progress", step: FollowStep) -> None:
     runs = step.runs.values()
     total = sum(max(run.command.target_count, len(run.invocations)) for run in runs)
     done = sum(one.is_over for run in runs for one in run.invocations)

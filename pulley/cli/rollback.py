@@ -21,7 +21,7 @@ from pulley.operator.deploy.rollback import (
     commit_to_leave,
     read_runs,
 )
-from pulley.operator.deploy.send import Order
+from pulley.operator.deploy.send import DeployOrder
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.status.overview import Standing
 from pulley.operator.suggest import suggest
@@ -73,7 +73,7 @@ def rollback(  # noqa: PLR0913 - each is an option
         note("Nothing was sent.")
         raise click.exceptions.Exit(FAILED)
     try:
-        order = Order(found, Wanted(back, "exact", words))
+        order = DeployOrder(found, Wanted(back, "exact", words))
         outcome = send_to_hosts(stage, order, standing, seen, cause="rollback")
         finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:

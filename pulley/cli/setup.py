@@ -22,7 +22,7 @@ from pulley.operator.setup.plan import (
     DocumentChange,
     ParameterChange,
     PolicyChange,
-    Wanted,
+    WantedStage,
     parse_token,
 )
 from pulley.operator.setup.token_trial import try_token
@@ -93,7 +93,7 @@ def setup(  # noqa: PLR0913 - an option each
     for change in changes:
         if isinstance(change, DocumentChange) and change.latest:
             warn_of_newer(change.name, change.latest.content)
-    report = Report(stage, changes)
+    report = SetupReport(stage, changes)
     try:
         if changes and not dry_run:
             if not force:
@@ -110,7 +110,7 @@ def setup(  # noqa: PLR0913 - an option each
 
 
 @dataclass
-class Report:
+class SetupReport:
     """What `--json` prints: the plan, and how much of it was done."""
 
     stage: Stage
@@ -134,9 +134,9 @@ class Report:
         }
 
 
-def _wanted(stage: Stage, token: str, repository: Repository | None) -> Wanted:
+def _wanted(stage: Stage, token: str, repository: Repository | None) -> WantedStage:
     found = find_project()
-    return Wanted(
+    return WantedStage(
         stage.name,
         content=checkout_s_document(),
         chalice=found / ".chalice" if found and not _is_emulated() else None,
@@ -166,7 +166,7 @@ def _is_emulated() -> bool:
     return bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 
-def _apply(work: Setup, report: Report, tell: Callable[[str], None], *, yes: bool) -> None:
+def _apply(work: Setup, report: SetupReport, tell: Callable[[str], None], *, yes: bool) -> None:
     for change in report.changes:
         try:
             done = work.apply(change)
@@ -194,7 +194,7 @@ def _tell_plan(stage: Stage, changes: Sequence[Change], tell: Callable[[str], No
             tell(f"      {line}")
 
 
-def _tell_next(report: Report, tell: Callable[[str], None]) -> None:
+def _tell_next(report: SetupReport, tell: Callable[[str], None]) -> None:
     stage, is_emulated = report.stage, _is_emulated()
     stored = stage.stored.every_repository()
     tokens = [one.token for one in stored.values()] or [stage.stored_default_token()]

@@ -22,8 +22,7 @@ from chalicelib.edges.parameters import (
     KnownRepositories,
     ParameterStore,
 )
-from chalicelib.flows import receive
-from chalicelib.flows import sync as settle
+from chalicelib.flows import receive, sync
 from chalicelib.flows.deploy import Pins
 from tests.edges.parameter_store import (
     BY_TOKENS_STORED,
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
-class Parameters(receive.Parameters, settle.Parameters, Pins, Protocol):
+class Parameters(receive.WebhookParameters, sync.ReportParameters, Pins, Protocol):
     """What all flows together read."""
 
 

@@ -16,7 +16,7 @@ from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import StoredPins, StoredReportSettings
 from chalicelib.edges.parameters import BUDGET, NAMES_A_PAGE
 from chalicelib.edges.round_parameters import RoundParameters
-from chalicelib.flows.reconcile import Stored
+from chalicelib.flows.reconcile import RoundMemory
 from tests.edges.parameter_store import (
     BY_TOKENS_STORED,
     OTHER,
@@ -31,7 +31,7 @@ from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wi
 class Stage:
     """A stage's parameters, and the port that reads them."""
 
-    parameters: Stored
+    parameters: RoundMemory
     store: Callable[[str, str], object]
 
 

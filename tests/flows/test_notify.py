@@ -12,7 +12,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.status_text import status_of
 from chalicelib.core.sync_steps import Known
 from chalicelib.core.verdicts import Verdict
-from chalicelib.flows.notify import MAX_HOSTS, Finisher, Memory, roll_out_facts
+from chalicelib.flows.notify import MAX_HOSTS, Memory, Notifier, roll_out_facts
 from tests.fakes import COMMIT, GUID, STAGE, FakeJournal, FakeTopic
 from tests.flows.runs import NOW, command_of, id_of, line_of, on, rolled_back, verdict_on
 
@@ -27,7 +27,7 @@ class House:
     def __init__(self, *, has_topic: bool = True) -> None:
         self.topic = FakeTopic()
         self.journal = FakeJournal()
-        self.finisher = Finisher(
+        self.notifier = Notifier(
             STAGE, self.topic if has_topic else None, self.journal, "https://console/{}".format
         )
 
@@ -38,7 +38,7 @@ class House:
         status: DeploymentStatus | None = None,
     ) -> None:
         verdict = self.verdict_on(*outputs, pushed_at=pushed_at)
-        self.finisher.finish(verdict, status or status_of(verdict), "production")
+        self.notifier.notify(verdict, status or status_of(verdict), "production")
 
     def verdict_on(self, *outputs: str, pushed_at: datetime | None = PUSHED) -> Verdict:
         """Each host ends ten seconds after the one before."""
@@ -143,7 +143,7 @@ class TestFinishNotesHosts:
     def test_hosts_of_one_name_are_both_there(self, house: House) -> None:
         hosts = [replace(on(number, UPDATED), host="localhost") for number in (1, 2)]
         verdict = verdict_on(command_of(count=2), *hosts)
-        house.finisher.finish(verdict, status_of(verdict), "production")
+        house.notifier.notify(verdict, status_of(verdict), "production")
         assert len(self.hosts(house)) == 2
 
 

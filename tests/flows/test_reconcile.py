@@ -15,10 +15,10 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
-from chalicelib.flows.notify import Finisher, Memory
+from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
 from chalicelib.flows.snapshot import Reader
-from chalicelib.flows.sync import Settler
+from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import (
     COMMIT,
     NAMES,
@@ -181,12 +181,12 @@ class House:
             reader=reader,
             catch_up=CatchUp(
                 reader,
-                Settler(
+                DeploymentSync(
                     stage=STAGE,
                     parameters=self.parameters,
                     history=self.history,
                     github=lambda _repository, _token: self.deployments,
-                    finisher=Finisher(STAGE, self.topic, self.journal, self.log_url),
+                    notifier=Notifier(STAGE, self.topic, self.journal, self.log_url),
                     journal=self.journal,
                     memory=Memory(),
                 ),

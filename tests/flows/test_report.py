@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.events import INVOCATION_CHANGE, NotReported
-from chalicelib.flows.notify import Finisher, Memory
+from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.report import (
     LAG_PAUSES,
     LAG_SECONDS,
     Reported,
     Reporter,
 )
-from chalicelib.flows.sync import Settler
+from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import (
     COMMIT,
     GUID,
@@ -59,16 +59,16 @@ class House:
         parameters = FakeParameters(
             {NAMES.targets(SITE): targets_text(), NAMES.github_token: TOKEN}
         )
-        settler = Settler(
+        deployment_sync = DeploymentSync(
             stage=STAGE,
             parameters=parameters,
             history=self.history,
             github=lambda repository, token: self.github,
-            finisher=Finisher(STAGE, self.topic, self.journal, str),
+            notifier=Notifier(STAGE, self.topic, self.journal, str),
             journal=self.journal,
             memory=Memory(),
         )
-        self.reporter = Reporter(STAGE, self.history, settler, self.journal, self.pause)
+        self.reporter = Reporter(STAGE, self.history, deployment_sync, self.journal, self.pause)
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

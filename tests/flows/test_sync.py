@@ -14,9 +14,9 @@ from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import Repository
-from chalicelib.flows.notify import Finisher, Memory
+from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.report import Reporter
-from chalicelib.flows.sync import Settler
+from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import (
     COMMIT,
     NAMES,
@@ -66,9 +66,9 @@ class House:
         self.uses: list[tuple[Repository, str]] = []
         self.topic = FakeTopic()
         self.journal = FakeJournal()
-        self.settler = self.new_settler()
+        self.deployment_sync = self.new_sync()
 
-    def new_settler(self) -> Settler:
+    def new_sync(self) -> DeploymentSync:
         """As another process has it: with nothing remembered."""
 
         def of(repository: Repository, token: str) -> FakeDeployments:
@@ -78,19 +78,21 @@ class House:
         def log_url(command_id: str) -> str:
             return f"https://console/{command_id}"
 
-        return Settler(
+        return DeploymentSync(
             stage=STAGE,
             parameters=self.parameters,
             history=self.history,
             github=of,
-            finisher=Finisher(STAGE, self.topic, self.journal, log_url),
+            notifier=Notifier(STAGE, self.topic, self.journal, log_url),
             journal=self.journal,
             memory=Memory(),
         )
 
-    def settle(self, number: int = 1, settler: Settler | None = None) -> DeploymentStatus:
+    def sync(
+        self, number: int = 1, deployment_sync: DeploymentSync | None = None
+    ) -> DeploymentStatus:
         command = self.history.sent(number)
-        return (settler or self.settler).settle(command, now=NOW)
+        return (deployment_sync or self.deployment_sync).run(command, now=NOW)
 
     def push(self, commit: str = COMMIT, number: int = 1, *, saved: str = "keep") -> int:
         """A command that was sent for the commit, under way on one host, with its deployment."""
@@ -113,7 +115,7 @@ class House:
         """From the push to its end, settled."""
         id_ = self.push(commit, number)
         self.end(number)
-        self.settle(number)
+        self.sync(number)
         return id_
 
     @property
@@ -133,7 +135,7 @@ def house() -> House:
 class TestSettle:
     def test_command_under_way_is_in_progress_and_nobody_is_told(self, house: House) -> None:
         id_ = house.push()
-        assert house.settle() == IN_PROGRESS
+        assert house.sync() == IN_PROGRESS
         assert house.github.log == {id_: [IN_PROGRESS]}
         assert house.told == []
         assert house.journal.lines == [("deployment", "in_progress")]
@@ -141,7 +143,7 @@ class TestSettle:
     def test_command_that_ended_well_is_success_with_its_log(self, house: House) -> None:
         id_ = house.push()
         house.end()
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.log == {id_: [SUCCESS]}
         assert house.github.log_urls == {id_: f"https://console/{id_of(1)}"}
         assert house.told == ["success"]
@@ -150,7 +152,7 @@ class TestSettle:
     def test_host_that_rolled_back_is_failure(self, house: House) -> None:
         house.push()
         house.end(1, rolled_back(COMMIT))
-        assert house.settle() == replace(
+        assert house.sync() == replace(
             FAILURE, description=f"{FAILURE.description}: health check: answered 500"
         )
         assert house.told == ["failure"]
@@ -159,8 +161,8 @@ class TestSettle:
         house.push()
         house.end()
         for _ in range(3):
-            assert house.settle() == SUCCESS
-            assert house.settle(settler=house.new_settler()) == SUCCESS
+            assert house.sync() == SUCCESS
+            assert house.sync(deployment_sync=house.new_sync()) == SUCCESS
         assert house.github.log[7001] == [SUCCESS]
         assert house.told == ["success"]
 
@@ -168,17 +170,17 @@ class TestSettle:
         house.github.add(COMMIT)
         house.start(command_of(count=12, deployment=7001))
         house.end(1, *[line_of()] * 12)
-        assert house.settle().description.startswith("12 of 12 hosts at 4d5e6f7: web-1, ")
+        assert house.sync().description.startswith("12 of 12 hosts at 4d5e6f7: web-1, ")
 
     def test_repository_s_token_is_used(self, house: House) -> None:
         house.push()
-        house.settle()
+        house.sync()
         assert house.uses == [(SITE, TOKEN)]
 
     def test_token_is_nowhere_to_be_read(self, house: House) -> None:
         house.push()
         house.end()
-        house.settle()
+        house.sync()
         settings = house.parameters.report_settings(SITE)
         assert settings.token == TOKEN
         written = repr(house.journal.decisions) + repr(house.topic.published) + repr(settings)
@@ -191,7 +193,7 @@ class TestSettle:
         house.push()
         house.history.error = error
         with pytest.raises(type(error)) as caught:
-            house.settle()
+            house.sync()
         assert caught.value is error
         assert (house.standing, house.told) == ({7001: None}, [])
 
@@ -200,7 +202,7 @@ class TestSettle:
         house.end()
         command = house.history.sent(1)
         house.history.commands.clear()
-        assert house.settler.settle(command, now=NOW) == SUCCESS
+        assert house.deployment_sync.run(command, now=NOW) == SUCCESS
 
 
 class TestSettleWhatWasSetAside:
@@ -218,7 +220,7 @@ class TestSettleWhatWasSetAside:
         house.parameters.values[NAMES.targets(SITE)] = targets_text(target_json(saved=since))
         house.push(saved=saved)
         house.end(1, line_of(set_aside="app.ini"))
-        assert house.settle() == DeploymentStatus(state, words)
+        assert house.sync() == DeploymentStatus(state, words)
 
     @pytest.mark.parametrize(
         ("again", "states"),
@@ -229,11 +231,11 @@ class TestSettleWhatWasSetAside:
     ) -> None:
         id_ = house.push(saved="fail")
         house.end(1, line_of(set_aside="app.ini"))
-        house.settle()
+        house.sync()
         later = command_of(number=2, deployment=id_)
         house.start(replace(later, roll_out=replace(later.roll_out, cause="reconcile")))
         house.end(2, line_of(outcome="unchanged", set_aside=again))
-        house.settle(2)
+        house.sync(2)
         assert house.github.states(id_) == states
 
 
@@ -241,17 +243,17 @@ class TestSettleAnEndThatStands:
     def test_progress_of_a_redelivery_does_not_begin_it_again(self, house: House) -> None:
         house.deploy(COMMIT, 1)
         house.start(command_of(number=2, deployment=7001))
-        assert house.settle(2) == SUCCESS
+        assert house.sync(2) == SUCCESS
         assert house.github.log[7001] == [SUCCESS]
 
     def test_redelivery_that_heals_is_told(self, house: House) -> None:
         house.push()
         house.end(1, rolled_back(COMMIT))
-        house.settle()
+        house.sync()
         house.start(command_of(number=2, deployment=7001))
-        house.settle(2)
+        house.sync(2)
         house.end(2)
-        house.settle(2)
+        house.sync(2)
         assert house.github.states(7001) == ["failure", "success"]
         assert house.told == ["failure", "success"]
 
@@ -261,9 +263,9 @@ class TestSettleAnEndThatStands:
         house.github.add(COMMIT)
         command = command_of(count=2, deployment=7001)
         house.history.add(command, on(1, line_of()), on(2, details="DeliveryTimedOut"))
-        house.settle()
+        house.sync()
         house.history.add(command_of(number=2, deployment=7001, attempt=1), on(2, line_of()))
-        house.settle(2)
+        house.sync(2)
         assert [one.description for one in house.github.log[7001]] == [
             "1 of 2 hosts at 4d5e6f7: web-1; 1 offline, will catch up",
             "2 of 2 hosts at 4d5e6f7: web-1, web-2",
@@ -277,10 +279,10 @@ class TestSettleAnEndThatStands:
 
         def other() -> None:
             house.end()
-            house.settle(settler=house.new_settler())
+            house.sync(deployment_sync=house.new_sync())
 
         house.github.before = once("post", other)
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["success", "in_progress", "success"]
         assert house.told == ["success"]
 
@@ -289,7 +291,7 @@ class TestSettleAnEndThatStands:
     ) -> None:
         house.push()
         house.github.before = once("post", lambda: house.github.say(7001, SUCCESS))
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.log[7001] == [SUCCESS, IN_PROGRESS, SUCCESS]
         assert house.told == []
 
@@ -301,10 +303,10 @@ class TestSettleAnEndThatStands:
         def other(method: str) -> None:
             if method == "statuses" and house.github.log[7001]:
                 house.end()
-                house.settle(settler=house.new_settler())
+                house.sync(deployment_sync=house.new_sync())
 
         house.github.before = other
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["in_progress", "success"]
         assert house.told == ["success"]
 
@@ -315,7 +317,7 @@ class TestSettleAnEndThatStands:
             house.github.say(7001, IN_PROGRESS) if method == "statuses" else None
         )
         with pytest.raises(UnavailableError) as caught:
-            house.settle()
+            house.sync()
         assert caught.value.retry_seconds == 2.0
         assert house.github.log[7001][-1] == SUCCESS
         assert house.told == ["success"]
@@ -323,7 +325,7 @@ class TestSettleAnEndThatStands:
     def test_end_that_comes_while_it_is_posted_is_seen(self, house: House) -> None:
         house.push()
         house.github.before = once("post", house.end)
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["in_progress", "success"]
 
 
@@ -333,7 +335,7 @@ class TestSettleWithoutADeployment:
     def test_it_is_made_at_the_end(self, house: House) -> None:
         house.start(command_of())
         house.end()
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         (made,) = house.github.made.values()
         assert (made.commit, made.environment) == (COMMIT, "web")
         assert (made.stage, made.target) == (STAGE, "web")
@@ -341,9 +343,9 @@ class TestSettleWithoutADeployment:
 
     def test_it_is_made_once(self, house: House) -> None:
         house.start(command_of())
-        house.settle()
+        house.sync()
         house.end()
-        house.settle()
+        house.sync()
         assert house.github.log == {7001: [IN_PROGRESS, SUCCESS]}
 
     def test_environment_is_the_target_s_own(self, house: House) -> None:
@@ -351,7 +353,7 @@ class TestSettleWithoutADeployment:
         house.parameters.values[NAMES.targets(SITE)] = targets_text(stored)
         house.start(command_of())
         house.end()
-        house.settle()
+        house.sync()
         assert house.github.made[7001].environment == "production"
         assert house.topic.published[0].attributes["environment"] == "production"
 
@@ -363,19 +365,19 @@ class TestSettleWithoutADeployment:
         if stored is not None:
             house.parameters.values[NAMES.targets(SITE)] = stored
         house.start(command_of())
-        house.settle()
+        house.sync()
         assert house.github.made[7001].environment == "web"
 
     def test_id_of_another_commit_s_deployment_is_not_believed(self, house: House) -> None:
         house.github.add(OLD)
         house.start(command_of(deployment=7001))
-        house.settle()
+        house.sync()
         assert house.github.states(7001) == []
         assert house.github.states(7002) == ["in_progress"]
 
     def test_deployment_that_is_gone_is_made_anew(self, house: House) -> None:
         house.start(command_of(deployment=6999))
-        assert house.settle() == IN_PROGRESS
+        assert house.sync() == IN_PROGRESS
         assert house.github.states(7001) == ["in_progress"]
 
     def test_two_that_make_it_at_once_both_take_the_first_and_end_the_other(
@@ -383,8 +385,8 @@ class TestSettleWithoutADeployment:
     ) -> None:
         house.start(command_of())
         house.end()
-        house.github.before = once("create", lambda: house.settle(settler=house.new_settler()))
-        assert house.settle() == SUCCESS
+        house.github.before = once("create", lambda: house.sync(deployment_sync=house.new_sync()))
+        assert house.sync() == SUCCESS
         assert house.github.log == {
             7001: [SUCCESS],
             7002: [DeploymentStatus("inactive", "the same as 7001")],
@@ -394,7 +396,7 @@ class TestSettleWithoutADeployment:
     def test_one_that_github_does_not_list_yet_is_taken(self, house: House) -> None:
         house.start(command_of())
         house.github.find = lambda request: None  # type: ignore[method-assign] # a replica lags
-        assert house.settle() == IN_PROGRESS
+        assert house.sync() == IN_PROGRESS
         assert house.github.states(7001) == ["in_progress"]
 
 
@@ -421,7 +423,7 @@ class TestSettleADeploymentOfAnyTime:
         id_ = house.push()
         house.github.made[id_] = replace(house.github.made[id_], created=created)
         house.end()
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
 
     @pytest.mark.parametrize("created", AGES, ids=str)
     def test_another_that_is_ended(self, house: House, created: datetime) -> None:
@@ -472,7 +474,7 @@ class TestSettleAndEndOthers:
         house.deploy(OLD, 1)
         house.push(COMMIT, 2)
         house.end(2, output)
-        house.settle(2)
+        house.sync(2)
         assert house.standing[7001] is not None
         assert house.standing[7001].state == "success"
 
@@ -481,7 +483,7 @@ class TestSettleAndEndOthers:
         house.github.say(other.id, SUCCESS)
         house.push()
         house.end(1, rolled_back(COMMIT))
-        house.settle()
+        house.sync()
         assert house.github.states(other.id) == ["success"]
         assert "newest" not in house.github.calls
 
@@ -500,7 +502,7 @@ class TestSettleAndEndOthers:
         house.push(OLD, 1)
         house.end(1)
         house.deploy(COMMIT, 2)
-        assert house.settle(1) == DeploymentStatus("inactive", "replaced by 4d5e6f7")
+        assert house.sync(1) == DeploymentStatus("inactive", "replaced by 4d5e6f7")
         assert house.github.states(7001) == ["inactive"]
         assert house.github.states(7002) == ["success"]
 
@@ -517,14 +519,14 @@ class TestSettleAndEndOthers:
         ):
             house.push(commit, number)
             house.end(number, output)
-        assert house.settle(1).description == "replaced by ccccccc"
+        assert house.sync(1).description == "replaced by ccccccc"
 
     def test_commit_that_is_back_ends_the_one_that_had_replaced_it(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
         house.start(command_of(OLD, 3, deployment=7001))
         house.end(3)
-        assert house.settle(3).state == "success"
+        assert house.sync(3).state == "success"
         assert house.github.states(7001) == ["success", "inactive", "success"]
         assert house.standing[7002] == DeploymentStatus("inactive", "replaced by aaaaaaa")
 
@@ -535,7 +537,7 @@ class TestSettleAndEndOthers:
         house.github.say(7002, SUCCESS)  # and it went no further
         house.start(command_of(OLD, 3, deployment=7001))
         house.github.calls.clear()
-        house.settle(3)
+        house.sync(3)
         assert house.github.states(7002) == ["success"]
         assert house.github.calls == ["find", "statuses"]
 
@@ -546,10 +548,10 @@ class TestSettleAndEndOthers:
 
         def newer() -> None:
             house.end(2)
-            house.settle(2, house.new_settler())
+            house.sync(2, house.new_sync())
 
         house.github.before = once("newest", newer)
-        house.settle(1)
+        house.sync(1)
         assert house.github.states(7001) == ["success", "inactive"]
         assert house.github.states(7002) == ["success"]
 
@@ -558,7 +560,7 @@ class TestSettleAndEndOthers:
         house.deploy(COMMIT, 2)
         house.start(command_of(OLD, 3, deployment=7001))
         house.end(3, line_of(COMMIT, outcome="unchanged"))
-        assert house.settle(3).description == "replaced by 4d5e6f7"
+        assert house.sync(3).description == "replaced by 4d5e6f7"
         assert house.github.states(7001) == ["success", "inactive"]
 
     def test_replaced_by_one_that_came_everywhere_in_two_runs(self, house: House) -> None:
@@ -567,10 +569,10 @@ class TestSettleAndEndOthers:
         house.history.add(command_of(OLD, 1, count=2, deployment=7001), *both_at)
         first = on(1, line_of()), on(2, rolled_back(COMMIT), "Failed")
         house.history.add(command_of(COMMIT, 2, count=2), *first)
-        assert house.settle(1).state == "success"
+        assert house.sync(1).state == "success"
         second = on(1, details="Terminated"), on(2, line_of())
         house.history.add(command_of(COMMIT, 3, count=2), *second)
-        assert house.settle(1) == DeploymentStatus("inactive", "replaced by 4d5e6f7")
+        assert house.sync(1) == DeploymentStatus("inactive", "replaced by 4d5e6f7")
 
     def test_commit_never_replaces_itself(self, house: House) -> None:
         house.github.add(COMMIT)
@@ -582,30 +584,30 @@ class TestSettleAndEndOthers:
             command = command_of(COMMIT, number, count=len(hosts), deployment=7001, attempt=attempt)
             house.history.add(command, *hosts)
         house.history.add(command_of(OLD, 4), on(1, details="Undeliverable"))
-        assert house.settle(3).description == "overtaken by aaaaaaa on 1 of 2 hosts"
+        assert house.sync(3).description == "overtaken by aaaaaaa on 1 of 2 hosts"
 
     def test_nothing_is_asked_about_the_commit_s_own_deployment_twice(self, house: House) -> None:
         house.push()
         house.end()
-        house.settle()
+        house.sync()
         assert house.github.calls == ["find", "statuses", "newest", "post", "statuses"]
 
     def test_what_stands_already_asks_for_no_others(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
         house.github.calls.clear()
-        house.settle(2)
-        house.settler.settle_late(house.history.sent(2), now=NOW)
+        house.sync(2)
+        house.deployment_sync.run_late(house.history.sent(2), now=NOW)
         assert house.github.calls == ["find", "statuses"] * 2
 
     def test_other_words_for_the_same_success_ask_for_no_others(self, house: House) -> None:
         house.github.add(COMMIT)
         command = command_of(count=2, deployment=7001)
         house.history.add(command, on(1, line_of()), on(2, details="DeliveryTimedOut"))
-        house.settle()
+        house.sync()
         house.history.add(command_of(number=2, deployment=7001, attempt=1), on(2, line_of()))
         house.github.calls.clear()
-        house.settle(2)
+        house.sync(2)
         assert house.github.calls == ["find", "statuses", "post", "statuses"]
 
     @pytest.mark.parametrize("method", ["newest", "statuses", "post"])
@@ -620,10 +622,10 @@ class TestSettleAndEndOthers:
         for error in (REFUSED, UnavailableError("GitHub is not well")):
             house.github.errors[method] = [*before, error]
             with suppress(UnavailableError):
-                house.settle(2, house.new_settler())
+                house.sync(2, house.new_sync())
             assert not house.github.errors[method]
             assert house.github.log[7002] == []
-        house.settler.settle_late(house.history.sent(2), now=NOW)
+        house.deployment_sync.run_late(house.history.sent(2), now=NOW)
         assert house.github.states(7001) == ["success", "inactive"]
         assert house.github.states(7002) == ["success"]
 
@@ -673,7 +675,7 @@ class TestSettleAndEndOthers:
         house.end(1, line_of(COMMIT, outcome="superseded"))
         house.deploy(COMMIT, 2)
         overtaken = DeploymentStatus("inactive", "overtaken by 4d5e6f7 before it ran")
-        assert house.settle(1) == overtaken
+        assert house.sync(1) == overtaken
         assert house.told == ["success", "inactive"]
 
     @pytest.mark.parametrize("of", [{"target": "api"}, {"repository": Repository("octo", "other")}])
@@ -684,13 +686,13 @@ class TestSettleAndEndOthers:
         house.end()
         newer = command_of(OLD, 2, **of)
         house.history.add(newer, on(1, line_of(OLD, target=of.get("target", "web"))))
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
 
     def test_check_replaces_nothing(self, house: House) -> None:
         house.push()
         house.end()
         house.history.add(check_of(2), on(1, line_of(OLD)))
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
 
 
 REFUSED = NotTakenError("GET /deployments: GitHub answered 401")
@@ -703,7 +705,7 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.end()
         house.github.errors[method] = [REFUSED] * 3
         for _ in range(3):
-            assert house.settle() == SUCCESS
+            assert house.sync() == SUCCESS
         assert house.told == ["success"]
         assert len(house.journal.of("deployment", "success")) == 1
         noted = house.journal.of("deployment", "not_reported")
@@ -718,17 +720,17 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.start(command_of())
         house.end()
         house.github.errors[method] = [REFUSED] * 2
-        assert (house.settle(), house.settle()) == (SUCCESS, SUCCESS)
+        assert (house.sync(), house.sync()) == (SUCCESS, SUCCESS)
         assert house.told == ["success"]
         assert house.github.made == {}
 
     def test_end_that_github_has_from_another_process_is_not_told_again(self, house: House) -> None:
         house.push()
         house.end()
-        house.settle()
+        house.sync()
         house.github.say(7001, IN_PROGRESS)  # by a slow one
         house.github.errors["newest"] = [REFUSED]
-        assert house.settle(settler=house.new_settler()) == SUCCESS
+        assert house.sync(deployment_sync=house.new_sync()) == SUCCESS
         assert house.github.calls[-1] == "newest"
         assert house.told == ["success"]
 
@@ -738,22 +740,22 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.push()
         house.end()
         house.github.errors["statuses"] = [REFUSED]
-        house.settle()
-        house.settle()
+        house.sync()
+        house.sync()
         assert house.github.log[7001] == [SUCCESS]
         assert house.told == ["success"]
 
     def test_refusal_that_is_known_is_not_noted_again(self, house: House) -> None:
         house.push()
         house.github.errors["find"] = [REFUSED, NotTakenError("401", is_known=True)]
-        house.settle()
-        house.settle()
+        house.sync()
+        house.sync()
         assert house.journal.lines == [("deployment", "not_reported")]
 
     def test_command_under_way_tells_nobody(self, house: House) -> None:
         house.push()
         house.github.errors["find"] = [REFUSED]
-        assert house.settle() == IN_PROGRESS
+        assert house.sync() == IN_PROGRESS
         assert house.told == []
 
     def test_github_that_is_not_well_is_for_the_caller_to_try_again(self, house: House) -> None:
@@ -761,9 +763,9 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.end()
         house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
         with pytest.raises(UnavailableError):
-            house.settle()
+            house.sync()
         assert house.told == []
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.told == ["success"]
 
     def test_end_that_github_took_without_an_answer_is_told_once(self, house: House) -> None:
@@ -778,9 +780,9 @@ class TestSettleWhereGitHubDoesNotTakeIt:
 
         house.github.before = take
         with pytest.raises(UnavailableError):
-            house.settle()
+            house.sync()
         assert (house.told, house.github.states(7001)) == ([], ["success"])
-        assert [house.settle() for _ in range(2)] == [SUCCESS, SUCCESS]
+        assert [house.sync() for _ in range(2)] == [SUCCESS, SUCCESS]
         assert (house.told, house.github.states(7001)) == (["success"], ["success"])
 
 
@@ -793,9 +795,9 @@ class TestSettleWithoutAToken:
 
     def test_github_is_left_alone_and_the_end_is_told_once(self, house: House) -> None:
         house.start(command_of())
-        house.settle()
+        house.sync()
         house.end()
-        assert (house.settle(), house.settle()) == (SUCCESS, SUCCESS)
+        assert (house.sync(), house.sync()) == (SUCCESS, SUCCESS)
         assert house.uses == []
         assert house.told == ["success"]
         assert house.journal.lines == [("deployment", "success")]
@@ -803,26 +805,26 @@ class TestSettleWithoutAToken:
     def test_progress_of_a_redelivery_does_not_tell_the_end_again(self, house: House) -> None:
         house.start(command_of())
         house.end()
-        house.settle()
+        house.sync()
         house.start(command_of(number=2))
-        house.settle(2)
+        house.sync(2)
         house.end(2)
-        house.settle(2)
+        house.sync(2)
         assert house.told == ["success"]
 
     def test_success_that_was_told_is_not_told_as_replaced(self, house: House) -> None:
         for number, commit in ((1, OLD), (2, COMMIT)):
             house.start(command_of(commit, number))
             house.end(number)
-            house.settle(number)
-        assert house.settle(1).state == "inactive"
+            house.sync(number)
+        assert house.sync(1).state == "inactive"
         assert house.told == ["success", "success"]
 
     def test_each_commit_s_end_is_told(self, house: House) -> None:
         for number, commit in ((1, OLD), (2, COMMIT)):
             house.start(command_of(commit, number))
             house.end(number, rolled_back(commit))
-            house.settle(number)
+            house.sync(number)
         assert house.told == ["failure", "failure"]
 
     def test_what_is_remembered_is_bounded(self, house: House) -> None:
@@ -831,9 +833,9 @@ class TestSettleWithoutAToken:
             house.history.commands.clear()
             house.start(command_of(commit, number))
             house.end(number, rolled_back(commit))
-            house.settle(number)
-        assert len(house.settler.memory._known) == 1000
-        house.settle(1100)
+            house.sync(number)
+        assert len(house.deployment_sync.memory._known) == 1000
+        house.sync(1100)
         assert len(house.told) == 1100
 
 
@@ -943,9 +945,13 @@ class Story:
         """One event, often in a process that knows nothing of those before."""
         self.minute = max(self.minute, at)
         if self.random.random() < 0.5:
-            self.house.settler = self.house.new_settler()
+            self.house.deployment_sync = self.house.new_sync()
         reporter = Reporter(
-            STAGE, self.house.history, self.house.settler, self.house.journal, lambda seconds: None
+            STAGE,
+            self.house.history,
+            self.house.deployment_sync,
+            self.house.journal,
+            lambda seconds: None,
         )
         event = event_of(number, self.random.choice(["InProgress", "Pending"]))
         reporter.report(event, now=START + timedelta(minutes=self.minute))
@@ -1022,9 +1028,9 @@ class TestSettleWhatWasHeld:
         house = House()
         id_ = house.push()
         house.github.say(id_, self.HELD)
-        house.settle()
+        house.sync()
         house.end()
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.github.states(id_) == ["inactive", "in_progress", "success"]
         assert house.told == ["success"]
 
@@ -1034,7 +1040,7 @@ class TestSettleWhatWasHeld:
         house.github.say(id_, self.HELD)
         house.start(command_of(COMMIT, 1, deployment=None, attempt=1))
         house.end()
-        assert house.settle() == SUCCESS
+        assert house.sync() == SUCCESS
         assert house.standing == {id_: SUCCESS}
 
     def test_failing_later_it_becomes_a_failure(self) -> None:
@@ -1042,7 +1048,7 @@ class TestSettleWhatWasHeld:
         id_ = house.push()
         house.github.say(id_, self.HELD)
         house.end(1, rolled_back(COMMIT))
-        house.settle()
+        house.sync()
         assert house.github.states(id_) == ["inactive", "failure"]
         assert house.told == ["failure"]
 
@@ -1058,7 +1064,7 @@ class TestSettleWhatWasHeld:
         house = House()
         id_ = house.push()
         house.github.say(id_, DeploymentStatus("inactive", "left as it was"))
-        assert house.settle() == IN_PROGRESS
+        assert house.sync() == IN_PROGRESS
         assert house.github.states(id_) == ["inactive", "in_progress"]
 
     def test_words_of_a_hold_on_what_ran_before_begin_nothing(self) -> None:
@@ -1066,7 +1072,7 @@ class TestSettleWhatWasHeld:
         id_ = house.push()
         house.github.say(id_, SUCCESS)
         house.github.say(id_, self.HELD)
-        assert house.settle() == self.HELD
+        assert house.sync() == self.HELD
         assert house.github.states(id_) == ["success", "inactive"]
 
     def test_commit_that_was_overtaken_before_it_ran_may_begin(self) -> None:
@@ -1074,11 +1080,11 @@ class TestSettleWhatWasHeld:
         id_ = house.push()
         house.end(1, line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
-        house.settle()
+        house.sync()
         house.start(command_of(number=2, deployment=id_))
-        assert house.settle(2) == IN_PROGRESS
+        assert house.sync(2) == IN_PROGRESS
         house.end(2)
-        assert house.settle(2) == SUCCESS
+        assert house.sync(2) == SUCCESS
         assert house.github.states(id_) == ["inactive", "in_progress", "success"]
         assert house.told == ["inactive", "success"]
 
@@ -1087,10 +1093,10 @@ class TestSettleWhatWasHeld:
         id_ = house.push()
         house.end(1, line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
-        house.settle()
+        house.sync()
         house.start(command_of(number=2, deployment=id_))
-        house.settle(2, house.new_settler())
+        house.sync(2, house.new_sync())
         house.end(2, line_of(OLD, outcome="superseded"))
-        house.settle(2, house.new_settler())
+        house.sync(2, house.new_sync())
         assert house.github.states(id_) == ["inactive", "in_progress", "inactive"]
         assert house.told == ["inactive"]

@@ -126,8 +126,10 @@ class TestReplay:
             with GitHubServer(
                 {FULL_NAME: story.sandbox.upstream.path}, token=story.sandbox.token
             ) as github:
-                settler = replace(reporter.settler, github=GitHubEdge(github.api_url).of)
-                again = replace(reporter, settler=settler)
+                deployment_sync = replace(
+                    reporter.deployment_sync, github=GitHubEdge(github.api_url).of
+                )
+                again = replace(reporter, deployment_sync=deployment_sync)
                 reported = [again.report(one, now=datetime.now(UTC)) for one in order]
                 assert any(isinstance(one, Reported) for one in reported)
                 assert said_of(github) == expected, seed

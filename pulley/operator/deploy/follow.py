@@ -21,7 +21,7 @@ SLOWEST_SECONDS = 10.0  # where AWS does not answer
 PATIENCE = timedelta(minutes=2)  # with an AWS that does not answer, or does not list a command
 
 
-class History(Protocol):
+class FollowedHistory(Protocol):
     """Run Command's memory. Every method raises RefusedError or UnavailableError."""
 
     def command(self, command_id: str) -> Command | Check | None:
@@ -41,7 +41,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Step:
+class FollowStep:
     """What one look showed: each target's run, who ended since the look before, and what failed."""
 
     runs: Mapping[str, Run]
@@ -58,14 +58,14 @@ class Follower:
     from then on.
     """
 
-    history: History
+    history: FollowedHistory
     sent: Sequence[tuple[str, str]]
     hosts: Sequence[Host]
     clock: Callable[[], datetime]
     sleep: Callable[[float], None]
     runs: dict[str, Run] = field(default_factory=dict)
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[FollowStep]:
         """Look until all commands are over. Raises RefusedError, and UnavailableError in the end.
 
         Whatever it raises, the commands go on.
@@ -93,7 +93,7 @@ class Follower:
                     raise UnavailableError("Systems Manager does not list the command")
             ended = tuple(self._ended(told))
             told |= {(one.target, one.invocation.instance_id) for one in ended}
-            yield Step(dict(self.runs), ended, not left, trouble)
+            yield FollowStep(dict(self.runs), ended, not left, trouble)
             if not left:
                 return
             self.sleep(pause)

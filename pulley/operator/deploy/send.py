@@ -16,7 +16,7 @@ LONGEST_NAME = 39  # of what a command's comment has room for
 
 
 @dataclass(frozen=True)
-class Order:
+class DeployOrder:
     """A target and what it is to have."""
 
     target: Target
@@ -24,10 +24,10 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeployOutcome:
     """An order's command id, or why there is none: words of an error, or of what holds it."""
 
-    order: Order
+    order: DeployOrder
     command_id: str = ""
     problem: str = ""
 
@@ -40,8 +40,8 @@ class Unheard:
 
 
 def send(
-    stage: Stage, order: Order, sent: Iterable[Command | Check], *, cause: str = "manual"
-) -> Outcome:
+    stage: Stage, order: DeployOrder, sent: Iterable[Command | Check], *, cause: str = "manual"
+) -> DeployOutcome:
     """Send a commit to all of a target's hosts. The report tells GitHub, once the command runs.
 
     It is issued after every command in `sent`, even if the clock here is behind the history's.
@@ -60,7 +60,7 @@ def send(
     )
     done = deployer.deploy([order.target], why)
     if done.sent:
-        return Outcome(order, command_id=done.sent[0][1])
+        return DeployOutcome(order, command_id=done.sent[0][1])
     if done.skipped:
-        return Outcome(order, problem=f"it is {done.skipped[0][1]} now")
-    return Outcome(order, problem=done.failed[0][1].in_full)
+        return DeployOutcome(order, problem=f"it is {done.skipped[0][1]} now")
+    return DeployOutcome(order, problem=done.failed[0][1].in_full)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import age
 from chalicelib.core.targets import Target
-from chalicelib.flows.deploy import Journal
 from pulley.operator.deploy.rollback import left_by_roll_backs
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
@@ -28,7 +28,7 @@ def look_past_pin(  # noqa: PLR0913 - each is a fact of its own
     target: Target,
     *,
     find_here: Callable[[], Here | None],
-    journal: Journal,
+    journal: DecisionLog,
     now: datetime,
 ) -> AfterUnpin:
     """As a round would see it. Raises RefusedError and UnavailableError."""

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
-from pulley.operator.setup.token import Answer, ask
+from pulley.operator.setup.token import TokenAnswer, ask
 from pulley.operator.suggest import suggest
 
 SOON = timedelta(days=14)
@@ -95,12 +95,12 @@ class TokenCheck:
         if _lacks(answer, 200):
             yield "Webhooks: read", "lost deliveries are not noticed", answer.reason(self.token)
 
-    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Answer:
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> TokenAnswer:
         """A request's answer: here a refusal is one, and not an error."""
         return ask(self.api_url, self.token, method, f"/repos/{self.repository}{path}", body)
 
 
-def _lacks(answer: Answer, usual: int) -> bool:
+def _lacks(answer: TokenAnswer, usual: int) -> bool:
     """Whether a permission is wanting. Raises UnavailableError for what says nothing of it."""
     if answer.is_refusal:
         return True

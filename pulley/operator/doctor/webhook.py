@@ -10,7 +10,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FailedDelivery
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.suggest import suggest
-from pulley.operator.webhook.hooks import Hook, Webhooks
+from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
 from pulley.operator.webhook.pings import Ping, mend_of
 
 LATELY = timedelta(days=1)
@@ -56,7 +56,9 @@ class WebhookCheck:
             return
         yield self._check_hooks(hooks, ours) or self.check_deliveries(attempts, now=now)
 
-    def _check_hooks(self, hooks: Sequence[Hook], ours: Sequence[Hook]) -> Row | None:
+    def _check_hooks(
+        self, hooks: Sequence[RepositoryHook], ours: Sequence[RepositoryHook]
+    ) -> Row | None:
         """What is wrong with its settings; None where nothing is."""
         connect = str(suggest("connect", self.repository))
         if not ours:

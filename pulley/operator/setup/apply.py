@@ -19,11 +19,11 @@ from pulley.operator.setup.plan import (
     TOKEN,
     Change,
     DocumentChange,
-    Found,
+    FoundStage,
     OldVersions,
     ParameterChange,
     PolicyChange,
-    Wanted,
+    WantedStage,
     plan_setup,
 )
 from pulley.operator.stage.policies import read_policies, write_policy
@@ -47,7 +47,7 @@ def checkout_s_document() -> dict[str, object]:
 class Setup:
     """Reads a stage, and changes it. Every method raises RefusedError or UnavailableError."""
 
-    def __init__(self, stage: Stage, wanted: Wanted) -> None:
+    def __init__(self, stage: Stage, wanted: WantedStage) -> None:
         """What is wanted is of the same stage."""
         self._stage = stage
         self._wanted = wanted
@@ -79,7 +79,7 @@ class Setup:
                 return Done(change, f"{', '.join(deleted) or 'none'} deleted")
         raise TypeError(change)
 
-    def _find(self) -> Found:
+    def _find(self) -> FoundStage:
         wanted = self._wanted
         secret, pin, token = wanted.names.webhook_secret, wanted.names.document, wanted.token_name
         stored = self._stage.parameters.read(secret, pin, *([token] if wanted.token else []))
@@ -89,7 +89,7 @@ class Setup:
                 f"{self._documents.name} is a document of the type {latest.kind}, and not "
                 "Pulley's: delete it, or take another name for the stage"
             )
-        return Found(
+        return FoundStage(
             secret=stored.get(secret),
             token=stored.get(token),
             policies=read_policies(wanted.chalice, wanted.stage, self._stage.identity.account)

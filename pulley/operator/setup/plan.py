@@ -27,12 +27,12 @@ SECRET, TOKEN, POLICY = "webhook secret", "GitHub token", "policy"
 DOCUMENT, OLD_VERSIONS, PIN = "document", "old versions", "document's pin"
 
 
-class TokenError(PulleyError):
+class MalformedTokenError(PulleyError):
     """What is said to be a token is none. The message does not show it."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedStage:
     """What a stage is to have. `chalice` is the folder with its files; None leaves them alone.
 
     A token is the stage's, or with `repository` that one's alone; "" leaves what is stored.
@@ -58,7 +58,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundStage:
     """What the stage has. `token` is read where one is wanted; `in_use` is the pinned version.
 
     `policies` are the files that are to be changed.
@@ -121,15 +121,17 @@ def parse_token(text: str) -> str:
     """One line of printable ASCII. Raises TokenError."""
     token = text.strip()
     if not token:
-        raise TokenError("the token is empty")
+        raise MalformedTokenError("the token is empty")
     if len(token.splitlines()) > 1:
-        raise TokenError("the token must be one line, with nothing before or after it")
+        raise MalformedTokenError("the token must be one line, with nothing before or after it")
     if not all("!" <= one <= "~" for one in token):
-        raise TokenError("the token must be letters, digits and signs of ASCII, without a space")
+        raise MalformedTokenError(
+            "the token must be letters, digits and signs of ASCII, without a space"
+        )
     return token
 
 
-def plan_setup(wanted: Wanted, found: Found) -> tuple[Change, ...]:
+def plan_setup(wanted: WantedStage, found: FoundStage) -> tuple[Change, ...]:
     """What is to be changed, in the order in which it is done."""
     return (
         *_plan_secret(wanted, found),
@@ -139,7 +141,7 @@ def plan_setup(wanted: Wanted, found: Found) -> tuple[Change, ...]:
     )
 
 
-def _plan_secret(wanted: Wanted, found: Found) -> Iterator[Change]:
+def _plan_secret(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
     action = "change" if found.secret else "create"
     if found.secret is None:
         why = f"{SECRET_BYTES} random bytes in hex, which are not shown"
@@ -151,7 +153,7 @@ def _plan_secret(wanted: Wanted, found: Found) -> Iterator[Change]:
     yield ParameterChange(what=SECRET, name=name, action=action, why=why, read=found.secret)
 
 
-def _plan_token(wanted: Wanted, found: Found) -> Iterator[Change]:
+def _plan_token(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
     if not wanted.token or (found.token and found.token.value.strip() == wanted.token):
         return
     action = "change" if found.token else "create"
@@ -171,7 +173,7 @@ def _policy_change(policy: Policy) -> Change:
     )
 
 
-def _plan_document(wanted: Wanted, found: Found) -> Iterator[Change]:
+def _plan_document(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
     name, latest = document_name(wanted.stage), found.latest
     if latest is None:
         yield DocumentChange(
@@ -205,7 +207,7 @@ def _plan_document(wanted: Wanted, found: Found) -> Iterator[Change]:
             yield _pin_change(wanted, found)
 
 
-def _new_version(wanted: Wanted, found: Found, latest: DocumentVersion) -> Change:
+def _new_version(wanted: WantedStage, found: FoundStage, latest: DocumentVersion) -> Change:
     """The diff is of what is in use; where that is right, of what somebody stored since."""
     in_use = found.in_use or latest
     why = f"version {int(latest.version) + 1}; version {in_use.version} is in use"
@@ -223,7 +225,7 @@ def _new_version(wanted: Wanted, found: Found, latest: DocumentVersion) -> Chang
     )
 
 
-def _pin_change(wanted: Wanted, found: Found) -> Change:
+def _pin_change(wanted: WantedStage, found: FoundStage) -> Change:
     why = "the document's version and hash, which every push asks for from then on"
     if found.pin:
         now = _version_of(found.pin)

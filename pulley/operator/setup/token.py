@@ -13,7 +13,7 @@ _MOST_READ = 4_000_000  # bytes of an answer
 
 
 @dataclass(frozen=True)
-class Answer:
+class TokenAnswer:
     """What GitHub answered."""
 
     status: int
@@ -49,7 +49,7 @@ class Answer:
 
 def ask(
     api_url: str, token: str, method: str, path: str, body: Mapping[str, object] | None = None
-) -> Answer:
+) -> TokenAnswer:
     """The answer to a request with the token. Raises UnavailableError where there is none."""
     import urllib3
     from urllib3.exceptions import HTTPError
@@ -70,4 +70,4 @@ def ask(
         )
     except (HTTPError, ValueError) as error:
         raise UnavailableError("GitHub could not be reached", detail=type(error).__name__) from None
-    return Answer(answer.status, answer.headers, answer.data[:_MOST_READ])
+    return TokenAnswer(answer.status, answer.headers, answer.data[:_MOST_READ])

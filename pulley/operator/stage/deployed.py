@@ -12,7 +12,7 @@ _ROUTE = "github"
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedStage:
     """A stage, as the files in Pulley's checkout have it; nothing where there is no checkout."""
 
     stage: str

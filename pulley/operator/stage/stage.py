@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chalicelib.core.commands import document_name
+from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings
@@ -18,12 +19,11 @@ from chalicelib.edges.github import GitHub
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
-from chalicelib.flows.deploy import Journal
 from chalicelib.flows.snapshot import Reader
 from chalicelib.wiring import CONFIG, Settings
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean
-from pulley.operator.stage.deployed import Deployed
+from pulley.operator.stage.deployed import DeployedStage
 from pulley.operator.stage.endpoint import AWS, check_endpoint
 from pulley.operator.stage.existing import check_is_there
 from pulley.operator.suggest import suggest
@@ -67,7 +67,7 @@ class Stage:
         from botocore.exceptions import BotoCoreError, ProfileNotFound
 
         self.environ = environ
-        self.deployed = Deployed(name)
+        self.deployed = DeployedStage(name)
         self.settings = Settings.from_environ(
             {
                 "PULLEY_STAGE": name,
@@ -150,7 +150,7 @@ class Stage:
         told = "" if is_of_another else self.environ.get("PULLEY_WEBHOOK_URL", "")
         return told or self.deployed.webhook_url
 
-    def reader(self, journal: Journal) -> Reader:
+    def reader(self, journal: DecisionLog) -> Reader:
         """To see how targets stand; the journal is told what GitHub could not be asked."""
         return Reader(
             stage=self.name,

@@ -22,7 +22,7 @@ _IN_FULL = 4_000  # characters: GitHub's limit is not ours
 
 
 @dataclass(frozen=True)
-class SentCommand:
+class HistoryCommand:
     """A command, and what became of it by itself, whatever was sent after it."""
 
     at: datetime
@@ -63,7 +63,7 @@ class Cancel:
     begun: int
 
 
-Entry = SentCommand | PinChange | Cancel
+Entry = HistoryCommand | PinChange | Cancel
 
 
 def became_of(verdict: Verdict) -> DeploymentStatus:
@@ -121,7 +121,9 @@ def read_past(
             if command.is_cancelled:
                 entries.append(cancel_of(run))
             entries.append(
-                SentCommand(command.requested, roll_out.target, command, roll_out, verdict, status)
+                HistoryCommand(
+                    command.requested, roll_out.target, command, roll_out, verdict, status
+                )
             )
     return sorted(entries, key=_place, reverse=True)[:limit]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command, Run, age
@@ -17,7 +18,6 @@ from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.flows.deploy import Journal
 from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
@@ -220,7 +220,7 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     targets: Sequence[Target],
     *,
     find_here: Callable[[], Here | None],
-    journal: Journal,
+    journal: DecisionLog,
     now: datetime,
     without_pins: bool = False,
 ) -> Standings:

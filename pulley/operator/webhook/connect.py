@@ -12,7 +12,7 @@ from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
-from pulley.operator.webhook.hooks import Hook, Webhooks
+from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
 from pulley.operator.webhook.rotate import repositories_of
 
 MADE, UPDATED, LEFT = "made", "updated", "left as it is"
@@ -31,7 +31,7 @@ class Connection:
     """What there is to do for a repository's webhook. `hook` is the one that is there."""
 
     url: str
-    hook: Hook | None
+    hook: RepositoryHook | None
     differences: Sequence[str]
     elsewhere: Sequence[str]
 
@@ -98,7 +98,7 @@ def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
     return since
 
 
-def plan_connection(hooks: Sequence[Hook], url: str, *, force: bool) -> Connection:
+def plan_connection(hooks: Sequence[RepositoryHook], url: str, *, force: bool) -> Connection:
     """What there is to do, where these webhooks are there. `force` sets the secret anyway."""
     same = [hook for hook in hooks if hook.posts_to(url)]
     elsewhere = [hook.url for hook in hooks if not hook.posts_to(url) and hook.is_like(url)]
@@ -109,7 +109,7 @@ def plan_connection(hooks: Sequence[Hook], url: str, *, force: bool) -> Connecti
     return Connection(url, hook, differences, elsewhere)
 
 
-def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> Hook:
+def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> RepositoryHook:
     """Do it. Raises NotTakenError and UnavailableError."""
     if connection.hook is None:
         webhooks.create(connection.url, secret.value)

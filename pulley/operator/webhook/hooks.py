@@ -19,7 +19,7 @@ ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
 
 
 @dataclass(frozen=True)
-class Hook:
+class RepositoryHook:
     """A webhook as GitHub shows it."""
 
     id: int
@@ -69,13 +69,13 @@ class Webhooks:
         self._clock = clock
         self._sleep = sleep
 
-    def all(self) -> list[Hook]:
+    def all(self) -> list[RepositoryHook]:
         """The repository's own; an organization's are not among them."""
         found = self._call("GET", "/hooks?per_page=100")
         hooks = [_hook(one) for one in found] if isinstance(found, list) else []
         return [hook for hook in hooks if hook]
 
-    def posting_to(self, url: str) -> list[Hook]:
+    def posting_to(self, url: str) -> list[RepositoryHook]:
         """Those whose address this is."""
         return [hook for hook in self.all() if hook.posts_to(url)]
 
@@ -83,15 +83,15 @@ class Webhooks:
         """Make it."""
         self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
 
-    def update(self, hook: Hook, url: str, secret: str) -> None:
+    def update(self, hook: RepositoryHook, url: str, secret: str) -> None:
         """Make it what Pulley wants: the secret too, since GitHub drops one that is not named."""
         self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
 
-    def set_secret(self, hook: Hook, secret: str) -> None:
+    def set_secret(self, hook: RepositoryHook, secret: str) -> None:
         """Change the secret alone."""
         self._call("PATCH", f"/hooks/{hook.id}/config", {"secret": secret})
 
-    def ping(self, hook: Hook, seconds: float = ANSWER_SECONDS) -> Ping:
+    def ping(self, hook: RepositoryHook, seconds: float = ANSWER_SECONDS) -> Ping:
         """Have a ping posted, and wait so long until its answer is recorded."""
         known = set(self._pings(hook))
         self._call("POST", f"/hooks/{hook.id}/pings", has_content=False)
@@ -106,7 +106,7 @@ class Webhooks:
             self._sleep(pause)
             pause = min(2 * pause, POLL_SECONDS)
 
-    def _pings(self, hook: Hook) -> list[int]:
+    def _pings(self, hook: RepositoryHook) -> list[int]:
         """The ids of the newest deliveries that are pings."""
         found = self._call("GET", f"/hooks/{hook.id}/deliveries?per_page=30")
         deliveries = found if isinstance(found, list) else []
@@ -116,7 +116,7 @@ class Webhooks:
             if isinstance(one, dict) and one.get("event") == "ping" and type(one.get("id")) is int
         ]
 
-    def _answer(self, hook: Hook, delivery_id: int) -> Ping:
+    def _answer(self, hook: RepositoryHook, delivery_id: int) -> Ping:
         found = self._call("GET", f"/hooks/{hook.id}/deliveries/{delivery_id}")
         return parse_ping(found if isinstance(found, dict) else {})
 
@@ -163,11 +163,11 @@ def _wanted(url: str, secret: str) -> dict[str, object]:
     return {"active": True, "events": ["push"], "config": place}
 
 
-def _hook(found: Any) -> Hook | None:  # noqa: ANN401 - JSON
+def _hook(found: Any) -> RepositoryHook | None:  # noqa: ANN401 - JSON
     """A webhook of GitHub's answer; None for what is not one."""
     try:
         place, id_ = found["config"], found["id"]
-        return Hook(
+        return RepositoryHook(
             id=int(id_),
             url=str(place.get("url") or ""),
             content_type=str(place.get("content_type") or "form"),

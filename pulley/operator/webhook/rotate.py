@@ -22,7 +22,7 @@ from chalicelib.core.stored import read_secrets
 from chalicelib.edges.parameters import REMEMBERED_SECONDS
 from pulley.operator.aws.parameters import Parameters, StoredValue, Written
 from pulley.operator.suggest import suggest
-from pulley.operator.webhook.hooks import Hook, Webhooks
+from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
 from pulley.operator.webhook.pings import Ping
 
 WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and what a look-up, or a delivery, takes
@@ -131,7 +131,9 @@ class Rotation:
             self.check(expected)
         return len(expected.secrets) - 1
 
-    def _prove_hook(self, webhooks: Webhooks, hook: Hook, newest: bytes, *, set_it: bool) -> str:
+    def _prove_hook(
+        self, webhooks: Webhooks, hook: RepositoryHook, newest: bytes, *, set_it: bool
+    ) -> str:
         """What is wrong, or ""."""
         if not hook.active:
             return f"its webhook {hook.id} is switched off, and cannot be pinged"
@@ -151,7 +153,7 @@ class Rotation:
             f"{answer}. So {self.name} is not seen to open {self.url}: the webhook was left alone"
         )
 
-    def _ping_with_newest(self, webhooks: Webhooks, hook: Hook) -> Ping:
+    def _ping_with_newest(self, webhooks: Webhooks, hook: RepositoryHook) -> Ping:
         ping = webhooks.ping(hook)
         for _ in range(PINGS - 1):
             if ping.has_newest_of(self.name):

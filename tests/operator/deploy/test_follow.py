@@ -16,7 +16,7 @@ from pulley.operator.deploy.follow import (
     PATIENCE,
     SLOWEST_SECONDS,
     Follower,
-    Step,
+    FollowStep,
 )
 from tests.fakes import COMMIT, FakeHistory
 from tests.flows.runs import START, command_of, id_of, line_of, on, running
@@ -59,11 +59,11 @@ class Watch:
     def failing(self, error: UnavailableError | RefusedError | None) -> Callable[[], None]:
         return lambda: setattr(self.history, "error", error)
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FollowStep]:
         return list(self.follower.steps())
 
 
-def told(steps: list[Step]) -> list[list[str]]:
+def told(steps: list[FollowStep]) -> list[list[str]]:
     """The hosts that each step says have ended."""
     return [[one.invocation.host for one in step.ended] for step in steps]
 

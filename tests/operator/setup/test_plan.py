@@ -12,18 +12,18 @@ from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.setup.plan import (
     Change,
     DocumentChange,
-    Found,
+    FoundStage,
+    MalformedTokenError,
     OldVersions,
     ParameterChange,
-    TokenError,
-    Wanted,
+    WantedStage,
     parse_token,
     plan_setup,
 )
 from pulley.operator.stage.policies import Policy
 
 NEW, OLD = build_document("echo new\n"), build_document("echo old\n")
-WANTED = Wanted("dev", content=NEW)
+WANTED = WantedStage("dev", content=NEW)
 SECRET = StoredValue("/pulley/dev/webhook-secret", "s3cret", 1)
 
 
@@ -49,8 +49,8 @@ def pin_of(number: int, *, digest: str = "") -> StoredValue:
     return StoredValue("/pulley/dev/document", text, 1)
 
 
-def plan(wanted: Wanted = WANTED, **found: Any) -> tuple[Change, ...]:  # noqa: ANN401
-    return plan_setup(wanted, Found(**{"secret": SECRET, **found}))
+def plan(wanted: WantedStage = WANTED, **found: Any) -> tuple[Change, ...]:  # noqa: ANN401
+    return plan_setup(wanted, FoundStage(**{"secret": SECRET, **found}))
 
 
 def right(**found: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -63,7 +63,7 @@ def whats(changes: tuple[Change, ...]) -> list[tuple[str, str]]:
 
 class TestPlanSetup:
     def test_bare_stage_gets_all_with_the_pin_last(self) -> None:
-        changes = plan_setup(WANTED, Found())
+        changes = plan_setup(WANTED, FoundStage())
         assert whats(changes) == [
             ("webhook secret", "create"),
             ("document", "create"),
@@ -89,28 +89,28 @@ class TestPlanSetup:
 
 class TestToken:
     def test_first_token_is_stored_for_the_stage(self) -> None:
-        (change,) = plan(Wanted("dev", NEW, token="t0ken"), **right())
+        (change,) = plan(WantedStage("dev", NEW, token="t0ken"), **right())
         assert change.name == "/pulley/dev/github-token"
         assert "t0ken" not in repr(change)
 
     def test_repository_s_token_is_stored_there(self) -> None:
-        wanted = Wanted("dev", NEW, token="t0ken", repository=Repository("octo", "site"))
+        wanted = WantedStage("dev", NEW, token="t0ken", repository=Repository("octo", "site"))
         (change,) = plan(wanted, **right())
         assert change.name == "/pulley/dev/repositories/octo/site/github-token"
         assert "octo/site" in change.why
 
     def test_token_that_is_stored_already_is_left(self) -> None:
         stored = StoredValue("name", "t0ken\n", 1)
-        assert plan(Wanted("dev", NEW, token="t0ken"), **right(token=stored)) == ()
+        assert plan(WantedStage("dev", NEW, token="t0ken"), **right(token=stored)) == ()
 
     def test_another_token_replaces_it(self) -> None:
         stored = StoredValue("name", "old", 1)
-        (change,) = plan(Wanted("dev", NEW, token="t0ken"), **right(token=stored))
+        (change,) = plan(WantedStage("dev", NEW, token="t0ken"), **right(token=stored))
         assert change.action == "change"
 
     @pytest.mark.parametrize("text", ["", " \n", "a\nb", "a b", "tök", "a\x07b", "a\x85b"])
     def test_what_is_no_token_is_refused_and_not_shown(self, text: str) -> None:
-        with pytest.raises(TokenError) as caught:
+        with pytest.raises(MalformedTokenError) as caught:
             parse_token(text)
         assert not text.strip() or text not in str(caught.value)
 

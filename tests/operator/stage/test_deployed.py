@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pulley.operator.stage import deployed
-from pulley.operator.stage.deployed import Deployed
+from pulley.operator.stage.deployed import DeployedStage
 
 
 class TestDeployed:
@@ -24,7 +24,7 @@ class TestDeployed:
         ]
         (chalice / "deployed/prod.json").write_text(json.dumps({"resources": resources}))
         url = "https://abc.execute-api.x.amazonaws.com/prod/github"
-        assert Deployed("prod").webhook_url == url
+        assert DeployedStage("prod").webhook_url == url
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"resources": ["x"]}'])
     def test_files_that_are_not_there_or_not_readable_say_nothing(
@@ -32,13 +32,13 @@ class TestDeployed:
     ) -> None:
         (chalice / "deployed").mkdir()
         (chalice / "deployed/prod.json").write_text(text)
-        found = Deployed("prod")
+        found = DeployedStage("prod")
         assert (found.webhook_url, found.environment) == ("", {})
 
     def test_this_checkout_has_dev_and_prod(self) -> None:
-        assert Deployed("prod").environment == {"PULLEY_STAGE": "prod"}
-        assert Deployed("nosuch").environment == {}
+        assert DeployedStage("prod").environment == {"PULLEY_STAGE": "prod"}
+        assert DeployedStage("nosuch").environment == {}
 
     def test_without_a_checkout_they_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(deployed, "find_project", lambda: None)
-        assert (Deployed("prod").webhook_url, Deployed("prod").environment) == ("", {})
+        assert (DeployedStage("prod").webhook_url, DeployedStage("prod").environment) == ("", {})

@@ -10,12 +10,12 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import SigningSecret
 from chalicelib.flows.receive import Ignored
 from pulley.operator.webhook.connect import plan_connection
-from pulley.operator.webhook.hooks import Hook, Webhooks, is_webhook_url
+from pulley.operator.webhook.hooks import RepositoryHook, Webhooks, is_webhook_url
 from pulley.operator.webhook.pings import NOT_RECORDED, Ping, mend_of
 from tests.fakes import SITE, FakeClock
 
 URL = "https://abc.execute-api.eu-west-1.amazonaws.com/api/github"
-GOOD = Hook(7, URL, "json", "0", ("push",), active=True, has_secret=True)
+GOOD = RepositoryHook(7, URL, "json", "0", ("push",), active=True, has_secret=True)
 
 
 class FakeApi:
@@ -155,7 +155,7 @@ class TestAll:
             clock=FakeClock(),
             sleep=lambda _seconds: None,
         )
-        assert webhooks.all() == [Hook(7, URL, "form", "0", ("push",), True, False)]  # noqa: FBT003
+        assert webhooks.all() == [RepositoryHook(7, URL, "form", "0", ("push",), True, False)]  # noqa: FBT003
 
 
 class TestIsWebhookUrl:
@@ -198,13 +198,13 @@ class TestPlanConnection:
         assert (plan.action, plan.differences) == ("updated", ["secret: set again"])
 
     def test_one_of_another_stage_is_told_and_one_of_something_else_is_not(self) -> None:
-        other = Hook(8, "https://other/prod/github", "json", "0", ("push",), True, True)  # noqa: FBT003
-        chat = Hook(9, "https://chat/x", "json", "0", ("push",), True, True)  # noqa: FBT003
+        other = RepositoryHook(8, "https://other/prod/github", "json", "0", ("push",), True, True)  # noqa: FBT003
+        chat = RepositoryHook(9, "https://chat/x", "json", "0", ("push",), True, True)  # noqa: FBT003
         plan = plan_connection([other, chat], URL, force=False)
         assert (plan.action, plan.elsewhere) == ("made", ["https://other/prod/github"])
 
     def test_of_two_with_the_address_the_active_one_is_it(self) -> None:
-        off = Hook(3, URL, "json", "0", ("push",), False, True)  # noqa: FBT003
+        off = RepositoryHook(3, URL, "json", "0", ("push",), False, True)  # noqa: FBT003
         assert plan_connection([off, GOOD], URL, force=False).hook == GOOD
 
 
