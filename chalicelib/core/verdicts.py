@@ -1,8 +1,7 @@
-"""What became of a commit on a target's hosts: by what was seen on each, and by nothing else.
+"""Judges a commit on a target's hosts by the observations of each host, and by nothing else.
 
-A target may have been sent the same commit several times (a redelivery, a host that was asleep), so
-the newest run of each host counts. Whatever order events come in, the same history gives the same
-verdict.
+A target may get the same commit several times (a redelivery, a host that was offline), so each
+host's newest run counts. The same history gives the same verdict, in whatever order events come.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,9 +24,10 @@ from chalicelib.core.observations import (
 
 @dataclass(frozen=True)
 class Verdict:
-    """A commit on a target: each host's, whether it is final, and what was done with the newest.
+    """A commit on a target: the verdict of each host, and whether it is final.
 
-    `fails_where_set_aside`: when it was deployed, the target's `saved` was "fail".
+    `command_id`, `roll_out` and `was_cancelled` are those of the commit's newest command.
+    `fails_where_set_aside`: the target's `saved` was "fail" when the commit was deployed.
     """
 
     command_id: str
@@ -39,23 +39,23 @@ class Verdict:
     fails_where_set_aside: bool = False
 
     def count(self, *kinds: str) -> int:
-        """How many hosts stand so."""
+        """The number of hosts of these kinds."""
         return sum(host.kind in kinds for host in self.hosts)
 
     def of(self, *kinds: str) -> tuple[HostVerdict, ...]:
-        """The hosts that stand so."""
+        """The hosts of these kinds."""
         return tuple(host for host in self.hosts if host.kind in kinds)
 
     @property
     def is_everywhere(self) -> bool:
-        """Whether every host that could be reached is at the commit, and there is one."""
+        """Whether every host is at the commit or offline, and at least one is at it."""
         return (
             self.is_final and self.count(AT) > 0 and self.count(AT, OFFLINE) == self.expected_hosts
         )
 
     @property
     def told(self) -> "Verdict":
-        """As people are told it: a host that set an edit aside may count as failed."""
+        """The verdict to report: a host that set an edit aside may count as failed."""
         if not self.fails_where_set_aside:
             return self
         hosts = (
@@ -72,13 +72,12 @@ def judge(
     others: Iterable[Run] = (),
     asked: Iterable[RollOut] | None = None,
 ) -> Verdict:
-    """The verdict on one commit for one target, from at least one run of it, in any order.
+    """The verdict on one commit for one target, from at least one of its runs, in any order.
 
-    `others` are the target's runs of other commits: a host that they led elsewhere is not at this
-    one any more, unless it was brought back. Those after the newest run of the commit do not count.
-    `asked` is all that was sent to the target: a host is overtaken only by one of these. Without
-    it, what the host says is shown as it is. `now` (aware) is for commands that should long be over
-    and of which a host says nothing more.
+    `others` are the target's runs of other commits: they may have moved a host away from this one.
+    Those after the commit's newest run do not count. `asked` is every roll-out that was sent to the
+    target: only these can overtake a host. Without it, a host's own claim is believed. By `now`
+    (aware), a host that has not answered an expired command counts as failed.
     """
     ordered = sorted(runs, key=_age)
     newest = ordered[-1]
@@ -91,7 +90,7 @@ def judge(
                     hosts[one.instance_id] = (one, _led_away(hosts[one.instance_id][1], one, run))
             continue
         if run.is_settled and run.roll_out.cause != "reconcile":
-            # It was for the whole target: a host that is not in it has gone.
+            # It went to the whole target: a host that is not in it does not exist any more.
             there = {one.instance_id for one in run.invocations}
             hosts = {id_: known for id_, known in hosts.items() if id_ in there}
         for one in run.invocations:
@@ -110,7 +109,7 @@ def judge(
             HostVerdict(one.host, FAILED, "no answer in time") if one.kind in UNDER_WAY else one
             for one in verdicts
         ]
-    # A round goes on with what others deployed: the rule is theirs.
+    # A round continues a deploy, so the `saved` of that deploy counts.
     deploys = [run for run in ordered if run.roll_out.cause != "reconcile"] or ordered[:1]
     has_run = newest.is_settled and all(one.kind not in UNDER_WAY for one in verdicts)
     return Verdict(
@@ -129,7 +128,7 @@ def _age(run: Run) -> tuple[int, datetime, str]:
 
 
 def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> HostVerdict:
-    """What holds of a host after one more run of the commit."""
+    """A host's verdict after one more run of the commit."""
     if known.kind == AT and (not invocation.has_begun or judged.touched_nothing):
         return known
     if not invocation.has_begun and known.kind in {FAILED, OVERTAKEN}:
@@ -138,7 +137,7 @@ def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> 
 
 
 def _led_away(known: HostVerdict, invocation: Invocation, run: Run) -> HostVerdict:
-    """What holds of a host after a run of another commit."""
+    """A host's verdict after a run of another commit."""
     if known.kind != AT:
         return known
     led_to = judge_host(invocation, run.roll_out).upstream
@@ -148,10 +147,9 @@ def _led_away(known: HostVerdict, invocation: Invocation, run: Run) -> HostVerdi
 def _checked(
     one: HostVerdict, newer: Collection[str], roll_out: RollOut, now: datetime
 ) -> HostVerdict:
-    """A host that says it was overtaken speaks for itself alone: a newer command must be known.
+    """Believe a host that says it was overtaken only if a newer command was sent.
 
-    The newer push may have reached the host before its own delivery reached us, so this is waited
-    for.
+    The host may have fetched a newer push before its delivery reached us: wait for that first.
     """
     if one.kind != OVERTAKEN or one.upstream in newer or (one.is_superseded and newer):
         return one

@@ -1,8 +1,8 @@
-"""How Pulley calls AWS: patiently within the time there is, and no longer.
+"""Calls AWS with retries, until the caller's deadline.
 
 GitHub waits ten seconds for an answer. The SDK retries throttling, 5xx and time-outs by itself;
-the deadline here keeps it from beginning an attempt that could not end in time. An attempt begun
-at the deadline takes CONNECT_SECONDS + READ_SECONDS and a backoff of 2 s at the most.
+the deadline here stops an attempt that could not end in time. An attempt that begins just before
+the deadline takes at most CONNECT_SECONDS + READ_SECONDS and a backoff of 2 s.
 
 The SDK is imported where it is used: `pulley --help` and completion must not wait for it. Lambda
 imports it while a function starts (app.py).
@@ -28,7 +28,7 @@ _EXPIRED = "the credentials have expired: sign in again (aws sso login), or rene
 _UNKNOWN = (
     "AWS does not know these credentials: see AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
 )
-# Errors that a person meets, by the SDK's name of the class or by AWS's code, and what is done.
+# What to do about common errors, by the name of the SDK's class or AWS's code.
 _WHAT_TO_DO = {
     "NoRegionError": "there is no region: set AWS_DEFAULT_REGION, or give --region",
     "NoCredentialsError": "there are no credentials: set AWS_PROFILE, or run aws configure",
@@ -56,24 +56,24 @@ class LateError(UnavailableError):
 
 
 class Deadline:
-    """The time until which an attempt may begin. Without one, any time will do."""
+    """The time until which an attempt may begin; there is no limit before `restart`."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, who: str = "AWS") -> None:
-        """`clock` is in seconds; `who` is to answer."""
+        """`clock` is in seconds; `who` is named in the error."""
         self._clock = clock
         self._who = who
         self._at = float("inf")
 
     def restart(self, seconds: float = DELIVERY_SECONDS) -> None:
-        """Count from now."""
+        """Set the deadline so many seconds from now."""
         self._at = self._clock() + seconds
 
     def extend(self, seconds: float) -> None:
-        """Give back what somebody else has used."""
+        """Move the deadline, to give back seconds that another call has used."""
         self._at += seconds
 
     def left(self) -> float:
-        """Seconds until then; below zero past it."""
+        """Seconds until the deadline; negative after it."""
         return self._at - self._clock()
 
     def check(self, **_event: object) -> None:
@@ -85,7 +85,7 @@ class Deadline:
 def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
     """A client of Systems Manager in boto3's usual region. Raises UnavailableError.
 
-    With a deadline it keeps it, as a delivery must; without one it is patient, as an event may be.
+    With a deadline (a delivery) its time-outs are short; without one (an event) they are long.
     """
     client: SSMClient = _build("ssm", "Systems Manager", deadline)
     if deadline is not None:
@@ -119,15 +119,15 @@ def _build(service: str, name: str, deadline: Deadline | None = None) -> Any:  #
     )
     try:
         return boto3.client(service, config=config)  # type: ignore[call-overload] # of literals
-    except (BotoCoreError, ValueError) as error:  # no region, say, or an endpoint that is none
+    except (BotoCoreError, ValueError) as error:  # for example no region, or an invalid endpoint
         raise error_for(f"a client of {name}", error) from None
 
 
 @contextmanager
 def calling(operation: str) -> Iterator[None]:
-    """Around a call and the reading of its answer: raises RefusedError and UnavailableError alone.
+    """Wrap a call and the reading of its answer: every error becomes Refused or UnavailableError.
 
-    An answer that lacks what it must have, or is of another shape, is none: a proxy's page, say.
+    An answer that lacks a field or has another shape (a proxy's page, for example) is an error too.
     """
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
@@ -136,14 +136,14 @@ def calling(operation: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise error_for(operation, error) from None
-    # What reading raises where JSON or XML is not what the SDK's model says.
+    # Reading raises these if JSON or XML does not match the SDK's model.
     except (ResponseParserError, LookupError, TypeError, ValueError, AttributeError) as error:
         words = f"AWS's answer cannot be read for {operation}"
         raise UnavailableError(words, detail=f"{type(error).__name__}: {error}") from None
 
 
 def error_for(operation: str, error: "BotoCoreError | ClientError | ValueError") -> PulleyError:
-    """What an error of the SDK means for a caller. AWS's own words go to the log only."""
+    """Map an error of the SDK to one of ours. AWS's own message goes to the log only."""
     from botocore.exceptions import ClientError
 
     if not isinstance(error, ClientError):

@@ -1,7 +1,7 @@
-"""GitHub within the time that a delivery has for it: a deploy never waits for its report.
+"""Calls GitHub within the seconds that a delivery can spare: a deploy never waits for its report.
 
-A socket's time-outs do not bound a name that is looked up, or an answer that drips. So each request
-has a thread of its own, and one that is not done in time is left behind.
+A socket's time-outs bound neither a DNS look-up nor an answer that comes byte by byte. So each
+request has a thread of its own, and a thread that is not done in time is abandoned.
 """
 
 import threading
@@ -16,16 +16,16 @@ from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import GitHub, RepositoryDeployments
 
 KEPT_FOR_AWS_SECONDS = 1.0
-LATEST_SECONDS = 5.0  # past the delivery's deadline, which leaves GitHub its answer in ten
+LATEST_SECONDS = 5.0  # past the delivery's deadline; GitHub still gets its answer within ten
 AT_ONCE = 8
 
 Answer = TypeVar("Answer")
 
 
 class PromptGitHub:
-    """Opens deployments and says what failed at once. Errors are values here, one a request.
+    """Opens deployments, and posts at once what failed. Returns an error for each failed request.
 
-    Each call is handed the seconds that it may take.
+    Each call gets the seconds that it may take.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class PromptGitHub:
         delivery_deadline: Deadline,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`delivery_deadline` is that of the AWS calls, which come after. `clock` is in seconds."""
+        """`delivery_deadline` is that of the AWS calls that follow. `clock` is in seconds."""
         self._github = github
         self._delivery_deadline = delivery_deadline
         self._clock = clock
@@ -42,25 +42,25 @@ class PromptGitHub:
     def open(
         self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
-        """Each request's deployment and whether it is new, or why there is none, in their order.
+        """Each request's deployment and whether it is new, or its error, in the order of requests.
 
-        And the seconds that are left of those that there were.
+        Also returns the seconds that are left.
         """
         seconds = min(seconds, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
         deployments, began = self._of(cause, seconds), self._clock()
         calls = [partial(_find_or_create, deployments, one) for one in requests]
         answers = self._in_time(calls, seconds)
         used = self._clock() - began
-        # A silent GitHub must not cost AWS its retries.
+        # A slow GitHub must not take the time of the retries of AWS calls.
         self._delivery_deadline.extend(used)
         return answers, seconds - used
 
     def post(
         self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
     ) -> Sequence[PulleyError | None]:
-        """Say how deployments stand; for each why it could not be said.
+        """Post each status; return the error of each that failed, else None.
 
-        The answer to the delivery comes first: where AWS took all of its time, nothing is said.
+        The answer to the delivery comes first: if AWS took all of the time, nothing is posted.
         """
         seconds = min(seconds, self._delivery_deadline.left() + LATEST_SECONDS)
         deployments = self._of(cause, seconds)
@@ -68,7 +68,7 @@ class PromptGitHub:
         return self._in_time(calls, seconds)
 
     def _of(self, cause: Cause, seconds: float) -> RepositoryDeployments:
-        # Of this use alone: a request that is left behind keeps its own.
+        # One for this call alone: an abandoned request keeps its own.
         deadline = Deadline(self._clock, who="GitHub")
         deadline.restart(seconds)
         return self._github.of(cause.repository, cause.token, deadline)
@@ -93,7 +93,7 @@ class PromptGitHub:
                     answers[turn] = calls[turn]()
                 except PulleyError as error:
                     answers[turn] = error
-                finally:  # a fault of ours too, which ends the thread, is not waited for
+                finally:  # also after an unexpected error, which ends the thread
                     done.release()
 
         for _ in range(min(AT_ONCE, len(calls))):

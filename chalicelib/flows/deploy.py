@@ -1,7 +1,7 @@
-"""Targets and a commit become commands: all is announced, what is held stays, the rest is sent.
+"""Deploys a commit to targets: announce on GitHub, skip targets with a pin, send the commands.
 
-Announcing (a deployment on GitHub) serves whoever looks at the commit. It never stops a deploy. The
-pins are read last before the commands are sent, so that a freeze holds from when it is stored.
+An announcement (a deployment on GitHub) informs people; a failed one never stops a deploy. The pins
+are read just before the commands are sent, so that a freeze holds from when it is stored.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,21 @@ from chalicelib.core.errors import NotTakenError, PulleyError
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import Target
 
-GITHUB_SECONDS = 2.0  # that announcing may take of the ten that GitHub waits for an answer
+GITHUB_SECONDS = 2.0  # for announcements; GitHub waits ten seconds for the answer
 
 
 class Pins(Protocol):
     """The stage's pins. Raises RefusedError or UnavailableError."""
 
     def pins(self, targets: Sequence[str]) -> StoredPins:
-        """Newly read, always."""
+        """The pins of these targets, never from a cache."""
 
 
 class Commands(Protocol):
     """Run Command."""
 
     def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
-        """Each request's command id, or why there is none, in the order of the requests."""
+        """Each request's command id, or its error, in the order of the requests."""
 
 
 class Announcements(Protocol):
@@ -44,20 +44,20 @@ class Announcements(Protocol):
     def open(
         self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
-        """Each request's deployment and whether it is new, or why there is none, in their order.
+        """Each request's deployment and whether it is new, or its error, in the order of requests.
 
-        And the seconds that are left.
+        Also returns the seconds that are left.
         """
 
     def post(
         self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
     ) -> Sequence[PulleyError | None]:
-        """Say how deployments stand; for each why it could not be said."""
+        """Post each status; return the error of each that failed, else None."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What was sent (target, command id), left out and why, and what failed."""
+    """Targets with their command ids, skipped ones with the reason, failed ones with the error."""
 
     sent: tuple[tuple[str, str], ...]
     skipped: tuple[tuple[str, str], ...]
@@ -66,7 +66,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Deployer:
-    """Deploys to one stage's targets. Without announcements, GitHub hears of it by the report."""
+    """Deploys to one stage's targets. Without announcements, only the report tells GitHub."""
 
     stage: str
     pins: Pins
@@ -75,14 +75,15 @@ class Deployer:
     journal: DecisionLog
 
     def deploy(self, targets: Sequence[Target], cause: Cause) -> Sent:
-        """Send the commit to the targets, of the cause's repository, that nothing holds.
+        """Send the commit to those of the targets that have no pin.
 
-        Raises RefusedError and UnavailableError where nothing could be sent at all.
+        The targets are of the cause's repository. Raises RefusedError and UnavailableError if
+        nothing could be sent at all.
         """
         attempts, seconds = self._announced([Attempt(target, cause) for target in targets], cause)
         try:
-            # After GitHub, which may be slow: what is pinned meanwhile is held. And after the
-            # cause's time was taken: a host lets the newer of two commands win.
+            # After the calls to GitHub, which may be slow: a pin that is stored meanwhile counts.
+            # And after the cause was issued: on a host the newer of two commands wins.
             stored = self.pins.pins([target.name for target in targets])
             document_pin = document_pin_of(stored)
         except PulleyError as error:
@@ -104,7 +105,7 @@ class Deployer:
     def _announced(
         self, attempts: Sequence[Attempt], cause: Cause
     ) -> tuple[Sequence[Attempt], float]:
-        """With the deployments that could be had, and the seconds that GitHub has left."""
+        """The attempts with their deployments, and the seconds that are left for GitHub."""
         if self.announcements is None or not cause.token:
             return attempts, 0.0
         requests = [one.announcement(self.stage) for one in attempts]
@@ -120,16 +121,16 @@ class Deployer:
         return announced, seconds
 
     def _sent(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-        """With the answers of those that have a request."""
+        """The attempts with the answers of those that have a request."""
         asked = {one.target.name: one.request for one in attempts if one.request}
         sent = self.commands.send(list(asked.values()))
         answers = dict(zip(asked, sent, strict=True))
         return [replace(one, answer=answers.get(one.target.name, one.answer)) for one in attempts]
 
     def _say(self, attempts: Sequence[Attempt], cause: Cause, seconds: float) -> None:
-        """Say of each new deployment whose command was not sent why it will not come.
+        """Post the reason on each new deployment whose command was not sent.
 
-        One that was there before may stand for hosts that have the commit already: it stays.
+        An older deployment may be of hosts that have the commit already: it stays as it is.
         """
         said = [
             (one, (one.deployment.id, one.status))
@@ -145,7 +146,7 @@ class Deployer:
                 self._note_untold("not_reported", one, problem)
 
     def _note_untold(self, outcome: str, attempt: Attempt, error: PulleyError) -> None:
-        """What GitHub could not be told, unless the log has the reason already."""
+        """Log what GitHub did not take, unless the reason is in the log already."""
         if isinstance(error, NotTakenError) and error.is_known:
             return
         facts = _facts(attempt) | {"reason": error.in_full}

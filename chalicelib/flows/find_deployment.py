@@ -1,6 +1,6 @@
-"""A target's deployments on GitHub: the one of a commit, and the one that its success replaces.
+"""Finds a target's deployments on GitHub: a commit's, and the one that its success replaces.
 
-Of a commit it is the first one, for everyone who asks.
+A commit may have several deployments. The first one counts, for every caller.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,36 +13,36 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command, RollOut
 from chalicelib.flows.verdict import History, read_verdict, sent_to, since_made
 
-LOOKS = 50  # deployments looked into
-RETRY_SECONDS = 2.0  # for what GitHub made to be found
+LOOKS = 50  # how many deployments to read at most
+RETRY_SECONDS = 2.0  # until GitHub finds a deployment that it has just made
 
 
 class Deployments(Protocol):
-    """A repository's on GitHub. Every method raises NotTakenError or UnavailableError."""
+    """A repository's deployments. Every method raises NotTakenError or UnavailableError."""
 
     def find(self, request: DeploymentRequest) -> Deployment | None:
-        """The first one that answers the request."""
+        """The first deployment that matches the request."""
 
     def create(self, request: DeploymentRequest) -> Deployment:
-        """Make it."""
+        """Create a deployment."""
 
     def deployment(self, deployment_id: int) -> Deployment | None:
-        """The one with this id."""
+        """The deployment with this id."""
 
     def newest(self, environment: str) -> Iterator[Deployment]:
-        """An environment's, newest first, as far back as is worth it."""
+        """An environment's deployments, newest first, up to a limit."""
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
-        """Newest first."""
+        """A deployment's statuses, newest first."""
 
     def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
-        """Say how it stands."""
+        """Post a status."""
 
 
 def find_or_create(
     github: Deployments, sent: RollOut, environment: str, *, stage: str
 ) -> Deployment:
-    """The deployment that a command is part of; one that could not be made before is made.
+    """The deployment that a command is part of; create it if that failed before.
 
     Raises NotTakenError and UnavailableError.
     """
@@ -51,7 +51,7 @@ def find_or_create(
     )
     known_id = sent.deployment
     found = github.find(request)
-    if found is None and known_id is not None:  # its environment had another name then
+    if found is None and known_id is not None:  # the target had another environment then
         known = github.deployment(known_id)
         found = known if known and known.commit == request.commit.sha else None
     if found is None:
@@ -67,7 +67,7 @@ def find_or_create(
 def _end_twin(
     github: Deployments, twin: int, first: Deployment, request: DeploymentRequest
 ) -> None:
-    """Two were made at once, and the other one must not wait for ever."""
+    """Two callers made one each: mark the second inactive, or it would stay pending for ever."""
     made = github.deployment(twin)
     said = github.statuses(twin) if made and made.answers(request) else None
     if said is not None and not any(one.state == "inactive" for one in said[:1]):
@@ -83,11 +83,11 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
     stage: str,
     now: datetime,
 ) -> None:
-    """Say of the deployment that this command's replaces that it does not run any more.
+    """Mark the replaced deployment inactive.
 
-    The command's commit is on every host of its target by `now` (aware). There is one at the most,
-    as each ended the one before it. It is not far back, but for what failed since, and for other
-    targets in the environment. Raises what its ports do.
+    Call it when the command's commit is on every host of its target; `now` is aware. At most one
+    deployment is still green, since each success ends the one before. Failed deployments and other
+    targets of the environment may stand before it. Raises what its ports raise.
     """
     target, commit = command.roll_out.target, command.roll_out.commit
     others = (
@@ -99,7 +99,7 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
             continue
-        # By the same look as its own events have: they may come later, or have seen more.
+        # Judge it as its own events do: they may come later, or know more.
         sent = sent_to(history, command, since_made(other, command))
         status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):

@@ -1,7 +1,7 @@
-"""A status change becomes GitHub's deployment status: by what the hosts say, never by the event.
+"""Turns a status change of Run Command into GitHub's deployment status.
 
-An event says only where to look. What is there decides, so events that are missing, repeated or out
-of order end in the same state.
+The event only says which command to read; the hosts' results decide. So lost, repeated or reordered
+events end in the same state.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from chalicelib.flows.notify import roll_out_facts
 from chalicelib.flows.sync import DeploymentSync
 from chalicelib.flows.verdict import History
 
-LAG_PAUSES, LAG_SECONDS = 5, 1.0  # for invocations that lag behind their command's event
-TRIES, LONGEST_PAUSE_SECONDS = 3, 20.0  # where GitHub says when to try again
+LAG_PAUSES, LAG_SECONDS = 5, 1.0  # to wait for invocations that lag behind their command's event
+TRIES, LONGEST_PAUSE_SECONDS = 3, 20.0  # if GitHub says when to try again
 
 
 @dataclass(frozen=True)
 class Reported:
-    """How the command's deployment stands."""
+    """The status of the command's deployment."""
 
     command_id: str
     status: DeploymentStatus
@@ -44,8 +44,8 @@ class Reporter:
     def report(self, event: object, *, now: datetime) -> Reported | NotReported:
         """Act on EventBridge's event, whatever it is. `now` is aware.
 
-        Raises UnavailableError where it should be tried again: AWS lags, or GitHub is not well; and
-        RefusedError where AWS does not let its history be read.
+        Raises UnavailableError if Lambda should retry (AWS lags, or GitHub fails), and RefusedError
+        if AWS refuses to let us read its history.
         """
         change = parse_status_change(event, document_name(self.stage))
         if isinstance(change, NotReported):
@@ -81,7 +81,7 @@ class Reporter:
         return Run(command, self.history.invocations(command.id))
 
     def _command(self, change: StatusChange, now: datetime) -> Command | Check | None:
-        """The command, once AWS's answers have caught up with the event."""
+        """Read the command; wait until AWS's answers have caught up with the event."""
         command = None
         for looked in range(LAG_PAUSES + 1):
             if looked:

@@ -1,6 +1,6 @@
-"""How a commit stands on a target, by the whole of what was sent to the target.
+"""Reads Run Command's history, and judges a commit on a target by it.
 
-The same history gives the same words to whoever looks, for whatever event.
+The verdict depends on the history alone: not on which event, round or operator asks for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,27 +24,27 @@ from chalicelib.core.verdicts import Verdict, judge
 
 
 class Invocations(Protocol):
-    """What hosts made of commands. Raises RefusedError or UnavailableError."""
+    """What each host did with a command. Raises RefusedError or UnavailableError."""
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """All of a command's."""
+        """All invocations of a command."""
 
 
 class History(Invocations, Protocol):
-    """Run Command's memory. Every method raises RefusedError or UnavailableError."""
+    """Run Command's history. Every method raises RefusedError or UnavailableError."""
 
     def command(self, command_id: str) -> Command | Check | None:
-        """One of this stage's document; None where it is not known."""
+        """A command of this stage's document; None if Systems Manager does not know it."""
 
     def commands_since(self, since: datetime, limit: int = ...) -> Sequence[Command | Check]:
-        """Those of this stage's document, newest first, so many at the most."""
+        """Commands of this stage's document, newest first, `limit` at most."""
 
 
 def since_first(command: Command, deployment: Deployment | None) -> datetime:
-    """From when on commands of the commit are looked for: not later than its first one.
+    """The time from which to look for commands of the commit: no later than its first command.
 
-    A deployment that was there when the command was sent was made before all of them, or before one
-    to the whole target. Else the first may be as old as what Systems Manager remembers.
+    If a deployment existed when the command was sent, it was made before the commit's first command
+    to the whole target. Otherwise the first may be as old as Systems Manager's memory.
     """
     if deployment and command.roll_out.deployment is not None:
         return since_made(deployment, command)
@@ -53,18 +53,18 @@ def since_first(command: Command, deployment: Deployment | None) -> datetime:
 
 
 def since_made(deployment: Deployment, command: Command) -> datetime:
-    """Before it was made, and no later than the command; but not before what is remembered.
+    """A time before the deployment was made, and no later than the command.
 
-    `created` comes from outside, and may be anything: the year 1 as well.
+    `created` comes from outside: it is clamped to what Systems Manager remembers.
     """
     created = max(deployment.created, command.requested - REMEMBERED)
     return min(command.requested, created - CLOCKS_APART)
 
 
 def sent_to(history: History, command: Command, since: datetime) -> Sequence[Command]:
-    """What was sent to the command's target since then (aware), itself too, the oldest first.
+    """The commands to the command's target since then (aware), oldest first; it is among them.
 
-    Without rechecks that went well: they found hosts where they were, and there are many.
+    Successful rechecks are left out: they changed nothing, and there are many.
     """
     roll_out = command.roll_out
     commands = {command.id: command} | {one.id: one for one in history.commands_since(since)}
@@ -85,11 +85,11 @@ def _is_well_recheck(command: Command) -> bool:
 def read_verdict(
     history: Invocations, sent: Sequence[Command], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
-    """The verdict on a commit, which was sent at least once, and the status for GitHub."""
+    """The verdict on a commit that was sent at least once, and its status for GitHub."""
     of_commit = [one for one in sent if one.roll_out.commit.sha == commit]
     first, newest = of_commit[0].roll_out.issued, of_commit[-1].roll_out.issued
     runs = [_run(history, one) for one in of_commit]
-    # What was sent in between may have led a host elsewhere.
+    # A command of another commit in between may have moved a host away.
     others = [
         _run(history, one)
         for one in sent
@@ -100,7 +100,7 @@ def read_verdict(
     status = status_of(verdict)
     if status.state not in {"success", "inactive"}:
         return verdict, status
-    # Sent once more when a newer one was there, it was overtaken; and yet it ran until then.
+    # The newest of several commands may be overtaken although the commit ran everywhere before.
     stood = [
         run.roll_out.issued
         for count, run in enumerate(runs, 1)
@@ -116,7 +116,7 @@ def read_verdict(
 def _first_everywhere(
     history: Invocations, sent: Iterable[Command], now: datetime
 ) -> CommitSha | None:
-    """The commit of these that was the first on every host, whatever came after it."""
+    """The first commit of these that reached every host, whatever came after it."""
     runs: list[Run] = []
     for one in sent:
         commit = one.roll_out.commit
