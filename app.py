@@ -1,4 +1,4 @@
-"""Every way in: unpack what came, call one flow, say its outcome.
+"""The three entry points. Each unpacks its event, calls one flow and returns the outcome.
 
 chalicelib/answers.py has the HTTP codes.
 """
@@ -18,10 +18,10 @@ app = Chalice(app_name="pulley")
 MAX_DELIVERY_ID = 64  # characters in the log; GitHub's are GUIDs
 
 
-# Any content type comes through, so that the answer to a wrong one is Pulley's too.
+# Accept any content type, so that Pulley answers a wrong one too.
 @app.route("/github", methods=["POST"], content_types=["*/*"])
 def receive_delivery() -> Response:
-    """GitHub's webhook."""
+    """Answer a delivery of GitHub's webhook."""
     request = app.current_request
     if request is None:
         raise AssertionError("Chalice calls a route with a request only")
@@ -35,7 +35,7 @@ def receive_delivery() -> Response:
 
 @app.on_cw_event(wiring.STATUS_CHANGES)
 def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
-    """EventBridge's word that a command has another status. What it raises, Lambda tries again."""
+    """Report a command whose status changed. Lambda retries if this raises."""
     from chalicelib.core.events import NotReported
 
     outcome = wiring.report(event.to_dict())
@@ -50,13 +50,13 @@ def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
 
 @app.schedule(Rate(wiring.RECONCILE_MINUTES, unit=Rate.MINUTES))
 def reconcile_targets(event: CloudWatchEvent) -> dict[str, object]:
-    """The schedule: what was lost is caught up with."""
+    """Run a round: bring hosts to the wanted commit, and repair what was lost."""
     context = event.context
     return vars(wiring.reconcile(lambda: _seconds_left(context)))
 
 
 def _seconds_left(context: object) -> float:
-    """Of Lambda's time for this call; called by hand, there is no end to it."""
+    """Seconds before the Lambda times out; infinite outside Lambda."""
     milliseconds = getattr(context, "get_remaining_time_in_millis", None)
     return milliseconds() / 1000 if milliseconds else float("inf")
 
@@ -64,7 +64,7 @@ def _seconds_left(context: object) -> float:
 def _body_of(request: Request) -> bytes:
     try:
         raw_body = request.raw_body
-    except ValueError:  # base64 that is none, or half a surrogate pair
+    except ValueError:  # invalid base64, or half a surrogate pair
         raise DeliveryError("the request's body cannot be decoded") from None
     return raw_body if isinstance(raw_body, bytes) else raw_body.encode()
 
@@ -72,7 +72,7 @@ def _body_of(request: Request) -> bytes:
 def _note_refusal(request: Request, error: PulleyError) -> None:
     status = status_of(error)
     facts = {
-        # Whatever a stranger wrote: cut, and the journal escapes it.
+        # A stranger may have written it: cut it here; the journal escapes it.
         "delivery": request.headers.get("x-github-delivery", "")[:MAX_DELIVERY_ID],
         "status": status,
         "reason": error.in_full,

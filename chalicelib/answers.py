@@ -1,14 +1,14 @@
-"""What the webhook answers: the HTTP status and the body for what became of a delivery.
+"""The webhook's answers: the HTTP status and the body for each outcome of a delivery.
 
-app.py sends it, and `pulley simulate` shows it. An answer never has a stack trace, a secret or a
-path in it.
+app.py sends them, and `pulley simulate` shows them. An answer never contains a stack trace, a
+secret or a path.
 """
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.webhook import ContentTypeError, DeliveryError, SignatureError, TooLargeError
 from chalicelib.flows.receive import Accepted, Ignored
 
-# The first class that fits counts.
+# The first class that matches counts.
 STATUS_OF = {
     ContentTypeError: 415,
     TooLargeError: 413,
@@ -40,7 +40,7 @@ def status_of(error: PulleyError) -> int:
 
 
 def _answer_to_accepted(accepted: Accepted) -> tuple[int, dict[str, object]]:
-    """202; or where a target failed, the error, and with it what was sent all the same."""
+    """202; or, if a target failed, its error's status with what was sent to the others."""
     body: dict[str, object] = {
         "delivery": accepted.delivery,
         "commit": accepted.commit.sha,

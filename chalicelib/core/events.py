@@ -1,4 +1,4 @@
-"""What EventBridge says of a command: only where to look.
+"""EventBridge's status changes of commands. They only say which command to read.
 
 Facts: Systems Manager User Guide, "Monitoring Systems Manager events with Amazon EventBridge".
 """
@@ -17,7 +17,7 @@ _COMMAND_ID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 
 @dataclass(frozen=True)
 class StatusChange:
-    """EventBridge's word that a command of this stage has another status, or is over."""
+    """A command of this stage has a new status, or is over."""
 
     command_id: str
     is_over: bool
@@ -25,13 +25,13 @@ class StatusChange:
 
 @dataclass(frozen=True)
 class NotReported:
-    """An event that is not reported, and why."""
+    """An event that is ignored, and the reason."""
 
     reason: str
 
 
 def parse_status_change(event: object, document: str) -> StatusChange | NotReported:
-    """From EventBridge's event, which may be anything. What is not of this document is not ours."""
+    """Parse an event, which may be anything. Only commands of this document are reported."""
     fields = event if isinstance(event, Mapping) else {}
     detail = fields.get("detail")
     if fields.get("source") != "aws.ssm" or not isinstance(detail, Mapping):

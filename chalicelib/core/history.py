@@ -1,7 +1,7 @@
-"""What Systems Manager remembers of a command and of its part on each host.
+"""Commands and invocations as Systems Manager remembers them.
 
-Nothing here is believed for being said: a status is only where to look, the hosts' result lines
-say what runs. Facts: Systems Manager User Guide, "Understanding command statuses".
+A status only says where to look: the hosts' result lines say what runs. Facts: Systems Manager
+User Guide, "Understanding command statuses".
 """
 
 import re
@@ -15,11 +15,11 @@ from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_a
 from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.targets import NAME_PATTERN
 
-REMEMBERED = timedelta(days=30)  # what Systems Manager keeps of commands
-CLOCKS_APART = timedelta(minutes=5)  # AWS's and another one, at the most
+REMEMBERED = timedelta(days=30)  # how long Systems Manager keeps commands
+CLOCKS_APART = timedelta(minutes=5)  # the most that another clock may differ from AWS's
 
 OVER = frozenset({"success", "failed", "timedout", "cancelled"})
-# Details of invocations whose script was never begun, and why where that is a failure.
+# Status details of invocations whose script never began; the reason, if that is a failure.
 NEVER_BEGUN = {
     "deliverytimedout": "",
     "undeliverable": "",
@@ -34,16 +34,16 @@ _HOST_NAME = re.compile("[A-Za-z0-9_-]{1,63}")
 
 
 def plain_status(text: str) -> str:
-    """A status as it is compared: AWS writes some with spaces here and without there."""
+    """A status for comparison: AWS writes some with spaces in one API and without in another."""
     return text.replace(" ", "").lower()
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command on one host, whose name is `host`. `ended`: when the script did, where it ran.
+    """A command on one host, whose name is `host`. `ended` is when the script ended, if it ran.
 
-    `is_refused`: the host's agent took the document and ran no step of it, as where a parameter
-    does not match its pattern. `trace` is the agent's own reason then.
+    `is_refused`: the agent got the document and ran no step of it, for example because a parameter
+    does not match its pattern. `trace` is then the agent's own reason.
     """
 
     instance_id: str
@@ -62,13 +62,13 @@ class Invocation:
 
     @property
     def refusal(self) -> str:
-        """Why the agent refused the document, in words; "" where it did not."""
+        """Why the agent refused the document, as text; "" if it did not."""
         reason = self.trace or "it does not say why"
         return f"its SSM agent refused the document: {reason}" if self.is_refused else ""
 
     @property
     def has_begun(self) -> bool:
-        """Whether the script was begun on the host, or will yet be."""
+        """Whether the script has begun on the host, or may still begin."""
         if self.is_refused:
             return False
         details = plain_status(self.details)
@@ -77,13 +77,13 @@ class Invocation:
 
 @dataclass(frozen=True)
 class RollOut:
-    """A command as what Pulley meant by it: this commit, to this target, by this `update`.
+    """What a command deploys: a commit, to a target, by an `update`.
 
-    `issued` is in epoch milliseconds. `deployment` is the id on GitHub, where there was one when
-    the command was sent; `pushed_at`, in UTC, is when GitHub took the push that was the cause.
-    `attempt` counts from 1 where reconciling sent it to a host that is not at the commit, and is 0
-    for everybody else's. `by` is who pushed or deployed, where that is known. `saved` is the
-    target's when the command was sent; an older release, which does not say it, knew "keep" alone.
+    `issued` is in epoch milliseconds. `deployment` is the id on GitHub, if one existed when the
+    command was sent. `pushed_at` (UTC) is when GitHub received the push. `attempt` counts from 1 if
+    a round sent the command to a host that was not at the commit; otherwise it is 0. `by` is who
+    pushed or deployed, if known. `saved` is the target's setting when the command was sent; older
+    releases' commands lack it, and mean "keep".
     """
 
     target: str
@@ -103,12 +103,12 @@ class RollOut:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it led hosts to this commit and to no later one."""
+        """Whether hosts go to exactly this commit, not to a later one of the branch."""
         return self.update == "exact"
 
     @property
     def is_recheck(self) -> bool:
-        """Whether reconciling sent it to hosts that were at the commit when they were last seen."""
+        """Whether a round sent it to hosts whose last observation was at the commit."""
         return self.cause == "reconcile" and not self.attempt
 
 

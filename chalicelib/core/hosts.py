@@ -1,4 +1,4 @@
-"""The hosts that there are, and which of them a target has: awake or asleep, old or new."""
+"""A stage's hosts, online or not, and which of them belong to a target."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from chalicelib.core.targets import STAGE_TAG, Target
 
 @dataclass(frozen=True)
 class Host:
-    """An instance that Systems Manager may reach. `is_online` is its agent's last ping."""
+    """An instance with an SSM agent. `is_online` is the state of the agent's last ping."""
 
     instance_id: str
     name: str
@@ -17,10 +17,10 @@ class Host:
 
 
 class Fleet:
-    """A stage's hosts, found by tag without looking at each for each target."""
+    """A stage's hosts, indexed by tag so that a target need not scan all of them."""
 
     def __init__(self, hosts: Iterable[Host], stage: str) -> None:
-        """Hosts without the stage's own tag are not in it."""
+        """Leave out hosts without the stage's tag."""
         self._by_id = {
             host.instance_id: host for host in hosts if host.tags.get(STAGE_TAG) == stage
         }
@@ -30,7 +30,7 @@ class Fleet:
                 self._by_tag.setdefault(tag, {})[host.instance_id] = host
 
     def of(self, target: Target) -> Sequence[Host]:
-        """The target's hosts, by name: what SendCommand's selectors would find."""
+        """The target's hosts, sorted by name: those that SendCommand's selectors would find."""
         if target.instances.ids:
             found = [self._by_id[one] for one in target.instances.ids if one in self._by_id]
         else:
@@ -38,7 +38,7 @@ class Fleet:
         return sorted(found, key=lambda host: (host.name, host.instance_id))
 
     def _with_tags(self, tags: Iterable[tuple[str, Sequence[str]]]) -> list[Host]:
-        """For each key one of its values; the rarest key is looked at first."""
+        """The hosts that have, for each key, one of its values; starts from the rarest key."""
         candidates = [
             [host for value in set(values) for host in self._by_tag.get((key, value), {}).values()]
             for key, values in tags

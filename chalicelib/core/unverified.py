@@ -1,8 +1,8 @@
-"""The repository that a large body says it is from, before anything of it is believed.
+"""Reads the repository's name from a body that is not verified yet, to choose the secret.
 
-Parsing megabytes that a stranger wrote takes longer than turning them away should. So of a large
-body the name is looked for, which only chooses the secret; once that secret is seen to have made
-the signature the body is parsed, and must name the same repository.
+A stranger's megabytes must be rejected in less time than it takes to parse them. So a large body
+is only searched for the name. After the signature is verified, the body is parsed, and must name
+the same repository.
 """
 
 import re
@@ -10,9 +10,9 @@ import re
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.core.webhook import FORM, Delivery, DeliveryError, Payload, parse_payload
 
-# What the costliest JSON of this size takes to parse is some twenty milliseconds.
+# The costliest JSON of this size takes some twenty milliseconds to parse.
 MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
-# To search by a pattern takes a tenth of a second in a body that is full of what is almost one.
+# In a body full of near matches, more tries would take a tenth of a second.
 MAX_TRIES = 64
 _KEY_IN_JSON, _KEY_IN_FORM = b'"full_name"', b"%22full_name%22"
 _OWNER, _NAME = rb"[A-Za-z0-9_-]{1,64}", rb"[A-Za-z0-9._-]{1,100}"
@@ -26,9 +26,9 @@ _IN_FORM = re.compile(
 
 
 def claimed_repository(delivery: Delivery) -> Repository | None:
-    """The first repository that the body names, which in GitHub's pushes is their own; or None.
+    """The first repository that the body names, or None. In GitHub's pushes it is the push's own.
 
-    A quote within a JSON string is escaped, so no text of a commit reads like this.
+    Quotes in a JSON string are escaped, so the text of a commit cannot match.
     """
     is_form = delivery.content_type == FORM
     key, pattern = (_KEY_IN_FORM, _IN_FORM) if is_form else (_KEY_IN_JSON, _IN_JSON)
@@ -47,9 +47,9 @@ def claimed_repository(delivery: Delivery) -> Repository | None:
 def read_claim(
     delivery: Delivery,
 ) -> tuple[Repository | None, Payload | DeliveryError | None]:
-    """The repository that chooses the secret, and the payload where the body is small.
+    """The repository that chooses the secret, and the parsed payload of a small body.
 
-    Whether that can be read is told only to a sender who is verified: the error is a value.
+    A parse error is returned, not raised: only a verified sender may see it.
     """
     if len(delivery.body) > MAX_PARSED_UNVERIFIED:
         return claimed_repository(delivery), None

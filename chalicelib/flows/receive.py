@@ -1,7 +1,7 @@
-"""A delivery becomes a deploy: verify, parse, match targets.
+"""Turns a delivery into a deploy: verify, parse, match targets.
 
-A webhook is only a nudge. Sending twice for one push does no harm, so a redelivery is treated as
-the delivery that it repeats; what must never happen is to act on one that was not verified.
+A redelivery is treated like the first delivery, because sending twice for one push does no harm.
+A delivery that was not verified must never be acted on.
 """
 
 from contextlib import suppress
@@ -36,19 +36,19 @@ class WebhookParameters(Protocol):
     """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def settings(self, repository: Repository | None) -> StoredSettings:
-        """Of a repository, maybe remembered for a while; without one, the default secret."""
+        """A repository's settings, maybe cached; without a repository, the default secret."""
 
     def settings_again(
         self, repository: Repository | None, *, is_verified: bool = False
     ) -> StoredSettings | None:
-        """The same, newly read; None where that would be one look-up too many.
+        """The settings, not from the cache; None if the budget of look-ups is spent.
 
-        What strangers use up is not counted against a delivery that is verified.
+        Strangers can spend that budget, so a verified delivery has one of its own.
         """
 
 
 class Verified(NamedTuple):
-    """What is stored for a delivery's repository, and which of the secrets signed it."""
+    """The settings of a delivery's repository, and the secret that signed it."""
 
     settings: StoredSettings
     secret: SigningSecret
@@ -56,7 +56,7 @@ class Verified(NamedTuple):
 
 @dataclass(frozen=True)
 class Ignored:
-    """Verified, and nothing to do. `secret` is of a ping: an operator's commands go by it."""
+    """A verified delivery without work to do. `secret` signed a ping: `pulley connect` reads it."""
 
     delivery: str
     reason: str
@@ -65,7 +65,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Accepted(Sent):
-    """A push that targets follow."""
+    """A push that at least one target follows."""
 
     delivery: str
     commit: CommitSha
@@ -73,7 +73,7 @@ class Accepted(Sent):
 
 @dataclass(frozen=True)
 class Receiver:
-    """Takes deliveries for one stage."""
+    """Receives the deliveries of one stage."""
 
     allow_sha1: bool
     parameters: WebhookParameters
@@ -81,10 +81,10 @@ class Receiver:
     journal: DecisionLog
 
     def receive(self, delivery: Delivery, *, now: datetime) -> Ignored | Accepted:
-        """Act on a delivery that came at this time (aware).
+        """Act on a delivery that came at `now` (aware).
 
-        Raises DeliveryError where it is not to be believed or not to be read, RefusedError and
-        UnavailableError where AWS does not play its part.
+        Raises DeliveryError for a wrong signature or an unreadable body, RefusedError and
+        UnavailableError for errors of AWS.
         """
         check_envelope(delivery, allow_sha1=self.allow_sha1)
         repository, payload = read_claim(delivery)
@@ -92,7 +92,7 @@ class Receiver:
         payload = payload or parse_payload(delivery)
         if isinstance(payload, DeliveryError):
             raise payload
-        # Without a repository it is no push but an organization's event, which names some inside.
+        # An organization's event has no repository of its own, but may name some in its body.
         if payload.repository not in {repository, None}:
             raise DeliveryError("repository.full_name: not the first full_name in a large body")
         match parse_delivery(delivery, payload):
@@ -109,9 +109,9 @@ class Receiver:
         return outcome
 
     def _verify(self, delivery: Delivery, repository: Repository | None) -> Verified:
-        """By a secret of the repository's.
+        """Verify with the repository's secrets.
 
-        One that does not fit may have been rotated since it was read, so it is read again.
+        A cached secret may have been rotated, so a failure is checked against the stored ones.
         """
         settings = self.parameters.settings(repository)
         try:
@@ -125,9 +125,9 @@ class Receiver:
     def _verify_again(
         self, repository: Repository | None, delivery: Delivery, *, is_verified: bool = False
     ) -> Verified | None:
-        """By a secret that is stored now; None where that cannot be read.
+        """Verify with the secrets that are stored now; None if they cannot be read.
 
-        Raises SignatureError for one that was dropped meanwhile.
+        Raises SignatureError, also if the secret that signed was removed meanwhile.
         """
         again = self.parameters.settings_again(repository, is_verified=is_verified)
         return Verified(again, self._signer(again, delivery)) if again else None
@@ -138,9 +138,9 @@ class Receiver:
     def _answer_ping(
         self, repository: Repository | None, verified: Verified, delivery: Delivery
     ) -> Ignored:
-        """With the one of the secrets that are stored now that signed it, where they can be read.
+        """Answer with the secret that signed the ping, as the secrets are stored now.
 
-        What is remembered may not have a rotation's newest secret yet.
+        The cache may not have a rotation's newest secret yet.
         """
         now: Verified | None = verified
         if verified.settings.remembered:
@@ -154,8 +154,8 @@ class Receiver:
     ) -> tuple[Target, ...]:
         """The targets that follow the push.
 
-        Where none does, or they don't parse, an operator may have seen to it since they were read,
-        so they are read again: no push, and no redelivery, is lost to what is remembered.
+        If no cached target does, or the cached ones do not parse, they are read again: an operator
+        may have changed them, and no push may be lost to the cache.
         """
         if settings.remembered:
             with suppress(UnavailableError):
