@@ -1,4 +1,4 @@
-"""Attempts that failed: how many there were on a host, and when the next one is due."""
+"""Failed attempts on a host: their number, and when the next one is due."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from chalicelib.core.history import Invocation, Run, age
 from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, UNDER_WAY, judge_host
 from chalicelib.core.wanted import Wanted
 
-FIRST_BACKOFF = timedelta(minutes=15)  # doubled with each attempt that failed
+FIRST_BACKOFF = timedelta(minutes=15)  # doubles with each failed attempt
 LONGEST_BACKOFF = timedelta(hours=4)
-MAX_ATTEMPTS = 5  # of reconciling; a push or an operator may always try again
+MAX_ATTEMPTS = 5  # by rounds; a push or an operator may always try again
 
 HostRuns = Sequence[tuple[Run, Invocation]]  # of one host, oldest first
 
 
 def runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
-    """What was sent to each host, oldest first."""
+    """The runs of each host, oldest first, by instance id."""
     by_host: dict[str, list[tuple[Run, Invocation]]] = {}
     for run in sorted(runs, key=lambda one: age(one.command)):
         for one in run.invocations:
@@ -25,7 +25,7 @@ def runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
 
 
 def is_new(runs: HostRuns, good: str) -> bool:
-    """Whether a host was never known to run anything, nor asked for more than what is good."""
+    """Whether a host has run no commit yet, and was sent no other commit than the good one."""
     return all(
         run.roll_out.commit.sha == good and not judge_host(one, run.roll_out).upstream
         for run, one in runs
@@ -34,7 +34,7 @@ def is_new(runs: HostRuns, good: str) -> bool:
 
 @dataclass(frozen=True)
 class FailedAttempt:
-    """The newest attempt, which failed. One that `may_pass` by itself is made again, on and on."""
+    """The newest attempt, which failed. A fault that `may_pass` by itself is retried for ever."""
 
     attempts: int
     words: str
@@ -43,25 +43,25 @@ class FailedAttempt:
 
     @property
     def is_last(self) -> bool:
-        """Whether the host is given up until somebody pushes or deploys."""
+        """Whether the host is parked: only a push or a deploy tries it again."""
         return self.attempts >= MAX_ATTEMPTS and not self.may_pass
 
     @property
     def due(self) -> datetime:
-        """When to try again."""
+        """When the next attempt is due."""
         return self.ended + min(FIRST_BACKOFF * (1 << self.attempts), LONGEST_BACKOFF)
 
     @property
     def next_attempt(self) -> int:
-        """The number of the next one. Beyond the last only those go on that may pass."""
+        """The number of the next attempt; it stays at MAX_ATTEMPTS for faults that may pass."""
         return min(self.attempts + 1, MAX_ATTEMPTS)
 
 
 def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> FailedAttempt | None:
-    """The newest run, if it was for what is wanted and did not lead the host there.
+    """The newest run, if it was for the wanted commit and failed to bring the host there.
 
-    Where a host was asleep for a push, nothing was attempted yet. A host that never answered counts
-    as failed. Where nobody `knows_tip`, a host may be at a newer commit than was asked for.
+    A push that did not reach an offline host is no attempt. A host that never answered counts as
+    failed. Without `knows_tip`, a host may be at a newer commit than was sent.
     """
     if not runs or not _is_for(runs[-1][0], wanted):
         return None

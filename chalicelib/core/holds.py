@@ -1,6 +1,7 @@
-"""Holds: a commit whose roll-out was stopped stays where it is, until a newer one or a person.
+"""Holds: rounds do not continue a roll-out that was stopped or cancelled.
 
-Systems Manager forgets a command after 30 days, so holds are stored.
+A newer commit or a person lifts a hold. Systems Manager forgets commands after 30 days, so holds
+are stored.
 """
 
 import json
@@ -13,15 +14,15 @@ from chalicelib.core.observations import newest_observations
 from chalicelib.core.refs import CommitSha, RefError
 
 CANCELLED, STOPPED = "cancelled", "stopped"
-MAX_STORED = 15  # of 210 characters each: a parameter holds 4 KB
+MAX_STORED = 15  # each takes up to 210 characters, and a parameter has room for 4 KB
 
 
 @dataclass(frozen=True)
 class Hold:
-    """A commit that is held for a target.
+    """A held commit of a target.
 
-    `issued` (epoch milliseconds) is of the roll-out that was stopped. `good` is the commit that
-    most hosts ran before it; None where none is known.
+    `issued` (epoch milliseconds) is that of the stopped roll-out. `good` is the commit that most
+    hosts ran before it; None if that is not known.
     """
 
     commit: CommitSha
@@ -30,7 +31,7 @@ class Hold:
     good: CommitSha | None = None
 
     def __str__(self) -> str:
-        """Why the commit is held, in words."""
+        """Why the commit is held, for people."""
         how = "was cancelled" if self.kind == CANCELLED else "was stopped by its failures"
         return f"the roll-out of {self.commit.short} {how}"
 
@@ -38,10 +39,10 @@ class Hold:
 def find_hold(
     runs: Iterable[Run], beside: Iterable[Run], commit: CommitSha, stored: Hold | None
 ) -> Hold | None:
-    """The hold on a commit, from what was sent to the target, or else the stored one.
+    """The hold on a commit: the stored one, or one that the target's runs cause.
 
-    A push or a person lifts it. Reconciling goes on with a roll-out that they began: it can be
-    stopped too. Once most hosts run the commit, nothing holds it: what fails then is one host.
+    A later push or deploy of the commit lifts it. Rounds continue a roll-out, so a round's command
+    can be stopped too. If most hosts run the commit already, failures of single hosts hold nothing.
     """
     known = sorted(runs, key=lambda run: age(run.command))
     own = {one.instance_id for run in known for one in run.invocations}
@@ -66,13 +67,13 @@ def find_hold(
 
 
 def _on(run: Run, hosts: Container[str]) -> Run:
-    """The run on these hosts alone: another target's other hosts have no say in what is good."""
+    """The run on these hosts only: other hosts must not decide which commit is good."""
     there = tuple(one for one in run.invocations if one.instance_id in hosts)
     return replace(run, invocations=there)
 
 
 def is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
-    """Whether somebody has pushed or deployed the commit again since."""
+    """Whether somebody has pushed or deployed the commit again after the hold began."""
     return any(
         run.roll_out.commit == hold.commit
         and run.roll_out.cause != "reconcile"
@@ -82,7 +83,7 @@ def is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
 
 
 def how_stopped(run: Run) -> str:
-    """How a run was stopped; "" where it was not. Only what somebody began can be cancelled."""
+    """How a run was stopped; "" if it was not. A cancelled command of a round counts as stopped."""
     if run.command.is_cancelled:
         return CANCELLED if run.roll_out.cause != "reconcile" else STOPPED
     has_stopped = any(plain_status(one.details) == "terminated" for one in run.invocations)
@@ -92,8 +93,8 @@ def how_stopped(run: Run) -> str:
 def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSha | None:
     """The commit that most hosts ran before that time (epoch milliseconds).
 
-    Of equals it is the newest, but another one than `commit`, which would have to be more. A host
-    that says it runs what its command did not ask for is no match for one that runs it.
+    In a tie, a commit other than `commit` wins, then the newest. A commit that its own command
+    asked for wins over one that a host only claims to run.
     """
     earlier = (run for run in runs if run.roll_out.issued < before)
     seen = newest_observations(earlier, with_commit=True).values()
@@ -109,7 +110,7 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
 
 
 def parse_holds(stored: object) -> Mapping[str, Hold]:
-    """By target, from the stored JSON object. What cannot be read holds nothing."""
+    """Holds by target, from the stored JSON object. Entries that cannot be read are dropped."""
     holds = {}
     for name, one in stored.items() if isinstance(stored, dict) else ():
         try:
@@ -122,7 +123,7 @@ def parse_holds(stored: object) -> Mapping[str, Hold]:
 
 
 def as_stored(holds: Mapping[str, Hold]) -> dict[str, dict[str, object]]:
-    """The JSON object to store; where there are too many, the newest."""
+    """The JSON object to store, with the newest MAX_STORED holds."""
     newest = sorted(holds.items(), key=lambda item: item[1].issued, reverse=True)[:MAX_STORED]
     return {
         name: {
@@ -137,9 +138,9 @@ def as_stored(holds: Mapping[str, Hold]) -> dict[str, dict[str, object]]:
 
 @dataclass(frozen=True)
 class RoundState:
-    """What a round leaves for the next one: `holds` by target.
+    """What a round stores for the next one: `holds` by target.
 
-    `after` is the target that it ended with, where its time ran short.
+    `after` is the last target that it handled, if it ran out of time.
     """
 
     after: str = ""
@@ -147,7 +148,7 @@ class RoundState:
 
 
 def parse_round_state(text: str) -> RoundState:
-    """From what is stored: JSON; or, of a release before 2026-11-29, a target's name or "-"."""
+    """Parse the stored JSON. Releases before 2026-11-29 stored a target's name, or "-"."""
     try:
         stored = json.loads(text)
     except (ValueError, RecursionError):
@@ -159,5 +160,5 @@ def parse_round_state(text: str) -> RoundState:
 
 
 def write_round_state(state: RoundState) -> str:
-    """The JSON to store; `parse_round_state` reads the same in it."""
+    """The JSON to store, for `parse_round_state`."""
     return json.dumps({"after": state.after, "holds": as_stored(state.holds)})

@@ -1,7 +1,7 @@
-"""What is to be done about each host of a target that is not where it is wanted.
+"""Plans what to do with each host of a target: nothing, send a command, wait, or park it.
 
-Pure: the same facts give the same plan, for whoever asks: the schedule, an operator, a page. It
-costs little where all is well, and never undoes what somebody stopped.
+Pure: the same facts give the same plan to a round, an operator and a page. A plan never undoes
+what somebody stopped.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
 
 @dataclass(frozen=True)
 class HostPlan:
-    """What is done about a host, and why. `at` is the commit that it runs, "" if not known.
+    """The plan for a host: an action and its reason. `at` is the host's commit, "" if unknown.
 
-    `wanted` is what it is to have, where that is known. `seen` is when the host last said so;
-    `since`, when the last attempt at a parked host failed. An `attempt` of 0 is a recheck of a host
-    that `is_there`. `set_aside` is a file whose local edit did not fit: that is for a person to
-    see to, so nothing is sent for it.
+    `wanted` is the commit for it, if known. `seen` is the time of its newest observation. `since`
+    is when the last attempt on a parked host failed. An `attempt` of 0 is a recheck of a host that
+    `is_there`. `set_aside` is a file whose local edit was set aside; only a person can merge it, so
+    it is no reason to send a command.
     """
 
     host: Host
@@ -46,9 +46,9 @@ class HostPlan:
 
 @dataclass(frozen=True)
 class Send:
-    """One command to be sent: to these hosts, fifty at the most.
+    """One command to send, to fifty hosts at most.
 
-    `attempt` counts from 1, and is 0 where it only rechecks hosts.
+    `attempt` counts from 1; it is 0 for a recheck.
     """
 
     target: Target
@@ -59,7 +59,7 @@ class Send:
     def request(
         self, *, stage: str, issued: int, document_pin: DocumentPin | None, by: str = ""
     ) -> SendRequest:
-        """What is asked of SSM. `issued` is in epoch milliseconds."""
+        """The request to Systems Manager. `issued` is in epoch milliseconds."""
         return build_send_request(
             self.target,
             stage=stage,
@@ -76,9 +76,9 @@ class Send:
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """A target's hosts, each with what is done. `held` says what keeps it as it is, or nothing.
+    """The plan of a target. `held` is the reason why it stays as it is, or "".
 
-    `hold` is the hold on the wanted commit, to be stored.
+    `hold` is the hold to store for the wanted commit.
     """
 
     target: Target
@@ -89,10 +89,10 @@ class TargetPlan:
 
     @property
     def sends(self) -> tuple[Send, ...]:
-        """The commands that the plan asks for, all of which may run at once.
+        """The commands to send; all may run at the same time.
 
-        A commit that is on no host yet goes to fifty hosts at first, however many are behind: each
-        command keeps the target's limits for itself alone.
+        A commit that is on no host yet goes to at most fifty hosts first, in one command, because
+        the target's limits (max_concurrency, max_errors) apply to each command separately.
         """
         groups: dict[tuple[Wanted, int], list[str]] = {}
         for one in self.hosts:
@@ -109,11 +109,11 @@ class TargetPlan:
 
 @dataclass(frozen=True)
 class _Case:
-    """What is true for all hosts of a target, while one commit is brought to them.
+    """The facts that all hosts of a target share in a plan.
 
-    `half_listed` has the known hosts of each command under way that may have more of them: AWS
-    lists them little by little. `busy` are the hosts that run a command. `is_rolling_out` is
-    whether this very commit is under way.
+    `half_listed` has the listed hosts of each running command that may have more: AWS lists a
+    command's hosts little by little. `busy` are the hosts that run a command. `is_rolling_out`:
+    a roll-out of the wanted commit is running. `trusts_asking`: the branch's tip is not known.
     """
 
     target: str
@@ -152,17 +152,17 @@ class _Case:
         )
 
     def why_not_yet(self, host: Host) -> str:
-        """Why a host that is behind is sent nothing in this round, or "" if it may be."""
+        """Why a host that is behind has to wait for a later round; "" if it need not."""
         if any(host.instance_id not in listed for listed in self.half_listed):
             return "a command is under way, and may be for it"
         if self.is_rolling_out:
-            # What its hosts will say is not known yet, and it may still be stopped.
+            # Its results are not known yet, and it may still be stopped.
             return f"a roll-out of {self.wanted.commit.short} is under way"
         return ""
 
 
 def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
-    """What to do about one target."""
+    """Plan one target."""
     seen = newest_observations([*facts.runs, *facts.beside], facts.looks)
     wanted = wanted_of(facts, now=now)
     if wanted is None:
@@ -177,10 +177,10 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
             _plan_host(host, by_host.get(host.instance_id, ()), seen.get(host.instance_id), case)
             for host in facts.hosts
         ]
-        kept = facts.hold if wanted.is_exact else None  # a pin passes, and what it hid is back
+        kept = facts.hold if wanted.is_exact else None  # it counts again when the pin ends
         return TargetPlan(facts.target, wanted, "", _with_rechecks(plans, facts, case), kept)
     held = str(hold)
-    # A pin names its commit: no other one will do instead.
+    # A pin names its commit: no other commit may replace it.
     if hold.good is None or wanted.is_exact:
         return TargetPlan(facts.target, wanted, held, _all_wait(facts, seen, held), hold)
     reason = f"{wanted.commit.short} is held; it is the last good one"
@@ -243,7 +243,7 @@ def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
 def _with_rechecks(
     plans: Sequence[HostPlan], facts: TargetFacts, case: _Case
 ) -> tuple[HostPlan, ...]:
-    """With the hosts whose newest observation has grown old."""
+    """The plans, with a recheck of each host whose newest observation is old."""
     if case.is_rolling_out or case.half_listed:
         return tuple(plans)
     seen = {one.host.instance_id: one.seen for one in plans if one.action == NOTHING and one.seen}
@@ -271,7 +271,7 @@ def _all_wait(
 
 
 def _where(known: Observation | None, case: _Case) -> str:
-    """Where a host is that is behind, in words."""
+    """The reason to send: where a host that is behind is now."""
     if known is None:
         return "nothing is known of it"
     if known.has_drifted:
@@ -285,10 +285,10 @@ def _where(known: Observation | None, case: _Case) -> str:
 
 
 def _is_there(known: Observation, case: _Case) -> bool:
-    """Whether the host has what is wanted, reached in the wanted way.
+    """Whether the host has the wanted commit, reached by the wanted `update`.
 
-    A branch's tip holds every commit that was asked for before. So where nobody knows the tip, it
-    is enough that the host was asked for this commit and is where it was led.
+    The branch's tip contains every commit that was sent before. So if the tip is not known, it is
+    enough that this commit was sent to the host, and that the run ended at some commit.
     """
     wanted, asked = case.wanted, known.roll_out
     if asked.target != case.target:
@@ -296,6 +296,6 @@ def _is_there(known: Observation, case: _Case) -> bool:
     if wanted.is_way_back:
         return known.commit == wanted.commit.sha
     if known.verdict.back_at or asked.is_exact != wanted.is_exact:
-        return False  # a host that went back is not where its run was to lead it
+        return False  # a rolled back host is not at the commit of its run
     was_asked = case.trusts_asking and asked.commit == wanted.commit and known.commit != ""
     return was_asked or known.commit == wanted.commit.sha
