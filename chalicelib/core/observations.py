@@ -1,7 +1,7 @@
-"""What one command saw on one host, in one checkout.
+"""Observations: what one command saw on one host, in one checkout.
 
-A host's state is its newest observation in the target's checkout, whoever sent the command. What a
-host says counts for that host alone.
+A host's state is its newest observation in the target's checkout, whichever target sent the
+command. A host's result counts only for that host.
 """
 
 import re
@@ -17,27 +17,28 @@ AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
 NOT_BEGUN, CANCELLED, RUNNING, WAITING = "not begun", "cancelled", "running", "waiting"
 UNDER_WAY = frozenset({RUNNING, WAITING})
 
-_WAITING_DETAILS = frozenset({"pending", "delayed"})  # for its turn, or until it is reached
+_WAITING_DETAILS = frozenset(
+    {"pending", "delayed"}
+)  # it waits for its turn, or for the host to come online
 
 # Outcomes of runs that ended before they changed anything (docs/host.md).
 _PASSING = frozenset({"busy", "unreachable"})
 _UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
 _SHA = re.compile("[0-9a-f]{40}")
-# Part of a line of GitHub's, so it must not look like another part of it.
+# It becomes a part of GitHub's line, so it must not look like another part.
 _FILE = re.compile(r"[^\x00-\x1f;,()]{1,100}")
 _SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
 
 
 @dataclass(frozen=True)
 class HostVerdict:
-    """Where a host stands. `words` says why it failed, by whom it was overtaken, what it kept.
+    """The verdict on a host. `words`: why it failed, the newer commit, or what was kept.
 
-    `back_at` is the commit that a host was rolled back to, in short, where GitHub knows it too.
-    `upstream` is the branch's commit that it runs, where it says that it runs one;
-    `touched_nothing` is of a run that failed before it changed anything, `may_pass` of one that
-    failed for what passes without anyone: GitHub was not to be reached, say. `is_superseded`: a
-    newer command was there first, successful or not. `set_aside` is a file whose local edit did
-    not fit any more, and which nobody has seen to.
+    `back_at` is the short commit that the host was rolled back to, if GitHub knows that commit.
+    `upstream` is the branch's commit that the host reports to run. `touched_nothing`: the run
+    failed before it changed anything. `may_pass`: the fault may pass by itself, for example while
+    GitHub is away. `is_superseded`: a newer command ran first, successful or not. `set_aside` is a
+    file whose local edit was set aside and not dropped since.
     """
 
     host: str
@@ -55,11 +56,11 @@ class HostVerdict:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the newest run in a checkout left on one host.
+    """The state of one host after the newest run in a checkout.
 
-    `roll_out` is what was asked for, and for which target. `seen` (aware) is when the host last
-    said so. `has_drifted`: a check has found the checkout moved since. `set_aside` is a file whose
-    local edit did not fit, and which nobody has seen to.
+    `roll_out` is what was sent, and for which target. `seen` (aware) is when the host last reported
+    this state. `has_drifted`: a check found that somebody moved the checkout since. `set_aside` is
+    a file whose local edit was set aside and not dropped since.
     """
 
     roll_out: RollOut
@@ -70,16 +71,16 @@ class Observation:
 
     @property
     def commit(self) -> str:
-        """The branch's commit that the host runs, in full; "" where that is not known."""
+        """The branch's commit that the host runs, in full; "" if not known."""
         return "" if self.has_drifted else self.verdict.upstream
 
 
 def newest_observations(
     runs: Iterable[Run], looks: Iterable[Look] = (), *, with_commit: bool = False
 ) -> Mapping[str, Observation]:
-    """Each host's newest observation, by its instance id, of all runs in one checkout.
+    """Each host's newest observation of all runs and checks in one checkout, by instance id.
 
-    `with_commit`: its newest that tells a commit.
+    `with_commit`: only observations with a commit count.
     """
     found: dict[str, Observation] = {}
     for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
@@ -95,7 +96,7 @@ def newest_observations(
         for one in look.invocations:
             known = found.get(one.instance_id)
             result = _result_of(one)
-            # By AWS's clock: the operator's own may be wrong.
+            # Compare by AWS's clock: the operator's clock may be wrong.
             if result and known and known.seen <= look.check.requested:
                 ended = look.check.ended_on(one)
                 for after in _after_look(known, result, look, one):
@@ -103,7 +104,7 @@ def newest_observations(
                 if _tells_of_aside(result):
                     told = ended, _file(result.set_aside)
                     aside.setdefault(one.instance_id, []).append(told)
-    # Two checks may overlap: what was seen last counts, whichever was asked for first.
+    # Checks may overlap: the one that ended last counts, whichever was sent first.
     found |= {id_: max(seen, key=itemgetter(0, 1))[2] for id_, seen in news.items()}
     return found | {id_: replace(found[id_], set_aside=max(of)[1]) for id_, of in aside.items()}
 
@@ -116,13 +117,13 @@ def _result_of(one: Invocation) -> HostResult | None:
 
 
 def _tells_of_aside(result: HostResult) -> bool:
-    """Whether it looked for what was set aside: a list does not, nor does an older release."""
+    """Whether the run looked for edits set aside; a list and older releases do not."""
     has_looked = result.found is not None and result.found.deployed is not None
     return has_looked or result.dropped is not None
 
 
 def is_quiet(run: Run) -> bool:
-    """Whether all of a command's hosts were found as they should be, and nothing was done."""
+    """Whether all hosts of a command were at its commit, and nothing was changed or kept."""
     verdicts = (judge_host(one, run.roll_out) for one in run.invocations)
     return run.is_settled and all(
         one.kind == AT and not one.updated and not one.words for one in verdicts
@@ -132,28 +133,27 @@ def is_quiet(run: Run) -> bool:
 def _after_look(
     known: Observation, result: HostResult, look: Look, one: Invocation
 ) -> Iterator[Observation]:
-    """What is known of a host after a check, if that says anything.
+    """The observation after a check, if the check says something about the checkout.
 
-    A check changes nothing, and may find that somebody did. Another target's check does not look
-    for what was moved, so it is no news that it finds nothing. Where somebody dropped what was
-    saved, the checkout was not looked at.
+    Another target's check does not look for drift, so it cannot show that there is none. A command
+    that drops saved work does not look at the checkout at all.
     """
     found = result.found
-    if found is None or found.deployed is None:  # of an older release
+    if found is None or found.deployed is None:  # the document of an older release
         return
-    # Where its run failed, it did not say what it runs: another commit there is no news.
+    # After a failed run the host's commit is not known, so no other commit is a drift.
     has_moved = known.verdict.upstream not in {"", found.deployed}
     has_drifted = found.drift != "" or has_moved
     if not has_drifted and look.check.target != known.roll_out.target:
         return
-    # A host that is behind its branch is asked again in time: maybe nobody else knows of that tip.
+    # A host that is behind its branch stays due for a recheck: only the check knows that tip.
     is_well = known.roll_out.is_exact or result.upstream == found.deployed
     seen = look.check.ended_on(one) if is_well or has_drifted else known.seen
     yield replace(known, seen=seen, has_drifted=has_drifted)
 
 
 def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
-    """Where one host stands with the commit. Its own word, if there is one, is before AWS's."""
+    """Judge one host by its result line, or without one by AWS's status."""
     host, details = invocation.host, plain_status(invocation.details)
     if not invocation.is_over:
         return HostVerdict(host, WAITING if details in _WAITING_DETAILS else RUNNING)
@@ -192,7 +192,7 @@ def _judge_result(
     if result.outcome in OUTCOMES_AT_UPSTREAM and not upstream:
         return replace(judged, words="its result names no commit")
     if result.outcome == "superseded" or result.outcome in OUTCOMES_AT_UPSTREAM:
-        # Under a newer command for the same commit, it is not the commit that overtook itself.
+        # A newer command for the same commit: name no commit, it did not overtake itself.
         newer = "" if upstream == roll_out.commit.sha else upstream[:7]
         is_superseded = result.outcome == "superseded"
         return replace(
@@ -207,7 +207,7 @@ def _judge_failure(
     is_back = result.outcome == "rolled_back" and not result.local_commits
     back_at = result.after if is_back and result.after and _SHA.fullmatch(result.after) else ""
     if result.outcome == "rolled_back" and upstream not in {"", roll_out.commit.sha}:
-        # The branch had moved on, and what failed was that.
+        # The branch had moved on: the newer commit failed, not this one.
         if back_at == roll_out.commit.sha:
             return replace(judged, kind=AT, back_at=back_at[:7], upstream=back_at)
         return replace(judged, kind=OVERTAKEN, words=upstream[:7], is_superseded=True)
@@ -221,7 +221,7 @@ def _judge_failure(
 
 
 def _kept(result: HostResult) -> str:
-    """What a host at the commit has of its own. A host may say anything at all."""
+    """What is special on a host at the commit. Validated: a host may report anything."""
     notes = []
     if result.drift:
         notes.append("drifted, brought back")
@@ -236,7 +236,7 @@ def _kept(result: HostResult) -> str:
 
 
 def _file(name: str | None) -> str:
-    """A file's name as it may be shown; "" for none."""
+    """A file's name, or "a file" if the name must not be shown; "" without a name."""
     if not name:
         return ""
     return name if _FILE.fullmatch(name) else "a file"

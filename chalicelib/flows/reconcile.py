@@ -1,8 +1,8 @@
-"""The schedule: every target is brought to what is wanted, without anyone noticing what was lost.
+"""A round of the schedule: brings every target to the wanted commit, whatever was lost before.
 
-A round sends to hosts that are behind, and to nobody else; it settles deployments whose last event
-never came. Two rounds at once do no harm: a round sends nothing to a target that was sent something
-since it began, and a host takes the newer of two commands.
+A round sends commands only to hosts that are behind or due for a recheck, and syncs deployments
+whose last event was lost. Two rounds at once do no harm: a round sends nothing to a target that got
+a command after the round began, and a host obeys the newer of two commands.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,23 +22,23 @@ from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Commands
 from chalicelib.flows.snapshot import Reader, Snapshot, StoredParameters
 
-LATE = timedelta(minutes=1)  # as a round may be: EventBridge keeps a schedule to the minute
-RESERVE_SECONDS = 60.0  # of the function's time, for a target that was begun
+LATE = timedelta(minutes=1)  # how late a round may start: EventBridge keeps schedules to the minute
+RESERVE_SECONDS = 60.0  # kept back, so that a target that was begun can be finished
 
 
 class RoundMemory(StoredParameters, Protocol):
     """What is stored. Every method raises RefusedError or UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
-        """Those with targets."""
+        """The settings of each repository that has targets."""
 
     def store_state(self, state: RoundState) -> None:
-        """For the next round."""
+        """Store the state for the next round."""
 
 
 @dataclass
 class Round:
-    """What a round did, in numbers. `is_whole` is false where its time ran short.
+    """What a round did, in numbers. `is_whole` is false if it ran out of time.
 
     `behind` counts hosts, `sent` the commands to them.
     """
@@ -66,7 +66,7 @@ class Reconciler:
     clock: Callable[[], datetime]
 
     def reconcile(self, *, seconds_left: Callable[[], float]) -> Round:
-        """One round. Raises RefusedError and UnavailableError where it could not even begin."""
+        """Run a round. Raises RefusedError and UnavailableError if it could not begin."""
         try:
             settings = self.stored.every_repository()
             targets = self._targets(settings)
@@ -83,7 +83,9 @@ class Reconciler:
                 break
             self._reconcile_target(target, snapshot, holds, done)
             last = target.name
-        if len({one.repository for one in targets}) == len(settings):  # else some are not readable
+        if len({one.repository for one in targets}) == len(
+            settings
+        ):  # otherwise some cannot be read
             known = {target.name for target in targets}
             holds = {name: hold for name, hold in holds.items() if name in known}
         self._store(RoundState("" if done.is_whole else last, holds), snapshot.state, done)
@@ -94,7 +96,7 @@ class Reconciler:
         return done
 
     def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
-        """Where it cannot be stored, the next round begins where this one did."""
+        """Store the state. If that fails, the next round begins where this round began."""
         if state == before:
             return
         try:
@@ -116,7 +118,7 @@ class Reconciler:
     def _reconcile_target(
         self, target: Target, snapshot: Snapshot, holds: dict[str, Hold], done: Round
     ) -> None:
-        """One target's failure must not keep the others from theirs."""
+        """Reconcile a target; log its errors, so that the other targets get their turn."""
         done.targets += 1
         try:
             plan = plan_target(self.reader.facts(target, snapshot), now=snapshot.now)
@@ -132,17 +134,17 @@ class Reconciler:
             self._note_failure(_facts(target), error)
 
     def _apply(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
-        """Send, unless somebody pinned, let go or sent while the round was reading."""
+        """Send, unless somebody changed the pin or sent a command while the round was reading."""
         if not plan.sends:
             return
         done.behind += sum(len(send.instance_ids) for send in plan.sends if send.attempt)
         target, pins = plan.target, self.stored.pins([plan.target.name])
         if pins.by_target.get(target.name) != snapshot.pins.by_target.get(target.name):
             return
-        # A head may be of a push that the history has not, and that was stopped since.
+        # The tip may be of a push that is not in the history yet, and was stopped meanwhile.
         if self.reader.has_sent_since(target, snapshot, now=self.clock()):
             return
-        # Issued before anything was read: a host prefers what was sent since.
+        # Issued before anything was read, so that a host prefers a command that was sent since.
         issued, pin = snapshot.issued, document_pin_of(pins)
         requests = [
             one.request(stage=self.stage, issued=issued, document_pin=pin) for one in plan.sends
@@ -168,7 +170,7 @@ class Reconciler:
             self.journal.note(Decision("command", "sent", facts))
 
     def _note_parked(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
-        """Loud in the round after the last attempt, then silent; and rather twice than never."""
+        """Log a parked host in the round after its last attempt. Better twice than never."""
         for one in plan.hosts:
             if one.action != PARKED:
                 continue

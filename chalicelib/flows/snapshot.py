@@ -1,7 +1,7 @@
-"""What is known of a stage's targets at one time: for a round of the schedule, and for an operator.
+"""Reads a stage's targets at one time, for a round and for an operator.
 
-What targets share is read once; what became of commands, newest first and no further than needed:
-at rest, a target's last few commands say all there is to know of every host.
+What targets share is read once. Commands are read newest first, and only until every host is known:
+at rest, a target's last few commands are enough.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,37 +24,37 @@ from chalicelib.flows.deploy import Pins
 from chalicelib.flows.target_runs import Runs, sent_beside
 from chalicelib.flows.verdict import History
 
-MAX_COMMANDS = 20_000  # of a stage, that are listed
-LISTED_WITHIN = timedelta(minutes=1)  # of its sending a command is listed, at the latest
+MAX_COMMANDS = 20_000  # how many of a stage's commands are listed
+LISTED_WITHIN = timedelta(minutes=1)  # the longest time until AWS lists a command that was sent
 
 
 class StoredParameters(Pins, Protocol):
     """What is stored. Raises RefusedError or UnavailableError."""
 
     def state(self) -> RoundState:
-        """What the round before left."""
+        """The state that the last round stored."""
 
 
 class Directory(Protocol):
-    """EC2's and Systems Manager's. Raises RefusedError or UnavailableError."""
+    """The hosts that EC2 and Systems Manager know. Raises RefusedError or UnavailableError."""
 
     def hosts(self) -> Sequence[Host]:
-        """The stage's, asleep ones too."""
+        """The stage's hosts, offline ones too."""
 
 
 class GitHubRepository(Protocol):
     """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
 
     def head(self, branch: Branch) -> CommitSha | None:
-        """The branch's tip; None where there is no such branch."""
+        """The branch's tip; None if there is no such branch."""
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
-        """What its webhooks did not take since then (aware)."""
+        """The deliveries that failed since then (aware)."""
 
 
 @dataclass
 class Snapshot:
-    """What was read at the beginning, which was at `now` (aware), and what is added as needed."""
+    """What was read at `now` (aware), and what is read later because it is needed."""
 
     now: datetime
     fleet: Fleet
@@ -64,21 +64,21 @@ class Snapshot:
     tokens: Mapping[Repository, str] = field(repr=False)
     heads: dict[tuple[Repository, Branch], CommitSha | None] = field(default_factory=dict)
     read: dict[str, tuple[Invocation, ...]] = field(default_factory=dict)  # by command id
-    looked: datetime | None = None  # when commands that were sent since were last looked for
+    looked: datetime | None = None  # when newer commands were last listed
     sent_since: set[tuple[Repository, str]] = field(default_factory=set)  # to these targets
 
     @cached_property
     def issued(self) -> int:
-        """When what this snapshot leads to is issued, in epoch milliseconds.
+        """The `issued` of the commands that this snapshot leads to, in epoch milliseconds.
 
-        Before anything was read: a host prefers a command that was sent since. But after each
-        command that was known then, although its sender's clock may be fast.
+        It is before the reading, so that a host prefers a command that was sent since; but after
+        each command that was read, even if its sender's clock is fast.
         """
         newest = max((issued_of(one) for one in self.commands), default=0)
         return max(int(self.now.timestamp() * 1000), newest + 1)
 
     def sent_to(self, target: Target) -> Sequence[Command]:
-        """What was sent to a target, the newest first."""
+        """The commands to a target, newest first."""
         return self._by_target.get((target.repository, target.name), ())
 
     @cached_property
@@ -97,7 +97,7 @@ class Snapshot:
 
     @cached_property
     def by_checkout(self) -> Mapping[str, Sequence[Command | Check]]:
-        """What was sent to any target in a checkout of a path, the newest first."""
+        """The commands of all targets by the path of their checkout, newest first."""
         found: dict[str, list[Command | Check]] = {}
         for one in self.commands:
             checkout = one.roll_out.checkout if isinstance(one, Command) else one.checkout
@@ -147,13 +147,13 @@ class Reader:
         return Runs(facts, sent, beside, snapshot.now, read).facts()
 
     def invocations(self, command: Command | Check, snapshot: Snapshot) -> tuple[Invocation, ...]:
-        """All of a command's, read once."""
+        """All invocations of a command, read once."""
         if command.id not in snapshot.read:
             snapshot.read[command.id] = self.history.invocations(command.id)
         return snapshot.read[command.id]
 
     def has_sent_since(self, target: Target, snapshot: Snapshot, *, now: datetime) -> bool:
-        """Whether there is a command to the target that the snapshot has not."""
+        """Whether the target got a command that is not in the snapshot."""
         since = (snapshot.looked or snapshot.now) - LISTED_WITHIN
         snapshot.sent_since |= {
             (one.roll_out.repository, one.roll_out.target)
@@ -164,7 +164,7 @@ class Reader:
         return (target.repository, target.name) in snapshot.sent_since
 
     def _head(self, target: Target, snapshot: Snapshot) -> CommitSha | None:
-        """The branch's tip, where a token allows to ask. Asked once a snapshot."""
+        """The branch's tip, if there is a token to ask GitHub with. Asked once in a snapshot."""
         token = snapshot.tokens.get(target.repository)
         key = (target.repository, target.branch)
         if token and key not in snapshot.heads:
@@ -177,7 +177,7 @@ class Reader:
 
 
 def note_not_asked(journal: DecisionLog, repository: Repository, error: PulleyError) -> None:
-    """Write down what GitHub could not be asked, unless the log has the reason already."""
+    """Log that GitHub could not be asked, unless the reason is in the log already."""
     if isinstance(error, NotTakenError) and error.is_known:
         return
     facts = {"repository": str(repository), "reason": error.in_full}
