@@ -1,8 +1,8 @@
 """The contract with Systems Manager: a send request of the stage's document.
 
-Nothing from a payload reaches a host but a commit of 40 hex digits and a delivery's GUID; the rest
-comes from the target. Every value meets its pattern where the target is parsed, in SSM
-(pulley/host/document.py), and once more in the script.
+Of a payload, only a commit of 40 hex digits, the delivery's GUID, the time and the pusher's login
+reach the command; the rest comes from the target. Each value is checked against its pattern when
+the target is parsed, by SSM (pulley/host/document.py), and again by the script.
 """
 
 import json
@@ -15,15 +15,15 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import STAGE_TAG, Target
 
-# A login of GitHub's, or the end of an ARN; empty where nobody is known.
+# A login of GitHub, or the end of an ARN; empty if not known.
 BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
-# Values of Update that bring a host to a commit. The others look, or drop what a host has saved.
+# Values of Update that deploy. The others only look, or drop what a host has saved.
 DEPLOYING = frozenset({"rebase", "reset", "exact"})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# Any other name is left out.
+# A name that does not match is left out.
 _NAME = re.compile(BY_PATTERN.replace("?$", "$"))
 
 
@@ -41,7 +41,7 @@ class DocumentPin:
 
 @dataclass(frozen=True)
 class SendRequest:
-    """One SendCommand: the document, on a target's hosts."""
+    """One SendCommand of the document to a target's hosts."""
 
     target: str
     document: str
@@ -55,7 +55,7 @@ class SendRequest:
 
 
 def document_name(stage: str) -> str:
-    """The stage's document."""
+    """The name of the stage's document."""
     return f"pulley-{stage}-pull"
 
 
@@ -75,12 +75,12 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     attempt: int = 0,
     by: str = "",
 ) -> SendRequest:
-    """What brings a target's hosts to a tip that has the commit, or with `update` exact to it.
+    """The request that brings a target's hosts to a tip with the commit, or exactly to the commit.
 
-    `issued` is in epoch milliseconds, `deployment` GitHub's id, `pushed_at` aware, `by` who is the
-    cause. The host ignores these and `attempt`: the report needs them. With `instance_ids`, fifty
-    at the most, it is for these hosts alone. `commit` None means the branch's tip, or none; only
-    where `update` is not of DEPLOYING.
+    `issued` is in epoch milliseconds, `deployment` is GitHub's id, `pushed_at` is aware, `by` is
+    who pushed or deployed. The script ignores `deployment`, `pushed_at`, `by` and `attempt`: the
+    report reads them. With `instance_ids`, at most fifty, only these hosts get the command.
+    `commit` may be None only if `update` is not in DEPLOYING.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -133,7 +133,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
 
 
 def parse_time(text: str) -> datetime | None:
-    """A time as PushedAt has it, in UTC; None for anything else: the 31st of February, say."""
+    """Parse a PushedAt, in UTC; None if it is not a time (the 31st of February, for example)."""
     try:
         return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -141,7 +141,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def parse_document_pin(text: str) -> DocumentPin:
-    """From the stored JSON `{version, hash}`. Raises DocumentPinError."""
+    """Parse the stored JSON `{version, hash}`. Raises DocumentPinError."""
     try:
         stored = json.loads(text)
         pin = DocumentPin(str(stored["version"]), str(stored["hash"]))

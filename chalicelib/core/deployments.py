@@ -1,4 +1,4 @@
-"""Deployments: what is deployed and why, and the statuses that GitHub takes of it.
+"""Deployments: what is deployed and why, and the statuses that GitHub accepts.
 
 Source: GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses".
 """
@@ -18,17 +18,17 @@ from chalicelib.core.targets import Target
 
 MAX_DESCRIPTION = 140  # characters; GitHub answers 422 to more
 _FINAL = frozenset({"success", "failure", "error", "inactive"})
-# A terminal's colours and cursor; also where the host has put a space in the escape's place.
+# Terminal codes, also those whose escape character the host has replaced by a space.
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|(?<![^ ])\[[0-9;]*[mK](?!\])")
 _TAG = re.compile(r"</?[A-Za-z!][^<>]*>")
 _MARKUP = re.compile(r"[<>`*\[\]|\\]")
-_LONGEST_HALF = 24  # characters of a word that is left out, where a line is cut in the middle of it
+_LONGEST_HALF = 24  # a longer word is cut in the middle, a shorter one is left out
 _LAST_TAKEN = "\uffff"  # GitHub answers 422: "description doesn't accept 4-byte Unicode"
 
 
 @dataclass(frozen=True)
 class DeploymentRequest:
-    """The one deployment of a commit to a target. `delivery` and `stage` are for whoever reads."""
+    """A request for the deployment of a commit to a target. `delivery` is for people only."""
 
     repository: Repository
     commit: CommitSha
@@ -39,20 +39,20 @@ class DeploymentRequest:
 
     @property
     def payload(self) -> dict[str, str]:
-        """What tells it from other deployments of the commit."""
+        """The payload, which tells it from other deployments of the commit."""
         return {"stage": self.stage, "target": self.target, "delivery": self.delivery}
 
 
 @dataclass(frozen=True)
 class DeploymentStatus:
-    """A state and why. The description is plain text that fits GitHub's limit."""
+    """A state and its reason. `description` is plain text within GitHub's limit."""
 
     state: str
     description: str
 
     @property
     def is_final(self) -> bool:
-        """Whether a run ends with it. core/sync_steps.py decides if a deployment has ended."""
+        """Whether the state is final. core/sync_steps.py decides if a deployment has ended."""
         return self.state in _FINAL
 
 
@@ -68,7 +68,7 @@ class Deployment:
     target: str
 
     def answers(self, request: DeploymentRequest) -> bool:
-        """Whether it is the one that the request is for."""
+        """Whether it is the requested deployment."""
         return (self.commit, self.environment, self.stage, self.target) == (
             request.commit.sha,
             request.environment,
@@ -79,10 +79,10 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why targets of a repository are to be deployed, by whose token it is announced, and when.
+    """Why and when a commit is deployed to targets of a repository, and the token for GitHub.
 
-    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" for what
-    the targets are pinned at, and else "": each target's own.
+    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" if the
+    targets are pinned at the commit; otherwise it is "", and each target's own `update` counts.
     """
 
     repository: Repository
@@ -97,16 +97,16 @@ class Cause:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it brings about a pin."""
+        """Whether it brings hosts to the commit of a pin."""
         return self.update == "exact"
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """To deploy to one target, as far as it got.
+    """A deploy to one target, and how far it got.
 
-    `is_new`: its deployment was made for it. `pin` is what holds the target. `answer` is the
-    command's id, or why there is none; None where none was asked for.
+    `is_new`: its deployment was created for it. `pin` is the pin that stops it. `answer` is the
+    command's id, or the error; None if no command was requested.
     """
 
     target: Target
@@ -118,7 +118,7 @@ class Attempt:
     answer: str | PulleyError | None = None
 
     def announcement(self, stage: str) -> DeploymentRequest:
-        """The deployment that tells of it."""
+        """The request for the deployment that announces it."""
         target, cause = self.target, self.cause
         return DeploymentRequest(
             cause.repository, cause.commit, target.environment, stage, target.name, cause.delivery
@@ -127,7 +127,7 @@ class Attempt:
     def prepared(
         self, stored: StoredPins, document_pin: DocumentPin | None, *, stage: str
     ) -> "Attempt":
-        """With the pin that holds the target, else with the request or why there can be none."""
+        """The attempt with the pin that stops it, else with its request, or its error."""
         cause = self.cause
         try:
             pin = pin_of(self.target, stored)
@@ -156,22 +156,22 @@ class Attempt:
 
     @property
     def status(self) -> DeploymentStatus | None:
-        """What GitHub is told at once where no command was sent."""
+        """The status to post at once if no command was sent."""
         if isinstance(self.answer, PulleyError):
             return status_from("error", [f"not sent to any host: {self.answer}"])
-        # A pin to this very commit brings it about by itself: the next round tells of that.
+        # A pin to this commit deploys it by itself: the next round reports that.
         if self.pin and not self.pin.is_to(self.cause.commit):
             return status_from("inactive", [f"not deployed: {self.pin}"])
         return None
 
 
 def replaced(newer: CommitSha) -> DeploymentStatus:
-    """What GitHub is told of a commit that ran until a newer one took its place."""
+    """The status of a commit that ran until a newer one replaced it."""
     return status_from("inactive", [f"replaced by {newer.short}"])
 
 
 def plain_text(text: str, limit: int = MAX_DESCRIPTION) -> str:
-    """One line without markup, terminal codes, or characters that cannot be seen, cut at a word."""
+    """One line without markup, terminal codes and invisible characters, cut after a word."""
     text = _MARKUP.sub("", _TAG.sub("", _ESCAPE.sub("", text)))
     text = " ".join("".join(one if _is_seen(one) else " " for one in text).split())
     if len(text) <= limit:
@@ -186,7 +186,7 @@ def _is_seen(character: str) -> bool:
 
 
 def status_from(state: str, parts: Sequence[str], limit: int = MAX_DESCRIPTION) -> DeploymentStatus:
-    """The parts as a line: the first two always, cut where they must be, then whole ones."""
+    """Join parts to a line: the first two always, cut if necessary; then each that fits whole."""
     parts = [plain_text(part, limit) for part in parts]
     line = "; ".join(parts[:2])
     for part in parts[2:]:

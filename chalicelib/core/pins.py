@@ -1,4 +1,4 @@
-"""A pin: an operator's word that a target stays at a commit, or stays as it is."""
+"""Pins: an operator's order that a target stays at a commit, or stays as it is."""
 
 import json
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ _UNREADABLE = (
 
 
 class PinError(PulleyError):
-    """A stored pin that cannot be read. Whoever meets it must not send: it may say "frozen"."""
+    """A stored pin that cannot be read. Send nothing then: it may say "frozen"."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """What is stored of a pin. `until` is the end, in UTC; without one it holds until taken off.
+    """A stored pin. `until` is its end, in UTC; without one it holds until `pulley unpin`.
 
-    `by` and `at` (aware) tell people who put it there, and when: they decide nothing.
+    `by` and `at` (aware) tell people who stored it, and when. They decide nothing.
     """
 
     state: str
@@ -39,7 +39,7 @@ class Pin:
     at: datetime | None = None
 
     def holds(self, now: datetime) -> bool:
-        """Whether it is on at this time (aware, any zone)."""
+        """Whether the pin is in force at this time (aware, any zone)."""
         return self.state != "none" and (self.until is None or now < self.until)
 
     def is_to(self, commit: CommitSha) -> bool:
@@ -47,7 +47,7 @@ class Pin:
         return self.state == "pinned" and self.commit == commit
 
     def __str__(self) -> str:
-        """In words, for whoever pushed and asks why nothing moved."""
+        """The pin for people, such as a developer whose push was not deployed."""
         words = self.state
         if self.commit:
             words += f" at {self.commit.short}"
@@ -57,7 +57,7 @@ class Pin:
 
 
 def parse_pin(text: str) -> Pin:
-    """From the stored JSON. Raises PinError."""
+    """Parse the stored JSON. Raises PinError."""
     try:
         stored = json.loads(text)
         state, commit, until = stored["state"], stored.get("commit"), stored.get("until")
@@ -79,11 +79,11 @@ def parse_pin(text: str) -> Pin:
 
 
 def _line(value: object) -> str:
-    return " ".join(str(value or "").split())  # it stands in a line of a log
+    return " ".join(str(value or "").split())  # it becomes part of one line of a log
 
 
 def _parse_at(text: object) -> datetime | None:
-    """In UTC; None for whatever it is not: a pin counts without it."""
+    """Parse a time, in UTC; None if it is not valid: the pin counts all the same."""
     try:
         at = datetime.fromisoformat(text) if isinstance(text, str) else None
         return at.astimezone(UTC) if at and at.tzinfo else None
@@ -92,7 +92,7 @@ def _parse_at(text: object) -> datetime | None:
 
 
 def _parse_until(text: str) -> datetime:
-    """In UTC. Raises PinError, or OverflowError past the year 9999."""
+    """Parse the end, in UTC. Raises PinError, or OverflowError past the year 9999."""
     until = datetime.fromisoformat(text)
     if until.tzinfo is None:
         raise PinError("until must have a time zone, like 2030-01-31T12:00:00Z")
