@@ -751,12 +751,9 @@ class TestBystanders:
         self, site: RootSite, git: Path, uid: int, outcome: str
     ) -> None:
         with sitting(git, site.checkout, uid):
-            began = time.monotonic()
             result = site.deploy(timeout="25").result
-            took = time.monotonic() - began
         assert result.outcome == outcome, result.detail
         assert (site.checkout / ".git/index.lock").exists() == (outcome == "busy")
-        assert outcome == "busy" or took < 4
 
     @pytest.mark.parametrize("uid", [ATTACKER.pw_uid, 0])
     def test_the_owner_s_git_and_root_s_count_in_a_user_s_checkout(

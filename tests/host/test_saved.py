@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,12 @@ from tests.processes import HANG_SECONDS
 
 NOTES = ".git/pulley/aside"
 MISSING = "0123456789" * 4
+
+
+def wait_for_the_next_second() -> None:
+    now = int(time.time())
+    while int(time.time()) == now:
+        time.sleep(0.01)
 
 
 def set_aside(site: Site, name: str = "app.txt", edit: str = "mine\n") -> str:
@@ -179,6 +186,7 @@ class TestSaved:
 
     def test_newest_comes_first_with_its_commit_and_what_it_changes(self, site: Site) -> None:
         first = set_aside(site)
+        wait_for_the_next_second()  # refs are ordered by the second in their names
         site.commit({"local.txt": "mine\n", "more.txt": "mine\n"}, where=site.checkout)
         second = site.pull(Update="reset").result.saved
         assert second
