@@ -17,8 +17,8 @@ find_edits() {
 }
 
 create_stash() {
-    time_to_move # a filter can hang
-    edits=$(within=$left git stash create "pulley: edits on $Target" 2>"$errors")
+    time_to_move # a filter can hang, and a promisor that lacks an object
+    edits=$(within=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
     set -- $?
     [ "$1" -ne 124 ] || conflict "git did not save the local edits within $left seconds"
     return "$1"

@@ -3,8 +3,8 @@
 
 # The remote must be the repository's; one on this machine is let pass.
 check_remote() {
-    url='' instead='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat))$' 2>&1)
+    url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|process)|remote\..*\.promisor)$' 2>&1)
     case $?/$remote in
         [01]/*) ;;
         *) refuse "git cannot read its configuration: ${remote#fatal: }" ;;
@@ -16,6 +16,7 @@ check_remote() {
                 url=$value
                 ;;
             url.*) instead=yes ;;
+            filter.* | *.promisor) can_hang=yes ;;
             extensions.*) # its locks and names are others than those that this script knows
                 case $value in files | sha1) ;; *) refuse "$Checkout is a $value repository, which is not supported" ;; esac
                 ;;

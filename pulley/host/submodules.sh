@@ -93,10 +93,19 @@ find_links() { # folder of a submodule
 # Where a file comes in the place of a submodule, git deletes the submodule's folder with all that is in
 # it. On the way back that is what failed steps left there, and it is kept like the rest of it.
 stop_if_submodule_is_lost() {
+    may_have_submodules || return 0
     git diff-tree -r -z --no-renames --diff-filter=T "$head" "$to" -- >"$state/new"
     [ -s "$state/new" ] || return 0
     filled=$(tr '\n\000' '\035\n' <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | head -n 1)
     [ -z "$filled" ] || conflict "the submodule $filled has files or edits of its own, where the update has a file"
+}
+
+# Without .gitmodules, a clone that was committed as a submodule by mistake.
+may_have_submodules() {
+    for link in .gitmodules "$git_dir/modules" */.git .[!.]*/.git */*/.git */*/*/.git; do
+        [ ! -e "$link" ] || return 0
+    done
+    return 1
 }
 
 tell_filled() {
