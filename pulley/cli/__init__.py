@@ -33,9 +33,9 @@ main = CommandGroup(
         "saved": Listed(
             "pulley.cli.saved", "Show what hosts have saved: edits that did not fit, and commits."
         ),
-        "pin": Listed("pulley.cli.pin", "Keep a target at one commit, whatever is pushed."),
-        "freeze": Listed("pulley.cli.pin", "Leave a target as it is, whatever is pushed."),
-        "unpin": Listed("pulley.cli.pin", "Take a pin or a freeze off: back to the branch."),
+        "pin": Listed("pulley.cli.pin", "Keep a target at one commit: pushes do not move it."),
+        "freeze": Listed("pulley.cli.pin", "Leave a target as it is: pushes do not move it."),
+        "unpin": Listed("pulley.cli.unpin", "Take a pin or a freeze off: back to the branch."),
         "rollback": Listed(
             "pulley.cli.rollback", "Go back to the last good commit, and pin the target there."
         ),

@@ -9,44 +9,12 @@ from typing import IO, Any
 
 import click
 
-from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.wiring import STAGE_NAME
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE, acting_at, options_of
 
 Function = Callable[..., None]
-
-
-class Problems:
-    """What is wrong with a command line: each thing is found by itself, and all are told at once.
-
-    A `with` block keeps what is found in it, and the command goes on until `tell`.
-    """
-
-    def __init__(self) -> None:
-        self._found: list[click.UsageError | PulleyError] = []
-
-    def __enter__(self) -> None:
-        """Begin to look."""
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        """Keep a mistake of the operator's, and what kept us from looking for one."""
-        if isinstance(error, click.UsageError | PulleyError):
-            self._found.append(error)
-            return True
-        return False
-
-    def tell(self) -> None:
-        """End the command where anything is wrong."""
-        if len(self._found) == 1:
-            raise self._found[0]
-        if self._found:
-            lines = [
-                one.format_message() if isinstance(one, click.UsageError) else one.in_full
-                for one in self._found
-            ]
-            raise click.UsageError("\n".join(lines))
 
 
 class RepositoryType(click.ParamType[Repository]):

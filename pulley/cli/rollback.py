@@ -7,9 +7,10 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, wanted_of
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
-from pulley.cli.options import Problems, json_option, stage_command, yes_option
+from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note
-from pulley.cli.pin import meant_reason
+from pulley.cli.pinned import meant_reason
+from pulley.cli.problems import Problems
 from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.target_view import look, say_failed
 from pulley.cli.terminal import one_line

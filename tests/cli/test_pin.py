@@ -188,7 +188,7 @@ class TestPin:
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store(sandbox, '{"state": "none"}')
-        read = "pulley.cli.pin.read_pin"
+        read = "pulley.cli.pinned.read_pin"
         from pulley.operator.deploy import pin  # noqa: PLC0415 - the one that is replaced
 
         def read_then_another(*arguments: object) -> object:

@@ -1,0 +1,115 @@
+"""A target's pin, stored and shown: before and after a command."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import click
+
+from chalicelib.core.pins import Pin
+from chalicelib.core.targets import Target
+from pulley.cli.output import say, say_json, when
+from pulley.cli.stored_changes import say_overwritten
+from pulley.cli.terminal import one_line
+from pulley.operator.aws.parameters import Written
+from pulley.operator.deploy.pin import MeaningError, StoredPin, parse_reason, read_pin, store_pin
+from pulley.operator.deploy.stored_pin import as_stored
+from pulley.operator.deploy.unpin import AfterUnpin
+from pulley.operator.stage.stage import Stage
+from pulley.operator.suggest import suggest
+
+
+@dataclass(frozen=True)
+class PinnedTarget:
+    """A target's pin before and after a command. `written` is None where nothing was stored.
+
+    `after` is where hosts go when a pin was taken off, if that is known.
+    """
+
+    target: Target
+    stored: StoredPin
+    pin: Pin
+    written: Written | None
+    now: datetime
+    after: AfterUnpin | None = None
+
+
+def store(
+    stage: Stage, target: Target, wanted: Pin, now: datetime, stored: StoredPin | None = None
+) -> PinnedTarget:
+    """Store a pin if that changes anything. `stored` is the pin before, if it was read already."""
+    stored = stored or read_pin(stage.parameters, stage.names, target)
+    if not stored.needs(wanted, now=now):
+        return PinnedTarget(target, stored, wanted, None, now)
+    wanted = replace(wanted, by=stage.identity.name, at=now.replace(microsecond=0))
+    return PinnedTarget(target, stored, wanted, store_pin(stage.parameters, stored, wanted), now)
+
+
+def say_pinned(stage: Stage, pinned: PinnedTarget, *, as_json: bool) -> None:
+    """Show the pin before and now, and what the write overwrote."""
+    if as_json:
+        say_json(
+            {
+                "target": pinned.target.name,
+                "changed": pinned.written is not None,
+                "before": as_stored(pinned.stored.pin),
+                "problem": pinned.stored.problem or None,
+                "now": as_stored(pinned.pin if pinned.written else pinned.stored.pin),
+                "version": pinned.written.version if pinned.written else None,
+                "next": pinned.after and _next_facts(pinned.after),
+            }
+        )
+    else:
+        _say_words(pinned)
+    if pinned.written:
+        say_overwritten(stage.parameters, pinned.written, yes=as_json)
+
+
+def _next_facts(after: AfterUnpin) -> dict[str, object]:
+    """What a program is told of where hosts go."""
+    plan = after.standing.plan
+    return {
+        "wanted": plan.wanted,
+        "held": plan.held or None,
+        "rolled_back_from": after.is_left,
+    }
+
+
+def _say_words(pinned: PinnedTarget) -> None:
+    name, before = pinned.target.name, pinned.stored.pin
+    if pinned.written is None:
+        say(f"Nothing to do: {name} is {_words(before, pinned.now)}.")
+        return
+    if pinned.stored.problem:
+        say(f"Before: a pin that cannot be read: {pinned.stored.problem}")
+    else:
+        say(f"Before: {name} was {_words(before, pinned.now)}.")
+    say(f"Now: {name} is {_words(pinned.pin, pinned.now)}.", style="green")
+    if pinned.pin.state == "frozen":
+        say(f"Its hosts stay as they are. To take it off: {suggest('unpin', name)}")
+        return
+    now, plan = suggest("deploy", name), pinned.after and pinned.after.standing.plan
+    if plan and plan.held:
+        brought = f": a newer push goes on, or {now}" if plan.wanted else ""
+        say(f"Its hosts are not sent to the branch's tip, since {one_line(plan.held)}{brought}")
+        return
+    unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
+    unless = "" if plan or pinned.pin.state == "pinned" else unless
+    say(f"Its hosts get there in the next round{unless}. To have them there now: {now}")
+    if pinned.pin.state == "pinned":
+        say(f"To take it off: {suggest('unpin', name)}")
+
+
+def _words(pin: Pin, now: datetime) -> str:
+    if not pin.holds(now):
+        return "not pinned: it follows its branch"
+    return f"{pin} (by {pin.by}, {when(pin.at)})" if pin.by else str(pin)
+
+
+def meant_reason(text: str | None) -> str:
+    """What an operator gives as the reason; else the command line is wrong."""
+    if text is None:
+        raise click.UsageError("Missing option '--reason'.")
+    try:
+        return parse_reason(text)
+    except MeaningError as error:
+        raise click.BadParameter(str(error), param_hint="--reason") from None
