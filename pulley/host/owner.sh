@@ -28,9 +28,11 @@ $entry
 EOF
     export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
+    hides_status=''
     # Tried, because busybox has a setpriv that cannot do it.
     set -- setpriv --reuid="$uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
     "$@" -c : 2>/dev/null || {
+        hides_status=yes
         set -- runuser -u "$owner" -- "${BASH:-sh}"
         "$@" -c : 2>/dev/null
     } ||
@@ -38,8 +40,8 @@ EOF
     # By hand there is a terminal, into which the owner could type for root's shell (TIOCSTI).
     ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
-    # Told to end, runuser ends with 143 whatever the owner's run ended with: then that has to say it.
-    if [ -z "$Restart" ] && [ "$1" != runuser ]; then
+    # On SIGTERM runuser exits with 143, and hides the exit code of the owner's run: then that run sends it.
+    if [ -z "$Restart$hides_status" ]; then
         "$@" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi

@@ -717,10 +717,13 @@ class TestWhatRootCannotList:
 
 
 @as_root_only
+@pytest.mark.parametrize("has_setpriv", [True, False])
 def test_owner_s_code_has_no_terminal_into_which_it_could_type_for_root(
-    make_site: Callable[[str], Site],
+    make_site: Callable[[str], Site], *, has_setpriv: bool
 ) -> None:
     site = make_site("dash")
+    if not has_setpriv:
+        site.tool("setpriv", "exit 1")
     site.commit({"after": "#!/bin/sh\n! (: </dev/tty)\n"})
     command, environ = site.command(AfterPull="after")
     master, terminal = pty.openpty()
