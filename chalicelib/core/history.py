@@ -19,6 +19,8 @@ REMEMBERED = timedelta(days=30)  # how long Systems Manager keeps commands
 CLOCKS_APART = timedelta(minutes=5)  # the most that another clock may differ from AWS's
 
 OVER = frozenset({"success", "failed", "timedout", "cancelled"})
+# A host that waits for its turn, or to come online.
+NOT_DELIVERED = frozenset({"pending", "delayed"})
 # Status details of invocations whose script never began; the reason, if that is a failure.
 NEVER_BEGUN = {
     "deliverytimedout": "",

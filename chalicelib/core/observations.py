@@ -10,16 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 
-from chalicelib.core.history import NEVER_BEGUN, Invocation, Look, RollOut, Run, age, plain_status
+from chalicelib.core.history import (
+    NEVER_BEGUN,
+    NOT_DELIVERED,
+    Invocation,
+    Look,
+    RollOut,
+    Run,
+    age,
+    plain_status,
+)
 from chalicelib.core.results import OUTCOMES_AT_UPSTREAM, HostResult, ResultError, parse_result
 
 AT, OVERTAKEN, OFFLINE, FAILED = "at", "overtaken", "offline", "failed"
 NOT_BEGUN, CANCELLED, RUNNING, WAITING = "not begun", "cancelled", "running", "waiting"
 UNDER_WAY = frozenset({RUNNING, WAITING})
-
-_WAITING_DETAILS = frozenset(
-    {"pending", "delayed"}
-)  # it waits for its turn, or for the host to come online
 
 # Outcomes of runs that ended before they changed anything (docs/host.md).
 _PASSING = frozenset({"busy", "unreachable"})
@@ -156,7 +161,7 @@ def judge_host(invocation: Invocation, roll_out: RollOut) -> HostVerdict:
     """Judge one host by its result line, or without one by AWS's status."""
     host, details = invocation.host, plain_status(invocation.details)
     if not invocation.is_over:
-        return HostVerdict(host, WAITING if details in _WAITING_DETAILS else RUNNING)
+        return HostVerdict(host, WAITING if details in NOT_DELIVERED else RUNNING)
     if invocation.is_refused:
         return HostVerdict(host, FAILED, invocation.refusal, touched_nothing=True)
     try:

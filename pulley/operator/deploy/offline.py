@@ -1,22 +1,20 @@
-"""Hosts that are asleep: Systems Manager tries to reach them for ten minutes, and nobody waits."""
+"""Offline hosts: Systems Manager tries to reach them for ten minutes, and nobody waits for that."""
 
 from collections.abc import Container
 from dataclasses import replace
 
-from chalicelib.core.history import Run, plain_status
-
-_NOT_DELIVERED = frozenset({"pending", "delayed"})
+from chalicelib.core.history import NOT_DELIVERED, Run, plain_status
 
 
 def without_sleepers(run: Run, asleep: Container[str]) -> Run:
-    """The run as it will be if its hosts that are asleep stay so: over, once all others are.
+    """The run if its offline hosts stay offline: it is over as soon as all other hosts have ended.
 
-    `asleep` are instance ids; a host that the command has reached counts, whatever it is now.
+    `asleep` are instance ids. A host that the command has reached counts, even if offline now.
     """
     sleepers = {
         one.instance_id
         for one in run.invocations
-        if plain_status(one.status) in _NOT_DELIVERED and one.instance_id in asleep
+        if plain_status(one.status) in NOT_DELIVERED and one.instance_id in asleep
     }
     if not sleepers or not run.command.target_count:  # it may find more hosts yet
         return run
