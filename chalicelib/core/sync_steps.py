@@ -28,7 +28,7 @@ class Known:
     def having_said(self, status: DeploymentStatus) -> "Known":
         """What is known after the status was posted on GitHub.
 
-        A final state is notified once, whatever its text; a replaced success is not notified.
+        Each final state is notified once, however its text changes. A replaced success is not.
         """
         if not status.is_final:
             return Known(self.told)

@@ -1,7 +1,7 @@
 """Judges a commit on a target's hosts by the observations of each host, and by nothing else.
 
 A target may get the same commit several times (a redelivery, a host that was offline), so each
-host's newest run counts. The same history gives the same verdict, in whatever order events come.
+host's newest run counts. The order of events does not matter: the verdict depends on the history.
 """
 
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""A round of the schedule: brings every target to the wanted commit, whatever was lost before.
+"""A round of the schedule: brings every target to the wanted commit, and repairs what was lost.
 
 A round sends commands only to hosts that are behind or due for a recheck, and syncs deployments
 whose last event was lost. Two rounds at once do no harm: a round sends nothing to a target that got

@@ -116,7 +116,7 @@ def read_verdict(
 def _first_everywhere(
     history: Invocations, sent: Iterable[Command], now: datetime
 ) -> CommitSha | None:
-    """The first commit of these that reached every host, whatever came after it."""
+    """The first commit of these that reached every host; later ones do not matter."""
     runs: list[Run] = []
     for one in sent:
         commit = one.roll_out.commit

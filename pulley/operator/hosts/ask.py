@@ -21,7 +21,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
 
 @dataclass(frozen=True)
 class Question:
-    """What hosts are asked, by a run that deploys nothing. `by` is who asks, where that is told."""
+    """A question to hosts: a run that deploys nothing. `by` is who asks, or ""."""
 
     update: str = "check"
     commit: CommitSha | None = None
@@ -40,7 +40,7 @@ def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
     document: str | None,
     question: Question = CHECK,
 ) -> list[SendRequest]:
-    """What asks the hosts, all of them whatever some answer. Raises UnavailableError.
+    """The requests that ask every host, also if some hosts fail. Raises UnavailableError.
 
     `document` is the stored pin of the document: one that was edited by hand is not run.
     """
