@@ -173,7 +173,7 @@ def _say(cancelled: Sequence[Command], standings: Sequence[Standing], *, has_lef
 
 
 def _next_words(standing: Standing) -> str:
-    """What becomes of the target: the commit that is held need not be the cancelled one's.
+    """The next step of the target, for people. The held commit need not be the cancelled one.
 
     It may have been the way back of an earlier cancel, or what a round had sent to one host.
     """
