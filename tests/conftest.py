@@ -5,7 +5,6 @@ import os
 import pkgutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -20,12 +19,13 @@ import moto.core.responses
 import pytest
 from botocore.model import ServiceModel
 from coverage import Coverage
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 import chalicelib
 
 TESTS = Path(__file__).parent
+TRACER = pytest.StashKey[Coverage | None]()  # coverage.py, where coverage is asked for
 
 # Each process that a test starts would compile our modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -114,38 +114,34 @@ def moto_answers_botocore_alone() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Coverage is of the core and the flows by their own tests: to trace the others costs much."""
-    if item.path.relative_to(TESTS).parts[0] in {"core", "flows"}:
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Trace the core's and the flows' own tests, which a stopped tracer would otherwise miss.
+
+    A traced test takes twice as long. So fixtures and properties, with a hundred cases each, are
+    not traced: each line is reached by an example too.
+    """
+    tracer = pyfuncitem.config.stash[TRACER]
+    if tracer is None or not _is_traced(pyfuncitem):
         return (yield)
-    with untraced():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """To trace how the tests' own modules are imported takes as long as to import them."""
-    with untraced():
-        return (yield)
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Coverage, where it is asked for, sees nothing of what happens here."""
-    tracing = Coverage.current()
-    if tracing is None:
-        yield
-        return
-    tracing.stop()
+    tracer.start()
     try:
-        yield
+        return (yield)
     finally:
-        tracing.start()
+        tracer.stop()
 
 
-def pytest_sessionstart() -> None:
-    """To collect garbage while modules are rewritten takes as long as to rewrite them."""
+def _is_traced(item: pytest.Function) -> bool:
+    own = item.path.relative_to(TESTS).parts[0] in {"core", "flows"}
+    return own and not is_hypothesis_test(item.obj)
+
+
+@pytest.hookimpl(trylast=True)  # coverage is asked for in the same hook
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Collecting garbage, or tracing, while modules are imported takes as long as the import."""
     gc.disable()
+    tracer = session.config.stash[TRACER] = Coverage.current()
+    if tracer:
+        tracer.stop()
 
 
 def pytest_collection_finish() -> None:

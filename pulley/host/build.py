@@ -75,14 +75,19 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
     parts = _read_parts(folder)
     if commented:
         return SHEBANG + "\n".join(parts)
-    joined = "".join(map(_shorten, parts))
-    names = _short_names(joined)
-    return SHEBANG + _WORD.sub(lambda word: names.get(word[0], word[0]), joined)
+    return SHEBANG + _join(tuple(parts))
 
 
 def short_names() -> dict[str, str]:
     """The short name of each function and variable that gets one."""
     return _short_names("".join(map(_shorten, _read_parts(_FOLDER))))
+
+
+@cache  # `pulley setup` and `pulley doctor` join the same parts several times
+def _join(parts: tuple[str, ...]) -> str:
+    joined = "".join(map(_shorten, parts))
+    names = _short_names(joined)
+    return _WORD.sub(lambda word: names.get(word[0], word[0]), joined)
 
 
 def _short_names(script: str) -> dict[str, str]:
@@ -104,7 +109,6 @@ def _read_parts(folder: Path) -> list[str]:
     return [(folder / f"{name}.sh").read_text(encoding="utf-8") for name in PARTS]
 
 
-@cache  # `pulley setup` and `pulley doctor` join the same parts several times
 def _shorten(part: str) -> str:
     """The code, a function a line. Strings and here-documents lose their indentation alone."""
     shortened, quote, document = "", "", False
