@@ -1,1 +1,1 @@
-"""What Pulley costs, beside what people would use instead: `make bench`."""
+"""`make bench`: measures Pulley beside what people would use instead."""

@@ -1,9 +1,9 @@
-# ruff: noqa: T201 - it prints what it has found
-"""`make bench`: everything, side by side in one run.
+# ruff: noqa: T201 - it prints its results
+"""`make bench`: all benchmarks in one run.
 
 It prints a table, writes results/<date>.json and the plots beside it, and the table into
-docs/performance.md. With --quick it takes about a minute, writes nothing, and ends with 1 where a
-count (calls, processes, modules, bytes, files) is past its goal: never for a time.
+docs/performance.md. With --quick it takes about a minute, writes nothing, and ends with 1 if a
+count (calls, processes, modules, bytes, files) misses its goal, never because of a time.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SUBJECTS = ("webhook", "forged", "cold", "calls", "growth", "host", "fleet", "co
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure all, or those that are named."""
+    """Run all benchmarks, or the named ones."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subject", nargs="*", choices=[*SUBJECTS, []], help="all, if left out")
     parser.add_argument("--quick", action="store_true", help="a minute's worth; counts decide")
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(figures: Sequence[Figure]) -> str:
-    """What is not as it should be: times are no failure, on any machine."""
+    """The missed goals, in a sentence. A time never fails a run, because machines differ."""
     lost = sum(one.is_lost_count for one in figures)
     slow = sum(not one.is_met and not one.is_lost_count for one in figures)
     counts = f"{lost} counts are past their goals" if lost else "all counts are met"
@@ -66,13 +66,13 @@ def summary(figures: Sequence[Figure]) -> str:
 
 
 def row_of(figure: Figure) -> tuple[str, str, str, str, str]:
-    """Its cells."""
+    """The cells of a figure's row."""
     goal = "" if figure.goal is None else f"≤ {Figure('', figure.goal, figure.unit).shown}"
     return figure.name, figure.shown, figure.spread, goal, figure.verdict
 
 
 def write(figures: Sequence[Figure], curves: Sequence[Curve]) -> None:
-    """The file of results, the plots, and the table of the page."""
+    """Write the file of results, the plots, and the table on the page."""
     today = datetime.now(UTC).date().isoformat()
     results = {
         "date": today,
@@ -91,7 +91,7 @@ def write(figures: Sequence[Figure], curves: Sequence[Curve]) -> None:
 
 
 def table(figures: Sequence[Figure], today: str) -> str:
-    """In Markdown."""
+    """The table in Markdown."""
     head = [
         f"Of {today}, on {machine()}: benchmarks/results/{today}.json.",
         "",
@@ -102,7 +102,7 @@ def table(figures: Sequence[Figure], today: str) -> str:
 
 
 def machine() -> str:
-    """What it ran on."""
+    """The machine and its software."""
     git = subprocess.check_output(["git", "--version"], text=True).split()[2]
     python = platform.python_version()
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, git {git}"

@@ -1,7 +1,7 @@
-"""Calls to AWS that one push makes, whatever is stored, and however many hosts there are.
+"""Calls to AWS that one push makes, by the number of repositories and targets.
 
-Counted where boto3's requests would leave. Hosts are chosen by their tags, which is Systems
-Manager's work: the webhook never lists one, so their number is not in what it does.
+They are counted where boto3's requests would leave. Systems Manager selects the hosts by their tags
+and the webhook never lists hosts, so their number does not matter.
 """
 
 import json
@@ -19,7 +19,7 @@ MOST_TARGETS = 30  # of one repository, in the 8 KB of an advanced parameter
 
 
 def measure(*, quick: bool) -> Iterator[Figure | Curve]:
-    """Counts are the same each time: a quick run has them all."""
+    """Counts are the same each time, so a quick run makes all of them."""
     del quick
     yield count("a push in a process that has just started", goal=3, warm=False)
     yield count("a push in a warm process", goal=2)
@@ -32,7 +32,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
         yield figure
     by_targets = []
     for size in (1, 10, MOST_TARGETS):
-        # One SendCommand each, and ten names in one GetParameters: a pin each, and the document's.
+        # A SendCommand for each target. One GetParameters takes ten names of pins, the document's too.
         goal = size + (size + 1 + 9) // 10
         figure = count(
             f"a push that {size} of its targets follow", goal=goal, stored=followed_by(size)
@@ -52,7 +52,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
 
 
 def repositories(size: int) -> Mapping[str, str]:
-    """What is stored with so many, that of the push among them."""
+    """What is stored for so many repositories, the pushed one among them."""
     others = [f"octo/other-{number}" for number in range(size - 1)]
     return STORED | {
         NAMES.targets(Repository.parse(one)): json.dumps([{**TARGET, "repository": one}])
@@ -61,13 +61,13 @@ def repositories(size: int) -> Mapping[str, str]:
 
 
 def followed_by(size: int) -> Mapping[str, str]:
-    """What is stored with so many targets on the branch that is pushed."""
+    """What is stored for so many targets that follow the pushed branch."""
     targets = [{**TARGET, "name": f"web-{number}"} for number in range(size)]
     return STORED | {NAMES.targets(Repository.parse(REPOSITORY)): json.dumps(targets)}
 
 
 def count(name: str, *, goal: int, stored: Mapping[str, str] = STORED, warm: bool = True) -> Figure:
-    """The calls of one push, which was answered 202."""
+    """The calls of one push. Checks that it was answered 202."""
     aws = Aws(stored)
     app = App(aws.sdk)
     for _ in range(1 + warm):

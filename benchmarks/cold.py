@@ -1,11 +1,11 @@
-"""A new process and its first delivery, beside one that has boto3 make a client and one call.
+"""A new process and its first delivery, beside a process where boto3 makes a client and one call.
 
 The app is what `chalice package` packs, unpacked; Python has boto3 and its standard library, and
-nothing else, as on Lambda. There boto3 is compiled beforehand and the zip's files are not, nor can
-they be kept: /var/task is not to be written to. So it is here. AWS is a server on loopback that
-answers at once. The app makes the three calls of a first delivery (settings, pins, SendCommand);
-an empty app of Chalice with three calls says how much of it is Pulley's. Lambda's runtime itself
-is left out, as is TLS.
+nothing else, as on Lambda. There boto3 is compiled beforehand and the zip's files are not, and
+compiled files cannot be kept, because /var/task is read-only. Here it is the same. AWS is a server
+on loopback that answers at once. The app makes the three calls of a first delivery (settings, pins,
+SendCommand). An empty app of Chalice with three calls shows which part of the time is Pulley's.
+Lambda's runtime itself and TLS are left out.
 """
 
 import json
@@ -32,7 +32,7 @@ MODULES_GOAL = 29  # today's: tests/app/test_imports.py has them by name
 SDK_IMPORT = "import boto3"
 SDK_CLIENT = f"{SDK_IMPORT}\nclient = boto3.client('ssm')\n"
 SDK = f"{SDK_CLIENT}client.get_parameters(Names={list(STORED)!r}, WithDecryption=True)"
-# The least that a delivery can be: Chalice with an empty route, and as many calls.
+# The smallest possible app: Chalice with an empty route, and the same number of calls.
 LEAST = f"""
 {SDK}
 for _ in range(2):
@@ -62,7 +62,7 @@ print(json.dumps(sorted(set(sys.modules) - before - sys.stdlib_module_names)))
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """The whole process, its imports alone, and what is imported."""
+    """Measure the whole process, its imports alone, and the number of modules."""
     with tempfile.TemporaryDirectory(prefix="pulley-bench-") as folder, _loopback() as endpoint:
         lambda_ = Lambda.build(Path(folder), endpoint)
         subjects = {
@@ -99,7 +99,7 @@ class Lambda:
 
     @classmethod
     def build(cls, folder: Path, endpoint: str) -> "Lambda":
-        """In a folder that is there and empty."""
+        """Unpack into a folder that exists and is empty."""
         project = copy_project(folder / "pulley")
         chalice(project, "package", "--stage", ENVIRON["PULLEY_STAGE"], "out")
         with zipfile.ZipFile(project / "out/deployment.zip") as archive:
@@ -123,7 +123,7 @@ class Lambda:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Systems Manager."""
+    """Answers as Systems Manager."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and content in one packet: the second would wait for an acknowledgement

@@ -1,4 +1,4 @@
-"""Several things are timed in turns, so that all of them meet the same noise."""
+"""Times several subjects in turns, so that all of them meet the same noise."""
 
 import gc
 import statistics
@@ -14,11 +14,11 @@ class Timings:
     seconds: Mapping[str, Sequence[float]]
 
     def median(self, name: str) -> float:
-        """Of a subject, in seconds."""
+        """A subject's median, in seconds."""
         return statistics.median(self.seconds[name])
 
     def ratio(self, name: str, to: str) -> tuple[float, float, float]:
-        """Of the medians, and the middle half of the rounds' ratios."""
+        """The ratio of the medians, and the middle half of the rounds' ratios."""
         rounds = [
             one / other for one, other in zip(self.seconds[name], self.seconds[to], strict=True)
         ]
@@ -26,9 +26,9 @@ class Timings:
         return self.median(name) / self.median(to), low, high
 
     def over(self, name: str, *others: str) -> tuple[float, float, float]:
-        """The seconds above the sum of the others: of the medians, and the rounds' middle half.
+        """The seconds above the sum of the others' medians, and the middle half of the rounds.
 
-        Above none, they are its own.
+        Without others these are the subject's own seconds.
         """
         rounds = [
             one - sum(self.seconds[other][turn] for other in others)
@@ -45,10 +45,10 @@ def compare(
     calls: int = 1,
     before: Callable[[str], object] = lambda _name: None,
 ) -> Timings:
-    """Time each of the subjects once a round, `calls` calls at a time, in turns as to who begins.
+    """Time each subject once a round, `calls` calls at a time; another subject begins each round.
 
-    Each has run once before, and nothing is collected meanwhile. `before` is called with a
-    subject's name ahead of each of its turns, and is not timed.
+    Each subject runs once before, untimed, and the garbage collector is off. `before` is called
+    with a subject's name before each of its turns, and is not timed.
     """
     names = list(subjects)
     seconds: dict[str, list[float]] = {name: [] for name in names}

@@ -1,8 +1,8 @@
-"""What a stage costs a month, by AWS's list prices, beside a server that runs a receiver all month.
+"""What a stage costs in a month, by AWS's list prices, beside a server that runs all month.
 
-The webhook's own time is measured here and stretched to what 512 MB of Lambda have of a processor;
-the others' is reckoned by their calls. How long AWS and GitHub take to answer is assumed. Nothing
-is taken off for free tiers, which are larger than a hundred pushes.
+The webhook's own time is measured here and scaled to the share of a processor that 512 MB of Lambda
+have. The time of the other functions is estimated from their calls. How long AWS and GitHub take to
+answer is assumed. Free tiers are not deducted, although they cover more than a hundred pushes.
 """
 
 import time
@@ -23,16 +23,16 @@ MEMORY_GB = 0.5
 PROCESSORS = 512 / 1769  # Lambda developer guide: 1,769 MB have one
 # Assumed: the time until an answer, in seconds.
 AWS_ANSWERS, GITHUB_ANSWERS = 0.030, 0.200
-LOG_BYTES = 1_200  # of an invocation: Lambda's own three lines, and one or two of Pulley's
+LOG_BYTES = 1_200  # for each invocation: Lambda's own three lines, and one or two of Pulley's
 ROUNDS = HOURS * 4
-# Each push's metrics are charged by the hour; a round's three are always there.
+# A push's metrics are charged by the hour; a round's three metrics always exist.
 METRICS_OF_A_PUSH, METRICS_OF_A_ROUND = 4, 3
 PUSHES = (100, 10_000, 1_000_000)
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What a function does when it is called. A push has two events, begun and ended."""
+    """What one call of a function does. A push has two events: begun and ended."""
 
     aws_calls: int
     github_calls: int
@@ -45,7 +45,7 @@ ROUND = Invocation(aws_calls=9, github_calls=2, decryptions=1)
 
 
 def measure(*, quick: bool) -> Iterator[Figure | Curve]:
-    """The month's price at three rates of pushes, and where the server would be as dear."""
+    """The month's price at three rates of pushes, and the rate at which a server costs the same."""
     a_call = processor_seconds(20 if quick else 200) / WEBHOOK.aws_calls
     server = HOURS * (NANO_HOUR + ADDRESS_HOUR) + DISK_MONTH
     for pushes in PUSHES:
@@ -71,7 +71,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
 
 
 def month(pushes: int, a_call: float) -> float:
-    """In USD; `a_call` is a processor's seconds for one call to AWS and all around it."""
+    """The price in USD; `a_call` is the processor's seconds for a call to AWS and its code."""
     price = pushes * (invocation(WEBHOOK, a_call) + GATEWAY_REQUEST)
     price += 2 * pushes * invocation(REPORT, a_call)
     price += ROUNDS * invocation(ROUND, a_call)
@@ -80,7 +80,7 @@ def month(pushes: int, a_call: float) -> float:
 
 
 def invocation(one: Invocation, a_call: float) -> float:
-    """In USD."""
+    """The price in USD."""
     calls = one.aws_calls + one.github_calls
     seconds = a_call * calls / PROCESSORS
     seconds += one.aws_calls * AWS_ANSWERS + one.github_calls * GITHUB_ANSWERS
@@ -89,7 +89,7 @@ def invocation(one: Invocation, a_call: float) -> float:
 
 
 def processor_seconds(pushes: int) -> float:
-    """Of one push in a warm process, the SDK's included."""
+    """The processor's seconds of one push in a warm process, the SDK's included."""
     app, one = App(Aws().sdk), event(push(SMALL))
     with without_log():
         app(one)

@@ -1,4 +1,4 @@
-"""Pushes as GitHub signs them, in the events that API Gateway makes of them.
+"""Pushes as GitHub signs them, as the events that API Gateway makes.
 
 Sources: GitHub's page "Webhook events and payloads" (push: at most 2,048 commits); AWS Lambda
 developer guide, "Input format of a Lambda function for proxy integration".
@@ -10,13 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-SECRET = "It's a Secret to Everybody"  # noqa: S105 - the one of GitHub's own page
+SECRET = "It's a Secret to Everybody"  # noqa: S105 - from GitHub's own page
 REPOSITORY = "octo/site"
 COMMIT = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
 DELIVERY = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
-SMALL, LARGE = 7_000, 5_000_000  # bytes: one commit; what API Gateway and Lambda just let through
+SMALL, LARGE = 7_000, 5_000_000  # bytes: one commit; the most that API Gateway and Lambda accept
 MOST_COMMITS = 2048
-# What a repository's addresses in a payload end in.
+# How the addresses of a repository in a payload end.
 _LINKS = (
     "forks", "keys{/key_id}", "collaborators{/collaborator}", "teams", "hooks",
     "issues/events{/number}", "events", "assignees{/user}", "branches{/branch}", "tags",
@@ -38,7 +38,7 @@ _PERSON_LINKS = (
 
 
 def push(size: int, repository: str = REPOSITORY) -> bytes:
-    """A push's body of this many bytes: one commit, or as many as GitHub names, with its files."""
+    """A push's body of this many bytes: one commit, or the most that GitHub lists, with files."""
     commits = 1 if size < 100_000 else MOST_COMMITS
     one, two = (len(_body(repository, commits, files, padding="")) for files in (1, 2))
     files = 1 + (size - one) // (two - one)
@@ -56,7 +56,7 @@ def sign(body: bytes, *, secret: str = SECRET, algorithm: str = "sha256") -> str
 
 
 def headers(body: bytes, *, secret: str = SECRET) -> dict[str, str]:
-    """What GitHub and API Gateway send with a body. GitHub signs with both algorithms."""
+    """The headers of GitHub and API Gateway for a body. GitHub signs with both algorithms."""
     return {
         "Accept": "*/*",
         "Content-Type": "application/json",
@@ -110,7 +110,7 @@ def event(
 
 
 def _body(repository: str, commits: int, files: int, padding: str) -> bytes:
-    """In GitHub's order of keys, without spaces, as GitHub writes it."""
+    """JSON as GitHub writes it: in its order of keys, without spaces."""
     owner, _, name = repository.partition("/")
     api = f"https://api.github.com/repos/{repository}"
     described: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""What a benchmark has found: figures with a goal or none, and curves."""
+"""Results of a benchmark: figures, with or without a goal, and curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,9 +8,9 @@ COUNTS = frozenset({"calls", "processes", "modules", "bytes", "files"})
 
 @dataclass(frozen=True)
 class Figure:
-    """One of them. The goal is the most that it should be.
+    """One result. The goal is the highest allowed value.
 
-    Units are "x", for a ratio of medians, the names of COUNTS, and whatever else there is.
+    Units are "x" for a ratio of medians, the names of COUNTS, and any others.
     `low` and `high` bound the middle half of the rounds; a count has neither.
     """
 
@@ -24,17 +24,17 @@ class Figure:
 
     @property
     def is_met(self) -> bool:
-        """Without a goal it always is."""
+        """Whether it meets its goal; true without a goal."""
         return self.goal is None or self.value <= self.goal
 
     @property
     def is_lost_count(self) -> bool:
-        """A count is the same on every machine, so that one past its goal is a defect."""
+        """Whether it is a count that misses its goal: a defect, because machines do not matter."""
         return self.unit in COUNTS and not self.is_met
 
     @property
     def verdict(self) -> str:
-        """In words."""
+        """Whether the goal is met, in words."""
         if self.goal is None:
             return ""
         words = "met" if self.is_met else "missed"

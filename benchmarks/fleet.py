@@ -1,11 +1,11 @@
-"""From `git push` to the last host that has pulled, in the sandbox: all on this machine.
+"""From `git push` to the end of the last host's run, in the sandbox, all on this machine.
 
-git, the app, the document and the script are real; GitHub, AWS and the agents are emulated, and
-the hosts share this machine's cores. So a figure says nothing of a real fleet, whose hosts have
-cores of their own. What of it is not the hosts' is measured beside it: the same push with a
-document whose script only says that it has pulled. In that are `git push`, the webhook and the
-emulation. In the rest are the hosts' runs, and what serves their fetches here and would be
-GitHub's. The target has no steps, which would be the application's.
+git, the app, the document and the script are real; GitHub, AWS and the agents are emulated, and the
+hosts share this machine's cores. So a figure says nothing about a real fleet, whose hosts have
+cores of their own. The same push is also measured with a document whose script only prints that it
+has pulled. That is the part without the hosts: `git push`, the webhook and the emulation. The rest
+is the hosts' runs, and the server of their fetches, which is GitHub in reality. The target has no
+steps, because they belong to the application.
 """
 
 import json
@@ -25,7 +25,7 @@ PULLED, SAID = "push to pulled", "of it without the hosts' script"
 ROUNDS = {1: 15, 10: 9, 50: 5}  # by the number of hosts
 QUICK_ROUNDS = {1: 2, 10: 2}
 STEPS = ("after_pull", "restart")
-# Says what a host says that has pulled, and does nothing.
+# Prints the result of a host that has pulled, and does nothing.
 SAYS_PULLED = """\
 #!/bin/sh
 printf '{"v":1,"target":"%s","outcome":"updated","before":null,"after":"%s","upstream":"%s",' \\
@@ -35,10 +35,10 @@ echo '"local_commits":0,"saved":null,"step":null,"detail":"","seconds":0.0}'
 
 
 class Pushes:
-    """Pushes of one commit each to a sandbox, whose hosts pull it or only say so."""
+    """Pushes one commit at a time to a sandbox, whose hosts pull it or only say so."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        """Store the document that only says so, and a target without steps."""
+        """Store the document that only prints, and a target without steps."""
         self._sandbox, self._ssm = sandbox, sandbox.account.ssm
         self._head, self._command = "", ""
         self._number = 0
@@ -56,7 +56,7 @@ class Pushes:
         self._ssm.put_parameter(Name=targets, Value=json.dumps([target]), Overwrite=True)
 
     def commit(self, document: str) -> None:
-        """Make a commit to be pushed, and choose what the hosts do with it. All is quiet first."""
+        """Make a commit to push, and choose the hosts' document. Waits until nothing else runs."""
         self.check()
         pin = ParameterNames(STAGE).document
         self._ssm.put_parameter(Name=pin, Value=self._pins[document], Overwrite=True)
@@ -71,13 +71,13 @@ class Pushes:
             capture_output=True,
             check=True,
         )
-        # The push has waited for the webhook's answer, so the command is there.
+        # The push has waited for the webhook's answer, so the command exists.
         account = self._sandbox.account
         self._command = account.run_command.commands()[0].id
         account.wait_until_ended(self._command)
 
     def check(self) -> None:
-        """Hold every host to the last push, once it was reported."""
+        """Wait for the report, then check that every host is at the last push."""
         self._sandbox.wait_until_quiet()
         if not self._command:
             return
@@ -90,7 +90,7 @@ class Pushes:
 
 
 def measure(*, quick: bool) -> Iterator[Figure | Curve]:
-    """The seconds and the share of what is not the hosts', for each number of hosts."""
+    """The seconds, and the share without the hosts, for each number of hosts."""
     series: dict[str, list[tuple[float, float]]] = {PULLED: [], SAID: []}
     with Sandbox(["web-1"]) as sandbox:
         pushes = Pushes(sandbox)

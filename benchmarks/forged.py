@@ -1,11 +1,11 @@
-"""Deliveries that nobody at GitHub sent: what a stranger can make the webhook spend.
+"""Forged deliveries: how much time and how many calls a stranger can make the webhook spend.
 
-They are signed with a secret that the stage does not have, name a repository that it knows or one
-that is made up, and meet one warm process. The calls are counted on a clock that each delivery
-moves by 1/128 second, and their goal is what chalicelib/edges/parameters.py lets strangers spend
-in that time. Hostile requests are those of tests/app/test_hostile.py, good ones among them; the
-app's own time is the processor's, boto3's work in it, so that other processes are not. The
-costliest bodies are as large as Lambda takes, and full of what takes long to look for, or to read.
+They are signed with a secret that the stage does not have, name a known or a made-up repository,
+and go to one warm process. Each delivery moves the clock by 1/128 second. The goal of the calls is
+what chalicelib/edges/parameters.py lets strangers spend in that time. Hostile requests are those of
+tests/app/test_hostile.py, good ones among them. The app's own time is processor time, with boto3's
+work, so that other processes do not count. The costliest bodies are as large as Lambda allows, and
+full of text that takes long to search or to parse.
 """
 
 import statistics
@@ -23,11 +23,11 @@ from chalicelib.core.webhook import MAX_BODY_BYTES
 from chalicelib.edges.parameters import BUDGET, REMEMBERED_SECONDS
 from tests.app.test_hostile import REQUESTS, SEED, event_of, throw
 
-GOAL = 1.0  # to a good delivery
+GOAL = 1.0  # ratio to a good delivery
 HOSTILE_GOAL = 0.050  # s
 FORGED = 10_000
 GUESSED = "guessed"
-A_SECOND = 128  # deliveries; a power of two, so that the clock's sums are exact
+A_SECOND = 128  # deliveries in a second; a power of two, so that the clock's sums are exact
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 ALMOST = b"a" * 64 + b"/" + b"b" * 100
@@ -45,14 +45,14 @@ Event = Mapping[str, Any]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Time beside a good one, calls to AWS, and the longest of thousands."""
+    """Measure the time beside a good one, the calls to AWS, and the longest of thousands."""
     yield from _beside_good("7 KB", SMALL, rounds=5 if quick else 100, calls=40)
     yield from _beside_good("5 MB", LARGE, rounds=3 if quick else 40, calls=1)
     made_up = (f"octo/made-up-{number}" for number in range(FORGED))
     seconds = FORGED // A_SECOND
-    # A secret that does not fit is read again from half of the budget: good ones have the rest.
+    # A wrong secret is read again from half of the budget; the other half is for good deliveries.
     yield _calls("a known repository's name", lambda: REPOSITORY, BUDGET // 2 + seconds)
-    # Where the budget is spent, the known ones are listed once a minute.
+    # When the budget is spent, the known repositories are listed once a minute.
     lists = 1 + int(seconds // REMEMBERED_SECONDS)
     yield _calls("as many made-up names", partial(next, made_up), BUDGET + seconds + lists)
     yield from _hostile(REQUESTS // 10 if quick else REQUESTS)
@@ -107,7 +107,7 @@ def _hostile(requests: int) -> Iterator[Figure]:
 
 
 def _costliest() -> Figure:
-    """The longest that a body of any of these shapes takes, forged."""
+    """The longest time for a forged body of one of these shapes."""
     app = App(Aws().sdk)
     seconds = {}
     with without_log():

@@ -1,13 +1,13 @@
-"""How long GitHub waits for its answer, as what was pushed grows.
+"""How long GitHub waits for its answer, by the size of the push.
 
 The same delivery is posted over loopback HTTP to the tutorial's service, which pulls before it
 answers, and to Pulley under `chalice local`, which answers as soon as Run Command has the command.
-GitHub's body for one commit is as long whatever is in the commit. A push is one commit of files of
-10 MB that no compression makes smaller, in a bare repository on this disk: the tutorial's figures
-leave out the network, which a pull from GitHub would add to each MB. Pulley's leave out AWS's own
-time: an emulation on loopback answers instead. Its hosts, of which there are none here, pull after
-the answer; `host` and `fleet` measure that. The tutorial's service begins each time with a new copy
-of its checkout, which is not timed.
+GitHub's body for one commit has the same length whatever the commit contains. A push is one commit
+of files of 10 MB that cannot be compressed, in a bare repository on this disk. So the tutorial's
+figures leave out the network, which a pull from GitHub would add for each MB. Pulley's figures
+leave out AWS's own time: an emulation on loopback answers instead. Hosts pull after the answer;
+there are none here, and `host` and `fleet` measure that. The tutorial's service begins each time
+with a new copy of its checkout, which is not timed.
 """
 
 import tempfile
@@ -36,12 +36,12 @@ from pulley.sandbox.setup import store_document, store_targets
 GITHUB_WAITS = 10  # seconds: GitHub's page "Best practices for using webhooks"
 SIZES = (10, 100, 500)  # MB
 QUICK_SIZES = (1, 10)
-GOAL = 1.5  # of the largest push to the smallest
+GOAL = 1.5  # ratio of the largest push to the smallest
 POST_SECONDS = 300
 
 
 class Tutorial:
-    """The tutorial's service, and a push of some size that it has not pulled yet."""
+    """The tutorial's service, and a push that it has not pulled yet."""
 
     def __init__(self, directory: Path, megabytes: int) -> None:
         """Begin to serve."""
@@ -59,7 +59,7 @@ class Tutorial:
         self._url = f"http://127.0.0.1:{self._server.server_port}{PATH}"
 
     def renew(self) -> None:
-        """As before the push."""
+        """Restore the checkout as it was before the push."""
         copy_checkout(self._kept, self._checkout, run_as_self)
         self._expect(self._commits[0])
 
@@ -75,18 +75,18 @@ class Tutorial:
         self._server.server_close()
 
     def _pull(self) -> None:
-        # Not `pull("--rebase")`: GitPython takes that for a refspec.
+        # Not `pull("--rebase")`, which GitPython treats as a refspec.
         with Repo(self._checkout) as repository:
             repository.remotes.origin.pull(rebase=True)
 
     def _expect(self, commit: str) -> None:
-        """Hold the checkout to a commit: a file is read, and no process started."""
+        """Check that the checkout is at a commit, by a file, without starting a process."""
         if (self._checkout / ".git/refs/heads/main").read_text().strip() != commit:
             raise RuntimeError(f"the tutorial's checkout is not at {commit}")
 
 
 def measure(*, quick: bool) -> Iterator[Figure | Curve]:
-    """The seconds until the answer of both, for each size."""
+    """The seconds until each of the two answers, for each size."""
     sizes = QUICK_SIZES if quick else SIZES
     with ExitStack() as opened:
         directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="pulley-bench-")))
@@ -96,7 +96,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
             tutorial = tutorials[f"{size}"] = Tutorial(directory / f"{size}", size)
             opened.callback(tutorial.close)
         url = opened.enter_context(pulley(directory / "webhook.log"))
-        # In rounds of its own, and more of them: it is a thousand times as quick.
+        # Separately, with more rounds, because it is a thousand times as fast.
         ours = compare(
             {name: partial(post, url, one.body, status=202) for name, one in tutorials.items()},
             rounds=3 if quick else 20,
@@ -120,7 +120,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
 
 
 def curve(sizes: tuple[int, ...], medians: Mapping[str, Callable[[str], float]]) -> Curve:
-    """Both over MB, and how long GitHub waits."""
+    """Both services over MB, and how long GitHub waits."""
     series = {who: [(size, median(f"{size}")) for size in sizes] for who, median in medians.items()}
     series["GitHub waits"] = [(sizes[0], GITHUB_WAITS), (sizes[-1], GITHUB_WAITS)]
     return Curve("growth", "Until GitHub has its answer", "MB pushed", "seconds", series)
@@ -128,7 +128,7 @@ def curve(sizes: tuple[int, ...], medians: Mapping[str, Callable[[str], float]])
 
 @contextmanager
 def pulley(log: Path) -> Iterator[str]:
-    """The webhook's address, with all stored in an account that a push needs."""
+    """The webhook's address; the account has everything that a push needs."""
     with Account() as account:
         store_document(account.ssm, STAGE)
         account.ssm.put_parameter(
@@ -143,9 +143,9 @@ def pulley(log: Path) -> Iterator[str]:
 
 
 def post(url: str, body: bytes, *, status: int) -> None:
-    """Post the delivery, and hold the answer to its status."""
+    """Post the delivery, and check the status of the answer."""
     sent = {name: value for name, value in headers(body).items() if name != "Host"}
-    # On one that is kept, TCP's delayed acknowledgement would add 40 ms at Chalice's server.
+    # On a kept connection, TCP's delayed acknowledgement would add 40 ms at Chalice's server.
     with urllib3.PoolManager(retries=False, timeout=POST_SECONDS) as new_connection:
         answer = new_connection.request("POST", url, body=body, headers=sent)
     if answer.status != status:

@@ -1,14 +1,13 @@
-"""How long a run of pull.sh takes, and what it starts, beside a bare `git pull --rebase`.
+"""How long a run of pull.sh takes, and which programs it starts, beside `git pull --rebase`.
 
 Both run as the checkout's owner, the script in dash and without steps, in copies of two checkouts
-of one repository, which have been pulled in before. Each run has a new copy, so that all runs of a
-case do the same; the copying is not timed. All is in memory where Linux has a folder for that:
-there a slow disk, the same for both, does not hide what the script adds. The goals are those of the
-contract with whoever waits for a deploy: no slower than git where nothing is new, 1.3 times where
-something is.
+of one repository, in which a pull ran before. Each run has a new copy, so that all runs of a case
+do the same; the copying is not timed. The files are in memory if Linux has a folder for that,
+because a slow disk, the same for both, would hide what the script adds. The goals: no slower than
+git if nothing is new, 1.3 times otherwise.
 
-Processes are the programs that one run starts, git's own among them, counted by strace where that
-is installed. Their goals are what the script needs with git 2.39.
+Processes are the programs that one run starts, git's own among them, counted by strace if that is
+installed. Their goals are what the script needs with git 2.39.
 """
 
 import os
@@ -32,7 +31,7 @@ OURS, PLAIN = "pull.sh", "git pull --rebase"
 
 @dataclass(frozen=True)
 class Case:
-    """What is new upstream, and the goals: of the ratio, and of the processes if they count."""
+    """What is new upstream, and the goals: the ratio's, and the processes' if they are counted."""
 
     name: str
     commits: Callable[[], Iterable[Commit]]
@@ -42,7 +41,7 @@ class Case:
 
 
 def small(commits: int) -> Iterable[Commit]:
-    """Commits of a line each, in one of a hundred files."""
+    """Commits that each change a line in one of a hundred files."""
     return (
         [(f"file-{number % 100}.txt", f"commit {number}\n".encode())] for number in range(commits)
     )
@@ -63,10 +62,10 @@ CASES = (
 
 
 class Bench:
-    """An upstream repository, and for each side a checkout that is copied for each run."""
+    """An upstream repository, and for each side a checkout, which is copied for each run."""
 
     def __init__(self, root: Path) -> None:
-        """A hundred files and a hundred commits, and both have pulled the last of them."""
+        """Make a hundred files and a hundred commits. Both sides have pulled the last one."""
         self._root = root
         self._script = root / "pull.sh"
         self._script.write_text(build())
@@ -83,20 +82,20 @@ class Bench:
             self._run(side, self._kept(side))
 
     def open(self, case: Case) -> None:
-        """Let that be new upstream, and nothing else."""
+        """Make these commits the only new ones upstream."""
         self._upstream.rewind(self._begin)
         self._push(case.commits())
 
     def renew(self, side: str) -> None:
-        """As before the run."""
+        """Restore the checkout as it was before the run."""
         copy_checkout(self._kept(side), self._checkout(side), run_as_owner)
 
     def run(self, side: str) -> None:
-        """One run."""
+        """Run one side once."""
         self._run(side, self._checkout(side))
 
     def check(self) -> None:
-        """Hold both checkouts to what was pushed, once they have run."""
+        """Check that both checkouts are at the push, after they have run."""
         for side in (OURS, PLAIN):
             head = (self._checkout(side) / ".git/refs/heads/main").read_text().strip()
             if head != self._pushed:
@@ -123,7 +122,7 @@ class Bench:
 
     def _run(self, side: str, checkout: Path, *, before: Sequence[str] = ()) -> None:
         pull = ["git", "pull", "-q", "--rebase", "origin", "main"]
-        # Not setpriv, which would be a process more.
+        # Not setpriv, which would be one more process.
         ids = {"user": OWNER.pw_uid, "group": OWNER.pw_gid, "extra_groups": []}
         subprocess.run(
             [*before, *(["dash", str(self._script)] if side == OURS else pull)],
@@ -131,12 +130,12 @@ class Bench:
             env=environ(self._root, checkout),
             capture_output=True,
             check=True,
-            **(ids if AS_ROOT else {}),  # type: ignore[call-overload] - none, or all three of them
+            **(ids if AS_ROOT else {}),  # type: ignore[call-overload] - none or all three
         )
 
 
 def environ(home: Path, checkout: Path) -> dict[str, str]:
-    """Of an owner who has logged in, with what the agent gives the script."""
+    """The environment of an owner who is logged in, with what the agent gives the script."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -151,7 +150,7 @@ def environ(home: Path, checkout: Path) -> dict[str, str]:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """A ratio a case, and where they count the processes of both."""
+    """The ratio for each case, and, if they are counted, the processes of both sides."""
     memory = MEMORY if Path(MEMORY).is_dir() else None
     with tempfile.TemporaryDirectory(prefix="pulley-bench-", dir=memory) as directory:
         root = Path(directory)

@@ -10,14 +10,14 @@ from benchmarks.stub import ENVIRON
 from tests.deploy.project import chalice, copy_project
 
 BYTES_GOAL = 150_000
-# A cold start reads only what a first delivery imports: tests/app/test_imports.py has these.
+# A cold start reads only what a first delivery imports: tests/app/test_imports.py lists it.
 FILES_GOAL = 64
-# Chalice brings its own runtime; nothing else is bundled, as requirements.txt is empty.
+# Chalice adds its own runtime. Nothing else is bundled, because requirements.txt is empty.
 OWN = ("app.py", "chalicelib/", "chalice/")
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """The same each time."""
+    """Measure the zip, which is the same each time."""
     del quick
     with tempfile.TemporaryDirectory(prefix="pulley-bench-") as folder:
         project = copy_project(Path(folder) / "pulley")

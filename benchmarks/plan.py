@@ -1,11 +1,11 @@
-# ruff: noqa: T201 - it prints what it has found
+# ruff: noqa: T201 - it prints its results
 """How long one plan takes, and how much memory, as a stage grows to 500 targets and 10,000 hosts.
 
-What is measured is the pure `plan`: the facts are there already, as a round has gathered them. Each
-target has twenty hosts and a history of ten commands; a tenth of its hosts sleeps, a tenth is
-behind, one has failed, and one target in ten has a commit that is held, which costs the most. Time
-is the best of several plans with nothing else measured; memory is the peak of one more plan, by
-tracemalloc, and the process's own at the end, with the facts in it.
+It measures the pure `plan`, with the facts that a round has already read. Each target has twenty
+hosts and a history of ten commands. A tenth of its hosts is off, a tenth is behind, and one has
+failed. One target in ten has a held commit, which costs the most. Time is the best of several
+plans. Memory is the peak of one more plan, by tracemalloc, and that of the process at the end, with
+the facts in it.
 
     .venv/bin/python -m benchmarks.plan [plot.svg]
 """
@@ -70,7 +70,7 @@ def target_of(number: int) -> Target:
 
 
 def hosts_of(target: Target, number: int) -> list[Host]:
-    """The target's hosts, a tenth of them asleep."""
+    """The target's hosts, a tenth of them off."""
     return [
         Host(
             instance_id=f"i-{number * HOSTS_A_TARGET + one:017x}",
@@ -83,7 +83,7 @@ def hosts_of(target: Target, number: int) -> list[Host]:
 
 
 def invocation_of(host: Host, target: Target, commit: CommitSha, *, is_well: bool) -> Invocation:
-    """What became of a commit on a host, with a line as long as they are."""
+    """The result of a commit on a host, with a line of typical length."""
     result = {
         "v": 1,
         "target": target.name,
@@ -102,7 +102,7 @@ def invocation_of(host: Host, target: Target, commit: CommitSha, *, is_well: boo
 
 
 def run_of(target: Target, hosts: Sequence[Host], number: int, *, is_stopped: bool) -> Run:
-    """The target's command of that number, a day after the one before."""
+    """The target's command of that number, a day after the previous one."""
     requested = NOW - timedelta(days=RUNS_A_TARGET - number)
     commit = commit_of(number + 1)
     reached = hosts if number < RUNS_A_TARGET - 1 else hosts[: len(hosts) * 9 // 10]
@@ -154,7 +154,7 @@ def facts_of(hosts: int) -> list[TargetFacts]:
 
 
 def measure(hosts: int) -> Measured:
-    """The best time of several plans, and then the memory of one more."""
+    """Measure the best time of several plans, then the memory of one more."""
     facts = facts_of(hosts)
     times = []
     for _ in range(REPEATS):
@@ -188,7 +188,7 @@ def fit(points: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
 
 
 def draw(measured: Sequence[Measured], slope: float, start: float, where: Path) -> None:
-    """The times and their line, where matplotlib is installed: no dependency for one picture."""
+    """Draw the times and their line, if matplotlib is installed."""
     try:
         plots = import_module("benchmarks.plots")
     except ImportError:

@@ -1,9 +1,9 @@
-# ruff: noqa: D102, T201 - it prints what it has found
-"""How many calls to AWS one round of reconciling makes, as a stage grows to 10,000 hosts.
+# ruff: noqa: D102, T201 - it prints its results
+"""How many calls to AWS one round makes, as a stage grows to 10,000 hosts.
 
-The real flow and edges over real clients of boto3, whose requests are answered here before they
-leave. Every target has twenty hosts, all at the wanted commit, and one command. Calls are counted;
-the seconds are the round's own time with AWS answering at once, JSON and XML included.
+The flow, the edges and boto3's clients are real; their requests are answered here before they
+leave. Every target has twenty hosts, all at the wanted commit, and one command. The seconds are the
+round's own time, JSON and XML included, with an AWS that answers at once.
 
     .venv/bin/python -m benchmarks.round
 """
@@ -132,7 +132,7 @@ class Aws:
 
 
 class _Raw:
-    """What botocore reads an answer from."""
+    """A raw answer, as botocore reads it."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
@@ -142,7 +142,7 @@ class _Raw:
 
 
 def main() -> None:
-    """Print a line a size."""
+    """Print a line for each size."""
     os.environ |= {
         "PULLEY_STAGE": STAGE,
         "AWS_DEFAULT_REGION": "eu-west-1",
@@ -153,7 +153,7 @@ def main() -> None:
     print(f"{'hosts':>7} {'calls':>6} {'a thousand hosts':>17} {'own seconds':>12}  by operation")
     for hosts in SIZES:
         aws = Aws(hosts)
-        wiring._reconciler.cache_clear()  # noqa: SLF001 - a new process, as far as it matters
+        wiring._reconciler.cache_clear()  # noqa: SLF001 - like a new process
         reconciler = wiring._reconciler()  # noqa: SLF001
         for service, client in (
             ("ssm", reconciler.reader.history._client),  # type: ignore[attr-defined]  # noqa: SLF001 - the client to be answered
@@ -161,7 +161,7 @@ def main() -> None:
         ):
             client.meta.events.register(f"before-send.{service}", aws)
         began = time.perf_counter()
-        with redirect_stdout(io.StringIO()):  # the round's own line
+        with redirect_stdout(io.StringIO()):  # the round's log
             done = reconciler.reconcile(seconds_left=lambda: float("inf"))
         seconds = time.perf_counter() - began
         if (done.hosts, done.sent, done.failed) != (hosts, 0, 0):

@@ -1,10 +1,10 @@
 """The app in a warm process, and an AWS that answers at once.
 
 Either boto3's client is real, and its requests are answered where they would leave (botocore's
-`before-send`): what boto3 does to write, sign and read them is in the time. Or the client itself
-is stood in for: what is left is the time of Pulley's own code and of Chalice's.
+`before-send`). Then the time includes boto3's work to write, sign and read them. Or a stand-in
+replaces the client. Then the time is that of Pulley's own code and of Chalice.
 """
-# ruff: noqa: E402, SLF001 - app.py reads its stage when it is imported, and keeps a process's own
+# ruff: noqa: E402, SLF001 - app.py reads its stage on import, and has state of a process
 
 import json
 import os
@@ -24,7 +24,7 @@ ENVIRON = {
     "AWS_SECRET_ACCESS_KEY": "testing",
 }
 for _name in [name for name in os.environ if name.startswith(("AWS_", "PULLEY_"))]:
-    del os.environ[_name]  # whatever the caller's shell has for a stage of its own
+    del os.environ[_name]  # the caller's shell may have a stage of its own
 os.environ |= ENVIRON
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -46,7 +46,7 @@ TARGET = {
     "instances": {"tags": {"role": "web"}},
     "checkout": "/srv/site",
 }
-# No token: what is said to GitHub is HTTP, and a matter of GitHub's.
+# No token, because calls to GitHub are not measured.
 STORED = {
     _NAMES.webhook_secret: SECRET,
     _NAMES.targets(Repository.parse(REPOSITORY)): json.dumps([TARGET]),
@@ -54,14 +54,14 @@ STORED = {
 
 
 class Aws:
-    """Systems Manager, with what is stored; it counts its calls."""
+    """Answers as Systems Manager, with stored parameters, and counts its calls."""
 
     def __init__(self, stored: Mapping[str, str] = STORED) -> None:
         self.stored = stored
         self.calls: Counter[str] = Counter()
 
     def answer(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """What it says, as JSON has it."""
+        """The answer to an operation."""
         self.calls[operation] += 1
         if operation == "SendCommand":
             command = {"CommandId": "0831e1a8-a1ac-4257-a1fd-c831b48c4107", "Status": "Pending"}
@@ -83,7 +83,7 @@ class Aws:
         }
 
     def __call__(self, request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
-        """As a handler of `before-send`."""
+        """Answer a request, as a handler of `before-send`."""
         body = request.body if isinstance(request.body, bytes) else b"{}"
         answer = self.answer(event_name.rpartition(".")[2], json.loads(body))
         return AWSResponse(request.url, 200, HTTPHeaders(), _Raw(json.dumps(answer).encode()))
@@ -95,12 +95,12 @@ class Aws:
         return client
 
     def port(self, _deadline: Deadline | None = None) -> "Port":
-        """What stands in for a client."""
+        """A stand-in for the client."""
         return Port(self)
 
 
 class Port:
-    """A client of which nothing but the answers is there."""
+    """A stand-in for boto3's client, which only answers."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -110,7 +110,7 @@ class Port:
         return self._aws.answer("GetParameters", arguments)
 
     def get_paginator(self, _operation: str) -> "_Pages":
-        """As boto3 has it, for the one list that there is."""
+        """Like boto3's, for the only list that is used."""
         return _Pages(self._aws)
 
     def send_command(self, **arguments: object) -> dict[str, Any]:
@@ -130,14 +130,14 @@ class _Pages:
 
 
 class App:
-    """app.py, with all that a warm process keeps; several may be in one process."""
+    """app.py with the state of a warm process; several may be in one process."""
 
     def __init__(
         self,
         client: Callable[[Deadline], object],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`client` is Aws's `sdk` or `port`; `clock`, in seconds, is that of the budgets."""
+        """`client` is Aws's `sdk` or `port`; `clock` (seconds) is for the budgets."""
         edges = {
             one.__name__: partial(one, clock=clock) for one in (ParameterStore, KnownRepositories)
         }
@@ -157,13 +157,13 @@ class App:
 
 @contextmanager
 def without_log() -> Iterator[None]:
-    """What the app writes down is formatted and written, and not kept."""
+    """The log is formatted and written, but not kept."""
     with Path(os.devnull).open("w") as null, redirect_stdout(null):
         yield
 
 
 class _Raw:
-    """What botocore reads an answer from."""
+    """A raw answer, as botocore reads it."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

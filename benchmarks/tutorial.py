@@ -1,9 +1,8 @@
-"""The service that people write for this: a webhook in Flask that pulls on the host it runs on.
+"""The service that people write instead: a webhook in Flask that pulls on its own host.
 
-Written anew along the tutorials that are found for "GitHub webhook Flask git pull": the same
-headers, the same checks, SHA-1 as they have it, and the pull before the answer. What goes with a
-request there (a server, its sockets) is left out, as API Gateway and Lambda's runtime are of
-Pulley: both begin where a request has come as a whole.
+Written like the tutorials that a search for "GitHub webhook Flask git pull" finds: the same
+headers, the same checks, SHA-1, and the pull before the answer. The server and its sockets are left
+out, and so are API Gateway and Lambda's runtime for Pulley: both begin with a complete request.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ PATH = "/update_server"
 
 
 def service(secret: str, pull: Callable[[], object] = lambda: None) -> Flask:
-    """The service; `pull` is what it does for a push to main, before it answers."""
+    """The service; it calls `pull` for a push to main, before it answers."""
     app = Flask("tutorial")
 
     @app.post(PATH)
@@ -47,7 +46,7 @@ def service(secret: str, pull: Callable[[], object] = lambda: None) -> Flask:
 
 
 class Caller:
-    """Calls a service with one delivery, as a WSGI server would, again and again."""
+    """Calls a service with one delivery, as a WSGI server would, any number of times."""
 
     def __init__(self, app: Flask, body: bytes, headers: Mapping[str, str]) -> None:
         self._app, self._body = app, body
@@ -71,7 +70,7 @@ class Caller:
         }
 
     def __call__(self) -> tuple[str, bytes]:
-        """The answer's status and content."""
+        """Call the service. Returns the answer's status and content."""
         environ = {**self._environ, "wsgi.input": BytesIO(self._body), "wsgi.errors": BytesIO()}
         parts = self._app.wsgi_app(environ, self._start)
         return self._status, b"".join(parts)

@@ -1,12 +1,11 @@
 """One verified push through the whole app, warm, beside the tutorial's service.
 
-Each is called in this process with a whole request: the app with API Gateway's event, the service
-with a WSGI environment, so that neither has a server, a socket or TLS in its time. The tutorial
-leaves its pull out. Of Pulley's two calls to AWS (the pins, SendCommand) the network is left out
-in "with boto3's work": writing, signing and reading them is there, a millisecond that is boto3's.
-Without it the calls are answered in the client's place, as the tutorial's pull is not made either:
-that is the time of Pulley's own code, with the request for Run Command built, two lines of log
-written, and Chalice. No token is stored, so nothing is said to GitHub.
+Each is called in this process with a complete request: the app with API Gateway's event, the
+service with a WSGI environment. So neither time contains a server, a socket or TLS. The tutorial's
+pull is left out. "With boto3's work" contains writing, signing and reading Pulley's two calls to
+AWS (the pins, SendCommand), but no network. Without it a stand-in answers in place of boto3's
+client: that is the time of Pulley's own code, with the request for Run Command and two lines of
+log, and of Chalice. No token is stored, so there are no calls to GitHub.
 """
 
 import hmac
@@ -21,19 +20,19 @@ from benchmarks.figures import Figure
 from benchmarks.stub import App, Aws, without_log
 from benchmarks.tutorial import Caller, service
 
-GOAL = 1.0  # to the tutorial's service
+GOAL = 1.0  # ratio to the tutorial's service
 OWN_GOAL = 150.0  # µs
 empty = Chalice(app_name="empty")
 
 
 @empty.route("/github", methods=["POST"], content_types=["*/*"])
 def answer_nothing() -> Response:
-    """What Chalice itself takes for a request."""
+    """The time of Chalice itself for a request."""
     return Response({}, headers={"Content-Type": "application/json"})
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """7 KB, as a push of one commit has, and the 5 MB that GitHub writes of two thousand."""
+    """Measure 7 KB, a push of one commit, and 5 MB, a push of two thousand commits."""
     yield from _figures("7 KB", _time(SMALL, rounds=5 if quick else 100, calls=40), OWN_GOAL)
     yield from _figures("5 MB", _time(LARGE, rounds=3 if quick else 40, calls=1), None)
 
