@@ -32,7 +32,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
         yield figure
     by_targets = []
     for size in (1, 10, MOST_TARGETS):
-        # A SendCommand for each target. One GetParameters takes ten names of pins, the document's too.
+        # One SendCommand a target. GetParameters takes ten names: the pins, also the document's.
         goal = size + (size + 1 + 9) // 10
         figure = count(
             f"a push that {size} of its targets follow", goal=goal, stored=followed_by(size)

@@ -1,7 +1,7 @@
 """One AWS account on loopback, which plain boto3 reaches through `AWS_ENDPOINT_URL`.
 
 moto answers for everything that it emulates well: Parameter Store, documents, EC2's instances.
-What it only pretends, Run Command, is answered by this package. moto's state belongs to the
+moto only pretends to do Run Command, so this package answers for it. moto's state belongs to the
 whole Python process, so an Account clears it when it starts, and there may be one at a time.
 """
 
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _TARGET_PREFIX = "AmazonSSM."
-_IMAGE = "ami-00000000"  # moto runs what image it is told to
-_SHUTDOWN_SECONDS = 0.01  # how long the server may take to see that it is to stop
+_IMAGE = "ami-00000000"  # moto accepts any image
+_SHUTDOWN_SECONDS = 0.01  # how long the server may take to notice that it should stop
 
 
 class Account:
-    """An endpoint, clients for it, and hosts. A context manager: `close` kills what runs."""
+    """An endpoint, clients for it, and hosts. A context manager: `close` kills what is running."""
 
     def __init__(
         self,
@@ -66,16 +66,17 @@ class Account:
     ) -> None:
         """Serve on 127.0.0.1, on any free port by default. Raises OSError for a port in use.
 
-        AWS takes no delivery time-out below 30 s and no limit of a step below 5 s. The two
-        seconds say how long each of those takes here: 0.01 makes 0.3 s of the shortest delivery.
+        AWS allows no delivery time-out below 30 s and no limit of a step below 5 s. The two
+        arguments say how long one of these seconds takes here: with 0.01 the shortest delivery
+        takes 0.3 s.
         """
         if port:
-            # Raises where werkzeug would print a line and leave the program.
+            # Raises, because werkzeug would print a line and end the program.
             socket.create_server(("127.0.0.1", port)).close()
         self._server = make_server(
             "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietMotoHandler
         )
-        os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images, for nobody
+        os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images that nobody needs
         keep_models()
         BackendDict.reset()
         reset_model_data()
@@ -89,8 +90,8 @@ class Account:
         self._fleet = Inventory(self.ssm, self.ec2)
         self._events = EventBus(account=self.id, region=region)
         self.run_command = Dispatcher(self._fleet, self._events, delivery_second=delivery_second)
-        self.throttle: Throttle | None = None  # takes every call, until it is given one
-        # Last, because building clients takes a while, and Ctrl-C meanwhile would leave it there.
+        self.throttle: Throttle | None = None  # without one, every call is allowed
+        # Last: building clients takes a while, and Ctrl-C meanwhile would leave the server running.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_SHUTDOWN_SECONDS,), daemon=True
@@ -98,7 +99,7 @@ class Account:
         self._thread.start()
 
     def __enter__(self) -> Self:
-        """Return the account: it serves from its making on."""
+        """Return the account, which serves already."""
         return self
 
     def __exit__(
@@ -174,7 +175,7 @@ class Account:
         self._events.subscribe(callback)
 
     def wait_until_told(self) -> None:
-        """Return when every subscriber has had every event so far."""
+        """Return when every subscriber has got every event so far."""
         self._events.wait_until_delivered()
 
     def wait_until_ended(self, command_id: str, *, timeout: float = 600) -> EmulatedCommand:
@@ -184,7 +185,7 @@ class Account:
         )
 
     def close(self) -> None:
-        """Kill what runs on the hosts, stop serving, and leave nothing behind."""
+        """Kill what is running on the hosts, stop serving, and leave nothing behind."""
         self._fleet.close()
         self.run_command.wait_until_quiet()
         self._server.shutdown()
@@ -198,7 +199,7 @@ class Account:
     def _answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Be the WSGI application: Run Command is answered here, everything else by moto."""
+        """The WSGI application: answers Run Command here, and gives everything else to moto."""
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         name = target.removeprefix(_TARGET_PREFIX)
         operation = self._operations().get(name) if target != name else None
@@ -215,7 +216,7 @@ class Account:
             content, status = operation(body), 200
         except ApiError as error:
             content, status = {"__type": error.code, "message": error.message}, error.status
-        except Exception:  # noqa: BLE001 - a fault of ours is a 500, as it would be at AWS
+        except Exception:  # noqa: BLE001 - our own fault is a 500, as at AWS
             _LOG.exception("%s failed", name)
             content, status = {"__type": "InternalServerError", "message": ""}, 500
         response = Response(json.dumps(content), status, content_type="application/x-amz-json-1.1")

@@ -1,4 +1,4 @@
-"""The clone of whoever develops what is deployed, and the site that is in it at first."""
+"""The developer's clone of the deployed repository, and the site that it first contains."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +24,9 @@ _FIRST_FILES = {
 
 
 def open_clone(directory: Path, remote: str) -> Repo:
-    """Make a repository with a first commit on `main`, and push it. Closed by whoever opens it."""
+    """Make a repository with a first commit on `main`, and push it. The caller closes it."""
     clone = Repo.init(directory, initial_branch="main")
-    with clone.config_writer() as config:  # whoever pushes by hand may have none
+    with clone.config_writer() as config:  # a person who pushes by hand may have none
         config.set_value("user", "name", str(SOMEONE.name))
         config.set_value("user", "email", str(SOMEONE.email))
     commit_files(clone, _FIRST_FILES, "Release one")

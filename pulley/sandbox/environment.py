@@ -1,10 +1,10 @@
-"""The files of a sandbox that a person uses in another terminal: its environment, its secrets."""
+"""The files of a sandbox for another terminal: its environment, its secrets."""
 
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-# What may be in a shell and would lead elsewhere: these come before the ones that are set here.
+# A shell may have these; they win over the variables that are set here, and lead elsewhere.
 _IN_THE_WAY = ("AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 
 
@@ -20,6 +20,6 @@ def write_environment(path: Path, environ: Mapping[str, str]) -> None:
 
 
 def write_secret(path: Path, secret: bytes) -> None:
-    """A file that nobody else can read."""
+    """A file that only the user can read."""
     path.touch(mode=0o600)
     path.write_bytes(secret)

@@ -20,9 +20,9 @@ _ENDED = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 def run_sandbox(console: Console, hosts: int, *, empty: bool = False) -> None:
     """Run until Ctrl-C, TERM or the end of the terminal, and print each command's outcome.
 
-    In an empty one nothing is set up, so that a person can do it.
+    In an empty sandbox nothing is set up, so that a person can do it.
     """
-    # A pipe, since a handler may interrupt itself, or whoever waits, with a lock in the hand.
+    # A pipe: a handler may interrupt itself, or a thread that holds a lock.
     told, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
@@ -37,7 +37,7 @@ def run_sandbox(console: Console, hosts: int, *, empty: bool = False) -> None:
                 if not ending.is_set():
                     _show(console, sandbox, event)
             except Exception:
-                if not ending.is_set():  # then it asked what is being closed
+                if not ending.is_set():  # otherwise the cause is that the sandbox is closing
                     raise
 
         sandbox.account.subscribe(show)

@@ -1,7 +1,7 @@
-"""AWS's service models, which botocore reads from its files: each is read once in a process.
+"""Has botocore read each of AWS's service models once in a process.
 
-moto makes a session for each question about regions, and each session reads EC2's model anew: most
-of the time that a sandbox took to start.
+moto makes a session whenever it needs the regions, and each session reads EC2's model from its file
+again. That took most of the time that a sandbox needed to start.
 """
 
 from functools import cache
@@ -13,7 +13,7 @@ from botocore.loaders import create_loader
 
 @cache
 def keep_models() -> None:
-    """Let every session of this process share a loader, which keeps what it has read."""
+    """Make all sessions of this process share a loader, which caches what it has read."""
     shared = cache(create_loader)
     for module in (botocore.session, moto.core.utils):
         module.create_loader = shared  # type: ignore[attr-defined]

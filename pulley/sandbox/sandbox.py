@@ -1,6 +1,6 @@
-"""The whole of it on this machine: GitHub's part, the AWS account, the app, and the hosts.
+"""The whole sandbox: GitHub, the AWS account, the app, and the hosts.
 
-What Pulley itself does is real: the app under `chalice local`, and in a process as Lambda's for
+Pulley's own parts are real: the app under `chalice local`, and in a process like Lambda's for
 events; the document, the script, git.
 """
 
@@ -39,7 +39,7 @@ STAGE = "dev"
 REMOVALS = 40
 FULL_NAME = "octo/site"
 TAGS: Mapping[str, str] = {"pulley": STAGE, "role": "web"}
-# Without its health check, whose port each Sandbox finds for itself.
+# Without its health check, because each Sandbox finds a port of its own.
 TARGET: Mapping[str, object] = {
     "name": "web",
     "repository": FULL_NAME,
@@ -50,7 +50,7 @@ TARGET: Mapping[str, object] = {
     "restart": ["site.service"],
     "timeout": 60,
 }
-# What the schedule's rule sends.
+# The event that the schedule's rule sends.
 SCHEDULED: Mapping[str, object] = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
@@ -67,16 +67,16 @@ SCHEDULED: Mapping[str, object] = {
 class Sandbox:
     """An account with a target and its hosts, ready for a push. A context manager.
 
-    An empty one has the app and the hosts, and nothing that an operator sets up: no document, no
-    secret (`secret` is b""), no token, no targets and no webhook. `token` is GitHub's all the same.
+    An empty one has the app and the hosts, but nothing that an operator sets up: no document, no
+    secret (`secret` is b""), no stored token, no targets and no webhook. `token` is GitHub's.
     """
 
     def __init__(self, host_names: Sequence[str], *, empty: bool = False) -> None:
-        """Start everything. What was started is stopped again where something fails."""
+        """Start everything. If something fails, stop what was started."""
         with ExitStack() as starting:
-            # Open to the hosts' owner, as /srv is.
+            # Open to the hosts' owner, like /srv.
             self.directory = Path(tempfile.gettempdir(), f"pulley-sandbox-{secrets.token_hex(4)}")
-            # First, since an interruption may come between any two lines.
+            # First, because an interruption may come between any two lines.
             starting.callback(_remove, self.directory)
             self.directory.mkdir()
             self.directory.chmod(0o755)
@@ -95,7 +95,7 @@ class Sandbox:
                 )
             )
             self._machines.open(host_names)
-            # A failing health check is asked for most of the time-out: it is short here.
+            # A failing health check takes most of the time-out, so it is short here.
             health_check = self.machines[0].site.health_check
             self.target = {**TARGET, "health_check": health_check, "timeout": 30}
             self.secret = b"" if empty else secrets.token_hex(32).encode()
@@ -113,7 +113,7 @@ class Sandbox:
 
     @property
     def machines(self) -> list[Machine]:
-        """The hosts, in the order in which they came."""
+        """The hosts, in the order in which they were added."""
         return self._machines.all
 
     @property
@@ -127,7 +127,7 @@ class Sandbox:
         }
 
     def __enter__(self) -> Self:
-        """Return the sandbox: it runs from its making on."""
+        """Return the sandbox, which runs already."""
         return self
 
     def __exit__(
@@ -144,7 +144,7 @@ class Sandbox:
         return commit_files(self.developer, files, message)
 
     def results(self, command_id: str) -> dict[str, HostResult | ResultError]:
-        """Each host's result of a command, or why there is none, by the host's name."""
+        """By the host's name, its result of a command, or why there is no result."""
         pages = self.account.ssm.get_paginator("list_command_invocations").paginate(
             CommandId=command_id, Details=True
         )
@@ -155,19 +155,19 @@ class Sandbox:
         }
 
     def add_machine(self, name: str, **facts: Unpack[Unlike]) -> Machine:
-        """One more host, with a clone of what the branch has now and nothing deployed yet.
+        """Add a host, with a clone of the branch as it is now, and nothing deployed yet.
 
-        Unless the facts say something else of it: see `Unlike`. Raises ValueError for a checkout
-        of root's where we are not root.
+        The facts may change that: see `Unlike`. Raises ValueError for a checkout of root's if we
+        are not root.
         """
         return self._machines.add(name, **facts)
 
     def terminate_machine(self, machine: Machine) -> None:
-        """Let EC2 end the instance, whose disk goes with it: its name is free again."""
+        """Terminate the instance in EC2, and delete its disk. Its name is free again."""
         self._machines.terminate(machine)
 
     def reconcile(self) -> Mapping[str, object]:
-        """Do a round now, as the schedule would. Returns what the function returned."""
+        """Run a round now, like the schedule. Returns the function's result."""
         self.reconciler.invoke(SCHEDULED)
         self.reconciler.wait_until_idle()
         outcome = self.reconciler.outcomes[-1]
@@ -176,25 +176,25 @@ class Sandbox:
         return outcome.returned
 
     def wait_until_quiet(self) -> None:
-        """Return when every command so far has ended, and was reported on."""
+        """Return when every command so far has ended and was reported."""
         for command in self.account.run_command.commands():
             self.account.wait_until_ended(command.id)
         self.wait_until_reported()
 
     def wait_until_reported(self) -> None:
-        """Return when every event so far was acted on. Not for those whom the account calls."""
+        """Return when every event so far was handled. Do not call this from a subscriber."""
         self.account.wait_until_told()
         self.reporter.wait_until_idle()
 
     def deployment(self, command_id: str) -> RecordedDeployment | None:
-        """What GitHub has of a command's commit."""
+        """GitHub's deployment of a command's commit."""
         (command,) = self.account.ssm.list_commands(CommandId=command_id)["Commands"]
         (commit,) = command["Parameters"]["Commit"]
         made = self.github.deployments(FULL_NAME)
         return next((one for one in made if one.sha == commit), None)
 
     def _start_app(self, starting: ExitStack) -> None:
-        """The app as the account has it, and as it runs here: both of them take a while."""
+        """Deploy the app in the account, and start it here. Both take a while."""
         settings = {"PULLEY_GITHUB_API": self.github.api_url}
         environ = {**self.account.environ, **settings}
         with ThreadPoolExecutor(max_workers=1) as deploying:
@@ -213,7 +213,7 @@ class Sandbox:
             self.deployed = deployed.result()
 
     def _set_up(self) -> None:
-        """What an operator does: stores what the app needs, and connects the repository."""
+        """Do an operator's part: store what the app needs, and connect the repository."""
         ssm, secret = self.account.ssm, self.secret.decode()
         write_secret(self.directory / "webhook-secret", self.secret)
         store_document(ssm, STAGE)
@@ -229,7 +229,7 @@ class Sandbox:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, though a program that was interrupted may still write into it."""
+    """Remove a folder, even if an interrupted program still writes into it."""
     for _ in range(REMOVALS):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -238,7 +238,7 @@ def _remove(folder: Path) -> None:
 
 
 def _result_of(invocation: "CommandInvocationTypeDef") -> HostResult | ResultError:
-    """A host that was never reached, or not begun, has no step and so no output."""
+    """The output of a host's step; a host that was never reached, or not begun, has none."""
     if not invocation["CommandPlugins"]:
         return ResultError(f"not run: {invocation['StatusDetails']}")
     try:

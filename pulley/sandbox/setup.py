@@ -1,6 +1,6 @@
-"""What an operator stores in an account before the first push: `pulley setup` and its sisters.
+"""Stores what an operator stores before the first push with `pulley setup` and other commands.
 
-The sandbox does it with plain boto3, so that it starts at once and relies on no command.
+The sandbox uses plain boto3, so that it starts at once and depends on no command.
 """
 
 import json
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def store_document(ssm: "SSMClient", stage: str) -> None:
-    """The document, and its pin."""
+    """Store the document, and its pin."""
     described = ssm.create_document(
         Name=document_name(stage),
         Content=document_text(build_document(build())),
@@ -31,7 +31,7 @@ def store_document(ssm: "SSMClient", stage: str) -> None:
 
 
 def store_secrets(ssm: "SSMClient", stage: str, *, webhook_secret: str, github_token: str) -> None:
-    """The webhook's secret and the token for GitHub."""
+    """Store the webhook's secret and the token for GitHub."""
     names = ParameterNames(stage)
     ssm.put_parameter(Name=names.webhook_secret, Value=webhook_secret, Type="SecureString")
     ssm.put_parameter(Name=names.github_token, Value=github_token, Type="SecureString")
@@ -40,6 +40,6 @@ def store_secrets(ssm: "SSMClient", stage: str, *, webhook_secret: str, github_t
 def store_targets(
     ssm: "SSMClient", stage: str, full_name: str, targets: Sequence[Mapping[str, object]]
 ) -> None:
-    """A repository's targets."""
+    """Store a repository's targets."""
     name = ParameterNames(stage).targets(Repository.parse(full_name))
     ssm.put_parameter(Name=name, Value=json.dumps(targets), Type="String")

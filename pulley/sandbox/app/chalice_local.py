@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pulley.project import project
 
-START_SECONDS = 600  # only what hangs takes so long
+START_SECONDS = 600  # only a process that hangs takes so long
 
 
 class WebhookError(RuntimeError):
@@ -21,13 +21,13 @@ CHALICE = Path(sys.executable).with_name("chalice")
 
 
 class Webhook:
-    """A `chalice local` that uses whatever account the environment names."""
+    """A `chalice local` that uses the account in the environment."""
 
     def __init__(self, environ: Mapping[str, str], *, stage: str, log: Path) -> None:
         """Start it, and return when it serves. Raises WebhookError with the end of its log."""
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}/github"
-        # It must not outlive us, even where we are killed.
+        # It must not outlive us, even if we are killed.
         die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
         serve = [str(CHALICE), "local"]
         options = ["--host", "127.0.0.1", "--port", str(port), "--stage", stage, "--no-autoreload"]

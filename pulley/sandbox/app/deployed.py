@@ -1,8 +1,8 @@
 """What `chalice deploy` leaves in an account: functions, their roles, rules, and the REST API.
 
-They are in moto, for whoever looks at them: the sandbox runs the app itself elsewhere, so nothing
-is ever invoked there. Every name is Chalice's (`chalice/deploy/appgraph.py`, `planner.py`, and
-`awsclient.py` for the ids), and a test holds them to Chalice's own plan for this app.
+They are in moto, to look at: the sandbox runs the app itself elsewhere, so nothing is ever invoked
+there. Every name is Chalice's (`chalice/deploy/appgraph.py`, `planner.py`, and
+`awsclient.py` for the ids), and a test compares them with Chalice's own plan for this app.
 """
 
 import io
@@ -37,7 +37,7 @@ _HANDLERS = {
     REPORTER: "app.report_status_change",
     RECONCILER: "app.reconcile_targets",
 }
-_NO_ACCOUNT = "000000000000"  # what the policies in .chalice/ have for the account's id
+_NO_ACCOUNT = "000000000000"  # the account's id in the policies of .chalice/
 _TRUST = {
     "Version": "2012-10-17",
     "Statement": [
@@ -52,7 +52,7 @@ _TRUST = {
 
 
 class DeployedApp:
-    """The app of a stage as an account has it. A test may break any of it with the clients."""
+    """The app of a stage as deployed in an account. A test may break any part with the clients."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class DeployedApp:
         environ: Mapping[str, str],
         folder: Path | None = None,
     ) -> None:
-        """Deploy. `environ` is what the functions have beside what Chalice's settings say."""
+        """Deploy. `environ` is added to the functions' environment from Chalice's settings."""
         self.stage, self.account_id, self.region = stage, account.id, account.region
         self._environ, self._project = environ, folder or project()
         self._settings = json.loads((self._project / ".chalice/config.json").read_text())
@@ -74,11 +74,11 @@ class DeployedApp:
 
     def function_name(self, function: str) -> str:
         """Lambda's name for one of the app's functions, as Chalice's settings call it."""
-        # Chalice keeps what was the name of its only function.
+        # Chalice keeps the name from when it had one function only.
         return self._name if function == WEBHOOK else f"{self._name}-{function}"
 
     def role_name(self, function: str) -> str:
-        """IAM's name for a function's role, and for the one policy in it."""
+        """IAM's name for a function's role, and for the only policy in it."""
         return f"{self._name}-{function}"
 
     def rule_name(self, function: str) -> str:
@@ -87,12 +87,12 @@ class DeployedApp:
 
     @property
     def api_url(self) -> str:
-        """What `chalice url` prints. Nothing answers there: see `Sandbox.webhook`."""
+        """The address that `chalice url` prints. Nothing answers there: see `Sandbox.webhook`."""
         host = f"{self.api_id}.execute-api.{self.region}.amazonaws.com"
         return f"https://{host}/{self._config(WEBHOOK).api_gateway_stage}/"
 
     def restore(self) -> None:
-        """Deploy once more into an account that has nothing of it, whatever was broken."""
+        """Deploy again from nothing, whatever was broken."""
         iam_backends[self.account_id]["aws"].reset()
         for backends in (lambda_backends, events_backends, apigateway_backends):
             backends[self.account_id][self.region].reset()
@@ -110,7 +110,7 @@ class DeployedApp:
     def _deploy(self) -> None:
         arns = {function: self._create_function(function) for function in _HANDLERS}
         pattern = {
-            **wiring.STATUS_CHANGES,  # which has the stage of this process, if any
+            **wiring.STATUS_CHANGES,  # this has the stage of this process, if any
             "detail": {"document-name": [document_name(self.stage)]},
         }
         rule = self.rule_name(REPORTER)
@@ -123,7 +123,7 @@ class DeployedApp:
         self.api_id = self._create_api(arns[WEBHOOK])
 
     def _create_function(self, function: str) -> str:
-        """A function and its role. Returns the function's ARN."""
+        """Make a function and its role. Returns the function's ARN."""
         config, role = self._config(function), self.role_name(function)
         arn = self.iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(_TRUST))[
             "Role"
@@ -134,7 +134,7 @@ class DeployedApp:
             PolicyName=role,
             PolicyDocument=policy.replace(_NO_ACCOUNT, self.account_id),
         )
-        # Chalice has them as plain text; boto3's types name those that there are.
+        # Chalice has them as text; boto3's types list the known values.
         runtime: Any = config.lambda_python_version
         architecture: Any = config.lambda_architecture
         made = self.functions.create_function(
@@ -165,9 +165,9 @@ class DeployedApp:
         )
 
     def _create_api(self, function_arn: str) -> str:
-        """The REST API with its route and its stage. Returns its id.
+        """Make the REST API with its route and its stage. Returns its id.
 
-        Chalice imports a document, which moto does not take: what comes of it is the same.
+        Chalice imports a document, which moto does not support; the result is the same.
         """
         config = self._config(WEBHOOK)
         api = self.gateway.create_rest_api(
@@ -198,7 +198,7 @@ class DeployedApp:
 
 
 def _zip(app: Path) -> bytes:
-    """A deployment package: there has to be one, and nobody runs it."""
+    """A deployment package. AWS requires one; nobody runs it."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.write(app, app.name)

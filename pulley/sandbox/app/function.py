@@ -1,7 +1,7 @@
 """A function of the app that EventBridge calls, as Lambda runs it for an asynchronous invocation.
 
-It is the real app.py, in a process of its own that stays warm between events. Delivery never
-holds up whoever has an event, and no fault of the function's leaves this module as an exception.
+It is the real app.py, in a process of its own that stays warm between events. Delivering an event
+never blocks the caller, and no fault of the function leaves this module as an exception.
 """
 
 import json
@@ -22,7 +22,7 @@ from moto.events.models import EventPattern
 
 from pulley import project as own
 
-START_SECONDS = 600  # only what hangs takes so long
+START_SECONDS = 600  # only a process that hangs takes so long
 ATTEMPTS = 3  # Lambda's default for an asynchronous invocation: once, and two retries
 _LAST_WORDS_SECONDS = 60
 _DEFAULT_SECONDS = 60  # Chalice's, for a function whose lambda_timeout is not set
@@ -42,7 +42,7 @@ class FunctionOutcome:
 
 
 class Function:
-    """A function, called with one event after the other. `outcomes` has an entry for each."""
+    """Calls a function with one event after the other. `outcomes` has an entry for each."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
@@ -56,8 +56,8 @@ class Function:
     ) -> None:
         """Start its process. Raises FunctionError with the end of its log.
 
-        The stage's own environment variables come from Chalice's configuration; one that
-        `environ` has too is as `environ` says. Lambda waits minutes where we wait retry_seconds.
+        The stage's environment variables come from Chalice's configuration; `environ` overrides
+        them. Lambda waits minutes before a retry, we wait retry_seconds.
         """
         project = project or own.project()
         config = _config(project, stage, name)
@@ -67,7 +67,7 @@ class Function:
         self._retry_seconds = retry_seconds
         self._closing = threading.Event()
         self.outcomes: list[FunctionOutcome] = []
-        # The process dies with the thread that started it: so all start in this one.
+        # The process dies with the thread that started it, so this thread starts all of them.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         try:
             self._process = self._worker.submit(self._start).result()
@@ -77,17 +77,17 @@ class Function:
         self.pattern = self._process.pattern
 
     def invoke(self, event: Mapping[str, object]) -> None:
-        """Queue an event, unless the function's rule does not match it, or all is over."""
+        """Queue an event if the function's rule matches it and the function is not closed."""
         if matches(self.pattern, event):
-            with suppress(RuntimeError):  # closed: an account tells of its end, too
+            with suppress(RuntimeError):  # closed: an account sends events at its end, too
                 self._worker.submit(self._take, dict(event))
 
     def wait_until_idle(self, *, timeout: float = 600) -> None:
-        """Return when all queued events are over. Raises TimeoutError after `timeout` seconds."""
+        """Return when all queued events are done. Raises TimeoutError after `timeout` seconds."""
         self._worker.submit(lambda: None).result(timeout)
 
     def close(self) -> None:
-        """Kill the process, whatever it is at, and drop what is queued."""
+        """Kill the process, whatever it does, and drop what is queued."""
         self._closing.set()
         self._process.kill()
         self._worker.shutdown(cancel_futures=True)
@@ -113,7 +113,7 @@ class Function:
         if self._process.is_dead and not self._closing.is_set():
             self._process.close()
             self._process = self._start()
-        if self._closing.is_set():  # `close` may have killed the one before
+        if self._closing.is_set():  # `close` may have killed the previous one
             raise FunctionError("the function is closed")
         return self._process
 
@@ -122,13 +122,13 @@ class Function:
 
 
 class _Process:
-    """The app in a process of its own, which runtime.py makes a Lambda of."""
+    """The app in a process of its own, where runtime.py plays Lambda's part."""
 
     def __init__(self, name: str, environ: Mapping[str, str], *, project: Path, log: Path) -> None:
         """Start it, and read its pattern. Raises FunctionError."""
         reader, writer = os.pipe()
         self._answers: IO[str] = os.fdopen(reader)
-        # It must not outlive us, even where we are killed.
+        # It must not outlive us, even if we are killed.
         die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
         runtime = [sys.executable, "-u", "-m", "pulley.sandbox.app.runtime", name, str(writer)]
         with log.open("a") as output:
@@ -150,28 +150,28 @@ class _Process:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has ended since it was last asked."""
+        """Whether the process has ended since the last call."""
         return self._child.poll() is not None
 
     def ask(self, event: Mapping[str, object], seconds: float) -> dict[str, Any]:
-        """What it answers to an event. Raises FunctionError where it dies or is too slow."""
+        """The answer to an event. Raises FunctionError if the process dies or is too slow."""
         assert self._child.stdin is not None
-        with suppress(BrokenPipeError):  # then there is no answer either
+        with suppress(BrokenPipeError):  # there will be no answer either
             self._child.stdin.write(json.dumps(event) + "\n")
             self._child.stdin.flush()
         return self._answer(seconds)
 
     def kill(self) -> None:
-        """Kill it, from any thread: whoever waits for its answer is told that it died."""
+        """Kill it, from any thread. Callers that wait for its answer get an error."""
         self._child.kill()
 
     def close(self) -> None:
-        """Kill it, and leave nothing of it."""
+        """Kill it, and leave nothing behind."""
         self._child.kill()
         self._child.wait()
         self._answers.close()
         assert self._child.stdin is not None
-        with suppress(BrokenPipeError):  # an event that it did not read
+        with suppress(BrokenPipeError):  # it did not read an event
             self._child.stdin.close()
 
     def _answer(self, seconds: float) -> dict[str, Any]:
@@ -183,7 +183,7 @@ class _Process:
             answer: dict[str, Any] = json.loads(line)
             return answer
         if in_time:
-            with suppress(subprocess.TimeoutExpired):  # it may have something to say in its log
+            with suppress(subprocess.TimeoutExpired):  # it may still write to its log
                 self._child.wait(_LAST_WORDS_SECONDS)
         self.close()
         if in_time:
@@ -192,7 +192,7 @@ class _Process:
 
 
 def matches(pattern: Mapping[str, object], event: Mapping[str, object]) -> bool:
-    """Whether EventBridge would deliver the event to a rule with this pattern: moto knows."""
+    """Whether EventBridge would deliver the event to a rule with this pattern, by moto."""
     return bool(EventPattern(None, dict(pattern)).matches_event(dict(event)))  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""What a fine-grained token may ask of GitHub's API, and what GitHub says of the token each time.
+"""A fine-grained token's permissions in GitHub's API, and the headers about it in each answer.
 
 From GitHub's pages "Permissions required for fine-grained personal access tokens",
 "Troubleshooting the REST API" and "Rate limits for the REST API".
@@ -23,7 +23,7 @@ _LEVELS = ("", "read", "write")
 
 
 def check_token(authorization: str, token: str, expires: datetime | None) -> None:
-    """Raise GitHubError where it is another token, or one that has expired."""
+    """Raise GitHubError if it is another token, or if it has expired."""
     scheme, _, given = authorization.partition(" ")
     if scheme.lower() not in {"bearer", "token"} or given != token:
         raise GitHubError(401, "Bad credentials")
@@ -32,10 +32,10 @@ def check_token(authorization: str, token: str, expires: datetime | None) -> Non
 
 
 def check_permission(permissions: Mapping[str, str], needed: str) -> None:
-    """Raise GitHubError where the permissions have less than what is needed, like `contents=read`.
+    """Raise GitHubError if the permissions do not include what is needed, like `contents=read`.
 
-    Every token may read the metadata of the repositories that it covers: one that may not does not
-    cover this one, and then GitHub knows no such repository.
+    Every token may read the metadata of the repositories that it covers. If it may not, it does not
+    cover this one, and GitHub answers that there is no such repository.
     """
     name, _, level = needed.partition("=")
     if "metadata" not in permissions:
@@ -45,13 +45,13 @@ def check_permission(permissions: Mapping[str, str], needed: str) -> None:
 
 
 def accepted_permissions(needed: str) -> dict[str, str]:
-    """The header that names what a request needs, whether it was allowed or not."""
+    """The header that names the permission for a request, whether it was allowed or not."""
     name, _, level = needed.partition("=")
     return {"X-Accepted-GitHub-Permissions": f"{_API_NAMES.get(name, name)}={level}"}
 
 
 def expiration(expires: datetime | None) -> dict[str, str]:
-    """The header that says when the token ends, for one that does."""
+    """The header that says when the token expires, if it does."""
     if expires is None:
         return {}
     words = expires.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -59,14 +59,14 @@ def expiration(expires: datetime | None) -> dict[str, str]:
 
 
 class RateLimit:
-    """Counts a token's requests by the hour. It refuses none: a test that wants that says so."""
+    """Counts a token's requests by the hour. It refuses none, unless a test asks for that."""
 
     def __init__(self) -> None:
         """The hour begins now."""
         self._used, self._reset = 0, time.time() + 3600
 
     def take(self) -> dict[str, str]:
-        """Count one, and return the headers. Not for several threads at once."""
+        """Count a request, and return the headers. Not for several threads at once."""
         if time.time() >= self._reset:
             self._used, self._reset = 0, time.time() + 3600
         self._used += 1

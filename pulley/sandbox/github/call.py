@@ -1,6 +1,6 @@
-"""A request to GitHub's API that was let in, and how it is answered.
+"""An authorized request to GitHub's API, and its answer.
 
-What all routes have in common, whatever they are about: bodies, pages, times, ids of nodes.
+What all routes share: bodies, pages, times, ids of nodes.
 """
 
 import base64
@@ -20,7 +20,7 @@ from pulley.sandbox.github.sender import Hookshot
 
 
 class Call(NamedTuple):
-    """A request that has been let in: by whom is known, and to what."""
+    """An authorized request to a repository."""
 
     http: HttpRequest
     repository: HostedRepository
@@ -30,7 +30,7 @@ class Call(NamedTuple):
     pending_contexts: Collection[str]
 
     def body(self) -> Mapping[str, Any]:
-        """Return the JSON object, where no body is an empty one. Raises GitHubError."""
+        """Return the JSON object; an absent body is an empty object. Raises GitHubError."""
         try:
             body = json.loads(self.http.get_data() or b"{}")
         except ValueError as error:
@@ -41,7 +41,7 @@ class Call(NamedTuple):
 
 
 class Route(NamedTuple):
-    """`path` is below the repository's; `permission` is what a fine-grained token needs for it."""
+    """`path` is below the repository's; `permission` is what a fine-grained token needs."""
 
     method: str
     path: str
@@ -55,7 +55,7 @@ def respond(content: object, status: int = 200) -> Response:
 
 
 def respond_page(call: Call, everything: Sequence[object]) -> Response:
-    """Answer with the page that was asked for, and with links to the others."""
+    """Answer with the requested page, and with links to the others."""
     arguments = call.http.args
     size, page = min(_number(arguments, "per_page", 30), 100), _number(arguments, "page", 1)
     last = max(1, -(-len(everything) // size))
@@ -73,12 +73,12 @@ def respond_page(call: Call, everything: Sequence[object]) -> Response:
 
 
 def node_id(url: str) -> str:
-    """What stands for a thing in GitHub's other API."""
+    """An object's id in GitHub's GraphQL API."""
     return base64.urlsafe_b64encode(url.encode()).decode()
 
 
 def show_time(moment: datetime) -> str:
-    """As GitHub writes it."""
+    """A time as GitHub writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -1,6 +1,6 @@
 """Deliveries in GitHub's shape: their payload, their headers, their signature.
 
-`hookshot` posts those of webhooks; `post_delivery` is for whoever posts one by hand.
+sender.py posts those of webhooks; `post_delivery` posts one by hand.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from git import Commit, Repo
 
 NULL = "0" * 40
-ANSWER_SECONDS = 10  # that GitHub waits
+ANSWER_SECONDS = 10  # how long GitHub waits
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def push_payload(repository: Repo, full_name: str, ref: str, before: str, after:
 def push_event(
     repository: Repo, full_name: str, ref: str, before: str, after: str
 ) -> dict[str, object]:
-    """Return the payload of a push event, with the keys that GitHub's has."""
+    """Return the payload of a push event, with GitHub's keys."""
     created, deleted = before == NULL, after == NULL
     commits = [] if deleted else list(repository.iter_commits(after, max_count=20))
     if not created:
@@ -89,7 +89,7 @@ def delivery_headers(  # noqa: PLR0913 - each is a header of its own
     hook_id: int = 1,
     content_type: str = "application/json",
 ) -> dict[str, str]:
-    """What GitHub sends beside a body. Without a secret there is no signature."""
+    """The headers that GitHub sends with a body. Without a secret there is no signature."""
     headers = {
         "Accept": "*/*",
         "Content-Type": content_type,

@@ -1,8 +1,8 @@
-"""What GitHub does with a deployment: checks it against git and the limits, and keeps it.
+"""GitHub's deployments: checked against git and the limits, and kept.
 
 From GitHub's pages "REST API endpoints for deployments", "... for deployment statuses" and
 "... for branches". It knows no HTTP beyond the status of an answer, and takes no lock:
-`github` serves it, one request at a time.
+server.py serves it, one request at a time.
 """
 
 import json
@@ -28,7 +28,7 @@ _JSON_NAMES = {str: "a string", bool: "a boolean", list: "an array", dict: "an o
 
 
 class GitHubError(Exception):
-    """What GitHub answers in place of a result: a status, a message, and what was wrong where."""
+    """GitHub's answer to a wrong request: a status, a message, and the errors by field."""
 
     def __init__(self, status: int, message: str, *errors: Mapping[str, object]) -> None:
         """`status` is HTTP's."""
@@ -38,7 +38,7 @@ class GitHubError(Exception):
 
 @dataclass(frozen=True)
 class RecordedStatus:
-    """A deployment status. `environment` is the one that it named, or the one before it."""
+    """A deployment status. `environment` is its own, or else the previous one."""
 
     id: int
     state: str
@@ -68,20 +68,20 @@ class RecordedDeployment:
 
     @property
     def status(self) -> RecordedStatus | None:
-        """The newest."""
+        """The newest status."""
         return self.statuses[-1] if self.statuses else None
 
     @property
     def state(self) -> str:
-        """Of the newest status; without one GitHub shows `pending`."""
+        """The state of the newest status; without a status GitHub shows `pending`."""
         return self.status.state if self.status else "pending"
 
 
 class HostedRepository:
-    """A repository's deployments, and the git repository that says which commits there are."""
+    """A repository's deployments, and the git repository that has the commits."""
 
     def __init__(self, full_name: str, path: Path, ids: Iterator[int]) -> None:
-        """`ids` is shared with other repositories, as ids are distinct in the whole of GitHub."""
+        """`ids` is shared with other repositories, because ids are unique in all of GitHub."""
         self.full_name = full_name
         self.path, self.id = path, next(ids)
         self.archived = False
@@ -90,22 +90,22 @@ class HostedRepository:
 
     @property
     def deployments(self) -> tuple[RecordedDeployment, ...]:
-        """Oldest first."""
+        """All deployments, oldest first."""
         return tuple(self._deployments.values())
 
     @property
     def default_branch(self) -> str:
-        """The one that git's HEAD is."""
+        """The default branch: git's HEAD."""
         return self._git("symbolic-ref", "--short", "HEAD") or ""
 
     def find_deployment(self, deployment_id: int) -> RecordedDeployment:
-        """Raise GitHubError where it is not one of this repository's."""
+        """Return the deployment. Raises GitHubError if this repository does not have it."""
         if deployment_id not in self._deployments:
             raise GitHubError(404, "Not Found")
         return self._deployments[deployment_id]
 
     def branch_commit(self, branch: str) -> str:
-        """Return the commit of the branch. Raises GitHubError where there is none."""
+        """Return the commit of the branch. Raises GitHubError if there is no such branch."""
         commit = self._commit_of_ref(f"refs/heads/{branch}")
         if commit is None:
             raise GitHubError(404, "Branch not found")
@@ -114,9 +114,9 @@ class HostedRepository:
     def create_deployment(
         self, body: Mapping[str, Any], pending_contexts: Collection[str] = ()
     ) -> RecordedDeployment:
-        """Raise GitHubError where GitHub creates none: 409 or 422.
+        """Create a deployment. Raises GitHubError if GitHub would refuse it: 409 or 422.
 
-        `pending_contexts` are the commits that have a context which is no success.
+        `pending_contexts` are the commits that have a context without success.
         """
         fields = _check_fields(body, "Deployment", required="ref")
         ref = fields["ref"]
@@ -125,7 +125,7 @@ class HostedRepository:
             raise GitHubError(422, f"No ref found for: {ref}")
         if fields.get("auto_merge", True):
             self._check_merged(ref, commit)
-        # A context that is asked for by name was never submitted here, so it is no success.
+        # Nobody submits contexts here, so a context that is required by name has no success.
         if fields.get("required_contexts", commit in pending_contexts):
             raise GitHubError(
                 409,
@@ -153,7 +153,7 @@ class HostedRepository:
         return deployment
 
     def create_status(self, deployment_id: int, body: Mapping[str, Any]) -> RecordedStatus:
-        """Raise GitHubError where GitHub creates none: 404 or 422."""
+        """Create a status. Raises GitHubError if GitHub would refuse it: 404 or 422."""
         deployment = self.find_deployment(deployment_id)
         fields = _check_fields(body, "DeploymentStatus", required="state")
         if fields["state"] not in _STATES:
@@ -185,7 +185,7 @@ class HostedRepository:
         return status
 
     def _retire_before(self, newest: RecordedDeployment) -> None:
-        """Make inactive what was deployed to the environment before (`auto_inactive`)."""
+        """Set older deployments of the environment to inactive (`auto_inactive`)."""
         for deployment in self.deployments:
             if (
                 deployment.id < newest.id
@@ -197,7 +197,7 @@ class HostedRepository:
                 self._add_status(deployment, state="inactive")
 
     def _check_merged(self, ref: str, commit: str) -> None:
-        """Raise GitHubError where the default branch has what the commit has not."""
+        """Raise GitHubError if the default branch has commits that the commit does not contain."""
         default = self.default_branch
         tip = default and self._commit_of_ref(f"refs/heads/{default}")
         if tip and self._git("merge-base", "--is-ancestor", tip, commit) is None:
@@ -211,7 +211,7 @@ class HostedRepository:
         return next(filter(None, map(self._commit_of_ref, names)), None)
 
     def _commit_of_ref(self, name: str) -> str | None:
-        # Not rev-parse, which would take `main~1` for a branch too.
+        # Not rev-parse, which would accept `main~1` as a branch too.
         found = self._git("show-ref", "--verify", "--hash", "--", name)
         return self._commit(found) if found else None
 
@@ -219,18 +219,18 @@ class HostedRepository:
         return self._git("rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}")
 
     def _git(self, *arguments: str) -> str | None:
-        """What git prints, or None where it fails."""
+        """What git prints, or None if it fails."""
         try:
             done = subprocess.run(
                 ["git", "--git-dir", str(self.path), *arguments], capture_output=True, check=True
             )
         except (subprocess.CalledProcessError, ValueError):
-            return None  # ValueError: a NUL or half a surrogate pair, which no ref has
+            return None  # ValueError: a NUL or half a surrogate pair, which no ref contains
         return done.stdout.decode().strip()
 
 
 def _check_fields(body: Mapping[str, Any], resource: str, *, required: str) -> dict[str, Any]:
-    """Return the known fields; null is as good as absent. Raises GitHubError."""
+    """Return the known fields; null counts as absent. Raises GitHubError."""
     fields = {name: body[name] for name in _KINDS if body.get(name) is not None}
     if required not in fields:
         missing = {"resource": resource, "field": required, "code": "missing_field"}

@@ -1,4 +1,4 @@
-"""What GitHub's API can be told to answer in place of the true answer."""
+"""Faults: what GitHub's API answers in place of the true answer, if a test says so."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ class Fault:
     """What to answer in place of the true answer, and how slowly.
 
     `silent_seconds` pass before the first byte, `drip_seconds` before each byte of the body.
-    With `applied_first` the request is carried out all the same: an answer that was lost.
+    With `applied_first` the request is carried out: only its answer is lost.
     """
 
     status: int = 500
@@ -23,7 +23,7 @@ class Fault:
     applied_first: bool = False
 
     def respond(self, closing: threading.Event) -> Response:
-        """The answer. It waits no longer, and may be cut short, once `closing` is set."""
+        """The answer. Once `closing` is set, it stops waiting and may be cut short."""
         closing.wait(self.silent_seconds)
 
         def drip() -> Iterator[bytes]:

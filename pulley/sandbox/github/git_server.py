@@ -1,6 +1,6 @@
-"""GitHub's part of git: a repository served over HTTP, which tells `github` of each push.
+"""GitHub's git: a repository served over HTTP, which tells the API of each push.
 
-git's own `http-backend` serves it, so hosts fetch and people push as they do with GitHub.
+git's own `http-backend` serves it, so hosts fetch and people push as with GitHub.
 """
 
 import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 SOMEONE = Actor("Someone", "someone@example.invalid")
-# The hook's own environment is git's: what it needs is written into it.
+# The hook's environment comes from git, so what it needs is written into the hook.
 _HOOK = """\
 #!/bin/sh
 # Has a delivery posted to each webhook for each ref that was pushed, as GitHub does.
@@ -35,7 +35,7 @@ _CHUNK = 65536
 
 
 class Upstream:
-    """A bare repository and the loopback server that it is pushed to and fetched from."""
+    """A bare repository, and the loopback server for pushes and fetches."""
 
     def __init__(self, directory: Path, full_name: str) -> None:
         """Make the repository and begin to serve it."""
@@ -70,7 +70,7 @@ class Upstream:
 
     @contextmanager
     def losing_deliveries(self) -> Iterator[None]:
-        """Push meanwhile, and nobody is told of it."""
+        """Within this context, GitHub is not told of pushes."""
         hook = self.path / "hooks/post-receive"
         hook.chmod(0o644)
         try:
@@ -87,11 +87,11 @@ class Upstream:
     def _serve(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Be the WSGI application: git's CGI program does the work."""
+        """The WSGI application: git's CGI program does the work."""
         with tempfile.TemporaryFile() as body:
             shutil.copyfileobj(get_input_stream(environ), body)
             body.seek(0)
-            # To its end, whoever asked: werkzeug closes no iterator whose client has gone away.
+            # Read it all, because werkzeug does not close an iterator when its client has gone.
             backend = subprocess.run(
                 ["git", "http-backend"],
                 env=_cgi_environment(environ, self._root),
@@ -107,7 +107,7 @@ class Upstream:
 
 
 def _cgi_environment(environ: "WSGIEnvironment", root: Path) -> dict[str, str]:
-    """What CGI and http-backend want; the rest of our own environment stays out."""
+    """The variables for CGI and http-backend, without the rest of our own environment."""
     passed_on = {
         name: value
         for name, value in environ.items()

@@ -1,7 +1,7 @@
-"""What GitHub's API answers of a repository's webhooks and their deliveries.
+"""GitHub's API for a repository's webhooks and their deliveries.
 
 From GitHub's pages "REST API endpoints for repository webhooks" and "... for repository webhook
-configuration". Its pages have a cursor; here they have numbers, as elsewhere.
+configuration". GitHub's pages of deliveries have a cursor; here they have numbers.
 """
 
 from werkzeug.wrappers import Response
@@ -15,12 +15,12 @@ _READ = "webhooks=read"
 
 
 def list_hooks(call: Call) -> Response:
-    """Oldest first."""
+    """The webhooks, oldest first."""
     return respond_page(call, [_show(call, hook) for hook in call.hooks.all()])
 
 
 def create_hook(call: Call) -> Response:
-    """201 with the webhook, which gets a ping."""
+    """Create a webhook, and ping it. 201 with the webhook."""
     hook = call.hooks.create(call.body())
     response = respond(_show(call, hook), 201)
     _ping(call, hook)
@@ -38,13 +38,13 @@ def update_hook(call: Call, hook_id: int) -> Response:
 
 
 def delete_hook(call: Call, hook_id: int) -> Response:
-    """204."""
+    """Delete the webhook. 204."""
     call.hooks.delete(hook_id)
     return Response(status=204)
 
 
 def get_config(call: Call, hook_id: int) -> Response:
-    """The webhook's config alone."""
+    """The webhook's config."""
     return respond(_show_config(call.hooks.find(hook_id).config))
 
 
@@ -54,13 +54,13 @@ def update_config(call: Call, hook_id: int) -> Response:
 
 
 def ping_hook(call: Call, hook_id: int) -> Response:
-    """204; the ping follows."""
+    """Ping the webhook. 204, before the ping."""
     _ping(call, call.hooks.find(hook_id))
     return Response(status=204)
 
 
 def list_deliveries(call: Call, hook_id: int) -> Response:
-    """Newest first."""
+    """The deliveries, newest first."""
     numbered = call.hooks.find(hook_id).numbered()
     return respond_page(call, [_show_delivery(call, id_, one) for id_, one in numbered])
 
@@ -79,7 +79,7 @@ def get_delivery(call: Call, hook_id: int, delivery_id: int) -> Response:
 
 
 def redeliver(call: Call, hook_id: int, delivery_id: int) -> Response:
-    """202; the same payload follows with the same GUID, signed with the secret of now."""
+    """Deliver again, with the same GUID and the current secret. 202, before the delivery."""
     hook = call.hooks.find(hook_id)
     one = hook.find(delivery_id)
     call.hookshot.post_later(hook, one.event, one.payload, guid=one.guid, redelivery=True)
@@ -104,7 +104,7 @@ ROUTES = (
 
 
 def _ping(call: Call, hook: HostedHook) -> None:
-    """Whatever events it wants, unless it is switched off."""
+    """Send a ping, whatever events the webhook wants, unless it is inactive."""
     if hook.active:
         owner, _, name = call.repository.full_name.partition("/")
         repository = {"name": name, "full_name": call.repository.full_name}
@@ -138,13 +138,13 @@ def _show(call: Call, hook: HostedHook) -> dict[str, object]:
 
 
 def _show_config(config: HookConfig) -> dict[str, str]:
-    """A secret is shown as stars, where there is one."""
+    """The config as shown: a secret, if there is one, is shown as stars."""
     shown = vars(config) | {"secret": STARS}
     return {name: value for name, value in shown.items() if name != "secret" or config.secret}
 
 
 def _last_response(hook: HostedHook) -> dict[str, object]:
-    """Of the newest delivery. GitHub's pages have the words `active` and `unused` only."""
+    """The newest delivery's response. GitHub's pages only document `active` and `unused`."""
     if not hook.deliveries:
         return {"code": None, "status": "unused", "message": None}
     newest = hook.deliveries[-1]

@@ -1,8 +1,8 @@
 """A repository's webhooks: what GitHub keeps of them, and what it refuses.
 
 From GitHub's pages "REST API endpoints for repository webhooks" and "... for repository webhook
-configuration". Nothing is sent from here: `hookshot` posts, and writes into `Hook.deliveries`; so
-does a test that wants a webhook to have failed.
+configuration". Nothing is sent from here: sender.py posts, and appends to `Hook.deliveries`. A test
+that needs a failed delivery does the same.
 """
 
 import re
@@ -16,16 +16,16 @@ from pulley.sandbox.github.deployments import GitHubError
 STARS = "********"
 _MOST_FOR_AN_EVENT = 20
 _CONTENT_TYPES = {"json", "form"}
-_ROOM = 1_000_000  # deliveries of a webhook, whose ids come from their place
+_ROOM = 1_000_000  # deliveries of a webhook; their ids follow from their positions
 _LISTS = ("events", "add_events", "remove_events")
 
 
 @dataclass(frozen=True)
 class HookDelivery:
-    """One attempt. GitHub's status is "OK", its words for a failure, or those of the answer.
+    """One attempt. `status` is "OK", GitHub's words for a failure, or the answer's.
 
-    A status code of 0 is a delivery that nobody answered. `payload` is JSON's value, whatever the
-    content type was; `response` is the body as it came.
+    A status code of 0 means that nobody answered. `payload` is the JSON value, for any content
+    type; `response` is the raw body.
     """
 
     guid: str
@@ -44,7 +44,7 @@ class HookDelivery:
 
 @dataclass(frozen=True)
 class HookConfig:
-    """Where a webhook sends to, and how. Without a secret its deliveries are not signed."""
+    """A webhook's address and format. Without a secret its deliveries are not signed."""
 
     url: str
     content_type: str = "form"
@@ -66,7 +66,7 @@ class HostedHook:
 
     @property
     def url(self) -> str:
-        """Where it sends to."""
+        """Its address."""
         return self.config.url
 
     def numbered(self) -> list[tuple[int, HookDelivery]]:
@@ -74,7 +74,7 @@ class HostedHook:
         return [(self.id * _ROOM + n, one) for n, one in enumerate(self.deliveries)][::-1]
 
     def find(self, delivery_id: int) -> HookDelivery:
-        """Raise GitHubError where it is not one of this webhook's."""
+        """Return the delivery. Raises GitHubError if this webhook does not have it."""
         found = next((one for id_, one in self.numbered() if id_ == delivery_id), None)
         if found is None:
             raise GitHubError(404, "Not Found")
@@ -85,32 +85,32 @@ class Hooks:
     """A repository's webhooks."""
 
     def __init__(self, ids: Iterator[int]) -> None:
-        """`ids` is shared, as ids are distinct in the whole of GitHub."""
+        """`ids` is shared, because ids are unique in all of GitHub."""
         self._ids = ids
         self._hooks: dict[int, HostedHook] = {}
 
     def all(self) -> list[HostedHook]:
-        """Oldest first."""
+        """The webhooks, oldest first."""
         return list(self._hooks.values())
 
     def wanting(self, event: str) -> list[HostedHook]:
-        """Those that are to be told of an event."""
+        """The webhooks that want an event."""
         return [one for one in self.all() if one.active and {event, "*"} & set(one.events)]
 
     def find(self, hook_id: int) -> HostedHook:
-        """Raise GitHubError where it is not one of this repository's."""
+        """Return the webhook. Raises GitHubError if this repository does not have it."""
         if hook_id not in self._hooks:
             raise GitHubError(404, "Not Found")
         return self._hooks[hook_id]
 
     def add(self, config: HookConfig, events: tuple[str, ...] = ("push",)) -> HostedHook:
-        """Make a webhook without deliveries, whatever others there are."""
+        """Make a webhook without deliveries, without any check."""
         hook = HostedHook(next(self._ids), config, events)
         self._hooks[hook.id] = hook
         return hook
 
     def create(self, body: Mapping[str, Any]) -> HostedHook:
-        """Raise GitHubError where GitHub creates none: 422."""
+        """Create a webhook. Raises GitHubError if GitHub would refuse it: 422."""
         fields = _check_fields(body)
         if fields.get("name", "web") != "web":
             raise _refusal("Hook name must be web")
@@ -122,7 +122,7 @@ class Hooks:
         return hook
 
     def update(self, hook_id: int, body: Mapping[str, Any]) -> HostedHook:
-        """Change what is named. `config` is replaced as a whole: a secret must be said again."""
+        """Change the named fields. `config` is replaced as a whole, its secret too."""
         hook, fields = self.find(hook_id), _check_fields(body)
         config = parse_config(fields["config"]) if "config" in fields else hook.config
         named = [*fields.get("events", hook.events), *fields.get("add_events", [])]
@@ -135,7 +135,7 @@ class Hooks:
         return hook
 
     def update_config(self, hook_id: int, fields: Mapping[str, Any]) -> HostedHook:
-        """Change what is named of the config, and leave the rest of it."""
+        """Change the named fields of the config, and keep the others."""
         hook = self.find(hook_id)
         config = parse_config(fields, hook.config)
         self._check_others(config, hook.events, hook)
@@ -143,7 +143,7 @@ class Hooks:
         return hook
 
     def delete(self, hook_id: int) -> None:
-        """Raise GitHubError where there is none."""
+        """Delete the webhook. Raises GitHubError if there is none."""
         del self._hooks[self.find(hook_id).id]
 
     def _check_others(
@@ -160,7 +160,7 @@ class Hooks:
 
 
 def parse_config(fields: Mapping[str, Any], before: HookConfig | None = None) -> HookConfig:
-    """A config of these fields; of what is not named, as it was before. Raises GitHubError."""
+    """A config of these fields; the others as before. Raises GitHubError."""
     named = {
         name: fields[name]
         for name in ("url", "content_type", "secret", "insecure_ssl")
@@ -183,7 +183,7 @@ def parse_config(fields: Mapping[str, Any], before: HookConfig | None = None) ->
 
 
 def _check_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that are there; null is as good as absent. Raises GitHubError."""
+    """Return the present fields; null counts as absent. Raises GitHubError."""
     fields = {name: value for name, value in body.items() if value is not None}
     kinds: dict[str, type] = {"name": str, "config": dict, "active": bool}
     for name, kind in (kinds | dict.fromkeys(_LISTS, list)).items():

@@ -1,7 +1,7 @@
 """The upstream's post-receive hook: `post_receive URL KEY_FILE OWNER/REPO`, run as a module.
 
-It hands the pushed refs on stdin to the sandbox's GitHub, which delivers them, and prints what
-each webhook answered, which git shows to the pusher. It imports little: the pusher waits for it.
+It passes the pushed refs on stdin to the sandbox's GitHub, which delivers them. It prints the
+answer of each webhook, which git shows to the pusher. It imports little, because the pusher waits.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 
 
 def main(url: str, key_file: str, full_name: str) -> None:
-    """Tell of all lines that git gives its post-receive hook."""
-    # At one space each: a ref may have what Unicode calls one.
+    """Pass on all lines that git gives its post-receive hook."""
+    # Split at the space only: a ref may contain other Unicode spaces.
     pushes = [line.removesuffix("\n").split(" ", 2) for line in sys.stdin]
     told = {"full_name": full_name, "pushes": pushes}
     key = Path(key_file).read_text()
@@ -27,7 +27,7 @@ def main(url: str, key_file: str, full_name: str) -> None:
 
 
 def describe(told: Mapping[str, object]) -> str:
-    """One line of what a webhook answered; Pulley is whoever's address ends in `/github`."""
+    """A webhook's answer in one line. A webhook whose address ends in `/github` is Pulley's."""
     url = str(told["url"])
     who = "Pulley" if url.endswith("/github") else url
     if not told["code"]:

@@ -1,7 +1,7 @@
-"""What was pushed, told to the webhooks that want it.
+"""Delivers pushes to the webhooks that want them.
 
-GitHub does so some time after the push. Here whoever pushes waits, and reads the answers: so the
-upstream's post-receive hook (`post_receive`) hands the refs over, and gets back what to print.
+GitHub does so some time after the push. Here the pusher waits and reads the answers: the upstream's
+post-receive hook (`post_receive`) passes the refs on, and gets back what to print.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PUSHES = "/sandbox/pushes"
 
 
 class Push(NamedTuple):
-    """A line of what git gives a post-receive hook: two commits and a full ref."""
+    """A line that git gives a post-receive hook: two commits and a full ref."""
 
     before: str
     after: str
@@ -28,7 +28,7 @@ class Push(NamedTuple):
 def tell_of_pushes(
     repository: HostedRepository, hooks: Hooks, hookshot: Hookshot, pushes: Sequence[Push]
 ) -> list[dict[str, object]]:
-    """Deliver each push to each webhook, one after the other. Returns what each answered."""
+    """Deliver each push to each webhook, one after the other. Returns the answers."""
     answers: list[dict[str, object]] = []
     with Repo(repository.path) as git:
         for before, after, ref in pushes:

@@ -1,4 +1,4 @@
-"""What GitHub's API answers of a repository itself, its branches and its deployments.
+"""GitHub's API for a repository itself, its branches and its deployments.
 
 From GitHub's pages "REST API endpoints for repositories", "... for branches", "... for
 deployments" and "... for deployment statuses".
@@ -15,7 +15,7 @@ _ROLES = ("admin", "maintain", "push", "triage", "pull")
 
 
 def get_repository(call: Call) -> Response:
-    """The repository, as somebody sees it who may do everything to it."""
+    """The repository, as its owner sees it."""
     repository = call.repository
     owner, _, name = repository.full_name.partition("/")
     page = f"https://github.com/{repository.full_name}"
@@ -36,7 +36,7 @@ def get_repository(call: Call) -> Response:
             "default_branch": repository.default_branch,
             "archived": repository.archived,
             "disabled": False,
-            # The user's own; what the token may do of it is said by the header.
+            # The user's permissions; a header says what the token may do.
             "permissions": dict.fromkeys(_ROLES, True),
         }
     )
@@ -50,7 +50,7 @@ def get_branch(call: Call, branch: str) -> Response:
 
 
 def list_deployments(call: Call) -> Response:
-    """Newest first, those that the filters let through."""
+    """The deployments that match the filters, newest first."""
     asked = call.http.args
     wanted = {name: asked[name] for name in _FILTERS if asked.get(name)}
     newest_first = (_show(call, one) for one in reversed(call.repository.deployments))
@@ -58,7 +58,7 @@ def list_deployments(call: Call) -> Response:
 
 
 def create_deployment(call: Call) -> Response:
-    """201 with the deployment."""
+    """Create a deployment. 201 with the deployment."""
     deployment = call.repository.create_deployment(call.body(), call.pending_contexts)
     return respond(_show(call, deployment), 201)
 
@@ -69,13 +69,13 @@ def get_deployment(call: Call, deployment_id: int) -> Response:
 
 
 def list_statuses(call: Call, deployment_id: int) -> Response:
-    """Newest first."""
+    """The statuses, newest first."""
     newest_first = reversed(call.repository.find_deployment(deployment_id).statuses)
     return respond_page(call, [_show_status(call, one, deployment_id) for one in newest_first])
 
 
 def create_status(call: Call, deployment_id: int) -> Response:
-    """201 with the status."""
+    """Create a status. 201 with the status."""
     status = call.repository.create_status(deployment_id, call.body())
     return respond(_show_status(call, status, deployment_id), 201)
 
@@ -113,7 +113,7 @@ def _show_status(call: Call, status: RecordedStatus, deployment_id: int) -> dict
 def _show_record(
     call: Call, record: RecordedDeployment | RecordedStatus, url: str
 ) -> dict[str, object]:
-    """What the two have in common; a record's names are GitHub's."""
+    """The fields that both share; a record's names are GitHub's."""
     return vars(record) | {
         "url": url,
         "node_id": node_id(url),

@@ -1,9 +1,9 @@
-"""Posts webhooks' deliveries over HTTP, as GitHub's own sender does, and writes them down.
+"""Posts webhooks' deliveries over HTTP, as GitHub does, and records them.
 
 From GitHub's pages "Webhook events and payloads" and "Handling webhook deliveries": ten seconds for
-the whole answer, no redirect is followed, nothing is tried again. The hook is read when its turn
-comes, so that a secret counts from the moment it was changed. It posts to this machine only: for
-any other address the host cannot be connected to.
+the whole answer, no redirects, no retries. The webhook is read just before the delivery, so a
+changed secret counts at once. It posts to this machine only: a connection to any other address
+fails.
 """
 
 import json
@@ -27,7 +27,7 @@ _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-ur
 
 @dataclass(frozen=True)
 class _Answer:
-    """`code` is 0 where there is none; `status` are GitHub's words."""
+    """`code` is 0 without an answer; `status` has GitHub's words."""
 
     code: int
     status: str
@@ -36,7 +36,7 @@ class _Answer:
 
 
 class Hookshot:
-    """Posts, at once or in the background. `close` cuts off whoever still has to answer."""
+    """Posts, at once or in the background. `close` cuts off answers that are still missing."""
 
     def __init__(self, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         """`answer_seconds` is how long a webhook may take."""
@@ -55,7 +55,7 @@ class Hookshot:
         guid: str = "",
         redelivery: bool = False,
     ) -> HookDelivery:
-        """Post now. Returns what became of it, which is among the hook's deliveries too."""
+        """Post now. Returns the delivery, which is also added to the webhook's deliveries."""
         config, guid = hook.config, guid or str(uuid.uuid4())
         body = json.dumps(payload).encode()
         if config.content_type == "form":
@@ -115,13 +115,13 @@ class Hookshot:
         thread.start()
 
     def wait_until_idle(self, *, timeout: float = 600) -> None:
-        """Return when nothing is under way in the background. Raises TimeoutError."""
+        """Wait until nothing runs in the background. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: not self._threads, timeout):
                 raise TimeoutError(f"{len(self._threads)} deliveries are still under way")
 
     def close(self) -> None:
-        """Cut off what is under way: it is written down as not answered."""
+        """Cut off running deliveries, which are recorded as not answered."""
         with self._changed:
             self._closed = True
             for one in self._sockets:
@@ -133,10 +133,10 @@ class Hookshot:
     def _ask(self, url: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
         try:
             place = urlsplit(url)
-            # No name is looked up, so that nothing leaves this machine.
+            # Look up no name, so that nothing leaves this machine.
             is_here = place.scheme == "http" and ip_address(place.hostname or "").is_loopback
             host, port = place.hostname or "", place.port or 80
-        except ValueError:  # a name, or a port that is none
+        except ValueError:  # a name, or an invalid port
             is_here = False
         if not is_here:
             return _Answer(0, "failed to connect to host")
@@ -153,7 +153,7 @@ class Hookshot:
             late.set()
             _cut(open_socket)
 
-        # The socket's own limit is for each read, and GitHub's for all of them.
+        # The socket's limit is for each read, GitHub's for the whole answer.
         clock = threading.Timer(self._answer_seconds, end)
         clock.daemon = True
         with self._changed:
@@ -166,7 +166,7 @@ class Hookshot:
             connection.request("POST", path, body, dict(headers))
             with connection.getresponse() as response:
                 text = response.read().decode(errors="replace")
-            if late.is_set():  # a body that is cut off may read as one that ended
+            if late.is_set():  # a body that was cut off may look complete
                 return _Answer(0, "timed out")
             status = "OK" if response.status // 100 == 2 else ""
             return _Answer(
@@ -187,5 +187,5 @@ class Hookshot:
 
 
 def _cut(connection: socket.socket) -> None:
-    with suppress(OSError):  # it has ended by itself
+    with suppress(OSError):  # it has ended already
         connection.shutdown(socket.SHUT_RDWR)

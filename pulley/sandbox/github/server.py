@@ -1,7 +1,7 @@
-"""GitHub's REST API on loopback, as far as Pulley asks it, which writes down what it is told.
+"""GitHub's REST API on loopback, as far as Pulley uses it. It records what it is told.
 
-It answers as GitHub's pages say, so that what passes here passes there. It can be told to fail:
-`fault` sees every request first. It must never hold up its `close`, whatever a client waits for.
+It answers as GitHub's pages say, so that what works here works there. A test can make it fail:
+`fault` sees every request first. It must never delay its `close`, whatever a client waits for.
 """
 
 import hmac
@@ -61,14 +61,14 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger(__name__)
-_SHUTDOWN_SECONDS = 0.01  # how long the server may take to see that it is to stop
-_FIRST_ID = 3_000_000_019  # beyond 32 bits with a sign, as GitHub's are
+_SHUTDOWN_SECONDS = 0.01  # how long the server may take to notice that it should stop
+_FIRST_ID = 3_000_000_019  # larger than a signed 32-bit number, like GitHub's
 _DOCUMENTATION = "https://docs.github.com/rest"
 _NO_USER_AGENT = (
     "\r\nRequest forbidden by administrative rules. Please make sure your request has a"
     " User-Agent header. Check https://developer.github.com for other possible causes.\r\n"
 )
-# Compiled once: tests open hundreds of GitHubs.
+# Compiled once: tests open hundreds of servers.
 _ROUTES = Map(
     Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
     for one in (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
@@ -76,7 +76,7 @@ _ROUTES = Map(
 
 
 class Request(NamedTuple):
-    """A request as it came; `query` and `body` are raw."""
+    """A received request; `query` and `body` are raw."""
 
     method: str
     path: str
@@ -85,12 +85,12 @@ class Request(NamedTuple):
 
 
 class GitHubServer(AbstractContextManager["GitHubServer"]):
-    """An API for repositories. It serves from its making on, and `close` stops it."""
+    """An API for repositories. It serves from construction until `close`."""
 
     def __init__(self, repositories: Mapping[str, Path], *, token: str, port: int = 0) -> None:
         """Serve bare repositories, by full name. Raises OSError for a port in use."""
         if port:
-            # Raises where werkzeug would print a line and leave the program.
+            # Raises, because werkzeug would print a line and end the program.
             socket.create_server(("127.0.0.1", port)).close()
         ids = count(_FIRST_ID, 7)
         self._repositories = {
@@ -98,18 +98,18 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         }
         self._hooks = {name: Hooks(ids) for name in self._repositories}
         self.token = token
-        # What the token may do, and until when (aware): both are for a test to change.
+        # The token's permissions, and when it expires (aware). A test may change both.
         self.permissions = dict(PERMISSIONS)
         self.token_expires: datetime | None = None
         self._rate_limit = RateLimit()
         self.hookshot = Hookshot()
-        # Whoever has it may say that something was pushed: the upstream's own hook.
+        # The upstream's own hook has it, and reports pushes with it.
         self.push_key = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self.requests: list[Request] = []
         self.fault: Callable[[str, str], Fault | None] | None = None
-        # Commits that have a context which is no success.
+        # Commits that have a context without success.
         self.pending_contexts: set[str] = set()
         self._server = make_server(
             "127.0.0.1", port, self._serve, threaded=True, request_handler=QuietHandler
@@ -125,31 +125,31 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         self.close()
 
     def deployments(self, full_name: str) -> tuple[RecordedDeployment, ...]:
-        """What the repository has, oldest first. Raises KeyError for one that is not served."""
+        """The repository's deployments, oldest first. Raises KeyError if it is not served."""
         with self._lock:
             return self._repositories[full_name.lower()].deployments
 
     def add_hook(self, full_name: str, url: str, *, secret: str = "") -> HostedHook:
-        """Give the repository a webhook that gets no ping. KeyError for one that is not served."""
+        """Give the repository a webhook without a ping. Raises KeyError if it is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].add(HookConfig(url, "json", secret))
 
     def hooks(self, full_name: str) -> list[HostedHook]:
-        """The repository's webhooks, secrets and all. KeyError for one that is not served."""
+        """The repository's webhooks, with their secrets. Raises KeyError if it is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].all()
 
     def archive(self, full_name: str, *, archived: bool = True) -> None:
-        """Make the repository one that can only be read. KeyError for one that is not served."""
+        """Make the repository read-only. Raises KeyError if it is not served."""
         self._repositories[full_name.lower()].archived = archived
 
     @property
     def push_url(self) -> str:
-        """Where the upstream's hook tells of pushes. It is beside the API, not in it."""
+        """Where the upstream's hook reports pushes: beside the API, not in it."""
         return f"{self.api_url}{PUSHES}"
 
     def close(self) -> None:
-        """Stop serving. A request that a fault holds is answered at once, or cut short."""
+        """Stop serving. A request that a fault delays is answered at once, or cut short."""
         self._closing.set()
         self.hookshot.close()
         self._server.shutdown()
@@ -159,23 +159,23 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
     def _serve(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Be the WSGI application."""
+        """The WSGI application."""
         http = HttpRequest(environ)
         try:
             is_push = http.path == PUSHES
             response = self._take_pushes(http) if is_push else self._answer_or_fail(http)
-        except Exception:  # noqa: BLE001 - a fault of ours is a 500, as it would be at GitHub
+        except Exception:  # noqa: BLE001 - our own fault is a 500, as at GitHub
             _LOG.exception("%s %s failed", http.method, http.path)
             response = respond({"message": "Server Error"}, 500)
         return response(environ, start_response)
 
     def _answer_or_fail(self, http: HttpRequest) -> Response:
-        # get_data, because a body is JSON whatever it says that it is: curl -d says a form.
+        # get_data, because a body is JSON whatever its content type: curl -d sends a form's.
         body = http.get_data()
         request = Request(http.method, http.path, http.query_string.decode("latin-1"), body)
         with self._lock:
             self.requests.append(request)
-        # Not under the lock: a fault may look at what there is, or wait.
+        # Not under the lock: a fault may read this server's state, or wait.
         fault = self.fault(http.method, http.path) if self.fault else None
         if fault is None:
             return self._answer(http)
@@ -202,7 +202,7 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         return response
 
     def _route(self, http: HttpRequest, headers: dict[str, str]) -> Response:
-        """Answer, and add to the headers what is known once the route is. Raises GitHubError."""
+        """Answer, and add the route's headers. Raises GitHubError."""
         try:
             found, values = _ROUTES.bind("").match(http.path, http.method)
         except HTTPException as error:
@@ -227,13 +227,13 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         return route.handle(call, *rest)
 
     def _take_pushes(self, http: HttpRequest) -> Response:
-        """Deliver what the upstream's hook tells of, and answer with what was answered to it."""
+        """Deliver the pushes that the upstream's hook reports. Returns the webhooks' answers."""
         key = http.headers.get("Authorization", "")
         if not hmac.compare_digest(key.encode(), self.push_key.encode()):
             return respond({"message": "Not Found"}, 404)
         told = json.loads(http.get_data())
         repository = self._repositories[told["full_name"].lower()]
         hooks = self._hooks[repository.full_name.lower()]
-        # Not under the lock: whoever takes the delivery may ask the API meanwhile.
+        # Not under the lock: the receiver of the delivery may call the API meanwhile.
         pushes = [Push(*one) for one in told["pushes"]]
         return respond(tell_of_pushes(repository, hooks, self.hookshot, pushes))

@@ -1,9 +1,9 @@
-"""What `curl` is on an emulated host: it asks as the script on the host asks, and nothing else.
+"""`curl` on an emulated host: it accepts the script's arguments, and nothing else.
 
-The hosts share one loopback, and a target's `health_check` is one URL for all of them. So what is
-for 127.0.0.1 at the sites' port goes to the address of this host's own site. This file is copied
-to each host and run alone, with the standard library only, as a user who may not read Pulley's
-own folder: it must import nothing of Pulley's.
+The hosts share one loopback, and a target's `health_check` is one URL for all of them. So a request
+to 127.0.0.1 at the sites' port goes to the address of this host's own site. This file is copied to
+each host and run with the standard library only, as a user who may not read Pulley's folder: it
+must import nothing of Pulley's.
 """
 
 import socket
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 _WANTED = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time"]
-_LOOPBACK = ["--noproxy", "*"]  # given for this host's own names; there is no proxy here at all
+_LOOPBACK = ["--noproxy", "*"]  # the script's option for its own host; here is no proxy at all
 _USAGE, _FAILED = 2, 7  # curl's exit codes: used wrongly; could not connect
 
 

@@ -1,8 +1,8 @@
-"""What an emulated host has on its disk: a checkout with its owner, a systemctl and a curl.
+"""An emulated host's disk: a checkout with its owner, a systemctl and a curl.
 
-The checkout is a real clone, and whoever owns it is a real user. systemd is the one thing that
-cannot run several times on one machine: its command writes down what it was asked for. What is
-built in the checkout is served by the host's site.
+The checkout is a real clone, and its owner is a real user. Only systemd cannot run several times on
+one machine, so its command just records its arguments. The host's site serves what is built in the
+checkout.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SYSTEMCTL = """\
 # Stands in for systemd's: writes down what it was asked for.
 echo "$(id -un): systemctl $*" >>"{journal}"
 """
-# Anywhere among the arguments: the script has options before the word.
+# Anywhere among the arguments, because the script puts options before the word.
 _OLD_GIT = """\
 #!/bin/sh
 # Stands in for an old git: says so, and does all else as this machine's does.
@@ -35,7 +35,7 @@ echo "/dev/nvme0n1p1     8123812 8123812         0     100% /"
 
 @dataclass(frozen=True)
 class Machine:
-    """A host of the account, and its disk. `checkout` is where the target's path leads here."""
+    """A host of the account, and its disk. `checkout` is the target's path on this machine."""
 
     host: EmulatedHost
     checkout: Path
@@ -65,26 +65,26 @@ class Machine:
         give_to_owner(file)
 
     def commit(self, path: str, content: str, message: str) -> None:
-        """Commit an edit on the host, as somebody in a hurry does."""
+        """Commit an edit on the host, as a person in a hurry does."""
         self.write(path, content)
         self.git("add", path)
         identity = ["-c", "user.name=Operator", "-c", "user.email=operator@example.invalid"]
         self.git(*identity, "commit", "-q", "-m", message)
 
     def install_program(self, name: str, text: str) -> None:
-        """Put a program before all others of its name, for the scripts that run here."""
+        """Put a program first on the PATH of the scripts that run here."""
         install_program(self.host.root, name, text)
 
     def remove_program(self, name: str) -> None:
-        """Take away what was put there."""
+        """Remove such a program."""
         (self.host.root / "bin" / name).unlink()
 
     def age_git(self, version: str) -> None:
-        """Let git say that it is of an old version; it works as ever."""
+        """Make git report an old version; it works as before."""
         self.install_program("git", _OLD_GIT.format(version=version))
 
     def fill_disk(self) -> None:
-        """Let df say that nothing is left; writing works as ever."""
+        """Make df report a full disk; writing works as before."""
         self.install_program("df", _FULL_DISK)
 
 
@@ -100,7 +100,7 @@ def install(  # noqa: PLR0913 - each is a fact of its own
 ) -> Machine:
     """Give a host its disk, with a clone of the upstream at the path of the checkout.
 
-    `remote` is where the clone says that it came from, if not from there.
+    `remote` is the clone's `origin`, if not the upstream.
     """
     place = place_below(host.root, checkout)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def install_program(root: Path, name: str, text: str) -> Path:
 
 
 def place_below(root: Path, path: str) -> Path:
-    """Where a path of the host is on this machine."""
+    """A host's path on this machine."""
     return root / path.lstrip("/")
 
 

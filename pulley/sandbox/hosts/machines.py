@@ -14,13 +14,13 @@ from pulley.sandbox.run_command.agent import AGENT_VERSION
 
 
 class Unlike(TypedDict, total=False):
-    """What may be said of a machine that is not like the others."""
+    """How a machine may differ from the others."""
 
     tags: Mapping[str, str]
     agent_version: str
     has_checkout: bool
-    is_root_s: bool  # the checkout; only root can make such a one
-    remote: str  # where the checkout says that it was cloned from
+    is_root_s: bool  # the checkout; only root can make it
+    remote: str  # the checkout's `origin`
 
 
 class Machines(ExitStack):
@@ -35,14 +35,14 @@ class Machines(ExitStack):
         checkout: str,
         tags: Mapping[str, str],
     ) -> None:
-        """None at first. `directory` has a folder for each."""
+        """Without machines. `directory` gets a folder for each."""
         super().__init__()
         self.all: list[Machine] = []
         self._account, self._directory = account, directory
         self._upstream, self._checkout, self._tags = upstream, checkout, tags
 
     def open(self, names: Sequence[str]) -> None:
-        """The first ones, whose port is free at every site's address."""
+        """Add the first machines. Their port is free at every site's address."""
         sites = open_sites([self._folder(name) for name in names])
         for site in sites:
             self.callback(site.close)
@@ -50,7 +50,7 @@ class Machines(ExitStack):
             self._add(name, site, {})
 
     def add(self, name: str, **facts: Unpack[Unlike]) -> Machine:
-        """One more. Raises ValueError for a checkout of root's where we are not root."""
+        """Add a machine. Raises ValueError for a checkout of root's if we are not root."""
         if facts.get("is_root_s") and not AS_ROOT:
             raise ValueError("only root can make a checkout that is root's")
         network, _, number = self._newest_site.address.rpartition(".")
@@ -60,7 +60,7 @@ class Machines(ExitStack):
         return self._add(name, site, facts)
 
     def terminate(self, machine: Machine) -> None:
-        """Let EC2 end the instance, whose disk goes with it."""
+        """Terminate the instance in EC2, and delete its disk."""
         self.all.remove(machine)
         self._account.ec2.terminate_instances(InstanceIds=[machine.host.instance_id])
         machine.host.close()
@@ -89,5 +89,5 @@ class Machines(ExitStack):
         return machine
 
     def _folder(self, name: str) -> Path:
-        """What is built in the host's checkout."""
+        """The folder that the host's checkout builds."""
         return place_below(self._directory / name, self._checkout) / "build"

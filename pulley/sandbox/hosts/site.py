@@ -1,8 +1,8 @@
-"""The site that an emulated host serves, so that a target's `health_check` asks something real.
+"""An emulated host's site, so that a target's `health_check` gets a real answer.
 
 Every host of a target is asked at one URL, but here they share one loopback: each site has an
 address of its own in 127.0.0.0/8, all have one port, and a host's `curl` finds its own.
-The server runs as whoever runs the sandbox: it must serve no file but those of a host's owner.
+The server runs as the sandbox's user, so it must serve only files of the host's owner.
 """
 
 import io
@@ -23,10 +23,10 @@ from pulley.sandbox.hosts import curl
 from pulley.sandbox.hosts.users import OWNER
 
 _NETWORK = "127.0.1"
-_SHARED = "127.0.0.1"  # what each host takes for itself
+_SHARED = "127.0.0.1"  # the address that each host uses for itself
 _PORTS_TRIED = 20
-_STOP_SECONDS = 0.05  # how long a server may take to see that it is to stop
-# The Python that runs the sandbox may be in a folder that the hosts' owner may not enter.
+_STOP_SECONDS = 0.05  # how long a server may take to notice that it should stop
+# The hosts' owner may not be allowed to enter the folder of the Python that runs the sandbox.
 _CURL = """\
 #!/bin/sh
 # Stands in for curl's: asks this host's own site for what is at {shared}.
@@ -40,7 +40,7 @@ class Site:
     """A static web server of one folder, on an address of its own."""
 
     def __init__(self, folder: Path, address: str, port: int = 0) -> None:
-        """Serve what is in the folder at each request. Raises OSError for a port in use."""
+        """Serve the folder as it is at each request. Raises OSError for a port in use."""
         self._server = _Server((address, port), partial(_Handler, directory=str(folder)))
         self.address, self.port = address, int(self._server.server_address[1])
         self.url = f"http://{address}:{self.port}/"
@@ -51,7 +51,7 @@ class Site:
 
     @property
     def health_check(self) -> str:
-        """The URL that the host itself asks: the same one on every host."""
+        """The URL that the host itself asks, the same on every host."""
         return f"http://{_SHARED}:{self.port}/health"
 
     def install_curl(self, root: Path, *, python: Path = Path(sys.executable)) -> Path:
@@ -90,7 +90,7 @@ def open_sites(folders: Sequence[Path]) -> list[Site]:
                     port = sites[0].port if sites else 0
                     sites.append(Site(folder, f"{_NETWORK}.{number}", port))
                     opening.callback(sites[-1].close)
-            except OSError:  # free at the first address and in use at a later one
+            except OSError:  # free at the first address, but in use at a later one
                 if tried == _PORTS_TRIED:
                     raise
                 continue
@@ -100,7 +100,7 @@ def open_sites(folders: Sequence[Path]) -> list[Site]:
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """Not `http.server`'s own: that one looks up the name of its address, beyond this machine."""
+    """A server that, unlike `http.server`'s, does not look up the name of its address in DNS."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -110,7 +110,7 @@ class _Handler(SimpleHTTPRequestHandler):
     """Serves files as nginx does, and lists no folder."""
 
     def send_head(self) -> io.BytesIO | None:
-        """Answer a GET or a HEAD with the file that is there now, or with 404."""
+        """Answer a GET or a HEAD with the current file, or with 404."""
         content = _content(Path(self.translate_path(self.path)))
         if content is None:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -126,12 +126,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 def _content(path: Path) -> bytes | None:
-    """A file's content, or a folder's index.html's; None where there is none of the owner's."""
+    """The content of a file, or of a folder's index.html; None if the owner has no such file."""
     try:
         place = path / "index.html" if path.is_dir() else path
         if not place.is_file():
             return None
-        with place.open("rb") as file:  # a link may lead to another user's
+        with place.open("rb") as file:  # a link may lead to another user's file
             return file.read() if os.fstat(file.fileno()).st_uid == OWNER.pw_uid else None
     except (OSError, ValueError):
         return None

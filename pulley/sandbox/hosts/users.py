@@ -1,4 +1,4 @@
-"""Who owns a checkout on an emulated host: another user where we are root, as on a real host."""
+"""The owner of a checkout on an emulated host: another user if we are root, as on a real host."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ OWNER = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
 
 
 def give_to_owner(path: Path) -> None:
-    """Hand over a folder and all below it."""
+    """Give the owner a folder and everything below it."""
     if not AS_ROOT:
         return
     for below in [path, *path.rglob("*")]:
@@ -26,7 +26,7 @@ def run_as_owner(command: Sequence[str], *, cwd: Path) -> str:
 
 
 def run_as_self(command: Sequence[str], *, cwd: Path) -> str:
-    """Run a program as whoever we are and return its output. Raises CalledProcessError."""
+    """Run a program as the current user and return its output. Raises CalledProcessError."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -39,6 +39,6 @@ def run_as_self(command: Sequence[str], *, cwd: Path) -> str:
 
 
 def missing_programs() -> list[str]:
-    """Programs that a host has, and this machine lacks."""
+    """Programs that a host needs and this machine lacks."""
     programs = ("git", "flock", "timeout", "setpriv") + (("getent",) if AS_ROOT else ())
     return [program for program in programs if shutil.which(program) is None]

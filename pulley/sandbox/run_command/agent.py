@@ -1,6 +1,6 @@
-"""A host of the sandbox, and the SSM agent on it: what it takes, and when it runs and reports it.
+"""A host's SSM agent: which commands it accepts, when it runs them, and when it reports.
 
-The host itself is only a directory on this machine. What becomes of a document is the worker's.
+The host itself is only a directory on this machine. worker.py runs the documents.
 """
 
 import threading
@@ -23,7 +23,7 @@ class NotDeliveredError(Exception):
 
 
 class NotStartedError(Exception):
-    """The command was cancelled before the host had it."""
+    """The command was cancelled before the host got it."""
 
 
 class NoReportError(Exception):
@@ -41,7 +41,7 @@ class AgentOrder:
 
 
 class EmulatedHost:
-    """An instance with an agent. Asleep, it takes no command, but ends those that run."""
+    """An instance with an agent. Asleep, it accepts no command, but finishes running ones."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
@@ -69,7 +69,7 @@ class EmulatedHost:
         self._surroundings = Surroundings(
             root=root,
             directory=agent_directory,
-            # The agent's own, all of it: no HOME.
+            # The agent's complete environment: no HOME.
             environment={
                 "PATH": ":".join([*map(str, path_prefix), _SYSTEM_PATH]),
                 "LANG": "C.UTF-8",
@@ -85,10 +85,10 @@ class EmulatedHost:
         self._changed = threading.Condition()
         self._asleep = False
         self._closed = False
-        self._accepted: dict[str, None] = {}  # in the order of their places
+        self._accepted: dict[str, None] = {}  # in the order of arrival
         self._cancelled: set[str] = set()
         self._cancelled_in_queue: set[str] = set()
-        self._workers: dict[str, Worker] = {}  # of every command that was run
+        self._workers: dict[str, Worker] = {}  # for every command that ran
 
     @property
     def asleep(self) -> bool:
@@ -97,11 +97,11 @@ class EmulatedHost:
 
     @property
     def last_ping(self) -> datetime:
-        """When the agent was last heard of: now, unless it sleeps."""
+        """When the agent was last online: now, unless it is asleep."""
         return self._last_seen if self._asleep else datetime.now(UTC)
 
     def sleep(self) -> None:
-        """Lose the connection, as while the agent is restarted. What runs goes on.
+        """Lose the connection, as while the agent is restarted. Running scripts go on.
 
         Commands wait until `wake`, or until their delivery times out; results wait until then.
         """
@@ -116,7 +116,7 @@ class EmulatedHost:
             self._changed.notify_all()
 
     def carry_out(self, order: AgentOrder, *, delivered: Callable[[], None]) -> WorkerReport:
-        """Wait for the host, run the document, wait for the host. `delivered` tells of the first.
+        """Wait for the host, call `delivered`, run the document, wait for the host.
 
         Raises NotDeliveredError, NotStartedError or NoReportError.
         """
@@ -135,7 +135,7 @@ class EmulatedHost:
         return report
 
     def cancel(self, command_id: str) -> None:
-        """Kill the command's script, or keep it from starting."""
+        """Kill the command's script, or prevent its start."""
         with self._changed:
             self._cancelled.add(command_id)
             if command_id in self._accepted and not self._runs(command_id):
@@ -149,7 +149,7 @@ class EmulatedHost:
         self._workers[command_id].kill()
 
     def close(self) -> None:
-        """Kill what runs, and take nothing more."""
+        """Kill running scripts, and accept no more commands."""
         with self._changed:
             self._closed = True
             for worker in self._workers.values():
@@ -174,11 +174,11 @@ class EmulatedHost:
             self._accepted[order.command_id] = None
 
     def _runs(self, command_id: str) -> bool:
-        """Whether it has one of the places of those that run, rather than of those that wait."""
+        """Whether the command has a place among the running ones."""
         return command_id in islice(self._accepted, _AT_ONCE)
 
     def _start(self, order: AgentOrder) -> Worker:
-        """Wait until it is one of those that run."""
+        """Wait until the command may run."""
         command_id = order.command_id
 
         def is_over() -> bool:

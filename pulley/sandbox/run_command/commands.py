@@ -31,9 +31,9 @@ from pulley.sandbox.run_command.statuses import (
 
 @dataclass(frozen=True)
 class EmulatedInvocation:
-    """A command on one instance. It is sent once it has a turn under MaxConcurrency.
+    """A command on one instance. It is sent when MaxConcurrency allows.
 
-    `trace` is why the agent refused the document, of which no step has a result then.
+    `trace` is why the agent refused the document; then no step has a result.
     """
 
     instance_id: str
@@ -46,7 +46,7 @@ class EmulatedInvocation:
 
 @dataclass(frozen=True)
 class EmulatedCommand:
-    """One SendCommand. `resolved` is false until its target selectors have been followed."""
+    """One SendCommand. `resolved` is false until its target selectors have been resolved."""
 
     id: str
     request: ReceivedRequest
@@ -61,7 +61,7 @@ class EmulatedCommand:
         return next((one for one in self.invocations if one.instance_id == instance_id), None)
 
     def with_invocation(self, changed: EmulatedInvocation) -> "EmulatedCommand":
-        """Put this invocation in the place of the instance's former one."""
+        """Replace the instance's invocation with this one."""
         return replace(
             self,
             invocations=tuple(
@@ -76,14 +76,14 @@ class EmulatedCommand:
 
     @property
     def expires_after(self) -> datetime:
-        """When the command is over whatever happens: delivery, then the steps' own limits."""
+        """When the command is over at the latest: after the delivery and the steps' limits."""
         values = self.document.texts(self.document.complete(self.request.parameters))
         seconds = sum(step.timeout_seconds(values) for step in self.document.steps)
         return self.requested + timedelta(seconds=self.request.timeout_seconds + seconds)
 
     @property
     def completed_count(self) -> int:
-        """Invocations that will not change any more."""
+        """Invocations that will not change again."""
         return sum(one.status.terminal for one in self.invocations)
 
     @property
@@ -93,7 +93,7 @@ class EmulatedCommand:
 
     @property
     def stopped_by_errors(self) -> bool:
-        """Whether one more failed than MaxErrors allows."""
+        """Whether more have failed than MaxErrors allows."""
         return self.error_count > _share(self.request.max_errors, len(self.invocations))
 
     @property
@@ -131,7 +131,7 @@ class EmulatedCommand:
 
 
 def terminate_unsent(command: EmulatedCommand) -> EmulatedCommand:
-    """Give up every invocation that was not sent yet."""
+    """Terminate every invocation that was not sent yet."""
     for one in command.invocations:
         if not one.sent and not one.status.terminal:
             command = command.with_invocation(replace(one, status=TERMINATED))

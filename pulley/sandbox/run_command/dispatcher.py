@@ -1,7 +1,7 @@
-"""Run Command itself: takes a command, sends it from host to host, and knows how far it is.
+"""Run Command itself: accepts a command, sends it to one host after the other, and tracks it.
 
 moto's own `send_command` succeeds at once and runs nothing, so these operations are emulated
-here. AWS's operations that only read are in `history`.
+here. history.py has the operations that only read.
 """
 
 import logging
@@ -48,7 +48,7 @@ class Dispatcher:
     """The commands of one account. Every change goes through `_change`, under one lock."""
 
     def __init__(self, fleet: Inventory, events: EventBus, *, delivery_second: float = 1.0) -> None:
-        """`delivery_second` is how long one of the seconds of `TimeoutSeconds` takes."""
+        """`delivery_second` is how long a second of `TimeoutSeconds` takes here."""
         self._fleet = fleet
         self._events = events
         self._delivery_second = delivery_second
@@ -58,7 +58,7 @@ class Dispatcher:
         self._threads: list[threading.Thread] = []
 
     def commands(self) -> list[EmulatedCommand]:
-        """Every command as it is now, newest first."""
+        """All commands as they are now, newest first."""
         with self._changed:
             return list(reversed(self._commands.values()))
 
@@ -73,12 +73,12 @@ class Dispatcher:
             return self._commands[command_id]
 
     def wait_until_quiet(self) -> None:
-        """Wait until no invocation that was sent is under way any more."""
+        """Wait until no sent invocation is under way."""
         while self._threads:
             self._threads.pop().join()
 
     def send(self, body: Mapping[str, Any]) -> EmulatedCommand:
-        """SendCommand. Answers with the command as it is before anything has happened."""
+        """SendCommand. Answers with the command before anything has happened."""
         request = parse_send_request(body)
         document = self._fleet.document(request)
         try:
@@ -107,7 +107,7 @@ class Dispatcher:
         return command
 
     def cancel(self, body: Mapping[str, Any]) -> None:
-        """CancelCommand: unsent invocations at once, those under way as soon as they are dead."""
+        """CancelCommand: ends unsent invocations at once, running ones once they are killed."""
         only = body.get("InstanceIds")
         with self._changed:
             command = self._commands.get(body["CommandId"])
@@ -126,7 +126,7 @@ class Dispatcher:
                     self._set_status(command.id, one.instance_id, CANCELLED)
 
     def _resolve(self, request: ReceivedRequest) -> list[Instance]:
-        """Find the instances meant: every selector fits, by any of its values. Raises ApiError."""
+        """Find the instances: every selector must match, by any of its values. Raises ApiError."""
         instances = self._fleet.instances()
         unknown = set(request.named_instances) - {one.host.instance_id for one in instances}
         if unknown:
@@ -145,7 +145,7 @@ class Dispatcher:
         ]
 
     def _send_on(self, command_id: str) -> None:
-        """Send to as many more hosts as MaxConcurrency allows, or give up the rest."""
+        """Send to as many more hosts as MaxConcurrency allows, or terminate the rest."""
         if self._commands[command_id].stopped_by_errors:
             self._change(terminate_unsent(self._commands[command_id]))
         for one in self._commands[command_id].invocations:
@@ -183,7 +183,7 @@ class Dispatcher:
         except NotStartedError:
             report = WorkerReport(CANCELLED)
         except NoReportError:
-            return  # it is being cancelled for ever
+            return  # it stays Cancelling for ever
         except Exception:  # noqa: BLE001 - the invocation must end, whatever happened
             _LOG.exception("%s could not carry out %s", host.name, command_id)
             report = WorkerReport(FAILED)
@@ -211,7 +211,7 @@ class Dispatcher:
         self._change(command.with_invocation(changed))
 
     def _change(self, command: EmulatedCommand) -> None:
-        """Keep the command's new value, and tell of each status that differs from before."""
+        """Store the command's new value, and send an event for each changed status."""
         before = self._commands[command.id]
         self._commands[command.id] = command
         now = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """An SSM document as Run Command and the agent read it.
 
-The service refuses parameters that the document does not take (`check`). The agent looks at
-`allowedPattern` alone (`receive`), and fills in the text.
+The service refuses parameters that the document does not allow (`check`). The agent checks only
+`allowedPattern` (`receive`), and fills in the text.
 Source: AWS Systems Manager User Guide, "Data elements and parameters", the agent's source
 (parameters.go), and runs under a real agent.
 """
@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ParameterValues = Mapping[str, tuple[str, ...]]
-# What is filled in: a String as it is, a StringList as its items.
+# The values to fill in: a String as it is, a StringList as its items.
 TextValues = Mapping[str, str | tuple[str, ...]]
 
 DEFAULT_TIMEOUT, SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 3600, 5, 172_800
 _SHELL_SCRIPT = "aws:runShellScript"
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-zA-Z0-9]+)\s*\}\}")
 _DOLLAR = re.compile(r"\$(?:(\$)|(\w+)|\{(\w+)\})", re.ASCII)
-_MISSING = ("null",)  # what the agent makes of a parameter that has neither value nor default
+_MISSING = ("null",)  # the agent's value for a parameter with neither value nor default
 
 
 class ParameterError(ValueError):
-    """A value, or the lack of one, that the document does not allow."""
+    """A value, or a missing value, that the document does not allow."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class DocumentParameter:
     by_environment: bool = False
 
     def check(self, values: Sequence[str]) -> None:
-        """Raise ParameterError where a value is not allowed.
+        """Raise ParameterError if a value is not allowed.
 
-        It is the service's check, of all that the declaration says.
+        This is the service's check of the whole declaration.
         """
         if self.kind != "StringList" and len(values) != 1:
             raise ParameterError(f"{self.name} takes one value, not {len(values)}")
@@ -49,7 +49,7 @@ class DocumentParameter:
         self.check_pattern(values)
 
     def check_pattern(self, values: Sequence[str]) -> None:
-        """Raise ParameterError where a value does not match: the one check of the agent.
+        """Raise ParameterError if a value does not match: the agent's only check.
 
         The pattern is RE2, searched for and not anchored: `[a-z]+` allows `a; reboot`.
         """
@@ -58,7 +58,7 @@ class DocumentParameter:
                 raise ParameterError(f"{self.name} does not match {self.allowed_pattern}")
 
     def receive(self, given: Sequence[str] | None) -> tuple[str, ...]:
-        """The values that the agent goes on with. Raises ParameterError."""
+        """The values that the agent uses. Raises ParameterError."""
         values = self.default if given is None else tuple(given)
         if values is None:
             if self.allowed_pattern:
@@ -82,8 +82,8 @@ class DocumentStep:
     def script(self, text_values: TextValues) -> str:
         """Fill in the script. One string that is one StringList becomes its lines.
 
-        Raises ParameterError for a StringList that stands alone in an element of an array: the
-        agent makes a list in a list of it, and cannot read that as lines.
+        Raises ParameterError for a StringList alone in an element of an array: the agent makes it a
+        list in a list, which it cannot read as lines.
         """
         if isinstance(self.run_command, str):
             lines = _list_alone(self.run_command, text_values) or (self.run_command,)
@@ -94,7 +94,7 @@ class DocumentStep:
         return "\n".join(_fill_in(line, text_values) for line in lines) + "\n"
 
     def timeout_seconds(self, text_values: TextValues) -> int:
-        """Read the run's limit: what is no number from 5 to 172,800 silently becomes 3,600."""
+        """Read the run's limit. Anything but a number from 5 to 172,800 silently becomes 3,600."""
         try:
             seconds = int(_fill_in(self.timeout, text_values))
         except ValueError:
@@ -112,7 +112,7 @@ class Document:
     steps: tuple[DocumentStep, ...]
 
     def check(self, given: ParameterValues) -> None:
-        """Raise ParameterError for what is undeclared, missing or not allowed."""
+        """Raise ParameterError for a parameter that is undeclared, missing or not allowed."""
         declared = {parameter.name: parameter for parameter in self.parameters}
         if undeclared := sorted(given.keys() - declared.keys()):
             raise ParameterError(f"not declared in {self.name}: {', '.join(undeclared)}")
@@ -123,15 +123,15 @@ class Document:
                 raise ParameterError(f"{name} is required by {self.name}")
 
     def receive(self, given: ParameterValues) -> dict[str, tuple[str, ...]]:
-        """Every parameter's values, as the agent goes on with them. Raises ParameterError."""
+        """Every parameter's values, as the agent uses them. Raises ParameterError."""
         return {one.name: one.receive(given.get(one.name)) for one in self.parameters}
 
     def complete(self, given: ParameterValues) -> dict[str, tuple[str, ...]]:
-        """The same without a check: what the service reckons with."""
+        """The same without a check, for the service's limits."""
         return {one.name: given.get(one.name, one.default or ()) for one in self.parameters}
 
     def texts(self, values: ParameterValues) -> dict[str, str | tuple[str, ...]]:
-        """What is filled in for each parameter that is named here."""
+        """The values to fill in for each parameter that is named here."""
         return {
             one.name: values[one.name] if one.kind == "StringList" else "".join(values[one.name])
             for one in self.parameters
@@ -140,7 +140,7 @@ class Document:
 
 
 def parse_document(content: str, *, name: str, version: str) -> Document:
-    """From the content in JSON, schema 2.2. Steps with another action are left out."""
+    """Parse the content, JSON in schema 2.2. Steps with another action are left out."""
     stored = json.loads(content)
     return Document(
         name=name,
@@ -179,7 +179,7 @@ def _parse_step(step: Mapping[str, object]) -> DocumentStep:
     return DocumentStep(
         name=str(step["name"]),
         run_command=run_command if isinstance(run_command, str) else _texts(run_command),
-        # Inside `inputs` only: anywhere else it counts for nothing.
+        # Only inside `inputs`: elsewhere it has no effect.
         timeout=str(inputs.get("timeoutSeconds", DEFAULT_TIMEOUT)),
     )
 
@@ -191,7 +191,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _list_alone(text: str, values: TextValues) -> tuple[str, ...] | None:
-    """The StringList that the text is, and nothing else; None where it is anything else."""
+    """The StringList, if the text is exactly one; otherwise None."""
     found = _PLACEHOLDER.fullmatch(text)
     value = values.get(found[1]) if found else None
     return value if isinstance(value, tuple) else None
@@ -200,7 +200,7 @@ def _list_alone(text: str, values: TextValues) -> tuple[str, ...] | None:
 def _fill_in(text: str, values: TextValues) -> str:
     """Plain text substitution, before any shell sees it. Unknown names stay as they are.
 
-    Within more text a value is a template of Go's `regexp`: `$$` becomes `$`.
+    Within other text, a value is a template of Go's `regexp`: `$$` becomes `$`.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -214,7 +214,7 @@ def _fill_in(text: str, values: TextValues) -> str:
 
 
 def _expand(template: str, whole: str) -> str:
-    """As Go's Regexp.Expand, for a pattern without groups: `$0` is the whole, others are empty."""
+    """Like Go's Regexp.Expand for a pattern without groups: `$0` is the match, others are empty."""
 
     def meaning(match: re.Match[str]) -> str:
         if match[1]:

@@ -1,6 +1,6 @@
-"""EventBridge, as far as Run Command speaks to it: status changes, in order, on one thread.
+"""EventBridge for Run Command: sends status changes, in order, on one thread.
 
-Delivery to a subscriber never holds up a command, and a subscriber that raises breaks nothing.
+A subscriber never delays a command, and a subscriber that raises breaks nothing.
 """
 
 import json
@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class EventBus:
-    """Builds the events of a status change and hands them to every subscriber."""
+    """Builds the events of a status change and passes them to every subscriber."""
 
     def __init__(self, *, account: str, region: str) -> None:
         """Start the thread that calls the subscribers."""
@@ -37,7 +37,7 @@ class EventBus:
     def publish(
         self, command: EmulatedCommand, now: datetime, invocation: EmulatedInvocation | None = None
     ) -> None:
-        """Tell of the status that the invocation, or else the command, has now."""
+        """Send the current status of the invocation, or else of the command."""
         subject = "Command Invocation" if invocation else "Command"
         instances = (invocation,) if invocation else command.invocations
         detail: Event = {
@@ -69,7 +69,7 @@ class EventBus:
         )
 
     def wait_until_delivered(self) -> None:
-        """Return when nothing is queued, and nobody is being called."""
+        """Wait until nothing is queued and no subscriber is being called."""
         self._queue.join()
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class EventBus:
             for subscriber in tuple(self._subscribers):
                 try:
                     subscriber(event)
-                except Exception:  # noqa: BLE001 - it is the subscriber's fault, and logged
+                except Exception:  # noqa: BLE001 - the subscriber's fault, which is logged
                     _LOG.exception("a subscriber failed on %s", event["detail-type"])
             self._queue.task_done()
 

@@ -1,7 +1,7 @@
 """The reading half of Run Command: commands, invocations and instances as the API shows them.
 
-Each function takes the operation's input and what there is, and gives the operation's output:
-nothing here changes anything. Times are seconds since the epoch, as in the API's JSON.
+Each function takes the operation's input and the commands, and returns the operation's output.
+Nothing here changes anything. Times are seconds since the epoch, as in the API's JSON.
 """
 
 import uuid
@@ -56,13 +56,13 @@ def list_command_invocations(body: Body, commands: Sequence[EmulatedCommand]) ->
 
 
 def get_command_invocation(body: Body, commands: Sequence[EmulatedCommand]) -> Output:
-    """GetCommandInvocation: one step's whole output, up to what the agent keeps."""
+    """GetCommandInvocation: one step's output, as much as the agent keeps."""
     command = next((one for one in commands if one.id == body["CommandId"]), None)
     invocation = command.invocation(body["InstanceId"]) if command else None
     if command is None or invocation is None:
         raise ApiError("InvocationDoesNotExist")
     steps = [step.name for step in command.document.steps]
-    # API reference, "GetCommandInvocation": of several steps one must be named.
+    # API reference, "GetCommandInvocation": with several steps, one must be named.
     name = body.get("PluginName", steps[0] if len(steps) == 1 else "")
     if name not in steps:
         raise ApiError("InvalidPluginName")
@@ -203,7 +203,7 @@ def _instance_has(instance: Instance, key: str, values: Sequence[str]) -> bool:
 
 
 def _chosen(body: Body, commands: Sequence[EmulatedCommand]) -> list[EmulatedCommand]:
-    """Keep the commands that a `CommandId` leaves: none, where nobody sent it."""
+    """The commands that match a `CommandId`, if it is given; none if nobody sent it."""
     command_id = body.get("CommandId")
     if command_id is None:
         return list(commands)

@@ -1,7 +1,7 @@
 """The account's instances and documents, as Run Command asks for them.
 
-Both live in moto and are read through the account's own clients, as anybody reads them: a tag
-that somebody changes, or an instance that somebody stops, counts from then on.
+Both are in moto and are read through the account's own clients. So a changed tag or a stopped
+instance counts at once.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Instance:
 
 
 class Inventory:
-    """The hosts of one account, and the documents that they may be sent."""
+    """The hosts and documents of one account."""
 
     def __init__(self, ssm: "SSMClient", ec2: "EC2Client") -> None:
         """Without hosts at first."""
@@ -44,7 +44,7 @@ class Inventory:
         self._hosts[host.instance_id] = host
 
     def close(self) -> None:
-        """Kill what runs on the hosts."""
+        """Kill what is running on the hosts."""
         for host in self._hosts.values():
             host.close()
 
@@ -74,7 +74,7 @@ class Inventory:
         """Read the document that a command asks for. Raises ApiError."""
         name, version = request.document, request.document_version
         try:
-            if version == "$DEFAULT":  # a word that moto does not know
+            if version == "$DEFAULT":  # moto does not support this value
                 chosen = self._ssm.describe_document(Name=name)["Document"]
             else:
                 chosen = self._ssm.describe_document(Name=name, DocumentVersion=version)["Document"]

@@ -1,7 +1,7 @@
 """One script, run as the agent runs it, and what is kept of its output.
 
 Source: the agent's source (executers.go, iohandler.go) and runs under a real agent. A script is
-killed without warning, together with its process group, and with nothing beyond that group.
+killed without warning, together with its process group, but with no process outside that group.
 """
 
 import os
@@ -21,13 +21,13 @@ STREAM_CUT = b"--output truncated--"
 ERROR_TITLE = b"\n----------ERROR-------\n"
 _DIRECTORY = "/usr/bin"  # the agent's own
 _UMASK = 0o022
-# Within this time a killed group is dead. Whoever holds the output then is beyond it.
+# A killed group is dead within this time. A process that then holds the output is outside it.
 _LET_GO_SECONDS, _LOOK_SECONDS = 5.0, 0.01
 _STDOUT_CUT, _STDERR_CUT = b"\n---Output truncated---", b"\n---Error truncated----"
 
 
 class Ending(Enum):
-    """Why a script is no longer waited for."""
+    """Why the wait for a script ended."""
 
     ITSELF = "it ended"
     LIMIT = "its time was over"
@@ -38,7 +38,7 @@ class Ending(Enum):
 
 @dataclass(frozen=True)
 class ScriptOutcome:
-    """How a script ended, and what is kept of its output. `exit_code` is -1 after a signal."""
+    """How a script ended, and the kept part of its output. `exit_code` is -1 after a signal."""
 
     ending: Ending
     exit_code: int
@@ -79,15 +79,15 @@ class Script:
         return not self._exited.is_set()
 
     def cancel(self) -> None:
-        """Kill the script's process group, and have `wait` return."""
+        """Kill the script's process group, and make `wait` return."""
         self._tell(Ending.CANCELLED)
 
     def leave(self) -> None:
-        """Have `wait` return, as where the process that waits is killed. The script runs on."""
+        """Make `wait` return, as if the waiting process was killed. The script runs on."""
         self._tell(Ending.LEFT)
 
     def wait(self, seconds: float) -> ScriptOutcome:
-        """Wait until the script has ended and nobody holds its stdout and stderr any more."""
+        """Wait until the script has ended and no process holds its stdout and stderr."""
         deadline = time.monotonic() + seconds
         with selectors.DefaultSelector() as selector:
             streams = [bytearray(), bytearray()]
@@ -112,12 +112,12 @@ class Script:
         return ScriptOutcome(ending, exit_code, *(cut_stream(bytes(one)) for one in streams))
 
     def kill(self) -> None:
-        """Kill the script's process group, and nobody beyond it."""
+        """Kill the script's process group, and no other process."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._shell.pid, signal.SIGKILL)
 
     def _read(self, selector: selectors.BaseSelector, seconds: float) -> bool:
-        """Read what is there, or comes in the time; whether anything did."""
+        """Read what comes within the time. Returns whether anything came."""
         ready = selector.select(seconds)
         for key, _ in ready:
             chunk = os.read(key.fd, 65_536)
@@ -127,7 +127,7 @@ class Script:
         return bool(ready)
 
     def _let_go(self, selector: selectors.BaseSelector) -> bool:
-        """Whether nobody holds the output any more, once the killed group is dead."""
+        """Whether no process holds the output after the killed group is dead."""
         deadline = time.monotonic() + _LET_GO_SECONDS
         while len(selector.get_map()) > 1:
             is_over = self._is_dead() or time.monotonic() > deadline
@@ -136,7 +136,7 @@ class Script:
         return True
 
     def _is_dead(self) -> bool:
-        """Whether no process of the group is left; the dead let go of everything."""
+        """Whether no process of the group is left."""
         try:
             os.killpg(self._shell.pid, 0)
         except ProcessLookupError:
@@ -170,7 +170,7 @@ class Script:
 
 
 def cut_stream(stream: bytes) -> bytes:
-    """What the agent keeps of a stream, with its word for a cut."""
+    """The part of a stream that the agent keeps, with its mark for a cut."""
     if len(stream) <= STREAM_BYTES:
         return stream
     return stream[: STREAM_BYTES - len(STREAM_CUT)] + STREAM_CUT

@@ -1,7 +1,7 @@
 """What SendCommand accepts, checked as AWS checks it, and parsed once.
 
-Lengths, ranges, patterns and enumerations come from botocore's own model of the API, for every
-operation; the rules between fields, which no model states, are written out here.
+Lengths, ranges, patterns and enumerations come from botocore's model of the API, for every
+operation. The rules between fields are not in the model, so they are here.
 """
 
 import re
@@ -20,7 +20,7 @@ _CLASSES = {r"\p{L}": r"\w", r"\p{Z}": " ", r"\p{N}": r"\d"}
 
 
 class ApiError(Exception):
-    """What AWS answers in place of a result: a code of the API's model, and a message."""
+    """AWS's error answer: a code of the API's model, and a message."""
 
     def __init__(self, code: str, message: str = "", *, status: int = 400) -> None:
         """`status` is HTTP's."""
@@ -36,7 +36,7 @@ class Selector:
     values: tuple[str, ...]
 
     def selects(self, instance_id: str, tags: Mapping[str, str]) -> bool:
-        """Whether any of the values fits the instance."""
+        """Whether any of the values matches the instance."""
         if self.key == "InstanceIds":
             return instance_id in self.values
         if self.key == "tag-key":
@@ -46,7 +46,7 @@ class Selector:
 
 @dataclass(frozen=True)
 class ReceivedRequest:
-    """A valid SendCommand. `echoed` are the fields that answers repeat as they came."""
+    """A valid SendCommand. `echoed` are the fields that answers repeat unchanged."""
 
     document: str
     document_version: str
@@ -63,7 +63,7 @@ class ReceivedRequest:
 
     @property
     def named_instances(self) -> tuple[str, ...]:
-        """The instances that are asked for by id, in whichever way."""
+        """The instances that are selected by id, by either field."""
         by_selector = [
             value
             for selector in self.selectors
@@ -74,7 +74,7 @@ class ReceivedRequest:
 
 
 def parse_send_request(body: Mapping[str, Any]) -> ReceivedRequest:
-    """From SendCommand's input, which `check_input` has passed. Raises ApiError."""
+    """Parse SendCommand's input, after `check_input`. Raises ApiError."""
     instance_ids = tuple(body.get("InstanceIds") or ())
     selectors = tuple(
         Selector(str(target.get("Key", "")), tuple(target.get("Values") or ()))
@@ -86,7 +86,7 @@ def parse_send_request(body: Mapping[str, Any]) -> ReceivedRequest:
         raise ApiError("DuplicateInstanceId")
     _check_selectors(selectors)
     return ReceivedRequest(
-        # By its address or by its name: `arn:aws:ssm:<region>:<account>:document/<name>`.
+        # By its ARN or by its name: `arn:aws:ssm:<region>:<account>:document/<name>`.
         document=body["DocumentName"].rpartition("/")[2],
         document_version=body.get("DocumentVersion", "$DEFAULT"),
         document_hash=body.get("DocumentHash", ""),
@@ -112,7 +112,7 @@ def parse_send_request(body: Mapping[str, Any]) -> ReceivedRequest:
 
 
 def check_input(body: Mapping[str, Any], shape: "Shape") -> None:
-    """Raise ApiError where the body is not what botocore's model of the operation says."""
+    """Raise ApiError if the body does not fit botocore's model of the operation."""
     report = ParamValidator().validate(dict(body), shape)
     if report.has_errors():
         raise ApiError("ValidationException", report.generate_report())
@@ -135,8 +135,8 @@ def _check_selectors(selectors: Sequence[Selector]) -> None:
         raise ApiError("ValidationException", "Each target key may be given once")
 
 
-def _problems(value: Any, shape: Any, path: str) -> list[str]:  # noqa: ANN401 - any JSON there is
-    """Check what botocore leaves to the server: longest, largest, pattern, enumeration."""
+def _problems(value: Any, shape: Any, path: str) -> list[str]:  # noqa: ANN401 - any JSON
+    """Check what botocore leaves to the server: maxima, pattern, enumeration."""
     if shape.type_name == "structure":
         return [
             problem

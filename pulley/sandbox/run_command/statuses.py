@@ -1,7 +1,7 @@
-"""The statuses of commands and invocations, and what becomes of a step.
+"""The statuses of commands and invocations, and a step's result.
 
 Source: Systems Manager User Guide, "Understanding command statuses". The page writes the details
-with spaces (`Delivery Timed Out`); the API answers without: so it is here.
+with spaces (`Delivery Timed Out`), the API without; this module follows the API.
 """
 
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ NO_INSTANCES_IN_TAG = Status("Success", "NoInstancesInTag")
 INCOMPLETE = Status("Success", "Incomplete")
 INCOMPLETE_WITHOUT_SUCCESS = Status("Failed", "Incomplete")
 
-# What counts against MaxErrors. A host that was not reached does not.
+# These count against MaxErrors. A host that was not reached does not.
 ERRORS = frozenset({FAILED, EXECUTION_TIMED_OUT})
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step left behind. `stdout` and `stderr` have been cut by the agent.
+    """One step's result. The agent has cut `stdout` and `stderr`.
 
-    `reason` is the agent's own, in place of the output of a step whose end it did not see.
+    `reason` is the agent's text in place of the output, if it did not see the step's end.
     """
 
     name: str

@@ -1,12 +1,12 @@
-"""How often an account's Systems Manager takes a call: a bucket of tokens for each API family.
+"""Limits the calls to an account's Systems Manager: a bucket of tokens for each API family.
 
-Published is Parameter Store's rate alone: 40 transactions a second by default, shared by
-GetParameter, GetParameters and GetParametersByPath, an account and Region. Source: AWS General
-Reference, "AWS Systems Manager endpoints and quotas", Parameter Store, "Max throughput" (as quoted
-in 2022 and after); the User Guide's "Changing Parameter Store throughput" (2026) says that more can
-be had. Run Command's rates are published nowhere: SendCommand's here is a cautious guess. So is a
-bucket's depth, one second's worth. What is refused is a ThrottlingException, "Rate exceeded" (AWS
-re:Post, "How do I prevent ThrottlingException errors ... when I use Parameter Store?").
+AWS publishes Parameter Store's rate only: 40 transactions a second by default, shared by
+GetParameter, GetParameters and GetParametersByPath, for each account and Region. Source: AWS
+General Reference, "AWS Systems Manager endpoints and quotas", Parameter Store, "Max throughput" (as
+quoted in 2022 and after); the User Guide's "Changing Parameter Store throughput" (2026) says how to
+raise it. Run Command's rates are not published: SendCommand's rate here is a cautious guess, and so
+is a bucket's depth of one second's worth. A refused call is a ThrottlingException, "Rate exceeded"
+(AWS re:Post, "How do I prevent ThrottlingException errors ... when I use Parameter Store?").
 """
 
 import threading
@@ -26,14 +26,14 @@ _FAMILIES = {
 
 
 class _Bucket:
-    """Tokens that come back at a rate, and no more than one second's worth."""
+    """Tokens that are refilled at a rate, up to one second's worth."""
 
     def __init__(self, a_second: float, now: float) -> None:
         self._a_second = self._left = a_second
         self._counted_at = now
 
     def take(self, now: float) -> bool:
-        """One token, if there is one."""
+        """Take a token. Returns whether there was one."""
         back = (now - self._counted_at) * self._a_second
         self._left, self._counted_at = min(self._a_second, self._left + back), now
         if self._left < 1:
@@ -43,7 +43,7 @@ class _Bucket:
 
 
 class Throttle:
-    """Counts calls, and says which of them are too many. For several threads."""
+    """Counts calls, and decides which of them to refuse. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` is in seconds."""
@@ -56,7 +56,7 @@ class Throttle:
         self.refused: Counter[str] = Counter()
 
     def refuses(self, operation: str) -> bool:
-        """Whether this call is one too many."""
+        """Whether to refuse this call."""
         with self._lock:
             bucket = self._buckets.get(operation)
             is_taken = bucket is None or bucket.take(self._clock())
@@ -65,5 +65,5 @@ class Throttle:
 
 
 def refuse(_body: Mapping[str, Any]) -> NoReturn:
-    """Be the operation of a call that was refused."""
+    """The operation of a refused call."""
     raise ApiError("ThrottlingException", "Rate exceeded")

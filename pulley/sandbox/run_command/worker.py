@@ -1,8 +1,8 @@
-"""The agent's document worker: one document's steps, from its parameters to what is reported.
+"""The agent's document worker: runs one document's steps, from the parameters to the report.
 
-The agent's habits are what a script must live with, so they are kept: text substitution, SIGKILL
-at the limit, output cut short, meanings of exit codes. Source: the agent's source (runscript.go,
-pluginutil.go, master.go) and runs under a real agent.
+It does what the agent does to a script: text substitution, SIGKILL at the limit, cut output,
+special exit codes. Source: the agent's source (runscript.go, pluginutil.go, master.go) and runs
+under a real agent.
 """
 
 import threading
@@ -27,18 +27,18 @@ from pulley.sandbox.run_command.statuses import (
     StepResult,
 )
 
-# The first agent that knows `interpolationType`; an older one substitutes text.
+# The first agent that supports `interpolationType`; older ones substitute text.
 _KNOWS_ENVIRONMENT = (3, 3, 2746, 0)
 _REBOOT, _KILLED, _SKIP_AS_SUCCESS, _SKIP_AS_FAILURE = 194, 137, 168, 169
 _SKIP_THE_REST = frozenset({_SKIP_AS_SUCCESS, _SKIP_AS_FAILURE})
-_HELD = 1  # the exit code where somebody holds the output for ever
-_NOTICE_SECONDS = 60  # until the agent gives up a worker that says nothing any more
+_HELD = 1  # the exit code if a process holds the output for ever
+_NOTICE_SECONDS = 60  # until the agent gives up a silent worker
 _WORKER_IS_DEAD = "document process failed unexpectedly: document worker timed out"
 
 
 @dataclass(frozen=True)
 class WorkerReport:
-    """What the agent says of a command. `trace` is why it refused the document, without steps."""
+    """The agent's report of a command. `trace` is why it refused the document; then no step ran."""
 
     status: Status
     results: tuple[StepResult, ...] = ()
@@ -47,7 +47,7 @@ class WorkerReport:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What scripts find on a host. `second` is how long one of a `timeoutSeconds`'s takes."""
+    """A script's surroundings. `second` is how long a second of `timeoutSeconds` takes here."""
 
     root: Path
     directory: Path
@@ -57,12 +57,12 @@ class Surroundings:
 
     @property
     def knows_environment(self) -> bool:
-        """Whether the agent hands parameters over as variables."""
+        """Whether the agent passes parameters as variables."""
         return tuple(int(part) for part in self.agent_version.split(".")) >= _KNOWS_ENVIRONMENT
 
 
 class Worker:
-    """Runs one command's document. `run` once; all else from any thread, at any time."""
+    """Runs one command's document. Call `run` once; the rest from any thread, at any time."""
 
     def __init__(self, command_id: str, document: Document, surroundings: Surroundings) -> None:
         self._command_id = command_id
@@ -84,7 +84,7 @@ class Worker:
                 break
             result = self._run_step(step, values)
             results.append(result)
-            # A failed step does not stop the next one; these do.
+            # A failed step does not stop the next one, but these do.
             if result.exit_code in _SKIP_THE_REST:
                 break
         if self._is_cancelled and not results:
@@ -93,7 +93,7 @@ class Worker:
         return WorkerReport(unsuccessful[-1] if unsuccessful else SUCCESS, tuple(results))
 
     def cancel(self) -> None:
-        """Kill the script, and start no more."""
+        """Kill the script, and start no further step."""
         with self._changed:
             self._is_cancelled = True
             if self._script:
@@ -101,7 +101,7 @@ class Worker:
             self._changed.notify_all()
 
     def kill(self) -> None:
-        """Kill the worker, and not its script: after a minute the agent gives the command up."""
+        """Kill the worker, but not its script. After a minute the agent gives the command up."""
         with self._changed:
             self._is_killed = True
             if self._script:
@@ -137,7 +137,7 @@ class Worker:
             outcome = self._run_script(step.name, text, environment, seconds)
             if outcome.ending is not Ending.ITSELF or outcome.exit_code != _REBOOT:
                 break
-            # The host would restart here, and then the agent runs the step once more.
+            # The host would restart here; then the agent runs the step again.
         if outcome.ending is Ending.LEFT:
             self._await_notice()
             ended = datetime.now(UTC)
@@ -171,10 +171,10 @@ class Worker:
             )
 
     def _inside_root(self, values: ParameterValues) -> ParameterValues:
-        """Stand in for a chroot, in this one place: the value of `Checkout` moves below the root.
+        """Move the value of `Checkout` below the host's root: the only stand-in for a chroot.
 
-        A host of the sandbox has no file system of its own, only a directory. A document knows
-        no such thing: it says `/srv/site`, and means the host's.
+        A host of the sandbox has no file system of its own, only a directory. The document does
+        not know that: with `/srv/site` it means the host's.
         """
         checkout = "".join(values.get("Checkout", ()))
         if not checkout.startswith("/"):
@@ -183,7 +183,7 @@ class Worker:
 
 
 def _judge(outcome: ScriptOutcome) -> tuple[Status, int, str, str]:
-    """Give the step's status, its exit code, and what the agent adds to stdout and to stderr."""
+    """Return the step's status, its exit code, and the agent's additions to stdout and stderr."""
     code = outcome.exit_code
     if outcome.ending is Ending.CANCELLED:
         return CANCELLED, _KILLED, "", ""
