@@ -17,7 +17,7 @@ quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
 COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint template format soak bench bench-quick audit package release lock clean
+.PHONY: demo test check lint template format docs soak bench bench-quick audit package release lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -52,6 +52,10 @@ template: $(TOOLS_READY)
 format: $(TOOLS_READY)
 	$(TOOLS)/ruff format .
 	$(TOOLS)/ruff check --fix .
+
+# The commands of docs/cli.md, from their own help. A test fails until this has run.
+docs: $(READY)
+	$(BIN)/python -m pulley.reference
 
 # The long of what `make test` has the short of: a thousand random kills of the script on the host
 # (twelve), five hundred of its other ways and its way back, with someone's work in between (eight),
