@@ -257,7 +257,7 @@ class TestParseTarget:
             ("restart", ["a" * 100] * 3 + ["b" * 99], "must not have more than 401 characters"),
             ("health_check", "http://", "must be an http:// or https:// URL"),
             ("health_check", "file:///etc/passwd", "must be an http:// or https:// URL"),
-            ("recheck", "14m", 'must be a length of time like "6h", 15m to 20d, not \'14m\''),
+            ("recheck", "14m", "must be a length of time like \"6h\", 15m to 20d, not '14m'"),
             ("recheck", "21d", "must be a length of time"),
             ("recheck", "6", "must be a length of time"),
             ("recheck", 6, "must be a length of time"),
