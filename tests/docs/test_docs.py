@@ -155,6 +155,23 @@ class TestCommands:
             for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
                 assert (path.parent / link).exists(), f"{path}: {link}"
 
+    def test_every_link_to_a_heading_leads_to_one(self) -> None:
+        links = [
+            (path, file, anchor)
+            for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+            for file, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", path.read_text())
+        ]
+        assert len(links) > 10
+        for path, file, anchor in links:
+            page = (path.parent / file).read_text() if file else path.read_text()
+            titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+            assert anchor in {anchor_of(title) for title in titles}, f"{path}: {file}#{anchor}"
+
+
+def anchor_of(title: str) -> str:
+    """How GitHub links to a heading."""
+    return re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-")
+
 
 def code_in(path: Path) -> list[str]:
     """Code blocks and code spans."""
