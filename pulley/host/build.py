@@ -57,11 +57,11 @@ _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
-_SAID_NOWHERE = frozenset(("finish", "refuse"))  # functions of one word that no string has
+_SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
-# A variable of several words where the shell alone sees it: assigned, not exported, read, expanded.
-# A name that another program gives or sees, that is printed or calculated with, is elsewhere, too.
-_LONG = "([a-z]+(?:_[a-z]+)+)"
+# A variable where the shell alone sees it: assigned and not exported, read, expanded. A name that is
+# also said, calculated with, or given or seen by another program, occurs elsewhere too, and stays.
+_LONG = "([a-z]+(?:_[a-z]+)+|[a-z]{4,})"
 _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
 _READ = re.compile(r"\bread -r ([\w ]+)")
 _EXPANDED = re.compile(rf"\$(?:\{{#?)?{_LONG}\b")
@@ -91,9 +91,8 @@ def _join(parts: tuple[str, ...]) -> str:
 
 
 def _short_names(script: str) -> dict[str, str]:
-    """Of functions of several words, and of those whose one word nothing else has.
+    """Of functions of several words, and of variables and functions whose name stands for nothing else.
 
-    So of variables of several words, if nothing but this shell ever sees the name.
     They begin as no command and no other variable does. Those used most get the shortest.
     """
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))

@@ -5,7 +5,7 @@
 look() {
     read_marker
     see_head
-    remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | reason /dev/stdin)"
+    remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | git_reason /dev/stdin)"
     upstream=$(echo "$remote" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
     [ -n "$upstream" ] || finish missing_commit "the remote has no branch $Branch"
     wanted=${Commit:-$upstream} words='' would_update=false lfs=false head=$seen head_ref=$seen_ref

@@ -29,6 +29,15 @@ walk_from() { # folder path
     esac
 }
 
+# A user's checkout is reached by links of root's and of that user's. Behind anyone else's, it would be the
+# maker of the link who says in which of that user's checkouts root deploys.
+judge_links() {
+    cd -P . || refuse "cannot enter $Checkout"
+    [ "$PWD" != "$Checkout" ] || return 0
+    walk "$Checkout"
+    [ "$PWD" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
+}
+
 # Leaves the path without a link in `walked`. Each step is judged before it is taken, and a link's text
 # is walked like the rest: so one in /proc leads nowhere but to what it says.
 walk() { # absolute path
@@ -69,6 +78,13 @@ judge() { # path
     read -r place_uid place_mode place_type <<EOF || refuse "$1 is not there"
 $(stat -c '%u %a %f' -- "$1")
 EOF
+    if [ "$uid" -ne 0 ]; then
+        case $place_type/$place_uid in
+            a???/0 | a???/"$uid") ;;
+            a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $uid: chown -h root $1" ;;
+        esac
+        return
+    fi
     [ "$place_uid" = 0 ] || open_to_others "$1 belongs to the uid $place_uid" "chown -h root $1"
     case $place_type in 4???) check_mount "$1" ;; esac
     case $place_type/$place_mode in

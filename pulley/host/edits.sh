@@ -5,11 +5,11 @@
 # link that someone put in a folder's place, and files that git calls modified though they are just as
 # git writes them (line endings, filters): those are nobody's edit.
 find_edits() {
-    true >"$state/linked" && true >"$state/nobodys" || conflict "cannot write below $state"
+    true >"$state/linked" && true >"$state/nobodys" || stop_in_conflict "cannot write below $state"
     create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
     if [ -s "$state/linked" ]; then
         changed=$(each git --literal-pathspecs diff --name-only "$head" "$to" -- <"$state/linked" | head -n 1)
-        [ -z "$changed" ] || conflict "the update changes $changed, whose folder is a link here"
+        [ -z "$changed" ] || stop_in_conflict "the update changes $changed, whose folder is a link here"
     fi
     [ -n "$edits" ] || return 0
     list_nobodys
@@ -20,7 +20,7 @@ create_stash() {
     time_to_move # a filter can hang, and a promisor that lacks an object
     edits=$(within=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
     set -- $?
-    [ "$1" -ne 124 ] || conflict "git did not save the local edits within $left seconds"
+    [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $left seconds"
     return "$1"
 }
 
@@ -64,20 +64,20 @@ stop_with_edits() {
     half_added=$(first_that_is A)
     linked=$(tr '\000' '\n' <"$state/linked" | head -n 1)
     if [ -n "$linked" ]; then
-        conflict "the folder of ${linked#./} is a link here: $(reason)"
+        stop_in_conflict "the folder of ${linked#./} is a link here: $(git_reason)"
     elif [ -n "$unmerged" ]; then
-        conflict "someone is in the middle of a merge: $unmerged is in conflict"
+        stop_in_conflict "someone is in the middle of a merge: $unmerged is in conflict"
     elif [ -n "$half_added" ]; then
-        conflict "$half_added is only half added (git add -N): add it or reset it"
+        stop_in_conflict "$half_added is only half added (git add -N): add it or reset it"
     else
         stop_if_replaced # git 2.30 does not say which file that is
-        conflict "$(reason)"
+        stop_in_conflict "$(git_reason)"
     fi
 }
 
 stop_if_replaced() {
     in_the_way=$(find_replaced)
-    [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where the repository has something else"
+    [ -z "$in_the_way" ] || stop_in_conflict "$in_the_way is untracked, where the repository has something else"
 }
 
 # The first untracked thing that stands where HEAD has a file: no commit can hold it.

@@ -98,7 +98,7 @@ git_is_at_work() {
         read -r name <"$proc/comm" || continue
         case $name in git | git-*) ;; *) continue ;; esac
         read_uid "$proc/status"
-        [ "$process_uid" = "$euid" ] || [ "$process_uid" = 0 ] || continue
+        [ "$real_uid" = "$euid" ] || [ "$real_uid" = 0 ] || continue
         case $(readlink "$proc/cwd") in
             "$here" | "$here"/*) only_reads || return 0 ;;
             '') [ ! -d "$proc" ] || hidden_git=yes ;;

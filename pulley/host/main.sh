@@ -15,6 +15,8 @@ main() {
     read_clock
     tab=$(printf '\t')
     started=${started:-$now}
+    # What the caller has open is not for the owner. This run's own parts are on 4 and 5.
+    [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
     trap 'finish broken "the script came to an unexpected end"' EXIT
@@ -58,7 +60,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' more='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' drift='' aside='' q='"'
+refused=no_checkout known_target='' secret='' haves='' before='' after='' upstream='' saved='' merges_ref='' step='' fault='' more='' attempts=0 refetched='' local_commits=0 saved_refs=0 fetched='' judged='' drift='' aside='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

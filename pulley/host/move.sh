@@ -19,7 +19,7 @@ move() { # carry|save commit -B branch | --detach
 rebase() { # base
     edits_go=carry to=$upstream
     in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | head -n 1)
-    [ -z "$in_the_way" ] || conflict "$in_the_way is untracked, where a local commit has it"
+    [ -z "$in_the_way" ] || stop_in_conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
     if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
         keep "$tip" || give_up_move
@@ -59,18 +59,18 @@ begin_move() {
     # A branch is in one work tree: another one's files would seem to be edited when it moves.
     if [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] &&
         git worktree list --porcelain | grep -qxF "branch $local_ref"; then
-        conflict "another work tree has $Branch checked out"
+        stop_in_conflict "another work tree has $Branch checked out"
     fi
     stop_if_submodule_is_lost
     find_edits
     if [ -n "$edits" ]; then
         stop_if_replaced
-        keep "$edits" || conflict "cannot save the local edits: $(reason)"
+        keep "$edits" || stop_in_conflict "cannot save the local edits: $(git_reason)"
         edits_ref=$ref
     fi
     # Older than all that the move will write into the work tree.
     true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} whole" >"$state/moving" ||
-        conflict "cannot write $state/moving"
+        stop_in_conflict "cannot write $state/moving"
     [ -z "$edits" ] || reset_hard HEAD || give_up_move
     # Git takes a file that it calls modified for an edit that is in the way. One that is nobody's edit is
     # away while the checkout moves, and written again by git.
@@ -92,7 +92,7 @@ end_move() {
 }
 
 give_up_move() {
-    why=${why:-$(reason)}
+    why=${why:-$(git_reason)}
     # Then git has looked, and written nothing.
     case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
     cat "$errors"
@@ -108,7 +108,7 @@ give_up_move() {
             bring_here
             ;;
     esac
-    conflict "${in_conflict:+conflict in $in_conflict: }$why"
+    stop_in_conflict "${in_conflict:+conflict in $in_conflict: }$why"
 }
 
 # Without a process, since each move asks.
@@ -129,7 +129,7 @@ has_failed_to_write() {
 look_at_tree() {
     unlike=$(find_unlike)
     [ -n "$unlike" ] || return 0
-    why="git could not write $unlike: $(reason)"
+    why="git could not write $unlike: $(git_reason)"
     give_up_move
 }
 

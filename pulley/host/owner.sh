@@ -20,6 +20,7 @@ EOF
         stay_root
         return
     fi
+    judge_links
     [ -f "$script" ] || refuse "as root, run this script from a file"
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
         refuse "no user has the uid $uid, which owns $Checkout"
@@ -37,7 +38,9 @@ EOF
         "$@" -c : 2>/dev/null
     } ||
         refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
-    # By hand there is a terminal, into which the owner could type for root's shell (TIOCSTI).
+    # By hand there is a terminal, from which the owner's code could read what root types next, or into
+    # which it could type for root's shell (TIOCSTI).
+    [ ! -t 2 ] && [ ! -t 3 ] || refuse "root's terminal would be in reach of $owner's code: add 2>&1 | cat"
     ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
     trap : HUP INT TERM # the owner's run tells; it goes by these itself
     # On SIGTERM runuser exits with 143, and hides the exit code of the owner's run: then that run sends it.
@@ -55,19 +58,24 @@ EOF
     exit $?
 }
 
+# Leaves the effective uid in `process_uid`. A program that is set-uid root keeps its user's real one.
 read_uid() { # status of a process
-    while read -r key _ process_uid _; do
+    while read -r key real_uid process_uid _; do
         [ "$key" != Uid: ] || break
     done <"$1"
 }
 
 # Root's part while the owner's runs: restart the units that the document named, and nothing else.
+# A run restarts them twice at most, once on the way back; the owner's code may ask in its place.
 answer_owner() {
+    exec 5<&- # or the last answer would wait for a reader that is root itself
     trap '' HUP INT TERM
+    restarts=0
     while read -r request status; do
         case $request in
             restart)
-                case $status in '' | *[!0-9]*) status=60 ;; esac
+                [ $((restarts += 1)) -le 2 ] || continue
+                [ "$status" -gt 0 ] && [ "$status" -le "$Timeout" ] || status=60
                 systemctl_restart "$status"
                 echo $? >&6
                 ;;

@@ -24,7 +24,7 @@ mend() {
         if [ $name = CHERRY_PICK_HEAD ] && git diff --cached --quiet; then
             rm -f "$git_dir/$name" # a killed rebase leaves it
         else
-            conflict "someone is in the middle of something ($name)"
+            stop_in_conflict "someone is in the middle of something ($name)"
         fi
     done
 }
@@ -66,7 +66,7 @@ save_files() { # parent from to commit...
 
 # What cannot be saved is not to be lost: then nothing is moved or taken back.
 stop_unsaved() {
-    conflict "what was changed since a killed run cannot be saved: $(reason)"
+    stop_in_conflict "what was changed since a killed run cannot be saved: $(git_reason)"
 }
 
 # The files that one commit, the other or the index has, as they stand in the work tree.
@@ -93,7 +93,7 @@ mend_rebase() { # folder
     if [ "$line" = stopped ] || [ -e "$1/stopped-sha" ] || [ -e "$1/applying" ] ||
         [ -n "$(git ls-files -u)" ] || git_is_at_work ||
         { [ "${1##*/}" = rebase-apply ] && ! git diff --cached --quiet; }; then
-        conflict 'someone is in the middle of a rebase'
+        stop_in_conflict 'someone is in the middle of a rebase'
     fi
     for name in head-name orig-head onto autostash; do
         read_line "$1/$name"

@@ -91,7 +91,7 @@ save_commits() { # commit
     find_base "$1"
     [ "${local_commits:-1}" -gt 0 ] || return 0 # what cannot be counted is something
     local_commits=0
-    keep "$1" || conflict "cannot save the local commits: $(reason)"
+    keep "$1" || stop_in_conflict "cannot save the local commits: $(git_reason)"
     saved=$ref
 }
 

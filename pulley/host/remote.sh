@@ -77,7 +77,7 @@ fetch_once() {
     cat "$errors"
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
         refuse 'timeout is not of coreutils: it has no --foreground'
-    why=unreachable words=$(reason)
+    why=unreachable words=$(git_reason)
     # What it has left would keep a full disk full.
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
     [ $status -ne 124 ] || words="the remote did not answer within $limit seconds"

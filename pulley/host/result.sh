@@ -2,10 +2,10 @@
 # The result line, the exit code and the log.
 
 refuse() { # why this host or checkout cannot be updated
-    finish no_checkout "$1"
+    finish "$refused" "$1"
 }
 
-conflict() { # what is in the way
+stop_in_conflict() { # what is in the way
     finish conflict "$1"
 }
 
@@ -123,7 +123,7 @@ keep_log() {
 
 # Why git failed, from what it wrote: its first error. Where that is only that it could not read from
 # the remote, the reason is what ssh or GitHub said just before.
-reason() { # [file]
+git_reason() { # [file]
     error='' last='' cr=$(printf '\r')
     while IFS= read -r line || [ -n "$line" ]; do
         line=${line%"$cr"}

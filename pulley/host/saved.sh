@@ -41,9 +41,9 @@ look_at_saved() {
 
 # Update=drop: the refs that point at Commit go, and nothing else. The commit is left to git's own gc.
 drop_saved() {
-    [ ! -s "$state/moving" ] || conflict "a killed run needs it"
+    [ ! -s "$state/moving" ] || stop_in_conflict "a killed run needs it"
     find_saved
-    echo "$refs" | git update-ref --no-deref --stdin 2>"$errors" || conflict "$(reason)"
+    echo "$refs" | git update-ref --no-deref --stdin 2>"$errors" || stop_in_conflict "$(git_reason)"
     more=,${q}dropped$q:$(echo "$refs" | grep -c .)
     finish unchanged
 }

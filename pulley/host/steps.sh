@@ -138,9 +138,13 @@ roll_back() {
     kept_for_going_back=0
     # Local commits that were not deployed before would be in no branch any more.
     if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --) || [ -n "$words" ]; then
-        keep "$after" || finish broken "$failed_words; cannot save the local commits: $(reason)"
+        keep "$after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
         saved=$ref
     fi
+    # A step may have given a folder to another user.
+    refused=broken
+    root_owns_folders "$after"
+    root_owns_folders "$marker_commit"
     # Out of the way, and kept until this is done again. What was there before the steps is a conflict.
     rm -rf "$state/made"
     remove_added "$after" "$marker_commit" "$state/begun" "$state/made"

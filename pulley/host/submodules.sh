@@ -30,7 +30,7 @@ look_into_submodules() {
     words=$(grep -m 1 -e '^error: ' -e '^fatal: ' "$errors")
     while IFS= read -r module; do
         unwritten=$({ cd "$module" && git diff-files -z --name-only --ignore-submodules=all | each write_again; } 2>"$errors" | sed -n 1p)
-        [ -z "$unwritten" ] || words="git could not write $module/$unwritten: $(reason)"
+        [ -z "$unwritten" ] || words="git could not write $module/$unwritten: $(git_reason)"
     done <"$state/new"
 }
 
@@ -97,7 +97,7 @@ stop_if_submodule_is_lost() {
     git diff-tree -r -z --no-renames --diff-filter=T "$head" "$to" -- >"$state/new"
     [ -s "$state/new" ] || return 0
     filled=$(tr '\n\000' '\035\n' <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | head -n 1)
-    [ -z "$filled" ] || conflict "the submodule $filled has files or edits of its own, where the update has a file"
+    [ -z "$filled" ] || stop_in_conflict "the submodule $filled has files or edits of its own, where the update has a file"
 }
 
 # Without .gitmodules, a clone that was committed as a submodule by mistake.

@@ -23,7 +23,7 @@ check_lfs() {
     within=$left git lfs fetch origin "$upstream" >"$errors" 2>&1 && return 0
     status=$?
     cat "$errors"
-    words=$(reason)
+    words=$(git_reason)
     [ $status -ne 124 ] || words="the server did not answer within $left seconds"
     finish unreachable "git-lfs: $words"
 }
@@ -34,11 +34,11 @@ check_lfs() {
 check_gitmodules() {
     rm -rf "$state/gitmodules"
     git init -q --template= "$state/gitmodules" &&
-        git cat-file blob "$upstream:.gitmodules" >"$state/gitmodules/.gitmodules" || conflict "cannot write below $state"
+        git cat-file blob "$upstream:.gitmodules" >"$state/gitmodules/.gitmodules" || stop_in_conflict "cannot write below $state"
     (
         cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream,$upstream" &&
             LC_ALL=C alone command git fetch -q . 'refs/none/*:refs/none/*'
-    ) 2>"$errors" || conflict "git refuses what the commit's .gitmodules says: $(reason)"
+    ) 2>"$errors" || stop_in_conflict "git refuses what the commit's .gitmodules says: $(git_reason)"
     rm -rf "$state/gitmodules"
 }
 

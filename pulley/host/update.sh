@@ -44,7 +44,7 @@ update_by_rebase() { # branch's commit
     if [ "$local_commits" -eq 0 ]; then
         arrive "$upstream"
     elif [ -z "$base" ]; then
-        conflict "$Branch and its upstream have no commit in common"
+        stop_in_conflict "$Branch and its upstream have no commit in common"
     elif is_ancestor "$base" "$upstream" && is_ancestor "$upstream" "$1"; then # nothing new upstream
         arrive "$1"
     else

@@ -85,13 +85,13 @@ def test_only_functions_and_variables_get_short_names_and_none_that_is_said_or_t
     assert len(names) > 100
     assert not said & set(names)
     assert not set(names.values()) & set(re.findall(r"\w+", commented))
-    code = "\n".join(line for line in commented.splitlines() if not line.lstrip().startswith("#"))
+    code = re.sub(r"(?m)(?:^|\s)# .*$", "", commented)
     for name in names:
         if "_" not in name:
-            called = re.findall(
-                rf"(?:^ *|[|&;{{(!)] |\b(?:then|do|else) |trap '){name}\b", code, re.MULTILINE
-            )
-            assert len(called) == len(re.findall(rf"\b{name}\b", code)) > 0, name
+            as_function = rf"(?:^ *|[|&;{{(!)] |\b(?:then|do|else) |trap '){name}\b(?!=)"
+            as_variable = rf"\$(?:\{{#?)?{name}\b|(?<![\w$*-]){name}=|\bread -r [\w ]*\b{name}\b"
+            found = [re.findall(way, code, re.MULTILINE) for way in (as_function, as_variable)]
+            assert max(map(len, found)) == len(re.findall(rf"\b{name}\b", code)) > 0, name
 
 
 def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:

@@ -1,0 +1,169 @@
+"""What an account on the host may not do through root's run: to other users, and to root's shell.
+
+The attacker is daemon; the checkout is root's, or of the user nobody.
+"""
+
+import os
+import pty
+import pwd
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import AS_ROOT, OWNER, Site, held_to_contract
+from tests.host.test_processes import is_alive
+from tests.host.test_root import RootSite, give, sitting
+from tests.host.test_root import site as root_site  # noqa: F401 - a fixture
+from tests.processes import HANG_SECONDS
+
+pytestmark = pytest.mark.skipif(not AS_ROOT, reason="takes root")
+ATTACKER = pwd.getpwnam("daemon")
+
+
+@pytest.fixture
+def attackers(site: Site) -> Path:
+    """A folder of the attacker's."""
+    (folder := site.root / "attackers").mkdir()
+    return give(folder, ATTACKER.pw_uid)
+
+
+def link(path: Path, target: str | Path, uid: int) -> Path:
+    path.symlink_to(target)
+    return give(path, uid)
+
+
+class TestLinksToAnothersCheckout:
+    """Whoever makes the link would say in which checkout of that user's root deploys."""
+
+    def test_are_refused(self, site: Site, attackers: Path) -> None:
+        site.commit({"new": "new\n"})
+        theirs = link(attackers / "site", site.checkout, ATTACKER.pw_uid)
+        result = site.pull(Checkout=str(theirs)).result
+        assert result.outcome == "no_checkout"
+        assert f"the link {theirs} belongs to the uid {ATTACKER.pw_uid}" in result.detail
+        assert f"chown -h root {theirs}" in result.detail
+        assert not (site.checkout / "new").exists()
+
+    def test_through_proc_are_refused(self, site: Site) -> None:
+        theirs = link(site.root / "site", f"/proc/self/root{site.checkout}", OWNER.pw_uid)
+        result = site.pull(Checkout=str(theirs)).result
+        assert (result.outcome, "through /proc" in result.detail) == ("no_checkout", True)
+
+    def test_that_are_folders_by_the_time_they_are_looked_at_are_refused(
+        self, site: Site, attackers: Path
+    ) -> None:
+        theirs = link(attackers / "site", site.checkout, ATTACKER.pw_uid)
+        swap = f"[ ! -L {theirs} ] || {{ rm {theirs}; mkdir {theirs}; }}"
+        site.tool("stat", f'case $4 in /) {swap} ;; esac\nexec {shutil.which("stat")} "$@"')
+        result = site.pull(Checkout=str(theirs)).result
+        assert (result.outcome, "elsewhere by now" in result.detail) == ("no_checkout", True)
+
+    @pytest.mark.parametrize("uid", [0, OWNER.pw_uid])
+    def test_of_root_or_of_that_user_are_followed(self, site: Site, uid: int) -> None:
+        site.commit({"new": "new\n"})
+        result = site.pull(Checkout=str(link(site.root / "site", "checkout", uid))).result
+        assert (result.outcome, (site.checkout / "new").exists()) == ("updated", True)
+
+
+def test_process_with_the_name_of_others_has_none_of_them_killed(
+    site: Site, attackers: Path
+) -> None:
+    """A line break in its name begins what looks like the next process in /proc/PID/stat."""
+    site.write("child", "", where=site.root)
+    wait = f"until [ -e {attackers}/forged ]; do sleep 0.02; done"
+    site.commit({"after": f"#!/bin/sh\nsleep 60 &\necho $! >{site.root}/child\n{wait}\nexit 1\n"})
+    command, environ = site.command(AfterPull="after")
+    become = ("setpriv", f"--reuid={OWNER.pw_uid}", "--clear-groups", "--")
+    bystander = subprocess.Popen([*become, "sleep", "600"])
+    run = subprocess.Popen(
+        command, env=environ, cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        child = _read_when_written(site.root / "child")
+        for pid in (child, str(bystander.pid)):
+            shutil.copy(str(shutil.which("sleep")), attackers / f"x\n{pid} (a")
+        script = f'for one in "{attackers}"/x*; do "$one" 60 & done; : >{attackers}/forged'
+        become = ("setpriv", f"--reuid={ATTACKER.pw_uid}", "--clear-groups", "--")
+        subprocess.run([*become, "setsid", "sh", "-c", script], check=True)
+        stdout, stderr = run.communicate(timeout=HANG_SECONDS)
+        done = subprocess.CompletedProcess(command, run.returncode, stdout, stderr)
+        assert held_to_contract(done).result.step == "after_pull"
+        assert bystander.poll() is None
+        assert not is_alive(int(child))
+    finally:
+        subprocess.run(["pkill", "-U", str(ATTACKER.pw_uid), "-f", str(attackers)], check=False)
+        bystander.kill()
+        bystander.wait()
+
+
+def _read_when_written(path: Path) -> str:
+    deadline = time.monotonic() + HANG_SECONDS
+    while not path.read_text().endswith("\n"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return path.read_text().strip()
+
+
+class TestRootsCheckout:
+    def test_root_does_not_go_back_through_a_folder_that_a_step_gave_away(
+        self, root_site: RootSite  # noqa: F811
+    ) -> None:
+        (folder := root_site.upstream / "web").mkdir()
+        (folder / "page").write_text("one\n")
+        root_site.root_git("add", "web", where=root_site.upstream)
+        root_site.root_git("commit", "-qm", "one", where=root_site.upstream)
+        assert root_site.deploy().result.outcome == "updated"
+        (folder / "page").write_text("two\n")
+        after = root_site.upstream / "after"
+        after.write_text(f"#!/bin/sh\nchown {ATTACKER.pw_uid} web\nexit 1\n")
+        root_site.root_git("commit", "-qam", "two", where=root_site.upstream)
+        result = root_site.pull(AfterPull="after", Issued="2").result
+        assert result.outcome == "broken"
+        assert "others own web or may write to it" in result.detail
+        assert (root_site.checkout / "web/page").read_text() == "two\n"
+
+    def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
+        self, root_site: RootSite  # noqa: F811
+    ) -> None:
+        shutil.copy(str(shutil.which("sleep")), git := root_site.root / "git")
+        git.chmod(0o4755)
+        with sitting(git, root_site.checkout, ATTACKER.pw_uid):
+            assert root_site.deploy(timeout="25").result.outcome == "updated"
+
+
+class TestRootsShell:
+    def test_terminal_of_root_is_not_within_reach_of_the_owner(self, site: Site) -> None:
+        command, environ = site.command()
+        master, terminal = pty.openpty()
+        done = subprocess.run(
+            command, env=environ, cwd="/", stdout=subprocess.PIPE, stderr=terminal, check=False
+        )
+        os.close(terminal)
+        os.close(master)
+        done.stderr = b""
+        result = held_to_contract(done).result
+        assert (result.outcome, "add 2>&1 | cat" in result.detail) == ("no_checkout", True)
+
+    def test_what_the_caller_has_open_is_closed(self, site: Site) -> None:
+        site.commit({"after": "#!/bin/sh\nls -l /proc/self/fd >&2\nexit 1\n"})
+        command, environ = site.command(AfterPull="after")
+        (secret := site.root / "secret-of-root").write_text("secret\n")
+        opened = ["sh", "-c", f'exec 5<{secret} 7<{secret} 8>>{secret}; exec "$@"', "sh", *command]
+        done = subprocess.run(opened, env=environ, cwd="/", capture_output=True, check=False)
+        assert held_to_contract(done).result.step == "after_pull"
+        log = (site.checkout / ".git/pulley/run.log").read_text()
+        assert " -> " in log
+        assert "secret-of-root" not in log
+
+    def test_owner_s_end_has_units_restarted_twice_at_most_and_in_time(self, site: Site) -> None:
+        """It may have been taken over by the owner's code, so root counts."""
+        answers = "for one in 1 2 3 4; do echo restart 0 >&4; done; echo exit 0 >&4"
+        site.tool("setpriv", f'case "$*" in *" -c :") ;; *) {answers} ;; esac')
+        site.tool("timeout", f'echo "$*" >>{site.root}/restarts')
+        command, environ = site.command(Restart="site.service")
+        subprocess.run(command, env=environ, cwd="/", capture_output=True, check=False)
+        asked = (site.root / "restarts").read_text().splitlines()
+        assert asked == ["--foreground -k 5 60 systemctl reload-or-restart -- site.service"] * 2
