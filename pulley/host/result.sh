@@ -2,7 +2,7 @@
 # The result line, the exit code and the log.
 
 refuse() { # why this host or checkout cannot be updated
-    finish "$refused" "$1"
+    finish "${refused_as:-no_checkout}" "$1"
 }
 
 stop_in_conflict() { # what is in the way

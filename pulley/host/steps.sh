@@ -142,7 +142,7 @@ roll_back() {
         saved=$ref
     fi
     # A step may have given a folder to another user.
-    refused=broken
+    refused_as=broken
     root_owns_folders "$after"
     root_owns_folders "$marker_commit"
     # Out of the way, and kept until this is done again. What was there before the steps is a conflict.
