@@ -2,5 +2,5 @@
 
 import os
 
-# Without it, importing GitPython fails where there is no git; `pulley` says so in a line.
+# Else GitPython raises on import if git is missing. `pulley` has its own message for that.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")

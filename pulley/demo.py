@@ -1,6 +1,6 @@
-"""`make demo`: real pushes, from `git push` to the hosts and to the commit, told as a timeline.
+"""`make demo` shows real pushes as a timeline: from `git push` to the hosts and back to GitHub.
 
-It succeeds only where every host ends at the good commit by its own word, and GitHub says so.
+It succeeds only if every host reports the good commit, and GitHub shows the right states.
 """
 
 import json
@@ -42,32 +42,32 @@ class Timeline:
         self.console.print(f"[dim]{seconds:5.1f} s[/dim]  {words}", highlight=False, soft_wrap=True)
 
     def add(self, words: str) -> None:
-        """Print more of what the last line told."""
+        """Print a continuation of the last line, without a time."""
         self.console.print(f"         {words}", highlight=False, soft_wrap=True)
 
 
 class EndTimes:
-    """When each host was done with a command: EventBridge says so."""
+    """The time at which each host ended a command, from EventBridge's events."""
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
 
     def note(self, event: Mapping[str, object]) -> None:
-        """Take an event of EventBridge."""
+        """Record an EventBridge event."""
         detail = event["detail"]
         if event["detail-type"] == _INVOCATION and isinstance(detail, Mapping):
             self._at[str(detail["instance-id"])] = time.monotonic()
 
     def after(self, start: float, instance_id: str) -> str:
-        """How long after the start the host's newest event came."""
+        """The seconds from the start to the host's newest event, for people."""
         at = self._at.get(instance_id)
         return f"{at - start:.2f} s" if at is not None and at > start else "-"
 
 
 def run_demo(console: Console, broken_host: str | None) -> bool:
-    """Show a good push and a bad one. `broken_host` is given a commit that conflicts.
+    """Show a good push and a bad one. `broken_host` gets a commit that conflicts.
 
-    True if every host ends at the good one, and GitHub says of both what is so.
+    Returns True if every host ends at the good commit, and GitHub shows the right state of both.
     """
     line = Timeline(console)
     pushes = "One push" if broken_host else "Two pushes"
@@ -102,7 +102,7 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         )
         forged = _show_forgery(sandbox, line, body)
         again = _show_redelivery(sandbox, line, body, first)
-        # A host in conflict takes no part in the second push, and has said enough.
+        # With a host in conflict only one push is shown.
         bad = broken_host is not None or _show_bad_release(sandbox, line, first)
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
     passed = at_commit == len(HOSTS) and all((told, forged, again, bad))
@@ -111,7 +111,7 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
 
 
 def _prepare_hosts(sandbox: Sandbox, line: Timeline, broken_host: str | None) -> None:
-    """Give hosts what hosts have in real life."""
+    """Give the hosts an edit and commits of their own, as real hosts have."""
     sandbox.machines[1].write("settings.ini", "workers = 8\n")
     sandbox.machines[2].commit("robots.txt", "User-agent: *\n", "A hotfix on the host")
     line.say("Somebody edited settings.ini on web-2, and committed a hotfix on web-3.")
@@ -184,7 +184,7 @@ def _show_what_is_kept(sandbox: Sandbox, line: Timeline) -> None:
 def _show_deployment(
     sandbox: Sandbox, line: Timeline, commit: CommitSha, answer: WebhookAnswer
 ) -> str:
-    """Show what the commit says on GitHub. Returns the deployment's state."""
+    """Show the commit's deployment on GitHub. Returns its state, or "" without one."""
     sandbox.wait_until_reported()
     for command_id in _commands_of(answer):
         deployment = sandbox.deployment(command_id)
@@ -200,7 +200,7 @@ def _show_deployment(
 
 
 def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> bool:
-    """Push what fails the health check. True if all is as it was, and GitHub says so."""
+    """Push a commit that fails the health check. True if hosts went back and GitHub shows it."""
     heads = [machine.head() for machine in sandbox.machines]
     sandbox.developer.index.remove(["health"], working_tree=True)
     commit = CommitSha.parse(
@@ -227,7 +227,7 @@ def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> 
 
 
 def _served_by(machine: Machine) -> str:
-    """The heading of a host's site, from the site itself."""
+    """The heading of the page that the host's site serves."""
     with urllib.request.urlopen(f"{machine.site.url}index.html", timeout=5) as page:  # noqa: S310
         return re.sub("<[^>]*>", "", page.read().decode()).strip()
 

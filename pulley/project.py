@@ -30,7 +30,7 @@ def project() -> Path:
 
 
 def is_other_release(checkout: Path) -> bool:
-    """Whether a checkout's script for the hosts has other parts than this command's own."""
+    """Whether the checkout's script for the hosts differs from this command's."""
     return checkout != _HERE and _parts(checkout) != _parts(_HERE)
 
 
@@ -40,7 +40,7 @@ def _parts(folder: Path) -> dict[str, str]:
 
 
 def _is_pulley(folder: Path) -> bool:
-    """Whether it has the app, with Chalice's settings for it, and not those of another app."""
+    """Whether the folder has app.py, and Chalice's settings of the app "pulley"."""
     try:
         settings = json.loads((folder / ".chalice/config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

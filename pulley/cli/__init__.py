@@ -1,6 +1,6 @@
 """The `pulley` command: options, words and exit codes. pulley.operator does the work.
 
-A command's module is imported when the command is called: to list all of them takes none.
+A command's module is imported only when the command is called, so that listing them is fast.
 """
 
 from pulley.cli.group import CommandGroup, Listed, version_option

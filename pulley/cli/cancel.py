@@ -1,4 +1,4 @@
-"""A deploy is stopped before its end."""
+"""`pulley cancel`: stop a deploy before it ends."""
 
 import time
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
 
 
 def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
-    """Before the cancel: a round must not bring the hosts back meanwhile."""
+    """Freeze the targets before the cancel, or a round could bring their hosts back meanwhile."""
     by = stage.identity.name
     for target in targets:
         at = utc_now().replace(microsecond=0)
@@ -98,9 +98,9 @@ def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
 def _bring_back(
     stage: Stage, stored: StoredTargets, targets: Sequence[Target], cancelled: Sequence[Command]
 ) -> tuple[list[dict[str, object]], Sequence[Standing]]:
-    """Send the last good commit to the hosts on which it had begun; the next round would, too.
+    """Send the last good commit to the hosts on which the deploy had begun, as a round would.
 
-    Returns what was sent, and how the targets stood before: nothing where that is not known.
+    Returns what was sent, and how the targets stood before; both are empty after an error.
     """
     try:
         is_over = wait_until_over(stage, cancelled, clock=utc_now, sleep=time.sleep)
@@ -140,9 +140,9 @@ def _send_back(stage: Stage, standing: Standing, seen: Standings) -> list[dict[s
 
 
 def _cancel(stage: Stage, command: Command) -> bool:
-    """Whether it could be done: one command's failure must not keep the others from their end.
+    """Cancel a command, and return whether that worked. An error must not stop the other cancels.
 
-    To cancel what has ended is no error to AWS, and does nothing.
+    AWS accepts the cancel of a command that has ended, and does nothing.
     """
     try:
         Operations(stage.ssm).cancel(command.id)
@@ -173,9 +173,10 @@ def _say(cancelled: Sequence[Command], standings: Sequence[Standing], *, has_lef
 
 
 def _next_words(standing: Standing) -> str:
-    """The next step of the target, for people. The held commit need not be the cancelled one.
+    """The target's next step, for people. The held commit is not always the cancelled one.
 
-    It may have been the way back of an earlier cancel, or what a round had sent to one host.
+    The cancelled command may have been the way back of an earlier cancel, or a round's command to
+    one host.
     """
     plan, name = standing.plan, standing.target.name
     deploy = suggest("deploy", name)

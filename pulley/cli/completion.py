@@ -1,4 +1,4 @@
-"""Completion: what a shell evaluates, so that Tab completes commands and options."""
+"""`pulley completion`: print the script with which a shell completes commands and options."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -16,7 +16,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     bash, in ~/.bashrc:  eval "$(pulley completion bash)"
     zsh, in ~/.zshrc:    eval "$(pulley completion zsh)"
     fish:                pulley completion fish > ~/.config/fish/completions/pulley.fish
-    """  # noqa: D301 - click's mark of what is not to be filled
+    """  # noqa: D301 - click's mark against rewrapping
     kind = get_completion_class(shell)
     if kind is None:
         raise AssertionError("click knows each shell that the argument takes")

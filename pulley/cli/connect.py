@@ -1,4 +1,4 @@
-"""A repository's webhook on GitHub."""
+"""`pulley connect`: create or fix a repository's webhook on GitHub."""
 
 import click
 
@@ -155,7 +155,7 @@ def _say_plan(repository: Repository, plan: Connection) -> None:
 
 
 def _refuse_another(ping: Ping, plan: Connection, secret: Secret) -> None:
-    """A webhook that another parameter's secret opens is another stage's: it would be broken."""
+    """Refuse a webhook that another parameter's secret opens: another stage uses it."""
     if ping.opened_by in {"", secret.name}:
         return
     raise click.ClickException(

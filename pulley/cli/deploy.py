@@ -1,4 +1,4 @@
-"""A deploy by hand, followed live."""
+"""`pulley deploy`: deploy by hand, and follow it live."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def deploy(  # noqa: PLR0913 - each is an option
             outcomes.append(send_to_hosts(stage, order, standing, seen))
         finish(stage, outcomes, seen, is_whole=not refused, no_wait=no_wait, as_json=as_json)
     except KeyboardInterrupt:
-        # One target is named; status shows every one, and cancel asks about every one.
+        # Name no target if there are several: `status` shows all, and `cancel` asks about all.
         names = [orders[0].target.name] if len(orders) == 1 else []
         status = suggest("status", *names)
         if outcomes:
@@ -112,7 +112,7 @@ def _commit(text: str | None, target: Target, here: Here | None) -> CommitSha | 
 def _orders(
     seen: Standings, asked: Mapping[str, CommitSha | None]
 ) -> tuple[list[DeployOrder], list[str]]:
-    """What is to be sent, and why the rest is not."""
+    """Return the orders to send, and the reason for each target that gets none."""
     orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
     for one in seen.standings:
         try:
@@ -141,7 +141,7 @@ def _say_plan(standing: Standing, order: DeployOrder, seen: Standings) -> None:
 def send_to_hosts(
     stage: Stage, order: DeployOrder, standing: Standing, seen: Standings, *, cause: str = "manual"
 ) -> DeployOutcome:
-    """Send where there is a host. One target's failure must not keep the others from theirs."""
+    """Send if the target has hosts. An error is returned: it must not stop the other targets."""
     if not standing.hosts:
         return DeployOutcome(order, problem=no_hosts(order.target, stage.name))
     try:
@@ -159,7 +159,7 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
     no_wait: bool,
     as_json: bool,
 ) -> None:
-    """Follow what was sent, say how it ended, and end with the exit code for it."""
+    """Follow the commands, print how they ended, and exit with the code for that."""
     sent = [(one.order.target.name, one.command_id) for one in outcomes if one.command_id]
     hostless = {one.target.name for one in seen.standings if not one.hosts}
     for one in outcomes:
@@ -217,7 +217,7 @@ def _document(
     follower: Follower,
     verdicts: Mapping[str, Verdict],
 ) -> dict[str, object]:
-    """What `--json` prints of a deploy."""
+    """The JSON document of a deploy."""
     targets = []
     for one in outcomes:
         name = one.order.target.name

@@ -1,4 +1,4 @@
-"""`pulley doctor`: one command that finds what is wrong, and says the mend."""
+"""`pulley doctor`: find what is wrong, and say how to fix it."""
 
 from collections import Counter
 
@@ -63,7 +63,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
 
 
 def _check_release(rows: list[Row]) -> None:
-    """Raise UnavailableError where the document is not this command's to be mended."""
+    """Raise UnavailableError if this command must not replace the stored document."""
     for row in rows:
         if row.what == "document" and not row.is_well and not row.fix:
             raise UnavailableError(
@@ -73,7 +73,7 @@ def _check_release(rows: list[Row]) -> None:
 
 
 def _mend(stage: Stage, *, yes: bool) -> None:
-    """What `pulley setup` does to what is stored."""
+    """Store what is missing or wrong, as `pulley setup` does."""
     work = Setup(stage, WantedStage(stage.name, content=checkout_s_document()))
     changes = work.plan()
     for change in changes:
@@ -92,7 +92,7 @@ def _mend(stage: Stage, *, yes: bool) -> None:
 
 
 def _examine(stage: Stage) -> list[Row]:
-    """Every row. While they come, the terminal says what is looked at."""
+    """Collect every row. Meanwhile the terminal shows what was checked last."""
     rows = []
     with err().status("Looking ...") as status:
         for row in Doctor(stage, now=utc_now).examine():

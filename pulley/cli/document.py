@@ -1,4 +1,4 @@
-"""The document by itself, for whoever deploys it by other means."""
+"""`pulley document`: print the SSM document, for those who deploy it by other means."""
 
 import click
 

@@ -1,6 +1,6 @@
-"""How commands are found, and how each ends: an error is a line on stderr and an exit code.
+"""Find and run commands. An error becomes a line on stderr and an exit code.
 
-To list commands, to complete one's name or to say the version, no command is imported.
+Listing commands, completing a name and printing the version import no command.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
 
 @dataclass(frozen=True)
 class Listed:
-    """A command as the list of commands has it. `module` has it under its name."""
+    """An entry in the list of commands. The command is in `module`, under its own name."""
 
     module: str
     summary: str
 
 
 class NamedGroup(click.Group):
-    """Commands. One that there is not is answered with the nearest that there is."""
+    """A group of commands. The error for an unknown name suggests the nearest known one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -37,14 +37,14 @@ class NamedGroup(click.Group):
         """Find the command of the first argument."""
         name, known = args[0], self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
-            from pulley.operator.near import did_you_mean  # for a mistake alone
+            from pulley.operator.near import did_you_mean  # only mistakes need it
 
             raise click.UsageError(f"there is no command {name}{did_you_mean(name, known)}", ctx)
         return super().resolve_command(ctx, args)
 
 
 class CommandGroup(NamedGroup):
-    """Commands that are found by name. One is imported when it is called."""
+    """A group whose commands are imported only when they are called."""
 
     def __init__(self, *, listed: Mapping[str, Listed], **arguments: Any) -> None:  # noqa: ANN401 - click's
         """`listed` is in the order in which help shows it."""
@@ -60,14 +60,14 @@ class CommandGroup(NamedGroup):
         return self._listed[name].summary
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """Import a command; None where there is none of this name.
+        """Import a command; None for an unknown name.
 
-        Raises ClickException where it needs a package that is not installed.
+        Raises ClickException if the command needs a package that is not installed.
         """
         if cmd_name not in self._listed:
             return None
         try:
-            with catch_warnings(action="ignore"):  # moto's, of what it lacks: see below
+            with catch_warnings(action="ignore"):  # moto warns of missing packages; see below
                 module = import_module(self._listed[cmd_name].module)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] in {"", "pulley", "chalicelib"}:
@@ -81,7 +81,7 @@ class CommandGroup(NamedGroup):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Write the list of commands, which click would import for it."""
+        """Write the list of commands. click's own method would import every command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.summary) for name, one in self._listed.items()])
 
@@ -95,7 +95,7 @@ class CommandGroup(NamedGroup):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command, and say what went wrong in its own words."""
+        """Run the command, and turn an error into a message and an exit code."""
         try:
             return super().invoke(ctx)
         except ProblemsError as error:
@@ -111,7 +111,7 @@ class CommandGroup(NamedGroup):
             raise click.UsageError(printable(error.format_message()), error.ctx) from None
         except click.ClickException as error:
             raise click.ClickException(printable(error.format_message())) from None
-        except click.Abort:  # at a question that is no `confirm`, whose line has not ended
+        except click.Abort:  # Ctrl-C at a prompt, whose line has not ended
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
         except KeyboardInterrupt:
@@ -120,7 +120,7 @@ class CommandGroup(NamedGroup):
 
 
 def version_option() -> click.Option:
-    """`--version`, which says the version of what is installed, and ends."""
+    """`--version`: print the installed version, and exit."""
 
     def show(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:  # noqa: FBT001 - click's
         if is_asked:

@@ -1,4 +1,4 @@
-"""Who deployed what, and why."""
+"""`pulley history`: who deployed what, when and why."""
 
 import click
 
@@ -88,18 +88,18 @@ def _row(entry: Entry, subject: str) -> tuple[Cell, ...]:
 
 
 def _cause_of(change: PinChange) -> str:
-    """The command that stores such a pin, and whose it was."""
+    """The pulley command that stored the pin, and who ran it."""
     cause = _CAUSES[change.pin.state] if change.pin else "pin"
     return f"{cause} by {one_line(change.by)}" if change.by else cause
 
 
 def cancel_words(entry: Cancel) -> str:
-    """On which hosts a command was cancelled."""
+    """On how many hosts a command was cancelled, for people."""
     return f"cancelled on {hosts(entry.hosts)}, while it ran on {entry.begun} of them"
 
 
 def pin_change_words(change: PinChange) -> str:
-    """What a target's pin was made to say."""
+    """The pin that a change stored, for people."""
     if change.pin is None:
         return f"a pin that cannot be read: {one_line(change.problem)}"
     if change.pin.state == "none":

@@ -1,4 +1,4 @@
-"""What needs no AWS account: the demo and the sandbox."""
+"""`pulley demo` and `pulley sandbox`, which need no AWS account."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def demo(broken_host: str | None) -> None:
     """
     _check_machine()
     _leave_the_shell_s_settings()
-    for number in (signal.SIGTERM, signal.SIGHUP):  # they clean up as Ctrl-C does
+    for number in (signal.SIGTERM, signal.SIGHUP):  # clean up as after Ctrl-C
         signal.signal(number, signal.default_int_handler)
     if not run_demo(Console(), broken_host):
         raise click.exceptions.Exit(FAILED)
@@ -54,7 +54,10 @@ def sandbox(hosts: int, *, empty: bool) -> None:
 
 
 def _check_machine() -> None:
-    """Raise before a word is printed: ClickException, and UnavailableError without a checkout."""
+    """Check this machine before anything is printed.
+
+    Raises ClickException, and UnavailableError without a checkout.
+    """
     project()
     if not CHALICE.exists():
         raise click.ClickException(
@@ -65,14 +68,14 @@ def _check_machine() -> None:
     if missing:
         raise click.ClickException(f"the hosts need {', '.join(missing)}, which are not on PATH")
     folder = tempfile.gettempdir()
-    if not re.fullmatch(CHECKOUT_PATTERN, folder):  # as a checkout below it must be
+    if not re.fullmatch(CHECKOUT_PATTERN, folder):  # checkouts are below it
         raise click.ClickException(
             f"the hosts' disks cannot be in {folder!r}: set TMPDIR to letters, digits and _./@+=,-"
         )
 
 
 def _leave_the_shell_s_settings() -> None:
-    """Everything is on this machine: no profile, proxy or repository of the shell's counts."""
+    """Unset the shell's profile, proxy and repository: everything runs on this machine."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "GIT_", "PULLEY_")) or name.lower().endswith("_proxy"):
             del os.environ[name]

@@ -1,4 +1,4 @@
-"""What a deploy wrote on its hosts."""
+"""`pulley logs`: show what a deploy's script wrote on its hosts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -60,7 +60,7 @@ def logs(
 
 
 def _named(run: Run, names: dict[str, str]) -> Sequence[Invocation]:
-    """The run's hosts, by the names that other commands show them with."""
+    """The run's invocations, sorted, with the host names that other commands show."""
     named = [replace(one, host=names.get(one.instance_id, one.host)) for one in run.invocations]
     return sorted(named, key=lambda one: (one.host, one.instance_id))
 
@@ -79,13 +79,13 @@ def _chosen(invocations: Sequence[Invocation], host: str | None) -> Sequence[Inv
 
 
 def show_host(roll_out: RollOut, invocation: Invocation, output: Output) -> None:
-    """Print how a host stands, and what it wrote but for its result line."""
+    """Print a host's state and what it wrote, without its result line."""
     verdict = judge_host(invocation, roll_out)
     words = host_words(verdict, roll_out.commit.short)
     name = f"{one_line(invocation.host)} ({invocation.instance_id})"
     say(f"{name}: {words}", style=host_style(verdict))
     parts = [output.stderr if _is_result(output.stdout) else output.stdout + output.stderr]
-    # Where the agent lost sight of the script, its own reason stands in place of what that wrote.
+    # If the agent lost track of the script, the invocation has the agent's reason instead.
     written = output.stdout + output.stderr
     text = printable("".join(parts) if written else invocation.output).rstrip("\n")
     for line in text.split("\n") if text else ["it wrote nothing"]:
@@ -93,7 +93,7 @@ def show_host(roll_out: RollOut, invocation: Invocation, output: Output) -> None
 
 
 def _is_result(stdout: str) -> bool:
-    """Whether stdout is the result line and nothing else, which the words have told already."""
+    """Whether stdout is empty, or only the result line, which is shown in words already."""
     try:
         parse_result(stdout)
     except ResultError:

@@ -1,4 +1,4 @@
-"""The options that commands share, and the stage that they give to each."""
+"""The options that commands share, and the stage that these select."""
 
 import math
 import os
@@ -18,7 +18,7 @@ Function = Callable[..., None]
 
 
 class RepositoryType(click.ParamType[Repository]):
-    """`owner/repo`, as the argument of the type Repository."""
+    """An `owner/repo`, parsed into a Repository."""
 
     name = "owner/repo"
 
@@ -28,7 +28,7 @@ class RepositoryType(click.ParamType[Repository]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Repository:
-        """What click is given; a wrong one is a wrong command line."""
+        """Parse the option's text. A wrong one is a usage error."""
         try:
             return value if isinstance(value, Repository) else Repository.parse(value)
         except RefError as error:
@@ -49,7 +49,7 @@ class StageType(click.ParamType[str]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str:
-        """What click is given; one that no stage can have is a wrong command line."""
+        """Check the option's text. A name that no stage can have is a usage error."""
         if not STAGE_NAME.fullmatch(value):
             words = f"{value!r} is no stage's name: that is 1 to 30 letters, digits, _ and -"
             self.fail(words, param, ctx)
@@ -57,7 +57,10 @@ class StageType(click.ParamType[str]):
 
 
 class IdType(click.ParamType[str]):
-    """An id in hex digits, or how it begins. `what` names it, `least` is how many digits do."""
+    """An id in hex digits, or its first digits.
+
+    `what` names it in messages; `least` is the smallest number of digits.
+    """
 
     name = "id"
 
@@ -71,7 +74,7 @@ class IdType(click.ParamType[str]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> str:
-        """What click is given; a wrong one is a wrong command line."""
+        """Check the option's text. A wrong one is a usage error."""
         text = str(value).lower()
         if not self.pattern.fullmatch(text):
             self.fail(self.words, param, ctx)
@@ -79,7 +82,7 @@ class IdType(click.ParamType[str]):
 
 
 class FileType(click.File):
-    """A file to read. One that cannot be read is no wrong command line, in any command."""
+    """A file to read. One that cannot be read is no usage error: the exit code is 1."""
 
     def convert(
         self,
@@ -87,7 +90,7 @@ class FileType(click.File):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> IO[Any]:
-        """Open it."""
+        """Open the file."""
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as error:
@@ -95,7 +98,7 @@ class FileType(click.File):
 
 
 class SecondsType(click.FloatRange):
-    """A number, which "nan" is not, though it is in every range."""
+    """A number of seconds. "nan" is refused, which click accepts in every range."""
 
     name = "seconds"
 
@@ -105,7 +108,7 @@ class SecondsType(click.FloatRange):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        """What click is given; a wrong one is a wrong command line."""
+        """Parse the option's text. A wrong one is a usage error."""
         seconds: float = super().convert(value, param, ctx)
         if math.isnan(seconds):
             self.fail(f"{value} is not a number of seconds", param, ctx)
@@ -116,13 +119,13 @@ SECONDS = SecondsType(min=0, max=3600)
 
 
 def stage_command(function: Function) -> click.Command:
-    """Make a command of a function whose first argument is the stage."""
+    """Make a click command of a function whose first argument is the stage."""
 
     @click.option(
         "--stage",
         "stage_name",
         type=StageType(),
-        is_eager=True,  # before a file is opened
+        is_eager=True,  # so that a wrong stage is reported before a file is opened
         default=DEFAULT_STAGE,
         envvar=STAGE_VARIABLE,
         show_default=True,

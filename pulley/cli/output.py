@@ -1,4 +1,4 @@
-"""What a person, or a program, is shown. Results go to stdout, all else to stderr."""
+"""Print for people and programs. Results go to stdout, all else to stderr."""
 
 import json
 import sys
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 def out() -> "Console":
-    """A console for results. Its tables are as wide as need be where nobody looks."""
+    """A console for results. Without a terminal its tables have a fixed, large width."""
     return _console()
 
 
 def err() -> "Console":
-    """A console for what a program that reads the results is not to see."""
+    """A console on stderr, for all that is not the result."""
     return _console(stderr=True)
 
 
 def say(words: str, *, style: str = "", console: "Console | None" = None) -> None:
-    """Print a line of a result as it is: nothing in it is markup.
+    """Print a line of a result. Markup in it is not interpreted.
 
-    The console is one that draws something else meanwhile, such as a bar.
+    Pass `console` if another console is drawing meanwhile, such as a progress bar.
     """
     _print(console or out(), words, style)
 
 
 def note(words: str, *, style: str = "") -> None:
-    """Print a line beside the result."""
+    """Print a line on stderr, beside the result."""
     _print(err(), words, style)
 
 
 def cell(words: str) -> str:
-    """Words as rich's tables take them: nothing in them is markup, or a terminal's code."""
+    """Escape words for a cell of a rich table: no markup, and no terminal codes."""
     from rich.markup import escape
 
     return escape(printable(words))
@@ -59,7 +59,7 @@ def say_values(values: Mapping[str, str]) -> None:
 
 
 def warn(words: str) -> None:
-    """Print what the operator should know, and that stops nothing."""
+    """Print a warning. The command goes on."""
     note(f"Warning: {words}", style="yellow")
 
 
@@ -69,7 +69,10 @@ def say_json(value: object) -> None:
 
 
 def plain(value: object) -> object:
-    """A value as JSON has it: dataclasses by their fields, names and whatever else by its words."""
+    """Convert a value for JSON: a dataclass to an object of its fields, any other type by `str`.
+
+    Fields with `repr=False` are left out: they hold secrets, or what is too long to show.
+    """
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(value, Repository | Branch | CommitSha):
@@ -84,9 +87,9 @@ def plain(value: object) -> object:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Return where the operator agrees. Ends the command with NOT_CONFIRMED where not.
+    """Ask the operator. Returns if the answer is yes, else exits with NOT_CONFIRMED.
 
-    Nobody is asked where stdin is not a terminal: then it takes `--yes`.
+    Without a terminal on stdin nobody is asked, and `--yes` is required.
     """
     if yes:
         return
@@ -101,7 +104,7 @@ def confirm(question: str, *, yes: bool) -> None:
 def _is_agreed(question: str) -> bool:
     try:
         return click.confirm(question, err=True)
-    except click.Abort:  # Ctrl-C: the question's line has not ended
+    except click.Abort:  # Ctrl-C: the prompt's line has not ended
         note("\nNothing was changed.")
         raise click.exceptions.Exit(INTERRUPTED) from None
 
@@ -122,10 +125,10 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 class Warnings:
-    """The journal of a command: what would be a line in Lambda's log is said to the operator."""
+    """A command's journal. It warns the operator of what Lambda would log."""
 
     def note(self, decision: Decision) -> None:
-        """Say what went wrong; what went right is told by the command itself."""
+        """Print a decision that is a problem. The command itself prints the others."""
         if decision.level != "info":
             about = decision.facts.get("target") or decision.facts.get("repository") or ""
             warn(f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": "))
@@ -145,6 +148,6 @@ def _print(console: "Console", words: str, style: str) -> None:
 def _console(*, stderr: bool = False) -> "Console":
     from rich.console import Console
 
-    # Made anew: whoever redirects the output does so after the import.
+    # Make a new console each time, because a stream may be redirected after the import.
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else 200)

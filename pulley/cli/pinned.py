@@ -1,4 +1,4 @@
-"""A target's pin, stored and shown: before and after a command."""
+"""Store a target's pin, and show it before and after."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,9 +20,9 @@ from pulley.operator.suggest import suggest
 
 @dataclass(frozen=True)
 class PinnedTarget:
-    """A target's pin before and after a command. `written` is None where nothing was stored.
+    """A target's pin before and after a command. `written` is None if nothing was stored.
 
-    `after` is where hosts go when a pin was taken off, if that is known.
+    `after` says where hosts go after a pin was taken off, if that is known.
     """
 
     target: Target
@@ -65,7 +65,7 @@ def say_pinned(stage: Stage, pinned: PinnedTarget, *, as_json: bool) -> None:
 
 
 def _next_facts(after: AfterUnpin) -> dict[str, object]:
-    """What a program is told of where hosts go."""
+    """Where hosts go next, for JSON."""
     plan = after.standing.plan
     return {
         "wanted": plan.wanted,
@@ -106,7 +106,7 @@ def _words(pin: Pin, now: datetime) -> str:
 
 
 def meant_reason(text: str | None) -> str:
-    """What an operator gives as the reason; else the command line is wrong."""
+    """Validate the operator's reason. A missing or a wrong one is a usage error."""
     if text is None:
         raise click.UsageError("Missing option '--reason'.")
     try:

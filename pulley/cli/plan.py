@@ -1,4 +1,4 @@
-"""What a round of the schedule would do now, and why."""
+"""`pulley plan`: what a round of the schedule would do now, and why."""
 
 import click
 

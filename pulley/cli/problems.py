@@ -1,4 +1,4 @@
-"""Every mistake of a command line in one message."""
+"""Report every mistake of a command line in one message."""
 
 import click
 
@@ -18,14 +18,14 @@ class Problems:
         """Begin a part of the command line."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        """Keep a mistake, or an error that kept us from looking for one."""
+        """Keep a mistake, or an error that prevented the check."""
         if isinstance(error, click.UsageError | PulleyError):
             self._found.append(error)
             return True
         return False
 
     def tell(self) -> None:
-        """Raise what was found, if anything was."""
+        """Raise the errors that were kept, if there are any."""
         if len(self._found) == 1:
             raise self._found[0]
         if self._found:

@@ -1,4 +1,4 @@
-"""Commands are shown while they run: a line for each host as it ends, a bar on a terminal."""
+"""Show commands while they run: a line for each host that ends, and a bar on a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from pulley.operator.deploy.follow import Ended, Follower, FollowStep
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-LAST_LINES = 20  # of a failed host's log; pulley logs has the whole
+LAST_LINES = 20  # of a failed host's output; `pulley logs` shows all of it
 
 
 def follow(follower: Follower, operations: Operations, *, as_json: bool) -> None:
-    """Show what becomes of commands until they are over. With JSON, on stderr and without a bar.
+    """Show commands until they are over. With JSON, print on stderr and without a bar.
 
     Raises RefusedError and UnavailableError.
     """
@@ -67,7 +67,7 @@ def _bar(*, is_shown: bool) -> "Iterator[Progress | None]":
 
 
 def _lines(ended: Ended, operations: Operations, *, with_output: bool) -> Iterator[tuple[str, str]]:
-    """What is said of a host that has ended, line by line, each with its colour."""
+    """Yield the lines to print for a host that has ended, each with its style."""
     verdict = judge_host(ended.invocation, ended.run.roll_out)
     words = host_words(verdict, ended.run.roll_out.commit.short)
     yield f"{one_line(verdict.host)}: {words}", host_style(verdict)

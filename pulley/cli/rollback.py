@@ -1,4 +1,4 @@
-"""Back to the last good commit, and pinned there."""
+"""`pulley rollback`: go back to the last good commit, and pin it."""
 
 import click
 

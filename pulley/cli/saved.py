@@ -1,4 +1,4 @@
-"""What hosts have saved of people's edits and commits."""
+"""`pulley saved`: list, show and drop the edits and commits that hosts have saved."""
 
 import time
 from collections.abc import Sequence
@@ -190,7 +190,7 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
 
 
 def _done(told: Told) -> HostResult:
-    """Its result. Raises UnavailableError where it says that it could not."""
+    """Return the host's result. Raises UnavailableError if the host has a problem."""
     if told.result is None:
         raise UnavailableError(f"{told.host.name}: {told.problem}")
     return told.result

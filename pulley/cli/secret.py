@@ -1,4 +1,4 @@
-"""The webhook's secret."""
+"""`pulley secret rotate`: replace the webhook's secret."""
 
 import time
 
@@ -128,7 +128,7 @@ def _rotate(
     finish: bool,
     drop_unproven: bool,
 ) -> tuple[list[Proof], int]:
-    """Returns what was seen of each repository, and how many old secrets were dropped."""
+    """Run the rotation. Returns each repository's proof, and how many old secrets were dropped."""
     was_rotating = rotation.read().is_rotating
     stored = rotation.begin()
     if was_rotating:
@@ -154,7 +154,7 @@ def _rotate(
 
 
 def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str]:
-    """Which repositories the secret opens, and its parameter."""
+    """Return the repositories that the secret opens, and the secret's parameter."""
     if text is None:
         stored = read_targets(stage)
         for problem in stored.problems:
@@ -205,7 +205,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
 
 
 def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]) -> None:
-    """`same` are the options that say which secret it is."""
+    """Print what is left to do. `same` are the options that name the secret."""
     by_hand = [str(one.repository) for one in proofs if one.problem]
     note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
@@ -220,7 +220,7 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]
 
 
 def _wait(seconds: float, what: str) -> None:
-    """Wait, and say how long it is every ten seconds."""
+    """Wait, and print the seconds that are left, every ten seconds."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         note(f"waiting {left:.0f} s more {what}")

@@ -1,4 +1,4 @@
-"""`pulley setup`: what every stage needs once, and after each upgrade."""
+"""`pulley setup`: set a stage up once, and bring it up to date after each upgrade."""
 
 import os
 import sys
@@ -55,7 +55,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
 @yes_option
 @json_option
-def setup(  # noqa: PLR0913 - an option each
+def setup(  # noqa: PLR0913 - each is an option
     stage: Stage,
     *,
     token_file: TextIO | None,
@@ -79,7 +79,7 @@ def setup(  # noqa: PLR0913 - an option each
         pulley setup --stage prod --dry-run
         pulley setup --stage prod --github-token-file token.txt
         pulley setup --stage prod --show-secret | pbcopy
-    """  # noqa: D301 - click's mark of what is not to be filled
+    """  # noqa: D301 - click's mark against rewrapping
     if repository and not token_file:
         raise click.UsageError("--repository says whose the token is: give --github-token-file too")
     if show_secret and as_json:
@@ -111,7 +111,7 @@ def setup(  # noqa: PLR0913 - an option each
 
 @dataclass
 class SetupReport:
-    """What `--json` prints: the plan, and how much of it was done."""
+    """The JSON document: the plan, and how much of it was done."""
 
     stage: Stage
     changes: Sequence[Change]
@@ -120,7 +120,7 @@ class SetupReport:
 
     @property
     def content(self) -> Mapping[str, object]:
-        """As JSON has it."""
+        """The document as a mapping."""
         return {
             "stage": self.stage.name,
             "account": self.stage.identity.account,
@@ -146,7 +146,7 @@ def _wanted(stage: Stage, token: str, repository: Repository | None) -> WantedSt
 
 
 def _tell_where(found: Path | None) -> None:
-    """What of the checkout counts here, and what does not."""
+    """Say what the set-up leaves alone, and which script it stores."""
     if _is_emulated():
         note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
     if found and is_other_release(found):
@@ -162,7 +162,7 @@ def _tell_where(found: Path | None) -> None:
 
 
 def _is_emulated() -> bool:
-    """An account that is not in AWS has no `chalice deploy`; the files in git stay as they are."""
+    """Whether AWS is emulated: then there is no `chalice deploy`, and .chalice stays as it is."""
     return bool(os.environ.get("AWS_ENDPOINT_URL"))
 
 
@@ -220,9 +220,9 @@ def next_steps(
     repositories: Sequence[Repository],
     has_new_secret: bool,
 ) -> list[str]:
-    """What to do after a set-up: what is known to be done already is not there.
+    """The commands to run after a set-up, without those that are known to be done.
 
-    `repositories` are those with targets. A webhook has to be told of a new secret.
+    `repositories` are those with targets. A new secret must be set in their webhooks.
     """
     force = ["--force"] if has_new_secret else []
     return [

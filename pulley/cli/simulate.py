@@ -1,4 +1,4 @@
-"""What a delivery would do, without doing it."""
+"""`pulley simulate`: say what a delivery would do, without doing it."""
 
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
 from pulley.operator.stage.stage import Stage, utc_now
 
-_NOT_SHOWN = {"Issued", "Delivery", "Deployment"}  # of this run alone
+_NOT_SHOWN = {"Issued", "Delivery", "Deployment"}  # different in each run
 
 
 @stage_command

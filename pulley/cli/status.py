@@ -1,4 +1,4 @@
-"""Where every host is."""
+"""`pulley status`: where every host is."""
 
 from datetime import datetime
 
@@ -99,10 +99,11 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
 
 
 def is_well(standing: Standing) -> bool:
-    """Whether each host that is online is where it is wanted, and there is a host at all.
+    """Whether the target has hosts, and each one that is online is at the wanted commit.
 
-    A frozen one is wanted where it is, unless somebody moved its checkout. Where a target says so,
-    a host whose edit was set aside is not well until somebody sees to it.
+    The hosts of a frozen target are well where they are, unless a checkout has drifted. If the
+    target has `saved = "fail"`, a host whose edit was set aside is not well until a person has
+    dropped it.
     """
     pin, fails = standing.facts.pin, standing.target.saved == "fail"
     is_frozen = standing.plan.wanted is None and pin is not None and pin.state == "frozen"

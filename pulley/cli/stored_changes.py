@@ -1,7 +1,7 @@
-"""What a command says of what it stores: whose write it overwrote, and what is newer than itself.
+"""Warn about writes: of values that were overwritten, and of documents of a newer release.
 
-Parameter Store has no compare-and-set. Whoever writes learns afterwards that somebody else did so
-between the look and the write; nothing is lost, since both versions are kept.
+Parameter Store has no compare-and-set. Only after a write does a command learn that somebody else
+wrote between its read and its write. Nothing is lost, because both versions are kept.
 """
 
 import shlex
@@ -26,9 +26,9 @@ def say_overwritten(
 ) -> bool:
     """Say what a write overwrote, and on a terminal offer to put it back. Call it after each write.
 
-    `is_secret` and `tier` are as they were for the write: a secret is not shown. With `yes`, or
-    without a terminal, nobody is asked, and the line that puts it back is said. Returns whether it
-    was put back: then what the command stored does not count any more. Raises RefusedError and
+    `is_secret` and `tier` are those of the write. A secret is not shown. With `yes`, or without a
+    terminal, nobody is asked: the command that puts it back is printed. Returns whether it was put
+    back; then the caller's own value is no longer the stored one. Raises RefusedError and
     UnavailableError.
     """
     other = written.overwritten
@@ -66,10 +66,10 @@ def say_overwritten(
 def put_back_command(
     other: StoredValue, *, is_secret: bool, tier: str, key: str = "", options: str = ""
 ) -> str:
-    """The line for a shell that stores a version again. The value itself is not in it.
+    """The shell command that stores a version again. It does not contain the value itself.
 
-    `key` is the KMS key of a secret: AWS would take the account's default one. `options` are for
-    each call of `aws`, with a space before them.
+    `key` is the KMS key of a secret: without it AWS takes the account's default key. `options` are
+    added to each call of `aws`, and begin with a space.
     """
     name = shlex.quote(other.name)
     kind = "SecureString" if is_secret else "String"
@@ -86,19 +86,19 @@ def put_back_command(
 
 
 def _aws_options() -> str:
-    """The profile and the region that the running command was given."""
+    """The profile and the region of the running command, as options of `aws`."""
     context = click.get_current_context(silent=True)
     given = {name: context and context.params.get(name) for name in ("profile", "region")}
     return "".join(f" --{name} {shlex.quote(value)}" for name, value in given.items() if value)
 
 
 def _on_a_terminal(text: str) -> str:
-    """A value as it can be shown: what would move the cursor, say, is a question mark."""
+    """Replace what cannot be printed, such as terminal codes, by question marks."""
     return "".join(one if one.isprintable() or one == "\n" else "?" for one in text)
 
 
 def warn_of_newer(name: str, stored: Mapping[str, object]) -> None:
-    """Say that a document of a newer release is to be replaced, by a command that is older."""
+    """Warn if this command is about to replace a document of a newer release."""
     if is_newer(stored):
         warn(
             f"{name} is of release {release_of(stored)}, and this command of {RELEASE}: this goes "

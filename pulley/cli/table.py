@@ -1,7 +1,6 @@
-"""A table whose last cells may be long: where a line has no room for them, each gets its own.
+"""A table whose last cells may be long. Where a row is too wide, each of these gets its own line.
 
-On a terminal, and where COLUMNS says so, lines are that wide. Else they are as long as need be, one
-for each row, for whoever reads them with a program.
+The width is the terminal's, or COLUMNS. Without both a row is one line of any length, for programs.
 """
 
 import os
@@ -16,13 +15,13 @@ from pulley.cli.terminal import printable
 if TYPE_CHECKING:
     from rich.text import Text
 
-Cell = str | tuple[str, str]  # with a style
+Cell = str | tuple[str, str]  # words, or words with a style
 
 _GAP, _INDENT = "  ", "    "
 
 
 def say_rows(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, long: int = 1) -> None:
-    """Print a table. The last cells, so many as `long`, are those that may get their own lines."""
+    """Print a table. The last `long` cells of each row may get their own lines."""
     console = out()
     columns = os.environ.get("COLUMNS", "")
     asked = int(columns) if columns.isdecimal() else None
@@ -34,7 +33,7 @@ def say_rows(head: Sequence[str], rows: Iterable[Sequence[Cell]], *, long: int =
 def laid_out(
     head: Sequence[str], rows: Sequence[Sequence["Text"]], long: int, width: int | None
 ) -> "Iterable[Text]":
-    """The lines, none with spaces at its end. They have no width where it is None."""
+    """Yield the lines, without spaces at their end. If `width` is None, it is not limited."""
     from rich.text import Text
 
     whole = [[Text(one, style="bold") for one in head], *rows]

@@ -1,4 +1,4 @@
-"""What several commands show of targets, in the same words."""
+"""What several commands show of targets."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pulley.operator.suggest import suggest
 
 
 def look(stage: Stage, name: str | None) -> Standings:
-    """How the target of the name stands, or every target; stored ones that are not valid are said.
+    """Read how the named target stands, or every target. Warns of invalid stored targets.
 
     Raises RefusedError and UnavailableError.
     """
@@ -32,9 +32,9 @@ def look(stage: Stage, name: str | None) -> Standings:
 
 
 def ask_hosts(stage: Stage, name: str | None) -> None:
-    """Ask the hosts of the target of the name, or of every target, where they are now.
+    """Ask the hosts of the named target, or of every target, where they are now.
 
-    What they answer stands in Run Command's history: `look` sees it. Raises RefusedError and
+    Run Command's history keeps the answers, and `look` reads them there. Raises RefusedError and
     UnavailableError.
     """
     stored = read_targets(stage)
@@ -52,13 +52,13 @@ def ask_hosts(stage: Stage, name: str | None) -> None:
 
 
 def warn_of_problems(stored: StoredTargets) -> None:
-    """Say which stored targets are not valid."""
+    """Warn of each stored target that is not valid."""
     for problem in stored.problems:
         warn(f"not a valid target: {one_line(problem)}")
 
 
 def warn_of_none(seen: Standings, stage: Stage) -> None:
-    """Say why nothing is shown, where that is so."""
+    """If there is no target to show, say why."""
     if seen.standings or seen.failed:
         return
     apply = suggest("targets apply")
@@ -69,7 +69,7 @@ def warn_of_none(seen: Standings, stage: Stage) -> None:
 
 
 def say_failed(failed: Sequence[tuple[str, str]]) -> None:
-    """Say which targets could not be read, and end with FAILED where there are any."""
+    """Print the targets that could not be read. If there are any, exit with FAILED."""
     for name, why in failed:
         note(f"Error: {name}: {one_line(why)}", style="red")
     if failed:
@@ -77,7 +77,7 @@ def say_failed(failed: Sequence[tuple[str, str]]) -> None:
 
 
 def wanted_words(standing: Standing) -> str:
-    """The commit that a target is to have, and why; or why there is none."""
+    """The wanted commit of a target, and why; or why there is none."""
     wanted = standing.plan.wanted
     if wanted is None:
         return one_line(standing.plan.held)
@@ -92,7 +92,7 @@ def pin_words(standing: Standing, seen: Standings) -> str:
 
 
 def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
-    """What a program is told of a target."""
+    """A target's facts, for JSON."""
     return {
         "target": standing.target.name,
         "repository": standing.target.repository,
@@ -106,7 +106,7 @@ def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
 
 
 def chosen(stored: StoredTargets, name: str | None, here: Here | None) -> tuple[Target, ...]:
-    """The targets that are meant; a wrong command line where that is not clear."""
+    """The targets that the operator means. If that is not clear, it is a usage error."""
     try:
         return choose_targets(stored, name, here)
     except UnclearError as error:
@@ -114,7 +114,7 @@ def chosen(stored: StoredTargets, name: str | None, here: Here | None) -> tuple[
 
 
 def run_facts(run: Run) -> list[dict[str, object]]:
-    """What a program is told of each host's part of a command."""
+    """Each host's part of a command, for JSON."""
     found = sorted(run.invocations, key=lambda one: (one.host, one.instance_id))
     rows: list[dict[str, object]] = []
     for one in found:

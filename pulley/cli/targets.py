@@ -1,4 +1,4 @@
-"""`pulley targets`: what pulley.toml says, compared with what is stored, and stored."""
+"""`pulley targets`: validate pulley.toml, compare it with what is stored, and store it."""
 
 import json
 from collections.abc import Sequence
@@ -85,7 +85,7 @@ def check(file: str, *, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Show what would be stored, and stop.")
 @yes_option
 @json_option
-def apply(  # noqa: PLR0913 - an option each
+def apply(  # noqa: PLR0913 - each is an option
     stage: Stage,
     *,
     file: str,
@@ -107,7 +107,7 @@ def apply(  # noqa: PLR0913 - an option each
     \b
         pulley targets apply --dry-run
         pulley targets apply --prune --repository octo/old
-    """  # noqa: D301 - click's mark of what is not to be filled
+    """  # noqa: D301 - click's mark against rewrapping
     read = _read(file, may_be_empty=bool(prune and repositories))
     store = TargetsStore(stage)
     stored, others = store.read({one.target.repository for one in read} | set(repositories))
@@ -168,7 +168,7 @@ targets.add_command(stage_command(show), "show")
 
 
 def _warn_of_no_stage(stage: Stage) -> None:
-    """Targets may be stored before all else; or the stage was meant to be another one."""
+    """Warn if the stage has no parameters: its name may be wrong, unless targets come first."""
     try:
         check_is_there(stage.name, stage.parameters)
     except NoStageError as error:

@@ -1,13 +1,13 @@
-"""What may reach an operator's terminal.
+"""Make text safe to print on an operator's terminal.
 
-What a host, a pusher, a tag, a stored parameter or AWS says may be anything at all: nothing of it
-may move the cursor, colour the screen or write into the terminal's title.
+Text from hosts, pushers, tags, stored parameters and AWS is not trusted. None of it may move the
+cursor, colour the screen or change the terminal's title.
 """
 
 import re
 import unicodedata
 
-# A terminal's sequences: CSI, then OSC and its kin with their text, then those of two characters.
+# Escape sequences: CSI; OSC, DCS and the like with their text; then those of two characters.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
@@ -20,13 +20,13 @@ _BIDIRECTIONAL = frozenset(
 
 
 def printable(text: str) -> str:
-    """Text as it is, without what a terminal would act on. Lines and tabs stay."""
+    """Remove all that a terminal would act on. Line ends and tabs stay."""
     text = _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return "".join(one for one in text if one in _KEPT or _is_harmless(one))
 
 
 def one_line(text: str) -> str:
-    """The same, on one line."""
+    """As `printable`, and on one line."""
     return " ".join(printable(text).split())
 
 

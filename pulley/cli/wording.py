@@ -1,4 +1,4 @@
-"""Words for what targets, hosts and roll-outs are, the same in every command."""
+"""Words for targets, hosts and roll-outs, the same in every command."""
 
 from chalicelib.core.history import RollOut
 from chalicelib.core.observations import (
@@ -19,7 +19,7 @@ _STYLES = {AT: "green", FAILED: "red", CANCELLED: "red", RUNNING: "cyan"}
 
 
 def host_words(verdict: HostVerdict, short: str) -> str:
-    """Where a host stands with a commit, of which this is the short id."""
+    """The state of a host after a roll-out of the commit `short`."""
     said = one_line(verdict.words)
     if verdict.kind == AT:
         what = "updated" if verdict.updated else "there already"
@@ -59,7 +59,7 @@ def follows(target: Target) -> str:
 
 
 def no_hosts(target: Target, stage: str) -> str:
-    """What a host of the target would have to be, where there is none."""
+    """Say that there is no host, and which instance would be one."""
     if target.instances.ids:
         which = f"is one of {', '.join(target.instances.ids)} and has the tag {STAGE_TAG}={stage}"
     else:
@@ -69,10 +69,10 @@ def no_hosts(target: Target, stage: str) -> str:
 
 
 def short_id(command_id: str) -> str:
-    """A command's id as people are shown it: what --command-id takes."""
+    """A command's id, shortened for people. --command-id takes it."""
     return command_id[:8]
 
 
 def hosts(count: int) -> str:
-    """So many hosts."""
+    """A number of hosts, for people."""
     return "1 host" if count == 1 else f"{count} hosts"
