@@ -1,1 +1,1 @@
-"""What an operator does to a stage, without a word to anyone: pulley.cli does the talking."""
+"""Do an operator's work on a stage. Nothing here prints: pulley.cli talks to the operator."""

@@ -1,6 +1,6 @@
-"""What the webhook would do with a delivery: the flow that Lambda runs, between ports that record.
+"""Simulate a delivery: run the flow that Lambda runs, with ports that only record.
 
-The delivery is signed here with the stored secret, which leaves this process as little as there.
+The delivery is signed here with the stored secret, which does not leave this process.
 """
 
 import hmac
@@ -34,12 +34,12 @@ from chalicelib.flows.receive import Accepted, Ignored, Receiver
 from pulley.operator.aws.document import Documents
 from pulley.operator.stage.stage import Stage
 
-NOT_SENT = "not sent"  # in the place of a command's id
+NOT_SENT = "not sent"  # in place of a command's id
 
 
 @dataclass(frozen=True)
 class SimulatedTarget:
-    """What a delivery means for one target. `request` is the command, where there would be one."""
+    """What a delivery means for one target. `request` is the command that would be sent."""
 
     target: Target
     follows: bool
@@ -52,9 +52,9 @@ class SimulatedTarget:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What was found on the way, as far as it went, and its end.
+    """What was found before the delivery's outcome, and the outcome.
 
-    `secret_parameter` is what opens the repository; `ref` and `commit` are a push's.
+    `secret_parameter` is the parameter that opens the repository. `ref` and `commit` are of a push.
     """
 
     delivery: str
@@ -78,7 +78,7 @@ class Simulation:
 
     @property
     def detail(self) -> str:
-        """What the log would say beyond the answer, or ""."""
+        """What the log would add to the answer, or ""."""
         if isinstance(self.outcome, PulleyError):
             return self.outcome.detail
         if isinstance(self.outcome, Accepted):
@@ -92,13 +92,13 @@ class Simulation:
 
     @property
     def commands(self) -> int:
-        """How many would be sent."""
+        """How many commands would be sent."""
         return sum(one.request is not None for one in self.targets)
 
 
 @dataclass
 class _Recorder:
-    """Every port that would change something. GitHub has no deployment of the commit yet."""
+    """The ports that would change something. GitHub has no deployment of the commit yet."""
 
     now: datetime
     documents: Documents
@@ -111,7 +111,7 @@ class _Recorder:
         if refused:
             return [refused for _ in requests]
         for request in requests:
-            # The deployment's id, which GitHub would choose, is this recorder's own.
+            # Hide the deployment's id: it is this recorder's, and GitHub would choose another.
             parameters = {**request.parameters, "Deployment": ""}
             self.requests[request.target] = replace(request, parameters=parameters)
         return [NOT_SENT for _ in requests]
@@ -145,20 +145,20 @@ class _Recorder:
         return [None for _ in posts]
 
     def note(self, decision: Decision) -> None:
-        """Nothing: what was decided is shown."""
+        """Ignore it: the outcome is shown."""
 
 
 def simulate(stage: Stage, body: bytes, event: str, *, now: datetime) -> Simulation:
-    """Have the webhook's flow decide on a delivery. `now` is aware.
+    """Run the webhook's flow on a delivery. `now` is aware.
 
-    Raises RefusedError and UnavailableError where the operator may not read what Lambda reads.
+    Raises RefusedError and UnavailableError if the operator may not read what Lambda reads.
     """
     parameters = ParameterStore(stage.ssm, stage.name)
     content_type = FORM if body.lstrip().startswith(b"payload=") else JSON
     delivery = Delivery(body=body, content_type=content_type, event=event, id=str(uuid.uuid4()))
     repository = _repository_of(delivery)
     settings = parameters.settings(repository)
-    # Without a secret nothing opens the repository, which the flow finds for itself.
+    # If no secret is stored, any will do: the flow finds that out and refuses.
     secret = settings.secrets[0] if settings.secrets else b"none is stored"
     signature = hmac.digest(secret, body, "sha256").hex()
     delivery = replace(delivery, signature_256=f"sha256={signature}")
@@ -170,7 +170,7 @@ def simulate(stage: Stage, body: bytes, event: str, *, now: datetime) -> Simulat
         announcements=recorder,
         journal=recorder,
     )
-    # As in a Lambda that is new: what is stored now counts.
+    # As in a new Lambda, nothing is remembered: what is stored now counts.
     receiver = Receiver(False, ParameterStore(stage.ssm, stage.name), deployer, recorder)  # noqa: FBT003
     outcome: Accepted | Ignored | PulleyError
     try:
@@ -225,7 +225,7 @@ def _simulated(
 
 
 def _targets(stored: str | None, repository: Repository) -> Sequence[Target]:
-    """What is stored; nothing where it cannot be parsed, which the outcome says."""
+    """The stored targets; none if they do not parse, which the outcome reports."""
     try:
         return parse_stored_targets(stored or "[]", repository)
     except TargetsError:
@@ -248,5 +248,5 @@ def _push_of(delivery: Delivery) -> PushEvent | DeletionEvent | None:
 
 
 def selectors(request: SendRequest) -> Mapping[str, str]:
-    """How the command chooses its hosts, for people."""
+    """The command's target selectors, for people."""
     return {key: ", ".join(values) for key, values in request.selectors}

@@ -1,7 +1,7 @@
-"""Commands of pulley that a person is told to type: as data, worded in one place.
+"""The commands of pulley that messages tell people to type, written in one place.
 
-A suggested command acts where the running one does: `acting_at` says which options that takes. The
-words are for people; no program reads them.
+A suggested command must act on the same stage as the running one: `acting_at` sets the options for
+that. The words are for people; no program reads them.
 """
 
 import shlex
@@ -39,7 +39,7 @@ _where: ContextVar[tuple[str, ...]] = ContextVar("where", default=())
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A command with its arguments and options, as the shell hands them over."""
+    """A command with its arguments and options, not yet quoted for the shell."""
 
     command: OnAStage | Literal["sandbox"]
     arguments: tuple[str, ...] = ()
@@ -51,14 +51,14 @@ class Suggestion:
 
 
 def suggest(command: OnAStage | Literal["sandbox"], *arguments: object) -> Suggestion:
-    """Of names, repositories, options: each is one word of the shell's."""
+    """Suggest a command. Each argument becomes one word of the shell."""
     return Suggestion(command, tuple(str(one) for one in arguments))
 
 
 def options_of(
     stage: str, *, profile: str | None, region: str | None, environ: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """What has to be given again to act on the same stage."""
+    """The options that a suggested command needs to act on the same stage."""
     given = {
         "--stage": stage if stage != (environ.get(STAGE_VARIABLE) or DEFAULT_STAGE) else None,
         "--profile": profile,
@@ -69,7 +69,7 @@ def options_of(
 
 @contextmanager
 def acting_at(options: tuple[str, ...]) -> Iterator[None]:
-    """Have suggestions carry these options until the command that is running ends."""
+    """Add these options to suggestions until the running command ends."""
     token = _where.set(options)
     try:
         yield

@@ -1,1 +1,1 @@
-"""AWS as an operator uses it, beyond what Lambda may."""
+"""Calls to AWS for an operator. Lambda's role may not make all of them."""

@@ -1,4 +1,4 @@
-"""Run Command as an operator uses it: what Lambda's role has no need to do, and may not.
+"""Calls to Run Command that Lambda does not need, and may not make.
 
 Source: AWS Systems Manager API Reference, "CancelCommand" and "GetCommandInvocation".
 """
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Addressed(Protocol):
-    """What commands are sent to: a target, or what is left of one."""
+    """What commands are sent to: a stored target, or one that is not stored any more."""
 
     @property
     def name(self) -> str:
-        """Its name, which no other target of the stage has."""
+        """The target's name, which is unique in the stage."""
 
     @property
     def repository(self) -> Repository:
-        """What it follows."""
+        """The repository that the target follows."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,25 @@ class Addressee:
 
 @dataclass(frozen=True)
 class Output:
-    """What a script wrote on a host: 24,000 bytes of each stream at the most."""
+    """What a script wrote on a host. AWS keeps the first 24,000 bytes of each stream."""
 
     stdout: str
     stderr: str
 
 
 class Operations:
-    """On single commands. Every method raises RefusedError or UnavailableError."""
+    """Operations on single commands. Every method raises RefusedError or UnavailableError."""
 
     def __init__(self, client: "SSMClient") -> None:
         self._client = client
 
     def cancel(self, command_id: str) -> None:
-        """Ask that a command be stopped: what is under way on hosts is killed there."""
+        """Cancel a command. The script is killed on the hosts on which it runs."""
         with calling(f"cancelling {command_id}"):
             self._client.cancel_command(CommandId=command_id)
 
     def output(self, command_id: str, instance_id: str) -> Output:
-        """What a host wrote; nothing where it has not begun."""
+        """Read what the script wrote on a host; empty if it has not begun there."""
         with calling(f"reading the output of {instance_id}"):
             try:
                 answer = self._client.get_command_invocation(
@@ -70,7 +70,7 @@ class Operations:
 
 
 def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:
-    """Every target that the commands deploy a commit to, by its name."""
+    """The targets of the commands, sorted by name. Checks do not count."""
     found = {
         Addressee(one.roll_out.target, one.roll_out.repository)
         for one in commands
@@ -80,7 +80,7 @@ def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:
 
 
 def commands_to(target: Addressed, commands: Iterable[Command | Check]) -> list[Command]:
-    """Those of the commands that deploy a commit to the target."""
+    """The commands that deploy a commit to the target. Checks are left out."""
     return [
         one
         for one in commands
@@ -93,5 +93,5 @@ def commands_to(target: Addressed, commands: Iterable[Command | Check]) -> list[
 def under_way(
     target: Addressed, commands: Iterable[Command | Check], *, now: datetime
 ) -> list[Command]:
-    """Those to the target that can still be stopped at this time (aware)."""
+    """The commands to the target that can still be cancelled. `now` is aware."""
     return [one for one in commands_to(target, commands) if not one.is_over and now <= one.expires]

@@ -1,8 +1,9 @@
-"""The stage's SSM document as an operator stores it: its versions, and the pin that leads to one.
+"""Store the stage's SSM document, and read its versions.
 
-What is in use is what the pin says; without a pin, the default version. An upgrade stores the
-content as the latest version, makes that one the default, and leaves the pin, which is a parameter,
-to whoever called.
+The version in use is the one that the pin names; without a pin, the default version. An upgrade
+stores the content as the latest version and makes that the default. The caller then writes the pin,
+which is a parameter.
+
 Source: AWS Systems Manager API Reference, "UpdateDocument", "DescribeDocument", "DeleteDocument".
 """
 
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
 LATEST: Final = "$LATEST"
 DEFAULT: Final = "$DEFAULT"
 _UNDER_WAY = ("Creating", "Updating")
-_ATTEMPTS = 60  # a second apart: it takes a moment, as a rule
+_ATTEMPTS = 60  # one a second; usually SSM needs a few
 _SPELLINGS = 8
 
 
 @dataclass(frozen=True)
 class DocumentVersion:
-    """One version. `latest` and `default` are the document's. `content` is {} where unreadable."""
+    """A version of the document. `content` is {} if it is not a JSON object.
+
+    `latest` and `default` are the numbers of the document's latest and default version.
+    """
 
     pin: DocumentPin
     kind: str
@@ -47,7 +51,7 @@ class DocumentVersion:
 
 
 class Documents:
-    """One document's versions. Every method raises RefusedError or UnavailableError."""
+    """The versions of one document. Every method raises RefusedError or UnavailableError."""
 
     def __init__(
         self, client: "SSMClient", name: str, sleep: Callable[[float], None] = time.sleep
@@ -60,7 +64,7 @@ class Documents:
         self._missing = (errors.InvalidDocument, errors.InvalidDocumentVersion)
 
     def read(self, version: str = LATEST) -> DocumentVersion | None:
-        """A version, once SSM is done with it; None where there is none of this number."""
+        """Wait until SSM has stored a version, and read it. None if there is no such version."""
         described = self._describe(version)
         attempts = _ATTEMPTS
         while described is not None and described["Status"] in _UNDER_WAY:
@@ -88,7 +92,10 @@ class Documents:
         )
 
     def refusal_of(self, pin: DocumentPin | None) -> RefusedError | None:
-        """What AWS says to sending it so; None where it takes that. Without a pin, the default."""
+        """The error with which AWS would refuse to send this version; None if AWS would send it.
+
+        Without a pin the default version is sent.
+        """
         described = self._describe(pin.version if pin else DEFAULT)
         if described is None:
             why = f"has no version {pin.version}" if pin else "is not there"
@@ -103,7 +110,7 @@ class Documents:
         )
 
     def create(self, content: Mapping[str, object]) -> DocumentVersion:
-        """Make the document."""
+        """Create the document."""
         with calling(f"creating {self.name}"):
             self._client.create_document(
                 Name=self.name,
@@ -114,9 +121,9 @@ class Documents:
         return self._active(LATEST)
 
     def update(self, content: Mapping[str, object]) -> DocumentVersion:
-        """Store the content as the latest version. The default stays what it is."""
+        """Store the content as the latest version. The default version does not change."""
         for spaces in range(_SPELLINGS):
-            # SSM takes no content twice, be it of a version that is not the latest any more.
+            # SSM refuses content that any of its versions has, so spaces make it differ.
             text = document_text(content) + " " * spaces
             with calling(f"updating {self.name}"):
                 try:
@@ -133,12 +140,12 @@ class Documents:
         )
 
     def make_default(self, version: str) -> None:
-        """What is run where nobody asks for a version."""
+        """Make a version the default: it runs if a command names no version."""
         with calling(f"making version {version} of {self.name} the default"):
             self._client.update_document_default_version(Name=self.name, DocumentVersion=version)
 
     def delete_older(self, than: str) -> tuple[str, ...]:
-        """Delete versions, downwards to the first that is not there. Returns which they were."""
+        """Delete the older versions, downwards to the first missing one. Returns their numbers."""
         deleted = []
         for number in range(int(than) - 1, 0, -1):
             with calling(f"deleting version {number} of {self.name}"):

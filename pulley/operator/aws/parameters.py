@@ -1,7 +1,8 @@
-"""Parameter Store as operators write it.
+"""Read and write Parameter Store for an operator.
 
-There is no compare-and-set: two operators may write at once. So a write compares the version that
-it got with the one that was read, and tells what it overwrote, and whose that was.
+Parameter Store has no compare-and-set, and two operators may write at once. So a write compares the
+version that it got with the version that was read, and returns what it overwrote.
+
 Source: AWS Systems Manager API Reference, "PutParameter" and "GetParameterHistory".
 """
 
@@ -30,7 +31,7 @@ LIMITS: Mapping[str, int] = {STANDARD: 4096, ADVANCED: 8192}  # bytes of a value
 
 @dataclass(frozen=True)
 class StoredValue:
-    """A parameter as it was read. `by` and `at` are of who stored it, where that was asked."""
+    """A parameter as it was read. `by` and `at`, if they were read, say who stored it and when."""
 
     name: str
     value: str = field(repr=False)
@@ -41,7 +42,7 @@ class StoredValue:
 
 @dataclass(frozen=True)
 class Written:
-    """What a write did. `overwritten` is what somebody else stored after it was read."""
+    """The result of a write. `overwritten` is what somebody else stored since the read."""
 
     name: str
     version: int
@@ -49,17 +50,17 @@ class Written:
 
 
 class MadeMeanwhileError(UnavailableError):
-    """Somebody else stored the parameter since it was seen not to be there. It was left alone."""
+    """Somebody else created the parameter after it was read as missing. Nothing was written."""
 
 
 class Parameters:
-    """Reads and writes. Every method raises RefusedError or UnavailableError."""
+    """Reads and writes parameters. Every method raises RefusedError or UnavailableError."""
 
     def __init__(self, client: "SSMClient") -> None:
         self._client = client
 
     def read(self, *names: str) -> dict[str, StoredValue]:
-        """Those of the parameters that are there, decrypted."""
+        """Read the parameters that exist, decrypted, by name."""
         found: dict[str, StoredValue] = {}
         for start in range(0, len(names), NAMES_A_CALL):
             chunk = list(names[start : start + NAMES_A_CALL])
@@ -72,15 +73,15 @@ class Parameters:
         return found
 
     def read_one(self, name: str) -> StoredValue | None:
-        """The parameter; None where it is not there."""
+        """Read a parameter; None if it does not exist."""
         return self.read(name).get(name)
 
     def tier(self, name: str) -> str:
-        """The tier of a parameter; the standard one where it is not there."""
+        """The tier of a parameter; the standard tier if it does not exist."""
         return self._described(name).get("Tier", STANDARD)
 
     def key(self, name: str) -> str:
-        """The KMS key that a secret is under; "" where it is not there, or is none."""
+        """The KMS key of a secret; "" if the parameter does not exist, or is not a secret."""
         return self._described(name).get("KeyId", "")
 
     def secrets_below(self, path: str) -> Sequence[str]:
@@ -113,11 +114,10 @@ class Parameters:
         is_secret: bool = False,
         tier: "ParameterTierType" = STANDARD,
     ) -> Written:
-        """Store a value in place of what was read, or of nothing.
+        """Store a value in place of the one that was read. If `read` is None, create the parameter.
 
-        A secret stays under the KMS key that it has. What is of the advanced tier cannot be made
-        standard again: see `tier` first. Raises MadeMeanwhileError where nothing was read and
-        something is there now.
+        A secret keeps its KMS key. An advanced parameter cannot become standard again: call `tier`
+        first. Raises MadeMeanwhileError if the parameter to create exists by now.
         """
         arguments: PutParameterRequestTypeDef = {
             "Name": name,
@@ -127,7 +127,7 @@ class Parameters:
             "Tier": tier,
         }
         if is_secret and read and (key := self.key(name)):
-            arguments["KeyId"] = key  # AWS would take the account's default key
+            arguments["KeyId"] = key  # else AWS takes the account's default key
         with calling(f"storing {name}"):
             try:
                 version = self._client.put_parameter(**arguments)["Version"]
@@ -140,7 +140,7 @@ class Parameters:
         return Written(name, version, self._version(name, version - 1))
 
     def versions(self, name: str) -> Sequence[StoredValue]:
-        """Every version that is kept, the newest first: a hundred at most."""
+        """Every version that Parameter Store keeps (at most 100), the newest first."""
         pages = self._client.get_paginator("get_parameter_history").paginate(
             Name=name, WithDecryption=True
         )
@@ -162,7 +162,7 @@ class Parameters:
         return sorted(kept, key=lambda one: one.version, reverse=True)
 
     def _described(self, name: str) -> "ParameterMetadataTypeDef":
-        """What is known beside its value; nothing where it is not there."""
+        """The parameter's metadata; empty if it does not exist."""
         filters: list[ParameterStringFilterTypeDef] = [
             {"Key": "Name", "Option": "Equals", "Values": [name]}
         ]

@@ -1,1 +1,1 @@
-"""Deploys, the way back, and pins by hand."""
+"""Deploys, cancels, roll backs and pins by an operator."""

@@ -1,4 +1,4 @@
-"""A cancelled deploy leaves no host half-way: hosts on which it had begun go back."""
+"""After a cancel, send the hosts back on which the deploy had begun."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from pulley.operator.stage.stage import Stage
 from pulley.operator.status.overview import Standing, Standings
 from pulley.operator.suggest import suggest
 
-PATIENCE = timedelta(seconds=60)  # with hosts on which the script is being killed
+PATIENCE = timedelta(seconds=60)  # for the script to be killed on the hosts
 EVERY_SECONDS = 0.5
 
 
@@ -23,7 +23,10 @@ def wait_until_over(
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
 ) -> bool:
-    """Whether all hosts have ended these commands. Raises RefusedError and UnavailableError."""
+    """Wait until all hosts have ended these commands. Returns False if that takes too long.
+
+    Raises RefusedError and UnavailableError.
+    """
     until = clock() + PATIENCE
     left = list(commands)
     while left:
@@ -44,10 +47,10 @@ def _is_over(stage: Stage, command: Command) -> bool:
 def send_way_back(
     stage: Stage, standing: Standing, seen: Standings
 ) -> Sequence[tuple[Send, str | PulleyError]]:
-    """What the next round would send by itself, with each command's id, or why there is none.
+    """Send now what the next round would send as the way back. Returns each command's id or error.
 
-    Nothing is sent to a target whose pin somebody has changed meanwhile. Raises RefusedError and
-    UnavailableError where the pins cannot be read.
+    If somebody changed the target's pin meanwhile, nothing is sent. Raises RefusedError and
+    UnavailableError if the pins cannot be read.
     """
     sends = [one for one in standing.plan.sends if one.wanted.is_way_back]
     snapshot = seen.view.snapshot

@@ -1,6 +1,6 @@
-"""Which targets an operator means, and which commit a deploy of one brings: decided here, sent not.
+"""Choose the targets that an operator means, and the commit of a deploy. Nothing is sent here.
 
-A deploy brings what the schedule wants too, or it would be undone within a quarter of an hour.
+A deploy sends only the wanted commit: the next round would undo any other.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ class NotDeployableError(PulleyError):
 def choose_targets(
     stored: StoredTargets, name: str | None, here: Here | None
 ) -> tuple[Target, ...]:
-    """The target of the name; else those that follow where one stands; else the only one.
+    """The named target; else those that follow the current clone's branch; else the only one.
 
-    Raises UnavailableError where there is none, and UnclearError where there are too many.
+    Raises UnavailableError if there is no target, and UnclearError if there are several.
     """
     if name is not None:
         return (stored.named(name),)
@@ -47,7 +47,7 @@ def choose_targets(
 
 
 def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, ...]:
-    """Those that follow the repository and the branch that one stands in."""
+    """The targets that follow the repository and the branch of the current clone."""
     if here is None:
         return ()
     where = (here.repository, here.branch)
@@ -55,9 +55,10 @@ def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, 
 
 
 def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime) -> Wanted:
-    """What a deploy of a target brings at this time (aware). Raises NotDeployableError.
+    """The commit that a deploy brings to a target. Raises NotDeployableError.
 
-    `asked` is the operator's own wish. What nobody wants of the target would not stay there.
+    `asked` is the commit that the operator named. It must be the wanted one, or the next round
+    would undo it. `now` is aware.
     """
     target, pin = facts.target, facts.pin
     unpin = suggest("unpin", target.name)

@@ -1,7 +1,7 @@
-"""A commit that was tried, and failed on every host: as far as Systems Manager remembers.
+"""Find out whether a commit failed on every host that tried it, from Run Command's history.
 
-Tried is where the script began to bring the commit about. That GitHub was not to be reached, or
-that a host had no checkout, says nothing of a commit.
+A run that touched nothing was no try: that GitHub was unreachable, or that a host had no checkout,
+says nothing about the commit.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,13 +14,13 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from pulley.operator.aws.commands import commands_to
 
-MAX_COMMANDS = 50  # that are looked into: a call each
+MAX_COMMANDS = 50  # each costs a call
 _MOST_NAMED = 3  # hosts
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A host's newest failure with a commit. `at` is when its script ended, or was asked for."""
+    """A host's newest failure with a commit. `at` is when its run ended, else when it was sent."""
 
     host: str
     at: datetime
@@ -33,9 +33,9 @@ def failures_everywhere(
     sent: Iterable[Command | Check],
     invocations: Callable[[str], Sequence[Invocation]],
 ) -> list[Failure]:
-    """Each host's newest failure, by the host's name; none where any host ever took the commit.
+    """Each host's newest failure, sorted by name; empty if the commit succeeded on any host.
 
-    `invocations` are of a command's id, and may raise RefusedError and UnavailableError.
+    `invocations` reads those of a command's id. It may raise RefusedError and UnavailableError.
     """
     of_commit = [one for one in commands_to(target, sent) if one.roll_out.commit == commit]
     of_commit.sort(key=lambda one: one.requested, reverse=True)
@@ -52,7 +52,7 @@ def failures_everywhere(
 
 
 def failure_words(commit: CommitSha, failures: Sequence[Failure]) -> str:
-    """What happened when, for people; at least one failure."""
+    """The failures in words. There must be at least one."""
     named = [
         f"{one.host}, {one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {one.words}"
         for one in failures[:_MOST_NAMED]

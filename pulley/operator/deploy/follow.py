@@ -1,7 +1,7 @@
-"""Commands are followed until they are over: by looking again and again, whatever AWS says between.
+"""Follow commands until they are over, by polling.
 
-Systems Manager lists a new command little by little, is throttled, and says that a command is over
-before its hosts are: nothing is believed before every host's word is in.
+Systems Manager lists a new command's hosts one after the other, throttles, and calls a command over
+before its hosts are. So a command is over only when every host has reported its end.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,20 +15,20 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.verdicts import Verdict, judge
 from pulley.operator.deploy.offline import without_sleepers
 
-FIRST_SECONDS = 0.25  # and then longer, up to the next
+FIRST_SECONDS = 0.25  # doubled with each poll, up to EVERY_SECONDS
 EVERY_SECONDS = 1.0
-SLOWEST_SECONDS = 10.0  # where AWS does not answer
-PATIENCE = timedelta(minutes=2)  # with an AWS that does not answer, or does not list a command
+SLOWEST_SECONDS = 10.0  # between polls while AWS does not answer
+PATIENCE = timedelta(minutes=2)  # for AWS to answer, and to list a command
 
 
 class FollowedHistory(Protocol):
-    """Run Command's memory. Every method raises RefusedError or UnavailableError."""
+    """Run Command's history. Every method raises RefusedError or UnavailableError."""
 
     def command(self, command_id: str) -> Command | Check | None:
-        """The command; None where it is not listed yet."""
+        """The command; None if it is not listed yet."""
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """All of a command's that are listed."""
+        """The invocations of a command that are listed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class FollowStep:
-    """What one look showed: each target's run, who ended since the look before, and what failed."""
+    """What a poll showed: each target's run, the hosts that ended since the last poll, an error."""
 
     runs: Mapping[str, Run]
     ended: tuple[Ended, ...]
@@ -52,10 +52,10 @@ class FollowStep:
 
 @dataclass
 class Follower:
-    """Follows commands: (target, command id) of each. `hosts` are those that there are.
+    """Follows commands. `sent` has the target and the id of each; `hosts` are the targets' hosts.
 
-    A host that is asleep is not waited for: Systems Manager tries for ten minutes, and the schedule
-    from then on.
+    It does not wait for offline hosts: Systems Manager tries them for ten minutes, and then the
+    schedule does.
     """
 
     history: FollowedHistory
@@ -66,9 +66,9 @@ class Follower:
     runs: dict[str, Run] = field(default_factory=dict)
 
     def steps(self) -> Iterator[FollowStep]:
-        """Look until all commands are over. Raises RefusedError, and UnavailableError in the end.
+        """Poll until all commands are over. The commands go on after an error.
 
-        Whatever it raises, the commands go on.
+        Raises RefusedError, and UnavailableError if AWS does not answer for as long as PATIENCE.
         """
         left = dict(self.sent)
         told: set[tuple[str, str]] = set()
@@ -86,7 +86,7 @@ class Follower:
                 pause = min(max(pause, EVERY_SECONDS) * 2, SLOWEST_SECONDS)
             else:
                 pause = min(pause * 2, EVERY_SECONDS)
-                # A command that is not listed is no answer either.
+                # An answer counts only if every command is listed.
                 if all(target in self.runs for target in left):
                     heard = self.clock()
                 elif self.clock() - heard > PATIENCE:
@@ -99,7 +99,7 @@ class Follower:
             self.sleep(pause)
 
     def verdicts(self) -> dict[str, Verdict]:
-        """Each target's, of what was seen last: a host that is asleep counts as not reached."""
+        """Each target's verdict by the last poll. An offline host counts as not reached."""
         now = self.clock()
         runs = {target: self._awake(run) for target, run in self.runs.items()}
         return {target: judge([run], now=now).told for target, run in runs.items()}
@@ -119,7 +119,7 @@ class Follower:
         return self._awake(run).is_settled or self.clock() > command.expires
 
     def _awake(self, run: Run) -> Run:
-        """The run as it will be if the hosts that are asleep stay so."""
+        """The run as it will end if the offline hosts stay offline."""
         asleep = {host.instance_id for host in self.hosts if not host.is_online}
         return without_sleepers(run, asleep)
 

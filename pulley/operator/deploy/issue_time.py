@@ -1,8 +1,9 @@
-"""When an operator's command is issued: later than all that the history knows of the repository.
+"""Choose when an operator's command is issued: later than every command of the repository.
 
-Of two commands a host obeys the one that was issued later. So an operator's slow clock must not
-make a roll back a no-op. A target may have had another name, so its repository's commands count,
-and not those of others: a fast clock elsewhere makes nobody issue in the future.
+Of two commands a host obeys the one that was issued later. If the operator's clock is slow, hosts
+would ignore a roll back. The target may have had another name, so all commands of its repository
+count. Those of other repositories do not: a clock there that is fast must not move this time into
+the future.
 """
 
 from collections.abc import Iterable
@@ -12,14 +13,14 @@ from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# A command has whole milliseconds, cut from a float. Half a one keeps the cut from the one before.
+# `milliseconds` truncates a float, which may be a little too small. So half of one is added.
 _HALF = timedelta(microseconds=500)
 
 
 def issue_time(
     repository: Repository, sent: Iterable[Command | Check], *, now: datetime
 ) -> datetime:
-    """Now (aware), or a millisecond after the newest that was sent, where that is later."""
+    """`now` (aware), or a millisecond after the newest command in `sent`, whichever is later."""
     roll_outs = (one.roll_out for one in sent if isinstance(one, Command))
     issued = (one.issued for one in roll_outs if one.repository == repository)
     newest = max(issued, default=0)
@@ -27,5 +28,5 @@ def issue_time(
 
 
 def milliseconds(time: datetime) -> int:
-    """As a command has it: since the epoch."""
+    """Convert a time to milliseconds since the epoch, as a command has it."""
     return int(time.timestamp() * 1000)

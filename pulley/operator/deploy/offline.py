@@ -1,4 +1,4 @@
-"""Offline hosts: Systems Manager tries to reach them for ten minutes, and nobody waits for that."""
+"""Count offline hosts as not reached, because Systems Manager tries them for ten minutes."""
 
 from collections.abc import Container
 from dataclasses import replace
@@ -16,7 +16,7 @@ def without_sleepers(run: Run, asleep: Container[str]) -> Run:
         for one in run.invocations
         if plain_status(one.status) in NOT_DELIVERED and one.instance_id in asleep
     }
-    if not sleepers or not run.command.target_count:  # it may find more hosts yet
+    if not sleepers or not run.command.target_count:  # AWS may still add hosts
         return run
     invocations = tuple(
         replace(one, status="Failed", details="Undeliverable")

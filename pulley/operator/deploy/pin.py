@@ -1,6 +1,6 @@
-"""Pins as an operator sets them: what an operator means by a commit and by an end, and the write.
+"""Pins that an operator sets: parse the commit, the end and the reason; read and store the pin.
 
-Desired state is a parameter, so it outlasts pushes, redeliveries and rounds of the schedule.
+A pin is a parameter, so it outlasts pushes, redeliveries and rounds of the schedule.
 """
 
 import re
@@ -25,12 +25,12 @@ _LENGTH = re.compile(r"([1-9][0-9]{0,3})([mhdw])")
 
 
 class MeaningError(PulleyError):
-    """Words of an operator that name no commit, no time, or no reason. The message says why."""
+    """The operator's words are no valid commit, time or reason. The message says why."""
 
 
 @dataclass(frozen=True)
 class StoredPin:
-    """A target's pin as it was read. `problem` says why it cannot be understood, or is ""."""
+    """A target's pin as it was read. `problem` says why it cannot be parsed, or is ""."""
 
     name: str
     read: StoredValue | None
@@ -38,7 +38,7 @@ class StoredPin:
     problem: str = ""
 
     def needs(self, pin: Pin, *, now: datetime) -> bool:
-        """Whether storing this one would change anything."""
+        """Whether storing this pin would change anything."""
         if self.problem:
             return True
         if not pin.holds(now):
@@ -47,7 +47,7 @@ class StoredPin:
 
 
 def read_pin(parameters: Parameters, names: ParameterNames, target: Target) -> StoredPin:
-    """The target's pin. Raises RefusedError and UnavailableError."""
+    """Read the target's pin. Raises RefusedError and UnavailableError."""
     name = names.pin(target.name)
     read = parameters.read_one(name)
     if read is None:
@@ -64,9 +64,10 @@ def store_pin(parameters: Parameters, stored: StoredPin, pin: Pin) -> Written:
 
 
 def parse_end(text: str, *, now: datetime) -> datetime:
-    """The end, in UTC: of a length from now like 2h, of a date (as it begins in UTC), of a time.
+    """Parse an end: a duration from now like 2h, a date (its beginning in UTC), or a time.
 
-    Raises MeaningError for what is none of them, or past. `now` is aware.
+    Returns the end in UTC. Raises MeaningError for any other text, and for a time in the past.
+    `now` is aware.
     """
     until = _end(text.strip(), now)
     if until is None:
@@ -80,7 +81,7 @@ def parse_end(text: str, *, now: datetime) -> datetime:
 
 
 def parse_reason(text: str) -> str:
-    """The reason on one line. Raises MeaningError for one that is empty, or not to be shown."""
+    """Put the reason on one line. Raises MeaningError if it is empty, too long or not printable."""
     reason = " ".join(text.split())
     if not reason or len(reason) > LONGEST_REASON or not reason.isprintable():
         raise MeaningError(f"must be 1 to {LONGEST_REASON} characters that can be printed")
@@ -88,7 +89,7 @@ def parse_reason(text: str) -> str:
 
 
 def parse_commit(text: str, target: Target, here: Here | None) -> CommitSha:
-    """A full id, or what git makes of it in a clone of the target's repository that one stands in.
+    """Parse a full id, or resolve any name of a commit in the current clone of the repository.
 
     Raises MeaningError.
     """
@@ -112,9 +113,9 @@ def parse_commit(text: str, target: Target, here: Here | None) -> CommitSha:
 def doubt_about(
     commit: CommitSha, target: Target, here: Here | None, good: Collection[CommitSha]
 ) -> str:
-    """Why hosts may not take a commit, as far as the clone that one stands in knows; or "".
+    """Why hosts may refuse a commit, as far as the current clone knows; or "".
 
-    `good` was deployed to the target before, as Systems Manager remembers.
+    `good` are the commits that were deployed to the target before, by Run Command's history.
     """
     if commit in good:
         return ""
@@ -139,7 +140,7 @@ def doubt_about(
 
 
 def deployed_to(target: Target, commands: Iterable[Command | Check]) -> frozenset[CommitSha]:
-    """The commits that every host took which a command brought them to."""
+    """The commits of the commands that succeeded on every host."""
     return frozenset(
         command.roll_out.commit
         for command in commands_to(target, commands)

@@ -1,4 +1,4 @@
-"""The way back: the last good commit before the one that is there, from what hosts said of each."""
+"""Choose the way back: the last good commit before the current one, by the hosts' results."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ from pulley.operator.deploy.offline import without_sleepers
 from pulley.operator.status.overview import View
 from pulley.operator.suggest import suggest
 
-MAX_RUNS = 50  # that are looked into: a call each
+MAX_RUNS = 50  # each costs a call
 
 
 def read_runs(target: Target, view: View) -> list[Run]:
-    """What was sent to a target, and what became of it. Raises RefusedError, UnavailableError."""
+    """The target's newest runs, without rechecks. Raises RefusedError and UnavailableError."""
     sent = [one for one in view.snapshot.sent_to(target) if not one.roll_out.is_recheck]
     return [view.run(command) for command in sent[:MAX_RUNS]]
 
 
 def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha | None:
-    """What is to be undone: the commit that is wanted, else the one that was sent last.
+    """The commit to undo: the wanted one if it was sent, else the one that was sent last.
 
-    Where the branch's tip was not sent yet, it is not what runs.
+    If the branch's tip was not sent yet, it runs nowhere.
     """
     commits = [one.commit for one in sorted(sent, key=lambda one: one.issued)]
     if wanted and wanted.commit in commits:
@@ -38,7 +38,7 @@ def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha
 
 @dataclass(frozen=True)
 class PassedOver:
-    """A commit that came later than the one to go back to, and why it is not gone back to."""
+    """A commit that is newer than the one to go back to, and why it was not chosen."""
 
     commit: CommitSha
     why: str
@@ -46,7 +46,7 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class WayBack:
-    """The commit to go back to. `passed_over` came after it: the newest first."""
+    """The commit to go back to. `passed_over` are the newer ones, the newest first."""
 
     commit: CommitSha
     passed_over: tuple[PassedOver, ...] = ()
@@ -60,11 +60,11 @@ def choose_way_back(
     *,
     now: datetime,
 ) -> WayBack:
-    """The last good commit of those that ran before. Raises UnavailableError where none is known.
+    """The last good commit before the one to leave. Raises UnavailableError if none is known.
 
-    Before is what was sent before the commit to leave was, the last time that it took another's
-    place: it may have run long ago too. A commit that a roll back has left is no way back, though
-    every host was at it, until it is sent again.
+    The commit to leave may have run before, too: only what was sent before it last replaced another
+    commit counts. A commit that a roll back has left is not chosen until it is sent again, although
+    every host was at it.
     """
     pin = suggest("pin", target.name, "COMMIT", "--reason", "WHY")
     if leave is None:
@@ -94,7 +94,7 @@ def choose_way_back(
 
 
 def sent_until(leave: CommitSha, runs: Sequence[Run]) -> list[Run]:
-    """The runs by their age, up to the newest of the commit to leave."""
+    """The runs up to the newest one of the commit to leave, the oldest first."""
     ordered = sorted(runs, key=lambda run: age(run.command))
     while ordered and ordered[-1].roll_out.commit != leave:
         ordered.pop()
@@ -102,7 +102,7 @@ def sent_until(leave: CommitSha, runs: Sequence[Run]) -> list[Run]:
 
 
 def sent_before(leave: CommitSha, until: Sequence[Run]) -> list[Run]:
-    """Those before the commit to leave took another's place, the last time that it did."""
+    """The runs before the commit to leave last replaced another commit."""
     before = list(until)
     while before and before[-1].roll_out.commit == leave:
         before.pop()
@@ -110,7 +110,7 @@ def sent_before(leave: CommitSha, until: Sequence[Run]) -> list[Run]:
 
 
 def left_by_roll_backs(sent: Sequence[RollOut]) -> frozenset[CommitSha]:
-    """The commits that roll backs have left, and that were not sent since; `sent` is by age."""
+    """The commits that roll backs have left and that were not sent since. `sent` is by age."""
     left: set[CommitSha] = set()
     for count, roll_out in enumerate(sent):
         if roll_out.cause == "rollback":
@@ -121,10 +121,10 @@ def left_by_roll_backs(sent: Sequence[RollOut]) -> frozenset[CommitSha]:
 
 
 def verdicts_of(runs: Iterable[Run], hosts: Iterable[Host], now: datetime) -> list[Verdict]:
-    """What became of each commit, the one that was sent last first.
+    """The verdict on each commit, the newest first.
 
-    A host that is not online and was not reached yet counts as offline, as it will when Systems
-    Manager gives up: one that sleeps says nothing of a commit.
+    A host that is offline and was not reached yet counts as offline, as it will when Systems
+    Manager gives up: it says nothing about the commit.
     """
     awake = {host.instance_id for host in hosts if host.is_online}
     by_commit: dict[CommitSha, list[Run]] = {}

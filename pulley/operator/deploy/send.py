@@ -1,4 +1,4 @@
-"""A deploy by an operator: sent now, by the operator's name, through the flow that pushes take."""
+"""Send an operator's deploy, in the operator's name, by the same flow as a push."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from chalicelib.flows.deploy import Deployer
 from pulley.operator.deploy.issue_time import issue_time
 from pulley.operator.stage.stage import Stage, utc_now
 
-LONGEST_NAME = 39  # of what a command's comment has room for
+LONGEST_NAME = 39  # characters: a command's comment has no room for more
 
 
 @dataclass(frozen=True)
 class DeployOrder:
-    """A target and what it is to have."""
+    """A target, and the commit to send to it."""
 
     target: Target
     wanted: Wanted
@@ -25,7 +25,7 @@ class DeployOrder:
 
 @dataclass(frozen=True)
 class DeployOutcome:
-    """An order's command id, or why there is none: words of an error, or of what holds it."""
+    """The command id of an order, or the reason why nothing was sent."""
 
     order: DeployOrder
     command_id: str = ""
@@ -33,10 +33,10 @@ class DeployOutcome:
 
 
 class Unheard:
-    """The journal of a deploy by hand: what it has to say is in what it returns."""
+    """A journal that ignores everything. The caller learns the same from return values."""
 
     def note(self, decision: Decision) -> None:
-        """Hear nothing."""
+        """Ignore it."""
 
 
 def send(
@@ -44,9 +44,9 @@ def send(
 ) -> DeployOutcome:
     """Send a commit to all of a target's hosts. The report tells GitHub, once the command runs.
 
-    It is issued after every command in `sent`, even if the clock here is behind the history's.
-    The pins are read again here: a target that was pinned or frozen since is left alone. Raises
-    RefusedError and UnavailableError where nothing could be read.
+    The command is issued after every command in `sent`, even if the clock here is slow. The pins
+    are read again here: if somebody pinned or froze the target meanwhile, nothing is sent. Raises
+    RefusedError and UnavailableError if nothing could be read.
     """
     by = stage.identity.name[:LONGEST_NAME]
     deployer = Deployer(stage.name, stage.stored, stage.commands, None, Unheard())

@@ -1,4 +1,4 @@
-"""A pin as it is stored: chalicelib/core/pins.py reads it, and only an operator writes one."""
+"""Write a pin as JSON. Only operators write pins; chalicelib/core/pins.py reads them."""
 
 import json
 from dataclasses import replace
@@ -8,12 +8,12 @@ from chalicelib.core.pins import Pin
 
 
 def is_same(one: Pin, other: Pin) -> bool:
-    """Whether they hold in the same way and for the same reason, whoever put them there."""
+    """Whether two pins are the same, apart from who set them and when."""
     return replace(one, by="", at=None) == replace(other, by="", at=None)
 
 
 def as_stored(pin: Pin) -> dict[str, str | None]:
-    """The keys that are stored, every one of them."""
+    """The pin as a dict with every key that is stored."""
     return {
         "state": pin.state,
         "commit": pin.commit.sha if pin.commit else None,
@@ -25,7 +25,7 @@ def as_stored(pin: Pin) -> dict[str, str | None]:
 
 
 def write_pin(pin: Pin) -> str:
-    """The JSON to store; `parse_pin` reads the same pin in it."""
+    """The JSON to store. `parse_pin` reads it."""
     return json.dumps(as_stored(pin))
 
 

@@ -1,4 +1,4 @@
-"""Where a target's hosts go once its pin or freeze is taken off."""
+"""Find out where a target's hosts go after its pin or freeze is taken off."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def look_past_pin(  # noqa: PLR0913 - each is a fact of its own
     journal: DecisionLog,
     now: datetime,
 ) -> AfterUnpin:
-    """As a round would see it. Raises RefusedError and UnavailableError."""
+    """Read the target as a round would without its pin. Raises RefusedError, UnavailableError."""
     seen = look_at(
         stage,
         stored,

@@ -1,4 +1,4 @@
-"""Whether a host's checkout is where it is wanted; and if not, what a person can do that helps."""
+"""Check whether a host's checkout is where it should be, and say what a person can do if not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _OF_A_RUN = frozenset({"begun", "marker", "moving"})
 
 @dataclass(frozen=True)
 class Place:
-    """Where a host is wanted, and what keeps it away.
+    """Where a host's checkout should be, and what prevents it.
 
-    `wanted` is the commit in full; "" where none is known, or the target is frozen. `is_there`: by
-    what was seen, the check included. `held` says why the target's commit is held, `failed` why the
-    host's newest run for the commit failed; then `has_bad_commit`, unless the run ended before it
-    tried the commit. `is_next`: the next round sends to it. `set_aside` is a file whose local edit
-    did not fit, and which nobody has seen to.
+    `wanted` is the full commit; "" if none is known, or the target is frozen. `is_there` takes the
+    check into account. `held` says why the target's commit is held. `failed` says why the host's
+    newest run for the commit failed; `has_bad_commit` is set unless that run ended before it tried
+    the commit. `is_next`: the next round sends to the host. `set_aside` is a file whose local edit
+    was set aside and not dropped since.
     """
 
     wanted: str = ""
@@ -43,7 +43,7 @@ class Place:
 
 
 def place_of(standing: Standing, host: HostStanding) -> Place:
-    """From how the target and the host stand."""
+    """Derive the place from how the target and the host stand."""
     plan, pin, newest = standing.plan, standing.facts.pin, host.whereabouts
     wanted = host.wanted if plan.wanted else ""
     last = newest.last if newest and wanted.startswith(newest.asked) else None
@@ -64,7 +64,7 @@ def place_of(standing: Standing, host: HostStanding) -> Place:
 
 
 def check_place(what: str, target: Target, found: Found, at: str, place: Place) -> Iterator[Row]:
-    """What is wrong with the place of a checkout, whose HEAD is `at` this commit."""
+    """Yield what is wrong with the place of a checkout. `at` is the short commit of its HEAD."""
     deployed, wanted = (found.deployed or "")[:7], place.wanted[:7]
     if place.set_aside:
         words = f"a local edit of {place.set_aside} was set aside, and nobody has seen to it"
@@ -94,7 +94,7 @@ def check_place(what: str, target: Target, found: Found, at: str, place: Place) 
 
 
 def check_hold(standing: Standing) -> Iterator[Row]:
-    """A commit that is held: hosts stay as they are until somebody does something."""
+    """Warn if the target's commit is held: hosts stay as they are until somebody acts."""
     target, plan = standing.target, standing.plan
     if plan.wanted and plan.held:
         mend = _bring(target, Place(held=plan.held, is_pinned=plan.wanted.is_exact))
@@ -121,7 +121,7 @@ def _finish(target: Target, unfinished: str, place: Place) -> str:
 
 
 def _bring(target: Target, place: Place) -> str:
-    """What brings the host to where it is to be."""
+    """Say what brings the host to its wanted commit."""
     name = target.name
     deploy, rollback = suggest("deploy", name), suggest("rollback", name)
     if place.is_frozen:

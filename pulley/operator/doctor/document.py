@@ -1,4 +1,4 @@
-"""The document: there, the same as this command's, and pinned."""
+"""Check that the document exists, is the same as this command's, and is pinned."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,9 +18,9 @@ from pulley.operator.suggest import suggest
 def check_document(
     documents: Documents, parameters: Parameters, pin_name: str, checkout: Path | None
 ) -> Iterator[Row]:
-    """The document and its pin. Raises RefusedError and UnavailableError.
+    """Check the document and its pin. Raises RefusedError and UnavailableError.
 
-    `checkout` is Pulley's that one stands in, if any.
+    `checkout` is Pulley's, if one was found.
     """
     latest, setup = documents.read(), str(suggest("setup"))
     if latest is None:

@@ -1,4 +1,4 @@
-"""The whole chain, link by link, from the secret to the last host."""
+"""Check the whole chain, link by link, from the secret to the last host."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ from pulley.project import find_project
 
 @dataclass(frozen=True)
 class Doctor:
-    """Examines a stage. Nothing is changed: hosts are asked by a command that only looks."""
+    """Examines a stage. Nothing is changed: the hosts get a check, which only looks."""
 
     stage: Stage
     now: Callable[[], datetime]
@@ -49,7 +49,7 @@ class Doctor:
     clock: Callable[[], float] = time.monotonic
 
     def examine(self) -> Iterator[Row]:
-        """Every row, as it is found: but one or two where AWS cannot be asked at all."""
+        """Yield each row as it is found. If AWS cannot be asked at all, there are one or two."""
         try:
             identity = self.stage.identity
             yield passed("AWS", f"account {identity.account}, as {identity.name}")
@@ -79,14 +79,14 @@ class Doctor:
         yield from self._rows("hosts", lambda: self._hosts(targets))
 
     def _targets(self) -> StoredTargets | Row:
-        """What is stored; or that nothing is, which the other rows then say of each thing."""
+        """The stored targets; or the row for a stage that does not exist."""
         try:
             return read_targets(self.stage)
         except NoStageError as error:
             return Row("stage", FAIL, str(error), f"see --stage; or {suggest('setup')}")
 
     def _cannot_ask(self, error: PulleyError) -> Row:
-        """Where AWS cannot be asked at all."""
+        """The row for an AWS that cannot be asked at all."""
         try:
             check_environment(self.stage.environ)
         except EndedError as ended:
@@ -96,7 +96,10 @@ class Doctor:
         return Row("AWS", FAIL, error.in_full, mend)
 
     def _rows(self, what: str, check: Check, url: str | None = None) -> list[Row]:
-        """The rows of a check that asks at this address, else AWS."""
+        """Collect the rows of a check, which asks at `url`, or else AWS.
+
+        A sandbox there that has ended is reported as such.
+        """
         asked = self.stage.environ.get(AWS, "") if url is None else url
 
         def rows() -> Iterator[Row]:
@@ -121,7 +124,7 @@ class Doctor:
         return HostRoles(stage.ec2, Clients.build().roles, stage.names, secrets, parameters)
 
     def _github(self, stored: Stored, url: str) -> Iterator[Row]:
-        """What GitHub says: of the token that Lambda uses, and of each repository's webhook."""
+        """Check the token that Lambda uses for each repository, and each repository's webhook."""
         api = self.stage.settings.github_api
         yield from self._rows("GitHub token", stored.check_tokens)
         for repository, token in stored.targets.tokens.items():
@@ -163,19 +166,19 @@ class Doctor:
                 if row.what not in told or not row.what.startswith("host "):
                     yield row
                 told.add(row.what)
-        # All are asked at once: the slowest host is waited for once.
+        # Ask all at once, so that we wait only for the slowest host.
         yield from self._rows("hosts, asked", lambda: self._ask(targets, fleet, nodes))
 
     def _ask(
         self, targets: StoredTargets, fleet: Fleet, nodes: Mapping[str, Node]
     ) -> Iterator[Row]:
-        """What each host says of itself; and whether it is where it is wanted, after that."""
+        """Check every host, and compare it with what is wanted of it."""
         stage = self.stage
         hosts = {
             target: [one for one in fleet.of(target) if one.instance_id in nodes]
             for target in targets.targets
         }
-        # A check has no order to keep: it changes nothing, and hosts do not compare it.
+        # Hosts do not compare the issue times of checks, which change nothing.
         issued = milliseconds(self.now())
         answers = Checker(stage, self.clock, self.sleep).ask(hosts, issued=issued)
         for target, error in answers.refused:
@@ -196,7 +199,7 @@ class Doctor:
             yield from check_invocation(target, answer, place, github=github_host(stage))
 
     def _standings(self, targets: StoredTargets) -> Sequence[Standing]:
-        """How the targets stand, after what the hosts have answered."""
+        """Read how the targets stand after the hosts' answers."""
         seen = look_at(
             self.stage,
             targets,

@@ -1,4 +1,4 @@
-"""What `chalice deploy` made: the functions, what each may do, and what calls them."""
+"""Check what `chalice deploy` made: the functions, their roles, and the rules that call them."""
 
 import json
 import shlex
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NO_ACCOUNT = "000000000000"
 _ANSWER_SECONDS = 10.0
 _APP = "pulley"
-# Chalice's names: the routes' function has the app's and the stage's alone.
+# Chalice's names. The name of the routes' function has no third part.
 RECEIVE, REPORT, RECONCILE = "api_handler", "report_status_change", "reconcile_targets"
 _POLICIES = {RECEIVE: "receive", REPORT: "report", RECONCILE: "reconcile"}
 
@@ -34,7 +34,7 @@ def function_name(stage: str, handler: str) -> str:
 
 @dataclass(frozen=True)
 class Clients:
-    """What is asked."""
+    """The clients of the AWS services that are asked."""
 
     functions: "LambdaClient"
     roles: "IAMClient"
@@ -42,7 +42,7 @@ class Clients:
 
     @classmethod
     def build(cls) -> "Clients":
-        """In boto3's usual region. Raises UnavailableError."""
+        """Build them for boto3's default region. Raises UnavailableError."""
         import boto3
         from botocore.exceptions import BotoCoreError
 
@@ -56,7 +56,7 @@ class Clients:
 class Functions:
     """The functions of a stage. `policies` is the folder of the policy files; None without one.
 
-    Raises RefusedError and UnavailableError where AWS does not let it look.
+    Raises RefusedError and UnavailableError if AWS does not allow a call.
     """
 
     clients: Clients
@@ -65,7 +65,7 @@ class Functions:
     policies: Path | None
 
     def check(self) -> Iterator[Row]:
-        """Each function, its role, and its rule."""
+        """Check each function, its role, and its rule."""
         for handler in (RECEIVE, REPORT, RECONCILE):
             name = function_name(self.stage, handler)
             found = self._find(name)
@@ -80,7 +80,7 @@ class Functions:
 
     @property
     def deploy(self) -> str:
-        """What mends most."""
+        """The command that fixes most of what is found."""
         return f"chalice deploy --stage {self.stage}"
 
     def _find(self, name: str) -> "FunctionConfigurationResponseTypeDef | None":
@@ -101,7 +101,7 @@ class Functions:
         return passed(what, f"{found.get('Runtime', '')}, {found.get('MemorySize')} MB")
 
     def _check_role(self, handler: str, function: str, arn: str) -> Row:
-        """A function's role has what its policy file says, and nothing else."""
+        """Check that a function's role allows what its policy file says, and nothing else."""
         what, name = f"role of {function}", arn.rpartition("/")[2]
         if self.policies is None:
             words = "not compared: its policy file is in Pulley's checkout, and this is not one"
@@ -137,7 +137,7 @@ class Functions:
         words = (
             f"{name} is not as {policy.name}: of its statements {missing} lack; {spare} are more"
         )
-        # Chalice's own policy has the role's name. Others it leaves there.
+        # Chalice replaces only the policy with the role's name.
         mends = [
             f"aws iam delete-role-policy --role-name {name} --policy-name {shlex.quote(one)}"
             for one in inline
@@ -148,7 +148,7 @@ class Functions:
         return Row(what, FAIL, words, ", and ".join(mends))
 
     def _check_rule(self, function: str, arn: str) -> Row:
-        """Something calls the function: of EventBridge, and with leave to."""
+        """Check that a rule of EventBridge calls the function, and has the permission for it."""
         what = f"rule of {function}"
         with calling(f"reading what calls {function}"):
             names = self.clients.events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
@@ -200,7 +200,7 @@ def _statements(policy: Any) -> list[Any]:  # noqa: ANN401 - JSON
 
 
 def _canonical(statement: Any) -> str:  # noqa: ANN401 - JSON
-    """A statement as text; the order of its lists and its name mean nothing."""
+    """A statement as text to compare. Its Sid and the order of its lists do not count."""
     plain = {
         key: sorted(value) if isinstance(value, list) else [value] if key != "Condition" else value
         for key, value in statement.items()
@@ -210,7 +210,7 @@ def _canonical(statement: Any) -> str:  # noqa: ANN401 - JSON
 
 
 def check_address(url: str, stage: str) -> Iterator[Row]:
-    """Pulley answers at its address: a request without a signature is turned away, by it."""
+    """Check that Pulley answers at its address: it refuses a request without a signature."""
     import urllib3
     from urllib3.exceptions import HTTPError
 

@@ -1,18 +1,21 @@
-"""Whether who is on a host may read or write the stage's secrets, by the role of its instance.
+"""Check that the roles of the hosts may not read or write the stage's secrets.
 
-Who can write a secret can sign deliveries; who can delete a repository's own has it opened by the
-stage's.
+Every process on an instance can get the credentials of the instance's role. With write access to a
+secret, it can sign deliveries. If it deletes a repository's own secret, the stage's secret opens
+the repository.
 
-Whatever runs on an instance can have its role's credentials. AWS's own policy for managed instances
-(AmazonSSMManagedInstanceCore) allows ssm:GetParameter and ssm:GetParameters on everything, and what
-is encrypted with the default key aws/ssm is decrypted for every principal of the account.
+AWS's own policy for managed instances (AmazonSSMManagedInstanceCore) allows ssm:GetParameter and
+ssm:GetParameters on everything. Values that are encrypted with the default key aws/ssm are
+decrypted for every principal of the account.
 
-The role's attached and inline policies are read as IAM evaluates them, an explicit Deny first; in
-doubt a role may read. A condition of an Allow is taken to hold, one of a Deny not to, and so with
-policy variables; NotAction and NotResource are everything but what they name. Not looked at: keys,
-permissions boundaries, an organization's policies, and the role of a hybrid node, which is that of
-its activation. Sources: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements:
-Resource"; Systems Manager User Guide, "How Parameter Store authorizes parameter retrieval".
+The role's attached and inline policies are evaluated as IAM does, an explicit Deny first. In doubt
+the role counts as allowed: a condition of an Allow is assumed to be met, one of a Deny not to be,
+and the same goes for policy variables. NotAction and NotResource match everything that they do not
+name. Not checked are keys, permissions boundaries, an organization's policies, and the role of a
+hybrid node, which belongs to its activation.
+
+Sources: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements: Resource"; Systems
+Manager User Guide, "How Parameter Store authorizes parameter retrieval".
 """
 
 import json
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
 _READ_ONE = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
 _WRITE_ONE = ("ssm:PutParameter", "ssm:DeleteParameter", "ssm:DeleteParameters")
-# It is checked on the path that is asked for alone: who may ask for / has all that is below.
+# IAM checks only the path in the request: who may read / gets every parameter below it.
 _READ_PATH = "ssm:GetParametersByPath"
 _POLICY = "no-pulley-secrets"
 _VARIABLE = re.compile(r"\$\{[^}]*\}")
@@ -44,7 +47,7 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}")
 
 @dataclass(frozen=True)
 class Access:
-    """A request that has a secret in its answer, or that changes one."""
+    """A request that returns a secret, or changes one."""
 
     action: str
     arn: str
@@ -52,10 +55,10 @@ class Access:
 
 @dataclass(frozen=True)
 class HostRoles:
-    """The roles of a stage's instances. `parameters` is what the ARNs of parameters begin with.
+    """The roles of a stage's instances. `parameters` is the prefix of the parameters' ARNs.
 
-    `secrets` are the names of those that are stored below the stage.
-    Raises RefusedError and UnavailableError where AWS does not let it look.
+    `secrets` are the names of the stage's stored secrets. Raises RefusedError and UnavailableError
+    if AWS does not allow a call.
     """
 
     ec2: "EC2Client"
@@ -65,7 +68,7 @@ class HostRoles:
     parameters: str
 
     def check(self) -> Iterator[Row]:
-        """Each role may read and write no secret of the stage."""
+        """Check that no role may read or write a secret of the stage."""
         profiles = self._profiles()
         roles = sorted({role for profile in profiles for role in self._roles(profile)})
         if not roles:
@@ -74,7 +77,7 @@ class HostRoles:
             yield self._check_role(role)
 
     def _profiles(self) -> Sequence[str]:
-        """The names of the instance profiles."""
+        """The names of the instance profiles of the stage's hosts."""
         pages = self.ec2.get_paginator("describe_instances").paginate(
             Filters=[
                 {"Name": f"tag:{STAGE_TAG}", "Values": [self.names.stage]},
@@ -117,7 +120,7 @@ class HostRoles:
         return Row(what, WARN, words, mend)
 
     def _policies(self, role: str) -> Sequence[Any]:
-        """The documents of the role's policies: the attached ones in force, and the inline ones."""
+        """The role's policies: the attached ones in their default version, and the inline ones."""
         iam = self.iam
         with calling(f"reading the role {role}"):
             attached = [
@@ -140,7 +143,7 @@ class HostRoles:
 
 
 def accesses(names: ParameterNames, secrets: Iterable[str], parameters: str) -> Iterator[Access]:
-    """Every way to the secrets that are stored, and to those that every stage may have."""
+    """Every request for the secrets that are stored, and for those that every stage may have."""
     usual = (names.webhook_secret, names.github_token, f"/pulley/{names.stage}/page-key")
     every = tuple(dict.fromkeys([*usual, *secrets]))
     for action in _READ_ONE:
@@ -158,7 +161,7 @@ def find_allowed(documents: Iterable[Any], wanted: Iterable[Access]) -> Access |
 
 
 def denial(parameters: str) -> dict[str, Any]:
-    """The policy that keeps a role from every stage's secrets, in every region."""
+    """The policy that denies a role every stage's secrets, in every region."""
     arns = ":".join([*parameters.split(":")[:3], "*", "*", "parameter"])
     paths = ("/pulley/*", "/pulley", "/")  # the last two are for GetParametersByPath
     deny = {
@@ -175,7 +178,7 @@ def _is_allowed(statements: Sequence[Any], access: Access) -> bool:
 
 
 def _is_about(statement: Any, access: Access) -> bool:  # noqa: ANN401 - IAM's JSON
-    """Whether it allows, or denies: in doubt it does the one, and not the other."""
+    """Whether a statement applies to the access. In doubt an Allow does, and a Deny does not."""
     allows = statement.get("Effect") == "Allow"
     if statement.get("Condition") and not allows:
         return False
@@ -196,7 +199,7 @@ def _is_about(statement: Any, access: Access) -> bool:  # noqa: ANN401 - IAM's J
 
 
 def _covers(pattern: str, arn: str, *, loosely: bool) -> bool:
-    """Whether the pattern stands for the ARN: loosely, whatever a variable or a missing part is."""
+    """Whether a pattern matches the ARN. `loosely`: variables and missing parts match anything."""
     if not loosely:
         return _fits(arn, pattern)
     pattern = _VARIABLE.sub("*", pattern)
@@ -204,9 +207,9 @@ def _covers(pattern: str, arn: str, *, loosely: bool) -> bool:
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """By IAM's `*` and `?`, which both go over `/` and `:`. A bracket is none of its wildcards."""
+    """Match as IAM does: `*` and `?` match `/` and `:` too, and brackets are no wildcards."""
     return fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
-def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - IAM's JSON: one of a thing or a list of it
+def _as_list(value: Any) -> list[Any]:  # noqa: ANN401 - IAM's JSON: an item, or a list of items
     return value if isinstance(value, list) else [value]

@@ -1,6 +1,6 @@
-"""The hosts of each target: whether there are any, are reached, and what each says of itself.
+"""Check the hosts of each target: that there are some, that they are online, what they report.
 
-What a host says of itself is asked by the document's own `Update=check`, which changes nothing.
+They report by the document's `Update=check`, which changes nothing.
 """
 
 import shlex
@@ -34,7 +34,7 @@ def check_hosts(
     untagged: Sequence[Untagged],
     stage: str,
 ) -> Iterator[Row]:
-    """What can be told of a target's hosts without asking them."""
+    """Check what is known of a target's hosts without asking them."""
     hosts = fleet.of(target)
     for one in untagged:
         yield Row(
@@ -62,7 +62,7 @@ def _hosts_of(target: Target, hosts: Sequence[Host]) -> Row:
 
 
 def selection(target: Target) -> str:
-    """What a target's hosts are chosen by, in words."""
+    """How a target selects its hosts, in words."""
     if target.instances.ids:
         return f"one of the ids {', '.join(target.instances.ids)}"
     tags = [f"{key}={' or '.join(values)}" for key, values in target.instances.tags]
@@ -112,7 +112,7 @@ def check_invocation(
     *,
     github: str = "github.com",
 ) -> Iterator[Row]:
-    """What one host said. `github` is where people clone from."""
+    """Check what one host answered. `github` is the host name that people clone from."""
     what = f"host {invocation.host}: {target.checkout}"
     if invocation.is_refused:
         yield Row(what, FAIL, invocation.refusal, _other_release())
@@ -133,7 +133,7 @@ def check_invocation(
 
 
 def remote_line(target: Target, github: str) -> str:
-    """What gives a checkout the target's remote, on the host."""
+    """The command that sets the checkout's remote to the target's, on the host."""
     place, remote = shlex.quote(target.checkout), f"git@{github}:{target.repository}.git"
     return f'sudo -u "$(stat -c %U {place})" git -C {place} remote set-url origin {remote}'
 
@@ -183,13 +183,13 @@ def _check_found(
 
 
 def no_answer(target: Target, host: Host) -> Row:
-    """Systems Manager does not say what became of the command there."""
+    """The row for a host of which Systems Manager has no answer."""
     words = "it was asked, and Systems Manager has no answer of it"
     mend = f"run this again; then see amazon-ssm-agent's log on {host.instance_id}"
     return Row(f"host {host.name}: {target.checkout}", UNKNOWN, words, mend)
 
 
 def not_asked(target: Target, error: PulleyError) -> Row:
-    """The command that asks could not be sent."""
+    """The row for a target whose check could not be sent."""
     words = f"its hosts could not be asked: {error.in_full}"
     return Row(f"target {target.name}: checkouts", FAIL, words, str(suggest("setup")))

@@ -1,4 +1,4 @@
-"""What Systems Manager and EC2 say of hosts, for the doctor alone: agents, and missing tags."""
+"""Read agents and missing tags of hosts from Systems Manager and EC2, for the doctor."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 Version = tuple[int, ...]
-# From this version on the agent hands parameters over as environment variables (facts of its
-# release notes); an older one writes them into the script's text, which the patterns make safe.
+# Since this version the agent passes parameters as environment variables (its release notes).
+# Older ones write them into the script's text. The parameters' patterns make that safe.
 AGENT_WITH_ENVIRONMENT: Version = (3, 3, 2746, 0)
 STATES = ("pending", "running", "stopping", "stopped")
 
 
 @dataclass(frozen=True)
 class Node:
-    """A host as Systems Manager has it."""
+    """A host as Systems Manager knows it."""
 
     instance_id: str
     ping: str
@@ -33,14 +33,14 @@ class Node:
 
     @property
     def words(self) -> str:
-        """How it answers."""
+        """Its ping status and the time of its last ping."""
         last = f", last heard of at {self.last_ping:%Y-%m-%d %H:%M} UTC" if self.last_ping else ""
         return f"{self.ping}{last}"
 
 
 @dataclass(frozen=True)
 class Untagged:
-    """An instance that a target would have, were it tagged for the stage."""
+    """An instance that fits a target, but lacks the stage's tag."""
 
     instance_id: str
     name: str
@@ -64,7 +64,7 @@ def read_nodes(ssm: "SSMClient") -> Mapping[str, Node]:
 
 
 def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Untagged]:
-    """The instances of a target without the stage's tag. Raises as `read_nodes`."""
+    """The instances that fit a target and lack the stage's tag. Raises as `read_nodes` does."""
     filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": list(STATES)}]
     if target.instances.ids:
         ids = [one for one in target.instances.ids if one.startswith("i-")]
@@ -83,13 +83,13 @@ def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Unta
     for one in instances:
         tags = {tag.get("Key", ""): tag.get("Value", "") for tag in one.get("Tags", [])}
         tag = tags.get(STAGE_TAG)
-        # Another stage's host is another stage's; "Prod" was meant to be prod.
+        # Hosts of other stages are left out, but "Prod" was meant to be "prod".
         if tag is None or (tag != stage and tag.strip().lower() == stage.lower()):
             found.append(Untagged(one["InstanceId"], tags.get("Name", "") or one["InstanceId"]))
     return found
 
 
 def parse_version(text: str) -> Version:
-    """Of `3.3.1142.0`; () where there is none."""
+    """Parse a version like `3.3.1142.0`; () for any other text."""
     parts = re.fullmatch(r"\d{1,9}(\.\d{1,9}){0,5}", text)
     return tuple(int(part) for part in text.split(".")) if parts else ()

@@ -1,6 +1,6 @@
-"""Which is the older one: this command, or the document that the stage has.
+"""Compare the stage's document with this command: which of them is older.
 
-Where both are of the same release, the checkout around may tell which of them is the odd one.
+If both are of the same release, Pulley's checkout may show which of them differs from it.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def is_newer(content: Mapping[str, object]) -> bool:
 def check_content(
     name: str, content: Mapping[str, object], checkout: Path | None, *, version: str
 ) -> list[Row]:
-    """The rows of a document in use, and of the checkout that the command stands in, if any."""
+    """Check the document in use, and Pulley's checkout, if one was found."""
     setup = suggest("setup")
     has_other = checkout is not None and is_other_release(checkout)
     if content == build_document(build()):
@@ -58,7 +58,7 @@ def _script_in(content: Mapping[str, object]) -> str:
 
 
 def _script_of(checkout: Path) -> str | None:
-    """None where it has not the parts that this command has."""
+    """The script of the checkout; None if it lacks a part that this command has."""
     try:
         return build(folder=checkout / "pulley/host")
     except OSError:
@@ -66,16 +66,16 @@ def _script_of(checkout: Path) -> str | None:
 
 
 def _numbers(release: str) -> tuple[int, ...]:
-    """A release's numbers, to be compared; none where it has no such form."""
+    """The numbers of a release, to compare; () for any other text."""
     parts = release.split(".")
     is_one = all(part.isdecimal() and len(part) < 6 for part in parts)
     return tuple(int(part) for part in parts) if is_one else ()
 
 
 def release_of(content: Mapping[str, object]) -> str:
-    """The release that a document's content is of: the first word of its description; "" if none.
+    """The release of a document, from the first word of its description; "" if there is none.
 
-    That word is for programs, as in HTTP's User-Agent: a product, a slash, its version.
+    As in HTTP's User-Agent, the word is a product, a slash and a version. Programs may read it.
     """
     word = str(content.get("description", "")).partition(" ")[0]
     return word.removeprefix(PRODUCT) if word.startswith(PRODUCT) else ""

@@ -1,4 +1,4 @@
-"""A row of the doctor's table, and what is said where a thing cannot be looked at."""
+"""A row of the doctor's table, and the row for a check that could not be made."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ PASS, WARN, FAIL, UNKNOWN = "pass", "warn", "fail", "unknown"
 
 @dataclass(frozen=True)
 class Row:
-    """How one thing stands.
+    """The result of one check.
 
-    `mend` says what to do about it; where there is a `fix`, `pulley doctor --fix` can do it.
+    `mend` says what to do. If `fix` is set, `pulley doctor --fix` can do it.
     """
 
     what: str
@@ -24,7 +24,7 @@ class Row:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing has to be done. A warning is for a person to weigh."""
+        """Whether nothing must be done. A person decides about a warning."""
         return self.outcome in {PASS, WARN}
 
 
@@ -32,16 +32,16 @@ Check = Callable[[], Iterable[Row]]
 
 
 def passed(what: str, words: str) -> Row:
-    """It is as it should be."""
+    """The row for a check that passed."""
     return Row(what, PASS, words)
 
 
 def rows_of(what: str, check: Check) -> list[Row]:
-    """The rows of a check; one that says why, where AWS or GitHub did not let it look."""
+    """Collect the rows of a check. If AWS or GitHub prevents it, the last row says why."""
     rows = []
     try:
         for row in check():
-            rows.append(row)  # noqa: PERF402 - what was seen before an error is kept
+            rows.append(row)  # noqa: PERF402 - rows before an error are kept
     except EndedError as error:
         rows.append(Row(what, UNKNOWN, f"could not be looked at: {error}", error.detail))
     except PulleyError as error:

@@ -1,4 +1,4 @@
-"""What is stored of a stage: secrets, targets, pins, a token. Values are read, and never shown."""
+"""Check the stage's parameters: secrets, targets, pins, tokens. No value is shown."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ SHORTEST_SECRET = 20  # characters; what `pulley setup` makes has 64
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored. Raises RefusedError and UnavailableError where it cannot be read."""
+    """The stage's parameters. Raises RefusedError and UnavailableError if they cannot be read."""
 
     parameters: Parameters
     names: ParameterNames
     targets: StoredTargets
 
     def check_secrets(self) -> Iterator[Row]:
-        """A secret opens every repository: its own one, or the stage's."""
+        """Check that a secret opens every repository: its own, or the stage's."""
         repositories = list(self.targets.settings)
         own = {one: self.names.repository_webhook_secret(one) for one in repositories}
         values = self.parameters.read(self.names.webhook_secret, *own.values())
@@ -40,7 +40,7 @@ class Stored:
                 yield _check_secret(name, values[name].value, repository)
 
     def check_targets(self) -> Iterator[Row]:
-        """They parse, and no name and no checkout is of two of them."""
+        """Check that the targets parse, and that no two share a name or a checkout."""
         for problem in self.targets.problems:
             yield Row("targets", FAIL, problem, str(suggest("targets apply")))
         by_name: dict[str, list[Target]] = {}
@@ -59,7 +59,7 @@ class Stored:
             yield Row("targets", FAIL, words, mend)
 
     def check_pins(self, *, now: datetime) -> Iterator[Row]:
-        """They can be read: an unreadable one may say "frozen", so nothing is sent."""
+        """Check that the pins parse. An unreadable pin may be a freeze, so nothing is sent."""
         names = {self.names.pin(target.name): target.name for target in self.targets.targets}
         for name, stored in self.parameters.read(*names).items():
             what, unpin = f"pin of {names[name]}", suggest("unpin", names[name])
@@ -74,7 +74,7 @@ class Stored:
                 yield Row(what, WARN, words, f"{unpin}, when it may go on")
 
     def check_tokens(self) -> Iterator[Row]:
-        """A token is there for every repository; whether GitHub takes it is asked elsewhere."""
+        """Check that every repository has a token. TokenCheck asks GitHub whether it is valid."""
         without = [str(one) for one, token in self.targets.tokens.items() if not token]
         if without:
             words = f"none for {', '.join(without)}: commits do not say where they run"
@@ -83,14 +83,14 @@ class Stored:
 
 
 def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:
-    """Two targets in one checkout: each would undo what the other did."""
+    """The rows for two targets in one checkout: each would undo the other's deploys."""
     for one in overlaps:
         mend = f"{MEND}, in pulley.toml, then {suggest('targets apply')}"
         yield Row(f"checkout of {one.one.name}", FAIL, one.words, mend)
 
 
 def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
-    """The stage's secret, or a repository's own one, which `pulley setup` leaves alone."""
+    """Check the stage's secret, or a repository's own, which `pulley setup` does not store."""
     of = f" of {repository}" if repository else ""
     what, setup = f"webhook secret{of}", str(suggest("setup"))
     rotate = suggest("secret rotate", *(["--repository", repository] if repository else []))

@@ -1,4 +1,4 @@
-"""The token that the reports use: does GitHub take it, for how long yet, and for what."""
+"""Check the token of the reports: whether GitHub accepts it, until when, and for what."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from pulley.operator.suggest import suggest
 
 SOON = timedelta(days=14)
 _EXPIRES = "github-authentication-token-expiration"
-_NOWHERE = "0" * 40  # a commit that no repository has: nothing is made for it
+_NOWHERE = "0" * 40  # no repository has this commit, so GitHub creates nothing
 
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """A repository's token; its own, or the stage's.
+    """Checks a repository's token: its own, or the stage's.
 
-    Raises UnavailableError where GitHub cannot be asked, or is not well.
+    Raises UnavailableError if GitHub cannot be asked, or answers with an error of its own.
     """
 
     api_url: str
@@ -31,11 +31,11 @@ class TokenCheck:
 
     @property
     def what(self) -> str:
-        """What its rows are of."""
+        """The first column of its rows."""
         return f"GitHub token, {self.repository}"
 
     def check(self, *, now: datetime) -> Iterator[Row]:
-        """What GitHub says of it. It makes nothing there."""
+        """Ask GitHub about the token. Nothing is created there."""
         what = self.what
         answer = self._ask("GET", "")
         if answer.status == 401:
@@ -71,9 +71,9 @@ class TokenCheck:
         return f"make one on GitHub, then {suggest('setup', '--github-token-file', '-', *own)}"
 
     def _missing(self) -> Iterator[tuple[str, str, str]]:
-        """The permissions that it lacks, what is lost by that, and GitHub's own reason."""
+        """The permissions that the token lacks, what that disables, and GitHub's own reason."""
         body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
-        # GitHub looks at the permission first, and then finds no such commit.
+        # GitHub checks the permission before it looks for the commit.
         answer = self._ask("POST", "/deployments", body)
         if _lacks(answer, 422):
             yield (
@@ -83,7 +83,7 @@ class TokenCheck:
             )
         for branch in sorted({one.branch.name for one in self.targets}):
             answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
-            # A branch that is not there is 404: a host's own row says so.
+            # A missing branch is 404, too: the hosts' rows report that.
             if answer.status != 404 and _lacks(answer, 200):
                 yield (
                     "Contents: read",
@@ -96,12 +96,12 @@ class TokenCheck:
             yield "Webhooks: read", "lost deliveries are not noticed", answer.reason(self.token)
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> TokenAnswer:
-        """A request's answer: here a refusal is one, and not an error."""
+        """Send a request. A refusal is returned as an answer, and not raised."""
         return ask(self.api_url, self.token, method, f"/repos/{self.repository}{path}", body)
 
 
 def _lacks(answer: TokenAnswer, usual: int) -> bool:
-    """Whether a permission is wanting. Raises UnavailableError for what says nothing of it."""
+    """Whether the permission is missing. Raises UnavailableError if the answer does not tell."""
     if answer.is_refusal:
         return True
     answer.expect(usual)
@@ -109,9 +109,9 @@ def _lacks(answer: TokenAnswer, usual: int) -> bool:
 
 
 def _expiry(headers: Mapping[str, str]) -> datetime | None:
-    """When the token ends, in UTC; None for one without an end.
+    """When the token expires, in UTC; None if it never does.
 
-    GitHub's `2030-01-31 12:00:00 UTC`, or with an offset: `2030-01-31 12:00:00 +0200`.
+    GitHub writes `2030-01-31 12:00:00 UTC`, or with an offset: `2030-01-31 12:00:00 +0200`.
     """
     text = headers.get(_EXPIRES, "").replace("UTC", "+0000")
     try:

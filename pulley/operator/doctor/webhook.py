@@ -1,4 +1,4 @@
-"""A repository's webhook on GitHub: there, as Pulley wants it, and its deliveries taken."""
+"""Check a repository's webhook on GitHub: that it exists, its settings, and its deliveries."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ REMEMBERED = timedelta(days=3)  # how long GitHub shows deliveries
 
 
 class Deliveries(Protocol):
-    """What webhooks brought. Raises NotTakenError or UnavailableError."""
+    """GitHub's record of deliveries. Raises NotTakenError or UnavailableError."""
 
     def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
-        """What a webhook tried, failed or not."""
+        """The attempts of a webhook to deliver, failed or not."""
 
 
 @dataclass(frozen=True)
 class WebhookCheck:
-    """The webhook of a repository that posts to this address.
+    """Checks the webhook of a repository that posts to this URL.
 
     `secret_since` is when the newest secret that opens the repository was stored.
     """
@@ -38,11 +38,11 @@ class WebhookCheck:
 
     @property
     def what(self) -> str:
-        """What its row is of."""
+        """The first column of its row."""
         return f"webhook of {self.repository}"
 
     def check(self, webhooks: Webhooks, deliveries: Deliveries, *, now: datetime) -> Iterator[Row]:
-        """How it stands. Raises UnavailableError."""
+        """Check the webhook. Raises UnavailableError."""
         try:
             hooks = webhooks.all()
             ours = [hook for hook in hooks if hook.posts_to(self.url)]
@@ -59,7 +59,7 @@ class WebhookCheck:
     def _check_hooks(
         self, hooks: Sequence[RepositoryHook], ours: Sequence[RepositoryHook]
     ) -> Row | None:
-        """What is wrong with its settings; None where nothing is."""
+        """The row for wrong settings; None if all are right."""
         connect = str(suggest("connect", self.repository))
         if not ours:
             others = [hook.url for hook in hooks if hook.is_like(self.url)]
@@ -75,7 +75,7 @@ class WebhookCheck:
         return Row(self.what, FAIL, "; ".join(wrong), connect) if wrong else None
 
     def check_deliveries(self, attempts: Sequence[FailedDelivery], *, now: datetime) -> Row:
-        """What GitHub's list of what it tried comes to, with those that were taken."""
+        """Judge the attempts that GitHub has recorded, accepted ones too."""
         taken = [one.delivered_at for one in attempts if 200 <= one.status_code < 300]
         lost = lost_since(attempts, max([now - LATELY, *taken]))
         if lost:
@@ -98,9 +98,9 @@ class WebhookCheck:
 
 
 def lost_since(attempts: Sequence[FailedDelivery], since: datetime) -> list[FailedDelivery]:
-    """What none of its attempts brought, and was tried after this: oldest first, without pings.
+    """The deliveries tried after `since` that no attempt delivered: oldest first, without pings.
 
-    A ping that is lost takes no push with it.
+    If a ping is lost, no push is lost.
     """
     taken = {one.id for one in attempts if 200 <= one.status_code < 300}
     newest = {one.id: one for one in sorted(attempts, key=lambda one: one.delivered_at)}
@@ -112,7 +112,7 @@ def lost_since(attempts: Sequence[FailedDelivery], since: datetime) -> list[Fail
 
 
 def _is_unproven(since: datetime, taken: Sequence[datetime], now: datetime) -> bool:
-    """Whether the secret is newer than what was taken. Of older times GitHub tells nothing."""
+    """Whether no delivery was accepted since the secret was stored, as far as GitHub remembers."""
     if since < now - REMEMBERED:
         return False
-    return not any(at >= since.replace(microsecond=0) for at in taken)  # GitHub's are in seconds
+    return not any(at >= since.replace(microsecond=0) for at in taken)  # as GitHub rounds

@@ -1,1 +1,1 @@
-"""What hosts answer when they are asked by the document."""
+"""Ask hosts by the document, and read their answers."""

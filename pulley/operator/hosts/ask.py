@@ -1,6 +1,6 @@
-"""Hosts are asked by the document: where they are (`Update=check`), or what they have saved.
+"""Ask hosts by the document: where they are (`Update=check`), or what they have saved.
 
-Their answers stay in Run Command's history, so whoever looks afterwards sees them too.
+Run Command's history keeps the answers, so later commands see them too.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from chalicelib.core.targets import MAX_IDS, Target
 from pulley.operator.stage.stage import Stage
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two looks
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two polls
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
     document: str | None,
     question: Question = CHECK,
 ) -> list[SendRequest]:
-    """The requests that ask every host, also if some hosts fail. Raises UnavailableError.
+    """The requests that ask every online host, even if others fail. Raises UnavailableError.
 
-    `document` is the stored pin of the document: one that was edited by hand is not run.
+    `document` is the stored pin of the document, so that AWS refuses one that was edited by hand.
     """
     asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
     ids = [host.instance_id for host in hosts if host.is_online]
@@ -64,7 +64,7 @@ def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
 
 @dataclass
 class Answers:
-    """What each host of each target answered; None where Systems Manager has no answer of it.
+    """Each host's answer, by target; None if Systems Manager has no answer of the host.
 
     `refused` has the targets whose hosts could not be asked, and why; `command_ids` what was sent.
     """
@@ -89,7 +89,7 @@ class Checker:
         issued: int,
         question: Question = CHECK,
     ) -> Answers:
-        """All at once, so that the slowest one is waited for once.
+        """Ask all hosts at once, so that we wait only for the slowest.
 
         `issued` is in epoch milliseconds. Raises RefusedError and UnavailableError.
         """
@@ -121,19 +121,19 @@ class Checker:
             found = {one.instance_id: one for one in self._wait(command_id, len(asked), until)}
             for host in asked:
                 answer = found.get(host.instance_id)
-                # By the name that EC2 has: Systems Manager calls it otherwise.
+                # Systems Manager has another name for the host than EC2.
                 named = replace(answer, host=host.name) if answer else None
                 answers.by_target.append((target, host, named))
         return answers
 
     def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
-        """What every host said, or said so far when the time is over."""
+        """The command's invocations, once all hosts have ended or the time is over."""
         pause = FIRST_PAUSE
         while True:
             command = self.stage.history.command(command_id)
             invocations = self.stage.history.invocations(command_id)
             is_over = command is not None and command.is_over
-            # AWS lists them little by little.
+            # AWS lists invocations one after the other.
             if is_over and len(invocations) >= expected and all(one.is_over for one in invocations):
                 return invocations
             if self.clock() >= until:

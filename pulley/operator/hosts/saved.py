@@ -1,6 +1,6 @@
-"""What hosts have saved of people's edits and commits: listed, shown and dropped by the document.
+"""List, show and drop the edits and commits that hosts have saved, by the document.
 
-Hosts are asked as by a check. What one says counts for that host alone.
+Hosts are asked as by a check. A host's answer counts for that host only.
 """
 
 import shlex
@@ -20,14 +20,14 @@ from pulley.operator.near import did_you_mean
 from pulley.operator.suggest import suggest
 
 PREFIX = "refs/pulley/saved/"
-SHOWN_BYTES = 7_900  # of what a commit holds, that the script writes
+SHOWN_BYTES = 7_900  # of a commit's diff, at most, in the script's output
 _WHOLE_ID = 40  # characters
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a host answered; or why there is nothing of it, in `problem`."""
+    """A host's result; or, in `problem`, why there is none."""
 
     host: Host
     result: HostResult | None = None
@@ -35,16 +35,16 @@ class Told:
 
     @property
     def saved(self) -> SavedRefs:
-        """What it lists."""
+        """The saved refs in the result."""
         return (self.result and self.result.saved_refs) or SavedRefs(0, ())
 
 
 def ask(
     checker: Checker, target: Target, hosts: Sequence[Host], question: Question, *, now: datetime
 ) -> tuple[list[Told], Answers]:
-    """What each of the hosts says, in their order. `now` is aware.
+    """Ask the hosts. Their answers are in the order of `hosts`. `now` is aware.
 
-    Raises RefusedError and UnavailableError, also where none could be asked.
+    Raises RefusedError and UnavailableError, also if no host could be asked.
     """
     answers = checker.ask({target: hosts}, issued=milliseconds(now), question=question)
     why_not = [error for _, error in answers.refused]
@@ -73,7 +73,7 @@ def _told(host: Host, answer: Invocation | None, why_not: Sequence[PulleyError])
 
 
 def choose_hosts(hosts: Sequence[Host], name: str) -> Sequence[Host]:
-    """Those of the name or the instance id. Raises UnavailableError where there is none."""
+    """The hosts with this name or instance id. Raises UnavailableError if there is none."""
     found = [one for one in hosts if name in {one.name, one.instance_id}]
     if not found:
         names = [one.name for one in hosts]
@@ -85,7 +85,7 @@ def choose_hosts(hosts: Sequence[Host], name: str) -> Sequence[Host]:
 
 
 def find_commit(told: Told, begins: str) -> SavedRef:
-    """The one that is listed and begins so. A whole id need not be listed: its ref is "" then.
+    """Find a listed commit by how its id begins. A full id need not be listed: its ref is "" then.
 
     Raises UnavailableError.
     """
@@ -104,7 +104,7 @@ def find_commit(told: Told, begins: str) -> SavedRef:
 
 
 def saved_at(ref: SavedRef) -> datetime | None:
-    """When it was saved (aware), by the host's clock, which the ref has; None for another name."""
+    """When the ref was saved (aware), by the host's clock. None if its name has no time."""
     try:
         return datetime.strptime(ref.ref.partition("-")[0], _TIME).replace(tzinfo=UTC)
     except ValueError:
@@ -112,16 +112,16 @@ def saved_at(ref: SavedRef) -> datetime | None:
 
 
 def line_that_brings_back(target: Target, saved: SavedRef) -> str:
-    """What saves a dropped commit again, on the host, while git has it."""
+    """The command that saves a dropped commit again, on the host, as long as git has it."""
     return f"{_git(target)} update-ref {PREFIX}{saved.ref or saved.commit} {saved.commit}"
 
 
 def line_that_applies(target: Target, saved: SavedRef) -> str:
-    """What puts a saved edit back into the files, on the host, while git has it."""
+    """The command that puts a saved edit back into the files, on the host."""
     return f"{_git(target)} stash apply {saved.commit}"
 
 
 def _git(target: Target) -> str:
-    """Git in the target's checkout, from any folder, as the checkout's owner."""
+    """The beginning of a git command in the target's checkout, as the checkout's owner."""
     place = shlex.quote(target.checkout)
     return f'sudo -u "$(stat -c %U {place})" git -C {place}'

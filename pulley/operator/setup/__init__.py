@@ -1,1 +1,1 @@
-"""`pulley setup`: what is there, what is to change, and the changes."""
+"""`pulley setup`: read a stage, plan its changes, and apply them."""

@@ -1,6 +1,6 @@
-"""Setting a stage up: what is there is read, and the changes of a plan are done.
+"""Set a stage up: read what it has, and apply the changes of a plan.
 
-Running it again changes nothing; a run that was cut short goes on where it stopped.
+A second run changes nothing. After an interrupted run, it continues.
 """
 
 import json
@@ -32,7 +32,7 @@ from pulley.operator.stage.stage import Stage
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a change, in words. `written` is of a parameter."""
+    """A change that was applied, in words. `written` is set if it was a parameter."""
 
     change: Change
     words: str
@@ -40,7 +40,7 @@ class Done:
 
 
 def checkout_s_document() -> dict[str, object]:
-    """The document that this checkout has."""
+    """The document that is built from this checkout."""
     return build_document(build())
 
 
@@ -48,17 +48,17 @@ class Setup:
     """Reads a stage, and changes it. Every method raises RefusedError or UnavailableError."""
 
     def __init__(self, stage: Stage, wanted: WantedStage) -> None:
-        """What is wanted is of the same stage."""
+        """`wanted` must be of the same stage."""
         self._stage = stage
         self._wanted = wanted
         self._documents = Documents(stage.ssm, stage.document)
 
     def plan(self) -> tuple[Change, ...]:
-        """What is to be changed, as the stage is now. Raises PoliciesError, too."""
+        """Plan what the stage needs now. Raises PoliciesError, too."""
         return plan_setup(self._wanted, self._find())
 
     def apply(self, change: Change) -> Done:
-        """Do one of the plan's changes. They come in their order."""
+        """Apply one change of the plan. The caller applies them in the plan's order."""
         match change:
             case ParameterChange():
                 written = self._stage.parameters.write(
@@ -124,7 +124,7 @@ class Setup:
         return stored
 
     def _pin(self) -> str:
-        """Of what is stored now, since somebody else may be at it too."""
+        """The pin to store. Read the document again: somebody else may have changed it."""
         latest = self._documents.read()
         if latest is None or latest.content != self._wanted.content:
             raise UnavailableError(

@@ -1,4 +1,4 @@
-"""What differs between two texts, for people: a unified diff, cut to a length that is read."""
+"""Show people how two texts differ: a unified diff of a limited length."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ MAX_LINES = 60
 
 
 def difference(before: Sequence[str], after: Sequence[str], what: str) -> tuple[str, ...]:
-    """The lines of a diff, without one where nothing differs; `what` is both files' name."""
+    """The lines of a diff; empty if the texts are the same. `what` names both texts."""
     lines = [
         line.rstrip("\n") for line in unified_diff(before, after, f"{what} now", what, lineterm="")
     ]
@@ -21,7 +21,7 @@ def difference(before: Sequence[str], after: Sequence[str], what: str) -> tuple[
 def document_difference(
     before: Mapping[str, object], after: Mapping[str, object]
 ) -> tuple[str, ...]:
-    """What differs between two documents: the script's lines, then all the rest."""
+    """The diff of two documents: the script's lines first, then the rest."""
     return (
         *difference(_script_of(before), _script_of(after), "script"),
         *difference(_rest_of(before), _rest_of(after), "document"),
@@ -44,7 +44,7 @@ def _rest_of(content: Mapping[str, object]) -> list[str]:
 
 
 def _inputs_of(content: Mapping[str, object]) -> Mapping[str, object]:
-    """The first step's; {} where somebody made something else of the document."""
+    """The inputs of the first step; {} if the document was changed to have none."""
     steps = content.get("mainSteps")
     step = steps[0] if isinstance(steps, list) and steps else None
     inputs = step.get("inputs") if isinstance(step, dict) else None

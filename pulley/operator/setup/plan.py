@@ -1,4 +1,4 @@
-"""What setting a stage up comes to: what is wanted, what was found, and the changes between them.
+"""Plan a set-up: compare what is wanted with what was found, and list the changes.
 
 Nothing here asks AWS or changes anything. The document's pin comes after the document, so that no
 push meets half an upgrade.
@@ -28,14 +28,14 @@ DOCUMENT, OLD_VERSIONS, PIN = "document", "old versions", "document's pin"
 
 
 class MalformedTokenError(PulleyError):
-    """What is said to be a token is none. The message does not show it."""
+    """The text is not a token. The message does not show it."""
 
 
 @dataclass(frozen=True)
 class WantedStage:
-    """What a stage is to have. `chalice` is the folder with its files; None leaves them alone.
+    """What a stage should have. `chalice` is the folder with its files; None leaves them alone.
 
-    A token is the stage's, or with `repository` that one's alone; "" leaves what is stored.
+    The token is the stage's, or that of `repository` only. If it is "", the stored one stays.
     """
 
     stage: str
@@ -46,12 +46,12 @@ class WantedStage:
 
     @property
     def names(self) -> ParameterNames:
-        """The stage's parameters."""
+        """The names of the stage's parameters."""
         return ParameterNames(self.stage)
 
     @property
     def token_name(self) -> str:
-        """Where the token is stored."""
+        """The parameter for the token."""
         if self.repository:
             return self.names.repository_github_token(self.repository)
         return self.names.github_token
@@ -59,9 +59,9 @@ class WantedStage:
 
 @dataclass(frozen=True)
 class FoundStage:
-    """What the stage has. `token` is read where one is wanted; `in_use` is the pinned version.
+    """What the stage has. `token` is read only if one is wanted. `in_use` is the version in use.
 
-    `policies` are the files that are to be changed.
+    `policies` are the files to change.
     """
 
     secret: StoredValue | None = None
@@ -74,7 +74,7 @@ class FoundStage:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One thing that is created or changed, for people: `why`, and what differs."""
+    """One change of the plan. `why` and `diff` are for people."""
 
     what: str
     name: str
@@ -85,7 +85,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterChange(Change):
-    """A parameter is stored in place of what was read. What it is to hold is made when it is."""
+    """Store a parameter in place of the one that was read. Its value is made when it is stored."""
 
     read: StoredValue | None = field(repr=False)
 
@@ -97,14 +97,14 @@ class ParameterChange(Change):
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyChange(Change):
-    """A file is written."""
+    """Write a policy file."""
 
     policy: Policy = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentChange(Change):
-    """The document is created (`latest` is None), or gets a version, or another default version."""
+    """Create the document (`latest` is None), add a version, or change the default version."""
 
     latest: DocumentVersion | None = field(repr=False)
     makes_version: bool = field(repr=False)
@@ -112,13 +112,13 @@ class DocumentChange(Change):
 
 @dataclass(frozen=True, kw_only=True)
 class OldVersions(Change):
-    """Versions that nobody can be sent any more are deleted: those older than `than`."""
+    """Delete the versions that no command asks for any more: those older than `than`."""
 
     than: str = field(repr=False)
 
 
 def parse_token(text: str) -> str:
-    """One line of printable ASCII. Raises TokenError."""
+    """Parse one line of printable ASCII. Raises MalformedTokenError."""
     token = text.strip()
     if not token:
         raise MalformedTokenError("the token is empty")
@@ -132,7 +132,7 @@ def parse_token(text: str) -> str:
 
 
 def plan_setup(wanted: WantedStage, found: FoundStage) -> tuple[Change, ...]:
-    """What is to be changed, in the order in which it is done."""
+    """The changes, in the order in which they must be applied."""
     return (
         *_plan_secret(wanted, found),
         *_plan_token(wanted, found),
@@ -208,7 +208,7 @@ def _plan_document(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
 
 
 def _new_version(wanted: WantedStage, found: FoundStage, latest: DocumentVersion) -> Change:
-    """The diff is of what is in use; where that is right, of what somebody stored since."""
+    """Add a version. The diff is of the version in use; if that is right, of the latest one."""
     in_use = found.in_use or latest
     why = f"version {int(latest.version) + 1}; version {in_use.version} is in use"
     if in_use.content == wanted.content and in_use is not latest:

@@ -1,4 +1,4 @@
-"""One request to GitHub whose answer is looked at, a refusal too: what a token is good for."""
+"""Send a request to GitHub to test a token. A refusal is an answer here, and not an error."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class TokenAnswer:
 
     @property
     def is_rate_limit(self) -> bool:
-        """GitHub's page "Rate limits for the REST API": 403 with words, or with nothing left."""
+        """Whether a limit was exceeded: GitHub's page "Rate limits for the REST API"."""
         has_none = self.headers.get("X-RateLimit-Remaining") == "0" or "Retry-After" in self.headers
         return has_none or b"rate limit" in self.body.lower()
 
@@ -32,7 +32,7 @@ class TokenAnswer:
         return self.status in REFUSED and not self.is_rate_limit
 
     def expect(self, usual: int) -> None:
-        """Raise UnavailableError unless GitHub is well: then nothing is known of the token."""
+        """Raise UnavailableError for any other answer, which says nothing about the token."""
         try:
             is_json = isinstance(json.loads(self.body), dict | list)
         except (ValueError, RecursionError):
@@ -43,14 +43,14 @@ class TokenAnswer:
             )
 
     def reason(self, token: str) -> str:
-        """GitHub's own: single sign-on, a list of addresses, an archived repository."""
+        """GitHub's reason, such as single sign-on, an allow list or an archived repository."""
         return f"GitHub says {message_of(self.body, token)}"
 
 
 def ask(
     api_url: str, token: str, method: str, path: str, body: Mapping[str, object] | None = None
 ) -> TokenAnswer:
-    """The answer to a request with the token. Raises UnavailableError where there is none."""
+    """Send a request with the token. Raises UnavailableError if there is no answer."""
     import urllib3
     from urllib3.exceptions import HTTPError
 

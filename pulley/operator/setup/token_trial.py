@@ -1,7 +1,8 @@
-"""A token is tried before it takes the place of one that is stored: a typo must not stop reports.
+"""Try a token before it replaces a stored one: a typo must not stop the reports.
 
-One request tells, of a repository that the token is for. Where there is none yet, it is the one
-that each token may make, fine-grained ones too: GitHub's page "REST API endpoints for rate limits".
+The request is for a repository that the token is for. If there is none yet, it is for the rate
+limit, which every token may read, fine-grained ones too: GitHub's page "REST API endpoints for rate
+limits".
 """
 
 from collections.abc import Sequence
@@ -12,21 +13,20 @@ from pulley.operator.setup.plan import TOKEN, Change
 from pulley.operator.setup.token import ask
 from pulley.operator.stage.stage import Stage
 
-_TAKEN = frozenset({200, 301, 302, 307, 308})  # a renamed repository leads elsewhere
+_TAKEN = frozenset({200, 301, 302, 307, 308})  # a renamed repository is redirected
 
 
 class UntriedTokenError(PulleyError):
-    """A new token that GitHub does not take, or of which it could not tell. Nothing was stored."""
+    """GitHub does not accept the new token, or did not tell. Nothing was stored."""
 
 
 def try_token(
     stage: Stage, changes: Sequence[Change], token: str, repository: Repository | None
 ) -> None:
-    """See that GitHub takes it for the repository, or for one that uses the stage's token.
+    """Check that GitHub accepts the token for the repository, or for one with the stage's token.
 
-    Where it takes no other's place there is nothing to lose. A repository's first one takes the
-    place of the stage's. Raises UntriedTokenError; RefusedError and UnavailableError where AWS does
-    not answer.
+    A token that replaces none is not tried. A repository's first token replaces the stage's. Raises
+    UntriedTokenError; RefusedError and UnavailableError if AWS does not answer.
     """
     stored = [one for one in changes if one.what == TOKEN]
     is_first = all(one.action == "create" for one in stored)
@@ -44,14 +44,14 @@ def try_token(
 
 
 def problem_of(api_url: str, token: str, repositories: Sequence[Repository]) -> str:
-    """Why GitHub takes the token for none of them; "" for one that it takes.
+    """Why GitHub accepts the token for no repository; "" if it does for one.
 
-    Raises UnavailableError where GitHub cannot be asked, or is not well.
+    Raises UnavailableError if GitHub cannot be asked, or answers with an error of its own.
     """
     problem = ""
     for path in [f"/repos/{one}" for one in repositories] or ["/rate_limit"]:
         answer = ask(api_url, token, "GET", path)
-        # An Enterprise server without rate limits says 404 to whom it knows.
+        # An Enterprise server without rate limits answers 404 to a valid token.
         if answer.status in _TAKEN or (answer.status == 404 and not repositories):
             return ""
         if answer.status == 401:

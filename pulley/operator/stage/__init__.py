@@ -1,1 +1,1 @@
-"""A stage: its account, its settings, and the clone beside it."""
+"""A stage: its account, its settings, and the operator's clone."""

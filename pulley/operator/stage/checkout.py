@@ -1,4 +1,4 @@
-"""The clone of the application that the operator stands in."""
+"""Read the clone of the application around the operator's current folder."""
 
 import configparser
 import os
@@ -14,7 +14,7 @@ from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
 if TYPE_CHECKING:
     from git import Repo
 
-# With a host: as a URL, or in ssh's short form.
+# An address with a host: a URL, or ssh's short form.
 _ADDRESS = re.compile(
     r"(?:(?:https?|ssh|git|git\+ssh)://[^/]+/|(?:[^/:@]+@)?[^/:@]{2,}:(?!//))(?P<path>.+)", re.ASCII
 )
@@ -23,7 +23,7 @@ _Name = TypeVar("_Name", Branch, CommitSha)
 
 @dataclass(frozen=True)
 class Here:
-    """The repository that the operator is standing in: a clone of one on GitHub."""
+    """The operator's current clone, of a repository on GitHub."""
 
     repository: Repository
     branch: Branch | None
@@ -31,7 +31,7 @@ class Here:
     folder: Path
 
     def resolve(self, revision: str) -> CommitSha | None:
-        """The commit that a branch, a tag or a short id names here; None where it names none."""
+        """The commit that a branch, a tag or a short id names in this clone; or None."""
         try:
             with _opened(self.folder) as repo:
                 return CommitSha.parse(repo.commit(revision).hexsha)
@@ -39,7 +39,7 @@ class Here:
             return None
 
     def has(self, commit: CommitSha, branch: Branch) -> bool | None:
-        """Whether the branch, as it was fetched last, has a commit; None where git can't tell."""
+        """Whether the branch, as of the last fetch, contains the commit; None if unknown."""
         try:
             with _opened(self.folder) as repo:
                 return repo.is_ancestor(repo.commit(commit.sha), repo.commit(f"origin/{branch}"))
@@ -47,7 +47,7 @@ class Here:
             return None
 
     def subject(self, commit: CommitSha) -> str:
-        """The first line of a commit's message; "" where git does not know the commit here."""
+        """The first line of a commit's message; "" if the clone does not have the commit."""
         try:
             with _opened(self.folder) as repo:
                 return str(repo.commit(commit.sha).summary)
@@ -55,7 +55,7 @@ class Here:
             return ""
 
     def tip(self, branch: Branch) -> CommitSha | None:
-        """The branch's tip at its remote, asked with the operator's own git; None without one."""
+        """Ask the remote for the branch's tip, with the operator's git. None without an answer."""
         try:
             with (
                 _opened(self.folder) as repo,
@@ -68,7 +68,7 @@ class Here:
 
 
 def find_here(folder: Path | None = None) -> Here | None:
-    """Where the operator is standing; None outside a clone of a repository with a remote."""
+    """The clone around a folder; None if there is none, or if its remote is a local path."""
     try:
         with _opened(folder or Path.cwd()) as repo:
             repository = repository_of(repo.remote("origin").url)
@@ -83,14 +83,14 @@ def find_here(folder: Path | None = None) -> Here | None:
 
 
 class _NoAnswerError(Exception):
-    """Git cannot say what it was asked for."""
+    """Git cannot answer."""
 
 
 @contextmanager
 def _opened(folder: Path) -> "Iterator[Repo]":
-    """The repository around a folder. Raises _NoAnswerError for all that GitPython raises.
+    """Open the repository around a folder. Turn all that GitPython raises into _NoAnswerError.
 
-    A remote may have no address, the file of settings may be anything, and GitPython does not
+    A remote may have no URL, the settings file may contain anything, and GitPython does not
     implement HEAD@{yesterday}.
     """
     from git import Repo
@@ -114,9 +114,9 @@ def _opened(folder: Path) -> "Iterator[Repo]":
 
 
 def repository_of(url: str) -> Repository | None:
-    """The repository that a remote's address names: the last two parts of its path.
+    """The repository that a remote's URL names, from the last two parts of its path.
 
-    None without them, and for a path on this machine, which is no repository on GitHub.
+    Returns None without these, and for local paths.
     """
     address = _ADDRESS.fullmatch(url.rstrip("/").removesuffix(".git"))
     try:
@@ -126,7 +126,7 @@ def repository_of(url: str) -> Repository | None:
 
 
 def _never_asking(repo: "Repo") -> Mapping[str, str]:
-    """The environment for a git that asks nobody: ssh would ask on the terminal itself."""
+    """The environment in which git and ssh do not prompt. ssh would prompt on the terminal."""
     environ = {"GIT_TERMINAL_PROMPT": "0"}
     with repo.config_reader() as settings:
         has_own = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ

@@ -1,10 +1,13 @@
-"""What CloudFormation makes for a stage beside what Chalice does, to be merged into its template.
+"""What a stage needs beside Chalice's resources, as a template to merge into Chalice's.
 
-For `chalice package --merge-template`: the document, alarms, log retention, throttling, a queue for
-events that failed. It also gives the functions the names that `chalice deploy` gives them, and the
-roles' policies the account that the stack is in, so that a stage is the same whoever deploys it.
-What CloudFormation cannot make is left to `pulley setup`: a SecureString, and the document's pin,
-because no attribute of AWS::SSM::Document has its version or hash.
+It is for `chalice package --merge-template`. It adds the document, alarms, log retention,
+throttling, and a queue for failed events. It gives the functions the names that `chalice deploy`
+gives them, and puts the stack's account into the roles' policies. So a stage is the same by both
+ways.
+
+CloudFormation cannot make a SecureString. Nor can it make the document's pin, because
+AWS::SSM::Document has no attribute for its version or hash. `pulley setup` makes both.
+
 Source: AWS CloudFormation Template Reference, and the SAM developer guide.
 """
 
@@ -16,23 +19,23 @@ from pulley.operator.stage.settings import WEBHOOK, StageSettings
 
 Json = dict[str, object]
 
-# Chalice's names for the functions, and CloudFormation's for them in Chalice's template.
+# Chalice's names of the functions, and their logical ids in Chalice's template.
 LOGICAL_IDS = {
     WEBHOOK: "APIHandler",
     "report_status_change": "ReportStatusChange",
     "reconcile_targets": "ReconcileTargets",
 }
 _ROLES = {name: f"{id_}Role" for name, id_ in LOGICAL_IDS.items()} | {WEBHOOK: "ApiHandlerRole"}
-# Called by EventBridge, which nobody waits for: what fails for good must not be lost.
+# EventBridge calls these, and nobody sees the answer: an event that fails must not be lost.
 _EVENT_FUNCTIONS = tuple(name for name in LOGICAL_IDS if name != WEBHOOK)
-_RATE, _BURST = 100, 200  # deliveries a second, and at once: no organization sends as many
+_RATE, _BURST = 100, 200  # deliveries a second, and at once: more than any organization sends
 _FOURTEEN_DAYS = 14 * 24 * 60 * 60  # the longest that SQS keeps a message, in seconds
 _SILENT_ROUNDS = 4
 _A_QUARTER_OF_AN_HOUR, _A_QUARTER_OF_A_WEEK = 15, 7 * 24 * 60 // 4  # in minutes
 
 
 def build_resources(settings: StageSettings, document: Mapping[str, object]) -> Json:
-    """The template to merge. `document` is what `build_document` makes."""
+    """The template to merge. `document` is what `build_document` returns."""
     resources = {
         **_document(settings, document),
         **_throttling(),
@@ -70,7 +73,7 @@ def _document(settings: StageSettings, content: Mapping[str, object]) -> Json:
         "Name": document_name(settings.stage),
         "DocumentType": "Command",
         "DocumentFormat": "JSON",
-        # Else CloudFormation would delete the document to change it.
+        # By default CloudFormation deletes the document to change it.
         "UpdateMethod": "NewVersion",
         "Content": content,
     }
@@ -84,14 +87,15 @@ def _throttling() -> Json:
         "ThrottlingRateLimit": {"Ref": "ThrottlingRate"},
         "ThrottlingBurstLimit": {"Ref": "ThrottlingBurst"},
     }
-    # Without a version of OpenAPI, SAM makes a second stage, "Stage", which nothing throttles.
+    # Without OpenApiVersion, SAM makes a second stage, "Stage", without throttling.
     return {"RestAPI": {"Properties": {"MethodSettings": [every_method], "OpenApiVersion": "2.0"}}}
 
 
 def _functions(settings: StageSettings) -> Json:
-    """Their names, their roles' policies, and the log of the one whose log Chalice does not name.
+    """The functions' names, their roles' policies, and the webhook's log group.
 
-    An event function's role may also tell the queue of what failed.
+    Chalice gets the name of that log group wrong. An event function's role may also send to the
+    queue of failed events.
     """
     resources: Json = {}
     for name, logical_id in LOGICAL_IDS.items():
@@ -122,7 +126,7 @@ def _policy(name: str, document: object) -> Json:
 
 
 def _in_this_account(value: object) -> object:
-    """A policy whose resources are the stack's own account's, where the file has no account yet."""
+    """Put the stack's account in place of the placeholder in a policy's ARNs."""
     match value:
         case dict():
             return {key: _in_this_account(one) for key, one in value.items()}
@@ -135,7 +139,7 @@ def _in_this_account(value: object) -> object:
 
 
 def _failed_events(settings: StageSettings) -> Json:
-    """A queue for the events that failed three times, with what they failed of."""
+    """A queue for events that failed three times, and for their errors."""
     queue = {
         "QueueName": f"{settings.app_name}-{settings.stage}-failed-events",
         "MessageRetentionPeriod": _FOURTEEN_DAYS,
@@ -199,7 +203,7 @@ def _alarms(settings: StageSettings) -> Json:
                     _rounds(settings.stage, "whole", minutes),
                     _rounds(settings.stage, "cut_short", minutes),
                     {"Id": "rounds", "Expression": "SUM([whole, cut_short])", "ReturnData": False},
-                    # Missing data alone would count late: an alarm looks back past its periods.
+                    # TreatMissingData alone is late: an alarm looks at older periods, too.
                     {"Id": "filled", "Expression": "FILL(rounds, 0)", "ReturnData": True},
                 ],
                 "EvaluationPeriods": _SILENT_ROUNDS,
@@ -222,7 +226,7 @@ def _alarm(name: str, description: str, properties: Json) -> Json:
 
 
 def _rounds(stage: str, outcome: str, minutes: int) -> Json:
-    """A metric of the journal's."""
+    """A metric that the journal writes."""
     metric = {
         "Namespace": "Pulley",
         "MetricName": "Rounds",

@@ -1,4 +1,4 @@
-"""What Chalice's files say of a stage: its settings, and what `chalice deploy` made of it."""
+"""Read from Chalice's files a stage's settings, and what `chalice deploy` made of it."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _ROUTE = "github"
 
 @dataclass(frozen=True)
 class DeployedStage:
-    """A stage, as the files in Pulley's checkout have it; nothing where there is no checkout."""
+    """A stage by the files in Pulley's checkout. All is empty without a checkout."""
 
     stage: str
 
@@ -33,7 +33,7 @@ class DeployedStage:
 
 
 def _read(name: str) -> dict[str, Any]:
-    """A file in .chalice; nothing where there is none."""
+    """Read a file in .chalice; {} if there is none."""
     project = find_project()
     try:
         content = json.loads((project / ".chalice" / name).read_text()) if project else {}

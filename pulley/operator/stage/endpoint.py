@@ -1,7 +1,7 @@
-"""Addresses of this machine that the environment names in AWS's and GitHub's place: a sandbox's.
+"""Find out that a sandbox has ended whose addresses the environment still has.
 
-A sandbox that has ended leaves them in the shells that used it. The SDK would try one for half a
-minute, and then name neither the address nor the cause.
+They stay in the shells that used the sandbox. The SDK would try one for half a minute, and then
+name neither the address nor the cause.
 """
 
 import socket
@@ -21,7 +21,7 @@ class EndedError(UnavailableError):
     """The sandbox at an address has ended. `detail` is what to do about it."""
 
     def __init__(self, url: str) -> None:
-        """The address that the environment names."""
+        """`url` is the address in the environment."""
         super().__init__(
             f"the sandbox at {url} has ended",
             detail=f"start another one ({suggest('sandbox')}), and read its environment file. To "
@@ -30,12 +30,12 @@ class EndedError(UnavailableError):
 
 
 def check_endpoint(url: str) -> None:
-    """Raise EndedError where nobody listens at this machine's own address."""
+    """Raise EndedError if the URL is on this machine, and nothing listens there."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return  # the SDK says what is wrong with it
+        return  # the SDK reports what is wrong with it
     if host not in _LOOPBACK:
         return
     try:
@@ -47,6 +47,6 @@ def check_endpoint(url: str) -> None:
 
 
 def check_environment(environ: Mapping[str, str]) -> None:
-    """Raise EndedError where the environment has any address of a sandbox that has ended."""
+    """Raise EndedError if any URL in the environment is of a sandbox that has ended."""
     for name in _VARIABLES:
         check_endpoint(environ.get(name, ""))

@@ -1,4 +1,4 @@
-"""Which stages there are in an account: those of which anything is stored."""
+"""Find the stages of an account: those that have a parameter."""
 
 from chalicelib.core.errors import UnavailableError
 from pulley.operator.aws.parameters import Parameters
@@ -7,11 +7,14 @@ from pulley.operator.suggest import suggest
 
 
 class NoStageError(UnavailableError):
-    """Nothing is stored of a stage: it is not set up yet, or was meant to be another one."""
+    """A stage has no parameters: it is not set up yet, or its name is wrong."""
 
 
 def check_is_there(stage: str, parameters: Parameters) -> None:
-    """Raises NoStageError, with the stages that there are; RefusedError and UnavailableError."""
+    """Raise NoStageError, with the existing stages, if the stage has no parameters.
+
+    Raises RefusedError and UnavailableError, too.
+    """
     stages = sorted({name.split("/")[2] for name in parameters.names_below("/pulley")})
     if stage in stages:
         return

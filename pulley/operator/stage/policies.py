@@ -1,4 +1,4 @@
-"""The stage's policies in .chalice, which name the account: another's must not be deployed."""
+"""Put the account into the stage's policies in .chalice, and refuse those of another account."""
 
 import json
 import re
@@ -15,12 +15,12 @@ _STAGE = re.compile(r":parameter/pulley/([^/\"]+)/|:document/pulley-([^/\"]+)-pu
 
 
 class PoliciesError(ProblemsError):
-    """The stage cannot be deployed as its files are."""
+    """The stage's files must be corrected before it can be deployed."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy's file, and what is to be in it."""
+    """A policy file, with its present text and the wanted one."""
 
     path: Path
     text: str = field(repr=False)
@@ -28,7 +28,7 @@ class Policy:
 
 
 def read_policies(folder: Path, stage: str, account: str) -> tuple[Policy, ...]:
-    """The files that are to be changed: those with the placeholder. Raises PoliciesError."""
+    """The files to change: those with the placeholder. Raises PoliciesError."""
     stages = _stages_of(folder / "config.json")
     if stage not in stages:
         raise PoliciesError([_how_to_add(folder, stage, stages)])
@@ -44,7 +44,7 @@ def read_policies(folder: Path, stage: str, account: str) -> tuple[Policy, ...]:
             )
             continue
         problems += problems_of(path, text, stage=stage, account=account)
-        wanted = _ACCOUNT.sub(rf"\g<1>{account}", text)  # of no other, else it is a problem
+        wanted = _ACCOUNT.sub(rf"\g<1>{account}", text)  # other accounts are problems already
         if wanted != text:
             policies.append(Policy(path, text, wanted))
     if problems:
@@ -53,7 +53,7 @@ def read_policies(folder: Path, stage: str, account: str) -> tuple[Policy, ...]:
 
 
 def problems_of(path: Path, text: str, *, stage: str, account: str) -> list[str]:
-    """Why a policy is not this stage's in this account."""
+    """Why a policy does not fit this stage in this account."""
     accounts = {number for _, number in _ACCOUNT.findall(text)} - {account, PLACEHOLDER}
     problems = [
         f"{path}: is for the account {other}, and you are in {account}: use a profile of {other}, "

@@ -1,7 +1,8 @@
-"""What Chalice's settings in .chalice say of a stage, as far as CloudFormation needs it.
+"""Read from Chalice's settings in .chalice what CloudFormation needs.
 
-They are read as Chalice reads them, without Chalice, which the command does without: a function's
-own setting comes before the stage's, and the stage's before the app's.
+This follows Chalice's rules without importing Chalice, which the command does not need: a
+function's own setting comes before the stage's, and the stage's before the app's.
+
 Source: Chalice's documentation, "Configuration File".
 """
 
@@ -14,16 +15,16 @@ from typing import Any
 
 from pulley.operator.stage.policies import PoliciesError
 
-# Chalice's names for the app's functions.
+# Chalice's names of the app's functions.
 WEBHOOK = "api_handler"
 FUNCTIONS = (WEBHOOK, "report_status_change", "reconcile_targets")
-_ROUND_MINUTES = 15  # as in wiring.py, where the stage does not say
+_ROUND_MINUTES = 15  # the default in wiring.py
 _API_STAGE = "api"  # Chalice's default
 
 
 @dataclass(frozen=True)
 class StageSettings:
-    """What Chalice's settings say of a stage. `policies` are the roles', by function."""
+    """Chalice's settings of a stage. `policies` are the roles', by function."""
 
     stage: str
     app_name: str
@@ -39,7 +40,7 @@ class StageSettings:
 
 
 def read_stage_settings(project: Path, stage: str) -> StageSettings:
-    """From the .chalice of a checkout. Raises PoliciesError."""
+    """Read a stage's settings from the .chalice of a checkout. Raises PoliciesError."""
     folder = project / ".chalice"
     stored = _read(folder / "config.json")
     if stage not in stored.get("stages", {}):
@@ -53,7 +54,7 @@ def read_stage_settings(project: Path, stage: str) -> StageSettings:
         stage=stage,
         app_name=settings[WEBHOOK]["app_name"],
         api_stage=settings[WEBHOOK].get("api_gateway_stage", _API_STAGE),
-        # Set for the event functions alone: Chalice gets the name of the webhook's log wrong.
+        # Only set for event functions: Chalice gets the name of the webhook's log group wrong.
         log_days=settings["report_status_change"].get("log_retention_in_days"),
         round_minutes=int(minutes) if re.fullmatch("[1-9][0-9]{0,3}", minutes) else _ROUND_MINUTES,
         policies={
@@ -63,7 +64,7 @@ def read_stage_settings(project: Path, stage: str) -> StageSettings:
 
 
 def _settings_of(stored: Mapping[str, Any], stage: str, function: str) -> dict[str, Any]:
-    """A function's settings. Its environment variables are those of all three together."""
+    """A function's settings. Environment variables are merged, not replaced."""
     of_stage = stored["stages"][stage]
     of_function = of_stage.get("lambda_functions", {}).get(function, {})
     scopes = (stored, of_stage, of_function)

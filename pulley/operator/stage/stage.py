@@ -1,4 +1,4 @@
-"""One stage in one AWS account, as an operator reaches it: with the edges that Lambda uses too."""
+"""A stage in an AWS account, as an operator uses it. The edges are the same as Lambda's."""
 
 import os
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-_TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # an operator's own, as GitHub's command line has them
+_TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # the operator's own, as for GitHub's gh
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Identity:
 
     @property
     def name(self) -> str:
-        """In short, as history shows it."""
+        """The short name that the history shows."""
         return self.arn.rpartition("/")[2].rpartition(":")[2]
 
 
 class Stage:
-    """A stage. Nothing is asked of AWS before it is needed.
+    """A stage. AWS is asked only when an answer is needed.
 
     Every property and method that asks raises RefusedError or UnavailableError.
     """
@@ -62,7 +62,7 @@ class Stage:
         region: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """Raises UnavailableError for a name that no stage has, or a profile that is not there."""
+        """Raises UnavailableError for an invalid name, or a profile that does not exist."""
         import boto3
         from botocore.exceptions import BotoCoreError, ProfileNotFound
 
@@ -82,7 +82,7 @@ class Stage:
         try:
             boto3.setup_default_session(profile_name=profile, region_name=region)
             session = boto3.DEFAULT_SESSION
-            self.region = (session and session.region_name) or ""  # "" where nothing says it
+            self.region = (session and session.region_name) or ""  # "" if it is not configured
         except ProfileNotFound:
             raise _no_profile(profile or environ.get("AWS_PROFILE", "")) from None
         except BotoCoreError as error:
@@ -112,7 +112,7 @@ class Stage:
 
     @cached_property
     def parameters(self) -> Parameters:
-        """Parameter Store, to be written."""
+        """Parameter Store, to read and write."""
         return Parameters(self.ssm)
 
     @cached_property
@@ -122,12 +122,12 @@ class Stage:
 
     @cached_property
     def history(self) -> CommandHistory:
-        """What was sent, and what became of it."""
+        """Run Command's history."""
         return CommandHistory(self.ssm, self.document)
 
     @cached_property
     def commands(self) -> RunCommand:
-        """To send with."""
+        """Run Command, to send."""
         return RunCommand(self.ssm)
 
     @cached_property
@@ -142,16 +142,16 @@ class Stage:
 
     @property
     def webhook_url(self) -> str:
-        """The address that GitHub posts to, ending in /github; "" where the app is not deployed.
+        """The URL that GitHub posts to, ending in /github; "" if the app is not deployed.
 
-        The environment's is of the stage that the environment names, and of no other.
+        The environment's URL is used only for the stage that the environment names.
         """
         is_of_another = self.environ.get("PULLEY_STAGE", self.name) not in {"", self.name}
         told = "" if is_of_another else self.environ.get("PULLEY_WEBHOOK_URL", "")
         return told or self.deployed.webhook_url
 
     def reader(self, journal: DecisionLog) -> Reader:
-        """To see how targets stand; the journal is told what GitHub could not be asked."""
+        """A reader of how targets stand. It tells the journal what GitHub did not answer."""
         return Reader(
             stage=self.name,
             stored=self.stored,
@@ -166,12 +166,12 @@ class Stage:
         return next((self.environ[one] for one in _TOKENS if self.environ.get(one)), "")
 
     def stored_default_token(self) -> str:
-        """The token of every repository without one of its own, or ""."""
+        """The stage's token, for repositories without one of their own; or ""."""
         stored = self.parameters.read_one(self.names.github_token)
         return stored.value.strip() if stored else ""
 
     def token_name(self, repository: Repository) -> str:
-        """Where the token for a repository is from: a variable or a parameter, or "".
+        """The variable or the parameter that has the token for a repository; or "".
 
         Raises RefusedError and UnavailableError.
         """
@@ -183,7 +183,7 @@ class Stage:
         return next((one for one in names if one in stored and stored[one].value.strip()), "")
 
     def token_for(self, repository: Repository) -> str:
-        """The operator's own token, else the one that is stored for the repository, or ""."""
+        """The operator's own token, else the one that is stored for the repository; or ""."""
         return self.own_token() or self.stored_token(repository)
 
     def stored_token(self, repository: Repository) -> str:
@@ -193,7 +193,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StoredTargets:
-    """Every target of a stage; what could not be parsed is among the problems, with its place."""
+    """Every target of a stage. `problems` say what could not be parsed, and where."""
 
     targets: tuple[Target, ...]
     problems: tuple[str, ...]
@@ -205,7 +205,7 @@ class StoredTargets:
         return {repository: one.token for repository, one in self.settings.items()}
 
     def named(self, name: str) -> Target:
-        """The target of this name. Raises UnavailableError, with the names that there are."""
+        """The target of this name. Raises UnavailableError, with the known names."""
         for target in self.targets:
             if target.name == name:
                 return target
@@ -223,7 +223,7 @@ class StoredTargets:
 
     @property
     def why_not_valid(self) -> str:
-        """What keeps stored targets from being used, and what to do; "" where all are valid."""
+        """Why stored targets are not used, and what to do; "" if all are valid."""
         if not self.problems:
             return ""
         return (
@@ -233,9 +233,9 @@ class StoredTargets:
 
 
 def read_targets(stage: Stage) -> StoredTargets:
-    """Every target that is stored.
+    """Read every stored target.
 
-    Raises RefusedError and UnavailableError, and NoStageError where nothing is stored at all.
+    Raises RefusedError and UnavailableError, and NoStageError if the stage has no parameters.
     """
     settings = stage.stored.every_repository()
     if not settings:
@@ -251,7 +251,7 @@ def read_targets(stage: Stage) -> StoredTargets:
 
 
 def _no_profile(name: str) -> UnavailableError:
-    """Where AWS's configuration has no such profile."""
+    """The error for a profile that AWS's configuration does not have."""
     from botocore.session import Session
 
     known = Session().available_profiles
@@ -267,5 +267,5 @@ def _name(target: Target) -> str:
 
 
 def utc_now() -> datetime:
-    """The time, aware."""
+    """The current time, aware."""
     return datetime.now(UTC)

@@ -1,1 +1,1 @@
-"""What runs where, and what was done: read, and changed by nothing."""
+"""Read what runs where, and what was done. Nothing here changes anything."""

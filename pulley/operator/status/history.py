@@ -1,4 +1,4 @@
-"""What was done with targets: what was sent and what became of it, and what they were pinned at."""
+"""The past of targets: the commands with their results, the cancels, and the pins."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage, StoredTargets
 from pulley.operator.suggest import suggest
 
-_NOBODY = "N/A"  # as some have it who emulate AWS
+_NOBODY = "N/A"  # the user in some emulators of AWS
 _WHOLE_ID = 36  # characters
-_IN_FULL = 4_000  # characters: GitHub's limit is not ours
+_IN_FULL = 4_000  # characters: GitHub's lower limit does not apply here
 
 
 @dataclass(frozen=True)
 class HistoryCommand:
-    """A command, and what became of it by itself, whatever was sent after it."""
+    """A command and its own result. Later commands do not change it."""
 
     at: datetime
     target: str
@@ -35,9 +35,9 @@ class HistoryCommand:
 
 @dataclass(frozen=True)
 class PinChange:
-    """A pin as it was stored. `pin` is None for one that cannot be read; then `problem` says why.
+    """A version of a pin. If it cannot be parsed, `pin` is None and `problem` says why.
 
-    `by` is AWS's word where it has one, else the pin's own.
+    `by` is the user whom AWS has recorded, else the one in the pin.
     """
 
     at: datetime
@@ -50,10 +50,11 @@ class PinChange:
 
 @dataclass(frozen=True)
 class Cancel:
-    """A command's end by somebody's word. Systems Manager does not say whose: CloudTrail does.
+    """A cancel of a command. Systems Manager does not record who cancelled; CloudTrail does.
 
-    It was cancelled on so many `hosts`, of which its script had `begun` on some. `at` is when the
-    first of these was ended; None where there was none, since nothing else tells the time.
+    `hosts` is the number of hosts on which it was cancelled; on `begun` of them the script had
+    begun. `at` is when the first of the latter ended. It is None if there is none, because nothing
+    else has the time.
     """
 
     at: datetime | None
@@ -67,22 +68,25 @@ Entry = HistoryCommand | PinChange | Cancel
 
 
 def became_of(verdict: Verdict) -> DeploymentStatus:
-    """What became of a command, with every host that failed."""
+    """A command's state and description, with every host that failed."""
     return status_of(verdict, limit=_IN_FULL)
 
 
 def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command | Check]:
-    """All that is remembered at this time (aware). Raises RefusedError and UnavailableError."""
+    """Every command in Run Command's history. Raises RefusedError and UnavailableError.
+
+    `now` is aware.
+    """
     return stage.history.commands_since(now - REMEMBERED)
 
 
 def find_addressees(
     stored: StoredTargets, sent: Sequence[Command | Check], name: str | None
 ) -> tuple[Addressed, ...]:
-    """The target of the name, or every one: of those that are stored, else that were sent to.
+    """The named target, or every target: the stored ones, and others that were sent commands.
 
-    A target that is not stored any more, or not in a valid way, has a past too. Raises
-    UnavailableError where nobody knows the name.
+    Targets that are not stored any more, or not valid, have a past too. Raises UnavailableError for
+    an unknown name.
     """
     names = {target.name for target in stored.targets}
     gone = [one for one in addressees_of(sent) if one.name not in names]
@@ -99,9 +103,9 @@ def read_past(
     limit: int,
     now: datetime,
 ) -> Sequence[Entry]:
-    """What was done last with the targets, the newest first, so many entries at the most.
+    """The newest entries of the targets, the newest first, at most `limit`.
 
-    `sent` is all that is remembered, `now` is aware. Raises RefusedError and UnavailableError.
+    `sent` is the whole history, `now` is aware. Raises RefusedError and UnavailableError.
     """
     commands = [one for target in targets for one in commands_to(target, sent)]
     changes = [
@@ -110,7 +114,7 @@ def read_past(
         for change in pin_changes(name, stage.parameters.versions(stage.names.pin(name)))
     ]
     times = sorted([one.requested for one in commands] + [one.at for one in changes], reverse=True)
-    # What became of a command costs a call: of those that are shown, and of no others.
+    # Each command's result costs a call, so read only those that are shown.
     oldest = times[limit - 1] if len(times) >= limit else min(times, default=now)
     entries: list[Entry] = [one for one in changes if one.at >= oldest]
     for command in commands:
@@ -129,7 +133,7 @@ def read_past(
 
 
 def cancel_of(run: Run) -> Cancel:
-    """How a command was cancelled, from what Systems Manager has of each host."""
+    """The cancel of a command, from its invocations."""
     ended = [one for one in run.invocations if plain_status(one.details) == "cancelled"]
     begun = [run.command.ended_on(one) for one in ended if one.has_begun]
     return Cancel(
@@ -138,7 +142,7 @@ def cancel_of(run: Run) -> Cancel:
 
 
 def _place(entry: Entry) -> datetime:
-    """A cancel of no known time stands beside its command."""
+    """The time to sort by. A cancel without a time is put beside its command."""
     return entry.at or entry.command.requested if isinstance(entry, Cancel) else entry.at
 
 
@@ -164,10 +168,10 @@ def find_run(
     sent: Sequence[Command | Check],
     command_id: str | None,
 ) -> Run:
-    """The command of the id, or the newest to the targets, with what each host made of it.
+    """The command of this id, or the newest one to the targets, with its invocations.
 
-    `targets` are those of one name, `sent` is all that is remembered. Raises RefusedError and
-    UnavailableError, which says so where there is none.
+    `targets` all have one name, `sent` is the whole history. Raises RefusedError and
+    UnavailableError, also if there is no such command.
     """
     name = targets[0].name
     ours = [one for target in targets for one in commands_to(target, sent)]
@@ -179,7 +183,7 @@ def find_run(
             )
         command = max(ours, key=lambda one: one.requested)
     else:
-        # One that is known whole may be older than what was read.
+        # A full id may be of a command older than those in `sent`.
         whole = stage.history.command(command_id) if len(command_id) == _WHOLE_ID else None
         if whole:
             ours = [one for target in targets for one in commands_to(target, [whole])]
@@ -188,7 +192,7 @@ def find_run(
 
 
 def find_by_id(sent: Sequence[Command], begins: str, name: str) -> Command:
-    """The one command to the target of this name whose id begins so. Raises UnavailableError."""
+    """The one command to the named target whose id begins so. Raises UnavailableError."""
     found = [one for one in sent if one.id.startswith(begins)]
     if len(found) > 1:
         ids = ", ".join(one.id for one in found)

@@ -1,4 +1,4 @@
-"""What hosts run by their own word, and since when: for people. Nothing is decided on it."""
+"""What hosts reported to run, and since when. It is for people: no decision depends on it."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -14,7 +14,7 @@ _SHA = re.compile("[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """Where a host is: the commit, in full, or "" if it did not say. `last` is its last run's."""
+    """The full commit of a host ("" if unknown), and since when. `last` is its last verdict."""
 
     commit: str
     since: datetime | None
@@ -23,7 +23,7 @@ class Whereabouts:
 
 
 def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
-    """What each host had checked out when a check on it ended last, by its instance id; or ""."""
+    """Each host's HEAD in its newest check, by instance id; "" if it reported none."""
     found: dict[str, tuple[datetime, str]] = {}
     for look in looks:
         for one in look.invocations:
@@ -36,9 +36,10 @@ def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
 def find_whereabouts(
     instance_ids: Collection[str], runs: Iterable[Run]
 ) -> Mapping[str, Whereabouts]:
-    """Of each host that ever began a run. `runs` come newest first, and are read while needed.
+    """The whereabouts of each host that ever began a run. `runs` are newest first, read lazily.
 
-    A host is at its commit since the run that updated it, or the oldest one known that found it so.
+    A host is at its commit since the run that updated it, else since the oldest known run that
+    found it there.
     """
     found: dict[str, Whereabouts] = {}
     left = set(instance_ids)
@@ -64,7 +65,7 @@ def find_whereabouts(
 
 
 def _head_in(invocation: Invocation) -> str:
-    """What a host has checked out by its own word: local commits and all."""
+    """The HEAD that a host reported, with any local commits; or ""."""
     try:
         after = parse_result(invocation.output).after or ""
     except ResultError:

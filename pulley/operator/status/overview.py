@@ -1,7 +1,7 @@
-"""An overview of targets: what a round would see and do, and what became of the newest command.
+"""An overview of targets: what a round would see and do, and the newest command's result.
 
-The reading and the plan are the schedule's own. What an operator adds is the tip of a branch, by
-the operator's token or git, where the stage has no token to ask GitHub with.
+It reads and plans as the schedule does. Only if the stage has no token for GitHub, the branch's tip
+comes from the operator's token or git.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ from pulley.operator.stage.stage import Stage, StoredTargets
 from pulley.operator.status.history import became_of
 from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
-MAX_RUNS = 40  # of a target, that are looked into for since when a host is where it is
+MAX_RUNS = 40  # of a target, read to find since when a host is at its commit
 GITHUB, OWN_GIT = "GitHub", "your own git"
 THERE, BEHIND, BROKEN = "at it", "behind", "broken"
 UNKNOWN, DRIFTED = "unknown", "drifted"
@@ -32,10 +32,10 @@ UNKNOWN, DRIFTED = "unknown", "drifted"
 
 @dataclass(frozen=True)
 class HostStanding:
-    """A host: where it is, if it ever said so, and what a round would do about it.
+    """A host: the commit that it reported, and what a round would do about it.
 
-    `running` is the newest run that is under way on it, of which it `is_waiting` for its turn.
-    `head` is what a check saw there last, in full; "" where none did.
+    `running` is the newest run that is under way on it; `is_waiting` says that this has not begun.
+    `head` is the full HEAD that the newest check saw; "" without a check.
     """
 
     plan: HostPlan
@@ -53,14 +53,14 @@ class HostStanding:
 
     @property
     def commit(self) -> str:
-        """The commit that it runs, in full; "" if it is not known. One that drifted has another."""
+        """The full commit that it runs; "" if unknown. For a drifted host it is the HEAD."""
         if self.has_drifted:
             return self.head
         return self.plan.at or (self.whereabouts.commit if self.whereabouts else "")
 
     @property
     def since(self) -> datetime | None:
-        """Since when it is at its commit, by its own word; None where that is not known."""
+        """Since when the host reports its commit; None if unknown."""
         known = self.whereabouts
         return known.since if known and known.commit == self.commit else None
 
@@ -71,21 +71,20 @@ class HostStanding:
 
     @property
     def set_aside(self) -> str:
-        """A file whose local edit did not fit, and which nobody has seen to; "" without one."""
+        """A file whose local edit was set aside and not dropped since; or ""."""
         return self.plan.set_aside
 
     @property
     def is_there(self) -> bool:
-        """Whether it was at what is wanted when it was last seen."""
+        """Whether it was at its wanted commit when it was last seen."""
         return self.plan.is_there
 
     @property
     def place(self) -> str:
-        """Where it is, seen from where it is wanted: a word; "" where it is wanted nowhere.
+        """How the host stands to its wanted commit, in a word; "" if none is wanted.
 
-        That it has drifted is told of a frozen host, too.
-
-        A host that has the commit and whose run failed is broken.
+        A frozen host that has drifted is shown as drifted, too. A host that has the commit and
+        whose run failed is broken.
         """
         if self.running and self.host.is_online:
             return WAITING if self.is_waiting else RUNNING
@@ -104,7 +103,7 @@ class HostStanding:
 
 @dataclass(frozen=True)
 class Standing:
-    """A target. `tip_from` says who told the branch's tip; "" where nobody was asked, or knew."""
+    """A target. `tip_from` says who told the branch's tip; "" if nobody was asked, or knew."""
 
     facts: TargetFacts
     plan: TargetPlan
@@ -119,7 +118,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Newest:
-    """What was sent to a target last, and what became of it by itself, as history has it."""
+    """A target's newest command and its own result, as the history shows it."""
 
     run: Run
     verdict: Verdict
@@ -128,9 +127,9 @@ class Newest:
 
 @dataclass(frozen=True)
 class View:
-    """Targets of one stage, as they are at one time.
+    """The targets of one stage at one time.
 
-    `find_here` is called where GitHub tells no tip, because git takes a while to load.
+    `find_here` is called only if GitHub tells no tip, because git takes a while to load.
     """
 
     reader: Reader
@@ -153,7 +152,7 @@ class View:
         return Standing(facts, plan, self._hosts(plan, facts), tip_from)
 
     def newest(self, target: Target) -> Newest | None:
-        """What became of what was sent last; None where that is nothing that is remembered.
+        """The newest command and its result; None if nothing was sent in the history.
 
         Raises RefusedError and UnavailableError.
         """
@@ -165,7 +164,7 @@ class View:
         return Newest(run, verdict, became_of(verdict))
 
     def run(self, command: Command) -> Run:
-        """A command with what became of it. Raises RefusedError and UnavailableError."""
+        """A command with its invocations. Raises RefusedError and UnavailableError."""
         return Run(command, self.reader.invocations(command, self.snapshot))
 
     def _hosts(self, plan: TargetPlan, facts: TargetFacts) -> tuple[HostStanding, ...]:
@@ -224,10 +223,10 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     now: datetime,
     without_pins: bool = False,
 ) -> Standings:
-    """How these targets stand at this time (aware). Raises RefusedError and UnavailableError.
+    """Read how the targets stand. `now` is aware. Raises RefusedError and UnavailableError.
 
-    The stage's token is used before the operator's own, so that what is seen is what a round sees.
-    `without_pins`: as if none of them had one.
+    The stage's token is preferred to the operator's own, so that the operator sees what a round
+    sees. `without_pins` ignores the targets' pins.
     """
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
     reader = stage.reader(journal)

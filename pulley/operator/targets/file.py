@@ -1,6 +1,6 @@
-"""pulley.toml: targets as an operator writes them, and what is stored as such a file again.
+"""Read targets from pulley.toml, and write stored targets as such a file.
 
-A target's table is validated by the same rules as what is stored. Its keys are kept as written.
+A table is validated by the same rules as a stored target. Its keys are kept as written.
 """
 
 import re
@@ -28,12 +28,12 @@ STDIN = "-"
 
 
 class UnreadableError(PulleyError):
-    """The file is not there, or not text."""
+    """The file does not exist, or is not text."""
 
 
 @dataclass(frozen=True)
 class FileTarget:
-    """A target of a file. `entry` is what is stored of it: its table as written, and its name."""
+    """A target in a file. `entry` is what is stored: its table as written, and its name."""
 
     target: Target
     entry: Entry = field(repr=False)
@@ -49,7 +49,7 @@ def read_text(name: str) -> str:
             "write it"
         ) from None
     try:
-        return content.decode("utf-8-sig")  # some editors begin with a mark, which TOML has not
+        return content.decode("utf-8-sig")  # without a byte order mark, which TOML forbids
     except UnicodeDecodeError as error:
         raise UnreadableError(f"{name}: is not UTF-8, at byte {error.start + 1}") from None
 
@@ -58,7 +58,7 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
     """The targets of a file, by name; there may be none. Raises TargetsError with every problem."""
     try:
         content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of more digits than Python reads, too
+    except (ValueError, RecursionError) as error:  # also for too many digits
         raise TargetsError([f"{file}: not TOML: {error}"]) from None
     problems = [
         f"{file}: unknown key {shown(key)}; a file has tables like [targets.web]"
@@ -105,7 +105,7 @@ def _name_of(target: FileTarget) -> str:
 
 
 def write_targets_file(entries: Mapping[Repository, Sequence[Entry]]) -> str:
-    """What is stored, as a file. Every entry must be valid."""
+    """The text of a file with the stored targets. Every entry must be valid."""
     return "\n".join(
         f"# {repository}\n" + "\n".join(_table(entry) for entry in listed)
         for repository, listed in entries.items()
@@ -118,7 +118,7 @@ def _table(entry: Entry) -> str:
 
 
 def _inline(value: object) -> str:
-    """A value on one line, tables too."""
+    """A value on one line. Tables are inline, too."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(f'{_key(key)} = {_inline(one)}' for key, one in value.items())} }}"
     if isinstance(value, list):

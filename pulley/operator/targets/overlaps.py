@@ -1,11 +1,11 @@
-"""One checkout, one target: two targets that would lead the same checkout on the same host.
+"""Find two targets that have the same checkout on the same host.
 
-Each would undo what the other did, and both would say that they are well. Selectors that are the
-same, include each other or have an id in common are seen here; whether others meet (one tag here,
-another one there) only the stage's instances can tell. Nothing here asks AWS.
+Each would undo the other's deploys, and both would report success. Selectors overlap for certain if
+they are equal, if one includes the other, or if they share an id. Otherwise (two different tags,
+say) only the stage's instances show whether they do. Nothing here asks AWS.
 
-Each function takes targets, and looks for pairs among them and with the `others`, but not among
-the others.
+Each function compares `targets` with each other and with `others`, but not the others with each
+other.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +21,7 @@ _MOST_NAMED = 3  # hosts
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two targets with the same checkout, and how it is known that they meet."""
+    """Two targets with the same checkout, and how their hosts overlap."""
 
     one: Target
     other: Target
@@ -29,12 +29,12 @@ class Overlap:
 
     @property
     def words(self) -> str:
-        """What is wrong, without the first one's name."""
+        """What is wrong, without the name of the first target."""
         other = f"{self.other.name} of {self.other.repository}"
         return f"{path_of(self.one.checkout)} is the checkout of {other} too, {self.how}"
 
     def problem(self, kept: Collection[str] = ()) -> str:
-        """With the path of the key, and the way out for the names that only the store has."""
+        """What is wrong, with the key's path. `kept` are names that only the store has."""
         problem = f"targets.{self.one.name}.checkout: {self.words}: {MEND}"
         for name in (self.one.name, self.other.name):
             if name in kept:
@@ -43,28 +43,28 @@ class Overlap:
 
 
 def path_of(checkout: str) -> str:
-    """The path that a checkout's absolute path stands for, however it is written."""
+    """A checkout's path in its normal form."""
     return "/" + "/".join(part for part in checkout.split("/") if part not in {"", "."})
 
 
 def overlaps_by_selectors(
     targets: Sequence[Target], others: Sequence[Target] = ()
 ) -> Iterator[Overlap]:
-    """The pairs of which the selectors alone show that they meet."""
+    """The pairs whose selectors alone show that they overlap."""
     for one, other in _pairs(targets, others):
         if how := _how_selectors_meet(one, other):
             yield Overlap(one, other, how)
 
 
 def may_meet_on_hosts(targets: Sequence[Target], others: Sequence[Target] = ()) -> bool:
-    """Whether there is a pair of which only instances can tell."""
+    """Whether there is a pair of which only the instances can show it."""
     return any(not _how_selectors_meet(one, other) for one, other in _pairs(targets, others))
 
 
 def overlaps_on_hosts(
     targets: Sequence[Target], others: Sequence[Target], fleet: Fleet
 ) -> Iterator[Overlap]:
-    """The other pairs, those that have a host of the fleet in common."""
+    """The other pairs that have a host of the fleet in common."""
     for one, other in _pairs(targets, others):
         if _how_selectors_meet(one, other):
             continue
@@ -87,7 +87,7 @@ def _pairs(targets: Sequence[Target], others: Sequence[Target]) -> Iterator[tupl
 
 
 def _exclude_each_other(one: Instances, other: Instances) -> bool:
-    """Whether no instance can be in both: a tag has one value, and so has an id."""
+    """Whether no instance can fit both: an instance has one id, and one value for a tag."""
     if one.ids and other.ids:
         return not set(one.ids) & set(other.ids)
     values = dict(other.tags)
@@ -95,7 +95,7 @@ def _exclude_each_other(one: Instances, other: Instances) -> bool:
 
 
 def _how_selectors_meet(one: Target, other: Target) -> str:
-    """In words; "" where that depends on what instances there are."""
+    """How the selectors overlap, in words; "" if that depends on the instances."""
     if one.instances.ids and other.instances.ids:
         both = sorted(set(one.instances.ids) & set(other.instances.ids))
         return f"and they have {', '.join(both)} in common" if both else ""
@@ -111,7 +111,7 @@ def _how_selectors_meet(one: Target, other: Target) -> str:
 
 
 def _is_in(one: Instances, other: Instances) -> bool:
-    """Whether every instance with the tags of the one has those of the other."""
+    """Whether every instance that has the tags of `one` has those of `other`."""
     if one.ids or other.ids:
         return False
     values: dict[str, Sequence[str]] = dict(one.tags)

@@ -1,7 +1,7 @@
-"""What a file of targets changes in what is stored. Nothing here asks AWS or changes anything.
+"""Plan how a file of targets changes the store. Nothing here asks AWS or changes anything.
 
-A file speaks for the repositories that it names. Of those, what is stored and not in the file is
-kept, unless it is to be pruned.
+A file speaks for the repositories that it names. Their stored targets that are not in the file are
+kept, unless `prune` is set.
 """
 
 import json
@@ -22,7 +22,7 @@ ADDED, CHANGED, REMOVED = "added", "changed", "removed"
 class StoredList:
     """A repository's stored targets, by name, whether they are valid or not.
 
-    `problems` is why the list as a whole is not valid; what has no readable name is not in it.
+    `problems` say why the list is not valid. Entries without a readable name are left out.
     """
 
     repository: Repository
@@ -34,7 +34,7 @@ class StoredList:
 
 @dataclass(frozen=True)
 class KeyChange:
-    """A key of a target; None is where it is not written."""
+    """A changed key of a target. None means that it is not written."""
 
     key: str
     before: object
@@ -43,7 +43,7 @@ class KeyChange:
 
 @dataclass(frozen=True)
 class TargetChange:
-    """What becomes of a target."""
+    """A change of one target."""
 
     name: str
     action: str
@@ -52,7 +52,7 @@ class TargetChange:
 
 @dataclass(frozen=True)
 class ListChange:
-    """What becomes of a repository's list. `replaced` are the problems of what is stored now."""
+    """A change of a repository's list. `replaced` are the problems of the stored list."""
 
     repository: Repository
     changes: tuple[TargetChange, ...]
@@ -72,7 +72,7 @@ class ListChange:
 def parse_stored_list(
     repository: Repository, read: StoredValue | None, tier: str = STANDARD
 ) -> StoredList:
-    """What is stored, as far as it can be read."""
+    """Parse a stored list, as far as it can be read."""
     if read is None:
         return StoredList(repository)
     problems: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def plan_targets(
     prune: bool,
     advanced: bool,
 ) -> tuple[ListChange, ...]:
-    """What is to be stored for each of the repositories of `stored`, for which the file speaks.
+    """Plan the change of each list in `stored`: the repositories that the file speaks for.
 
     `others` are all the other repositories of the stage. Raises TargetsError.
     """
@@ -127,9 +127,9 @@ def plan_targets(
 def targets_after(
     changes: Sequence[ListChange], others: Sequence[StoredList]
 ) -> tuple[list[Target], list[Target]]:
-    """The stage's targets as the changes leave them: of the lists that change, and of the others.
+    """The stage's targets after the changes: those of the changed lists, and those of the others.
 
-    A stored target of the others that is not valid leads no checkout, and is left out.
+    A target of the others that is not valid is left out, because nothing is deployed to it.
     """
     changed = [
         target
@@ -145,7 +145,7 @@ def targets_after(
 
 
 def leavers(changes: Iterable[ListChange]) -> Mapping[str, str]:
-    """What is removed, or changes its repository, in words by name: a pin of it may surprise."""
+    """The targets that are removed or change their repository, with words. Their pins stay."""
     removed = {
         one.name: change.repository
         for change in changes
@@ -204,7 +204,7 @@ def _changes(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterato
 
 
 def _problems_of(change: ListChange) -> Iterator[str]:
-    """Why the list cannot be stored: of the file alone nothing is wrong any more."""
+    """Why the list cannot be stored. The file itself has been validated before."""
     try:
         parse_stored_targets(change.text, change.repository)
     except TargetsError as error:

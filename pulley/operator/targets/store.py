@@ -1,4 +1,4 @@
-"""A stage's targets as an operator reads and stores them: a parameter for each repository."""
+"""Read and store a stage's targets: one parameter for each repository."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from pulley.operator.targets.plan import (
 
 @dataclass(frozen=True)
 class Shown:
-    """The stored targets that are valid, as they are written, and what is not valid."""
+    """The valid stored targets, as they are written, and the problems of the others."""
 
     entries: Mapping[Repository, Sequence[Entry]]
     problems: tuple[str, ...]
@@ -33,7 +33,7 @@ class Shown:
         return sorted(str(one["name"]) for listed in self.entries.values() for one in listed)
 
     def only(self, what: str) -> "Shown":
-        """Those of a repository, or the one of this name; no entries where there is none."""
+        """Those of a repository, or the one of this name. There may be no entries."""
         chosen = {
             repository: [
                 one for one in listed if what.lower() == str(repository) or what == one["name"]
@@ -44,7 +44,7 @@ class Shown:
 
 
 class TargetsStore:
-    """Reads and writes. Every method raises RefusedError or UnavailableError."""
+    """Reads and stores targets. Every method raises RefusedError or UnavailableError."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
@@ -52,7 +52,7 @@ class TargetsStore:
     def read(
         self, repositories: Collection[Repository]
     ) -> tuple[Sequence[StoredList], Sequence[StoredList]]:
-        """What is stored for these repositories, and for all the others of the stage."""
+        """The stored lists of these repositories, and those of all others of the stage."""
         parameters, names = self._stage.parameters, self._stage.names
         stored = parameters.read(*(names.targets(one) for one in sorted(repositories)))
         lists = []
@@ -63,9 +63,9 @@ class TargetsStore:
         return lists, [one for one in self._every() if one.repository not in repositories]
 
     def check_hosts(self, changes: Sequence[ListChange], others: Sequence[StoredList]) -> None:
-        """Look whether a host would have two targets in one checkout: then TargetsError, too.
+        """Raise TargetsError if a host would have two targets in one checkout.
 
-        AWS is asked only where selectors leave that open.
+        AWS is asked only if the selectors do not tell.
         """
         changed, rest = targets_after(changes, others)
         if not may_meet_on_hosts(changed, rest):
@@ -98,7 +98,7 @@ class TargetsStore:
         return held
 
     def show(self) -> Shown:
-        """All that is stored."""
+        """Every stored target."""
         lists = self._every()
         return Shown(
             {

@@ -1,4 +1,4 @@
-"""A repository and its webhook: which secret opens it, and what is to be changed on GitHub."""
+"""Connect a repository: find the secret that opens it, and plan and change its webhook."""
 
 import time
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Connection:
-    """What there is to do for a repository's webhook. `hook` is the one that is there."""
+    """The plan for a repository's webhook. `hook` is the one that exists."""
 
     url: str
     hook: RepositoryHook | None
@@ -37,14 +37,14 @@ class Connection:
 
     @property
     def action(self) -> str:
-        """What becomes of it."""
+        """What the plan does to the webhook."""
         if self.hook is None:
             return MADE
         return UPDATED if self.differences else LEFT
 
 
 def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
-    """The repository's webhooks on GitHub; None where there is no token to ask with.
+    """The repository's webhooks on GitHub; None without a token.
 
     Raises RefusedError and UnavailableError.
     """
@@ -56,7 +56,7 @@ def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
 
 
 def read_secret(stage: Stage, repository: Repository) -> Secret:
-    """The secret for a repository's webhook. UnavailableError where none is stored."""
+    """The secret for a repository's webhook. Raises UnavailableError if none is stored."""
     own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
     stored = stage.parameters.read(own, default)
     found = stored.get(own) or stored.get(default)
@@ -68,7 +68,7 @@ def read_secret(stage: Stage, repository: Repository) -> Secret:
 
 
 def secret_since(stage: Stage, repository: Repository) -> datetime | None:
-    """When the newest secret that opens a repository was stored; None where there is none.
+    """When the newest secret that opens a repository was stored; None if there is none.
 
     Raises RefusedError and UnavailableError.
     """
@@ -79,7 +79,7 @@ def secret_since(stage: Stage, repository: Repository) -> datetime | None:
 
 
 def connect_again(stage: Stage) -> list[str]:
-    """The lines that give GitHub a new secret of the stage, for each repository that it opens.
+    """The commands that give GitHub the stage's new secret, one for each repository it opens.
 
     Raises RefusedError and UnavailableError.
     """
@@ -89,7 +89,7 @@ def connect_again(stage: Stage) -> list[str]:
 
 
 def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
-    """When the first line of the newest version was stored: dropping an old one is not it."""
+    """When the newest version's first line was stored. Dropping other lines does not count."""
     since, newest = None, read_secrets(versions[0].value)[:1] if versions else ()
     for one in versions:
         if not newest or read_secrets(one.value)[:1] != newest:
@@ -99,7 +99,7 @@ def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
 
 
 def plan_connection(hooks: Sequence[RepositoryHook], url: str, *, force: bool) -> Connection:
-    """What there is to do, where these webhooks are there. `force` sets the secret anyway."""
+    """Plan what to do, given the existing webhooks. `force` sets the secret anyway."""
     same = [hook for hook in hooks if hook.posts_to(url)]
     elsewhere = [hook.url for hook in hooks if not hook.posts_to(url) and hook.is_like(url)]
     hook = min(same, key=lambda one: (not one.active, one.id), default=None)
@@ -110,7 +110,7 @@ def plan_connection(hooks: Sequence[RepositoryHook], url: str, *, force: bool) -
 
 
 def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> RepositoryHook:
-    """Do it. Raises NotTakenError and UnavailableError."""
+    """Carry out the plan, and return the webhook. Raises NotTakenError and UnavailableError."""
     if connection.hook is None:
         webhooks.create(connection.url, secret.value)
     elif connection.differences:
@@ -124,12 +124,12 @@ def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> Repos
 
 
 def settings_page(stage: Stage, repository: Repository) -> str:
-    """Where people set up the repository's webhooks."""
+    """The page where people set up the repository's webhooks."""
     return f"{_site(stage)}/{repository}/settings/hooks"
 
 
 def github_host(stage: Stage) -> str:
-    """Whose repositories people clone."""
+    """The host name that people clone from."""
     return _site(stage).partition("://")[2].partition("/")[0]
 
 

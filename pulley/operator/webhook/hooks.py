@@ -1,7 +1,7 @@
-"""A repository's webhooks on GitHub, as an operator makes them, mends them, and sees them work.
+"""Create, update and test a repository's webhooks on GitHub.
 
-GitHub never tells a webhook's secret. That it is the stored one is seen by a ping, whose recorded
-answer is Pulley's own. Source: GitHub's page "REST API endpoints for repository webhooks".
+GitHub never shows a webhook's secret. A ping shows whether it is the stored one, because GitHub
+records Pulley's answer to it. Source: GitHub's page "REST API endpoints for repository webhooks".
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,8 @@ from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.webhook.pings import NOT_RECORDED, Ping, parse_ping
 
-FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled from the one to the other
-ANSWER_SECONDS = 30.0  # that a ping's answer may take to be recorded
+FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled with each poll
+ANSWER_SECONDS = 30.0  # for GitHub to record a ping's answer
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ class RepositoryHook:
     has_secret: bool
 
     def posts_to(self, url: str) -> bool:
-        """Whether its address leads to the same place as this one."""
+        """Whether it posts to this URL."""
         return _place(self.url) == _place(url)
 
     def is_like(self, url: str) -> bool:
-        """Whether its address has the same end: of another stage, or of one that was before."""
+        """Whether its path has the same last part: it may be another stage's, or an old one."""
         return _place(self.url)[2].rpartition("/")[2] == _place(url)[2].rpartition("/")[2]
 
     def differences(self) -> list[str]:
-        """What is not as Pulley wants it, in words. The secret itself cannot be seen."""
+        """What is not as Pulley wants it, in words. The secret itself cannot be compared."""
         wanted = {
             "content type": (self.content_type, "json"),
             "events": (", ".join(self.events) or "none", "push"),
@@ -51,7 +51,7 @@ class RepositoryHook:
 
 
 class Webhooks:
-    """One repository's. Every method raises NotTakenError or UnavailableError."""
+    """The webhooks of one repository. Every method raises NotTakenError or UnavailableError."""
 
     def __init__(
         self,
@@ -70,29 +70,29 @@ class Webhooks:
         self._sleep = sleep
 
     def all(self) -> list[RepositoryHook]:
-        """The repository's own; an organization's are not among them."""
+        """The repository's own webhooks. An organization's are not among them."""
         found = self._call("GET", "/hooks?per_page=100")
         hooks = [_hook(one) for one in found] if isinstance(found, list) else []
         return [hook for hook in hooks if hook]
 
     def posting_to(self, url: str) -> list[RepositoryHook]:
-        """Those whose address this is."""
+        """The webhooks that post to this URL."""
         return [hook for hook in self.all() if hook.posts_to(url)]
 
     def create(self, url: str, secret: str) -> None:
-        """Make it."""
+        """Create a webhook."""
         self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
 
     def update(self, hook: RepositoryHook, url: str, secret: str) -> None:
-        """Make it what Pulley wants: the secret too, since GitHub drops one that is not named."""
+        """Set everything; the secret too, because GitHub drops one that is left out."""
         self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
 
     def set_secret(self, hook: RepositoryHook, secret: str) -> None:
-        """Change the secret alone."""
+        """Change only the secret."""
         self._call("PATCH", f"/hooks/{hook.id}/config", {"secret": secret})
 
     def ping(self, hook: RepositoryHook, seconds: float = ANSWER_SECONDS) -> Ping:
-        """Have a ping posted, and wait so long until its answer is recorded."""
+        """Have GitHub send a ping, and wait at most `seconds` until the answer is recorded."""
         known = set(self._pings(hook))
         self._call("POST", f"/hooks/{hook.id}/pings", has_content=False)
         end = self._clock() + seconds
@@ -140,10 +140,10 @@ class Webhooks:
 
 
 def is_webhook_url(url: str) -> bool:
-    """Whether it can be Pulley's: it ends in its route, and is encrypted, or of this machine."""
+    """Whether it can be Pulley's: its path ends in /github, and it is https or on this machine."""
     scheme, place, path = _place(url)
     try:
-        host = urlsplit(url).hostname  # `place` may begin with a name and a word: 127.0.0.1:x@
+        host = urlsplit(url).hostname  # `place` may begin with credentials: 127.0.0.1:x@
     except ValueError:
         return False
     is_here = host in {"127.0.0.1", "localhost"} and "@" not in place
@@ -164,7 +164,7 @@ def _wanted(url: str, secret: str) -> dict[str, object]:
 
 
 def _hook(found: Any) -> RepositoryHook | None:  # noqa: ANN401 - JSON
-    """A webhook of GitHub's answer; None for what is not one."""
+    """Parse a webhook in GitHub's answer; None if it is malformed."""
     try:
         place, id_ = found["config"], found["id"]
         return RepositoryHook(

@@ -1,6 +1,6 @@
-"""A ping of a webhook: how it was answered, which secret signed it, and what to do where it failed.
+"""The ping of a webhook: its answer, the secret that signed it, and what to do if it failed.
 
-GitHub records the answer with the delivery. Pulley's own has the secret in fields.
+GitHub records the answer with the delivery. Pulley's answer has the secret as data.
 """
 
 import json
@@ -14,16 +14,16 @@ from chalicelib.core.stored import PREFIX, SigningSecret
 from pulley.operator.suggest import suggest
 
 _MOST_SAID = 300  # characters of an answer
-# How a Lambda of before says it, whose answer has no field `secret`. Read until 2026-12-28.
+# An older Lambda's answer has no field `secret`, but these words. Read until 2026-12-28.
 _OLD_WORDS = re.compile(r"; signed with (an older|the newest) secret of (\S+)$")
 
 
 @dataclass(frozen=True)
 class Ping:
-    """What became of a ping. `code` is 0 where nobody answered; `status` are GitHub's words.
+    """The recorded answer to a ping. `code` is 0 if nobody answered; `status` is GitHub's text.
 
-    `said` is the answer's reason or error: Pulley's, where the address is Pulley's. `secret` is the
-    one that, Pulley says, signed the ping; None where the answer does not say.
+    `said` is the reason or the error in the answer. `secret` is the one that signed the ping, by
+    Pulley's answer; None if the answer does not say.
     """
 
     code: int
@@ -33,16 +33,16 @@ class Ping:
 
     @property
     def is_green(self) -> bool:
-        """Whether it was taken."""
+        """Whether the ping was accepted."""
         return 200 <= self.code < 300
 
     @property
     def opened_by(self) -> str:
-        """The parameter that, Pulley says, has the secret that signed it; "" where none is said."""
+        """The parameter of the secret that signed the ping, by Pulley's answer; or ""."""
         return self.secret.parameter if self.is_green and self.secret else ""
 
     def has_newest_of(self, parameter: str) -> bool:
-        """Whether Pulley says that the newest of the parameter's secrets signed it."""
+        """Whether the parameter's newest secret signed the ping, by Pulley's answer."""
         return self.is_green and self.secret == SigningSecret(parameter, 0)
 
 
@@ -50,7 +50,7 @@ NOT_RECORDED = Ping(0, "GitHub has not recorded an answer yet")
 
 
 def parse_ping(delivery: Mapping[str, Any]) -> Ping:
-    """From the ping's delivery as GitHub shows it; the answer in it may be anything."""
+    """Parse the delivery of a ping from GitHub. The answer in it may be anything."""
     code, response = delivery.get("status_code"), delivery.get("response")
     payload = response.get("payload") if isinstance(response, dict) else None
     body = _parse_answer(payload)
@@ -63,7 +63,7 @@ def parse_ping(delivery: Mapping[str, Any]) -> Ping:
 
 
 def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
-    """What to do where a ping was not taken."""
+    """What to do if a ping was not accepted."""
     wrong_place = (
         "the address or the stage is wrong, or nothing is deployed there: "
         f"chalice deploy --stage {stage}, then {suggest('connect', repository)} again"
@@ -82,7 +82,7 @@ def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
 
 
 def _parse_answer(payload: object) -> Mapping[str, Any] | None:
-    """An answer's body, which may be anything; None where it is no JSON object."""
+    """Parse the body of an answer; None if it is not a JSON object."""
     try:
         body = json.loads(payload) if isinstance(payload, str) else payload
     except (ValueError, RecursionError):
@@ -91,14 +91,14 @@ def _parse_answer(payload: object) -> Mapping[str, Any] | None:
 
 
 def _said(body: Mapping[str, Any] | None, payload: object) -> str:
-    """The reason or the error in an answer's body; the body itself if it is no JSON object."""
+    """The reason or the error in an answer's body; the whole body if it is not a JSON object."""
     if body is None:
         return str(payload or "")[:_MOST_SAID]
     return str(body.get("error") or body.get("ignored") or body.get("message") or "")[:_MOST_SAID]
 
 
 def _signing_secret(body: Mapping[str, Any] | None) -> SigningSecret | None:
-    """Which secret signed the ping, as Pulley's answer says."""
+    """The secret that signed the ping, by Pulley's answer."""
     body = body or {}
     told = body.get("secret")
     if isinstance(told, dict):

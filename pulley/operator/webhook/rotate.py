@@ -1,14 +1,13 @@
-"""A webhook secret is rotated without a delivery refused: the new one beside the old one first.
+"""Rotate a webhook secret without refusing a delivery: first store the new one beside the old.
 
-1. The new secret is stored as the first line, with the old ones below it: each of them is valid.
-2. Lambda remembers what it read for a minute. A webhook is told of the new one when all of it must
-   have it: so nothing hangs on the look-up that a secret not known costs, of which strangers can
-   leave none.
-3. A ping shows that the parameter opens the address that a webhook posts to: it may be of another
-   stage. Then the webhook is given the new secret, and a ping shows that it signs with it.
-4. What was signed with an old one must have arrived. Then the old ones are dropped.
+1. Store the new secret as the first line, above the old ones. All of them are valid.
+2. Wait until every Lambda has read it; Lambda remembers a secret for a minute. Otherwise Lambda
+   would need an extra look-up for it, and strangers can exhaust the look-up budget.
+3. Send a ping to check that the parameter opens the webhook's URL, which may be another stage's.
+   Then give the webhook the new secret, and send a ping to check that it signs with it.
+4. Wait until all that was signed with an old secret has arrived. Then drop the old ones.
 
-Wherever this ends, both are valid, or nobody uses what is not; a second run goes on.
+A rotation may stop at any point: every secret in use is valid. A second run continues it.
 """
 
 import secrets
@@ -25,32 +24,32 @@ from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
 from pulley.operator.webhook.pings import Ping
 
-WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and what a look-up, or a delivery, takes
+WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and the time of a look-up, or of a delivery
 SECRET_BYTES = 32
-PINGS = 3  # of a webhook: GitHub may sign with what it had before, for a moment
+PINGS = 3  # of a webhook: for a moment GitHub may still sign with the old secret
 PAUSE_SECONDS = 2.0
 _CLOCKS_APART = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class StoredSecret:
-    """A parameter of secrets as it was read, newest first."""
+    """A parameter with secrets as it was read, the newest first."""
 
     read: StoredValue
     secrets: tuple[bytes, ...] = field(repr=False)
 
     @property
     def name(self) -> str:
-        """The parameter's."""
+        """The parameter's name."""
         return self.read.name
 
     @property
     def is_rotating(self) -> bool:
-        """Whether there is an old one to be dropped."""
+        """Whether there are old secrets to drop."""
         return len(self.secrets) > 1
 
     def seconds_to_wait(self, wait: float, *, now: datetime) -> float:
-        """How long until no Lambda remembers what was stored before, by clocks that may differ."""
+        """The seconds until no Lambda remembers the old secrets, by clocks that may differ."""
         if self.read.at and now - self.read.at > timedelta(seconds=wait) + _CLOCKS_APART:
             return 0.0
         return wait
@@ -58,7 +57,7 @@ class StoredSecret:
 
 @dataclass(frozen=True)
 class Proof:
-    """Whether its webhooks sign with the newest secret. `problem` says why not, or ""."""
+    """Whether the webhooks sign with the newest secret. `problem` says why not, or ""."""
 
     repository: Repository
     hooks: int = 0
@@ -67,7 +66,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Rotation:
-    """The steps, on one parameter. Each raises RefusedError and UnavailableError."""
+    """The steps for one parameter. Each raises RefusedError and UnavailableError."""
 
     parameters: Parameters
     name: str
@@ -76,7 +75,7 @@ class Rotation:
     sleep: Callable[[float], None]
 
     def read(self) -> StoredSecret:
-        """What is stored now. UnavailableError where nothing is."""
+        """Read the stored secrets. Raises UnavailableError if there are none."""
         read = self.parameters.read_one(self.name)
         found = read_secrets(read.value) if read else ()
         if read is None or not found:
@@ -85,7 +84,7 @@ class Rotation:
         return StoredSecret(read, found)
 
     def begin(self) -> StoredSecret:
-        """Store a new secret above those that are there, unless one is there above an old one."""
+        """Store a new secret above the others, unless an earlier rotation did so."""
         stored = self.read()
         if stored.is_rotating:
             return stored
@@ -96,10 +95,10 @@ class Rotation:
         return self.read()
 
     def prove(self, repository: Repository, newest: bytes, *, set_it: bool) -> Proof:
-        """Give the repository's webhooks the newest secret, and see that they sign with it.
+        """Give the repository's webhooks the newest secret, and check that they sign with it.
 
-        Where no ping shows that this parameter opens the address, a webhook is left as it is.
-        Without `set_it` they are only seen to. What GitHub does not take is the proof's problem.
+        A webhook is left alone unless a ping shows that this parameter opens its URL. Without
+        `set_it` the webhooks are only checked. What GitHub refuses is the proof's problem.
         """
         try:
             webhooks = self.webhooks(repository)
@@ -114,7 +113,7 @@ class Rotation:
         return Proof(repository, len(hooks), "; ".join(one for one in problems if one))
 
     def check(self, expected: StoredSecret) -> None:
-        """UnavailableError where somebody else stored something since."""
+        """Raise UnavailableError if somebody else has changed the secrets."""
         if self.read().secrets != expected.secrets:
             raise UnavailableError(
                 f"somebody else changed {self.name} meanwhile. Nothing was dropped: look who it "
@@ -122,7 +121,7 @@ class Rotation:
             )
 
     def end(self, expected: StoredSecret) -> int:
-        """Drop the old secrets. Returns how many they were."""
+        """Drop the old secrets. Returns their number."""
         self.check(expected)
         current = self.read()
         written = self._write(current.read, expected.secrets[:1])
@@ -172,9 +171,9 @@ class Rotation:
         )
 
     def _mend(self, written: Written, new: bytes, stored: StoredSecret) -> None:
-        """Somebody else stored secrets in the same moment: theirs must stay valid.
+        """Keep valid what somebody else stored at the same moment.
 
-        Where it was a rotation too, it is theirs that goes on.
+        If that was a rotation too, theirs goes on.
         """
         if written.overwritten is None:
             return
@@ -196,6 +195,6 @@ def repositories_of(
     own_name: Callable[[Repository], str],
     repositories: Sequence[Repository],
 ) -> list[Repository]:
-    """Those of the repositories without a secret of their own: the stage's one opens them."""
+    """The repositories without a secret of their own: the stage's secret opens them."""
     own = parameters.read(*(own_name(one) for one in repositories)) if repositories else {}
     return [one for one in repositories if own_name(one) not in own]
