@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# Update=check: what a run would do and what the host has.
+# Update=check: report what a run would do and what the host has.
 
-# Update=check: what a run would do and what the host has. Changes nothing.
+# It changes nothing.
 look() {
     read_marker
     see_head
@@ -21,8 +21,8 @@ look() {
     finish unchanged "$words"
 }
 
-# Leaves in `unfinished` what a killed run or another git has left in the middle, by its file; "marker"
-# where HEAD has more of the branch than all steps were done for; "" for none, or while it is at work.
+# Leave in `unfinished` the file of what a killed run or another git has not ended; "marker" if HEAD has
+# newer commits of the branch than those whose steps are done; "" if all has ended, or one is at work.
 find_unfinished() {
     unfinished=''
     for name in index.lock HEAD.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD BISECT_LOG sequencer; do

@@ -18,7 +18,7 @@ enter_checkout() {
     check_mount .
     [ -e .git ] || refuse_folder
     if [ -d .git ] && [ ! -L .git ]; then
-        git_dir=.git common_dir=.git # not by the path again
+        git_dir=.git common_dir=.git # relative, so that the path is not followed again
     else # a linked work tree, or a submodule
         git_dir=$(git rev-parse --absolute-git-dir) &&
             common_dir=$(cd "$(git rev-parse --git-common-dir)" && pwd -P) ||
@@ -30,13 +30,14 @@ enter_checkout() {
     upstream_ref=refs/remotes/origin/$Branch
 }
 
-# Nothing that a command leaves behind may hold the lock or root's ear, or keep the agent waiting for
-# the end of stdout or stderr.
+# Run a command without the script's descriptors. A process that it leaves behind must not hold the lock,
+# send requests to root, or keep the agent waiting for the end of stdout or stderr.
 alone() { # command
     "$@" 3>&- 4>&- 5<&- 6>&- 9>&-
 }
 
-# git as every step wants it; its output goes to a file. The checkout's hooks do not run: one that fails, hangs or stays would stop a deploy half-way.
+# git with the settings that every step needs. The checkout's hooks do not run: one that fails or hangs
+# would stop a deploy half-way.
 git() {
     set -- -c gc.auto=0 -c maintenance.auto=false -c core.logAllRefUpdates=true -c core.fsmonitor=false \
         -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \
@@ -52,7 +53,7 @@ git() {
         alone exec timeout --foreground -k 5 "$within" git "$@"
     )
     set -- $?
-    # Its ssh, or a filter, is at work still.
+    # After the time-out its ssh, or a filter, may still run.
     [ "$1" -ne 124 ] && [ "$1" -ne 137 ] || end_started
     mark=''
     return "$1"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # The time that is left.
 
-# Since boot, in hundredths of a second, without starting a process.
+# Leave in `now` the hundredths of a second since boot. This starts no process.
 read_clock() {
     read -r now _ </proc/uptime
     now=${now%.*}${now#*.}
@@ -13,7 +13,7 @@ seconds_left() { # [kept back]
     [ "$left" -gt 1 ] || left=1
 }
 
-# A filter of git's, or a partial clone's remote, can hang as well: time is kept back for the way back.
+# A filter, or the remote of a partial clone, can hang. So keep some time to take the move back.
 time_to_move() {
     seconds_left
     left=$((left > 20 ? left * 2 / 3 : left))

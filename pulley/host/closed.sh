@@ -1,9 +1,11 @@
 # shellcheck shell=sh
-# Where root may stay root: in a checkout that root alone may write to, rename and reach.
+# When root may stay root: if only root may write to the checkout, rename it, and change its path.
 
-# What sshd calls StrictModes. Every folder on the way from / must be root's and closed to others (in a
-# sticky one they cannot rename what is root's), links on the way too; then nobody else can change where the path leads, and it is entered once more by it.
-# The same holds for the git directory, and for all that is in it: git and this script read and run it.
+# As sshd's StrictModes. Every folder and link on the path from / must be root's, and others must not
+# be able to write to it. (In a sticky folder others cannot rename what is root's.) Then nobody else can
+# change where the path leads, so enter the checkout by it again.
+# The same rules hold for the git directory and all that is in it, because git and this script read and
+# run what is there.
 stay_root() {
     walk "$Checkout"
     cd -P -- "$walked" || refuse "cannot enter $Checkout"
@@ -29,8 +31,8 @@ walk_from() { # folder path
     esac
 }
 
-# A user's checkout is reached by links of root's and of that user's. Behind anyone else's, it would be the
-# maker of the link who says in which of that user's checkouts root deploys.
+# Links on the way to a user's checkout must be root's or that user's. Behind anyone else's link, its maker
+# would choose in which of that user's checkouts root deploys.
 judge_links() {
     cd -P . || refuse "cannot enter $Checkout"
     [ "$PWD" != "$Checkout" ] || return 0
@@ -38,8 +40,8 @@ judge_links() {
     [ "$PWD" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
 }
 
-# Leaves the path without a link in `walked`. Each step is judged before it is taken, and a link's text
-# is walked like the rest: so one in /proc leads nowhere but to what it says.
+# Resolve a path without links, into `walked`. Each part is checked before it is followed. A link is
+# followed by its text, so that a link in /proc cannot lead elsewhere.
 walk() { # absolute path
     walked='' rest=$1/ links=0
     judge /
@@ -70,8 +72,8 @@ walk() { # absolute path
     [ -z "$sticky" ] || open_to_others "others may write to $sticky" "chmod go-w $sticky"
 }
 
-# Once each, because it stays closed. As in /tmp, what is root's in a sticky one stays where it is: so
-# only the last must not be that, and it is in `sticky` then.
+# Check each path once, because a closed one stays closed. In a sticky folder such as /tmp others cannot
+# move what is root's. So only the last folder of a path must not be sticky; `sticky` has it then.
 judge() { # path
     sticky='' place_type=''
     case $judged in *"//$1//"*) return 0 ;; esac
@@ -95,7 +97,7 @@ EOF
     esac
 }
 
-# The first that is not root's, or that others may write to, in `found`.
+# Leave in `found` the first path that is not root's, or that others may write to.
 find_of_others() { # what find takes
     found=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
 }
@@ -112,19 +114,19 @@ refuse_found() { # what to close
     [ -z "$found" ] || open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
 }
 
-# Who owns a folder of the repository's can put a link in its place while git writes there, and who owns
-# one in a submodule can give git other settings, which it runs. So root needs each of a commit's folders.
+# The owner of a folder in the repository can replace it by a link while git writes there. The owner of a
+# folder in a submodule can change git's settings, which run commands. So root must own all folders.
 root_owns_folders() { # commit
     [ "$euid" -eq 0 ] && [ -n "$1" ] || return 0
-    has xargs || refuse 'xargs (findutils) is not installed' # without it all would seem to be root's
+    has xargs || refuse 'xargs (findutils) is not installed' # without it nothing would be found
     found=$(list_folders "$1" 8>&1 | head -n 1)
     refuse_found "$found"
 }
 
-list_folders() { # commit; those that are not root's alone, and all such in its submodules
+list_folders() { # commit; prints folders that others own or may write to
     {
         git ls-tree -rdz --name-only "$1"
-        # Of what is staged, and of local commits.
+        # The folders of staged files and of local commits.
         {
             git ls-files -z | tr '\n\000' '\035\n'
             name_commits HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
@@ -139,7 +141,7 @@ find_of_others_below() { # folder
     [ -z "$found" ] || echo "$found"
 }
 
-# Objects may lie elsewhere (git clone --shared), and git does not look whether they are what they say.
+# Objects may be in another folder (git clone --shared), and git does not verify their hashes.
 follow_alternates() { # folder of objects
     [ -f "$1/info/alternates" ] || return 0
     alternates=$((${alternates:-0} + 1))
@@ -155,9 +157,9 @@ open_to_others() { # what cure
     refuse "$1, so root does not run here: $2; or give the checkout to another user"
 }
 
-# A folder behind /proc/PID/root of another mount namespace is in no mount of ours: its user mounts there
-# what he likes, files that look like someone else's too. So may a user whose program answers for a file
-# system (FUSE). The kernel tells the mount of an open folder, even if the path leads elsewhere by now.
+# Refuse a folder that is not in our mount namespace (behind /proc/PID/root): a user may mount anything
+# there, and files may seem to have another owner. The same goes for FUSE, where a user's program
+# answers. The kernel knows the mount of an open folder, even if the path leads elsewhere by now.
 check_mount() { # folder
     find_mount /
     root_mount=$mount

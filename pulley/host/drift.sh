@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# Drift: what somebody has moved in the checkout since the last run, and a run brings back.
+# Drift: somebody has moved the checkout since the last run. A run brings it back.
 
-# Leaves in `drift` what was moved: "head", "branch" or "files"; "" for none. Local commits are no
-# drift, and whoever made them may change or drop them.
-# Not where steps did not come to their end: then this script left HEAD where it is.
+# Leave in `drift` what was moved: "head", "branch" or "files"; "" if nothing was. Local commits are no
+# drift, and may be changed or dropped.
+# If steps began and did not end, there is no drift: then this script itself left HEAD there.
 find_drift() {
     [ -n "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
     case $head_ref in
@@ -13,7 +13,7 @@ find_drift() {
     [ "$head" = "$marker_commit" ] || is_ancestor "$marker_upstream" "$head" || drift='head'
 }
 
-# Files that were removed, and not by `git rm`: an edit of nobody's, since the commit has them.
+# List files that were removed, but not by `git rm`. The commit has them, so no edit is lost.
 list_removed() {
     git diff-files -z --name-only --diff-filter=D --ignore-submodules=all | each name_if is_removed
 }

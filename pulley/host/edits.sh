@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# Local edits: into a commit, out of the work tree, and back.
+# Local edits: save them in a commit, remove them from the work tree, and put them back.
 
-# All that is edited goes into the commit `edits`, "" without any. Left out of it are files beyond a
-# link that someone put in a folder's place, and files that git calls modified though they are just as
-# git writes them (line endings, filters): those are nobody's edit.
+# Save all edits in the commit `edits`; "" if there are none. It leaves out files in a folder that somebody
+# replaced by a link, and files that git calls modified although they are as git writes them (because of
+# line endings or filters): nobody edited those.
 find_edits() {
     true >"$state/linked" && true >"$state/nobodys" || stop_in_conflict "cannot write below $state"
     create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
@@ -17,14 +17,14 @@ find_edits() {
 }
 
 create_stash() {
-    time_to_move # a filter can hang, and a promisor that lacks an object
+    time_to_move # a filter can hang, and so can a promisor remote
     edits=$(within=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
     set -- $?
     [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $left seconds"
     return "$1"
 }
 
-# Where a file was touched and not changed, git's stash fails without a word.
+# If a file was touched but not changed, `git stash` fails without a message.
 refresh_index() {
     git update-index -q --refresh
 }
@@ -38,14 +38,14 @@ create_stash_without() { # files of names
     return "$1"
 }
 
-# A folder of shared data is often linked in where the repository has a folder of its own.
+# Hosts often replace a folder of the repository by a link to shared data.
 create_stash_beside_links() {
     grep -q 'beyond a symbolic link' "$errors" || return 1
     git diff-files -z --name-only --diff-filter=D | each name_if is_beyond_link >"$state/linked"
     [ -s "$state/linked" ] && create_stash_without "$state/linked"
 }
 
-# Files in which git sees a change, though what it would write there is what stands there.
+# List files that git calls modified, although they are what git would write.
 list_nobodys() {
     git -c core.fileMode=false diff-files -z --name-only --diff-filter=M --ignore-submodules=all |
         each name_if is_as_written >"$state/nobodys"
@@ -70,7 +70,7 @@ stop_with_edits() {
     elif [ -n "$half_added" ]; then
         stop_in_conflict "$half_added is only half added (git add -N): add it or reset it"
     else
-        stop_if_replaced # git 2.30 does not say which file that is
+        stop_if_replaced # git 2.30 does not name the file
         stop_in_conflict "$(git_reason)"
     fi
 }
@@ -80,7 +80,7 @@ stop_if_replaced() {
     [ -z "$in_the_way" ] || stop_in_conflict "$in_the_way is untracked, where the repository has something else"
 }
 
-# The first untracked thing that stands where HEAD has a file: no commit can hold it.
+# Print the first untracked file or folder in the place of a file of HEAD: git cannot save it in a commit.
 find_replaced() {
     git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | each tell_replaced | head -n 1
 }
@@ -91,12 +91,12 @@ tell_replaced() {
         path=$path/${rest%%/*} rest=${rest#*/}
         [ -d "$path" ] && [ ! -L "$path" ] || break
     done
-    # A link in the place of a folder is known by now.
+    # Links that replace folders were handled before.
     [ ! -s "$state/linked" ] || [ -z "$rest" ] || [ ! -L "$path" ] || return 0
     [ ! -e "$path" ] && [ ! -L "$path" ] || git --literal-pathspecs ls-files -o -- "$path"
 }
 
-# Edits, back into the work tree. What does not fit any more stays saved.
+# Put edits back into the work tree. If they do not fit any more, they stay saved.
 put_back() { # commit ref
     if git stash apply -q --index "$1"; then
         git update-ref -d "$2"
@@ -106,17 +106,17 @@ put_back() { # commit ref
     if ! git stash apply -q "$1"; then
         reset_hard HEAD
         saved=$2 aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
-        # After a line break, so that half a line, of a run that was killed, spoils no other.
+        # Begin with a line break, because a killed run may have left half a line.
         printf '\n%s %s\n' "$2" "$aside" >>"$state/aside"
     elif git diff --quiet "$1^2" "$1" -- || git diff --quiet "$1^1" "$1^2" --; then
         git update-ref -d "$2"
     else
-        saved=$2 # what was staged was neither of what is in the work tree and in the commit
+        saved=$2 # what was staged is in neither the work tree nor the commit
     fi
 }
 
-# Index and work tree as in a commit. What someone told git to leave alone ("assume unchanged", often
-# a host's own settings) stays as it is: such files are marked in the way that git minds here.
+# Reset index and work tree to a commit. Files marked "assume unchanged" (often a host's settings) stay as
+# they are: mark them "skip worktree" meanwhile, which `git reset` respects.
 reset_hard() { # commit
     {
         git ls-files -v -z | tr '\n\000' '\001\n' | sed -n 's/^h //p' | tr '\n\001' '\000\n'

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Files of the work tree, by the names that git lists.
 
-# Runs a command with each name on stdin that ends in a NUL, as a path that begins with ./ ; functions
-# have it in `file`. On the way \035 stands for a line break in a name.
+# Run a command for each name on stdin (each ends in NUL), with a path that begins with ./ ; functions
+# have it in `file`. Meanwhile \035 stands for a line break in a name.
 each() { # command
     tr '\n\000' '\035\n' | each_line "$@"
 }
@@ -15,15 +15,15 @@ each_line() {
     done
 }
 
-# The names of all files that commits change, in lines: a line break in a name is \035. Whoever asks
-# hears on 8 that there are more: not to know them is no reason to go on as if there were none.
+# Print the names of all files that commits change, one a line; \035 stands for a line break in a name. If
+# git fails, print another name to 8: the caller must not go on as if there were no more files.
 name_commits() { # revisions
     {
         git log -m --first-parent --no-renames --format= --name-only -z "$@" || echo "a file that git cannot list" >&8
     } | tr '\n\000' '\035\n'
 }
 
-# The name again, where that is true of the file.
+# Print the name if the function is true of the file.
 name_if() { # function
     ! "$1" || printf '%s\0' "$file"
 }
@@ -32,7 +32,7 @@ is_no_folder() {
     [ ! -d "$file" ] || [ -L "$file" ]
 }
 
-# Whether a link (-L) or a file (-f) stands in the place of one of the folders that the file is in.
+# Whether one of the file's folders was replaced by a link (-L) or a file (-f).
 is_beyond() { # test
     folder=$file
     while [ "$folder" != "${folder%/*}" ]; do
@@ -46,7 +46,7 @@ is_beyond_link() {
     is_beyond -L
 }
 
-# Whether it differs from what git would write for the index's entry, its mode included.
+# Whether the file, or its mode, differs from what git would write for the index's entry.
 differs() {
     [ -z "$(git diff-files --summary -- ":(literal)$file")" ] || return 0
     if [ -L "$file" ]; then
@@ -60,7 +60,7 @@ is_as_written() {
     ! differs
 }
 
-# The first file that is not as git would write it; "" where all are.
+# Print the first file that is not as git would write it, if there is one.
 find_unlike() {
     git diff-files -z --name-only --ignore-submodules=all | each tell_unlike | head -n 1
 }
@@ -69,9 +69,9 @@ tell_unlike() {
     is_beyond_link || ! differs || echo "${file#./}"
 }
 
-# Files that git began to write, or a step made, where `to` has them and `from` has not. What is just
-# as in `to` goes. So does what is not older than the reference, into the folder if one is given.
-# A file that was there before it, with other content, stays, and so does one beyond a link.
+# Remove files that git began to write, or that a step made, if `to` has them and `from` has not. A file
+# just as in `to` is removed. So is one that is not older than the reference, or it is moved to the
+# folder if one is given. An older file with other content stays, and so does one beyond a link.
 remove_added() { # from to reference [folder]
     git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | each remove_file "$2" "$3" "${4-}"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The health check: the URL is asked until it answers 2xx.
+# The health check: request the URL until the answer is 2xx.
 
 check_health() {
     time_for_steps
@@ -20,7 +20,7 @@ check_health() {
     return 1
 }
 
-# Once. What was wrong with the answer is in `answer`, which is empty where it was 2xx.
+# Request it once. `answer` says what was wrong, and is empty if the answer was 2xx.
 ask() {
     answer=''
     if has curl; then
@@ -57,7 +57,7 @@ ask_with_wget() (
     LC_ALL=C alone wget -O /dev/null -T 5 -t 1 -- "$HealthCheck"
 )
 
-# A proxy cannot reach this host by these names: its own host has them, too.
+# Use no proxy for these names: they would lead the proxy to its own host.
 is_loopback() {
     host=${HealthCheck#*://}
     host=${host%%[/?#]*}

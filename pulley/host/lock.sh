@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# One run at a time in a checkout, and the locks that a killed git left.
+# Allow one run at a time in a checkout, and remove the locks of a killed git.
 
 take_lock() {
     check_programs
-    # shellcheck disable=SC2174 # the folder above is there
+    # shellcheck disable=SC2174 # the parent folder exists
     [ -d "$state" ] || mkdir -p -m 700 "$state" || refuse "cannot write below $git_dir"
     command exec 9<>"$state/lock" || refuse "cannot write $state/lock"
     seconds_left
@@ -11,12 +11,12 @@ take_lock() {
         [ -z "$words" ] || refuse "flock (util-linux) cannot do what is asked of it: $words"
         finish busy "another run held the lock for $((left / 2)) seconds"
     }
-    log=$state/run.log # of all output from here on
+    log=$state/run.log # all output goes here from now on
     true >"$log" || refuse "cannot write $log"
     exec 6>&2 >>"$log" 2>&1
 }
 
-# A program that is missing in the middle of a move would lose what it was to keep.
+# Look for all programs first: if one were missing in the middle of a move, edits could be lost.
 check_programs() {
     for program in flock:util-linux find:findutils cmp:diffutils sed:sed grep:grep timeout sort uniq \
         head tail tr cut wc cat cp mv rm mkdir date readlink df; do
@@ -30,9 +30,9 @@ has() { # program
     command -v "$1" >/dev/null
 }
 
-# SSM gives no order, so a run older than the newest accepted one does nothing. The lock's own file
-# keeps that one's time; it is written in place, in one write, so a kill cannot leave half of it.
-# One from the future would shut out all that come after it: it runs, but does not count.
+# SSM does not keep the order of commands, so a run that is older than the newest accepted one does
+# nothing. The lock file has that one's time, in one write of fixed length, so that a kill leaves no
+# half of it. A time far in the future is not compared, or it would stop all later runs.
 accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
@@ -46,7 +46,7 @@ accept_issued() {
     printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || refuse "cannot write $state/lock"
 }
 
-# A lock is dead where no other git of this user is at work in this checkout.
+# Remove git's locks once no git that may write here is at work.
 clear_locks() {
     set --
     for lock in "$git_dir"/*.lock "$common_dir"/*.lock "$common_dir/$local_ref.lock" \
@@ -67,7 +67,7 @@ clear_locks() {
     rm -f -- "$@"
 }
 
-# An editor or a service keeps one at work for days, and a pager another; they hold no lock.
+# Editors, services and pagers keep such commands running for days. These hold no lock.
 only_reads() {
     case $(git_command) in
         cat-file | log | show | diff | blame | grep | rev-list | rev-parse | ls-files | ls-tree | for-each-ref | \
@@ -76,7 +76,7 @@ only_reads() {
     esac
 }
 
-# What a process of git was called for: the first word that is no option, or an option's value.
+# The subcommand of a git process: the first word that is neither an option nor an option's value.
 git_command() {
     tr '\000' '\n' <"$proc/cmdline" | {
         read -r _
@@ -90,8 +90,8 @@ git_command() {
     }
 }
 
-# Of those who may write here, its owner and root: anyone else's may be called git, and sit here, for
-# ever. Root's own does not show the owner where it is; it gets time to end.
+# Only processes of the owner and of root count: another user could leave one called git here for ever.
+# The owner cannot see the folder of a process of root's: `hidden_git` gives that one time to end.
 git_is_at_work() {
     here=$(pwd -P) hidden_git=''
     for proc in /proc/[0-9]*; do

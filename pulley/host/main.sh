@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# The way of a run. docs/host.md has the contract: a run ends at what is wanted or exactly where it
-# was, says which in one line of JSON on stdout, and loses no commit and no edit, killed or not.
-# Run as root, it looks up the checkout's owner, becomes that user, and restarts units. Every file
-# below the checkout is opened as the owner, so a planted link leads root nowhere. closed.sh says when
-# root's own checkout is safe enough to stay root in it.
+# The steps of a run. docs/host.md has the contract: the checkout ends at the wanted commit or exactly where
+# it was, one line of JSON on stdout says which, and no commit and no edit is lost, even after a kill.
+# Run as root, the script becomes the checkout's owner; root only restarts units. Every file below the
+# checkout is opened as the owner, so that a planted link cannot lead root anywhere. closed.sh says
+# when root may stay root in its own checkout.
 
 set -u
-kept_back=10       # seconds before Timeout at which all is over
-log_bytes=1048576  # of the log on the host, before it is rotated
-ahead=600          # seconds that Issued may be ahead of the host's clock, and still count
+kept_back=10       # seconds before Timeout at which the run ends
+log_bytes=1048576  # size at which the log on the host is rotated
+ahead=600          # seconds that Issued may be ahead of the host's clock and still count
 
 main() {
     clean_environment

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The marker: what was deployed here last, with all its steps done.
+# The marker: the commit that was deployed here last, and the settings of its steps.
 
 read_marker() {
     marker_commit='' marker_upstream='' marker_target='' marker_steps='' marker_slot=0
@@ -15,13 +15,13 @@ read_marker() {
     is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
 }
 
-# Not while steps that began, of whatever commit, did not come to their end: then what is built and
-# what runs may be of another commit than the marker's.
+# False if the steps of any commit began and did not end: then what was built and what runs may belong to
+# another commit than the marker's.
 is_deployed_here() {
     [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
-# Written beside and renamed: half a marker would be taken for a whole one.
+# Write another file and rename it: a marker that is cut off would look whole.
 write_marker() {
     if [ "$after" != "$marker_commit" ]; then
         marker_slot=$(((marker_slot + 1) % 10))

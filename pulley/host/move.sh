@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# A move of HEAD, branch, index and work tree to another commit.
+# Move HEAD, branch, index and work tree to another commit.
 
-# HEAD, branch, index and work tree go to a commit. Local edits come along (carry) or stay under a
-# ref (save). It succeeds, or leaves all as it was and ends the run with `conflict`.
+# Move HEAD, branch, index and work tree to a commit. Local edits are put back (carry) or stay under a ref
+# (save). If it fails, everything is as before, and the run ends with `conflict`.
 move() { # carry|save commit -B branch | --detach
     edits_go=$1 to=$2
     shift 2
@@ -14,8 +14,8 @@ move() { # carry|save commit -B branch | --detach
     after=$to
 }
 
-# Local commits since `base` are made again on top of upstream, with the branch at the last of them.
-# A merge is not made again: what was done in it (a conflict's solution, say) stays under a ref.
+# Rebase the local commits since `base` onto upstream, and move the branch to the last of them. Merges are
+# not made again: what somebody did in them (such as solving a conflict) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream
     in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | head -n 1)
@@ -35,8 +35,8 @@ rebase() { # base
     end_move
 }
 
-# The files that commits change, that stand here and are not tracked. Tracked names are listed twice, so
-# that none of them is unique.
+# List the files that commits change and that exist here untracked. Tracked names are printed twice, so that
+# `uniq -u` removes them.
 list_untracked() { # revisions
     {
         name_commits "$@" | sort -u
@@ -44,19 +44,19 @@ list_untracked() { # revisions
     } | sort | uniq -u | each_line tell_untracked
 }
 
-# A folder in the place of a file that git does not track may hold files that it does. A file or a link
-# in the place of one of its folders would go, too.
+# A folder in the place of an untracked file may have tracked files in it. A file or a link in the place of
+# one of its folders would be lost, too.
 tell_untracked() {
     folder=$file
     [ -e "$file" ] || [ -L "$file" ] || is_beyond -f || is_beyond_link || return 0
     [ -n "$(git --literal-pathspecs ls-files -- "$folder")" ] || echo "${folder#./}"
 }
 
-# What is edited goes into a commit under a ref, then out of the work tree. From here until the
-# move's end all of the work tree is in commits, so that it can be taken back from any state.
+# Save edits in a commit under a ref, then remove them from the work tree. Until the end of the move all of
+# the work tree is in commits, so that it can be taken back from any state.
 begin_move() {
     edits='' edits_ref='' refused='' why=''
-    # A branch is in one work tree: another one's files would seem to be edited when it moves.
+    # If another work tree has the branch, its files would seem to be edited after the branch moves.
     if [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] &&
         git worktree list --porcelain | grep -qxF "branch $local_ref"; then
         stop_in_conflict "another work tree has $Branch checked out"
@@ -68,19 +68,19 @@ begin_move() {
         keep "$edits" || stop_in_conflict "cannot save the local edits: $(git_reason)"
         edits_ref=$ref
     fi
-    # Older than all that the move will write into the work tree.
+    # `since` is older than every file that the move will write.
     true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} whole" >"$state/moving" ||
         stop_in_conflict "cannot write $state/moving"
     [ -z "$edits" ] || reset_hard HEAD || give_up_move
-    # Git takes a file that it calls modified for an edit that is in the way. One that is nobody's edit is
-    # away while the checkout moves, and written again by git.
+    # git refuses to overwrite a file that it calls modified. If nobody edited it, remove it for the
+    # checkout; git writes it again.
     if [ -n "$edits" ] || [ -s "$state/nobodys" ]; then
         list_nobodys
         each rm -f <"$state/nobodys"
     fi
 }
 
-# Edits that are carried come back; where they do not fit any more, they stay saved.
+# Put carried edits back. If they do not fit any more, they stay saved.
 end_move() {
     if [ "$edits_go" != carry ]; then
         saved=${edits_ref:-$saved}
@@ -93,7 +93,7 @@ end_move() {
 
 give_up_move() {
     why=${why:-$(git_reason)}
-    # Then git has looked, and written nothing.
+    # In these cases git checked first and wrote nothing.
     case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
     cat "$errors"
     in_conflict=$(first_that_is U)
@@ -101,7 +101,7 @@ give_up_move() {
     case $refetched$why in
         yes*) ;;
         *"error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
-            # An object that was fetched is only a copy.
+            # The broken object is only a copy: fetch it again.
             refetched=yes haves=noop
             drop_broken_copies
             rm -f -- "$common_dir/$upstream_ref"
@@ -111,7 +111,7 @@ give_up_move() {
     stop_in_conflict "${in_conflict:+conflict in $in_conflict: }$why"
 }
 
-# Without a process, since each move asks.
+# Use no process, because every move asks this.
 lists_a_difference() {
     while read -r line; do
         case $line in [MDT]"$tab"*) return 0 ;; esac
@@ -119,13 +119,13 @@ lists_a_difference() {
     return 1
 }
 
-# Then a rebase would only say that there are edits, and not why.
+# Check this before a rebase, whose message would say only that there are edits, and not why.
 has_failed_to_write() {
     lists_a_difference && grep -q '^error: ' "$errors"
 }
 
-# Git says that it has switched, and exits with 0, also where it could not write a file. So what it
-# lists as different afterwards, or all that a rebase has written, is compared with the commit.
+# git exits with 0 even if it could not write a file. So compare with the commit what git lists as different
+# after a checkout, or all that a rebase has written.
 look_at_tree() {
     unlike=$(find_unlike)
     [ -n "$unlike" ] || return 0
@@ -133,7 +133,7 @@ look_at_tree() {
     give_up_move
 }
 
-# --no-overwrite-ignore: an ignored file (a host's own settings) is no more to be lost than others.
+# --no-overwrite-ignore: ignored files (often a host's settings) must not be lost either.
 checkout() {
     time_to_move
     within=$left git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \

@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# The user who owns the checkout, as whom everything but the restart of units runs.
+# The checkout's owner. Everything except the restart of units runs as this user.
 
-# Go on as the checkout's owner, in the same process group, so that the agent's kill still reaches
-# all of it. The script's text goes in by stdin: the owner may not read the agent's folder.
-# The checkout is entered once, here, and judged from inside: whoever may rename it could have its
-# path lead to a folder of someone else's, with links planted there, at any time.
+# Run the script again as the checkout's owner. It stays in the same process group, so that the agent's
+# kill reaches it. The script's text is on stdin, because the owner may not read the agent's folder.
+# The checkout is entered once, here, and checked from inside: somebody who may rename it could at any
+# time make its path lead to another user's folder that has planted links.
 become_owner() {
     read_uid /proc/self/status
     euid=$process_uid
@@ -30,7 +30,7 @@ EOF
     export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     hides_status=''
-    # Tried, because busybox has a setpriv that cannot do it.
+    # Test it, because busybox's setpriv lacks these options.
     set -- setpriv --reuid="$uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
     "$@" -c : 2>/dev/null || {
         hides_status=yes
@@ -38,22 +38,22 @@ EOF
         "$@" -c : 2>/dev/null
     } ||
         refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
-    # By hand there is a terminal, from which the owner's code could read what root types next, or into
-    # which it could type for root's shell (TIOCSTI).
+    # By hand there is a terminal. The owner's code could read from it what root types next, or write input
+    # to root's shell with it (TIOCSTI).
     [ ! -t 2 ] && [ ! -t 3 ] || refuse "root's terminal would be in reach of $owner's code: add 2>&1 | cat"
     ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
-    trap : HUP INT TERM # the owner's run tells; it goes by these itself
-    # On SIGTERM runuser exits with 143, and hides the exit code of the owner's run: then that run sends it.
+    trap : HUP INT TERM # the owner's run handles these and prints the result
+    # On SIGTERM runuser exits with 143, not with the owner's exit code. So the owner's run sends its code.
     if [ -z "$Restart$hides_status" ]; then
         "$@" -s inside <"$script" 1>&3 3>&-
         exit_as_owner $?
     fi
-    # The owner asks on 4 and reads the answer on 5; root reads the one and writes the other.
-    # shellcheck disable=SC2094 # both ends of a pipe are opened, on purpose
+    # The owner's run writes requests to 4 and reads answers from 5. Root has the other ends.
+    # shellcheck disable=SC2094 # open both ends of the pipe on purpose
     fifo=$(mktemp -d) && mkfifo "$fifo/answers" && exec 7<>"$fifo/answers" &&
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken 'root cannot make a temporary folder'
-    trap - EXIT # the answering end tells
+    trap - EXIT # answer_owner prints the result
     PULLEY_ASKS=root "$@" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
 }
@@ -65,8 +65,8 @@ read_uid() { # status of a process
     done <"$1"
 }
 
-# Root's part while the owner's runs: restart the units that the document named, and nothing else.
-# A run restarts them twice at most, once on the way back; the owner's code may ask in its place.
+# What root does during the owner's run: restart the units that the document names, and nothing else.
+# A run restarts them twice at most, the second time on the way back; the owner's code may ask in its place.
 answer_owner() {
     exec 5<&- # or the last answer would wait for a reader that is root itself
     trap '' HUP INT TERM
@@ -85,7 +85,7 @@ answer_owner() {
     exit_as_owner 137
 }
 
-# The owner's run has said all, unless it did not come to its end.
+# The owner's run has printed the result, unless it was killed.
 exit_as_owner() { # status
     case $1 in
         0 | 64 | 66 | 69 | 7[0-35])
@@ -99,7 +99,7 @@ exit_as_owner() { # status
 systemctl_restart() { # seconds
     (
         IFS=,
-        # shellcheck disable=SC2086 # a word a unit is what is wanted, and no unit has a glob in it
+        # shellcheck disable=SC2086 # split into one word for each unit; no unit has a glob in it
         timeout --foreground -k 5 "$1" systemctl reload-or-restart -- $Restart
     )
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# The document's parameters: read, and checked again.
+# Read the document's parameters, and check them again.
 
-# The agent sets SSM_<Name>; one older than 3.3.2746.0 writes the values into this text instead.
+# The agent sets SSM_<Name>. Agents older than 3.3.2746.0 write the values into this text instead.
 read_parameters() {
     for given in 'Target={{ Target }}' 'Repository={{ Repository }}' 'Checkout={{ Checkout }}' \
         'Branch={{ Branch }}' 'Commit={{ Commit }}' 'Update={{ Update }}' 'AfterPull={{ AfterPull }}' \
@@ -9,7 +9,7 @@ read_parameters() {
         'Cause={{ Cause }}'; do
         name=${given%%=*} value=${given#*=}
         eval "$name=\${SSM_$name-\$value}"
-        # By hand, what is not given still has its braces, which no value may have.
+        # In a run by hand a missing value still has its braces. No valid value begins with one.
         eval "case \$$name in '{'*) $name= ;; esac"
     done
     Update=${Update:-rebase} Timeout=${Timeout:-600} Cause=${Cause:-manual}
@@ -19,7 +19,7 @@ read_parameters() {
 check_parameters() {
     an=A-Za-z0-9
     check Target a-z0-9 a-z0-9- 50
-    known_target=$Target # only now may it stand in the result
+    known_target=$Target # not in the result before it is checked
     check Repository $an "${an}._/-" 170
     check Checkout / "${an}./@+=,_-" 600
     check Branch "${an}_" "${an}./@+=,#%_-" 200
@@ -55,7 +55,7 @@ check_parameters() {
     [ -z "$Restart" ] || check_units
 }
 
-# Refuse one that is empty, begins with or has a character outside the sets, or is too long.
+# Refuse a value that is empty or too long, or whose first or other characters are not allowed.
 check() { # name first rest longest [optional]
     eval "value=\$$1"
     case $value in
@@ -65,7 +65,7 @@ check() { # name first rest longest [optional]
     [ ${#value} -le "$4" ] || bad "$1 has more than $4 characters"
 }
 
-# Units that run something of a site's: starting a target, like poweroff.target, stops or changes others.
+# Allow only types of units that run a site's programs. Starting a .target stops or changes other units.
 check_units() {
     units=$Restart,
     while [ -n "$units" ]; do
@@ -78,7 +78,7 @@ check_units() {
             *) file=$unit.service ;;
         esac
         refuse_unit_of_machine "$file"
-        # Another name that this host has for such a unit, or for the template of one.
+        # On this host the name may be an alias of such a unit, or of its template.
         for folder in /etc /run /usr/local/lib /usr/lib /lib; do
             for link in "$folder/systemd/system/$file" "$folder/systemd/system/${file%%@*}@.${file##*.}"; do
                 [ ! -L "$link" ] || refuse_unit_of_machine "$(readlink -f "$link")"
@@ -87,8 +87,8 @@ check_units() {
     done
 }
 
-# What stops the machine, takes everything else down, or opens a shell of root's on its console; an
-# instance of a template as well. chalicelib/core/targets.py has the same names.
+# Refuse units that stop the machine, stop all other units, or open a root shell on the console.
+# Instances of templates count, too. chalicelib/core/targets.py has the same names.
 refuse_unit_of_machine() { # unit
     name=${1##*/} name=${name%.*}
     case ${name%%@*} in

@@ -1,21 +1,21 @@
 # shellcheck shell=sh
-# The processes that a command starts, and how all of them are ended.
+# End all processes that a command has started.
 #
-# A command gets a mark, a random word in its environment. All that it starts inherits the mark, so
-# `timeout`, which ends one process, is not the only one that can end them. Only what has the
-# mark, or provably comes from what has it, is ended. Nothing here runs while all goes well.
+# `timeout` ends only one process. So a command gets a mark, a random word in its environment, which all
+# processes that it starts inherit. Only processes with the mark, or that provably come from one with it,
+# are ended. Nothing is searched for while all goes well.
 
 new_mark() {
     mark=''
     read -r mark </proc/sys/kernel/random/uuid
 }
 
-# For the subshell that becomes the command. The marks of steps around this run stay, too.
+# Call it in the subshell that becomes the command. Marks of an outer run stay, too.
 take_mark() {
     export PULLEY_STEP="$mark${PULLEY_STEP:+,$PULLEY_STEP}"
 }
 
-# Also there: written down, so that the run after a kill finds what is left.
+# Call it in the same subshell: it writes the mark down, so that a run after a kill finds what is left.
 note_mark() {
     read_stat self && echo "$mark $group $session $start whole" >"$state/step"
 }
@@ -30,25 +30,25 @@ clear_mark() {
     [ ! -s "$state/step" ] || true >"$state/step"
 }
 
-# What the command under way left at work, after it failed or ran out of its time.
+# End what the present command left running, after it failed or timed out.
 end_started() {
     read_note && [ "$noted" = "$mark" ] || mark_group='' mark_session=''
     ! end_marked || clear_mark
     mark=''
 }
 
-# What a killed run's step left at work. It would write over all that this run does.
+# End what a step of a killed run left running. It could overwrite what this run does.
 end_leftovers() {
     read_note || return 0
     mark=$noted
     end_started
 }
 
-# Ask with SIGTERM, and after a second kill, until none is found. Twice, because one that forks and ends
-# while it is looked for is not seen.
+# Send SIGTERM, and after a second SIGKILL, until two searches find nothing. One search could miss a process
+# that forks and exits meanwhile.
 end_marked() {
-    [ ${#mark} -eq 36 ] || return 0 # half a mark would be in the environment of others
-    case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run is one of them
+    [ ${#mark} -eq 36 ] || return 0 # a mark that is cut off could be in other environments, too
+    case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run itself has the mark
     read_stat $$ || return 0
     own_group=$group own_session=$session here=$(pwd -P)
     groups=' ' sessions=' ' asked=' ' looks_without=0
@@ -81,14 +81,14 @@ end_marked() {
     done 2>/dev/null
 }
 
-# With those that were forked meanwhile. Each of these groups was made by a marked process.
+# Kill whole groups, with processes that were forked meanwhile. A marked process made each group.
 end_groups() {
     for group in $groups; do
-        kill -9 "-$group" # dash wants a -- after -s, busybox none
+        kill -9 "-$group" # -9, because after -s dash needs a -- and busybox refuses it
     done
 }
 
-# To look into an environment can hang where the kernel does, hence the limit.
+# Reading an environment can hang in the kernel, so limit the time.
 find_marked() {
     found=' '
     for file in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
@@ -109,8 +109,8 @@ find_marked() {
     done
 }
 
-# One that cleared its environment is found by its parent, or by the group or session that a marked one
-# made, or as an orphan in this run's group.
+# A process that cleared its environment is found by its parent, by the group or session that a marked
+# process made, or as an orphan in this run's group.
 add_relatives() {
     for process in $processes; do
         IFS=:
@@ -132,21 +132,21 @@ is_in() { # list word
     case $1 in *" $2 "*) ;; *) return 1 ;; esac
 }
 
-# In this run's group, its parent out of it, and it began here since.
+# It is in this run's group, its parent is not, and it started after the mark, in this checkout.
 is_orphan() { # pPID parent group session start
     [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ] &&
         ! is_in "$members" "$2" || return 1
     case $(readlink "/proc/$pid/cwd")/ in "$here"/*) ;; *) return 1 ;; esac
 }
 
-# Whether marked ones made this group or session: it is not the run's, and its leader is gone or marked.
+# Whether a marked process made this group or session. It is not the run's; its leader is marked or gone.
 is_its_own() { # known id own noted
     ! is_in "$1" "$2" && [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
     ! is_in "$found" "$2" || return 0
     case $processes in *"p$2:"*) return 1 ;; esac
 }
 
-# Group, session and start of a process, without starting one.
+# Read a process's group, session and start time. This starts no process.
 read_stat() { # pid
     read -r stat <"/proc/$1/stat" || return 1
     # shellcheck disable=SC2086 # to be split

@@ -1,17 +1,16 @@
 # shellcheck shell=sh
-# What a killed run, or another killed git, left behind.
+# Clean up after a run or another git that was killed.
 
-# A move (below) writes down first where it goes from, so that a killed one can be taken back. What
-# other git commands left when they were killed is cleared too; what a person is in the middle of
-# is not ours to touch.
+# A move first writes down where it starts, so that a killed one can be taken back. What other killed git
+# commands left is removed, too. What a person has begun and not ended is not touched.
 mend() {
     end_leftovers
     clear_locks
-    # A power cut leaves it empty, and then each git dies.
+    # A power cut leaves it empty, and then every git command fails.
     [ ! -f "$git_dir/index" ] || [ -s "$git_dir/index" ] || { rm -f "$git_dir/index" && git reset -q -- .; }
     read_line "$state/moving"
     case $line in
-        *' whole') # else the disk was full, and nothing had moved yet
+        *' whole') # else the disk was full before anything had moved
             save_what_came_since
             take_back
             ;;
@@ -29,15 +28,15 @@ mend() {
     done
 }
 
-# Between the kill and now someone may have edited or committed here: what the move neither had
-# before it nor made itself stays under a ref. (Half of a file, too, does no harm there.)
+# Somebody may have edited or committed here since the kill. Save under a ref what was neither there before
+# the move nor made by it. (A file that is cut off may be saved, too; that does no harm.)
 save_what_came_since() {
     read_move
     beneath=$was
     set -- "$was_to"
     [ "$was_tip" = - ] || set -- "$@" "$was_tip"
     for commit in "$local_ref" HEAD; do
-        # What cannot be listed counts as something.
+        # If commits cannot be listed, assume that there are some.
         git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new" || echo >"$state/new"
         if [ -s "$state/new" ]; then
             keep "$commit" || stop_unsaved
@@ -49,7 +48,7 @@ save_what_came_since() {
     save_files "$@"
 }
 
-# What the work tree has and none of these commits stays under a ref.
+# Save under a ref what the work tree has and none of these commits has.
 save_files() { # parent from to commit...
     beneath=$1
     shift
@@ -64,18 +63,18 @@ save_files() { # parent from to commit...
     fi
 }
 
-# What cannot be saved is not to be lost: then nothing is moved or taken back.
+# If something cannot be saved, move nothing and take nothing back.
 stop_unsaved() {
     stop_in_conflict "what was changed since a killed run cannot be saved: $(git_reason)"
 }
 
-# The files that one commit, the other or the index has, as they stand in the work tree.
+# Make a tree of the work tree, for the files that either commit or the index has.
 tree_of_now() ( # from to
     rm -f "$state/index" "$state/index.lock"
     cp "$git_dir/index" "$state/index" || exit 1
-    # shellcheck disable=SC2030 # of this subshell
+    # shellcheck disable=SC2030 # only for this subshell
     export GIT_INDEX_FILE="$state/index"
-    # What is a folder now is no file.
+    # Leave out what is a folder now.
     git add -u && git diff-tree -r -z --no-renames --name-only "$1" "$2" -- >"$state/new.all" &&
         each name_if is_no_folder <"$state/new.all" >"$state/new" &&
         git update-index --add --remove -z --stdin <"$state/new" &&
@@ -85,7 +84,7 @@ tree_of_now() ( # from to
     exit $status
 )
 
-# A rebase that is not Pulley's: dead if it stopped nowhere that a person would have to go on from.
+# Take back another git's rebase, if it was killed. It was not if it stopped for a person to continue.
 mend_rebase() { # folder
     line=''
     [ ! -f "$1/done" ] || line=$(tail -n 1 "$1/done")
@@ -100,18 +99,18 @@ mend_rebase() { # folder
         set -- "$@" "$line"
     done
     head_name=$2 orig_head=$3 onto=$4 autostash=$5
-    if [ -z "$orig_head$autostash" ]; then # killed before it had moved anything
+    if [ -z "$orig_head$autostash" ]; then # it was killed before it moved anything
         rm -rf -- "$1"
         return
     fi
-    # Of someone who came after the kill; or halves of files, and then it does no harm.
+    # Save edits made after the kill. It may save files that are cut off, which does no harm.
     refresh_index
     found=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
     if [ -n "$found" ]; then
         keep "$found" || stop_unsaved
         saved=$ref
     fi
-    # Nor does that command see what git calls untracked now, and would write over.
+    # `git stash create` does not save files that are untracked now, and that git would overwrite.
     [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${found:+"$found"}
     [ -z "$autostash" ] || keep "$autostash" || stop_unsaved
     if [ -n "$orig_head" ]; then
@@ -123,7 +122,7 @@ mend_rebase() { # folder
     remove_rebase "$1"
 }
 
-point_head() { # branch's ref, or another word where HEAD is detached; commit
+point_head() { # branch's ref, or any other word for a detached HEAD; commit
     case $1 in
         refs/*) git symbolic-ref HEAD "$1" ;;
         *) git update-ref --no-deref HEAD "$2" ;;
@@ -138,7 +137,7 @@ read_move() {
     read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving" || refuse "cannot read $state/moving"
 }
 
-# Everything back to where a move began. Done twice, or killed and done again, it ends the same.
+# Take everything back to where a move began. It may be killed and done again.
 take_back() {
     read_move
     root_owns_folders "$was"
@@ -151,7 +150,7 @@ take_back() {
         git update-ref -d "$local_ref"
     fi
     [ -n "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
-    # In a folder that cannot be written git fails, though nothing there was changed.
+    # git fails in a folder that cannot be written, even if nothing has changed there.
     reset_hard "$was" || { git reset -q "$was" --; [ -z "$(find_unlike)" ]; } ||
         finish broken "cannot take back what was moved: $(tail -n 1 "$log")"
     if [ "$was_edits" != - ]; then

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Where HEAD, the branch and its upstream are, and what lies between them.
+# HEAD, the branch and its upstream, and the commits between them.
 
 look_at_refs() {
     see_head
@@ -11,7 +11,7 @@ look_at_refs() {
     upstream=$seen
 }
 
-# Where HEAD is now: the commit in `seen`, "" without one, and the branch's ref in `seen_ref`, else HEAD.
+# Leave HEAD's commit in `seen`, "" if it has none, and its branch's ref in `seen_ref`, or HEAD if detached.
 see_head() {
     read_line "$git_dir/HEAD"
     seen_ref=${line#ref: }
@@ -23,7 +23,7 @@ see_head() {
     fi
 }
 
-# A ref's commit in `seen`: from its file where it has one of its own, since that takes no process.
+# Leave a ref's commit in `seen`. Read its file if it has one, because that takes no process.
 see_ref() { # ref
     read_line "$common_dir/$1"
     see_commit "$1"
@@ -39,7 +39,7 @@ is_commit() {
     [ ${#1} -eq 40 ]
 }
 
-commit_of() { # revision; prints nothing where there is none
+commit_of() { # revision; prints nothing if it does not exist
     git rev-parse -q --verify "$1"
 }
 
@@ -48,7 +48,7 @@ read_line() { # file; leaves its first line in `line`
     [ ! -f "$1" ] || read -r line <"$1"
 }
 
-# The commit is in what was fetched; or it is known, but on a line that the branch has left.
+# Whether the fetched branch contains the commit, or has left it: then the commit is superseded.
 has_commit() {
     superseded=''
     [ -n "$Commit" ] && [ "$Commit" != "$upstream" ] || return 0
@@ -70,8 +70,8 @@ was_deployed() {
     [ -n "$(git for-each-ref --contains "$Commit" refs/pulley/deployed)" ]
 }
 
-# Where local commits begin, and how many there are. Upstream may have been rewritten since, so its
-# reflog is asked for the tip that they were made on, and the marker for the one deployed last.
+# Find the commit below the local commits, and count them. Upstream may have been rewritten: its reflog
+# has the tip that they were made on, and the marker has the one that was deployed last.
 find_base() { # commit
     base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$upstream" "$1") || base=''
     if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
@@ -85,17 +85,17 @@ count_commits() { # range
     local_commits=$(git rev-list --count "$1" --)
 }
 
-# Local commits that leave the branch, or that no branch has, stay under a ref.
+# Save local commits under a ref if they are about to leave the branch, or are in none.
 save_commits() { # commit
     ! commits=$(git rev-list -n 1 "$1" --not "$upstream" --remotes --) || [ -n "$commits" ] || return 0
     find_base "$1"
-    [ "${local_commits:-1}" -gt 0 ] || return 0 # what cannot be counted is something
+    [ "${local_commits:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
     local_commits=0
     keep "$1" || stop_in_conflict "cannot save the local commits: $(git_reason)"
     saved=$ref
 }
 
-# What must not be lost stays under a new ref, whose name it leaves in `ref`.
+# Save a commit that must not be lost under a new ref, and leave the ref's name in `ref`.
 keep() { # commit
     saved_refs=$((saved_refs + 1))
     ref=refs/pulley/saved/$(date -u +%Y%m%dT%H%M%SZ)-$$-$saved_refs

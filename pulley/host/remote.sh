@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# The remote: that it is the repository's, and what is fetched from it.
+# The remote: check that it is the repository's, and fetch from it.
 
-# The remote must be the repository's; one on this machine is let pass.
+# The remote must be the repository's. One on this machine is allowed.
 check_remote() {
     url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
     remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|process)|remote\..*\.promisor)$' 2>&1)
@@ -17,7 +17,7 @@ check_remote() {
                 ;;
             url.*) instead=yes ;;
             filter.* | *.promisor) can_hang=yes ;;
-            extensions.*) # its locks and names are others than those that this script knows
+            extensions.*) # this script knows only the usual locks and ids
                 case $value in files | sha1) ;; *) refuse "$Checkout is a $value repository, which is not supported" ;; esac
                 ;;
             core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
@@ -49,11 +49,11 @@ EOF
     refuse "origin is $path, not $Repository"
 }
 
-# Until the remote answers and has the commit, or the time or the patience is up.
+# Try until the remote answers and has the commit, the retries are used up, or the time is over.
 fetch() {
     delay=1
     while :; do
-        # The remote may be down when someone pins a commit that was deployed here.
+        # A commit that was deployed here can be pinned even while the remote is down.
         if fetch_once || { [ "$Update" = exact ] && was_deployed; }; then
             fetched=now
             look_at_refs
@@ -78,7 +78,7 @@ fetch_once() {
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
         refuse 'timeout is not of coreutils: it has no --foreground'
     why=unreachable words=$(git_reason)
-    # What it has left would keep a full disk full.
+    # Remove what it has left, or a full disk would stay full.
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
     [ $status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
@@ -92,9 +92,9 @@ fetch_once() {
     return 1
 }
 
-# A power cut leaves files that are empty. What was fetched is only a copy: it is fetched again, and
-# then the remote is not told what is here, because some of it is missing. An empty ref of this script's
-# says nothing any more, and git fetches nothing while there is one.
+# A power cut leaves empty files. Fetched objects are only copies, so fetch them again. Do not tell the
+# remote what is here (`haves`), because some of it is missing. An empty ref of this script has no
+# content to lose, and git cannot fetch while it is there.
 drop_broken_copies() {
     find "$common_dir/objects" "$common_dir/refs" -type f -size 0 ! -name '*.lock' \( \
         -path '*/objects/[0-9a-f][0-9a-f]/*' -o -name '*.pack' -o -name '*.idx' -o \
@@ -104,7 +104,7 @@ drop_broken_copies() {
     commit_of "$upstream_ref^{commit}" || rm -f -- "$common_dir/$upstream_ref"
 }
 
-# `feature` became `feature/x`, or the reverse: git cannot hold both, and the old one is no more.
+# `feature` became `feature/x`, or the reverse. git cannot have both, and the remote has dropped one.
 drop_refs_in_the_way() {
     git for-each-ref --format='delete %(refname)' "$upstream_ref/" | git update-ref --stdin
     parent=${upstream_ref%/*}

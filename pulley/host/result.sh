@@ -28,7 +28,7 @@ finish() { # outcome detail
         broken) code=73 ;;
         busy) code=75 ;;
     esac
-    # What is told is what is there, not what was meant to be.
+    # Report the commit that is there, not the one that was meant to be.
     if [ -n "${git_dir-}" ]; then
         see_head
         after=$seen before=${before:-$seen}
@@ -36,7 +36,7 @@ finish() { # outcome detail
     tell_kept
     tell_aside
     if [ -n "$fetched" ] && [ "$Update" != exact ]; then
-        # One without a file of its own is as it was, unless a step packed it.
+        # If the ref has no file, it has not changed, unless a step packed the refs.
         seen=$upstream
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
         if [ "$code" -eq 0 ] && [ "$seen" != "$upstream" ]; then
@@ -74,30 +74,30 @@ add() { # name value
     [ -n "$2" ] || line=${line}null
 }
 
-# One line of printable ASCII, without the credentials of an address, short enough for the result.
+# Print the text as one line of ASCII without credentials, short enough for the result.
 plain() {
     if ! has sed; then
         printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
         return
     fi
     printf '%s' "$1" | LC_ALL=C tr -c ' -~' ' ' | without_secrets | cut -c1-280 |
-        # Cut once more, and never inside of an escape.
+        # Escape it, then shorten it again, but not inside an escape.
         sed -e 's/[\\"]/\\&/g' -e 's/^\(.\{380\}\).*/\1/' -e 's/^\(\([^\\]\|\\.\)*\)\\$/\1/'
 }
 
-# What could be a credential is struck out: what stands before an @ in an address, however it is
-# written; a query; a token by its prefix; and what origin's address has in these places, as it is.
+# Replace what may be a credential by ***: what is before an @ in any kind of URL, a query, a token with a
+# known prefix, and the literal secret in origin's URL.
 without_secrets() {
     sed -e "${secret:+s#$secret#***#g}" -e 's#://[^ ]*@#://***@#g' -e "s#[^ '\"/]*[:/][^ '\"]*@#***@#g" \
         -e "s#?[^ '\"][^ '\"]*#?***#g" -e 's#\(gh[a-z]_\|github_pat_\|glpat-\)[A-Za-z0-9_-]*#***#g'
 }
 
-# The password or token in origin's address, as a pattern for sed; "" without one.
+# Leave in `secret` the password or token in origin's URL, as a pattern for sed; "" if there is none.
 find_secret() { # address
     secret=''
     case $1 in
         *://*@*) secret=${1#*://} secret=${secret%@*} secret=${secret#*:} ;;
-        *[:/]*@*) secret=${1%@*} secret=${secret##*[:/]} ;; # typed wrong
+        *[:/]*@*) secret=${1%@*} secret=${secret##*[:/]} ;; # a mistyped URL
         *'?'*) secret=${1#*\?} ;;
     esac
     if [ ${#secret} -ge 4 ]; then
@@ -107,8 +107,8 @@ find_secret() { # address
     fi
 }
 
-# The end of this run's log goes to stderr, all of it to the log on the host. The agent keeps the
-# beginning of stderr, so what it gets is short.
+# Write the end of this run's log to stderr, and append all of it to the log on the host. The agent keeps
+# only the beginning of stderr, so stderr is short.
 keep_log() {
     [ -n "${log-}" ] && [ -s "$log" ] || return 0
     without_secrets <"$log" | tail -c 4000 >&6
@@ -121,8 +121,8 @@ keep_log() {
     } >>"$state/log"
 }
 
-# Why git failed, from what it wrote: its first error. Where that is only that it could not read from
-# the remote, the reason is what ssh or GitHub said just before.
+# Print why git failed: the first error that it wrote. If that only says that it could not read from the
+# remote, the reason is the line before it, from ssh or GitHub.
 git_reason() { # [file]
     error='' last='' cr=$(printf '\r')
     while IFS= read -r line || [ -n "$line" ]; do

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# What was set aside and stays under refs/pulley/saved/: told, listed, shown and dropped.
+# Report, list, show and drop what was set aside under refs/pulley/saved/.
 
 list_refs() { # how
     git for-each-ref "$@" refs/pulley/saved/
 }
 
-# An edit that did not fit is told of by each run, until somebody has seen to it: the first in the notes
-# whose ref is there. Where none is, a run that has the lock (and so a log) empties the notes.
+# Each run reports an edit that was set aside, until somebody drops its ref: the first one in the file
+# `aside` whose ref still exists. If none does, a run that has the lock (and so a log) empties the file.
 tell_aside() {
     [ -s "${state-/dev/null}/aside" ] && refs=$(list_refs --format=' %(refname) ') || return 0
     while read -r ref file; do
@@ -17,7 +17,7 @@ tell_aside() {
     [ -z "${log-}" ] || true >"$state/aside"
 }
 
-# A run that was killed has told nobody what it saved.
+# A run that was killed could not report what it saved, so report it now.
 tell_kept() {
     [ -z "$saved" ] && [ -s "${state-/dev/null}/kept" ] || return 0
     refs=$(list_refs --format=' %(refname) ')
@@ -26,20 +26,20 @@ tell_kept() {
     done <"$state/kept"
 }
 
-# Update=saved: what there is, in the result; or what the saved Commit holds, on stderr, of which Systems
-# Manager keeps the first 8,000 bytes. Changes nothing.
+# Update=saved: list the saved refs in the result; or show the saved Commit on stderr, of which Systems
+# Manager keeps the first 8,000 bytes. It changes nothing.
 look_at_saved() {
     if [ -n "$Commit" ]; then
         find_saved
         show "$Commit" --stat -p | head -c 7900
     else
-        unset state # so that the line is for the list
+        unset state # leave the room in the result line to the list
         more=$(list_refs --sort=-refname --format='%(objectname) %(refname)' | tell_saved)
     fi
     finish unchanged
 }
 
-# Update=drop: the refs that point at Commit go, and nothing else. The commit is left to git's own gc.
+# Update=drop: delete the refs that point at Commit, and nothing else. git's gc removes the commit later.
 drop_saved() {
     [ ! -s "$state/moving" ] || stop_in_conflict "a killed run needs it"
     find_saved
@@ -53,8 +53,8 @@ find_saved() {
     [ -n "$refs" ] || finish missing_commit "no saved ref has it"
 }
 
-# Newest first, as many as the line has room for: the ref's last part, the commit, how many files it
-# changes and the first of them. And how many there are.
+# List the refs, newest first, as many as the line has room for: the ref's last part, the commit, the number
+# of files that it changes and the first of them. Also print how many refs there are.
 tell_saved() {
     list='' all=0
     while read -r commit ref; do
@@ -67,7 +67,7 @@ tell_saved() {
     printf ',"saved_count":%d,"saved_refs":[%s]' $all "${list#,}"
 }
 
-show() { # commit how; what it changes in its first parent
+show() { # commit options; shows what it changes against its first parent
     seconds_left
     within=$left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# The steps after the update, and the way back where one fails.
+# The steps after the update, and the roll back if one fails.
 
 deploy() {
-    # Who moved HEAD may have built or started something else since.
+    # Skip the steps only if nobody moved HEAD: that person may have built or started another commit.
     if [ "$after" = "$marker_commit" ] && is_deployed_here && [ "${drift:-files}" = files ]; then
         write_marker
         succeed
@@ -15,7 +15,7 @@ deploy() {
         write_marker
         true >"$state/begun"
         true >"$state/failed"
-        if [ "$marker_slot" -eq 0 ]; then # the calls of git above keep it from that, so that none is at work unseen
+        if [ "$marker_slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
             kept_for_going_back=0 step=tidy
             step_within git -c gc.autoDetach=false gc --auto --quiet
             step=''
@@ -23,7 +23,7 @@ deploy() {
         [ "$steps" != '||' ] || succeed
         finish "${superseded:-updated}"
     fi
-    # A commit that fails is remembered with how often it did.
+    # Remember the failed commit, and how often it has failed.
     read_line "$state/failed"
     case $line in "$after "*) attempts=${line#* } ;; esac
     attempts=$((attempts + 1))
@@ -36,7 +36,7 @@ succeed() {
     finish "${superseded:-updated}"
 }
 
-# A step that moved HEAD (by a git pull of its own, say) leaves a commit for which no step ran.
+# If a step moved HEAD (with its own git pull, say), no steps ran for the new commit.
 stop_if_moved() {
     see_head
     [ "$seen" != "$after" ] || return 0
@@ -44,7 +44,7 @@ stop_if_moved() {
     finish broken "a step moved HEAD to $seen; the next run does the steps for it"
 }
 
-# In order; the first that fails ends them, with its name in `step` and its reason in `words`.
+# Run the steps in order until one fails: then `step` has its name and `words` the reason.
 run_steps() { # commit previous cause
     export PULLEY_TARGET="$Target" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
     step=submodules
@@ -74,7 +74,7 @@ run_after_pull() {
     return 1
 }
 
-# The file and each folder above it, up to the checkout, which was judged before.
+# Check the file and each folder above it, up to the checkout, which was checked before.
 root_owns_after_pull() {
     set -- "./$AfterPull"
     while [ "${1%/*}" != . ]; do
@@ -84,11 +84,11 @@ root_owns_after_pull() {
     [ -z "$found" ]
 }
 
-# Within the time that is left for steps, its output in the log. What it leaves running holds
-# neither the lock nor the agent; and where it fails, nothing that it started is left.
+# Run a command within the time for steps, with its output in the log. A process that it leaves running
+# holds neither the lock nor the agent. If it fails, everything that it started is ended.
 step_within() {
     time_for_steps
-    left=$((left > 12 ? left - 3 : left)) # to end what it started
+    left=$((left > 12 ? left - 3 : left)) # time to end what it started
     header="== $step: $1 ${2-}"
     echo "$header"
     begun=$now
@@ -136,7 +136,7 @@ roll_back() {
         finish broken "$failed_words; no other commit was deployed here to go back to"
     echo "== rolling back to $marker_commit"
     kept_for_going_back=0
-    # Local commits that were not deployed before would be in no branch any more.
+    # Save local commits that were not deployed before: no branch will have them.
     if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --) || [ -n "$words" ]; then
         keep "$after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
         saved=$ref
@@ -145,12 +145,12 @@ roll_back() {
     refused_as=broken
     root_owns_folders "$after"
     root_owns_folders "$marker_commit"
-    # Out of the way, and kept until this is done again. What was there before the steps is a conflict.
+    # Move away what the steps made, and keep it until the next roll back. Older files are a conflict.
     rm -rf "$state/made"
     remove_added "$after" "$marker_commit" "$state/begun" "$state/made"
     failed=$after head=$after
     if [ "$Update" = exact ]; then
-        head_ref=HEAD # detached by now: a kill here must not move the branch
+        head_ref=HEAD # the move has detached it: after a kill the branch must not be moved
         set -- --detach
     else
         head_ref=$local_ref tip=$after

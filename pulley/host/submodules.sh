@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Submodules, brought to the commits that are wanted of them.
+# Bring submodules to the commits that are recorded for them.
 
 update_submodules() {
     look_into_submodules
@@ -15,7 +15,7 @@ bring_submodules() {
     save=$save_commit level=$a_level step_within sh -c "$a_level"
 }
 
-# Git has brought each to the commit that is recorded, unless its settings say otherwise.
+# Check that each submodule is at its recorded commit, unless its settings want something else.
 # shellcheck disable=SC2016 # git's own shell expands
 look_at_one='
     case $(git -C "$toplevel" config "submodule.$name.update") in
@@ -23,8 +23,8 @@ look_at_one='
     esac || echo "error: $displaypath is not at $sha1" >&2
     echo "$displaypath"'
 
-# Git says that it has updated one also where it could not write a file. So each such file is written
-# once more. What is wrong then is in `words`, which are empty otherwise.
+# git reports that it has updated a submodule even if it could not write a file. So write each such file
+# again, and leave in `words` what is still wrong, or "".
 look_into_submodules() {
     git submodule --quiet foreach --recursive "$look_at_one" >"$state/new" 2>"$errors"
     words=$(grep -m 1 -e '^error: ' -e '^fatal: ' "$errors")
@@ -34,9 +34,9 @@ look_into_submodules() {
     done <"$state/new"
 }
 
-# What git could not write has no times in the index, and on the disk it is a version of some branch's
-# commit, or is missing; anything else is someone's edit, also where git has seen it (git add and reset). On the way back the index takes what is there, because
-# git would not leave a commit with an edit in it.
+# A file that git could not write has no times in the index. On the disk it is missing, or as in a commit
+# of some branch. Anything else is somebody's edit, even if git has seen it (git add and reset). In a
+# roll back put the present file into the index, because git would not leave a commit with an edit.
 write_again() {
     git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
     [ ! -e "$file" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file")")" ] || return 0
@@ -45,14 +45,14 @@ write_again() {
     [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file"
 }
 
-# In a submodule, a commit that is in no branch and no tag would be lost when it moves.
+# In a submodule, save a commit that is in no branch and no tag: a move would lose it.
 # shellcheck disable=SC2016 # git's own shell expands
 save_commit='
     commits=$(git rev-list -n 1 HEAD --not --branches --tags --remotes --glob=refs/pulley/saved) && test -z "$commits" ||
         git update-ref "refs/pulley/saved/$(git rev-parse HEAD)" HEAD'
 
-# Where git refuses the .gitmodules of a submodule's own, it goes no further from there; so here each is
-# brought to its commit before it is looked into.
+# Update level by level, because git stops if it rejects the present .gitmodules in a submodule: each
+# submodule is brought to its commit before its own submodules are read.
 # shellcheck disable=SC2016 # the inner shell expands
 a_level='
     test ! -f .gitmodules || {
@@ -62,9 +62,9 @@ a_level='
             git submodule --quiet foreach "$level"
     }'
 
-# One that was killed while it was cloned has no commit yet, and git would not begin again; one that was
-# killed later has its locks. Only what git lists is looked into: in another folder somebody else
-# could put a link in the place of what was found there.
+# If a clone of a submodule was killed, the submodule has no commit, and git would not clone it again. If
+# git was killed later, it left locks. Look only into folders that git lists: in any other folder
+# another user could replace what was found by a link.
 drop_half_made_submodules() {
     [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f -- {} +
     git ls-files -sz | tr '\n\000' '\035\n' | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
@@ -78,7 +78,7 @@ drop_half_made_submodules() {
     [ -d "$git_dir/modules" ] || return 0
     find "$git_dir/modules" -name HEAD -type f | while read -r module; do
         module=${module%/HEAD}
-        # A log or a branch may be called HEAD too. A module with branches was cloned to the end once.
+        # A log or a branch may be called HEAD, too. A module with branches was once cloned completely.
         if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
             ! grep -qs ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
             rm -rf -- "$module"
@@ -90,8 +90,8 @@ find_links() { # folder of a submodule
     find "$1" -name .git -type f
 }
 
-# Where a file comes in the place of a submodule, git deletes the submodule's folder with all that is in
-# it. On the way back that is what failed steps left there, and it is kept like the rest of it.
+# If a file replaces a submodule, git deletes the submodule's folder with all that is in it. In a roll back
+# that is what failed steps left there, so move it away like their other files.
 stop_if_submodule_is_lost() {
     may_have_submodules || return 0
     git diff-tree -r -z --no-renames --diff-filter=T "$head" "$to" -- >"$state/new"
@@ -100,7 +100,7 @@ stop_if_submodule_is_lost() {
     [ -z "$filled" ] || stop_in_conflict "the submodule $filled has files or edits of its own, where the update has a file"
 }
 
-# Without .gitmodules, a clone that was committed as a submodule by mistake.
+# Without .gitmodules, somebody may have committed a clone as a submodule by mistake.
 may_have_submodules() {
     for link in .gitmodules "$git_dir/modules" */.git .[!.]*/.git */*/.git */*/*/.git; do
         [ ! -e "$link" ] || return 0
@@ -116,7 +116,7 @@ tell_filled() {
     echo "${file#./}"
 }
 
-# With a git directory of its own in it (so of a submodule in it, too) there may be commits.
+# A git directory in the folder (its own, or a submodule's) may have commits that are nowhere else.
 is_filled() {
     [ -d "$file" ] && [ ! -L "$file" ] || return 1
     if [ -f "$file/.git" ] && [ -z "$(find "$file" -mindepth 2 -name .git)" ]; then

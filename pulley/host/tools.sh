@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# What the host must have, and the commit must not, before anything moves.
+# Check the host's tools and the commit's files before anything moves.
 
-# What a step will need, and what would stop it, is looked for before anything moves.
+# Look for what a step will need, and for what would stop it, before anything moves.
 check_tools() {
-    [ -n "$marker_commit" ] || check_git_version # else it was looked at then
+    [ -n "$marker_commit" ] || check_git_version # else an earlier run has checked it
     [ -z "$HealthCheck" ] || has curl || has wget || refuse 'the health check needs curl or wget'
     root_owns_folders "$upstream"
     root_owns_folders "$marker_commit"
@@ -18,7 +18,7 @@ check_lfs() {
         return 0
     uses_lfs=yes
     has git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
-    # Before the move, so that a server that is down or lacks an object moves nothing.
+    # Fetch before the move, so that nothing moves if the server is down or lacks an object.
     time_to_move
     within=$left git lfs fetch origin "$upstream" >"$errors" 2>&1 && return 0
     status=$?
@@ -28,9 +28,9 @@ check_lfs() {
     finish unreachable "git-lfs: $words"
 }
 
-# Where git does not like what .gitmodules says, it dies of each command there, those of the way
-# back too. So such a commit is not gone to. Git is asked in a repository that has nothing else but a
-# submodule, of which no .gitmodules speaks, since it reads the file where there is one: a fetch of nothing reads all of it.
+# If git rejects the commit's .gitmodules, every git command fails there, also those of a roll back. So
+# refuse such a commit. To ask git, put the file into a new repository with one submodule, because git
+# reads .gitmodules only if there is a submodule. A fetch of nothing reads the whole file.
 check_gitmodules() {
     rm -rf "$state/gitmodules"
     git init -q --template= "$state/gitmodules" &&
@@ -42,7 +42,7 @@ check_gitmodules() {
     rm -rf "$state/gitmodules"
 }
 
-# Since 2.26 `git rebase --merge` does all that a rebase needs, in one folder, from which it can be taken back.
+# Since 2.26 `git rebase --merge` keeps its state in one folder, from which it can be taken back.
 check_git_version() {
     version=$(git version)
     version=${version#git version }

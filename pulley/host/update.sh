@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# The update: which move brings the checkout to what is wanted.
+# The update: choose the move that brings the checkout to the wanted commit.
 
 # Fetched is not deployed: the marker is written after the last step.
 stop_if_done() {
@@ -45,7 +45,7 @@ update_by_rebase() { # branch's commit
         arrive "$upstream"
     elif [ -z "$base" ]; then
         stop_in_conflict "$Branch and its upstream have no commit in common"
-    elif is_ancestor "$base" "$upstream" && is_ancestor "$upstream" "$1"; then # nothing new upstream
+    elif is_ancestor "$base" "$upstream" && is_ancestor "$upstream" "$1"; then # upstream has nothing new
         arrive "$1"
     else
         rebase "$base"
