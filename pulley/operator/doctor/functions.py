@@ -11,6 +11,8 @@ from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import shown
 from chalicelib.edges.aws import calling, error_for
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.stage.policies import PLACEHOLDER
+from pulley.operator.stage.settings import FUNCTIONS, RECONCILE, REPORT, WEBHOOK, function_name
 from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
@@ -19,17 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_lambda.type_defs import FunctionConfigurationResponseTypeDef
 
-_NO_ACCOUNT = "000000000000"
 _ANSWER_SECONDS = 10.0
 _APP = "pulley"
-# Chalice's names. The name of the routes' function has no third part.
-RECEIVE, REPORT, RECONCILE = "api_handler", "report_status_change", "reconcile_targets"
-_POLICIES = {RECEIVE: "receive", REPORT: "report", RECONCILE: "reconcile"}
-
-
-def function_name(stage: str, handler: str) -> str:
-    """What Chalice calls a function in Lambda."""
-    return f"{_APP}-{stage}" if handler == RECEIVE else f"{_APP}-{stage}-{handler}"
+_POLICIES = {WEBHOOK: "receive", REPORT: "report", RECONCILE: "reconcile"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,8 @@ class Functions:
 
     def check(self) -> Iterator[Row]:
         """Check each function, its role, and its rule."""
-        for handler in (RECEIVE, REPORT, RECONCILE):
-            name = function_name(self.stage, handler)
+        for handler in FUNCTIONS:
+            name = function_name(_APP, self.stage, handler)
             found = self._find(name)
             if found is None:
                 words = "there is no such function in this region"
@@ -75,7 +69,7 @@ class Functions:
                 continue
             yield self._check_function(name, found)
             yield self._check_role(handler, name, found.get("Role", ""))
-            if handler != RECEIVE:
+            if handler != WEBHOOK:
                 yield self._check_rule(name, found["FunctionArn"])
 
     @property
@@ -109,7 +103,7 @@ class Functions:
         policy = self.policies / f"policy-{_POLICIES[handler]}-{self.stage}.json"
         roles = self.clients.roles
         try:
-            wanted = json.loads(policy.read_text().replace(_NO_ACCOUNT, self.account))
+            wanted = json.loads(policy.read_text().replace(PLACEHOLDER, self.account))
         except (OSError, ValueError) as error:
             return Row(
                 what, FAIL, f"{policy.name} cannot be read: {error}", "git checkout .chalice"
@@ -234,6 +228,5 @@ def check_address(url: str, stage: str) -> Iterator[Row]:
     words = f"{url} answered {answer.status}, and not as Pulley does"
     if answer.status >= 500:
         words = f"{url} answered {answer.status}: {shown(answer.data[:200])}"
-    yield Row(
-        what, FAIL, words, f"{deploy}; see the log /aws/lambda/{function_name(stage, RECEIVE)}"
-    )
+    function = function_name(_APP, stage, WEBHOOK)
+    yield Row(what, FAIL, words, f"{deploy}; see the log /aws/lambda/{function}")

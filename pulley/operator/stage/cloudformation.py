@@ -15,15 +15,15 @@ from collections.abc import Mapping
 
 from chalicelib.core.commands import document_name
 from pulley.operator.stage.policies import PLACEHOLDER
-from pulley.operator.stage.settings import WEBHOOK, StageSettings
+from pulley.operator.stage.settings import RECONCILE, REPORT, WEBHOOK, StageSettings
 
 Json = dict[str, object]
 
 # Chalice's names of the functions, and their logical ids in Chalice's template.
 LOGICAL_IDS = {
     WEBHOOK: "APIHandler",
-    "report_status_change": "ReportStatusChange",
-    "reconcile_targets": "ReconcileTargets",
+    REPORT: "ReportStatusChange",
+    RECONCILE: "ReconcileTargets",
 }
 _ROLES = {name: f"{id_}Role" for name, id_ in LOGICAL_IDS.items()} | {WEBHOOK: "ApiHandlerRole"}
 # EventBridge calls these, and nobody sees the answer: an event that fails must not be lost.

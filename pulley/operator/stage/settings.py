@@ -16,8 +16,8 @@ from typing import Any
 from pulley.operator.stage.policies import PoliciesError
 
 # Chalice's names of the app's functions.
-WEBHOOK = "api_handler"
-FUNCTIONS = (WEBHOOK, "report_status_change", "reconcile_targets")
+WEBHOOK, REPORT, RECONCILE = "api_handler", "report_status_change", "reconcile_targets"
+FUNCTIONS = (WEBHOOK, REPORT, RECONCILE)
 _ROUND_MINUTES = 15  # the default in wiring.py
 _API_STAGE = "api"  # Chalice's default
 
@@ -35,8 +35,13 @@ class StageSettings:
 
     def function_name(self, function: str) -> str:
         """What `chalice deploy` calls one of the app's functions."""
-        name = f"{self.app_name}-{self.stage}"
-        return name if function == WEBHOOK else f"{name}-{function}"
+        return function_name(self.app_name, self.stage, function)
+
+
+def function_name(app_name: str, stage: str, function: str) -> str:
+    """What Chalice calls a function in Lambda. The webhook's name has no third part."""
+    name = f"{app_name}-{stage}"
+    return name if function == WEBHOOK else f"{name}-{function}"
 
 
 def read_stage_settings(project: Path, stage: str) -> StageSettings:
@@ -47,15 +52,13 @@ def read_stage_settings(project: Path, stage: str) -> StageSettings:
         raise PoliciesError([f"{folder / 'config.json'}: has no stage {stage}"])
 
     settings = {name: _settings_of(stored, stage, name) for name in FUNCTIONS}
-    minutes = settings["reconcile_targets"]["environment_variables"].get(
-        "PULLEY_RECONCILE_MINUTES", ""
-    )
+    minutes = settings[RECONCILE]["environment_variables"].get("PULLEY_RECONCILE_MINUTES", "")
     return StageSettings(
         stage=stage,
         app_name=settings[WEBHOOK]["app_name"],
         api_stage=settings[WEBHOOK].get("api_gateway_stage", _API_STAGE),
         # Only set for event functions: Chalice gets the name of the webhook's log group wrong.
-        log_days=settings["report_status_change"].get("log_retention_in_days"),
+        log_days=settings[REPORT].get("log_retention_in_days"),
         round_minutes=int(minutes) if re.fullmatch("[1-9][0-9]{0,3}", minutes) else _ROUND_MINUTES,
         policies={
             name: _read(folder / str(one.get("iam_policy_file"))) for name, one in settings.items()
