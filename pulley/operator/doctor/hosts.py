@@ -3,7 +3,6 @@
 They report by the document's `Update=check`, which changes nothing.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from chalicelib.core.errors import PulleyError
@@ -15,6 +14,7 @@ from chalicelib.core.targets import Target
 from pulley.operator.doctor.checkout_state import Place, check_place
 from pulley.operator.doctor.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.doctor.row import FAIL, UNKNOWN, WARN, Row, passed
+from pulley.operator.hosts.git_command import git_command
 from pulley.operator.suggest import suggest
 
 MIN_FREE_MIB = 200
@@ -134,8 +134,7 @@ def check_invocation(
 
 def remote_line(target: Target, github: str) -> str:
     """The command that sets the checkout's remote to the target's, on the host."""
-    place, remote = shlex.quote(target.checkout), f"git@{github}:{target.repository}.git"
-    return f'sudo -u "$(stat -c %U {place})" git -C {place} remote set-url origin {remote}'
+    return f"{git_command(target)} remote set-url origin git@{github}:{target.repository}.git"
 
 
 def _other_release() -> str:

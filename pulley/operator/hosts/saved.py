@@ -3,7 +3,6 @@
 Hosts are asked as by a check. A host's answer counts for that host only.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from chalicelib.core.results import HostResult, ResultError, SavedRef, SavedRefs
 from chalicelib.core.targets import Target
 from pulley.operator.deploy.issue_time import milliseconds
 from pulley.operator.hosts.ask import Answers, Checker, Question
+from pulley.operator.hosts.git_command import git_command
 from pulley.operator.near import did_you_mean
 from pulley.operator.suggest import suggest
 
@@ -113,15 +113,9 @@ def saved_at(ref: SavedRef) -> datetime | None:
 
 def line_that_brings_back(target: Target, saved: SavedRef) -> str:
     """The command that saves a dropped commit again, on the host, as long as git has it."""
-    return f"{_git(target)} update-ref {PREFIX}{saved.ref or saved.commit} {saved.commit}"
+    return f"{git_command(target)} update-ref {PREFIX}{saved.ref or saved.commit} {saved.commit}"
 
 
 def line_that_applies(target: Target, saved: SavedRef) -> str:
     """The command that puts a saved edit back into the files, on the host."""
-    return f"{_git(target)} stash apply {saved.commit}"
-
-
-def _git(target: Target) -> str:
-    """The beginning of a git command in the target's checkout, as the checkout's owner."""
-    place = shlex.quote(target.checkout)
-    return f'sudo -u "$(stat -c %U {place})" git -C {place}'
+    return f"{git_command(target)} stash apply {saved.commit}"
