@@ -4,7 +4,6 @@ A second run changes nothing. After an interrupted run, it continues.
 """
 
 import json
-import secrets
 from dataclasses import dataclass
 
 from chalicelib.core.commands import DocumentPinError, parse_document_pin
@@ -15,7 +14,6 @@ from pulley.operator.aws.document import Documents, DocumentVersion
 from pulley.operator.aws.parameters import StoredValue, Written
 from pulley.operator.setup.plan import (
     SECRET,
-    SECRET_BYTES,
     TOKEN,
     Change,
     DocumentChange,
@@ -26,6 +24,7 @@ from pulley.operator.setup.plan import (
     WantedStage,
     plan_setup,
 )
+from pulley.operator.stage.new_secret import new_secret
 from pulley.operator.stage.policies import read_policies, write_policy
 from pulley.operator.stage.stage import Stage
 
@@ -111,7 +110,7 @@ class Setup:
 
     def _value_of(self, change: ParameterChange) -> str:
         if change.what == SECRET:
-            return secrets.token_hex(SECRET_BYTES)
+            return new_secret()
         return self._wanted.token if change.what == TOKEN else self._pin()
 
     def _store_document(self, change: DocumentChange) -> DocumentVersion:

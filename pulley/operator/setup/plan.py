@@ -20,9 +20,9 @@ from chalicelib.core.stored import ParameterNames, read_secrets
 from pulley.operator.aws.document import DocumentVersion
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.setup.diff import difference, document_difference
+from pulley.operator.stage.new_secret import SECRET_BYTES
 from pulley.operator.stage.policies import Policy
 
-SECRET_BYTES = 32
 SECRET, TOKEN, POLICY = "webhook secret", "GitHub token", "policy"
 DOCUMENT, OLD_VERSIONS, PIN = "document", "old versions", "document's pin"
 

@@ -57,12 +57,10 @@ def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
 
 def read_secret(stage: Stage, repository: Repository) -> Secret:
     """The secret for a repository's webhook. Raises UnavailableError if none is stored."""
-    own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
-    stored = stage.parameters.read(own, default)
-    found = stored.get(own) or stored.get(default)
+    found = _stored_secret(stage, repository)
     lines = read_secrets(found.value) if found else ()
     if found is None or not lines:
-        name = found.name if found else default
+        name = found.name if found else stage.names.webhook_secret
         raise UnavailableError(f"no secret is stored in {name}: run {suggest('setup')} first")
     return Secret(found.name, lines[0].decode())
 
@@ -72,10 +70,14 @@ def secret_since(stage: Stage, repository: Repository) -> datetime | None:
 
     Raises RefusedError and UnavailableError.
     """
+    found = _stored_secret(stage, repository)
+    return newest_since(stage.parameters.versions(found.name)) if found else None
+
+
+def _stored_secret(stage: Stage, repository: Repository) -> StoredValue | None:
     own, default = stage.names.repository_webhook_secret(repository), stage.names.webhook_secret
     stored = stage.parameters.read(own, default)
-    found = stored.get(own) or stored.get(default)
-    return newest_since(stage.parameters.versions(found.name)) if found else None
+    return stored.get(own) or stored.get(default)
 
 
 def connect_again(stage: Stage) -> list[str]:

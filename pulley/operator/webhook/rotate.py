@@ -10,7 +10,6 @@
 A rotation may stop at any point: every secret in use is valid. A second run continues it.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -20,12 +19,12 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.edges.parameters import REMEMBERED_SECONDS
 from pulley.operator.aws.parameters import Parameters, StoredValue, Written
+from pulley.operator.stage.new_secret import new_secret
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
 from pulley.operator.webhook.pings import Ping
 
 WAIT_SECONDS = REMEMBERED_SECONDS + 10  # and the time of a look-up, or of a delivery
-SECRET_BYTES = 32
 PINGS = 3  # of a webhook: for a moment GitHub may still sign with the old secret
 PAUSE_SECONDS = 2.0
 _CLOCKS_APART = timedelta(minutes=5)
@@ -88,7 +87,7 @@ class Rotation:
         stored = self.read()
         if stored.is_rotating:
             return stored
-        new = secrets.token_hex(SECRET_BYTES).encode()
+        new = new_secret().encode()
         written = self._write(stored.read, (new, *stored.secrets))
         if written.overwritten:
             self._mend(written, new, stored)
