@@ -5,7 +5,7 @@ import click
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import FAILED, NOT_WELL
-from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
+from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
 from pulley.cli.terminal import one_line
 from pulley.operator.stage.checkout import find_here
@@ -31,7 +31,7 @@ from pulley.operator.webhook.pings import Ping, mend_of
 
 @stage_command
 @click.argument("repository", required=False, metavar="[OWNER/REPO]")
-@click.option("--url", help="The webhook's address, where the app was not deployed from here.")
+@url_option
 @click.option("--force", is_flag=True, help="Set the secret again, though nothing else differs.")
 @click.option("--print-only", is_flag=True, help="Print the settings to paste; ask nobody.")
 @click.option(

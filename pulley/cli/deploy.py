@@ -10,7 +10,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.progress import follow
 from pulley.cli.target_view import chosen, run_facts, warn_of_problems
@@ -35,7 +35,7 @@ from pulley.operator.suggest import Suggestion, suggest
     metavar="COMMIT",
     help="The branch's tip by its name, to be sure that this is what is deployed.",
 )
-@click.option("--no-wait", is_flag=True, help="Send, and do not follow.")
+@no_wait_option
 @yes_option
 @json_option
 def deploy(  # noqa: PLR0913 - each is an option

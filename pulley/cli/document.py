@@ -2,12 +2,11 @@
 
 import click
 
-from pulley.cli.options import StageType
+from pulley.cli.options import stage_option
 from pulley.host.build import build
 from pulley.host.document import build_document, document_text
 from pulley.operator.stage.cloudformation import build_resources
 from pulley.operator.stage.settings import read_stage_settings
-from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE
 from pulley.project import project
 
 
@@ -17,15 +16,7 @@ from pulley.project import project
     is_flag=True,
     help="Print what CloudFormation makes of a stage, for chalice package --merge-template.",
 )
-@click.option(
-    "--stage",
-    type=StageType(),
-    default=DEFAULT_STAGE,
-    envvar=STAGE_VARIABLE,
-    show_default=True,
-    show_envvar=True,
-    help="The Chalice stage, with --cloudformation.",
-)
+@stage_option("stage", "The Chalice stage, with --cloudformation.")
 def document(stage: str, *, cloudformation: bool) -> None:
     """Print the SSM document, as JSON.
 

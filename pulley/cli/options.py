@@ -118,20 +118,25 @@ class SecondsType(click.FloatRange):
 SECONDS = SecondsType(min=0, max=3600)
 
 
-def stage_command(function: Function) -> click.Command:
-    """Make a click command of a function whose first argument is the stage."""
-
-    @click.option(
+def stage_option(argument: str, words: str) -> Callable[[Function], Function]:
+    """Add `--stage`, as this argument and with this help."""
+    return click.option(
         "--stage",
-        "stage_name",
+        argument,
         type=StageType(),
         is_eager=True,  # so that a wrong stage is reported before a file is opened
         default=DEFAULT_STAGE,
         envvar=STAGE_VARIABLE,
         show_default=True,
         show_envvar=True,
-        help="The Chalice stage.",
+        help=words,
     )
+
+
+def stage_command(function: Function) -> click.Command:
+    """Make a click command of a function whose first argument is the stage."""
+
+    @stage_option("stage_name", "The Chalice stage.")
     @click.option("--profile", help="A profile of AWS's configuration, as boto3 has it.")
     @click.option("--region", help="The region where the stage and its hosts are.")
     @wraps(function)
@@ -148,6 +153,19 @@ def json_option(function: Function) -> Function:
     decorate = click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON document, for a program."
     )
+    return decorate(function)
+
+
+def no_wait_option(function: Function) -> Function:
+    """Add `--no-wait`, as the argument `no_wait`."""
+    decorate = click.option("--no-wait", is_flag=True, help="Send, and do not follow.")
+    return decorate(function)
+
+
+def url_option(function: Function) -> Function:
+    """Add `--url`, as the argument `url`."""
+    words = "The webhook's address, where the app was not deployed from here."
+    decorate = click.option("--url", help=words)
     return decorate(function)
 
 

@@ -7,7 +7,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, wanted_of
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
-from pulley.cli.options import json_option, stage_command, yes_option
+from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
 from pulley.cli.output import confirm, note
 from pulley.cli.pinned import meant_reason
 from pulley.cli.problems import Problems
@@ -35,7 +35,7 @@ from pulley.operator.suggest import suggest
     metavar="WHY",
     help="Why: whoever pushes meanwhile is told. Else it says from where, and by whom.",
 )
-@click.option("--no-wait", is_flag=True, help="Send, and do not follow.")
+@no_wait_option
 @yes_option
 @json_option
 def rollback(  # noqa: PLR0913 - each is an option

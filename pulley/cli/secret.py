@@ -6,7 +6,7 @@ import click
 
 from chalicelib.core.refs import RefError, Repository
 from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
-from pulley.cli.options import SECONDS, json_option, stage_command, yes_option
+from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.terminal import one_line
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
@@ -30,7 +30,7 @@ def secret() -> None:
 @click.option(
     "--repository", metavar="OWNER/REPO", help="Rotate its own secret, and not the stage's."
 )
-@click.option("--url", help="The webhook's address, where the app was not deployed from here.")
+@url_option
 @click.option(
     "--finish",
     is_flag=True,

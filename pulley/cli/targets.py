@@ -10,7 +10,7 @@ from chalicelib.core.fields import ProblemsError
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
 from pulley.cli.group import NOT_WELL, NamedGroup
-from pulley.cli.options import REPOSITORY, json_option, stage_command, yes_option
+from pulley.cli.options import REPOSITORY, Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.aws.parameters import LIMITS
@@ -33,8 +33,13 @@ from pulley.operator.targets.plan import (
 )
 from pulley.operator.targets.store import TargetsStore
 
-_FILE = "pulley.toml"
 _SIGNS = {ADDED: "+", REMOVED: "-"}
+
+
+def _file_argument(function: Function) -> Function:
+    name = "pulley.toml"
+    decorate = click.argument("file", default=name, type=click.Path(), metavar=f"[{name}]")
+    return decorate(function)
 
 
 @click.group(cls=NamedGroup)
@@ -46,7 +51,7 @@ def targets() -> None:
 
 
 @targets.command()
-@click.argument("file", default=_FILE, type=click.Path(), metavar="[pulley.toml]")
+@_file_argument
 @json_option
 def check(file: str, *, as_json: bool) -> None:
     """Validate pulley.toml, without AWS.
@@ -67,7 +72,7 @@ def check(file: str, *, as_json: bool) -> None:
         note(f"To store them: {suggest('targets apply')}")
 
 
-@click.argument("file", default=_FILE, type=click.Path(), metavar="[pulley.toml]")
+@_file_argument
 @click.option("--prune", is_flag=True, help="Remove stored targets that the file does not have.")
 @click.option(
     "--repository",
