@@ -8,6 +8,7 @@ from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
 from pulley.cli.terminal import one_line
+from pulley.cli.wording import secret_command
 from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, read_targets
 from pulley.operator.suggest import suggest
@@ -180,14 +181,10 @@ def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool
 def _say_settings(
     stage: Stage, repository: Repository, url: str, secret: Secret, *, as_json: bool
 ) -> None:
-    show = (
-        f"aws ssm get-parameter --name {secret.name} --with-decryption "
-        "--query Parameter.Value --output text | head -n 1"
-    )
     settings = {
         "Payload URL": url,
         "Content type": "application/json",
-        "Secret": f"what this prints: {show}",
+        "Secret": f"what this prints: {secret_command(secret.name)}",
         "SSL verification": "Enable SSL verification",
         "Which events": "Just the push event",
         "Active": "yes",

@@ -9,6 +9,7 @@ from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.terminal import one_line
+from pulley.cli.wording import secret_command
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.connect import webhooks_of
@@ -209,10 +210,7 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]
     by_hand = [str(one.repository) for one in proofs if one.problem]
     note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
-    note(
-        f"  aws ssm get-parameter --name {name} --with-decryption --query Parameter.Value "
-        "--output text | head -n 1"
-    )
+    note(f"  {secret_command(name)}")
     note(
         f"Then: {suggest('secret rotate', *same, '--finish')}. Or fix the above and run "
         f"{suggest('secret rotate', *same)} again."

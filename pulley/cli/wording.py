@@ -68,6 +68,14 @@ def no_hosts(target: Target, stage: str) -> str:
     return f"No host: no instance {one_line(which)}, in this account and region."
 
 
+def secret_command(parameter: str) -> str:
+    """The shell command that prints the newest secret in a parameter."""
+    return (
+        f"aws ssm get-parameter --name {parameter} --with-decryption --query Parameter.Value "
+        "--output text | head -n 1"
+    )
+
+
 def short_id(command_id: str) -> str:
     """A command's id, shortened for people. --command-id takes it."""
     return command_id[:8]

@@ -32,7 +32,7 @@ def try_token(
     is_first = all(one.action == "create" for one in stored)
     if not stored or (is_first and not (repository and stage.stored_default_token())):
         return
-    repositories = [repository] if repository else _users_of_the_stage_s(stage)
+    repositories = [repository] if repository else _users_of_stage_token(stage)
     try:
         problem = problem_of(stage.settings.github_api, token, repositories)
     except UnavailableError as error:
@@ -63,7 +63,7 @@ def problem_of(api_url: str, token: str, repositories: Sequence[Repository]) -> 
     return problem
 
 
-def _users_of_the_stage_s(stage: Stage) -> list[Repository]:
+def _users_of_stage_token(stage: Stage) -> list[Repository]:
     """The repositories with targets and without a token of their own."""
     found = list(stage.stored.every_repository())
     own = stage.parameters.read(*(stage.names.repository_github_token(one) for one in found))

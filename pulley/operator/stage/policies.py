@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.fields import ProblemsError
@@ -75,12 +76,17 @@ def write_policy(policy: Policy) -> None:
         raise UnavailableError(f"{policy.path} cannot be written: {error.strerror}") from None
 
 
-def _stages_of(path: Path) -> Mapping[str, object]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file; {} if it has no object. Raises PoliciesError if it cannot be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PoliciesError([f"{path}: cannot be read: {error}"]) from None
-    stages = content.get("stages") if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else {}
+
+
+def _stages_of(path: Path) -> Mapping[str, object]:
+    stages = read_object(path).get("stages")
     return stages if isinstance(stages, dict) else {}
 
 

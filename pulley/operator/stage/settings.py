@@ -6,14 +6,13 @@ function's own setting comes before the stage's, and the stage's before the app'
 Source: Chalice's documentation, "Configuration File".
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pulley.operator.stage.policies import PoliciesError
+from pulley.operator.stage.policies import PoliciesError, read_object
 
 # Chalice's names of the app's functions.
 WEBHOOK, REPORT, RECONCILE = "api_handler", "report_status_change", "reconcile_targets"
@@ -47,7 +46,7 @@ def function_name(app_name: str, stage: str, function: str) -> str:
 def read_stage_settings(project: Path, stage: str) -> StageSettings:
     """Read a stage's settings from the .chalice of a checkout. Raises PoliciesError."""
     folder = project / ".chalice"
-    stored = _read(folder / "config.json")
+    stored = read_object(folder / "config.json")
     if stage not in stored.get("stages", {}):
         raise PoliciesError([f"{folder / 'config.json'}: has no stage {stage}"])
 
@@ -61,7 +60,8 @@ def read_stage_settings(project: Path, stage: str) -> StageSettings:
         log_days=settings[REPORT].get("log_retention_in_days"),
         round_minutes=int(minutes) if re.fullmatch("[1-9][0-9]{0,3}", minutes) else _ROUND_MINUTES,
         policies={
-            name: _read(folder / str(one.get("iam_policy_file"))) for name, one in settings.items()
+            name: read_object(folder / str(one.get("iam_policy_file")))
+            for name, one in settings.items()
         },
     )
 
@@ -77,11 +77,3 @@ def _settings_of(stored: Mapping[str, Any], stage: str, function: str) -> dict[s
         merged |= scope
         variables |= scope.get("environment_variables", {})
     return merged | {"environment_variables": variables}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PoliciesError([f"{path}: cannot be read: {error}"]) from None
-    return content if isinstance(content, dict) else {}

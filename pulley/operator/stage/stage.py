@@ -45,7 +45,12 @@ class Identity:
     @property
     def name(self) -> str:
         """The short name that the history shows."""
-        return self.arn.rpartition("/")[2].rpartition(":")[2]
+        return short_name(self.arn)
+
+
+def short_name(arn: str) -> str:
+    """The name of a user or a session, from its ARN."""
+    return arn.rpartition("/")[2].rpartition(":")[2]
 
 
 class Stage:

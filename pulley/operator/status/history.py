@@ -13,7 +13,7 @@ from chalicelib.core.status_text import status_of
 from chalicelib.core.verdicts import Verdict, judge
 from pulley.operator.aws.commands import Addressed, addressees_of, commands_to
 from pulley.operator.aws.parameters import StoredValue
-from pulley.operator.stage.stage import Stage, StoredTargets
+from pulley.operator.stage.stage import Stage, StoredTargets, short_name
 from pulley.operator.suggest import suggest
 
 _NOBODY = "N/A"  # the user in some emulators of AWS
@@ -152,7 +152,7 @@ def pin_changes(target: str, versions: Iterable[StoredValue]) -> list[PinChange]
     for one in versions:
         if one.at is None:
             continue
-        by = "" if one.by == _NOBODY else one.by.rpartition("/")[2].rpartition(":")[2]
+        by = "" if one.by == _NOBODY else short_name(one.by)
         try:
             pin = parse_pin(one.value)
         except PinError as error:
