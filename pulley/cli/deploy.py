@@ -23,7 +23,7 @@ from pulley.operator.deploy.pin import MeaningError, parse_commit
 from pulley.operator.deploy.send import DeployOrder, DeployOutcome, send
 from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
-from pulley.operator.status.history import became_of
+from pulley.operator.status.history import full_status
 from pulley.operator.status.overview import Standing, Standings, look_at
 from pulley.operator.suggest import Suggestion, suggest
 
@@ -208,7 +208,7 @@ def _logs(name: str, command_id: str) -> Suggestion:
 
 
 def _end_words(verdict: Verdict) -> str:
-    return one_line(became_of(verdict).description)
+    return one_line(full_status(verdict).description)
 
 
 def _document(

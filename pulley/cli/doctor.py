@@ -11,7 +11,7 @@ from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.doctor.examine import Doctor
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row
-from pulley.operator.setup.apply import Setup, checkout_s_document
+from pulley.operator.setup.apply import Setup, build_own_document
 from pulley.operator.setup.plan import SECRET, ParameterChange, WantedStage
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.webhook.connect import connect_again
@@ -39,7 +39,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
             _show(rows)
         if any(row.fix for row in rows):
             _check_release(rows)
-            _mend(stage, yes=yes)
+            _fix(stage, yes=yes)
             rows = _examine(stage)
             if not as_json:
                 _show(rows)
@@ -72,9 +72,9 @@ def _check_release(rows: list[Row]) -> None:
             )
 
 
-def _mend(stage: Stage, *, yes: bool) -> None:
+def _fix(stage: Stage, *, yes: bool) -> None:
     """Store what is missing or wrong, as `pulley setup` does."""
-    work = Setup(stage, WantedStage(stage.name, content=checkout_s_document()))
+    work = Setup(stage, WantedStage(stage.name, content=build_own_document()))
     changes = work.plan()
     for change in changes:
         note(f"{change.what}: {change.name}: {change.why}")

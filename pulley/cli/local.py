@@ -32,7 +32,7 @@ def demo(broken_host: str | None) -> None:
     Exits with 1 unless every host ends at the good commit, and GitHub has both as they are.
     """
     _check_machine()
-    _leave_the_shell_s_settings()
+    _unset_inherited_variables()
     for number in (signal.SIGTERM, signal.SIGHUP):  # clean up as after Ctrl-C
         signal.signal(number, signal.default_int_handler)
     if not run_demo(Console(), broken_host):
@@ -49,7 +49,7 @@ def sandbox(hosts: int, *, empty: bool) -> None:
     push and the AWS command line. Ctrl-C stops everything and cleans up.
     """
     _check_machine()
-    _leave_the_shell_s_settings()
+    _unset_inherited_variables()
     run_sandbox(Console(), hosts, empty=empty)
 
 
@@ -74,7 +74,7 @@ def _check_machine() -> None:
         )
 
 
-def _leave_the_shell_s_settings() -> None:
+def _unset_inherited_variables() -> None:
     """Unset the shell's profile, proxy and repository: everything runs on this machine."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "GIT_", "PULLEY_")) or name.lower().endswith("_proxy"):

@@ -15,7 +15,7 @@ from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten, warn_of_newer
-from pulley.operator.setup.apply import Done, Setup, checkout_s_document
+from pulley.operator.setup.apply import Done, Setup, build_own_document
 from pulley.operator.setup.plan import (
     SECRET,
     Change,
@@ -138,7 +138,7 @@ def _wanted(stage: Stage, token: str, repository: Repository | None) -> WantedSt
     found = find_project()
     return WantedStage(
         stage.name,
-        content=checkout_s_document(),
+        content=build_own_document(),
         chalice=found / ".chalice" if found and not _is_emulated() else None,
         token=token,
         repository=repository,

@@ -32,7 +32,7 @@ class DeployOutcome:
     problem: str = ""
 
 
-class Unheard:
+class SilentJournal:
     """A journal that ignores everything. The caller learns the same from return values."""
 
     def note(self, decision: Decision) -> None:
@@ -49,7 +49,7 @@ def send(
     RefusedError and UnavailableError if nothing could be read.
     """
     by = stage.identity.name[:LONGEST_NAME]
-    deployer = Deployer(stage.name, stage.stored, stage.commands, None, Unheard())
+    deployer = Deployer(stage.name, stage.stored, stage.commands, None, SilentJournal())
     why = Cause(
         repository=order.target.repository,
         commit=order.wanted.commit,

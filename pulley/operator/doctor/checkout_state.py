@@ -71,8 +71,8 @@ def check_place(what: str, target: Target, found: Found, at: str, place: Place) 
         fails = target.saved == "fail"
         yield Row(what, FAIL if fails else WARN, words, str(suggest("saved", target.name)))
     if place.is_running:
-        mend = f"{suggest('status', target.name)} shows it; when it has ended, run this again"
-        yield Row(what, WARN, "a command for it is under way", mend)
+        hint = f"{suggest('status', target.name)} shows it; when it has ended, run this again"
+        yield Row(what, WARN, "a command for it is under way", hint)
     elif found.unfinished:
         yield Row(what, FAIL, _left(found, at), _finish(target, found.unfinished, place))
     elif found.drift:
@@ -97,10 +97,10 @@ def check_hold(standing: Standing) -> Iterator[Row]:
     """Warn if the target's commit is held: hosts stay as they are until somebody acts."""
     target, plan = standing.target, standing.plan
     if plan.wanted and plan.held:
-        mend = _bring(target, Place(held=plan.held, is_pinned=plan.wanted.is_exact))
+        hint = _bring(target, Place(held=plan.held, is_pinned=plan.wanted.is_exact))
         if plan.hold and plan.hold.kind == CANCELLED:
-            mend = f"push a newer commit; or {suggest('deploy', target.name)} sends this one again"
-        yield Row(f"target {target.name}: roll-out", WARN, plan.held, mend)
+            hint = f"push a newer commit; or {suggest('deploy', target.name)} sends this one again"
+        yield Row(f"target {target.name}: roll-out", WARN, plan.held, hint)
 
 
 def _left(found: Found, at: str) -> str:

@@ -55,8 +55,8 @@ def _check_pinned(
     yield from _check_content(documents, pinned, checkout)
     if latest.version != pin.version:
         words = f"somebody stored version {latest.version} since; the pinned {pin.version} runs"
-        mend = f"{suggest('setup')}: it stores the document of this command again"
-        yield Row("document", WARN, words, mend, fix="setup")
+        hint = f"{suggest('setup')}: it stores the document of this command again"
+        yield Row("document", WARN, words, hint, fix="setup")
 
 
 def _check_content(documents: Documents, used: DocumentVersion, checkout: Path | None) -> list[Row]:

@@ -12,7 +12,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from pulley.operator.aws.document import Documents
 from pulley.operator.deploy.issue_time import milliseconds
-from pulley.operator.deploy.send import Unheard
+from pulley.operator.deploy.send import SilentJournal
 from pulley.operator.doctor.checkout_state import check_hold, place_of
 from pulley.operator.doctor.document import check_document
 from pulley.operator.doctor.functions import Clients, Functions, check_address
@@ -92,8 +92,8 @@ class Doctor:
         except EndedError as ended:
             words = str(error) if isinstance(error, EndedError) else error.in_full
             return Row("AWS", FAIL, words, ended.detail)
-        mend = "see that --profile (or AWS_PROFILE) and --region are the stage's"
-        return Row("AWS", FAIL, error.in_full, mend)
+        hint = "see that --profile (or AWS_PROFILE) and --region are the stage's"
+        return Row("AWS", FAIL, error.in_full, hint)
 
     def _rows(self, what: str, check: Check, url: str | None = None) -> list[Row]:
         """Collect the rows of a check, which asks at `url`, or else AWS.
@@ -205,7 +205,7 @@ class Doctor:
             targets,
             targets.targets,
             find_here=lambda: None,
-            journal=Unheard(),
+            journal=SilentJournal(),
             now=self.now(),
         )
         return seen.standings

@@ -118,11 +118,11 @@ class Functions:
         if attached:
             names = ", ".join(one.get("PolicyName", "") for one in attached)
             words = f"{name} may do more than its job: {names} is attached to it"
-            mends = [
+            hints = [
                 f"aws iam detach-role-policy --role-name {name} --policy-arn {one.get('PolicyArn')}"
                 for one in attached
             ]
-            return Row(what, FAIL, words, ", and ".join(mends))
+            return Row(what, FAIL, words, ", and ".join(hints))
         allowed = {_canonical(one) for document in documents for one in _statements(document)}
         needed = {_canonical(one) for one in _statements(wanted)}
         if allowed == needed:
@@ -132,14 +132,14 @@ class Functions:
             f"{name} is not as {policy.name}: of its statements {missing} lack; {spare} are more"
         )
         # Chalice replaces only the policy with the role's name.
-        mends = [
+        hints = [
             f"aws iam delete-role-policy --role-name {name} --policy-name {shlex.quote(one)}"
             for one in inline
             if one != name
         ]
-        if missing or not mends:
-            mends.append(self.deploy)
-        return Row(what, FAIL, words, ", and ".join(mends))
+        if missing or not hints:
+            hints.append(self.deploy)
+        return Row(what, FAIL, words, ", and ".join(hints))
 
     def _check_rule(self, function: str, arn: str) -> Row:
         """Check that a rule of EventBridge calls the function, and has the permission for it."""
@@ -212,8 +212,8 @@ def check_address(url: str, stage: str) -> Iterator[Row]:
     deploy = f"chalice deploy --stage {stage}"
     if not url:
         words = "it is not known: this checkout has not deployed the stage"
-        mend = f"{deploy}, or where it was deployed from elsewhere, set PULLEY_WEBHOOK_URL"
-        yield Row(what, WARN, words, mend)
+        hint = f"{deploy}, or where it was deployed from elsewhere, set PULLEY_WEBHOOK_URL"
+        yield Row(what, WARN, words, hint)
         return
     try:
         answer = urllib3.request(

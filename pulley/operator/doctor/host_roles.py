@@ -113,11 +113,11 @@ class HostRoles:
             f"on {found.arn}"
         )
         document = shlex.quote(json.dumps(denial(self.parameters)))
-        mend = (
+        hint = (
             f"aws iam put-role-policy --role-name {shlex.quote(role)} --policy-name {_POLICY} "
             f"--policy-document {document}"
         )
-        return Row(what, WARN, words, mend)
+        return Row(what, WARN, words, hint)
 
     def _policies(self, role: str) -> Sequence[Any]:
         """The role's policies: the attached ones in their default version, and the inline ones."""

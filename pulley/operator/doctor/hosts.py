@@ -19,7 +19,7 @@ from pulley.operator.suggest import suggest
 
 MIN_FREE_MIB = 200
 LOW_FREE_MIB = 1024
-_MENDS = {
+_HINTS = {
     "no_checkout": "clone the repository there, as its owner: docs/getting-started.md says how",
     "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
     "key, are GitHub's host keys known?",
@@ -142,15 +142,15 @@ def _other_release() -> str:
 
 
 def _failed(what: str, result: HostResult, remote: str) -> Row:
-    mend = _MENDS.get(result.outcome, "docs/host.md has what each outcome asks for")
+    hint = _HINTS.get(result.outcome, "docs/host.md has what each outcome asks for")
     if result.outcome == "bad_parameter":
-        mend = _other_release()
+        hint = _other_release()
     elif result.fault == "git_version":
-        mend = "install git 2.26 or newer on the host"
+        hint = "install git 2.26 or newer on the host"
     elif result.fault in {"origin", "no_origin"}:
         verb = remote.replace(" set-url ", " add ") if result.fault == "no_origin" else remote
-        mend = f"on the host: {verb}. Or see `repository` in pulley.toml"
-    return Row(what, FAIL, failure_words(result), mend)
+        hint = f"on the host: {verb}. Or see `repository` in pulley.toml"
+    return Row(what, FAIL, failure_words(result), hint)
 
 
 def _check_found(
@@ -184,8 +184,8 @@ def _check_found(
 def no_answer(target: Target, host: Host) -> Row:
     """The row for a host of which Systems Manager has no answer."""
     words = "it was asked, and Systems Manager has no answer of it"
-    mend = f"run this again; then see amazon-ssm-agent's log on {host.instance_id}"
-    return Row(f"host {host.name}: {target.checkout}", UNKNOWN, words, mend)
+    hint = f"run this again; then see amazon-ssm-agent's log on {host.instance_id}"
+    return Row(f"host {host.name}: {target.checkout}", UNKNOWN, words, hint)
 
 
 def not_asked(target: Target, error: PulleyError) -> Row:

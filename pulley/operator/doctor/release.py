@@ -30,8 +30,8 @@ def check_content(
         rows = [passed("document", f"{name} is the same as this command's")]
         if has_other:
             words = f"the checkout {checkout} has another script than this command and the stage"
-            mend = f"to bring the stage to it: pipx install --force . there, then {setup}"
-            rows.append(Row("this command", WARN, words, mend))
+            hint = f"to bring the stage to it: pipx install --force . there, then {setup}"
+            rows.append(Row("this command", WARN, words, hint))
         return rows
     theirs = release_of(content)
     if is_newer(content):
@@ -39,14 +39,14 @@ def check_content(
         return [Row("document", FAIL, words, UPDATE)]
     if theirs and _numbers(theirs) < _numbers(RELEASE):
         words = f"{name} is of release {theirs}; this command is of {RELEASE}, which is newer"
-        mend = f"{setup}, then chalice deploy"
-        return [Row("document", FAIL, words, mend, fix="setup")]
+        hint = f"{setup}, then chalice deploy"
+        return [Row("document", FAIL, words, hint, fix="setup")]
     if checkout is not None and has_other and _script_in(content) == _script_of(checkout):
         words = f"{name} has the script of {checkout}; this command has another one"
         return [Row("document", FAIL, words, f"pipx install --force {checkout}")]
     words = f"version {version} of {name} is not what this command has"
-    mend = f"{setup}. If somebody with a newer command stored it, {UPDATE}"
-    return [Row("document", FAIL, words, mend, fix="setup")]
+    hint = f"{setup}. If somebody with a newer command stored it, {UPDATE}"
+    return [Row("document", FAIL, words, hint, fix="setup")]
 
 
 def _script_in(content: Mapping[str, object]) -> str:

@@ -45,6 +45,6 @@ def rows_of(what: str, check: Check) -> list[Row]:
     except EndedError as error:
         rows.append(Row(what, UNKNOWN, f"could not be looked at: {error}", error.detail))
     except PulleyError as error:
-        mend = "see that you may read it: docs/cli.md has what doctor asks for"
-        rows.append(Row(what, UNKNOWN, f"could not be looked at: {error.in_full}", mend))
+        hint = "see that you may read it: docs/cli.md has what doctor asks for"
+        rows.append(Row(what, UNKNOWN, f"could not be looked at: {error.in_full}", hint))
     return rows

@@ -12,7 +12,7 @@ from pulley.operator.aws.parameters import Parameters
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.stage.stage import StoredTargets
 from pulley.operator.suggest import suggest
-from pulley.operator.targets.overlaps import MEND, Overlap, overlaps_by_selectors
+from pulley.operator.targets.overlaps import HINT, Overlap, overlaps_by_selectors
 
 SHORTEST_SECRET = 20  # characters; what `pulley setup` makes has 64
 
@@ -49,14 +49,14 @@ class Stored:
         for name, found in by_name.items():
             if len(found) > 1:
                 words = " and ".join(str(one.repository) for one in found)
-                mend = "give one of them another name: pins are by name"
-                yield Row(f"target {name}", FAIL, f"{words} both have one of this name", mend)
+                hint = "give one of them another name: pins are by name"
+                yield Row(f"target {name}", FAIL, f"{words} both have one of this name", hint)
             target = found[0]
             yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
         yield from overlap_rows(overlaps_by_selectors(self.targets.targets))
         if not self.targets.targets and not self.targets.problems:
-            words, mend = "none is stored", f"write pulley.toml, then {suggest('targets apply')}"
-            yield Row("targets", FAIL, words, mend)
+            words, hint = "none is stored", f"write pulley.toml, then {suggest('targets apply')}"
+            yield Row("targets", FAIL, words, hint)
 
     def check_pins(self, *, now: datetime) -> Iterator[Row]:
         """Check that the pins parse. An unreadable pin may be a freeze, so nothing is sent."""
@@ -78,15 +78,15 @@ class Stored:
         without = [str(one) for one, token in self.targets.tokens.items() if not token]
         if without:
             words = f"none for {', '.join(without)}: commits do not say where they run"
-            mend = suggest("setup", "--github-token-file", "-")
-            yield Row("GitHub token", WARN, words, str(mend))
+            hint = suggest("setup", "--github-token-file", "-")
+            yield Row("GitHub token", WARN, words, str(hint))
 
 
 def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:
     """The rows for two targets in one checkout: each would undo the other's deploys."""
     for one in overlaps:
-        mend = f"{MEND}, in pulley.toml, then {suggest('targets apply')}"
-        yield Row(f"checkout of {one.one.name}", FAIL, one.words, mend)
+        hint = f"{HINT}, in pulley.toml, then {suggest('targets apply')}"
+        yield Row(f"checkout of {one.one.name}", FAIL, one.words, hint)
 
 
 def _check_secret(name: str, text: str | None, repository: Repository | None = None) -> Row:
@@ -100,8 +100,8 @@ def _check_secret(name: str, text: str | None, repository: Repository | None = N
     if not secrets:
         words = f"{name} is blank: it opens nothing"
         if repository:
-            mend = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
-            return Row(what, FAIL, words, mend)
+            hint = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
+            return Row(what, FAIL, words, hint)
         return Row(what, FAIL, words, setup, fix="setup")
     if any(len(one) < SHORTEST_SECRET for one in secrets):
         words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"

@@ -39,14 +39,14 @@ class TokenCheck:
         what = self.what
         answer = self._ask("GET", "")
         if answer.status == 401:
-            mend = self._mend
+            hint = self._hint
             words = f"GitHub does not know it, or it has expired: {answer.reason(self.token)}"
-            yield Row(what, FAIL, words, mend)
+            yield Row(what, FAIL, words, hint)
             return
         if answer.is_refusal:
             words = f"it does not cover {self.repository}, or there is no such repository"
-            mend = "give it this repository, on GitHub"
-            yield Row(what, FAIL, f"{words}: {answer.reason(self.token)}", mend)
+            hint = "give it this repository, on GitHub"
+            yield Row(what, FAIL, f"{words}: {answer.reason(self.token)}", hint)
             return
         if answer.status in {301, 302, 307, 308}:
             words = f"{self.repository} has another name on GitHub now"
@@ -55,18 +55,18 @@ class TokenCheck:
         answer.expect(200)
         missing = list(self._missing())
         for permission, loses, said in missing:
-            mend = f"give it {permission}, on GitHub"
+            hint = f"give it {permission}, on GitHub"
             outcome = WARN if permission.startswith("Webhooks") else FAIL
-            yield Row(what, outcome, f"it lacks {permission}: {loses}; {said}", mend)
+            yield Row(what, outcome, f"it lacks {permission}: {loses}; {said}", hint)
         expires = _expiry(answer.headers)
         if expires and expires - now < SOON:
-            yield Row(what, WARN, f"it expires on {expires:%Y-%m-%d}", self._mend)
+            yield Row(what, WARN, f"it expires on {expires:%Y-%m-%d}", self._hint)
         elif not missing:
             until = f", until {expires:%Y-%m-%d}" if expires else ""
             yield passed(what, f"it may do what reports and rounds need{until}")
 
     @property
-    def _mend(self) -> str:
+    def _hint(self) -> str:
         own = ["--repository", self.repository] if self.is_own else []
         return f"make one on GitHub, then {suggest('setup', '--github-token-file', '-', *own)}"
 

@@ -48,11 +48,11 @@ class WebhookCheck:
             ours = [hook for hook in hooks if hook.posts_to(self.url)]
             attempts = deliveries.attempts(ours[0].id) if ours else []
         except NotTakenError as error:
-            mend = (
+            hint = (
                 f"GITHUB_TOKEN=... {suggest('doctor')}, with a token that may read "
                 f"{self.repository}'s webhooks"
             )
-            yield Row(self.what, WARN, f"it cannot be looked at: {error}", mend)
+            yield Row(self.what, WARN, f"it cannot be looked at: {error}", hint)
             return
         yield self._check_hooks(hooks, ours) or self.check_deliveries(attempts, now=now)
 
@@ -69,8 +69,8 @@ class WebhookCheck:
             return Row(self.what, FAIL, words, connect)
         if len(ours) > 1:
             words = f"{len(ours)} post to the same address: each push comes {len(ours)} times"
-            mend = f"delete all but one, in {self.repository}'s Settings, Webhooks"
-            return Row(self.what, WARN, words, mend)
+            hint = f"delete all but one, in {self.repository}'s Settings, Webhooks"
+            return Row(self.what, WARN, words, hint)
         wrong = ours[0].differences()
         return Row(self.what, FAIL, "; ".join(wrong), connect) if wrong else None
 
@@ -83,17 +83,17 @@ class WebhookCheck:
             told = f"{last.status_code} {last.status}".strip()
             words = f"not taken since the last that was: {len(lost)}; the newest: {told}"
             ping = Ping(last.status_code, last.status)
-            mend = f"{mend_of(ping, self.stage, self.repository)}. Then Redeliver"
-            return Row(self.what, FAIL, words, mend)
+            hint = f"{mend_of(ping, self.stage, self.repository)}. Then Redeliver"
+            return Row(self.what, FAIL, words, hint)
         since = self.secret_since
         if since and _is_unproven(since, taken, now):
             at = f"{since.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
             words = f"no delivery was taken since its secret was stored, {at}"
-            mend = (
+            hint = (
                 f"{suggest('connect', self.repository)}: its ping shows whether the webhook has "
                 "that secret. --force sets it"
             )
-            return Row(self.what, FAIL, words, mend)
+            return Row(self.what, FAIL, words, hint)
         return passed(self.what, "as it should be, and its deliveries are taken")
 
 

@@ -38,7 +38,7 @@ class Done:
     written: Written | None = None
 
 
-def checkout_s_document() -> dict[str, object]:
+def build_own_document() -> dict[str, object]:
     """The document that is built from this checkout."""
     return build_document(build())
 

@@ -67,7 +67,7 @@ class Cancel:
 Entry = HistoryCommand | PinChange | Cancel
 
 
-def became_of(verdict: Verdict) -> DeploymentStatus:
+def full_status(verdict: Verdict) -> DeploymentStatus:
     """A command's state and description, with every host that failed."""
     return status_of(verdict, limit=_IN_FULL)
 
@@ -121,7 +121,7 @@ def read_past(
         if command.requested >= oldest:
             run = Run(command, stage.history.invocations(command.id))
             verdict, roll_out = judge([run], now=now).told, command.roll_out
-            status = became_of(verdict)
+            status = full_status(verdict)
             if command.is_cancelled:
                 entries.append(cancel_of(run))
             entries.append(

@@ -21,7 +21,7 @@ from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
-from pulley.operator.status.history import became_of
+from pulley.operator.status.history import full_status
 from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
 MAX_RUNS = 40  # of a target, read to find since when a host is at its commit
@@ -161,7 +161,7 @@ class View:
             return None
         run = self.run(sent[0])
         verdict = judge([run], now=self.snapshot.now).told
-        return Newest(run, verdict, became_of(verdict))
+        return Newest(run, verdict, full_status(verdict))
 
     def run(self, command: Command) -> Run:
         """A command with its invocations. Raises RefusedError and UnavailableError."""

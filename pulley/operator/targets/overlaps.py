@@ -15,7 +15,7 @@ from itertools import chain, combinations, product
 from chalicelib.core.hosts import Fleet
 from chalicelib.core.targets import Instances, Target
 
-MEND = "a checkout has one target: give one of them another checkout, or other instances"
+HINT = "a checkout has one target: give one of them another checkout, or other instances"
 _MOST_NAMED = 3  # hosts
 
 
@@ -35,7 +35,7 @@ class Overlap:
 
     def problem(self, kept: Collection[str] = ()) -> str:
         """What is wrong, with the key's path. `kept` are names that only the store has."""
-        problem = f"targets.{self.one.name}.checkout: {self.words}: {MEND}"
+        problem = f"targets.{self.one.name}.checkout: {self.words}: {HINT}"
         for name in (self.one.name, self.other.name):
             if name in kept:
                 problem += f". The file does not have {name}: --prune removes it"

@@ -68,7 +68,7 @@ def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
         "the address or the stage is wrong, or nothing is deployed there: "
         f"chalice deploy --stage {stage}, then {suggest('connect', repository)} again"
     )
-    mends = {
+    hints = {
         0: "can GitHub reach the address? The webhook's Recent Deliveries on GitHub say more",
         401: "the webhook's secret is not the stored one: "
         f"{suggest('connect', repository, '--force')} sets it",
@@ -78,7 +78,7 @@ def mend_of(ping: Ping, stage: str, repository: Repository) -> str:
         503: f"is a secret stored, are the targets valid? {suggest('setup')}, then "
         f"{suggest('doctor')}",
     }
-    return mends.get(ping.code, f"the log says why: /aws/lambda/pulley-{stage}")
+    return hints.get(ping.code, f"the log says why: /aws/lambda/pulley-{stage}")
 
 
 def _parse_answer(payload: object) -> Mapping[str, Any] | None:

@@ -90,7 +90,7 @@ class Rotation:
         new = new_secret().encode()
         written = self._write(stored.read, (new, *stored.secrets))
         if written.overwritten:
-            self._mend(written, new, stored)
+            self._keep_theirs(written, new, stored)
         return self.read()
 
     def prove(self, repository: Repository, newest: bytes, *, set_it: bool) -> Proof:
@@ -169,7 +169,7 @@ class Rotation:
             tier="Advanced" if self.parameters.tier(self.name) == "Advanced" else "Standard",
         )
 
-    def _mend(self, written: Written, new: bytes, stored: StoredSecret) -> None:
+    def _keep_theirs(self, written: Written, new: bytes, stored: StoredSecret) -> None:
         """Keep valid what somebody else stored at the same moment.
 
         If that was a rotation too, theirs goes on.
