@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.edges.aws import calling
+from chalicelib.edges.parameters import read_parameters
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
         PutParameterRequestTypeDef,
     )
 
-NAMES_A_CALL = 10  # GetParameters' limit
 STANDARD: Final = "Standard"
 ADVANCED: Final = "Advanced"
 LIMITS: Mapping[str, int] = {STANDARD: 4096, ADVANCED: 8192}  # bytes of a value
@@ -61,16 +61,14 @@ class Parameters:
 
     def read(self, *names: str) -> dict[str, StoredValue]:
         """Read the parameters that exist, decrypted, by name."""
-        found: dict[str, StoredValue] = {}
-        for start in range(0, len(names), NAMES_A_CALL):
-            chunk = list(names[start : start + NAMES_A_CALL])
-            with calling("reading parameters"):
-                answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
-                for one in answer["Parameters"]:
-                    found[one["Name"]] = StoredValue(
-                        one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
-                    )
-        return found
+        found = list(read_parameters(self._client, names))
+        with calling("reading parameters"):
+            return {
+                one["Name"]: StoredValue(
+                    one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
+                )
+                for one in found
+            }
 
     def read_one(self, name: str) -> StoredValue | None:
         """Read a parameter; None if it does not exist."""

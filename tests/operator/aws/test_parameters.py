@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.stub import Stubber
 from moto import mock_aws
 
-from chalicelib.core.errors import RefusedError
+from chalicelib.core.errors import RefusedError, UnavailableError
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, MadeMeanwhileError, Parameters
 from tests.edges.parameter_store import new_client
 
@@ -47,6 +48,14 @@ class TestRead:
     def test_what_is_not_there_is_none(self, parameters: Parameters) -> None:
         assert parameters.read_one(NAME) is None
         assert parameters.versions(NAME) == []
+
+    def test_answer_that_leaves_a_parameter_out_is_refused(
+        self, client: "SSMClient", parameters: Parameters
+    ) -> None:
+        with Stubber(client) as aws:
+            aws.add_response("get_parameters", {"Parameters": [], "InvalidParameters": ["/other"]})
+            with pytest.raises(UnavailableError):
+                parameters.read_one(NAME)
 
     def test_value_never_shows(self, parameters: Parameters) -> None:
         parameters.write(NAME, "s3cret", read=None, is_secret=True)
