@@ -132,7 +132,7 @@ class RepositoryDeployments:
             lost
             for hook in hooks
             if _is_pulleys(hook)
-            for lost in _lost(self.attempts(hook["id"]), since)
+            for lost in lost_deliveries(self.attempts(hook["id"]), since)
         ]
 
     def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
@@ -204,7 +204,7 @@ def _attempts(answer: object) -> list[FailedDelivery]:
     return found
 
 
-def _lost(attempts: Sequence[FailedDelivery], since: datetime) -> list[FailedDelivery]:
+def lost_deliveries(attempts: Sequence[FailedDelivery], since: datetime) -> list[FailedDelivery]:
     """The newest attempt of each delivery that none of its attempts brought, oldest first."""
     taken = {one.id for one in attempts if 200 <= one.status_code < 300}
     newest = {one.id: one for one in sorted(attempts, key=lambda one: one.delivered_at)}

@@ -8,6 +8,7 @@ from typing import Protocol
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FailedDelivery
+from chalicelib.edges.github import lost_deliveries
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
@@ -102,13 +103,8 @@ def lost_since(attempts: Sequence[FailedDelivery], since: datetime) -> list[Fail
 
     If a ping is lost, no push is lost.
     """
-    taken = {one.id for one in attempts if 200 <= one.status_code < 300}
-    newest = {one.id: one for one in sorted(attempts, key=lambda one: one.delivered_at)}
-    return [
-        one
-        for one in newest.values()
-        if one.id not in taken and one.event != "ping" and one.delivered_at > since
-    ]
+    lost = lost_deliveries(attempts, since)
+    return [one for one in lost if one.event != "ping" and one.delivered_at > since]
 
 
 def _is_unproven(since: datetime, taken: Sequence[datetime], now: datetime) -> bool:
