@@ -71,9 +71,9 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
     if as_json:
         facts = [_facts(one) for one in cancelled]
         held = [
-            {"target": one.target.name, "commit": one.plan.hold.commit}
-            for one in standings
-            if one.plan.held and one.plan.hold
+            {"target": standing.target.name, "commit": standing.plan.hold.commit}
+            for standing in standings
+            if standing.plan.held and standing.plan.hold
         ]
         say_json({"stage": stage.name, "cancelled": facts, "sent_back": back, "held": held})
     else:

@@ -161,12 +161,12 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
 ) -> None:
     """Follow the commands, print how they ended, and exit with the code for that."""
     sent = [(one.order.target.name, one.command_id) for one in outcomes if one.command_id]
-    hostless = {one.target.name for one in seen.standings if not one.hosts}
-    for one in outcomes:
-        if one.problem:
-            is_whole = is_whole and one.order.target.name in hostless
-            words = one_line(one.problem)
-            note(f"Error: {one.order.target.name}: not sent: {words}", style="red")
+    hostless = {standing.target.name for standing in seen.standings if not standing.hosts}
+    for outcome in outcomes:
+        if outcome.problem:
+            is_whole = is_whole and outcome.order.target.name in hostless
+            words = one_line(outcome.problem)
+            note(f"Error: {outcome.order.target.name}: not sent: {words}", style="red")
     known = [host.host for one in seen.standings for host in one.hosts]
     follower = Follower(stage.history, sent, known, utc_now, time.sleep)
     _say_sent(sent, no_wait=no_wait, as_json=as_json)
@@ -219,17 +219,17 @@ def _document(
 ) -> dict[str, object]:
     """The JSON document of a deploy."""
     targets = []
-    for one in outcomes:
-        name = one.order.target.name
+    for outcome in outcomes:
+        name = outcome.order.target.name
         run, verdict = follower.runs.get(name), verdicts.get(name)
         targets.append(
             {
                 "target": name,
-                "commit": one.order.wanted.commit,
-                "update": one.order.wanted.update,
-                "reason": one.order.wanted.reason,
-                "command_id": one.command_id or None,
-                "problem": one.problem or None,
+                "commit": outcome.order.wanted.commit,
+                "update": outcome.order.wanted.update,
+                "reason": outcome.order.wanted.reason,
+                "command_id": outcome.command_id or None,
+                "problem": outcome.problem or None,
                 "outcome": verdict and _end_words(verdict),
                 "everywhere": verdict and verdict.is_everywhere,
                 "hosts": run and run_facts(run),

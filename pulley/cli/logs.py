@@ -70,7 +70,7 @@ def _chosen(invocations: Sequence[Invocation], host: str | None) -> Sequence[Inv
         return invocations
     found = [one for one in invocations if host in {one.host, one.instance_id}]
     if not found:
-        names = [one_line(one.host) for one in invocations]
+        names = [one_line(invocation.host) for invocation in invocations]
         near, known = did_you_mean(host, names), ", ".join(names) or "none"
         raise UnavailableError(
             f"the command has no host {one_line(host)}{near}; its hosts are {known}"

@@ -46,8 +46,8 @@ def plan(stage: Stage, target: str | None, *, as_json: bool) -> None:
             }
         )
     else:
-        for one in seen.standings:
-            _show(one, seen, stage)
+        for standing in seen.standings:
+            _show(standing, seen, stage)
         warn_of_none(seen, stage)
     say_failed(seen.failed)
 

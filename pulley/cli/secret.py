@@ -141,13 +141,13 @@ def _rotate(
         _wait(seconds, "until every Lambda has read the new secret")
         rotation.check(stored)
     proofs = []
-    for one in repositories:
-        proof = rotation.prove(one, stored.secrets[0], set_it=not finish)
+    for repository in repositories:
+        proof = rotation.prove(repository, stored.secrets[0], set_it=not finish)
         proofs.append(proof)
         if proof.problem:
-            warn(f"{one}: {one_line(proof.problem)}")
+            warn(f"{repository}: {one_line(proof.problem)}")
         else:
-            note(f"{one}: its webhook signs with the new secret: the ping's answer says so.")
+            note(f"{repository}: its webhook signs with the new secret: the ping's answer says so.")
     if any(proof.problem for proof in proofs) and not drop_unproven:
         return proofs, 0
     _wait(wait, "until nothing that the old secret signed is on its way")
@@ -191,7 +191,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
     wait: float,
     drop_unproven: bool,
 ) -> None:
-    names = ", ".join(str(one) for one in repositories)
+    names = ", ".join(str(repository) for repository in repositories)
     note(f"{stored.name} opens {names}, whose webhooks post to {url}.")
     if not stored.is_rotating:
         note("  a new secret is stored beside the old one")
@@ -207,7 +207,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
 
 def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]) -> None:
     """Print what is left to do. `same` are the options that name the secret."""
-    by_hand = [str(one.repository) for one in proofs if one.problem]
+    by_hand = [str(proof.repository) for proof in proofs if proof.problem]
     note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
     note(f"  {secret_command(name)}")
@@ -231,11 +231,11 @@ def _document(name: str, proofs: list[Proof], dropped: int) -> dict[str, object]
         "dropped": dropped,
         "repositories": [
             {
-                "repository": str(one.repository),
-                "webhooks": one.hooks,
-                "proven": not one.problem,
-                "problem": one.problem or None,
+                "repository": str(proof.repository),
+                "webhooks": proof.hooks,
+                "proven": not proof.problem,
+                "problem": proof.problem or None,
             }
-            for one in proofs
+            for proof in proofs
         ],
     }

@@ -198,7 +198,7 @@ def _tell_next(report: SetupReport, tell: Callable[[str], None]) -> None:
     stage, is_emulated = report.stage, _is_emulated()
     stored = stage.stored.every_repository()
     tokens = [one.token for one in stored.values()] or [stage.stored_default_token()]
-    behind = any(isinstance(one, PolicyChange | DocumentChange) for one in report.changes)
+    behind = any(isinstance(change, PolicyChange | DocumentChange) for change in report.changes)
     steps = next_steps(
         stage.name,
         is_deployed=is_emulated or bool(stage.webhook_url and not behind),
@@ -230,7 +230,7 @@ def next_steps(
         *([] if has_tokens else [str(suggest("setup", "--github-token-file", "-"))]),
         *([] if repositories else [str(suggest("targets apply"))]),
         *([] if repositories else [str(suggest("connect", "OWNER/REPO"))]),
-        *(str(suggest("connect", one, *force)) for one in repositories),
+        *(str(suggest("connect", repository, *force)) for repository in repositories),
         str(suggest("doctor")),
     ]
 

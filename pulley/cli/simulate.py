@@ -47,8 +47,8 @@ def _say(found: Simulation) -> None:
         say(f"ref          {found.ref}")
     if found.commit:
         say(f"commit       {found.commit}")
-    for one in found.targets:
-        _say_target(one, found)
+    for target in found.targets:
+        _say_target(target, found)
     say("")
     say(f"The webhook would answer {found.status}:", style="green" if found.is_well else "red")
     for name, value in found.body.items():
@@ -103,7 +103,7 @@ def _document(stage: Stage, found: Simulation) -> dict[str, object]:
         "secret_parameter": found.secret_parameter or None,
         "ref": found.ref or None,
         "commit": found.commit or None,
-        "targets": [_target_document(one) for one in found.targets],
+        "targets": [_target_document(target) for target in found.targets],
     }
 
 

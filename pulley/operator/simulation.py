@@ -93,7 +93,7 @@ class Simulation:
     @property
     def commands(self) -> int:
         """How many commands would be sent."""
-        return sum(one.request is not None for one in self.targets)
+        return sum(target.request is not None for target in self.targets)
 
 
 @dataclass
@@ -120,15 +120,15 @@ class _Recorder:
         self, _cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
         made: list[tuple[Deployment, bool] | PulleyError] = []
-        for one in requests:
-            self.announced.append(one.target)
+        for request in requests:
+            self.announced.append(request.target)
             deployment = Deployment(
                 id=len(self.announced),
-                commit=one.commit.sha,
-                environment=one.environment,
+                commit=request.commit.sha,
+                environment=request.environment,
                 created=self.now,
-                stage=one.stage,
-                target=one.target,
+                stage=request.stage,
+                target=request.target,
             )
             made.append((deployment, True))
         return made, seconds

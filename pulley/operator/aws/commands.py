@@ -72,9 +72,9 @@ class Operations:
 def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:
     """The targets of the commands, sorted by name. Checks do not count."""
     found = {
-        Addressee(one.roll_out.target, one.roll_out.repository)
-        for one in commands
-        if isinstance(one, Command)
+        Addressee(command.roll_out.target, command.roll_out.repository)
+        for command in commands
+        if isinstance(command, Command)
     }
     return tuple(sorted(found, key=lambda one: (one.name, str(one.repository))))
 
@@ -82,11 +82,11 @@ def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:
 def commands_to(target: Addressed, commands: Iterable[Command | Check]) -> list[Command]:
     """The commands that deploy a commit to the target. Checks are left out."""
     return [
-        one
-        for one in commands
-        if isinstance(one, Command)
-        and one.roll_out.target == target.name
-        and one.roll_out.repository == target.repository
+        command
+        for command in commands
+        if isinstance(command, Command)
+        and command.roll_out.target == target.name
+        and command.roll_out.repository == target.repository
     ]
 
 

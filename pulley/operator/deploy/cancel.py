@@ -52,7 +52,7 @@ def send_way_back(
     If somebody changed the target's pin meanwhile, nothing is sent. Raises RefusedError and
     UnavailableError if the pins cannot be read.
     """
-    sends = [one for one in standing.plan.sends if one.wanted.is_way_back]
+    sends = [send for send in standing.plan.sends if send.wanted.is_way_back]
     snapshot = seen.view.snapshot
     name, pins = standing.target.name, stage.stored.pins([standing.target.name])
     if pins.by_target.get(name) != snapshot.pins.by_target.get(name):

@@ -54,8 +54,8 @@ def failures_everywhere(
 def failure_words(commit: CommitSha, failures: Sequence[Failure]) -> str:
     """The failures in words. There must be at least one."""
     named = [
-        f"{one.host}, {one.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {one.words}"
-        for one in failures[:_MOST_NAMED]
+        f"{failure.host}, {failure.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC: {failure.words}"
+        for failure in failures[:_MOST_NAMED]
     ]
     if len(failures) > _MOST_NAMED:
         named.append(f"and {len(failures) - _MOST_NAMED} more")

@@ -111,8 +111,8 @@ class Follower:
             return False
         names = {host.instance_id: host.name for host in self.hosts}
         invocations = tuple(
-            replace(one, host=names.get(one.instance_id, one.host))
-            for one in self.history.invocations(command_id)
+            replace(invocation, host=names.get(invocation.instance_id, invocation.host))
+            for invocation in self.history.invocations(command_id)
         )
         run = Run(command, invocations)
         self.runs[target] = run
@@ -125,6 +125,6 @@ class Follower:
 
     def _ended(self, told: set[tuple[str, str]]) -> Iterator[Ended]:
         for target, run in self.runs.items():
-            for one in run.invocations:
-                if one.is_over and (target, one.instance_id) not in told:
-                    yield Ended(target, run, one)
+            for invocation in run.invocations:
+                if invocation.is_over and (target, invocation.instance_id) not in told:
+                    yield Ended(target, run, invocation)

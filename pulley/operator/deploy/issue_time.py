@@ -22,7 +22,7 @@ def issue_time(
 ) -> datetime:
     """`now` (aware), or a millisecond after the newest command in `sent`, whichever is later."""
     roll_outs = (one.roll_out for one in sent if isinstance(one, Command))
-    issued = (one.issued for one in roll_outs if one.repository == repository)
+    issued = (roll_out.issued for roll_out in roll_outs if roll_out.repository == repository)
     newest = max(issued, default=0)
     return max(now, _EPOCH + timedelta(milliseconds=newest + 1) + _HALF)
 

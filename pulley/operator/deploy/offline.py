@@ -12,9 +12,9 @@ def without_sleepers(run: Run, asleep: Container[str]) -> Run:
     `asleep` are instance ids. A host that the command has reached counts, even if offline now.
     """
     sleepers = {
-        one.instance_id
-        for one in run.invocations
-        if plain_status(one.status) in NOT_DELIVERED and one.instance_id in asleep
+        invocation.instance_id
+        for invocation in run.invocations
+        if plain_status(invocation.status) in NOT_DELIVERED and invocation.instance_id in asleep
     }
     if not sleepers or not run.command.target_count:  # AWS may still add hosts
         return run

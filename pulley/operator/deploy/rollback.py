@@ -129,7 +129,7 @@ def verdicts_of(runs: Iterable[Run], hosts: Iterable[Host], now: datetime) -> li
     awake = {host.instance_id for host in hosts if host.is_online}
     by_commit: dict[CommitSha, list[Run]] = {}
     for run in runs:
-        asleep = {one.instance_id for one in run.invocations} - awake
+        asleep = {invocation.instance_id for invocation in run.invocations} - awake
         by_commit.setdefault(run.roll_out.commit, []).append(without_sleepers(run, asleep))
     verdicts = []
     for commit, of_commit in by_commit.items():

@@ -189,8 +189,8 @@ class Doctor:
             for one in standings
             for host in one.hosts
         }
-        for one in standings:
-            yield from check_hold(one)
+        for standing in standings:
+            yield from check_hold(standing)
         for target, host, answer in answers.by_target:
             if answer is None:
                 yield no_answer(target, host)

@@ -124,7 +124,7 @@ class Functions:
             ]
             return Row(what, FAIL, words, ", and ".join(hints))
         allowed = {_canonical(one) for document in documents for one in _statements(document)}
-        needed = {_canonical(one) for one in _statements(wanted)}
+        needed = {_canonical(statement) for statement in _statements(wanted)}
         if allowed == needed:
             return passed(what, "allowed what it needs, and no more")
         missing, spare = len(needed - allowed), len(allowed - needed)
@@ -147,7 +147,7 @@ class Functions:
         with calling(f"reading what calls {function}"):
             names = self.clients.events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
             rules = [self.clients.events.describe_rule(Name=name) for name in names]
-        fitting = [one for one in rules if _is_for(one, function, self.stage)]
+        fitting = [rule for rule in rules if _is_for(rule, function, self.stage)]
         if not fitting:
             return Row(what, FAIL, "no rule of EventBridge calls it", self.deploy)
         if all(one.get("State") != "ENABLED" for one in fitting):
@@ -183,8 +183,8 @@ def _may_be_called(functions: "LambdaClient", function: str) -> bool:
         except functions.exceptions.ResourceNotFoundException:
             return False
     return any(
-        one.get("Effect") == "Allow" and "events.amazonaws.com" in json.dumps(one)
-        for one in _statements(policy)
+        statement.get("Effect") == "Allow" and "events.amazonaws.com" in json.dumps(statement)
+        for statement in _statements(policy)
     )
 
 

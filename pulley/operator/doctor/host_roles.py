@@ -129,10 +129,10 @@ class HostRoles:
                 for one in page["AttachedPolicies"]
             ]
             documents: list[Any] = [
-                iam.get_policy_version(PolicyArn=one["Arn"], VersionId=one["DefaultVersionId"])[
-                    "PolicyVersion"
-                ]["Document"]
-                for one in attached
+                iam.get_policy_version(
+                    PolicyArn=policy["Arn"], VersionId=policy["DefaultVersionId"]
+                )["PolicyVersion"]["Document"]
+                for policy in attached
             ]
             documents += [
                 iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -173,7 +173,7 @@ def denial(parameters: str) -> dict[str, Any]:
 
 
 def _is_allowed(statements: Sequence[Any], access: Access) -> bool:
-    effects = {one.get("Effect") for one in statements if _is_about(one, access)}
+    effects = {statement.get("Effect") for statement in statements if _is_about(statement, access)}
     return effects == {"Allow"}
 
 
@@ -185,7 +185,7 @@ def _is_about(statement: Any, access: Access) -> bool:  # noqa: ANN401 - IAM's J
 
     def has_action(key: str) -> bool:
         patterns = _as_list(statement.get(key, []))
-        return any(_fits(access.action.lower(), one.lower()) for one in patterns)
+        return any(_fits(access.action.lower(), pattern.lower()) for pattern in patterns)
 
     def has_resource(key: str, *, loosely: bool) -> bool:
         patterns = _as_list(statement.get(key, []))

@@ -103,7 +103,7 @@ def _check_secret(name: str, text: str | None, repository: Repository | None = N
             hint = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
             return Row(what, FAIL, words, hint)
         return Row(what, FAIL, words, setup, fix="setup")
-    if any(len(one) < SHORTEST_SECRET for one in secrets):
+    if any(len(secret) < SHORTEST_SECRET for secret in secrets):
         words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
         return Row(what, WARN, words, str(rotate))
     if len(secrets) > 1:

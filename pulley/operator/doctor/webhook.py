@@ -77,7 +77,7 @@ class WebhookCheck:
 
     def check_deliveries(self, attempts: Sequence[FailedDelivery], *, now: datetime) -> Row:
         """Judge the attempts that GitHub has recorded, accepted ones too."""
-        taken = [one.delivered_at for one in attempts if 200 <= one.status_code < 300]
+        taken = [attempt.delivered_at for attempt in attempts if 200 <= attempt.status_code < 300]
         lost = lost_since(attempts, max([now - LATELY, *taken]))
         if lost:
             last = lost[-1]

@@ -74,7 +74,7 @@ def _told(host: Host, answer: Invocation | None, why_not: Sequence[PulleyError])
 
 def choose_hosts(hosts: Sequence[Host], name: str) -> Sequence[Host]:
     """The hosts with this name or instance id. Raises UnavailableError if there is none."""
-    found = [one for one in hosts if name in {one.name, one.instance_id}]
+    found = [host for host in hosts if name in {host.name, host.instance_id}]
     if not found:
         names = [one.name for one in hosts]
         known = ", ".join(names) or "none"
@@ -91,7 +91,7 @@ def find_commit(told: Told, begins: str) -> SavedRef:
     """
     if told.problem:
         raise UnavailableError(f"{told.host.name}: {told.problem}")
-    found = {one.commit: one for one in told.saved.refs if one.commit.startswith(begins)}
+    found = {ref.commit: ref for ref in told.saved.refs if ref.commit.startswith(begins)}
     if len(found) > 1:
         raise UnavailableError(f"{begins} begins several commits: {', '.join(found)}")
     if found:

@@ -28,7 +28,7 @@ def try_token(
     A token that replaces none is not tried. A repository's first token replaces the stage's. Raises
     UntriedTokenError; RefusedError and UnavailableError if AWS does not answer.
     """
-    stored = [one for one in changes if one.what == TOKEN]
+    stored = [change for change in changes if change.what == TOKEN]
     is_first = all(one.action == "create" for one in stored)
     if not stored or (is_first and not (repository and stage.stored_default_token())):
         return
@@ -49,7 +49,7 @@ def problem_of(api_url: str, token: str, repositories: Sequence[Repository]) -> 
     Raises UnavailableError if GitHub cannot be asked, or answers with an error of its own.
     """
     problem = ""
-    for path in [f"/repos/{one}" for one in repositories] or ["/rate_limit"]:
+    for path in [f"/repos/{repository}" for repository in repositories] or ["/rate_limit"]:
         answer = ask(api_url, token, "GET", path)
         # An Enterprise server without rate limits answers 404 to a valid token.
         if answer.status in _TAKEN or (answer.status == 404 and not repositories):

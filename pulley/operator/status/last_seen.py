@@ -26,10 +26,10 @@ def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
     """Each host's HEAD in its newest check, by instance id; "" if it reported none."""
     found: dict[str, tuple[datetime, str]] = {}
     for look in looks:
-        for one in look.invocations:
-            if one.is_over and one.has_begun:
-                seen = look.check.ended_on(one), _head_in(one)
-                found[one.instance_id] = max(seen, found.get(one.instance_id, seen))
+        for invocation in look.invocations:
+            if invocation.is_over and invocation.has_begun:
+                seen = look.check.ended_on(invocation), _head_in(invocation)
+                found[invocation.instance_id] = max(seen, found.get(invocation.instance_id, seen))
     return {id_: head for id_, (_, head) in found.items()}
 
 
@@ -46,12 +46,12 @@ def find_whereabouts(
     if not left:
         return found
     for run in runs:
-        for one in run.invocations:
-            id_ = one.instance_id
-            if id_ not in left or not (one.is_over and one.has_begun):
+        for invocation in run.invocations:
+            id_ = invocation.instance_id
+            if id_ not in left or not (invocation.is_over and invocation.has_begun):
                 continue
-            verdict = judge_host(one, run.roll_out)
-            commit = verdict.upstream or _head_in(one)
+            verdict = judge_host(invocation, run.roll_out)
+            commit = verdict.upstream or _head_in(invocation)
             known = found.get(id_)
             if known is None:
                 found[id_] = Whereabouts(commit, verdict.ended, verdict, run.roll_out.commit.short)

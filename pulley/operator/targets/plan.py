@@ -118,7 +118,7 @@ def plan_targets(
     if not problems:
         overlaps = overlaps_by_selectors(*targets_after(changes, others))
         kept = {name for change in changes for name in change.kept}
-        problems += [one.problem(kept) for one in overlaps]
+        problems += [overlap.problem(kept) for overlap in overlaps]
     if problems:
         raise TargetsError(problems)
     return tuple(changes)
@@ -137,8 +137,8 @@ def targets_after(
         for target in parse_stored_targets(change.text, change.repository)
     ]
     rest = []
-    for one in others:
-        for name, entry in one.entries.items():
+    for other in others:
+        for name, entry in other.entries.items():
             with suppress(TargetsError):
                 rest.append(parse_target(f"targets.{name}", entry))
     return changed, rest
@@ -230,7 +230,7 @@ def _problems_of_names(
 ) -> Iterator[str]:
     """Pins are by name, so a name is unique in the stage."""
     owners = {name: one.repository for one in others for name in one.entries}
-    is_other = {one.repository for one in others}
+    is_other = {other.repository for other in others}
     for change in changes:
         for entry in json.loads(change.text):
             name = entry["name"]

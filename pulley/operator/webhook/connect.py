@@ -93,10 +93,10 @@ def connect_again(stage: Stage) -> list[str]:
 def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
     """When the newest version's first line was stored. Dropping other lines does not count."""
     since, newest = None, read_secrets(versions[0].value)[:1] if versions else ()
-    for one in versions:
-        if not newest or read_secrets(one.value)[:1] != newest:
+    for version in versions:
+        if not newest or read_secrets(version.value)[:1] != newest:
             break
-        since = one.at
+        since = version.at
     return since
 
 

@@ -109,7 +109,7 @@ class Rotation:
             problems = [self._prove_hook(webhooks, hook, newest, set_it=set_it) for hook in hooks]
         except PulleyError as error:
             return Proof(repository, problem=error.in_full)
-        return Proof(repository, len(hooks), "; ".join(one for one in problems if one))
+        return Proof(repository, len(hooks), "; ".join(problem for problem in problems if problem))
 
     def check(self, expected: StoredSecret) -> None:
         """Raise UnavailableError if somebody else has changed the secrets."""
@@ -196,4 +196,4 @@ def repositories_of(
 ) -> list[Repository]:
     """The repositories without a secret of their own: the stage's secret opens them."""
     own = parameters.read(*(own_name(one) for one in repositories)) if repositories else {}
-    return [one for one in repositories if own_name(one) not in own]
+    return [repository for repository in repositories if own_name(repository) not in own]
