@@ -151,7 +151,7 @@ def _cancel(stage: Stage, command: Command) -> bool:
             name = command.roll_out.target
             note(
                 f"{name}: command {command.id} had ended already ({now.details}), and was not "
-                f"cancelled: {suggest('status', name)} shows what became of it",
+                f"cancelled: {suggest('status', name)} shows its result",
                 style="yellow",
             )
             return False

@@ -73,7 +73,8 @@ def connect(  # noqa: PLR0913 - each is an option
     if webhooks is None:
         if not print_only:
             note(
-                "There is no token for GitHub, in GITHUB_TOKEN, GH_TOKEN or stored: by hand, then."
+                "There is no token for GitHub in GITHUB_TOKEN, GH_TOKEN or Parameter Store. "
+                "Set the webhook up by hand:"
             )
         _say_settings(stage, found, address, secret, as_json=as_json)
         return

@@ -44,7 +44,7 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
             if not as_json:
                 _show(rows)
         elif not all(row.outcome == PASS for row in rows):
-            note("There is nothing here that --fix mends: each mend is yours.")
+            note("--fix can do nothing here. Each row says what a person has to do.")
     elif not as_json:
         _show(rows)
     if as_json:

@@ -55,7 +55,7 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
         say_json({"stage": stage.name, "entries": [_facts(one, subject(one)) for one in entries]})
         return
     if not entries:
-        more = "; what is not valid has its pins not shown" if stored.problems else ""
+        more = "; the pins of targets that are not valid are not shown" if stored.problems else ""
         note(f"Nothing was sent or pinned in the time that AWS remembers{more}.")
         return
     head = ("when", "target", "command", "commit", "cause", "subject", "what became of it")

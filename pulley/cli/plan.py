@@ -63,7 +63,7 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         deploy = suggest("deploy", target.name)
         say(f"  held: {one_line(plan_.held)}; a newer push or `{deploy}` goes on", style="red")
     if standing.tip_from == OWN_GIT:
-        say("  The schedule has no token for GitHub, and goes by the newest that it was asked for.")
+        say("  The schedule has no token for GitHub: it uses the newest commit that was asked for.")
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return

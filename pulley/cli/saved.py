@@ -180,9 +180,9 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
         return
     say(f"{name}: dropped {commit.short}, refs: {dropped}")
     note("If that was a mistake: git has the commit until its garbage collection, by default for")
-    note(f"two weeks. What keeps it again, on {name}:")
+    note(f"two weeks. To keep it again, on {name}:")
     note(f"    {back}")
-    note("What puts an edit back into the files there:")
+    note("To put an edit back into the files there:")
     note(f"    {line_that_applies(target, kept)}")
     if target.saved == "fail":
         deploy = suggest("deploy", target.name)

@@ -208,7 +208,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
 def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]) -> None:
     """Print what is left to do. `same` are the options that name the secret."""
     by_hand = [str(proof.repository) for proof in proofs if proof.problem]
-    note(f"The old secret stays valid: not seen to have the new one: {', '.join(by_hand)}.")
+    note(f"The old secret stays valid: the new one is not proven for {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
     note(f"  {secret_command(name)}")
     note(

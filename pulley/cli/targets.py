@@ -135,7 +135,7 @@ def apply(  # noqa: PLR0913 - each is an option
         if as_json:
             say_json({"stage": stage.name, "repositories": changes, "stored": versions})
     if versions:
-        note(f"To see what it comes to on each host: {suggest('plan')}")
+        note(f"To see what that means for each host: {suggest('plan')}")
 
 
 @click.argument("what", required=False, metavar="[TARGET]")

@@ -621,7 +621,7 @@ class TestFix:
         done = pulley("doctor", "--fix", "--yes")
         assert done.exit_code == 3
         assert "tag the instances" in done.stdout
-        assert "There is nothing here that --fix mends" in done.stderr
+        assert "--fix can do nothing here" in done.stderr
 
 
 class TestOwnSecret:

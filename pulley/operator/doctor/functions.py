@@ -128,9 +128,7 @@ class Functions:
         if allowed == needed:
             return passed(what, "allowed what it needs, and no more")
         missing, spare = len(needed - allowed), len(allowed - needed)
-        words = (
-            f"{name} is not as {policy.name}: of its statements {missing} lack; {spare} are more"
-        )
+        words = f"{name} differs from {policy.name}: {missing} statements missing, {spare} extra"
         # Chalice replaces only the policy with the role's name.
         hints = [
             f"aws iam delete-role-policy --role-name {name} --policy-name {shlex.quote(one)}"

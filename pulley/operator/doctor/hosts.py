@@ -183,7 +183,7 @@ def _check_found(
 
 def no_answer(target: Target, host: Host) -> Row:
     """The row for a host of which Systems Manager has no answer."""
-    words = "it was asked, and Systems Manager has no answer of it"
+    words = "it was asked, and Systems Manager has no answer from it"
     hint = f"run this again; then see amazon-ssm-agent's log on {host.instance_id}"
     return Row(f"host {host.name}: {target.checkout}", UNKNOWN, words, hint)
 

@@ -50,7 +50,7 @@ class Stored:
             if len(found) > 1:
                 words = " and ".join(str(one.repository) for one in found)
                 hint = "give one of them another name: pins are by name"
-                yield Row(f"target {name}", FAIL, f"{words} both have one of this name", hint)
+                yield Row(f"target {name}", FAIL, f"{words} both have a target of this name", hint)
             target = found[0]
             yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
         yield from overlap_rows(overlaps_by_selectors(self.targets.targets))

@@ -61,7 +61,8 @@ def _told(host: Host, answer: Invocation | None, why_not: Sequence[PulleyError])
         return Told(host, problem=why_not[0].in_full if why_not else "it did not answer")
     if answer.is_refused:
         return Told(
-            host, problem=f"{answer.refusal}. Is it of this release? See {suggest('setup')}"
+            host,
+            problem=f"{answer.refusal}. Is the document of this release? See {suggest('setup')}",
         )
     try:
         result = parse_result(answer.output)

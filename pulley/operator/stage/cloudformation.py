@@ -167,7 +167,7 @@ def _alarms(settings: StageSettings) -> Json:
     return {
         "ServerErrorsAlarm": _alarm(
             f"{settings.function_name(WEBHOOK)}-server-errors",
-            "A delivery was answered 5xx: see the webhook's log, mend it, then Redeliver on GitHub",
+            "A delivery was answered 5xx: see the webhook's log, fix it, then Redeliver on GitHub",
             {
                 "Namespace": "AWS/ApiGateway",
                 "MetricName": "5XXError",
