@@ -20,9 +20,6 @@ BRANCH_PREFIX = "refs/heads/"
 NULL_COMMIT = "0" * 40
 
 
-_REPOSITORY = re.compile(REPOSITORY_PATTERN)
-
-
 class RefError(PulleyError):
     """A name that is not what it should be. The message says what it must look like."""
 
@@ -38,7 +35,7 @@ class Repository:
     def parse(cls, text: str) -> "Repository":
         """From `owner/name`. Raises RefError."""
         owner, _, name = text.lower().partition("/")
-        if not _REPOSITORY.fullmatch(text) or name in {".", ".."}:
+        if not re.fullmatch(REPOSITORY_PATTERN, text) or name in {".", ".."}:
             raise RefError(f"must be owner/repository as on GitHub, not {shown(text)}")
         return cls(owner, name)
 

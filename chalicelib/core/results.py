@@ -1,17 +1,14 @@
 """A host's result: the one line of JSON that the script prints. docs/host.md has its fields."""
 
 import json
-import re
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, TypeVar
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha, shown
 
-_ERROR_SEPARATOR = "\n----------ERROR-------\n"
+ERROR_SEPARATOR = "\n----------ERROR-------\n"
 OUTCOMES_AT_UPSTREAM = ("updated", "unchanged")
-# People paste both into a shell.
-_REF, _COMMIT = re.compile("[A-Za-z0-9-]{0,30}"), re.compile("[0-9a-f]{40}")
 
 
 class ResultError(PulleyError):
@@ -39,28 +36,6 @@ class Found:
 
 
 @dataclass(frozen=True)
-class SavedRef:
-    """Something that a host has saved. `ref` is the last part of its name, in letters and digits.
-
-    So it is a part of it, or "", where a person gave it another name. The commit changes so many
-    `files`, of which `file` is the first, as git writes its name.
-    """
-
-    ref: str
-    commit: str
-    files: int
-    file: str
-
-
-@dataclass(frozen=True)
-class SavedRefs:
-    """What a host has saved, newest first: `count` in all, of which the line had room for these."""
-
-    count: int
-    refs: tuple[SavedRef, ...]
-
-
-@dataclass(frozen=True)
 class HostResult:
     """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length.
 
@@ -85,7 +60,6 @@ class HostResult:
     found: Found | None = None
     drift: str | None = None
     set_aside: str | None = None
-    saved_refs: SavedRefs | None = None
     dropped: int | None = None
 
     def is_at(self, commit: CommitSha) -> bool:
@@ -93,7 +67,7 @@ class HostResult:
         return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
 
 
-Told = TypeVar("Told", HostResult, Found, SavedRef)
+Told = TypeVar("Told", HostResult, Found)
 
 
 def parse_result(output: str) -> HostResult:
@@ -101,13 +75,11 @@ def parse_result(output: str) -> HostResult:
 
     Raises ResultError.
     """
-    text = output.partition(_ERROR_SEPARATOR)[0].strip()
+    text = output.partition(ERROR_SEPARATOR)[0].strip()
     try:
         stored = json.loads(text)
         if "found" in stored:
             stored["found"] = _checked(Found(**_told(Found, stored["found"])))
-        if "saved_refs" in stored:
-            stored["saved_refs"] = _parse_saved(stored["saved_refs"], stored["saved_count"])
         values, version = _told(HostResult, stored), stored["v"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ResultError("no result line in the host's output") from None
@@ -120,17 +92,6 @@ def _told(kind: type[HostResult | Found], stored: dict[str, Any]) -> dict[str, A
     """Its fields in what may be anything. Raises TypeError, and KeyError for one that must be."""
     told = [one.name for one in fields(kind) if one.default is MISSING or one.name in stored]
     return {name: stored[name] for name in told}
-
-
-def _parse_saved(refs: object, count: object) -> SavedRefs:
-    """Raises TypeError and ResultError."""
-    if not isinstance(refs, list) or not isinstance(count, int):
-        raise TypeError
-    saved = tuple(_checked(SavedRef(*one)) for one in refs)
-    for one in saved:
-        if not _REF.fullmatch(one.ref) or not _COMMIT.fullmatch(one.commit):
-            raise ResultError(f"a saved ref in the result line is {shown(one.ref)}")
-    return SavedRefs(count, saved)
 
 
 def _checked(value: Told) -> Told:

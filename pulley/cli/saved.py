@@ -8,7 +8,7 @@ import click
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.results import HostResult, SavedRef
+from chalicelib.core.results import HostResult
 from chalicelib.core.targets import Target
 from pulley.cli.options import IdType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn, when
@@ -28,6 +28,7 @@ from pulley.operator.hosts.saved import (
     line_that_brings_back,
     saved_at,
 )
+from pulley.operator.hosts.saved_refs import SavedRef
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 

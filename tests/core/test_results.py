@@ -7,14 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.results import (
-    Found,
-    HostResult,
-    ResultError,
-    SavedRef,
-    SavedRefs,
-    parse_result,
-)
+from chalicelib.core.results import Found, HostResult, ResultError, parse_result
 from tests.fakes import COMMIT
 
 RESULT = {
@@ -33,8 +26,6 @@ RESULT = {
 LINE = json.dumps(RESULT)
 SEPARATOR = "\n----------ERROR-------\n"
 FOUND = {"would_update": True, "owner": "deploy", "git": "2.40.1", "free_mib": 7, "lfs": False}
-
-SAVED = ("20261120T231213Z-802-1", COMMIT, 2, "app.ini")
 
 
 class TestParseResult:
@@ -93,42 +84,15 @@ class TestParseResult:
             would_update=True, owner="deploy", git="2.40.1", free_mib=7, lfs=False
         )
 
-    def test_what_is_saved_and_what_was_dropped_are_read(self) -> None:
-        more = {"saved_refs": [list(SAVED)], "saved_count": 7, "dropped": 1}
-        result = parse_result(json.dumps(RESULT | more))
-        assert result.saved_refs == SavedRefs(7, (SavedRef(*SAVED),))
+    def test_what_was_dropped_is_read(self) -> None:
+        result = parse_result(json.dumps(RESULT | {"dropped": 1}))
         assert (result.dropped, parse_result(LINE).dropped) == (1, None)
-
-    def test_ref_with_a_name_that_a_person_gave_it_may_tell_none(self) -> None:
-        result = parse_result(
-            json.dumps(RESULT | {"saved_refs": [["", *SAVED[1:]]], "saved_count": 1})
-        )
-        assert result.saved_refs == SavedRefs(1, (SavedRef("", *SAVED[1:]),))
-
-    @pytest.mark.parametrize(
-        "more",
-        [
-            {"saved_refs": []},
-            {"saved_refs": [], "saved_count": "7"},
-            {"saved_refs": {}, "saved_count": 7},
-            {"saved_refs": [7], "saved_count": 7},
-            {"saved_refs": [SAVED[:3]], "saved_count": 7},
-            {"saved_refs": [[*SAVED, 1]], "saved_count": 7},
-            {"saved_refs": [[*SAVED[:2], "1", "app.ini"]], "saved_count": 7},
-            {"saved_refs": [["$(reboot)", *SAVED[1:]]], "saved_count": 7},
-            {"saved_refs": [["x" * 31, *SAVED[1:]]], "saved_count": 7},
-            {"saved_refs": [[SAVED[0], "; reboot", 1, ""]], "saved_count": 7},
-            {"dropped": "1"},
-        ],
-    )
-    def test_saved_ref_that_is_none_is_no_result(self, more: dict[str, object]) -> None:
-        with pytest.raises(ResultError):
-            parse_result(json.dumps(RESULT | more))
 
     @pytest.mark.parametrize(
         "more",
         [
             {"attempt": "2"},
+            {"dropped": "1"},
             {"fault": 1},
             {"found": None},
             {"found": {}},

@@ -11,11 +11,17 @@ from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import failure_words
-from chalicelib.core.results import HostResult, ResultError, SavedRef, SavedRefs, parse_result
+from chalicelib.core.results import HostResult, ResultError, parse_result
 from chalicelib.core.targets import Target
 from pulley.operator.deploy.issue_time import milliseconds
 from pulley.operator.hosts.ask import Answers, Checker, Question
 from pulley.operator.hosts.git_command import git_command
+from pulley.operator.hosts.saved_refs import (
+    NOTHING_SAVED,
+    SavedRef,
+    SavedRefs,
+    parse_saved_refs,
+)
 from pulley.operator.near import did_you_mean
 from pulley.operator.suggest import suggest
 
@@ -32,11 +38,7 @@ class Told:
     host: Host
     result: HostResult | None = None
     problem: str = ""
-
-    @property
-    def saved(self) -> SavedRefs:
-        """The saved refs in the result."""
-        return (self.result and self.result.saved_refs) or SavedRefs(0, ())
+    saved: SavedRefs = NOTHING_SAVED
 
 
 def ask(
@@ -65,12 +67,12 @@ def _told(host: Host, answer: Invocation | None, why_not: Sequence[PulleyError])
             problem=f"{answer.refusal}. Is the document of this release? See {suggest('setup')}",
         )
     try:
-        result = parse_result(answer.output)
+        result, saved = parse_result(answer.output), parse_saved_refs(answer.output)
     except ResultError:
         return Told(host, problem=f"it did not answer: {answer.details or answer.status}")
     if result.outcome != "unchanged":
         return Told(host, problem=failure_words(result))
-    return Told(host, result)
+    return Told(host, result, saved=saved)
 
 
 def choose_hosts(hosts: Sequence[Host], name: str) -> Sequence[Host]:

@@ -10,7 +10,7 @@ import pytest
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Host
-from chalicelib.core.results import SavedRef, SavedRefs, parse_result
+from chalicelib.core.results import parse_result
 from pulley.operator.hosts.ask import Answers, Checker, Question
 from pulley.operator.hosts.saved import (
     Told,
@@ -20,6 +20,7 @@ from pulley.operator.hosts.saved import (
     line_that_brings_back,
     saved_at,
 )
+from pulley.operator.hosts.saved_refs import SavedRef, SavedRefs
 from tests.operator.doctor.test_hosts import ONE, TAGS, WEB, line
 
 TWO = Host("i-0123456789abcdef1", "web-2", TAGS)
@@ -91,7 +92,7 @@ class TestChooseHosts:
 class TestFindCommit:
     def told(self, *refs: SavedRef, count: int = 0) -> Told:
         result = parse_result(SAVED.output)
-        return Told(ONE, replace(result, saved_refs=SavedRefs(count or len(refs), refs)))
+        return Told(ONE, result, saved=SavedRefs(count or len(refs), refs))
 
     def test_listed_one_is_found_by_how_it_begins(self) -> None:
         assert find_commit(self.told(NEW), "4d5e6f7") == NEW
