@@ -35,12 +35,11 @@ def answer_to(outcome: Accepted | Ignored | PulleyError) -> tuple[int, dict[str,
 
 
 def status_of(error: PulleyError) -> int:
-    """The status for an error."""
+    """The HTTP status for an error."""
     return next(status for kind, status in STATUS_OF.items() if isinstance(error, kind))
 
 
 def _answer_to_accepted(accepted: Accepted) -> tuple[int, dict[str, object]]:
-    """202; or, if a target failed, its error's status with what was sent to the others."""
     body: dict[str, object] = {
         "delivery": accepted.delivery,
         "commit": accepted.commit.sha,

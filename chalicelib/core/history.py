@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from chalicelib.core.commands import DEPLOYING, parse_time
 from chalicelib.core.hosts import Host
-from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_at
+from chalicelib.core.old_comments import parse_comment
 from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.targets import NAME_PATTERN
 
@@ -241,7 +241,7 @@ def parse_roll_out(
     update = parameters.get("Update", "rebase")
     if update not in DEPLOYING or not re.fullmatch(NAME_PATTERN, target):
         return None
-    pushed_at, attempt, by = _cause_of(parameters, comment)
+    pushed_at, attempt, by = _cause_of(parameters) or parse_comment(comment)
     return RollOut(
         target=target,
         repository=repository,
@@ -260,13 +260,9 @@ def parse_roll_out(
     )
 
 
-def _cause_of(parameters: Mapping[str, str], comment: str) -> tuple[datetime | None, int, str]:
-    """When it was pushed, which attempt it is, and by whom: from the parameters.
-
-    Or from the comment, where a release before 2026-11-29 put them.
-    """
+def _cause_of(parameters: Mapping[str, str]) -> tuple[datetime | None, int, str] | None:
     if "Attempt" not in parameters:
-        return parse_pushed_at(comment), parse_attempt(comment), parse_by(comment)
+        return None
     attempt = parameters["Attempt"]
     return (
         parse_time(parameters.get("PushedAt", "")),

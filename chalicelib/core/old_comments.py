@@ -1,4 +1,4 @@
-"""Who caused a command, from its comment: where releases before 2026-11-29 put it.
+"""The cause of a command, from its comment: where releases before 2026-11-29 put it.
 
 Systems Manager forgets those commands by 2026-12-29; then this module can go.
 """
@@ -13,19 +13,15 @@ _BY = re.compile(r"[a-z]+(?: at [0-9TZ:-]+)? by ([A-Za-z0-9._@+=,-]{1,39}(\[bot\
 _ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
 
 
-def parse_pushed_at(comment: str) -> datetime | None:
-    """When GitHub took the push that a command's comment tells of, in UTC; None if it does not."""
-    told = _PUSHED_AT.match(comment)
-    return parse_time(told[1]) if told else None
+def parse_comment(comment: str) -> tuple[datetime | None, int, str]:
+    """When the commit was pushed (UTC), the number of the attempt, and who pushed or deployed.
 
-
-def parse_attempt(comment: str) -> int:
-    """Which attempt of reconciling a command's comment tells of; 0 if it is none."""
-    told = _ATTEMPT.match(comment)
-    return int(told[1]) if told else 0
-
-
-def parse_by(comment: str) -> str:
-    """Who a command's comment says was its cause: a login at GitHub, or of an operator; or ""."""
-    told = _BY.match(comment)
-    return told[1] if told else ""
+    What the comment does not say is None, 0 or "".
+    """
+    pushed_at, attempt = _PUSHED_AT.match(comment), _ATTEMPT.match(comment)
+    by = _BY.match(comment)
+    return (
+        parse_time(pushed_at[1]) if pushed_at else None,
+        int(attempt[1]) if attempt else 0,
+        by[1] if by else "",
+    )

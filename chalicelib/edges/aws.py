@@ -24,28 +24,18 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 1.0, 2.5, 3
 DELIVERY_SECONDS = 3.5
 
-_EXPIRED = "the credentials have expired: sign in again (aws sso login), or renew AWS_SESSION_TOKEN"
-_UNKNOWN = (
-    "AWS does not know these credentials: see AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret"
-)
-# What to do about common errors, by the name of the SDK's class or AWS's code.
+# What to do about common errors, and the errors: names of the SDK's classes, or AWS's codes.
 _WHAT_TO_DO = {
-    "NoRegionError": "there is no region: set AWS_DEFAULT_REGION, or give --region",
-    "NoCredentialsError": "there are no credentials: set AWS_PROFILE, or run aws configure",
-    **dict.fromkeys(
-        (
-            *("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
-            *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"),
-        ),
-        _EXPIRED,
-    ),
-    **dict.fromkeys(
-        (
-            *("InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
-            *("InvalidSignatureException", "SignatureDoesNotMatch"),
-        ),
-        _UNKNOWN,
-    ),
+    "there is no region: set AWS_DEFAULT_REGION, or give --region": {"NoRegionError"},
+    "there are no credentials: set AWS_PROFILE, or run aws configure": {"NoCredentialsError"},
+    "the credentials have expired: sign in again (aws sso login), or renew AWS_SESSION_TOKEN": {
+        *("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
+        *("UnauthorizedSSOTokenError", "SSOTokenLoadError", "TokenRetrievalError"),
+    },
+    "AWS does not know these credentials: see AWS_PROFILE, or AWS_ACCESS_KEY_ID and its secret": {
+        *("InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"),
+        *("InvalidSignatureException", "SignatureDoesNotMatch"),
+    },
 }
 _NO_CONNECTION = ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError")
 _THROTTLED = ("Throttl", "TooManyRequests", "RequestLimitExceeded", "SlowDown")
@@ -150,11 +140,15 @@ def error_for(operation: str, error: "BotoCoreError | ClientError | ValueError")
         name, detail = type(error).__name__, str(error)
         if name in _NO_CONNECTION:
             detail = f"{detail.rstrip('.')}: see that the region is right, and the network"
-        detail = _WHAT_TO_DO.get(name, detail)
+        detail = _what_to_do(name) or detail
         return UnavailableError(f"AWS could not be reached for {operation}", detail=detail)
     code = error.response.get("Error", {}).get("Code", "")
-    detail = _WHAT_TO_DO.get(code, str(error))
+    detail = _what_to_do(code) or str(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status >= 500 or code.startswith(_THROTTLED):
         return UnavailableError(f"AWS is too busy for {operation}", detail=detail)
     return RefusedError(f"AWS refused {operation} ({code})", detail=detail)
+
+
+def _what_to_do(name: str) -> str:
+    return next((words for words, names in _WHAT_TO_DO.items() if name in names), "")

@@ -1,4 +1,4 @@
-"""SSM Run Command's memory: what was sent, and what became of it."""
+"""SSM Run Command's history: the commands that were sent, and each host's part of them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.type_defs import CommandInvocationTypeDef, CommandTypeDef
 
 PAGE = 50  # commands or invocations in one answer, at most
-MAX_TRACE = 300  # characters of an agent's reason: what follows is for nobody
-MAX_COMMANDS = 1000  # of a stage, that one look through them takes unless it is told otherwise
+MAX_TRACE = 300  # characters of an agent's reason: nobody needs more
+MAX_COMMANDS = 1000  # of a stage, listed unless the caller says otherwise
 
 
 class CommandHistory:
@@ -31,12 +31,12 @@ class CommandHistory:
     """
 
     def __init__(self, client: "SSMClient", document: str) -> None:
-        """Of the commands that ran this document, and of no other."""
+        """Commands of other documents are left out."""
         self._client = client
         self._document = document
 
     def command(self, command_id: str) -> Command | Check | None:
-        """The command; None where it is not known, any more or yet, or ran another document."""
+        """The command; None if it is not known (any more, or yet) or ran another document."""
         with calling("reading a command"):
             try:
                 found = self._client.list_commands(CommandId=command_id)["Commands"]
@@ -48,7 +48,7 @@ class CommandHistory:
     def commands_since(
         self, since: datetime, limit: int = MAX_COMMANDS
     ) -> Sequence[Command | Check]:
-        """The commands requested at this time (aware) or later, newest first, up to the limit."""
+        """Commands requested at this time (aware) or later, newest first, `limit` at most."""
         pages = self._client.get_paginator("list_commands").paginate(
             Filters=[
                 {"key": "DocumentName", "value": self._document},
@@ -60,7 +60,7 @@ class CommandHistory:
             return [_command(one) for page in pages for one in page["Commands"]]
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """Each host's part of a command, all of them."""
+        """All invocations of a command."""
         pages = self._client.get_paginator("list_command_invocations").paginate(
             CommandId=command_id, Details=True, PaginationConfig={"PageSize": PAGE}
         )

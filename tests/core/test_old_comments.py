@@ -6,21 +6,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.old_comments import parse_attempt, parse_by, parse_pushed_at
+from chalicelib.core.old_comments import parse_comment
+
+
+def pushed_at(comment: str) -> datetime | None:
+    return parse_comment(comment)[0]
+
+
+def attempt(comment: str) -> int:
+    return parse_comment(comment)[1]
+
+
+def by(comment: str) -> str:
+    return parse_comment(comment)[2]
 
 
 class TestParseBy:
     def test_who_it_was_is_read(self) -> None:
-        assert parse_by("push by octo-bot[bot]: octo/site 4d5e6f7 to web") == "octo-bot[bot]"
+        assert by("push by octo-bot[bot]: octo/site 4d5e6f7 to web") == "octo-bot[bot]"
         comment = "push at 2030-01-01T08:00:07Z by mona: octo/site 4d5e6f7 to web"
-        assert parse_by(comment) == "mona"
+        assert by(comment) == "mona"
 
     @pytest.mark.parametrize(
         "comment",
         ["", "push: octo/site 4d5e6f7 to web", "push by : x", "by mona: x", "push by mona"],
     )
     def test_comment_that_does_not_tell_has_nobody(self, comment: str) -> None:
-        assert parse_by(comment) == ""
+        assert by(comment) == ""
 
 
 class TestParsePushedAt:
@@ -28,7 +40,7 @@ class TestParsePushedAt:
 
     def test_time_is_read_in_utc(self) -> None:
         comment = "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
-        assert parse_pushed_at(comment) == self.TIME
+        assert pushed_at(comment) == self.TIME
 
     @pytest.mark.parametrize(
         "comment",
@@ -50,17 +62,17 @@ class TestParsePushedAt:
         ],
     )
     def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
-        assert parse_pushed_at(comment) is None
+        assert pushed_at(comment) is None
 
     @given(st.text() | st.from_regex(r"push at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "))
     def test_no_comment_raises(self, comment: str) -> None:
-        told = parse_pushed_at(comment)
+        told = pushed_at(comment)
         assert told is None or f"push at {told:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
 
 
 class TestParseAttempt:
     def test_it_is_read(self) -> None:
-        assert parse_attempt("reconcile, attempt 3: octo/site 4d5e6f7 to web") == 3
+        assert attempt("reconcile, attempt 3: octo/site 4d5e6f7 to web") == 3
 
     @pytest.mark.parametrize(
         "comment",
@@ -79,8 +91,8 @@ class TestParseAttempt:
         ],
     )
     def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
-        assert parse_attempt(comment) == 0
+        assert attempt(comment) == 0
 
     @given(st.text() | st.from_regex("reconcile, attempt .: "))
     def test_no_comment_raises(self, comment: str) -> None:
-        assert 0 <= parse_attempt(comment) <= 9
+        assert 0 <= attempt(comment) <= 9
