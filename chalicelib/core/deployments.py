@@ -30,7 +30,6 @@ _LAST_TAKEN = "\uffff"  # GitHub answers 422: "description doesn't accept 4-byte
 class DeploymentRequest:
     """A request for the deployment of a commit to a target. `delivery` is for people only."""
 
-    repository: Repository
     commit: CommitSha
     environment: str
     stage: str
@@ -121,7 +120,7 @@ class Attempt:
         """The request for the deployment that announces it."""
         target, cause = self.target, self.cause
         return DeploymentRequest(
-            cause.repository, cause.commit, target.environment, stage, target.name, cause.delivery
+            cause.commit, target.environment, stage, target.name, cause.delivery
         )
 
     def prepared(

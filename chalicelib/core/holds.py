@@ -7,6 +7,7 @@ are stored.
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from chalicelib.core.history import Run, age, plain_status
@@ -15,6 +16,7 @@ from chalicelib.core.refs import CommitSha, RefError
 
 CANCELLED, STOPPED = "cancelled", "stopped"
 MAX_STORED = 15  # each takes up to 210 characters, and a parameter has room for 4 KB
+_UNREADABLE = (KeyError, TypeError, ValueError, OverflowError, AttributeError, RefError)
 
 
 @dataclass(frozen=True)
@@ -109,33 +111,6 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
     return CommitSha(most) if most else None
 
 
-def parse_holds(stored: object) -> Mapping[str, Hold]:
-    """Holds by target, from the stored JSON object. Entries that cannot be read are dropped."""
-    holds = {}
-    for name, one in stored.items() if isinstance(stored, dict) else ():
-        try:
-            good = CommitSha.parse(one["good"]) if one.get("good") else None
-            commit = CommitSha.parse(one["commit"])
-            holds[name] = Hold(commit, str(one["kind"]), int(one["issued"]), good)
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RefError):
-            continue
-    return holds
-
-
-def as_stored(holds: Mapping[str, Hold]) -> dict[str, dict[str, object]]:
-    """The JSON object to store, with the newest MAX_STORED holds."""
-    newest = sorted(holds.items(), key=lambda item: item[1].issued, reverse=True)[:MAX_STORED]
-    return {
-        name: {
-            "commit": one.commit.sha,
-            "kind": one.kind,
-            "issued": one.issued,
-            "good": one.good.sha if one.good else None,
-        }
-        for name, one in sorted(newest)
-    }
-
-
 @dataclass(frozen=True)
 class RoundState:
     """What a round stores for the next one: `holds` by target.
@@ -148,17 +123,35 @@ class RoundState:
 
 
 def parse_round_state(text: str) -> RoundState:
-    """Parse the stored JSON. Releases before 2026-11-29 stored a target's name, or "-"."""
+    """Parse the stored JSON; holds that cannot be read are dropped.
+
+    Releases before 2026-11-29 stored a target's name, or "-".
+    """
     try:
         stored = json.loads(text)
     except (ValueError, RecursionError):
         return RoundState(after=text.strip().strip("-"))
     if not isinstance(stored, dict):
         return RoundState()
-    after = stored.get("after")
-    return RoundState(after if isinstance(after, str) else "", parse_holds(stored.get("holds")))
+    after, held, holds = stored.get("after"), stored.get("holds"), {}
+    for name, one in held.items() if isinstance(held, dict) else ():
+        with suppress(*_UNREADABLE):
+            good = CommitSha.parse(one["good"]) if one.get("good") else None
+            commit = CommitSha.parse(one["commit"])
+            holds[name] = Hold(commit, str(one["kind"]), int(one["issued"]), good)
+    return RoundState(after if isinstance(after, str) else "", holds)
 
 
 def write_round_state(state: RoundState) -> str:
-    """The JSON to store, for `parse_round_state`."""
-    return json.dumps({"after": state.after, "holds": as_stored(state.holds)})
+    """The JSON to store, for `parse_round_state`, with the newest MAX_STORED holds."""
+    newest = sorted(state.holds.items(), key=lambda item: item[1].issued, reverse=True)
+    holds = {
+        name: {
+            "commit": one.commit.sha,
+            "kind": one.kind,
+            "issued": one.issued,
+            "good": one.good.sha if one.good else None,
+        }
+        for name, one in sorted(newest[:MAX_STORED])
+    }
+    return json.dumps({"after": state.after, "holds": holds})

@@ -1,9 +1,8 @@
-"""GitHub's REST API: one request, and what its answer means.
+"""Calls GitHub's REST API: sends one request, and maps its answer.
 
-A token that was refused, or that has spent its rate limit, is not used again until it may help: so
-a push never waits for what is known to fail, and GitHub is not asked against its will. One that
-lacks a permission is left alone for that part of the API only: a token that may not read webhooks
-reports deployments all the same.
+A token that was refused, or that has reached its rate limit, is not used again for a while, so that
+no push waits for what is known to fail. If it lacks a permission, that holds only for that part of
+the API: a token that may not read webhooks still reports deployments.
 
 urllib3 is imported where it is used, as the SDK is in aws.py.
 
@@ -27,40 +26,40 @@ from chalicelib.edges.aws import Deadline
 CONNECT_SECONDS, READ_SECONDS = 3.0, 10.0
 MAX_ANSWER_BYTES = 4_000_000
 RETRY_SECONDS = 2.0  # after an error of GitHub's own
-REFUSED_SECONDS = 300.0  # how long a refused token is left alone
-DEFAULT_WAIT_SECONDS = 60.0  # GitHub's own advice where a secondary limit names no time
+REFUSED_SECONDS = 300.0  # how long a refused token is not used
+DEFAULT_WAIT_SECONDS = 60.0  # GitHub's advice if a secondary limit names no time
 MAX_WAIT_SECONDS = 3600.0  # a primary limit is over within the hour
 MAX_REDIRECTS = 3
 _TOKEN = re.compile("[!-~]{1,1000}")  # what a header can carry
 _REDIRECTS = frozenset({301, 302, 307, 308})
-_PERMISSIONS = {  # by the first part of a path, which is what each is for
+_PERMISSIONS = {  # by the first part of a path
     "deployments": "Deployments: write",
     "branches": "Contents: read",
     "hooks": "Webhooks: read",
 }
-_TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading takes less
-_EVERY_PART = ""  # what a token that is not valid is closed for
+_TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading needs less
+_EVERY_PART = ""  # a token that is not valid is closed for all of the API
 
 Answer = tuple[int, Mapping[str, str], bytes]  # status, headers and content
 
 
 class TokenError(NotTakenError):
-    """GitHub does not take the token, or not for this."""
+    """GitHub refused the token, or does not allow it this request."""
 
 
 class RateLimitError(UnavailableError):
-    """GitHub wants to be left alone for a while."""
+    """The rate limit is reached."""
 
 
 class GoneError(NotTakenError):
-    """There is no such deployment, branch or webhook (any more), or not for this token."""
+    """The deployment, branch or webhook does not exist (any more), or not for this token."""
 
 
 class GitHubApi:
-    """An API address, with connections that are kept, and what is known of tokens."""
+    """An API address; it keeps connections, and remembers which tokens were refused."""
 
     def __init__(self, api_url: str, clock: Callable[[], float] = time.time) -> None:
-        """`clock` is in epoch seconds: GitHub says so when a rate limit ends."""
+        """`clock` is in epoch seconds, in which GitHub gives the end of a rate limit."""
         import urllib3
 
         self._api_url = api_url.rstrip("/")
@@ -82,7 +81,7 @@ class GitHubApi:
         body: Mapping[str, object] | None = None,
         has_content: bool = True,
     ) -> Any:  # noqa: ANN401 - JSON
-        """GitHub's answer to one request; None where none is to be read.
+        """GitHub's answer to one request, as JSON; None without `has_content`.
 
         Raises NotTakenError and UnavailableError.
         """
@@ -118,10 +117,9 @@ class GitHubApi:
             raise unreadable(f"{method} {path}: not JSON") from None
 
     def _follow(self, request: Callable[[str], Answer], url: str) -> Answer:
-        """The answer that redirects within the API lead to: a renamed repository has one.
+        """Follow the redirects of a renamed repository; each is a request within the deadline.
 
-        By hand, since each is a request that keeps the deadline, and elsewhere there is no use in
-        asking without the token.
+        Redirects out of the API are not followed: they must not get the token.
         """
         for _ in range(MAX_REDIRECTS):
             answer = request(url)
@@ -133,7 +131,7 @@ class GitHubApi:
         return request(url)
 
     def _within(self, url: str, location: str) -> str:
-        """The address that a redirect names; "" where it names none of this API."""
+        """The address of a redirect; "" if it leads out of the API."""
         try:
             target = urljoin(url, location) if location else ""
         except ValueError:
@@ -148,7 +146,7 @@ class GitHubApi:
         body: Mapping[str, object] | None,
         url: str,
     ) -> Answer:
-        """One request's status, headers and content. Raises LateError and urllib3's errors."""
+        """Raises LateError and urllib3's errors."""
         from urllib3 import Timeout
 
         deadline.check()
@@ -170,13 +168,13 @@ class GitHubApi:
             preload_content=False,
         )
         content = response.read(MAX_ANSWER_BYTES)
-        if len(content) >= MAX_ANSWER_BYTES:  # there is more, which nobody will read
+        if len(content) >= MAX_ANSWER_BYTES:  # the rest is not read
             response.close()
         response.release_conn()
         return response.status, response.headers, content
 
     def _noted(self, key: tuple[str, str, str], error: PulleyError) -> PulleyError:
-        """The error; where it closes the token, until when is remembered."""
+        """Remember whether the error closes the token, and until when."""
         if isinstance(error, TokenError):
             seconds, words = REFUSED_SECONDS, str(error)
         elif isinstance(error, RateLimitError):
@@ -202,7 +200,7 @@ class GitHubApi:
 
 
 def unreadable(detail: str) -> UnavailableError:
-    """The error for an answer that is not what GitHub's pages say."""
+    """The error for an answer that GitHub's pages do not describe."""
     return UnavailableError(
         "GitHub's answer cannot be read", detail=detail, retry_seconds=RETRY_SECONDS
     )
@@ -213,15 +211,14 @@ def _rate_limit(words: str, seconds: float) -> RateLimitError:
 
 
 def _part(path: str) -> str:
-    """The part of the API that a path is in: `deployments` of `/deployments/42?...`."""
     return path.partition("?")[0].split("/")[1]
 
 
 def _error_for(words: str, method: str, path: str, status: int, wait: float | None) -> PulleyError:
-    """What an answer that is none means for a caller; `wait` in seconds is a rate limit's.
+    """Map a status of 300 or more; `wait` is in seconds, for a rate limit.
 
-    GitHub says 404 for what a token may not see, too. Of a whole part (`/hooks`), which is always
-    there, it speaks of the token; of one thing within it (`/branches/main`), of that thing.
+    404 also means that a token may not see it. A whole part (`/hooks`) always exists, so a 404 for
+    it is about the token; for one thing within it (`/branches/main`), it is about that thing.
     """
     if wait is not None:
         return _rate_limit(words, wait)
@@ -241,7 +238,7 @@ def _error_for(words: str, method: str, path: str, status: int, wait: float | No
 
 
 def message_of(content: bytes, token: str) -> str:
-    """GitHub's own words in an answer, cut; without the token, which some proxies echo."""
+    """GitHub's message in an answer, cut; without the token, which some proxies echo."""
     try:
         return shown(str(json.loads(content)["message"]).replace(token, "..."))
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -249,13 +246,13 @@ def message_of(content: bytes, token: str) -> str:
 
 
 def _is_rate_limit(status: int, headers: Mapping[str, str], message: str) -> bool:
-    """Whether GitHub wants to be left alone, where a 403 may as well be a missing permission."""
+    # A 403 may mean a missing permission, too.
     has_no_more = "Retry-After" in headers or headers.get("X-RateLimit-Remaining") == "0"
     return status == 429 or (status == 403 and (has_no_more or "rate limit" in message.lower()))
 
 
 def _wait_seconds(headers: Mapping[str, str], now: float) -> float:
-    """How long GitHub asks to wait. A reset is in every answer; it counts where nothing is left."""
+    """How long to wait. Every answer has a reset: it counts only if no request is left."""
     after, reset = headers.get("Retry-After", ""), headers.get("X-RateLimit-Reset", "")
     wait = DEFAULT_WAIT_SECONDS
     if after.isdecimal():

@@ -23,10 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class PromptGitHub:
-    """Opens deployments, and posts at once what failed. Returns an error for each failed request.
-
-    Each call gets the seconds that it may take.
-    """
+    """Opens deployments, and posts at once what failed. Each call may take so many `seconds`."""
 
     def __init__(
         self,
@@ -34,7 +31,7 @@ class PromptGitHub:
         delivery_deadline: Deadline,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`delivery_deadline` is that of the AWS calls that follow. `clock` is in seconds."""
+        """`delivery_deadline` is for the AWS calls that follow. `clock` is in seconds."""
         self._github = github
         self._delivery_deadline = delivery_deadline
         self._clock = clock

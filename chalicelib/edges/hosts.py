@@ -1,7 +1,7 @@
-"""EC2 and Systems Manager: which hosts a stage has, and which of them are awake.
+"""Lists a stage's hosts by EC2 and Systems Manager, and says which of them are online.
 
-EC2 knows the tags, and the hosts that sleep; Systems Manager knows whose agent answers, and the
-hybrid nodes. Neither knows it all.
+EC2 knows the tags, and the hosts that are offline. Systems Manager knows the agents that answer,
+and the hybrid nodes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 INSTANCES_A_PAGE = 500  # EC2 gives 1000, but an answer must fit into the function's memory
 NODES_A_PAGE = 50  # DescribeInstanceInformation's limit
 _RUNNING = "running"
-# Whatever else there is is on its way out, and shown for an hour yet.
+# EC2 shows terminated instances for another hour.
 _STATES = ("pending", _RUNNING, "stopping", "stopped")
 _ONLINE = "Online"
 _HYBRID = "mi-"
 
 
 class HostDirectory:
-    """Finds one stage's hosts: those with the tag `pulley` and the stage's name as its value."""
+    """Finds one stage's hosts: their tag `pulley` has the stage's name."""
 
     def __init__(self, ec2: "EC2Client", ssm: "SSMClient", stage: str) -> None:
         self._ec2 = ec2
@@ -35,9 +35,9 @@ class HostDirectory:
         self._stage = stage
 
     def hosts(self) -> Sequence[Host]:
-        """All of them, asleep, stopped and just born ones too.
+        """All of them, also offline, stopped and new ones.
 
-        Of a hybrid node only the tag `pulley` is known: its other tags would cost a call for each
+        A hybrid node has only the tag `pulley`: reading its other tags would cost a call for each
         node. Raises RefusedError or UnavailableError.
         """
         nodes = {one["InstanceId"]: one for one in self._nodes()}
@@ -84,7 +84,7 @@ def _instance(instance: "InstanceTypeDef", node: "InstanceInformationTypeDef | N
     tags: Mapping[str, str] = {
         tag.get("Key", ""): tag.get("Value", "") for tag in instance.get("Tags", [])
     }
-    # An agent's last ping outlives a host that was just stopped.
+    # The agent of a host that was just stopped still counts as online.
     is_running = instance.get("State", {}).get("Name") == _RUNNING
     return Host(
         instance_id=instance["InstanceId"],

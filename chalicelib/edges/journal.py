@@ -1,6 +1,6 @@
-"""The log: one JSON object a line on stdout, which Lambda hands to CloudWatch Logs as it is.
+"""The log: one JSON object a line on stdout, which Lambda sends to CloudWatch Logs.
 
-CloudWatch makes metrics of the lines that say so: there is no call to make, and none to wait for.
+CloudWatch makes metrics from these lines, so that no call to AWS is needed.
 """
 
 import json
@@ -15,7 +15,7 @@ _ENCODER = json.JSONEncoder(default=str)
 
 
 class Journal:
-    """Writes down decisions."""
+    """Logs decisions."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class Journal:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` is in epoch seconds. Without a stream it is stdout, whatever that is by then."""
+        """`clock` is in epoch seconds. Without a stream, it is what stdout is at each note."""
         self._stage = stage
         self._stream = stream
         self._clock = clock

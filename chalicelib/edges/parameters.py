@@ -1,12 +1,11 @@
 """Parameter Store: the stage's secrets, tokens, targets and pins.
 
-What a repository needs is read in one call and remembered for a while. A stranger chooses the
-repository that a delivery names, so every read that memory cannot answer, misses included, is
-paid from one small budget, and memory is bounded. Where that is spent, the repositories that have
-targets are listed by their names, once a minute: those are read all the same, so that no stranger
-can keep a repository's deliveries out (docs/decisions/16-known-repositories-are-listed.md). What a
-sender who is verified asks for is paid from another budget, or strangers could keep a rotation from
-its end.
+A repository's settings are read in one call and cached for a while. Strangers choose the
+repository that a delivery names, so the cache is bounded, and every read costs a small common
+budget. Once that is spent, the repositories that have targets are listed, once a minute, and are
+read all the same: no stranger can block their deliveries
+(docs/decisions/16-known-repositories-are-listed.md). Verified senders have a budget of their own,
+so that strangers cannot block a rotation of secrets.
 """
 
 import time
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
 BUDGET = 30  # look-ups at once, and one more a second
-VERIFIED_BUDGET = 30  # the same, for those who have signed with a secret
+VERIFIED_BUDGET = 30  # the same, for verified senders
 NAMES_A_CALL = 10  # GetParameters' limit
 NAMES_A_PAGE = 50  # DescribeParameters' limit
 # Secrets and tokens are a SecureString each.
@@ -67,7 +66,7 @@ class Budget:
 
 
 class KnownRepositories:
-    """The repositories that have targets, by a list of names that is a minute old at most."""
+    """The repositories that have targets, from a list that is a minute old at most."""
 
     def __init__(
         self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.monotonic
@@ -76,11 +75,11 @@ class KnownRepositories:
         self._client = client
         self._names = ParameterNames(stage)
         self._clock = clock
-        self._attempts = Budget(clock, size=1)  # one a second, where listing fails
+        self._attempts = Budget(clock, size=1)  # one a second, if listing fails
         self._listed_at, self._listed = float("-inf"), frozenset[str]()
 
     def has(self, repository: Repository) -> bool:
-        """Whether it is one of them. Raises RefusedError and UnavailableError."""
+        """Whether it has targets. Raises RefusedError and UnavailableError."""
         is_old = self._clock() - self._listed_at >= REMEMBERED_SECONDS
         if is_old and self._attempts.spend():
             with calling("listing the repositories"):
@@ -111,10 +110,9 @@ class ParameterStore:
         self._memory: OrderedDict[Repository | None, tuple[float, StoredSettings]] = OrderedDict()
 
     def settings(self, repository: Repository | None) -> StoredSettings:
-        """A repository's settings, remembered for REMEMBERED_SECONDS.
+        """A repository's settings, cached for REMEMBERED_SECONDS; without one, the default secret.
 
-        One that has something stored is read without the budget: nobody can make such repositories
-        up. So is the default secret, which has one name. UnavailableError where the budget is
+        Only repositories that have nothing stored cost the budget. Raises UnavailableError if it is
         spent.
         """
         read_at, settings = self._memory.get(repository, (0.0, None))
@@ -128,10 +126,7 @@ class ParameterStore:
     def settings_again(
         self, repository: Repository | None, *, is_verified: bool = False
     ) -> StoredSettings | None:
-        """The settings as they are now; None where half of the budget is spent.
-
-        Whoever has signed with a secret has a budget that no stranger can spend.
-        """
+        """The settings, not from the cache; None if half of the budget is spent."""
         if is_verified:
             may_read = self._verified_budget.spend()
         else:
@@ -139,7 +134,7 @@ class ParameterStore:
         return self._read_settings(repository) if may_read else None
 
     def pins(self, targets: Sequence[str]) -> StoredPins:
-        """The pins of the targets and the document's, as they are now."""
+        """The pins of the targets and the document's pin, never from the cache."""
         names = {self._names.pin(target): target for target in targets}
         values = self.get([self._names.document, *names])
         return StoredPins(
@@ -148,17 +143,17 @@ class ParameterStore:
         )
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
-        """What a report on a repository needs, as it is now."""
+        """A repository's settings for a report, never from the cache."""
         tokens, targets = self.token_names(repository), self._names.targets(repository)
         values = self.get([*tokens, targets])
         return StoredReportSettings(token=first_of(tokens, values), targets=values.get(targets))
 
     def token_names(self, repository: Repository) -> tuple[str, ...]:
-        """Where a repository's token may be, the first of them first."""
+        """The names of a repository's token; the first that is stored counts."""
         return self._names.repository_github_token(repository), self._names.github_token
 
     def _pay_for(self, repository: Repository) -> None:
-        """Let it be read. UnavailableError where the budget is spent, but for a known one."""
+        """Raises UnavailableError if the budget is spent, unless the repository is known."""
         if not self._budget.spend() and not (self._known and self._known.has(repository)):
             raise UnavailableError("too many deliveries from repositories not known here")
 
@@ -181,7 +176,7 @@ class ParameterStore:
         return settings
 
     def _remember(self, repository: Repository | None, settings: StoredSettings) -> None:
-        """Keep it, and where there are too many, drop the oldest: of the unknown ones if any."""
+        """Cache it; over the limit, evict the oldest unknown one, else the oldest."""
         self._memory[repository] = (self._clock(), replace(settings, remembered=True))
         self._memory.move_to_end(repository)
         if len(self._memory) > REMEMBERED_REPOSITORIES:
@@ -210,7 +205,7 @@ def read_parameters(client: "SSMClient", names: Sequence[str]) -> "Iterator[Para
 
 
 def first_of(names: Sequence[str], values: Mapping[str, str]) -> str:
-    """The first of the parameters that is stored and not blank, or "" where none is."""
+    """The first of the parameters that is stored and not blank, or ""."""
     return next((values[name].strip() for name in names if values.get(name, "").strip()), "")
 
 
@@ -219,7 +214,7 @@ def list_repositories(
     names: ParameterNames,
     *filters: "ParameterStringFilterTypeDef",
 ) -> Iterator[str]:
-    """The names of what is stored for repositories. No value is read. A page may be empty."""
+    """The names of what is stored for repositories; no value is read."""
     own: ParameterStringFilterTypeDef = {
         "Key": "Name",
         "Option": "BeginsWith",

@@ -1,4 +1,4 @@
-"""Parameter Store as a round of reconciling needs it: every repository, and what a round left."""
+"""Parameter Store for a round: every repository, and the state that the last round stored."""
 
 from collections.abc import Mapping
 
@@ -13,9 +13,9 @@ class RoundParameters(ParameterStore):
     """One stage's. Every method raises RefusedError and UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
-        """What a report needs of each repository that has targets, as it is now, in their order.
+        """The settings of each repository that has targets, sorted.
 
-        By name, since reading by path would need the right to read the webhook secrets.
+        Read by name: reading by path would need the permission to read the webhook secrets.
         """
         with calling("listing the parameters"):
             describe = self._client.get_paginator("describe_parameters")
@@ -23,7 +23,7 @@ class RoundParameters(ParameterStore):
         stored: dict[Repository, str] = {}
         for name in names:
             repository = _repository_in(name.removeprefix(self._names.repositories))
-            # Under another name (in capitals, say) no delivery finds them either.
+            # Under another name (for example in capitals) no delivery finds them either.
             if repository and name == self._names.targets(repository):
                 stored[repository] = name
         own_tokens = {one: self._names.repository_github_token(one) for one in stored}
@@ -38,12 +38,12 @@ class RoundParameters(ParameterStore):
         }
 
     def state(self) -> RoundState:
-        """What the round before left."""
+        """The state that the last round stored."""
         name = self._names.reconcile
         return parse_round_state(self.get([name]).get(name, ""))
 
     def store_state(self, state: RoundState) -> None:
-        """Keep it for the next round, in place of the one before."""
+        """Store the state for the next round, over the last one."""
         with calling("storing what the next round needs"):
             answer = self._client.put_parameter(
                 Name=self._names.reconcile,
@@ -51,11 +51,11 @@ class RoundParameters(ParameterStore):
                 Type="String",
                 Overwrite=True,
             )
-            _ = answer["Version"]  # a page that is none of AWS's has no such thing
+            _ = answer["Version"]  # a proxy's page has none
 
 
 def _repository_in(name: str) -> Repository | None:
-    """The repository of `owner/name/...`; None where there is no readable one."""
+    """The repository in `owner/name/...`; None if it cannot be read."""
     try:
         return Repository.parse(name.rpartition("/")[0])
     except RefError:

@@ -17,14 +17,14 @@ SENT_AT_ONCE = 8
 
 
 class RunCommand:
-    """Sends commands. Errors are values here: one target's must not keep the others from theirs."""
+    """Sends commands. Returns errors, since one target's must not stop the others."""
 
     def __init__(self, client: "SSMClient") -> None:
-        """The client may be used from several threads, as boto3's clients may."""
+        """Several threads use the client: boto3 allows that."""
         self._client = client
 
     def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
-        """Each request's command id, or why there is none, in the order of the requests."""
+        """Each request's command id, or its error, in the order of the requests."""
         if len(requests) <= 1:
             return [self._send(request) for request in requests]
         with ThreadPoolExecutor(SENT_AT_ONCE) as pool:
@@ -39,7 +39,6 @@ class RunCommand:
 
 
 def _arguments(request: SendRequest) -> "SendCommandRequestTypeDef":
-    """SendCommand's arguments, in AWS's names."""
     arguments: SendCommandRequestTypeDef = {
         "DocumentName": request.document,
         "Targets": [{"Key": key, "Values": values} for key, values in request.selectors],

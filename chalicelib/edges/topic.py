@@ -29,4 +29,4 @@ class Topic:
                     for name, value in notification.attributes.items()
                 },
             )
-            _ = answer["MessageId"]  # a page that is none of SNS's has no such thing
+            _ = answer["MessageId"]  # a proxy's page has none

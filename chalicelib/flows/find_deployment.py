@@ -46,9 +46,7 @@ def find_or_create(
 
     Raises NotTakenError and UnavailableError.
     """
-    request = DeploymentRequest(
-        sent.repository, sent.commit, environment, stage, sent.target, sent.delivery
-    )
+    request = DeploymentRequest(sent.commit, environment, stage, sent.target, sent.delivery)
     known_id = sent.deployment
     found = github.find(request)
     if found is None and known_id is not None:  # the target had another environment then

@@ -107,13 +107,17 @@ class DeploymentSync:
             self.memory.keep(roll_out, seen.known)
             step, status = next_step(seen)
             while step != Step.DONE:
-                then = after(seen, step, status)
+                seen = after(seen, step, status)
                 try:
-                    self._do(step, status, verdict, deployment, work, github)
+                    if step == Step.POST:
+                        self._post(work, github, deployment, status, verdict)
+                    elif step == Step.END:
+                        self._end_replaced(work, github, deployment.environment)
+                    else:
+                        self.notifier.notify(verdict, status, work.environment)
                 except UnavailableError:  # GitHub may have applied it all the same
-                    self.memory.keep(roll_out, then.known)
+                    self.memory.keep(roll_out, seen.known)
                     raise
-                seen = then
                 self.memory.keep(roll_out, seen.known)
                 step, status = next_step(seen)
             if seen.said == said:
@@ -125,31 +129,28 @@ class DeploymentSync:
         sent = sent_to(self.history, work.command, since)
         return read_verdict(self.history, sent, work.command.roll_out.commit.sha, now=work.now)
 
-    def _do(  # noqa: PLR0913, PLR0917 - one step
+    def _end_replaced(self, work: _Work, github: Deployments, environment: str) -> None:
+        end_replaced(
+            github,
+            self.history,
+            work.command,
+            environment=environment,
+            stage=self.stage,
+            now=work.now,
+        )
+
+    def _post(
         self,
-        step: Step,
-        status: DeploymentStatus,
-        verdict: Verdict,
-        deployment: Deployment,
         work: _Work,
         github: Deployments,
+        deployment: Deployment,
+        status: DeploymentStatus,
+        verdict: Verdict,
     ) -> None:
-        if step == Step.POST:
-            github.post(deployment.id, status, log_url=self.notifier.log_url(verdict.command_id))
-            if not status.is_final:
-                facts = roll_out_facts(work.command.roll_out) | {"command_id": verdict.command_id}
-                self.journal.note(Decision("deployment", status.state, facts))
-        elif step == Step.END:
-            end_replaced(
-                github,
-                self.history,
-                work.command,
-                environment=deployment.environment,
-                stage=self.stage,
-                now=work.now,
-            )
-        else:
-            self.notifier.notify(verdict, status, work.environment)
+        github.post(deployment.id, status, log_url=self.notifier.log_url(verdict.command_id))
+        if not status.is_final:
+            facts = roll_out_facts(work.command.roll_out) | {"command_id": verdict.command_id}
+            self.journal.note(Decision("deployment", status.state, facts))
 
 
 def _environment_of(roll_out: RollOut, settings: StoredReportSettings) -> str:

@@ -60,7 +60,6 @@ ROLL_OUT = RollOut(
     pushed_at=None,
 )
 REQUEST = DeploymentRequest(
-    repository=SITE,
     commit=CommitSha(COMMIT),
     environment="production",
     stage=STAGE,

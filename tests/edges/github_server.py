@@ -15,7 +15,7 @@ from tests.edges.scripted_server import Raw, Script, ScriptedServer, answer
 from tests.fakes import COMMIT, GUID, SITE, STAGE, FakeClock
 
 TOKEN = "github_pat_11AAAAAAA0aaaaaaaaaaaa_secret"
-REQUEST = DeploymentRequest(SITE, CommitSha(COMMIT), "production", STAGE, "web", GUID)
+REQUEST = DeploymentRequest(CommitSha(COMMIT), "production", STAGE, "web", GUID)
 STATUS = DeploymentStatus("success", "2 of 2 hosts at 4d5e6f7")
 PATH = "/repos/octo/site/deployments"
 

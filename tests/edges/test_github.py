@@ -57,7 +57,7 @@ class TestFind:
     )
     def test_environment_reaches_github_as_it_is(self, api: Api, environment: str) -> None:
         api.script(lambda _one: answer([shown(environment=environment)]))
-        request = DeploymentRequest(SITE, CommitSha(COMMIT), environment, STAGE, "web", GUID)
+        request = DeploymentRequest(CommitSha(COMMIT), environment, STAGE, "web", GUID)
         found = api.deployments.find(request)
         assert found
         assert found.environment == environment
@@ -355,7 +355,7 @@ class TestOnTheSandbox:
         tree = check_output([*git, "mktree"], input=b"").decode().strip()
         sha = check_output([*git, "commit-tree", "-m", "x", tree]).decode().strip()
         run([*git, "update-ref", "refs/heads/main", sha], check=True)
-        request = DeploymentRequest(SITE, CommitSha(sha), "Zürich / ☂", STAGE, "web", GUID)
+        request = DeploymentRequest(CommitSha(sha), "Zürich / ☂", STAGE, "web", GUID)
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
             github = GitHub(sandbox.api_url)
             deployments = github.of(SITE, TOKEN)

@@ -38,7 +38,7 @@ Opened = Sequence[tuple[Deployment, bool] | PulleyError]
 
 def request_for(number: int) -> DeploymentRequest:
     target = f"web-{number}"
-    return DeploymentRequest(SITE, CommitSha(COMMIT), target, STAGE, target, GUID)
+    return DeploymentRequest(CommitSha(COMMIT), target, STAGE, target, GUID)
 
 
 def requests(count: int) -> list[DeploymentRequest]:
