@@ -64,10 +64,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, place: str = CONFIG) -> "Settings":
-        """From the environment variables. Raises UnavailableError with every problem at once.
-
-        `place` says where they are set.
-        """
+        """From variables set at `place`. Raises UnavailableError with every problem at once."""
         settings = cls(
             stage=environ.get("PULLEY_STAGE", ""),
             allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",

@@ -5,10 +5,7 @@ The edges raise them; the flows turn them into answers. Their text never contain
 
 
 class PulleyError(Exception):
-    """The base of every error that Pulley raises on purpose.
-
-    The sender of a delivery may see the message; `detail` is for the operator's log.
-    """
+    """The base of Pulley's errors. A delivery's sender sees the message; only the log has `detail`."""
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         """Without a detail, the log has only the message."""

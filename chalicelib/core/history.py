@@ -217,10 +217,7 @@ def _fits(host: Host, key: str, values: Container[str]) -> bool:
 
 
 def host_name(full_name: str, instance_id: str) -> str:
-    """The first part of the name, which a host gives itself; the id where it can be no part of one.
-
-    It stands in GitHub's line between others, and must not be taken for one of them.
-    """
+    """A host's name up to a dot; the instance id if GitHub's line would be misread with it."""
     name = full_name.partition(".")[0]
     return name if _HOST_NAME.fullmatch(name) else instance_id
 
@@ -228,10 +225,7 @@ def host_name(full_name: str, instance_id: str) -> str:
 def parse_roll_out(
     parameters: Mapping[str, str], comment: str, *, requested: datetime
 ) -> RollOut | None:
-    """From a command's parameters and comment; None where it deploys no commit that it names.
-
-    `requested` (aware) is when AWS was asked.
-    """
+    """From a command that was sent at `requested` (aware); None if it names no commit to deploy."""
     try:
         repository = Repository.parse(parameters.get("Repository", ""))
         commit = CommitSha.parse(parameters.get("Commit", ""))

@@ -113,23 +113,18 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
 
 @dataclass(frozen=True)
 class RoundState:
-    """What a round stores for the next one: `holds` by target.
+    """What a round stores for the next one: the holds by target, and where it stopped."""
 
-    `after` is the last target that it handled, if it ran out of time.
-    """
-
-    after: str = ""
+    after: str = ""  # the last target that it handled, if it ran out of time
     holds: Mapping[str, Hold] = field(default_factory=dict)
 
 
 def parse_round_state(text: str) -> RoundState:
-    """Parse the stored JSON; holds that cannot be read are dropped.
-
-    Releases before 2026-11-29 stored a target's name, or "-".
-    """
+    """Parse the stored JSON; holds that cannot be read are dropped."""
     try:
         stored = json.loads(text)
     except (ValueError, RecursionError):
+        # Releases before 2026-11-29 stored a target's name, or "-".
         return RoundState(after=text.strip().strip("-"))
     if not isinstance(stored, dict):
         return RoundState()

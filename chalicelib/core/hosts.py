@@ -38,7 +38,6 @@ class Fleet:
         return sorted(found, key=lambda host: (host.name, host.instance_id))
 
     def _with_tags(self, tags: Iterable[tuple[str, Sequence[str]]]) -> list[Host]:
-        """The hosts that have, for each key, one of its values; starts from the rarest key."""
         candidates = [
             [host for value in set(values) for host in self._by_tag.get((key, value), {}).values()]
             for key, values in tags

@@ -83,10 +83,7 @@ class Observation:
 def newest_observations(
     runs: Iterable[Run], looks: Iterable[Look] = (), *, with_commit: bool = False
 ) -> Mapping[str, Observation]:
-    """Each host's newest observation of all runs and checks in one checkout, by instance id.
-
-    `with_commit`: only observations with a commit count.
-    """
+    """Each host's newest observation in a checkout (`with_commit`: of a commit), by instance id."""
     found: dict[str, Observation] = {}
     for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
         for one in run.invocations:

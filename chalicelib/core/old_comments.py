@@ -14,10 +14,7 @@ _ATTEMPT = re.compile(r"reconcile, attempt ([1-9]): ", re.ASCII)
 
 
 def parse_comment(comment: str) -> tuple[datetime | None, int, str]:
-    """When the commit was pushed (UTC), the number of the attempt, and who pushed or deployed.
-
-    What the comment does not say is None, 0 or "".
-    """
+    """When it was pushed (UTC), the number of the attempt, and who it was by; or None, 0 and ""."""
     pushed_at, attempt = _PUSHED_AT.match(comment), _ATTEMPT.match(comment)
     by = _BY.match(comment)
     return (

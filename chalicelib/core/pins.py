@@ -92,7 +92,6 @@ def _parse_at(text: object) -> datetime | None:
 
 
 def _parse_until(text: str) -> datetime:
-    """Parse the end, in UTC. Raises PinError, or OverflowError past the year 9999."""
     until = datetime.fromisoformat(text)
     if until.tzinfo is None:
         raise PinError("until must have a time zone, like 2030-01-31T12:00:00Z")

@@ -46,10 +46,7 @@ class HostPlan:
 
 @dataclass(frozen=True)
 class Send:
-    """One command to send, to fifty hosts at most.
-
-    `attempt` counts from 1; it is 0 for a recheck.
-    """
+    """One command, to fifty hosts at most. `attempt` counts from 1; it is 0 for a recheck."""
 
     target: Target
     wanted: Wanted
@@ -76,10 +73,7 @@ class Send:
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """The plan of a target. `held` is the reason why it stays as it is, or "".
-
-    `hold` is the hold to store for the wanted commit.
-    """
+    """The plan of a target. `held`: why it stays as it is, or "". `hold` is the hold to store."""
 
     target: Target
     wanted: Wanted | None
@@ -243,7 +237,6 @@ def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
 def _with_rechecks(
     plans: Sequence[HostPlan], facts: TargetFacts, case: _Case
 ) -> tuple[HostPlan, ...]:
-    """The plans, with a recheck of each host whose newest observation is old."""
     if case.is_rolling_out or case.half_listed:
         return tuple(plans)
     seen = {one.host.instance_id: one.seen for one in plans if one.action == NOTHING and one.seen}
@@ -271,7 +264,6 @@ def _all_wait(
 
 
 def _where(known: Observation | None, case: _Case) -> str:
-    """The reason to send: where a host that is behind is now."""
     if known is None:
         return "nothing is known of it"
     if known.has_drifted:

@@ -46,10 +46,7 @@ class Repository:
 
 @dataclass(frozen=True, order=True)
 class Branch:
-    """A branch's name without `refs/heads/`.
-
-    Narrower than `git check-ref-format`: only what is safe as an SSM document parameter.
-    """
+    """A short name, narrower than `git check-ref-format`: safe as an SSM document parameter."""
 
     name: str
 

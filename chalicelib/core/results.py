@@ -71,10 +71,7 @@ Told = TypeVar("Told", HostResult, Found)
 
 
 def parse_result(output: str) -> HostResult:
-    """The result line in a host's output, with or without what the agent joins to it.
-
-    Raises ResultError.
-    """
+    """The result line in a host's output, without what the agent adds. Raises ResultError."""
     text = output.partition(ERROR_SEPARATOR)[0].strip()
     try:
         stored = json.loads(text)

@@ -21,10 +21,7 @@ _NAMES, _NAMES_LENGTH = 3, 44
 
 
 def status_of(verdict: Verdict, *, limit: int = MAX_DESCRIPTION) -> DeploymentStatus:
-    """What GitHub is told of a commit, where no newer one has taken its place.
-
-    Whoever has room for more than GitHub leaves no host out that failed.
-    """
+    """The status of a commit that no newer one replaced. GitHub takes no higher `limit`."""
     total, short = verdict.expected_hosts, verdict.roll_out.commit.short
     if not verdict.is_final:
         return status_from(
@@ -44,7 +41,6 @@ def status_of(verdict: Verdict, *, limit: int = MAX_DESCRIPTION) -> DeploymentSt
 
 
 def _fallen_short(verdict: Verdict, standing: str, limit: int) -> DeploymentStatus:
-    """Where a host that was reached is not at the commit, or none was reached."""
     total, overtaken = verdict.expected_hosts, verdict.of(OVERTAKEN)
     counts = {
         "offline, will catch up": verdict.count(OFFLINE),
@@ -81,7 +77,6 @@ def _success(verdict: Verdict, standing: str) -> DeploymentStatus:
 
 
 def _grouped(hosts: Iterable[HostVerdict]) -> list[str]:
-    """Hosts that say the same in one part, in the order of the first of each."""
     groups: dict[str, list[HostVerdict]] = {}
     for one in hosts:
         groups.setdefault(one.words, []).append(one)
@@ -89,7 +84,6 @@ def _grouped(hosts: Iterable[HostVerdict]) -> list[str]:
 
 
 def _said(group: Sequence[HostVerdict]) -> str:
-    """What they all say, and where they are back at if that is one commit."""
     # A host's own words cannot begin another part of the line.
     words = plain_text(group[0].words).replace(";", ",")
     back_at = {one.back_at for one in group if one.back_at}
@@ -99,7 +93,6 @@ def _said(group: Sequence[HostVerdict]) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    """The hosts, the first of them at least, and how many are left out."""
     named = len(names) if len(names) <= _NAMES else _NAMES - 1
     while named > 1 and len(", ".join(names[:named])) > _NAMES_LENGTH:
         named -= 1

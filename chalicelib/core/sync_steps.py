@@ -51,15 +51,12 @@ class Known:
 
 @dataclass(frozen=True)
 class Seen:
-    """A deployment by its hosts (`status`) and on GitHub (`said`, newest first).
-
-    `has_ended_others`: this sync has marked the replaced deployment inactive.
-    """
+    """A deployment by its hosts (`status`) and on GitHub (`said`, newest first)."""
 
     status: DeploymentStatus
     said: tuple[DeploymentStatus, ...]
     known: Known = Known()
-    has_ended_others: bool = False
+    has_ended_others: bool = False  # this sync has marked the replaced deployment inactive
 
 
 class Step(Enum):

@@ -183,7 +183,6 @@ def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
 
 
 def _path_of(index: int, entry: object) -> str:
-    """What to call an entry in a problem's path: its name, or where it has none its place."""
     name = entry.get("name") if isinstance(entry, dict) else None
     named = isinstance(name, str) and re.fullmatch(NAME_PATTERN, name)
     return f"targets.{name}" if named else f"targets[{index}]"

@@ -47,14 +47,11 @@ def claimed_repository(delivery: Delivery) -> Repository | None:
 def read_claim(
     delivery: Delivery,
 ) -> tuple[Repository | None, Payload | DeliveryError | None]:
-    """The repository that chooses the secret, and the parsed payload of a small body.
-
-    A parse error is returned, not raised: only a verified sender may see it.
-    """
+    """The repository that chooses the secret; and a small body's payload, or why it has none."""
     if len(delivery.body) > MAX_PARSED_UNVERIFIED:
         return claimed_repository(delivery), None
     try:
         payload = parse_payload(delivery)
     except DeliveryError as error:
-        return None, error
+        return None, error  # not raised: only a verified sender may see it
     return payload.repository, payload

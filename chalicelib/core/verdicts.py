@@ -128,7 +128,6 @@ def _age(run: Run) -> tuple[int, datetime, str]:
 
 
 def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> HostVerdict:
-    """A host's verdict after one more run of the commit."""
     if known.kind == AT and (not invocation.has_begun or judged.touched_nothing):
         return known
     if not invocation.has_begun and known.kind in {FAILED, OVERTAKEN}:
@@ -137,7 +136,6 @@ def _better(known: HostVerdict, judged: HostVerdict, invocation: Invocation) -> 
 
 
 def _led_away(known: HostVerdict, invocation: Invocation, run: Run) -> HostVerdict:
-    """A host's verdict after a run of another commit."""
     if known.kind != AT:
         return known
     led_to = judge_host(invocation, run.roll_out).upstream

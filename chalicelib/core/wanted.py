@@ -53,10 +53,7 @@ class TargetFacts:
 
 
 def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
-    """The commit that the target is to have: the pin's, else the branch's tip, else the newest.
-
-    None where it is to stay as it is, or where nothing is known.
-    """
+    """The pin's commit, else the branch's tip, else the newest; None if frozen, or not known."""
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
     if pin:
         if pin.state == "frozen" or pin.commit is None:

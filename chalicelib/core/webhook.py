@@ -151,11 +151,7 @@ Event = PushEvent | DeletionEvent | PingEvent | OtherEvent
 
 
 def check_envelope(delivery: Delivery, *, allow_sha1: bool) -> None:
-    """What can be told without reading the body.
-
-    Raises ContentTypeError, TooLargeError, or SignatureError where no well-formed signature is
-    there to be verified.
-    """
+    """Check all but the body. Raises ContentTypeError, TooLargeError and SignatureError."""
     if delivery.content_type not in {JSON, FORM}:
         raise ContentTypeError(f"the content type must be {JSON} or {FORM}")
     if len(delivery.body) > MAX_BODY_BYTES:
@@ -236,7 +232,6 @@ def _parse_push(payload: Payload) -> PushEvent | DeletionEvent:
 
 
 def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, str]:
-    """The hash and the hex digest that the sender gave. Raises SignatureError."""
     if delivery.signature_256:
         if _SIGNATURE_256.fullmatch(delivery.signature_256):
             return "sha256", delivery.signature_256.removeprefix("sha256=")
@@ -247,7 +242,6 @@ def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, 
 
 
 def _payload_field(body: bytes) -> bytes:
-    """The one `payload` of a form."""
     try:
         form = parse_qs(
             body.decode("ascii"),

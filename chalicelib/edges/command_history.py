@@ -25,10 +25,7 @@ MAX_COMMANDS = 1000  # of a stage, listed unless the caller says otherwise
 
 
 class CommandHistory:
-    """Reads commands and their invocations. Every method raises RefusedError or UnavailableError.
-
-    Systems Manager keeps both for 30 days.
-    """
+    """Reads commands, which AWS keeps for 30 days. Raises RefusedError or UnavailableError."""
 
     def __init__(self, client: "SSMClient", document: str) -> None:
         """Commands of other documents are left out."""

@@ -81,10 +81,7 @@ class GitHubApi:
         body: Mapping[str, object] | None = None,
         has_content: bool = True,
     ) -> Any:  # noqa: ANN401 - JSON
-        """GitHub's answer to one request, as JSON; None without `has_content`.
-
-        Raises NotTakenError and UnavailableError.
-        """
+        """The answer's JSON; None without `has_content`. Raises NotTakenError, UnavailableError."""
         from urllib3.exceptions import HTTPError
 
         part = _part(path)
@@ -131,7 +128,6 @@ class GitHubApi:
         return request(url)
 
     def _within(self, url: str, location: str) -> str:
-        """The address of a redirect; "" if it leads out of the API."""
         try:
             target = urljoin(url, location) if location else ""
         except ValueError:

@@ -39,10 +39,7 @@ class PromptGitHub:
     def open(
         self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
-        """Each request's deployment and whether it is new, or its error, in the order of requests.
-
-        Also returns the seconds that are left.
-        """
+        """Each request's deployment and whether it is new, or its error; and the seconds left."""
         seconds = min(seconds, self._delivery_deadline.left() - KEPT_FOR_AWS_SECONDS)
         deployments, began = self._of(cause, seconds), self._clock()
         calls = [partial(_find_or_create, deployments, one) for one in requests]

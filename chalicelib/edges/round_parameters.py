@@ -55,7 +55,6 @@ class RoundParameters(ParameterStore):
 
 
 def _repository_in(name: str) -> Repository | None:
-    """The repository in `owner/name/...`; None if it cannot be read."""
     try:
         return Repository.parse(name.rpartition("/")[0])
     except RefError:

@@ -44,10 +44,7 @@ class Announcements(Protocol):
     def open(
         self, cause: Cause, requests: Sequence[DeploymentRequest], *, seconds: float
     ) -> tuple[Sequence[tuple[Deployment, bool] | PulleyError], float]:
-        """Each request's deployment and whether it is new, or its error, in the order of requests.
-
-        Also returns the seconds that are left.
-        """
+        """Each request's deployment and whether it is new, or its error; and the seconds left."""
 
     def post(
         self, cause: Cause, posts: Sequence[tuple[int, DeploymentStatus]], *, seconds: float
@@ -105,7 +102,6 @@ class Deployer:
     def _announced(
         self, attempts: Sequence[Attempt], cause: Cause
     ) -> tuple[Sequence[Attempt], float]:
-        """The attempts with their deployments, and the seconds that are left for GitHub."""
         if self.announcements is None or not cause.token:
             return attempts, 0.0
         requests = [one.announcement(self.stage) for one in attempts]
@@ -121,17 +117,13 @@ class Deployer:
         return announced, seconds
 
     def _sent(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
-        """The attempts with the answers of those that have a request."""
         asked = {one.target.name: one.request for one in attempts if one.request}
         sent = self.commands.send(list(asked.values()))
         answers = dict(zip(asked, sent, strict=True))
         return [replace(one, answer=answers.get(one.target.name, one.answer)) for one in attempts]
 
     def _say(self, attempts: Sequence[Attempt], cause: Cause, seconds: float) -> None:
-        """Post the reason on each new deployment whose command was not sent.
-
-        An older deployment may be of hosts that have the commit already: it stays as it is.
-        """
+        # An older deployment may be of hosts that have the commit already: it stays as it is.
         said = [
             (one, (one.deployment.id, one.status))
             for one in attempts

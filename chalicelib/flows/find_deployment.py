@@ -42,10 +42,7 @@ class Deployments(Protocol):
 def find_or_create(
     github: Deployments, sent: RollOut, environment: str, *, stage: str
 ) -> Deployment:
-    """The deployment that a command is part of; create it if that failed before.
-
-    Raises NotTakenError and UnavailableError.
-    """
+    """A command's deployment, created if there is none. Raises NotTakenError, UnavailableError."""
     request = DeploymentRequest(sent.commit, environment, stage, sent.target, sent.delivery)
     known_id = sent.deployment
     found = github.find(request)

@@ -109,14 +109,11 @@ class Receiver:
         return outcome
 
     def _verify(self, delivery: Delivery, repository: Repository | None) -> Verified:
-        """Verify with the repository's secrets.
-
-        A cached secret may have been rotated, so a failure is checked against the stored ones.
-        """
         settings = self.parameters.settings(repository)
         try:
             return Verified(settings, self._signer(settings, delivery))
         except (SignatureError, UnavailableError):
+            # A cached secret may have been rotated: check against the stored ones.
             again = self._verify_again(repository, delivery) if settings.remembered else None
             if again is None:
                 raise
@@ -138,12 +135,8 @@ class Receiver:
     def _answer_ping(
         self, repository: Repository | None, verified: Verified, delivery: Delivery
     ) -> Ignored:
-        """Answer with the secret that signed the ping, as the secrets are stored now.
-
-        The cache may not have a rotation's newest secret yet.
-        """
         now: Verified | None = verified
-        if verified.settings.remembered:
+        if verified.settings.remembered:  # perhaps without a rotation's newest secret
             now = self._verify_again(repository, delivery, is_verified=True)
         if now is None:
             return Ignored(delivery.id, PING)
@@ -152,15 +145,11 @@ class Receiver:
     def _followers(
         self, push: PushEvent, settings: StoredSettings, delivery: Delivery
     ) -> tuple[Target, ...]:
-        """The targets that follow the push.
-
-        If no cached target does, or the cached ones do not parse, they are read again: an operator
-        may have changed them, and no push may be lost to the cache.
-        """
         if settings.remembered:
             with suppress(UnavailableError):
                 if targets := match_targets(targets_of(push.repository, settings), push.ref):
                     return targets
+            # No push may be lost to the cache: an operator may have changed the targets.
             again = self._verify_again(push.repository, delivery, is_verified=True)
             settings = again.settings if again else settings
         return match_targets(targets_of(push.repository, settings), push.ref)

@@ -38,10 +38,7 @@ class RoundMemory(StoredParameters, Protocol):
 
 @dataclass
 class Round:
-    """What a round did, in numbers. `is_whole` is false if it ran out of time.
-
-    `behind` counts hosts, `sent` the commands to them.
-    """
+    """What a round did, in numbers: `behind` counts hosts. It `is_whole` unless time ran out."""
 
     targets: int = 0
     hosts: int = 0

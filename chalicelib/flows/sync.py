@@ -154,7 +154,6 @@ class DeploymentSync:
 
 
 def _environment_of(roll_out: RollOut, settings: StoredReportSettings) -> str:
-    """The target's environment; the target's name if no valid stored target has it."""
     try:
         targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
     except TargetsError:

@@ -40,10 +40,7 @@ class Runs:
         now: datetime,
         read: Callable[[Command | Check], tuple[Invocation, ...]],
     ) -> None:
-        """`facts` are without runs yet; `now` is aware; `read` has all of a command's invocations.
-
-        What `read` raises goes to the caller.
-        """
+        """`facts` lack the runs; `now` is aware. What `read` raises goes to the caller."""
         self._facts, self._now, self._invocations = facts, now, read
         self._wanted = wanted_of(facts, now=now)
         self._runs: list[Run] = []

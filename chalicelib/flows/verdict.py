@@ -53,10 +53,8 @@ def since_first(command: Command, deployment: Deployment | None) -> datetime:
 
 
 def since_made(deployment: Deployment, command: Command) -> datetime:
-    """A time before the deployment was made, and no later than the command.
-
-    `created` comes from outside: it is clamped to what Systems Manager remembers.
-    """
+    """A time before the deployment was made, and no later than the command."""
+    # `created` comes from outside: clamp it to what Systems Manager remembers.
     created = max(deployment.created, command.requested - REMEMBERED)
     return min(command.requested, created - CLOCKS_APART)
 
