@@ -5,7 +5,7 @@ The edges raise them; the flows turn them into answers. Their text never contain
 
 
 class PulleyError(Exception):
-    """The base of Pulley's errors. A delivery's sender sees the message; only the log has `detail`."""
+    """The base of Pulley's errors. A delivery's sender sees the message, the log also `detail`."""
 
     def __init__(self, message: str, *, detail: str = "") -> None:
         """Without a detail, the log has only the message."""

@@ -10,13 +10,8 @@ from chalicelib.core.refs import CommitSha, RefError
 STATES = ("none", "pinned", "frozen")
 
 _UNREADABLE = (
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    OverflowError,
-    RecursionError,
-    RefError,
+    *(TypeError, KeyError, AttributeError),  # another shape
+    *(ValueError, OverflowError, RecursionError, RefError),
 )
 
 

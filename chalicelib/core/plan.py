@@ -242,11 +242,7 @@ def _with_rechecks(
     seen = {one.host.instance_id: one.seen for one in plans if one.action == NOTHING and one.seen}
     due = due_for_recheck(facts.target, seen, now=case.now)
     return tuple(
-        replace(
-            one,
-            action=SEND,
-            reason=f"last seen at {one.seen:%Y-%m-%d %H:%M} UTC",
-        )
+        replace(one, action=SEND, reason=f"last seen at {one.seen:%Y-%m-%d %H:%M} UTC")
         if one.host.instance_id in due
         else one
         for one in plans

@@ -215,12 +215,11 @@ def list_repositories(
     *filters: "ParameterStringFilterTypeDef",
 ) -> Iterator[str]:
     """The names of what is stored for repositories; no value is read."""
-    own: ParameterStringFilterTypeDef = {
-        "Key": "Name",
-        "Option": "BeginsWith",
-        "Values": [names.repositories],
-    }
     pages = describe.paginate(
-        ParameterFilters=[own, *filters], PaginationConfig={"PageSize": NAMES_A_PAGE}
+        ParameterFilters=[
+            {"Key": "Name", "Option": "BeginsWith", "Values": [names.repositories]},
+            *filters,
+        ],
+        PaginationConfig={"PageSize": NAMES_A_PAGE},
     )
     return (one["Name"] for page in pages for one in page["Parameters"])

@@ -23,14 +23,7 @@ from chalicelib.core.status_text import status_of
 from chalicelib.core.verdicts import Verdict, judge
 
 
-class Invocations(Protocol):
-    """What each host did with a command. Raises RefusedError or UnavailableError."""
-
-    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        """All invocations of a command."""
-
-
-class History(Invocations, Protocol):
+class History(Protocol):
     """Run Command's history. Every method raises RefusedError or UnavailableError."""
 
     def command(self, command_id: str) -> Command | Check | None:
@@ -38,6 +31,9 @@ class History(Invocations, Protocol):
 
     def commands_since(self, since: datetime, limit: int = ...) -> Sequence[Command | Check]:
         """Commands of this stage's document, newest first, `limit` at most."""
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        """All invocations of a command."""
 
 
 def since_first(command: Command, deployment: Deployment | None) -> datetime:
@@ -71,17 +67,17 @@ def sent_to(history: History, command: Command, since: datetime) -> Sequence[Com
         for one in commands.values()
         if isinstance(one, Command)
         and (one.roll_out.repository, one.roll_out.target) == (roll_out.repository, roll_out.target)
-        and (one.id == command.id or not _is_well_recheck(one))
+        and (
+            one.id == command.id
+            or not one.roll_out.is_recheck
+            or plain_status(one.status) != "success"
+        )
     ]
     return sorted(sent, key=age)
 
 
-def _is_well_recheck(command: Command) -> bool:
-    return command.roll_out.is_recheck and plain_status(command.status) == "success"
-
-
 def read_verdict(
-    history: Invocations, sent: Sequence[Command], commit: str, *, now: datetime
+    history: History, sent: Sequence[Command], commit: str, *, now: datetime
 ) -> tuple[Verdict, DeploymentStatus]:
     """The verdict on a commit that was sent at least once, and its status for GitHub."""
     of_commit = [one for one in sent if one.roll_out.commit.sha == commit]
@@ -111,9 +107,7 @@ def read_verdict(
     return verdict, replaced(newer) if newer else status
 
 
-def _first_everywhere(
-    history: Invocations, sent: Iterable[Command], now: datetime
-) -> CommitSha | None:
+def _first_everywhere(history: History, sent: Iterable[Command], now: datetime) -> CommitSha | None:
     """The first commit of these that reached every host; later ones do not matter."""
     runs: list[Run] = []
     for one in sent:
@@ -126,5 +120,5 @@ def _first_everywhere(
     return None
 
 
-def _run(history: Invocations, command: Command) -> Run:
+def _run(history: History, command: Command) -> Run:
     return Run(command, history.invocations(command.id))
