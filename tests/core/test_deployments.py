@@ -22,7 +22,7 @@ from chalicelib.core.deployments import (
     replaced,
 )
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.history import Command, Invocation, Run
 from chalicelib.core.observations import (
     AT,
     CANCELLED,
@@ -41,6 +41,7 @@ from chalicelib.core.status_text import status_of
 from chalicelib.core.stored import StoredPins
 from chalicelib.core.targets import parse_target
 from chalicelib.core.verdicts import Verdict, judge
+from tests.facts import RESULT, ROLL_OUT
 from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
 
 # GitHub: "REST API endpoints for deployment statuses".
@@ -48,17 +49,6 @@ STATES = ["error", "failure", "inactive", "in_progress", "queued", "pending", "s
 ENDED = ["success", "failure", "error", "inactive"]
 KINDS = [AT, OVERTAKEN, OFFLINE, FAILED, NOT_BEGUN, CANCELLED, RUNNING, WAITING]
 REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
-ROLL_OUT = RollOut(
-    target="web",
-    repository=SITE,
-    commit=CommitSha(COMMIT),
-    issued=1_896_091_200_000,
-    cause="push",
-    delivery=GUID,
-    deployment=None,
-    timeout="600",
-    pushed_at=None,
-)
 REQUEST = DeploymentRequest(
     commit=CommitSha(COMMIT),
     environment="production",
@@ -66,19 +56,6 @@ REQUEST = DeploymentRequest(
     target="web",
     delivery=GUID,
 )
-RESULT = {
-    "v": 1,
-    "target": "web",
-    "outcome": "updated",
-    "before": "a" * 40,
-    "after": COMMIT,
-    "upstream": COMMIT,
-    "local_commits": 0,
-    "saved": None,
-    "step": None,
-    "detail": "",
-    "seconds": 1.4,
-}
 ZERO_WIDTH_JOINER, RIGHT_TO_LEFT, LINE_SEPARATOR = "\u200d", "\u202e", "\u2028"
 # More often than by chance: what has been used to break out of a line of text.
 HOSTILE = st.lists(

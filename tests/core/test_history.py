@@ -12,14 +12,13 @@ from chalicelib.core.events import NotReported, StatusChange, parse_status_chang
 from chalicelib.core.history import (
     Check,
     Invocation,
-    RollOut,
     host_name,
     parse_roll_out,
     plain_status,
 )
-from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
-from tests.fakes import COMMIT, GUID, SITE, STAGE, target_json
+from tests.facts import ROLL_OUT
+from tests.fakes import COMMIT, GUID, STAGE, target_json
 
 # The User Guide, "Monitoring Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
@@ -156,17 +155,8 @@ class TestCommand:
 
 
 class TestParseRollOut:
-    ROLL_OUT = RollOut(
-        target="web",
-        repository=SITE,
-        commit=CommitSha(COMMIT),
-        issued=1_896_091_200_000,
-        cause="push",
-        delivery=GUID,
-        deployment=1_234_567,
-        timeout="600",
-        pushed_at=datetime(2030, 1, 1, 7, 59, 58, tzinfo=UTC),
-    )
+    PUSHED_AT = datetime(2030, 1, 1, 7, 59, 58, tzinfo=UTC)
+    ROLL_OUT = replace(ROLL_OUT, deployment=1_234_567, pushed_at=PUSHED_AT)
     COMMENT = "push at 2030-01-01T07:59:58Z: octo/site 4d5e6f7 to web"
 
     def test_all_of_it_is_read(self) -> None:

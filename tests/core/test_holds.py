@@ -17,7 +17,8 @@ from chalicelib.core.holds import (
     write_round_state,
 )
 from chalicelib.core.refs import CommitSha
-from tests.core.test_plan import A, B, C, failed, minutes, on, ran, reconciled, run, said
+from tests.core.test_plan import A, B, C, failed, minutes, ran, reconciled, run, said
+from tests.facts import invocation as on
 
 
 def stopped(*, at: int, cause: str = "push") -> Run:

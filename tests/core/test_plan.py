@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, MAX_ATTEMPTS
-from chalicelib.core.history import Check, Command, Invocation, Look, RollOut, Run
+from chalicelib.core.history import Check, Invocation, Look, RollOut, Run
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.plan import NOTHING, PARKED, SEND, WAIT, HostPlan, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
 from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
+from tests.facts import ROLL_OUT, result_line, sent
+from tests.facts import invocation as on
 from tests.fakes import SITE
 
 A, B, C = (CommitSha(digit * 40) for digit in "abc")
@@ -30,7 +32,6 @@ WEB = Target(
     checkout="/srv/site",
     recheck="20d",
 )
-STATUSES = {"DeliveryTimedOut": "TimedOut", "Terminated": "Cancelled", "AccessDenied": "Failed"}
 PINNED = Pin("pinned", A, reason="the release")
 FROZEN = Pin("frozen")
 
@@ -39,30 +40,12 @@ def host(number: int, *, is_online: bool = True) -> Host:
     return Host(f"i-{number:017x}", f"web-{number}", is_online=is_online)
 
 
-def on(number: int, details: str, output: str = "") -> Invocation:
-    return Invocation(
-        f"i-{number:017x}", f"web-{number}", STATUSES.get(details, details), details, output
-    )
-
-
 def said(number: int, outcome: str, upstream: CommitSha | None, *, at: int = 0) -> Invocation:
     """What a host said, and after how many minutes from the start."""
-    result = {
-        "v": 1,
-        "target": "web",
-        "outcome": outcome,
-        "before": None,
-        "after": None,
-        "upstream": upstream.sha if upstream else None,
-        "local_commits": 0,
-        "saved": None,
-        "step": None,
-        "detail": "",
-        "seconds": 1,
-    }
+    sha = upstream.sha if upstream else None
+    line = result_line(outcome=outcome, before=None, after=None, upstream=sha)
     details = "Success" if outcome in {"updated", "unchanged", "superseded"} else "Failed"
-    ended = START + timedelta(minutes=at)
-    return replace(on(number, details, json.dumps(result)), ended=ended)
+    return on(number, details, line, START + timedelta(minutes=at))
 
 
 def ran(number: int, commit: CommitSha) -> Invocation:
@@ -86,27 +69,22 @@ def run(
 ) -> Run:
     """A command that was issued, and pushed, so many minutes after the start."""
     requested = START + timedelta(minutes=at)
-    roll_out = RollOut(
-        target="web",
-        repository=SITE,
+    roll_out = replace(
+        ROLL_OUT,
         commit=commit,
         issued=int(requested.timestamp() * 1000),
         cause=cause,
-        delivery="",
-        deployment=None,
-        timeout="600",
         pushed_at=None if pushed is None else START + timedelta(minutes=pushed),
         update=update,
         attempt=attempt,
     )
-    command = Command(
-        id=f"command-{at}",
+    command = sent(
+        f"command-{at}",
+        roll_out,
+        requested,
         status=status,
         details=status,
-        requested=requested,
-        expires=requested + timedelta(minutes=20),
-        target_count=len(invocations) if count is None else count,
-        roll_out=roll_out,
+        count=len(invocations) if count is None else count,
     )
     return Run(command, invocations)
 

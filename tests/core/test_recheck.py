@@ -17,11 +17,11 @@ from tests.core.test_plan import (
     A,
     B,
     host,
-    on,
     planned,
     ran,
     run,
 )
+from tests.facts import invocation as on
 
 SIX_HOURS = replace(WEB, recheck="6h")
 ROUND = timedelta(minutes=15)

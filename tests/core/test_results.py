@@ -8,21 +8,9 @@ from hypothesis import strategies as st
 
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import Found, HostResult, ResultError, parse_result
+from tests.facts import RESULT
 from tests.fakes import COMMIT
 
-RESULT = {
-    "v": 1,
-    "target": "web",
-    "outcome": "updated",
-    "before": "a" * 40,
-    "after": COMMIT,
-    "upstream": COMMIT,
-    "local_commits": 0,
-    "saved": None,
-    "step": None,
-    "detail": "",
-    "seconds": 1.4,
-}
 LINE = json.dumps(RESULT)
 SEPARATOR = "\n----------ERROR-------\n"
 FOUND = {"would_update": True, "owner": "deploy", "git": "2.40.1", "free_mib": 7, "lfs": False}

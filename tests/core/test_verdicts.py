@@ -1,6 +1,5 @@
 """Verdicts: green only on a host's own word, and the same however often and in whatever order."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.history import Command, Invocation, RollOut, Run
+from chalicelib.core.history import Invocation, RollOut, Run
 from chalicelib.core.observations import (
     AT,
     CANCELLED,
@@ -27,66 +26,22 @@ from chalicelib.core.observations import (
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, parse_result
 from chalicelib.core.verdicts import Verdict, judge
-from tests.fakes import COMMIT, GUID, SITE
+from tests.facts import OLD, ROLL_OUT, invocation, sent
+from tests.facts import result_line as line_of
+from tests.fakes import COMMIT
 
-OLD, NEW = "a" * 40, "b" * 40
+NEW = "b" * 40
 REQUESTED = datetime(2030, 1, 1, 8, 0, tzinfo=UTC)
 EXPIRES = REQUESTED + timedelta(minutes=20)
 NOW = REQUESTED + timedelta(minutes=1)
 ENDED = REQUESTED + timedelta(seconds=30)
-ROLL_OUT = RollOut(
-    target="web",
-    repository=SITE,
-    commit=CommitSha(COMMIT),
-    issued=1_896_091_200_000,
-    cause="push",
-    delivery=GUID,
-    deployment=None,
-    timeout="600",
-    pushed_at=None,
-)
-STATUSES = {
-    "InProgress": "InProgress",
-    "Pending": "Pending",
-    "Delayed": "Delayed",
-    "Success": "Success",
-    "Failed": "Failed",
-    "ExecutionTimedOut": "TimedOut",
-    "DeliveryTimedOut": "TimedOut",
-    "Undeliverable": "Failed",
-    "Terminated": "Cancelled",
-    "Cancelled": "Cancelled",
-    "Cancelling": "Cancelling",
-}
-
-
-def line_of(**changes: object) -> str:
-    """A host's result line: it was updated, but for the changes."""
-    result = {
-        "v": 1,
-        "target": "web",
-        "outcome": "updated",
-        "before": OLD,
-        "after": COMMIT,
-        "upstream": COMMIT,
-        "local_commits": 0,
-        "saved": None,
-        "step": None,
-        "detail": "",
-        "seconds": 1.4,
-    }
-    return json.dumps(result | changes) + "\n"
-
 
 UPDATED = line_of()
 CONFLICT = line_of(outcome="conflict", after=OLD, detail="conflict in app.py")
 
 
 def on(number: int, details: str = "Success", output: str = "") -> Invocation:
-    """What became of a command on the host of that number."""
-    ended = ENDED if output else None
-    status = STATUSES[details]
-    return Invocation(f"i-{number:017x}", f"web-{number}", status, details, output, ended)
+    return invocation(number, details, output, ENDED)
 
 
 def run_of(
@@ -112,14 +67,13 @@ def run_of(
         cause="reconcile" if attempt else ROLL_OUT.cause,
         saved=saved,
     )
-    command = Command(
-        id=f"command-{number}",
+    command = sent(
+        f"command-{number}",
+        roll_out,
+        REQUESTED + later,
         status=status,
-        details=details or status,
-        requested=REQUESTED + later,
-        expires=EXPIRES + later,
-        target_count=len(invocations) if count is None else count,
-        roll_out=roll_out,
+        details=details,
+        count=len(invocations) if count is None else count,
     )
     return Run(command, invocations)
 

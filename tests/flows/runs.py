@@ -1,64 +1,36 @@
 """What Systems Manager remembers of commands, and the events that it sends of them."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.core.commands import COMMAND_CHANGE
-from chalicelib.core.history import Check, Command, Invocation, RollOut, Run
+from chalicelib.core.history import Check, Command, Invocation, Run
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.verdicts import Verdict, judge
-from tests.fakes import COMMIT, GUID, SITE
+from tests import facts
+from tests.facts import ROLL_OUT, invocation, result_line, sent
+from tests.fakes import COMMIT, SITE
 
 START = datetime(2030, 1, 1, 8, tzinfo=UTC)
 NOW = START + timedelta(minutes=1)
-OLD = "a" * 40
-STATUSES = {"ExecutionTimedOut": "TimedOut", "DeliveryTimedOut": "TimedOut"} | {
-    "Undeliverable": "Failed",
-    "Terminated": "Cancelled",
-}
+OLD = facts.OLD
 
 
 def line_of(commit: str = COMMIT, **changes: object) -> str:
     """A host's result line: it was updated to the commit, but for the changes."""
-    result = {
-        "v": 1,
-        "target": "web",
-        "outcome": "updated",
-        "before": OLD,
-        "after": commit,
-        "upstream": commit,
-        "local_commits": 0,
-        "saved": None,
-        "step": None,
-        "detail": "",
-        "seconds": 1.4,
-    }
-    return json.dumps(result | changes) + "\n"
+    return result_line(**{"after": commit, "upstream": commit} | changes)
 
 
 def rolled_back(commit: str) -> str:
-    return line_of(
-        commit,
-        outcome="rolled_back",
-        after=OLD,
-        step="health_check",
-        detail="answered 500",
-    )
+    failure = {"step": "health_check", "detail": "answered 500"}
+    return line_of(commit, outcome="rolled_back", after=OLD, **failure)
 
 
 def on(
     number: int, output: str = "", details: str = "Success", *, ended: datetime = NOW
 ) -> Invocation:
-    """What became of a command on the host of that number."""
-    return Invocation(
-        f"i-{number:017x}",
-        f"web-{number}",
-        STATUSES.get(details, details),
-        details,
-        output,
-        ended if output else None,
-    )
+    return invocation(number, details, output, ended)
 
 
 def running(number: int) -> Invocation:
@@ -84,27 +56,19 @@ def command_of(
 ) -> Command:
     """The command of that number, each ten minutes after the one before."""
     requested = START + timedelta(minutes=10 * (number - 1))
-    return Command(
-        id=id_of(number),
-        status=status,
-        details=status,
-        requested=requested,
-        expires=requested + timedelta(minutes=20),
-        target_count=count,
-        roll_out=RollOut(
-            target=target,
-            repository=repository,
-            commit=CommitSha(commit),
-            issued=int(requested.timestamp() * 1000) - 300,
-            cause="reconcile" if attempt else "push",
-            delivery=GUID,
-            deployment=deployment,
-            timeout="600",
-            pushed_at=pushed_at,
-            attempt=attempt,
-            saved=saved,
-        ),
+    roll_out = replace(
+        ROLL_OUT,
+        target=target,
+        repository=repository,
+        commit=CommitSha(commit),
+        issued=int(requested.timestamp() * 1000) - 300,
+        cause="reconcile" if attempt else "push",
+        deployment=deployment,
+        pushed_at=pushed_at,
+        attempt=attempt,
+        saved=saved,
     )
+    return sent(id_of(number), roll_out, requested, status=status, details=status, count=count)
 
 
 def check_of(number: int = 1, checkout: str = "/srv/site", target: str = "web") -> Check:
