@@ -181,6 +181,15 @@ class TestWantedOf:
         assert wanted
         assert wanted.commit == B
 
+    @pytest.mark.parametrize(("pushed", "newest"), [(1, A), (3, B)])
+    def test_push_is_as_old_as_its_time_where_others_are_as_old_as_their_command(
+        self, pushed: int, newest: CommitSha
+    ) -> None:
+        runs = [run(A, at=2, cause="manual"), run(B, at=4, pushed=pushed)]
+        wanted = wanted_of(facts_of(*runs), now=NOW)
+        assert wanted
+        assert wanted.commit == newest
+
     def test_commit_that_is_pushed_again_is_the_newest_again(self) -> None:
         runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=8)]
         wanted = wanted_of(facts_of(*reversed(runs)), now=NOW)

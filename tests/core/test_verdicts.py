@@ -789,6 +789,14 @@ class TestJudgeOvertaken:
         assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": AT}
         assert not verdict.is_final
 
+    def test_delivery_that_has_not_come_in_five_minutes_is_not_waited_for_any_more(self) -> None:
+        assert kinds_of(self.judged(later=timedelta(minutes=5)))["web-1"] == FAILED
+
+    def test_delivery_is_not_waited_for_where_nobody_knows_when_the_host_ended(self) -> None:
+        run = run_of(replace(on(1, output=self.OVER), ended=None))
+        verdict = judge([run], now=ENDED, asked=[run.roll_out])
+        assert kinds_of(verdict) == {"web-1": FAILED}
+
 
 class TestNotes:
     def test_host_that_was_brought_back_and_set_an_edit_aside_says_so(self) -> None:
