@@ -1,11 +1,14 @@
-"""What the tests of both edges to Parameter Store are about, and a client for them."""
+"""What the tests of both edges to Parameter Store are about, and a store for them."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
+from moto import mock_aws
 
 from chalicelib.core.refs import Repository
+from tests.edges.clients import new_ssm
 from tests.fakes import NAMES, SITE
 
 if TYPE_CHECKING:
@@ -28,11 +31,14 @@ BY_TOKENS_STORED = [
 ]
 
 
-def new_client() -> "SSMClient":
-    return boto3.client(
-        "ssm",
-        region_name="eu-central-1",
-        endpoint_url="https://ssm.eu-central-1.amazonaws.com",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
+@contextmanager
+def real_store() -> Iterator[tuple["SSMClient", Callable[[str, str], object]]]:
+    """A client of an empty Parameter Store, and what stores a value there by its name."""
+    with mock_aws():
+        client = new_ssm()
+
+        def store(name: str, value: str) -> None:
+            kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
+            client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
+
+        yield client, store

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
@@ -14,11 +13,11 @@ from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.hosts import Host
 from chalicelib.edges.hosts import INSTANCES_A_PAGE, NODES_A_PAGE, HostDirectory
 from pulley.sandbox.account import Account
+from tests.edges.clients import new_ec2, new_ssm
 from tests.fakes import STAGE, Wire, aws_error
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ssm import SSMClient
+    pass
 
 INSTANCE_FILTERS = [
     {"Name": "tag:pulley", "Values": [STAGE]},
@@ -65,24 +64,6 @@ class Aws:
         self.ec2.add_response("describe_instances", reservations(instances))
         self.ssm.add_response("describe_instance_information", {"InstanceInformationList": nodes})
         return {host.instance_id: host for host in self.directory.hosts()}
-
-
-def new_ec2() -> "EC2Client":
-    return boto3.client(
-        "ec2",
-        region_name="eu-central-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-
-
-def new_ssm() -> "SSMClient":
-    return boto3.client(
-        "ssm",
-        region_name="eu-central-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
 
 
 @pytest.fixture

@@ -24,23 +24,9 @@ from chalicelib.edges.parameters import (
 )
 from chalicelib.flows import receive, sync
 from chalicelib.flows.deploy import Pins
-from tests.edges.parameter_store import (
-    BY_TOKENS_STORED,
-    OTHER,
-    OWN_SECRET,
-    OWN_TOKEN,
-    new_client,
-)
-from tests.fakes import (
-    NAMES,
-    SITE,
-    STAGE,
-    FakeClock,
-    FakeParameters,
-    Reply,
-    Wire,
-    aws_error,
-)
+from tests.edges.clients import new_ssm
+from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, real_store
+from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wire, aws_error
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -68,13 +54,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         fake = FakeParameters()
         yield Stage(fake, fake.values.__setitem__)
         return
-    with mock_aws():
-        client = new_client()
-
-        def store(name: str, value: str) -> None:
-            kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
-            client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
-
+    with real_store() as (client, store):
         yield Stage(ParameterStore(client, STAGE, FakeClock()), store)
 
 
@@ -282,7 +262,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def counted_client() -> tuple["SSMClient", Wire]:
-    client, wire = new_client(), Wire()
+    client, wire = new_ssm(), Wire()
     wire.attach(client.meta.events)
     return client, wire
 
@@ -511,7 +491,7 @@ class TestParameterStoreList:
 
     @mock_aws
     def test_aws_s_own_filters_find_them_among_all_else(self) -> None:
-        client = new_client()
+        client = new_ssm()
         for name in (
             NAMES.targets(SITE),
             NAMES.pin("web"),

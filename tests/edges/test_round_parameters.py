@@ -8,7 +8,6 @@ import pytest
 from botocore import xform_name
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.holds import Hold, RoundState
@@ -17,13 +16,8 @@ from chalicelib.core.stored import StoredPins, StoredReportSettings
 from chalicelib.edges.parameters import BUDGET, NAMES_A_PAGE
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.flows.reconcile import RoundMemory
-from tests.edges.parameter_store import (
-    BY_TOKENS_STORED,
-    OTHER,
-    OWN_SECRET,
-    OWN_TOKEN,
-    new_client,
-)
+from tests.edges.clients import new_ssm
+from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, real_store
 from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wire, aws_error
 
 
@@ -41,13 +35,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
         fake = FakeParameters()
         yield Stage(fake, fake.values.__setitem__)
         return
-    with mock_aws():
-        client = new_client()
-
-        def store(name: str, value: str) -> None:
-            kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
-            client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
-
+    with real_store() as (client, store):
         yield Stage(RoundParameters(client, STAGE, FakeClock()), store)
 
 
@@ -145,7 +133,7 @@ class Listed:
     def __init__(self, values: Mapping[str, str], page: int = NAMES_A_PAGE) -> None:
         self.values = dict(values)
         self.page = page
-        client = new_client()
+        client = new_ssm()
         self.wire = Wire(self.answer)
         self.wire.attach(client.meta.events)
         self.edge = RoundParameters(client, STAGE, FakeClock())
@@ -315,7 +303,7 @@ def test_busy_aws_is_unavailable_for_a_round(
     code: str,
     status: int,
 ) -> None:
-    client = new_client()
+    client = new_ssm()
     operation, call = failing
     with Stubber(client) as stubber:
         if operation == "GetParameters":

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, RollOut, issued_of
+from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, issued_of
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
@@ -22,10 +21,11 @@ from chalicelib.edges.command_history import MAX_COMMANDS, MAX_TRACE, PAGE, Comm
 from chalicelib.edges.run_command import SENT_AT_ONCE, RunCommand
 from chalicelib.flows.deploy import Commands
 from pulley.sandbox.account import Account
+from tests.edges.clients import new_ssm
+from tests.facts import ROLL_OUT
 from tests.fakes import (
     COMMIT,
     GUID,
-    SITE,
     STAGE,
     FakeClock,
     FakeCommands,
@@ -36,19 +36,9 @@ from tests.fakes import (
 )
 
 if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
+    pass
 
 COMMAND_ID = "0831e1a8-a1ac-4257-a1fd-c831b48c4107"
-
-
-def new_client() -> "SSMClient":
-    return boto3.client(
-        "ssm",
-        region_name="eu-central-1",
-        endpoint_url="https://ssm.eu-central-1.amazonaws.com",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
 
 
 def request_to(
@@ -85,7 +75,7 @@ def build(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], Comma
                 return aws_error(refused[target])
             return 200, {"Command": {"CommandId": f"command for {target}"}}
 
-        client = new_client()
+        client = new_ssm()
         Wire(answer).attach(client.meta.events)
         return RunCommand(client)
 
@@ -164,7 +154,7 @@ class StubbedClient:
     """A client that answers only the calls that it was told of."""
 
     def __init__(self) -> None:
-        self.client = new_client()
+        self.client = new_ssm()
         self.stubber = Stubber(self.client)
 
     def expect(self, arguments: dict[str, Any]) -> None:
@@ -238,7 +228,7 @@ class TestRunCommandSend:
         assert str(answer) == "AWS is too busy for the command to web"
 
     def test_request_that_the_sdk_will_not_send_is_a_value_too(self) -> None:
-        client, wire = new_client(), Wire()
+        client, wire = new_ssm(), Wire()
         wire.attach(client.meta.events)
         without_comment = replace(request_to(), comment=None)  # type: ignore[arg-type]
         (answer,) = RunCommand(client).send([without_comment])
@@ -247,7 +237,7 @@ class TestRunCommandSend:
         assert "Invalid type for parameter Comment" in answer.detail
 
     def test_failure_before_the_network_is_unavailable(self) -> None:
-        client = new_client()
+        client = new_ssm()
         Wire(NoCredentialsError()).attach(client.meta.events)
         (answer,) = RunCommand(client).send([request_to()])
         assert isinstance(answer, UnavailableError)
@@ -257,7 +247,7 @@ class TestRunCommandSend:
     def test_past_the_deadline_each_target_is_told_late_and_nothing_is_sent(
         self, count: int
     ) -> None:
-        client, deadline, wire = new_client(), Deadline(FakeClock()), Wire()
+        client, deadline, wire = new_ssm(), Deadline(FakeClock()), Wire()
         deadline.restart(0)
         client.meta.events.register("before-send.ssm", deadline.check)
         wire.attach(client.meta.events)
@@ -270,7 +260,7 @@ class TestRunCommandSend:
         def answer(_operation: str, arguments: Mapping[str, Any]) -> Reply:
             return 200, {"Command": {"CommandId": f"command for {target_of(arguments)}"}}
 
-        client = new_client()
+        client = new_ssm()
         Wire(answer).attach(client.meta.events)
         names = [f"web-{number}" for number in range(3 * SENT_AT_ONCE)]
         answers = RunCommand(client).send([request_to(name) for name in names])
@@ -280,18 +270,7 @@ class TestRunCommandSend:
 DOCUMENT = "pulley-dev-pull"
 REQUESTED = datetime(2030, 1, 31, 12, 0, 5, tzinfo=UTC)
 SINCE = datetime(2030, 1, 31, 11, 59, 59, 900_000, tzinfo=UTC)
-ROLL_OUT = RollOut(
-    target="web",
-    repository=SITE,
-    commit=CommitSha(COMMIT),
-    issued=1_896_091_200_000,
-    cause="push",
-    delivery=GUID,
-    deployment=3_000_000_019,
-    timeout="600",
-    pushed_at=None,
-    checkout="/srv/site",
-)
+SENT = replace(ROLL_OUT, deployment=3_000_000_019, checkout="/srv/site")
 
 
 def command_id(number: int) -> str:
@@ -355,7 +334,7 @@ class Remembered:
         self, commands: list[dict[str, object]], invocations: list[dict[str, object]]
     ) -> None:
         self.rows = {"Commands": commands, "CommandInvocations": invocations}
-        client = new_client()
+        client = new_ssm()
         self.wire = Wire(self._answer)
         self.wire.attach(client.meta.events)
         self.edge = CommandHistory(client, DOCUMENT)
@@ -387,7 +366,7 @@ class TestCommandHistoryCommand:
             requested=REQUESTED,
             expires=REQUESTED + timedelta(minutes=70),
             target_count=2,
-            roll_out=ROLL_OUT,
+            roll_out=SENT,
             selectors=(("tag:pulley", ("dev",)),),
         )
         assert history.wire.attempts == [("ListCommands", {"CommandId": command_id(0)})]
@@ -666,7 +645,7 @@ class TestCommandHistoryOnTheSandbox:
         assert command.target_count == 2
         # It was sent as one of 2030, which nobody believes before.
         issued = int((command.requested + CLOCKS_APART).timestamp() * 1000)
-        assert command.roll_out == replace(ROLL_OUT, deployment=None, issued=issued)
+        assert command.roll_out == replace(SENT, deployment=None, issued=issued)
         assert began <= command.requested < command.expires
         assert history.commands_since(began) == [command]
         assert history.commands_since(datetime.now(UTC) + timedelta(hours=1)) == []

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
@@ -15,11 +14,11 @@ from moto.sns.models import sns_backends
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.notifications import Notification
 from chalicelib.edges.topic import Topic
+from tests.edges.clients import REGION, new_sns
 
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
-REGION = "eu-central-1"
 ARN = f"arn:aws:sns:{REGION}:{DEFAULT_ACCOUNT_ID}:deploys"
 NOTIFICATION = Notification(
     subject="web: success, 2 of 2 hosts at 4d5e6f7",
@@ -28,20 +27,10 @@ NOTIFICATION = Notification(
 )
 
 
-def new_client() -> "SNSClient":
-    return boto3.client(
-        "sns",
-        region_name=REGION,
-        endpoint_url=f"https://sns.{REGION}.amazonaws.com",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-
-
 @pytest.fixture
 def client() -> Iterator["SNSClient"]:
     with mock_aws():
-        client = new_client()
+        client = new_sns()
         client.create_topic(Name="deploys")
         yield client
 
@@ -81,7 +70,7 @@ class TestTopicPublish:
     def test_failure_is_told_apart(
         self, code: str, status: int, kind: type[RefusedError | UnavailableError]
     ) -> None:
-        client = new_client()
+        client = new_sns()
         with Stubber(client) as stubber:
             stubber.add_client_error("publish", code, f"on {ARN}", status)
             with pytest.raises(kind, match="publishing a notification") as caught:
@@ -90,7 +79,7 @@ class TestTopicPublish:
         assert ARN in caught.value.detail
 
     def test_failure_before_the_network_is_unavailable(self) -> None:
-        client = new_client()
+        client = new_sns()
 
         def refuse(**_event: object) -> None:
             raise NoCredentialsError

@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from chalicelib.core.errors import RefusedError, UnavailableError
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, MadeMeanwhileError, Parameters
-from tests.edges.parameter_store import new_client
+from tests.edges.clients import new_ssm
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -20,7 +20,7 @@ NAME = "/pulley/dev/pins/web"
 @pytest.fixture
 def client() -> "Iterator[SSMClient]":
     with mock_aws():
-        yield new_client()
+        yield new_ssm()
 
 
 @pytest.fixture
