@@ -111,10 +111,15 @@ class House:
         hosts = (on(place, output) for place, output in enumerate(outputs, 1))
         self.history.add(replace(command, status="Success", details="Success"), *hosts)
 
+    def ran(self, *outputs: str, commit: str = COMMIT, number: int = 1) -> int:
+        """From the push to its end, not settled yet."""
+        id_ = self.push(commit, number)
+        self.end(number, *outputs)
+        return id_
+
     def deploy(self, commit: str, number: int) -> int:
         """From the push to its end, settled."""
-        id_ = self.push(commit, number)
-        self.end(number)
+        id_ = self.ran(commit=commit, number=number)
         self.sync(number)
         return id_
 
@@ -141,8 +146,7 @@ class TestSettle:
         assert house.journal.lines == [("deployment", "in_progress")]
 
     def test_command_that_ended_well_is_success_with_its_log(self, house: House) -> None:
-        id_ = house.push()
-        house.end()
+        id_ = house.ran()
         assert house.sync() == SUCCESS
         assert house.github.log == {id_: [SUCCESS]}
         assert house.github.log_urls == {id_: f"https://console/{id_of(1)}"}
@@ -150,16 +154,14 @@ class TestSettle:
         assert house.journal.lines == [("deployment", "success")]
 
     def test_host_that_rolled_back_is_failure(self, house: House) -> None:
-        house.push()
-        house.end(1, rolled_back(COMMIT))
+        house.ran(rolled_back(COMMIT))
         assert house.sync() == replace(
             FAILURE, description=f"{FAILURE.description}: health check: answered 500"
         )
         assert house.told == ["failure"]
 
     def test_event_that_is_repeated_says_and_tells_nothing_more(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         for _ in range(3):
             assert house.sync() == SUCCESS
             assert house.sync(deployment_sync=house.new_sync()) == SUCCESS
@@ -178,8 +180,7 @@ class TestSettle:
         assert house.uses == [(SITE, TOKEN)]
 
     def test_token_is_nowhere_to_be_read(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.sync()
         settings = house.parameters.report_settings(SITE)
         assert settings.token == TOKEN
@@ -198,8 +199,7 @@ class TestSettle:
         assert (house.standing, house.told) == ({7001: None}, [])
 
     def test_command_not_listed_yet_counts_all_the_same(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         command = house.history.sent(1)
         house.history.commands.clear()
         assert house.deployment_sync.run(command, now=NOW) == SUCCESS
@@ -247,8 +247,7 @@ class TestSettleAnEndThatStands:
         assert house.github.log[7001] == [SUCCESS]
 
     def test_redelivery_that_heals_is_told(self, house: House) -> None:
-        house.push()
-        house.end(1, rolled_back(COMMIT))
+        house.ran(rolled_back(COMMIT))
         house.sync()
         house.start(command_of(number=2, deployment=7001))
         house.sync(2)
@@ -311,8 +310,7 @@ class TestSettleAnEndThatStands:
         assert house.told == ["success"]
 
     def test_settler_that_always_meets_another_gives_up_for_a_while(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.github.before = lambda method: (
             house.github.say(7001, IN_PROGRESS) if method == "statuses" else None
         )
@@ -481,8 +479,7 @@ class TestSettleAndEndOthers:
     def test_failure_ends_no_success_of_which_nothing_is_remembered(self, house: House) -> None:
         other = house.github.add(OLD)
         house.github.say(other.id, SUCCESS)
-        house.push()
-        house.end(1, rolled_back(COMMIT))
+        house.ran(rolled_back(COMMIT))
         house.sync()
         assert house.github.states(other.id) == ["success"]
         assert "newest" not in house.github.calls
@@ -587,8 +584,7 @@ class TestSettleAndEndOthers:
         assert house.sync(3).description == "overtaken by aaaaaaa on 1 of 2 hosts"
 
     def test_nothing_is_asked_about_the_commit_s_own_deployment_twice(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.sync()
         assert house.github.calls == ["find", "statuses", "newest", "post", "statuses"]
 
@@ -682,15 +678,13 @@ class TestSettleAndEndOthers:
     def test_newer_command_to_another_target_replaces_nothing(
         self, house: House, of: dict[str, Any]
     ) -> None:
-        house.push()
-        house.end()
+        house.ran()
         newer = command_of(OLD, 2, **of)
         house.history.add(newer, on(1, line_of(OLD, target=of.get("target", "web"))))
         assert house.sync() == SUCCESS
 
     def test_check_replaces_nothing(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.history.add(check_of(2), on(1, line_of(OLD)))
         assert house.sync() == SUCCESS
 
@@ -701,8 +695,7 @@ REFUSED = NotTakenError("GET /deployments: GitHub answered 401")
 class TestSettleWhereGitHubDoesNotTakeIt:
     @pytest.mark.parametrize("method", ["find", "statuses", "post", "newest"])
     def test_it_is_noted_and_finished_once_all_the_same(self, house: House, method: str) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.github.errors[method] = [REFUSED] * 3
         for _ in range(3):
             assert house.sync() == SUCCESS
@@ -725,8 +718,7 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         assert house.github.made == {}
 
     def test_end_that_github_has_from_another_process_is_not_told_again(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.sync()
         house.github.say(7001, IN_PROGRESS)  # by a slow one
         house.github.errors["newest"] = [REFUSED]
@@ -737,8 +729,7 @@ class TestSettleWhereGitHubDoesNotTakeIt:
     def test_end_told_without_github_is_not_told_again_when_github_takes_it(
         self, house: House
     ) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.github.errors["statuses"] = [REFUSED]
         house.sync()
         house.sync()
@@ -759,8 +750,7 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         assert house.told == []
 
     def test_github_that_is_not_well_is_for_the_caller_to_try_again(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
         with pytest.raises(UnavailableError):
             house.sync()
@@ -769,8 +759,7 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         assert house.told == ["success"]
 
     def test_end_that_github_took_without_an_answer_is_told_once(self, house: House) -> None:
-        house.push()
-        house.end()
+        house.ran()
         house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
 
         def take(method: str) -> None:
@@ -1077,8 +1066,7 @@ class TestSettleWhatWasHeld:
 
     def test_commit_that_was_overtaken_before_it_ran_may_begin(self) -> None:
         house = House()
-        id_ = house.push()
-        house.end(1, line_of(OLD, outcome="superseded"))
+        id_ = house.ran(line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
         house.sync()
         house.start(command_of(number=2, deployment=id_))
@@ -1090,8 +1078,7 @@ class TestSettleWhatWasHeld:
 
     def test_commit_that_is_overtaken_twice_is_told_so_once(self) -> None:
         house = House()
-        id_ = house.push()
-        house.end(1, line_of(OLD, outcome="superseded"))
+        id_ = house.ran(line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
         house.sync()
         house.start(command_of(number=2, deployment=id_))
