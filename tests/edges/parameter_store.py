@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import pytest
 from moto import mock_aws
 
 from chalicelib.core.refs import Repository
+from chalicelib.edges.round_parameters import RoundParameters
+from chalicelib.flows.receive import WebhookParameters
+from chalicelib.flows.reconcile import RoundMemory
+from chalicelib.flows.sync import ReportParameters
 from tests.edges.clients import new_ssm
-from tests.fakes import NAMES, SITE
-
-if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
+from tests.fakes import NAMES, SITE, STAGE, FakeClock
 
 OTHER = Repository("octo", "other")
 OWN_SECRET = NAMES.repository_webhook_secret(SITE)
@@ -31,9 +33,21 @@ BY_TOKENS_STORED = [
 ]
 
 
+class Parameters(WebhookParameters, ReportParameters, RoundMemory, Protocol):
+    """What all flows together read and store."""
+
+
+@dataclass
+class Stage:
+    """A stage's parameters, and the port that reads them."""
+
+    parameters: Parameters
+    store: Callable[[str, str], object]
+
+
 @contextmanager
-def real_store() -> Iterator[tuple["SSMClient", Callable[[str, str], object]]]:
-    """A client of an empty Parameter Store, and what stores a value there by its name."""
+def real_stage() -> Iterator[Stage]:
+    """In moto's Parameter Store, which is empty."""
     with mock_aws():
         client = new_ssm()
 
@@ -41,4 +55,5 @@ def real_store() -> Iterator[tuple["SSMClient", Callable[[str, str], object]]]:
             kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
             client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
 
-        yield client, store
+        # It has all that ParameterStore has, and a round's own.
+        yield Stage(RoundParameters(client, STAGE, FakeClock()), store)

@@ -1,8 +1,8 @@
 """Parameter Store: one suite for the fake and the real edge, then what only the real one keeps."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -22,40 +22,16 @@ from chalicelib.edges.parameters import (
     KnownRepositories,
     ParameterStore,
 )
-from chalicelib.flows import receive, sync
-from chalicelib.flows.deploy import Pins
 from tests.edges.clients import new_ssm
-from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, real_store
-from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wire, aws_error
+from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, Stage
+from tests.fakes import NAMES, SITE, STAGE, FakeClock, Reply, Wire, aws_error
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
-class Parameters(receive.WebhookParameters, sync.ReportParameters, Pins, Protocol):
-    """What all flows together read."""
-
-
 def made_up(number: int) -> Repository:
     return Repository("stranger", f"made-up-{number}")
-
-
-@dataclass
-class Stage:
-    """A stage's parameters, and the port that reads them."""
-
-    parameters: Parameters
-    store: Callable[[str, str], object]
-
-
-@pytest.fixture(params=["fake", "real"])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    if request.param == "fake":
-        fake = FakeParameters()
-        yield Stage(fake, fake.values.__setitem__)
-        return
-    with real_store() as (client, store):
-        yield Stage(ParameterStore(client, STAGE, FakeClock()), store)
 
 
 class TestParametersSettings:

@@ -1,7 +1,6 @@
 """Parameter Store for a round: one suite for fake and real edge, then only the real one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -15,28 +14,9 @@ from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import StoredPins, StoredReportSettings
 from chalicelib.edges.parameters import BUDGET, NAMES_A_PAGE
 from chalicelib.edges.round_parameters import RoundParameters
-from chalicelib.flows.reconcile import RoundMemory
 from tests.edges.clients import new_ssm
-from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, real_store
-from tests.fakes import NAMES, SITE, STAGE, FakeClock, FakeParameters, Reply, Wire, aws_error
-
-
-@dataclass
-class Stage:
-    """A stage's parameters, and the port that reads them."""
-
-    parameters: RoundMemory
-    store: Callable[[str, str], object]
-
-
-@pytest.fixture(params=["fake", "real"])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
-    if request.param == "fake":
-        fake = FakeParameters()
-        yield Stage(fake, fake.values.__setitem__)
-        return
-    with real_store() as (client, store):
-        yield Stage(RoundParameters(client, STAGE, FakeClock()), store)
+from tests.edges.parameter_store import BY_TOKENS_STORED, OTHER, OWN_SECRET, OWN_TOKEN, Stage
+from tests.fakes import NAMES, SITE, STAGE, FakeClock, Reply, Wire, aws_error
 
 
 class TestStoredEveryRepository:
