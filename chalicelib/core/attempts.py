@@ -63,9 +63,11 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     A push that did not reach an offline host is no attempt. A host that never answered counts as
     failed. Without `knows_tip`, a host may be at a newer commit than was sent.
     """
-    if not runs or not _is_for(runs[-1][0], wanted):
+    if not runs:
         return None
     run, one = runs[-1]
+    if (run.roll_out.commit, run.roll_out.is_exact) != (wanted.commit, wanted.is_exact):
+        return None
     attempts, ended = run.roll_out.attempt, run.command.ended_on(one)
     verdict = judge_host(one, run.roll_out)
     may_pass, words = verdict.may_pass, ""
@@ -82,8 +84,3 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     else:
         return None
     return FailedAttempt(attempts, words, ended, may_pass)
-
-
-def _is_for(run: Run, wanted: Wanted) -> bool:
-    roll_out = run.roll_out
-    return roll_out.commit == wanted.commit and roll_out.is_exact == wanted.is_exact

@@ -73,7 +73,7 @@ class Deadline:
 
 
 def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
-    """A client in boto3's usual region, impatient with a deadline. Raises UnavailableError."""
+    """With a deadline (for a delivery), its time-outs are short. Raises UnavailableError."""
     client: SSMClient = _build("ssm", "Systems Manager", deadline)
     if deadline is not None:
         client.meta.events.register("before-send.ssm", deadline.check)
