@@ -89,6 +89,14 @@ class TestFindHold:
         assert hold
         assert hold.good == A
 
+    def test_nothing_is_good_before_a_roll_out_of_which_no_time_is_known(self) -> None:
+        sent = run(B, ran(1, B)).command
+        push = Run(replace(sent, roll_out=replace(sent.roll_out, issued=0)), (ran(1, B),))
+        before = run(A, ran(1, A), ran(2, A), at=1)
+        hold = find_hold([push, before, stopped(at=5, cause="reconcile")], (), B, None)
+        assert hold
+        assert hold.good is None
+
     def test_held_commit_is_never_the_good_one(self) -> None:
         there = [run(B, ran(1, B), ran(2, B), at=at) for at in (0, 1)]
         newer = run(C, ran(1, C), ran(2, C), at=2)
