@@ -30,6 +30,13 @@ def kind_of(*runs: Run, stored: Hold | None = None) -> str:
     return hold.kind if hold else ""
 
 
+def good_of(*runs: Run) -> CommitSha | None:
+    """What is good instead of the commit, which is held."""
+    hold = find_hold(runs, (), B, None)
+    assert hold
+    return hold.good
+
+
 class TestFindHold:
     def test_commit_that_nobody_was_sent_is_free(self) -> None:
         assert kind_of(run(A, on(1, "Terminated"))) == ""
@@ -85,29 +92,21 @@ class TestFindHold:
     def test_good_is_what_they_ran_before_the_roll_out_that_reconciling_went_on_with(self) -> None:
         before = [run(A, ran(1, A), ran(2, A)), run(C, ran(3, C), at=1)]
         push, repair = run(B, ran(1, B), at=2), stopped(at=5, cause="reconcile")
-        hold = find_hold([*before, push, repair], (), B, None)
-        assert hold
-        assert hold.good == A
+        assert good_of(*before, push, repair) == A
 
     def test_nothing_is_good_before_a_roll_out_of_which_no_time_is_known(self) -> None:
         sent = run(B, ran(1, B)).command
         push = Run(replace(sent, roll_out=replace(sent.roll_out, issued=0)), (ran(1, B),))
         before = run(A, ran(1, A), ran(2, A), at=1)
-        hold = find_hold([push, before, stopped(at=5, cause="reconcile")], (), B, None)
-        assert hold
-        assert hold.good is None
+        assert good_of(push, before, stopped(at=5, cause="reconcile")) is None
 
     def test_held_commit_is_never_the_good_one(self) -> None:
         there = [run(B, ran(1, B), ran(2, B), at=at) for at in (0, 1)]
         newer = run(C, ran(1, C), ran(2, C), at=2)
-        hold = find_hold([*there, newer, stopped(at=5, cause="reconcile")], (), B, None)
-        assert hold
-        assert hold.good is None
+        assert good_of(*there, newer, stopped(at=5, cause="reconcile")) is None
 
     def test_good_is_what_they_ran_before_a_roll_out_that_reconciling_began(self) -> None:
-        hold = find_hold([run(A, ran(1, A)), stopped(at=5, cause="reconcile")], (), B, None)
-        assert hold
-        assert hold.good == A
+        assert good_of(run(A, ran(1, A)), stopped(at=5, cause="reconcile")) == A
 
     def test_first_to_stop_a_roll_out_says_why_it_is_held(self) -> None:
         cancelled = run(B, on(1, "Cancelled"), at=1, status="Cancelled")

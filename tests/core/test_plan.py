@@ -126,6 +126,12 @@ def minutes(count: float) -> datetime:
     return START + timedelta(minutes=count)
 
 
+def wanted_commit(*runs: Run) -> CommitSha:
+    wanted = wanted_of(facts_of(*runs), now=NOW)
+    assert wanted
+    return wanted.commit
+
+
 class TestPlan:
     @given(st.permutations(range(4)))
     def test_order_of_the_runs_changes_nothing(self, order: list[int]) -> None:
@@ -171,43 +177,31 @@ class TestWantedOf:
 
     def test_pinned_commit_is_not_asked_for_once_the_pin_is_off(self) -> None:
         runs = [run(B, at=1), run(A, at=2, update="exact", cause="manual")]
-        wanted = wanted_of(facts_of(*runs), now=NOW)
-        assert wanted
-        assert wanted.commit == B
+        assert wanted_commit(*runs) == B
 
     def test_redelivery_asks_for_no_more_than_its_push_did(self) -> None:
         runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=1)]
-        wanted = wanted_of(facts_of(*runs), now=NOW)
-        assert wanted
-        assert wanted.commit == B
+        assert wanted_commit(*runs) == B
 
     @pytest.mark.parametrize(("pushed", "newest"), [(1, A), (3, B)])
     def test_push_is_as_old_as_its_time_where_others_are_as_old_as_their_command(
         self, pushed: int, newest: CommitSha
     ) -> None:
         runs = [run(A, at=2, cause="manual"), run(B, at=4, pushed=pushed)]
-        wanted = wanted_of(facts_of(*runs), now=NOW)
-        assert wanted
-        assert wanted.commit == newest
+        assert wanted_commit(*runs) == newest
 
     def test_commit_that_is_pushed_again_is_the_newest_again(self) -> None:
         runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=8)]
-        wanted = wanted_of(facts_of(*reversed(runs)), now=NOW)
-        assert wanted
-        assert wanted.commit == A
+        assert wanted_commit(*reversed(runs)) == A
 
     def test_reconciling_an_older_commit_late_does_not_make_it_the_newest(self) -> None:
         runs = [run(A, at=1), run(B, at=2), reconciled(A, at=3)]
-        wanted = wanted_of(facts_of(*runs), now=NOW)
-        assert wanted
-        assert wanted.commit == B
+        assert wanted_commit(*runs) == B
 
     def test_commit_that_reconciling_alone_knows_is_as_new_as_its_first_command(self) -> None:
         runs = [run(A, at=1), reconciled(B, at=2), run(C, at=3), reconciled(B, at=4)]
         for some, commit in ((runs, C), (runs[:2], B), ([*runs[:2], runs[3]], B)):
-            wanted = wanted_of(facts_of(*some), now=NOW)
-            assert wanted
-            assert wanted.commit == commit
+            assert wanted_commit(*some) == commit
 
     def test_nothing_is_wanted_where_nothing_is_known(self) -> None:
         assert wanted_of(facts_of(), now=NOW) is None
