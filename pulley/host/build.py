@@ -59,8 +59,8 @@ _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
 _SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
-# A variable where the shell alone sees it: assigned and not exported, read, expanded. A name that is
-# also said, calculated with, or given or seen by another program, occurs elsewhere too, and stays.
+# A variable that only this shell sees: assigned and not exported, read, expanded. If a name is also
+# printed, calculated with, or set or read by another program, it occurs elsewhere too, and stays.
 _LONG = "([a-z]+(?:_[a-z]+)+|[a-z]{4,})"
 _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
 _READ = re.compile(r"\bread -r ([\w ]+)")
@@ -91,9 +91,9 @@ def _join(parts: tuple[str, ...]) -> str:
 
 
 def _short_names(script: str) -> dict[str, str]:
-    """Of functions of several words, and of variables and functions whose name stands for nothing else.
+    """For functions of several words, and for names that stand for nothing but one variable.
 
-    They begin as no command and no other variable does. Those used most get the shortest.
+    A short name begins as no command and no other variable does. The most used get the shortest.
     """
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     used = Counter(_WORD.findall(script))

@@ -109,7 +109,8 @@ def _read_when_written(path: Path) -> str:
 
 class TestRootsCheckout:
     def test_root_does_not_go_back_through_a_folder_that_a_step_gave_away(
-        self, root_site: RootSite  # noqa: F811
+        self,
+        root_site: RootSite,  # noqa: F811
     ) -> None:
         (folder := root_site.upstream / "web").mkdir()
         (folder / "page").write_text("one\n")
@@ -126,7 +127,8 @@ class TestRootsCheckout:
         assert (root_site.checkout / "web/page").read_text() == "two\n"
 
     def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
-        self, root_site: RootSite  # noqa: F811
+        self,
+        root_site: RootSite,  # noqa: F811
     ) -> None:
         shutil.copy(str(shutil.which("sleep")), git := root_site.root / "git")
         git.chmod(0o4755)
