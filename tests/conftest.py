@@ -159,7 +159,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     something short to do.
     """
     for item in items:
-        if isinstance(item, pytest.Function) and {"sandbox", "story"} & set(item.fixturenames):
+        names = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
+        if "shared" in names:  # by all modules of a folder
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+        elif {"sandbox", "story"} & names:
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=_turn)
 

@@ -1,22 +1,54 @@
-"""Commands in this process, against a sandbox that a module of tests shares."""
+"""Commands in this process, against a sandbox that tests share.
+
+Where it counts what was sent before, a module has a sandbox of its own.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
 from pulley.cli import main
-from pulley.sandbox.sandbox import Sandbox
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Pulley = Callable[..., Result]
+NAMES = ParameterNames(STAGE)
+TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Sandbox]:
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(["web-1", "web-2"]) as opened:
-        yield opened
+def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
+    """The shared one. A module leaves to the next what it has found; commands stay in its history.
+
+    To start another one takes two seconds of the processor.
+    """
+    before = setting_of(shared)
+    yield shared
+    shared.wait_until_quiet()
+    assert setting_of(shared) == before
+
+
+def setting_of(sandbox: Sandbox) -> tuple[object, ...]:
+    """All that a command may go by, but for the history. A pin of nothing is none."""
+    pages = sandbox.account.ssm.get_paginator("get_parameters_by_path").paginate(
+        Path="/pulley", Recursive=True, WithDecryption=True
+    )
+    values = {one["Name"]: one["Value"] for page in pages for one in page["Parameters"]}
+    hooks = [(one.config, one.events, one.active) for one in sandbox.github.hooks(FULL_NAME)]
+    hosts = [(one.name, one.host.asleep, one.head()) for one in sandbox.machines]
+    pins = {name: value for name, value in values.items() if '"none"' not in value}
+    return pins, hooks, hosts, dict(sandbox.github.permissions), sandbox.github.fault
 
 
 @pytest.fixture
@@ -38,3 +70,65 @@ def pulley(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Pulley:
 def json_of(done: Result) -> Any:  # noqa: ANN401 - JSON
     """What `--json` printed: all of stdout."""
     return json.loads(done.stdout)
+
+
+@contextmanager
+def stored(
+    sandbox: Sandbox, name: str, value: str | None, *, secret: bool = False
+) -> Iterator[None]:
+    """Meanwhile the parameter has this value, or is not there; then it is as it was."""
+    ssm = sandbox.account.ssm
+    found = ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
+    if value is None:
+        ssm.delete_parameter(Name=name)
+    else:
+        kind = "SecureString" if secret else "String"
+        ssm.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
+    try:
+        yield
+    finally:
+        for one in found:
+            ssm.put_parameter(Name=name, Value=one["Value"], Type=one["Type"], Overwrite=True)
+        if not found:
+            ssm.delete_parameter(Name=name)
+
+
+@contextmanager
+def targets(sandbox: Sandbox, *changes: Mapping[str, object]) -> Iterator[None]:
+    """Meanwhile a target for each of these changes, in place of the sandbox's one."""
+    value = json.dumps([{**sandbox.target, **one} for one in changes])
+    with stored(sandbox, TARGETS, value):
+        yield
+
+
+def pin(sandbox: Sandbox, **value: str) -> None:
+    sandbox.account.ssm.put_parameter(
+        Name=NAMES.pin("web"), Value=json.dumps(value), Type="String", Overwrite=True
+    )
+
+
+@contextmanager
+def asleep(sandbox: Sandbox, number: int = 1) -> Iterator[None]:
+    host = sandbox.machines[number].host
+    host.sleep()
+    try:
+        yield
+    finally:
+        host.wake()
+
+
+def push(sandbox: Sandbox, words: str, *, is_quiet: bool = False, **files: str) -> str:
+    """Push a page of these words, and wait for its end; or quietly: no delivery comes of it."""
+    commit = sandbox.commit({"index.html": f"{words}\n"} | files, words)
+    if is_quiet:
+        with sandbox.upstream.losing_deliveries():
+            sandbox.developer.git.push("-q", "origin", "main")
+    else:
+        sandbox.developer.git.push("-q")
+        sandbox.wait_until_quiet()
+    return commit
+
+
+def heads(sandbox: Sandbox) -> set[str]:
+    """The commits that the hosts are at."""
+    return {machine.head() for machine in sandbox.machines}

@@ -8,10 +8,8 @@ import pytest
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.github.hooks import HookConfig, HostedHook
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.cli.conftest import Pulley, json_of
+from tests.cli.conftest import NAMES, Pulley, json_of, stored
 from tests.fakes import SITE
-
-NAMES = ParameterNames(STAGE)
 
 
 def hook_of(sandbox: Sandbox) -> HostedHook:
@@ -103,15 +101,14 @@ class TestConnect:
     def test_webhook_that_another_stage_s_secret_opens_is_left_as_it_is(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        name, ssm = ParameterNames("prod").webhook_secret, sandbox.account.ssm
-        ssm.put_parameter(Name=name, Value="prod's", Type="SecureString")
+        name = ParameterNames("prod").webhook_secret
         where = ("--stage", "prod", "--url", sandbox.webhook.url)
         environ = {"GITHUB_TOKEN": sandbox.token}
-        for more in ((), ("--force", "--yes")):
-            done = pulley("connect", "octo/site", *where, *more, environ=environ)
-            assert done.exit_code == 1
-            assert f"is opened by {NAMES.webhook_secret}, and not by {name}" in done.stderr
-        ssm.delete_parameter(Name=name)
+        with stored(sandbox, name, "prod's", secret=True):
+            for more in ((), ("--force", "--yes")):
+                done = pulley("connect", "octo/site", *where, *more, environ=environ)
+                assert done.exit_code == 1
+                assert f"is opened by {NAMES.webhook_secret}, and not by {name}" in done.stderr
         assert hook_of(sandbox).config.secret == sandbox.secret.decode()
 
     def test_address_of_the_environment_is_of_the_stage_that_the_environment_names(
@@ -126,10 +123,9 @@ class TestConnect:
     def test_own_secret_of_the_repository_is_set_where_it_has_one(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        own, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
-        ssm.put_parameter(Name=own, Value="own-new\nown-old", Type="SecureString")
-        done = pulley("connect", "octo/site", "--force", "--yes")
-        ssm.delete_parameter(Name=own)
+        own = NAMES.repository_webhook_secret(SITE)
+        with stored(sandbox, own, "own-new\nown-old", secret=True):
+            done = pulley("connect", "octo/site", "--force", "--yes")
         assert done.exit_code == 0, done.stderr
         assert hook_of(sandbox).config.secret == "own-new"
 
@@ -162,10 +158,8 @@ class TestByHand:
     def test_without_a_token_the_settings_are_printed_and_the_secret_is_not(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        ssm = sandbox.account.ssm
-        ssm.delete_parameter(Name=NAMES.github_token)
-        done = pulley("connect", "octo/site")
-        ssm.put_parameter(Name=NAMES.github_token, Value=sandbox.token, Type="SecureString")
+        with stored(sandbox, NAMES.github_token, None):
+            done = pulley("connect", "octo/site")
         assert done.exit_code == 0
         assert "There is no token for GitHub" in done.stderr
         assert sandbox.webhook.url in done.stdout
@@ -229,8 +223,6 @@ class TestWrongLine:
         assert done.exit_code == 0
 
     def test_without_a_secret_it_leads_to_setup(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        own, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
-        ssm.put_parameter(Name=own, Value=" ", Type="SecureString")
-        done = pulley("connect", "octo/site", "--yes")
-        ssm.delete_parameter(Name=own)
+        with stored(sandbox, NAMES.repository_webhook_secret(SITE), " ", secret=True):
+            done = pulley("connect", "octo/site", "--yes")
         assert (done.exit_code, "run pulley setup first" in done.stderr) == (1, True)

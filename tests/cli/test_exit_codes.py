@@ -1,9 +1,7 @@
 """How commands end: each refusal has one exit code, whichever command meets it."""
 
 import io
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,12 +9,10 @@ import pytest
 from click import termui
 from click.testing import CliRunner
 
-from chalicelib.core.stored import ParameterNames
 from pulley.cli import main
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_CONFIRMED, NOT_WELL, CommandGroup, Listed
 from pulley.cli.output import confirm
 from pulley.operator.suggest import ON_A_STAGE
-from pulley.sandbox.sandbox import STAGE, Sandbox
 from tests.cli.conftest import Pulley
 from tests.cli.test_unreachable import ARGUMENTS
 
@@ -123,21 +119,6 @@ def test_refusal_has_one_code_in_every_command(
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(text)
     assert pulley(*line.split()).exit_code == code
-
-
-@pytest.fixture
-def frozen(sandbox: Sandbox) -> Iterator[None]:
-    name, ssm = ParameterNames(STAGE).pin("web"), sandbox.account.ssm
-    for state in ("frozen", "none"):
-        value = json.dumps({"state": state, "reason": "x"})
-        ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-        if state == "frozen":
-            yield
-
-
-@pytest.mark.usefixtures("frozen")
-def test_freeze_forbids_a_deploy(pulley: Pulley) -> None:
-    assert pulley("deploy", "web").exit_code == FAILED
 
 
 @pytest.mark.parametrize("environ", [{}, {"PULLEY_STAGE": "a b"}], ids=["option", "variable"])

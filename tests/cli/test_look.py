@@ -6,27 +6,45 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
-from chalicelib.core.stored import ParameterNames
 from pulley.demo import _commands_of, _push
-from pulley.sandbox.sandbox import STAGE, Sandbox
-from tests.cli.conftest import Pulley, json_of
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.cli.conftest import (
+    NAMES,
+    TARGETS,
+    Pulley,
+    asleep,
+    heads,
+    json_of,
+    pin,
+    push,
+    stored,
+    targets,
+)
 
-NAMES = ParameterNames(STAGE)
 ESCAPES = (
     "#!/bin/sh\nmkdir -p build\ncp health build/\n"
     "printf 'before\\033[31m red \\033]0;title\\007after\\n' >&2\n"
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Story:
     """The push's commit and command; the operator's, of a commit that web-2 could not take."""
 
     pushed: str
     push_id: str
     failed: str
-    deploy_id: str
+    deploy: Result | None = None
+    deploy_id: str = ""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Of this module alone, since what was sent counts."""
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +55,39 @@ def story(sandbox: Sandbox) -> Story:
     sandbox.wait_until_quiet()
     pin(sandbox, state="pinned", commit=pushed, reason="the release", by="mona")
     sandbox.machines[1].commit("index.html", "mine\n", "In the way")
-    failed = sandbox.commit({"index.html": "two\n"}, "Two")
-    with sandbox.upstream.losing_deliveries():
-        sandbox.developer.git.push("-q", "origin", "main")
+    failed = push(sandbox, "Two", is_quiet=True)
     pin(sandbox, state="none", by="mona")
-    return Story(pushed, push_id, failed, "")
+    return Story(pushed, push_id, failed)
 
 
 @pytest.fixture
 def told(sandbox: Sandbox, story: Story, pulley: Pulley, monkeypatch: pytest.MonkeyPatch) -> Story:
     """The story, with the operator's deploy as its end. Standing in no clone."""
     monkeypatch.chdir("/")
-    if len(sandbox.account.run_command.commands()) == 1:
-        pulley("deploy", "--no-wait")
-        sandbox.wait_until_quiet()
-    return Story(
-        story.pushed, story.push_id, story.failed, sandbox.account.run_command.commands()[0].id
-    )
+    if story.deploy is None:
+        story.deploy = pulley("deploy")
+        story.deploy_id = sandbox.account.run_command.commands()[0].id
+    return story
 
 
-def pin(sandbox: Sandbox, **value: str) -> None:
-    sandbox.account.ssm.put_parameter(
-        Name=NAMES.pin("web"), Value=json.dumps(value), Type="String", Overwrite=True
-    )
+class TestDeploy:
+    def test_host_that_failed_is_shown_with_its_log_and_the_exit_code_is_3(
+        self, told: Story
+    ) -> None:
+        done, short = told.deploy, told.failed[:7]
+        assert done
+        assert done.exit_code == 3
+        assert f"web-1: at {short}: updated" in done.stdout
+        assert "web-2: failed: conflict in index.html" in done.stdout
+        assert "    CONFLICT (content): Merge conflict in index.html" in done.stdout
+        assert f"web: 1 of 2 hosts at {short}, 1 failed; web-2: conflict" in done.stdout
+        assert "pulley logs web --command-id " in done.stderr
 
 
 class TestStatus:
-    def test_each_host_is_where_it_said_and_since_when(self, told: Story, pulley: Pulley) -> None:
+    def test_each_host_is_where_it_said_and_since_when(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
         done = pulley("status", "web")
         assert done.exit_code == 0
         short = told.failed[:7]
@@ -75,45 +99,27 @@ class TestStatus:
         assert f"at {short}: updated" in one
         assert "behind" in two
         assert "failed: conflict in index.html" in two
-
-    def test_for_a_program_it_is_one_document(
-        self, sandbox: Sandbox, told: Story, pulley: Pulley
-    ) -> None:
         (target,) = json_of(pulley("status", "--json"))["targets"]
         assert target["newest"]["command_id"] == told.deploy_id
         assert target["newest"]["state"] == "failure"
         assert target["well"] is False
-        hosts = {one["host"]: one for one in target["hosts"]}
-        assert (hosts["web-1"]["commit"], hosts["web-1"]["there"]) == (told.failed, True)
-        assert (hosts["web-2"]["commit"], hosts["web-2"]["there"]) == (
-            sandbox.machines[1].head(),
-            False,
-        )
-        assert hosts["web-1"]["since"].endswith("Z")
+        places = [(one["host"], one["commit"], one["there"]) for one in target["hosts"]]
+        behind = sandbox.machines[1].head()
+        assert places == [("web-1", told.failed, True), ("web-2", behind, False)]
+        assert target["hosts"][0]["since"].endswith("Z")
 
-    def test_checking_fails_for_a_host_that_is_behind_and_online(
+    def test_checking_fails_for_a_host_that_is_behind_online_and_not_frozen(
         self, sandbox: Sandbox, told: Story, pulley: Pulley
     ) -> None:
         assert pulley("status", "--check").exit_code == 3
-        host = sandbox.machines[1].host
-        host.sleep()
-        try:
+        with asleep(sandbox):
             done = pulley("status", "--check")
-        finally:
-            host.wake()
-        assert done.exit_code == 0
-        assert "offline" in done.stdout
-
-    def test_frozen_target_is_as_wanted(
-        self, sandbox: Sandbox, told: Story, pulley: Pulley
-    ) -> None:
-        pin(sandbox, state="frozen", reason="a holiday")
-        try:
+        assert (done.exit_code, "offline" in done.stdout) == (0, True)
+        frozen = json.dumps({"state": "frozen", "reason": "a holiday"})
+        with stored(sandbox, NAMES.pin("web"), frozen):
             done = pulley("status", "--check")
-        finally:
-            pin(sandbox, state="none")
-        assert done.exit_code == 0
-        assert "wanted: frozen: a holiday" in done.stdout
+        assert (done.exit_code, "wanted: frozen: a holiday" in done.stdout) == (0, True)
+        pin(sandbox, state="none", by="mona")
 
 
 class TestHistory:
@@ -129,13 +135,13 @@ class TestHistory:
         ]
         assert commands[1]["by"] == "someone"
         assert commands[0]["by"]
-        changes = [one for one in entries if one["kind"] == "pin"]
-        assert {"state": "pinned", "commit": told.pushed, "by": "mona"}.items() <= changes[
-            -1
-        ].items()
-        assert changes[-1]["description"] == f"pinned at {told.pushed[:7]}: the release"
+        oldest = [one for one in entries if one["kind"] == "pin"][-1]
+        assert (oldest["state"], oldest["commit"], oldest["by"]) == ("pinned", told.pushed, "mona")
+        assert oldest["description"] == f"pinned at {told.pushed[:7]}: the release"
         times = [one["at"] for one in entries]
         assert times == sorted(times, reverse=True)
+        assert json_of(pulley("history", "--json", "--limit", "2"))["entries"] == entries[:2]
+        assert pulley("history", "--limit", "0").exit_code == 2
 
     def test_it_is_a_table_with_subjects_in_the_clone(
         self,
@@ -152,14 +158,9 @@ class TestHistory:
         assert "  One      success: 2 of 2" in line
         assert "A body" not in done.stdout
         assert f"pinned at {told.pushed[:7]}: the release" in done.stdout
-        (unpin,) = [one for one in done.stdout.splitlines() if "unpin by " in one]
-        assert unpin.endswith("follows its branch")
+        unpinned = [one for one in done.stdout.splitlines() if "unpin by " in one]
+        assert unpinned[-1].endswith("follows its branch")
         assert not any(one.endswith(" ") for one in done.stdout.splitlines())
-
-    def test_limit_keeps_the_newest(self, told: Story, pulley: Pulley) -> None:
-        whole = json_of(pulley("history", "--json"))["entries"]
-        assert json_of(pulley("history", "--json", "--limit", "2"))["entries"] == whole[:2]
-        assert pulley("history", "--limit", "0").exit_code == 2
 
 
 class TestLogs:
@@ -188,8 +189,6 @@ class TestLogs:
         for name in ("web-2", sandbox.machines[1].host.instance_id):
             (host,) = json_of(pulley("logs", "web", name, "--json"))["hosts"]
             assert (host["host"], host["kind"]) == ("web-2", "failed")
-
-    def test_unknown_host_is_told_the_names(self, told: Story, pulley: Pulley) -> None:
         done = pulley("logs", "web", "web-9")
         assert done.exit_code == 1
         assert "no host web-9 (did you mean web-2?); its hosts are web-1, web-2" in done.stderr
@@ -204,77 +203,59 @@ class TestLogs:
         done = pulley("logs", "web", "--command-id", "0831e1a8-a1ac-4257-a1fd-c12f1d0c8b1a")
         assert done.exit_code == 1
         assert "is no command that deploys to web: pulley history web has their ids" in done.stderr
-
-    def test_id_that_is_none_is_a_wrong_command_line(self, pulley: Pulley) -> None:
         for rubbish in ("rubbish", "0831e1a", "0831e1a8" + "0" * 29):
             assert pulley("logs", "web", "--command-id", rubbish).exit_code == 2
 
 
-class TestTargetsThatAreNotStored:
-    """Or not in a valid way: what was sent to them is still to be seen."""
-
-    @pytest.fixture(params=["not stored", "not valid", "nothing"])
-    def kept(self, sandbox: Sandbox, told: Story, request: pytest.FixtureRequest) -> Iterator[str]:
-        ssm, name = sandbox.account.ssm, NAMES.repositories + "octo/site/targets"
-        kept = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        changes = {"not stored": {"name": "api"}, "not valid": {"checkout": "srv"}}
-        if request.param == "nothing":
-            ssm.delete_parameter(Name=name)
-        else:
-            value = json.dumps([{**sandbox.target, **changes[request.param]}])
-            ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-        yield request.param
-        ssm.put_parameter(Name=name, Value=kept, Type="String", Overwrite=True)
-
-    def test_history_logs_and_cancel_know_what_was_sent_to(
-        self, kept: str, told: Story, pulley: Pulley
-    ) -> None:
+@pytest.mark.parametrize(
+    ("value", "checked", "named"),
+    [
+        pytest.param({"name": "api"}, "", "there is no target web; there is api", id="not stored"),
+        pytest.param(
+            {"checkout": "srv"},
+            "No stored target is valid",
+            "stored targets are not valid, and not used: octo/site: targets.",
+            id="not valid",
+        ),
+        pytest.param(
+            None,
+            "Stage dev has no targets: pulley targets apply",
+            "there is no target web, and no other: pulley targets apply",
+            id="nothing",
+        ),
+    ],
+)
+def test_target_that_is_not_stored_is_told_and_what_was_sent_to_it_is_still_to_be_seen(
+    sandbox: Sandbox,
+    told: Story,
+    pulley: Pulley,
+    value: dict[str, str] | None,
+    checked: str,
+    named: str,
+) -> None:
+    text = json.dumps([{**sandbox.target, **value}]) if value else None
+    with stored(sandbox, TARGETS, text):
         for arguments in (["history"], ["history", "web"]):
             entries = json_of(pulley(*arguments, "--json"))["entries"]
             sent = [one["command_id"] for one in entries if one["kind"] == "command"]
             assert sent == [told.deploy_id, told.push_id]
         assert json_of(pulley("logs", "web", "--json"))["command_id"] == told.deploy_id
         assert pulley("cancel", "web").stderr == "Nothing is under way to web.\n"
-
-    def test_program_that_watches_is_told(self, kept: str, told: Story, pulley: Pulley) -> None:
-        done = pulley("status", "--check")
-        assert done.exit_code == 3
-        said = {
-            "not stored": "",
-            "not valid": "No stored target is valid",
-            "nothing": "Stage dev has no targets: pulley targets apply",
-        }
-        assert said[kept] in done.stderr
-
-    def test_whoever_names_one_is_told_what_is_not_valid_first(
-        self, kept: str, told: Story, pulley: Pulley
-    ) -> None:
-        begins = {
-            "not stored": "Error: there is no target web; there is api",
-            "not valid": "Error: stored targets are not valid, and not used: octo/site: targets.",
-            "nothing": "Error: there is no target web, and no other: pulley targets apply",
-        }
-        for command in (["deploy", "web"], ["unpin", "web"]):
-            done = pulley(*command)
-            assert done.exit_code == 1
-            lines = [one for one in done.stderr.splitlines() if not one.startswith("Warning: ")]
-            assert lines[0].startswith(begins[kept])
+        status = pulley("status", "--check")
+        refused = [pulley("deploy", "web"), pulley("unpin", "web")]
+    assert (status.exit_code, checked in status.stderr) == (3, True)
+    for done in refused:
+        assert done.exit_code == 1
+        lines = [one for one in done.stderr.splitlines() if not one.startswith("Warning: ")]
+        assert lines[0].startswith(f"Error: {named}")
 
 
 def test_before_anything_was_sent_each_says_so(
     sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    other = dict(sandbox.target) | {"name": "api", "environment": "api"}
-    names = NAMES.repositories + "octo/site/targets"
-    kept = sandbox.account.ssm.get_parameter(Name=names)["Parameter"]["Value"]
-    sandbox.account.ssm.put_parameter(
-        Name=names, Value=json.dumps([other]), Type="String", Overwrite=True
-    )
-    try:
+    with targets(sandbox, {"name": "api", "environment": "api"}):
         logs, past, status = pulley("logs", "api"), pulley("history", "api"), pulley("status")
-    finally:
-        sandbox.account.ssm.put_parameter(Name=names, Value=kept, Type="String", Overwrite=True)
     assert logs.exit_code == 1
     assert "nothing was sent to api in the 30 days" in logs.stderr
     assert (past.exit_code, past.stdout) == (0, "")
@@ -283,7 +264,7 @@ def test_before_anything_was_sent_each_says_so(
 
 
 class TestDoctor:
-    """The last one here: the hosts are asked, which is a command too."""
+    """After all that looks at the story: the hosts are asked, which is a command too."""
 
     def test_mend_of_a_host_that_the_commit_failed_on_is_one_that_helps(
         self, told: Story, pulley: Pulley
@@ -298,6 +279,51 @@ class TestDoctor:
         assert "pulley rollback web" in two["mend"]
         assert "next round" not in two["mend"]
         assert rows["host web-1: /srv/site"]["outcome"] == "pass"
+
+
+class TestDrift:
+    def test_checkout_that_was_moved_is_seen_left_alone_where_frozen_and_brought_back(
+        self, sandbox: Sandbox, told: Story, pulley: Pulley
+    ) -> None:
+        web_1, web_2 = sandbox.machines
+        web_2.git("reset", "-q", "--hard", "HEAD~1")  # what was in the way
+        assert pulley("deploy").exit_code == 0
+        web_1.git("reset", "-q", "--hard", "HEAD~1")
+
+        # Nobody has looked yet: what is shown is as old as it says.
+        assert first_host(pulley("status", "web", "--json"))["there"] is True
+        live = pulley("status", "web", "--live")
+        assert (live.exit_code, "drifted" in live.stdout) == (3, True)
+        for command in ("status", "plan"):  # neither shows what was there before it was moved
+            assert first_host(pulley(command, "web", "--json"))["commit"] == web_1.head()
+        doctor = pulley("doctor")
+        assert doctor.exit_code == 3
+        drifted = f"it has drifted from {told.failed[:7]}: "
+        assert drifted in " ".join(doctor.stdout.split())
+
+        assert pulley("freeze", "web", "--reason", "a holiday").exit_code == 0
+        live = pulley("status", "web", "--live", "--json")
+        (target,) = json_of(live)["targets"]
+        assert (live.exit_code, target["well"]) == (3, False)
+        assert [one["place"] for one in target["hosts"]] == ["drifted", None]
+        assert [one["commit"] for one in target["hosts"]] == [web_1.head(), told.failed]
+        assert target["hosts"][0]["since"] is None
+        assert sandbox.reconcile()["sent"] == 0
+        assert pulley("unpin", "web").exit_code == 0
+
+        assert sandbox.reconcile()["sent"] == 1
+        sandbox.wait_until_quiet()
+        assert heads(sandbox) == {told.failed}
+        shown = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == told.failed]
+        assert [one.state for one in shown] == ["success"]
+        assert "web-1 (drifted, brought back)" in str(shown[0].status)
+        assert pulley("status", "web", "--live").exit_code == 0
+        assert sandbox.reconcile()["sent"] == 0
+
+
+def first_host(done: Result) -> dict[str, object]:
+    (host, *_) = json_of(done)["targets"][0]["hosts"]
+    return dict(host)
 
 
 class TestStageThatIsNone:

@@ -1,27 +1,24 @@
 """What a push sets aside is told until somebody has seen to it, by the real app and script."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
-from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames
-from pulley.demo import _push
-from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.cli.conftest import Pulley, json_of
-
-TARGETS = ParameterNames(STAGE).targets(Repository.parse(FULL_NAME))
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.cli.conftest import Pulley, asleep, json_of, push, targets
 
 
-def set_aside(sandbox: Sandbox, file: str = "index.html") -> str:
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Of this module alone, since what was sent counts."""
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
+
+
+def set_aside(sandbox: Sandbox) -> str:
     """An edit on web-1 for which a push leaves no room; returns the pushed commit."""
-    web_1 = sandbox.machines[0]
-    web_1.write(file, "mine\n")
-    commit = sandbox.commit({file: f"not mine {file}\n"}, "In the way")
-    sandbox.developer.git.push("-q")
-    sandbox.wait_until_quiet()
-    return commit
+    sandbox.machines[0].write("index.html", "mine\n")
+    return push(sandbox, "In the way")
 
 
 def listed(pulley: Pulley, *arguments: str) -> dict[str, list[str]]:
@@ -32,21 +29,15 @@ def listed(pulley: Pulley, *arguments: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def commit(sandbox: Sandbox) -> str:
-    sandbox.commit({"index.html": "one\n", "settings.ini": "one\n"}, "One")
-    _push(sandbox.developer)
-    sandbox.wait_until_quiet()
+    push(sandbox, "One", **{"settings.ini": "one\n"})
     return set_aside(sandbox)
 
 
 @pytest.fixture
 def strict(sandbox: Sandbox) -> Iterator[None]:
     """The target says that an edit that was set aside is a failure."""
-    ssm = sandbox.account.ssm
-    before = ssm.get_parameter(Name=TARGETS)["Parameter"]["Value"]
-    targets = [one | {"saved": "fail"} for one in json.loads(before)]
-    ssm.put_parameter(Name=TARGETS, Value=json.dumps(targets), Overwrite=True)
-    yield
-    ssm.put_parameter(Name=TARGETS, Value=before, Overwrite=True)
+    with targets(sandbox, {"saved": "fail"}):
+        yield
 
 
 def status_of(pulley: Pulley) -> list[tuple[str, str | None]]:
@@ -62,47 +53,46 @@ def doctor_on(pulley: Pulley, host: str) -> list[tuple[str, str]]:
     return [(one["outcome"], one["mend"]) for one in told if " was set aside" in one["words"]]
 
 
+def states_of(sandbox: Sandbox, commit: str) -> list[str]:
+    """What GitHub shows of a commit."""
+    sandbox.wait_until_quiet()
+    return [one.state for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
+
+
 class TestStatus:
     def test_file_is_named_until_it_is_seen_to_and_sent_nothing_for(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
     ) -> None:
-        for _ in range(2):
-            assert status_of(pulley) == [("at it", "index.html"), ("at it", None)]
-            assert sandbox.reconcile()["sent"] == 0
-            assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
-            assert pulley("status", "web", "--live").exit_code == 0
+        assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
+        assert pulley("status", "web", "--live").exit_code == 0
+        assert status_of(pulley) == [("at it", "index.html"), ("at it", None)]
+        assert sandbox.reconcile()["sent"] == 0
         assert doctor_on(pulley, "web-1") == [("warn", "pulley saved web")]
         words = "web-1: a local edit of index.html was set aside. To see to it: "
         assert words + "pulley saved web web-1" in pulley("status", "web").stdout
+        assert states_of(sandbox, commit) == ["success"]
         told = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
-        assert [(one.state, "index.html set aside" in str(one.status)) for one in told] == [
-            ("success", True)
-        ]
+        assert "index.html set aside" in str(told[0].status)
 
     @pytest.mark.usefixtures("strict")
-    def test_deploy_from_before_the_setting_stays_what_it_was(
+    def test_target_may_say_that_it_is_a_failure_of_each_deploy_from_then_on(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
     ) -> None:
         sandbox.reconcile()
-        entries = json_of(pulley("history", "web", "--json"))["entries"]
-        assert {one["state"] for one in entries if one["commit"] == commit} == {"success"}
-        told = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
-        assert [one.state for one in told] == ["success"]
         (target,) = json_of(pulley("status", "web", "--json"))["targets"]
         assert (target["well"], target["newest"]["state"]) == (False, "success")
-
-    @pytest.mark.usefixtures("commit", "strict")
-    def test_target_may_say_that_it_is_a_failure(self, pulley: Pulley) -> None:
-        assert pulley("status", "web", "--check").exit_code == 3
+        assert states_of(sandbox, commit) == ["success"]
         assert doctor_on(pulley, "web-1") == [("fail", "pulley saved web")]
-        assert doctor_on(pulley, "web-2") == []
         deployed = pulley("deploy", "web", "--yes")
         assert deployed.exit_code == 3
         assert "web-1: index.html set aside" in deployed.stdout
-        (target,) = json_of(pulley("status", "web", "--json"))["targets"]
-        assert (target["well"], target["newest"]["state"]) == (False, "failure")
-        (newest, *_) = json_of(pulley("history", "web", "--json"))["entries"]
+        checked = pulley("status", "web", "--check", "--json")
+        (target,) = json_of(checked)["targets"]
+        assert (checked.exit_code, target["well"]) == (3, False)
+        assert target["newest"]["state"] == "failure"
+        newest, *older = json_of(pulley("history", "web", "--json"))["entries"]
         assert newest["state"] == "failure"
+        assert {one["state"] for one in older if one["commit"] == commit} == {"success"}
 
 
 @pytest.mark.usefixtures("commit")
@@ -116,13 +106,13 @@ class TestList:
         assert listed(pulley)["web-2"] == []
         assert listed(pulley, sandbox.machines[1].host.instance_id) == {"web-2": []}
         assert "nothing is saved on 1 host" in pulley("saved", "web", "web-2").stdout
+        mistyped = pulley("saved", "web", "web1")
+        assert mistyped.exit_code == 1
+        assert "did you mean web-1?" in mistyped.stderr
 
     def test_host_that_does_not_answer_is_named(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        sandbox.machines[1].host.sleep()
-        try:
+        with asleep(sandbox):
             done = pulley("saved", "web")
-        finally:
-            sandbox.machines[1].host.wake()
         assert done.exit_code == 0
         assert "web-2: it is offline" in done.stderr
         assert "web-1" in done.stdout
@@ -140,11 +130,6 @@ class TestList:
         head = web_2.head()
         assert pulley("saved", "web", "web-2", head, "--drop", "--yes").exit_code == 0
         assert listed(pulley, "web-2") == {"web-2": []}
-
-    def test_mistyped_host_is_answered_with_the_nearest(self, pulley: Pulley) -> None:
-        done = pulley("saved", "web", "web1")
-        assert done.exit_code == 1
-        assert "did you mean web-1?" in done.stderr
 
 
 @pytest.mark.usefixtures("commit")
@@ -167,16 +152,14 @@ class TestShow:
         assert f"It is longer. All of it, on web-2: git show {head}" in done.stderr
         web_2.git("update-ref", "-d", "refs/pulley/saved/long")
 
-    @pytest.mark.parametrize("drop", [(), ("--drop", "--yes")])
-    def test_commit_that_is_not_saved_is_an_error(
-        self, pulley: Pulley, drop: tuple[str, ...]
-    ) -> None:
-        done = pulley("saved", "web", "web-1", "0123456", *drop)
+    def test_commit_that_is_not_saved_is_an_error(self, pulley: Pulley) -> None:
+        done = pulley("saved", "web", "web-1", "0123456")
         assert done.exit_code == 1
         assert "web-1 lists no saved commit that begins 0123456" in done.stderr
-        done = pulley("saved", "web", "web-1", "01" * 20, *drop)
-        assert done.exit_code == 1
-        assert "web-1: missing commit: no saved ref has it" in done.stderr
+        for drop in ((), ("--drop", "--yes")):
+            done = pulley("saved", "web", "web-1", "01" * 20, *drop)
+            assert done.exit_code == 1
+            assert "web-1: missing commit: no saved ref has it" in done.stderr
 
     @pytest.mark.parametrize(
         "arguments", [("web-1", "main"), ("web-1", "4d5e6"), ("--drop",), ("web-1", "--drop")]
@@ -216,17 +199,14 @@ class TestDrop:
 
     @pytest.mark.usefixtures("strict")
     def test_failure_ends_with_the_deploy_after_it(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        sandbox.machines[0].write("settings.ini", "mine\n")
         # The app may send by the setting that it read a minute ago: so the push is not delivered.
-        with sandbox.upstream.losing_deliveries():
-            commit = set_aside(sandbox, "settings.ini")
+        files = {"settings.ini": "not mine\n"}
+        commit = push(sandbox, "In the way again", is_quiet=True, **files)
         assert pulley("deploy", "web", "--yes").exit_code == 3
-        sandbox.wait_until_quiet()
-        (deployment,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
-        assert deployment.state == "failure"
+        assert states_of(sandbox, commit) == ["failure"]
         (sha,) = listed(pulley)["web-1"]
         done = pulley("saved", "web", "web-1", sha[:7], "--drop", "--yes")
         assert "follows with: pulley deploy web" in done.stderr
         assert pulley("deploy", "web", "--yes").exit_code == 0
-        sandbox.wait_until_quiet()
-        (deployment,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
-        assert deployment.state == "success"
+        assert states_of(sandbox, commit) == ["success"]

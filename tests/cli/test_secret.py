@@ -11,14 +11,20 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.github.deliveries import post_delivery
 from pulley.sandbox.github.server import Fault
-from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.cli.conftest import Pulley, json_of
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.cli.conftest import NAMES, Pulley, json_of, stored
 from tests.fakes import SITE
 
-NAMES = ParameterNames(STAGE)
 ISSUES = b'{"repository": {"full_name": "octo/site"}}'
 # The sandbox's Lambda has look-ups left, so a secret that it does not know costs it one.
 QUICK = ("--wait", "0.5")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Of this module alone, since its secret does not come back."""
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
 
 
 def lines(sandbox: Sandbox) -> list[str]:
@@ -134,14 +140,14 @@ class TestRotate:
     def test_webhook_of_another_stage_keeps_its_secret(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        prod, ssm, before = ParameterNames("prod"), sandbox.account.ssm, secret_of_hook(sandbox)
-        ssm.put_parameter(Name=prod.webhook_secret, Value="prod's", Type="SecureString")
-        targets = json.dumps([sandbox.target])
-        ssm.put_parameter(Name=prod.targets(SITE), Value=targets, Type="String")
+        prod, before = ParameterNames("prod"), secret_of_hook(sandbox)
         where = ("--stage", "prod", "--url", sandbox.webhook.url)
         environ = {"GITHUB_TOKEN": sandbox.token}
-        done = pulley("secret", "rotate", *where, "--yes", "--wait", "0", environ=environ)
-        ssm.delete_parameters(Names=[prod.webhook_secret, prod.targets(SITE)])
+        with (
+            stored(sandbox, prod.webhook_secret, "prod's", secret=True),
+            stored(sandbox, prod.targets(SITE), json.dumps([sandbox.target])),
+        ):
+            done = pulley("secret", "rotate", *where, "--yes", "--wait", "0", environ=environ)
         assert done.exit_code == 3
         assert f"So {prod.webhook_secret} is not seen to open {sandbox.webhook.url}" in done.stderr
         assert secret_of_hook(sandbox) == before
@@ -149,11 +155,9 @@ class TestRotate:
     def test_repository_whose_targets_were_pruned_is_nobody_s_concern(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        name = NAMES.targets(Repository("octo", "gone"))
-        sandbox.account.ssm.put_parameter(Name=name, Value="[]", Type="String")
-        rotated = pulley("secret", "rotate", "--dry-run")
-        examined = pulley("doctor", "--json")
-        sandbox.account.ssm.delete_parameter(Name=name)
+        with stored(sandbox, NAMES.targets(Repository("octo", "gone")), "[]"):
+            rotated = pulley("secret", "rotate", "--dry-run")
+            examined = pulley("doctor", "--json")
         assert "octo/site" in rotated.stderr
         assert "octo/gone" not in rotated.stderr + examined.stdout
 

@@ -6,13 +6,11 @@ from urllib.parse import urlencode
 
 import pytest
 
-from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.github.deliveries import post_delivery, push_payload
-from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.cli.conftest import Pulley, json_of
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.cli.conftest import NAMES, TARGETS, Pulley, asleep, json_of, stored
 from tests.fakes import COMMIT, SITE, push_json
 
-NAMES = ParameterNames(STAGE)
 PUSH = json.dumps(push_json())
 
 
@@ -47,15 +45,12 @@ class TestSimulateAPush:
         ):
             assert words in done.stdout
 
-    def test_nothing_is_done(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        before = footprint(sandbox)
-        asked = len(sandbox.github.requests)
-        assert pulley("simulate", "-", stdin=PUSH).exit_code == 0
+    def test_nothing_is_done_and_no_secret_shows(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        before, asked = footprint(sandbox), len(sandbox.github.requests)
+        done = pulley("simulate", "-", "--json", stdin=PUSH)
+        assert done.exit_code == 0
         assert footprint(sandbox) == before
         assert len(sandbox.github.requests) == asked
-
-    def test_secret_never_shows(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        done = pulley("simulate", "-", "--json", stdin=PUSH)
         assert sandbox.secret.decode() not in done.output
         assert sandbox.token not in done.output
 
@@ -68,7 +63,7 @@ class TestSimulateAPush:
         answer = post_delivery(sandbox.webhook.url, body, sandbox.secret)
         sandbox.wait_until_quiet()
         assert (found["status"], found["body"].keys()) == (answer.status, answer.body.keys())
-        (sent,) = sandbox.account.run_command.commands()
+        sent, *_ = sandbox.account.run_command.commands()
         (shown,) = (one["command"]["parameters"] for one in found["targets"])
         (real,) = sandbox.account.ssm.list_commands(CommandId=sent.id)["Commands"]
         own = {"Issued", "Delivery", "Deployment"}
@@ -77,10 +72,8 @@ class TestSimulateAPush:
         }
 
     def test_sleeping_host_is_shown_as_offline(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        host = sandbox.machines[1].host
-        host.sleep()
-        done = pulley("simulate", "-", stdin=PUSH)
-        host.wake()
+        with asleep(sandbox):
+            done = pulley("simulate", "-", stdin=PUSH)
         assert "hosts online:  web-1\n" in done.stdout
         assert "hosts offline: web-2\n" in done.stdout
 
@@ -104,9 +97,8 @@ class TestSimulateAPush:
 
     def test_own_secret_of_the_repository_is_named(self, sandbox: Sandbox, pulley: Pulley) -> None:
         own = NAMES.repository_webhook_secret(SITE)
-        sandbox.account.ssm.put_parameter(Name=own, Value="own", Type="SecureString")
-        done = pulley("simulate", "-", stdin=PUSH)
-        sandbox.account.ssm.delete_parameter(Name=own)
+        with stored(sandbox, own, "own", secret=True):
+            done = pulley("simulate", "-", stdin=PUSH)
         assert f"opened by    {own}" in done.stdout
         assert done.exit_code == 0
 
@@ -154,10 +146,8 @@ class TestSimulateWhatIsNoPush:
     def test_targets_that_do_not_parse_are_503_with_the_detail(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        name, ssm = NAMES.targets(SITE), sandbox.account.ssm
-        ssm.put_parameter(Name=name, Value="[{}]", Overwrite=True)
-        done = pulley("simulate", "-", stdin=PUSH)
-        ssm.put_parameter(Name=name, Value=json.dumps([sandbox.target]), Overwrite=True)
+        with stored(sandbox, TARGETS, "[{}]"):
+            done = pulley("simulate", "-", stdin=PUSH)
         assert done.exit_code == 3
         assert "The webhook would answer 503:" in done.stdout
         assert "the stored targets of octo/site are not valid: " in done.stdout
@@ -172,12 +162,10 @@ class TestSimulateWhatIsNoPush:
     def test_pinned_document_that_is_not_there_is_502_as_the_webhook_s_answer(
         self, sandbox: Sandbox, pulley: Pulley, pin: dict[str, str], words: str
     ) -> None:
-        name, ssm = NAMES.document, sandbox.account.ssm
-        kept = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-        ssm.put_parameter(Name=name, Value=json.dumps(json.loads(kept) | pin), Overwrite=True)
-        done = pulley("simulate", "-", stdin=PUSH)
-        answer = post_delivery(sandbox.webhook.url, PUSH.encode(), sandbox.secret)
-        ssm.put_parameter(Name=name, Value=kept, Overwrite=True)
+        kept = sandbox.account.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
+        with stored(sandbox, NAMES.document, json.dumps(json.loads(kept) | pin)):
+            done = pulley("simulate", "-", stdin=PUSH)
+            answer = post_delivery(sandbox.webhook.url, PUSH.encode(), sandbox.secret)
         assert done.exit_code == 3
         assert f"The webhook would answer {answer.status}:" in done.stdout
         assert answer.status == 502
@@ -186,10 +174,9 @@ class TestSimulateWhatIsNoPush:
     def test_no_secret_stored_is_503_and_says_where_to_put_one(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        name, ssm = NAMES.repository_webhook_secret(SITE), sandbox.account.ssm
-        ssm.put_parameter(Name=name, Value=" ", Type="SecureString")
-        done = pulley("simulate", "-", stdin=PUSH)
-        ssm.delete_parameter(Name=name)
+        name = NAMES.repository_webhook_secret(SITE)
+        with stored(sandbox, name, " ", secret=True):
+            done = pulley("simulate", "-", stdin=PUSH)
         assert done.exit_code == 3
         assert f"no webhook secret is stored: put one into {name}" in done.stdout
 

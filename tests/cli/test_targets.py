@@ -114,9 +114,8 @@ class TestCheck:
         assert done.exit_code == 3
         assert words in done.stderr
 
-    @pytest.mark.parametrize("command", ["check", "apply"])
-    def test_file_that_cannot_be_read_is_no_finding(self, targets: Run, command: str) -> None:
-        done = targets(command, "nosuch.toml")
+    def test_file_that_cannot_be_read_is_no_finding(self) -> None:
+        done = invoke("check", "nosuch.toml")
         assert (done.exit_code, "nosuch.toml: cannot be read" in done.stderr) == (1, True)
 
 
@@ -187,39 +186,6 @@ class TestApply:
             assert done.exit_code == 3
             assert "has no targets" in done.stderr
 
-    def test_name_of_another_repository_s_target_is_refused(
-        self, account: Account, apply: Run
-    ) -> None:
-        apply(WEB.replace("octo/site", "octo/api"))
-        done = apply(WEB)
-        assert done.exit_code == 3
-        assert "targets.web: octo/api has a target of this name" in done.stderr
-        assert versions(account) == 0
-
-    def test_checkout_of_another_repository_s_target_is_refused(
-        self, account: Account, apply: Run
-    ) -> None:
-        assert apply(API).exit_code == 0
-        done = apply(WEB.replace("/srv/site", "/srv//api/"))
-        assert done.exit_code == 3
-        assert (
-            "Error: targets.web.checkout: /srv/api is the checkout of api of octo/api too, and "
-            "they have the same instances: a checkout has one target: give one of them another "
-            "checkout, or other instances" in done.stderr
-        )
-        assert versions(account) == 0
-
-    def test_old_name_that_is_kept_is_refused_with_the_way_out(
-        self, account: Account, apply: Run
-    ) -> None:
-        apply(WEB)
-        renamed = WEB.replace("targets.web", "targets.site")
-        done = apply(renamed)
-        assert done.exit_code == 3
-        assert "The file does not have web: --prune removes it" in done.stderr
-        assert apply(renamed, "--prune").exit_code == 0
-        assert [one["name"] for one in stored_in(account)] == ["site"]  # type: ignore[attr-defined]
-
     def test_where_only_instances_can_tell_they_do(
         self, account: Account, apply: Run, tmp_path: Path
     ) -> None:
@@ -262,15 +228,6 @@ class TestApply:
         assert apply(WEB, "--prune").exit_code == 0
         tier = Parameters(account.ssm).tier(STORED)
         assert tier == "Advanced"
-
-    def test_what_is_stored_and_cannot_be_read_is_replaced_and_told(
-        self, account: Account, apply: Run
-    ) -> None:
-        account.ssm.put_parameter(Name=STORED, Value="{", Type="String")
-        done = apply(WEB)
-        assert done.exit_code == 0
-        assert "replaces what is stored, which is not valid: targets: not JSON" in done.stdout
-        assert len(stored_in(account)) == 1  # type: ignore[arg-type]
 
     def test_json_has_the_changes_and_the_versions(self, apply: Run) -> None:
         done = apply(WEB, "--json")

@@ -1,31 +1,16 @@
 """Nothing that somebody else wrote reaches the terminal as a code, whichever command shows it."""
 
 import json
-from contextlib import ExitStack
 
 import pytest
 
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames
 from pulley.cli.output import say
-from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.cli.conftest import Pulley
+from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.cli.conftest import NAMES, Pulley, stored
 
-NAMES = ParameterNames(STAGE)
 GIVEN = "\x1b]0;PWNED\x07hi \x1b[2J\x9b1m\u202e there"
 EVIL = GIVEN + "\ud800"  # half a surrogate pair, which JSON can hold and no argument can
-
-
-def store(sandbox: Sandbox, undo: ExitStack, name: str, value: str) -> None:
-    ssm = sandbox.account.ssm
-    found = ssm.get_parameters(Names=[name])["Parameters"]
-    ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-    if found:
-        undo.callback(
-            ssm.put_parameter, Name=name, Value=found[0]["Value"], Type="String", Overwrite=True
-        )
-    else:
-        undo.callback(ssm.delete_parameter, Name=name)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +33,12 @@ def store(sandbox: Sandbox, undo: ExitStack, name: str, value: str) -> None:
 def test_what_is_stored_or_given_comes_without_codes(
     sandbox: Sandbox, pulley: Pulley, arguments: tuple[str, ...]
 ) -> None:
-    with ExitStack() as undo:
-        pin = {"state": "frozen", "reason": EVIL, "by": EVIL}
-        store(sandbox, undo, NAMES.pin("web"), json.dumps(pin))
-        bad = {"name": EVIL, "repository": "octo/other", EVIL: EVIL}
-        store(sandbox, undo, NAMES.targets(Repository("octo", "other")), json.dumps([bad]))
+    pin = {"state": "frozen", "reason": EVIL, "by": EVIL}
+    bad = {"name": EVIL, "repository": "octo/other", EVIL: EVIL}
+    with (
+        stored(sandbox, NAMES.pin("web"), json.dumps(pin)),
+        stored(sandbox, NAMES.targets(Repository("octo", "other")), json.dumps([bad])),
+    ):
         done = pulley(*arguments)
     for code in ("\x1b", "\x07", "\x9b", "\u202e"):
         assert code not in done.output

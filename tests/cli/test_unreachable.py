@@ -2,6 +2,7 @@
 
 import json
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -225,3 +226,16 @@ class TestOnThisMachine:
     ) -> None:
         monkeypatch.setattr(local, "CHALICE", tmp_path / "chalice")
         assert f"there is no {tmp_path}/chalice" in said(run(command))
+
+    def test_machine_without_git_and_the_rest_is_told_what_it_lacks(
+        self, command: str, tmp_path: Path
+    ) -> None:
+        words = said(run(command, PATH=str(tmp_path)))
+        assert words.startswith("Error: the hosts need git, flock, timeout, setpriv")
+
+    def test_temporary_folder_that_no_checkout_can_be_in_is_told(
+        self, command: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", None)  # as a process finds it that has begun
+        (folder := Path("with space").absolute()).mkdir()
+        assert "set TMPDIR" in said(run(command, TMPDIR=str(folder)))
