@@ -159,10 +159,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     something short to do.
     """
     for item in items:
-        names = set(item.fixturenames) if isinstance(item, pytest.Function) else set()
-        if "shared" in names:  # by all modules of a folder
+        if not isinstance(item, pytest.Function):
+            continue
+        if "shared" in item.fixturenames:  # by all modules of the folder
             item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
-        elif {"sandbox", "story"} & names:
+        elif {"sandbox", "story"} & set(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=_turn)
 

@@ -14,9 +14,11 @@ from click.testing import CliRunner, Result
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.cli import main
+from pulley.sandbox.account import Account
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 
 Pulley = Callable[..., Result]
+PULLEYS = ("PULLEY_STAGE", "PULLEY_WEBHOOK_URL")
 NAMES = ParameterNames(STAGE)
 TARGETS = NAMES.targets(Repository.parse(FULL_NAME))
 
@@ -52,17 +54,33 @@ def setting_of(sandbox: Sandbox) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def pulley(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Pulley:
-    """Run a command as an operator of the sandbox would; stdin is no terminal."""
-    for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE", "COLUMNS"):
+def account() -> Iterator[Account]:
+    """With nothing in it."""
+    with Account() as opened:
+        yield opened
+
+
+def invoke(environ: Mapping[str, str | None], *arguments: str, stdin: str = "") -> Result:
+    """Run a command, which never ends with a traceback; stdin is no terminal."""
+    done = CliRunner().invoke(main, arguments, input=stdin, env=environ)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shell's own count for nothing."""
+    for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE", "COLUMNS", *PULLEYS):
         monkeypatch.delenv(name, raising=False)
 
+
+@pytest.fixture
+def pulley(sandbox: Sandbox, no_settings: None) -> Pulley:
+    """Run a command as an operator of the sandbox would."""
+
     def run(*arguments: str, stdin: str = "", environ: Mapping[str, str] = {}) -> Result:
-        settings = {**sandbox.environ, **environ}
-        done = CliRunner().invoke(main, arguments, input=stdin, env=settings)
-        if done.exception and not isinstance(done.exception, SystemExit):
-            raise done.exception  # a command never ends with a traceback
-        return done
+        return invoke({**sandbox.environ, **environ}, *arguments, stdin=stdin)
 
     return run
 
@@ -82,8 +100,9 @@ def stored(
     if value is None:
         ssm.delete_parameter(Name=name)
     else:
-        kind = "SecureString" if secret else "String"
-        ssm.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
+        ssm.put_parameter(
+            Name=name, Value=value, Type="SecureString" if secret else "String", Overwrite=True
+        )
     try:
         yield
     finally:
@@ -117,9 +136,11 @@ def asleep(sandbox: Sandbox, number: int = 1) -> Iterator[None]:
         host.wake()
 
 
-def push(sandbox: Sandbox, words: str, *, is_quiet: bool = False, **files: str) -> str:
+def push(
+    sandbox: Sandbox, words: str, files: Mapping[str, str] = {}, *, is_quiet: bool = False
+) -> str:
     """Push a page of these words, and wait for its end; or quietly: no delivery comes of it."""
-    commit = sandbox.commit({"index.html": f"{words}\n"} | files, words)
+    commit = sandbox.commit({"index.html": f"{words}\n", **files}, words)
     if is_quiet:
         with sandbox.upstream.losing_deliveries():
             sandbox.developer.git.push("-q", "origin", "main")

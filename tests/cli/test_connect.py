@@ -140,19 +140,6 @@ class TestConnect:
         assert "can GitHub reach the address?" in done.stderr
         assert [one.url for one in sandbox.github.hooks(FULL_NAME)][1:] == [nowhere]
 
-    def test_answer_that_is_not_recorded_in_time_is_told(
-        self, sandbox: Sandbox, pulley: Pulley
-    ) -> None:
-        hook_of(sandbox).config = replace(hook_of(sandbox).config, secret="another")
-        hook_of(sandbox).active = True
-        sandbox.github.hookshot.wait_until_idle()
-        post_later = sandbox.github.hookshot.post_later
-        sandbox.github.hookshot.post_later = lambda *_, **__: None  # type: ignore[method-assign]
-        done = pulley("connect", "octo/site", "--wait", "0")
-        sandbox.github.hookshot.post_later = post_later  # type: ignore[method-assign]
-        assert done.exit_code == 3
-        assert "GitHub has not recorded an answer yet" in done.stderr
-
 
 class TestByHand:
     def test_without_a_token_the_settings_are_printed_and_the_secret_is_not(
@@ -195,7 +182,6 @@ class TestWrongLine:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (("site",), "must be owner/repository"),
             (("octo/site", "--url", "http://example.com/github"), "must be https"),
             (("octo/site", "--url", "https://example.com/"), "end in /github"),
         ],
@@ -204,18 +190,14 @@ class TestWrongLine:
         done = pulley("connect", *arguments)
         assert (done.exit_code, words in done.stderr) == (2, True)
 
-    def test_outside_a_clone_the_repository_must_be_named(
-        self, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir("/")
-        done = pulley("connect")
-        assert (done.exit_code, "name OWNER/REPO" in done.stderr) == (2, True)
-
-    def test_in_a_clone_it_is_the_one_that_one_stands_in(
+    def test_repository_is_the_one_of_the_clone_or_must_be_named(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
         assert json_of(pulley("connect", "--json"))["repository"] == "octo/site"
+        monkeypatch.chdir("/")
+        done = pulley("connect")
+        assert (done.exit_code, "name OWNER/REPO" in done.stderr) == (2, True)
 
     def test_repository_without_targets_is_warned_of(self, pulley: Pulley) -> None:
         done = pulley("connect", "octo/other", "--print-only")

@@ -1,7 +1,7 @@
 """plan, deploy and cancel against a sandbox: real git, real scripts, the schedule's own rounds."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ def outside(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     pin(sandbox, state="none")
 
 
-def push_quietly(sandbox: Sandbox, words: str, **files: str) -> str:
-    return push(sandbox, words, is_quiet=True, **files)
+def push_quietly(sandbox: Sandbox, words: str, files: Mapping[str, str] = {}) -> str:
+    return push(sandbox, words, files, is_quiet=True)
 
 
 @contextmanager
@@ -44,13 +44,13 @@ def slow(sandbox: Sandbox, why: str) -> Iterator[Path]:
     gate = sandbox.directory / f"gate-{why}"
     before = (Path(sandbox.developer.working_dir) / "deploy/after-pull").read_text()
     text = before + WAITS.format(gate=gate)
-    push_quietly(sandbox, why, **{"deploy/after-pull": text})
+    push_quietly(sandbox, why, {"deploy/after-pull": text})
     try:
         yield gate
     finally:
         gate.touch()
         sandbox.wait_until_quiet()
-        push_quietly(sandbox, f"after {why}", **{"deploy/after-pull": before})
+        push_quietly(sandbox, f"after {why}", {"deploy/after-pull": before})
 
 
 def count_commands(sandbox: Sandbox) -> int:

@@ -148,9 +148,6 @@ class Planter:
         machine = self.sandbox.add_machine("web-8", agent_version="3.2.1705.0")
         self.undo.callback(self.sandbox.terminate_machine, machine)
 
-    def no_checkout(self) -> None:
-        self.retarget(checkout="/srv/elsewhere")
-
     def root_s_checkout(self) -> None:
         machine = self.sandbox.add_machine("web-7", is_root_s=True)
         self.undo.callback(self.sandbox.terminate_machine, machine)
@@ -160,15 +157,6 @@ class Planter:
         url = git("remote", "get-url", "origin")
         git("remote", "set-url", "origin", url.replace("octo/site", "octo/other"))
         self.undo.callback(git, "remote", "set-url", "origin", url)
-
-    def unreachable_remote(self) -> None:
-        git = self.sandbox.machines[1].git
-        url = git("remote", "get-url", "origin")
-        git("remote", "set-url", "origin", "http://127.0.0.1:9/octo/site.git")
-        self.undo.callback(git, "remote", "set-url", "origin", url)
-
-    def no_such_branch(self) -> None:
-        self.retarget(branch="nosuch")
 
     def old_git(self) -> None:
         self.sandbox.machines[1].age_git("2.17.1")
@@ -255,9 +243,6 @@ class Planter:
 
     # --- GitHub ---
 
-    def unknown_token(self) -> None:
-        self.store(NAMES.github_token, "github_pat_of_nobody", secret=True)
-
     def unknown_token_of_the_repository_s_own(self) -> None:
         name = NAMES.repository_github_token(Repository.parse(FULL_NAME))
         self.store(name, "github_pat_of_nobody", secret=True)
@@ -280,10 +265,6 @@ class Planter:
 
     def token_without_the_repository(self) -> None:
         self.token_without("metadata")
-
-    def token_that_ends_soon(self) -> None:
-        self.undo.callback(setattr, self.sandbox.github, "token_expires", None)
-        self.sandbox.github.token_expires = datetime.now(UTC) + timedelta(days=3)
 
     def hook(self) -> HostedHook:
         """The repository's one webhook, which is as it was afterwards."""
@@ -310,127 +291,95 @@ class Planter:
 
 Plant = Callable[[Planter], None]
 Fault = tuple[Plant, str, str, str]
-# The fault, the row that it is found in, how it stands, and what the mend must name.
-FAULTS: list[Fault] = [
-    (Planter.no_secret, "webhook secret", "fail", "pulley setup"),
-    (Planter.blank_secret, "webhook secret", "fail", "pulley setup"),
-    (Planter.guessable_secret, "webhook secret", "warn", "pulley secret rotate"),
-    (Planter.unfinished_rotation, "webhook secret", "warn", "pulley secret rotate: it goes on"),
-    (Planter.new_secret, "webhook of octo/site", "fail", "pulley connect octo/site"),
-    (Planter.edited_document, "document", "warn", "pulley setup"),
-    (Planter.no_document_pin, "document's pin", "warn", "pulley setup"),
-    (Planter.targets_that_are_not_valid, "targets", "fail", "pulley targets apply"),
-    (Planter.two_targets_in_one_checkout, "checkout of other", "fail", "another checkout"),
-    (Planter.two_targets_that_meet_on_a_host, "checkout of other", "fail", "other instances"),
-    (Planter.unreadable_pin, "pin of web", "fail", "pulley unpin web"),
-    (Planter.frozen, "pin of web", "warn", "pulley unpin web"),
-    (Planter.no_token, "GitHub token", "warn", "pulley setup --github-token-file"),
-    (Planter.no_host, "target web: hosts", "fail", "tag the instances"),
-    (Planter.untagged, "host web-9", "warn", "aws ec2 create-tags"),
-    (Planter.sleeping, "host web-2", "fail", "start the instance"),
-    (Planter.old_agent, "host web-8", "warn", "AWS-UpdateSSMAgent"),
-    (Planter.no_checkout, "host web-2: /srv/elsewhere", "fail", "clone the repository"),
-    (
-        Planter.another_remote,
-        "host web-2: /srv/site",
-        "fail",
-        "git -C /srv/site remote set-url origin git@",
-    ),
-    (Planter.unreachable_remote, "host web-2: /srv/site", "fail", "git ls-remote origin"),
-    (Planter.no_such_branch, "host web-2: /srv/site", "fail", "push the branch"),
-    (Planter.old_git, "host web-2: /srv/site", "fail", "install git 2.26"),
-    (Planter.full_disk, "host web-2: /srv/site", "fail", "make room"),
-    (Planter.killed_in_its_steps, "host web-1: /srv/site", "fail", "pulley deploy web"),
-    (
-        Planter.role_that_reads_secrets,
-        "hosts' role web-host",
-        "warn",
-        "aws iam put-role-policy --role-name web-host --policy-name no-pulley-secrets",
-    ),
-    (Planter.no_function, "Lambda pulley-dev-report_status_change", "fail", "chalice deploy"),
-    (Planter.function_of_another_stage, "Lambda pulley-dev", "fail", "chalice deploy"),
-    (Planter.wider_policy, "role of pulley-dev", "fail", "aws iam delete-role-policy --role-name"),
-    (Planter.attached_policy, "role of pulley-dev", "fail", "--policy-arn arn:aws:iam::"),
-    (Planter.narrower_policy, "role of pulley-dev-reconcile_targets", "fail", "chalice deploy"),
-    (Planter.no_rule, "rule of pulley-dev-report_status_change", "fail", "chalice deploy"),
-    (Planter.unknown_token, "GitHub token, octo/site", "fail", "--github-token-file"),
-    (
-        Planter.unknown_token_of_the_repository_s_own,
-        "GitHub token, octo/site",
-        "fail",
-        "--github-token-file - --repository octo/site",
-    ),
-    (Planter.token_without_deployments, "GitHub token, octo/site", "fail", "Deployments: write"),
-    (Planter.token_without_contents, "GitHub token, octo/site", "fail", "Contents: read"),
-    (Planter.token_without_webhooks, "GitHub token, octo/site", "warn", "Webhooks: read"),
-    (Planter.token_without_the_repository, "GitHub token, octo/site", "fail", "this repository"),
-    (Planter.token_that_ends_soon, "GitHub token, octo/site", "warn", "--github-token-file"),
-    (Planter.inactive_hook, "webhook of octo/site", "fail", "pulley connect octo/site"),
-    (Planter.hook_of_other_events, "webhook of octo/site", "fail", "pulley connect octo/site"),
-    (Planter.hook_to_elsewhere, "webhook of octo/site", "fail", "pulley connect octo/site"),
-    (Planter.red_deliveries, "webhook of octo/site", "fail", "pulley connect octo/site --force"),
-    (Planter.disabled_schedule, "rule of pulley-dev-reconcile_targets", "fail", "enable-rule"),
+TOKEN, WEBHOOK_ROW = "GitHub token, octo/site", "webhook of octo/site"
+WEB_2 = "host web-2: /srv/site"
+# The fault, the row that it is found in, how it stands, and what the mend must name. Those that
+# hide none of the others, and are not hidden, are planted at once: a doctor asks fifty things.
+# `make soak` plants each of them alone.
+FAULTS: list[list[Fault]] = [
+    [
+        (Planter.no_secret, "webhook secret", "fail", "pulley setup"),
+        (Planter.edited_document, "document", "warn", "pulley setup"),
+        (Planter.targets_that_are_not_valid, "targets", "fail", "pulley targets apply"),
+        (Planter.no_token, "GitHub token", "warn", "pulley setup --github-token-file"),
+        (
+            Planter.role_that_reads_secrets,
+            "hosts' role web-host",
+            "warn",
+            "aws iam put-role-policy --role-name web-host --policy-name no-pulley-secrets",
+        ),
+        (Planter.no_function, "Lambda pulley-dev-report_status_change", "fail", "chalice deploy"),
+        (Planter.function_of_another_stage, "Lambda pulley-dev", "fail", "chalice deploy"),
+        (
+            Planter.wider_policy,
+            "role of pulley-dev",
+            "fail",
+            "aws iam delete-role-policy --role-name",
+        ),
+        (Planter.narrower_policy, "role of pulley-dev-reconcile_targets", "fail", "chalice deploy"),
+        (Planter.disabled_schedule, "rule of pulley-dev-reconcile_targets", "fail", "enable-rule"),
+    ],
+    [
+        (Planter.blank_secret, "webhook secret", "fail", "pulley setup"),
+        (Planter.no_document_pin, "document's pin", "warn", "pulley setup"),
+        (Planter.unreadable_pin, "pin of web", "fail", "pulley unpin web"),
+        (Planter.no_host, "target web: hosts", "fail", "tag the instances"),
+        (Planter.attached_policy, "role of pulley-dev", "fail", "--policy-arn arn:aws:iam::"),
+        (Planter.token_without_the_repository, TOKEN, "fail", "this repository"),
+    ],
+    [
+        (Planter.guessable_secret, "webhook secret", "warn", "pulley secret rotate"),
+        (Planter.untagged, "host web-9", "warn", "aws ec2 create-tags"),
+        (Planter.sleeping, "host web-2", "fail", "start the instance"),
+        (Planter.old_agent, "host web-8", "warn", "AWS-UpdateSSMAgent"),
+        (Planter.no_rule, "rule of pulley-dev-report_status_change", "fail", "chalice deploy"),
+        (
+            Planter.unknown_token_of_the_repository_s_own,
+            TOKEN,
+            "fail",
+            "--github-token-file - --repository octo/site",
+        ),
+    ],
+    [
+        (Planter.unfinished_rotation, "webhook secret", "warn", "pulley secret rotate: it goes on"),
+        (Planter.frozen, "pin of web", "warn", "pulley unpin web"),
+        (Planter.killed_in_its_steps, "host web-1: /srv/site", "fail", "pulley deploy web"),
+        (Planter.another_remote, WEB_2, "fail", "git -C /srv/site remote set-url origin git@"),
+        (Planter.token_without_deployments, TOKEN, "fail", "Deployments: write"),
+        (Planter.inactive_hook, WEBHOOK_ROW, "fail", "pulley connect octo/site"),
+    ],
+    [
+        (Planter.new_secret, WEBHOOK_ROW, "fail", "pulley connect octo/site"),
+        (Planter.token_without_contents, TOKEN, "fail", "Contents: read"),
+    ],
+    [
+        (Planter.hook_to_elsewhere, WEBHOOK_ROW, "fail", "pulley connect octo/site"),
+        (Planter.two_targets_that_meet_on_a_host, "checkout of other", "fail", "other instances"),
+    ],
+    [
+        (Planter.old_git, WEB_2, "fail", "install git 2.26"),
+        (Planter.hook_of_other_events, WEBHOOK_ROW, "fail", "pulley connect octo/site"),
+    ],
+    [
+        (Planter.full_disk, WEB_2, "fail", "make room"),
+        (Planter.token_without_webhooks, TOKEN, "warn", "Webhooks: read"),
+    ],
+    [
+        (Planter.two_targets_in_one_checkout, "checkout of other", "fail", "another checkout"),
+    ],
+    [
+        (Planter.red_deliveries, WEBHOOK_ROW, "fail", "pulley connect octo/site --force"),
+    ],
 ]
 if AS_ROOT:
-    FAULTS.append((Planter.root_s_checkout, "host web-7: /srv/site", "warn", "chown"))
-# Those that hide none of the others, and are not hidden, are planted at once: a doctor asks fifty
-# things. The others are planted alone, and `make soak` plants each of them alone.
-AT_ONCE: list[set[Plant]] = [
-    {
-        Planter.no_secret,
-        Planter.edited_document,
-        Planter.targets_that_are_not_valid,
-        Planter.no_token,
-        Planter.role_that_reads_secrets,
-        Planter.no_function,
-        Planter.function_of_another_stage,
-        Planter.wider_policy,
-        Planter.narrower_policy,
-        Planter.disabled_schedule,
-    },
-    {
-        Planter.blank_secret,
-        Planter.no_document_pin,
-        Planter.unreadable_pin,
-        Planter.no_host,
-        Planter.attached_policy,
-        Planter.unknown_token,
-    },
-    {
-        Planter.guessable_secret,
-        Planter.untagged,
-        Planter.sleeping,
-        Planter.old_agent,
-        Planter.no_rule,
-        Planter.unknown_token_of_the_repository_s_own,
-        Planter.root_s_checkout,
-    },
-    {
-        Planter.unfinished_rotation,
-        Planter.frozen,
-        Planter.killed_in_its_steps,
-        Planter.another_remote,
-        Planter.token_without_deployments,
-        Planter.inactive_hook,
-    },
-    {Planter.new_secret, Planter.unreachable_remote, Planter.token_without_contents},
-    {Planter.old_git, Planter.hook_to_elsewhere},
-    {Planter.full_disk, Planter.token_without_webhooks},
-    {
-        Planter.token_that_ends_soon,
-        Planter.hook_of_other_events,
-        Planter.two_targets_that_meet_on_a_host,
-    },
-]
+    FAULTS[2].append((Planter.root_s_checkout, "host web-7: /srv/site", "warn", "chown"))
 
 
 def planted_together() -> list[list[Fault]]:
     """Each fault, in one of the lists."""
     if os.environ.get("PULLEY_FAULTS") == "all":
-        return [[fault] for fault in FAULTS]
-    groups = [[fault for fault in FAULTS if fault[0] in plants] for plants in AT_ONCE]
-    alone = [[fault] for fault in FAULTS if not any(fault[0] in plants for plants in AT_ONCE)]
-    return groups + alone
+        return [[fault] for faults in FAULTS for fault in faults]
+    return FAULTS
 
 
 @pytest.fixture

@@ -124,8 +124,8 @@ class TestPin:
     ) -> None:
         script = (Path(sandbox.developer.working_dir) / "deploy/after-pull").read_text()
         good = push(sandbox, "works")
-        bad = push(sandbox, "fails", **{"deploy/after-pull": "#!/bin/sh\nexit 7\n"})
-        push(sandbox, "works again", is_quiet=True, **{"deploy/after-pull": script})
+        bad = push(sandbox, "fails", {"deploy/after-pull": "#!/bin/sh\nexit 7\n"})
+        push(sandbox, "works again", {"deploy/after-pull": script}, is_quiet=True)
         arguments = "pin", "web", bad, "--yes", "--reason", "the fair"
         done = pulley(*arguments)
         assert done.exit_code == 1

@@ -29,7 +29,7 @@ def listed(pulley: Pulley, *arguments: str) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def commit(sandbox: Sandbox) -> str:
-    push(sandbox, "One", **{"settings.ini": "one\n"})
+    push(sandbox, "One", {"settings.ini": "one\n"})
     return set_aside(sandbox)
 
 
@@ -202,7 +202,7 @@ class TestDrop:
         sandbox.machines[0].write("settings.ini", "mine\n")
         # The app may send by the setting that it read a minute ago: so the push is not delivered.
         files = {"settings.ini": "not mine\n"}
-        commit = push(sandbox, "In the way again", is_quiet=True, **files)
+        commit = push(sandbox, "In the way again", files, is_quiet=True)
         assert pulley("deploy", "web", "--yes").exit_code == 3
         assert states_of(sandbox, commit) == ["failure"]
         (sha,) = listed(pulley)["web-1"]

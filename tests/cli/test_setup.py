@@ -2,25 +2,24 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from chalicelib.core.commands import parse_document_pin
 from chalicelib.core.refs import Repository
-from pulley.cli import main
 from pulley.cli.setup import next_steps
 from pulley.host.build import build
 from pulley.host.document import build_document
 from pulley.operator.stage.policies import PLACEHOLDER
 from pulley.project import project
 from pulley.sandbox.account import Account
+from tests.cli.conftest import Pulley, invoke
 from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
 
-Run = Callable[..., Result]
 DOCUMENT, PIN = "pulley-prod-pull", "/pulley/prod/document"
 SECRET, TOKEN = "/pulley/prod/webhook-secret", "/pulley/prod/github-token"
 CONTENT = build_document(build())
@@ -28,26 +27,10 @@ OTHER = build_document("echo other\n")
 
 
 @pytest.fixture
-def account() -> Iterator[Account]:
-    with Account() as opened:
-        yield opened
-
-
-@pytest.fixture
-def setup(account: Account, monkeypatch: pytest.MonkeyPatch) -> Run:
-    for name in ("AWS_PROFILE", "PULLEY_STAGE", "PULLEY_WEBHOOK_URL"):
-        monkeypatch.delenv(name, raising=False)
-
+def setup(account: Account, no_settings: None) -> Pulley:
     def run(*arguments: str, stdin: str = "", environ: Mapping[str, str | None] = {}) -> Result:
-        done = CliRunner().invoke(
-            main,
-            ["setup", "--stage", "prod", *arguments],
-            input=stdin,
-            env={**account.environ, **environ},
-        )
-        if done.exception and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        return done
+        settings = {**account.environ, **environ}
+        return invoke(settings, "setup", "--stage", "prod", *arguments, stdin=stdin)
 
     return run
 
@@ -124,7 +107,7 @@ class TestNextSteps:
 
 class TestBareStage:
     def test_everything_is_made_and_a_second_run_makes_nothing(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         done = setup("--yes")
         assert done.exit_code == 0, done.output
@@ -145,7 +128,7 @@ class TestBareStage:
         assert versions_of(account) == before
 
     def test_dry_run_shows_the_plan_and_without_a_yes_nothing_is_changed(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         done = setup("--dry-run", "--yes")
         assert done.exit_code == 0
@@ -159,7 +142,7 @@ class TestBareStage:
         assert (as_json.exit_code, len(report["changes"]), report["done"]) == (4, 3, [])
         assert names_of(account) == set()
 
-    def test_json_is_one_document_with_the_plan_and_what_was_done(self, setup: Run) -> None:
+    def test_json_is_one_document_with_the_plan_and_what_was_done(self, setup: Pulley) -> None:
         done = setup("--yes", "--json")
         report = json.loads(done.stdout)
         whats = ["webhook secret", "document", "document's pin"]
@@ -168,7 +151,7 @@ class TestBareStage:
         assert (report["account"], report["region"]) == ("123456789012", "eu-west-1")
         assert json.loads(setup("--json").stdout)["changes"] == []
 
-    def test_application_that_is_deployed_needs_no_deploy(self, setup: Run) -> None:
+    def test_application_that_is_deployed_needs_no_deploy(self, setup: Pulley) -> None:
         setup("--yes")
         done = setup(environ={"PULLEY_WEBHOOK_URL": "https://example.org/github"})
         assert "chalice deploy" not in done.output
@@ -176,7 +159,7 @@ class TestBareStage:
 
 
 class TestSecret:
-    def test_shown_it_is_alone_on_stdout(self, account: Account, setup: Run) -> None:
+    def test_shown_it_is_alone_on_stdout(self, account: Account, setup: Pulley) -> None:
         done = setup("--yes", "--show-secret")
         assert done.stdout == value_of(account, SECRET) + "\n"
         account.ssm.put_parameter(
@@ -184,16 +167,16 @@ class TestSecret:
         )
         assert setup("--show-secret").stdout == "newest\n"
 
-    def test_shown_in_a_dry_run_of_a_bare_stage_it_is_nothing(self, setup: Run) -> None:
+    def test_shown_in_a_dry_run_of_a_bare_stage_it_is_nothing(self, setup: Pulley) -> None:
         done = setup("--dry-run", "--show-secret")
         assert (done.stdout, done.exit_code) == ("", 0)
 
-    def test_with_json_it_is_a_wrong_command_line(self, setup: Run) -> None:
+    def test_with_json_it_is_a_wrong_command_line(self, setup: Pulley) -> None:
         assert setup("--show-secret", "--json").exit_code == 2
 
 
 class TestToken:
-    def test_it_is_read_from_stdin_and_never_shown(self, account: Account, setup: Run) -> None:
+    def test_it_is_read_from_stdin_and_never_shown(self, account: Account, setup: Pulley) -> None:
         done = setup("--yes", "--github-token-file", "-", stdin="ghp_s3cret\n")
         assert done.exit_code == 0, done.output
         assert value_of(account, TOKEN) == "ghp_s3cret"
@@ -202,7 +185,7 @@ class TestToken:
         assert again.stdout.startswith("Nothing to do: ")
 
     def test_one_that_github_does_not_take_is_not_stored_over_another(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         def script(request: Request) -> Raw:
             if request.headers["authorization"] == "Bearer ghp_good":
@@ -233,7 +216,7 @@ class TestToken:
         assert asked == ["/rate_limit", "/rate_limit", "/repos/octo/site", "/repos/octo/site"]
 
     def test_github_that_cannot_be_asked_keeps_the_one_that_is_there(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         nobody = {"PULLEY_GITHUB_API": "http://127.0.0.1:9"}
         setup("--yes", "--github-token-file", "-", stdin="ghp_first", environ=nobody)
@@ -243,7 +226,7 @@ class TestToken:
         assert value_of(account, TOKEN) == "ghp_first"
 
     def test_what_is_no_token_is_refused_before_anything_is_stored(
-        self, account: Account, setup: Run, tmp_path: Path
+        self, account: Account, setup: Pulley, tmp_path: Path
     ) -> None:
         done = setup("--yes", "--github-token-file", "-", stdin="ghp_a\nghp_b\n")
         assert done.exit_code == 1
@@ -253,7 +236,7 @@ class TestToken:
         assert (done.exit_code, done.stderr) == (1, f"Error: {path}: is not text\n")
         assert names_of(account) == set()
 
-    def test_repository_without_a_token_is_a_wrong_command_line(self, setup: Run) -> None:
+    def test_repository_without_a_token_is_a_wrong_command_line(self, setup: Pulley) -> None:
         assert setup("--repository", "octo/site").exit_code == 2
         assert setup("--repository", "octo", "--github-token-file", "-").exit_code == 2
 
@@ -270,7 +253,7 @@ class TestUpgrade:
         account.ssm.put_parameter(Name=SECRET, Value="s3cret", Type="SecureString")
 
     def test_it_shows_what_differs_and_keeps_the_version_that_was_in_use(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         done = setup("--yes")
         assert done.exit_code == 0, done.output
@@ -280,7 +263,7 @@ class TestUpgrade:
         assert account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="1")["Document"]
 
     def test_edit_by_hand_is_brought_right_for_good_and_the_oldest_version_is_deleted(
-        self, account: Account, setup: Run
+        self, account: Account, setup: Pulley
     ) -> None:
         setup("--yes")
         store(account, OTHER | {"description": "Somebody's"})
@@ -296,7 +279,7 @@ class TestUpgrade:
         assert setup("--yes").stdout.startswith("Nothing to do: ")
         assert versions_of(account) == before
 
-    def test_document_of_another_type_is_left_alone(self, account: Account, setup: Run) -> None:
+    def test_document_of_another_type_is_left_alone(self, account: Account, setup: Pulley) -> None:
         account.ssm.delete_document(Name=DOCUMENT)
         account.ssm.create_document(
             Name=DOCUMENT,
@@ -311,7 +294,7 @@ class TestUpgrade:
 
 class TestFailure:
     def test_what_was_done_is_told_and_the_next_run_goes_on(
-        self, account: Account, setup: Run, monkeypatch: pytest.MonkeyPatch
+        self, account: Account, setup: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer = account._answer
 
@@ -352,7 +335,7 @@ class TestPolicies:
         return {"AWS_ENDPOINT_URL": None, **services}
 
     def test_the_account_goes_into_the_stage_s_files(
-        self, account: Account, setup: Run, folder: Path
+        self, account: Account, setup: Pulley, folder: Path
     ) -> None:
         done = setup("--yes", environ=self.real(account))
         assert done.exit_code == 0, done.output
@@ -363,7 +346,7 @@ class TestPolicies:
         assert setup(environ=self.real(account)).stdout.startswith("Nothing to do: ")
 
     def test_files_of_another_account_stop_it_before_anything_is_done(
-        self, account: Account, setup: Run, folder: Path
+        self, account: Account, setup: Pulley, folder: Path
     ) -> None:
         path = folder / "policy-report-prod.json"
         path.write_text(path.read_text().replace(PLACEHOLDER, "999988887777"))
@@ -373,7 +356,7 @@ class TestPolicies:
         assert names_of(account) == set()
 
     def test_outside_of_pulleys_checkout_all_else_is_done_and_it_says_so(
-        self, account: Account, setup: Run, monkeypatch: pytest.MonkeyPatch
+        self, account: Account, setup: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pulley.cli.setup.find_project", lambda: None)
         done = setup("--yes", environ=self.real(account))
@@ -381,7 +364,7 @@ class TestPolicies:
         assert "not Pulley's checkout" in done.stderr
         assert names_of(account) == {SECRET, PIN}
 
-    def test_emulated_account_leaves_them_and_says_so(self, setup: Run, folder: Path) -> None:
+    def test_emulated_account_leaves_them_and_says_so(self, setup: Pulley, folder: Path) -> None:
         done = setup("--yes")
         assert ".chalice is left as it is" in done.stderr
         assert PLACEHOLDER in (folder / "policy-report-prod.json").read_text()

@@ -104,19 +104,9 @@ class TestSimulateAPush:
 
 
 class TestSimulateWhatIsNoPush:
-    @pytest.mark.parametrize(
-        ("event", "words"),
-        [
-            ("ping", "ping: the webhook is set up"),
-            ("check_run", "check_run events are not acted on"),
-        ],
-    )
-    def test_other_events_are_ignored(self, pulley: Pulley, event: str, words: str) -> None:
-        done = pulley("simulate", "-", "--event", event, stdin=PUSH)
-        assert done.exit_code == 0
-        assert words in done.stdout
-
-    def test_deletion_is_ignored(self, pulley: Pulley) -> None:
+    def test_other_events_and_deletions_are_ignored(self, pulley: Pulley) -> None:
+        done = pulley("simulate", "-", "--event", "ping", stdin=PUSH)
+        assert (done.exit_code, "ping: the webhook is set up" in done.stdout) == (0, True)
         done = pulley("simulate", "-", stdin=json.dumps(push_json(deleted=True)))
         assert (done.exit_code, "was deleted" in done.stdout) == (0, True)
 
@@ -124,8 +114,6 @@ class TestSimulateWhatIsNoPush:
         ("body", "status", "words"),
         [
             ("{", 400, "the body is not JSON"),
-            ("[]", 400, "the JSON must be an object"),
-            ("{}", 400, "repository.full_name: must be owner/repository"),
             pytest.param("x" * 6_000_000, 413, "the body is larger than", id="large"),
             ("payload=%7B", 400, "the body is not JSON"),
         ],

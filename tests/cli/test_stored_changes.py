@@ -110,21 +110,14 @@ class TestSayOverwritten:
         assert say_overwritten(parameters, written, is_secret=True)
         assert account.ssm.get_parameter(Name=name)["Parameter"]["Type"] == "SecureString"
 
-    def test_on_a_terminal_no_leaves_it(
+    def test_no_leaves_it_and_with_yes_nobody_is_asked(
         self, parameters: Parameters, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        written = overwrite(parameters, name)
-        type_in(monkeypatch, "n\n")
-        assert not say_overwritten(parameters, written)
-        assert value_of(parameters, name) == "mine"
-
-    def test_with_yes_nobody_is_asked_on_a_terminal_either(
-        self, parameters: Parameters, name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        written = overwrite(parameters, name)
-        type_in(monkeypatch, "y\n")
-        assert not say_overwritten(parameters, written, yes=True)
-        assert value_of(parameters, name) == "mine"
+        for typed, yes in (("n\n", False), ("y\n", True)):
+            written = overwrite(parameters, f"{name}-{yes}")
+            type_in(monkeypatch, typed)
+            assert not say_overwritten(parameters, written, yes=yes)
+            assert value_of(parameters, written.name) == "mine"
 
     def test_putting_back_that_overwrites_a_third_one_tells_that(
         self,

@@ -2,19 +2,17 @@
 
 import json
 import socket
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_stored_targets
-from pulley.cli import main
 from pulley.operator.aws.parameters import Parameters
 from pulley.sandbox.account import Account
+from tests.cli.conftest import Pulley, invoke
 
-Run = Callable[..., Result]
 SITE = Repository("octo", "site")
 STORED, STORED_API = (f"/pulley/dev/repositories/octo/{one}/targets" for one in ("site", "api"))
 WEB = """
@@ -31,29 +29,20 @@ API = (
 )
 
 
-@pytest.fixture
-def account() -> Iterator[Account]:
-    with Account() as opened:
-        yield opened
-
-
-def invoke(*arguments: str, stdin: str = "", **environ: str | None) -> Result:
-    done = CliRunner().invoke(main, ["targets", *arguments], input=stdin, env=environ)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
+def check(*arguments: str, stdin: str = "") -> Result:
+    return invoke({}, "targets", "check", *arguments, stdin=stdin)
 
 
 @pytest.fixture
-def targets(account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def targets(
+    account: Account, no_settings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Pulley:
     monkeypatch.chdir(tmp_path)
-    for name in ("AWS_PROFILE", "PULLEY_STAGE"):
-        monkeypatch.delenv(name, raising=False)
-    return lambda *arguments, stdin="": invoke(*arguments, stdin=stdin, **account.environ)
+    return lambda *arguments: invoke(account.environ, "targets", *arguments)
 
 
 @pytest.fixture
-def apply(targets: Run) -> Run:
+def apply(targets: Pulley) -> Pulley:
     def write(text: str, *arguments: str) -> Result:
         Path("pulley.toml").write_text(text)
         return targets("apply", "--yes", *arguments)
@@ -83,19 +72,19 @@ class TestCheck:
 
     def test_good_file_is_said_to_be_and_nobody_is_asked(self) -> None:
         Path("pulley.toml").write_text(WEB + WORKER)
-        done = invoke("check")
+        done = check()
         assert (done.exit_code, done.stdout) == (0, "pulley.toml is valid: web, worker\n")
 
     def test_every_problem_is_told(self) -> None:
         Path("mine.toml").write_text(WEB.replace('"main"', '"no good"') + "timeout = 1\n")
-        done = invoke("check", "mine.toml")
+        done = check("mine.toml")
         assert done.exit_code == 3
         assert "Error: targets.web.branch: must be" in done.stderr
         assert "Error: targets.web.timeout: must be" in done.stderr
         assert done.stdout == ""
 
     def test_problems_in_json_are_alone_on_stdout(self) -> None:
-        done = invoke("check", "-", "--json", stdin="[targets.web]\n[other]\n")
+        done = check("-", "--json", stdin="[targets.web]\n[other]\n")
         assert done.exit_code == 3
         report = json.loads(done.stdout)
         assert not report["valid"]
@@ -110,18 +99,18 @@ class TestCheck:
     )
     def test_file_that_is_empty_or_wrong_is_told(self, text: str, words: str) -> None:
         Path("pulley.toml").write_text(text)
-        done = invoke("check")
+        done = check()
         assert done.exit_code == 3
         assert words in done.stderr
 
     def test_file_that_cannot_be_read_is_no_finding(self) -> None:
-        done = invoke("check", "nosuch.toml")
+        done = check("nosuch.toml")
         assert (done.exit_code, "nosuch.toml: cannot be read" in done.stderr) == (1, True)
 
 
 class TestApply:
     def test_first_targets_are_stored_as_lambda_reads_them(
-        self, account: Account, apply: Run
+        self, account: Account, apply: Pulley
     ) -> None:
         done = apply(WORKER + WEB)
         assert done.exit_code == 0, done.output
@@ -131,7 +120,7 @@ class TestApply:
         assert '      checkout: "/srv/site"\n' in done.stdout
 
     def test_the_same_again_stores_nothing_and_asks_nothing(
-        self, account: Account, apply: Run, targets: Run
+        self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB + WORKER)
         done = targets("apply")
@@ -140,7 +129,7 @@ class TestApply:
         assert versions(account) == 1
 
     def test_without_yes_and_in_a_dry_run_nothing_is_stored(
-        self, account: Account, apply: Run, targets: Run
+        self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB)
         Path("pulley.toml").write_text(WEB.replace('"main"', '"release"'))
@@ -150,14 +139,14 @@ class TestApply:
         assert '      branch: "main" -> "release"\n' in done.stdout
         assert versions(account) == 1
 
-    def test_file_that_is_not_valid_stores_nothing(self, account: Account, apply: Run) -> None:
+    def test_file_that_is_not_valid_stores_nothing(self, account: Account, apply: Pulley) -> None:
         done = apply(WEB + "[targets.api]\n")
         assert done.exit_code == 3
         assert "Error: targets.api.checkout: is missing" in done.stderr
         assert account.ssm.describe_parameters()["Parameters"] == []
 
     def test_target_that_is_taken_out_is_kept_until_it_is_pruned(
-        self, account: Account, apply: Run
+        self, account: Account, apply: Pulley
     ) -> None:
         apply(WEB + WORKER)
         done = apply(WEB)
@@ -169,7 +158,7 @@ class TestApply:
         assert [one["name"] for one in stored_in(account)] == ["web"]  # type: ignore[attr-defined]
 
     def test_other_repositories_are_left_alone_but_for_those_it_speaks_for(
-        self, account: Account, apply: Run
+        self, account: Account, apply: Pulley
     ) -> None:
         apply(WORKER.replace("octo/site", "octo/api"))
         apply(WEB, "--prune")
@@ -180,14 +169,14 @@ class TestApply:
         assert versions(account, STORED_API) == 2
         assert stored_in(account) != []
 
-    def test_empty_file_is_refused_without_prune_and_a_repository(self, apply: Run) -> None:
+    def test_empty_file_is_refused_without_prune_and_a_repository(self, apply: Pulley) -> None:
         for arguments in ([], ["--prune"], ["--repository", "octo/api"]):
             done = apply("", *arguments)
             assert done.exit_code == 3
             assert "has no targets" in done.stderr
 
     def test_where_only_instances_can_tell_they_do(
-        self, account: Account, apply: Run, tmp_path: Path
+        self, account: Account, apply: Pulley, tmp_path: Path
     ) -> None:
         by_other_tags = WEB.replace("targets.web", "targets.prod").replace("role =", "env =")
         both = WEB + by_other_tags
@@ -202,7 +191,7 @@ class TestApply:
         assert apply(both.replace('"main"', '"next"')).exit_code == 3
         assert versions(account) == 1
 
-    def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Run) -> None:
+    def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Pulley) -> None:
         apply(WEB + WORKER)
         account.ssm.put_parameter(
             Name="/pulley/dev/pins/worker",
@@ -213,7 +202,7 @@ class TestApply:
         assert "Warning: worker is removed, and is frozen: a holiday." in done.stderr
 
     def test_long_list_takes_the_advanced_tier_when_asked_and_stays_there(
-        self, account: Account, apply: Run
+        self, account: Account, apply: Pulley
     ) -> None:
         many = "".join(
             WEB.replace("targets.web", f"targets.web-{one}").replace(
@@ -229,7 +218,7 @@ class TestApply:
         tier = Parameters(account.ssm).tier(STORED)
         assert tier == "Advanced"
 
-    def test_json_has_the_changes_and_the_versions(self, apply: Run) -> None:
+    def test_json_has_the_changes_and_the_versions(self, apply: Pulley) -> None:
         done = apply(WEB, "--json")
         report = json.loads(done.stdout)
         (listed,) = report["repositories"]
@@ -238,7 +227,7 @@ class TestApply:
         assert json.loads(apply(WEB, "--json").stdout)["stored"] == {}
 
     def test_what_somebody_stored_meanwhile_is_told(
-        self, account: Account, apply: Run, monkeypatch: pytest.MonkeyPatch
+        self, account: Account, apply: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         apply(WEB)
 
@@ -253,7 +242,7 @@ class TestApply:
 
 class TestShow:
     def test_its_output_is_applied_without_a_change(
-        self, account: Account, apply: Run, targets: Run
+        self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB + WORKER + API)
         shown = targets("show")
@@ -261,7 +250,9 @@ class TestShow:
         assert "# octo/api\n[targets.api]\n" in shown.stdout
         assert apply(shown.stdout, "--prune").stdout.startswith("Nothing to do: ")
 
-    def test_one_target_or_a_repository_s_are_shown_alone(self, apply: Run, targets: Run) -> None:
+    def test_one_target_or_a_repository_s_are_shown_alone(
+        self, apply: Pulley, targets: Pulley
+    ) -> None:
         apply(WEB + WORKER + API)
         assert targets("show", "worker").stdout.count("[targets.") == 1
         assert targets("show", "Octo/Site").stdout.count("[targets.") == 2
@@ -271,13 +262,15 @@ class TestShow:
         assert done.exit_code == 1
         assert "nothing valid is stored for nobody: there is api, web, worker" in done.stderr
 
-    def test_stage_without_targets_says_so(self, account: Account, targets: Run) -> None:
+    def test_stage_without_targets_says_so(self, account: Account, targets: Pulley) -> None:
         account.ssm.put_parameter(Name=STORED, Value="[]", Type="String")
         done = targets("show")
         assert (done.exit_code, done.stdout) == (0, "")
         assert "No target is stored in stage dev (account 123456789012, " in done.stderr
 
-    def test_what_is_not_valid_is_told(self, account: Account, apply: Run, targets: Run) -> None:
+    def test_what_is_not_valid_is_told(
+        self, account: Account, apply: Pulley, targets: Pulley
+    ) -> None:
         apply(WEB)
         account.ssm.put_parameter(Name=STORED_API, Value='[{"name": "api"}]', Type="String")
         done = targets("show")
