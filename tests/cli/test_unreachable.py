@@ -147,22 +147,23 @@ class TestProfile:
 
 
 class TestNowhere:
-    def test_no_region_is_one_line(self) -> None:
-        done = CliRunner().invoke(main, ["status"])
-        assert done.exit_code == 1
-        words = "there is no region: set AWS_DEFAULT_REGION, or give --region"
-        assert done.stderr.endswith(f": {words}\n")
-        assert done.stderr.count("\n") == 1
-
-    def test_no_credentials_are_one_line(self) -> None:
-        done = CliRunner().invoke(main, ["status", "--region", "eu-west-1"])
-        words = "there are no credentials: set AWS_PROFILE, or run aws configure"
-        assert done.exit_code == 1
-        assert done.stderr.endswith(f": {words}\n")
-        assert done.stderr.count("\n") == 1
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            ([], "there is no region: set AWS_DEFAULT_REGION, or give --region"),
+            (
+                ["--region", "eu-west-1"],
+                "there are no credentials: set AWS_PROFILE, or run aws configure",
+            ),
+        ],
+    )
+    def test_no_region_and_no_credentials_are_one_line(
+        self, options: list[str], words: str
+    ) -> None:
+        assert said(run("status", *options)).endswith(f": {words}\n")
 
     def test_doctor_says_so_in_its_first_row(self) -> None:
-        done = CliRunner().invoke(main, ["doctor", "--region", "eu-west-1"])
+        done = run("doctor", "--region", "eu-west-1")
         assert done.exit_code == 1
         assert "there are no credentials: set AWS_PROFILE" in done.stdout
         assert done.stdout.rstrip().endswith("1 fail.")
