@@ -161,10 +161,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
-        if "shared" in item.fixturenames:  # by all modules of the folder
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
-        elif {"sandbox", "story"} & set(item.fixturenames):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+        for name in {"shared", "used"} & set(item.fixturenames):  # by modules of a folder
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{name}"))
+            break
+        else:
+            if {"sandbox", "story"} & set(item.fixturenames):
+                item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=_turn)
 
 

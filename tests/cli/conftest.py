@@ -1,7 +1,4 @@
-"""Commands in this process, against a sandbox that tests share.
-
-Where it counts what was sent before, a module has a sandbox of its own.
-"""
+"""Commands in this process, against a sandbox that modules share: to start one takes seconds."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -31,14 +28,18 @@ def shared() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
-    """The shared one. A module leaves to the next what it has found; commands stay in its history.
-
-    To start another one takes two seconds of the processor.
-    """
+    """The shared one. A module leaves it as it was, but for a few more commands in its history."""
     before = setting_of(shared)
     yield shared
     shared.wait_until_quiet()
     assert setting_of(shared) == before
+
+
+@pytest.fixture(scope="session")
+def used() -> Iterator[Sandbox]:
+    """For modules that push and deploy a lot: they begin wherever the hosts are."""
+    with Sandbox(["web-1", "web-2"]) as opened:
+        yield opened
 
 
 def setting_of(sandbox: Sandbox) -> tuple[object, ...]:

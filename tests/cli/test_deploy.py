@@ -19,10 +19,8 @@ NOBODY = {"instances": {"tags": {"role": "nobody"}}}
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Of this module alone, since what was sent counts."""
-    with Sandbox(["web-1", "web-2"]) as opened:
-        yield opened
+def sandbox(used: Sandbox) -> Sandbox:
+    return used
 
 
 @pytest.fixture(autouse=True)

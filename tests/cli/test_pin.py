@@ -18,10 +18,8 @@ OTHER = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Of this module alone, since what was sent counts."""
-    with Sandbox(["web-1", "web-2"]) as opened:
-        yield opened
+def sandbox(used: Sandbox) -> Sandbox:
+    return used
 
 
 @pytest.fixture(autouse=True)
@@ -273,11 +271,11 @@ class TestRollback:
     def test_where_no_good_commit_is_known_nothing_is_pinned(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        with targets(sandbox, {}, {"name": "api"}):
-            done = pulley("rollback", "api", "--yes")
+        with targets(sandbox, {}, {"name": "idle"}):
+            done = pulley("rollback", "idle", "--yes")
         assert done.exit_code == 1
-        assert "nothing was sent to api in the last 30 days" in done.stderr
-        pinned = sandbox.account.ssm.get_parameters(Names=[NAMES.pin("api")])["Parameters"]
+        assert "nothing was sent to idle in the last 30 days" in done.stderr
+        pinned = sandbox.account.ssm.get_parameters(Names=[NAMES.pin("idle")])["Parameters"]
         assert pinned == []
 
     def test_without_hosts_it_is_pinned_and_sent_nowhere(

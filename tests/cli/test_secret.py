@@ -21,10 +21,8 @@ QUICK = ("--wait", "0.5")
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Of this module alone, since its secret does not come back."""
-    with Sandbox(["web-1", "web-2"]) as opened:
-        yield opened
+def sandbox(used: Sandbox) -> Sandbox:
+    return used
 
 
 def lines(sandbox: Sandbox) -> list[str]:
@@ -126,6 +124,7 @@ class TestRotate:
         assert done.exit_code == 0
         assert "is switched off, and cannot be pinged" in done.stderr
         assert len(lines(sandbox)) == 1
+        assert pulley("connect", "octo/site", "--force", "--yes").exit_code == 0
 
     @pytest.mark.parametrize("arguments", [("--dry-run",), ()])
     def test_nothing_is_changed_by_a_dry_run_or_without_a_yes(
