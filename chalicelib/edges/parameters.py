@@ -186,22 +186,22 @@ class ParameterStore:
 
     def get(self, names: Sequence[str]) -> dict[str, str]:
         """The values of the parameters that are there, decrypted."""
-        return {one["Name"]: one["Value"] for one in read_parameters(self._client, names)}
+        return {one["Name"]: one["Value"] for one in self.read(self._client, names)}
 
-
-def read_parameters(client: "SSMClient", names: Sequence[str]) -> "Iterator[ParameterTypeDef]":
-    """Read the parameters that are stored, decrypted. Raises RefusedError and UnavailableError."""
-    for start in range(0, len(names), NAMES_A_CALL):
-        chunk = list(names[start : start + NAMES_A_CALL])
-        with calling("reading parameters"):
-            answer = client.get_parameters(Names=chunk, WithDecryption=True)
-            found = {one["Name"]: one for one in answer["Parameters"]}
-            # A parameter that is left out may be a pin, or a repository's own secret.
-            if not set(chunk) <= {*found, *answer["InvalidParameters"]}:
-                raise LookupError("a parameter is neither there nor said to be missing")
-            if not all(isinstance(one["Value"], str) for one in found.values()):
-                raise TypeError("a parameter's value is no text")
-        yield from found.values()
+    @staticmethod
+    def read(ssm: "SSMClient", names: Sequence[str]) -> "Iterator[ParameterTypeDef]":
+        """Read those that are stored, decrypted. Raises RefusedError and UnavailableError."""
+        for start in range(0, len(names), NAMES_A_CALL):
+            chunk = list(names[start : start + NAMES_A_CALL])
+            with calling("reading parameters"):
+                answer = ssm.get_parameters(Names=chunk, WithDecryption=True)
+                found = {one["Name"]: one for one in answer["Parameters"]}
+                # A parameter that is left out may be a pin, or a repository's own secret.
+                if not set(chunk) <= {*found, *answer["InvalidParameters"]}:
+                    raise LookupError("a parameter is neither there nor said to be missing")
+                if not all(isinstance(one["Value"], str) for one in found.values()):
+                    raise TypeError("a parameter's value is no text")
+            yield from found.values()
 
 
 def first_of(names: Sequence[str], values: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.edges.aws import calling
-from chalicelib.edges.parameters import read_parameters
+from chalicelib.edges.parameters import ParameterStore
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -61,7 +61,7 @@ class Parameters:
 
     def read(self, *names: str) -> dict[str, StoredValue]:
         """Read the parameters that exist, decrypted, by name."""
-        found = list(read_parameters(self._client, names))
+        found = list(ParameterStore.read(self._client, names))
         with calling("reading parameters"):
             return {
                 one["Name"]: StoredValue(
