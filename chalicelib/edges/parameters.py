@@ -29,7 +29,11 @@ from chalicelib.edges.aws import calling
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_ssm.paginator import DescribeParametersPaginator
-    from mypy_boto3_ssm.type_defs import ParameterStringFilterTypeDef, ParameterTypeDef
+    from mypy_boto3_ssm.type_defs import (
+        GetParametersResultTypeDef,
+        ParameterStringFilterTypeDef,
+        ParameterTypeDef,
+    )
 
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
@@ -186,22 +190,24 @@ class ParameterStore:
 
     def get(self, names: Sequence[str]) -> dict[str, str]:
         """The values of the parameters that are there, decrypted."""
-        return {one["Name"]: one["Value"] for one in self.read(self._client, names)}
-
-    @staticmethod
-    def read(ssm: "SSMClient", names: Sequence[str]) -> "Iterator[ParameterTypeDef]":
-        """Read those that are stored, decrypted. Raises RefusedError and UnavailableError."""
+        values: dict[str, str] = {}
         for start in range(0, len(names), NAMES_A_CALL):
             chunk = list(names[start : start + NAMES_A_CALL])
             with calling("reading parameters"):
-                answer = ssm.get_parameters(Names=chunk, WithDecryption=True)
-                found = {one["Name"]: one for one in answer["Parameters"]}
-                # A parameter that is left out may be a pin, or a repository's own secret.
-                if not set(chunk) <= {*found, *answer["InvalidParameters"]}:
-                    raise LookupError("a parameter is neither there nor said to be missing")
-                if not all(isinstance(one["Value"], str) for one in found.values()):
-                    raise TypeError("a parameter's value is no text")
-            yield from found.values()
+                answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
+                values |= {one["Name"]: one["Value"] for one in whole(answer, chunk)}
+        return values
+
+
+def whole(answer: "GetParametersResultTypeDef", names: Sequence[str]) -> "list[ParameterTypeDef]":
+    """The parameters of an answer. Raises LookupError or TypeError where it leaves something out."""
+    found = {one["Name"]: one for one in answer["Parameters"]}
+    # A parameter that is left out may be a pin, or a repository's own secret.
+    if not set(names) <= {*found, *answer["InvalidParameters"]}:
+        raise LookupError("a parameter is neither there nor said to be missing")
+    if not all(isinstance(one["Value"], str) for one in found.values()):
+        raise TypeError("a parameter's value is no text")
+    return list(found.values())
 
 
 def first_of(names: Sequence[str], values: Mapping[str, str]) -> str:

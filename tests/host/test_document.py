@@ -199,7 +199,7 @@ class TestBuildDocument:
         assert found <= set(PARAMETERS)
 
     def test_script_uses_the_braces_only_where_the_variable_is_unset(self) -> None:
-        listed, given = r"'(\w+)=\{\{ \1 \}\}'", r'eval "$name=\${SSM_$name-\$value}"'
+        listed, given = r"'(\w+)=\{\{ \1 \}\}'", r'eval "$name=\${SSM_$name-\$'
         safely = re.findall(listed, SCRIPT[: SCRIPT.index(given)])
         assert len(safely) == SCRIPT.count("{{") == SCRIPT.count("}}")
         assert set(safely) == set(PARAMETERS) - {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.edges.aws import calling
-from chalicelib.edges.parameters import ParameterStore
+from chalicelib.edges.parameters import NAMES_A_CALL, whole
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -61,14 +61,16 @@ class Parameters:
 
     def read(self, *names: str) -> dict[str, StoredValue]:
         """Read the parameters that exist, decrypted, by name."""
-        found = list(ParameterStore.read(self._client, names))
-        with calling("reading parameters"):
-            return {
-                one["Name"]: StoredValue(
-                    one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
-                )
-                for one in found
-            }
+        values: dict[str, StoredValue] = {}
+        for start in range(0, len(names), NAMES_A_CALL):
+            chunk = names[start : start + NAMES_A_CALL]
+            with calling("reading parameters"):
+                answer = self._client.get_parameters(Names=chunk, WithDecryption=True)
+                for one in whole(answer, chunk):
+                    values[one["Name"]] = StoredValue(
+                        one["Name"], one["Value"], one["Version"], at=one.get("LastModifiedDate")
+                    )
+        return values
 
     def read_one(self, name: str) -> StoredValue | None:
         """Read a parameter; None if it does not exist."""
