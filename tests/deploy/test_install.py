@@ -2,7 +2,8 @@
 
 "Later" is a folder that has a newer release of every package that is pinned. Before pip 23.3 a pin
 without its extras let such a release in. The wheels are stand-ins, and the pins have their hashes:
-that PyPI has what is pinned is seen where this environment is made.
+that PyPI has what is pinned is seen where this environment is made. The environments that are made
+here begin without the pip that Python brings, which takes as long to install as all the rest.
 """
 
 import json
@@ -11,8 +12,10 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
+import pip
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -23,6 +26,11 @@ from tests.deploy.wheels import repin, write_empty, write_installed
 pytestmark = pytest.mark.xdist_group("install")
 NEEDED = ("Makefile", "pyproject.toml", "README.md", "LICENSE", "requirements-dev.txt")
 LATER = "9999"
+WITHOUT_PIP = f"""\
+#!/bin/sh
+case "$*" in "-m venv "*) set -- "$@" --without-pip ;; esac
+exec {sys.executable} "$@"
+"""
 # What Python 3.11.0 brings. Newer Pythons cannot run it, and bring a newer one.
 OLD_PIP = "pip==22.3 --hash=sha256:1daab4b8d3b97d1d763caeb01a4640a2250a0ea899e257b1e44b9eded91e15ab"
 LISTED = """
@@ -68,9 +76,12 @@ def old_pip(folder: Path) -> str:
     return unpacked_pip(wheel)
 
 
-def new_pip(wheels: Path) -> str:
-    """The pip that is pinned, as an argument of `python`."""
-    return unpacked_pip(wheels / f"pip-{pins()['pip']}-py3-none-any.whl")
+@pytest.fixture(scope="module")
+def new_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """This environment's pip, which is the pinned one, as an argument of `python`."""
+    folder = tmp_path_factory.mktemp("new") / "pip"
+    shutil.copytree(Path(pip.__file__).parent, folder)
+    return str(folder)
 
 
 def unpacked_pip(wheel: Path) -> str:
@@ -84,13 +95,16 @@ def unpacked_pip(wheel: Path) -> str:
     return str(folder / "pip")
 
 
-def make(project: Path, pip: str, wheels: Path) -> "subprocess.CompletedProcess[str]":
+def make(project: Path, pip_path: str, wheels: Path) -> "subprocess.CompletedProcess[str]":
     """`make .venv/ready` in a project without an environment, where the wheels are all there is."""
     unlike = {"MAKEFLAGS", "MAKELEVEL", "PYTHONDONTWRITEBYTECODE"}  # the last makes pip slow
     clean = {name: one for name, one in os.environ.items() if name not in unlike}
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_COMPILE": "1"}
+    python = project / "python"
+    python.write_text(WITHOUT_PIP)
+    python.chmod(0o755)
     return subprocess.run(
-        ["make", ".venv/ready", f"PYTHON={sys.executable}", f"PIP={pip}"],
+        ["make", ".venv/ready", f"PYTHON={python}", f"PIP={pip_path}"],
         cwd=project,
         env=clean | settings,
         check=False,
@@ -113,29 +127,33 @@ def project(tmp_path: Path, wheels: Path) -> Path:
     return folder
 
 
-class TestTheDayAfter:
-    @pytest.mark.parametrize("release", ["old", "new"])
-    def test_environment_is_the_pinned_one_and_nothing_is_said(
-        self, release: str, project: Path, wheels: Path, tmp_path: Path
-    ) -> None:
-        pip = new_pip(wheels) if release == "new" else old_pip(tmp_path)
-        done = make(project, pip, wheels)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout == "Making .venv, which takes about a minute ...\n"
-        assert done.stderr == ""
-        python = project / ".venv/bin/python"
-        listed = subprocess.check_output([python, "-c", LISTED], text=True, cwd=tmp_path)
-        installed = {str(canonicalize_name(name)): one for name, one in json.loads(listed).items()}
-        assert installed.pop("pulley") == "0.1.0"
-        assert installed == pins()
+@pytest.mark.parametrize("release", ["old", "new"])
+def test_environment_is_the_pinned_one_and_nothing_is_said(
+    release: str, new_pip: str, project: Path, wheels: Path, tmp_path: Path
+) -> None:
+    done = make(project, new_pip if release == "new" else old_pip(tmp_path), wheels)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "Making .venv, which takes about a minute ...\n"
+    assert done.stderr == ""
+    python = project / ".venv/bin/python"
+    listed = subprocess.check_output([python, "-c", LISTED], text=True, cwd=tmp_path)
+    installed = {str(canonicalize_name(name)): one for name, one in json.loads(listed).items()}
+    assert installed.pop("pulley") == "0.1.0"
+    assert installed == pins()
 
 
-def test_what_pip_said_is_shown_where_it_fails(project: Path, wheels: Path) -> None:
+@pytest.mark.parametrize("name", ["pip", "setuptools"])
+def test_what_python_brings_is_replaced_by_what_is_pinned(name: str) -> None:
+    """As is seen in this environment, which `make` made."""
+    assert version(name) == pins()[name]
+
+
+def test_what_pip_said_is_shown_where_it_fails(project: Path, wheels: Path, new_pip: str) -> None:
     locked = project / "requirements-dev.txt"
     name, separator, rest = locked.read_text().partition("--hash=sha256:")
     (first, *_) = rest.split(maxsplit=1)
     locked.write_text(f"{name}{separator}{'0' * len(first)}\n")
-    done = make(project, new_pip(wheels), wheels)
+    done = make(project, new_pip, wheels)
     assert done.returncode != 0
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
     assert not (project / ".venv/ready").exists()

@@ -1,7 +1,7 @@
 """Wheels for an index that a test makes up: small ones, since what is in a package is no matter.
 
 A stand-in has a package's metadata and none of its modules. Only what an installation itself needs
-is whole: pip and setuptools, from the environment that runs the tests.
+is whole: setuptools, from the environment that runs the tests.
 """
 
 import re
@@ -10,7 +10,7 @@ from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
 
-WHOLE = ("pip", "setuptools")
+WHOLE = ("setuptools",)
 _WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 _OF_THE_INSTALLER = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL"}
 
