@@ -1,4 +1,8 @@
-"""The schedule's event as AWS sends it, through the function, to the hosts that are behind."""
+"""The schedule's event as AWS sends it, through the function, to the hosts that are behind.
+
+What a round does is in tests/flows/test_reconcile.py. tests/app/test_faults.py makes each call
+fail.
+"""
 
 import json
 from collections.abc import Callable
@@ -12,10 +16,10 @@ from chalice.test import Client
 
 import app
 from chalicelib import wiring
-from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
-from pulley.sandbox.github.server import Fault, GitHubServer, HookDelivery
-from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line, rolled_back
-from tests.app.stage import REGION, TOKEN, Stage, forget_what_is_warm
+from chalicelib.core.errors import RefusedError, UnavailableError
+from pulley.sandbox.github.server import GitHubServer, HookDelivery
+from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line
+from tests.app.stage import REGION, Stage, forget_what_is_warm
 from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text
 
 # EventBridge User Guide, "Creating a rule that runs on a schedule".
@@ -97,10 +101,7 @@ class TestRound:
             assert stage.reconcile(EVENT) == QUIET | {"is_whole": True}
         assert run_command.commands == [pushed]
         assert "PutParameter" not in stage.wire.operations
-
-    def test_line_of_the_log(self, stage: Stage, pushed: Sent) -> None:
-        stage.reconcile(EVENT)
-        line = line_of(stage, "whole")
+        line, _ = (one for one in stage.log.lines("round") if one["outcome"] == "whole")
         assert QUIET.items() <= line.items()
         assert (line["level"], line["Rounds"], line["HostsBehind"]) == ("info", 1, 0)
 
@@ -126,24 +127,6 @@ class TestRound:
         assert line["command_id"] == run_command.commands[0].id
         assert line["hosts"] == dict.fromkeys(("web-2", "web-3"), "nothing is known of it")
 
-    def test_next_round_waits_for_what_this_one_sent_and_then_is_quiet(
-        self,
-        stage: Stage,
-        run_command: RunCommand,
-        commit: str,
-        pushed: Sent,
-        add_host: AddHost,
-    ) -> None:
-        new = add_host("web-2")
-        stage.reconcile(EVENT)
-        newest = run_command.commands[0]
-        newest.add_host(status="InProgress", instance_id=new)
-        assert stage.reconcile(EVENT)["sent"] == 0
-        newest.hosts.clear()
-        newest.add_host(result_line(commit), instance_id=new)
-        newest.end()
-        assert stage.reconcile(EVENT) == QUIET | {"hosts": 2, "is_whole": True}
-
     def test_lost_delivery_is_made_up_for_by_the_branch_s_tip(
         self,
         stage: Stage,
@@ -159,39 +142,6 @@ class TestRound:
         run_command.commands[0].end()
         assert stage.reconcile(EVENT)["sent"] == 1
         assert sent_to(run_command) == [(commit, (id_,))]
-
-    def test_roll_out_that_was_stopped_is_spread_to_nobody(
-        self,
-        stage: Stage,
-        github: GitHubServer,
-        run_command: RunCommand,
-        commit: str,
-        add_host: AddHost,
-    ) -> None:
-        canary, other = add_host("web-1"), add_host("web-2")
-        stage.push(after=commit)
-        (sent,) = run_command.commands
-        sent.add_host(rolled_back(commit), status="Failed", instance_id=canary)
-        sent.add_host(status="Cancelled", details="Terminated", instance_id=other)
-        sent.end("Failed")
-        assert stage.reconcile(EVENT)["sent"] == 0
-
-    def test_pin_leads_back(
-        self,
-        stage: Stage,
-        run_command: RunCommand,
-        parent: str,
-        pushed: Sent,
-    ) -> None:
-        stage.store(NAMES.pin("web"), {"state": "pinned", "commit": parent})
-        assert stage.reconcile(EVENT)["sent"] == 1
-        assert run_command.commands[0].arguments["Parameters"]["Update"] == ["exact"]
-        assert [commit for commit, _ in sent_to(run_command)] == [parent]
-
-    def test_nothing_stored_is_nothing_to_do(self, stage: Stage, run_command: RunCommand) -> None:
-        stage.remove(NAMES.targets(SITE))
-        outcome = stage.reconcile(EVENT)
-        assert (outcome["targets"], outcome["is_whole"]) == (0, True)
 
     def test_deployment_whose_last_event_was_lost_is_settled_once(
         self, stage: Stage, github: GitHubServer, pushed: Sent
@@ -253,86 +203,22 @@ class TestGitHub:
         assert (line["delivery"], line["repository"]) == ("guid-lost", "octo/site")
         assert (line["reason"], line["level"]) == ("push: 0 timed out", "warning")
 
-    def test_token_that_may_read_deployments_alone_is_noted_for_each_and_no_more(
-        self, stage: Stage, github: GitHubServer, run_command: RunCommand, pushed: Sent
-    ) -> None:
-        no = Fault(403, b'{"message": "Resource not accessible by personal access token"}')
-        github.fault = lambda _method, path: None if "/deployments" in path else no
-        for _ in range(2):
-            outcome = stage.reconcile(EVENT)
-            assert (outcome["failed"], outcome["is_whole"]) == (0, True)
-        reasons = [
-            one["reason"] for one in stage.log.lines("round") if one["outcome"] == "not_asked"
-        ]
-        assert len(reasons) == 2
-        assert "Contents: read" in reasons[0]
-        assert "Webhooks: read" in reasons[1]
-        assert TOKEN not in str(stage.log)
 
-    def test_github_that_is_broken_keeps_no_host_from_what_was_pushed(
-        self,
-        stage: Stage,
-        github: GitHubServer,
-        run_command: RunCommand,
-        commit: str,
-        pushed: Sent,
-        add_host: AddHost,
-    ) -> None:
-        new = add_host("web-2")
-        github.fault = lambda _method, _path: Fault(502, b"<html>Unicorn!</html>")
-        outcome = stage.reconcile(EVENT)
-        assert (outcome["sent"], outcome["is_whole"]) == (1, True)
-        assert sent_to(run_command) == [(commit, (new,))]
-
-
-class TestAwsFails:
-    @pytest.mark.parametrize(
-        ("code", "kind"),
-        [("AccessDeniedException", RefusedError), ("ThrottlingException", UnavailableError)],
-    )
-    @pytest.mark.parametrize(
-        "operation",
-        ["DescribeParameters", "GetParameters", "DescribeInstanceInformation", "ListCommands"],
-    )
-    def test_round_that_cannot_begin_fails_and_the_log_says_why(
-        self,
-        stage: Stage,
-        run_command: RunCommand,
-        pushed: Sent,
-        operation: str,
-        code: str,
-        kind: type[PulleyError],
-    ) -> None:
-        run_command.fault[operation] = aws_error(code)
-        with pytest.raises(kind, match="AWS"):
-            stage.reconcile(EVENT)
-        line = line_of(stage, "failed")
-        assert (line["level"], code in line["reason"]) == ("error", True)
-
-    def test_history_that_cannot_be_read_fails_its_target(
+class TestRoundThatCannotBegin:
+    def test_aws_that_refuses_is_in_the_log(
         self, stage: Stage, run_command: RunCommand, pushed: Sent
     ) -> None:
-        run_command.fault["ListCommandInvocations"] = aws_error("AccessDeniedException")
-        assert stage.reconcile(EVENT)["failed"] == 1
+        run_command.fault["DescribeInstanceInformation"] = aws_error("AccessDeniedException")
+        with pytest.raises(RefusedError, match="AWS"):
+            stage.reconcile(EVENT)
         line = line_of(stage, "failed")
-        assert (line["target"], line["repository"]) == ("web", "octo/site")
+        assert (line["level"], "AccessDeniedException" in line["reason"]) == ("error", True)
 
-    def test_command_that_is_refused_is_in_the_log(
-        self, stage: Stage, run_command: RunCommand, pushed: Sent, add_host: AddHost
-    ) -> None:
-        add_host("web-2")
-        run_command.fault["SendCommand"] = aws_error("InvalidDocument")
-        outcome = stage.reconcile(EVENT)
-        assert (outcome["behind"], outcome["sent"], outcome["failed"]) == (1, 0, 1)
-        (line,) = (one for one in stage.log.lines("command") if one["outcome"] == "failed")
-        assert "InvalidDocument" in line["reason"]
-
-    @pytest.mark.parametrize("name", ["PULLEY_STAGE", "PULLEY_GITHUB_API", "PULLEY_TOPIC_ARN"])
     def test_stage_that_is_not_set_up_is_in_the_log(
-        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv(name, "a b")
+        monkeypatch.setenv("PULLEY_GITHUB_API", "a b")
         with pytest.raises(UnavailableError, match="not set up"):
             stage.reconcile(EVENT)
         line = line_of(stage, "failed")
-        assert (line["level"], name in line["reason"]) == ("error", True)
+        assert (line["level"], "PULLEY_GITHUB_API" in line["reason"]) == ("error", True)

@@ -1,41 +1,22 @@
-"""The webhook where GitHub is to be told: a push is answered and sent as if it were not."""
+"""The webhook where GitHub is to be told: a push is answered and sent as if it were not.
 
-import json
+tests/app/test_faults.py makes each call to GitHub fail, and tests/edges has what GitHub may answer.
+"""
+
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from chalicelib import wiring
 from pulley.sandbox.github.server import Fault, GitHubServer
-from tests.app.stage import JSON, TOKEN, Answer, Stage, rest_event
+from tests.app.stage import JSON, Answer, Stage, rest_event
 from tests.fakes import GUID, NAMES, SITE, aws_error, target_json
 
 MORE_SECONDS = 3.0  # than a push without GitHub: it has two
 SENT_SECONDS = 10.0  # GitHub's own patience with a webhook
-
-FAULTS = {
-    "broken": Fault(500),
-    "limited": Fault(429, headers={"Retry-After": "60"}),
-    "limited without a time": Fault(429),
-    "refusing": Fault(403, b'{"message": "Resource not accessible by personal access token"}'),
-    "spent": Fault(403, headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"}),
-    "not knowing the token": Fault(401, b'{"message": "Bad credentials"}'),
-    "not knowing the repository": Fault(404, b'{"message": "Not Found"}'),
-    "talking garbage": Fault(200, b"<html>\xff"),
-    "of another shape": Fault(200, b'{"a": [1]}'),
-    "odd in a list": Fault(200, b'[1, null, {"id": "x"}, {"payload": "[[["}]'),
-    "nesting": Fault(200, b"[" * 100_000),
-    "redirecting in a circle": Fault(302, headers={"Location": "/repos/octo/site/deployments"}),
-    "silent": Fault(200, b"[]", silent_seconds=30),
-    "dripping": Fault(200, b"[" + b" " * 1000 + b"]", drip_seconds=0.5),
-}
-QUICK = {name: fault for name, fault in FAULTS.items() if name not in {"silent", "dripping"}}
-
-
-def fail(github: GitHubServer, fault: Fault | None) -> None:
-    github.fault = None if fault is None else lambda _method, _path: fault
+SILENT = Fault(200, b"[]", silent_seconds=30)
+SLOW = {"silent": SILENT, "dripping": Fault(200, b"[" + b" " * 1000 + b"]", drip_seconds=0.5)}
 
 
 def sent(stage: Stage) -> list[Mapping[str, Any]]:
@@ -51,17 +32,7 @@ def told_of_github(stage: Stage) -> list[dict[str, Any]]:
 
 
 class TestGitHubIsWell:
-    def test_command_carries_the_deployment_s_id(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        assert stage.push(after=commit).status == 202
-        (deployment,) = github.deployments("octo/site")
-        assert [one["Deployment"] for one in sent(stage)] == [str(deployment.id)]
-        assert (deployment.sha, deployment.environment) == (commit, "web")
-        assert deployment.payload == {"stage": "dev", "target": "web", "delivery": GUID}
-        assert deployment.state == "pending"
-
-    def test_answer_is_as_without_github(
+    def test_command_carries_the_deployment_s_id_and_so_does_its_redelivery_s(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         answer = stage.push(after=commit)
@@ -69,13 +40,12 @@ class TestGitHubIsWell:
         deployments = [{"target": "web", "command_id": command["CommandId"]}]
         body = {"delivery": GUID, "commit": commit, "deployments": deployments, "skipped": []}
         assert answer == Answer(202, body)
-
-    def test_redelivery_uses_the_same_deployment(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        assert [stage.push(after=commit).status for _ in range(2)] == [202, 202]
+        assert stage.push(after=commit).status == 202
         (deployment,) = github.deployments("octo/site")
         assert [one["Deployment"] for one in sent(stage)] == [str(deployment.id)] * 2
+        assert (deployment.sha, deployment.environment) == (commit, "web")
+        assert deployment.payload == {"stage": "dev", "target": "web", "delivery": GUID}
+        assert deployment.state == "pending"
 
     def test_each_target_has_its_own_in_its_environment(
         self, stage: Stage, github: GitHubServer, commit: str
@@ -101,35 +71,18 @@ class TestGitHubIsWell:
         assert status.description == "not deployed: frozen: a holiday"
         assert sent(stage) == []
 
-    def test_repository_s_own_token_comes_first(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        stage.store(NAMES.github_token, "another-token-for-the-rest")
-        stage.store(NAMES.repository_github_token(SITE), f"{TOKEN}\n")
-        assert stage.push(after=commit).status == 202
-        assert len(github.deployments("octo/site")) == 1
-
-    @pytest.mark.parametrize("event", ["ping", "release"])
     def test_what_deploys_nothing_tells_github_nothing(
-        self, stage: Stage, github: GitHubServer, event: str
+        self, stage: Stage, github: GitHubServer
     ) -> None:
-        assert stage.deliver({"repository": {"full_name": "octo/site"}}, event=event).status == 200
-        assert github.requests == []
-
-    def test_forged_push_tells_github_nothing(self, stage: Stage, github: GitHubServer) -> None:
         body = {"repository": {"full_name": "octo/site"}}
+        assert stage.deliver(body, event="release").status == 200
         assert stage.deliver(body, secret="guessed").status == 401
         assert github.requests == []
 
-
-class TestWithoutAToken:
-    @pytest.mark.parametrize("stored", [None, " \n"])
-    def test_github_is_not_asked_at_all(
-        self, stage: Stage, github: GitHubServer, commit: str, stored: str | None
+    def test_without_a_token_github_is_not_asked_at_all(
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.remove(NAMES.github_token)
-        if stored:
-            stage.store(NAMES.github_token, stored)
         assert stage.push(after=commit).status == 202
         assert github.requests == []
         assert [one["Deployment"] for one in sent(stage)] == [""]
@@ -137,26 +90,20 @@ class TestWithoutAToken:
 
 
 class TestGitHubIsNotWell:
-    @pytest.mark.parametrize("name", FAULTS)
+    @pytest.mark.parametrize("name", SLOW)
     def test_push_is_answered_in_time_and_sent_without_a_deployment(
         self, stage: Stage, github: GitHubServer, commit: str, name: str
     ) -> None:
-        stage.remove(NAMES.github_token)
-        stage.push(after=commit)
         began = time.monotonic()
-        without = stage.push(after=commit)
+        assert stage.push(after=commit).status == 202
         usual = time.monotonic() - began
-        wiring._receiver.cache_clear()
-        stage.store(NAMES.github_token, TOKEN)
-        fail(github, FAULTS[name])
+        github.fault = lambda _method, _path: SLOW[name]
         began = time.monotonic()
         answer = stage.push(after=commit)
         assert time.monotonic() - began < usual + MORE_SECONDS
-        assert (answer.status, set(answer.body)) == (without.status, set(without.body))
-        assert answer.status == 202
-        assert answer.body["skipped"] == []
+        assert (answer.status, answer.body["skipped"]) == (202, [])
         assert len(answer.body["deployments"]) == 1
-        assert [one["Deployment"] for one in sent(stage)] == ["", "", ""]
+        assert sent(stage)[-1]["Deployment"] == ""
         (line,) = told_of_github(stage)
         assert line["level"] == "warning"
         assert (line["delivery"], line["repository"]) == (GUID, "octo/site")
@@ -168,7 +115,7 @@ class TestGitHubIsNotWell:
     ) -> None:
         names = [f"web{number}" for number in range(20)]
         stage.store(NAMES.targets(SITE), [target_json(name) for name in names])
-        fail(github, FAULTS["silent"])
+        github.fault = lambda _method, _path: SILENT
         began = time.monotonic()
         assert stage.push(after=commit).status == 202
         assert time.monotonic() - began < SENT_SECONDS
@@ -183,24 +130,9 @@ class TestGitHubIsNotWell:
                 time.sleep(1.8)  # of the 3.5 in which a call may begin
 
         stage.wire.reply = reply
-        fail(github, FAULTS["silent"])
+        github.fault = lambda _method, _path: SILENT
         assert stage.push(after=commit).status == 202
         assert [one["Deployment"] for one in sent(stage)] == [""]
-
-    def test_nobody_listens(self, stage: Stage, github: GitHubServer, commit: str) -> None:
-        github.close()
-        assert stage.push(after=commit).status == 202
-        assert [one["Deployment"] for one in sent(stage)] == [""]
-
-    def test_redelivery_after_a_short_fault_has_its_deployment(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        fail(github, FAULTS["broken"])
-        stage.push(after=commit)
-        fail(github, None)
-        stage.push(after=commit)
-        (deployment,) = github.deployments("octo/site")
-        assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
 
     def test_deployment_whose_answer_was_lost_is_found_by_the_redelivery(
         self, stage: Stage, github: GitHubServer, commit: str
@@ -208,69 +140,33 @@ class TestGitHubIsNotWell:
         lost = Fault(502, applied_first=True)
         github.fault = lambda method, _path: lost if method == "POST" else None
         stage.push(after=commit)
-        fail(github, None)
+        github.fault = None
         stage.push(after=commit)
         (deployment,) = github.deployments("octo/site")
         assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
 
-    @pytest.mark.parametrize("name", ["limited", "refusing", "spent", "not knowing the token"])
-    def test_token_that_cannot_help_is_not_used_for_the_next_push(
-        self, stage: Stage, github: GitHubServer, commit: str, name: str
-    ) -> None:
-        fail(github, FAULTS[name])
-        stage.push(after=commit)
-        asked = len(github.requests)
-        stage.push(after=commit)
-        assert len(github.requests) == asked == 1
-
-    def test_refused_token_is_written_down_once(
+    def test_refused_token_is_written_down_once_and_not_used_for_the_next_push(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
-        fail(github, FAULTS["refusing"])
+        no = Fault(403, b'{"message": "Resource not accessible by personal access token"}')
+        github.fault = lambda _method, _path: no
         for _ in range(3):
             stage.push(after=commit)
         (line,) = told_of_github(stage)
         assert "Deployments: write" in line["reason"]
         assert "not accessible" in line["reason"]
-
-    def test_commit_that_github_does_not_have_is_sent_all_the_same(
-        self, stage: Stage, github: GitHubServer
-    ) -> None:
-        assert stage.push(after="a" * 40).status == 202
-        assert [one["Deployment"] for one in sent(stage)] == [""]
-        (line,) = told_of_github(stage)
-        assert "No ref found" in line["reason"]
-
-    def test_token_that_github_repeats_is_not_written_down(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        fail(github, Fault(422, json.dumps({"message": f"Bearer {TOKEN} is odd"}).encode()))
-        assert stage.push(after=commit).status == 202
-        assert TOKEN not in str(stage.log)
-        (line,) = told_of_github(stage)
-        assert "Bearer ... is odd" in line["reason"]
-
-    @pytest.mark.parametrize("token", [f"{TOKEN}\nand-an-older-one", f"{TOKEN}\u2026"])
-    def test_token_that_no_header_can_have_is_a_refused_one(
-        self, stage: Stage, github: GitHubServer, commit: str, token: str
-    ) -> None:
-        stage.store(NAMES.github_token, token)
-        assert stage.push(after=commit).status == 202
-        assert [one["Deployment"] for one in sent(stage)] == [""]
-        (line,) = told_of_github(stage)
-        assert "token" in line["reason"]
-        assert TOKEN not in str(stage.log)
+        assert len(github.requests) == 1
 
 
 class TestCommandIsNotSent:
-    def refuse(self, stage: Stage, target: str = "web") -> None:
+    def refuse(self, stage: Stage) -> None:
         def reply(_operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
             to = arguments.get("Parameters", {}).get("Target")
-            return aws_error("AccessDeniedException") if to == [target] else None
+            return aws_error("AccessDeniedException") if to == ["web"] else None
 
         stage.wire.reply = reply
 
-    def test_new_deployment_is_an_error_at_once(
+    def test_new_deployment_is_an_error_at_once_and_the_log_has_it(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
@@ -279,42 +175,27 @@ class TestCommandIsNotSent:
         (status,) = deployment.statuses
         assert status.state == "error"
         assert status.description.startswith("not sent to any host: AWS refused")
-
-    def test_other_target_s_deployment_is_left_to_its_report(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
-        self.refuse(stage)
-        stage.push(after=commit)
-        states = {one.environment: one.state for one in github.deployments("octo/site")}
-        assert states == {"web": "error", "api": "pending"}
-
-    def test_deployment_that_was_there_before_keeps_its_state(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        stage.push(after=commit)
-        self.refuse(stage)
-        assert stage.push(after=commit).status == 502
-        (deployment,) = github.deployments("octo/site")
-        assert deployment.statuses == ()
-
-    def test_log_has_the_command_that_was_not_sent(
-        self, stage: Stage, github: GitHubServer, commit: str
-    ) -> None:
-        self.refuse(stage)
-        stage.push(after=commit)
         (line,) = stage.log.lines("command")
         assert (line["outcome"], line["level"]) == ("failed", "error")
         assert (line["target"], line["delivery"]) == ("web", GUID)
         (line,) = stage.log.lines("delivery")
         assert (line["outcome"], line["level"]) == ("failed", "error")
 
-    @pytest.mark.parametrize("name", FAULTS)
+    def test_deployments_of_what_was_sent_keep_their_state(
+        self, stage: Stage, github: GitHubServer, commit: str
+    ) -> None:
+        stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
+        stage.push(after=commit)
+        self.refuse(stage)
+        assert stage.push(after=commit).status == 502
+        states = {one.environment: one.state for one in github.deployments("octo/site")}
+        assert states == {"web": "pending", "api": "pending"}
+
     def test_github_that_cannot_be_told_so_changes_nothing(
-        self, stage: Stage, github: GitHubServer, commit: str, name: str
+        self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
-        github.fault = lambda _method, path: FAULTS[name] if path.endswith("/statuses") else None
+        github.fault = lambda _method, path: SILENT if path.endswith("/statuses") else None
         began = time.monotonic()
         assert stage.push(after=commit).status == 502
         assert time.monotonic() - began < SENT_SECONDS
