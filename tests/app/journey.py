@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import boto3
+
 from chalicelib.core.errors import PulleyError
 from chalicelib.edges import github_api
 from pulley.sandbox.github.server import GitHubServer
@@ -31,6 +33,7 @@ class Journey:
         self.log = stage.log
         self._stage, self._faults, self._run_command = stage, faults, run_command
         self._github, self._repository, self._add_host = github, repository, add_host
+        self._ec2 = boto3.client("ec2")
         self._hosts: list[str] = []
         self._commit = ""
         self._lines_before = 0
@@ -46,17 +49,25 @@ class Journey:
         assert self.report() == "told"
 
     def begin(self) -> None:
-        """With a commit that nobody has seen yet, and functions that have just started."""
+        """With a commit that nobody has seen yet, one host, and functions that just started."""
         tree, tip = (git(self._repository, "rev-parse", one) for one in ("main^{tree}", "main"))
         self._commit = git(self._repository, "commit-tree", tree, "-p", tip, "-m", "next")
         git(self._repository, "update-ref", "refs/heads/main", self._commit)
         self._run_command.commands.clear()
+        while len(self._hosts) > 1:
+            self._remove_host()
         forget_what_is_warm()
 
     def add_host(self) -> None:
         called = list(self._faults.calls)
         self._hosts.append(self._add_host(f"web-{len(self._hosts) + 1}"))
         self._faults.calls = called  # of the functions alone
+
+    def _remove_host(self) -> None:
+        called, id_ = list(self._faults.calls), self._hosts.pop()
+        self._run_command.online.remove(id_)
+        self._ec2.terminate_instances(InstanceIds=[id_])
+        self._faults.calls = called
 
     def fail(self, call: str, kind: Kind, *, is_brief: bool = False) -> None:
         faults = self._faults
