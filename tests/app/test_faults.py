@@ -1,7 +1,7 @@
 """Every call of every function fails in every way, and docs/faults.md says what is seen of it.
 
-Its tables are read here. `make soak` tries each call in each way; else some calls fail, in ways that
-take turns.
+Its tables are read here. `make soak` tries each call in each way; else some calls fail, in ways
+that take turns.
 """
 
 import os

@@ -1,31 +1,39 @@
-"""The zip, unpacked once, and the Python of Lambda to run it."""
+"""What `chalice package` makes, once for all tests, and the Python of Lambda to run it."""
 
-import json
-import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
-from tests.deploy.project import chalice, copy_project
+from tests.deploy.project import STAGES, copy_project, package, resources_of
 from tests.deploy.runtime import Python, Unpacked
 from tests.fakes import STAGE
 
 
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all that lies in the checkout, tracked or not."""
+    return copy_project(tmp_path_factory.mktemp("package") / "pulley")
+
+
+@pytest.fixture(scope="session")
+def plain(project: Path) -> dict[str, Path]:
+    """Chalice's own package of each stage."""
+    return {stage: package(project, f"plain-{stage}", stage) for stage in STAGES}
+
+
+@pytest.fixture(scope="session")
+def unpacked(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
     folder = tmp_path_factory.mktemp("lambda")
-    project = copy_project(folder / "pulley")
-    chalice(project, "package", "--stage", STAGE, "out")
-    with zipfile.ZipFile(project / "out/deployment.zip") as archive:
-        archive.extractall(folder / "task")
-    resources = json.loads((project / "out/sam.json").read_text())["Resources"]
-    shutil.rmtree(project)
+    made = package(project, "unpacked", STAGE)
+    with zipfile.ZipFile(made / "deployment.zip") as archive:
+        archive.extractall(folder)
     functions = {
         one["Properties"]["Handler"].partition(".")[2]: one["Properties"]
-        for one in resources.values()
+        for one in resources_of(made).values()
         if one["Type"] == "AWS::Serverless::Function"
     }
-    return Unpacked(folder / "task", functions)
+    return Unpacked(folder, functions)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,14 @@
 """A copy of the project, and Chalice's own command in it: nothing is written to the checkout."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.app.policies import PROJECT
 from tests.processes import HANG_SECONDS
@@ -47,3 +50,30 @@ def chalice(project: Path, *arguments: str, environ: Mapping[str, str] | None = 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def package(project: Path, folder: str, stage: str, *options: str) -> Path:
+    """`chalice package`, whose zip is built anew: one that lies there would be taken again.
+
+    Returns the folder of the package.
+    """
+    for path in project.glob(".chalice/deployments/*"):
+        path.unlink()
+    # The stage is Chalice's to say, whatever it is here.
+    environ = {"PULLEY_STAGE": "another"}
+    chalice(project, "package", "--stage", stage, *options, folder, environ=environ)
+    return project / folder
+
+
+def resources_of(package: Path) -> dict[str, dict[str, Any]]:
+    """What the package's template has, by its logical name."""
+    resources: dict[str, dict[str, Any]] = json.loads((package / "sam.json").read_text())[
+        "Resources"
+    ]
+    return resources
+
+
+def contents(package: Path) -> dict[str, tuple[int, bytes]]:
+    """The mode and the bytes of each file of the package's zip."""
+    with zipfile.ZipFile(package / "deployment.zip") as archive:
+        return {one.filename: (one.external_attr, archive.read(one)) for one in archive.infolist()}

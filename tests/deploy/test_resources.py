@@ -17,7 +17,7 @@ from pulley.operator.stage.cloudformation import LOGICAL_IDS, build_resources
 from pulley.operator.stage.policies import PoliciesError, read_policies
 from pulley.operator.stage.settings import StageSettings, read_stage_settings
 from tests.app.policies import POLICY_FILES, PROJECT, policy_text
-from tests.deploy.project import STAGES, chalice, copy_project
+from tests.deploy.project import STAGES, copy_project, package, resources_of
 
 pytestmark = pytest.mark.xdist_group("chalice package")
 every_function = pytest.mark.parametrize("function", POLICY_FILES)
@@ -34,7 +34,6 @@ class Package:
     """A stage's template: Chalice's own, what is merged into it, and what comes of that."""
 
     stage: str
-    path: Path
     plain: Resources
     extra: Resources
     template: dict[str, Any]
@@ -53,30 +52,23 @@ class Package:
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Package]:
-    project = copy_project(tmp_path_factory.mktemp("package") / "pulley")
+def packages(project: Path, plain: dict[str, Path]) -> dict[str, Package]:
     packages = {}
     for stage in STAGES:
-        chalice(project, "package", "--stage", stage, f"plain-{stage}")
         extra = build_resources(read_stage_settings(project, stage), DOCUMENT)
         (project / "extra.json").write_text(json.dumps(extra))
-        chalice(
-            project, "package", "--stage", stage, "--merge-template", "extra.json", f"out-{stage}"
-        )
-        plain = json.loads((project / f"plain-{stage}/sam.json").read_text())
-        path = project / f"out-{stage}/sam.json"
+        made = package(project, f"out-{stage}", stage, "--merge-template", "extra.json")
         packages[stage] = Package(
             stage=stage,
-            path=path,
-            plain=plain["Resources"],
+            plain=resources_of(plain[stage]),
             extra=json.loads(json.dumps(extra["Resources"])),
-            template=json.loads(path.read_text()),
+            template=json.loads((made / "sam.json").read_text()),
         )
     return packages
 
 
-@pytest.fixture(params=STAGES)
-def package(request: pytest.FixtureRequest, packages: dict[str, Package]) -> Package:
+@pytest.fixture(name="package", params=STAGES)
+def package_of_stage(request: pytest.FixtureRequest, packages: dict[str, Package]) -> Package:
     return packages[request.param]
 
 

@@ -5,7 +5,6 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -33,9 +32,9 @@ from tests.app.policies import (
     policy_text,
     statements,
 )
-from tests.deploy.project import chalice, copy_project
+from tests.deploy.project import STAGES, contents, resources_of
 
-STAGES = ("dev", "prod")
+pytestmark = pytest.mark.xdist_group("chalice package")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}
 # What any function needs that writes a log; no client in edges/ calls it.
 LOG_ACTIONS = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
@@ -93,16 +92,10 @@ class Package:
         return properties
 
 
-@pytest.fixture(scope="module", params=STAGES)
-def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Package:
-    """Made from a copy of all that lies in the checkout, tracked or not."""
-    stage, copy = request.param, copy_project(tmp_path_factory.mktemp(request.param) / "pulley")
-    # The stage is Chalice's to say, whatever it is here.
-    chalice(copy, "package", f"--stage={stage}", "out", environ={"PULLEY_STAGE": "another"})
-    with zipfile.ZipFile(copy / "out/deployment.zip") as archive:
-        files = frozenset(archive.namelist())
-    template = json.loads((copy / "out/sam.json").read_text())
-    return Package(stage, files, template["Resources"])
+@pytest.fixture(params=STAGES)
+def package(request: pytest.FixtureRequest, plain: dict[str, Path]) -> Package:
+    made = plain[request.param]
+    return Package(request.param, frozenset(contents(made)), resources_of(made))
 
 
 class TestZip:
