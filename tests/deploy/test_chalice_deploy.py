@@ -1,6 +1,7 @@
 """`chalice deploy` of every stage to its end, once more, and `chalice delete`: the real command.
 
-The stages share an account, as they may in AWS.
+The stages share an account, as they may in AWS. What the settings say of a function is in
+tests/deploy/test_package.py.
 """
 
 import json
@@ -41,7 +42,7 @@ class Story:
     again: Found = field(default_factory=dict)
     deleted: Found = field(default_factory=dict)
     noted: dict[str, list[Found]] = field(default_factory=dict)
-    noted_again: dict[str, list[Found]] = field(default_factory=dict)
+    noted_again: list[Found] = field(default_factory=list)
 
     def chalice(self, command: str, stage: str) -> str:
         return chalice(self.project, command, "--stage", stage, environ=self.account.environ)
@@ -64,9 +65,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
             assert "Rest API URL: https://" in story.chalice("deploy", stage)
             story.noted[stage] = story.resources(stage)
         story.deployed = look(account)
-        for stage in STAGES:
-            story.chalice("deploy", stage)
-            story.noted_again[stage] = story.resources(stage)
+        story.chalice("deploy", "dev")
+        story.noted_again = story.resources("dev")
         story.again = look(account)
         for stage in STAGES:
             story.chalice("delete", stage)
@@ -157,57 +157,37 @@ class TestDeploy:
 
     @every_stage
     @every_function
-    def test_function_is_as_the_settings_say(self, told: Story, function: str, stage: str) -> None:
-        made = told.deployed["functions"][name_of(function, stage)]
-        settings = json.loads((told.project / ".chalice/config.json").read_text())
-        own = settings["lambda_functions"].get(function, {})
-        assert made["Handler"] == HANDLERS[function]
-        assert made["MemorySize"] == settings["lambda_memory_size"]
-        assert made["Timeout"] == own.get("lambda_timeout", settings["lambda_timeout"])
-        assert made["Architectures"] == ["arm64"]
-        assert made["Environment"]["Variables"] == {"PULLEY_STAGE": stage}
-        assert made["Role"].endswith(f":role/pulley-{stage}-{function}")
-
-    @every_stage
-    @every_function
-    def test_role_has_the_policy_file_for_this_account_and_nothing_else(
+    def test_function_has_its_stage_and_a_role_of_its_own_with_the_policy_file_for_this_account(
         self, told: Story, function: str, stage: str
     ) -> None:
+        made = told.deployed["functions"][name_of(function, stage)]
+        assert (made["Handler"], made["Architectures"]) == (HANDLERS[function], ["arm64"])
+        assert made["Environment"]["Variables"] == {"PULLEY_STAGE": stage}
+        role = f"pulley-{stage}-{function}"
+        assert made["Role"].endswith(f":role/{role}")
         text = (told.project / POLICY_FILES[function].format(stage=stage)).read_text()
         assert PLACEHOLDER not in text
         assert told.account.id in text
-        role = f"pulley-{stage}-{function}"
         assert told.deployed["roles"][role] == {role: json.loads(text)}
+        assert len(told.deployed["roles"]) == len(HANDLERS) * len(STAGES)
         assert not told.deployed["attached"]
 
-    def test_every_function_has_a_role_of_its_own(self, told: Story) -> None:
-        wanted = {f"pulley-{stage}-{function}" for function in HANDLERS for stage in STAGES}
-        assert set(told.deployed["roles"]) == wanted
-
     @every_stage
-    def test_rule_calls_the_reporter_for_this_stage_s_document(
-        self, told: Story, stage: str
+    @pytest.mark.parametrize("function", EVENT_FUNCTIONS)
+    def test_rule_calls_its_function_of_this_stage_and_there_are_no_other_rules(
+        self, told: Story, function: str, stage: str
     ) -> None:
-        rule = told.deployed["rules"][f"pulley-{stage}-report_status_change-event"]
-        assert rule["pattern"]["detail"] == {"document-name": [f"pulley-{stage}-pull"]}
-        self.check_rule(told, "report_status_change", stage)
-
-    @every_stage
-    def test_schedule_calls_the_reconciler(self, told: Story, stage: str) -> None:
-        rule = told.deployed["rules"][f"pulley-{stage}-reconcile_targets-event"]
-        assert rule["schedule"] == "rate(15 minutes)"
-        self.check_rule(told, "reconcile_targets", stage)
-
-    def check_rule(self, told: Story, function: str, stage: str) -> None:
         name = name_of(function, stage)
         rule = told.deployed["rules"][f"pulley-{stage}-{function}-event"]
+        if function == "report_status_change":
+            assert rule["pattern"]["detail"] == {"document-name": [f"pulley-{stage}-pull"]}
+        else:
+            assert rule["schedule"] == "rate(15 minutes)"
         arn = told.deployed["functions"][name]["FunctionArn"]
         assert rule["state"] == "ENABLED"
         assert rule["targets"] == [{"Id": "1", "Arn": arn}]
         source = f"arn:aws:events:eu-central-1:{told.account.id}:rule/pulley-{stage}-{function}"
         assert told.deployed["permissions"][name] == [("events.amazonaws.com", f"{source}-event")]
-
-    def test_there_are_no_other_rules(self, told: Story) -> None:
         assert len(told.deployed["rules"]) == len(STAGES) * len(EVENT_FUNCTIONS)
 
     @every_stage
@@ -216,6 +196,7 @@ class TestDeploy:
         api_id, name = noted["rest_api_id"], name_of("api_handler", stage)
         arn = told.deployed["functions"][name]["FunctionArn"]
         path = f"lambda:path/2015-03-31/functions/{arn}/invocations"
+        assert len(told.deployed["apis"]) == len(STAGES)
         assert told.deployed["apis"][api_id] == {
             "name": "pulley",
             "endpoint": ["REGIONAL"],
@@ -226,31 +207,21 @@ class TestDeploy:
         assert told.deployed["permissions"][name] == [("apigateway.amazonaws.com", source)]
         assert noted["rest_api_url"].endswith(f".amazonaws.com/{stage}/")
 
-    def test_each_stage_has_one_api(self, told: Story) -> None:
-        assert len(told.deployed["apis"]) == len(STAGES)
-
-    @every_stage
-    @pytest.mark.parametrize("function", EVENT_FUNCTIONS)
-    def test_event_function_s_log_is_kept_for_a_time(
-        self, told: Story, function: str, stage: str
+    def test_event_function_s_log_is_kept_for_a_time_and_none_is_made_that_nobody_writes(
+        self, told: Story
     ) -> None:
-        log = f"/aws/lambda/{name_of(function, stage)}"
-        assert told.deployed["logs"][log] == LOG_DAYS[stage]
-
-    @every_stage
-    def test_no_log_is_made_that_no_function_writes(self, told: Story, stage: str) -> None:
         """Chalice would make one for the webhook under a name that Lambda does not use."""
-        written = {f"/aws/lambda/{name}" for name in told.deployed["functions"]}
-        assert set(told.deployed["logs"]) <= written
+        assert told.deployed["logs"] == {
+            f"/aws/lambda/{name_of(function, stage)}": LOG_DAYS[stage]
+            for function in EVENT_FUNCTIONS
+            for stage in STAGES
+        }
 
 
 class TestDeployAgain:
-    def test_nothing_is_changed(self, told: Story) -> None:
+    def test_nothing_is_changed_and_chalice_knows_it_for_the_same(self, told: Story) -> None:
         assert told.again == told.deployed
-
-    @every_stage
-    def test_chalice_knows_it_for_the_same(self, told: Story, stage: str) -> None:
-        assert told.noted_again[stage] == told.noted[stage]
+        assert told.noted_again == told.noted["dev"]
 
 
 class TestDelete:
@@ -258,10 +229,7 @@ class TestDelete:
     def test_nothing_is_left(self, told: Story, kind: str) -> None:
         assert told.deployed[kind]
         assert not told.deleted[kind]
+        assert [told.resources(stage) for stage in STAGES] == [[], []]
 
     def test_logs_are_left_for_whoever_wants_to_read_them(self, told: Story) -> None:
         assert told.deleted["logs"] == dict.fromkeys(told.deployed["logs"])
-
-    @every_stage
-    def test_chalice_knows_of_nothing(self, told: Story, stage: str) -> None:
-        assert told.resources(stage) == []

@@ -91,50 +91,35 @@ class TestTemplate:
 
 class TestFunctions:
     @every_function
-    def test_each_is_called_as_chalice_deploy_calls_it(
+    def test_each_is_called_as_chalice_deploy_calls_it_and_reserves_no_concurrency(
         self, package: Package, function: str
     ) -> None:
+        """New accounts have no concurrency to give."""
         name = f"pulley-{package.stage}"
+        properties = package.properties(LOGICAL_IDS[function])
         wanted = name if function == "api_handler" else f"{name}-{function}"
-        assert package.properties(LOGICAL_IDS[function])["FunctionName"] == wanted
+        assert properties["FunctionName"] == wanted
+        assert "ReservedConcurrentExecutions" not in properties
+        assert properties["Architectures"] == ["arm64"]
 
     @every_function
-    def test_role_s_policy_is_the_file_s_in_the_stack_s_own_account(
+    def test_role_s_policy_is_the_file_s_in_the_stack_s_own_account_and_partition(
         self, package: Package, function: str
     ) -> None:
         policy = package.properties(role_of(package, function))["Policies"][0]
         text = policy_text(function, package.stage).replace("000000000000", ACCOUNT)
         assert in_account(policy["PolicyDocument"], partition="aws") == json.loads(text)
         assert "000000000000" not in json.dumps(policy)
-
-    @every_function
-    def test_role_s_policy_is_of_the_stack_s_own_partition(
-        self, package: Package, function: str
-    ) -> None:
-        policy = package.properties(role_of(package, function))["Policies"][0]
         assert "arn:aws:" not in json.dumps(in_account(policy, partition="aws-cn"))
 
-    @every_function
-    def test_log_is_kept_as_long_as_the_stage_says(self, package: Package, function: str) -> None:
-        wanted = {
-            "LogGroupName": {"Fn::Sub": f"/aws/lambda/${{{LOGICAL_IDS[function]}}}"},
-            "RetentionInDays": {"dev": 14, "prod": 90}[package.stage],
-        }
-        groups = [
-            one["Properties"]
+    def test_logs_are_kept_as_long_as_the_stage_says(self, package: Package) -> None:
+        groups = {
+            one["Properties"]["LogGroupName"]["Fn::Sub"]: one["Properties"]["RetentionInDays"]
             for one in package.template["Resources"].values()
             if one["Type"] == "AWS::Logs::LogGroup"
-        ]
-        assert wanted in groups
-        assert len(groups) == len(POLICY_FILES)
-
-    @every_function
-    def test_none_has_reserved_concurrency_because_new_accounts_have_none_to_give(
-        self, package: Package, function: str
-    ) -> None:
-        properties = package.properties(LOGICAL_IDS[function])
-        assert "ReservedConcurrentExecutions" not in properties
-        assert properties["Architectures"] == ["arm64"]
+        }
+        names = {f"/aws/lambda/${{{LOGICAL_IDS[function]}}}" for function in POLICY_FILES}
+        assert groups == dict.fromkeys(names, {"dev": 14, "prod": 90}[package.stage])
 
 
 class TestFailedEvents:

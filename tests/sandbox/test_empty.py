@@ -1,14 +1,13 @@
 """A sandbox in which nobody has set anything up, and what a person needs to do it."""
 
 import os
-import re
 import signal
 import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import StringIO
-from pathlib import Path
 
 import boto3
 import pytest
@@ -17,8 +16,8 @@ from rich.console import Console
 
 from pulley.sandbox import interactive
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
-from tests.app.policies import PROJECT
-from tests.processes import HANG_SECONDS, running
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture(scope="module")
@@ -145,33 +144,31 @@ class TestWords:
 
 
 class TestRun:
-    PROGRAM = (
-        "from rich.console import Console\n"
-        "from pulley.sandbox import interactive\n"
-        "interactive.ROUND_SECONDS = 0.05\n"
-        "interactive.run_sandbox(Console(), 1, empty=True)\n"
-    )
+    """In this process: tests/cli starts `pulley sandbox` and ends it by Ctrl-C."""
 
-    def test_rounds_of_an_empty_one_leave_the_terminal_alone(self, tmp_path: Path) -> None:
-        log = tmp_path / "output"
-        with (
-            log.open("w") as output,
-            running(
-                [sys.executable, "-c", self.PROGRAM],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=PROJECT,
-            ) as program,
-        ):
-            while not (found := re.search(r"\. (/\S+)/environment", log.read_text())):
-                assert program.poll() is None, log.read_text()
+    def test_rounds_of_an_empty_one_leave_the_terminal_alone(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(interactive, "ROUND_SECONDS", 0.05)
+        monkeypatch.setattr(interactive, "Sandbox", lambda *_, **__: nullcontext(sandbox))
+        rounds = sandbox.directory / "reconcile.log"
+        enough = rounds.read_text().count("\n") + 3
+
+        def interrupt() -> None:
+            while rounds.read_text().count("\n") < enough:
                 time.sleep(0.01)
-            rounds = Path(found[1]) / "reconcile.log"
-            while rounds.read_text().count("\n") < 3:
-                assert program.poll() is None, log.read_text()
-                time.sleep(0.01)
-            program.send_signal(signal.SIGINT)
-            assert program.wait(HANG_SECONDS) == 0
-        _, ending = log.read_text().split("Ctrl-C stops it and cleans up.\n")
+            os.kill(os.getpid(), signal.SIGINT)
+
+        before = {number: signal.getsignal(number) for number in ENDING}
+        told = StringIO()
+        thread = threading.Thread(target=interrupt, daemon=True)
+        thread.start()
+        try:
+            interactive.run_sandbox(Console(file=told), 1, empty=True)
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        _, ending = told.getvalue().split("Ctrl-C stops it and cleans up.\n")
         assert ending.split() == ["Cleaning", "up", "..."]
-        assert not Path(found[1]).exists()
+        assert capfd.readouterr() == ("", "")

@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK, DeployedApp
+from pulley.sandbox.sandbox import STAGE
 from tests.app.policies import POLICY_FILES, PROJECT
 
-STAGES = ("dev", "prod")
 FUNCTIONS = (WEBHOOK, REPORTER, RECONCILER)
 ENVIRON = {"PULLEY_GITHUB_API": "http://127.0.0.1:1"}
 # Chalice's own graph of the app, which it plans from: in a process of its own, because the app
@@ -49,28 +49,22 @@ print(json.dumps(graph))
 Graph = dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module", params=STAGES)
-def graph(request: pytest.FixtureRequest) -> tuple[str, Graph]:
+@pytest.fixture(scope="module")
+def chalice() -> Graph:
     """Each function's part of it, by Chalice's name for the function."""
     printed = subprocess.check_output(
-        [sys.executable, "-c", GRAPH, request.param],
+        [sys.executable, "-c", GRAPH, STAGE],
         cwd=PROJECT,
-        env=os.environ | {"AWS_DEFAULT_REGION": "eu-west-1", "PULLEY_STAGE": request.param},
+        env=os.environ | {"AWS_DEFAULT_REGION": "eu-west-1", "PULLEY_STAGE": STAGE},
         text=True,
     )
-    return request.param, {one["resource_name"]: one for one in json.loads(printed)}
+    return {one["resource_name"]: one for one in json.loads(printed)}
 
 
 @pytest.fixture(scope="module")
-def deployed(graph: tuple[str, Graph]) -> Iterator[DeployedApp]:
-    stage, _ = graph
+def deployed() -> Iterator[DeployedApp]:
     with Account() as account:
-        yield DeployedApp(account, stage=stage, environ=ENVIRON)
-
-
-@pytest.fixture
-def chalice(graph: tuple[str, Graph]) -> Graph:
-    return graph[1]
+        yield DeployedApp(account, stage=STAGE, environ=ENVIRON)
 
 
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
