@@ -240,27 +240,6 @@ class TestPolicies:
                 can_read = is_allowed(function, stage, "ssm:GetParameters", f"{ARN}parameter{name}")
                 assert can_read == (name in needed), name
 
-    @every_stage
-    @pytest.mark.parametrize("function", SENDERS)
-    def test_sender_runs_this_document_alone_on_hosts_of_this_stage_alone(
-        self, function: str, stage: str
-    ) -> None:
-        sending = [
-            one
-            for one in statements(function, stage)
-            if "ssm:SendCommand" in as_list(one["Action"])
-        ]
-        on_documents, on_hosts = sending
-        assert on_documents["Resource"] == (
-            f"arn:aws:ssm:*:000000000000:document/{document_name(stage)}"
-        )
-        assert "Condition" not in on_documents
-        assert set(on_hosts["Resource"]) == {
-            "arn:aws:ec2:*:000000000000:instance/*",
-            "arn:aws:ssm:*:000000000000:managed-instance/*",
-        }
-        assert on_hosts["Condition"] == {"StringEquals": {"ssm:resourceTag/pulley": stage}}
-
     DOCUMENT = "arn:aws:ssm:eu-central-1:000000000000:document/"
     MANAGED = "arn:aws:ssm:eu-central-1:000000000000:managed-instance/mi-0123456789abcdef0"
     HOST = f"{HOST_ARN}i-0123456789abcdef0"
@@ -382,25 +361,6 @@ class TestWiring:
 
 
 class TestReadingOfTheEdges:
-    def test_call_of_a_client_is_found_by_its_service(self, tmp_path: Path) -> None:
-        source = tmp_path / "edge.py"
-        source.write_text(
-            "class Edge:\n"
-            '    def __init__(self, client: "SSMClient") -> None:\n'
-            "        self._client = client\n"
-            "    def do(self) -> None:\n"
-            "        self._client.delete_parameter(Name='x')\n"
-            "class Other:\n"
-            '    def __init__(self, client: "EC2Client") -> None:\n'
-            "        self._client = client\n"
-            "    def do(self) -> None:\n"
-            "        self._client.get_paginator('describe_instances')\n"
-        )
-        assert calls_in([source]) == {
-            "Edge": {"ssm:DeleteParameter"},
-            "Other": {"ec2:DescribeInstances"},
-        }
-
     def test_class_with_two_clients_has_the_calls_of_both(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
         source.write_text(

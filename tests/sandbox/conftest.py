@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,9 +16,8 @@ import urllib3
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.github.server import GitHubServer
-from pulley.sandbox.run_command.agent import EmulatedHost
-from pulley.sandbox.run_command.commands import EmulatedCommand
 from tests.processes import HANG_SECONDS
+from tests.sandbox.lab import Lab
 from tests.sandbox.listener import Listener
 from tests.sandbox.repository import TOKEN, Call, Commits, commit, git
 
@@ -30,75 +29,8 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture
-def add_host(account: Account, tmp_path: Path) -> Callable[..., EmulatedHost]:
-    """Add a host; its tags as keywords."""
-
-    def add(name: str = "web-1", **tags: str) -> EmulatedHost:
-        return account.add_host(name, tags={"fleet": "all"} | tags, root=tmp_path / name)
-
-    return add
-
-
-@pytest.fixture
-def store(account: Account) -> Callable[..., str]:
-    """Store a document of one step, or of several where a line is a list of lines.
-
-    `as_one_string` is the other form of `runCommand`.
-    """
-
-    def store_document(
-        *lines: str | list[str],
-        parameters: dict[str, dict[str, object]] | None = None,
-        timeout: str = "3600",
-        name: str = "test-document",
-        as_one_string: bool = False,
-    ) -> str:
-        scripts = lines if lines and isinstance(lines[0], list) else [list(lines)]
-        content = {
-            "schemaVersion": "2.2",
-            "parameters": parameters or {},
-            "mainSteps": [
-                {
-                    "action": "aws:runShellScript",
-                    "name": f"step{number}",
-                    "inputs": {
-                        "runCommand": "\n".join(map(str, script)) if as_one_string else script,
-                        "timeoutSeconds": timeout,
-                    },
-                }
-                for number, script in enumerate(scripts, 1)
-            ],
-        }
-        account.ssm.create_document(
-            Name=name, Content=json.dumps(content), DocumentType="Command", DocumentFormat="JSON"
-        )
-        return name
-
-    return store_document
-
-
-@pytest.fixture
-def send(account: Account) -> Callable[..., str]:
-    """Send the document, to every host unless told otherwise; gives the command's id."""
-
-    def send_command(**arguments: object) -> str:
-        request: dict[str, object] = {"DocumentName": "test-document", **arguments}
-        if "InstanceIds" not in request:
-            request.setdefault("Targets", [{"Key": "tag:fleet", "Values": ["all"]}])
-        answer = account.ssm.send_command(**request)  # type: ignore[arg-type]
-        return answer["Command"]["CommandId"]
-
-    return send_command
-
-
-@pytest.fixture
-def run(account: Account, send: Callable[..., str]) -> Callable[..., EmulatedCommand]:
-    """Send the document and wait until the command is over."""
-
-    def run_command(**arguments: object) -> EmulatedCommand:
-        return account.wait_until_ended(send(**arguments), timeout=HANG_SECONDS)
-
-    return run_command
+def lab(account: Account, tmp_path: Path) -> Lab:
+    return Lab(account, tmp_path)
 
 
 @pytest.fixture

@@ -13,15 +13,11 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.run_command.agent import EmulatedHost
 from pulley.sandbox.run_command.commands import EmulatedCommand
 from tests.processes import HANG_SECONDS
+from tests.sandbox.lab import Lab
 
 pytestmark = pytest.mark.timeout(30)
-
-Add = Callable[..., EmulatedHost]
-Store = Callable[..., str]
-Run = Callable[..., EmulatedCommand]
 
 
 class TestAccount:
@@ -40,22 +36,18 @@ class TestAccount:
         with Account() as account, pytest.raises(ClientError, match="ParameterNotFound"):
             account.ssm.get_parameter(Name="/old")
 
-    def test_given_port_is_the_one_it_serves_on(self) -> None:
+    def test_port_and_region_are_the_given_ones_until_it_is_closed(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        with Account(port=port) as account:
+        with Account(port=port, region="us-east-2") as account:
             assert account.endpoint_url == f"http://127.0.0.1:{port}"
-            assert account.ssm.list_commands()["Commands"] == []
-
-    def test_port_in_use_is_an_error_for_the_caller(self, account: Account) -> None:
-        port = int(account.endpoint_url.rpartition(":")[2])
-        with pytest.raises(OSError, match="in use"):
-            Account(port=port)
-
-    def test_region_is_the_clients_and_the_environments(self) -> None:
-        with Account(region="us-east-2") as account:
             assert account.environ["AWS_DEFAULT_REGION"] == "us-east-2"
             assert account.ssm.meta.region_name == "us-east-2"
+            assert account.ssm.list_commands()["Commands"] == []
+            with pytest.raises(OSError, match="in use"):
+                Account(port=port)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
     def test_requests_leave_no_line_behind(
         self, account: Account, capfd: pytest.CaptureFixture[str]
@@ -64,32 +56,21 @@ class TestAccount:
         account.ec2.describe_instances()
         assert capfd.readouterr() == ("", "")
 
-    def test_closed_account_answers_no_more(self) -> None:
-        with Account() as account:
-            address = ("127.0.0.1", int(account.endpoint_url.rpartition(":")[2]))
-            socket.create_connection(address).close()
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(address)
-
-    def test_closing_kills_what_runs(
-        self, account: Account, add_host: Add, store: Store, send: Store, gate: Path
-    ) -> None:
-        add_host()
-        store(f"exec 3>{gate}", "echo begun >&3", "sleep 60")
-        send()
+    def test_closing_kills_what_runs(self, lab: Lab, gate: Path) -> None:
+        lab.add_host()
+        lab.store(f"exec 3>{gate}", "echo begun >&3", "sleep 60")
+        lab.send()
         with gate.open() as held_by_script:
             assert held_by_script.readline() == "begun\n"
-            account.close()
+            lab.account.close()
             assert held_by_script.read() == ""
 
-    def test_closing_does_not_wait_for_a_sleeping_host(
-        self, account: Account, add_host: Add, store: Store, send: Store
-    ) -> None:
-        add_host().sleep()
-        store("true")
-        command_id = send(TimeoutSeconds=2_592_000)
-        account.close()
-        assert account.wait_until_ended(command_id, timeout=0).status.terminal
+    def test_closing_does_not_wait_for_a_sleeping_host(self, lab: Lab) -> None:
+        lab.add_host().sleep()
+        lab.store("true")
+        command_id = lab.send(TimeoutSeconds=2_592_000)
+        lab.account.close()
+        assert lab.account.wait_until_ended(command_id, timeout=0).status.terminal
 
     def test_fault_of_the_emulation_is_a_500_and_is_logged(
         self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -107,54 +88,42 @@ class TestAccount:
 
 
 class TestAddHost:
-    def test_host_is_an_instance_with_its_tags_and_its_name(
-        self, account: Account, add_host: Add
+    def test_host_is_an_instance_with_its_tags_its_name_and_a_root(
+        self, lab: Lab, tmp_path: Path
     ) -> None:
-        host = add_host("web-1", role="web")
+        host = lab.add_host("web-1", role="web")
+        assert host.root == tmp_path / "web-1"
         filters = [
             {"Name": "tag:role", "Values": ["web"]},
             {"Name": "tag:Name", "Values": ["web-1"]},
         ]
-        answer = account.ec2.describe_instances(Filters=filters)  # type: ignore[arg-type]
+        answer = lab.account.ec2.describe_instances(Filters=filters)  # type: ignore[arg-type]
         (reservation,) = answer["Reservations"]
         assert [one["InstanceId"] for one in reservation["Instances"]] == [host.instance_id]
 
-    def test_hosts_file_system_is_the_given_root(self, add_host: Add, tmp_path: Path) -> None:
-        assert add_host("web-1").root == tmp_path / "web-1"
-
 
 class TestDescribeInstanceInformation:
-    def test_awake_host_is_online(self, account: Account, add_host: Add) -> None:
-        host = add_host()
-        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
-        assert shown["InstanceId"] == host.instance_id
-        assert shown["PingStatus"] == "Online"
-        assert shown["AgentVersion"] == host.agent_version
-
-    def test_sleeping_host_has_lost_its_connection_until_it_wakes(
-        self, account: Account, add_host: Add
+    def test_awake_host_is_online_and_a_sleeping_one_s_last_ping_stands_still(
+        self, lab: Lab
     ) -> None:
-        host = add_host()
+        def shown() -> dict[str, Any]:
+            (one,) = lab.account.ssm.describe_instance_information()["InstanceInformationList"]
+            return dict(one)
+
+        host = lab.add_host()
+        assert shown()["InstanceId"] == host.instance_id
+        assert (shown()["PingStatus"], shown()["AgentVersion"]) == ("Online", host.agent_version)
         host.sleep()
-        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
-        assert shown["PingStatus"] == "ConnectionLost"
+        asleep = shown()
+        assert asleep["PingStatus"] == "ConnectionLost"
+        assert shown()["LastPingDateTime"] == asleep["LastPingDateTime"]
         host.wake()
-        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
-        assert shown["PingStatus"] == "Online"
+        assert shown()["PingStatus"] == "Online"
 
-    def test_sleeping_hosts_last_ping_stands_still(self, account: Account, add_host: Add) -> None:
-        host = add_host()
-        host.sleep()
-        first, second = (
-            account.ssm.describe_instance_information()["InstanceInformationList"][0]
-            for _ in range(2)
-        )
-        assert first["LastPingDateTime"] == second["LastPingDateTime"]
-
-    def test_stopped_instance_is_not_shown(self, account: Account, add_host: Add) -> None:
-        stopped, running = add_host("web-1"), add_host("web-2")
-        account.ec2.stop_instances(InstanceIds=[stopped.instance_id])
-        (shown,) = account.ssm.describe_instance_information()["InstanceInformationList"]
+    def test_stopped_instance_is_not_shown(self, lab: Lab) -> None:
+        stopped, running = lab.add_host("web-1"), lab.add_host("web-2")
+        lab.account.ec2.stop_instances(InstanceIds=[stopped.instance_id])
+        (shown,) = lab.account.ssm.describe_instance_information()["InstanceInformationList"]
         assert shown["InstanceId"] == running.instance_id
 
     def test_instance_without_an_agent_is_not_shown(self, account: Account) -> None:
@@ -165,26 +134,26 @@ class TestDescribeInstanceInformation:
         ("key", "value"),
         [("PingStatus", "ConnectionLost"), ("tag:role", "batch"), ("tag-key", "nightly")],
     )
-    def test_filter_leaves_the_hosts_that_fit(
-        self, account: Account, add_host: Add, key: str, value: str
-    ) -> None:
-        add_host("web-1", role="web")
-        batch = add_host("batch-1", role="batch", nightly="")
+    def test_filter_leaves_the_hosts_that_fit(self, lab: Lab, key: str, value: str) -> None:
+        lab.add_host("web-1", role="web")
+        batch = lab.add_host("batch-1", role="batch", nightly="")
         batch.sleep()
-        answer = account.ssm.describe_instance_information(
+        answer = lab.account.ssm.describe_instance_information(
             Filters=[{"Key": key, "Values": [value]}]
         )
         shown = [one["InstanceId"] for one in answer["InstanceInformationList"]]
         assert shown == [batch.instance_id]
 
-    def test_unknown_filter_is_refused(self, account: Account, add_host: Add) -> None:
-        add_host()
+    def test_unknown_filter_is_refused(self, lab: Lab) -> None:
+        lab.add_host()
         with pytest.raises(ClientError, match="InvalidFilterKey"):
-            account.ssm.describe_instance_information(Filters=[{"Key": "Mood", "Values": ["x"]}])
+            lab.account.ssm.describe_instance_information(
+                Filters=[{"Key": "Mood", "Values": ["x"]}]
+            )
 
-    def test_many_hosts_come_in_pages(self, account: Account, add_host: Add) -> None:
-        hosts = [add_host(f"web-{number}").instance_id for number in range(7)]
-        pages = account.ssm.get_paginator("describe_instance_information").paginate(
+    def test_many_hosts_come_in_pages(self, lab: Lab) -> None:
+        hosts = [lab.add_host(f"web-{number}").instance_id for number in range(7)]
+        pages = lab.account.ssm.get_paginator("describe_instance_information").paginate(
             PaginationConfig={"PageSize": 5}
         )
         shown = [[one["InstanceId"] for one in page["InstanceInformationList"]] for page in pages]
@@ -208,13 +177,11 @@ class TestSubscribe:
 
         return gathered
 
-    def test_each_status_change_arrives_once_and_in_order(
-        self, account: Account, add_host: Add, store: Store, run: Run
-    ) -> None:
-        gathered = self.collect(account)
-        add_host()
-        store("exit 1")
-        run()
+    def test_each_status_change_arrives_once_and_in_order(self, lab: Lab) -> None:
+        gathered = self.collect(lab.account)
+        lab.add_host()
+        lab.store("exit 1")
+        lab.run()
         assert [(one["detail-type"], one["detail"]["status"]) for one in gathered()] == [
             ("EC2 Command Status-change Notification", "Pending"),
             ("EC2 Command Invocation Status-change Notification", "InProgress"),
@@ -223,13 +190,11 @@ class TestSubscribe:
             ("EC2 Command Status-change Notification", "Failed"),
         ]
 
-    def test_events_carry_what_eventbridge_gives(
-        self, account: Account, add_host: Add, store: Store, run: Run
-    ) -> None:
-        gathered = self.collect(account)
-        host = add_host()
-        store("true", parameters={"Word": {"type": "String"}})
-        command = run(Parameters={"Word": ["hello"]})
+    def test_events_carry_what_eventbridge_gives(self, lab: Lab) -> None:
+        gathered = self.collect(lab.account)
+        host = lab.add_host()
+        lab.store("true", parameters={"Word": {"type": "String"}})
+        command = lab.run(Parameters={"Word": ["hello"]})
         *_, of_host, of_command = gathered()
         assert of_host["source"] == of_command["source"] == "aws.ssm"
         assert of_host["detail"] == {
@@ -244,20 +209,15 @@ class TestSubscribe:
         assert of_command["detail"]["expire-after"] > of_command["detail"]["requested-date-time"]
 
     def test_subscriber_that_raises_breaks_neither_the_run_nor_the_next_subscriber(
-        self,
-        account: Account,
-        add_host: Add,
-        store: Store,
-        run: Run,
-        caplog: pytest.LogCaptureFixture,
+        self, lab: Lab, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(_event: object) -> None:
             raise RuntimeError("planned")
 
-        account.subscribe(fail)
-        gathered = self.collect(account)
-        add_host()
-        store("true")
-        assert run().status.name == "Success"
+        lab.account.subscribe(fail)
+        gathered = self.collect(lab.account)
+        lab.add_host()
+        lab.store("true")
+        assert lab.run().status.name == "Success"
         assert gathered()[-1]["detail"]["status"] == "Success"
         assert "planned" in caplog.text

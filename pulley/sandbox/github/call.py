@@ -6,7 +6,7 @@ What all routes share: bodies, pages, times, ids of nodes.
 import base64
 import json
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -27,7 +27,6 @@ class Call(NamedTuple):
     url: str  # the repository's
     hooks: Hooks  # the repository's
     hookshot: Hookshot
-    pending_contexts: Collection[str]
 
     def body(self) -> Mapping[str, Any]:
         """Return the JSON object; an absent body is an empty object. Raises GitHubError."""

@@ -8,7 +8,7 @@ server.py serves it, one request at a time.
 import json
 import re
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,7 +84,6 @@ class HostedRepository:
         """`ids` is shared with other repositories, because ids are unique in all of GitHub."""
         self.full_name = full_name
         self.path, self.id = path, next(ids)
-        self.archived = False
         self._ids = ids
         self._deployments: dict[int, RecordedDeployment] = {}
 
@@ -111,13 +110,8 @@ class HostedRepository:
             raise GitHubError(404, "Branch not found")
         return commit
 
-    def create_deployment(
-        self, body: Mapping[str, Any], pending_contexts: Collection[str] = ()
-    ) -> RecordedDeployment:
-        """Create a deployment. Raises GitHubError if GitHub would refuse it: 409 or 422.
-
-        `pending_contexts` are the commits that have a context without success.
-        """
+    def create_deployment(self, body: Mapping[str, Any]) -> RecordedDeployment:
+        """Create a deployment. Raises GitHubError if GitHub would refuse it: 409 or 422."""
         fields = _check_fields(body, "Deployment", required="ref")
         ref = fields["ref"]
         commit = self._resolve(ref)
@@ -126,7 +120,7 @@ class HostedRepository:
         if fields.get("auto_merge", True):
             self._check_merged(ref, commit)
         # Nobody submits contexts here, so a context that is required by name has no success.
-        if fields.get("required_contexts", commit in pending_contexts):
+        if fields.get("required_contexts"):
             raise GitHubError(
                 409,
                 f"Conflict: Commit status checks failed for {ref}.",

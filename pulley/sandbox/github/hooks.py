@@ -6,7 +6,7 @@ that needs a failed delivery does the same.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +14,8 @@ from typing import Any
 from pulley.sandbox.github.deployments import GitHubError
 
 STARS = "********"
-_MOST_FOR_AN_EVENT = 20
 _CONTENT_TYPES = {"json", "form"}
 _ROOM = 1_000_000  # deliveries of a webhook; their ids follow from their positions
-_LISTS = ("events", "add_events", "remove_events")
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,7 @@ class Hooks:
         """Change the named fields. `config` is replaced as a whole, its secret too."""
         hook, fields = self.find(hook_id), _check_fields(body)
         config = parse_config(fields["config"]) if "config" in fields else hook.config
-        named = [*fields.get("events", hook.events), *fields.get("add_events", [])]
-        dropped = fields.get("remove_events", [])
-        events = _distinct([one for one in named if one not in dropped])
+        events = _distinct(fields.get("events", hook.events))
         self._check_others(config, events, hook)
         hook.config, hook.events = config, events
         hook.active = fields.get("active", hook.active)
@@ -152,11 +148,6 @@ class Hooks:
         others = [one for one in self.all() if one is not itself]
         if any(one.url == config.url and set(one.events) == set(events) for one in others):
             raise _refusal("Hook already exists on this repository")
-        for event in events:
-            if sum(event in one.events for one in others) >= _MOST_FOR_AN_EVENT:
-                raise _refusal(
-                    f'The "{event}" event cannot have more than {_MOST_FOR_AN_EVENT} hooks'
-                )
 
 
 def parse_config(fields: Mapping[str, Any], before: HookConfig | None = None) -> HookConfig:
@@ -185,8 +176,8 @@ def parse_config(fields: Mapping[str, Any], before: HookConfig | None = None) ->
 def _check_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the present fields; null counts as absent. Raises GitHubError."""
     fields = {name: value for name, value in body.items() if value is not None}
-    kinds: dict[str, type] = {"name": str, "config": dict, "active": bool}
-    for name, kind in (kinds | dict.fromkeys(_LISTS, list)).items():
+    kinds: dict[str, type] = {"name": str, "config": dict, "active": bool, "events": list}
+    for name, kind in kinds.items():
         value = fields.get(name, kind())
         is_right = isinstance(value, kind)
         if is_right and kind is list:
@@ -196,7 +187,7 @@ def _check_fields(body: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _distinct(events: list[str]) -> tuple[str, ...]:
+def _distinct(events: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(events))
 
 

@@ -34,7 +34,7 @@ def get_repository(call: Call) -> Response:
             "hooks_url": f"{call.url}/hooks",
             "deployments_url": f"{call.url}/deployments",
             "default_branch": repository.default_branch,
-            "archived": repository.archived,
+            "archived": False,
             "disabled": False,
             # The user's permissions; a header says what the token may do.
             "permissions": dict.fromkeys(_ROLES, True),
@@ -59,7 +59,7 @@ def list_deployments(call: Call) -> Response:
 
 def create_deployment(call: Call) -> Response:
     """Create a deployment. 201 with the deployment."""
-    deployment = call.repository.create_deployment(call.body(), call.pending_contexts)
+    deployment = call.repository.create_deployment(call.body())
     return respond(_show(call, deployment), 201)
 
 

@@ -109,8 +109,6 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         self._closing = threading.Event()
         self.requests: list[Request] = []
         self.fault: Callable[[str, str], Fault | None] | None = None
-        # Commits that have a context without success.
-        self.pending_contexts: set[str] = set()
         self._server = make_server(
             "127.0.0.1", port, self._serve, threaded=True, request_handler=QuietHandler
         )
@@ -138,10 +136,6 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         """The repository's webhooks, with their secrets. Raises KeyError if it is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].all()
-
-    def archive(self, full_name: str, *, archived: bool = True) -> None:
-        """Make the repository read-only. Raises KeyError if it is not served."""
-        self._repositories[full_name.lower()].archived = archived
 
     @property
     def push_url(self) -> str:
@@ -214,15 +208,12 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
             raise GitHubError(404, "Not Found")
         headers |= accepted_permissions(route.permission)
         check_permission(self.permissions, route.permission)
-        if repository.archived and http.method != "GET":
-            raise GitHubError(403, "Repository was archived so is read-only.")
         call = Call(
             http,
             repository,
             f"{self.api_url}/repos/{repository.full_name}",
             self._hooks[repository.full_name.lower()],
             self.hookshot,
-            self.pending_contexts,
         )
         return route.handle(call, *rest)
 

@@ -108,12 +108,3 @@ class TestRepository:
         assert (shown["full_name"], shown["name"]) == ("Octo/Site", "Site")
         assert (shown["default_branch"], shown["private"]) == ("main", True)
         assert (shown["archived"], shown["permissions"]["admin"]) == (False, True)
-
-    def test_archived_one_is_only_read(self, github: GitHubServer, call: Call) -> None:
-        github.archive("octo/site")
-        assert call("GET", SITE).json()["archived"] is True
-        answer = call("POST", DEPLOYMENTS, CREATE)
-        assert answer.status == 403
-        assert "archived" in answer.json()["message"]
-        github.archive("octo/site", archived=False)
-        assert call("POST", DEPLOYMENTS, CREATE).status == 201

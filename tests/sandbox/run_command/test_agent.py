@@ -2,34 +2,33 @@
 
 import json
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import BinaryIO
 
 import pytest
 
-from pulley.sandbox.account import Account
-from pulley.sandbox.run_command.agent import AgentOrder, EmulatedHost
+from pulley.sandbox.run_command.agent import AgentOrder
 from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.documents import parse_document
 from pulley.sandbox.run_command.events import Event
 from pulley.sandbox.run_command.statuses import StepResult
 from tests.processes import HANG_SECONDS
+from tests.sandbox.lab import Lab
 
 pytestmark = pytest.mark.timeout(30)
 
-Add = Callable[..., EmulatedHost]
-Store = Callable[..., str]
-Send = Callable[..., str]
-Run = Callable[..., EmulatedCommand]
 
-BY_ENVIRONMENT: dict[str, dict[str, object]] = {
+Declared = dict[str, dict[str, object]]
+
+BY_ENVIRONMENT: Declared = {
     "Word": {"type": "String", "default": "hello", "interpolationType": "ENV_VAR"}
 }
-SECONDS: dict[str, dict[str, object]] = {"Seconds": {"type": "String", "default": "5"}}
-LIST: dict[str, dict[str, object]] = {"commands": {"type": "StringList"}}
-BY_TEXT: dict[str, dict[str, object]] = {"Word": {"type": "String", "default": "hello"}}
+SECONDS: Declared = {"Seconds": {"type": "String", "default": "5"}}
+LIST: Declared = {"commands": {"type": "StringList"}}
+BY_TEXT: Declared = {"Word": {"type": "String", "default": "hello"}}
+HALF_CHECKED: Declared = {"Word": {"type": "String", "allowedPattern": "[a-z]+"}}
 
 
 def only_result(command: EmulatedCommand) -> StepResult:
@@ -44,17 +43,12 @@ def lines_of(command: EmulatedCommand) -> list[str]:
 
 class TestScript:
     def test_environment_is_the_agent_s_and_not_the_sandbox_s(
-        self,
-        account: Account,
-        add_host: Add,
-        store: Store,
-        run: Run,
-        monkeypatch: pytest.MonkeyPatch,
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SECRET_OF_THE_OPERATOR", "x")
-        host = add_host()
-        store("env")
-        command = run()
+        host = lab.add_host()
+        lab.store("env")
+        command = lab.run()
         variables = dict(line.split("=", 1) for line in lines_of(command))
         for of_the_shell in ("PWD", "OLDPWD", "SHLVL", "_"):
             variables.pop(of_the_shell, None)
@@ -63,277 +57,208 @@ class TestScript:
             "LANG": "C.UTF-8",
             "SSM_COMMAND_ID": command.id,
             "AWS_SSM_INSTANCE_ID": host.instance_id,
-            "AWS_SSM_REGION_NAME": account.region,
+            "AWS_SSM_REGION_NAME": lab.account.region,
             "AWS_SSM_PLATFORM_NAME": "Ubuntu",
             "AWS_SSM_PLATFORM_VERSION": "24.04",
         }
 
-    def test_what_the_agent_s_unit_sets_reaches_the_script(
-        self, account: Account, store: Store, run: Run, tmp_path: Path
-    ) -> None:
+    def test_what_the_agent_s_unit_sets_reaches_the_script(self, lab: Lab, tmp_path: Path) -> None:
         unit = {"LANG": "de_DE.UTF-8", "HTTPS_PROXY": "http://proxy:3128"}
-        account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, unit=unit)
-        store('echo "$LANG" "$HTTPS_PROXY"')
-        assert lines_of(run()) == ["de_DE.UTF-8 http://proxy:3128"]
+        lab.account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, unit=unit)
+        lab.store('echo "$LANG" "$HTTPS_PROXY"')
+        assert lines_of(lab.run()) == ["de_DE.UTF-8 http://proxy:3128"]
 
-    def test_path_prefix_comes_before_the_system(
-        self, account: Account, store: Store, run: Run, tmp_path: Path
-    ) -> None:
+    def test_path_prefix_comes_before_the_system(self, lab: Lab, tmp_path: Path) -> None:
         shim = tmp_path / "bin" / "hostname"
         shim.parent.mkdir()
         shim.write_text("#!/bin/sh\necho from the shim\n")
         shim.chmod(0o755)
-        account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, path_prefix=[shim.parent])
-        store("hostname")
-        assert lines_of(run()) == ["from the shim"]
+        lab.account.add_host(
+            "web-1", tags={"fleet": "all"}, root=tmp_path, path_prefix=[shim.parent]
+        )
+        lab.store("hostname")
+        assert lines_of(lab.run()) == ["from the shim"]
 
-    def test_stdin_is_empty(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store("read word || echo nothing to read")
-        assert lines_of(run()) == ["nothing to read"]
-
-    def test_shebang_chooses_the_interpreter(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store("#!/bin/cat")
-        assert lines_of(run()) == ["#!/bin/cat"]
-
-    def test_it_begins_in_the_agent_s_folder_with_its_umask(
-        self, add_host: Add, store: Store, run: Run
+    @pytest.mark.parametrize(
+        ("lines", "said"),
+        [
+            (["read word || echo nothing to read"], ["nothing to read"]),
+            (["#!/bin/cat"], ["#!/bin/cat"]),
+            (["pwd", "umask"], ["/usr/bin", "0022"]),
+        ],
+        ids=["stdin is empty", "shebang chooses the interpreter", "folder and umask"],
+    )
+    def test_it_runs_as_the_agent_runs_it(
+        self, lab: Lab, lines: list[str], said: list[str]
     ) -> None:
-        add_host()
-        store("pwd", "umask")
-        assert lines_of(run()) == ["/usr/bin", "0022"]
+        assert lines_of(lab.run_new(*lines)) == said
 
-    def test_nobody_else_can_reach_the_script(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store('dirname "$0"', 'basename "$0"')
-        directory, name = lines_of(run())
+    def test_nobody_else_can_reach_the_script(self, lab: Lab) -> None:
+        lab.add_host()
+        lab.store('dirname "$0"', 'basename "$0"')
+        directory, name = lines_of(lab.run())
         assert name == "_script.sh"
         assert stat.S_IMODE(Path(directory).stat().st_mode) == 0o700
 
-    def test_script_that_kills_itself_alone_is_taken_for_late(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("echo begun", "kill -s KILL $$")
-        result = only_result(run())
+    def test_script_that_kills_itself_alone_is_taken_for_late(self, lab: Lab) -> None:
+        result = only_result(lab.run_new("echo begun", "kill -s KILL $$"))
         assert (result.status.details, result.exit_code) == ("ExecutionTimedOut", 137)
         assert result.stdout == b"begun\n"
 
-    def test_script_that_kills_its_process_group_kills_nobody_else(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("kill -s KILL 0")
-        result = only_result(run())
+    def test_script_that_kills_its_process_group_kills_nobody_else(self, lab: Lab) -> None:
+        result = only_result(lab.run_new("kill -s KILL 0"))
         assert (result.status.name, result.exit_code) == ("Failed", -1)
         assert result.stderr == b"failed to run commands: signal: killed"
 
-    def test_checkout_lies_in_the_hosts_own_directory(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        host = add_host()
-        store(
-            'echo "$SSM_Checkout"',
-            parameters={"Checkout": {"type": "String", "interpolationType": "ENV_VAR"}},
-        )
-        assert lines_of(run(Parameters={"Checkout": ["/srv/site"]})) == [f"{host.root}/srv/site"]
-
-    def test_checkout_that_is_not_absolute_stays_as_it_is(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store(
-            'echo "$SSM_Checkout"',
-            parameters={"Checkout": {"type": "String", "interpolationType": "ENV_VAR"}},
-        )
-        assert lines_of(run(Parameters={"Checkout": ["srv/site"]})) == ["srv/site"]
+    def test_checkout_lies_in_the_hosts_own_directory_where_it_is_absolute(self, lab: Lab) -> None:
+        host = lab.add_host()
+        checkout = {"type": "String", "interpolationType": "ENV_VAR"}
+        lab.store('echo "$SSM_Checkout"', parameters={"Checkout": checkout})
+        for given, found in ("/srv/site", f"{host.root}/srv/site"), ("srv/site", "srv/site"):
+            assert lines_of(lab.run(Parameters={"Checkout": [given]})) == [found]
 
 
 class TestDocumentParameters:
-    def test_environment_hands_the_value_over_unread(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store('echo "$SSM_Word"', parameters=BY_ENVIRONMENT)
-        assert lines_of(run(Parameters={"Word": ["$(echo a); b"]})) == ["$(echo a); b"]
-
-    def test_text_is_read_by_the_shell(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store("echo {{ Word }} {{Word}}", parameters=BY_TEXT)
-        assert lines_of(run(Parameters={"Word": ["$(echo a)"]})) == ["a a"]
-
     @pytest.mark.parametrize(
-        ("line", "parameters"),
-        [("echo $SSM_Word", BY_ENVIRONMENT), ("echo {{ Word }}", BY_TEXT)],
+        ("line", "parameters", "given", "said"),
+        [
+            ('echo "$SSM_Word"', BY_ENVIRONMENT, "$(echo a); b", ["$(echo a); b"]),
+            ("echo $SSM_Word", BY_ENVIRONMENT, None, ["hello"]),
+            ("echo '{{ Word }}'", BY_ENVIRONMENT, None, ["{{ Word }}"]),
+            ("echo {{ Word }} {{Word}}", BY_TEXT, "$(echo a)", ["a a"]),
+            ("echo {{ Word }}", BY_TEXT, None, ["hello"]),
+            ("echo {{ Word }}", HALF_CHECKED, "a; echo injected", ["a", "injected"]),
+        ],
+        ids=[
+            "environment hands the value over unread",
+            "default by environment",
+            "braces stay where the environment hands over",
+            "text is read by the shell",
+            "default by text",
+            "pattern without anchors lets an injection through",
+        ],
     )
-    def test_default_stands_in_for_a_value_left_out(
-        self,
-        add_host: Add,
-        store: Store,
-        run: Run,
-        line: str,
-        parameters: dict[str, dict[str, object]],
+    def test_value_reaches_the_script(
+        self, lab: Lab, line: str, parameters: Declared, given: str | None, said: list[str]
     ) -> None:
-        add_host()
-        store(line, parameters=parameters)
-        assert lines_of(run()) == ["hello"]
-
-    def test_braces_stay_where_the_environment_hands_over(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("echo '{{ Word }}'", parameters=BY_ENVIRONMENT)
-        assert lines_of(run()) == ["{{ Word }}"]
+        arguments = {"Parameters": {"Word": [given]}} if given else {}
+        assert lines_of(lab.run_new(line, parameters=parameters, **arguments)) == said
 
     @pytest.mark.parametrize(
         ("version", "said"),
         [("3.3.1142.0", "text:hello"), ("3.3.2746.0", "environment:hello")],
     )
     def test_old_agent_knows_text_only(
-        self,
-        account: Account,
-        store: Store,
-        run: Run,
-        tmp_path: Path,
-        version: str,
-        said: str,
+        self, lab: Lab, tmp_path: Path, version: str, said: str
     ) -> None:
-        account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, agent_version=version)
-        store(
+        lab.account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, agent_version=version)
+        lab.store(
             'if [ "${SSM_Word+set}" ]; then echo "environment:$SSM_Word"; else',
             "echo 'text:{{ Word }}'; fi",
             parameters=BY_ENVIRONMENT,
         )
-        assert lines_of(run()) == [said]
-
-    def test_pattern_without_anchors_lets_an_injection_through(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        word: dict[str, object] = {"type": "String", "allowedPattern": "[a-z]+"}
-        store("echo {{ Word }}", parameters={"Word": word})
-        assert lines_of(run(Parameters={"Word": ["a; echo injected"]})) == ["a", "injected"]
+        assert lines_of(lab.run()) == [said]
 
     def test_default_that_its_own_pattern_forbids_fails_the_document_without_a_step(
-        self, account: Account, add_host: Add, store: Store, run: Run, tmp_path: Path
+        self, lab: Lab, tmp_path: Path
     ) -> None:
-        host = add_host()
+        host = lab.add_host()
         word: dict[str, object] = {"type": "String", "allowedPattern": "^[a-z]+$", "default": "A"}
-        store(f"touch {tmp_path}/ran", parameters={"Word": word})
-        command = run()
-        (shown,) = account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
+        lab.store(f"touch {tmp_path}/ran", parameters={"Word": word})
+        command = lab.run()
+        (shown,) = lab.account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
             "CommandInvocations"
         ]
         assert (shown["Status"], shown["StatusDetails"]) == ("Failed", "Failed")
         assert shown["CommandPlugins"] == []
         assert shown["TraceOutput"] == "Word does not match ^[a-z]+$"
-        got = account.ssm.get_command_invocation(CommandId=command.id, InstanceId=host.instance_id)
+        got = lab.account.ssm.get_command_invocation(
+            CommandId=command.id, InstanceId=host.instance_id
+        )
         assert (got["Status"], got["ResponseCode"]) == ("Failed", -1)
         assert not (tmp_path / "ran").exists()
 
-    @pytest.mark.parametrize("as_one_string", [False, True])
-    def test_script_may_be_lines_or_one_string(
-        self, add_host: Add, store: Store, run: Run, *, as_one_string: bool
-    ) -> None:
-        add_host()
-        store(
-            "if true; then",
-            "echo {{ Word }}",
-            "fi",
-            parameters=BY_TEXT,
-            as_one_string=as_one_string,
-        )
-        assert lines_of(run()) == ["hello"]
+    def test_script_may_be_lines_or_one_string(self, lab: Lab) -> None:
+        lines = ("if true; then", "echo {{ Word }}", "fi")
+        assert lines_of(lab.run_new(*lines, parameters=BY_TEXT)) == ["hello"]
+        lab.store(*lines, parameters=BY_TEXT, as_one_string=True, name="one-string")
+        assert lines_of(lab.run(DocumentName="one-string")) == ["hello"]
 
     @pytest.mark.parametrize("commands", [["echo a"], ["echo a", "echo $$b"]])
-    def test_list_in_place_of_the_script_becomes_its_lines(
-        self, add_host: Add, store: Store, run: Run, commands: list[str]
+    def test_list_becomes_the_script_s_lines_and_in_an_element_of_the_array_fails_the_step(
+        self, lab: Lab, commands: list[str]
     ) -> None:
-        add_host()
-        store("{{ commands }}", parameters=LIST, as_one_string=True)
-        command = run(Parameters={"commands": commands})
-        assert len(lines_of(command)) == len(commands)
-
-    @pytest.mark.parametrize("commands", [["echo a"], ["echo a", "echo b"]])
-    def test_list_in_an_element_of_the_array_fails_the_step(
-        self, add_host: Add, store: Store, run: Run, commands: list[str]
-    ) -> None:
-        add_host()
-        store("{{ commands }}", parameters=LIST)
-        result = only_result(run(Parameters={"commands": commands}))
+        given = {"commands": commands}
+        result = only_result(lab.run_new("{{ commands }}", parameters=LIST, Parameters=given))
         assert (result.status.name, result.exit_code, result.stdout) == ("Failed", 1, b"")
+        lab.store("{{ commands }}", parameters=LIST, as_one_string=True, name="one-string")
+        ran = lab.run(DocumentName="one-string", Parameters=given)
+        assert len(lines_of(ran)) == len(commands)
 
 
 class TestTimeout:
-    def test_script_is_killed_without_warning(
-        self, account: Account, add_host: Add, store: Store, send: Send, gate: Path
-    ) -> None:
-        add_host()
-        store(
+    def test_script_is_killed_without_warning(self, lab: Lab, gate: Path) -> None:
+        lab.add_host()
+        lab.store(
             f"exec 3>{gate} 2>/dev/null",
             "trap 'echo trapped >&3' EXIT TERM",
             "echo begun",
             "sleep 60",
             timeout="5",
         )
-        command_id = send()
+        command_id = lab.send()
         assert gate.read_text() == ""
-        result = only_result(account.wait_until_ended(command_id))
+        result = only_result(lab.account.wait_until_ended(command_id))
         assert (result.status.name, result.status.details) == ("TimedOut", "ExecutionTimedOut")
         assert result.exit_code == 137
         assert result.stdout == b"begun\n"
 
-    def test_limit_may_come_from_a_parameter_by_text(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("sleep 60", timeout="{{ Seconds }}", parameters=SECONDS)
-        assert only_result(run()).status.details == "ExecutionTimedOut"
+    def test_limit_may_come_from_a_parameter_by_text(self, lab: Lab) -> None:
+        assert (
+            only_result(
+                lab.run_new("sleep 60", timeout="{{ Seconds }}", parameters=SECONDS)
+            ).status.details
+            == "ExecutionTimedOut"
+        )
 
     @pytest.mark.parametrize("limit", ["4", "172801", "soon", "{{ Unknown }}"])
-    def test_limit_out_of_range_is_silently_an_hour(
-        self, add_host: Add, store: Store, run: Run, limit: str
-    ) -> None:
-        add_host()
-        store("true", timeout=limit)
-        assert run().document.steps[0].timeout_seconds({}) == 3600
+    def test_limit_out_of_range_is_silently_an_hour(self, lab: Lab, limit: str) -> None:
+        assert lab.run_new("true", timeout=limit).document.steps[0].timeout_seconds({}) == 3600
 
-    def test_child_in_the_group_dies_with_the_script(
-        self, add_host: Add, store: Store, send: Send, gate: Path
-    ) -> None:
-        add_host()
-        store(f"(exec 3>{gate}; echo begun >&3; sleep 60) &", "sleep 60", timeout="5")
-        send()
+    def test_child_in_the_group_dies_with_the_script(self, lab: Lab, gate: Path) -> None:
+        lab.add_host()
+        lab.store(f"(exec 3>{gate}; echo begun >&3; sleep 60) &", "sleep 60", timeout="5")
+        lab.send()
         with gate.open() as held_by_child:
             assert held_by_child.read() == "begun\n"
 
     def test_background_child_that_holds_stdout_keeps_the_command_from_ending(
-        self, add_host: Add, store: Store, run: Run
+        self, lab: Lab
     ) -> None:
-        add_host()
-        store("sleep 60 &", "echo script is over", timeout="5")
-        result = only_result(run())
+        result = only_result(lab.run_new("sleep 60 &", "echo script is over", timeout="5"))
         assert result.status.details == "ExecutionTimedOut"
         assert result.stdout == b"script is over\n"
 
     def test_background_child_without_the_pipes_is_not_waited_for(
-        self, add_host: Add, store: Store, run: Run, gate: Path, answer: Path
+        self, lab: Lab, gate: Path, answer: Path
     ) -> None:
-        add_host()
-        store(f"(read word <{gate}; echo $word >{answer}) >/dev/null 2>&1 &")
-        assert only_result(run()).status.name == "Success"
+        assert (
+            only_result(
+                lab.run_new(f"(read word <{gate}; echo $word >{answer}) >/dev/null 2>&1 &")
+            ).status.name
+            == "Success"
+        )
         gate.write_text("alive\n")
         assert answer.read_text() == "alive\n"
 
     @pytest.mark.parametrize("script_s_own", ["exit 0", "sleep 60"])
     def test_child_outside_the_group_that_holds_stdout_fails_the_run_and_outlives_it(
-        self, add_host: Add, store: Store, run: Run, gate: Path, answer: Path, script_s_own: str
+        self, lab: Lab, gate: Path, answer: Path, script_s_own: str
     ) -> None:
-        add_host()
+        lab.add_host()
         child = f"setsid sh -c 'read word <{gate}; echo $word >{answer}' &"
-        store("echo begun", child, script_s_own, timeout="5")
-        result = only_result(run())
+        lab.store("echo begun", child, script_s_own, timeout="5")
+        result = only_result(lab.run())
         assert (result.status.details, result.exit_code) == ("Failed", 1)
         assert result.stdout == b"begun\n"
         gate.write_text("alive\n")
@@ -352,102 +277,80 @@ class TestExitCode:
             (169, "Failed"),
         ],
     )
-    def test_code_becomes_a_status(
-        self, add_host: Add, store: Store, run: Run, code: int, details: str
-    ) -> None:
-        add_host()
-        store(f"exit {code}")
-        result = only_result(run())
+    def test_code_becomes_a_status(self, lab: Lab, code: int, details: str) -> None:
+        result = only_result(lab.run_new(f"exit {code}"))
         assert (result.exit_code, result.status.details) == (code, details)
 
-    def test_194_runs_the_step_again(
-        self, add_host: Add, store: Store, run: Run, tmp_path: Path
-    ) -> None:
-        add_host()
-        store(f"mkdir {tmp_path}/rebooted && exit 194", "echo after the reboot")
-        result = only_result(run())
+    def test_194_runs_the_step_again(self, lab: Lab, tmp_path: Path) -> None:
+        result = only_result(
+            lab.run_new(f"mkdir {tmp_path}/rebooted && exit 194", "echo after the reboot")
+        )
         assert (result.exit_code, result.stdout) == (0, b"after the reboot\n")
 
-    def test_failed_step_does_not_stop_the_next(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store(["exit 1"], ["echo second"])
-        (invocation,) = run().invocations
+    def test_failed_step_does_not_stop_the_next(self, lab: Lab) -> None:
+        (invocation,) = lab.run_new(["exit 1"], ["echo second"]).invocations
         first, second = invocation.results
         assert (first.status.name, second.status.name) == ("Failed", "Success")
         assert second.stdout == b"second\n"
         assert invocation.status.name == "Failed"
 
     @pytest.mark.parametrize(("code", "status"), [(168, "Success"), (169, "Failed")])
-    def test_168_and_169_skip_the_remaining_steps(
-        self, add_host: Add, store: Store, run: Run, code: int, status: str
-    ) -> None:
-        add_host()
-        store([f"exit {code}"], ["echo second"])
-        (invocation,) = run().invocations
+    def test_168_and_169_skip_the_remaining_steps(self, lab: Lab, code: int, status: str) -> None:
+        (invocation,) = lab.run_new([f"exit {code}"], ["echo second"]).invocations
         assert [one.name for one in invocation.results] == ["step1"]
         assert invocation.status.name == status
 
     @pytest.mark.parametrize(("code", "stream"), [(168, "stdout"), (169, "stderr")])
     def test_168_and_169_leave_a_sentence_of_the_agent_s(
-        self, add_host: Add, store: Store, run: Run, code: int, stream: str
+        self, lab: Lab, code: int, stream: str
     ) -> None:
-        add_host()
-        store(f"exit {code}")
-        assert f"exits with code {code}" in getattr(only_result(run()), stream).decode()
+        assert (
+            f"exits with code {code}"
+            in getattr(only_result(lab.run_new(f"exit {code}")), stream).decode()
+        )
 
 
 class TestOutput:
-    def test_long_streams_keep_24000_bytes_each_with_the_word_for_the_cut(
-        self, account: Account, add_host: Add, store: Store, run: Run
-    ) -> None:
-        host = add_host()
-        store(
+    def test_long_streams_keep_24000_bytes_each_with_the_word_for_the_cut(self, lab: Lab) -> None:
+        host = lab.add_host()
+        lab.store(
             "printf begun; head -c 30000 /dev/zero | tr '\\0' x",
             "head -c 30000 /dev/zero | tr '\\0' e >&2; exit 1",
         )
-        command = run()
-        shown = account.ssm.get_command_invocation(
+        command = lab.run()
+        shown = lab.account.ssm.get_command_invocation(
             CommandId=command.id, InstanceId=host.instance_id
         )
         cut = "--output truncated--"
         assert shown["StandardOutputContent"] == "begun" + "x" * (23_980 - 5) + cut
         assert shown["StandardErrorContent"] == "e" * 23_980 + cut
 
-    def test_stream_of_24000_bytes_is_whole(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store("head -c 24000 /dev/zero | tr '\\0' x")
-        assert only_result(run()).stdout == b"x" * 24_000
+    def test_stream_of_24000_bytes_is_whole(self, lab: Lab) -> None:
+        assert (
+            only_result(lab.run_new("head -c 24000 /dev/zero | tr '\\0' x")).stdout == b"x" * 24_000
+        )
 
-    def test_more_than_a_pipe_holds_does_not_block_the_script(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("head -c 1000000 /dev/zero", "head -c 1000000 /dev/zero >&2", "exit 5")
-        assert only_result(run()).exit_code == 5
+    def test_more_than_a_pipe_holds_does_not_block_the_script(self, lab: Lab) -> None:
+        assert (
+            only_result(
+                lab.run_new("head -c 1000000 /dev/zero", "head -c 1000000 /dev/zero >&2", "exit 5")
+            ).exit_code
+            == 5
+        )
 
-    def test_short_output_is_whole(self, add_host: Add, store: Store, run: Run) -> None:
-        add_host()
-        store("echo out")
-        assert only_result(run()).output == "out\n"
+    def test_short_output_is_whole(self, lab: Lab) -> None:
+        assert only_result(lab.run_new("echo out")).output == "out\n"
 
-    def test_joined_output_is_cut_at_2500_bytes_and_says_so(
-        self, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store("head -c 3000 /dev/zero | tr '\\0' x")
-        output = only_result(run()).output
+    def test_joined_output_is_cut_at_2500_bytes_and_says_so(self, lab: Lab) -> None:
+        lab.add_host()
+        lab.store("head -c 3000 /dev/zero | tr '\\0' x")
+        output = only_result(lab.run()).output
         assert len(output) == 2500
         assert output.endswith("x\n---Output truncated---")
 
-    def test_bytes_that_are_no_text_do_no_harm(
-        self, account: Account, add_host: Add, store: Store, run: Run
-    ) -> None:
-        add_host()
-        store(r"printf 'a\377b'")
-        command = run()
-        (shown,) = account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
+    def test_bytes_that_are_no_text_do_no_harm(self, lab: Lab) -> None:
+        command = lab.run_new(r"printf 'a\377b'")
+        (shown,) = lab.account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
             "CommandInvocations"
         ]
         assert shown["CommandPlugins"][0]["Output"] == "ab"
@@ -467,36 +370,29 @@ class TestHost:
             yield pipe
 
     def test_five_commands_run_at_once(
-        self,
-        account: Account,
-        add_host: Add,
-        store: Store,
-        send: Send,
-        begun: BinaryIO,
-        hold: BinaryIO,
-        tmp_path: Path,
+        self, lab: Lab, begun: BinaryIO, hold: BinaryIO, tmp_path: Path
     ) -> None:
-        add_host()
+        lab.add_host()
         running = tmp_path / "running"
         running.mkdir()
-        store(
+        lab.store(
             f"touch {running}/$SSM_COMMAND_ID",
             f"ls {running} | wc -l",
             f"echo >{begun.name}",
             f"read word <{hold.name}",
             f"rm {running}/$SSM_COMMAND_ID",
         )
-        command_ids = [send() for _ in range(7)]
+        command_ids = [lab.send() for _ in range(7)]
         for _ in range(5):
             begun.read(1)
         hold.write(b"\n" * 7)
-        commands = [account.wait_until_ended(one) for one in command_ids]
+        commands = [lab.account.wait_until_ended(one) for one in command_ids]
         assert max(int(lines_of(command)[0]) for command in commands) == 5
 
     def test_command_that_is_cancelled_as_it_arrives_is_reported_and_never_runs(
-        self, add_host: Add, tmp_path: Path
+        self, lab: Lab, tmp_path: Path
     ) -> None:
-        host = add_host()
+        host = lab.add_host()
         step = {"name": "only", "inputs": {"runCommand": f"touch {tmp_path}/ran"}}
         content = {"mainSteps": [{"action": "aws:runShellScript", **step}]}
         order = AgentOrder(
@@ -506,25 +402,18 @@ class TestHost:
         assert (report.status.details, report.results) == ("Cancelled", ())
         assert not (tmp_path / "ran").exists()
 
-    def test_full_host_takes_no_eleventh_command(
-        self,
-        account: Account,
-        add_host: Add,
-        store: Store,
-        send: Send,
-        hold: BinaryIO,
-    ) -> None:
+    def test_full_host_takes_no_eleventh_command(self, lab: Lab, hold: BinaryIO) -> None:
         ended: SimpleQueue[object] = SimpleQueue()
 
         def note_time_out(event: Event) -> None:
             if "'TimedOut'" in str(event["detail"]):
                 ended.put(event)
 
-        account.subscribe(note_time_out)
-        add_host()
-        store(f"read word <{hold.name}")
-        command_ids = [send(TimeoutSeconds=30) for _ in range(11)]
+        lab.account.subscribe(note_time_out)
+        lab.add_host()
+        lab.store(f"read word <{hold.name}")
+        command_ids = [lab.send(TimeoutSeconds=30) for _ in range(11)]
         ended.get(timeout=HANG_SECONDS)
         hold.write(b"\n" * 10)
-        ends = [account.wait_until_ended(one).status.details for one in command_ids]
+        ends = [lab.account.wait_until_ended(one).status.details for one in command_ids]
         assert sorted(ends) == ["DeliveryTimedOut", *["Success"] * 10]
