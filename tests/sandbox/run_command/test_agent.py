@@ -141,8 +141,8 @@ class TestDocumentParameters:
     def test_value_reaches_the_script(
         self, lab: Lab, line: str, parameters: Declared, given: str | None, said: list[str]
     ) -> None:
-        arguments = {"Parameters": {"Word": [given]}} if given else {}
-        assert lines_of(lab.run_new(line, parameters=parameters, **arguments)) == said
+        words = {"Word": [given]} if given else {}
+        assert lines_of(lab.run_new(line, parameters=parameters, Parameters=words)) == said
 
     @pytest.mark.parametrize(
         ("version", "said"),
