@@ -61,6 +61,13 @@ class Run:
     exit_code: int
     stderr: str
 
+    def must_be(self, outcome: str, *reasons: str, **fields: object) -> HostResult:
+        """Hold the result to its outcome, to words of its detail, and to fields; returns it."""
+        assert self.result.outcome == outcome, self
+        assert [words for words in reasons if words not in self.result.detail] == [], self.result
+        assert {name: getattr(self.result, name) for name in fields} == fields, self.result
+        return self.result
+
 
 @dataclass(frozen=True)
 class Site:

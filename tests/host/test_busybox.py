@@ -42,9 +42,7 @@ class TestRefused:
         site.commit({"app.txt": "two\n"})
         state = site.state()
         path = f"{applets(left_out='')}:{os.environ['PATH']}"
-        result = site.pull(more_environ={"PATH": path}).result
-        assert (result.outcome, LEFT_OUT in result.detail) == ("no_checkout", True)
-        assert "--foreground" in result.detail
+        site.pull(more_environ={"PATH": path}).must_be("no_checkout", LEFT_OUT, "--foreground")
         assert site.state() == state
 
     def test_a_flock_that_cannot_wait_by_name_and_nothing_is_touched(self, site: Site) -> None:
@@ -52,9 +50,7 @@ class TestRefused:
         site.tool("flock", "echo 'flock: unrecognized option: w' >&2\nexit 1")
         site.commit({"app.txt": "two\n"})
         state = site.state()
-        result = site.pull().result
-        assert (result.outcome, "flock (util-linux)" in result.detail) == ("no_checkout", True)
-        assert "unrecognized option" in result.detail
+        site.pull().must_be("no_checkout", "flock (util-linux)", "unrecognized option")
         assert site.state() == state
 
 
@@ -62,25 +58,21 @@ class TestRefused:
 class TestKept:
     def test_what_git_was_told_to_leave_alone_over_an_update(self, site: Site) -> None:
         commit = site.commit({"new.txt": "new\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
         assert_kept(site)
 
     def test_it_and_local_commits_over_a_conflict(self, site: Site) -> None:
         mine = site.commit({"app.txt": "mine\n"}, where=site.checkout)
         site.commit({"app.txt": "theirs\n"})
         state = site.state()
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("conflict", mine)
-        assert "conflict in app.txt" in result.detail
+        site.pull().must_be("conflict", "conflict in app.txt", after=mine)
         assert site.state() == state
         assert_kept(site)
 
     def test_it_over_a_kill(self, site: Site) -> None:
         commit = kill_in_a_move(site)
         site.write("app.txt", "precious\n")
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        result = site.pull().must_be("updated", after=commit)
         assert result.saved
         assert site.git("show", f"{result.saved}:app.txt") == "precious"
         assert_kept(site)
@@ -110,7 +102,6 @@ class TestSteps:
         good = site.commit({AFTER: after, "dist/app.js": "tracked\n"})
         site.pull(AfterPull=AFTER)
         site.commit({"dist/app.js": None, "bad": "x\n"})
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.after) == ("rolled_back", good)
+        site.pull(AfterPull=AFTER).must_be("rolled_back", after=good)
         assert (site.checkout / ".git/pulley/made/dist/app.js").read_text() == "built\n"
         assert (site.checkout / "dist/app.js").read_text() == "tracked\n"

@@ -82,9 +82,7 @@ class TestParameters:
     def test_a_bad_one_is_refused_before_anything_is_touched(
         self, untouched: Site, name: str, value: str
     ) -> None:
-        result = untouched.pull(more_environ={f"SSM_{name}": value}).result
-        assert result.outcome == "bad_parameter"
-        assert name in result.detail
+        untouched.pull(more_environ={f"SSM_{name}": value}).must_be("bad_parameter", name)
         assert not (untouched.checkout / ".git/pulley").exists()
         assert not list(untouched.root.rglob("pwned"))
 
@@ -123,8 +121,7 @@ class TestParameters:
 
 class TestCheckout:
     def test_a_missing_one_is_no_checkout(self, site: Site) -> None:
-        result = site.pull(Checkout=str(site.root / "nowhere")).result
-        assert (result.outcome, result.before) == ("no_checkout", None)
+        site.pull(Checkout=str(site.root / "nowhere")).must_be("no_checkout", before=None)
 
     def test_a_folder_that_is_no_work_tree_is_no_checkout(self, site: Site) -> None:
         folder = site.checkout / "folder"  # in a work tree, but not one
@@ -177,16 +174,13 @@ class TestCheckout:
     def test_one_with_two_addresses_is_no_checkout(self, site: Site) -> None:
         site.git("config", "--add", "remote.origin.url", "https://github.com/octo/site")
         state = site.state()
-        result = site.pull().result
-        assert (result.outcome, "more than one" in result.detail) == ("no_checkout", True)
+        site.pull().must_be("no_checkout", "more than one")
         assert site.state() == state
 
     def test_a_remote_that_hangs_is_unreachable_in_time(self, site: Site) -> None:
         site.tool("ssh", "exec /bin/sleep 1000")
         site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
-        result = site.pull(Timeout="20", late=8).result
-        assert result.outcome == "unreachable"
-        assert "did not answer" in result.detail
+        site.pull(Timeout="20", late=8).must_be("unreachable", "did not answer")
 
     def test_a_changed_host_key_is_unreachable_with_the_reason(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
@@ -196,8 +190,7 @@ class TestCheckout:
             "echo 'Host key verification failed.' >&2; exit 255",
         )
         site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
-        result = site.pull().result
-        assert (result.outcome, result.detail) == ("unreachable", "Host key verification failed.")
+        site.pull().must_be("unreachable", detail="Host key verification failed.")
 
     def test_ssh_is_asked_never_to_prompt_and_keeps_the_deploy_key(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
@@ -211,11 +204,7 @@ class TestCheckout:
 
     def test_a_branch_that_is_gone_is_a_missing_commit(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
-        result = site.pull(Branch="gone").result
-        assert (result.outcome, result.detail) == (
-            "missing_commit",
-            "the remote has no branch gone",
-        )
+        site.pull(Branch="gone").must_be("missing_commit", detail="the remote has no branch gone")
 
 
 class TestLock:
@@ -251,8 +240,7 @@ class TestIssued:
         site.pull(Issued="2000")
         head = site.head()
         site.commit({"app.txt": "two\n"})
-        result = site.pull(Issued="1000").result
-        assert (result.outcome, result.after) == ("superseded", head)
+        site.pull(Issued="1000").must_be("superseded", after=head)
 
     @pytest.mark.parametrize("issued", ["2000", "2001", ""])
     def test_one_as_new_or_newer_or_without_a_time_is_done(self, site: Site, issued: str) -> None:

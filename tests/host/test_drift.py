@@ -28,8 +28,7 @@ class TestRound:
 
     def test_where_nothing_was_moved_nothing_is_told(self, site: Site) -> None:
         deployed(site)
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift) == ("unchanged", None)
+        site.pull(Cause="reconcile").must_be("unchanged", drift=None)
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
     def test_checkout_that_was_reset_to_an_older_commit_is_brought_back(
@@ -37,8 +36,7 @@ class TestRound:
     ) -> None:
         commit = deployed(site)
         site.git("reset", "-q", "--hard", "HEAD~2")
-        result = site.pull(Cause="reconcile", Update=update).result
-        assert (result.outcome, result.drift, result.after) == ("updated", "head", commit)
+        site.pull(Cause="reconcile", Update=update).must_be("updated", drift="head", after=commit)
         assert (site.checkout / "app.txt").read_text() == "three\n"
         assert site.pull(Cause="reconcile", Update=update).result.drift is None
 
@@ -55,8 +53,7 @@ class TestRound:
         site.commit({})
         site.pull(AfterPull="build")
         site.git(*moved)
-        result = site.pull(Cause="reconcile", AfterPull="build").result
-        assert result.outcome == "updated"
+        result = site.pull(Cause="reconcile", AfterPull="build").must_be("updated")
         assert result.drift
         assert built.read_text() == "built\n" * 3
         (site.checkout / "app.txt").unlink()
@@ -67,8 +64,7 @@ class TestRound:
         commit = deployed(site)
         site.git("checkout", "-q", "-b", "experiment")
         mine = site.commit({"mine.txt": "mine\n"}, where=site.checkout)
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift, result.after) == ("updated", "branch", commit)
+        site.pull(Cause="reconcile").must_be("updated", drift="branch", after=commit)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
         assert site.git("rev-parse", "experiment") == mine
 
@@ -76,8 +72,7 @@ class TestRound:
         deployed(site)
         (site.checkout / "app.txt").unlink()
         shutil.rmtree(site.checkout / "folder")
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift) == ("unchanged", "files")
+        site.pull(Cause="reconcile").must_be("unchanged", drift="files")
         assert (site.checkout / "app.txt").read_text() == "three\n"
         assert (site.checkout / "folder/deep.txt").read_text() == "three\n"
         assert site.git("status", "--porcelain") == ""
@@ -85,15 +80,13 @@ class TestRound:
     def test_file_that_git_was_told_to_remove_stays_away(self, site: Site) -> None:
         deployed(site)
         site.git("rm", "-q", "app.txt")
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift) == ("unchanged", None)
+        site.pull(Cause="reconcile").must_be("unchanged", drift=None)
         assert not (site.checkout / "app.txt").exists()
 
     def test_edited_file_is_no_drift_and_stays(self, site: Site) -> None:
         deployed(site)
         site.write("app.txt", "mine\n")
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift) == ("unchanged", None)
+        site.pull(Cause="reconcile").must_be("unchanged", drift=None)
         assert (site.checkout / "app.txt").read_text() == "mine\n"
 
     def test_local_commit_is_no_drift(self, site: Site) -> None:
@@ -113,9 +106,9 @@ class TestRound:
         commit = site.commit({"app.txt": "four\n"})
         site.pull(Commit=commit)
         site.git(*command)
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift, result.upstream) == ("unchanged", None, commit)
-        assert result.after == site.head()
+        site.pull(Cause="reconcile").must_be(
+            "unchanged", drift=None, upstream=commit, after=site.head()
+        )
 
     def test_file_in_a_folder_s_place_stays_and_what_else_was_removed_comes_back(
         self, site: Site
@@ -124,8 +117,7 @@ class TestRound:
         shutil.rmtree(site.checkout / "folder")
         site.write("folder", "mine\n")
         (site.checkout / "app.txt").unlink()
-        result = site.pull(Cause="reconcile").result
-        assert (result.outcome, result.drift) == ("unchanged", "files")
+        site.pull(Cause="reconcile").must_be("unchanged", drift="files")
         assert (site.checkout / "app.txt").read_text() == "three\n"
         assert (site.checkout / "folder").read_text() == "mine\n"
         assert site.pull(Cause="reconcile").result.drift is None
@@ -149,8 +141,7 @@ class TestRound:
         deployed(site)
         site.git("reset", "-q", "--hard", "HEAD~2")
         commit = site.commit({"app.txt": "four\n"})
-        result = site.pull(Commit=commit).result
-        assert (result.outcome, result.drift, result.after) == ("updated", "head", commit)
+        site.pull(Commit=commit).must_be("updated", drift="head", after=commit)
 
 
 class TestCheck:
@@ -227,8 +218,7 @@ class TestSetAside:
     def test_file_whose_edit_does_not_fit_any_more_is_named(self, site: Site) -> None:
         site.write("app.txt", "mine\n")
         site.commit({"app.txt": "theirs\n"})
-        result = site.pull().result
-        assert (result.outcome, result.set_aside) == ("updated", "app.txt")
+        result = site.pull().must_be("updated", set_aside="app.txt")
         assert result.saved in site.saved()
 
     def test_edit_that_fits_is_not(self, site: Site) -> None:

@@ -32,24 +32,19 @@ class TestPrograms:
     @pytest.mark.parametrize("program", ["git", "flock", "timeout", "sed", "cmp"])
     def test_one_that_is_needed_and_missing_is_named(self, site: Site, program: str) -> None:
         state = site.state()
-        result = without(site, program).result
-        assert result.outcome == "no_checkout"
-        assert f"{program} " in result.detail
-        assert "not installed" in result.detail
+        without(site, program).must_be("no_checkout", f"{program} ", "not installed")
         assert site.state() == state
 
     @as_root_only
     @pytest.mark.parametrize("program", ["setpriv", "getent"])
     def test_without_it_the_owner_is_still_found_and_become(self, site: Site, program: str) -> None:
         commit = site.commit({"app.txt": "two\n"})
-        result = without(site, program).result
-        assert (result.outcome, result.after) == ("updated", commit)
+        without(site, program).must_be("updated", after=commit)
         assert (site.checkout / "app.txt").stat().st_uid == OWNER.pw_uid
 
     @as_root_only
     def test_without_a_way_to_become_the_owner_nothing_is_touched(self, site: Site) -> None:
-        result = without(site, "setpriv", "runuser").result
-        assert (result.outcome, "setpriv or runuser" in result.detail) == ("no_checkout", True)
+        without(site, "setpriv", "runuser").must_be("no_checkout", "setpriv or runuser")
 
     @pytest.mark.parametrize("version", ["1.8.3.1", "2.10.0", "2.25.1"])
     def test_a_git_that_is_too_old_is_refused_with_the_version_that_is_needed(
@@ -58,9 +53,7 @@ class TestPrograms:
         self.git_of_version(site, version)
         state = site.state()
         site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert result.outcome == "no_checkout"
-        assert f"{version} is too old: 2.26 or newer is needed" in result.detail
+        site.pull().must_be("no_checkout", f"{version} is too old: 2.26 or newer is needed")
         assert site.state() == state
 
     @pytest.mark.parametrize("version", ["2.26.0", "2.39.5", "2.50.1 (Apple Git-155)", "3.0.0"])
@@ -82,8 +75,7 @@ class TestPrograms:
 def test_an_owner_without_a_name_is_no_checkout(site: Site) -> None:
     for path in (site.checkout, site.checkout / ".git"):
         os.chown(path, 4242, 4242)
-    result = site.pull().result
-    assert (result.outcome, "4242" in result.detail) == ("no_checkout", True)
+    site.pull().must_be("no_checkout", "4242")
 
 
 def test_an_environment_that_would_mislead_does_not(site: Site) -> None:
@@ -101,8 +93,7 @@ def test_an_environment_that_would_mislead_does_not(site: Site) -> None:
         "LC_ALL": "xx_XX.UTF-8",
         "POSIXLY_CORRECT": "1",
     }
-    result = site.pull(more_environ=hostile).result
-    assert (result.outcome, result.after) == ("updated", commit)
+    site.pull(more_environ=hostile).must_be("updated", after=commit)
     assert not (site.root / "nowhere").exists()
 
 
@@ -115,8 +106,7 @@ class TestHooks:
         for name in self.NAMES:
             site.write(f".git/hooks/{name}", f"#!/bin/sh\n{line}\n")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull(Timeout="20").result
-        assert (result.outcome, result.upstream) == ("updated", commit)
+        site.pull(Timeout="20").must_be("updated", upstream=commit)
 
 
 def test_a_filter_that_hangs_is_a_conflict_in_time_and_all_is_as_before(site: Site) -> None:
@@ -133,8 +123,7 @@ def test_a_filter_that_hangs_where_edits_are_saved_is_a_conflict_in_time(site: S
     site.write(".git/info/attributes", "config.txt filter=slow\n")
     site.write("config.txt", "edited now\n")
     site.commit({"app.txt": "two\n"})
-    result = site.pull(Timeout="20", late=5).result
-    assert (result.outcome, "did not save" in result.detail) == ("conflict", True)
+    site.pull(Timeout="20", late=5).must_be("conflict", "did not save")
     assert (site.checkout / "config.txt").read_text() == "edited now\n"
 
 
@@ -164,12 +153,7 @@ class TestDisk:
         site.as_owner("sh", "-c", "head -c 6000000 /dev/urandom >big", cwd=site.upstream)
         site.git("add", "big", cwd=site.upstream)
         site.commit({})
-        result = site.pull().result
-        assert (result.outcome, result.before, result.after) == (
-            "unreachable",
-            site.head(),
-            site.head(),
-        )
+        result = site.pull().must_be("unreachable", before=site.head(), after=site.head())
         assert result.detail == "the disk is full" or "space" in result.detail
         assert site.state() == state
 
@@ -185,8 +169,7 @@ class TestDisk:
         assert site.pull().result.outcome == "conflict"
         assert site.state() == state
         commit = site.commit({"big": None})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert (site.checkout / "config.txt").read_text() == "edited\n"
 
     def test_one_without_a_byte_left_ends_in_a_result(self, site: Site, small_disk: Path) -> None:
@@ -209,9 +192,7 @@ class TestDisk:
     def test_a_read_only_one_is_no_checkout(self, site: Site, small_disk: Path) -> None:
         site.commit({"app.txt": "two\n"})
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-        result = site.pull().result
-        assert (result.outcome, "cannot write" in result.detail) == ("no_checkout", True)
-        assert result.after == site.head()
+        site.pull().must_be("no_checkout", "cannot write", after=site.head())
 
 
 def test_what_the_host_keeps_is_closed_to_other_users(site: Site) -> None:

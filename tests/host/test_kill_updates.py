@@ -145,8 +145,7 @@ def assert_converges(prepared: Prepared, site: Site) -> None:
     parameters = prepared.parameters
     wanted = parameters.get("Commit") or prepared.tip
     if prepared.is_rolled_back:
-        result = pull(site, parameters).result
-        assert (result.outcome, result.after) == ("rolled_back", prepared.before), result
+        pull(site, parameters).must_be("rolled_back", after=prepared.before)
         wanted = site.commit({AFTER: "#!/bin/sh\n"})
     result = pull(site, parameters).result
     assert result.outcome in {"updated", "unchanged"}, result

@@ -113,9 +113,7 @@ def test_what_someone_is_in_the_middle_of_is_a_conflict_and_untouched(
     begin(site)
     site.commit({"new.txt": "new\n"})
     state, git_dir = site.state(), names_in_git_dir(site)
-    result = site.pull().result
-    assert result.outcome == "conflict"
-    assert "middle of" in result.detail
+    site.pull().must_be("conflict", "middle of")
     assert site.state() == state
     assert names_in_git_dir(site) - {"FETCH_HEAD", "pulley"} == git_dir
 
@@ -130,9 +128,7 @@ class TestUntracked:
     def assert_kept(self, site: Site, precious: str, update: str = "rebase") -> None:
         site.commit({"other.txt": "two\n"})
         state = site.state()
-        result = site.pull(Update=update).result
-        assert result.outcome == "conflict"
-        assert precious in result.detail
+        site.pull(Update=update).must_be("conflict", precious)
         assert site.state() == state
         assert site.saved() == []
 
@@ -203,8 +199,7 @@ class TestIndex:
     def test_a_file_that_was_only_touched_is_no_edit(self, site: Site) -> None:
         commit = site.commit({"new.txt": "new\n"})
         os.utime(site.checkout / "app.txt", (0, 0))
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
 
     def test_what_is_staged_stays_staged(self, site: Site) -> None:
         site.write("app.txt", "staged\n")
@@ -212,8 +207,7 @@ class TestIndex:
         site.git("add", "app.txt", "new.txt")
         site.write("app.txt", "staged, then edited\n")
         site.commit({"other.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.saved) == ("updated", None)
+        site.pull().must_be("updated", saved=None)
         assert site.git("show", ":app.txt") == "staged"
         assert (site.checkout / "app.txt").read_text() == "staged, then edited\n"
         assert site.git("status", "--porcelain") == "MM app.txt\nA  new.txt"
@@ -236,9 +230,7 @@ class TestIndex:
         site.git("add", "-N", "new.txt")
         site.commit({"app.txt": "two\n"})
         state = site.state()
-        result = site.pull(Update=update).result
-        assert result.outcome == "conflict"
-        assert "new.txt is only half added" in result.detail
+        site.pull(Update=update).must_be("conflict", "new.txt is only half added")
         assert site.state() == state
 
     @pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
@@ -253,9 +245,7 @@ class TestIndex:
         site.commit({"new.txt": "new\n"})
         assert site.pull().result.outcome == "updated"
         site.commit({"config.txt": "theirs\n"})
-        result = site.pull().result
-        assert result.outcome == "conflict"
-        assert "config.txt" in result.detail
+        site.pull().must_be("conflict", "config.txt")
         assert (site.checkout / "config.txt").read_text() == "the host's own\n"
 
     def test_an_edit_over_odd_names_and_modes_comes_along(self, site: Site) -> None:
@@ -295,8 +285,7 @@ class TestAfterAKill:
         self.killed(site)
         site.write("config.txt", "edited since\n")
         site.write("new.txt", "edited since too\n")
-        result = site.pull().result
-        assert result.outcome == "updated"
+        result = site.pull().must_be("updated")
         assert (site.checkout / "app.txt").read_text() == "edited before\n"
         assert result.saved
         assert site.git("show", f"{result.saved}:config.txt") == "edited since"
@@ -305,8 +294,7 @@ class TestAfterAKill:
     def test_a_commit_made_since_is_saved(self, site: Site) -> None:
         self.killed(site)
         commit = site.commit({"mine.txt": "since\n"}, where=site.checkout)
-        result = site.pull().result
-        assert result.outcome == "updated"
+        result = site.pull().must_be("updated")
         assert result.saved
         assert site.git("merge-base", commit, result.saved) == commit
 
@@ -318,8 +306,7 @@ class TestAfterAKill:
         site.write(".git/pulley/moving", half)
         site.write("config.txt", "edited\n")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "config.txt").read_text() == "edited\n"
 
     def test_without_anything_since_nothing_is_saved(self, site: Site) -> None:
@@ -349,8 +336,7 @@ class TestLocks:
             site.write(f".git/{lock}", "")
         site.write("config.txt", "edited\n")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert not [lock for lock in self.LOCKS if (site.checkout / ".git" / lock).exists()]
 
     def test_one_of_a_git_that_is_at_work_is_busy_and_left(self, site: Site) -> None:
@@ -375,8 +361,7 @@ class TestWorkTrees:
         linked = site.root / "linked"
         site.git("worktree", "add", "-q", str(linked), "main")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull(Checkout=str(linked)).result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(Checkout=str(linked)).must_be("updated", after=commit)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/side"
 
     def test_a_branch_that_another_one_has_is_a_conflict(self, site: Site) -> None:
@@ -436,9 +421,7 @@ class TestClones:
         shutil.rmtree(site.checkout)
         site.git("init", "-q", str(site.checkout), cwd=site.root)
         site.git("remote", "add", "origin", str(site.upstream))
-        result = site.pull().result
-        assert (result.outcome, result.before) == ("no_checkout", None)
-        assert "clone it again" in result.detail
+        site.pull().must_be("no_checkout", "clone it again", before=None)
 
     def test_one_that_converts_line_ends_is_clean_after_it(self, site: Site) -> None:
         site.git("config", "core.autocrlf", "true")

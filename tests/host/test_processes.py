@@ -111,8 +111,7 @@ class TestFailedStep:
         good = deploy_good(site)
         commit_steps(site, children.started(WAYS["in a session of its own"]) + "\nsleep 300")
         run = site.pull(AfterPull=AFTER, Timeout="20", late=7)
-        assert (run.result.outcome, run.result.after) == ("rolled_back", good)
-        assert "longer than" in run.result.detail
+        run.must_be("rolled_back", "longer than", after=good)
         assert children.is_gone_for_good(), run.stderr
         assert not (site.root / "beside").exists()
 
@@ -221,8 +220,7 @@ class TestFetch:
         site.git("remote", "set-url", "origin", "git@example.invalid:octo/site.git")
         site.tool("ssh", way.format(child=children.script) + "\nexit 1")
         run = site.pull(Timeout="20", late=7)
-        assert run.result.outcome == "unreachable"
-        assert "did not answer within" in run.result.detail
+        run.must_be("unreachable", "did not answer within")
         assert children.is_gone_for_good(), run.stderr
         assert str(children.script).encode() not in command_lines()
 
@@ -239,9 +237,7 @@ class TestWords:
         file = site.upstream / AFTER
         file.write_bytes(f"{shebang}\r\nexit 0\r\n".encode())
         site.commit({})
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "Windows line endings" in result.detail
+        site.pull(AfterPull=AFTER).must_be("broken", "Windows line endings", step="after_pull")
 
     def test_of_what_it_wrote_last(self, site: Site) -> None:
         commit_steps(site, "echo first; echo last; echo; exit 3")

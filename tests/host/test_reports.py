@@ -39,13 +39,11 @@ class TestWritten:
         site.pull()
         commit = site.commit({"pages/a.html": "two\n"})
         (site.checkout / "pages").chmod(0o555)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("conflict", before)
-        assert "could not write pages/a.html" in result.detail
-        assert "Permission denied" in result.detail
+        site.pull().must_be(
+            "conflict", "could not write pages/a.html", "Permission denied", after=before
+        )
         (site.checkout / "pages").chmod(0o755)
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "pages/a.html").read_text() == "two\n"
 
     @as_another_user
@@ -83,8 +81,7 @@ class TestWritten:
         (site.tools / "git").unlink()
         assert (result.outcome, result.after, result.step) == ("broken", newer, "after_pull")
         assert newer in result.detail
-        result = site.pull(AfterPull="after").result
-        assert (result.outcome, result.after, result.upstream) == ("updated", newer, newer)
+        site.pull(AfterPull="after").must_be("updated", after=newer, upstream=newer)
 
     @pytest.mark.parametrize("then", ["", "git pack-refs --all"])
     def test_step_that_fetches_a_newer_commit_is_told_with_that_commit(
@@ -100,11 +97,8 @@ class TestWritten:
         site.git("checkout", "-q", "--detach", cwd=site.upstream)
         site.write("newer", "", where=site.root)
         site.tool("push-newer", f"git -C ../octo/site branch -f main {newer}")
-        result = site.pull(AfterPull="after").result
-        assert (result.outcome, result.after, result.upstream) == ("broken", commit, newer)
-        assert newer in result.detail
-        result = site.pull(AfterPull="after").result
-        assert (result.outcome, result.after, result.upstream) == ("updated", newer, newer)
+        site.pull(AfterPull="after").must_be("broken", newer, after=commit, upstream=newer)
+        site.pull(AfterPull="after").must_be("updated", after=newer, upstream=newer)
 
 
 class TestNobodysEdits:
@@ -126,8 +120,7 @@ class TestNobodysEdits:
     ) -> None:
         self.crlf(site)
         commit = site.commit({"win.txt": "put right\n"})
-        result = site.pull(Update=update).result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "win.txt").read_text() == "put right\n"
 
     def test_they_stay_where_another_file_changes(self, site: Site) -> None:
@@ -140,8 +133,7 @@ class TestNobodysEdits:
         self.crlf(site)
         site.write("config.txt", "mine\n")
         commit = site.commit({"win.txt": "put right\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "config.txt").read_text() == "mine\n"
 
     def test_filter_that_does_not_give_back_what_it_took_is_no_edit(self, site: Site) -> None:
@@ -151,8 +143,7 @@ class TestNobodysEdits:
         os.utime(site.checkout / "x.up", (0, 0))
         assert (site.checkout / "x.up").read_text() == "ABC\n"
         commit = site.commit({"x.up": "def\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "x.up").read_text() == "DEF\n"
 
     def test_file_that_was_made_executable_is_somebodys(self, site: Site) -> None:
@@ -172,8 +163,7 @@ class TestNamesAndLinks:
         site.write("config.txt", "mine\n")
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.local_commits) == ("updated", 1)
+        site.pull().must_be("updated", local_commits=1)
         assert (site.checkout / "config.txt").read_text() == "mine\n"
 
     def link(self, site: Site) -> None:
@@ -190,8 +180,7 @@ class TestNamesAndLinks:
     ) -> None:
         self.link(site)
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull(Update=update).result
-        assert (result.outcome, result.after, result.saved) == ("updated", commit, None)
+        site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "uploads").is_symlink()
         assert (site.checkout / "uploads/photo").read_text() == "photo\n"
         assert site.pull().result.outcome == "unchanged"
@@ -200,17 +189,14 @@ class TestNamesAndLinks:
         self.link(site)
         site.write("config.txt", "mine\n")
         site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert result.outcome == "updated"
+        site.pull().must_be("updated")
         assert (site.checkout / "config.txt").read_text() == "mine\n"
         assert (site.checkout / "uploads").is_symlink()
 
     def test_change_behind_the_link_is_a_conflict_that_names_it(self, site: Site) -> None:
         self.link(site)
         site.commit({"uploads/note.txt": "two\n"})
-        result = site.pull().result
-        assert result.outcome == "conflict"
-        assert "uploads/note.txt" in result.detail
+        site.pull().must_be("conflict", "uploads/note.txt")
         assert (site.checkout / "uploads").is_symlink()
 
 
@@ -224,8 +210,7 @@ class TestSaved:
         site.git("commit", "-qam", "merge, and the setting that this host needs")
         merge = site.head()
         site.commit({"other.txt": "x\n"})
-        result = site.pull().result
-        assert result.outcome == "updated"
+        result = site.pull().must_be("updated")
         assert result.saved
         assert site.git("rev-parse", result.saved) == merge
 
@@ -239,8 +224,7 @@ class TestSaved:
         else:
             site.write("mine.txt", "precious\n")
             site.git(*how.split(), "mine.txt")
-        result = site.pull().result
-        assert result.outcome == "updated"
+        result = site.pull().must_be("updated")
         assert kept(site, "precious"), result
 
     def test_file_that_upstream_removed_and_someone_made_again_after_a_kill_is_kept(
@@ -256,9 +240,7 @@ class TestSaved:
         kill_in_a_move(site)
         edited = site.write("config.txt", "precious\n")
         edited.chmod(0o000)
-        result = site.pull().result
-        assert result.outcome == "conflict"
-        assert "cannot be saved" in result.detail
+        site.pull().must_be("conflict", "cannot be saved")
         edited.chmod(0o644)
         assert edited.read_text() == "precious\n"
         assert site.pull().result.outcome == "updated"
@@ -302,8 +284,7 @@ class TestNotForEver:
         site.pull()
         commit = site.commit({"app.txt": "two\n"})
         (site.checkout / ".git/refs/remotes/origin/main").write_text(content)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
 
     @pytest.mark.parametrize("kind", ["pulley/deployed", "pulley/saved", "remotes/origin"])
     def test_refs_that_a_power_cut_emptied_and_no_person_made_stop_no_fetch(
@@ -319,8 +300,7 @@ class TestNotForEver:
         for ref in refs:
             ref.write_text("")
         commit = site.commit({"app.txt": "three\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit), result.detail
+        site.pull().must_be("updated", after=commit)
 
     def test_pack_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
         site.git("config", "fetch.unpackLimit", "1")
@@ -335,8 +315,7 @@ class TestNotForEver:
         for path in packs:
             path.chmod(0o644)
             path.write_text("")
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit), result.detail
+        site.pull().must_be("updated", after=commit)
         site.git("fsck", "--strict", "--no-dangling")
 
     def test_index_that_a_power_cut_emptied_is_made_again_and_edits_stay(self, site: Site) -> None:
@@ -345,8 +324,7 @@ class TestNotForEver:
         site.write("new.txt", "mine too\n")
         (site.checkout / ".git/index").write_text("")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit), result.detail
+        site.pull().must_be("updated", after=commit)
         assert site.git("status", "--porcelain") == "M config.txt\n?? new.txt"
 
     @pytest.mark.parametrize("local_commits", [0, 1])
@@ -362,8 +340,7 @@ class TestNotForEver:
         path = site.checkout / ".git/objects" / blob[:2] / blob[2:]
         path.chmod(0o644)
         path.write_text("")
-        result = site.pull().result
-        assert (result.outcome, result.upstream) == ("updated", commit), result.detail
+        result = site.pull().must_be("updated", upstream=commit)
         assert (site.checkout / "app.txt").read_text() == "two\n"
         assert result.local_commits == local_commits
         site.git("fsck", "--strict", "--no-dangling")
@@ -381,8 +358,7 @@ class TestNotForEver:
             "esac\n"
             f'exec {git} "$@"',
         )
-        result = site.pull().result
-        assert (result.outcome, "unable to read" in result.detail) == ("conflict", True)
+        site.pull().must_be("conflict", "unable to read")
         assert len(fetches.read_text().splitlines()) == 2
         assert site.state() == state
 
@@ -392,8 +368,7 @@ class TestNotForEver:
         site.pull(AfterPull="after")
         site.git("-C", str(site.checkout), "checkout", "-q", "--", ".")
         site.commit({"dist/app.js": None, ".gitignore": "dist\n", "bad": "x\n"})
-        result = site.pull(AfterPull="after").result
-        assert (result.outcome, result.after) == ("rolled_back", good)
+        site.pull(AfterPull="after").must_be("rolled_back", after=good)
         assert (site.checkout / ".git/pulley/made/dist/app.js").read_text() == "built\n"
 
     def test_edits_that_cannot_be_put_back_stay_saved_and_the_next_run_goes_on(
@@ -485,21 +460,18 @@ class TestWords:
         ssh = site.write("ssh", f"#!/bin/sh\necho '{words}' >&2\nexit 255\n", where=site.tools)
         site.git("config", "core.sshCommand", str(ssh))
         site.tool("sleep", "exit 0")
-        result = site.pull(Update=update, Timeout="20").result
-        assert (result.outcome, result.detail) == ("unreachable", words)
+        site.pull(Update=update, Timeout="20").must_be("unreachable", detail=words)
 
     def test_configuration_that_is_broken_is_told_with_its_line(self, site: Site) -> None:
         config = site.checkout / ".git/config"
         config.write_text(config.read_text() + "<<<<<<< mine\n")
-        result = site.pull().result
-        assert result.outcome == "no_checkout"
-        assert "bad config line" in result.detail
+        site.pull().must_be("no_checkout", "bad config line")
 
     def test_address_of_another_repository_is_named_as_far_as_it_can_be(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "git@github.com:octo/other.git")
-        result = site.pull().result
-        assert (result.outcome, result.fault) == ("no_checkout", "origin")
-        assert result.detail == "origin is octo/other, not octo/site"
+        site.pull().must_be(
+            "no_checkout", fault="origin", detail="origin is octo/other, not octo/site"
+        )
 
 
 @with_lfs
@@ -524,8 +496,7 @@ class TestRealLfs:
 
     def test_files_come_with_the_commit(self, site: Site) -> None:
         commit = self.commit_big(site, "big\n")
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert (site.checkout / "a.bin").read_text() == "big\n"
 
     def test_object_that_the_server_lacks_is_unreachable_and_nothing_moves(
@@ -536,15 +507,13 @@ class TestRealLfs:
         self.commit_big(site, "bigger\n")
         shutil.rmtree(site.upstream / ".git/lfs/objects")
         state = site.state()
-        result = site.pull().result
-        assert (result.outcome, "git-lfs" in result.detail) == ("unreachable", True)
+        site.pull().must_be("unreachable", "git-lfs")
         assert site.state() == state
 
     def test_lfs_in_a_comment_is_no_lfs(self, site: Site) -> None:
         site.tool("git-lfs", "exit 1")
         commit = site.commit({".gitattributes": "# *.bin filter=lfs is for later\n*.md text\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
 
 
 class TestTools:
@@ -574,8 +543,7 @@ class TestTools:
         config = site.checkout / ".git/config"
         more = f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\t{key} = {value}\n"
         config.write_text(config.read_text() + more)
-        result = site.pull().result
-        assert result.outcome == "no_checkout"
+        result = site.pull().must_be("no_checkout")
         # Of an extension that it does not know itself, git gives the name.
         assert value in result.detail or key.lower() in result.detail
 
@@ -596,8 +564,7 @@ class TestTools:
         reader.stdin.flush()
         assert reader.stdout.readline()
         try:
-            result = site.pull().result
-            assert (result.outcome, result.after) == ("updated", commit)
+            site.pull().must_be("updated", after=commit)
             assert reader.poll() is None
         finally:
             reader.kill()

@@ -145,9 +145,7 @@ class TestFoldersOfTheRepository:
         assert plugin.is_dir()
         give(site.checkout / given)
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
-        result = site.deploy().result
-        assert result.outcome == "no_checkout"
-        assert f"others own {given} " in result.detail
+        site.deploy().must_be("no_checkout", f"others own {given} ")
         assert site.ran_as() == set()
 
     def test_one_that_a_commit_brings_where_another_owns_a_folder_is_refused(
@@ -162,8 +160,7 @@ class TestFoldersOfTheRepository:
         site.root_git("add", "uploads", where=site.upstream)
         site.root_git("commit", "-qm", "uploads", where=site.upstream)
         before = site.root_git("rev-parse", "HEAD")
-        result = site.deploy().result
-        assert (result.outcome, result.after) == ("no_checkout", before)
+        site.deploy().must_be("no_checkout", after=before)
 
     @pytest.mark.parametrize("is_committed", [False, True])
     def test_what_root_staged_or_committed_in_another_s_folder_is_refused(
@@ -180,9 +177,7 @@ class TestFoldersOfTheRepository:
             (site.checkout / "uploads").mkdir()
         give(site.checkout / "uploads")
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
-        result = site.deploy().result
-        assert (result.outcome, result.after) == ("no_checkout", before)
-        assert "others own uploads " in result.detail
+        site.deploy().must_be("no_checkout", "others own uploads ", after=before)
 
     def test_in_a_submodule_no_folder_is_another_s(self, site: RootSite) -> None:
         part = site.root / "octo/part"
@@ -197,9 +192,7 @@ class TestFoldersOfTheRepository:
         assert site.deploy().result.outcome == "updated"
         (site.checkout / "part/uploads").mkdir()
         give(site.checkout / "part/uploads")
-        result = site.deploy().result
-        assert result.outcome == "no_checkout"
-        assert "others own ./part/uploads " in result.detail
+        site.deploy().must_be("no_checkout", "others own ./part/uploads ")
 
 
 @as_root_only
@@ -255,8 +248,7 @@ class TestWhereRootStays:
         place = Path(os.path.normpath(site.checkout / folder))
         place.chmod(mode)
         before = site.traces()
-        result = site.deploy().result
-        assert result.outcome == outcome, result.detail
+        result = site.deploy().must_be(outcome)
         if outcome == "no_checkout":
             assert str(place.relative_to(site.checkout.parent.parent)) in result.detail
             assert "go-w" in result.detail
@@ -291,22 +283,19 @@ class TestAttacks:
         link.symlink_to(target.format(site.root))
         (attacker / "second").symlink_to(site.checkout)
         give(attacker)
-        result = site.deploy(link).result
-        assert (result.outcome, f"{attacker} belongs" in result.detail) == ("no_checkout", True)
+        site.deploy(link).must_be("no_checkout", f"{attacker} belongs")
 
     def test_a_link_of_the_attacker_s_in_a_closed_folder(self, site: RootSite) -> None:
         link = site.root / "site"
         link.symlink_to("checkout")
         give(link)
-        result = site.deploy(link).result
-        assert (result.outcome, f"{link} belongs" in result.detail) == ("no_checkout", True)
+        site.deploy(link).must_be("no_checkout", f"{link} belongs")
 
     def test_root_s_link_through_a_folder_of_the_attacker_s(self, site: RootSite) -> None:
         attacker = folder_of_attacker(site)
         (attacker / "x").symlink_to("../checkout")
         (site.root / "site").symlink_to("attacker/x")
-        result = site.deploy(site.root / "site").result
-        assert (result.outcome, f"{attacker} belongs" in result.detail) == ("no_checkout", True)
+        site.deploy(site.root / "site").must_be("no_checkout", f"{attacker} belongs")
 
     @pytest.mark.parametrize("way", ["cwd", "root"])
     def test_a_link_through_proc_to_root_s_checkout(self, site: RootSite, way: str) -> None:
@@ -322,8 +311,7 @@ class TestAttacks:
 
     def test_a_link_of_root_s_through_proc_is_refused(self, site: RootSite) -> None:
         (site.root / "site").symlink_to(f"/proc/self/root{site.checkout}")
-        result = site.deploy(site.root / "site").result
-        assert (result.outcome, "through /proc" in result.detail) == ("no_checkout", True)
+        site.deploy(site.root / "site").must_be("no_checkout", "through /proc")
 
     @pytest.mark.parametrize("folder_is", [0, ATTACKER.pw_uid])
     def test_a_git_directory_that_is_a_link(self, site: RootSite, folder_is: int) -> None:
@@ -337,8 +325,7 @@ class TestAttacks:
         folder = site.root / "site"
         folder.mkdir()
         (folder / ".git").symlink_to("../checkout/.git")
-        result = site.deploy(folder).result
-        assert (result.outcome, ".git is a link" in result.detail) == ("no_checkout", True)
+        site.deploy(folder).must_be("no_checkout", ".git is a link")
 
     @pytest.mark.parametrize("kind", ["absolute", "relative", "common"])
     def test_a_git_file_that_leads_to_the_attacker(self, site: RootSite, kind: str) -> None:
@@ -354,8 +341,7 @@ class TestAttacks:
             (site.root / "dir").mkdir()
             shutil.copy(where / ".git/HEAD", site.root / "dir")
             (site.root / "dir/commondir").write_text("../attacker/site/.git\n")
-        result = site.deploy(folder).result
-        assert (result.outcome, "attacker belongs to" in result.detail) == ("no_checkout", True)
+        site.deploy(folder).must_be("no_checkout", "attacker belongs to")
 
     def test_a_race_of_renames(self, site: RootSite) -> None:
         """In his folder the attacker may rename root's checkout too."""
@@ -455,10 +441,7 @@ class TestContentOfTheGitDirectory:
         (site.checkout / ".git/pulley/lock").touch()
         os.chown(site.checkout / ".git" / place, ATTACKER.pw_uid, 0)
         before = site.traces()
-        result = site.deploy().result
-        assert result.outcome == "no_checkout"
-        assert f"/.git/{place}" in result.detail
-        assert "chown -R root" in result.detail
+        site.deploy().must_be("no_checkout", f"/.git/{place}", "chown -R root")
         assert (site.traces(), site.ran_as()) == (before, set())
 
     @pytest.mark.parametrize("place", ["pulley", "pulley/lock", "objects/info"])
@@ -470,11 +453,7 @@ class TestContentOfTheGitDirectory:
         with suppress(FileNotFoundError):
             shutil.rmtree(link)
         link.symlink_to(precious)
-        result = site.deploy().result
-        assert (result.outcome, f"/.git/{place} is a link" in result.detail) == (
-            "no_checkout",
-            True,
-        )
+        site.deploy().must_be("no_checkout", f"/.git/{place} is a link")
         assert not list(precious.iterdir())
 
     @pytest.mark.parametrize("uid", [0, ATTACKER.pw_uid])
@@ -490,8 +469,7 @@ class TestContentOfTheGitDirectory:
         nested.mkdir()
         (other / "objects/info/alternates").write_text(f"{nested}\n")
         give(nested, uid)
-        result = site.deploy().result
-        assert result.outcome == ("no_checkout" if uid else "updated"), result.detail
+        result = site.deploy().must_be("no_checkout" if uid else "updated")
         assert (f"{nested} belongs" in result.detail) == bool(uid)
 
     def test_alternates_without_an_end_are_refused(self, site: RootSite) -> None:
@@ -511,8 +489,7 @@ class TestContentOfTheGitDirectory:
         site.root_git("commit", "-qm", "bin", where=site.upstream)
         assert site.pull(Issued="1").result.outcome == "updated"
         os.chown(site.checkout / place, ATTACKER.pw_uid, 0)
-        result = site.pull(AfterPull="bin/after", Issued="2").result
-        assert (result.outcome, f"others own {place}" in result.detail) == (outcome, True)
+        site.pull(AfterPull="bin/after", Issued="2").must_be(outcome, f"others own {place}")
         assert site.ran_as() == set()
 
 
@@ -643,9 +620,9 @@ class TestTheRemoteIsLookedAtFirst:
         site.root_git("config", "remote.origin.url", "https://github.com/octo/other.git")
         give(site.checkout, owner)
         before = site.traces()
-        result = site.deploy(update=update).result
-        assert result.outcome == "no_checkout"
-        assert result.detail == "origin is octo/other, not octo/site"
+        site.deploy(update=update).must_be(
+            "no_checkout", detail="origin is octo/other, not octo/site"
+        )
         assert site.traces() == before
 
     def test_a_look_writes_nothing_after_a_run(self, site: RootSite) -> None:
@@ -672,8 +649,7 @@ class TestWhatRootCannotList:
         give(uploads)
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
         run = site.pull(AfterPull="after", Issued="2", more_environ={"LANG": "C.UTF-8"})
-        assert run.result.outcome == "no_checkout"
-        assert "others own uploads " in run.result.detail
+        run.must_be("no_checkout", "others own uploads ")
         assert site.ran_as() == set()
 
     def test_folders_where_the_host_has_no_xargs(self, site: RootSite, uploads: Path) -> None:
@@ -682,8 +658,7 @@ class TestWhatRootCannotList:
         give(uploads)
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
         path = {"PATH": str(folder_without("xargs"))}
-        result = site.pull(AfterPull="after", Issued="2", more_environ=path).result
-        assert (result.outcome, "xargs" in result.detail) == ("no_checkout", True)
+        site.pull(AfterPull="after", Issued="2", more_environ=path).must_be("no_checkout", "xargs")
         assert site.ran_as() == set()
 
     def test_local_commits_that_git_cannot_read(self, site: RootSite, uploads: Path) -> None:
@@ -691,8 +666,7 @@ class TestWhatRootCannotList:
         fails = 'case " $* " in *" log "*) exit 128 ;; esac'
         site.tool("git", f'{fails}\nexec {shutil.which("git")} "$@"')
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
-        result = site.deploy().result
-        assert (result.outcome, "cannot list" in result.detail) == ("no_checkout", True)
+        site.deploy().must_be("no_checkout", "cannot list")
         assert site.ran_as() == set()
 
     def test_submodule_that_is_half_made_is_not_looked_for_in_another_s_folder(

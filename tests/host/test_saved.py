@@ -27,8 +27,7 @@ def set_aside(site: Site, name: str = "app.txt", edit: str = "mine\n") -> str:
     """An edit of the file that the next commit leaves no room for; returns its ref."""
     site.write(name, edit)
     site.commit({name: f"not {edit}"})
-    result = site.pull().result
-    assert result.outcome == "updated"
+    result = site.pull().must_be("updated")
     assert result.saved
     return result.saved
 
@@ -207,8 +206,7 @@ class TestSaved:
     def test_another_repository_is_refused(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "https://github.com/octo/other.git")
         for update in ("saved", "drop"):
-            result = site.pull(Update=update, Commit=MISSING).result
-            assert (result.outcome, result.fault) == ("no_checkout", "origin")
+            site.pull(Update=update, Commit=MISSING).must_be("no_checkout", fault="origin")
 
     @pytest.mark.parametrize(
         "name", ['"' * 40, 'a"b\\c', "a\nb", "\u65e5\u672c" * 20, "x" * 200, "\x01\x7f", " a "]
@@ -260,8 +258,9 @@ class TestShown:
         set_aside(site)
         before = site.git("for-each-ref")
         for commit in (MISSING, site.head()):
-            result = site.pull(Update=update, Commit=commit).result
-            assert (result.outcome, result.detail) == ("missing_commit", "no saved ref has it")
+            site.pull(Update=update, Commit=commit).must_be(
+                "missing_commit", detail="no saved ref has it"
+            )
         assert site.git("for-each-ref") == before
 
     @pytest.mark.parametrize("setting", ["log.diffMerges=off", "diff.orderFile=missing"])
@@ -285,11 +284,8 @@ class TestDrop:
         first = set_aside(site)
         second = set_aside(site, "config.txt", "setting = 3\n")
         state, commit = site.state(), commit_at(site, first)
-        result = site.pull(Update="drop", Commit=commit).result
-        assert (result.outcome, result.set_aside, result.saved) == (
-            "unchanged",
-            "config.txt",
-            second,
+        site.pull(Update="drop", Commit=commit).must_be(
+            "unchanged", set_aside="config.txt", saved=second
         )
         assert site.saved() == [second]
         assert site.state() == state
@@ -316,22 +312,19 @@ class TestDrop:
         assert (site.head(), site.saved()) == (head, [])
 
     def test_it_needs_a_commit(self, site: Site) -> None:
-        result = site.pull(Update="drop").result
-        assert (result.outcome, result.detail) == ("bad_parameter", "drop needs a Commit")
+        site.pull(Update="drop").must_be("bad_parameter", detail="drop needs a Commit")
 
     def test_what_a_killed_run_needs_stays(self, site: Site) -> None:
         commit = commit_at(site, set_aside(site))
         (site.checkout / ".git/pulley/moving").write_text("half")
-        result = site.pull(Update="drop", Commit=commit).result
-        assert (result.outcome, result.detail) == ("conflict", "a killed run needs it")
+        site.pull(Update="drop", Commit=commit).must_be("conflict", detail="a killed run needs it")
         assert len(site.saved()) == 1
 
     def test_it_is_no_newer_command_than_a_push_under_way(self, site: Site) -> None:
         ref = set_aside(site)
         site.pull(Update="drop", Commit=commit_at(site, ref), Issued="2000")
         commit = site.commit({"app.txt": "three\n"})
-        result = site.pull(Commit=commit, Issued="1000").result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(Commit=commit, Issued="1000").must_be("updated", after=commit)
 
     def test_another_run_is_waited_for(self, site: Site) -> None:
         commit = commit_at(site, set_aside(site))

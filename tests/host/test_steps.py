@@ -96,18 +96,15 @@ class TestAfterPull:
     def test_one_that_cannot_be_run_fails(self, site: Site, content: str | None) -> None:
         if content:
             site.commit({AFTER: content})
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "not an executable file" in result.detail
+        site.pull(AfterPull=AFTER).must_be("broken", "not an executable file", step="after_pull")
 
     def test_a_reason_of_any_length_and_kind_fits_the_result(self, site: Site) -> None:
         reason = r"""printf 'ä"\\ https://me:hunter2@host/x %0400d' 7 | tr 0 '"'"""
         site.commit({AFTER: f"#!/bin/sh\n{reason}\necho; echo; exit 3\n"})
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        result = site.pull(AfterPull=AFTER, Target="a" * 50).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "exit code 3" in result.detail
-        assert result.attempt == 1
+        result = site.pull(AfterPull=AFTER, Target="a" * 50).must_be(
+            "broken", "exit code 3", step="after_pull", attempt=1
+        )
         assert "hunter2" not in result.detail
 
     def test_a_log_that_is_filled_stays_bounded(self, site: Site) -> None:
@@ -134,14 +131,11 @@ class TestAfterPull:
         if not AS_ROOT:
             pytest.skip("root tells")
         after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -9 $parent")
-        result = site.pull(AfterPull=AFTER, Restart=restart).result
-        assert (result.outcome, "killed" in result.detail) == ("broken", True)
+        site.pull(AfterPull=AFTER, Restart=restart).must_be("broken", "killed")
 
     def test_what_it_is_told_by_a_signal_is_in_the_result(self, site: Site) -> None:
         after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -TERM $parent")
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "signal" in result.detail
+        site.pull(AfterPull=AFTER).must_be("broken", "signal", step="after_pull")
         assert site.pull(AfterPull=AFTER, Timeout="20").result.outcome == "broken"  # and is tried
 
 
@@ -183,8 +177,7 @@ class TestMarker:
     ) -> None:
         commit = site.commit({"app.txt": "two\n"})
         site.write(".git/pulley/deployed", marker)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert site.pull().result.outcome == "unchanged"
         assert f"commit {commit}" in (site.checkout / ".git/pulley/deployed").read_text()
 
@@ -206,9 +199,7 @@ class TestRestart:
 
     def test_one_that_fails_is_named(self, site: Site) -> None:
         site.tool("systemctl", "exit 5")
-        result = site.pull(Restart="a.service").result
-        assert (result.outcome, result.step) == ("broken", "restart")
-        assert "5" in result.detail
+        site.pull(Restart="a.service").must_be("broken", "5", step="restart")
 
 
 class TestHealthCheck:
@@ -222,9 +213,9 @@ class TestHealthCheck:
     def test_any_other_answer_fails_when_its_time_is_up(
         self, site: Site, health: Callable[[int], str], status: int
     ) -> None:
-        result = site.pull(HealthCheck=health(status), Timeout="20", late=7).result
-        assert (result.outcome, result.step) == ("broken", "health_check")
-        assert str(status) in result.detail
+        site.pull(HealthCheck=health(status), Timeout="20", late=7).must_be(
+            "broken", str(status), step="health_check"
+        )
 
     def test_one_that_comes_up_late_passes(self, site: Site) -> None:
         count = site.write("count", "0\n", where=site.root)
@@ -267,9 +258,9 @@ class TestRollBack:
         good = after_pull(site, "[ ! -e bad ]")
         site.pull(AfterPull=AFTER)
         bad = site.commit({"bad": "bad\n"})
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step, result.after) == ("rolled_back", "after_pull", good)
-        assert result.upstream == bad
+        site.pull(AfterPull=AFTER).must_be(
+            "rolled_back", step="after_pull", after=good, upstream=bad
+        )
         assert seen(site)[-1] == ["web", good, bad, "rollback"]
         assert site.head() == good
         assert not (site.checkout / "bad").exists()
@@ -291,18 +282,14 @@ class TestRollBack:
 
     def test_without_a_commit_to_go_back_to_it_is_broken(self, site: Site) -> None:
         after_pull(site, "exit 3")
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "exit code 3" in result.detail
+        site.pull(AfterPull=AFTER).must_be("broken", "exit code 3", step="after_pull")
 
     def test_where_going_back_fails_too_it_is_broken(self, site: Site) -> None:
         after_pull(site, f"[ ! -e {site.root}/down ]")
         site.pull(AfterPull=AFTER)
         site.write("down", "", where=site.root)
         site.commit({"app.txt": "two\n"})
-        result = site.pull(AfterPull=AFTER).result
-        assert (result.outcome, result.step) == ("broken", "after_pull")
-        assert "going back" in result.detail
+        site.pull(AfterPull=AFTER).must_be("broken", "going back", step="after_pull")
 
     def test_after_one_that_failed_too_the_steps_of_the_deployed_commit_run_again(
         self, site: Site
@@ -317,11 +304,9 @@ class TestRollBack:
         (site.root / "down").unlink()
         # The marker says good, and HEAD is there: what is built is of the bad one all the same.
         assert (site.head(), (site.root / "built").read_text()) == (good, "two\n")
-        result = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
-        assert (result.outcome, result.after) == ("updated", good)
+        site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("updated", after=good)
         assert (site.root / "built").read_text() == "one\n"
-        again = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
-        assert again.outcome == "unchanged"
+        site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("unchanged")
         assert site.git("rev-parse", "refs/remotes/origin/main") == bad
 
     def test_after_a_kill_in_the_steps_going_back_runs_those_of_the_deployed_commit(
@@ -333,8 +318,7 @@ class TestRollBack:
         site.commit({"app.txt": "two\n", AFTER: killed})
         assert not run_in_own_group(site, AfterPull=AFTER)
         assert (site.root / "built").read_text() == "two\n"
-        result = site.pull(AfterPull=AFTER, Update="exact", Commit=good).result
-        assert (result.outcome, result.after) == ("updated", good)
+        site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("updated", after=good)
         assert (site.root / "built").read_text() == "one\n"
 
     def test_a_local_commit_that_was_never_deployed_is_saved(self, site: Site) -> None:
@@ -342,8 +326,7 @@ class TestRollBack:
         site.pull(AfterPull=AFTER)
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.commit({"bad": "bad\n"})
-        result = site.pull(AfterPull=AFTER).result
-        assert result.outcome == "rolled_back"
+        result = site.pull(AfterPull=AFTER).must_be("rolled_back")
         assert result.saved
         assert site.git("show", f"{result.saved}:local.txt") == "mine"
 
@@ -359,17 +342,16 @@ class TestRollBack:
         good = after_pull(site, "[ ! -e bad ] || exec sleep 1000")
         site.pull(AfterPull=AFTER)
         site.commit({"bad": "bad\n"})
-        result = site.pull(AfterPull=AFTER, Timeout="20", late=5).result
-        assert (result.outcome, result.after) == ("rolled_back", good)
-        assert "longer than" in result.detail
+        site.pull(AfterPull=AFTER, Timeout="20", late=5).must_be(
+            "rolled_back", "longer than", after=good
+        )
 
 
 class TestLfs:
     def test_without_git_lfs_nothing_moves(self, site: Site) -> None:
         site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
         state = site.state()
-        result = without(site, "git-lfs").result
-        assert (result.outcome, "git-lfs" in result.detail) == ("no_checkout", True)
+        without(site, "git-lfs").must_be("no_checkout", "git-lfs")
         assert site.state() == state
 
     def test_with_it_the_files_are_fetched(self, site: Site) -> None:

@@ -66,8 +66,9 @@ class TestSubmodules:
         site.pull()
         site.git("checkout", "-q", "main", cwd=site.checkout / "part")
         commit = site.commit({"part.txt": "two\n"}, where=part)
-        result = site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").must_be(
+            "updated", after=commit
+        )
 
 
 class TestWrites:
@@ -91,11 +92,9 @@ class TestWrites:
     ) -> None:
         before, modules = site.head(), site.git("submodule", "status", "--recursive")
         bring(site)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("rolled_back", before), result.detail
-        assert result.step == "submodules"
-        assert "part/deep/" in result.detail
-        assert "Permission denied" in result.detail
+        site.pull().must_be(
+            "rolled_back", "part/deep/", "Permission denied", after=before, step="submodules"
+        )
         assert site.git("submodule", "status", "--recursive") == modules
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
 
@@ -108,8 +107,7 @@ class TestWrites:
     def test_it_is_written_once_it_can_be(self, site: Site, part: Path) -> None:
         bring(site)
         (site.checkout / ".git/pulley/deployed").unlink()
-        result = site.pull().result
-        assert (result.outcome, result.step) == ("broken", "submodules")
+        site.pull().must_be("broken", step="submodules")
         assert site.pull().result.outcome == "broken"
         open_again(site)
         assert site.pull().result.outcome == "unchanged"
@@ -139,9 +137,7 @@ class TestWrites:
             f'{shutil.which("git")} -c protocol.file.allow=always "$@" || exit\n'
             f'case "$*" in *" update --init") {moved} ;; esac',
         )
-        result = site.pull().result
-        assert (result.outcome, result.step) == ("broken", "submodules")
-        assert "part is not at" in result.detail
+        site.pull().must_be("broken", "part is not at", step="submodules")
 
     def test_one_that_is_not_to_be_updated_stays_where_it_is(self, site: Site, part: Path) -> None:
         open_again(site)
@@ -202,14 +198,11 @@ class TestGitmodules:
         link(site, "part", site.head())
         for content in REFUSED_BY_GIT:
             commit_gitmodules(site, content)
-            result = site.pull().result
-            assert result.outcome == "conflict", content
-            assert ".gitmodules" in result.detail
+            site.pull().must_be("conflict", ".gitmodules")
             assert site.state() == state, content
         site.git("update-index", "--force-remove", "part", cwd=site.upstream)
         good = commit_gitmodules(site, None)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", good)
+        site.pull().must_be("updated", after=good)
 
     def test_what_git_refuses_in_a_submodule_is_rolled_back_and_the_commit_after_it_is_deployed(
         self, site: Site
@@ -222,13 +215,11 @@ class TestGitmodules:
         modules = '[submodule "deeper"]\n\tpath = deeper\n\tupdate = !x\n'
         link(site, "part", commit_gitmodules(site, modules, where=part))
         commit_index(site)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("rolled_back", before)
+        site.pull().must_be("rolled_back", after=before)
         assert (site.checkout / "part/part.txt").read_text() == "one\n"
         link(site, "part", good)
         commit = commit_index(site)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part/part.txt").read_text() == "two\n"
 
     @pytest.mark.parametrize(
@@ -296,8 +287,7 @@ def move(site: Site, part: Path) -> None:
 def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(site: Site) -> None:
     module = '[submodule "submodule"]\n\tpath = submodule\n\turl = ../x\n'
     commit = site.commit({".gitmodules": module + "\tfetchRecurseSubmodules = true\n"})
-    result = site.pull().result
-    assert (result.outcome, result.after) == ("updated", commit)
+    site.pull().must_be("updated", after=commit)
 
 
 class TestOneThatIsReplaced:
@@ -317,8 +307,7 @@ class TestOneThatIsReplaced:
         site.write(".git/modules/part/info/exclude", "ignored.txt\n")
         site.write(f"part/{mine}", "mine\n")
         commit, before = self.replace(site), site.state()
-        result = site.pull(Update=update, Commit=commit).result
-        assert result.outcome == "conflict"
+        result = site.pull(Update=update, Commit=commit).must_be("conflict")
         assert result.detail.startswith("the submodule part has files or edits of its own")
         assert site.state() == before
 
@@ -326,8 +315,7 @@ class TestOneThatIsReplaced:
         submodule(site)
         site.pull()
         commit = self.replace(site)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part").read_text() == "a file\n"
 
     def test_with_commits_in_a_git_directory_of_its_own_it_is_a_conflict(self, site: Site) -> None:
@@ -348,8 +336,7 @@ class TestOneThatIsReplaced:
         site.pull(AfterPull="after")
         site.commit({"part": None})
         submodule(site)
-        result = site.pull(AfterPull="after").result
-        assert (result.outcome, result.after) == ("rolled_back", before)
+        site.pull(AfterPull="after").must_be("rolled_back", after=before)
         assert (site.checkout / "part").read_text() == "a file\n"
         assert (site.checkout / ".git/pulley/made/part/built").read_text() == "built\n"
 

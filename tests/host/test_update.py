@@ -11,14 +11,11 @@ class TestRebase:
     def test_a_new_commit_is_pulled(self, site: Site) -> None:
         before = site.head()
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull(Commit=commit).result
-        assert (result.outcome, result.before, result.after) == ("updated", before, commit)
-        assert result.upstream == commit
+        site.pull(Commit=commit).must_be("updated", before=before, after=commit, upstream=commit)
         assert (site.checkout / "app.txt").read_text() == "two\n"
 
     def test_nothing_new_is_unchanged(self, site: Site) -> None:
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("unchanged", site.head())
+        site.pull().must_be("unchanged", after=site.head())
 
     def test_a_second_run_changes_nothing(self, site: Site) -> None:
         site.commit({"app.txt": "two\n"})
@@ -30,8 +27,7 @@ class TestRebase:
     def test_local_commits_are_rebased(self, site: Site) -> None:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        site.pull().must_be("updated", upstream=commit, local_commits=1)
         assert site.git("rev-parse", "HEAD~1") == commit
         assert (site.checkout / "local.txt").read_text() == "mine\n"
         assert site.pull().result.outcome == "unchanged"
@@ -44,8 +40,7 @@ class TestRebase:
     def test_edits_elsewhere_are_carried_over(self, site: Site) -> None:
         site.write("config.txt", "setting = 2\n")
         site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.saved) == ("updated", None)
+        site.pull().must_be("updated", saved=None)
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
 
     def test_edits_in_a_changed_file_are_merged(self, site: Site) -> None:
@@ -63,8 +58,7 @@ class TestRebase:
     def test_edits_that_conflict_are_saved_and_named(self, site: Site) -> None:
         site.write("app.txt", "mine\n")
         commit = site.commit({"app.txt": "theirs\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        result = site.pull().must_be("updated", after=commit)
         assert (site.checkout / "app.txt").read_text() == "theirs\n"
         assert site.git("status", "--porcelain") == ""
         assert site.saved() == [result.saved]
@@ -74,8 +68,7 @@ class TestRebase:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.write("config.txt", "setting = 2\n")
         site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.local_commits, result.saved) == ("updated", 1, None)
+        site.pull().must_be("updated", local_commits=1, saved=None)
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
 
     def test_a_conflict_leaves_all_as_it_was(self, site: Site) -> None:
@@ -85,9 +78,7 @@ class TestRebase:
         state = site.state()
         upstream = site.commit({"app.txt": "theirs\n"})
         run = site.pull()
-        assert run.result.outcome == "conflict"
-        assert run.result.upstream == upstream
-        assert "conflict in app.txt" in run.result.detail
+        run.must_be("conflict", "conflict in app.txt", upstream=upstream)
         assert site.state() == state
         assert site.saved() == []
 
@@ -96,8 +87,7 @@ class TestRebase:
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
         commit = site.commit({"app.txt": "other two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after, result.local_commits) == ("updated", commit, 0)
+        site.pull().must_be("updated", after=commit, local_commits=0)
 
     def test_a_force_push_keeps_local_commits_and_only_those(self, site: Site) -> None:
         site.commit({"gone.txt": "gone\n"})
@@ -106,8 +96,7 @@ class TestRebase:
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
         commit = site.commit({"app.txt": "other two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        site.pull().must_be("updated", upstream=commit, local_commits=1)
         assert not (site.checkout / "gone.txt").exists()
         assert (site.checkout / "local.txt").exists()
 
@@ -125,8 +114,7 @@ class TestRebase:
         site.git("checkout", "-q", "-b", "debugging")
         site.write("config.txt", "setting = 2\n")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
 
@@ -134,16 +122,14 @@ class TestRebase:
         site.git("checkout", "-q", "--detach")
         lost = site.commit({"local.txt": "mine\n"}, where=site.checkout)
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        result = site.pull().must_be("updated", after=commit)
         assert result.saved
         assert site.git("rev-parse", result.saved) == lost
 
     def test_a_branch_that_is_not_there_yet_is_made(self, site: Site) -> None:
         site.git("checkout", "-q", "-b", "release/1.2", cwd=site.upstream)
         commit = site.commit({"app.txt": "release\n"})
-        result = site.pull(Branch="release/1.2").result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(Branch="release/1.2").must_be("updated", after=commit)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/release/1.2"
 
     def test_a_remote_branch_that_became_a_folder_is_fetched(self, site: Site) -> None:
@@ -155,16 +141,14 @@ class TestRebase:
         commit = site.commit({"app.txt": "x\n"})
         site.git("checkout", "-q", "main")
         site.git("branch", "-qD", "feature")
-        result = site.pull(Branch="feature/x").result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(Branch="feature/x").must_be("updated", after=commit)
 
     def test_a_branch_that_went_back_is_followed_back(self, site: Site) -> None:
         first = site.head()
         site.commit({"app.txt": "two\n"})
         site.pull()
         site.git("reset", "-q", "--hard", first, cwd=site.upstream)
-        result = site.pull().result
-        assert (result.outcome, result.after, result.local_commits) == ("updated", first, 0)
+        site.pull().must_be("updated", after=first, local_commits=0)
 
     def test_a_branch_that_went_back_keeps_local_commits_and_only_those(self, site: Site) -> None:
         first = site.head()
@@ -172,8 +156,7 @@ class TestRebase:
         site.pull()
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.git("reset", "-q", "--hard", first, cwd=site.upstream)
-        result = site.pull().result
-        assert (result.outcome, result.upstream, result.local_commits) == ("updated", first, 1)
+        site.pull().must_be("updated", upstream=first, local_commits=1)
         assert site.git("rev-parse", "HEAD~1") == first
         assert (site.checkout / "local.txt").exists()
 
@@ -182,8 +165,7 @@ class TestRebase:
         site.git("checkout", "-q", "--orphan", "anew", cwd=site.upstream)
         commit = site.commit({"app.txt": "anew\n"})
         site.git("branch", "-qM", "main", cwd=site.upstream)
-        result = site.pull().result
-        assert (result.outcome, result.upstream, result.local_commits) == ("updated", commit, 1)
+        site.pull().must_be("updated", upstream=commit, local_commits=1)
         assert site.git("rev-parse", "HEAD~1") == commit
 
     def test_a_rebase_backend_of_the_owners_choice_is_not_used(self, site: Site) -> None:
@@ -216,8 +198,7 @@ class TestReset:
         site.write("app.txt", "edited\n")
         site.write("untracked.txt", "untracked\n")
         commit = site.commit({"app.txt": "two\n"})
-        result = site.pull(Update="reset").result
-        assert (result.outcome, result.after, result.local_commits) == ("updated", commit, 0)
+        result = site.pull(Update="reset").must_be("updated", after=commit, local_commits=0)
         assert result.saved
         assert site.git("show", f"{result.saved}:app.txt") == "edited"
         assert site.git("merge-base", local, result.saved) == local
@@ -230,8 +211,7 @@ class TestReset:
         tip = site.head()
         site.pull()
         local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        result = site.pull(Update="reset").result
-        assert (result.outcome, result.before, result.after) == ("updated", local, tip)
+        result = site.pull(Update="reset").must_be("updated", before=local, after=tip)
         assert result.saved
         assert site.git("rev-parse", result.saved) == local
 
@@ -245,11 +225,9 @@ class TestExact:
         first = site.head()
         tip = site.commit({"app.txt": "two\n"})
         site.pull()
-        result = site.pull(Update="exact", Commit=first).result
-        assert (result.outcome, result.after, result.upstream) == ("updated", first, first)
+        site.pull(Update="exact", Commit=first).must_be("updated", after=first, upstream=first)
         assert site.pull(Update="exact", Commit=first).result.outcome == "unchanged"
-        back = site.pull().result
-        assert (back.outcome, back.after) == ("updated", tip)
+        site.pull().must_be("updated", after=tip)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
 
     def test_local_commits_are_saved_and_come_back_with_the_branch(self, site: Site) -> None:
@@ -291,8 +269,7 @@ class TestExact:
         site.pull()
         site.upstream.rename(site.upstream.with_name("gone"))
         assert site.pull().result.outcome == "unreachable"
-        result = site.pull(Update="exact", Commit=first).result
-        assert (result.outcome, result.after, result.upstream) == ("updated", first, first)
+        site.pull(Update="exact", Commit=first).must_be("updated", after=first, upstream=first)
 
 
 class TestCommit:
@@ -306,15 +283,13 @@ class TestCommit:
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
         tip = site.commit({"app.txt": "other\n"})
-        result = site.pull(Commit=gone).result
-        assert (result.outcome, result.after) == ("superseded", tip)
+        site.pull(Commit=gone).must_be("superseded", after=tip)
 
     def test_an_unknown_one_is_missing_and_nothing_moves(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         site.commit({"app.txt": "two\n"})
         state = site.state()
-        result = site.pull(Commit="1" * 40, Timeout="20").result
-        assert result.outcome == "missing_commit"
+        site.pull(Commit="1" * 40, Timeout="20").must_be("missing_commit")
         assert site.state() == state
 
 
@@ -322,9 +297,7 @@ class TestCheck:
     def test_it_says_what_a_run_would_do_and_changes_nothing(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         state = site.state()
-        result = site.pull(Update="check").result
-        assert result.outcome == "unchanged"
-        assert result.upstream == commit
+        result = site.pull(Update="check").must_be("unchanged", upstream=commit)
         assert result.found
         assert (result.found.would_update, result.found.lfs) == (
             True,

@@ -13,7 +13,6 @@ def commit_large(site: Site, size: int) -> str:
 
 def assert_updated(site: Site, commit: str) -> None:
     """A run now brings the host to it, whole, and leaves nothing at work."""
-    result = site.pull().result
-    assert (result.outcome, result.after) == ("updated", commit)
+    site.pull().must_be("updated", after=commit)
     assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
     assert not left_by_runs(site)

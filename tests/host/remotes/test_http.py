@@ -100,8 +100,7 @@ class TestBody:
     ) -> None:
         forge.faults = [Fault(PACK, times=2, sent=300_000, then="hangs")]
         # Git takes the environment's number before that of the script, for which nobody would wait.
-        result = site.pull(more_environ={"GIT_HTTP_LOW_SPEED_TIME": "1"}).result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(more_environ={"GIT_HTTP_LOW_SPEED_TIME": "1"}).must_be("updated", after=commit)
         assert forge.is_stuck.is_set()
 
     @pytest.mark.parametrize("then", ["hangs", "trickles"])

@@ -60,8 +60,7 @@ def commit(site: Site, forge: Forge) -> str:
 
 
 def assert_updated(site: Site, commit: str) -> None:
-    result = site.pull().result
-    assert (result.outcome, result.after) == ("updated", commit)
+    site.pull().must_be("updated", after=commit)
     assert (site.checkout / "a.bin").read_text() == NEW
     assert not left_by_runs(site)
 

@@ -76,8 +76,7 @@ class TestKeys:
         site.git("config", "core.sshCommand", "ssh -F /dev/null")
         assert_unreachable(site.pull(), "Host key verification failed.")
         more = {"GIT_SSH_COMMAND": f"ssh -F {sshd.folder}/config"}
-        result = site.pull(more_environ=more).result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull(more_environ=more).must_be("updated", after=commit)
 
 
 class TestConnection:
@@ -149,16 +148,14 @@ class TestControlPersist:
         lock = site.checkout / ".git/pulley/lock"
         subprocess.run([*AS_OWNER, "flock", "-n", lock, "true"], check=True)
         newer = site.commit({"app.txt": "three\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", newer)
+        site.pull().must_be("updated", after=newer)
         assert sshd.connections.count == 1
 
     def test_one_that_was_cut_is_made_anew(self, site: Site, sshd: Sshd, commit: str) -> None:
         assert site.pull().result.outcome == "updated"
         sshd.connections.cut()
         newer = site.commit({"app.txt": "three\n"})
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", newer)
+        site.pull().must_be("updated", after=newer)
         assert sshd.connections.count == 2
 
     def test_one_made_by_a_fetch_that_timed_out_serves_the_next_run(
@@ -171,6 +168,5 @@ class TestControlPersist:
         assert (run.result.outcome, site.state()) == ("unreachable", state)
         assert list(left_by_runs(site).values()) == ["ssh"]
         site.write("ssh/forced", forced, where=site.root)
-        result = site.pull().result
-        assert (result.outcome, result.after) == ("updated", commit)
+        site.pull().must_be("updated", after=commit)
         assert sshd.connections.count == 1
