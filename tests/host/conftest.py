@@ -147,15 +147,26 @@ class Site:
         if gone:
             self.git("rm", "-qr", "--", *gone, cwd=tree)
         kept = {path: content for path, content in files.items() if content is not None}
+        new = [path for path in kept if not (tree / path).is_file()]
         for path, content in kept.items():
             self.write(path, content, where=tree)
-        if kept:
-            self.git("add", "-f", "--", *kept, cwd=tree)
-        self.git("commit", "-q", "--allow-empty", "-m", message, cwd=tree)
+        if new:
+            self.git("add", "-f", "--", *new, cwd=tree)
+        old = ["--include", "--", *kept] if kept else []  # which `git add` need not be asked for
+        self.git("commit", "-q", "--allow-empty", "-m", message, *old, cwd=tree)
+        return self.tip(tree)
+
+    def tip(self, tree: Path) -> str:
+        """HEAD's commit; of a branch it is read from the file, since a process takes longer."""
+        head = tree / ".git/HEAD"
+        if head.is_file():
+            branch = tree / ".git" / head.read_text().removeprefix("ref: ").strip()
+            if branch.is_file():
+                return branch.read_text().strip()
         return self.git("rev-parse", "HEAD", cwd=tree)
 
     def head(self) -> str:
-        return self.git("rev-parse", "HEAD")
+        return self.tip(self.checkout)
 
     def command(self, **parameters: str) -> tuple[list[str], dict[str, str]]:
         """What the agent would run: the argument vector and the environment, HOME unset."""
@@ -208,8 +219,7 @@ class Site:
         return {
             "HEAD": (self.checkout / ".git/HEAD").read_text(),
             "branches": self.git("for-each-ref", "refs/heads"),
-            "index": self.git("ls-files", "-s"),
-            "status": self.git("status", "--porcelain"),
+            "status": self.git("status", "--porcelain=v2"),  # blobs and modes in the index, too
             "files": json.dumps(files),
         }
 
@@ -284,9 +294,9 @@ def _make_sites(first_site: Site) -> Iterator[Callable[..., Site]]:
         # As `cp -a`, but for what no file has: to look for other attributes takes as long again.
         subprocess.run([*COPY, f"{like.root}/.", root], check=True)
         site = Site(root, shell)
-        git_config = site.checkout / ".git/config"
-        text = git_config.read_text().replace(str(like.root), str(root))
-        git_config.write_text(text)
+        git_dir = site.checkout / ".git"
+        for config in (git_dir / "config", *git_dir.glob("modules/*/config")):
+            config.write_text(config.read_text().replace(str(like.root), str(root)))
         site.tools.mkdir(exist_ok=True)
         if shell == "busybox":  # which is a shell where it is called one
             site = Site(root, str(site.tools / "sh"))

@@ -94,8 +94,9 @@ class TestKilled:
         has_most_calls = edits and local_commits
         # After one call is before the next, but for what the shell itself does between.
         for when in ("before", "after") if IN_FULL and has_most_calls else ("before",):
-            # The case with the most calls has nearly all of the others'.
-            for call in range(1, 60, 1 if IN_FULL else 2 if has_most_calls else 3):
+            # The plain case and the one with the most calls have nearly all of the others'.
+            step = 3 if edits == local_commits else 7
+            for call in range(1, 60, 1 if IN_FULL else step):
                 site = make_site(SHELLS[killed % len(SHELLS)], prepared)
                 count = site.write("count", "0\n", where=site.root)
                 # Calls within git's own calls (a rebase's, say) do not pass here.
@@ -123,8 +124,9 @@ class TestKilled:
         choose = random.Random(f"{edits}{local_commits}")  # noqa: S311 - not for secrets
         prepared, killed = make_site("sh"), 0
         commit = prepare(prepared, edits=edits, local_commits=local_commits)
-        for trial in range(RANDOM_KILLS // len(CASES)):
-            site = make_site(SHELLS[trial % len(SHELLS)], prepared)
+        # Three kills a trial: without a number from outside, as many kills as there are to be.
+        for trial in range(RANDOM_KILLS // len(CASES) // (1 if IN_FULL else 3)):
+            site = make_site(SHELLS[(trial + edits + local_commits) % len(SHELLS)], prepared)
             for _ in range(3):  # a run that mends may be killed as well
                 killed += kill(site, choose.uniform(0.005, 0.09))
             assert_converged(site, commit, edits=edits, local_commits=local_commits)
@@ -137,7 +139,7 @@ def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[..., Site]) 
     prepared, left_over = make_site("sh"), 0
     commit = prepare(prepared, edits=True, local_commits=True)
     for trial in range(1000):
-        if left_over and trial >= max(8, RANDOM_KILLS // 4):
+        if left_over and trial >= RANDOM_KILLS // 4:
             break
         site = make_site(SHELLS[trial % len(SHELLS)], prepared)
         environ = site.environ

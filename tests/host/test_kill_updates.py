@@ -21,6 +21,7 @@ from tests.host.test_kill import RANDOM_KILLS
 from tests.host.test_processes import wait_for
 
 AFTER = "deploy/after"
+LINES = "line\n" * 40
 ROLLED_BACK = "{} that is rolled back"
 WAYS = (ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset"), "reset", "exact")
 TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
@@ -41,24 +42,31 @@ class Prepared:
         return "AfterPull" in self.parameters
 
 
-def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
-    lines = "line\n" * 40
-    old = site.commit({AFTER: "#!/bin/sh\n", "long.txt": lines, "dir/a.txt": "a\n"})
-    site.commit({"app.txt": "two\n", "long.txt": lines + "end\n"})
+@pytest.fixture(scope="module")
+def deployed(make_shared_site: Callable[[str], Site]) -> Site:
+    """A site with two local commits, the first of which is deployed, and news that fail."""
+    site = make_shared_site("sh")
+    site.commit({AFTER: "#!/bin/sh\n", "long.txt": LINES, "dir/a.txt": "a\n"})
+    site.commit({"app.txt": "two\n", "long.txt": LINES + "end\n"})
     site.pull(AfterPull=AFTER)
     site.commit({"mine.txt": "first-typed\n"}, where=site.checkout)
     site.pull(AfterPull=AFTER)  # that commit is what is gone back to
     site.commit({"mine2.txt": "second-typed\n"}, where=site.checkout)
+    files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
+    fails = "#!/bin/sh\necho >>../failed\nexit 1\n"
+    site.commit({AFTER: fails, "app.txt": "3\n", "dir/a.txt": None, "dir": "file\n"} | files)
+    return site
+
+
+def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
     if edits:
         site.write("config.txt", "staged-typed\n")
         site.git("add", "config.txt")
-        site.write("long.txt", "edited-typed\n" + lines + "end\n")
-    files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
-    fails = "#!/bin/sh\necho >>../failed\nexit 1\n"
-    tip = site.commit({AFTER: fails, "app.txt": "3\n", "dir/a.txt": None, "dir": "file\n"} | files)
+        site.write("long.txt", "edited-typed\n" + LINES + "end\n")
+    tip = site.tip(site.upstream)
     parameters = {"Update": way.split(maxsplit=1)[0]}
     if way == "exact":
-        parameters["Commit"] = old
+        parameters["Commit"] = site.git("rev-parse", "HEAD~2", cwd=site.upstream)
     if way in WAYS[:2]:
         parameters["AfterPull"] = AFTER
     marker = (site.checkout / ".git/pulley/deployed").read_text().split()[1]
@@ -165,9 +173,9 @@ def assert_carried(prepared: Prepared, site: Site) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_typed_is_lost_and_no_run_is_stuck(
-    make_site: Callable[..., Site], way: str
+    make_site: Callable[..., Site], deployed: Site, way: str
 ) -> None:
-    both = [prepare(make_site("sh"), way, edits=edits) for edits in (True, False)]
+    both = [prepare(make_site("sh", deployed), way, edits=edits) for edits in (True, False)]
     counted = make_site("sh", both[0].site)
     kill_at_a_call(counted, both[0].parameters, -1, "before")
     calls = int((counted.root / "count").read_text())

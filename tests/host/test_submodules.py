@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,158 +10,182 @@ import pytest
 from tests.host.conftest import AS_ROOT, Site, own
 
 
-class TestSubmodules:
-    def test_one_that_moved_is_updated(self, site: Site) -> None:
-        part = submodule(site)
-        run = site.pull()
-        assert run.result.outcome == "updated", run.stderr
-        assert (site.checkout / "part/part.txt").read_text() == "one\n"
-        move(site, part)
-        assert site.pull().result.outcome == "updated"
-        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+@pytest.fixture(scope="module")
+def deployed(make_shared_site: Callable[[str], Site]) -> Site:
+    """The host has the submodule `part` at the commit that is recorded."""
+    site = make_shared_site("sh")
+    submodule(site)
+    site.pull().must_be("updated")
+    return site
 
-    def test_a_local_commit_in_one_is_kept_under_a_ref(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
+
+@pytest.fixture
+def site(make_site: Callable[..., Site], shell: str, deployed: Site) -> Site:
+    return make_site(shell, deployed)
+
+
+@pytest.fixture
+def part(site: Site) -> Path:
+    """The repository behind the submodule."""
+    return site.root / "octo/part"
+
+
+@pytest.fixture
+def plain_site(make_site: Callable[[str], Site], shell: str) -> Site:
+    """Without a submodule."""
+    return make_site(shell)
+
+
+class TestSubmodules:
+    def test_one_that_moved_is_updated_and_a_local_commit_in_it_is_kept_under_a_ref(
+        self, site: Site, part: Path
+    ) -> None:
         local = site.checkout / "part"
+        assert (local / "part.txt").read_text() == "one\n"
         commit = site.commit({"mine.txt": "mine\n"}, where=local)
         move(site, part)
-        assert site.pull().result.outcome == "updated"
+        site.pull().must_be("updated")
+        assert (local / "part.txt").read_text() == "two\n"
         assert not (local / "mine.txt").exists()
         assert commit in site.git("for-each-ref", "refs/pulley/saved", cwd=local)
 
-    @pytest.mark.parametrize(
-        "steps", ["add part.txt; reset -q", "stash -q; stash pop -q", "stash -q; stash apply -q"]
-    )
-    def test_an_edit_that_git_has_seen_stays(self, site: Site, steps: str) -> None:
-        submodule(site)
-        site.pull()
-        site.write("part/part.txt", "mine\n")
-        for step in steps.split("; "):
-            site.git(*step.split(), cwd=site.checkout / "part")
-        site.commit({})
-        assert site.pull().result.outcome == "updated"
-        assert (site.checkout / "part/part.txt").read_text() == "mine\n"
+    def test_an_edit_that_git_has_seen_stays(self, site: Site) -> None:
+        for steps in ("add part.txt; reset -q", "stash -q; stash pop -q", "stash -q; stash apply"):
+            site.write("part/part.txt", f"{steps}\n")
+            for step in steps.split("; "):
+                site.git(*step.split(), cwd=site.checkout / "part")
+            site.commit({})
+            site.pull().must_be("updated")
+            assert (site.checkout / "part/part.txt").read_text() == f"{steps}\n"
 
-    def test_one_that_is_half_made_is_made_again(self, site: Site) -> None:
+    def test_one_that_is_half_made_is_made_again(self, plain_site: Site) -> None:
+        site = plain_site
         submodule(site)
         modules = site.checkout / ".git/modules"
         site.as_owner("mkdir", str(modules))
         site.git("init", "-q", "--bare", str(modules / "part"))
         site.write("part/.git", "gitdir: ../.git/modules/part\n")
-        run = site.pull()
-        assert run.result.outcome == "updated", run.stderr
+        site.pull().must_be("updated")
         assert (site.checkout / "part/part.txt").read_text() == "one\n"
 
-    def test_a_dead_lock_in_one_is_cleared(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
-        site.write(".git/modules/part/index.lock", "")
-        site.write(".git/index.lock", "")
-        move(site, part)
-        assert site.pull().result.outcome == "updated"
-        assert (site.checkout / "part/part.txt").read_text() == "two\n"
+    def test_a_dead_lock_in_one_is_cleared_whether_or_not_the_checkout_has_one_too(
+        self, site: Site, part: Path
+    ) -> None:
+        for text, is_alone in (("two\n", True), ("three\n", False)):
+            site.write(".git/modules/part/index.lock", "")
+            if not is_alone:
+                site.write(".git/index.lock", "")
+            move(site, part, text)
+            site.pull().must_be("updated")
+            assert (site.checkout / "part/part.txt").read_text() == text
 
-    def test_one_that_is_itself_the_checkout_is_updated(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
+    def test_one_that_is_itself_the_checkout_is_updated(self, site: Site, part: Path) -> None:
         site.git("checkout", "-q", "main", cwd=site.checkout / "part")
         commit = site.commit({"part.txt": "two\n"}, where=part)
         site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").must_be(
             "updated", after=commit
         )
 
+    def test_in_a_linked_work_tree_a_dead_lock_is_cleared_and_a_half_made_one_made_again(
+        self, site: Site, part: Path
+    ) -> None:
+        site.git("checkout", "-q", "-b", "side")
+        linked = site.root / "linked"
+        site.git("worktree", "add", "-q", str(linked), "main")
+        site.pull(Checkout=str(linked))
+        module = site.checkout / ".git/worktrees/linked/modules/part"
+        site.write(str((module / "index.lock").relative_to(site.checkout)), "")
+        move(site, part)
+        site.pull(Checkout=str(linked)).must_be("updated")
+        assert (linked / "part/part.txt").read_text() == "two\n"
+        shutil.rmtree(module)
+        site.git("init", "-q", "--bare", str(module))
+        (linked / "part/part.txt").unlink()
+        shutil.rmtree(linked / "part/deep")
+        move(site, part, "three\n")
+        site.pull(Checkout=str(linked)).must_be("updated")
+        assert (linked / "part/part.txt").read_text() == "three\n"
 
+
+@pytest.mark.skipif(not AS_ROOT, reason="takes a folder that the owner cannot open again")
 class TestWrites:
     """Git says that it has updated a submodule also where it could not write a file of it."""
 
     @pytest.fixture
     def part(self, site: Site) -> Path:
-        """A submodule with a folder that is closed on the host, and a newer commit of its files."""
-        if not AS_ROOT:
-            pytest.skip("takes a folder that the owner cannot open again")
-        part = submodule(site)
-        site.commit({"deep/old.txt": "one\n"}, where=part)
-        bring(site)
-        assert site.pull().result.outcome == "updated"
-        close(site)
+        """It has a folder that is closed on the host, and a newer commit of its files."""
+        os.chown(site.checkout / "part/deep", 0, 0)
+        part = site.root / "octo/part"
         site.commit({"deep/old.txt": "two\n", "deep/new.txt": "new\n"}, where=part)
         return part
 
-    def test_file_that_git_cannot_write_fails_and_is_rolled_back(
-        self, site: Site, part: Path
-    ) -> None:
+    def assert_rolled_back(self, site: Site, part: Path) -> None:
         before, modules = site.head(), site.git("submodule", "status", "--recursive")
-        bring(site)
+        bring(site, part)
         site.pull().must_be(
             "rolled_back", "part/deep/", "Permission denied", after=before, step="submodules"
         )
         assert site.git("submodule", "status", "--recursive") == modules
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
 
-    def test_so_does_it_with_a_git_older_than_2_30(self, site: Site, part: Path) -> None:
-        git = f"{shutil.which('git')} -c protocol.file.allow=always"
-        succeed = '*" checkout-index "*) status=0 ;;'
-        site.tool("git", f'{git} "$@"; status=$?\ncase " $* " in {succeed} esac\nexit $status')
-        self.test_file_that_git_cannot_write_fails_and_is_rolled_back(site, part)
-
-    def test_it_is_written_once_it_can_be(self, site: Site, part: Path) -> None:
-        bring(site)
+    def test_file_that_git_cannot_write_is_rolled_back_and_written_once_it_can_be(
+        self, site: Site, part: Path
+    ) -> None:
+        self.assert_rolled_back(site, part)
         (site.checkout / ".git/pulley/deployed").unlink()
-        site.pull().must_be("broken", step="submodules")
-        assert site.pull().result.outcome == "broken"
+        for _ in range(2):
+            site.pull().must_be("broken", step="submodules")
         open_again(site)
-        assert site.pull().result.outcome == "unchanged"
+        site.pull().must_be("unchanged")
         deep = site.checkout / "part/deep"
         assert [(deep / name).read_text() for name in ("old.txt", "new.txt")] == ["two\n", "new\n"]
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
+
+    def test_so_is_it_with_a_git_older_than_2_30(self, site: Site, part: Path) -> None:
+        git = f"{shutil.which('git')} -c protocol.file.allow=always"
+        succeed = '*" checkout-index "*) status=0 ;;'
+        site.tool("git", f'{git} "$@"; status=$?\ncase " $* " in {succeed} esac\nexit $status')
+        self.assert_rolled_back(site, part)
 
     def test_edit_of_a_person_is_no_failure_and_stays(self, site: Site, part: Path) -> None:
         open_again(site)
         site.write("part/part.txt", "mine\n")
         (site.checkout / "part/deep/old.txt").unlink()
-        site.commit({"other.txt": "two\n"}, where=part)
-        site.git("reset", "-q", "--hard", "HEAD~2", cwd=part)
+        site.git("reset", "-q", "--hard", "HEAD~1", cwd=part)
         site.commit({"other.txt": "three\n"}, where=part)
-        bring(site)
-        assert site.pull().result.outcome == "updated"
+        bring(site, part)
+        site.pull().must_be("updated")
         assert (site.checkout / "part/part.txt").read_text() == "mine\n"
         assert not (site.checkout / "part/deep/old.txt").exists()
 
-    def test_commit_that_is_not_the_recorded_one_fails(self, site: Site) -> None:
-        submodule(site)
-        moved = f"{shutil.which('git')} -C part checkout -q --detach HEAD~1"
-        site.commit({"part.txt": "two\n"}, where=site.root / "octo/part")
-        bring(site)
+    def test_commit_that_is_not_the_recorded_one_fails(self, site: Site, part: Path) -> None:
+        open_again(site)
+        bring(site, part)
+        git = shutil.which("git")
         site.tool(
             "git",
-            f'{shutil.which("git")} -c protocol.file.allow=always "$@" || exit\n'
-            f'case "$*" in *" update --init") {moved} ;; esac',
+            f'{git} -c protocol.file.allow=always "$@" || exit\ncase "$*" in '
+            f'*" update --init") {git} -C part checkout -q --detach HEAD~1 ;; esac',
         )
         site.pull().must_be("broken", "part is not at", step="submodules")
 
     def test_one_that_is_not_to_be_updated_stays_where_it_is(self, site: Site, part: Path) -> None:
         open_again(site)
         site.git("config", "submodule.part.update", "none")
-        bring(site)
-        assert site.pull().result.outcome == "updated"
+        bring(site, part)
+        site.pull().must_be("updated")
         assert (site.checkout / "part/deep/old.txt").read_text() == "one\n"
 
 
-def close(site: Site) -> None:
-    """Another user takes the folder, so the owner cannot write in it."""
-    os.chown(site.checkout / "part/deep", 0, 0)
-
-
 def open_again(site: Site) -> None:
+    """Give the folder back, which another user had, so that its owner could not write in it."""
     own(site.checkout / "part/deep")
 
 
-def bring(site: Site) -> None:
+def bring(site: Site, part: Path) -> None:
     """The submodule goes to its newest commit upstream."""
-    site.git("pull", "-q", cwd=site.upstream / "part")
-    site.git("add", "part", cwd=site.upstream)
-    site.commit({})
+    link(site, "part", site.tip(part))
+    commit_index(site)
 
 
 SUBMODULE = '[submodule "part"]\n\tpath = part\n\turl = ../part\n'
@@ -191,24 +216,24 @@ class TestGitmodules:
     """One that git dies of would hold the host where it is, and so is not gone to."""
 
     def test_what_git_refuses_is_a_conflict_and_the_commit_after_it_is_deployed(
-        self, site: Site
+        self, plain_site: Site
     ) -> None:
-        site.pull()
+        site = plain_site
         state = site.state()
         link(site, "part", site.head())
         for content in REFUSED_BY_GIT:
             commit_gitmodules(site, content)
-            site.pull().must_be("conflict", ".gitmodules")
-            assert site.state() == state, content
+            run = site.pull()
+            assert run.result.outcome == "conflict", content
+            assert ".gitmodules" in run.result.detail
+        assert site.state() == state
         site.git("update-index", "--force-remove", "part", cwd=site.upstream)
         good = commit_gitmodules(site, None)
         site.pull().must_be("updated", after=good)
 
     def test_what_git_refuses_in_a_submodule_is_rolled_back_and_the_commit_after_it_is_deployed(
-        self, site: Site
+        self, site: Site, part: Path
     ) -> None:
-        part = submodule(site)
-        site.pull()
         before = site.head()
         good = site.commit({"part.txt": "two\n"}, where=part)
         link(site, "deeper", good, where=part)
@@ -222,21 +247,15 @@ class TestGitmodules:
         site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part/part.txt").read_text() == "two\n"
 
-    @pytest.mark.parametrize(
-        "more",
-        [
-            "",
+    def test_what_git_takes_is_taken(self, site: Site) -> None:
+        for more in (
             "\tupdate = rebase\n\tbranch = .\n\tignore = dirty\n",
             "\tshallow\n\tfetchRecurseSubmodules = on-demand\n",
             "\tshallow = No\n\tfetchRecurseSubmodules = TRUE\n[submodule]\n\tfetchJobs = 4\n",
             '[submodule "a.update=b"]\n\tpath = a.update\n\turl = ../a\\nsubmodule.a.update\n',
-        ],
-    )
-    def test_what_git_takes_is_taken(self, site: Site, more: str) -> None:
-        submodule(site)
-        site.commit({".gitmodules": SUBMODULE + more})
-        run = site.pull()
-        assert run.result.outcome == "updated", run.stderr
+        ):
+            site.commit({".gitmodules": SUBMODULE + more})
+            site.pull().must_be("updated")
         assert (site.checkout / "part/part.txt").read_text() == "one\n"
 
 
@@ -271,20 +290,23 @@ def submodule(site: Site) -> Path:
     """A submodule `part` upstream; returns the repository behind it."""
     part = site.root / "octo/part"
     site.new_repository(part)
-    site.commit({"part.txt": "one\n"}, where=part)
+    commit = site.commit({"part.txt": "one\n", "deep/old.txt": "one\n"}, where=part)
     site.tool("git", f'exec {shutil.which("git")} -c protocol.file.allow=always "$@"')
-    site.git("submodule", "--quiet", "add", str(part), "part", cwd=site.upstream)
-    site.commit({})
+    link(site, "part", commit)
+    commit_gitmodules(site, SUBMODULE)
     return part
 
 
-def move(site: Site, part: Path) -> None:
+def move(site: Site, part: Path, text: str = "two\n") -> None:
     """The submodule goes to a new commit upstream."""
-    site.commit({"part.txt": "two\n"}, where=part)
-    bring(site)
+    site.commit({"part.txt": text}, where=part)
+    bring(site, part)
 
 
-def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(site: Site) -> None:
+def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(
+    plain_site: Site,
+) -> None:
+    site = plain_site
     module = '[submodule "submodule"]\n\tpath = submodule\n\turl = ../x\n'
     commit = site.commit({".gitmodules": module + "\tfetchRecurseSubmodules = true\n"})
     site.pull().must_be("updated", after=commit)
@@ -294,31 +316,31 @@ class TestOneThatIsReplaced:
     """Git deletes a submodule's folder, with all that is in it, where a file comes in its place."""
 
     def replace(self, site: Site) -> str:
-        site.git("rm", "-q", "part", cwd=site.upstream)
+        site.git("update-index", "--force-remove", "part", ".gitmodules", cwd=site.upstream)
+        shutil.rmtree(site.upstream / "part", ignore_errors=True)
         return site.commit({"part": "a file\n"})
 
-    @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
-    @pytest.mark.parametrize("mine", ["part.txt", "new.txt", "ignored.txt", "deeper/new.txt"])
-    def test_by_a_file_is_a_conflict_where_it_holds_a_person_s_work(
-        self, site: Site, update: str, mine: str
+    def test_by_a_file_is_a_conflict_where_it_holds_a_person_s_work_and_else_goes(
+        self, site: Site
     ) -> None:
-        submodule(site)
-        site.pull()
         site.write(".git/modules/part/info/exclude", "ignored.txt\n")
-        site.write(f"part/{mine}", "mine\n")
-        commit, before = self.replace(site), site.state()
-        result = site.pull(Update=update, Commit=commit).must_be("conflict")
-        assert result.detail.startswith("the submodule part has files or edits of its own")
-        assert site.state() == before
-
-    def test_by_a_file_goes_where_it_holds_nothing_of_its_own(self, site: Site) -> None:
-        submodule(site)
-        site.pull()
         commit = self.replace(site)
+        for mine in ("part.txt", "new.txt", "ignored.txt", "deeper/new.txt"):
+            site.write(f"part/{mine}", "mine\n")
+            before = site.state()
+            for update in ("rebase", "reset", "exact"):
+                result = site.pull(Update=update, Commit=commit).must_be("conflict")
+                assert result.detail.startswith("the submodule part has files or edits of its own")
+            assert site.state() == before
+            site.git("clean", "-qfdx", cwd=site.checkout / "part")
+            site.git("checkout", "-q", ".", cwd=site.checkout / "part")
         site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part").read_text() == "a file\n"
 
-    def test_with_commits_in_a_git_directory_of_its_own_it_is_a_conflict(self, site: Site) -> None:
+    def test_with_commits_in_a_git_directory_of_its_own_it_is_a_conflict(
+        self, plain_site: Site
+    ) -> None:
+        site = plain_site
         site.new_repository(site.checkout / "part")
         site.commit({"part.txt": "mine\n"}, where=site.checkout / "part")
         site.git("add", "part")
@@ -329,41 +351,14 @@ class TestOneThatIsReplaced:
         assert site.pull().result.outcome == "conflict"
         assert (site.checkout / "part/.git").is_dir()
 
-    def test_on_the_way_back_what_failed_steps_left_in_it_is_kept(self, site: Site) -> None:
+    def test_on_the_way_back_what_failed_steps_left_in_it_is_kept(self, plain_site: Site) -> None:
+        site = plain_site
         site.commit({"part": "a file\n"})
         after = "#!/bin/sh\n[ -f part ] || { echo built >part/built; false; }\n"
         before = site.commit({"after": after})
         site.pull(AfterPull="after")
-        site.commit({"part": None})
+        site.git("rm", "-q", "part", cwd=site.upstream)
         submodule(site)
         site.pull(AfterPull="after").must_be("rolled_back", after=before)
         assert (site.checkout / "part").read_text() == "a file\n"
         assert (site.checkout / ".git/pulley/made/part/built").read_text() == "built\n"
-
-
-class TestAfterAKill:
-    def test_a_lock_that_only_the_submodule_has_is_cleared(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
-        site.write(".git/modules/part/index.lock", "")
-        move(site, part)
-        assert site.pull().result.outcome == "updated"
-        assert (site.checkout / "part/part.txt").read_text() == "two\n"
-
-    @pytest.mark.parametrize("is_half_made", [False, True])
-    def test_in_a_linked_work_tree(self, site: Site, *, is_half_made: bool) -> None:
-        part = submodule(site)
-        site.git("checkout", "-q", "-b", "side")
-        linked = site.root / "linked"
-        site.git("worktree", "add", "-q", str(linked), "main")
-        site.pull(Checkout=str(linked))
-        module = site.checkout / ".git/worktrees/linked/modules/part"
-        if is_half_made:
-            shutil.rmtree(module)
-            site.git("init", "-q", "--bare", str(module))
-            (linked / "part/part.txt").unlink()
-        else:
-            site.write(str((module / "index.lock").relative_to(site.checkout)), "")
-        move(site, part)
-        assert site.pull(Checkout=str(linked)).result.outcome == "updated"
-        assert (linked / "part/part.txt").read_text() == "two\n"
