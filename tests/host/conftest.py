@@ -312,6 +312,13 @@ make_site = pytest.fixture(_make_sites, name="make_site")
 make_shared_site = pytest.fixture(_make_sites, name="make_shared_site", scope="module")
 
 
+@pytest.fixture(scope="module")
+def like(first_site: Site) -> Site:
+    """What the sites of a module, or of a class, are copies of: where all need the same, one is
+    brought there."""
+    return first_site
+
+
 @pytest.fixture
-def site(make_site: Callable[[str], Site], shell: str) -> Site:
-    return make_site(shell)
+def site(make_site: Callable[..., Site], shell: str, like: Site) -> Site:
+    return make_site(shell, like)

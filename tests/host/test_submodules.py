@@ -11,17 +11,12 @@ from tests.host.conftest import AS_ROOT, Site, own
 
 
 @pytest.fixture(scope="module")
-def deployed(make_shared_site: Callable[[str], Site]) -> Site:
+def like(make_shared_site: Callable[[str], Site]) -> Site:
     """The host has the submodule `part` at the commit that is recorded."""
     site = make_shared_site("sh")
     submodule(site)
     site.pull().must_be("updated")
     return site
-
-
-@pytest.fixture
-def site(make_site: Callable[..., Site], shell: str, deployed: Site) -> Site:
-    return make_site(shell, deployed)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ AssertUnreachable = Callable[[Run, str], None]
 
 
 @pytest.fixture(scope="module")
-def deployed(make_shared_site: Callable[[str], Site]) -> Site:
+def like(make_shared_site: Callable[[str], Site]) -> Site:
     """Settings as `git lfs install` makes them, in the repositories; one object is deployed."""
     site = make_shared_site("sh")
     for where in (site.upstream, site.checkout):
@@ -37,13 +37,6 @@ def deployed(make_shared_site: Callable[[str], Site]) -> Site:
     site.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": OLD})
     with serving(site):
         assert site.pull().result.outcome == "updated"
-    return site
-
-
-@pytest.fixture
-def site(make_site: Callable[[str, Site], Site], shell: str, deployed: Site) -> Site:
-    site = make_site(shell, deployed)
-    site.tool("sleep", "exit 0")
     return site
 
 
