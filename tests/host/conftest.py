@@ -253,6 +253,15 @@ def run_in_own_group(site: Site, **parameters: str) -> bool:
     return run.wait(HANG_SECONDS) == 0
 
 
+def set_up_lfs(site: Site, where: Path) -> None:
+    """The settings that `git lfs install` makes, in the repository."""
+    with (where / ".git/config").open("a") as config:
+        config.write(
+            '[filter "lfs"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n'
+            "\tprocess = git-lfs filter-process\n\trequired = true\n"
+        )
+
+
 def own(path: Path) -> None:
     """Give a file to the checkout's owner."""
     os.chown(path, OWNER.pw_uid, OWNER.pw_gid)

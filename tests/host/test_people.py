@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.host.conftest import AS_OWNER, Site, own
+from tests.host.conftest import AS_OWNER, Site, own, run_in_own_group
 
 LONG = "".join(f"line {n}\n" for n in range(40))
 
@@ -260,29 +260,23 @@ class TestIndex:
 
 
 class TestAfterAKill:
-    def killed(self, site: Site) -> None:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
         """Edits are out of the work tree, the new commit is in it."""
+        site = make_shared_site("sh")
         git = shutil.which("git")
         site.pull()
         site.write("app.txt", "edited before\n")
         site.commit({"new.txt": "new\n"})
-        site.tool(
-            "git",
-            f'case "$*" in *"stash apply"*) kill -9 -$PULLEY_GROUP ;; esac\nexec {git} "$@"',
-        )
-        command, environ = site.command()
-        subprocess.run(
-            ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
-            env=environ,
-            process_group=0,
-            capture_output=True,
-            check=False,
-        )
+        kill = 'case "$*" in *"stash apply"*) kill -9 -$PULLEY_GROUP ;; esac'
+        site.tool("git", f'{kill}\nexec {git} "$@"')
+        assert not run_in_own_group(site)
         (site.tools / "git").unlink()
         assert (site.checkout / "new.txt").exists()
+        return site
 
     def test_edits_made_since_are_saved_and_those_before_come_back(self, site: Site) -> None:
-        self.killed(site)
         site.write("config.txt", "edited since\n")
         site.write("new.txt", "edited since too\n")
         result = site.pull().must_be("updated")
@@ -292,27 +286,24 @@ class TestAfterAKill:
         assert site.git("show", f"{result.saved}:new.txt") == "edited since too"
 
     def test_a_commit_made_since_is_saved(self, site: Site) -> None:
-        self.killed(site)
         commit = site.commit({"mine.txt": "since\n"}, where=site.checkout)
         result = site.pull().must_be("updated")
         assert result.saved
         assert site.git("merge-base", commit, result.saved) == commit
 
-    @pytest.mark.parametrize("half", ["refs/heads/main", "refs/heads/main 1234 56", "\n"])
-    def test_a_note_of_a_move_that_is_half_written_means_that_nothing_moved(
-        self, site: Site, half: str
-    ) -> None:
-        site.pull()
-        site.write(".git/pulley/moving", half)
-        site.write("config.txt", "edited\n")
-        commit = site.commit({"app.txt": "two\n"})
-        site.pull().must_be("updated", after=commit, saved=None)
-        assert (site.checkout / "config.txt").read_text() == "edited\n"
-
     def test_without_anything_since_nothing_is_saved(self, site: Site) -> None:
-        self.killed(site)
         assert site.pull().result.saved is None
         assert site.saved() == []
+
+
+def test_a_note_of_a_move_that_is_half_written_means_that_nothing_moved(site: Site) -> None:
+    site.pull()
+    site.write("config.txt", "edited\n")
+    for half in ("refs/heads/main", "refs/heads/main 1234 56", "\n"):
+        site.write(".git/pulley/moving", half)
+        commit = site.commit({"app.txt": f"{half}\n"})
+        site.pull().must_be("updated", after=commit, saved=None)
+        assert (site.checkout / "config.txt").read_text() == "edited\n"
 
 
 class TestLocks:

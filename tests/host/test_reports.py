@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
-from tests.host.conftest import AS_OWNER, AS_ROOT, Site, run_in_own_group
+from tests.host.conftest import AS_OWNER, AS_ROOT, Site, run_in_own_group, set_up_lfs
 
 SECRET = "ghp_SECRET0123"
 as_another_user = pytest.mark.skipif(not AS_ROOT, reason="the owner may write everywhere")
@@ -33,10 +34,18 @@ def kill_in_a_move(site: Site) -> str:
 class TestWritten:
     """Git may say that it has switched, and have written nothing."""
 
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
+        """It has a file in a folder."""
+        site = make_shared_site("sh")
+        site.commit({"pages/a.html": "one\n"})
+        site.pull()
+        return site
+
     @as_another_user
     def test_folder_that_cannot_be_written_is_a_conflict_until_it_can(self, site: Site) -> None:
-        before = site.commit({"pages/a.html": "one\n"})
-        site.pull()
+        before = site.head()
         commit = site.commit({"pages/a.html": "two\n"})
         (site.checkout / "pages").chmod(0o555)
         site.pull().must_be(
@@ -49,8 +58,6 @@ class TestWritten:
     @as_another_user
     @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
     def test_no_way_of_updating_believes_it(self, site: Site, update: str) -> None:
-        site.commit({"pages/a.html": "one\n"})
-        site.pull()
         commit = site.commit({"pages/a.html": "two\n"})
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         (site.checkout / "pages").chmod(0o555)
@@ -102,35 +109,32 @@ class TestWritten:
 
 
 class TestNobodysEdits:
-    def crlf(self, site: Site) -> None:
-        """A file that is `modified` in each fresh clone."""
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
+        """It has a file that is `modified` in each fresh clone."""
+        site = make_shared_site("sh")
         (site.upstream / "win.txt").write_bytes(b"a\r\nb\r\n")
         site.git("add", "win.txt", cwd=site.upstream)
-        site.commit({}, message="crlf")
         site.commit({".gitattributes": "*.txt text\n"})
         site.pull()
-        (site.checkout / "win.txt").unlink()
-        site.git("reset", "-q", "--hard")
-        os.utime(site.checkout / "win.txt", (0, 0))
         assert site.git("diff", "--name-only") == "win.txt"
+        return site
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
     def test_line_endings_that_git_itself_writes_hold_nothing_up(
         self, site: Site, update: str
     ) -> None:
-        self.crlf(site)
         commit = site.commit({"win.txt": "put right\n"})
         site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "win.txt").read_text() == "put right\n"
 
     def test_they_stay_where_another_file_changes(self, site: Site) -> None:
-        self.crlf(site)
         site.commit({"app.txt": "two\n"})
         assert site.pull().result.outcome == "updated"
         assert (site.checkout / "win.txt").read_bytes() == b"a\r\nb\r\n"
 
     def test_edit_beside_them_is_carried(self, site: Site) -> None:
-        self.crlf(site)
         site.write("config.txt", "mine\n")
         commit = site.commit({"win.txt": "put right\n"})
         site.pull().must_be("updated", after=commit, saved=None)
@@ -147,7 +151,6 @@ class TestNobodysEdits:
         assert (site.checkout / "x.up").read_text() == "DEF\n"
 
     def test_file_that_was_made_executable_is_somebodys(self, site: Site) -> None:
-        self.crlf(site)
         (site.checkout / "win.txt").chmod(0o755)
         site.commit({"app.txt": "two\n"})
         site.pull()
@@ -155,30 +158,35 @@ class TestNobodysEdits:
         assert mode & 0o111 or site.saved()
 
 
-class TestNamesAndLinks:
-    @pytest.mark.parametrize("name", ["HEAD", "main", "origin"])
-    def test_file_with_the_name_of_a_revision_does_not_matter(self, site: Site, name: str) -> None:
-        site.commit({name: "x\n"})
-        site.pull()
-        site.write("config.txt", "mine\n")
-        site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        site.commit({"app.txt": "two\n"})
-        site.pull().must_be("updated", local_commits=1)
-        assert (site.checkout / "config.txt").read_text() == "mine\n"
+def test_file_with_the_name_of_a_revision_does_not_matter(site: Site) -> None:
+    site.commit(dict.fromkeys(("HEAD", "main", "origin"), "x\n"))
+    site.pull()
+    site.write("config.txt", "mine\n")
+    site.commit({"local.txt": "mine\n"}, where=site.checkout)
+    site.commit({"app.txt": "two\n"})
+    site.pull().must_be("updated", local_commits=1)
+    assert (site.checkout / "config.txt").read_text() == "mine\n"
 
-    def link(self, site: Site) -> None:
-        """As Capistrano's linked folders are: shared data in the place of a tracked folder."""
+
+class TestLinks:
+    """As Capistrano's linked folders are: shared data in the place of a tracked folder."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
+        """It has such a link."""
+        site = make_shared_site("sh")
         site.commit({"uploads/.gitkeep": "", "uploads/note.txt": "one\n"})
         site.pull()
         site.write("shared/photo", "photo\n", where=site.root)
         shutil.rmtree(site.checkout / "uploads")
-        site.as_owner("ln", "-s", str(site.root / "shared"), "uploads")
+        site.as_owner("ln", "-s", "../shared", "uploads")
+        return site
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
     def test_folder_that_is_linked_in_holds_no_other_change_up(
         self, site: Site, update: str
     ) -> None:
-        self.link(site)
         commit = site.commit({"app.txt": "two\n"})
         site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "uploads").is_symlink()
@@ -186,7 +194,6 @@ class TestNamesAndLinks:
         assert site.pull().result.outcome == "unchanged"
 
     def test_edit_beside_it_is_carried_and_the_link_stays(self, site: Site) -> None:
-        self.link(site)
         site.write("config.txt", "mine\n")
         site.commit({"app.txt": "two\n"})
         site.pull().must_be("updated")
@@ -194,29 +201,36 @@ class TestNamesAndLinks:
         assert (site.checkout / "uploads").is_symlink()
 
     def test_change_behind_the_link_is_a_conflict_that_names_it(self, site: Site) -> None:
-        self.link(site)
         site.commit({"uploads/note.txt": "two\n"})
         site.pull().must_be("conflict", "uploads/note.txt")
         assert (site.checkout / "uploads").is_symlink()
 
 
-class TestSaved:
-    def test_what_was_done_in_a_local_merge_stays_under_a_ref(self, site: Site) -> None:
-        site.git("checkout", "-q", "-b", "fix")
-        site.commit({"fix.txt": "fix\n"}, where=site.checkout)
-        site.git("checkout", "-q", "main")
-        site.git("merge", "-q", "--no-ff", "--no-commit", "fix")
-        site.write("config.txt", "setting = 7\n")
-        site.git("commit", "-qam", "merge, and the setting that this host needs")
-        merge = site.head()
-        site.commit({"other.txt": "x\n"})
-        result = site.pull().must_be("updated")
-        assert result.saved
-        assert site.git("rev-parse", result.saved) == merge
+def test_what_was_done_in_a_local_merge_stays_under_a_ref(site: Site) -> None:
+    site.git("checkout", "-q", "-b", "fix")
+    site.commit({"fix.txt": "fix\n"}, where=site.checkout)
+    site.git("checkout", "-q", "main")
+    site.git("merge", "-q", "--no-ff", "--no-commit", "fix")
+    site.write("config.txt", "setting = 7\n")
+    site.git("commit", "-qam", "merge, and the setting that this host needs")
+    merge = site.head()
+    site.commit({"other.txt": "x\n"})
+    result = site.pull().must_be("updated")
+    assert result.saved
+    assert site.git("rev-parse", result.saved) == merge
+
+
+class TestAfterAKill:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
+        """A run was killed in a move."""
+        site = make_shared_site("sh")
+        kill_in_a_move(site)
+        return site
 
     @pytest.mark.parametrize("how", ["add", "add -N", "mv"])
     def test_file_that_is_staged_after_a_kill_is_kept(self, site: Site, how: str) -> None:
-        kill_in_a_move(site)
         (site.checkout / ".git/index.lock").unlink(missing_ok=True)
         if how == "mv":
             site.git("mv", "config.txt", "moved.txt")
@@ -230,14 +244,12 @@ class TestSaved:
     def test_file_that_upstream_removed_and_someone_made_again_after_a_kill_is_kept(
         self, site: Site
     ) -> None:
-        kill_in_a_move(site)
         site.write("old.txt", "precious\n")
         site.pull()
         assert kept(site, "precious")
 
     @as_another_user
     def test_edit_after_a_kill_that_cannot_be_saved_stops_the_run(self, site: Site) -> None:
-        kill_in_a_move(site)
         edited = site.write("config.txt", "precious\n")
         edited.chmod(0o000)
         site.pull().must_be("conflict", "cannot be saved")
@@ -255,7 +267,6 @@ class TestSaved:
             subprocess.run(["cp", "-a", site.checkout, small / "checkout"], check=True)
             shutil.rmtree(site.checkout)
             site.checkout.symlink_to(small / "checkout")
-            kill_in_a_move(site)
             site.write("config.txt", "precious\n")
             fill = small / "fill"
             subprocess.run(["dd", "if=/dev/zero", f"of={fill}"], check=False, capture_output=True)
@@ -277,28 +288,26 @@ def kept(site: Site, word: str) -> bool:
 
 
 class TestNotForEver:
-    @pytest.mark.parametrize("content", ["", "\0" * 41, "0123\n"])
-    def test_tracking_ref_that_a_power_cut_emptied_is_fetched_again(
-        self, site: Site, content: str
-    ) -> None:
+    def test_tracking_ref_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
         site.pull()
-        commit = site.commit({"app.txt": "two\n"})
-        (site.checkout / ".git/refs/remotes/origin/main").write_text(content)
-        site.pull().must_be("updated", after=commit)
+        for content in ("", "\0" * 41, "0123\n"):
+            commit = site.commit({"app.txt": f"before {content!r}\n"})
+            (site.checkout / ".git/refs/remotes/origin/main").write_text(content)
+            site.pull().must_be("updated", after=commit)
 
-    @pytest.mark.parametrize("kind", ["pulley/deployed", "pulley/saved", "remotes/origin"])
     def test_refs_that_a_power_cut_emptied_and_no_person_made_stop_no_fetch(
-        self, site: Site, kind: str
+        self, site: Site
     ) -> None:
         site.pull()
         site.write("config.txt", "mine\n")
         site.commit({"app.txt": "two\n"})
         site.pull(Update="reset")
         site.write(".git/refs/remotes/origin/other", "")
-        refs = list((site.checkout / ".git/refs" / kind).iterdir())
-        assert refs
-        for ref in refs:
-            ref.write_text("")
+        for kind in ("pulley/deployed", "pulley/saved", "remotes/origin"):
+            refs = list((site.checkout / ".git/refs" / kind).iterdir())
+            assert refs
+            for ref in refs:
+                ref.write_text("")
         commit = site.commit({"app.txt": "three\n"})
         site.pull().must_be("updated", after=commit)
 
@@ -388,31 +397,28 @@ class TestNotForEver:
 
 
 class TestWords:
-    @pytest.mark.parametrize(
-        "address",
-        [
-            f"user:{SECRET}@github.com/octo/site.git",
+    def test_no_part_of_an_address_that_could_be_a_credential_is_told(self, site: Site) -> None:
+        site.tool("sleep", "exit 0")
+        log = site.checkout / ".git/pulley/log"
+        both = (
             f"https//user:{SECRET}@github.com/octo/site.git",
-            f"https:/user:{SECRET}@github.com/octo/site.git",
             f"https://127.0.0.1:9/octo/site?private_token={SECRET}",
             f"https://user:{SECRET}@127.0.0.1:9/octo/site.git",
-            f"https://{SECRET}@127.0.0.1:9/octo/site.git",
-            f"https://user:{SECRET}/more@127.0.0.1:9/octo/site.git",
-            f"ssh://{SECRET}:x@127.0.0.1:9/octo/site.git",
-        ],
-    )
-    @pytest.mark.parametrize("update", ["rebase", "check"])
-    def test_no_part_of_an_address_that_could_be_a_credential_is_told(
-        self, site: Site, address: str, update: str
-    ) -> None:
-        site.git("remote", "set-url", "origin", address)
-        site.tool("sleep", "exit 0")
-        done = site.pull(Update=update, Timeout="20")
-        assert done.exit_code in {66, 69}
-        assert SECRET not in done.result.detail
-        assert SECRET not in done.stderr
-        log = site.checkout / ".git/pulley/log"
-        assert not log.exists() or SECRET not in log.read_text()
+        )
+        for address, update in (
+            *((address, update) for address in both for update in ("rebase", "check")),
+            (f"user:{SECRET}@github.com/octo/site.git", "rebase"),
+            (f"https:/user:{SECRET}@github.com/octo/site.git", "rebase"),
+            (f"https://{SECRET}@127.0.0.1:9/octo/site.git", "rebase"),
+            (f"https://user:{SECRET}/more@127.0.0.1:9/octo/site.git", "rebase"),
+            (f"ssh://{SECRET}:x@127.0.0.1:9/octo/site.git", "rebase"),
+        ):
+            site.git("remote", "set-url", "origin", address)
+            done = site.pull(Update=update, Timeout="20")
+            assert done.exit_code in {66, 69}, address
+            assert SECRET not in done.result.detail, address
+            assert SECRET not in done.stderr, address
+            assert not log.exists() or SECRET not in log.read_text(), address
 
     def test_secret_is_struck_out_before_the_log_is_cut(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", f"https://user:{SECRET}@127.0.0.1:9/octo/site")
@@ -442,25 +448,22 @@ class TestWords:
             assert result.step == "after_pull"
             assert not any(secret[at : at + 6] in detail for at in range(len(secret) - 5)), detail
 
-    @pytest.mark.parametrize(
-        "words",
-        [
-            "ERROR: Repository not found.",
-            "Host key verification failed.",
-            "git@github.com: Permission denied (publickey).",
-            "ssh: Could not resolve hostname github.com: Temporary failure in name resolution",
-            "ssh: connect to host github.com port 22: Connection timed out",
-            "Bad owner or permissions on /home/deploy/.ssh/config",
-            "Connection closed by 140.82.121.3 port 22",
-        ],
-    )
-    @pytest.mark.parametrize("update", ["rebase", "check"])
-    def test_reason_is_ssh_s_or_github_s_own(self, site: Site, words: str, update: str) -> None:
+    def test_reason_is_ssh_s_or_github_s_own(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "git@github.com:octo/site.git")
-        ssh = site.write("ssh", f"#!/bin/sh\necho '{words}' >&2\nexit 255\n", where=site.tools)
-        site.git("config", "core.sshCommand", str(ssh))
+        site.git("config", "core.sshCommand", str(site.tools / "ssh"))
         site.tool("sleep", "exit 0")
-        site.pull(Update=update, Timeout="20").must_be("unreachable", detail=words)
+        for words, *updates in (
+            ("ERROR: Repository not found.", "rebase", "check"),
+            ("Host key verification failed.", "rebase", "check"),
+            ("git@github.com: Permission denied (publickey).", "rebase"),
+            ("ssh: Could not resolve hostname github.com: Try again", "rebase"),
+            ("ssh: connect to host github.com port 22: Connection timed out", "rebase", "check"),
+            ("Bad owner or permissions on /home/deploy/.ssh/config", "rebase"),
+            ("Connection closed by 140.82.121.3 port 22", "rebase"),
+        ):
+            site.tool("ssh", f"echo '{words}' >&2\nexit 255")
+            for update in updates:
+                site.pull(Update=update, Timeout="20").must_be("unreachable", detail=words)
 
     def test_configuration_that_is_broken_is_told_with_its_line(self, site: Site) -> None:
         config = site.checkout / ".git/config"
@@ -476,35 +479,18 @@ class TestWords:
 
 @with_lfs
 class TestRealLfs:
-    @pytest.fixture(autouse=True)
-    def own_settings(self, site: Site) -> None:
-        """As `git lfs install` leaves the owner's settings; no server: a folder serves."""
-        for key, value in {
-            "clean": "git-lfs clean -- %f",
-            "smudge": "git-lfs smudge -- %f",
-            "process": "git-lfs filter-process",
-            "required": "true",
-        }.items():
-            for where in (site.upstream, site.checkout):
-                site.git("config", f"filter.lfs.{key}", value, cwd=where)
-        site.git("remote", "set-url", "origin", f"file://{site.upstream}")
-
-    def commit_big(self, site: Site, content: str) -> str:
-        return site.commit(
-            {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": content}
-        )
-
-    def test_files_come_with_the_commit(self, site: Site) -> None:
-        commit = self.commit_big(site, "big\n")
-        site.pull().must_be("updated", after=commit)
-        assert (site.checkout / "a.bin").read_text() == "big\n"
-
-    def test_object_that_the_server_lacks_is_unreachable_and_nothing_moves(
+    def test_files_come_with_the_commit_and_without_an_object_of_it_nothing_moves(
         self, site: Site
     ) -> None:
-        self.commit_big(site, "big\n")
-        site.pull()
-        self.commit_big(site, "bigger\n")
+        """Settings as `git lfs install` leaves the owner's; no server: a folder serves."""
+        for where in (site.upstream, site.checkout):
+            set_up_lfs(site, where)
+        site.git("remote", "set-url", "origin", f"file://{site.upstream}")
+        attributes = {".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"}
+        commit = site.commit(attributes | {"a.bin": "big\n"})
+        site.pull().must_be("updated", after=commit)
+        assert (site.checkout / "a.bin").read_text() == "big\n"
+        site.commit({"a.bin": "bigger\n"})
         shutil.rmtree(site.upstream / ".git/lfs/objects")
         state = site.state()
         site.pull().must_be("unreachable", "git-lfs")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.host.conftest import Run, Site
+from tests.host.conftest import Run, Site, set_up_lfs
 from tests.host.remotes.forge import Answer, Fault, Forge, serving
 from tests.host.remotes.processes import left_by_runs
 from tests.host.test_processes import wait_for
@@ -27,13 +27,7 @@ def like(make_shared_site: Callable[[str], Site]) -> Site:
     """Settings as `git lfs install` makes them, in the repositories; one object is deployed."""
     site = make_shared_site("sh")
     for where in (site.upstream, site.checkout):
-        for key, value in {
-            "clean": "git-lfs clean -- %f",
-            "smudge": "git-lfs smudge -- %f",
-            "process": "git-lfs filter-process",
-            "required": "true",
-        }.items():
-            site.git("config", f"filter.lfs.{key}", value, cwd=where)
+        set_up_lfs(site, where)
     site.commit({".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n", "a.bin": OLD})
     with serving(site):
         assert site.pull().result.outcome == "updated"
