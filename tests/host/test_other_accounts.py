@@ -15,7 +15,7 @@ import pytest
 
 from tests.host.conftest import AS_ROOT, OWNER, Site, held_to_contract
 from tests.host.test_processes import is_alive
-from tests.host.test_root import RootSite, give, sitting
+from tests.host.test_root import RootSite, give, root_s_first, sitting  # noqa: F401 - a fixture
 from tests.host.test_root import site as root_site  # noqa: F401 - a fixture
 from tests.processes import HANG_SECONDS
 

@@ -125,24 +125,22 @@ def names_in_git_dir(site: Site) -> set[str]:
 class TestUntracked:
     """Content that no commit holds: git's own `reset --hard` would delete each of these."""
 
-    def assert_kept(self, site: Site, precious: str, update: str = "rebase") -> None:
+    def assert_kept(self, site: Site, precious: str, *updates: str) -> None:
         site.commit({"other.txt": "two\n"})
         state = site.state()
-        site.pull(Update=update).must_be("conflict", precious)
+        for update in updates or ("rebase",):
+            site.pull(Update=update).must_be("conflict", precious)
         assert site.state() == state
         assert site.saved() == []
 
-    @pytest.mark.parametrize("update", ["rebase", "reset"])
     @pytest.mark.parametrize(
         "remove", [["rm"], ["git", "rm", "-q"], ["git", "rm", "-q", "--cached"]]
     )
-    def test_a_file_that_became_a_folder_is_kept(
-        self, site: Site, remove: list[str], update: str
-    ) -> None:
+    def test_a_file_that_became_a_folder_is_kept(self, site: Site, remove: list[str]) -> None:
         site.as_owner(*remove, "app.txt")
         (site.checkout / "app.txt").unlink(missing_ok=True)
         site.write("app.txt/precious.txt", "precious\n")
-        self.assert_kept(site, "app.txt/precious.txt", update)
+        self.assert_kept(site, "app.txt/precious.txt", "rebase", "reset")
 
     def test_a_file_that_became_an_ignored_folder_is_kept(self, site: Site) -> None:
         site.write(".git/info/exclude", "precious.txt\n")
@@ -224,17 +222,19 @@ class TestIndex:
         assert result.saved
         assert site.git("show", f"{result.saved}^2:long.txt").startswith("only staged")
 
-    @pytest.mark.parametrize("update", ["rebase", "reset"])
-    def test_a_half_added_file_is_a_conflict_that_names_it(self, site: Site, update: str) -> None:
+    def test_a_half_added_file_is_a_conflict_that_names_it(self, site: Site) -> None:
         site.write("new.txt", "half\n")
         site.git("add", "-N", "new.txt")
         site.commit({"app.txt": "two\n"})
         state = site.state()
-        site.pull(Update=update).must_be("conflict", "new.txt is only half added")
+        for update in ("rebase", "reset"):
+            site.pull(Update=update).must_be("conflict", "new.txt is only half added")
         assert site.state() == state
 
-    @pytest.mark.parametrize("mark", ["--assume-unchanged", "--skip-worktree"])
-    @pytest.mark.parametrize("edits", [False, True])
+    @pytest.mark.parametrize(
+        ("mark", "edits"),
+        [("--assume-unchanged", True), ("--skip-worktree", True), ("--skip-worktree", False)],
+    )
     def test_a_file_that_git_was_told_to_leave_alone_is_left_alone(
         self, site: Site, mark: str, *, edits: bool
     ) -> None:

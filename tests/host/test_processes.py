@@ -84,20 +84,27 @@ def commit_steps(site: Site, script: str) -> str:
     return site.commit({AFTER: f"#!/bin/sh\n{script}\n"})
 
 
-def deploy_good(site: Site) -> str:
-    """A commit whose after_pull notes whether a child of another one's was at work beside it."""
-    alive = f"grep -q '^State:.[^XZ]' /proc/$(cat {site.root}/child)/status"
-    good = commit_steps(site, f"! {alive} || echo >{site.root}/beside")
-    assert site.pull(AfterPull=AFTER).result.outcome == "updated"
-    return good
+@pytest.fixture(scope="module")
+def good_site(make_shared_site: Callable[[str], Site]) -> Site:
+    """Its after_pull notes whether a child of another commit's was at work beside it."""
+    site = make_shared_site("sh")
+    alive = "grep -q '^State:.[^XZ]' /proc/$(cat ../child)/status"
+    commit_steps(site, f"! {alive} || echo >../beside")
+    site.pull(AfterPull=AFTER).must_be("updated")
+    return site
 
 
 class TestFailedStep:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, good_site: Site) -> Site:
+        return good_site
+
     @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
     def test_a_child_is_gone_before_the_roll_back(
         self, site: Site, children: Children, way: str
     ) -> None:
-        good = deploy_good(site)
+        good = site.head()
         commit_steps(site, children.started(way) + "\nexit 3")
         run = site.pull(AfterPull=AFTER)
         assert (run.result.outcome, run.result.after) == ("rolled_back", good)
@@ -108,7 +115,7 @@ class TestFailedStep:
         assert (site.checkout / ".git/pulley/step").read_text() == ""
 
     def test_at_the_time_limit_too(self, site: Site, children: Children) -> None:
-        good = deploy_good(site)
+        good = site.head()
         commit_steps(site, children.started(WAYS["in a session of its own"]) + "\nsleep 300")
         run = site.pull(AfterPull=AFTER, Timeout="20", late=7)
         run.must_be("rolled_back", "longer than", after=good)
@@ -116,7 +123,6 @@ class TestFailedStep:
         assert not (site.root / "beside").exists()
 
     def test_one_that_starts_its_child_again_is_ended(self, site: Site, children: Children) -> None:
-        deploy_good(site)
         again = "(trap '' TERM; while :; do env -i sh {child}; sleep 0.01 & done) &"
         commit_steps(site, children.started(again) + "\nexit 3")
         run = site.pull(AfterPull=AFTER)
@@ -132,7 +138,6 @@ class TestFailedStep:
         assert children.is_gone_for_good()
 
     def test_what_others_run_is_left_alone(self, site: Site, children: Children) -> None:
-        deploy_good(site)
         with subprocess.Popen(
             [*AS_OWNER, "sh", str(children.script)], cwd=site.checkout, env=site.environ
         ) as other:
@@ -158,6 +163,11 @@ class TestSucceededStep:
 
 
 class TestKilledRun:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, good_site: Site) -> Site:
+        return good_site
+
     def test_the_kill_of_the_group_takes_what_is_in_it(
         self, site: Site, children: Children
     ) -> None:
@@ -166,7 +176,6 @@ class TestKilledRun:
         assert children.is_gone_for_good()
 
     def test_the_next_one_ends_what_its_step_left(self, site: Site, children: Children) -> None:
-        deploy_good(site)
         kill = "kill -9 -$PULLEY_GROUP"
         commit_steps(site, children.started("setsid sh {child} &") + f"\n{kill}")
         assert not run_in_own_group(site, AfterPull=AFTER)
@@ -177,7 +186,6 @@ class TestKilledRun:
         assert children.is_gone_for_good()
 
     def test_before_it_moves_anything(self, site: Site, children: Children) -> None:
-        deploy_good(site)
         commit_steps(site, children.started("setsid sh {child} &") + "\nkill -9 -$PULLEY_GROUP")
         assert not run_in_own_group(site, AfterPull=AFTER)
         site.write("untracked", "mine\n")
@@ -185,16 +193,13 @@ class TestKilledRun:
         assert site.pull(AfterPull=AFTER).result.outcome == "conflict"
         assert children.is_gone_for_good()
 
-    @pytest.mark.parametrize("note", ["", "4", "\0\0\0\n", "PATH 1 1 1 whole\n", "- 1 1 1\n"])
-    def test_a_note_that_is_half_written_ends_nothing(
-        self, site: Site, children: Children, note: str
-    ) -> None:
-        deploy_good(site)
+    def test_a_note_that_is_half_written_ends_nothing(self, site: Site, children: Children) -> None:
         commit_steps(site, children.started("setsid sh {child} &"))
         assert site.pull(AfterPull=AFTER).result.outcome == "updated"
-        site.write(".git/pulley/step", note)
-        assert site.pull(AfterPull=AFTER).result.outcome == "unchanged"
-        assert children.is_alive()
+        for note in ("", "4", "\0\0\0\n", "PATH 1 1 1 whole\n", "- 1 1 1\n"):
+            site.write(".git/pulley/step", note)
+            site.pull(AfterPull=AFTER).must_be("unchanged")
+            assert children.is_alive()
 
     def test_a_run_that_is_stopped_by_a_signal_ends_it_itself(
         self, site: Site, children: Children

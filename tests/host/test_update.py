@@ -8,51 +8,43 @@ from tests.host.conftest import OWNER, Site
 
 
 class TestRebase:
-    def test_a_new_commit_is_pulled(self, site: Site) -> None:
+    def test_a_new_commit_is_pulled_and_a_run_with_nothing_new_changes_nothing(
+        self, site: Site
+    ) -> None:
         before = site.head()
+        site.pull().must_be("unchanged", after=before)
         commit = site.commit({"app.txt": "two\n"})
         site.pull(Commit=commit).must_be("updated", before=before, after=commit, upstream=commit)
         assert (site.checkout / "app.txt").read_text() == "two\n"
-
-    def test_nothing_new_is_unchanged(self, site: Site) -> None:
-        site.pull().must_be("unchanged", after=site.head())
-
-    def test_a_second_run_changes_nothing(self, site: Site) -> None:
-        site.commit({"app.txt": "two\n"})
-        site.pull()
         state = site.state()
-        assert site.pull().result.outcome == "unchanged"
+        site.pull().must_be("unchanged")
         assert site.state() == state
 
-    def test_local_commits_are_rebased(self, site: Site) -> None:
-        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+    def test_local_commits_stay_and_are_rebased_and_edits_are_carried_over(
+        self, site: Site
+    ) -> None:
+        local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.write("config.txt", "setting = 2\n")
+        site.pull().must_be("unchanged", after=local, local_commits=1)
         commit = site.commit({"app.txt": "two\n"})
-        site.pull().must_be("updated", upstream=commit, local_commits=1)
+        site.pull().must_be("updated", upstream=commit, local_commits=1, saved=None)
         assert site.git("rev-parse", "HEAD~1") == commit
         assert (site.checkout / "local.txt").read_text() == "mine\n"
-        assert site.pull().result.outcome == "unchanged"
+        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
+        site.pull().must_be("unchanged")
 
-    def test_local_commits_without_news_stay(self, site: Site) -> None:
-        local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        result = site.pull().result
-        assert (result.after, result.local_commits) == (local, 1)
-
-    def test_edits_elsewhere_are_carried_over(self, site: Site) -> None:
+    def test_edits_elsewhere_are_carried_over_and_in_a_changed_file_merged(
+        self, site: Site
+    ) -> None:
+        lines = "".join(f"{n}\n" for n in range(20))
+        site.commit({"long.txt": lines})
+        site.pull()
         site.write("config.txt", "setting = 2\n")
-        site.commit({"app.txt": "two\n"})
+        site.write("long.txt", lines + "mine\n")
+        site.commit({"long.txt": "theirs\n" + lines})
         site.pull().must_be("updated", saved=None)
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
-
-    def test_edits_in_a_changed_file_are_merged(self, site: Site) -> None:
-        site.commit({"long.txt": "".join(f"{n}\n" for n in range(20))})
-        site.pull()
-        site.write("long.txt", "".join(f"{n}\n" for n in range(20)) + "mine\n")
-        site.commit({"long.txt": "theirs\n" + "".join(f"{n}\n" for n in range(20))})
-        result = site.pull().result
-        text = (site.checkout / "long.txt").read_text()
-        assert (result.outcome, result.saved) == ("updated", None)
-        assert text.startswith("theirs\n")
-        assert text.endswith("mine\n")
+        assert (site.checkout / "long.txt").read_text() == "theirs\n" + lines + "mine\n"
         assert site.saved() == []
 
     def test_edits_that_conflict_are_saved_and_named(self, site: Site) -> None:
@@ -64,13 +56,6 @@ class TestRebase:
         assert site.saved() == [result.saved]
         assert site.git("show", f"{result.saved}:app.txt") == "mine"
 
-    def test_edits_are_carried_over_a_rebase_of_local_commits(self, site: Site) -> None:
-        site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        site.write("config.txt", "setting = 2\n")
-        site.commit({"app.txt": "two\n"})
-        site.pull().must_be("updated", local_commits=1, saved=None)
-        assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
-
     def test_a_conflict_leaves_all_as_it_was(self, site: Site) -> None:
         site.commit({"app.txt": "mine\n"}, where=site.checkout)
         site.write("config.txt", "setting = 2\n")
@@ -81,13 +66,6 @@ class TestRebase:
         run.must_be("conflict", "conflict in app.txt", upstream=upstream)
         assert site.state() == state
         assert site.saved() == []
-
-    def test_a_force_push_without_local_commits_is_followed(self, site: Site) -> None:
-        site.commit({"app.txt": "two\n"})
-        site.pull()
-        site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
-        commit = site.commit({"app.txt": "other two\n"})
-        site.pull().must_be("updated", after=commit, local_commits=0)
 
     def test_a_force_push_keeps_local_commits_and_only_those(self, site: Site) -> None:
         site.commit({"gone.txt": "gone\n"})
@@ -194,6 +172,8 @@ class TestRebase:
 
 class TestReset:
     def test_edits_and_local_commits_are_saved_and_named(self, site: Site) -> None:
+        site.commit({"app.txt": "one and a half\n"})
+        site.pull(Update="reset").must_be("updated", saved=None)  # of a clean checkout
         local = site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.write("app.txt", "edited\n")
         site.write("untracked.txt", "untracked\n")
@@ -214,10 +194,6 @@ class TestReset:
         result = site.pull(Update="reset").must_be("updated", before=local, after=tip)
         assert result.saved
         assert site.git("rev-parse", result.saved) == local
-
-    def test_a_clean_checkout_saves_nothing(self, site: Site) -> None:
-        site.commit({"app.txt": "two\n"})
-        assert site.pull(Update="reset").result.saved is None
 
 
 class TestExact:
@@ -246,7 +222,7 @@ class TestExact:
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
         tip = site.commit({"app.txt": "other\n"})
-        site.pull()
+        site.pull().must_be("updated", after=tip, local_commits=0)
         assert site.pull(Update="exact", Commit=deployed).result.after == deployed
         back = site.pull().result
         assert (back.after, back.local_commits) == (tip, 0)

@@ -42,12 +42,11 @@ class TestAnswers:
         ("answer", "reason"),
         [
             (Answer(401, {"WWW-Authenticate": "Basic"}, b""), "could not read Username"),
-            (Answer(403, {}, b""), "The requested URL returned error: 403"),
             (Answer(404, {}, b""), "not found"),
             (Answer(500, {}, b""), "The requested URL returned error: 500"),
             (Answer(200, {"Content-Type": "text/html"}, b"<h1>\nLog in\n</h1>\n"), "not valid"),
         ],
-        ids=["401", "403", "404", "500", "a page for people"],
+        ids=["401", "404", "500", "a page for people"],
     )
     def test_one_that_is_not_git_s_is_unreachable_with_the_reason(
         self,
@@ -76,7 +75,7 @@ class TestAnswers:
         words = b"Your deploy token has expired."
         forge.faults = [Fault(REFS, answer=Answer(403, {"Content-Type": "text/plain"}, words))]
         run = site.pull()
-        assert_unreachable(run, "403")
+        assert_unreachable(run, "The requested URL returned error: 403")
         assert words.decode() in run.stderr
 
 

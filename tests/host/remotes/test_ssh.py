@@ -36,17 +36,11 @@ def test_a_host_with_a_deploy_key_is_updated(site: Site, sshd: Sshd, commit: str
 
 
 class TestKeys:
-    @pytest.mark.parametrize("update", ["rebase", "check"])
     def test_a_host_key_that_nobody_has_looked_at(
-        self,
-        site: Site,
-        sshd: Sshd,
-        commit: str,
-        assert_unreachable: AssertUnreachable,
-        update: str,
+        self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         (sshd.folder / "known_hosts").unlink()
-        assert_unreachable(site.pull(Update=update), "Host key verification failed.")
+        assert_unreachable(site.pull(), "Host key verification failed.")
         assert not (sshd.folder / "known_hosts").exists()
         sshd.know_host()
         assert_updated(site, commit)
