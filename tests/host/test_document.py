@@ -14,6 +14,8 @@ from tests.fakes import COMMIT, GUID
 SCRIPT = build()
 MAX_DOCUMENT_BYTES = 64 * 1024
 NASTY = "'\"$\\{}` \n\r\t\x00"
+# What only GitHub's report and the command line read.
+NOT_OF_THE_SCRIPT = {"Delivery", "Deployment", "Attempt", "By", "PushedAt", "Saved"}
 # Of each parameter, a value that it takes.
 GOOD = {
     "Target": "web",
@@ -48,11 +50,10 @@ class TestParameters:
         assert list(PARAMETERS) == list(GOOD)
 
     @pytest.mark.parametrize("name", PARAMETERS)
-    def test_name_is_one_that_ssm_takes(self, name: str) -> None:
+    def test_ssm_takes_its_name_and_pattern_is_anchored_and_readable_by_re2(
+        self, name: str
+    ) -> None:
         assert re.fullmatch("[a-zA-Z0-9]+", name)
-
-    @pytest.mark.parametrize("name", PARAMETERS)
-    def test_pattern_is_anchored_and_readable_by_re2(self, name: str) -> None:
         pattern, _ = PARAMETERS[name]
         assert pattern.startswith("^")
         assert pattern.endswith("$")
@@ -66,56 +67,38 @@ class TestParameters:
         assert all(most <= 1000 for most in repeats), "RE2 counts to a thousand"
 
     @pytest.mark.parametrize(("name", "value"), GOOD.items())
-    def test_good_value_is_taken(self, name: str, value: str) -> None:
-        assert matches_as_the_agent_does(PARAMETERS[name][0], value)
-
-    @pytest.mark.parametrize(("name", "value"), GOOD.items())
-    @pytest.mark.parametrize("character", NASTY)
-    def test_no_place_takes_a_character_that_means_something_to_a_shell_or_the_agent(
-        self, name: str, value: str, character: str
-    ) -> None:
-        pattern, _ = PARAMETERS[name]
-        for place in range(len(value) + 1):
-            nasty = value[:place] + character + value[place:]
-            assert not matches_as_the_agent_does(pattern, nasty), nasty
-        assert not matches_as_the_agent_does(pattern, character)
-
-    @pytest.mark.parametrize("name", PARAMETERS)
-    @pytest.mark.parametrize("value", ["{{ssm:/name}}", "{{ Target }}"])
-    def test_reference_that_the_agent_would_resolve_is_never_taken(
+    def test_good_value_is_taken_and_no_character_of_the_shell_s_or_the_agent_s_in_it(
         self, name: str, value: str
     ) -> None:
-        assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
+        pattern, _ = PARAMETERS[name]
+        assert matches_as_the_agent_does(pattern, value)
+        for character in NASTY:
+            for place in range(len(value) + 1):
+                nasty = value[:place] + character + value[place:]
+                assert not matches_as_the_agent_does(pattern, nasty), nasty
+            assert not matches_as_the_agent_does(pattern, character)
 
-    @pytest.mark.parametrize(
-        "units", ["site", "a.service,worker@a.b.service", "a.socket,b.timer,c.path", "_a:b-c"]
-    )
-    def test_units_of_a_site_are_taken(self, units: str) -> None:
-        assert matches_as_the_agent_does(PARAMETERS["Restart"][0], units)
+    @pytest.mark.parametrize("name", PARAMETERS)
+    def test_reference_that_the_agent_would_resolve_is_never_taken(self, name: str) -> None:
+        for value in ("{{ssm:/name}}", "{{ Target }}"):
+            assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
 
-    @pytest.mark.parametrize(
-        "units",
-        [
-            "poweroff.target",
-            "poweroff.target,debug-shell.service",
-            "debug-shell.service,poweroff.target",
-            "a.service.target",
-            "srv.mount",
-            "-.slice",
-            "site.",
-            "a,,b",
-            "a,",
-            "a,-x",
-        ],
-    )
-    def test_units_that_would_stop_others_are_never_taken(self, units: str) -> None:
-        assert not matches_as_the_agent_does(PARAMETERS["Restart"][0], units)
+    def test_units_of_a_site_are_taken_and_those_that_would_stop_others_never(self) -> None:
+        pattern, _ = PARAMETERS["Restart"]
+        for units in ("site", "a.service,worker@a.b.service", "a.socket,b.timer,c.path", "_a:b-c"):
+            assert matches_as_the_agent_does(pattern, units), units
+        for units in (
+            *("poweroff.target", "poweroff.target,debug-shell.service", "a.service.target"),
+            *("debug-shell.service,poweroff.target", "srv.mount", "-.slice"),
+            *("site.", "a,,b", "a,", "a,-x"),
+        ):
+            assert not matches_as_the_agent_does(pattern, units), units
 
     # The host ignores Delivery: no program ever gets it.
     @pytest.mark.parametrize("name", sorted(set(PARAMETERS) - {"Delivery"}))
-    @pytest.mark.parametrize("value", ["-x", "--upload-pack=x"])
-    def test_option_is_never_taken(self, name: str, value: str) -> None:
-        assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
+    def test_option_is_never_taken(self, name: str) -> None:
+        for value in ("-x", "--upload-pack=x"):
+            assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
 
     @given(st.sampled_from(list(PARAMETERS)), st.text(), st.data())
     def test_what_a_pattern_takes_is_always_plain(
@@ -170,14 +153,7 @@ class TestBuildDocument:
         }
         in_script = {name for name in self.PARAMETERS if re.search(rf"{{{{ *{name} *}}}}", SCRIPT)}
         assert by_text == {"Timeout"} | (set(self.PARAMETERS) - in_script)
-        assert set(self.PARAMETERS) - in_script == {
-            "Delivery",
-            "Deployment",
-            "Attempt",
-            "By",
-            "PushedAt",
-            "Saved",
-        }
+        assert set(self.PARAMETERS) - in_script == NOT_OF_THE_SCRIPT
 
     def test_only_what_says_which_checkout_has_no_default(self) -> None:
         without = {
@@ -202,11 +178,4 @@ class TestBuildDocument:
         listed, given = r"'(\w+)=\{\{ \1 \}\}'", r'eval "$name=\${SSM_$name-\$'
         safely = re.findall(listed, SCRIPT[: SCRIPT.index(given)])
         assert len(safely) == SCRIPT.count("{{") == SCRIPT.count("}}")
-        assert set(safely) == set(PARAMETERS) - {
-            "Delivery",
-            "Deployment",
-            "Attempt",
-            "By",
-            "PushedAt",
-            "Saved",
-        }
+        assert set(safely) == set(PARAMETERS) - NOT_OF_THE_SCRIPT
