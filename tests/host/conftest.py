@@ -22,7 +22,8 @@ from tests.processes import HANG_SECONDS
 
 SCRIPT = written_script()
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
-# test_contract runs in each shell, the others in the first one only. `make soak` runs all in each.
+# What a shell can change in the contract runs in each, all else in the first one only. `make soak`
+# runs all in each.
 USUAL_SHELLS = SHELLS if os.environ.get("PULLEY_SHELLS") == "all" else SHELLS[:1]
 EXIT_CODES = {
     "updated": 0,
@@ -208,6 +209,10 @@ class Site:
     def tool(self, name: str, script: str) -> None:
         """A program that the host has, before those of this machine."""
         self.write(name, f"#!/bin/sh\n{script}\n", where=self.tools)
+
+    def before_git(self, script: str) -> None:
+        """What happens before each call of git by the script."""
+        self.tool("git", f'{script}\nexec {shutil.which("git")} "$@"')
 
     def state(self) -> dict[str, str]:
         """HEAD, refs, index and every file, to see that nothing moved."""

@@ -17,8 +17,8 @@ from tests.host.conftest import AS_OWNER, AS_ROOT, SCRIPT, SHELLS, Site, own
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="becoming the owner takes root")
 
 
-# A host may have any of them, and each reads, parses, counts and redirects in its own way. Where
-# only git or a tool can make a difference, one shell is enough.
+# A host may have any of them, and each parses, counts, redirects and reads files in its own way.
+# Where only git or another tool can make a difference, one shell is enough.
 in_each_shell = pytest.mark.parametrize("shell", SHELLS)
 
 

@@ -61,12 +61,7 @@ class TestPrograms:
             site.pull().must_be("updated", after=commit)
 
     def git_of_version(self, site: Site, version: str) -> None:
-        git = shutil.which("git")
-        site.tool(
-            "git",
-            f'case " $* " in *" version "*) echo "git version {version}"; exit ;; esac\n'
-            f'exec {git} "$@"',
-        )
+        site.before_git(f'case " $* " in *" version "*) echo "git version {version}"; exit ;; esac')
 
 
 @as_root_only

@@ -1,7 +1,6 @@
 """Nothing is lost where git itself would lose it: ignored files, unreadable commits, submodules."""
 
 import json
-import shutil
 import subprocess
 
 import pytest
@@ -52,7 +51,7 @@ class TestIgnoredFiles:
         site.commit({"local": MINE}, where=site.checkout)
         site.commit({"app.txt": "two\n"})
         fails = 'case " $* " in *" log "*) exit 128 ;; esac'
-        site.tool("git", f'{fails}\nexec {shutil.which("git")} "$@"')
+        site.before_git(fails)
         state = site.state()
         site.pull().must_be("conflict", "cannot list")
         assert site.state() == state
@@ -68,7 +67,7 @@ class TestIgnoredFiles:
             site.commit({"app.txt": f"{number}\n"})
             calls.write_text("")
             calls.chmod(0o666)
-            site.tool("git", f'echo >>{calls}\nexec {shutil.which("git")} "$@"')
+            site.before_git(f"echo >>{calls}")
             assert site.pull().result.outcome == "updated"
             (site.tools / "git").unlink()
             taken.append(len(calls.read_text()))
@@ -98,7 +97,7 @@ class TestAnothersKilledPull:
         site.write("config.txt", MINE)
         self.killed(site, "--autostash")
         kill = 'case "$*" in *"stash apply"*) kill -9 0 ;; esac'
-        site.tool("git", f'{kill}\nexec {shutil.which("git")} "$@"')
+        site.before_git(kill)
         command, environ = site.command()
         subprocess.run(["setsid", *command], env=environ, cwd="/", check=False, capture_output=True)
         (site.tools / "git").unlink()

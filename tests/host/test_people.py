@@ -170,11 +170,8 @@ class TestUntracked:
         self.assert_kept(site, "new.txt")
 
     def test_a_file_made_while_the_run_fetched_is_kept(self, site: Site) -> None:
-        git = shutil.which("git")
-        site.tool(
-            "git",
-            f'case " $* " in *" fetch "*) echo precious >{site.checkout}/new.txt ;; esac\n'
-            f'exec {git} "$@"',
+        site.before_git(
+            f'case " $* " in *" fetch "*) echo precious >{site.checkout}/new.txt ;; esac'
         )
         site.commit({"new.txt": "theirs\n"})
         assert site.pull().result.outcome == "conflict"
@@ -265,12 +262,11 @@ class TestAfterAKill:
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
         """Edits are out of the work tree, the new commit is in it."""
         site = make_shared_site("sh")
-        git = shutil.which("git")
         site.pull()
         site.write("app.txt", "edited before\n")
         site.commit({"new.txt": "new\n"})
         kill = 'case "$*" in *"stash apply"*) kill -9 -$PULLEY_GROUP ;; esac'
-        site.tool("git", f'{kill}\nexec {git} "$@"')
+        site.before_git(kill)
         assert not run_in_own_group(site)
         (site.tools / "git").unlink()
         assert (site.checkout / "new.txt").exists()

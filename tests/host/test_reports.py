@@ -78,11 +78,8 @@ class TestWritten:
         newer = site.git("rev-parse", "HEAD", cwd=site.upstream)
         site.git("branch", "-f", "later", newer, cwd=site.upstream)
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
-        site.tool(
-            "git",
-            'case " $* " in *" pull "*)'
-            f" {git} -C {site.upstream} merge -q --ff-only later ;; esac\n"
-            f'exec {git} "$@"',
+        site.before_git(
+            f'case " $* " in *" pull "*) {git} -C {site.upstream} merge -q --ff-only later ;; esac'
         )
         result = site.pull(AfterPull="after").result
         (site.tools / "git").unlink()
@@ -358,14 +355,12 @@ class TestNotForEver:
         site.pull()
         state = site.state()
         site.commit({"app.txt": "two\n"})
-        git, fetches = shutil.which("git"), site.write("fetches", "", where=site.root)
-        site.tool(
-            "git",
+        fetches = site.write("fetches", "", where=site.root)
+        site.before_git(
             'case " $* " in\n'
             '*" checkout "*) echo "error: unable to read sha1 file of app.txt" >&2; exit 1 ;;\n'
             f'*" fetch "*) echo >>{fetches} ;;\n'
-            "esac\n"
-            f'exec {git} "$@"',
+            "esac"
         )
         site.pull().must_be("conflict", "unable to read")
         assert len(fetches.read_text().splitlines()) == 2
@@ -422,13 +417,10 @@ class TestWords:
 
     def test_secret_is_struck_out_before_the_log_is_cut(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", f"https://user:{SECRET}@127.0.0.1:9/octo/site")
-        git = shutil.which("git")
         # Each place where 4,000 bytes of the log's end may begin.
-        site.tool(
-            "git",
+        site.before_git(
             f'case " $* " in *" fetch "*) for n in 1 2 3 4 5 6 7 8 9 0; do '
-            f"printf 'https://user:{SECRET}@h/%0400d\\n' $n; done >&2; exit 1 ;; esac\n"
-            f'exec {git} "$@"',
+            f"printf 'https://user:{SECRET}@h/%0400d\\n' $n; done >&2; exit 1 ;; esac"
         )
         site.tool("sleep", "exit 0")
         done = site.pull(Timeout="20")

@@ -678,7 +678,7 @@ class TestWhatRootCannotList:
     def test_local_commits_that_git_cannot_read(self, site: RootSite, uploads: Path) -> None:
         give(uploads)
         fails = 'case " $* " in *" log "*) exit 128 ;; esac'
-        site.tool("git", f'{fails}\nexec {shutil.which("git")} "$@"')
+        site.before_git(fails)
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
         site.deploy().must_be("no_checkout", "cannot list")
         assert site.ran_as() == set()

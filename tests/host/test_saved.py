@@ -4,7 +4,6 @@ import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -131,15 +130,13 @@ class TestTold:
         prepared.pull()
         prepared.write("app.txt", "mine\n")
         prepared.commit({"app.txt": "theirs\n"})
-        git, killed = shutil.which("git"), 0
+        killed = 0
         for call in range(1, 40, 3 if "PULLEY_KILLS" in os.environ else 6):
             site = make_site("sh", prepared)
             count = site.write("count", "0\n", where=site.root)
-            site.tool(
-                "git",
+            site.before_git(
                 f"read -r n <{count}; n=$((n + 1)); echo $n >{count}\n"
-                f"[ $n -ne {call} ] || kill -9 -$PULLEY_GROUP\n"
-                f'exec {git} "$@"',
+                f"[ $n -ne {call} ] || kill -9 -$PULLEY_GROUP"
             )
             ended = run_in_own_group(site)
             (site.tools / "git").unlink()
@@ -154,9 +151,9 @@ class TestTold:
 
     def test_nothing_set_aside_costs_no_process(self, plain_site: Site) -> None:
         site = plain_site
-        git, log = shutil.which("git"), site.write("calls", "", where=site.root)
+        log = site.write("calls", "", where=site.root)
         site.pull(Commit=site.commit({"more.txt": "more\n"}))  # refs have files from here on
-        site.tool("git", f'echo call >>{log}\nexec {git} "$@"')
+        site.before_git(f"echo call >>{log}")
 
         def calls() -> int:
             log.write_text("")

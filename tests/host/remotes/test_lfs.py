@@ -53,12 +53,8 @@ def assert_updated(site: Site, commit: str) -> None:
 
 
 def test_an_object_comes_once_and_before_the_move(site: Site, forge: Forge, commit: str) -> None:
-    git = shutil.which("git")
     seen = site.write("seen", "", where=site.root)
-    site.tool(
-        "git",
-        f'case " $* " in *" checkout "*) ls -R .git/lfs/objects >{seen} ;; esac\nexec {git} "$@"',
-    )
+    site.before_git(f'case " $* " in *" checkout "*) ls -R .git/lfs/objects >{seen} ;; esac')
     assert_updated(site, commit)
     (fetched,) = [line for line in forge.requests if OBJECTS in line]
     assert fetched.rpartition("/")[2] in seen.read_text()
