@@ -204,10 +204,10 @@ class TestSetAside:
         assert site.pull().result.set_aside is None
 
     def test_name_that_git_quotes_is_cut_without_breaking_the_line(self, site: Site) -> None:
-        for pad in range(5):
-            name = "x" * pad + "\u65e5" * 20
-            site.commit({name: "one\n"})
-            site.pull()
+        names = ["x" * pad + "\u65e5" * 20 for pad in range(5)]
+        site.commit(dict.fromkeys(names, "one\n"))
+        site.pull()
+        for name in names:
             site.write(name, "mine\n")
             site.commit({name: "theirs\n"})
             ref = site.pull().result

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.host.conftest import AS_ROOT, Site
-from tests.host.test_submodules import move, submodule
+from tests.host.test_submodules import move, with_submodule
 
 MINE = "typed by hand\n"
 
@@ -132,9 +134,16 @@ class TestCommitsThatCannotBeRead:
 
 
 class TestSubmodules:
-    def test_stashes_and_reflog_outlive_a_server_that_is_away(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
+    @pytest.fixture(scope="class")
+    @classmethod
+    def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
+        return with_submodule(make_shared_site("sh"))
+
+    @pytest.fixture
+    def part(self, site: Site) -> Path:
+        return site.root / "octo/part"
+
+    def test_stashes_and_reflog_outlive_a_server_that_is_away(self, site: Site, part: Path) -> None:
         local = site.checkout / "part"
         for text in ("first\n", "second\n"):
             site.write("part/part.txt", text)
@@ -146,9 +155,9 @@ class TestSubmodules:
         assert site.pull().result.outcome == "updated"
         assert site.git("stash", "list", cwd=local).count("stash@") == 2
 
-    def test_branch_outlives_another_that_a_power_cut_left_empty(self, site: Site) -> None:
-        part = submodule(site)
-        site.pull()
+    def test_branch_outlives_another_that_a_power_cut_left_empty(
+        self, site: Site, part: Path
+    ) -> None:
         local = site.checkout / "part"
         site.git("checkout", "-q", "-b", "work", cwd=local)
         mine = site.commit({"mine.txt": MINE}, where=local)

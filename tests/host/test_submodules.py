@@ -12,11 +12,7 @@ from tests.host.conftest import AS_ROOT, Site, own
 
 @pytest.fixture(scope="module")
 def like(make_shared_site: Callable[[str], Site]) -> Site:
-    """The host has the submodule `part` at the commit that is recorded."""
-    site = make_shared_site("sh")
-    submodule(site)
-    site.pull().must_be("updated")
-    return site
+    return with_submodule(make_shared_site("sh"))
 
 
 @pytest.fixture
@@ -290,6 +286,13 @@ def submodule(site: Site) -> Path:
     link(site, "part", commit)
     commit_gitmodules(site, SUBMODULE)
     return part
+
+
+def with_submodule(site: Site) -> Site:
+    """The host has the submodule `part` at the commit that is recorded."""
+    submodule(site)
+    site.pull().must_be("updated")
+    return site
 
 
 def move(site: Site, part: Path, text: str = "two\n") -> None:
