@@ -200,7 +200,7 @@ class ParameterStore:
 
 
 def whole(answer: "GetParametersResultTypeDef", names: Sequence[str]) -> "list[ParameterTypeDef]":
-    """The parameters of an answer. Raises LookupError or TypeError where it leaves something out."""
+    """The parameters of an answer. Raises LookupError or TypeError if it is not whole."""
     found = {one["Name"]: one for one in answer["Parameters"]}
     # A parameter that is left out may be a pin, or a repository's own secret.
     if not set(names) <= {*found, *answer["InvalidParameters"]}:
