@@ -25,11 +25,11 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 # Coverage is of the core and the flows, and traced in their own tests alone: tests/conftest.py.
-# Four processes on two cores, because many tests wait for hosts. One compiles the tests first, or
-# each of them would.
+# Three processes on two cores, because many tests wait for hosts. One process compiles the tests
+# first, or each would.
 test: $(READY)
 	@$(BIN)/pytest --collect-only --quiet >/dev/null 2>&1 || true
-	$(BIN)/pytest --cov --numprocesses 4 --dist loadgroup
+	$(BIN)/pytest --cov --numprocesses 3 --dist loadgroup
 
 check: lint template test
 
@@ -57,13 +57,13 @@ format: $(TOOLS_READY)
 docs: $(READY)
 	$(BIN)/python -m pulley.reference
 
-# The long of what `make test` has the short of: a thousand random kills of the script on the host
-# (twelve), five hundred of its other ways and its way back, with someone's work in between (eight),
-# and one around each of its calls of git in each case (in one case); its tests in each
-# shell (the contract alone); a hundred thousand hostile requests (eight hundred), each fault in each
-# way (some), each hostile string in each place (twenty), a minute of fifty deliveries a second
-# (three seconds), a hundred orders of events (six), sixty of a story's (eight), a thousand schedules
-# of a fleet (150), and each signal to each command that runs on (one).
+# What `make test` tries briefly (in brackets), at length: a thousand random kills of the script on the
+# host (twelve), five hundred kills of its other ways and its way back, with someone's work in between
+# (eight), and a kill around each of its calls of git in each case (every fifth to seventh call); its
+# tests in each shell (what a shell can change); a hundred thousand hostile requests (eight hundred);
+# each fault in each way (some); each hostile string in each place (twenty); a minute of fifty
+# deliveries a second (three seconds); a hundred orders of events (six), sixty of a story's (eight); a
+# thousand schedules of a fleet (150); each signal to each command that runs on (one).
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \

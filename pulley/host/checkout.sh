@@ -3,7 +3,7 @@
 
 go_in() {
     [ -z "$inside" ] || return 0
-    cd -- "$Checkout" || refuse "cannot enter $Checkout"
+    cd -P -- "$Checkout" || refuse "cannot enter $Checkout"
     inside=yes
 }
 

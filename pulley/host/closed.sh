@@ -34,7 +34,6 @@ walk_from() { # folder path
 # Links on the way to a user's checkout must be root's or that user's. Behind anyone else's link, its maker
 # would choose in which of that user's checkouts root deploys.
 judge_links() {
-    cd -P . || refuse "cannot enter $Checkout"
     [ "$PWD" != "$Checkout" ] || return 0
     walk "$Checkout"
     [ "$PWD" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
