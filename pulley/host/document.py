@@ -16,7 +16,7 @@ from chalicelib.core.targets import (
     RESTART_PATTERN,
 )
 
-RELEASE = "0.1.0"  # pyproject.toml has the same
+RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
 # writes the value into the script as text. So each is anchored, and admits no quote, `$`,

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from pulley.cli import main
+from pulley.host.document import RELEASE
 
 PULLEY = str(Path(sys.executable).with_name("pulley"))
 # Packages that take long to load.
@@ -87,7 +88,7 @@ class TestHelp:
 class TestVersion:
     def test_it_is_the_installed_one(self) -> None:
         printed, modules = started(["--version"])
-        assert printed == "pulley 0.1.0\n"
+        assert printed == f"pulley {RELEASE}\n"
         assert not packages(modules) & SLOW
 
 

@@ -20,6 +20,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pulley.host.document import RELEASE
 from tests.app.policies import PROJECT
 from tests.deploy.wheels import repin, write_empty, write_installed
 
@@ -138,7 +139,7 @@ def test_environment_is_the_pinned_one_and_nothing_is_said(
     python = project / ".venv/bin/python"
     listed = subprocess.check_output([python, "-c", LISTED], text=True, cwd=tmp_path)
     installed = {str(canonicalize_name(name)): one for name, one in json.loads(listed).items()}
-    assert installed.pop("pulley") == "0.1.0"
+    assert installed.pop("pulley") == RELEASE
     assert installed == pins()
 
 

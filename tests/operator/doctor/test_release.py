@@ -45,7 +45,7 @@ class TestRelease:
     @pytest.mark.parametrize(
         ("release", "expected"),
         [
-            *[("0.1.1", True), ("0.10.0", True), ("1.0", True), (RELEASE, False), ("0.0.9", False)],
+            *[("0.2.1", True), ("0.10.0", True), ("1.0", True), (RELEASE, False), ("0.0.9", False)],
             *[("", False), ("0.x", False), ("9" * 5000, False)],
         ],
     )
