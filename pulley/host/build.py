@@ -19,6 +19,7 @@ from pathlib import Path
 PARTS = (
     "parameters",
     "owner",
+    "path",
     "closed",
     "checkout",
     "lock",

@@ -24,76 +24,13 @@ stay_root() {
     root_owns_all "$walked"
 }
 
-walk_from() { # folder path
-    case $2 in
-        /*) walk "$2" ;;
-        *) walk "$1/$2" ;;
-    esac
-}
-
-# Links on the way to a user's checkout must be root's or that user's. Behind anyone else's link, its maker
-# would choose in which of that user's checkouts root deploys.
-judge_links() {
-    [ "$PWD" != "$Checkout" ] || return 0
-    walk "$Checkout"
-    [ "$PWD" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
-}
-
-# Resolve a path without links, into `walked`. Each part is checked before it is followed. A link is
-# followed by its text, so that a link in /proc cannot lead elsewhere.
-walk() { # absolute path
-    walked='' rest=$1/ links=0
-    judge /
-    while [ -n "$rest" ]; do
-        name=${rest%%/*} rest=${rest#*/}
-        case $name in
-            '' | .) continue ;;
-            ..)
-                walked=${walked%/*}
-                continue
-                ;;
-        esac
-        place=$walked/$name
-        case $place/ in /proc/*) refuse "$Checkout leads through /proc" ;; esac
-        judge "$place"
-        case $place_type in
-            a???)
-                links=$((links + 1))
-                [ $links -le 40 ] || refuse "the link $place leads to links without end"
-                target=$(readlink "$place")
-                case $target in /*) walked='' ;; esac
-                rest=$target/$rest
-                ;;
-            *) walked=$place ;;
-        esac
-    done
-    judge "${walked:-/}"
-    [ -z "$sticky" ] || open_to_others "others may write to $sticky" "chmod go-w $sticky"
-}
-
-# Check each path once, because a closed one stays closed. In a sticky folder such as /tmp others cannot
-# move what is root's. So only the last folder of a path must not be sticky; `sticky` has it then.
-judge() { # path
-    sticky='' place_type=''
-    case $judged in *"//$1//"*) return 0 ;; esac
-    read -r place_uid place_mode place_type <<EOF || refuse "$1 is not there"
-$(stat -c '%u %a %f' -- "$1")
-EOF
-    if [ "$uid" -ne 0 ]; then
-        case $place_type/$place_uid in
-            a???/0 | a???/"$uid") ;;
-            a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $uid: chown -h root $1" ;;
-        esac
-        return
-    fi
-    [ "$place_uid" = 0 ] || open_to_others "$1 belongs to the uid $place_uid" "chown -h root $1"
-    case $place_type in 4???) check_mount "$1" ;; esac
-    case $place_type/$place_mode in
-        a*) ;;
-        */[1357]??[2367] | */[1357]?[2367]?) sticky=$1 ;;
-        *[2367] | *[2367]?) open_to_others "others may write to $1" "chmod go-w $1" ;;
-        *) judged=$judged//$1// ;;
-    esac
+# A step may have opened root's checkout. Then root runs no git in it, and writes nothing there, not even a log.
+stop_if_opened() {
+    [ "$euid" -eq 0 ] || return 0
+    judged='' refused_as=broken opened=yes
+    stay_root
+    root_owns_folders HEAD
+    refused_as='' opened=''
 }
 
 # Leave in `found` the first path that is not root's, or that others may write to.
@@ -150,40 +87,4 @@ follow_alternates() { # folder of objects
         walk_from "$1" "$line"
         root_owns_all "$walked"
     done <"$1/info/alternates"
-}
-
-open_to_others() { # what cure
-    refuse "$1, so root does not run here: $2; or give the checkout to another user"
-}
-
-# Refuse a folder that is not in our mount namespace (behind /proc/PID/root): a user may mount anything
-# there, and files may seem to have another owner. The same goes for FUSE, where a user's program
-# answers. The kernel knows the mount of an open folder, even if the path leads elsewhere by now.
-check_mount() { # folder
-    find_mount /
-    root_mount=$mount
-    find_mount "$1"
-    [ -n "$mount" ] || refuse "cannot read $Checkout, or its mount in /proc"
-    [ "$mount" != "$root_mount" ] || return 0
-    while read -r id _ _ _ _ fields; do
-        [ "$id" = "$mount" ] || continue
-        case $fields in
-            *' - fuse'*user_id=*)
-                mounter=${fields##*user_id=} mounter=${mounter%%,*}
-                [ "$mounter" = 0 ] || [ "$mounter" = "$euid" ] ||
-                    refuse "$Checkout is on a file system that the uid $mounter mounted (FUSE)"
-                ;;
-        esac
-        return 0
-    done </proc/self/mountinfo
-    refuse "$Checkout leads to another mount namespace, through a link to /proc"
-}
-
-find_mount() { # folder
-    mount=''
-    {
-        while read -r key mount; do
-            [ "$key" != mnt_id: ] || break
-        done </proc/self/fdinfo/8
-    } 8<"$1"
 }

@@ -12,15 +12,15 @@ become_owner() {
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
     case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
     go_in
-    { read -r uid && read -r git_uid; } <<EOF || refuse_folder
-$(stat -c %u . .git)
+    { read -r uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
+$(stat -c '%u %N' . /proc/self/cwd .git)
 EOF
     [ "$uid" = "$git_uid" ] || refuse "$Checkout belongs to the uid $uid, its .git to $git_uid: chown -R it to one user"
     if [ "$uid" -eq 0 ]; then
         stay_root
         return
     fi
-    judge_links
+    judge_links "$entered"
     [ -f "$script" ] || refuse "as root, run this script from a file"
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
         refuse "no user has the uid $uid, which owns $Checkout"
@@ -74,9 +74,8 @@ answer_owner() {
     while read -r request status; do
         case $request in
             restart)
-                [ $((restarts += 1)) -le 2 ] || continue
                 [ "$status" -gt 0 ] && [ "$status" -le "$Timeout" ] || status=60
-                systemctl_restart "$status"
+                [ $((restarts += 1)) -le 2 ] && systemctl_restart "$status"
                 echo $? >&6
                 ;;
             exit) exit_as_owner "$status" ;;

@@ -95,9 +95,9 @@ find_marked() {
         file=${file%/environ}
         found="$found${file#/proc/} "
     done
-    # A name may have line breaks, and what looks like another process after one: so a line's pid is its file's.
-    processes=$(LC_ALL=C grep -Hs '' /proc/[0-9]*/stat |
-        sed -nE 's#^/proc/([0-9]*)/stat:\1 \(.*\) [^XZ] ([0-9]*) ([0-9]*) ([0-9]*) ([-0-9]* ){15}([0-9]*) .*#p\1:\2:\3:\4:\6#p')
+    # A name may have line breaks, after which it can look like another process.
+    processes=$(LC_ALL=C grep -Hsz '' /proc/[0-9]*/stat | tr '\n\000' ' \n' |
+        LC_ALL=C sed -nE 's#^/proc/([0-9]*)/.*\) [^XZ] ([0-9]*) ([0-9]*) ([0-9]*) ([-0-9]* ){15}([0-9]*) .*#p\1:\2:\3:\4:\6#p')
     members=' '
     for process in $processes; do
         case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac

@@ -12,6 +12,7 @@ stop_in_conflict() { # what is in the way
 finish() { # outcome detail
     trap '' HUP INT TERM
     trap - EXIT
+    [ -z "${opened-}" ] || mark='' git_dir='' log='' fetched='' state=/dev/null
     [ -z "${mark-}" ] || end_started # stopped by a signal
     if [ "$1" = conflict ] && [ -n "${failed_step-}" ]; then
         set -- broken "$failed_words; and going back: $2"

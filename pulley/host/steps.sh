@@ -99,6 +99,7 @@ step_within() {
         alone exec timeout --foreground -k 2 "$left" "$@"
     )
     status=$?
+    stop_if_opened
     if [ $status -eq 0 ]; then
         clear_mark
         return
@@ -124,6 +125,7 @@ restart() {
     else
         alone systemctl_restart "$left"
         status=$?
+        stop_if_opened
     fi
     words="systemctl reload-or-restart ended with $status"
     return "$status"
@@ -141,9 +143,7 @@ roll_back() {
         keep "$after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
         saved=$ref
     fi
-    # A step may have given a folder to another user.
     refused_as=broken
-    root_owns_folders "$after"
     root_owns_folders "$marker_commit"
     # Move away what the steps made, and keep it until the next roll back. Older files are a conflict.
     rm -rf "$state/made"

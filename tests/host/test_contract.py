@@ -317,10 +317,15 @@ class TestOwner:
 
     @as_root_only
     @pytest.mark.parametrize(
-        ("program", "restart"), [("stat", ""), ("getent", ""), ("getent", "a.service")]
+        ("program", "restart", "outcome"),
+        [
+            ("stat", "", "no_checkout"),
+            ("getent", "", "updated"),
+            ("getent", "a.service", "updated"),
+        ],
     )
-    def test_a_checkout_that_is_swapped_under_root_s_eyes_stays_the_one_that_was_entered(
-        self, site: Site, program: str, restart: str
+    def test_a_checkout_that_is_swapped_under_root_s_eyes_is_refused_or_the_one_that_was_entered(
+        self, site: Site, program: str, restart: str, outcome: str
     ) -> None:
         """By the time that root asks for its owner, or for the owner's name, it is another one."""
         other = site.root / "other"
@@ -336,8 +341,9 @@ class TestOwner:
             f"ln -s {other} {site.checkout}; }}\n"
             f'exec {shutil.which(program)} "$@"',
         )
-        assert site.pull(Restart=restart).result.after == commit
-        assert site.git("rev-parse", "HEAD", cwd=site.root / "entered") == commit
+        assert site.pull(Restart=restart).result.outcome == outcome
+        entered = site.git("rev-parse", "HEAD", cwd=site.root / "entered")
+        assert (entered == commit) == (outcome == "updated")
         assert head.read_text().strip() != commit
 
     @as_root_only

@@ -62,6 +62,20 @@ class TestLinksToAnothersCheckout:
         assert (result.outcome, "elsewhere by now" in result.detail) == ("no_checkout", True)
 
     @pytest.mark.parametrize("uid", [0, OWNER.pw_uid])
+    @pytest.mark.parametrize("mode", [0o700, 0o770])
+    def test_that_others_may_replace_are_refused(
+        self, site: Site, attackers: Path, uid: int, mode: int
+    ) -> None:
+        site.commit({"new": "new\n"})
+        made = link(attackers / "site", site.checkout, uid)
+        attackers.chmod(mode)
+        if mode == 0o770:
+            os.chown(attackers, 0, ATTACKER.pw_gid)
+        result = site.pull(Checkout=str(made)).result
+        assert (result.outcome, (site.checkout / "new").exists()) == ("no_checkout", False)
+        assert f"others own {attackers} or may write to it" in result.detail
+
+    @pytest.mark.parametrize("uid", [0, OWNER.pw_uid])
     def test_of_root_or_of_that_user_are_followed(self, site: Site, uid: int) -> None:
         site.commit({"new": "new\n"})
         result = site.pull(Checkout=str(link(site.root / "site", "checkout", uid))).result
@@ -99,6 +113,16 @@ def test_process_with_the_name_of_others_has_none_of_them_killed(
         bystander.wait()
 
 
+def test_process_with_a_line_break_in_its_name_is_ended_with_its_step(site: Site) -> None:
+    name = site.root / "x\ny"
+    shutil.copy(str(shutil.which("sleep")), name)
+    start = f"env -i '{name}' 60 &\necho $! >{site.root}/child"
+    site.write("child", "", where=site.root)
+    site.commit({"after": f"#!/bin/sh\n{start}\nexit 1\n"})
+    assert site.pull(AfterPull="after").result.step == "after_pull"
+    assert not is_alive(int((site.root / "child").read_text()))
+
+
 def _read_when_written(path: Path) -> str:
     deadline = time.monotonic() + HANG_SECONDS
     while not path.read_text().endswith("\n"):
@@ -125,6 +149,27 @@ class TestRootsCheckout:
         assert result.outcome == "broken"
         assert "others own web or may write to it" in result.detail
         assert (root_site.checkout / "web/page").read_text() == "two\n"
+
+    @pytest.mark.parametrize("status", [0, 1])
+    @pytest.mark.parametrize("opened", [".", ".git", ".git/pulley"])
+    def test_once_a_step_has_opened_it_root_writes_nothing_more(
+        self,
+        root_site: RootSite,  # noqa: F811
+        opened: str,
+        status: int,
+    ) -> None:
+        assert root_site.deploy().result.outcome == "updated"
+        (precious := root_site.root / "precious").write_text("precious\n")
+        plant = (
+            f"for one in begun step kept log failed; do ln -sf {precious} .git/pulley/$one; done"
+        )
+        after = root_site.upstream / "after"
+        after.write_text(f"#!/bin/sh\n{plant}\nchmod 777 {opened}\nexit {status}\n")
+        root_site.root_git("commit", "-qam", "two", where=root_site.upstream)
+        result = root_site.pull(AfterPull="after", Issued="2").result
+        assert (result.outcome, result.step) == ("broken", "after_pull")
+        assert "others" in result.detail
+        assert precious.read_text() == "precious\n"
 
     def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
         self,
@@ -162,10 +207,12 @@ class TestRootsShell:
 
     def test_owner_s_end_has_units_restarted_twice_at_most_and_in_time(self, site: Site) -> None:
         """It may have been taken over by the owner's code, so root counts."""
-        answers = "for one in 1 2 3 4; do echo restart 0 >&4; done; echo exit 0 >&4"
+        ask = f"echo restart 0 >&4; read -r answer <&5; echo $answer >>{site.root}/answers"
+        answers = f"for one in 1 2 3 4; do {ask}; done; echo exit 0 >&4"
         site.tool("setpriv", f'case "$*" in *" -c :") ;; *) {answers} ;; esac')
         site.tool("timeout", f'echo "$*" >>{site.root}/restarts')
         command, environ = site.command(Restart="site.service")
         subprocess.run(command, env=environ, cwd="/", capture_output=True, check=False)
         asked = (site.root / "restarts").read_text().splitlines()
         assert asked == ["--foreground -k 5 60 systemctl reload-or-restart -- site.service"] * 2
+        assert (site.root / "answers").read_text().split() == ["0", "0", "1", "1"]

@@ -580,7 +580,7 @@ class TestMountNamespaces:
         assert result.outcome == "no_checkout"
         assert site.ran_as() <= {str(ATTACKER.pw_uid)}
         assert precious.read_text() == "precious\n"
-        words = "belongs to the uid" if victim == 0 else "leads through /proc"
+        words = "belongs to the uid" if victim == 0 else "may replace the link"
         assert words in result.detail
 
     def test_a_bind_mount_over_what_is_in_another_s_checkout(
