@@ -84,7 +84,9 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         ("import app", "import boto3", None),
     ):
         value, low, high = timings.ratio(name, to)
-        yield Figure(f"cold start, {name}: to {to}", value, "x", goal, low, high, detail)
+        yield Figure(
+            f"cold start: time of {name} / time of {to}", value, "x", goal, low, high, detail
+        )
     words = "cold start: modules besides boto3's and Python's"
     yield Figure(words, len(modules), "modules", MODULES_GOAL, detail={"modules": modules})
 

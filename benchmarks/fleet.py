@@ -21,7 +21,7 @@ from chalicelib.core.stored import ParameterNames
 from pulley.host.document import build_document
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, TARGET, Sandbox
 
-PULLED, SAID = "push to pulled", "of it without the hosts' script"
+PULLED, SAID = "push to pulled", "push to pulled without the hosts' script"
 ROUNDS = {1: 15, 10: 9, 50: 5}  # by the number of hosts
 QUICK_ROUNDS = {1: 2, 10: 2}
 STEPS = ("after_pull", "restart")

@@ -69,7 +69,9 @@ def _beside_good(size: str, length: int, *, rounds: int, calls: int) -> Iterator
         timings = compare({"good": good, "forged": forged}, rounds=rounds, calls=calls)
     value, low, high = timings.ratio("forged", "good")
     detail = {f"{name}, µs": round(timings.median(name) * 1e6, 1) for name in timings.seconds}
-    yield Figure(f"forged delivery of {size}: to a good one", value, "x", GOAL, low, high, detail)
+    yield Figure(
+        f"forged delivery of {size}: time / that of a good one", value, "x", GOAL, low, high, detail
+    )
 
 
 def _calls(words: str, name: Callable[[], str], goal: float) -> Figure:

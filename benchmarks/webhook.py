@@ -64,7 +64,7 @@ def _figures(size: str, timings: Timings, own_goal: float | None) -> Iterator[Fi
     what = f"verified push of {size}"
     for name, words in (("app", ""), ("app with boto3", ", with boto3's work for two calls")):
         value, low, high = timings.ratio(name, "tutorial")
-        yield Figure(f"{what}{words}: to the tutorial's", value, "x", GOAL, low, high, detail)
+        yield Figure(f"{what}{words}: time / the tutorial's", value, "x", GOAL, low, high, detail)
     value, low, high = (s * 1e6 for s in timings.over("app", "empty route", "HMAC"))
     words = f"{what}: own code, over an empty route and the HMAC"
     yield Figure(words, value, "µs", own_goal, low, high, detail)

@@ -76,8 +76,8 @@ def parse_result(output: str) -> HostResult:
     try:
         stored = json.loads(text)
         if "found" in stored:
-            stored["found"] = _checked(Found(**_told(Found, stored["found"])))
-        values, version = _told(HostResult, stored), stored["v"]
+            stored["found"] = _checked(Found(**_fields_of(Found, stored["found"])))
+        values, version = _fields_of(HostResult, stored), stored["v"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ResultError("no result line in the host's output") from None
     if version != 1:
@@ -85,8 +85,8 @@ def parse_result(output: str) -> HostResult:
     return _checked(HostResult(**values))
 
 
-def _told(kind: type[HostResult | Found], stored: dict[str, Any]) -> dict[str, Any]:
-    """Its fields in what may be anything. Raises TypeError, and KeyError for one that must be."""
+def _fields_of(kind: type[HostResult | Found], stored: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `kind` in any parsed JSON. Raises KeyError if a required field is missing."""
     told = [one.name for one in fields(kind) if one.default is MISSING or one.name in stored]
     return {name: stored[name] for name in told}
 

@@ -33,12 +33,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """All that there is to know of a target. `runs` are of any order; `head` is the branch's tip.
+    """What is known of a target. `runs` are in any order; `head` is the branch's tip.
 
-    Without a head nobody may ask GitHub, and the newest commit that was asked for is wanted.
-    `asked` is all that was sent to the target, where `runs` is the part that was looked into.
-    `beside` are runs of other targets in the same checkout, `looks` the checks of it. `hold` is the
-    stored one.
+    If GitHub cannot tell the tip, `head` is None, and the commit requested last is wanted.
+    `asked` are all roll-outs that were sent to the target; `runs` are those that were read.
+    `beside` are runs of other targets in the same checkout; `looks` are checks of that checkout.
+    `hold` is the stored hold.
     """
 
     target: Target
@@ -68,10 +68,10 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
 
 
 def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:
-    """The commit that was asked for last; not the one that was sent last.
+    """The commit that a push or a person requested last. It may not be the commit sent last.
 
-    A redelivery asks for what its push asked for, when that was pushed. Reconciling asks for
-    nothing: where a commit is known by it alone, what counts is when it first was.
+    A redelivery counts from the time of its push. A round requests nothing: a commit that only
+    rounds have sent counts from its first command.
     """
     pushed: dict[CommitSha, int] = {}
     found: dict[CommitSha, int] = {}

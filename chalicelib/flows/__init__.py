@@ -1,1 +1,1 @@
-"""One module a way through the house: gather, decide, apply. Each names the ports it needs."""
+"""Each module is one flow: it reads through its ports, lets the core decide, and acts."""

@@ -1,6 +1,7 @@
-"""Which of the commands that were sent to a target are looked into: until it is enough.
+"""Reads a target's runs, newest first, until they show enough to plan.
 
-Checks are looked into after the runs, each host's newest: however many there are, they hide no run.
+Then it reads the newest checks of each host. Checks have a limit of their own, so they displace no
+run.
 """
 
 from collections.abc import Callable, Sequence

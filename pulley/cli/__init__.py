@@ -45,7 +45,7 @@ main = CommandGroup(
         ),
         "demo": Listed("pulley.cli.local", "Show a good push and a bad one on this machine."),
         "sandbox": Listed(
-            "pulley.cli.local", "Leave an account and hosts running on this machine."
+            "pulley.cli.local", "Run an emulated AWS account, GitHub and hosts on this machine."
         ),
         "document": Listed("pulley.cli.document", "Print the SSM document, as JSON."),
         "completion": Listed(

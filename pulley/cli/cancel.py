@@ -31,7 +31,7 @@ from pulley.operator.suggest import suggest
 @click.option(
     "--leave",
     is_flag=True,
-    help="Leave hosts as the cancel finds them, to look at: the target is frozen.",
+    help="Freeze the target, so that you can look at its hosts as they are.",
 )
 @yes_option
 @json_option
@@ -41,8 +41,8 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
     Hosts that have not begun stay as they are. Where the script runs, it is killed. Hosts on which
     the deploy had begun, or was done, go back to the commit that most hosts ran before it. The
     cancelled commit is then held: the schedule leaves it alone until a newer push, or
-    `pulley deploy`. Where the way back itself is cancelled, the commit that it leads away from
-    stays held, and hosts are sent back anew: --leave keeps them as they are.
+    `pulley deploy`. If you cancel the command that takes hosts back, the first commit stays held,
+    and hosts are sent back again. With --leave they stay as they are.
     """
     stored, now = read_targets(stage), utc_now()
     sent = commands_of(stage, now=now)

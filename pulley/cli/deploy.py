@@ -33,7 +33,7 @@ from pulley.operator.suggest import Suggestion, suggest
 @click.option(
     "--commit",
     metavar="COMMIT",
-    help="The branch's tip by its name, to be sure that this is what is deployed.",
+    help="Deploy this commit, if it is the branch's tip (or the pinned commit).",
 )
 @no_wait_option
 @yes_option
@@ -57,9 +57,9 @@ def deploy(  # noqa: PLR0913 - each is an option
     not the tip is refused, since the next push would undo it: `pulley pin` keeps a commit,
     `pulley rollback` goes back.
 
-    Where a command is under way already this says so, and sends: each host waits for the one
-    before, for half of the target's timeout at the most. A target without hosts is sent nothing,
-    and the exit code is 3.
+    If a command is still running, `deploy` says so and sends anyway. Each host waits for its
+    earlier run, for at most half of the target's timeout. If a target has no hosts, nothing is
+    sent, and the exit code is 3.
 
     Ctrl-C stops the following, not the deploy: `pulley cancel` does that.
 

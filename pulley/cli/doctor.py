@@ -30,8 +30,8 @@ def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
     nothing: hosts are asked by a command that only looks. Exits with 3 where something has to be
     fixed: each such row says how. Exits with 1 where AWS cannot be asked at all.
 
-    With --fix it does, after asking, what needs no person's judgement: the webhook's secret, the
-    document and its pin. A new secret has to be told to GitHub: it says how.
+    --fix asks, then repairs the webhook's secret, the document and its pin. If it makes a new
+    secret, it says how to give that to GitHub.
     """
     rows = _examine(stage)
     if fix:

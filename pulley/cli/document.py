@@ -14,7 +14,7 @@ from pulley.project import project
 @click.option(
     "--cloudformation",
     is_flag=True,
-    help="Print what CloudFormation makes of a stage, for chalice package --merge-template.",
+    help="Print the template for chalice package --merge-template.",
 )
 @stage_option("stage", "The Chalice stage, with --cloudformation.")
 def document(stage: str, *, cloudformation: bool) -> None:

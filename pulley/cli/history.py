@@ -28,7 +28,11 @@ _CAUSES = {"pinned": "pin", "frozen": "freeze", "none": "unpin"}
 @stage_command
 @click.argument("target", required=False)
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many entries."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Show at most this many.",
 )
 @json_option
 def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> None:

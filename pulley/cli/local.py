@@ -29,7 +29,7 @@ def demo(broken_host: str | None) -> None:
 
     From `git push` to three hosts, and back to the commit on GitHub.
 
-    Exits with 1 unless every host ends at the good commit, and GitHub has both as they are.
+    Exits with 1 unless every host ends at the good commit, and GitHub shows both correctly.
     """
     _check_machine()
     _unset_inherited_variables()
@@ -41,9 +41,11 @@ def demo(broken_host: str | None) -> None:
 
 @click.command()
 @click.option("--hosts", default=3, type=click.IntRange(1, 50), help="How many hosts.")
-@click.option("--empty", is_flag=True, help="With nothing set up: for docs/getting-started.md.")
+@click.option(
+    "--empty", is_flag=True, help="Set nothing up, so that you can follow docs/getting-started.md."
+)
 def sandbox(hosts: int, *, empty: bool) -> None:
-    """Leave an account and hosts running on this machine.
+    """Run an emulated AWS account, GitHub and hosts on this machine.
 
     It prints a line for a second terminal; there every command of pulley works on it, and so do git
     push and the AWS command line. Ctrl-C stops everything and cleans up.

@@ -28,7 +28,7 @@ COMMAND_ID = IdType("a command", "[0-9a-f]{8}[0-9a-f-]{0,28}", 8)
     "--command-id",
     type=COMMAND_ID,
     metavar="ID",
-    help="Another command than the newest: its id, or the first 8 digits.",
+    help="Show this command instead: its id, or the first 8 digits.",
 )
 @json_option
 def logs(

@@ -137,7 +137,7 @@ def stage_command(function: Function) -> click.Command:
     """Make a click command of a function whose first argument is the stage."""
 
     @stage_option("stage_name", "The Chalice stage.")
-    @click.option("--profile", help="A profile of AWS's configuration, as boto3 has it.")
+    @click.option("--profile", help="The profile in AWS's configuration to use.")
     @click.option("--region", help="The region where the stage and its hosts are.")
     @wraps(function)
     def command(stage_name: str, profile: str | None, region: str | None, **options: Any) -> None:  # noqa: ANN401 - each its own

@@ -42,7 +42,7 @@ def _reason_option(function: Function) -> Function:
 @click.argument("commit")
 @_reason_option
 @_until_option
-@click.option("--force", is_flag=True, help="Pin a commit that failed on every host, too.")
+@click.option("--force", is_flag=True, help="Pin the commit even if it failed on every host.")
 @yes_option
 @json_option
 def pin(  # noqa: PLR0913 - each is an option

@@ -33,7 +33,7 @@ from pulley.operator.suggest import suggest
 @click.option(
     "--reason",
     metavar="WHY",
-    help="Why: whoever pushes meanwhile is told. Else it says from where, and by whom.",
+    help="The reason that pushers see. Default: the commit that was left, and your name.",
 )
 @no_wait_option
 @yes_option
@@ -43,9 +43,10 @@ def rollback(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Go back to the last good commit, and pin the target there.
 
-    Good is what is on every host that it was sent to and that was reached, in the 30 days that
-    Systems Manager remembers. Later commits that are passed over are named, and why. The good one
-    is pinned first, so that the next push does not undo it, then sent at once to every host, and
+    A commit is good if it is on every host that it was sent to and that was reached. Only the last
+    30 days count: Systems Manager remembers no more.
+    Later commits that are passed over are named, and why. The good one is
+    pinned first, so that the next push does not undo it, then sent at once to every host, and
     followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
     """
     words, problems = "", Problems()

@@ -39,7 +39,7 @@ COMMIT = IdType("a commit", "[0-9a-f]{7,40}", 7)
 @click.argument("target")
 @click.argument("host", required=False)
 @click.argument("commit", required=False, type=COMMIT)
-@click.option("--drop", is_flag=True, help="Drop COMMIT on HOST: it has been seen to.")
+@click.option("--drop", is_flag=True, help="Drop COMMIT on HOST, if nobody needs it any more.")
 @yes_option
 @json_option
 def saved(  # noqa: PLR0913 - each is an option
@@ -187,7 +187,7 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     note(f"    {line_that_applies(target, kept)}")
     if target.saved == "fail":
         deploy = suggest("deploy", target.name)
-        note(f"What GitHub says of the target's commit follows with: {deploy}")
+        note(f"To update the commit's status on GitHub: {deploy}")
 
 
 def _done(told: Told) -> HostResult:

@@ -28,9 +28,7 @@ def secret() -> None:
 
 
 @stage_command
-@click.option(
-    "--repository", metavar="OWNER/REPO", help="Rotate its own secret, and not the stage's."
-)
+@click.option("--repository", metavar="OWNER/REPO", help="Rotate this repository's own secret.")
 @url_option
 @click.option(
     "--finish",
@@ -69,14 +67,14 @@ def rotate(  # noqa: PLR0913 - each is an option
 
     The new secret is stored beside the old one, and both are valid. Then each repository's webhook
     gets the new one by GitHub's API, and a ping shows that it has it. When all have, the old one is
-    dropped. Where one cannot be reached the old one stays, and it is said which webhook needs the
-    new one by hand: --finish ends it then. A run that was interrupted is gone on with by the next.
+    dropped. If a webhook cannot be reached, the old secret stays, and the command names the
+    webhook: set its secret by hand, then run --finish. The next run continues an interrupted one.
 
     A webhook is left alone where no ping shows that the secret opens its address: it may be another
     stage's. `pulley connect --force` sets the secret of one that has a wrong one.
 
-    Known are the webhooks of repositories that have targets. One of an organization, or of a
-    repository without targets, is not looked at.
+    The command changes only the webhooks of repositories that have targets. It ignores an
+    organization's webhooks.
     """
     found, name = _repositories(stage, repository)
     given = {"--repository": repository, "--url": url}

@@ -51,7 +51,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
     is_flag=True,
     help="Print the webhook's secret, alone on stdout. All else goes to stderr.",
 )
-@click.option("--force", is_flag=True, help="Store a token that GitHub does not take, too.")
+@click.option("--force", is_flag=True, help="Store the token even if GitHub rejects it.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
 @yes_option
 @json_option

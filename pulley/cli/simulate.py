@@ -41,7 +41,7 @@ def simulate(stage: Stage, payload: BinaryIO, event: str, *, as_json: bool) -> N
 
 def _say(found: Simulation) -> None:
     say(f"repository   {found.repository or 'none that can be read in the payload'}")
-    say(f"opened by    {found.secret_parameter or 'nothing: it was refused before that'}")
+    say(f"secret       {found.secret_parameter or 'not chosen: the delivery was refused first'}")
     say(f"event        {found.event}")
     if found.ref:
         say(f"ref          {found.ref}")

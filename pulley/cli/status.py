@@ -45,11 +45,9 @@ _LOOKED_AT = tuple[Standing, Newest | None]
 @stage_command
 @click.argument("target", required=False)
 @click.option(
-    "--check", is_flag=True, help="Exit with 3 unless each host that is online is as wanted."
+    "--check", is_flag=True, help="Exit with 3 unless each online host is at the wanted commit."
 )
-@click.option(
-    "--live", is_flag=True, help="Ask the hosts now, and exit with 3 unless each is as wanted."
-)
+@click.option("--live", is_flag=True, help="Ask the hosts now, and exit with 3 as --check does.")
 @json_option
 def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json: bool) -> None:
     """Show where every host is, and what was sent last.
@@ -65,9 +63,9 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
     seen to it: `pulley saved` shows and drops it. Where the target has saved = "fail", its host is
     not as wanted until then.
 
-    With --check it is for a program that watches: a frozen target is as wanted unless a host of it
-    has drifted. One without hosts, or of which no commit is known, is not. Neither are stored
-    targets that are not valid, nor none at all.
+    --check is for monitoring. A frozen target passes unless one of its hosts has drifted. A target
+    fails if it has no hosts, or if its wanted commit is unknown. Without TARGET, --check also fails
+    if a stored target is not valid, or if no target is stored.
     """
     if live:
         ask_hosts(stage, target)

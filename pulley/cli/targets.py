@@ -80,7 +80,7 @@ def check(file: str, *, as_json: bool) -> None:
     type=REPOSITORY,
     multiple=True,
     metavar="OWNER/REPO",
-    help="The file speaks for this one too, though it may name no target of it. Repeatable.",
+    help="Compare this repository too, even if the file does not name it. Repeatable.",
 )
 @click.option(
     "--advanced",

@@ -30,9 +30,9 @@ def unpin(stage: Stage, target: str, reason: str, *, yes: bool, as_json: bool) -
     """Take a pin or a freeze off: back to the branch.
 
     Hosts get to the branch's tip in the next round (15 minutes, unless set otherwise), or with
-    `pulley deploy TARGET` now: which commit that is, is said first. Where it is one that was rolled
-    back from, you are asked. A tip whose roll-out was cancelled, or stopped by its failures, is
-    held: then only a newer push or `pulley deploy TARGET` brings it.
+    `pulley deploy TARGET` now. The command first names that commit. If the target was rolled
+    back from that commit, the command asks. A tip whose roll-out was cancelled, or stopped by its
+    failures, is held: then only a newer push or `pulley deploy TARGET` brings it.
     """
     now, words, problems = utc_now(), "", Problems()
     with problems:

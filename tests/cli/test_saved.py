@@ -203,6 +203,6 @@ class TestDrop:
         assert states_of(sandbox, commit) == ["failure"]
         (sha,) = listed(pulley)["web-1"]
         done = pulley("saved", "web", "web-1", sha[:7], "--drop", "--yes")
-        assert "follows with: pulley deploy web" in done.stderr
+        assert "on GitHub: pulley deploy web" in done.stderr
         assert pulley("deploy", "web", "--yes").exit_code == 0
         assert states_of(sandbox, commit) == ["success"]

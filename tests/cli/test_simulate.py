@@ -30,7 +30,7 @@ class TestSimulateAPush:
         assert done.exit_code == 0, done.stderr
         for words in (
             "repository   octo/site",
-            "opened by    /pulley/dev/webhook-secret",
+            "secret       /pulley/dev/webhook-secret",
             "ref          refs/heads/main",
             f"commit       {COMMIT}",
             "follows it: its branch is main",
@@ -99,7 +99,7 @@ class TestSimulateAPush:
         own = NAMES.repository_webhook_secret(SITE)
         with stored(sandbox, own, "own", secret=True):
             done = pulley("simulate", "-", stdin=PUSH)
-        assert f"opened by    {own}" in done.stdout
+        assert f"secret       {own}" in done.stdout
         assert done.exit_code == 0
 
 

@@ -52,7 +52,7 @@ class TestClaimedRepository:
         assert claimed(form_of(body), FORM) is None
 
     @pytest.mark.parametrize("almost", [b'"full_name" : 1, ', b'"full_name":"' + b"a" * 65])
-    def test_after_so_many_that_are_almost_one_it_is_not_looked_for(self, almost: bytes) -> None:
+    def test_name_behind_too_many_near_matches_is_not_found(self, almost: bytes) -> None:
         body = b'"full_name": "octo/site"'
         assert claimed(almost * (MAX_TRIES - 1) + body) == SITE
         assert claimed(almost * MAX_TRIES + body) is None

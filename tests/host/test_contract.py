@@ -231,9 +231,7 @@ class TestLock:
 
 @in_each_shell
 class TestIssued:
-    def test_older_does_nothing_and_as_new_newer_by_digits_or_without_a_time_is_done(
-        self, site: Site
-    ) -> None:
+    def test_older_issued_is_superseded_and_any_other_runs(self, site: Site) -> None:
         site.pull(Issued="999")
         for issued in ("2000", "2000", "2001", ""):
             commit = site.commit({"app.txt": f"{issued}\n"})

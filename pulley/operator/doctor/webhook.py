@@ -82,7 +82,7 @@ class WebhookCheck:
         if lost:
             last = lost[-1]
             told = f"{last.status_code} {last.status}".strip()
-            words = f"not taken since the last that was: {len(lost)}; the newest: {told}"
+            words = f"failed since the last success: {len(lost)}; the newest: {told}"
             ping = Ping(last.status_code, last.status)
             hint = f"{mend_of(ping, self.stage, self.repository)}. Then Redeliver"
             return Row(self.what, FAIL, words, hint)

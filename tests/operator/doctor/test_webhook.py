@@ -31,7 +31,7 @@ def row(*attempts: FailedDelivery, secret_minutes: float | None = None) -> Row:
 class TestLost:
     def test_push_that_was_not_taken_fails_and_the_mend_has_the_repository(self) -> None:
         found = row(tried(9, 202), tried(5, 401), tried(4, 401))
-        assert (found.outcome, "not taken since the last that was: 2" in found.words) == (
+        assert (found.outcome, "failed since the last success: 2" in found.words) == (
             FAIL,
             True,
         )
