@@ -1,8 +1,8 @@
-"""Where the parts are joined: settings from the environment, and the one place that builds clients.
+"""Joins the parts: reads the settings from the environment, and builds all clients.
 
-Built at the first use, not at import: `chalice package` imports the app without a region. What the
-webhook has no use for is imported where it is used: each import is a part of what a delivery to a
-cold function waits for, and benchmarks/cold.py has the measure.
+Clients are built when they are first used, not at import, because `chalice package` imports the app
+without a region. Modules that the webhook does not need are imported only where they are used,
+because a delivery to a cold function waits for each import (benchmarks/cold.py measures it).
 """
 
 import os
@@ -41,7 +41,7 @@ _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
 RECONCILE_MINUTES = int(_MINUTES) if re.fullmatch("[1-9][0-9]{0,3}", _MINUTES) else 15
 JOURNAL = Journal(_STAGE)
-# What EventBridge calls the reporter for: this stage's commands, not each host's part of them.
+# The events for which EventBridge calls the reporter: of a whole command, not of each host's part.
 STATUS_CHANGES = {
     "source": ["aws.ssm"],
     "detail-type": [COMMAND_CHANGE],
@@ -64,7 +64,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, place: str = CONFIG) -> "Settings":
-        """From variables set at `place`. Raises UnavailableError with every problem at once."""
+        """Read variables set at `place`. Raises UnavailableError with every problem at once."""
         settings = cls(
             stage=environ.get("PULLEY_STAGE", ""),
             allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",
@@ -111,7 +111,7 @@ def reconcile(seconds_left: Callable[[], float]) -> "Round":
 
 @contextmanager
 def _noting(about: str) -> Iterator[None]:
-    """What is wrong with the settings, since Lambda's own line for an error lacks the detail."""
+    """Log a problem of the settings: Lambda's own line for an error lacks the detail."""
     try:
         yield
     except PulleyError as error:
@@ -119,7 +119,7 @@ def _noting(about: str) -> Iterator[None]:
         raise
 
 
-# Each is kept as long as Lambda keeps the process, with their connections and what they remember.
+# Each of these is built once for a process of Lambda, so it keeps its connections and its cache.
 
 
 @cache

@@ -1,7 +1,7 @@
-"""What is written down of each decision: one line of the log, and what is counted of it.
+"""Decisions of the flows: each becomes one line of the log, and its metrics.
 
 A decision carries names, ids and reasons. It never carries a secret, a token, a signature or a
-payload: whoever makes one passes facts one by one.
+payload: the code that makes a decision passes each fact by itself.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ COUNT, SECONDS = "Count", "Seconds"  # CloudWatch's units
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided on, and how. `metrics` has values with their units, by name.
+    """A decision, and how it ended. `metrics` has values with their units, by name.
 
-    `about` is a noun (delivery, command, deployment, notification), `outcome` one word of it;
-    docs/operating.md lists them all.
+    `about` is a noun (delivery, command, deployment, notification), `outcome` is one word;
+    docs/operating.md lists all of both.
     """
 
     about: str
@@ -27,9 +27,9 @@ class Decision:
     metrics: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
     def fields(self, *, stage: str, epoch_ms: int) -> dict[str, object]:
-        """The line's fields: CloudWatch's embedded metric format where something is counted.
+        """The line's fields, in CloudWatch's embedded metric format if the decision has metrics.
 
-        What is not known is left out, and no fact takes the place of a field of the line's own.
+        A fact that is None or "" is left out. No fact replaces one of the line's own fields.
         Source: CloudWatch User Guide, "Specification: Embedded metric format".
         """
         known = {name: fact for name, fact in self.facts.items() if fact not in (None, "")}
@@ -59,5 +59,5 @@ class DecisionLog(Protocol):
 
 
 def count(name: str) -> dict[str, tuple[float, str]]:
-    """The metric that one more of these happened."""
+    """A metric of this name that counts one."""
     return {name: (1, COUNT)}

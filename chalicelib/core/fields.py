@@ -18,10 +18,10 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class ProblemsError(PulleyError):
-    """What was read is not valid. `problems` has each problem, with its path."""
+    """The object is not valid. `problems` has each problem, with its path."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Of at least one problem."""
+        """`problems` has at least one."""
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
 
@@ -35,7 +35,7 @@ def parse_object(
 ) -> dict[str, Any]:
     """Read each known key; gather every problem before raising ProblemsError.
 
-    What is `given` is no key to whoever wrote the rest.
+    The caller added the keys in `given`: a message that lists the known keys leaves them out.
     """
     if not isinstance(entry, dict):
         raise ProblemsError([f"{path}: must be an object, not {shown(entry)}"])
@@ -69,7 +69,7 @@ def text_reader(pattern: str, wanted: str) -> Callable[[object], str]:
 
 
 def path_reader(pattern: str, wanted: str) -> Reader:
-    """A path that matches the whole pattern and stays where it is."""
+    """A path that matches the whole pattern and has no `..` in it."""
     read_text = text_reader(pattern, wanted)
 
     def read(value: object) -> object:
@@ -87,7 +87,7 @@ def parsed_reader(parse: Callable[[str], object]) -> Reader:
 
 
 def count_reader(minimum: int) -> Reader:
-    """What MaxConcurrency and MaxErrors take, as the text that SendCommand wants."""
+    """A value of MaxConcurrency or MaxErrors, a count or a percentage, as text for SendCommand."""
 
     def read(value: object) -> str:
         text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
@@ -121,5 +121,5 @@ def _length_words(length: timedelta) -> str:
 
 
 def is_match(pattern: re.Pattern[str], value: object) -> bool:
-    """Whether it is a string, and all of it matches."""
+    """Whether the value is a string that matches the whole pattern."""
     return isinstance(value, str) and pattern.fullmatch(value) is not None

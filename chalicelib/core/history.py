@@ -133,11 +133,14 @@ class SentCommand:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody cancelled it. It stays "Cancelling" where a host never reports it."""
+        """Whether somebody cancelled it. It stays "Cancelling" if a host never reports its end."""
         return plain_status(self.details) in {"cancelled", "cancelling"}
 
     def ended_on(self, invocation: Invocation) -> datetime:
-        """When it ended on a host, by the host's clock. One that is wrong is cut to its time."""
+        """When the command ended on a host, by the host's clock, which may be wrong.
+
+        So the time is clamped to the time between the command's request and its expiry.
+        """
         ended = invocation.ended or self.requested
         return min(max(ended, self.requested), self.expires)
 
@@ -148,14 +151,14 @@ class SentCommand:
 
 @dataclass(frozen=True)
 class Command(SentCommand):
-    """One that deploys a commit."""
+    """A command that deploys a commit."""
 
     roll_out: RollOut
 
 
 @dataclass(frozen=True)
 class Check(SentCommand):
-    """One that deploys no named commit, for the target of that name.
+    """A command that deploys no named commit. `target` is the name of its target.
 
     `update` is what it does: "check", or "saved" and "drop", which do not look where a host is.
     """
@@ -174,12 +177,15 @@ class Run:
 
     @property
     def roll_out(self) -> RollOut:
-        """What was meant by the command."""
+        """What the command deploys."""
         return self.command.roll_out
 
     @property
     def is_settled(self) -> bool:
-        """Whether the command is over and has every host's result: AWS may say the first before."""
+        """Whether the command is over and every host's result is there.
+
+        AWS may say that the command is over before it has every result.
+        """
         return (
             self.command.is_over
             and len(self.invocations) >= self.command.target_count
@@ -196,14 +202,14 @@ class Look:
 
 
 def age(command: Command | Check) -> tuple[int, datetime, str]:
-    """What commands are ordered by: when they were issued."""
+    """The key by which commands are sorted: the time when they were issued comes first."""
     return issued_of(command), command.requested, command.id
 
 
 def issued_of(command: Command | Check) -> int:
     """When it was issued, in epoch milliseconds. A host takes the newer of two commands.
 
-    Hosts do not compare checks, so no sender's clock counts: AWS's does.
+    Hosts do not compare the times of checks, so a check's time is by AWS's clock, not the sender's.
     """
     if isinstance(command, Command):
         return command.roll_out.issued
@@ -225,7 +231,7 @@ def host_name(full_name: str, instance_id: str) -> str:
 def parse_roll_out(
     parameters: Mapping[str, str], comment: str, *, requested: datetime
 ) -> RollOut | None:
-    """From a command that was sent at `requested` (aware); None if it names no commit to deploy."""
+    """Parse a command that was sent at `requested` (aware); None if it deploys no named commit."""
     try:
         repository = Repository.parse(parameters.get("Repository", ""))
         commit = CommitSha.parse(parameters.get("Commit", ""))

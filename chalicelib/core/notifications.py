@@ -1,7 +1,7 @@
-"""What a stage's topic is told of a finished deployment: JSON for programs, with a line for people.
+"""The notification of a finished deployment: JSON for programs, with a line for people.
 
-The JSON is what Amazon Q Developer in chat applications (once AWS Chatbot) shows in Slack and Teams
-as a custom notification; its `additionalContext` has the same in parts, as text.
+Amazon Q Developer in chat applications (formerly AWS Chatbot) shows this JSON in Slack and Teams as
+a custom notification; its `additionalContext` has the same facts, each as text.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from chalicelib.core.deployments import DeploymentStatus, plain_text
 from chalicelib.core.observations import AT
 from chalicelib.core.verdicts import Verdict
 
-MAX_SUBJECT = 100  # SNS: ASCII, one line, which a mail has as its subject
+MAX_SUBJECT = 100  # SNS: one line of ASCII, which becomes a mail's subject
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Notification:
 def notification_of(
     verdict: Verdict, status: DeploymentStatus, *, stage: str, environment: str, log_url: str
 ) -> Notification:
-    """What is said of a deployment that has ended so."""
+    """The notification of a deployment that ended with this status."""
     roll_out = verdict.roll_out
     line = f"{roll_out.target}: {status.state}, {status.description}"
     attributes = {"target": roll_out.target, "state": status.state, "environment": environment}

@@ -30,7 +30,7 @@ UNDER_WAY = frozenset({RUNNING, WAITING})
 _PASSING = frozenset({"busy", "unreachable"})
 _UNTOUCHED = frozenset({"busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"})
 _SHA = re.compile("[0-9a-f]{40}")
-# It becomes a part of GitHub's line, so it must not look like another part.
+# A file's name becomes a part of GitHub's line, so it must not look like another part.
 _FILE = re.compile(r"[^\x00-\x1f;,()]{1,100}")
 _SAVED = re.compile("refs/pulley/saved/[0-9A-Za-z-]{1,60}")
 
@@ -119,7 +119,7 @@ def _result_of(one: Invocation) -> HostResult | None:
 
 
 def _tells_of_aside(result: HostResult) -> bool:
-    """Whether the run looked for edits set aside; a list and older releases do not."""
+    """Whether the run looked for edits set aside. Lists of saved refs and older releases do not."""
     has_looked = result.found is not None and result.found.deployed is not None
     return has_looked or result.dropped is not None
 
@@ -223,7 +223,7 @@ def _judge_failure(
 
 
 def _kept(result: HostResult) -> str:
-    """What is special on a host at the commit. Validated: a host may report anything."""
+    """Notes about a host at the commit. They are validated: a host may report anything."""
     notes = []
     if result.drift:
         notes.append("drifted, brought back")

@@ -1,4 +1,4 @@
-"""Names of things in git and on GitHub, parsed once and valid ever after.
+"""Names of things in git and on GitHub, validated once, when they are parsed.
 
 Each pattern is written so that Go's RE2 reads it as Python does: the SSM document carries some of
 them as `allowedPattern`. Whatever passes them is free of quotes, `$`, braces, spaces and newlines,
@@ -21,7 +21,7 @@ NULL_COMMIT = "0" * 40
 
 
 class RefError(PulleyError):
-    """A name that is not what it should be. The message says what it must look like."""
+    """A name that is not valid. The message says what it must look like."""
 
 
 @dataclass(frozen=True, order=True)
@@ -46,7 +46,7 @@ class Repository:
 
 @dataclass(frozen=True, order=True)
 class Branch:
-    """A short name, narrower than `git check-ref-format`: safe as an SSM document parameter."""
+    """A branch's short name. Fewer are valid than in git: each is safe as a document parameter."""
 
     name: str
 
@@ -97,7 +97,7 @@ class CommitSha:
 
 
 def shown(value: object) -> str:
-    """What was given, as ASCII and cut, so that it can stand in an error or a log line."""
+    """The value as ASCII, cut, so that it can stand in an error or a log line."""
     try:
         text = ascii(value)
     except (RecursionError, ValueError):  # nested, or with more digits, than Python will write

@@ -19,10 +19,10 @@ class ResultError(PulleyError):
 class Found:
     """What `check` found on a host. `free_mib` is what is free on the checkout's disk.
 
-    `deployed` is the branch's commit that was deployed there last, with all its steps, "" where
-    there is none, None where the host does not say; `drift` is what somebody has moved since
-    ("head", "branch" or "files"), or ""; `unfinished` is what was left in the middle: a file of
-    git's or the script's, or "marker"; or "".
+    `deployed` is the branch's commit that was deployed there last, with all its steps; "" if no
+    commit was, None if the host does not say. `drift` names what somebody has moved since: "head",
+    "branch" or "files"; else "". `unfinished` names what a killed run or git left: a file of git's
+    or the script's, or "marker"; else "".
     """
 
     would_update: bool
@@ -63,7 +63,7 @@ class HostResult:
     dropped: int | None = None
 
     def is_at(self, commit: CommitSha) -> bool:
-        """Whether the host runs this commit, below what local commits it has."""
+        """Whether the host runs this commit, with or without local commits on top of it."""
         return self.outcome in OUTCOMES_AT_UPSTREAM and self.upstream == commit.sha
 
 
@@ -92,7 +92,7 @@ def _fields_of(kind: type[HostResult | Found], stored: dict[str, Any]) -> dict[s
 
 
 def _checked(value: Told) -> Told:
-    """Raise ResultError for a field that is of another type than it should be."""
+    """Raise ResultError if a field has the wrong type."""
     for field in fields(value):
         said = getattr(value, field.name)
         if not isinstance(said, field.type):  # type: ignore[arg-type] # a class here

@@ -1,4 +1,4 @@
-"""What GitHub is told of a verdict: the state, and a line for people."""
+"""The deployment status for a verdict: the state, and a line for people."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,8 +15,8 @@ from chalicelib.core.observations import (
 from chalicelib.core.targets import STAGE_TAG
 from chalicelib.core.verdicts import Verdict
 
-# How many hosts a part names, and in how many characters: one full name of an EC2 host. The reason
-# after them must stay in the line.
+# A part names at most so many hosts, in so many characters (one full name of an EC2 host), so that
+# the reason after the names fits into the line, too.
 _NAMES, _NAMES_LENGTH = 3, 44
 
 
@@ -65,7 +65,7 @@ def _fallen_short(verdict: Verdict, standing: str, limit: int) -> DeploymentStat
 
 
 def _success(verdict: Verdict, standing: str) -> DeploymentStatus:
-    """Every host by name where they fit in the line, else only those with something to tell."""
+    """Name every host if all names fit in the line, else only the hosts that have a note."""
     offline = verdict.count(OFFLINE)
     notes = [f"{offline} offline, will catch up"] if offline else []
     names = ", ".join(one.host + (f" ({one.words})" if one.words else "") for one in verdict.of(AT))

@@ -1,6 +1,6 @@
-"""What a stage keeps in Parameter Store: the parameters' names, and what is read from them.
+"""A stage's parameters in Parameter Store: their names, and functions that read their values.
 
-The names are a contract with operators. Values stay text, but for pins, which several read.
+Operators rely on the names. Values stay text until `pin_of`, `targets_of` and others parse them.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ PREFIX = "/pulley/"
 
 Parsed = TypeVar("Parsed")
 
-# Parsing is pure, so what was parsed once need not be parsed for every push.
+# Parsing is pure, so a text that was parsed once need not be parsed again for every push.
 _parse_stored_targets = lru_cache(maxsize=64)(parse_stored_targets)
 
 
@@ -31,16 +31,16 @@ class ParameterNames:
 
     @property
     def webhook_secret(self) -> str:
-        """The secret of every repository without one of its own; one a line, newest first."""
+        """The secrets for repositories without secrets of their own: one a line, newest first."""
         return f"/pulley/{self.stage}/webhook-secret"
 
     def repository_webhook_secret(self, repository: Repository) -> str:
-        """A repository's own secret. Where it is, the default one does not open the repository."""
+        """A repository's own secrets. If it has any, the stage's secrets do not count for it."""
         return f"/pulley/{self.stage}/repositories/{repository}/webhook-secret"
 
     @property
     def repositories(self) -> str:
-        """What the names of everything that is stored for a repository begin with."""
+        """The prefix of all parameters that belong to a repository."""
         return f"/pulley/{self.stage}/repositories/"
 
     def targets(self, repository: Repository) -> str:
@@ -49,11 +49,11 @@ class ParameterNames:
 
     @property
     def github_token(self) -> str:
-        """The token for GitHub's API of every repository without one of its own. Optional."""
+        """The token for GitHub's API for repositories without a token of their own. Optional."""
         return f"/pulley/{self.stage}/github-token"
 
     def repository_github_token(self, repository: Repository) -> str:
-        """A repository's own token: a fine-grained one covers one owner."""
+        """A repository's own token: a fine-grained token covers the repositories of one owner."""
         return f"/pulley/{self.stage}/repositories/{repository}/github-token"
 
     def pin(self, target: str) -> str:
@@ -67,17 +67,17 @@ class ParameterNames:
 
     @property
     def reconcile(self) -> str:
-        """What the last round of reconciling left for the next: core/holds.py has its fields."""
+        """The state that a round stores for the next round: `RoundState` in core/holds.py."""
         return f"/pulley/{self.stage}/reconcile"
 
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """What is stored for a repository: the secrets that open it, its targets, a token or "".
+    """A repository's settings: the secrets that verify its deliveries, its targets, its token.
 
-    `secret_parameter` names where the secrets are, or should be, for an operator's eyes.
-    `known` tells that something is stored for the repository itself; `remembered`, that it was read
-    for an earlier delivery and may have changed since.
+    `token` is "" if none is stored. `secret_parameter` is the name of the parameter that has the
+    secrets, or should have them; operators see it. `known`: a secret or targets are stored for this
+    repository itself. `remembered`: the settings come from the cache, and may have changed since.
     """
 
     secrets: tuple[bytes, ...] = field(repr=False)
@@ -90,10 +90,10 @@ class StoredSettings:
 
 @dataclass(frozen=True)
 class SigningSecret:
-    """The secret that signed a delivery: its parameter, and its position in that, 0 the newest.
+    """The secret that signed a delivery: its parameter, and its position there; 0 is the newest.
 
-    The parameter is named, since an address may be of another stage than its operator thinks. An
-    answer has its name below PREFIX, which every parameter's name begins with.
+    The answer to a ping names the parameter, because the webhook's address may belong to another
+    stage than its operator thinks.
     """
 
     parameter: str
@@ -105,13 +105,13 @@ class SigningSecret:
         return self.parameter.removeprefix(PREFIX)
 
     def __str__(self) -> str:
-        """For people: no program reads it."""
+        """The secret in words, for people. Programs do not read this text."""
         return f"signed with {'an older' if self.position else 'the newest'} secret of {self.place}"
 
 
 @dataclass(frozen=True)
 class StoredReportSettings:
-    """What a report on a repository needs: a token or "", and the targets for an environment."""
+    """A repository's settings for a report: its token, or "", and its targets as stored."""
 
     token: str = field(default="", repr=False)
     targets: str | None = None
@@ -119,21 +119,24 @@ class StoredReportSettings:
 
 @dataclass(frozen=True)
 class StoredPins:
-    """Pins by target, and the document's pin; what is not stored is not there."""
+    """Pins by target, and the document's pin. A target without a stored pin has no entry."""
 
     by_target: Mapping[str, str]
     document: str | None = None
 
 
 def read_secrets(text: str) -> tuple[bytes, ...]:
-    """The secrets in a parameter, one a line. A blank one is none, and opens nothing."""
+    """The secrets in a parameter, one a line. Blank lines are skipped: they are no secrets."""
     return tuple(line.strip().encode() for line in text.splitlines() if line.strip())
 
 
 def signing_secret(
     settings: StoredSettings, delivery: Delivery, *, allow_sha1: bool
 ) -> SigningSecret:
-    """The one that signed the delivery. Raises SignatureError, and UnavailableError without any."""
+    """The secret that signed the delivery.
+
+    Raises SignatureError, or UnavailableError if no secret is stored.
+    """
     if not settings.secrets:
         raise UnavailableError(
             "no webhook secret is stored",
@@ -144,12 +147,12 @@ def signing_secret(
 
 
 def document_pin_of(stored: StoredPins) -> DocumentPin | None:
-    """The document's pin. Raises UnavailableError for one that cannot be read."""
+    """The document's pin. Raises UnavailableError if it cannot be read."""
     return _parsed("document", "the document's stored pin", parse_document_pin, stored.document)
 
 
 def pin_of(target: Target, stored: StoredPins) -> Pin | None:
-    """The target's pin. Raises UnavailableError for an unreadable one: it may say "frozen"."""
+    """The target's pin. Raises UnavailableError if it cannot be read: it may say "frozen"."""
     text = stored.by_target.get(target.name)
     return _parsed(f"pins/{target.name}", "the target's stored pin", parse_pin, text)
 
@@ -165,7 +168,7 @@ def _parsed(
 
 
 def targets_of(repository: Repository, stored: StoredSettings) -> tuple[Target, ...]:
-    """The repository's targets. Raises UnavailableError for what does not parse."""
+    """The repository's targets. Raises UnavailableError if they are not valid."""
     if stored.targets is None:
         return ()
     try:

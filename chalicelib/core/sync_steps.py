@@ -37,7 +37,9 @@ class Known:
         return Known(self.told, status)
 
     def having_read(self, said: Sequence[DeploymentStatus]) -> "Known":
-        """What is known after GitHub's statuses were read: who posted an end has notified it.
+        """What is known after GitHub's statuses were read.
+
+        Whoever posted a final status has sent its notification, too.
 
         `inactive` before the deployment began is not an end, but is not notified twice either.
         """

@@ -1,6 +1,6 @@
-"""A target: what an operator says is deployed where, validated once and valid ever after.
+"""A target: the operator's settings for a deploy, validated once, when they are parsed.
 
-The same rules serve whoever writes targets and whoever reads the stored JSON. Every problem is
+The same rules apply when targets are stored and when the stored JSON is read. All problems are
 reported at once, each with its path. docs/targets.md is the reference for operators.
 """
 
@@ -24,17 +24,17 @@ from chalicelib.core.fields import (
 )
 from chalicelib.core.refs import Branch, Repository, shown
 
-# Each is also an SSM document's allowedPattern: anchored, readable by Go's RE2, and without a
-# quote, `$`, backslash, brace, space or newline (core/commands.py says why).
+# Each pattern is also an `allowedPattern` of the SSM document. So it is anchored, Go's RE2 can read
+# it, and it matches no quote, `$`, backslash, brace, space or newline (see core/commands.py).
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
 CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
 AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
-# A target, like poweroff.target, would stop or change others when it is started. Without a dot,
-# systemctl takes a name for a service's.
+# No unit of the type .target, like poweroff.target: starting it would stop or change other units.
+# systemctl reads a name without a dot as the name of a service.
 UNIT_PATTERN = (
     "[A-Za-z0-9_]([A-Za-z0-9_:@-]{0,99}|[A-Za-z0-9_.:@-]{0,99}[.](service|socket|timer|path))"
 )
-# Go's RE2 counts to a thousand, nested counts multiplied.
+# Go's RE2 repeats a part a thousand times at most; the counts of nested parts are multiplied.
 RESTART_PATTERN = f"^({UNIT_PATTERN}(,{UNIT_PATTERN}){{0,9}})?$"
 HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
 
@@ -43,12 +43,12 @@ MAX_UNITS = 10
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
 MAX_IDS = 50
-MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's is the first
+MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag is the first
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 
-# These stop the machine, take everything else down, or open a shell of root's on its console. A
-# name stands for each type and each instance. pulley/host/parameters.sh refuses the same.
+# These units stop the machine, stop all other units, or open root's shell on the console. A name
+# covers units of each type and each instance. pulley/host/parameters.sh refuses the same units.
 MACHINE_UNITS = frozenset(
     f"systemd-{name}"
     for name in (
@@ -83,11 +83,11 @@ class Instances:
 
 @dataclass(frozen=True)
 class Target:
-    """Which hosts follow which branch, and what is done there.
+    """Which hosts follow which branch, and what the script does on them.
 
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
-    are SendCommand's: a count or a percentage. `saved` says what it means that a local edit did not
-    fit any more and was set aside: "keep" for a success with a note, "fail" for a failure.
+    are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
+    aside: "keep" as a success with a note, "fail" as a failure.
     """
 
     name: str
@@ -109,7 +109,7 @@ class Target:
 
     @property
     def recheck_after(self) -> timedelta:
-        """How old the newest observation of a host may grow before it is asked again."""
+        """How old the newest observation of a host may be before the host gets a recheck."""
         return parse_length(self.recheck)
 
 
@@ -138,7 +138,10 @@ def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...
 
 
 def problems_of_environments(targets: Iterable[Target]) -> list[str]:
-    """GitHub has one current deployment an environment, so two targets cannot share one."""
+    """Find targets that share an environment: in each, GitHub shows only one deployment as current.
+
+    Returns a problem for each target but the first.
+    """
     owners: dict[str, str] = {}
     problems = []
     for target in targets:
@@ -151,7 +154,10 @@ def problems_of_environments(targets: Iterable[Target]) -> list[str]:
 def _problems_of_place(
     path: str, entry: object, repository: Repository, names: set[str]
 ) -> list[str]:
-    """What is wrong with where an entry stands, whatever else is wrong with it. Adds its name."""
+    """Find an entry stored under another repository, or with a name that is in `names` already.
+
+    Adds its name to `names`.
+    """
     stored = entry if isinstance(entry, dict) else {}
     name, stored_repository = stored.get("name"), stored.get("repository")
     problems = []
@@ -167,7 +173,7 @@ def _problems_of_place(
 def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Target:
     """One target. Raises TargetsError with every problem, each path beginning with `path`.
 
-    Keys that are `given` were not written in the entry.
+    The caller added the keys in `given`; the operator did not write them.
     """
     try:
         values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
@@ -178,7 +184,7 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
 
 
 def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
-    """Those of a repository's targets that follow this full ref."""
+    """The targets of a repository that follow this full ref."""
     return tuple(target for target in targets if target.branch.ref == ref)
 
 

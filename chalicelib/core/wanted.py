@@ -1,4 +1,4 @@
-"""What is wanted of a target: one answer for everyone who asks."""
+"""Decides a target's wanted commit, with the same answer for every caller."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ from chalicelib.core.targets import Target
 class Wanted:
     """The commit that a target is to have, and how a host gets there (the document's `Update`).
 
-    `is_way_back`: it stands in for a commit that is held. A host that has it, however it got there,
-    stays as it is.
+    `is_way_back`: this commit is wanted in place of a held one. A host that has it already stays as
+    it is, by whichever `update` it got there.
     """
 
     commit: CommitSha
@@ -27,7 +27,7 @@ class Wanted:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is this commit and no later one."""
+        """Whether hosts go to exactly this commit, not to a later one of the branch."""
         return self.update == "exact"
 
 
@@ -53,7 +53,10 @@ class TargetFacts:
 
 
 def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
-    """The pin's commit, else the branch's tip, else the newest; None if frozen, or not known."""
+    """The pin's commit, else the branch's tip, else the commit that was requested last.
+
+    None if the target is frozen, or if no commit is known.
+    """
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
     if pin:
         if pin.state == "frozen" or pin.commit is None:

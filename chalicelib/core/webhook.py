@@ -1,7 +1,7 @@
 """A GitHub delivery: its signature verified, its payload parsed.
 
-Nothing here may act on a delivery whose signature was not verified. The payload is read for the
-repository's name alone before that, because the name chooses the secret.
+No code may act on a delivery before its signature is verified. Only the repository's name is read
+from the payload earlier, because the name chooses the secret.
 
 Sources: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads".
 """
@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import NULL_COMMIT, CommitSha, RefError, Repository
 
-# API Gateway takes 10 MB, but Lambda 6 MB for the whole event, of which the headers are a part.
+# API Gateway accepts 10 MB, but Lambda accepts 6 MB for the whole event, headers included.
 MAX_BODY_BYTES = 5_800_000
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
@@ -35,20 +35,20 @@ class DeliveryError(PulleyError):
 
 
 class ContentTypeError(DeliveryError):
-    """Neither of the two content types that GitHub can be set to."""
+    """The content type is not one of the two that a webhook of GitHub can have."""
 
 
 class TooLargeError(DeliveryError):
-    """Longer than what can reach a Lambda function through API Gateway."""
+    """The body is too long to reach a Lambda function through API Gateway."""
 
 
 class SignatureError(DeliveryError):
-    """No signature, a malformed one, or one that no secret made."""
+    """The signature is missing or malformed, or none of the secrets made it."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """One HTTP request to the webhook, as it came: only the body's bytes are signed."""
+    """One HTTP request to the webhook, not parsed: the signature covers the body's bytes."""
 
     body: bytes
     content_type: str = JSON
@@ -59,7 +59,7 @@ class Delivery:
 
     @classmethod
     def from_http(cls, headers: Mapping[str, str], body: bytes) -> "Delivery":
-        """From a request's headers, which are looked up in lower case, and its raw body."""
+        """Take a request's headers, looked up by names in lower case, and its raw body."""
         return cls(
             body=body,
             content_type=headers.get("content-type", JSON).partition(";")[0].strip().lower(),
@@ -72,7 +72,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class FailedDelivery:
-    """A delivery that was not taken, as GitHub remembers it. `delivered_at` is aware."""
+    """A delivery that failed, as GitHub's API lists it. `delivered_at` is aware."""
 
     id: str
     event: str
@@ -83,13 +83,13 @@ class FailedDelivery:
 
 @dataclass(frozen=True)
 class Payload:
-    """A body's JSON object: well formed, but not yet to be believed."""
+    """The JSON object in a body. It is well formed, but the body may not be verified yet."""
 
     fields: Mapping[str, object]
 
     @cached_property
     def repository(self) -> Repository | None:
-        """The repository that the payload says it is from; None without a readable one."""
+        """The repository that the payload names; None if it names no valid one."""
         repository = self.fields.get("repository")
         name = repository.get("full_name") if isinstance(repository, dict) else None
         try:
@@ -99,7 +99,7 @@ class Payload:
 
     @property
     def pushed_at(self) -> datetime | None:
-        """When GitHub took the push (`repository.pushed_at`, epoch seconds in a push's payload)."""
+        """When GitHub received the push (`repository.pushed_at`, in epoch seconds)."""
         repository = self.fields.get("repository")
         seconds = repository.get("pushed_at") if isinstance(repository, dict) else None
         if type(seconds) is not int or not 0 < seconds < _YEAR_3000:
@@ -108,7 +108,7 @@ class Payload:
 
     @property
     def pusher(self) -> str:
-        """Who pushed: the login, or "". Whoever shows it must see what it is made of."""
+        """The pusher's login, or "". It is not validated: check it before you show it."""
         pusher = self.fields.get("pusher")
         name = pusher.get("name") if isinstance(pusher, dict) else None
         return name if isinstance(name, str) else ""
@@ -118,7 +118,7 @@ class Payload:
 class PushEvent:
     """Commits were pushed, or a branch or tag was made: `ref` is now at `after`.
 
-    `pushed_at` is in UTC and to the second; forges that leave it out, or the pusher's login, exist.
+    `pushed_at` is in UTC and to the second. Some forges leave out this time, or the pusher's login.
     """
 
     repository: Repository
@@ -130,14 +130,14 @@ class PushEvent:
 
 @dataclass(frozen=True)
 class DeletionEvent:
-    """A push that took a branch or a tag away."""
+    """A push that deleted a branch or a tag."""
 
     ref: str
 
 
 @dataclass(frozen=True)
 class PingEvent:
-    """GitHub asks whether anyone is there. It must never deploy."""
+    """GitHub tests whether the webhook answers. A ping must never deploy."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +160,10 @@ def check_envelope(delivery: Delivery, *, allow_sha1: bool) -> None:
 
 
 def verify_signature(delivery: Delivery, *, secrets: Sequence[bytes], allow_sha1: bool) -> int:
-    """See that one of the secrets made the delivery's signature, in constant time for each.
+    """Find the secret that made the delivery's signature. Each comparison takes constant time.
 
-    Returns its place among the secrets. Raises SignatureError, which never says what the signature
-    should have been. An empty secret verifies nothing.
+    Returns the secret's position in `secrets`. Raises SignatureError, whose message never has the
+    expected signature. An empty secret verifies nothing.
     """
     algorithm, signature = _presented_signature(delivery, allow_sha1=allow_sha1)
     for place, secret in enumerate(secrets):
@@ -179,7 +179,7 @@ def parse_payload(delivery: Delivery) -> Payload:
     if delivery.content_type == FORM:
         text = _payload_field(delivery.body)
     try:
-        # UTF-8 only: others guess at UTF-16 and UTF-32, and take a lone surrogate.
+        # UTF-8 only: from bytes, `json` would also accept UTF-16, UTF-32 and lone surrogates.
         fields = _DECODER.decode(text.decode("utf-8"))
     except RecursionError:
         raise DeliveryError("the JSON nests too deeply") from None
@@ -196,7 +196,7 @@ def parse_payload(delivery: Delivery) -> Payload:
 
 
 def parse_delivery(delivery: Delivery, payload: Payload) -> Event:
-    """What a verified delivery says. Raises DeliveryError with every problem at once."""
+    """Parse a verified delivery. Raises DeliveryError with every problem at once."""
     problems = []
     if not _EVENT.fullmatch(delivery.event):
         problems.append("X-GitHub-Event: missing or malformed")
@@ -212,7 +212,7 @@ def parse_delivery(delivery: Delivery, payload: Payload) -> Event:
 
 
 def _parse_push(payload: Payload) -> PushEvent | DeletionEvent:
-    """Read what is needed, and nothing else: forges differ in the rest."""
+    """Read only the fields that Pulley needs: forges differ in the other fields."""
     ref, after, deleted = (payload.fields.get(key) for key in ("ref", "after", "deleted"))
     repository, commit, problems = payload.repository, None, []
     if not isinstance(ref, str) or not ref.startswith("refs/"):
@@ -257,7 +257,7 @@ def _payload_field(body: bytes) -> bytes:
 
 
 def _object_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object. Two values for one key would let two readers see two different payloads."""
+    """An object. If it had a key twice, two programs could read two different payloads from it."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise DeliveryError("the JSON has a key twice in one object")

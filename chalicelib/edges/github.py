@@ -131,7 +131,7 @@ class RepositoryDeployments:
         ]
 
     def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
-        """A webhook's newest hundred deliveries, failed or not; none if it was deleted."""
+        """A webhook's newest hundred deliveries, failed or not; empty if it was deleted."""
         try:
             answer = self._call("GET", f"/hooks/{hook_id}/deliveries?per_page=100")
         except GoneError:

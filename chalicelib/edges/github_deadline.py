@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class PromptGitHub:
-    """Opens deployments, and posts at once what failed. Each call may take so many `seconds`."""
+    """Opens deployments, and posts failures at once. A call takes its `seconds` at most."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class PromptGitHub:
         return self._in_time(calls, seconds)
 
     def _of(self, cause: Cause, seconds: float) -> RepositoryDeployments:
-        # One for this call alone: an abandoned request keeps its own.
+        # A deadline for this call alone: an abandoned request keeps the deadline of its own call.
         deadline = Deadline(self._clock, who="GitHub")
         deadline.restart(seconds)
         return self._github.of(cause.repository, cause.token, deadline)

@@ -23,7 +23,7 @@ class Journal:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`clock` is in epoch seconds. Without a stream, it is what stdout is at each note."""
+        """`clock` is in epoch seconds. Without a stream, each note goes to the current stdout."""
         self._stage = stage
         self._stream = stream
         self._clock = clock

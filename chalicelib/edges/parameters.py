@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
-BUDGET = 30  # look-ups at once, and one more a second
+BUDGET = 30  # look-ups at once; the budget grows back by one look-up a second
 VERIFIED_BUDGET = 30  # the same, for verified senders
 NAMES_A_CALL = 10  # GetParameters' limit
 NAMES_A_PAGE = 50  # DescribeParameters' limit
@@ -50,7 +50,7 @@ _TARGETS_ALONE: "ParameterStringFilterTypeDef" = {
 
 
 class Budget:
-    """A number of look-ups at once that grows back by one a second."""
+    """A number of look-ups that may be used at once. It grows back by one a second."""
 
     def __init__(self, clock: Callable[[], float], size: int = BUDGET) -> None:
         """`clock` is in seconds."""
@@ -59,7 +59,7 @@ class Budget:
         self._counted_at = clock()
 
     def spend(self, *, reserve: float = 0) -> bool:
-        """Take one, if more than the reserve is left."""
+        """Take one look-up if more than the reserve is left, and return whether it was taken."""
         now = self._clock()
         self._left = min(self._size, self._left + now - self._counted_at)
         self._counted_at = now
@@ -114,10 +114,10 @@ class ParameterStore:
         self._memory: OrderedDict[Repository | None, tuple[float, StoredSettings]] = OrderedDict()
 
     def settings(self, repository: Repository | None) -> StoredSettings:
-        """A repository's settings, cached for REMEMBERED_SECONDS; without one, the default secret.
+        """A repository's settings, cached for REMEMBERED_SECONDS; for None, the stage's secrets.
 
-        Only repositories that have nothing stored cost the budget. Raises UnavailableError if it is
-        spent.
+        Only a look-up of a repository that is not known to have settings costs the budget. Raises
+        UnavailableError if the budget is spent.
         """
         read_at, settings = self._memory.get(repository, (0.0, None))
         if settings and self._clock() - read_at < REMEMBERED_SECONDS:
@@ -180,7 +180,7 @@ class ParameterStore:
         return settings
 
     def _remember(self, repository: Repository | None, settings: StoredSettings) -> None:
-        """Cache it; over the limit, evict the oldest unknown one, else the oldest."""
+        """Cache the settings. Over the limit, evict the oldest unknown entry, else the oldest."""
         self._memory[repository] = (self._clock(), replace(settings, remembered=True))
         self._memory.move_to_end(repository)
         if len(self._memory) > REMEMBERED_REPOSITORIES:

@@ -10,7 +10,7 @@ from chalicelib.edges.parameters import ParameterStore, first_of, list_repositor
 
 
 class RoundParameters(ParameterStore):
-    """One stage's. Every method raises RefusedError and UnavailableError."""
+    """One stage's parameters. Every method raises RefusedError and UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
         """The settings of each repository that has targets, sorted.
@@ -51,7 +51,7 @@ class RoundParameters(ParameterStore):
                 Type="String",
                 Overwrite=True,
             )
-            _ = answer["Version"]  # a proxy's page has none
+            _ = answer["Version"]  # a proxy's page has no version, and raises here
 
 
 def _repository_in(name: str) -> Repository | None:

@@ -18,7 +18,7 @@ class Topic:
         self._arn = arn
 
     def publish(self, notification: Notification) -> None:
-        """Raises RefusedError or UnavailableError."""
+        """Publish the notification. Raises RefusedError or UnavailableError."""
         with calling("publishing a notification"):
             answer = self._client.publish(
                 TopicArn=self._arn,
@@ -29,4 +29,4 @@ class Topic:
                     for name, value in notification.attributes.items()
                 },
             )
-            _ = answer["MessageId"]  # a proxy's page has none
+            _ = answer["MessageId"]  # a proxy's page has no id, and raises here

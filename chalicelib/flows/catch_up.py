@@ -12,7 +12,7 @@ from chalicelib.core.targets import Target
 from chalicelib.flows.snapshot import Reader, Snapshot, note_not_asked
 from chalicelib.flows.sync import DeploymentSync
 
-# An event that has not come so long after the command was sent, or expired, never comes.
+# An event that has not come by this time after the command was sent, or expired, never comes.
 UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)
 # For longer outages of GitHub, but rarely: each commit costs two of the token's requests.
 FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
@@ -21,7 +21,7 @@ DELIVERIES_EVERY = timedelta(hours=1)  # more often would cost too many of the t
 
 @dataclass(frozen=True)
 class CatchUp:
-    """For one stage. `interval` is a round's."""
+    """Catches up for one stage. `interval` is the time between two rounds."""
 
     reader: Reader
     deployment_sync: DeploymentSync

@@ -123,7 +123,7 @@ class Deployer:
         return [replace(one, answer=answers.get(one.target.name, one.answer)) for one in attempts]
 
     def _say(self, attempts: Sequence[Attempt], cause: Cause, seconds: float) -> None:
-        # An older deployment may be of hosts that have the commit already: it stays as it is.
+        # If a deployment existed before, its hosts may have the commit already: post nothing on it.
         said = [
             (one, (one.deployment.id, one.status))
             for one in attempts

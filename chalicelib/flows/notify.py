@@ -13,7 +13,7 @@ from chalicelib.core.observations import AT
 from chalicelib.core.sync_steps import Known
 from chalicelib.core.verdicts import Verdict
 
-MAX_HOSTS = 200  # in a line of the log, which CloudWatch takes up to 256 KB of
+MAX_HOSTS = 200  # in a line of the log: CloudWatch accepts 256 KB for one line
 
 
 class Publisher(Protocol):
@@ -88,7 +88,7 @@ class Notifier:
 
 
 def _words_of(verdict: Verdict) -> dict[str, str]:
-    """Each host's words; of many hosts those that are not at the commit before the others."""
+    """Each host's words. Over MAX_HOSTS, hosts at the commit are left out before others."""
     hosts = sorted(verdict.hosts, key=lambda one: one.kind == AT)[:MAX_HOSTS]
     said: dict[str, str] = {}
     for one in hosts:
@@ -98,7 +98,7 @@ def _words_of(verdict: Verdict) -> dict[str, str]:
 
 
 def roll_out_facts(roll_out: RollOut) -> dict[str, object]:
-    """What tells a line of the log which deployment it is of."""
+    """The facts that identify the deployment in a line of the log."""
     return {
         "delivery": roll_out.delivery,
         "repository": str(roll_out.repository),

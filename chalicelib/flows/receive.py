@@ -33,7 +33,7 @@ PING = "ping: the webhook is set up, a push will deploy"
 
 
 class WebhookParameters(Protocol):
-    """What is stored. Every method raises RefusedError or UnavailableError."""
+    """The stage's parameters. Every method raises RefusedError or UnavailableError."""
 
     def settings(self, repository: Repository | None) -> StoredSettings:
         """A repository's settings, maybe cached; without a repository, the default secret."""

@@ -27,7 +27,7 @@ RESERVE_SECONDS = 60.0  # kept back, so that a target that was begun can be fini
 
 
 class RoundMemory(StoredParameters, Protocol):
-    """What is stored. Every method raises RefusedError or UnavailableError."""
+    """The stage's parameters. Every method raises RefusedError or UnavailableError."""
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
         """The settings of each repository that has targets."""
@@ -82,7 +82,7 @@ class Reconciler:
             last = target.name
         if len({one.repository for one in targets}) == len(
             settings
-        ):  # otherwise some cannot be read
+        ):  # otherwise a repository's targets could not be read, and their holds must stay
             known = {target.name for target in targets}
             holds = {name: hold for name, hold in holds.items() if name in known}
         self._store(RoundState("" if done.is_whole else last, holds), snapshot.state, done)

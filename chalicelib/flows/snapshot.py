@@ -1,7 +1,7 @@
 """Reads a stage's targets at one time, for a round and for an operator.
 
-What targets share is read once. Commands are read newest first, and only until every host is known:
-at rest, a target's last few commands are enough.
+Facts that targets share are read once. Commands are read newest first, and only until every host is
+known: usually a target's last few commands are enough.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ LISTED_WITHIN = timedelta(minutes=1)  # the longest time until AWS lists a comma
 
 
 class StoredParameters(Pins, Protocol):
-    """What is stored. Raises RefusedError or UnavailableError."""
+    """The stage's parameters. Raises RefusedError or UnavailableError."""
 
     def state(self) -> RoundState:
         """The state that the last round stored."""
@@ -54,7 +54,7 @@ class GitHubRepository(Protocol):
 
 @dataclass
 class Snapshot:
-    """What was read at `now` (aware), and what is read later because it is needed."""
+    """The facts that were read at `now` (aware), and those that are read later, when needed."""
 
     now: datetime
     fleet: Fleet

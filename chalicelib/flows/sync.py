@@ -28,15 +28,15 @@ RETRY_SECONDS = 2.0  # the pause after that many rounds
 
 
 class ReportParameters(Protocol):
-    """What is stored. Raises RefusedError or UnavailableError."""
+    """The stage's parameters. Raises RefusedError or UnavailableError."""
 
     def report_settings(self, repository: Repository) -> StoredReportSettings:
-        """As it is now."""
+        """A repository's settings as they are now, not from a cache."""
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A command to sync at a time (aware); `environment` is its target's on GitHub."""
+    """A command to sync at a time (aware); `environment` is its target's environment on GitHub."""
 
     command: Command
     environment: str

@@ -14,14 +14,15 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, wanted_of
 
-MAX_READ = 20  # commands of a target, and one for fifty hosts; older ones, if they may hold it
+# Commands of a target, and one more for each fifty hosts; older ones too, if they may cause a hold.
+MAX_READ = 20
 MAX_LOOKS = 20  # checks
 
 
 def sent_beside(
     target: Target, hosts: Sequence[Host], in_checkout: Sequence[Command | Check]
 ) -> list[Command | Check]:
-    """Of what was sent in the target's checkout: what others sent to these hosts."""
+    """The commands in the target's checkout that may reach these hosts, but not its own runs."""
     return [
         one
         for one in in_checkout
@@ -50,7 +51,7 @@ class Runs:
         self._unseen = {host.instance_id for host in facts.hosts if host.is_online}
         self._ended: dict[str, datetime] = {}  # by instance id, its newest run
         runs = [*sent, *(one for one in beside if isinstance(one, Command))]
-        # Whoever is running a command is to be left alone, however old that is.
+        # A host that runs a command must be left alone, however old the command is.
         self._needed = {one.id for one in runs if self._is_under_way(one)} | {
             one.id for one in sent if self._may_hold(one)
         }
@@ -77,7 +78,7 @@ class Runs:
         self._unseen -= self._ended.keys()
 
     def _read_checks(self) -> None:
-        """Until each host has an answer to a check of this target since its newest run."""
+        """Read checks until each host has answered a check of this target since its newest run."""
         left = [one for one in self._facts.hosts if one.instance_id in self._ended]
         for check in self._checks:
             asked = [
@@ -97,20 +98,23 @@ class Runs:
         """Whether every host that is awake was seen, or nothing is to be done about any."""
         pin = self._facts.pin
         if self._wanted is None and not (pin and pin.holds(self._now)):
-            return False  # all that was sent so far was for pins
+            return False  # every command so far was for a pin
         return bool(self._runs) and not self._unseen and not self._may_be_held()
 
     def _is_under_way(self, command: Command) -> bool:
         return not command.is_over and self._now <= command.expires
 
     def _may_hold(self, command: Command) -> bool:
-        """Whether it may have been stopped, or ends what an older run of the commit held."""
+        """Whether the command may have been stopped, or may lift the hold of an older run."""
         is_of_wanted = self._wanted is not None and command.roll_out.commit == self._wanted.commit
         is_own = command.roll_out.cause != "reconcile"
         return is_of_wanted and (is_own or plain_status(command.details) != "success")
 
     def _may_be_held(self) -> bool:
-        """Whether what hosts ran before decides, and no stored hold tells it."""
+        """Whether a run of the wanted commit was stopped, and no hold is stored for the commit.
+
+        Then older runs must tell which commit the hosts ran before.
+        """
         commit, stored = self._wanted and self._wanted.commit, self._facts.hold
         runs = [run for run in self._runs if run.roll_out.commit == commit]
         if stored and stored.commit == commit and not is_lifted(stored, runs):
