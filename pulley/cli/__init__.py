@@ -10,32 +10,32 @@ main = CommandGroup(
     help="Push to GitHub, and your EC2 hosts pull.",
     params=[version_option()],
     listed={
-        "setup": Listed("pulley.cli.setup", "Set a stage up in AWS, or bring it to this checkout."),
-        "targets": Listed(
-            "pulley.cli.targets", "Say which hosts follow which branch, in pulley.toml."
-        ),
+        "setup": Listed("pulley.cli.setup", "Set a stage up in AWS, or upgrade it."),
+        "targets": Listed("pulley.cli.targets", "Manage targets: which hosts follow which branch."),
         "connect": Listed(
-            "pulley.cli.connect", "Make a repository's webhook on GitHub, or mend it, and ping it."
+            "pulley.cli.connect", "Create or fix a repository's webhook on GitHub, and ping it."
         ),
         "doctor": Listed(
-            "pulley.cli.doctor", "Look at the whole chain, and say what is wrong with it."
+            "pulley.cli.doctor", "Check all parts, from secret to hosts, and say what to fix."
         ),
         "plan": Listed(
-            "pulley.cli.plan", "Show what is wanted of each host, and what will be done."
+            "pulley.cli.plan", "Show each host's wanted commit, and what the next round will do."
         ),
         "deploy": Listed("pulley.cli.deploy", "Deploy now, and follow it live."),
-        "cancel": Listed("pulley.cli.cancel", "Stop what is being deployed to a target."),
-        "status": Listed("pulley.cli.status", "Show where every host is, and what was sent last."),
+        "cancel": Listed("pulley.cli.cancel", "Stop a deploy to a target before it ends."),
+        "status": Listed("pulley.cli.status", "Show each host's commit, and the newest command."),
         "history": Listed(
             "pulley.cli.history", "Show who deployed what, when and why, the newest first."
         ),
         "logs": Listed("pulley.cli.logs", "Show what the newest deploy wrote on its hosts."),
         "saved": Listed(
-            "pulley.cli.saved", "Show what hosts have saved: edits that did not fit, and commits."
+            "pulley.cli.saved", "Show the edits and commits of people that hosts have set aside."
         ),
         "pin": Listed("pulley.cli.pin", "Keep a target at one commit: pushes do not move it."),
         "freeze": Listed("pulley.cli.pin", "Leave a target as it is: pushes do not move it."),
-        "unpin": Listed("pulley.cli.unpin", "Take a pin or a freeze off: back to the branch."),
+        "unpin": Listed(
+            "pulley.cli.unpin", "Remove a pin or a freeze, and follow the branch again."
+        ),
         "rollback": Listed(
             "pulley.cli.rollback", "Go back to the last good commit, and pin the target there."
         ),
@@ -49,7 +49,7 @@ main = CommandGroup(
         ),
         "document": Listed("pulley.cli.document", "Print the SSM document, as JSON."),
         "completion": Listed(
-            "pulley.cli.completion", "Print what a shell needs to complete commands and options."
+            "pulley.cli.completion", "Print the script with which a shell completes commands."
         ),
     },
 )

@@ -36,13 +36,13 @@ from pulley.operator.suggest import suggest
 @yes_option
 @json_option
 def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json: bool) -> None:
-    """Stop what is being deployed to a target.
+    """Stop a deploy to a target before it ends.
 
-    Hosts that have not begun stay as they are. Where the script runs, it is killed. Hosts on which
-    the deploy had begun, or was done, go back to the commit that most hosts ran before it. The
-    cancelled commit is then held: the schedule leaves it alone until a newer push, or
-    `pulley deploy`. If you cancel the command that takes hosts back, the first commit stays held,
-    and hosts are sent back again. With --leave they stay as they are.
+    Hosts that have not begun stay as they are. If the script is running on a host, it is killed.
+    Hosts on which the deploy had begun, or was done, go back to the commit that most hosts ran
+    before it. The cancelled commit is then held: the schedule does not deploy it until a newer
+    push, or `pulley deploy`. If you cancel the command that takes hosts back, the first commit
+    stays held, and hosts are sent back again. With --leave all hosts stay as they are.
     """
     stored, now = read_targets(stage), utc_now()
     sent = commands_of(stage, now=now)

@@ -8,7 +8,7 @@ from click.shell_completion import get_completion_class
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print what a shell needs to complete commands and options.
+    """Print the script with which a shell completes commands.
 
     SHELL is bash (4.4 or newer), zsh or fish.
 

@@ -33,8 +33,8 @@ from pulley.operator.webhook.pings import Ping, mend_of
 @stage_command
 @click.argument("repository", required=False, metavar="[OWNER/REPO]")
 @url_option
-@click.option("--force", is_flag=True, help="Set the secret again, though nothing else differs.")
-@click.option("--print-only", is_flag=True, help="Print the settings to paste; ask nobody.")
+@click.option("--force", is_flag=True, help="Set the secret again, even if nothing differs.")
+@click.option("--print-only", is_flag=True, help="Only print the settings, to paste on GitHub.")
 @click.option(
     "--wait",
     default=ANSWER_SECONDS,
@@ -56,12 +56,13 @@ def connect(  # noqa: PLR0913 - each is an option
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Make a repository's webhook on GitHub, or mend it, and ping it.
+    """Create or fix a repository's webhook on GitHub, and ping it.
 
-    OWNER/REPO is the repository that you stand in, if left out. It takes a token with the
-    permission Webhooks: write, in GITHUB_TOKEN or GH_TOKEN, else the one that is stored; without a
-    token the settings are printed, to be pasted on GitHub. A webhook that is as it should be is
-    only pinged: GitHub tells nobody its secret, and the ping's answer shows whether it is right.
+    Without OWNER/REPO, the command uses the repository of the current folder. It needs a token with
+    the permission Webhooks: write, in GITHUB_TOKEN or GH_TOKEN; without these it uses the stored
+    token. Without any token it prints the settings, for you to paste on GitHub. If the webhook's
+    settings are right, the command only pings it: GitHub never shows a webhook's secret, and the
+    answer to the ping shows whether the secret is right.
     """
     found = _repository(repository)
     address = _url(stage, url)

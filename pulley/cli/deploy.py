@@ -49,19 +49,20 @@ def deploy(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Deploy now, and follow it live.
 
-    What is sent is what is wanted: the commit that the target is pinned at, else the tip of its
-    branch. It goes to all hosts of the target, in steps of its max_concurrency. Without TARGET it
-    is for those that follow the repository and the branch that you stand in, else for the only one.
+    The command sends the wanted commit: the commit that the target is pinned at, else the tip of
+    its branch. All hosts of the target get it, max_concurrency hosts at a time. Without TARGET,
+    the command deploys to the targets that follow the repository and the branch of the current
+    folder. If no target follows these, and the stage has only one target, it deploys to that.
 
-    COMMIT is a full id; in a clone of the repository also a short one, a branch, a tag. One that is
-    not the tip is refused, since the next push would undo it: `pulley pin` keeps a commit,
-    `pulley rollback` goes back.
+    COMMIT is a full id; in a clone of the repository also a short id, a branch or a tag. A commit
+    that is not the tip is refused, because the next push would undo it: `pulley pin` keeps a
+    commit, `pulley rollback` goes back to one.
 
     If a command is still running, `deploy` says so and sends anyway. Each host waits for its
     earlier run, for at most half of the target's timeout. If a target has no hosts, nothing is
     sent, and the exit code is 3.
 
-    Ctrl-C stops the following, not the deploy: `pulley cancel` does that.
+    After Ctrl-C the deploy goes on: only `pulley cancel` stops it.
 
     Examples: `pulley deploy web`, `pulley deploy web --no-wait`
     """

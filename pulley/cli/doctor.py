@@ -20,15 +20,15 @@ _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
 
 
 @stage_command
-@click.option("--fix", is_flag=True, help="Mend what is safe to mend, then look again.")
+@click.option("--fix", is_flag=True, help="Fix what is safe to fix, then check again.")
 @yes_option
 @json_option
 def doctor(stage: Stage, *, fix: bool, yes: bool, as_json: bool) -> None:
-    """Look at the whole chain, and say what is wrong with it.
+    """Check all parts, from secret to hosts, and say what to fix.
 
-    From the secret, the document and the targets to Lambda, GitHub and every host. Looking changes
-    nothing: hosts are asked by a command that only looks. Exits with 3 where something has to be
-    fixed: each such row says how. Exits with 1 where AWS cannot be asked at all.
+    The command checks the secret, the document, the targets, Lambda, GitHub and every host. It
+    changes nothing: on hosts it runs only a check. It exits with 3 if something has to be fixed;
+    each such row says how. It exits with 1 if AWS cannot be asked at all.
 
     --fix asks, then repairs the webhook's secret, the document and its pin. If it makes a new
     secret, it says how to give that to GitHub.

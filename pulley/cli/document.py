@@ -20,8 +20,8 @@ from pulley.project import project
 def document(stage: str, *, cloudformation: bool) -> None:
     """Print the SSM document, as JSON.
 
-    As `aws ssm create-document` takes it. With --cloudformation as a part of a stage's template,
-    with all else that Chalice does not make: see docs/deploying.md.
+    `aws ssm create-document` takes this JSON. With --cloudformation, the command prints a part of a
+    stage's template: the document, and all else that Chalice does not make. See docs/deploying.md.
     """
     content = build_document(build())
     if cloudformation:

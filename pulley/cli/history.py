@@ -38,10 +38,10 @@ _CAUSES = {"pinned": "pin", "frozen": "freeze", "none": "unpin"}
 def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> None:
     """Show who deployed what, when and why, the newest first.
 
-    Pins, freezes and cancels are in it, too; who cancelled is known to CloudTrail alone. Systems
+    The list has pins, freezes and cancels, too; only CloudTrail knows who cancelled. Systems
     Manager remembers 30 days of commands, Parameter Store a hundred changes of a pin. Without
-    TARGET, of every target, also of those that are not stored any more. Where you stand in a clone
-    of the repository, commits have the first line of their message.
+    TARGET, the list is of every target, also of targets that are not stored any more. In a clone of
+    the repository, the list has the first line of each commit's message.
     """
     stored, now = read_targets(stage), utc_now()
     warn_of_problems(stored)

@@ -27,7 +27,7 @@ from pulley.sandbox.interactive import run_sandbox
 def demo(broken_host: str | None) -> None:
     """Show a good push and a bad one on this machine.
 
-    From `git push` to three hosts, and back to the commit on GitHub.
+    The demo goes from `git push` to three hosts, and back to the commit's status on GitHub.
 
     Exits with 1 unless every host ends at the good commit, and GitHub shows both correctly.
     """
@@ -47,8 +47,8 @@ def demo(broken_host: str | None) -> None:
 def sandbox(hosts: int, *, empty: bool) -> None:
     """Run an emulated AWS account, GitHub and hosts on this machine.
 
-    It prints a line for a second terminal; there every command of pulley works on it, and so do git
-    push and the AWS command line. Ctrl-C stops everything and cleans up.
+    It prints a line for a second terminal. After that line, each command of pulley, git push and
+    the AWS command line use the sandbox there. Ctrl-C stops everything and cleans up.
     """
     _check_machine()
     _unset_inherited_variables()

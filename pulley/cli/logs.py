@@ -28,7 +28,7 @@ COMMAND_ID = IdType("a command", "[0-9a-f]{8}[0-9a-f-]{0,28}", 8)
     "--command-id",
     type=COMMAND_ID,
     metavar="ID",
-    help="Show this command instead: its id, or the first 8 digits.",
+    help="Show this command, by its id or the first 8 digits of that.",
 )
 @json_option
 def logs(
@@ -36,9 +36,9 @@ def logs(
 ) -> None:
     """Show what the newest deploy wrote on its hosts.
 
-    HOST is a name or an instance id; without it, of every host. Systems Manager keeps the first
-    24,000 bytes that a script writes to stdout, and to stderr; a target's log_group has it all.
-    `pulley history` has the ids of older commands.
+    HOST is a name or an instance id. Without HOST, the output of every host is shown. Systems
+    Manager keeps the first 24,000 bytes that a script writes to stdout, and to stderr; if the
+    target has a log_group, that has everything. `pulley history` has the ids of older commands.
     """
     sent = commands_of(stage, now=utc_now())
     found = find_addressees(read_targets(stage), sent, target)

@@ -164,7 +164,7 @@ def no_wait_option(function: Function) -> Function:
 
 def url_option(function: Function) -> Function:
     """Add `--url`, as the argument `url`."""
-    words = "The webhook's address, where the app was not deployed from here."
+    words = "The webhook's address, if the app was not deployed from here."
     decorate = click.option("--url", help=words)
     return decorate(function)
 

@@ -26,13 +26,13 @@ from pulley.operator.status.history import commands_of
 
 
 def _until_option(function: Function) -> Function:
-    words = "When it ends: 90m, 2h, 3d, 2030-01-31 (as that day begins in UTC), or a time in full."
+    words = "The end: 90m, 2h, 3d, 2030-01-31 (when that day begins in UTC), or a time in full."
     decorate = click.option("--until", metavar="WHEN", help=words)
     return decorate(function)
 
 
 def _reason_option(function: Function) -> Function:
-    words = "Why: whoever pushes meanwhile is told.  [required]"
+    words = "The reason, for people who push meanwhile.  [required]"
     decorate = click.option("--reason", metavar="WHY", help=words)  # meant_reason asks for it
     return decorate(function)
 
@@ -58,12 +58,12 @@ def pin(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Keep a target at one commit: pushes do not move it.
 
-    COMMIT is a full id; in a clone of the target's repository also a short one, a branch, a tag.
-    It must be in the target's branch, or have been deployed before: where neither is known here,
-    you are asked. One that failed on every host that it was tried on, in the 30 days that Systems
-    Manager remembers, is refused without --force. A push meanwhile is answered with the reason, and
-    its commit on GitHub says so. Hosts get there in the next round (every 15 minutes, unless set
-    otherwise), or with `pulley deploy TARGET` now.
+    COMMIT is a full id; in a clone of the target's repository also a short id, a branch or a tag.
+    The commit must be in the target's branch, or have been deployed before; if the command cannot
+    find out either, it asks you. A commit that failed on every host that tried it, in the 30 days
+    that Systems Manager remembers, is refused without --force. While the pin holds, a push gets the
+    reason as its answer, and its commit on GitHub shows it. Hosts go to the pinned commit in the
+    next round (every 15 minutes, unless set otherwise), or now with `pulley deploy TARGET`.
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
     """
@@ -99,8 +99,8 @@ def freeze(
 ) -> None:
     """Leave a target as it is: pushes do not move it.
 
-    A push meanwhile is answered with the reason, and its commit on GitHub says so. Hosts that are
-    new, or were asleep, are left as they are, too.
+    While the freeze holds, a push gets the reason as its answer, and its commit on GitHub shows it.
+    Hosts that are new, or were asleep, stay as they are, too.
 
     Example: pulley freeze web --reason "a holiday" --until 2030-01-02
     """

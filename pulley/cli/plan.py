@@ -27,13 +27,14 @@ _STYLES = {NOTHING: "green", SEND: "cyan", PARKED: "red"}
 @click.argument("target", required=False)
 @json_option
 def plan(stage: Stage, target: str | None, *, as_json: bool) -> None:
-    """Show what is wanted of each host, and what will be done.
+    """Show each host's wanted commit, and what the next round will do.
 
-    It is what the next round of the schedule would do; nothing is sent. Without TARGET, of every
-    target. `pulley deploy` does it now.
+    The command itself sends nothing; `pulley deploy` deploys now. Without TARGET, it shows every
+    target.
 
-    The tip of a branch is asked of GitHub with the token that is stored, else with yours in
-    GITHUB_TOKEN or GH_TOKEN, else with your own git where you stand in a clone of the repository.
+    It asks GitHub for the tip of a branch with the stored token, else with your token in
+    GITHUB_TOKEN or GH_TOKEN, else with your own git, if the current folder is a clone of the
+    repository.
     """
     seen = look(stage, target)
     if as_json:

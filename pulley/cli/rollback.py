@@ -44,10 +44,10 @@ def rollback(  # noqa: PLR0913 - each is an option
     """Go back to the last good commit, and pin the target there.
 
     A commit is good if it is on every host that it was sent to and that was reached. Only the last
-    30 days count: Systems Manager remembers no more.
-    Later commits that are passed over are named, and why. The good one is
-    pinned first, so that the next push does not undo it, then sent at once to every host, and
-    followed as by `pulley deploy`. `pulley unpin TARGET` ends it.
+    30 days count: Systems Manager remembers no more. The command names each later commit that it
+    passes over, and the reason. It first pins the good commit, so that the next push does not undo
+    the roll back. Then it sends the commit to every host, and follows as `pulley deploy` does.
+    `pulley unpin TARGET` ends the pin.
     """
     words, problems = "", Problems()
     with problems:

@@ -39,7 +39,7 @@ COMMIT = IdType("a commit", "[0-9a-f]{7,40}", 7)
 @click.argument("target")
 @click.argument("host", required=False)
 @click.argument("commit", required=False, type=COMMIT)
-@click.option("--drop", is_flag=True, help="Drop COMMIT on HOST, if nobody needs it any more.")
+@click.option("--drop", is_flag=True, help="Drop COMMIT on HOST, when nobody needs it any more.")
 @yes_option
 @json_option
 def saved(  # noqa: PLR0913 - each is an option
@@ -52,17 +52,17 @@ def saved(  # noqa: PLR0913 - each is an option
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Show what hosts have saved: edits that did not fit, and commits.
+    """Show the edits and commits of people that hosts have set aside.
 
-    Without HOST, a name or an instance id, every host of the target is asked; that changes nothing
-    on them. A host lists the newest, as many as its answer has room for, and says how many there
-    are.
+    HOST is a name or an instance id. Without HOST, every host of the target is asked, which changes
+    nothing there. A host lists its newest saved commits, as many as its answer has room for, and
+    says how many it has.
 
-    With HOST and COMMIT, of which the first 7 digits do, it shows what that commit changes against
-    its first parent, the first 7,900 bytes of it. What is shown goes through the history of Systems
-    Manager's Run Command, and stays there for 30 days: whoever may read that can read it.
+    With HOST and COMMIT (its first 7 digits are enough), the command shows the first 7,900 bytes of
+    what that commit changes against its first parent. This text stays in the history of Systems
+    Manager's Run Command for 30 days: whoever may read that history can read the text.
 
-    With --drop the host forgets it: the refs that keep the commit are deleted, and nothing else.
+    --drop deletes the refs that keep the commit on the host, and nothing else.
     """
     if drop and commit is None:
         raise click.UsageError("--drop takes HOST and COMMIT")

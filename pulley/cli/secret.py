@@ -33,12 +33,12 @@ def secret() -> None:
 @click.option(
     "--finish",
     is_flag=True,
-    help="Change no webhook: look whether all have the newest secret, then drop the old ones.",
+    help="Change no webhook: check that all have the newest secret, then drop the old secrets.",
 )
 @click.option(
     "--drop-unproven",
     is_flag=True,
-    help="Drop the old secrets though webhooks may use them: for one that has leaked.",
+    help="Drop the old secrets even if webhooks may use them, for example after a leak.",
 )
 @click.option(
     "--wait",
@@ -46,7 +46,7 @@ def secret() -> None:
     show_default=True,
     type=SECONDS,
     metavar="SECONDS",
-    help="How long to wait before the webhooks are changed, and before the old secret is dropped.",
+    help="How long to wait before changing the webhooks, and before dropping the old secret.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @yes_option
@@ -65,13 +65,15 @@ def rotate(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Put a new secret in the old one's place; no delivery is refused.
 
-    The new secret is stored beside the old one, and both are valid. Then each repository's webhook
-    gets the new one by GitHub's API, and a ping shows that it has it. When all have, the old one is
-    dropped. If a webhook cannot be reached, the old secret stays, and the command names the
-    webhook: set its secret by hand, then run --finish. The next run continues an interrupted one.
+    The new secret is stored beside the old one, and both are valid. Then the command sets the new
+    secret in each repository's webhook by GitHub's API, and checks it by a ping. When all webhooks
+    have the new secret, the old one is dropped. If a webhook cannot be reached, the old secret
+    stays, and the command names the webhook: set its secret by hand, then run --finish. The next
+    run continues an interrupted rotation.
 
-    A webhook is left alone where no ping shows that the secret opens its address: it may be another
-    stage's. `pulley connect --force` sets the secret of one that has a wrong one.
+    If no ping shows that the stored secret is valid at a webhook's address, the command does not
+    change that webhook: it may belong to another stage. If it only has a wrong secret,
+    `pulley connect --force` sets the right one.
 
     The command changes only the webhooks of repositories that have targets. It ignores an
     organization's webhooks.

@@ -38,7 +38,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
     "--github-token-file",
     "token_file",
     type=FileType("r"),
-    help="Store the token for GitHub that this file has. - is stdin: on a terminal you are asked.",
+    help="Store the token for GitHub from this file. - is stdin: on a terminal you are asked.",
 )
 @click.option(
     "--repository",
@@ -49,7 +49,7 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 @click.option(
     "--show-secret",
     is_flag=True,
-    help="Print the webhook's secret, alone on stdout. All else goes to stderr.",
+    help="Print only the webhook's secret on stdout. All else goes to stderr.",
 )
 @click.option("--force", is_flag=True, help="Store the token even if GitHub rejects it.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
@@ -66,14 +66,14 @@ def setup(  # noqa: PLR0913 - each is an option
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Set a stage up in AWS, or bring it to this checkout.
+    """Set a stage up in AWS, or upgrade it.
 
-    Shows what will be created or changed, asks, and does it: the webhook's secret (made here, and
-    not shown), a token for GitHub where you give one, your account's number in .chalice/policy-*,
-    the SSM document that runs on the hosts, and last the document's pin, so that no push meets half
-    an upgrade. What is right already is left alone: run it as often as you like, and after each
-    upgrade of Pulley. A token that takes the place of another one is tried before: where GitHub
-    does not take it, nothing is stored.
+    The command shows what it will create or change, asks, and does it: the webhook's secret (made
+    here, and not shown), a token for GitHub if you give one, your account's number in
+    .chalice/policy-*, the SSM document that runs on the hosts, and last the document's pin, so that
+    no push gets half an upgrade. It leaves alone what is right already: run it as often as you
+    like, and after each upgrade of Pulley. A token that replaces another one is tried first: if
+    GitHub rejects it, nothing is stored.
 
     \b
         pulley setup --stage prod --dry-run

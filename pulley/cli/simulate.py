@@ -18,16 +18,16 @@ _NOT_SHOWN = {"Issued", "Delivery", "Deployment"}  # different in each run
 @stage_command
 @click.argument("payload", type=FileType("rb"), metavar="PAYLOAD.json")
 @click.option(
-    "--event", default="push", show_default=True, metavar="NAME", help="What X-GitHub-Event says."
+    "--event", default="push", show_default=True, metavar="NAME", help="X-GitHub-Event's value."
 )
 @json_option
 def simulate(stage: Stage, payload: BinaryIO, event: str, *, as_json: bool) -> None:
     """Say what the webhook would do with a delivery, and why.
 
     PAYLOAD.json is a delivery's payload, as GitHub shows it under the webhook's Recent Deliveries;
-    - reads it from stdin. It is signed here with the stored secret and given to the code that
-    Lambda runs, with what is stored now: nothing is sent, and GitHub is told nothing. Exits with 0
-    where the answer would be a success, and with 3 where it would not.
+    - reads it from stdin. The command signs the payload with the stored secret, and runs Lambda's
+    code on it with the settings that are stored now. It sends nothing, and tells GitHub nothing. It
+    exits with 0 if the answer would be a success, else with 3.
     """
     body = payload.read(MAX_BODY_BYTES + 1)
     found = decide(stage, body, event, now=utc_now())

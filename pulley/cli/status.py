@@ -50,18 +50,19 @@ _LOOKED_AT = tuple[Standing, Newest | None]
 @click.option("--live", is_flag=True, help="Ask the hosts now, and exit with 3 as --check does.")
 @json_option
 def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json: bool) -> None:
-    """Show where every host is, and what was sent last.
+    """Show each host's commit, and the newest command.
 
-    Without TARGET, of every target. A host's commit is what was seen when a run or a check on it
-    ended, at the time under "seen"; the schedule asks a host again when that is older than the
-    target's `recheck`. `pulley plan` shows what will be done about those that are behind.
+    Without TARGET, the command shows every target. A host's commit is the one that the last run or
+    check on the host saw, at the time under "seen". When that is older than the target's `recheck`,
+    the schedule asks the host again. `pulley plan` shows what will be done with hosts that are
+    behind.
 
-    With --live the hosts are asked first, which changes nothing on them: one whose checkout was
-    moved by hand has drifted.
+    With --live the command asks the hosts first, which changes nothing on them. A host has drifted
+    if somebody moved its checkout by hand.
 
-    A file whose local edit did not fit any more, and was set aside, is named until somebody has
-    seen to it: `pulley saved` shows and drops it. Where the target has saved = "fail", its host is
-    not as wanted until then.
+    If a run set a local edit aside, because it did not fit the new commit, the edit's file is named
+    until somebody drops the edit: `pulley saved` shows and drops it. If the target has
+    saved = "fail", --check fails until then.
 
     --check is for monitoring. A frozen target passes unless one of its hosts has drifted. A target
     fails if it has no hosts, or if its wanted commit is unknown. Without TARGET, --check also fails

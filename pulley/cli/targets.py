@@ -44,9 +44,9 @@ def _file_argument(function: Function) -> Function:
 
 @click.group(cls=NamedGroup)
 def targets() -> None:
-    """Say which hosts follow which branch, in pulley.toml.
+    """Manage targets: which hosts follow which branch.
 
-    Write the file, `check` it, `apply` it; docs/targets.md has every key.
+    Write pulley.toml, `check` it, `apply` it; docs/targets.md has every key.
     """
 
 
@@ -56,8 +56,8 @@ def targets() -> None:
 def check(file: str, *, as_json: bool) -> None:
     """Validate pulley.toml, without AWS.
 
-    Shows every problem at once, each with its path. - is stdin. Exits with 3 where there is one,
-    and with 1 where the file cannot be read.
+    The command shows every problem at once, each with its path. - is stdin. It exits with 3 if
+    there is a problem, and with 1 if the file cannot be read.
     """
     try:
         names = [one.target.name for one in _read(file)]
@@ -103,11 +103,11 @@ def apply(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Store the targets of pulley.toml.
 
-    Shows what differs from what is stored, asks, and stores one parameter for each repository. The
-    file speaks for the repositories that it names. Of those, targets that it does not have are
-    kept, unless you --prune them. A push uses what is stored within a minute. Exits with 3 where
-    the file is not valid, also beside what is stored: two targets of the stage may not have one
-    name, nor share a checkout on a host.
+    The command shows how the file differs from the stored targets, asks, and stores one parameter
+    for each repository that the file names. Stored targets of these repositories that the file does
+    not have are kept, unless you --prune them. Pushes use the new targets within a minute. The
+    command exits with 3 if the file is not valid, by itself or together with the stored targets: no
+    two targets of the stage may have the same name, or share a checkout on a host.
 
     \b
         pulley targets apply --dry-run
@@ -143,8 +143,9 @@ def apply(  # noqa: PLR0913 - each is an option
 def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
     """Print the stored targets as pulley.toml has them.
 
-    All of them, or a TARGET by its name, or those of owner/repo. `pulley targets apply` takes the
-    output again. Exits with 3 where something stored is not valid.
+    Without TARGET, the command prints all targets. TARGET is a target's name, or owner/repo for all
+    targets of that repository. `pulley targets apply` accepts the output. The command exits with 3
+    if a stored target is not valid.
     """
     every = shown = TargetsStore(stage).show()
     for problem in shown.problems:

@@ -23,16 +23,16 @@ from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_
 
 @stage_command
 @click.argument("target")
-@click.option("--reason", default="", metavar="WHY", help="Why, for whoever reads the history.")
+@click.option("--reason", default="", metavar="WHY", help="The reason, for readers of the history.")
 @yes_option
 @json_option
 def unpin(stage: Stage, target: str, reason: str, *, yes: bool, as_json: bool) -> None:
-    """Take a pin or a freeze off: back to the branch.
+    """Remove a pin or a freeze, and follow the branch again.
 
-    Hosts get to the branch's tip in the next round (15 minutes, unless set otherwise), or with
-    `pulley deploy TARGET` now. The command first names that commit. If the target was rolled
-    back from that commit, the command asks. A tip whose roll-out was cancelled, or stopped by its
-    failures, is held: then only a newer push or `pulley deploy TARGET` brings it.
+    Hosts go to the branch's tip in the next round (within 15 minutes, unless set otherwise), or now
+    with `pulley deploy TARGET`. The command first names that commit. If the target was rolled back
+    from that commit, the command asks. If the roll-out of the tip was cancelled, or stopped by its
+    failures, the tip is held: only a newer push or `pulley deploy TARGET` goes on.
     """
     now, words, problems = utc_now(), "", Problems()
     with problems:

@@ -70,7 +70,7 @@ class TestCli:
         assert page.startswith("New. ")
         section = page.partition(heading)[2].partition("\n### ")[0]
         assert section.endswith(self.BY_HAND)
-        assert "As `aws ssm create-document` takes it." in section
+        assert "`aws ssm create-document` takes this JSON." in section
 
     def test_page_without_a_place_for_the_commands_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no heading '## Commands'"):
