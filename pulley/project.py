@@ -1,6 +1,6 @@
-"""Pulley's own checkout, to deploy from.
+"""The clone of Pulley to deploy from.
 
-`chalice deploy` and the sandbox need a whole checkout, with app.py and .chalice. The command runs
+`chalice deploy` and the sandbox need a whole clone, with app.py and .chalice. The command runs
 from one, or it was installed (by pipx, say) and finds the one around the current folder.
 """
 
@@ -13,24 +13,24 @@ _HERE = Path(__file__).parents[1]
 
 
 def find_project() -> Path | None:
-    """Pulley's checkout: this command's own, else the one around the current folder, else None."""
+    """The clone of Pulley: this command's own, else the current folder's, else None."""
     folder = Path.cwd()
     return next((one for one in (_HERE, folder, *folder.parents) if _is_pulley(one)), None)
 
 
 def project() -> Path:
-    """Pulley's checkout. Raises UnavailableError where there is none."""
+    """The clone of Pulley. Raises UnavailableError if there is none."""
     found = find_project()
     if found is None:
         raise UnavailableError(
-            "this needs Pulley's checkout, and neither this command nor the current folder is in "
+            "this needs a clone of Pulley, and neither this command nor the current folder is in "
             "one: run it in a clone of Pulley's repository"
         )
     return found
 
 
 def is_other_release(checkout: Path) -> bool:
-    """Whether the checkout's script for the hosts differs from this command's."""
+    """Whether the clone's script for the hosts differs from this command's."""
     return checkout != _HERE and _parts(checkout) != _parts(_HERE)
 
 

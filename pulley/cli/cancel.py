@@ -87,7 +87,7 @@ def _freeze(stage: Stage, targets: Sequence[Target], *, yes: bool) -> None:
     by = stage.identity.name
     for target in targets:
         at = utc_now().replace(microsecond=0)
-        pin = Pin("frozen", reason=f"left as a cancel found it, by {by}", by=by, at=at)
+        pin = Pin("frozen", reason=f"left as it was at the cancel, by {by}", by=by, at=at)
         read = read_pin(stage.parameters, stage.names, target)
         written = store_pin(stage.parameters, read, pin)
         say_overwritten(stage.parameters, written, yes=yes)
@@ -168,7 +168,7 @@ def _say(cancelled: Sequence[Command], standings: Sequence[Standing], *, has_lef
     for standing in standings:
         say(_next_words(standing))
     if cancelled:
-        stay = "Hosts are as the cancel found them. " if has_left else ""
+        stay = "Hosts stay as they were at the cancel. " if has_left else ""
         say(f"{stay}To check: {suggest('status', cancelled[0].roll_out.target)}")
 
 

@@ -116,7 +116,7 @@ def _repository(text: str | None) -> Repository:
     if text is None:
         here = find_here()
         if here is None:
-            raise click.UsageError("name OWNER/REPO: this folder is no clone of a repository")
+            raise click.UsageError("name OWNER/REPO: the current folder is not a clone of one")
         return here.repository
     try:
         return Repository.parse(text)
@@ -154,7 +154,7 @@ def _say_plan(repository: Repository, plan: Connection) -> None:
     for one in plan.differences:
         note(f"  {one_line(one)}")
     if not any(one.startswith("secret") for one in plan.differences):
-        note("  secret: set again, since GitHub forgets one that is not named")
+        note("  secret: set again, because a change without it would remove it")
 
 
 def _refuse_another(ping: Ping, plan: Connection, secret: Secret) -> None:
@@ -196,5 +196,5 @@ def _say_settings(
         document = {"stage": stage.name, "repository": str(repository)}
         say_json({**document, "page": page, "settings": settings})
         return
-    say(f"To be pasted at {page}, Add webhook:")
+    say(f"Paste these settings at {page}, Add webhook:")
     say_values(settings)

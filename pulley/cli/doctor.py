@@ -67,7 +67,7 @@ def _check_release(rows: list[Row]) -> None:
     for row in rows:
         if row.what == "document" and not row.is_well and not row.fix:
             raise UnavailableError(
-                f"nothing was mended, since {row.words}: --fix would store this command's. "
+                f"nothing was fixed, since {row.words}: --fix would store this command's. "
                 f"First {row.mend}"
             )
 
@@ -80,7 +80,7 @@ def _fix(stage: Stage, *, yes: bool) -> None:
         note(f"{change.what}: {change.name}: {change.why}")
     if not changes:
         return
-    confirm("Mend this?", yes=yes)
+    confirm("Fix this?", yes=yes)
     for change in changes:
         done = work.apply(change)
         note(f"Done: {change.what}: {done.words}")
@@ -108,7 +108,7 @@ def _show(rows: list[Row]) -> None:
     for row in rows:
         words = cell(row.words)
         if row.mend:
-            words += f"\n[bold]mend:[/bold] {cell(row.mend)}"
+            words += f"\n[bold]fix:[/bold] {cell(row.mend)}"
         colour = _COLOURS[row.outcome]
         table.add_row(f"[{colour}]{row.outcome}[/{colour}]", cell(row.what), words)
     out().print(table)

@@ -74,7 +74,7 @@ class CommandGroup(NamedGroup):
                 raise
             raise click.ClickException(
                 f'pulley {cmd_name} needs the extra "sandbox", which is not installed (no module '
-                f"{error.name}). In Pulley's checkout: pipx install --force '.[sandbox]', or "
+                f"{error.name}). In a clone of Pulley: pipx install --force '.[sandbox]', or "
                 "pip install '.[sandbox]'"
             ) from None
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))

@@ -62,7 +62,7 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
         more = "; the pins of targets that are not valid are not shown" if stored.problems else ""
         note(f"Nothing was sent or pinned in the time that AWS remembers{more}.")
         return
-    head = ("when", "target", "command", "commit", "cause", "subject", "what became of it")
+    head = ("when", "target", "command", "commit", "cause", "subject", "result")
     say_rows(head, [_row(one, subject(one)) for one in entries], long=2)
 
 

@@ -58,7 +58,7 @@ def sandbox(hosts: int, *, empty: bool) -> None:
 def _check_machine() -> None:
     """Check this machine before anything is printed.
 
-    Raises ClickException, and UnavailableError without a checkout.
+    Raises ClickException, or UnavailableError without a clone of Pulley.
     """
     project()
     if not CHALICE.exists():

@@ -94,7 +94,7 @@ def _say_words(pinned: PinnedTarget) -> None:
         return
     unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
     unless = "" if plan or pinned.pin.state == "pinned" else unless
-    say(f"Its hosts get there in the next round{unless}. To have them there now: {now}")
+    say(f"Its hosts get there in the next round{unless}. To send them there now: {now}")
     if pinned.pin.state == "pinned":
         say(f"To take it off: {suggest('unpin', name)}")
 

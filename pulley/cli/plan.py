@@ -64,7 +64,7 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         deploy = suggest("deploy", target.name)
         say(f"  held: {one_line(plan_.held)}; a newer push or `{deploy}` goes on", style="red")
     if standing.tip_from == OWN_GIT:
-        say("  The schedule has no token for GitHub: it uses the newest commit that was asked for.")
+        say("  The schedule has no token for GitHub: it uses the commit that was requested last.")
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return

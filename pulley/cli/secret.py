@@ -111,8 +111,8 @@ def rotate(  # noqa: PLR0913 - each is an option
     if as_json:
         say_json(_document(name, proofs, dropped))
     elif dropped:
-        say(f"Done: {name} has the new secret alone.", style="green")
-        say("The old one opens nothing any more, a minute from now at the latest.")
+        say(f"Done: {name} has only the new secret.", style="green")
+        say("In a minute at the latest, the old secret is not valid any more.")
     if not dropped:
         _say_how_to_finish(name, address, proofs, same)
         raise click.exceptions.Exit(NOT_WELL)
@@ -150,7 +150,7 @@ def _rotate(
             note(f"{repository}: its webhook signs with the new secret: the ping's answer says so.")
     if any(proof.problem for proof in proofs) and not drop_unproven:
         return proofs, 0
-    _wait(wait, "until nothing that the old secret signed is on its way")
+    _wait(wait, "until deliveries that the old secret signed have arrived")
     return proofs, rotation.end(stored)
 
 
@@ -192,7 +192,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
     drop_unproven: bool,
 ) -> None:
     names = ", ".join(str(repository) for repository in repositories)
-    note(f"{stored.name} opens {names}, whose webhooks post to {url}.")
+    note(f"{stored.name} is the secret of {names}. Webhooks post to {url}.")
     if not stored.is_rotating:
         note("  a new secret is stored beside the old one")
     if not finish:
@@ -201,7 +201,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
     else:
         note("  each webhook gets a ping")
     old = "old one is" if len(stored.secrets) <= 2 else "old ones are"
-    when = "whatever is seen" if drop_unproven else "where all are seen to have it"
+    when = "even without proof" if drop_unproven else "if all prove to have it"
     note(f"  {when}, the {old} dropped {wait:.0f} seconds later")
 
 
@@ -209,7 +209,7 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]
     """Print what is left to do. `same` are the options that name the secret."""
     by_hand = [str(proof.repository) for proof in proofs if proof.problem]
     note(f"The old secret stays valid: the new one is not proven for {', '.join(by_hand)}.")
-    note(f"By hand: on GitHub, give the webhook that posts to {url} the secret that this prints:")
+    note(f"By hand: on GitHub, set in the webhook that posts to {url} the secret from:")
     note(f"  {secret_command(name)}")
     note(
         f"Then: {suggest('secret rotate', *same, '--finish')}. Or fix the above and run "

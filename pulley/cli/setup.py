@@ -81,7 +81,7 @@ def setup(  # noqa: PLR0913 - each is an option
         pulley setup --stage prod --show-secret | pbcopy
     """  # noqa: D301 - click's mark against rewrapping
     if repository and not token_file:
-        raise click.UsageError("--repository says whose the token is: give --github-token-file too")
+        raise click.UsageError("--repository is for a token: give --github-token-file too")
     if show_secret and as_json:
         raise click.UsageError("--show-secret prints the secret alone, so not with --json")
     tell = note if show_secret or as_json else say
@@ -151,13 +151,13 @@ def _tell_where(found: Path | None) -> None:
         note("AWS_ENDPOINT_URL is set: this account is emulated, so .chalice is left as it is.")
     if found and is_other_release(found):
         warn(
-            f"this command is not of the checkout {found}: it stores its own script. To install "
-            "that checkout's: pipx install --force . there"
+            f"this command was not installed from the clone of Pulley in {found}: it stores its "
+            "own script. To install the command of that clone: pipx install --force . there"
         )
     if found is None and not _is_emulated():
         note(
-            "This is not Pulley's checkout, so there are no policies to put the account's number "
-            f"into: run {suggest('setup')} there too, before chalice deploy."
+            "This is not a clone of Pulley, so there are no policies to put the account's number "
+            f"into: run {suggest('setup')} in a clone too, before chalice deploy."
         )
 
 
@@ -172,7 +172,7 @@ def _apply(work: Setup, report: SetupReport, tell: Callable[[str], None], *, yes
             done = work.apply(change)
         except PulleyError:
             if report.done:
-                warn("that much was done. Run it again, and it goes on from there.")
+                warn("the steps above were done. To continue, run the command again.")
             raise
         report.done.append(done)
         tell(f"Done: {change.what}: {change.name}: {done.words}")
@@ -184,7 +184,7 @@ def _apply(work: Setup, report: SetupReport, tell: Callable[[str], None], *, yes
 def _tell_plan(stage: Stage, changes: Sequence[Change], tell: Callable[[str], None]) -> None:
     where = f"stage {stage.name}, account {stage.identity.account}, {stage.ssm.meta.region_name}"
     if not changes:
-        tell(f"Nothing to do: {where} is as this command has it.")
+        tell(f"Nothing to do: {where} is up to date.")
         return
     tell(f"In {where}:")
     for change in changes:

@@ -42,14 +42,14 @@ def say_overwritten(
     if not is_secret:
         note(f"It was: {_on_a_terminal(other.value)}")
     if yes or not sys.stdin.isatty():
-        note("If that one is right, put it back, as one more version:")
+        note("If that value is right, store it again, as a new version:")
         key = parameters.key(written.name) if is_secret else ""
         line = put_back_command(
             other, is_secret=is_secret, tier=tier, key=key, options=_aws_options()
         )
         note(f"  {line}")
         return False
-    if not click.confirm(f"Put version {other.version} back, as one more version?", err=True):
+    if not click.confirm(f"Store version {other.version} again, as a new version?", err=True):
         return False
     again = parameters.write(
         written.name,

@@ -202,7 +202,7 @@ def _store(  # noqa: PLR0913
             written = store.write(change)
         except PulleyError:
             if versions:
-                warn("that much was stored. Run it again, and it goes on from there.")
+                warn("the lists above were stored. To continue, run the command again.")
             raise
         versions[change.repository] = written.version
         if not quiet:
@@ -227,7 +227,7 @@ def _tell_plan(stage: Stage, changes: Sequence[ListChange], needed: Sequence[Lis
             names = ", ".join(change.kept)
             say(f"  = kept, though not in the file (--prune removes it): {names}")
     if not needed:
-        say(f"Nothing to do: stage {stage.name} has the file's targets as the file has them.")
+        say(f"Nothing to do: the targets of stage {stage.name} are as in the file.")
 
 
 def key_in_words(change: KeyChange, *, is_new: bool) -> str:

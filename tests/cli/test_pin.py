@@ -254,7 +254,7 @@ class TestRollback:
         assert done.exit_code == 0
         assert f"web: hosts go to {fixed[:7]}" in done.stderr
         assert "rolled back from" not in done.stderr
-        assert "Its hosts get there in the next round. To have" in done.stdout
+        assert "Its hosts get there in the next round. To send" in done.stdout
         sandbox.reconcile()
         sandbox.wait_until_quiet()
         assert heads(sandbox) == {fixed}

@@ -310,7 +310,7 @@ class TestFailure:
         assert done.exit_code == 1
         assert [one["what"] for one in json.loads(done.stdout)["done"]] == ["webhook secret"]
         assert "AWS refused creating pulley-prod-pull (AccessDeniedException)" in done.stderr
-        assert "that much was done" in done.stderr
+        assert "the steps above were done" in done.stderr
         assert PIN not in names_of(account)
         account._server.app = answer
         secret = value_of(account, SECRET)
@@ -361,7 +361,7 @@ class TestPolicies:
         monkeypatch.setattr("pulley.cli.setup.find_project", lambda: None)
         done = setup("--yes", environ=self.real(account))
         assert done.exit_code == 0, done.output
-        assert "not Pulley's checkout" in done.stderr
+        assert "not a clone of Pulley" in done.stderr
         assert names_of(account) == {SECRET, PIN}
 
     def test_emulated_account_leaves_them_and_says_so(self, setup: Pulley, folder: Path) -> None:

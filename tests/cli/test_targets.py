@@ -151,7 +151,7 @@ class TestApply:
         apply(WEB + WORKER)
         done = apply(WEB)
         assert "kept, though not in the file (--prune removes it): worker" in done.stdout
-        assert "has the file's targets as the file has them" in done.stdout
+        assert "are as in the file" in done.stdout
         assert versions(account) == 1
         done = apply(WEB, "--prune")
         assert "  - worker\n" in done.stdout

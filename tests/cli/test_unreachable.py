@@ -220,7 +220,7 @@ class TestOnThisMachine:
         self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr("pulley.project._HERE", tmp_path)
-        assert "this needs Pulley's checkout" in said(run(command))
+        assert "this needs a clone of Pulley" in said(run(command))
 
     def test_without_chalice_nothing_begins(
         self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -59,5 +59,5 @@ class TestFindProject:
     ) -> None:
         make_app(installed.parent, settings)
         assert project.find_project() is None
-        with pytest.raises(UnavailableError, match="needs Pulley's checkout"):
+        with pytest.raises(UnavailableError, match="needs a clone of Pulley"):
             project.project()

@@ -43,7 +43,7 @@ def choose_targets(
     if len(stored.targets) == 1:
         return stored.targets
     names = ", ".join(target.name for target in stored.targets)
-    raise UnclearError(f"name a target: there is {names}. None follows the branch of this folder")
+    raise UnclearError(f"name a target: there is {names}. No target follows this folder's branch")
 
 
 def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, ...]:

@@ -98,8 +98,8 @@ class Functions:
         """Check that a function's role allows what its policy file says, and nothing else."""
         what, name = f"role of {function}", arn.rpartition("/")[2]
         if self.policies is None:
-            words = "not compared: its policy file is in Pulley's checkout, and this is not one"
-            return Row(what, WARN, words, f"run {suggest('doctor')} in Pulley's checkout")
+            words = "not compared: its policy file is in a clone of Pulley, and this is not one"
+            return Row(what, WARN, words, f"run {suggest('doctor')} in a clone of Pulley")
         policy = self.policies / f"policy-{_POLICIES[handler]}-{self.stage}.json"
         roles = self.clients.roles
         try:

@@ -1,6 +1,6 @@
 """Compare the stage's document with this command: which of them is older.
 
-If both are of the same release, Pulley's checkout may show which of them differs from it.
+If both are of the same release, a clone of Pulley may show which of them differs from it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.suggest import suggest
 from pulley.project import is_other_release
 
-UPDATE = "update this command: git pull in Pulley's checkout, then pipx install --force . there"
+UPDATE = "update this command: git pull in a clone of Pulley, then pipx install --force . there"
 
 
 def is_newer(content: Mapping[str, object]) -> bool:
@@ -23,13 +23,13 @@ def is_newer(content: Mapping[str, object]) -> bool:
 def check_content(
     name: str, content: Mapping[str, object], checkout: Path | None, *, version: str
 ) -> list[Row]:
-    """Check the document in use, and Pulley's checkout, if one was found."""
+    """Check the document in use, and the clone of Pulley, if one was found."""
     setup = suggest("setup")
     has_other = checkout is not None and is_other_release(checkout)
     if content == build_document(build()):
         rows = [passed("document", f"{name} is the same as this command's")]
         if has_other:
-            words = f"the checkout {checkout} has another script than this command and the stage"
+            words = f"the clone {checkout} has another script than this command and the stage"
             hint = f"to bring the stage to it: pipx install --force . there, then {setup}"
             rows.append(Row("this command", WARN, words, hint))
         return rows

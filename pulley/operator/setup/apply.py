@@ -39,7 +39,7 @@ class Done:
 
 
 def build_own_document() -> dict[str, object]:
-    """The document that is built from this checkout."""
+    """The document that is built from this command's script."""
     return build_document(build())
 
 

@@ -198,7 +198,7 @@ def _plan_document(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
                 what=DOCUMENT,
                 name=name,
                 action="change",
-                why=f"{latest.version}, which is this checkout's, becomes the default version "
+                why=f"{latest.version}, which is this command's, becomes the default version "
                 f"in place of {latest.default}",
                 latest=latest,
                 makes_version=False,

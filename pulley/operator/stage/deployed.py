@@ -13,7 +13,7 @@ _ROUTE = "github"
 
 @dataclass(frozen=True)
 class DeployedStage:
-    """A stage by the files in Pulley's checkout. All is empty without a checkout."""
+    """A stage by the files in a clone of Pulley. All is empty without a clone."""
 
     stage: str
 

@@ -44,7 +44,7 @@ def function_name(app_name: str, stage: str, function: str) -> str:
 
 
 def read_stage_settings(project: Path, stage: str) -> StageSettings:
-    """Read a stage's settings from the .chalice of a checkout. Raises PoliciesError."""
+    """Read a stage's settings from the .chalice of a clone. Raises PoliciesError."""
     folder = project / ".chalice"
     stored = read_object(folder / "config.json")
     if stage not in stored.get("stages", {}):
