@@ -4,10 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
-# What only lint, template, audit and lock use has an environment of its own.
+# The tools of lint, template, audit and lock have an environment of their own.
 TOOLS := build/tools/bin
 TOOLS_READY := build/tools/ready
-# How Python runs pip. A test names older ones.
+# How Python runs pip. A test sets the path of an older pip in place of this.
 PIP := -m pip
 # The pins are complete, so pip resolves nothing (--no-deps), and it builds nothing, because a build
 # would fetch the newest build tools (--only-binary). So no later release of a package breaks a commit.
@@ -24,7 +24,7 @@ COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --g
 demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
-# Coverage is of the core and the flows, and traced in their own tests alone: tests/conftest.py.
+# Coverage is measured for the core and the flows, and only in their own tests: tests/conftest.py.
 # Three processes on two cores, because many tests wait for hosts. One process compiles the tests
 # first, or each would.
 test: $(READY)
@@ -53,7 +53,7 @@ format: $(TOOLS_READY)
 	$(TOOLS)/ruff format .
 	$(TOOLS)/ruff check --fix .
 
-# The commands of docs/cli.md, from their own help. A test fails until this has run.
+# Write the commands of docs/cli.md from their help. A test fails if this was not run after a change.
 docs: $(READY)
 	$(BIN)/python -m pulley.reference
 
@@ -72,11 +72,11 @@ soak: $(READY)
 		tests/cli/test_doctor.py tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py \
 		tests/flows/test_sync.py tests/core/test_plan_simulation.py
 
-# Figures beside what people would use instead, in under ten minutes: docs/performance.md.
+# Measure Pulley and what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench
 	$(BIN)/python -m benchmarks
 
-# In about a minute, and only counts can fail.
+# Measure in about a minute. It fails on counts only, never on a time.
 bench-quick: $(READY)
 	$(BIN)/python -m benchmarks --quick
 
@@ -84,14 +84,15 @@ bench-quick: $(READY)
 	@$(call quietly,$(BIN)/python $(INSTALL) --requirement requirements-bench.txt,.venv/bench.log)
 	@touch $@
 
-# What is pinned and known to be vulnerable. It asks PyPI; the workflow runs it, each week too.
+# List pinned packages that are known to be vulnerable. It asks PyPI; a workflow runs it each week.
 audit: $(TOOLS_READY)
 	@$(TOOLS)/pip-audit --require-hashes --disable-pip --strict \
 		$(foreach file,$(wildcard requirements*.txt),--requirement $(file)) || \
 		{ echo "Where a package is \"not found on PyPI\", PyPI's own API was not reached: not audited." >&2; exit 1; }
 
-# For CloudFormation: template and zip of a stage, in build/STAGE. docs/deploying.md says what next.
-# Python's own caches would be packed too. The template is of every region; Chalice asks for one.
+# Build a stage's template and zip for CloudFormation in build/STAGE: docs/deploying.md has the next step.
+# Remove Python's caches, because Chalice would pack them. Chalice needs some region, but the template
+# fits every region.
 package: $(READY)
 	@test -n "$(STAGE)" || { echo "Say which stage: make package STAGE=prod" >&2; exit 2; }
 	@mkdir -p build
@@ -100,7 +101,7 @@ package: $(READY)
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHONDONTWRITEBYTECODE=1 $(BIN)/chalice package --stage $(STAGE) \
 		--merge-template build/resources-$(STAGE).json build/$(STAGE)
 
-# What a release has, in build/release: the document, a stage's template and zip, and the command's wheel.
+# Build a release in build/release: the document, a stage's template and zip, and the command's wheel.
 release: $(READY)
 	@test -n "$(TAG)" && test "$(TAG)" = "v$$($(BIN)/pulley --version | sed 's/.* //')" || \
 		{ echo "Say which release: make release TAG=v and the version of pyproject.toml" >&2; exit 2; }
@@ -112,7 +113,7 @@ release: $(READY)
 	$(BIN)/python $(PIP) wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/release .
 	cd build/release && sha256sum -- * > SHA256SUMS
 
-# New pins for everything in pyproject.toml.
+# Pin the newest versions of everything in pyproject.toml.
 lock: $(TOOLS_READY)
 	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(COMPILE) --group tools --output-file requirements-tools.txt
