@@ -21,8 +21,9 @@ look() {
     finish unchanged "$words"
 }
 
-# Leave in `unfinished` the file of what a killed run or another git has not ended; "marker" if HEAD has
-# newer commits of the branch than those whose steps are done; "" if all has ended, or one is at work.
+# Set `unfinished` to the file that shows what a killed run or another git has not ended; to "marker" if
+# HEAD has commits of the branch whose steps are not done; to "" if all has ended, or a run or a git is
+# still at work.
 find_unfinished() {
     unfinished=''
     for name in index.lock HEAD.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD BISECT_LOG sequencer; do

@@ -1,11 +1,11 @@
 # shellcheck shell=sh
 # When root may stay root: if only root may write to the checkout, rename it, and change its path.
 
-# As sshd's StrictModes. Every folder and link on the path from / must be root's, and others must not
-# be able to write to it. (In a sticky folder others cannot rename what is root's.) Then nobody else can
-# change where the path leads, so enter the checkout by it again.
-# The same rules hold for the git directory and all that is in it, because git and this script read and
-# run what is there.
+# The rules are those of sshd's StrictModes. Every folder and link on the path from / must be root's, and
+# others must not be able to write to it. (In a sticky folder others cannot rename root's files.) Then
+# nobody else can change where the path leads, so the checkout is entered again by this path.
+# The same rules hold for the git directory and all files in it, because git and this script read these
+# files and run some of them.
 stay_root() {
     walk "$Checkout"
     cd -P -- "$walked" || refuse "cannot enter $Checkout"

@@ -1,8 +1,9 @@
 # shellcheck shell=sh
 # Files of the work tree, by the names that git lists.
 
-# Run a command for each name on stdin (each ends in NUL), with a path that begins with ./ ; functions
-# have it in `file`. Meanwhile \035 stands for a line break in a name.
+# Run a command for each name on stdin, where each name ends in NUL. The command gets the path as an
+# argument that begins with ./ and functions find it in `file`. While lines are read, \035 stands for a
+# line break in a name.
 each() { # command
     tr '\n\000' '\035\n' | each_line "$@"
 }
@@ -23,7 +24,7 @@ name_commits() { # revisions
     } | tr '\n\000' '\035\n'
 }
 
-# Print the name if the function is true of the file.
+# Print the file's name, with NUL at the end, if the function returns true.
 name_if() { # function
     ! "$1" || printf '%s\0' "$file"
 }
@@ -69,9 +70,10 @@ tell_unlike() {
     is_beyond_link || ! differs || echo "${file#./}"
 }
 
-# Remove files that git began to write, or that a step made, if `to` has them and `from` has not. A file
-# just as in `to` is removed. So is one that is not older than the reference, or it is moved to the
-# folder if one is given. An older file with other content stays, and so does one beyond a link.
+# Take away the files that commit `to` has and commit `from` has not: git began to write them, or a step
+# made them. A file with the content of `to` is removed. A file with other content that is not older than
+# the file `reference` is moved to `folder`; without `folder` it is removed, too. An older file with other
+# content stays. A file whose path leads through a link stays, too.
 remove_added() { # from to reference [folder]
     git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | each remove_file "$2" "$3" "${4-}"
 }

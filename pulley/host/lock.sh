@@ -30,9 +30,10 @@ has() { # program
     command -v "$1" >/dev/null
 }
 
-# SSM does not keep the order of commands, so a run that is older than the newest accepted one does
-# nothing. The lock file has that one's time, in one write of fixed length, so that a kill leaves no
-# half of it. A time far in the future is not compared, or it would stop all later runs.
+# SSM does not keep the order of commands, so a run does nothing if a newer command was accepted before.
+# The lock file has the time of the newest accepted command. It is stored in one write of fixed length,
+# so that a kill cannot leave half of it. A time far in the future is not compared, or it would stop all
+# later runs.
 accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
@@ -46,7 +47,7 @@ accept_issued() {
     printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || refuse "cannot write $state/lock"
 }
 
-# Remove git's locks once no git that may write here is at work.
+# Wait until no git that may write here is at work, then remove the locks that killed ones left.
 clear_locks() {
     set --
     for lock in "$git_dir"/*.lock "$common_dir"/*.lock "$common_dir/$local_ref.lock" \
@@ -91,7 +92,7 @@ git_command() {
 }
 
 # Only processes of the owner and of root count: another user could leave one called git here for ever.
-# The owner cannot see the folder of a process of root's: `hidden_git` gives that one time to end.
+# The owner cannot see in which folder a process of root works: `hidden_git` gives it time to end.
 git_is_at_work() {
     here=$(pwd -P) hidden_git=''
     for proc in /proc/[0-9]*; do

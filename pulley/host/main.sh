@@ -15,7 +15,7 @@ main() {
     read_clock
     tab=$(printf '\t')
     started=${started:-$now}
-    # What the caller has open is not for the owner. This run's own parts are on 4 and 5.
+    # The owner must not get the files that the caller has open. This run's own parts use 4 and 5.
     [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM

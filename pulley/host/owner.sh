@@ -58,7 +58,7 @@ EOF
     exit $?
 }
 
-# Leaves the effective uid in `process_uid`. A program that is set-uid root keeps its user's real one.
+# Set `process_uid` to the effective uid. A set-uid program of root's still has its user's real uid.
 read_uid() { # status of a process
     while read -r key real_uid process_uid _; do
         [ "$key" != Uid: ] || break

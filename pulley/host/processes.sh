@@ -10,12 +10,13 @@ new_mark() {
     read -r mark </proc/sys/kernel/random/uuid
 }
 
-# Call it in the subshell that becomes the command. Marks of an outer run stay, too.
+# Call this in the subshell that becomes the command. Marks of an outer run stay, too.
 take_mark() {
     export PULLEY_STEP="$mark${PULLEY_STEP:+,$PULLEY_STEP}"
 }
 
-# Call it in the same subshell: it writes the mark down, so that a run after a kill finds what is left.
+# Call this in the same subshell. It stores the mark, so that a run after a kill finds the processes that
+# are left.
 note_mark() {
     read_stat self && echo "$mark $group $session $start whole" >"$state/step"
 }
@@ -30,14 +31,14 @@ clear_mark() {
     [ ! -s "$state/step" ] || true >"$state/step"
 }
 
-# End what the present command left running, after it failed or timed out.
+# End the processes that the present command left, after it failed or timed out.
 end_started() {
     read_note && [ "$noted" = "$mark" ] || mark_group='' mark_session=''
     ! end_marked || clear_mark
     mark=''
 }
 
-# End what a step of a killed run left running. It could overwrite what this run does.
+# End the processes that a step of a killed run left. They could overwrite this run's work.
 end_leftovers() {
     read_note || return 0
     mark=$noted
@@ -132,7 +133,8 @@ is_in() { # list word
     case $1 in *" $2 "*) ;; *) return 1 ;; esac
 }
 
-# It is in this run's group, its parent is not, and it started after the mark, in this checkout.
+# Whether a process is in this run's group, its parent is not, and it started after the mark, in this
+# checkout.
 is_orphan() { # pPID parent group session start
     [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ] &&
         ! is_in "$members" "$2" || return 1

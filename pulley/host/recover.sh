@@ -28,8 +28,9 @@ mend() {
     done
 }
 
-# Somebody may have edited or committed here since the kill. Save under a ref what was neither there before
-# the move nor made by it. (A file that is cut off may be saved, too; that does no harm.)
+# Somebody may have edited or committed here since the kill. Save such work under a ref: edits and commits
+# that were not there before the move, and that the move did not make. (A file that is cut off may be saved,
+# too; that does no harm.)
 save_what_came_since() {
     read_move
     beneath=$was
@@ -84,7 +85,8 @@ tree_of_now() ( # from to
     exit $status
 )
 
-# Take back another git's rebase, if it was killed. It was not if it stopped for a person to continue.
+# Take back a rebase of another git that was killed. A rebase that stopped for a person to continue was
+# not killed.
 mend_rebase() { # folder
     line=''
     [ ! -f "$1/done" ] || line=$(tail -n 1 "$1/done")

@@ -85,7 +85,7 @@ count_commits() { # range
     local_commits=$(git rev-list --count "$1" --)
 }
 
-# Save local commits under a ref if they are about to leave the branch, or are in none.
+# Save local commits under a ref if they are about to leave the branch, or are in no branch.
 save_commits() { # commit
     ! commits=$(git rev-list -n 1 "$1" --not "$upstream" --remotes --) || [ -n "$commits" ] || return 0
     find_base "$1"
