@@ -260,7 +260,7 @@ def _conclude(console: Console, words: str, *, passed: bool) -> None:
     console.print(f"\n[{colour}]{words}[/{colour}]", highlight=False)
     if not passed:
         console.print(
-            "So this ends with exit code 1. docs/host.md says what each outcome asks for."
+            "So this ends with exit code 1. docs/host.md says what to do for each outcome."
         )
     console.print(
         "\nWhere to look next:\n"

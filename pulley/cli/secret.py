@@ -176,7 +176,7 @@ def _repositories(stage: Stage, text: str | None) -> tuple[list[Repository], str
     name = stage.names.repository_webhook_secret(repository)
     if stage.parameters.read_one(name) is None:
         raise click.ClickException(
-            f"{repository} has no secret of its own: the stage's one opens it, which "
+            f"{repository} has no secret of its own: the stage's secret counts, which "
             f"{suggest('secret rotate')} without --repository rotates"
         )
     return [repository], name

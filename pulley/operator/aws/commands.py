@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Addressed(Protocol):
-    """What commands are sent to: a stored target, or one that is not stored any more."""
+    """The target of commands: a stored target, or one that is not stored any more."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """Find out whether a commit failed on every host that tried it, from Run Command's history.
 
-A run that touched nothing was no try: that GitHub was unreachable, or that a host had no checkout,
-says nothing about the commit.
+A run that changed nothing on a host does not count as a try: if GitHub was unreachable, or the host
+had no checkout, the failure says nothing about the commit.
 """
 
 from collections.abc import Callable, Iterable, Sequence

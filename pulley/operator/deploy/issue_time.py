@@ -1,9 +1,9 @@
 """Choose when an operator's command is issued: later than every command of the repository.
 
-Of two commands a host obeys the one that was issued later. If the operator's clock is slow, hosts
-would ignore a roll back. The target may have had another name, so all commands of its repository
-count. Those of other repositories do not: a clock there that is fast must not move this time into
-the future.
+A host obeys the newer of two commands. So if the operator's clock is slow, hosts would ignore a
+roll back. The target may have had another name, so all commands of its repository count. Commands
+of other repositories do not count: if they were sent by a fast clock, they must not move this time
+into the future.
 """
 
 from collections.abc import Iterable

@@ -88,7 +88,7 @@ def choose_way_back(
     seen = "".join(f". {one.commit.short}: {one.why}" for one in passed_over)
     raise UnavailableError(
         f"no good commit of {target.name} is known from before {leave.short}: Systems Manager "
-        "remembers 30 days, and good is what is on every host that it was sent to and that was "
+        "remembers 30 days, and a good commit is on every host that it was sent to and that was "
         f"reached. {pin} goes to one that you know{seen}"
     )
 

@@ -1,1 +1,1 @@
-"""`pulley doctor`: a check for each link of the chain. Looking changes nothing."""
+"""`pulley doctor`: a check for each part, from the secret to the hosts. Checks change nothing."""

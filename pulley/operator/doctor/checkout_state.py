@@ -20,7 +20,7 @@ _OF_A_RUN = frozenset({"begun", "marker", "moving"})
 
 @dataclass(frozen=True)
 class Place:
-    """Where a host's checkout should be, and what prevents it.
+    """The commit that a host's checkout should be at, and the reason if it cannot get there.
 
     `wanted` is the full commit; "" if none is known, or the target is frozen. `is_there` takes the
     check into account. `held` says why the target's commit is held. `failed` says why the host's
@@ -64,7 +64,7 @@ def place_of(standing: Standing, host: HostStanding) -> Place:
 
 
 def check_place(what: str, target: Target, found: Found, at: str, place: Place) -> Iterator[Row]:
-    """Yield what is wrong with the place of a checkout. `at` is the short commit of its HEAD."""
+    """Yield a row if a checkout is at a wrong commit. `at` is the short commit of its HEAD."""
     deployed, wanted = (found.deployed or "")[:7], place.wanted[:7]
     if place.set_aside:
         words = f"a local edit of {place.set_aside} was set aside, and nobody has seen to it"
@@ -121,7 +121,7 @@ def _finish(target: Target, unfinished: str, place: Place) -> str:
 
 
 def _bring(target: Target, place: Place) -> str:
-    """Say what brings the host to its wanted commit."""
+    """Say which command or round brings the host to its wanted commit."""
     name = target.name
     deploy, rollback = suggest("deploy", name), suggest("rollback", name)
     if place.is_frozen:

@@ -210,7 +210,7 @@ def check_address(url: str, stage: str) -> Iterator[Row]:
     deploy = f"chalice deploy --stage {stage}"
     if not url:
         words = "it is not known: this checkout has not deployed the stage"
-        hint = f"{deploy}, or where it was deployed from elsewhere, set PULLEY_WEBHOOK_URL"
+        hint = f"{deploy}, or set PULLEY_WEBHOOK_URL if the app was deployed from elsewhere"
         yield Row(what, WARN, words, hint)
         return
     try:

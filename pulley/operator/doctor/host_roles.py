@@ -109,7 +109,7 @@ class HostRoles:
             return passed(what, "it may not read or write this stage's secrets")
         verb = "write" if found.action in _WRITE_ONE else "read"
         words = (
-            f"it may {verb} secrets of this stage, and so may whoever is on a host: {found.action} "
+            f"it may {verb} secrets of this stage, and so may everybody on a host: {found.action} "
             f"on {found.arn}"
         )
         document = shlex.quote(json.dumps(denial(self.parameters)))

@@ -23,7 +23,7 @@ _HINTS = {
     "no_checkout": "clone the repository there, as its owner: docs/getting-started.md says how",
     "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
     "key, are GitHub's host keys known?",
-    "missing_commit": "push the branch, or name another one in pulley.toml",
+    "missing_commit": "push the branch, or name another branch in pulley.toml",
 }
 
 
@@ -89,7 +89,7 @@ def _check_node(host: Host, node: Node | None) -> Iterator[Row]:
         )
         return
     if node.platform and node.platform != "Linux":
-        yield Row(what, FAIL, f"it runs {node.platform}", "Pulley needs Linux: take its tags off")
+        yield Row(what, FAIL, f"it runs {node.platform}", "Pulley needs Linux: remove the tags")
         return
     if node.agent < AGENT_WITH_ENVIRONMENT:
         version = ".".join(str(part) for part in node.agent)
@@ -142,7 +142,7 @@ def _other_release() -> str:
 
 
 def _failed(what: str, result: HostResult, remote: str) -> Row:
-    hint = _HINTS.get(result.outcome, "docs/host.md has what each outcome asks for")
+    hint = _HINTS.get(result.outcome, "docs/host.md says what to do for each outcome")
     if result.outcome == "bad_parameter":
         hint = _other_release()
     elif result.fault == "git_version":
@@ -165,7 +165,7 @@ def _check_found(
         yield Row(
             what,
             WARN,
-            "it belongs to root: whoever can push to the repository is root on this host",
+            "it belongs to root, so everybody who can push runs code as root here",
             "chown -R it to a user of its own",
         )
     if free < LOW_FREE_MIB:
@@ -174,7 +174,7 @@ def _check_found(
             what,
             FAIL if free < MIN_FREE_MIB else WARN,
             f"only {free} MiB are free on its disk",
-            "make room on the host: a run needs place for the fetch and for what the steps build",
+            "make room on the host: a run needs room for the fetch and for the steps",
         )
     if is_well:
         words = f"at {at}, owner {found.owner}, git {found.git}, {free} MiB free"

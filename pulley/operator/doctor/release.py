@@ -30,7 +30,7 @@ def check_content(
         rows = [passed("document", f"{name} is the same as this command's")]
         if has_other:
             words = f"the clone {checkout} has another script than this command and the stage"
-            hint = f"to bring the stage to it: pipx install --force . there, then {setup}"
+            hint = f"to give the stage that script: pipx install --force . there, then {setup}"
             rows.append(Row("this command", WARN, words, hint))
         return rows
     theirs = release_of(content)

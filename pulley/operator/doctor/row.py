@@ -24,7 +24,7 @@ class Row:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing must be done. A person decides about a warning."""
+        """Whether the row demands no action. A person decides about a warning."""
         return self.outcome in {PASS, WARN}
 
 
@@ -45,6 +45,6 @@ def rows_of(what: str, check: Check) -> list[Row]:
     except EndedError as error:
         rows.append(Row(what, UNKNOWN, f"could not be looked at: {error}", error.detail))
     except PulleyError as error:
-        hint = "see that you may read it: docs/cli.md has what doctor asks for"
+        hint = "allow yourself this call: docs/cli.md has doctor's permissions"
         rows.append(Row(what, UNKNOWN, f"could not be looked at: {error.in_full}", hint))
     return rows

@@ -49,7 +49,7 @@ class Stored:
         for name, found in by_name.items():
             if len(found) > 1:
                 words = " and ".join(str(one.repository) for one in found)
-                hint = "give one of them another name: pins are by name"
+                hint = "give one of them another name: a pin is stored by its target's name"
                 yield Row(f"target {name}", FAIL, f"{words} both have a target of this name", hint)
             target = found[0]
             yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
@@ -71,7 +71,7 @@ class Stored:
                 continue
             if pin.holds(now):
                 words = f"it is {pin}: pushes do not reach it"
-                yield Row(what, WARN, words, f"{unpin}, when it may go on")
+                yield Row(what, WARN, words, f"{unpin}, to let deploys go on")
 
     def check_tokens(self) -> Iterator[Row]:
         """Check that every repository has a token. TokenCheck asks GitHub whether it is valid."""
@@ -98,13 +98,13 @@ def _check_secret(name: str, text: str | None, repository: Repository | None = N
         return Row(what, FAIL, f"{name} is not stored", setup, fix="setup")
     secrets = read_secrets(text)
     if not secrets:
-        words = f"{name} is blank: it opens nothing"
+        words = f"{name} is blank: no delivery is accepted"
         if repository:
-            hint = f"aws ssm delete-parameter --name {name}, so that the stage's one opens it"
+            hint = f"aws ssm delete-parameter --name {name}, so that the stage's secret counts"
             return Row(what, FAIL, words, hint)
         return Row(what, FAIL, words, setup, fix="setup")
     if any(len(secret) < SHORTEST_SECRET for secret in secrets):
-        words = f"one in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
+        words = f"a secret in {name} has less than {SHORTEST_SECRET} characters, and can be guessed"
         return Row(what, WARN, words, str(rotate))
     if len(secrets) > 1:
         words = f"{len(secrets)} are valid: a rotation is not finished"

@@ -197,7 +197,7 @@ def _alarms(settings: StageSettings) -> Json:
         ),
         "SilentRoundsAlarm": _alarm(
             f"{settings.function_name(WEBHOOK)}-silent-rounds",
-            f"No round for {_SILENT_ROUNDS * minutes} minutes: nothing heals what is lost",
+            f"No round for {_SILENT_ROUNDS * minutes} minutes: lost deliveries are not repaired",
             {
                 "Metrics": [
                     _rounds(settings.stage, "whole", minutes),

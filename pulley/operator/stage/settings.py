@@ -1,4 +1,4 @@
-"""Read from Chalice's settings in .chalice what CloudFormation needs.
+"""Read the settings in .chalice that CloudFormation needs.
 
 This follows Chalice's rules without importing Chalice, which the command does not need: a
 function's own setting comes before the stage's, and the stage's before the app's.

@@ -238,7 +238,7 @@ def _problems_of_names(
             if owner == change.repository:
                 continue
             how = (
-                f"give it another name, or take it from there with --repository {owner} --prune"
+                f"give it another name, or remove it there with --repository {owner} --prune"
                 if owner in is_other
                 else "give one of them another name, or remove the old one with --prune"
             )

@@ -33,7 +33,7 @@ class Shown:
         return sorted(str(one["name"]) for listed in self.entries.values() for one in listed)
 
     def only(self, what: str) -> "Shown":
-        """Those of a repository, or the one of this name. There may be no entries."""
+        """The targets of a repository, or the target of this name. There may be no entries."""
         chosen = {
             repository: [
                 one for one in listed if what.lower() == str(repository) or what == one["name"]

@@ -81,7 +81,7 @@ def _stored_secret(stage: Stage, repository: Repository) -> StoredValue | None:
 
 
 def connect_again(stage: Stage) -> list[str]:
-    """The commands that give GitHub the stage's new secret, one for each repository it opens.
+    """The commands that set the stage's new secret in webhooks, one for each repository.
 
     Raises RefusedError and UnavailableError.
     """
