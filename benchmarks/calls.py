@@ -1,7 +1,7 @@
 """Calls to AWS that one push makes, by the number of repositories and targets.
 
-They are counted where boto3's requests would leave. Systems Manager selects the hosts by their tags
-and the webhook never lists hosts, so their number does not matter.
+Calls are counted at the point where boto3 would send them. Systems Manager selects the hosts by
+their tags and the webhook never lists hosts, so the number of hosts does not matter.
 """
 
 import json
@@ -52,7 +52,7 @@ def measure(*, quick: bool) -> Iterator[Figure | Curve]:
 
 
 def repositories(size: int) -> Mapping[str, str]:
-    """What is stored for so many repositories, the pushed one among them."""
+    """The stored parameters for so many repositories, the pushed one included."""
     others = [f"octo/other-{number}" for number in range(size - 1)]
     return STORED | {
         NAMES.targets(Repository.parse(one)): json.dumps([{**TARGET, "repository": one}])
@@ -61,7 +61,7 @@ def repositories(size: int) -> Mapping[str, str]:
 
 
 def followed_by(size: int) -> Mapping[str, str]:
-    """What is stored for so many targets that follow the pushed branch."""
+    """The stored parameters for so many targets that follow the pushed branch."""
     targets = [{**TARGET, "name": f"web-{number}"} for number in range(size)]
     return STORED | {NAMES.targets(Repository.parse(REPOSITORY)): json.dumps(targets)}
 

@@ -2,7 +2,7 @@
 
 The app is what `chalice package` packs, unpacked; Python has boto3 and its standard library, and
 nothing else, as on Lambda. There boto3 is compiled beforehand and the zip's files are not, and
-compiled files cannot be kept, because /var/task is read-only. Here it is the same. AWS is a server
+compiled files cannot be kept, because /var/task is read-only. Both hold here, too. AWS is a server
 on loopback that answers at once. The app makes the three calls of a first delivery (settings, pins,
 SendCommand). An empty app of Chalice with three calls shows which part of the time is Pulley's.
 Lambda's runtime itself and TLS are left out.

@@ -13,14 +13,14 @@ from benchmarks.deliveries import SMALL, event, push
 from benchmarks.figures import Curve, Figure
 from benchmarks.stub import App, Aws, without_log
 
-# us-east-1, in USD, as listed in November 2025. Lambda's for arm64.
+# Prices in us-east-1, in USD, as listed in November 2025. Lambda's prices are for arm64.
 GB_SECOND, LAMBDA_REQUEST = 0.0000133334, 0.20 / 1e6
 GATEWAY_REQUEST, DECRYPTION = 3.50 / 1e6, 0.03 / 1e4
 LOG_BYTE, METRIC_MONTH = 0.50 / 1e9, 0.30
 NANO_HOUR, ADDRESS_HOUR, DISK_MONTH = 0.0042, 0.005, 8 * 0.08
 HOURS = 730
 MEMORY_GB = 0.5
-PROCESSORS = 512 / 1769  # Lambda developer guide: 1,769 MB have one
+PROCESSORS = 512 / 1769  # Lambda developer guide: a function of 1,769 MB gets one processor
 # Assumed: the time until an answer, in seconds.
 AWS_ANSWERS, GITHUB_ANSWERS = 0.030, 0.200
 LOG_BYTES = 1_200  # for each invocation: Lambda's own three lines, and one or two of Pulley's
@@ -32,7 +32,7 @@ PUSHES = (100, 10_000, 1_000_000)
 
 @dataclass(frozen=True)
 class Invocation:
-    """What one call of a function does. A push has two events: begun and ended."""
+    """One call of a function. A push causes two events: the command has begun, and has ended."""
 
     aws_calls: int
     github_calls: int

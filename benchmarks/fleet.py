@@ -25,7 +25,7 @@ PULLED, SAID = "push to pulled", "push to pulled without the hosts' script"
 ROUNDS = {1: 15, 10: 9, 50: 5}  # by the number of hosts
 QUICK_ROUNDS = {1: 2, 10: 2}
 STEPS = ("after_pull", "restart")
-# Prints the result of a host that has pulled, and does nothing.
+# This script prints the result of a run that has pulled, and does nothing else.
 SAYS_PULLED = """\
 #!/bin/sh
 printf '{"v":1,"target":"%s","outcome":"updated","before":null,"after":"%s","upstream":"%s",' \\

@@ -45,7 +45,7 @@ Event = Mapping[str, Any]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Measure the time beside a good one, the calls to AWS, and the longest of thousands."""
+    """Measure time beside a good delivery, calls to AWS, and the longest time of thousands."""
     yield from _beside_good("7 KB", SMALL, rounds=5 if quick else 100, calls=40)
     yield from _beside_good("5 MB", LARGE, rounds=3 if quick else 40, calls=1)
     made_up = (f"octo/made-up-{number}" for number in range(FORGED))

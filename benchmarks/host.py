@@ -31,7 +31,7 @@ OURS, PLAIN = "pull.sh", "git pull --rebase"
 
 @dataclass(frozen=True)
 class Case:
-    """What is new upstream, and the goals: the ratio's, and the processes' if they are counted."""
+    """New commits upstream, and the goals: of the ratio, and of processes if these are counted."""
 
     name: str
     commits: Callable[[], Iterable[Commit]]
@@ -48,7 +48,7 @@ def small(commits: int) -> Iterable[Commit]:
 
 
 def many_files() -> Commit:
-    """As many folders as a large site has."""
+    """A commit with as many files and folders as a large site has."""
     return [(f"site/{one // 100}/{one % 100}.txt", f"{one}\n".encode()) for one in range(20_000)]
 
 
@@ -82,7 +82,7 @@ class Bench:
             self._run(side, self._kept(side))
 
     def open(self, case: Case) -> None:
-        """Make these commits the only new ones upstream."""
+        """Make the case's commits the only new commits upstream."""
         self._upstream.rewind(self._begin)
         self._push(case.commits())
 
@@ -122,7 +122,7 @@ class Bench:
 
     def _run(self, side: str, checkout: Path, *, before: Sequence[str] = ()) -> None:
         pull = ["git", "pull", "-q", "--rebase", "origin", "main"]
-        # Not setpriv, which would be one more process.
+        # Without setpriv, because that would be one more process.
         ids = {"user": OWNER.pw_uid, "group": OWNER.pw_gid, "extra_groups": []}
         subprocess.run(
             [*before, *(["dash", str(self._script)] if side == OURS else pull)],

@@ -1,4 +1,4 @@
-"""What `chalice package` puts into the zip that Lambda unpacks at each cold start."""
+"""The contents of the zip that `chalice package` makes and Lambda unpacks at each cold start."""
 
 import tempfile
 import zipfile

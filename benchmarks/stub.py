@@ -130,7 +130,7 @@ class _Pages:
 
 
 class App:
-    """app.py with the state of a warm process; several may be in one process."""
+    """The module app.py with its state as in a warm process; a process may have several."""
 
     def __init__(
         self,

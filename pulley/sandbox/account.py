@@ -54,7 +54,7 @@ _SHUTDOWN_SECONDS = 0.01  # how long the server may take to notice that it shoul
 
 
 class Account:
-    """An endpoint, clients for it, and hosts. A context manager: `close` kills what is running."""
+    """An endpoint, clients for it, and hosts. A context manager: `close` ends all processes."""
 
     def __init__(
         self,
@@ -141,7 +141,7 @@ class Account:
         """Run an instance with these tags and `Name`, and an agent for it.
 
         `root` stands for the host's file system; `path_prefix` comes first in a script's PATH;
-        `unit` is what the agent's unit sets in its environment.
+        `unit` has the environment variables of the agent's systemd unit.
         """
         named = {**tags, "Name": name}
         answer = self.ec2.run_instances(

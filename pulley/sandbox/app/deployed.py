@@ -74,7 +74,7 @@ class DeployedApp:
 
     def function_name(self, function: str) -> str:
         """Lambda's name for one of the app's functions, as Chalice's settings call it."""
-        # Chalice keeps the name from when it had one function only.
+        # Chalice's first function has the app's name alone.
         return self._name if function == WEBHOOK else f"{self._name}-{function}"
 
     def role_name(self, function: str) -> str:
@@ -92,7 +92,7 @@ class DeployedApp:
         return f"https://{host}/{self._config(WEBHOOK).api_gateway_stage}/"
 
     def restore(self) -> None:
-        """Deploy again from nothing, whatever was broken."""
+        """Delete everything and deploy again: a test may have broken any part."""
         iam_backends[self.account_id]["aws"].reset()
         for backends in (lambda_backends, events_backends, apigateway_backends):
             backends[self.account_id][self.region].reset()

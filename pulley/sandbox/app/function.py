@@ -42,7 +42,7 @@ class FunctionOutcome:
 
 
 class Function:
-    """Calls a function with one event after the other. `outcomes` has an entry for each."""
+    """Calls a function with one event after the other. `outcomes` has an entry for each event."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
@@ -166,7 +166,7 @@ class _Process:
         self._child.kill()
 
     def close(self) -> None:
-        """Kill it, and leave nothing behind."""
+        """Kill the process, and close its pipes."""
         self._child.kill()
         self._child.wait()
         self._answers.close()

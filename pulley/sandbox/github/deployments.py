@@ -38,7 +38,7 @@ class GitHubError(Exception):
 
 @dataclass(frozen=True)
 class RecordedStatus:
-    """A deployment status. `environment` is its own, or else the previous one."""
+    """A deployment status. `environment` is its own, else that of the previous status."""
 
     id: int
     state: str

@@ -1,7 +1,8 @@
 """An emulated host's site, so that a target's `health_check` gets a real answer.
 
-Every host of a target is asked at one URL, but here they share one loopback: each site has an
-address of its own in 127.0.0.0/8, all have one port, and a host's `curl` finds its own.
+All hosts of a target have the same URL for their site, but here they share one loopback. So each
+site has an address of its own in 127.0.0.0/8, all have the same port, and a host's `curl` asks the
+host's own site.
 The server runs as the sandbox's user, so it must serve only files of the host's owner.
 """
 

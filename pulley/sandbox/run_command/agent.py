@@ -41,7 +41,7 @@ class AgentOrder:
 
 
 class EmulatedHost:
-    """An instance with an agent. Asleep, it accepts no command, but finishes running ones."""
+    """An instance with an agent. While asleep, it accepts no command, and finishes running ones."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
@@ -56,9 +56,9 @@ class EmulatedHost:
         unit: Mapping[str, str] = {},
         second: float = 1.0,
     ) -> None:
-        """`unit` is what the agent's unit sets in its environment, a proxy for example.
+        """`unit` has the environment variables of the agent's systemd unit, for example a proxy.
 
-        `second` is how long one of the seconds of a step's `timeoutSeconds` takes.
+        `second` is the real duration of one second of a step's `timeoutSeconds`.
         """
         self.name = name
         self.instance_id = instance_id

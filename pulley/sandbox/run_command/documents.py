@@ -70,7 +70,7 @@ class DocumentParameter:
 
 @dataclass(frozen=True)
 class DocumentStep:
-    """One `aws:runShellScript` step, its text as written: with placeholders.
+    """One `aws:runShellScript` step, as written: its placeholders are not filled in.
 
     `run_command` is the whole script as one string, or an array of its lines.
     """
@@ -80,7 +80,7 @@ class DocumentStep:
     timeout: str
 
     def script(self, text_values: TextValues) -> str:
-        """Fill in the script. One string that is one StringList becomes its lines.
+        """Fill in the script. If the string is exactly one StringList, its items become the lines.
 
         Raises ParameterError for a StringList alone in an element of an array: the agent makes it a
         list in a list, which it cannot read as lines.

@@ -47,16 +47,16 @@ class ScriptOutcome:
 
 
 class Script:
-    """A running script. `wait` once; `cancel`, `leave`, `kill` from any thread, at any time."""
+    """A running script. Call `wait` once; any thread may call `cancel`, `leave` and `kill`."""
 
     def __init__(self, path: Path, text: str, *, environment: Mapping[str, str]) -> None:
         """Write the script to `path` and start it."""
-        # By a process of its own: whatever else is forked here meanwhile would hold a file that was
-        # open for writing, and nobody may run such a file ("Text file busy").
+        # Another process writes the file. If this one did, a process that is forked meanwhile would
+        # hold the file open for writing, and then nobody may run it ("Text file busy").
         write = ["install", "-m", "700", "/dev/stdin", str(path)]
         subprocess.run(write, input=text.encode(), check=True)
-        # The shell runs the file by its path: the kernel honours a shebang, and where there
-        # is none the shell reads the file itself.
+        # The shell runs the file by its path: the kernel honours a shebang; without a shebang, the
+        # shell reads the file itself.
         self._shell = subprocess.Popen(
             ["/bin/sh", "-c", str(path)],
             stdin=subprocess.DEVNULL,

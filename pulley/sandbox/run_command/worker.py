@@ -62,7 +62,7 @@ class Surroundings:
 
 
 class Worker:
-    """Runs one command's document. Call `run` once; the rest from any thread, at any time."""
+    """Runs one command's document. Call `run` once; any thread may call the other methods."""
 
     def __init__(self, command_id: str, document: Document, surroundings: Surroundings) -> None:
         self._command_id = command_id
@@ -84,7 +84,7 @@ class Worker:
                 break
             result = self._run_step(step, values)
             results.append(result)
-            # A failed step does not stop the next one, but these do.
+            # A failed step does not stop the next step, but these exit codes skip all that follow.
             if result.exit_code in _SKIP_THE_REST:
                 break
         if self._is_cancelled and not results:
@@ -108,7 +108,7 @@ class Worker:
                 self._script.leave()
 
     def close(self) -> None:
-        """Leave nothing running."""
+        """Cancel the run, and kill its script if that is running."""
         self.cancel()
         if self._script and self._script.is_running:
             self._script.kill()
