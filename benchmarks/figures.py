@@ -8,7 +8,7 @@ COUNTS = frozenset({"calls", "processes", "modules", "bytes", "files"})
 
 @dataclass(frozen=True)
 class Figure:
-    """One result. The goal is the highest allowed value.
+    """The figure of one measurement. The goal is the highest allowed value.
 
     Units are "x" for a ratio of medians, the names of COUNTS, and any others.
     `low` and `high` bound the middle half of the rounds; a count has neither.

@@ -113,7 +113,7 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
 
 @dataclass(frozen=True)
 class RoundState:
-    """What a round stores for the next one: the holds by target, and where it stopped."""
+    """A round's state for the next round: the holds by target, and where this round stopped."""
 
     after: str = ""  # the last target that it handled, if it ran out of time
     holds: Mapping[str, Hold] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Repository:
 
     @classmethod
     def parse(cls, text: str) -> "Repository":
-        """From `owner/name`. Raises RefError."""
+        """Parse `owner/name`. Raises RefError."""
         owner, _, name = text.lower().partition("/")
         if not re.fullmatch(REPOSITORY_PATTERN, text) or name in {".", ".."}:
             raise RefError(f"must be owner/repository as on GitHub, not {shown(text)}")
@@ -52,7 +52,7 @@ class Branch:
 
     @classmethod
     def parse(cls, text: str) -> "Branch":
-        """From `main` or `feature/x`. Raises RefError."""
+        """Parse a name like `main` or `feature/x`. Raises RefError."""
         parts = text.split("/")
         odd = ".." in text or text.endswith(".") or text == "HEAD" or "@{" in text
         odd = odd or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
@@ -81,7 +81,7 @@ class CommitSha:
 
     @classmethod
     def parse(cls, text: str) -> "CommitSha":
-        """From 40 hex digits that are not all zeros. Raises RefError."""
+        """Parse 40 hex digits that are not all zeros. Raises RefError."""
         if not re.fullmatch(COMMIT_PATTERN, text) or text == NULL_COMMIT:
             raise RefError(f"must be a commit of 40 hex digits, not {shown(text)}")
         return cls(text)

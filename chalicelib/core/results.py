@@ -17,7 +17,7 @@ class ResultError(PulleyError):
 
 @dataclass(frozen=True)
 class Found:
-    """What `check` found on a host. `free_mib` is what is free on the checkout's disk.
+    """The findings of `check` on a host. `free_mib` is the free space on the checkout's disk.
 
     `deployed` is the branch's commit that was deployed there last, with all its steps; "" if no
     commit was, None if the host does not say. `drift` names what somebody has moved since: "head",
@@ -37,9 +37,9 @@ class Found:
 
 @dataclass(frozen=True)
 class HostResult:
-    """What a host says of its run. docs/host.md has the outcomes. `seconds` is the run's length.
+    """A host's report of its run. docs/host.md has the outcomes. `seconds` is the run's length.
 
-    `drift` is what somebody had moved since the last run and the run brought back: "head",
+    `drift` names what somebody had moved since the last run, and this run has brought back: "head",
     "branch" or "files". `set_aside` is the first file whose local edit no longer fits, and stayed
     in `saved`; each run tells it until somebody has seen to it. `dropped` is how many saved refs
     were deleted. A line of an older release lacks the fields that have a default here.

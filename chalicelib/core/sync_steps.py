@@ -26,7 +26,7 @@ class Known:
     owed: DeploymentStatus | None = None
 
     def having_said(self, status: DeploymentStatus) -> "Known":
-        """What is known after the status was posted on GitHub.
+        """Return the knowledge after the status was posted on GitHub.
 
         Each final state is notified once, however its text changes. A replaced success is not.
         """
@@ -37,7 +37,7 @@ class Known:
         return Known(self.told, status)
 
     def having_read(self, said: Sequence[DeploymentStatus]) -> "Known":
-        """What is known after GitHub's statuses were read.
+        """Return the knowledge after GitHub's statuses were read.
 
         Whoever posted a final status has sent its notification, too.
 
@@ -47,7 +47,7 @@ class Known:
         return Known(over.state) if over and over != self.owed else self
 
     def having_told(self) -> "Known":
-        """What is known after the owed notification was sent, if there was one."""
+        """Return the knowledge after the owed notification was sent, if there was one."""
         return Known(self.owed.state) if self.owed else self
 
 

@@ -26,7 +26,7 @@ from chalicelib.core.observations import (
 class Verdict:
     """A commit on a target: the verdict of each host, and whether it is final.
 
-    `command_id`, `roll_out` and `was_cancelled` are those of the commit's newest command.
+    `command_id`, `roll_out` and `was_cancelled` belong to the commit's newest command.
     `fails_where_set_aside`: the target's `saved` was "fail" when the commit was deployed.
     """
 

@@ -1,4 +1,4 @@
-"""SNS: one message a finished deployment, for whoever subscribes to the stage's topic."""
+"""SNS: one message for each finished deployment, to the subscribers of the stage's topic."""
 
 import json
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What a round repairs: deployments whose last event was lost, and the log of lost deliveries."""
+"""Syncs deployments whose last event was lost, and logs lost deliveries, as a part of a round."""
 
 from dataclasses import dataclass
 from datetime import timedelta

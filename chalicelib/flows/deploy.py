@@ -72,7 +72,7 @@ class Deployer:
     journal: DecisionLog
 
     def deploy(self, targets: Sequence[Target], cause: Cause) -> Sent:
-        """Send the commit to those of the targets that have no pin.
+        """Send the commit to the targets that have no pin.
 
         The targets are of the cause's repository. Raises RefusedError and UnavailableError if
         nothing could be sent at all.

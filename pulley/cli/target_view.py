@@ -1,4 +1,4 @@
-"""What several commands show of targets."""
+"""The views of targets that several commands share."""
 
 import time
 from collections.abc import Sequence

@@ -190,7 +190,7 @@ def _plan_document(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
         yield _pin_change(wanted, found)
         previous = found.in_use.version if found.in_use else latest.default
         if int(previous) > 1:
-            why = f"those before {previous}, which was in use, where there are any"
+            why = f"the versions before {previous}, which was in use, if there are any"
             yield OldVersions(what=OLD_VERSIONS, name=name, action="delete", why=why, than=previous)
     else:
         if latest.default != latest.version:

@@ -39,7 +39,7 @@ class RepositoryHook:
         return _place(self.url)[2].rpartition("/")[2] == _place(url)[2].rpartition("/")[2]
 
     def differences(self) -> list[str]:
-        """What is not as Pulley wants it, in words. The secret itself cannot be compared."""
+        """The settings that are not as Pulley wants them. The secret itself cannot be compared."""
         wanted = {
             "content type": (self.content_type, "json"),
             "events": (", ".join(self.events) or "none", "push"),
@@ -84,7 +84,7 @@ class Webhooks:
         self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
 
     def update(self, hook: RepositoryHook, url: str, secret: str) -> None:
-        """Set everything; the secret too, because GitHub drops one that is left out."""
+        """Set everything, the secret too, because GitHub drops a secret that is left out."""
         self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
 
     def set_secret(self, hook: RepositoryHook, secret: str) -> None:

@@ -33,7 +33,7 @@ class Ending(Enum):
     LIMIT = "its time was over"
     HELD = "its time was over, and a process beyond its group held its output"
     CANCELLED = "it was cancelled"
-    LEFT = "whoever waited for it was killed, and it runs on"
+    LEFT = "the process that waited for it was killed, and it runs on"
 
 
 @dataclass(frozen=True)
