@@ -11,6 +11,7 @@ deploy() {
     kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
     echo "$after" >"$state/begun" || finish broken "cannot write below $state"
     if run_steps "$after" "$marker_commit" "$Cause"; then
+        stop_if_opened # by a unit that was restarted, say
         stop_if_moved
         write_marker
         true >"$state/begun"
@@ -23,6 +24,7 @@ deploy() {
         [ "$steps" != '||' ] || succeed
         finish "${superseded:-updated}"
     fi
+    stop_if_opened
     # Remember the failed commit, and how often it has failed.
     read_line "$state/failed"
     case $line in "$after "*) attempts=${line#* } ;; esac

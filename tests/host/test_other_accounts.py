@@ -171,6 +171,20 @@ class TestRootsCheckout:
         assert "others" in result.detail
         assert precious.read_text() == "precious\n"
 
+    def test_nor_once_a_unit_has_opened_it_during_the_health_check(
+        self,
+        root_site: RootSite,  # noqa: F811
+    ) -> None:
+        assert root_site.deploy().result.outcome == "updated"
+        (precious := root_site.root / "precious").write_text("precious\n")
+        root_site.tool("curl", f"ln -sf {precious} .git/pulley/failed; chmod 777 .; exit 22")
+        root_site.root_git("commit", "-q", "--allow-empty", "-m", "two", where=root_site.upstream)
+        url = "http://127.0.0.1:1/"
+        result = root_site.pull(Issued="2", HealthCheck=url, Timeout="20").result
+        assert (result.outcome, result.step) == ("broken", "health_check")
+        assert "others" in result.detail
+        assert precious.read_text() == "precious\n"
+
     def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
         self,
         root_site: RootSite,  # noqa: F811
