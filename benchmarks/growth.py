@@ -2,7 +2,7 @@
 
 The same delivery is posted over loopback HTTP to the tutorial's service, which pulls before it
 answers, and to Pulley under `chalice local`, which answers as soon as Run Command has the command.
-GitHub's body for one commit has the same length whatever the commit contains. A push is one commit
+GitHub's body for one commit has the same length for small and large commits. A push is one commit
 of files of 10 MB that cannot be compressed, in a bare repository on this disk. So the tutorial's
 figures leave out the network, which a pull from GitHub would add for each MB. Pulley's figures
 leave out AWS's own time: an emulation on loopback answers instead. Hosts pull after the answer;

@@ -21,12 +21,17 @@ OF_A_STAGE = frozenset({"--stage", "--profile", "--region"})  # told once, befor
 
 
 def new_page(page: str) -> str:
-    """The page with the commands as they are now. Raises ValueError if it has no place for them."""
+    """The page with the commands as they are now.
+
+    Raises ValueError if the page has no place for them, or a part by hand belongs to no command.
+    """
     head, place, sections = page.partition(COMMANDS)
     if not place:
         raise ValueError(f"no heading {COMMANDS.strip()!r}")
-    kept = dict(_kept_parts(sections))
-    written = [_section(name, command, kept) for name, command in _commands(main)]
+    kept, commands = dict(_kept_parts(sections)), dict(_commands(main))
+    if lost := sorted(name for name in kept.keys() - commands.keys() if kept[name]):
+        raise ValueError(f"no command for what is written by hand: {', '.join(lost)}")
+    written = [_section(name, command, kept) for name, command in commands.items()]
     return head + place + "".join(written)
 
 

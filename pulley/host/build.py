@@ -58,6 +58,7 @@ _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
+# Functions of one word that occurs in no string and names nothing else.
 _SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
 # A variable that only this shell sees: assigned and not exported, read, expanded. If a name is also
@@ -92,7 +93,7 @@ def _join(parts: tuple[str, ...]) -> str:
 
 
 def _short_names(script: str) -> dict[str, str]:
-    """For functions of several words, and for names that stand for nothing but one variable.
+    """For functions of several words, and for words that name nothing but one function or variable.
 
     A short name begins as no command and no other variable does. The most used get the shortest.
     """

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# The steps of a run. docs/host.md has the contract: the checkout ends at the wanted commit or exactly where
-# it was, one line of JSON on stdout says which, and no commit and no edit is lost, even after a kill.
+# The steps of a run. docs/host.md has the contract: the checkout ends at the wanted commit, at the last good
+# commit, or where it was; one line of JSON on stdout says which; no commit and no edit is lost, even after a
+# kill.
 # Run as root, the script becomes the checkout's owner; root only restarts units. Every file below the
 # checkout is opened as the owner, so that a planted link cannot lead root anywhere. closed.sh says
 # when root may stay root in its own checkout.

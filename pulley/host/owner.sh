@@ -66,9 +66,9 @@ read_uid() { # status of a process
 }
 
 # What root does during the owner's run: restart the units that the document names, and nothing else.
-# A run restarts them twice at most, the second time on the way back; the owner's code may ask in its place.
+# A run restarts them twice at most, the second time on the way back. More requests come from the owner's
+# code, and are answered with 1.
 answer_owner() {
-    exec 5<&- # or the last answer would wait for a reader that is root itself
     trap '' HUP INT TERM
     restarts=0
     while read -r request status; do

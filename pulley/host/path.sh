@@ -9,7 +9,7 @@ walk_from() { # folder path
 }
 
 # A link on the way to a user's checkout must be root's or that user's, and nobody else may be able to
-# replace it: he would choose in which of that user's checkouts root deploys. The kernel knows the folder
+# replace it, or they would choose in which of that user's checkouts root deploys. The kernel knows the folder
 # that was entered; a shell may only know what the path was when it looked.
 judge_links() { # the kernel's name of the folder that was entered
     case $1 in *"-> '$Checkout'" | *"-> $Checkout") return 0 ;; esac
@@ -58,7 +58,7 @@ judge() { # path
     read -r place_uid place_mode place_type <<EOF || refuse "$1 is not there"
 $(stat -c '%u %a %f' -- "$1")
 EOF
-    if [ "$uid" -ne 0 ]; then
+    if [ "$uid" -ne 0 ]; then # a user's checkout: only links count, and who can replace them
         case $place_type/$place_mode/$place_uid in
             a*/0 | a*/"$uid") [ -z "$others" ] || refuse "others own $others or may write to it, so they may replace the link $1" ;;
             a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $uid: chown -h root $1" ;;

@@ -1,7 +1,7 @@
 """EventBridge's events as AWS sends them, through the function, to GitHub and into the log.
 
-What is said of which words of the hosts is in tests/core/test_deployments.py; of which events, and
-when, in tests/flows. tests/app/test_faults.py makes each call fail.
+tests/core/test_deployments.py tests the words of a status, tests/flows tests which events count and
+when. tests/app/test_faults.py makes each call fail.
 """
 
 import json

@@ -293,8 +293,8 @@ Plant = Callable[[Planter], None]
 Fault = tuple[Plant, str, str, str]
 TOKEN, WEBHOOK_ROW = "GitHub token, octo/site", "webhook of octo/site"
 WEB_2 = "host web-2: /srv/site"
-# The fault, the row that it is found in, how it stands, and what the mend must name. Those that
-# hide none of the others, and are not hidden, are planted at once: a doctor asks fifty things.
+# The fault, the row that shows it, the row's outcome, and what the fix must name. Faults that hide
+# no other are planted together, because each `pulley doctor` asks fifty things.
 # `make soak` plants each of them alone.
 FAULTS: list[list[Fault]] = [
     [
@@ -542,7 +542,7 @@ class TestFix:
         self, pulley: Pulley, planter: Planter
     ) -> None:
         planter.document_of_a_newer_release()
-        planter.store(NAMES.webhook_secret, " ", secret=True)  # which --fix would mend
+        planter.store(NAMES.webhook_secret, " ", secret=True)  # which --fix would replace
         pin = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
         done = pulley("doctor", "--fix", "--yes")
         assert done.exit_code == 1

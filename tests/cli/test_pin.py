@@ -203,7 +203,7 @@ class TestUnpin:
 
 
 def states(sandbox: Sandbox, commit: str) -> list[tuple[str, str | None]]:
-    """Of the one deployment of a commit, oldest first: each state, and what is said of it."""
+    """The statuses of a commit's only deployment, oldest first: state and description."""
     (made,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
     return [(one.state, one.description) for one in made.statuses]
 

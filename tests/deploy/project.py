@@ -59,7 +59,7 @@ def package(project: Path, folder: str, stage: str, *options: str) -> Path:
     """
     for path in project.glob(".chalice/deployments/*"):
         path.unlink()
-    # The stage is Chalice's to say, whatever it is here.
+    # Chalice's configuration has the stage; the value that the caller has must not count.
     environ = {"PULLEY_STAGE": "another"}
     chalice(project, "package", "--stage", stage, *options, folder, environ=environ)
     return project / folder

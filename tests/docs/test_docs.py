@@ -76,6 +76,11 @@ class TestCli:
         with pytest.raises(ValueError, match="no heading '## Commands'"):
             new_page("# A page\n")
 
+    def test_what_is_written_by_hand_for_no_command_is_not_lost(self) -> None:
+        gone = f"\n### `pulley fly`\n\nUp.\n\n{KEPT}\n\nMind the roof.\n"
+        with pytest.raises(ValueError, match="pulley fly"):
+            new_page(self.PAGE + gone)
+
     def test_section_has_the_command_s_options_but_those_of_a_stage(self) -> None:
         section = self.PAGE.partition("### `pulley secret rotate`\n")[2].partition("\n### ")[0]
         told = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))

@@ -9,6 +9,7 @@ import pwd
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,14 @@ def _read_when_written(path: Path) -> str:
 
 
 class TestRootsCheckout:
+    @pytest.fixture
+    def precious(self, root_site: RootSite) -> Iterator[Path]:  # noqa: F811
+        """A file of root's behind links in the checkout, into which nothing must be written."""
+        assert root_site.deploy().result.outcome == "updated"
+        (path := root_site.root / "precious").write_text("precious\n")
+        yield path
+        assert path.read_text() == "precious\n"
+
     def test_root_does_not_go_back_through_a_folder_that_a_step_gave_away(
         self,
         root_site: RootSite,  # noqa: F811
@@ -155,11 +164,10 @@ class TestRootsCheckout:
     def test_once_a_step_has_opened_it_root_writes_nothing_more(
         self,
         root_site: RootSite,  # noqa: F811
+        precious: Path,
         opened: str,
         status: int,
     ) -> None:
-        assert root_site.deploy().result.outcome == "updated"
-        (precious := root_site.root / "precious").write_text("precious\n")
         plant = (
             f"for one in begun step kept log failed; do ln -sf {precious} .git/pulley/$one; done"
         )
@@ -169,21 +177,18 @@ class TestRootsCheckout:
         result = root_site.pull(AfterPull="after", Issued="2").result
         assert (result.outcome, result.step) == ("broken", "after_pull")
         assert "others" in result.detail
-        assert precious.read_text() == "precious\n"
 
     def test_nor_once_a_unit_has_opened_it_during_the_health_check(
         self,
         root_site: RootSite,  # noqa: F811
+        precious: Path,
     ) -> None:
-        assert root_site.deploy().result.outcome == "updated"
-        (precious := root_site.root / "precious").write_text("precious\n")
         root_site.tool("curl", f"ln -sf {precious} .git/pulley/failed; chmod 777 .; exit 22")
         root_site.root_git("commit", "-q", "--allow-empty", "-m", "two", where=root_site.upstream)
         url = "http://127.0.0.1:1/"
         result = root_site.pull(Issued="2", HealthCheck=url, Timeout="20").result
         assert (result.outcome, result.step) == ("broken", "health_check")
         assert "others" in result.detail
-        assert precious.read_text() == "precious\n"
 
     def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
         self,

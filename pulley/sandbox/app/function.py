@@ -87,7 +87,7 @@ class Function:
         self._worker.submit(lambda: None).result(timeout)
 
     def close(self) -> None:
-        """Kill the process, whatever it does, and drop what is queued."""
+        """Kill the process, even during an event, and drop the queued events."""
         self._closing.set()
         self._process.kill()
         self._worker.shutdown(cancel_futures=True)

@@ -104,7 +104,7 @@ ROUTES = (
 
 
 def _ping(call: Call, hook: HostedHook) -> None:
-    """Send a ping, whatever events the webhook wants, unless it is inactive."""
+    """Send a ping to an active webhook, even if it did not subscribe to pings."""
     if hook.active:
         owner, _, name = call.repository.full_name.partition("/")
         repository = {"name": name, "full_name": call.repository.full_name}

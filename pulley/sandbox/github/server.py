@@ -1,7 +1,7 @@
 """GitHub's REST API on loopback, as far as Pulley uses it. It records what it is told.
 
 It answers as GitHub's pages say, so that what works here works there. A test can make it fail:
-`fault` sees every request first. It must never delay its `close`, whatever a client waits for.
+`fault` sees every request first. `close` must never wait for a client.
 """
 
 import hmac
@@ -164,7 +164,7 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         return response(environ, start_response)
 
     def _answer_or_fail(self, http: HttpRequest) -> Response:
-        # get_data, because a body is JSON whatever its content type: curl -d sends a form's.
+        # get_data: GitHub reads each body as JSON, and `curl -d` sends the content type of a form.
         body = http.get_data()
         request = Request(http.method, http.path, http.query_string.decode("latin-1"), body)
         with self._lock:
