@@ -25,11 +25,11 @@ demo: $(READY)
 	@$(BIN)/pulley demo $(if $(BREAK),--break $(BREAK))
 
 # Coverage is measured for the core and the flows, and only in their own tests: tests/conftest.py.
-# Three processes on two cores, because many tests wait for hosts. One process compiles the tests
+# Four processes on two cores, because many tests wait for hosts. One process compiles the tests
 # first, or each would.
 test: $(READY)
 	@$(BIN)/pytest --collect-only --quiet >/dev/null 2>&1 || true
-	$(BIN)/pytest --cov --numprocesses 3 --dist loadgroup
+	$(BIN)/pytest --cov --numprocesses 4 --dist loadgroup
 
 check: lint template test
 
@@ -63,7 +63,7 @@ docs: $(READY)
 # tests in each shell (what a shell can change); a hundred thousand hostile requests (eight hundred);
 # each fault in each way (some); each hostile string in each place (twenty); a minute of fifty
 # deliveries a second (three seconds); a hundred orders of events (six), sixty of a story's (eight); a
-# thousand schedules of a fleet (150); each signal to each command that runs on (one).
+# thousand schedules of a fleet (a hundred); each signal to each command that runs on (one).
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \

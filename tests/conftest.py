@@ -137,10 +137,14 @@ def _is_traced(item: pytest.Function) -> bool:
 
 @pytest.hookimpl(trylast=True)  # coverage is asked for in the same hook
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Collecting garbage, or tracing, while modules are imported takes as long as the import."""
+    """Collecting garbage, or tracing, while modules are imported takes as long as the import.
+
+    pytest-cov starts two tracers in each process of pytest-xdist, and reports what the last one
+    saw; the one below it goes on when the last one is stopped.
+    """
     gc.disable()
-    tracer = session.config.stash[TRACER] = Coverage.current()
-    if tracer:
+    session.config.stash[TRACER] = Coverage.current()
+    while tracer := Coverage.current():
         tracer.stop()
 
 

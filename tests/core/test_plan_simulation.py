@@ -18,7 +18,7 @@ from chalicelib.core.attempts import MAX_ATTEMPTS
 from tests.core.fleet import World
 
 # With a token, and as many without one. 1000 in `make soak`.
-SCHEDULES = int(os.environ.get("PULLEY_SCHEDULES", "150"))
+SCHEDULES = int(os.environ.get("PULLEY_SCHEDULES", "100"))
 LIKE_CI = settings(
     max_examples=SCHEDULES,
     derandomize=True,
