@@ -63,14 +63,15 @@ docs: $(READY)
 # tests in each shell (what a shell can change); a hundred thousand hostile requests (eight hundred);
 # each fault in each way (some); each hostile string in each place (twenty); a minute of fifty
 # deliveries a second (three seconds); a hundred orders of events (six), sixty of a story's (eight); a
-# thousand schedules of a fleet (a hundred); each signal to each command that runs on (one).
+# thousand schedules of a fleet (a hundred); a thousand examples of each property of the core, the flows
+# and the edges (fifty); each signal to each command that runs on (one).
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \
-		PULLEY_SCHEDULES=1000 PULLEY_SIGNALS=all $(BIN)/pytest --timeout 3600 tests/host \
-		tests/app/test_hostile.py tests/app/test_faults.py tests/cli/test_cli.py \
-		tests/cli/test_doctor.py tests/injection tests/deploy/test_load.py tests/sandbox/test_report.py \
-		tests/flows/test_sync.py tests/core/test_plan_simulation.py
+		PULLEY_SCHEDULES=1000 PULLEY_EXAMPLES=1000 PULLEY_SIGNALS=all $(BIN)/pytest --timeout 3600 \
+		tests/host tests/core tests/flows tests/edges tests/app/test_hostile.py \
+		tests/app/test_faults.py tests/cli/test_cli.py tests/cli/test_doctor.py tests/injection \
+		tests/deploy/test_load.py tests/sandbox/test_report.py
 
 # Measure Pulley and what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench

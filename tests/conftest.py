@@ -44,7 +44,9 @@ for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
 # moto would make thousands of images for each account, twice, and no test looks at one.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
-settings.register_profile("pulley", deadline=None)
+# Half of Hypothesis's usual number; `make soak` tries a thousand.
+EXAMPLES = int(os.environ.get("PULLEY_EXAMPLES", "50"))
+settings.register_profile("pulley", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("pulley")
 
 
