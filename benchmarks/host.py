@@ -27,6 +27,8 @@ from pulley.sandbox.hosts.users import AS_ROOT, OWNER, give_to_owner, run_as_own
 
 MEMORY = "/dev/shm"  # noqa: S108 - in a folder of its own that mkdtemp makes
 OURS, PLAIN = "pull.sh", "git pull --rebase"
+# As systemd gives it to the agent; a developer's own may have folders that take longer to search.
+AGENT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Bench:
 def environ(home: Path, checkout: Path) -> dict[str, str]:
     """The environment of an owner who is logged in, with what the agent gives the script."""
     return {
-        "PATH": os.environ["PATH"],
+        "PATH": AGENT_PATH,
         "HOME": str(home),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_COMMITTER_NAME": "Someone",

@@ -13,7 +13,6 @@ refuse_folder() {
 
 enter_checkout() {
     export GIT_TERMINAL_PROMPT=0
-    (unset -f git && has git) || refuse "git is not installed"
     go_in
     check_mount .
     [ -e .git ] || refuse_folder

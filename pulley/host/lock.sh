@@ -7,8 +7,9 @@ take_lock() {
     [ -d "$state" ] || mkdir -p -m 700 "$state" || refuse "cannot write below $git_dir"
     command exec 9<>"$state/lock" || refuse "cannot write $state/lock"
     seconds_left
-    words=$(flock -w $((left / 2)) 9 2>&1) || {
-        [ -z "$words" ] || refuse "flock (util-linux) cannot do what is asked of it: $words"
+    flock -w $((left / 2)) 9 2>"$state/flock.err" || {
+        read_line "$state/flock.err"
+        [ -z "$line" ] || refuse "flock (util-linux) failed: $line"
         finish busy "another run held the lock for $((left / 2)) seconds"
     }
     log=$state/run.log # all output goes here from now on
@@ -18,10 +19,17 @@ take_lock() {
 
 # Look for all programs first: if one were missing in the middle of a move, edits could be lost.
 check_programs() {
-    for program in flock:util-linux find:findutils cmp:diffutils sed:sed grep:grep timeout sort uniq \
-        head tail tr cut wc cat cp mv rm mkdir date readlink df; do
-        package=${program#*:} program=${program%:*}
-        [ "$package" != "$program" ] || package=coreutils
+    programs='flock find cmp sed grep timeout sort uniq head tail tr cut wc cat cp mv rm mkdir date readlink df'
+    # shellcheck disable=SC2086 # names
+    ! hash $programs 2>/dev/null || return 0
+    for program in $programs; do
+        case $program in
+            flock) package=util-linux ;;
+            find) package=findutils ;;
+            cmp) package=diffutils ;;
+            sed | grep) package=$program ;;
+            *) package=coreutils ;;
+        esac
         has "$program" || refuse "$program ($package) is not installed"
     done
 }

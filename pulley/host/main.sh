@@ -14,13 +14,13 @@ ahead=600          # seconds that Issued may be ahead of the host's clock and st
 main() {
     clean_environment
     read_clock
-    tab=$(printf '\t')
+    tab=${IFS#?} tab=${tab%?} # of space, tab and newline, without a process
     started=${started:-$now}
     # The owner must not get the files that the caller has open. This run's own parts use 4 and 5.
     [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
-    trap 'finish broken "the script came to an unexpected end"' EXIT
+    trap 'finish broken "the script ended unexpectedly"' EXIT
     read_parameters
     check_parameters
     deadline=$((started + (Timeout - kept_back) * 100))

@@ -21,15 +21,18 @@ is_deployed_here() {
     [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
-# Write another file and rename it: a marker that is cut off would look whole.
+# A ref and the marker are each written over in one write, which takes no process: a kill leaves the old one
+# or the new one. After a power cut the marker may have old steps, which then run again, and a new ref may
+# be empty, which a fetch mends. What is left of a longer marker comes after the last line.
 write_marker() {
     if [ "$after" != "$marker_commit" ]; then
         marker_slot=$(((marker_slot + 1) % 10))
-        git update-ref "refs/pulley/deployed/$marker_slot" "$after"
+        set -- "$common_dir/refs/pulley/deployed"
+        [ -d "$1" ] || mkdir -p "$1"
+        echo "$after" 1<>"$1/$marker_slot"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
     printf 'commit %s\nupstream %s\ntarget %s\nslot %s\nsteps %s\n' \
-        "$after" "$upstream" "$Target" "$marker_slot" "$steps" >"$state/deployed.new" &&
-        mv -f "$state/deployed.new" "$state/deployed" ||
+        "$after" "$upstream" "$Target" "$marker_slot" "$steps" 1<>"$state/deployed" ||
         finish broken 'cannot write the marker'
 }

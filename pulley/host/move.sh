@@ -136,6 +136,6 @@ look_at_tree() {
 # --no-overwrite-ignore: ignored files (often a host's settings) must not be lost either.
 checkout() {
     time_to_move
-    within=$left git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
+    within=${can_hang:+$left} git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
         checkout --no-overwrite-ignore "$@" -- >"$state/git.out" 2>"$errors"
 }

@@ -99,6 +99,6 @@ save_commits() { # commit
 keep() { # commit
     saved_refs=$((saved_refs + 1))
     ref=refs/pulley/saved/$(date -u +%Y%m%dT%H%M%SZ)-$$-$saved_refs
-    git update-ref "$ref" "$1" 0000000000000000000000000000000000000000 2>"$errors" || return
+    git update-ref "$ref" "$1" '' 2>"$errors" || return # '': it must be new
     echo "$ref" >>"$state/kept" || true
 }

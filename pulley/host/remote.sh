@@ -4,9 +4,10 @@
 # The remote must be the repository's. One on this machine is allowed.
 check_remote() {
     url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|process)|remote\..*\.promisor)$' 2>&1)
+    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|smudge|process)|remote\..*\.promisor)$' 2>&1)
     case $?/$remote in
         [01]/*) ;;
+        127/*) refuse "git is not installed" ;;
         *) refuse "git cannot read its configuration: ${remote#fatal: }" ;;
     esac
     while read -r key value; do

@@ -8,7 +8,7 @@ check_tools() {
     root_owns_folders "$upstream"
     root_owns_folders "$marker_commit"
     uses_lfs=''
-    files=$(git grep -l -G --no-color -e . "$upstream" -- ':(glob)**/.gitattributes' .gitmodules)
+    files=$(git grep --threads=1 -l -G --no-color -e . "$upstream" -- ':(glob)**/.gitattributes' .gitmodules)
     case $files in *.gitattributes*) check_lfs ;; esac
     case $files in *":.gitmodules"*) check_gitmodules ;; esac
 }

@@ -173,6 +173,17 @@ class TestMarker:
             assert f"commit {commit}" in (site.checkout / ".git/pulley/deployed").read_text()
         site.pull().must_be("unchanged")
 
+    def test_longer_one_is_written_over(self, site: Site) -> None:
+        after_pull(site)
+        site.pull(AfterPull=AFTER).must_be("updated")
+        site.pull()  # without steps, which makes it shorter
+        head = site.head()
+        lines = (site.checkout / ".git/pulley/deployed").read_text().splitlines()
+        assert lines[4:] == ["steps ||", f"{AFTER}||"[3:]]  # and the end of the longer one
+        site.pull(AfterPull=AFTER)
+        site.pull(AfterPull=AFTER).must_be("unchanged")
+        assert seen(site) == [["web", head, "-", "manual"], ["web", head, head, "manual"]]
+
     def test_the_last_ten_deployed_commits_keep_a_ref(self, site: Site) -> None:
         commits = [site.commit({"app.txt": f"{n}\n"}) for n in range(12) if site.pull()]
         site.pull()
