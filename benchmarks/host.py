@@ -56,8 +56,8 @@ def many_files() -> Commit:
 
 CASES = (
     Case("nothing new", lambda: (), 150, 1.0, 8),
-    Case("one commit", lambda: small(1), 150, 1.3, 16),
-    Case("1,000 commits", lambda: small(1000), 40, 1.3, 16),
+    Case("one commit", lambda: small(1), 150, 1.3, 13),
+    Case("1,000 commits", lambda: small(1000), 40, 1.3, 13),
     Case("one commit of 20,000 files", lambda: [many_files()], 20, 1.3),
     Case("one commit of 100 MB", lambda: [pieces(100)], 6, 1.3),
 )
