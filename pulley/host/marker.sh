@@ -5,11 +5,13 @@ read_marker() {
     marker_commit='' marker_upstream='' marker_target='' marker_steps='' marker_slot=0
     [ -f "$state/deployed" ] || return 0
     {
-        read -r _ marker_commit
-        read -r _ marker_upstream
-        read -r _ marker_target
-        read -r _ marker_slot
-        read -r _ marker_steps
+        read -r _ marker_commit _ marker_upstream _ marker_target _ marker_slot _ marker_steps
+        if [ -z "$marker_upstream" ]; then # until release 0.2.0 each had its own line
+            read -r _ marker_upstream
+            read -r _ marker_target
+            read -r _ marker_slot
+            read -r _ marker_steps
+        fi
     } <"$state/deployed"
     case $marker_slot in [0-9]) ;; *) marker_slot=0 ;; esac
     is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
@@ -22,8 +24,8 @@ is_deployed_here() {
 }
 
 # A ref and the marker are each written over in one write, which takes no process: a kill leaves the old one
-# or the new one. After a power cut the marker may have old steps, which then run again, and a new ref may
-# be empty, which a fetch mends. What is left of a longer marker comes after the last line.
+# or the new one. The marker is one line, because bash makes a write of each line. What is left of a longer
+# marker comes after it. After a power cut a new ref may be empty; the next fetch removes it.
 write_marker() {
     if [ "$after" != "$marker_commit" ]; then
         marker_slot=$(((marker_slot + 1) % 10))
@@ -32,7 +34,6 @@ write_marker() {
         echo "$after" 1<>"$1/$marker_slot"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
-    printf 'commit %s\nupstream %s\ntarget %s\nslot %s\nsteps %s\n' \
-        "$after" "$upstream" "$Target" "$marker_slot" "$steps" 1<>"$state/deployed" ||
+    echo "commit $after upstream $upstream target $Target slot $marker_slot steps $steps" 1<>"$state/deployed" ||
         finish broken 'cannot write the marker'
 }

@@ -159,13 +159,14 @@ class TestSignal:
 
 
 class TestMarker:
-    def test_one_that_is_half_written_or_nonsense_means_deploy_again(self, site: Site) -> None:
+    def test_cut_off_or_nonsensical_marker_leads_to_a_new_deploy(self, site: Site) -> None:
         for marker in (
             "",
             "commit ",
             "\0\0\0",
             "commit zzz\nupstream $(id)\nslot x\n",
             f"commit {'1' * 40}\nupstream {'1' * 40}\ntarget web\nslot 9\nsteps ||\n",
+            f"commit {'1' * 40} upstream {'1' * 40} target web slot 9 steps ||\n",
         ):
             site.write(".git/pulley/deployed", marker)
             commit = site.commit({"app.txt": f"{marker!r}\n"})
@@ -173,18 +174,28 @@ class TestMarker:
             assert f"commit {commit}" in (site.checkout / ".git/pulley/deployed").read_text()
         site.pull().must_be("unchanged")
 
-    def test_longer_one_is_written_over(self, site: Site) -> None:
+    def test_marker_of_release_0_2_0_is_read(self, site: Site) -> None:
+        after_pull(site)
+        site.pull(AfterPull=AFTER)
+        head = site.head()
+        lines = f"commit {head}\nupstream {head}\ntarget web\nslot 1\nsteps {AFTER}||\n"
+        site.write(".git/pulley/deployed", lines)
+        site.pull(AfterPull=AFTER).must_be("unchanged")
+        assert seen(site) == [["web", head, "-", "manual"]]
+
+    def test_shorter_marker_is_one_line_before_the_rest_of_the_longer(self, site: Site) -> None:
         after_pull(site)
         site.pull(AfterPull=AFTER).must_be("updated")
         site.pull()  # without steps, which makes it shorter
         head = site.head()
-        lines = (site.checkout / ".git/pulley/deployed").read_text().splitlines()
-        assert lines[4:] == ["steps ||", f"{AFTER}||"[3:]]  # and the end of the longer one
+        marker = (site.checkout / ".git/pulley/deployed").read_text()
+        line = f"commit {head} upstream {head} target web slot 1 steps ||\n"
+        assert marker == line + f"{AFTER}||\n"[3:]
         site.pull(AfterPull=AFTER)
         site.pull(AfterPull=AFTER).must_be("unchanged")
         assert seen(site) == [["web", head, "-", "manual"], ["web", head, head, "manual"]]
 
-    def test_the_last_ten_deployed_commits_keep_a_ref(self, site: Site) -> None:
+    def test_last_ten_deployed_commits_have_a_ref(self, site: Site) -> None:
         commits = [site.commit({"app.txt": f"{n}\n"}) for n in range(12) if site.pull()]
         site.pull()
         refs = site.git("for-each-ref", "--format=%(objectname)", "refs/pulley/deployed").split()
