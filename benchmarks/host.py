@@ -10,7 +10,6 @@ Processes are the programs that one run starts, git's own among them, counted by
 installed. Their goals are what the script needs with git 2.39.
 """
 
-import os
 import shutil
 import subprocess
 import tempfile
