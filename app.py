@@ -3,7 +3,8 @@
 chalicelib/answers.py has the HTTP codes.
 """
 
-import boto3  # noqa: F401 - while the function starts; edges/aws.py imports it at a first use
+# Lambda is to load boto3 while the function starts: edges/aws.py imports it only at its first use.
+import boto3  # noqa: F401
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import wiring
@@ -72,7 +73,7 @@ def _body_of(request: Request) -> bytes:
 def _note_refusal(request: Request, error: PulleyError) -> None:
     status = status_of(error)
     facts = {
-        # A stranger may have written it: cut it here; the journal escapes it.
+        # A stranger may have written this header: cut it here; the journal escapes it.
         "delivery": request.headers.get("x-github-delivery", "")[:MAX_DELIVERY_ID],
         "status": status,
         "reason": error.in_full,

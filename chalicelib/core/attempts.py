@@ -25,7 +25,7 @@ def runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
 
 
 def is_new(runs: HostRuns, good: str) -> bool:
-    """Whether a host has run no commit yet, and was sent no other commit than the good one."""
+    """Whether a host has run no commit yet, and was sent none except perhaps `good`, a full SHA."""
     return all(
         run.roll_out.commit.sha == good and not judge_host(one, run.roll_out).upstream
         for run, one in runs
@@ -61,7 +61,8 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     """The newest run, if it was for the wanted commit and failed to bring the host there.
 
     A push that did not reach an offline host is no attempt. A host that never answered counts as
-    failed. Without `knows_tip`, a host may be at a newer commit than was sent.
+    failed. If the branch's tip is not known (`knows_tip`), a host that says that it is at a newer
+    commit has not failed.
     """
     if not runs:
         return None

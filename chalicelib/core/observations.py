@@ -119,7 +119,10 @@ def _result_of(one: Invocation) -> HostResult | None:
 
 
 def _tells_of_aside(result: HostResult) -> bool:
-    """Whether the run looked for edits set aside. Lists of saved refs and older releases do not."""
+    """Whether the run looked for edits set aside.
+
+    A run that lists saved refs does not, and no run of an older release does.
+    """
     has_looked = result.found is not None and result.found.deployed is not None
     return has_looked or result.dropped is not None
 
@@ -194,7 +197,7 @@ def _judge_result(
     if result.outcome in OUTCOMES_AT_UPSTREAM and not upstream:
         return replace(judged, words="its result names no commit")
     if result.outcome == "superseded" or result.outcome in OUTCOMES_AT_UPSTREAM:
-        # A newer command for the same commit: name no commit, it did not overtake itself.
+        # If the newer command was for the same commit, name none: it did not overtake itself.
         newer = "" if upstream == roll_out.commit.sha else upstream[:7]
         is_superseded = result.outcome == "superseded"
         return replace(

@@ -107,7 +107,8 @@ class _Case:
 
     `half_listed` has the listed hosts of each running command that may have more: AWS lists a
     command's hosts little by little. `busy` are the hosts that run a command. `is_rolling_out`:
-    a roll-out of the wanted commit is running. `trusts_asking`: the branch's tip is not known.
+    a roll-out of the wanted commit is running. `trusts_asking`: the branch's tip is not known, so a
+    host that was sent the wanted commit, and ended at any commit, counts as there.
     """
 
     target: str
@@ -171,7 +172,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
             _plan_host(host, by_host.get(host.instance_id, ()), seen.get(host.instance_id), case)
             for host in facts.hosts
         ]
-        kept = facts.hold if wanted.is_exact else None  # it counts again when the pin ends
+        kept = facts.hold if wanted.is_exact else None  # this hold counts again when the pin ends
         return TargetPlan(facts.target, wanted, "", _with_rechecks(plans, facts, case), kept)
     held = str(hold)
     # A pin names its commit: no other commit may replace it.

@@ -41,7 +41,7 @@ class HostResult:
 
     `drift` names what somebody had moved since the last run, and this run has brought back: "head",
     "branch" or "files". `set_aside` is the first file whose local edit no longer fits, and stayed
-    in `saved`; each run tells it until somebody has seen to it. `dropped` is how many saved refs
+    in `saved`; each run repeats it until somebody drops its ref. `dropped` is how many saved refs
     were deleted. A line of an older release lacks the fields that have a default here.
     """
 

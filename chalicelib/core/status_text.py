@@ -33,7 +33,8 @@ def status_of(verdict: Verdict, *, limit: int = MAX_DESCRIPTION) -> DeploymentSt
             [f"no host matched: none is registered with the target's tags and the tag {STAGE_TAG}"],
         )
     standing = f"{verdict.count(AT)} of {_hosts(total)} at {short}"
-    if failed := verdict.count(FAILED):  # a reason that does not fit may hide its hosts
+    # Count them here: a reason that does not fit into the line is left out, and its hosts with it.
+    if failed := verdict.count(FAILED):
         standing += f", {failed} failed"
     if verdict.is_everywhere:
         return _success(verdict, standing)

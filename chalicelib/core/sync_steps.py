@@ -28,7 +28,8 @@ class Known:
     def having_said(self, status: DeploymentStatus) -> "Known":
         """Return the knowledge after the status was posted on GitHub.
 
-        Each final state is notified once, however its text changes. A replaced success is not.
+        Each final state is notified once, however its text changes. That a newer commit has
+        replaced a success is not notified.
         """
         if not status.is_final:
             return Known(self.told)

@@ -12,7 +12,7 @@ from chalicelib.core.webhook import FORM, Delivery, DeliveryError, Payload, pars
 
 # The costliest JSON of this size takes some twenty milliseconds to parse.
 MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
-# In a body full of near matches, more tries would take a tenth of a second.
+# Without this limit, a body full of near matches would take a tenth of a second.
 MAX_TRIES = 64
 _KEY_IN_JSON, _KEY_IN_FORM = b'"full_name"', b"%22full_name%22"
 _OWNER, _NAME = rb"[A-Za-z0-9_-]{1,64}", rb"[A-Za-z0-9._-]{1,100}"
@@ -26,9 +26,10 @@ _IN_FORM = re.compile(
 
 
 def claimed_repository(delivery: Delivery) -> Repository | None:
-    """The first repository that the body names, or None. In GitHub's pushes it is the push's own.
+    """The first repository that the body names, or None.
 
-    Quotes in a JSON string are escaped, so the text of a commit cannot match.
+    In a push event of GitHub that is the repository to which somebody pushed. Quotes in a JSON
+    string are escaped, so the text of a commit cannot match.
     """
     is_form = delivery.content_type == FORM
     key, pattern = (_KEY_IN_FORM, _IN_FORM) if is_form else (_KEY_IN_JSON, _IN_JSON)

@@ -62,7 +62,7 @@ class PromptGitHub:
         return self._in_time(calls, seconds)
 
     def _of(self, cause: Cause, seconds: float) -> RepositoryDeployments:
-        # A deadline for this call alone: an abandoned request keeps the deadline of its own call.
+        # Each call gets its own deadline: that of an earlier, abandoned request must not change.
         deadline = Deadline(self._clock, who="GitHub")
         deadline.restart(seconds)
         return self._github.of(cause.repository, cause.token, deadline)

@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     )
 
 REMEMBERED_SECONDS = 60.0
-REMEMBERED_REPOSITORIES = 500  # and as many are listed: so each is read once a minute at most
+REMEMBERED_REPOSITORIES = 500  # also the most that are listed: so each is read once a minute
 BUDGET = 30  # look-ups at once; the budget grows back by one look-up a second
 VERIFIED_BUDGET = 30  # the same, for verified senders
 NAMES_A_CALL = 10  # GetParameters' limit
 NAMES_A_PAGE = 50  # DescribeParameters' limit
-# Secrets and tokens are a SecureString each.
+# This leaves out secrets and tokens: each of them is a SecureString.
 _TARGETS_ALONE: "ParameterStringFilterTypeDef" = {
     "Key": "Type",
     "Option": "Equals",
@@ -104,7 +104,7 @@ class ParameterStore:
         clock: Callable[[], float] = time.monotonic,
         known: KnownRepositories | None = None,
     ) -> None:
-        """`clock` is in seconds. Without `known`, the budget is for each repository."""
+        """`clock` is in seconds. Without `known`, no repository is listed as known."""
         self._client = client
         self._names = ParameterNames(stage)
         self._clock = clock

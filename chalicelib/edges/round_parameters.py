@@ -23,7 +23,7 @@ class RoundParameters(ParameterStore):
         stored: dict[Repository, str] = {}
         for name in names:
             repository = _repository_in(name.removeprefix(self._names.repositories))
-            # Under another name (for example in capitals) no delivery finds them either.
+            # Ignore a wrong name (in capitals, for example): no delivery finds it either.
             if repository and name == self._names.targets(repository):
                 stored[repository] = name
         own_tokens = {one: self._names.repository_github_token(one) for one in stored}

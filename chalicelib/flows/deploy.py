@@ -79,8 +79,9 @@ class Deployer:
         """
         attempts, seconds = self._announced([Attempt(target, cause) for target in targets], cause)
         try:
-            # After the calls to GitHub, which may be slow: a pin that is stored meanwhile counts.
-            # And after the cause was issued: on a host the newer of two commands wins.
+            # Read the pins after the calls to GitHub, which may be slow: a pin that is stored
+            # meanwhile counts. Read them after the cause was issued, too: the command of a pin that
+            # is stored later is then newer than this one, and wins on a host.
             stored = self.pins.pins([target.name for target in targets])
             document_pin = document_pin_of(stored)
         except PulleyError as error:

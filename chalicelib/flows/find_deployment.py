@@ -46,7 +46,7 @@ def find_or_create(
     request = DeploymentRequest(sent.commit, environment, stage, sent.target, sent.delivery)
     known_id = sent.deployment
     found = github.find(request)
-    if found is None and known_id is not None:  # the target had another environment then
+    if found is None and known_id is not None:  # maybe made for an earlier environment
         known = github.deployment(known_id)
         found = known if known and known.commit == request.commit.sha else None
     if found is None:
@@ -94,7 +94,7 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
             continue
-        # Judge it as its own events do: they may come later, or know more.
+        # Judge it as a report on its own commands would: that may come later, or know more.
         sent = sent_to(history, command, since_made(other, command))
         status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):

@@ -136,7 +136,7 @@ class Receiver:
         self, repository: Repository | None, verified: Verified, delivery: Delivery
     ) -> Ignored:
         now: Verified | None = verified
-        if verified.settings.remembered:  # perhaps without a rotation's newest secret
+        if verified.settings.remembered:  # the cache may lack a rotation's newest secret
             now = self._verify_again(repository, delivery, is_verified=True)
         if now is None:
             return Ignored(delivery.id, PING)

@@ -98,7 +98,7 @@ class Runs:
         """Whether every host that is awake was seen, or nothing is to be done about any."""
         pin = self._facts.pin
         if self._wanted is None and not (pin and pin.holds(self._now)):
-            return False  # every command so far was for a pin
+            return False  # every command that was read so far was for a pin
         return bool(self._runs) and not self._unseen and not self._may_be_held()
 
     def _is_under_way(self, command: Command) -> bool:

@@ -52,7 +52,7 @@ class CommandGroup(NamedGroup):
         self._listed = listed
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Every command's name, in the order of a first use."""
+        """Every command's name, in the order in which help shows it."""
         return list(self._listed)
 
     def summary_of(self, name: str) -> str:

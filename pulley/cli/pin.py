@@ -33,7 +33,7 @@ def _until_option(function: Function) -> Function:
 
 def _reason_option(function: Function) -> Function:
     words = "The reason, for people who push meanwhile.  [required]"
-    decorate = click.option("--reason", metavar="WHY", help=words)  # meant_reason asks for it
+    decorate = click.option("--reason", metavar="WHY", help=words)  # meant_reason requires it
     return decorate(function)
 
 

@@ -1,4 +1,4 @@
-"""Warn about writes: of values that were overwritten, and of documents of a newer release.
+"""Warn if a write overwrote somebody else's value, or will replace a newer release's document.
 
 Parameter Store has no compare-and-set. Only after a write does a command learn that somebody else
 wrote between its read and its write. Nothing is lost, because both versions are kept.

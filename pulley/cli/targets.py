@@ -174,7 +174,7 @@ targets.add_command(stage_command(show), "show")
 
 
 def _warn_of_no_stage(stage: Stage) -> None:
-    """Warn if the stage has no parameters: its name may be wrong, unless targets come first."""
+    """Warn if the stage has no parameters: its name may be wrong, or it is not set up yet."""
     try:
         check_is_there(stage.name, stage.parameters)
     except NoStageError as error:

@@ -3,7 +3,8 @@
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
 lines of a function are joined, the spaces around operators left out, and functions and variables
-get short names where the long one cannot be a word that is said, which means the same to a shell.
+get short names, except where the long name may also be a word of a message or of another program. A
+shell does the same with the result.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -45,7 +46,7 @@ PARTS = (
 )
 SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
-# A backslash with what it is before, a quote, or where a comment begins.
+# A backslash with the character after it, a quote, or the place where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
 # A string or a calculation, which stays as it is, or an operator with spaces that it does not need.
 _OPERATOR = re.compile(
@@ -54,11 +55,11 @@ _OPERATOR = re.compile(
 )
 # A pattern of a case, with the spaces after it.
 _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
-# A line that ends so goes on in the next: as a command does, or as a case does after a pattern.
+# A line with one of these ends goes on in the next line: after a space, or (AT_ONCE) without one.
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
-# Functions of one word that occurs in no string and names nothing else.
+# Functions whose name is a single word that occurs in no string and names nothing else.
 _SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
 # A variable that only this shell sees: assigned and not exported, read, expanded. If a name is also
@@ -93,9 +94,13 @@ def _join(parts: tuple[str, ...]) -> str:
 
 
 def _short_names(script: str) -> dict[str, str]:
-    """For functions of several words, and for words that name nothing but one function or variable.
+    """The short name by the long one, of functions and of variables.
 
-    A short name begins as no command and no other variable does. The most used get the shortest.
+    A function has one if its name has several words, or is in _SAID_NOWHERE; a variable has one if
+    its name is used for nothing else.
+
+    A short name begins with `_`, as no command and no other variable does. The names that are used
+    most get the shortest.
     """
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     used = Counter(_WORD.findall(script))
@@ -111,7 +116,7 @@ def _read_parts(folder: Path) -> list[str]:
 
 
 def _shorten(part: str) -> str:
-    """The code, a function a line. Strings and here-documents lose their indentation alone."""
+    """The code, each function on one line. Strings and here-documents lose only indentation."""
     shortened, quote, document = "", "", False
     in_pattern = continued = False  # of a case
     for line in part.splitlines():
@@ -125,7 +130,7 @@ def _shorten(part: str) -> str:
         if code.startswith(";;") and not in_string:
             shortened = shortened.removesuffix(";")
         if code.startswith("esac") and shortened.endswith(";;") and not shortened.endswith(");;"):
-            shortened = shortened.removesuffix(";")  # after the last pattern one will do
+            shortened = shortened.removesuffix(";")  # before `esac` one is enough
         in_pattern = shortened.endswith((" in ", ";;")) or (in_pattern and continued)
         if in_pattern and not quote:
             code = _PATTERN.sub(r"\1", code)
@@ -142,7 +147,7 @@ def _shorten(part: str) -> str:
 
 
 def _split_comment(line: str, quote: str) -> tuple[str, str]:
-    """The line without its comment, and the quote that is open at its end. `quote` was before."""
+    """The line without its comment, and the quote open at its end. `quote`: at its beginning."""
     for token in _TOKEN.finditer(line):
         if not quote and token[0].endswith("#"):
             return line[: token.start()], ""

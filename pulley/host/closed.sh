@@ -24,7 +24,8 @@ stay_root() {
     root_owns_all "$walked"
 }
 
-# A step may have opened root's checkout. Then root runs no git in it, and writes nothing there, not even a log.
+# A step may have let others write to root's checkout. Then root runs no git in it, and writes nothing there,
+# not even a log.
 stop_if_opened() {
     [ "$euid" -eq 0 ] || return 0
     judged='' refused_as=broken opened=yes

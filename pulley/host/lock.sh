@@ -76,7 +76,8 @@ clear_locks() {
     rm -f -- "$@"
 }
 
-# Editors, services and pagers keep such commands running for days. These hold no lock.
+# Whether a git process only reads, and so holds no lock. Editors, services and pagers keep such processes
+# running for days.
 only_reads() {
     case $(git_command) in
         cat-file | log | show | diff | blame | grep | rev-list | rev-parse | ls-files | ls-tree | for-each-ref | \
@@ -99,8 +100,10 @@ git_command() {
     }
 }
 
-# Only processes of the owner and of root count: another user could leave one called git here for ever.
-# The owner cannot see in which folder a process of root works: `hidden_git` gives it time to end.
+# Only processes of the owner and of root count: another user could leave a process called git here
+# for ever.
+# The owner cannot see in which folder a process of root works: then set `hidden_git`, for which
+# clear_locks waits some seconds.
 git_is_at_work() {
     here=$(pwd -P) hidden_git=''
     for proc in /proc/[0-9]*; do

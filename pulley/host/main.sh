@@ -14,7 +14,7 @@ ahead=600          # seconds that Issued may be ahead of the host's clock and st
 main() {
     clean_environment
     read_clock
-    tab=${IFS#?} tab=${tab%?} # of space, tab and newline, without a process
+    tab=${IFS#?} tab=${tab%?} # cut out of IFS (space, tab, newline), which starts no process
     started=${started:-$now}
     # The owner must not get the files that the caller has open. This run's own parts use 4 and 5.
     [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-

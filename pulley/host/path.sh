@@ -51,7 +51,8 @@ walk() { # absolute path
 }
 
 # Check each path once, because a closed one stays closed. In a sticky folder such as /tmp others cannot
-# move what is root's. So only the last folder of a path must not be sticky; `sticky` has it then.
+# move what is root's. So such a folder may be on the way, but not at the end of a path. Leave in `sticky`
+# the path if it is such a folder, else "".
 judge() { # path
     sticky='' place_type=''
     case $judged in *"//$1//"*) return 0 ;; esac

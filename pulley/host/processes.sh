@@ -141,7 +141,8 @@ is_orphan() { # pPID parent group session start
     case $(readlink "/proc/$pid/cwd")/ in "$here"/*) ;; *) return 1 ;; esac
 }
 
-# Whether a marked process made this group or session. It is not the run's; its leader is marked or gone.
+# Whether a marked process made this group or session: if it is not the run's own, and its leader (the
+# process that made it) is marked or has ended.
 is_its_own() { # known id own noted
     ! is_in "$1" "$2" && [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
     ! is_in "$found" "$2" || return 0

@@ -6,11 +6,11 @@
 mend() {
     end_leftovers
     clear_locks
-    # A power cut leaves it empty, and then every git command fails.
+    # A power cut may leave the index empty, and then every git command fails.
     [ ! -f "$git_dir/index" ] || [ -s "$git_dir/index" ] || { rm -f "$git_dir/index" && git reset -q -- .; }
     read_line "$state/moving"
     case $line in
-        *' whole') # else the disk was full before anything had moved
+        *' whole') # without this word the disk was full, and nothing had moved yet
             save_what_came_since
             take_back
             ;;

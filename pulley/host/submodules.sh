@@ -34,13 +34,14 @@ look_into_submodules() {
     done <"$state/new"
 }
 
-# A file that git could not write has no times in the index. On the disk it is missing, or as in a commit
-# of some branch. Anything else is somebody's edit, even if git has seen it (git add and reset). In a
-# roll back put the present file into the index, because git would not leave a commit with an edit.
+# A file that git could not write has no times in the index. On the disk it is missing, or has its content
+# from a commit of some branch. Anything else is somebody's edit, even if git has seen it (git add and
+# reset). In a roll back put the present file into the index, because git would not leave a commit with an
+# edit.
 write_again() {
     git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
     [ ! -e "$file" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file")")" ] || return 0
-    git checkout-index -q -f -u -- "$file" && is_as_written && return # before 2.30 it never fails
+    git checkout-index -q -f -u -- "$file" && is_as_written && return # before git 2.30 checkout-index never fails
     echo "${file#./}"
     [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file"
 }
@@ -78,7 +79,8 @@ drop_half_made_submodules() {
     [ -d "$git_dir/modules" ] || return 0
     find "$git_dir/modules" -name HEAD -type f | while read -r module; do
         module=${module%/HEAD}
-        # A log or a branch may be called HEAD, too. A module with branches was once cloned completely.
+        # A log or a branch may be called HEAD, too: these have no `objects`. A module with branches was
+        # cloned completely once, so keep it.
         if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
             ! grep -qs ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
             rm -rf -- "$module"

@@ -13,7 +13,7 @@ from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# `milliseconds` truncates a float, which may be a little too small. So half of one is added.
+# `milliseconds` truncates a float, which may be a little too small. So add half a millisecond.
 _HALF = timedelta(microseconds=500)
 
 

@@ -96,9 +96,9 @@ class Doctor:
         return Row("AWS", FAIL, error.in_full, hint)
 
     def _rows(self, what: str, check: Check, url: str | None = None) -> list[Row]:
-        """Collect the rows of a check, which asks at `url`, or else AWS.
+        """Collect the rows of a check that asks the server at `url`; without a `url`, AWS.
 
-        A sandbox there that has ended is reported as such.
+        If a sandbox had this address and has ended, the row says so.
         """
         asked = self.stage.environ.get(AWS, "") if url is None else url
 

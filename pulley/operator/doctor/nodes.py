@@ -83,7 +83,7 @@ def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Unta
     for one in instances:
         tags = {tag.get("Key", ""): tag.get("Value", "") for tag in one.get("Tags", [])}
         tag = tags.get(STAGE_TAG)
-        # Hosts of other stages are left out, but "Prod" was meant to be "prod".
+        # The tag of another stage is no mistake, but "Prod" in place of "prod" is one.
         if tag is None or (tag != stage and tag.strip().lower() == stage.lower()):
             found.append(Untagged(one["InstanceId"], tags.get("Name", "") or one["InstanceId"]))
     return found

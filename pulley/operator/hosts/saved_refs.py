@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chalicelib.core.refs import shown
 from chalicelib.core.results import ERROR_SEPARATOR, ResultError
 
-# People paste both into a shell.
+# Both must be safe to paste into a shell, because people do that.
 _REF, _COMMIT = re.compile("[A-Za-z0-9-]{0,30}"), re.compile("[0-9a-f]{40}")
 
 
@@ -15,8 +15,9 @@ _REF, _COMMIT = re.compile("[A-Za-z0-9-]{0,30}"), re.compile("[0-9a-f]{40}")
 class SavedRef:
     """An edit or a commit that a host has saved. `ref` is the last part of its name.
 
-    It is in letters and digits, so it may be a part of the last part; or "" for a ref that a person
-    named. The commit changes so many `files`, of which `file` is the first, as git writes its name.
+    It has only letters, digits and `-`. If a person named the ref with other characters, it is what
+    follows the last of these, maybe "". `files` is how many files the commit changes, and `file` is
+    the first of them, as git writes its name.
     """
 
     ref: str

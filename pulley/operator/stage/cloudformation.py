@@ -203,7 +203,8 @@ def _alarms(settings: StageSettings) -> Json:
                     _rounds(settings.stage, "whole", minutes),
                     _rounds(settings.stage, "cut_short", minutes),
                     {"Id": "rounds", "Expression": "SUM([whole, cut_short])", "ReturnData": False},
-                    # TreatMissingData alone is late: an alarm looks at older periods, too.
+                    # With TreatMissingData alone the alarm would come late, because it looks at
+                    # older periods, too.
                     {"Id": "filled", "Expression": "FILL(rounds, 0)", "ReturnData": True},
                 ],
                 "EvaluationPeriods": _SILENT_ROUNDS,

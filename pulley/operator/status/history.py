@@ -53,8 +53,8 @@ class Cancel:
     """A cancel of a command. Systems Manager does not record who cancelled; CloudTrail does.
 
     `hosts` is the number of hosts on which it was cancelled; on `begun` of them the script had
-    begun. `at` is when the first of the latter ended. It is None if there is none, because nothing
-    else has the time.
+    begun. `at` is when the first of these scripts ended. It is None if no script had begun,
+    because nothing else tells when the command was cancelled.
     """
 
     at: datetime | None

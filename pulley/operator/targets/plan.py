@@ -145,7 +145,7 @@ def targets_after(
 
 
 def leavers(changes: Iterable[ListChange]) -> Mapping[str, str]:
-    """The targets that are removed or change their repository, with words. Their pins stay."""
+    """The targets that leave a repository, each with words that say how. Their pins stay."""
     removed = {
         one.name: change.repository
         for change in changes

@@ -110,7 +110,7 @@ class DeployedApp:
     def _deploy(self) -> None:
         arns = {function: self._create_function(function) for function in _HANDLERS}
         pattern = {
-            **wiring.STATUS_CHANGES,  # this has the stage of this process, if any
+            **wiring.STATUS_CHANGES,  # its `detail` is of this process's stage
             "detail": {"document-name": [document_name(self.stage)]},
         }
         rule = self.rule_name(REPORTER)
