@@ -1,4 +1,4 @@
-"""The plan: what is wanted, who is sent it, and all that is left alone."""
+"""The plan: which commit a target should have, and what each host needs for it."""
 
 import json
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def host(number: int, *, is_online: bool = True) -> Host:
 
 
 def said(number: int, outcome: str, upstream: CommitSha | None, *, at: int = 0) -> Invocation:
-    """What a host said, and after how many minutes from the start."""
+    """The result of a host that ended so many minutes after the start."""
     sha = upstream.sha if upstream else None
     line = result_line(outcome=outcome, before=None, after=None, upstream=sha)
     details = "Success" if outcome in {"updated", "unchanged", "superseded"} else "Failed"
@@ -113,12 +113,12 @@ def planned(
     return plan_target(facts_of(*runs, hosts=hosts, head=head, pin=pin), now=now)
 
 
-def one_of(made: TargetPlan) -> HostPlan:
+def only_host(made: TargetPlan) -> HostPlan:
     (only,) = made.hosts
     return only if only.action == SEND else replace(only, wanted=None)
 
 
-def told(made: TargetPlan) -> list[tuple[str, str]]:
+def steps(made: TargetPlan) -> list[tuple[str, str]]:
     return [(one.action, one.reason) for one in made.hosts]
 
 
@@ -134,7 +134,7 @@ def wanted_commit(*runs: Run) -> CommitSha:
 
 class TestPlan:
     @given(st.permutations(range(4)))
-    def test_order_of_the_runs_changes_nothing(self, order: list[int]) -> None:
+    def test_order_of_the_runs_does_not_change_the_plan(self, order: list[int]) -> None:
         runs = [
             run(A, ran(1, A), ran(2, A), at=0),
             run(B, ran(1, B), failed(2, B, at=11), at=10),
@@ -147,63 +147,63 @@ class TestPlan:
 
 
 class TestWantedOf:
-    def test_pin_is_before_the_tip(self) -> None:
+    def test_pinned_commit_is_wanted_instead_of_the_tip(self) -> None:
         wanted = wanted_of(facts_of(run(C), head=B, pin=PINNED), now=NOW)
         assert wanted == Wanted(A, "exact", "it is pinned")
         assert wanted.is_exact
 
-    def test_frozen_target_has_nothing_that_is_wanted(self) -> None:
+    def test_frozen_target_wants_no_commit(self) -> None:
         assert wanted_of(facts_of(run(A), head=B, pin=FROZEN), now=NOW) is None
 
-    def test_freeze_at_a_commit_is_still_a_freeze(self) -> None:
+    def test_freeze_that_names_a_commit_wants_no_commit(self) -> None:
         assert wanted_of(facts_of(head=B, pin=Pin("frozen", A)), now=NOW) is None
 
-    def test_pin_without_a_commit_is_as_a_freeze(self) -> None:
+    def test_pin_without_a_commit_wants_no_commit(self) -> None:
         assert wanted_of(facts_of(head=B, pin=Pin("pinned")), now=NOW) is None
 
     @pytest.mark.parametrize("pin", [Pin("none"), replace(PINNED, until=NOW), None])
-    def test_tip_is_wanted_where_no_pin_holds(self, pin: Pin | None) -> None:
+    def test_tip_is_wanted_if_no_pin_holds(self, pin: Pin | None) -> None:
         wanted = wanted_of(facts_of(run(C), head=B, pin=pin), now=NOW)
         assert wanted == Wanted(B, "rebase", "it is the branch's tip")
         assert not wanted.is_exact
 
-    def test_target_s_own_update_is_the_way_to_a_tip(self) -> None:
+    def test_tip_is_reached_by_the_target_s_own_update(self) -> None:
         facts = replace(facts_of(head=B), target=replace(WEB, update="reset"))
         assert wanted_of(facts, now=NOW) == Wanted(B, "reset", "it is the branch's tip")
 
-    def test_newest_that_was_asked_for_is_wanted_where_nobody_knows_the_tip(self) -> None:
+    def test_newest_requested_commit_is_wanted_if_the_tip_is_unknown(self) -> None:
         wanted = wanted_of(facts_of(run(A, at=1), run(C, at=3), run(B, at=2)), now=NOW)
         assert wanted == Wanted(C, "rebase", "it is the newest that was asked for")
 
-    def test_pinned_commit_is_not_asked_for_once_the_pin_is_off(self) -> None:
+    def test_commit_that_was_only_pinned_is_not_wanted_after_the_pin(self) -> None:
         runs = [run(B, at=1), run(A, at=2, update="exact", cause="manual")]
         assert wanted_commit(*runs) == B
 
-    def test_redelivery_asks_for_no_more_than_its_push_did(self) -> None:
+    def test_redelivery_counts_from_the_time_of_its_push(self) -> None:
         runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=1)]
         assert wanted_commit(*runs) == B
 
     @pytest.mark.parametrize(("pushed", "newest"), [(1, A), (3, B)])
-    def test_push_is_as_old_as_its_time_where_others_are_as_old_as_their_command(
+    def test_push_counts_from_its_push_time_and_a_manual_command_from_its_send(
         self, pushed: int, newest: CommitSha
     ) -> None:
         runs = [run(A, at=2, cause="manual"), run(B, at=4, pushed=pushed)]
         assert wanted_commit(*runs) == newest
 
-    def test_commit_that_is_pushed_again_is_the_newest_again(self) -> None:
+    def test_commit_that_is_pushed_again_becomes_the_newest(self) -> None:
         runs = [run(A, at=1, pushed=1), run(B, at=2, pushed=2), run(A, at=9, pushed=8)]
         assert wanted_commit(*reversed(runs)) == A
 
-    def test_reconciling_an_older_commit_late_does_not_make_it_the_newest(self) -> None:
+    def test_late_round_does_not_make_an_older_commit_the_newest(self) -> None:
         runs = [run(A, at=1), run(B, at=2), reconciled(A, at=3)]
         assert wanted_commit(*runs) == B
 
-    def test_commit_that_reconciling_alone_knows_is_as_new_as_its_first_command(self) -> None:
+    def test_commit_sent_only_by_rounds_counts_from_its_first_command(self) -> None:
         runs = [run(A, at=1), reconciled(B, at=2), run(C, at=3), reconciled(B, at=4)]
         for some, commit in ((runs, C), (runs[:2], B), ([*runs[:2], runs[3]], B)):
             assert wanted_commit(*some) == commit
 
-    def test_nothing_is_wanted_where_nothing_is_known(self) -> None:
+    def test_no_commit_is_wanted_without_a_tip_pin_or_run(self) -> None:
         assert wanted_of(facts_of(), now=NOW) is None
 
 
@@ -221,44 +221,44 @@ class TestPlanTargetAtRest:
     ) -> None:
         made = planned(hosts=[host(1), host(2)], pin=pin)
         assert (made.wanted, made.held, made.sends) == (None, held, ())
-        assert told(made) == [(WAIT, held), (WAIT, held)]
+        assert steps(made) == [(WAIT, held), (WAIT, held)]
 
-    def test_frozen_hosts_are_shown_with_what_they_run(self) -> None:
+    def test_frozen_host_waits_and_shows_its_commit(self) -> None:
         made = planned(run(A, ran(1, A)), pin=FROZEN, head=B)
-        assert one_of(made) == HostPlan(host(1), A.sha, WAIT, "frozen", seen=START)
+        assert only_host(made) == HostPlan(host(1), A.sha, WAIT, "frozen", seen=START)
 
-    def test_host_at_the_tip_costs_nothing(self) -> None:
+    def test_host_at_the_tip_needs_no_command(self) -> None:
         made = planned(run(A, ran(1, A)), head=A)
-        assert one_of(made) == HostPlan(
+        assert only_host(made) == HostPlan(
             host(1), A.sha, NOTHING, "it is there", is_there=True, seen=START
         )
         assert made.sends == ()
         assert made.held == ""
 
-    def test_host_that_was_led_to_the_tip_by_an_older_commit_is_there(self) -> None:
-        assert one_of(planned(run(A, said(1, "superseded", B)), head=B)).action == NOTHING
+    def test_host_superseded_by_the_tip_needs_no_command(self) -> None:
+        assert only_host(planned(run(A, said(1, "superseded", B)), head=B)).action == NOTHING
 
-    def test_host_beyond_what_was_asked_for_is_there_where_nobody_knows_the_tip(self) -> None:
+    def test_host_past_the_newest_request_needs_no_command_if_the_tip_is_unknown(self) -> None:
         made = planned(run(A, ran(1, B)))
-        assert one_of(made) == HostPlan(
+        assert only_host(made) == HostPlan(
             host(1), B.sha, NOTHING, "it is there", is_there=True, seen=START
         )
 
-    def test_host_beyond_an_older_commit_is_not_there_where_nobody_knows_the_tip(self) -> None:
+    def test_host_past_an_older_request_is_sent_the_newest_if_the_tip_is_unknown(self) -> None:
         made = planned(run(A, ran(1, C), at=1), run(B, ran(2, B), at=2))
-        assert told(made) == [(SEND, "it is at ccccccc")]
+        assert steps(made) == [(SEND, "it is at ccccccc")]
 
-    def test_run_that_never_began_leaves_what_the_host_said_before(self) -> None:
+    def test_undelivered_command_leaves_the_earlier_result_standing(self) -> None:
         runs = [run(A, ran(1, A), at=1), run(A, on(1, "DeliveryTimedOut"), at=2)]
-        assert one_of(planned(*runs, head=A)).action == NOTHING
+        assert only_host(planned(*runs, head=A)).action == NOTHING
 
-    def test_run_that_began_and_failed_does_not(self) -> None:
+    def test_failed_run_replaces_the_earlier_result(self) -> None:
         runs = [run(A, ran(1, A), at=1), run(A, failed(1, A, at=2), at=2)]
-        assert one_of(planned(*runs, head=A)).action == SEND
+        assert only_host(planned(*runs, head=A)).action == SEND
 
 
-class TestAsked:
-    def test_what_was_asked_counts_where_its_run_was_not_looked_into(self) -> None:
+class TestRequestedRollOuts:
+    def test_requested_roll_out_counts_although_its_run_was_not_read(self) -> None:
         asked = [run(A, ran(1, A)).roll_out, run(B, at=5).roll_out]
         wanted = wanted_of(facts_of(run(A, ran(1, A)), asked=asked), now=NOW)
         assert wanted is not None
@@ -266,48 +266,48 @@ class TestAsked:
 
 
 class TestPlanTargetBehind:
-    def test_host_that_is_behind_is_sent_the_tip(self) -> None:
+    def test_host_behind_the_tip_is_sent_the_tip(self) -> None:
         made = planned(run(A, ran(1, A)), head=B)
         wanted = Wanted(B, "rebase", "it is the branch's tip")
-        assert one_of(made) == HostPlan(
+        assert only_host(made) == HostPlan(
             host(1), A.sha, SEND, "it is at aaaaaaa", 1, wanted, seen=START
         )
         (send,) = made.sends
         assert (send.target, send.wanted, send.attempt) == (WEB, wanted, 1)
         assert send.instance_ids == (host(1).instance_id,)
 
-    def test_host_of_which_nothing_is_known_is_sent_the_tip(self) -> None:
-        assert told(planned(head=A)) == [(SEND, "nothing is known of it")]
+    def test_host_without_any_run_is_sent_the_tip(self) -> None:
+        assert steps(planned(head=A)) == [(SEND, "nothing is known of it")]
 
-    def test_host_that_failed_at_another_commit_is_sent_the_tip_and_why_is_told(self) -> None:
-        assert told(planned(run(A, failed(1, A)), head=B)) == [(SEND, "its last run failed")]
+    def test_host_that_failed_at_another_commit_is_sent_the_tip_with_the_reason(self) -> None:
+        assert steps(planned(run(A, failed(1, A)), head=B)) == [(SEND, "its last run failed")]
 
     def test_host_whose_run_of_another_commit_was_cancelled_is_sent_the_tip(self) -> None:
         killed = replace(on(1, "Cancelled"), ended=minutes(1))
-        assert told(planned(run(A, killed), head=B)) == [(SEND, "its last run was cancelled")]
+        assert steps(planned(run(A, killed), head=B)) == [(SEND, "its last run was cancelled")]
 
-    def test_host_at_the_pinned_commit_by_way_of_the_tip_is_sent_the_pin(self) -> None:
-        """Else a push in flight would move it: the pin's run is newer than any before it."""
+    def test_host_that_reached_the_pinned_commit_by_rebase_is_sent_the_pin(self) -> None:
+        """A push in flight must not move the host: only the pin's run is newer than the push."""
         made = planned(run(A, ran(1, A)), pin=PINNED)
-        assert told(made) == [(SEND, "it is at aaaaaaa")]
+        assert steps(made) == [(SEND, "it is at aaaaaaa")]
         assert made.sends[0].wanted.is_exact
 
-    def test_host_that_was_pinned_at_the_tip_is_brought_back_to_the_branch(self) -> None:
+    def test_host_that_was_pinned_at_the_tip_is_sent_back_to_the_branch(self) -> None:
         made = planned(run(A, ran(1, A), update="exact"), head=A)
-        assert told(made) == [(SEND, "it is at aaaaaaa")]
+        assert steps(made) == [(SEND, "it is at aaaaaaa")]
         assert made.sends[0].wanted.update == "rebase"
 
-    def test_pinned_host_is_there(self) -> None:
+    def test_host_that_ran_its_pin_needs_no_command(self) -> None:
         made = planned(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
-        assert told(made) == [(NOTHING, "it is there")]
+        assert steps(made) == [(NOTHING, "it is there")]
 
-    def test_pinned_host_is_not_there_because_it_was_asked(self) -> None:
+    def test_pinned_host_that_runs_another_commit_is_sent_the_pin(self) -> None:
         made = planned(run(A, said(1, "superseded", B), update="exact"), pin=PINNED)
-        assert told(made) == [(SEND, "it says that it runs bbbbbbb")]
+        assert steps(made) == [(SEND, "it says that it runs bbbbbbb")]
 
-    def test_host_that_was_asleep_for_the_push_is_sent_it_at_once(self) -> None:
+    def test_host_that_missed_the_push_is_sent_it_without_a_pause(self) -> None:
         made = planned(run(A, on(1, "DeliveryTimedOut")), now=minutes(11))
-        assert told(made) == [(SEND, "nothing is known of it")]
+        assert steps(made) == [(SEND, "nothing is known of it")]
 
     def test_hosts_with_the_same_attempt_share_commands_of_fifty(self) -> None:
         there, *behind = [host(number) for number in range(1, MAX_IDS + 4)]
@@ -315,12 +315,12 @@ class TestPlanTargetBehind:
         assert [*many.instance_ids, *rest.instance_ids] == [one.instance_id for one in behind]
         assert len(many.instance_ids) == MAX_IDS
 
-    def test_commit_that_is_on_no_host_yet_goes_to_fifty_at_first(self) -> None:
+    def test_commit_that_no_host_has_yet_goes_to_fifty_hosts_first(self) -> None:
         hosts = [host(number) for number in range(MAX_IDS + 2)]
         (first,) = planned(hosts=hosts, head=B).sends
         assert first.instance_ids == tuple(one.instance_id for one in hosts[:MAX_IDS])
 
-    def test_hosts_with_other_attempts_have_commands_of_their_own(self) -> None:
+    def test_hosts_with_different_attempts_get_separate_commands(self) -> None:
         hosts = [host(number) for number in range(1, 5)]
         first = run(A, failed(1, A), ran(2, B), ran(4, A))
         runs = [first, reconciled(A, failed(1, A, at=20), at=20)]
@@ -329,88 +329,90 @@ class TestPlanTargetBehind:
 
 
 class TestPlanTargetWaits:
-    def test_host_that_is_offline_is_left_alone(self) -> None:
+    def test_offline_host_waits(self) -> None:
         asleep = host(1, is_online=False)
         made = planned(run(A, ran(1, A)), hosts=[asleep], head=B)
-        assert one_of(made) == HostPlan(asleep, A.sha, WAIT, "it is offline", seen=START)
+        assert only_host(made) == HostPlan(asleep, A.sha, WAIT, "it is offline", seen=START)
 
     @pytest.mark.parametrize("details", ["Pending", "InProgress", "Delayed"])
-    def test_host_that_runs_a_command_is_left_alone(self, details: str) -> None:
+    def test_host_that_runs_a_command_waits(self, details: str) -> None:
         runs = [run(A, on(1, details), status="InProgress"), run(B, failed(1, B), at=1)]
-        assert told(planned(*runs, head=C, now=minutes(20))) == [
+        assert steps(planned(*runs, head=C, now=minutes(20))) == [
             (WAIT, "a command for it is under way")
         ]
 
-    def test_host_whose_command_expired_without_a_word_has_failed(self) -> None:
+    def test_host_whose_command_expired_without_an_answer_has_failed(self) -> None:
         runs = reconciled(A, on(1, "InProgress"), at=0, attempt=2)
-        assert told(planned(runs, head=A, now=minutes(21))) == [
+        assert steps(planned(runs, head=A, now=minutes(21))) == [
             (WAIT, "it failed, and is due again at 09:20 UTC")
         ]
-        assert told(planned(runs, head=A)) == [(SEND, "no answer in time")]
+        assert steps(planned(runs, head=A)) == [(SEND, "no answer in time")]
         assert planned(runs, head=A).sends[0].attempt == 3
 
-    def test_another_commit_s_command_that_expired_without_a_word_is_forgotten(self) -> None:
-        assert told(planned(run(A, on(1, "InProgress")), head=B)) == [
+    def test_expired_command_for_another_commit_is_ignored(self) -> None:
+        assert steps(planned(run(A, on(1, "InProgress")), head=B)) == [
             (SEND, "nothing is known of it")
         ]
 
     @pytest.mark.parametrize(("count", "status"), [(2, "InProgress"), (2, "Success")])
-    def test_command_that_is_not_listed_in_full_may_be_for_the_host(
+    def test_host_waits_for_a_command_whose_invocations_are_not_all_listed(
         self, count: int, status: str
     ) -> None:
         push = run(A, ran(2, A), count=count, status=status)
         hosts = [host(1), host(2)]
-        assert told(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
+        assert steps(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
             (WAIT, "a command is under way, and may be for it"),
             (SEND, "it is at aaaaaaa"),
         ]
         assert planned(push, hosts=hosts, head=B, now=minutes(21)).hosts[0].action == SEND
 
-    def test_command_that_was_just_sent_may_be_for_the_host(self) -> None:
+    def test_host_waits_for_a_command_that_was_just_sent(self) -> None:
         push = run(A, count=0, status="Pending")
-        assert told(planned(push, head=B, now=minutes(1))) == [
+        assert steps(planned(push, head=B, now=minutes(1))) == [
             (WAIT, "a command is under way, and may be for it")
         ]
 
-    def test_what_reconciling_sent_to_hosts_that_are_there_keeps_nobody_who_is_behind(self) -> None:
+    def test_recheck_of_other_hosts_does_not_delay_a_host_behind(self) -> None:
         push = run(B, ran(1, B), failed(2, B, at=-60), at=-60)
         recheck = reconciled(B, on(1, "InProgress"), at=0, attempt=0)
         under_way = replace(recheck, command=replace(recheck.command, status="InProgress"))
         made = planned(push, under_way, hosts=[host(1), host(2)], head=B, now=minutes(1))
-        assert told(made) == [(WAIT, "a command for it is under way"), (SEND, "rolled back")]
+        assert steps(made) == [(WAIT, "a command for it is under way"), (SEND, "rolled back")]
 
-    def test_command_that_found_no_host_is_for_none(self) -> None:
-        assert told(planned(run(A), head=A, now=minutes(1))) == [(SEND, "nothing is known of it")]
+    def test_command_that_matched_no_host_delays_no_host(self) -> None:
+        assert steps(planned(run(A), head=A, now=minutes(1))) == [(SEND, "nothing is known of it")]
 
-    def test_commit_whose_roll_out_may_yet_be_stopped_is_sent_to_nobody(self) -> None:
+    def test_commit_is_not_sent_again_while_its_roll_out_may_still_be_stopped(self) -> None:
         push = run(B, on(1, "InProgress"), failed(2, B), ran(3, B), status="InProgress")
         hosts = [host(number) for number in range(1, 5)]
-        assert told(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
+        assert steps(planned(push, hosts=hosts, head=B, now=minutes(20))) == [
             (WAIT, "a command for it is under way"),
             (WAIT, "a roll-out of bbbbbbb is under way"),
             (NOTHING, "it is there"),
             (WAIT, "a roll-out of bbbbbbb is under way"),
         ]
 
-    def test_host_that_went_back_from_a_newer_commit_is_tried_again_where_nobody_knows_the_tip(
+    def test_host_rolled_back_from_a_newer_commit_is_retried_if_the_tip_is_unknown(
         self,
     ) -> None:
-        """Nothing but its word tells of the newer commit, and that it is not there."""
-        told_by = json.loads(failed(1, B).output) | {"after": A.sha}
-        back = run(A, replace(failed(1, B, at=1), output=json.dumps(told_by)))
-        assert told(planned(back, now=minutes(2))) == [
+        """Only the host's result names the newer commit, and says that it failed."""
+        report = json.loads(failed(1, B).output) | {"after": A.sha}
+        back = run(A, replace(failed(1, B, at=1), output=json.dumps(report)))
+        assert steps(planned(back, now=minutes(2))) == [
             (WAIT, "it failed, and is due again at 08:16 UTC")
         ]
-        made = one_of(planned(back))
+        made = only_host(planned(back))
         assert (made.action, made.reason, made.at) == (SEND, "a newer commit failed there", A.sha)
 
     @pytest.mark.parametrize("outcome", ["rolled_back", "superseded"])
-    def test_host_that_names_no_commit_is_not_said_to_run_one(self, outcome: str) -> None:
+    def test_reason_is_a_newer_failed_commit_if_the_host_names_no_commit_that_it_runs(
+        self, outcome: str
+    ) -> None:
         upstream = B if outcome == "rolled_back" else None
         made = planned(run(A, said(1, outcome, upstream)), head=A)
-        assert told(made) == [(SEND, "a newer commit failed there")]
+        assert steps(made) == [(SEND, "a newer commit failed there")]
 
-    def test_another_commit_s_roll_out_keeps_nobody_but_its_own_hosts(self) -> None:
+    def test_roll_out_of_another_commit_delays_only_its_own_hosts(self) -> None:
         push = run(A, on(1, "InProgress"), ran(2, A), status="InProgress")
         hosts = [host(1), host(2), host(3)]
         made = planned(push, hosts=hosts, head=B, now=minutes(20))
@@ -422,19 +424,19 @@ class TestPlanTargetAfterAFailure:
         ("attempt", "backoff"),
         [(0, 15), (1, 30), (2, 60), (3, 120), (4, 240)],
     )
-    def test_host_is_tried_again_after_a_pause_that_doubles(
+    def test_failed_host_is_retried_after_a_pause_that_doubles(
         self, attempt: int, backoff: int
     ) -> None:
         cause = "reconcile" if attempt else "push"
         last = run(A, failed(1, A, at=3), cause=cause, attempt=attempt)
         due = minutes(3 + backoff)
-        before = one_of(planned(last, head=A, now=due - timedelta(seconds=1)))
+        before = only_host(planned(last, head=A, now=due - timedelta(seconds=1)))
         reason = f"it failed, and is due again at {due:%H:%M} UTC"
         assert (before.action, before.reason, before.attempt) == (WAIT, reason, attempt)
-        then = one_of(planned(last, head=A, now=due))
+        then = only_host(planned(last, head=A, now=due))
         assert (then.action, then.reason, then.attempt) == (SEND, "rolled back", attempt + 1)
 
-    def test_pauses_are_what_the_constants_say(self) -> None:
+    def test_pauses_and_attempts_have_the_documented_values(self) -> None:
         assert timedelta(minutes=15) == FIRST_BACKOFF
         assert timedelta(hours=4) == LONGEST_BACKOFF
         assert MAX_ATTEMPTS == 5
@@ -442,7 +444,7 @@ class TestPlanTargetAfterAFailure:
     def test_host_that_failed_too_often_is_parked_with_the_reason(self) -> None:
         last = reconciled(A, failed(1, A, at=3), at=0, attempt=MAX_ATTEMPTS)
         made = planned(last, head=A, now=START + timedelta(days=20))
-        assert one_of(made) == HostPlan(
+        assert only_host(made) == HostPlan(
             host(1),
             "",
             PARKED,
@@ -454,34 +456,34 @@ class TestPlanTargetAfterAFailure:
         assert made.sends == ()
 
     @pytest.mark.parametrize("head", [A, B])
-    def test_parked_host_is_woken_by_a_push_or_another_commit(self, head: CommitSha) -> None:
+    def test_push_or_another_commit_ends_the_parking(self, head: CommitSha) -> None:
         last = reconciled(A, failed(1, A), at=0, attempt=MAX_ATTEMPTS)
         runs = [last, run(A, failed(1, A, at=60), at=60)] if head == A else [last]
         made = planned(*runs, head=head)
         assert [send.attempt for send in made.sends] == [1]
 
-    def test_parked_at_the_tip_is_not_parked_at_a_pin_to_it(self) -> None:
+    def test_host_parked_at_the_tip_is_not_parked_for_a_pin_to_the_same_commit(self) -> None:
         last = reconciled(A, failed(1, A), at=0, attempt=MAX_ATTEMPTS)
         assert planned(last, pin=PINNED).sends[0].attempt == 1
 
-    def test_host_that_was_not_reached_is_tried_on_and_on_with_the_longest_pause(self) -> None:
+    def test_unreached_host_is_retried_without_limit_at_the_longest_pause(self) -> None:
         last = reconciled(A, on(1, "DeliveryTimedOut"), at=0, attempt=MAX_ATTEMPTS)
-        assert one_of(planned(last, head=A, now=minutes(239))).action == WAIT
-        made = one_of(planned(last, head=A, now=minutes(240)))
+        assert only_host(planned(last, head=A, now=minutes(239))).action == WAIT
+        made = only_host(planned(last, head=A, now=minutes(240)))
         assert (made.action, made.reason, made.attempt) == (SEND, "it was not reached", 5)
 
     @pytest.mark.parametrize(("ended", "due"), [(-600, 30), (10**6, 50)])
-    def test_host_s_wrong_clock_neither_hurries_nor_ends_its_attempts(
+    def test_wrong_clock_of_a_host_neither_shortens_nor_ends_its_retries(
         self, ended: int, due: int
     ) -> None:
         tried = reconciled(A, failed(1, A, at=ended), at=0)
         for now, action in ((due - 1, WAIT), (due, SEND)):
-            assert one_of(planned(tried, head=A, now=minutes(now))).action == action
+            assert only_host(planned(tried, head=A, now=minutes(now))).action == action
 
-    def test_end_that_is_not_known_is_taken_to_be_when_the_command_was_sent(self) -> None:
+    def test_run_without_an_end_time_counts_from_when_the_command_was_sent(self) -> None:
         last = run(A, on(1, "AccessDenied"))
-        assert one_of(planned(last, head=A, now=minutes(14))).action == WAIT
-        made = one_of(planned(last, head=A, now=minutes(15)))
+        assert only_host(planned(last, head=A, now=minutes(14))).action == WAIT
+        made = only_host(planned(last, head=A, now=minutes(15)))
         assert (made.action, made.reason) == (SEND, "Systems Manager may not run commands on it")
 
 
@@ -492,15 +494,15 @@ class TestPlanTargetHeld:
     def good(self) -> Run:
         return run(A, ran(1, A), ran(2, A))
 
-    def test_held_commit_is_sent_to_nobody(self) -> None:
+    def test_held_commit_is_sent_to_no_host(self) -> None:
         held = "the roll-out of bbbbbbb was stopped by its failures"
         made = planned(self.good(), self.stopped(), hosts=[host(1), host(2)], head=B)
         assert made.held == held
         assert made.wanted
-        assert told(made) == [(WAIT, held), (WAIT, held)]
+        assert steps(made) == [(WAIT, held), (WAIT, held)]
         assert [one.at for one in made.hosts] == ["", A.sha]
 
-    def test_new_host_gets_the_last_good_one(self) -> None:
+    def test_new_host_is_sent_the_last_good_commit(self) -> None:
         older = run(C, ran(1, C), ran(2, C), at=-5)
         made = planned(self.good(), older, self.stopped(), hosts=[host(1), host(3)], head=B)
         reason = "bbbbbbb is held; it is the last good one"
@@ -509,46 +511,46 @@ class TestPlanTargetHeld:
         assert made.hosts[1].wanted == wanted
         assert made.sends[0].instance_ids == (host(3).instance_id,)
 
-    def test_commit_that_one_host_alone_says_it_runs_is_not_good(self) -> None:
+    def test_commit_that_only_one_host_runs_is_not_the_good_commit(self) -> None:
         alone = run(C, ran(1, C), failed(2, C), failed(3, C), at=5)
         good = run(A, ran(1, A), ran(2, A), ran(3, A))
         made = planned(good, alone, self.stopped(), hosts=[host(4)], head=B)
         assert made.sends[0].wanted.commit == A
 
-    def test_new_host_waits_where_nothing_is_good(self) -> None:
+    def test_new_host_waits_if_no_commit_is_good(self) -> None:
         made = planned(self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
         assert made.hold
         assert made.hold.good is None
 
-    def test_host_of_which_the_history_tells_nothing_more_is_as_good_as_new(self) -> None:
+    def test_host_without_history_is_sent_the_good_commit_like_a_new_host(self) -> None:
         """Day 31: nobody can tell the canary, which runs the held commit, from a new host."""
         hold = planned(self.good(), self.stopped(), head=B).hold
         made = plan_target(replace(facts_of(head=B), hold=hold), now=NOW + timedelta(days=31))
         assert made.sends[0].wanted.commit == A
 
-    def test_good_one_that_failed_on_a_new_host_is_sent_to_others_all_the_same(self) -> None:
+    def test_good_commit_that_failed_on_one_new_host_is_still_sent_to_others(self) -> None:
         again = run(A, failed(3, A, at=20), at=20, update="exact", cause="reconcile", attempt=1)
         hosts = [host(3), host(4)]
         made = planned(self.good(), self.stopped(), again, hosts=hosts, head=B, now=minutes(30))
         assert [one.action for one in made.hosts] == [WAIT, SEND]
 
-    def test_held_commit_is_not_the_good_one_even_if_it_got_everywhere(self) -> None:
+    def test_held_commit_is_not_the_good_commit_even_if_all_hosts_run_it(self) -> None:
         late = reconciled(B, ran(1, B), ran(2, B), at=20)
         made = planned(self.stopped(), late, hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
 
-    def test_new_host_that_was_asleep_for_the_good_one_is_sent_it(self) -> None:
+    def test_new_host_that_missed_the_good_commit_is_sent_it(self) -> None:
         good = run(A, ran(1, A), on(3, "DeliveryTimedOut"))
         made = planned(good, self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [SEND]
 
-    def test_host_that_has_the_good_one_is_left_alone(self) -> None:
+    def test_host_at_the_good_commit_waits(self) -> None:
         joined = reconciled(A, ran(3, A), at=5)
         made = planned(self.good(), joined, self.stopped(), hosts=[host(3)], head=B)
         assert [one.action for one in made.hosts] == [WAIT]
 
-    def test_host_that_was_led_past_the_good_one_is_not_taken_back(self) -> None:
+    def test_host_that_moved_past_the_good_commit_is_not_sent_back(self) -> None:
         joined = reconciled(A, said(3, "superseded", B), at=5)
         failing = reconciled(A, failed(3, A), at=6)
         good = run(A, ran(1, A), ran(3, A), at=7)
@@ -556,7 +558,7 @@ class TestPlanTargetHeld:
             made = planned(*runs, self.stopped(), hosts=[host(3)], head=B)
             assert [one.action for one in made.hosts] == [WAIT]
 
-    def test_pin_to_a_held_commit_puts_no_other_commit_in_its_place(self) -> None:
+    def test_pin_to_a_held_commit_does_not_send_the_good_commit(self) -> None:
         made = planned(self.good(), self.stopped(), hosts=[host(3)], pin=replace(PINNED, commit=B))
         assert [one.action for one in made.hosts] == [WAIT]
 
@@ -566,7 +568,7 @@ class TestPlanTargetHeld:
 
 
 class TestPlanTargetCancelled:
-    """Where a person stopped a roll-out, no host is left half-way."""
+    """If a person cancels a roll-out, no host stays between two commits."""
 
     def good(self) -> Run:
         return run(A, ran(1, A), ran(2, A), ran(3, A))
@@ -576,7 +578,7 @@ class TestPlanTargetCancelled:
         hosts = (said(1, "updated", B, at=11), killed, on(3, "Cancelled"))
         return run(B, *hosts, at=10, status="Cancelled")
 
-    def test_hosts_on_which_it_had_begun_go_back_and_the_others_stay(self) -> None:
+    def test_hosts_that_began_the_cancelled_run_go_back_and_others_stay(self) -> None:
         hosts = [host(1), host(2), host(3)]
         made = planned(self.good(), self.cancelled(), hosts=hosts, head=B)
         assert [one.action for one in made.hosts] == [SEND, SEND, NOTHING]
@@ -585,7 +587,7 @@ class TestPlanTargetCancelled:
         assert made.hold
         assert made.hold.kind == "cancelled"
 
-    def test_hosts_that_came_back_are_left_alone(self) -> None:
+    def test_hosts_that_went_back_need_no_command(self) -> None:
         back = run(
             *(A, said(1, "updated", A, at=20), said(2, "updated", A, at=20)),
             at=20,
@@ -597,18 +599,18 @@ class TestPlanTargetCancelled:
         made = planned(self.good(), self.cancelled(), back, hosts=hosts, head=B)
         assert [one.action for one in made.hosts] == [NOTHING] * 3
 
-    def test_frozen_target_is_left_as_the_cancel_found_it(self) -> None:
+    def test_frozen_target_is_sent_nothing_after_a_cancel(self) -> None:
         hosts = [host(1), host(2), host(3)]
         made = planned(self.good(), self.cancelled(), hosts=hosts, head=B, pin=FROZEN)
         assert made.sends == ()
 
-    def test_newer_commit_goes_to_all(self) -> None:
+    def test_newer_commit_goes_to_all_hosts(self) -> None:
         hosts = [host(1), host(2), host(3)]
         made = planned(self.good(), self.cancelled(), hosts=hosts, head=C)
         assert [one.action for one in made.hosts] == [SEND] * 3
         assert made.hold is None
 
-    def test_hosts_stay_where_no_good_commit_is_known(self) -> None:
+    def test_hosts_wait_if_no_good_commit_is_known(self) -> None:
         made = planned(self.cancelled(), hosts=[host(1), host(2)], head=B)
         assert [one.action for one in made.hosts] == [WAIT, WAIT]
 
@@ -628,12 +630,12 @@ class TestPlanTargetCancelled:
         assert made.hold == hold
 
 
-class TestWhereItIsWanted:
-    def test_host_that_is_offline_where_it_is_wanted_is_there(self) -> None:
+class TestIsThere:
+    def test_offline_host_at_the_wanted_commit_is_there(self) -> None:
         (made,) = planned(run(A, ran(1, A)), hosts=[host(1, is_online=False)], head=A).hosts
         assert (made.action, made.is_there) == (WAIT, True)
 
-    def test_host_that_stays_at_the_last_good_one_is_wanted_there(self) -> None:
+    def test_held_host_wants_the_last_good_commit(self) -> None:
         cancelled = TestPlanTargetCancelled()
         runs = (cancelled.good(), cancelled.cancelled())
         made = planned(*runs, hosts=[host(1), host(3)], head=B)
@@ -652,7 +654,7 @@ class TestPlanTargetDrift:
         tip: CommitSha = A,
         took: float = 0.05,
     ) -> Look:
-        """After how many minutes from the start it was asked for, and how many it took."""
+        """A check requested `at` minutes after the start, which took `took` minutes."""
         found: dict[str, object] = {"would_update": False}
         found |= {"owner": "site", "git": "2.39", "free_mib": 900}
         found |= {"lfs": False, "deployed": deployed.sha if deployed else "", "drift": drift}
@@ -673,9 +675,9 @@ class TestPlanTargetDrift:
 
     def made(self, *looks: Look, last: Invocation | None = None) -> HostPlan:
         facts = replace(facts_of(run(A, last or ran(1, A)), head=A), looks=looks)
-        return one_of(plan_target(facts, now=NOW))
+        return only_host(plan_target(facts, now=NOW))
 
-    def test_check_that_found_all_well_makes_the_host_seen_later(self) -> None:
+    def test_check_without_drift_updates_when_the_host_was_seen(self) -> None:
         made = self.made(self.look(at=5))
         seen = minutes(5) + timedelta(seconds=3)
         assert (made.action, made.seen, made.at) == (NOTHING, seen, A.sha)
@@ -685,7 +687,7 @@ class TestPlanTargetDrift:
         for looks in ((well, ill), (ill, well)):
             assert self.made(*looks).action == NOTHING
 
-    def test_of_two_checks_at_once_the_one_that_looked_last_counts(self) -> None:
+    def test_check_that_ended_last_counts_if_two_overlap(self) -> None:
         slow, quick = self.look(at=5, took=3, drift="head"), self.look(at=6)
         for looks in ((slow, quick), (quick, slow)):
             assert self.made(*looks).has_drifted
@@ -693,89 +695,89 @@ class TestPlanTargetDrift:
         for looks in ((slow, quick), (quick, slow)):
             assert (self.made(*looks).has_drifted, self.made(*looks).seen) == (False, minutes(8))
 
-    def test_of_two_checks_that_ended_in_the_same_second_the_drift_counts(self) -> None:
+    def test_drift_counts_if_two_checks_end_in_the_same_second(self) -> None:
         well, ill = self.look(at=5), self.look(at=5, drift="head")
         for looks in ((well, ill), (ill, well)):
             assert self.made(*looks).has_drifted
 
-    def test_check_of_another_target_does_not_look_for_drift_and_hides_none(self) -> None:
+    def test_clean_check_of_another_target_hides_no_drift(self) -> None:
         ill, other = self.look(at=5, drift="head"), self.look(at=6, target="job")
         assert self.made(ill, other).has_drifted
         assert self.made(other).seen == START
 
     @pytest.mark.parametrize(("deployed", "drift"), [(B, ""), (A, "files")])
-    def test_what_a_check_of_another_target_finds_counts(
+    def test_drift_found_by_a_check_of_another_target_counts(
         self, deployed: CommitSha, drift: str
     ) -> None:
         other = self.look(at=6, target="job", deployed=deployed, drift=drift)
         assert self.made(self.look(at=5), other).has_drifted
 
-    def test_host_that_a_check_finds_behind_its_branch_is_not_asked_later_for_it(self) -> None:
+    def test_check_that_finds_the_host_behind_its_branch_does_not_count(self) -> None:
         behind = self.look(at=6, tip=B)
         made = self.made(self.look(at=5), behind)
         assert (made.action, made.seen) == (NOTHING, START)
         made = self.made(self.look(at=5, drift="head"), behind)
         assert (made.action, made.seen) == (NOTHING, START)
 
-    def test_drift_is_seen_when_the_check_was_made_also_behind_the_branch(self) -> None:
+    def test_drift_is_found_on_a_host_behind_its_branch(self) -> None:
         made = self.made(self.look(at=5, drift="head", tip=B))
         assert (made.action, made.seen) == (SEND, minutes(5.05))
 
-    def test_pinned_host_is_well_though_its_branch_has_moved_on(self) -> None:
+    def test_pinned_host_needs_no_command_after_its_branch_moved_on(self) -> None:
         facts = facts_of(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
-        made = one_of(plan_target(replace(facts, looks=[self.look(at=5, tip=B)]), now=NOW))
+        made = only_host(plan_target(replace(facts, looks=[self.look(at=5, tip=B)]), now=NOW))
         assert (made.action, made.seen) == (NOTHING, minutes(5.05))
 
-    def test_host_that_lost_its_marker_is_sent_what_is_wanted(self) -> None:
+    def test_host_that_lost_its_marker_is_sent_the_wanted_commit(self) -> None:
         made = self.made(self.look(at=5, deployed=None))
         assert (made.action, made.reason) == (SEND, "it has drifted")
 
-    def test_drift_of_a_host_whose_clock_is_wrong_is_seen_once_its_last_run_is_over(self) -> None:
+    def test_drift_is_found_on_a_host_with_a_wrong_clock_after_its_last_run(self) -> None:
         ill = self.look(at=21, drift="head")
         for ended in (minutes(-600), minutes(10**6)):
             assert self.made(ill, last=replace(ran(1, A), ended=ended)).has_drifted
 
     @pytest.mark.parametrize(("ended", "seen"), [(-600, 5), (10**6, 16)])
-    def test_host_s_clock_makes_nothing_of_a_check_seen_at_another_time(
+    def test_check_by_a_host_with_a_wrong_clock_is_dated_by_its_command(
         self, ended: int, seen: int
     ) -> None:
         look = self.look(at=5)
         one = replace(look.invocations[0], ended=minutes(ended))
         assert self.made(replace(look, invocations=(one,))).seen == minutes(seen)
 
-    def test_host_whose_checkout_was_moved_is_sent_what_is_wanted(self) -> None:
+    def test_host_whose_checkout_was_moved_is_sent_the_wanted_commit(self) -> None:
         made = self.made(self.look(at=5, drift="head"))
         assert (made.action, made.reason, made.at) == (SEND, "it has drifted", "")
         assert made.has_drifted
 
-    def test_host_that_has_another_marker_than_it_said_is_sent_what_is_wanted(self) -> None:
+    def test_host_whose_marker_differs_from_its_result_is_sent_the_wanted_commit(self) -> None:
         assert self.made(self.look(at=5, deployed=B)).action == SEND
 
-    def test_host_that_drifted_from_a_tip_that_nobody_knows_is_sent_a_command_at_once(self) -> None:
+    def test_drifted_host_is_sent_a_command_at_once_if_the_tip_is_unknown(self) -> None:
         drifted = self.look(at=1, deployed=B, drift="head")
         facts = replace(facts_of(run(A, ran(1, B))), looks=[drifted])
-        made = one_of(plan_target(facts, now=minutes(2)))
+        made = only_host(plan_target(facts, now=minutes(2)))
         assert (made.action, made.reason) == (SEND, "it has drifted")
 
-    def test_host_that_failed_and_went_back_has_not_drifted(self) -> None:
+    def test_host_that_rolled_back_has_not_drifted(self) -> None:
         made = self.made(self.look(at=5, deployed=B), last=failed(1, A))
         assert (made.action, made.reason, made.has_drifted) == (SEND, "rolled back", False)
 
-    def test_check_before_the_newest_run_says_nothing(self) -> None:
+    def test_check_before_the_newest_run_does_not_count(self) -> None:
         assert self.made(self.look(at=-5, drift="head")).action == NOTHING
 
-    def test_check_that_was_asked_for_when_the_newest_run_ended_counts(self) -> None:
+    def test_check_requested_when_the_newest_run_ended_counts(self) -> None:
         assert self.made(self.look(at=0, drift="head")).has_drifted
 
-    def test_check_of_a_host_that_never_ran_is_no_run(self) -> None:
+    def test_check_of_a_host_without_runs_does_not_count_as_a_run(self) -> None:
         facts = replace(facts_of(head=A), looks=[self.look(at=5)])
-        assert one_of(plan_target(facts, now=NOW)).reason == "nothing is known of it"
+        assert only_host(plan_target(facts, now=NOW)).reason == "nothing is known of it"
 
     def test_check_by_an_older_release_changes_nothing(self) -> None:
         look = self.look(at=5)
-        told_by = json.loads(look.invocations[0].output)
-        del told_by["found"]["deployed"], told_by["found"]["drift"]
-        one = replace(look.invocations[0], output=json.dumps(told_by))
+        report = json.loads(look.invocations[0].output)
+        del report["found"]["deployed"], report["found"]["drift"]
+        one = replace(look.invocations[0], output=json.dumps(report))
         made = self.made(replace(look, invocations=(one,)))
         assert (made.action, made.seen, made.has_drifted) == (NOTHING, START, False)
 
@@ -783,38 +785,40 @@ class TestPlanTargetDrift:
         told = json.loads(one.output) | {"set_aside": file} | more
         return replace(one, output=json.dumps(told))
 
-    def test_host_whose_edit_was_set_aside_is_there_and_sent_nothing_for_it(self) -> None:
+    def test_host_with_a_set_aside_edit_is_there_and_needs_no_command(self) -> None:
         made = self.made(last=self.aside(ran(1, A)))
         assert (made.action, made.reason, made.set_aside) == (NOTHING, "it is there", "app.ini")
         failing = replace(facts_of(run(A, self.aside(ran(1, A))), head=A))
         failing = replace(failing, target=replace(WEB, saved="fail"))
-        assert one_of(plan_target(failing, now=NOW)).action == NOTHING
+        assert only_host(plan_target(failing, now=NOW)).action == NOTHING
 
-    def test_it_is_asked_again_no_earlier_than_others(self) -> None:
+    def test_host_with_a_set_aside_edit_is_rechecked_no_earlier_than_others(self) -> None:
         web = replace(WEB, recheck="6h")
         facts = facts_of(run(A, self.aside(ran(1, A))), head=A)
         for file, later in ((None, 1), ("app.ini", 1), (None, 7), ("app.ini", 7)):
             facts = replace(facts, target=web, runs=(run(A, self.aside(ran(1, A), file)),))
-            made = one_of(plan_target(facts, now=START + timedelta(hours=later)))
+            made = only_host(plan_target(facts, now=START + timedelta(hours=later)))
             assert made.action == (SEND if later == 7 else NOTHING)
 
-    def test_host_that_failed_tells_it_too(self) -> None:
+    def test_failed_host_names_its_set_aside_edit(self) -> None:
         assert self.made(last=self.aside(failed(1, A))).set_aside == "app.ini"
 
     @pytest.mark.parametrize(("found", "told"), [("other.ini", "other.ini"), (None, "")])
-    def test_newest_check_says_whether_it_still_is(self, found: str | None, told: str) -> None:
+    def test_newest_check_decides_which_edit_is_set_aside(
+        self, found: str | None, told: str
+    ) -> None:
         look = self.look(at=5)
         look = replace(look, invocations=(self.aside(look.invocations[0], found),))
         made = self.made(look, last=self.aside(ran(1, A)))
         assert (made.action, made.set_aside) == (NOTHING, told)
 
-    def test_drop_says_what_is_still_set_aside_and_nothing_of_where_the_host_is(self) -> None:
+    def test_drop_updates_the_set_aside_edit_but_not_the_host_s_commit(self) -> None:
         look = self.look(at=5)
         one = self.aside(said(1, "unchanged", None), None, dropped=1, after=B.sha)
         made = self.made(replace(look, invocations=(one,)), last=self.aside(ran(1, A)))
         assert (made.action, made.at, made.seen, made.set_aside) == (NOTHING, A.sha, START, "")
 
-    def test_drop_hides_no_drift_that_a_check_found_before_it(self) -> None:
+    def test_drop_does_not_hide_drift_found_by_a_check(self) -> None:
         drifted, look = self.look(at=5, drift="head"), self.look(at=6)
         one = self.aside(look.invocations[0], None, found=None, dropped=1)
         text = json.loads(one.output)
@@ -825,7 +829,7 @@ class TestPlanTargetDrift:
             assert (made.action, made.has_drifted, made.set_aside) == (SEND, True, "")
 
     @pytest.mark.parametrize("outcome", ["unchanged", "missing_commit", "busy", "conflict"])
-    def test_list_or_a_drop_that_failed_says_nothing_at_all(self, outcome: str) -> None:
+    def test_list_of_saved_refs_or_failed_drop_changes_nothing(self, outcome: str) -> None:
         look = self.look(at=5)
         one = self.aside(said(1, outcome, None), None, saved_refs=[], saved_count=0)
         made = self.made(replace(look, invocations=(one,)), last=self.aside(ran(1, A)))
@@ -837,7 +841,7 @@ class TestPlanTargetDrift:
         )
 
     @pytest.mark.parametrize("output", ["", "{}", said(1, "unchanged", A).output])
-    def test_check_that_says_nothing_of_it_changes_nothing(self, output: str) -> None:
+    def test_check_without_findings_changes_nothing(self, output: str) -> None:
         look = self.look(at=5)
         one = replace(look.invocations[0], output=output)
         made = self.made(replace(look, invocations=(one,)))
@@ -849,7 +853,7 @@ class TestPlanTargetBeside:
 
     def made(self, *others: Run) -> HostPlan:
         facts = replace(facts_of(run(A, ran(1, A)), head=A), beside=others)
-        return one_of(plan_target(facts, now=NOW))
+        return only_host(plan_target(facts, now=NOW))
 
     def other(self, *invocations: Invocation, at: int, status: str = "Success") -> Run:
         said_to_it = [
@@ -859,52 +863,52 @@ class TestPlanTargetBeside:
         roll_out = replace(made.roll_out, target="job")
         return replace(made, command=replace(made.command, roll_out=roll_out))
 
-    def test_later_run_of_another_target_ends_what_this_one_said(self) -> None:
+    def test_later_run_of_another_target_makes_this_target_deploy_again(self) -> None:
         made = self.made(self.other(said(1, "updated", A, at=5), at=5))
         assert (made.action, made.reason) == (SEND, "the target job ran in its checkout")
 
-    def test_earlier_one_does_not(self) -> None:
+    def test_earlier_run_of_another_target_changes_nothing(self) -> None:
         assert self.made(self.other(ran(1, A), at=-5)).action == NOTHING
 
     @pytest.mark.parametrize(("later", "action"), [(1, WAIT), (20, WAIT), (21, SEND)])
-    def test_command_of_another_target_that_is_not_listed_in_full_may_be_for_the_host(
+    def test_host_waits_for_another_target_s_command_that_is_not_listed_in_full(
         self, later: int, action: str
     ) -> None:
         sent = self.other(on(2, "InProgress"), at=5, status="InProgress")
         sent = replace(sent, command=replace(sent.command, target_count=2))
         facts = replace(facts_of(run(A, ran(1, A)), head=B), beside=[sent])
-        assert one_of(plan_target(facts, now=minutes(5 + later))).action == action
+        assert only_host(plan_target(facts, now=minutes(5 + later))).action == action
 
     @pytest.mark.parametrize(
         ("hosts", "good"),
-        [((1, 2), C), ((3, 7, 8, 9), A)],  # those of the other target alone have no say
+        [((1, 2), C), ((3, 7, 8, 9), A)],  # hosts of only the other target do not count
     )
-    def test_what_hosts_ran_for_another_target_is_what_they_go_back_to(
+    def test_good_commit_is_what_the_hosts_ran_last_also_for_another_target(
         self, hosts: Sequence[int], good: CommitSha
     ) -> None:
-        good_one = run(A, ran(1, A), ran(2, A), ran(3, A))
-        here = [good_one, run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
+        good_run = run(A, ran(1, A), ran(2, A), ran(3, A))
+        here = [good_run, run(B, on(1, "Cancelled"), at=10, status="Cancelled")]
         beside = self.other(*[said(number, "updated", C, at=5) for number in hosts], at=5)
         hold = plan_target(replace(facts_of(*here, head=B), beside=[beside]), now=NOW).hold
         assert hold
         assert hold.good == good
 
-    def test_host_is_left_alone_while_the_other_target_runs_there(self) -> None:
+    def test_host_waits_while_another_target_runs_in_its_checkout(self) -> None:
         under_way = self.other(on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")
         assert self.made(under_way).reason == "a command for it is under way"
 
 
-class TestPlanTargetLiars:
-    """A host that says what cannot be is tried as often as any other, and then named."""
+class TestPlanTargetImpossibleAnswers:
+    """A host whose answer is impossible is retried as often as any other, and then parked."""
 
-    def test_host_that_says_it_runs_what_nobody_asked_for_has_failed(self) -> None:
+    def test_host_that_reports_a_commit_nobody_requested_is_parked_with_that_reason(self) -> None:
         lies = reconciled(A, said(1, "updated", C, at=0), at=0, attempt=MAX_ATTEMPTS)
-        made = one_of(planned(lies, head=A))
+        made = only_host(planned(lies, head=A))
         assert (made.action, made.reason) == (
             PARKED,
             "5 attempts failed: it says that it runs ccccccc",
         )
 
-    def test_host_that_answers_nonsense_is_parked(self) -> None:
+    def test_host_without_a_valid_result_is_parked(self) -> None:
         nonsense = reconciled(A, on(1, "Success", "hello"), at=0, attempt=MAX_ATTEMPTS)
-        assert one_of(planned(nonsense, head=A)).action == PARKED
+        assert only_host(planned(nonsense, head=A)).action == PARKED

@@ -1,8 +1,7 @@
-"""Whatever happens to a fleet, it heals by itself, and nothing that was stopped goes on.
+"""After any faults a fleet recovers by itself, and no stopped roll-out goes on.
 
-Every schedule is a list of things that go wrong or right, one after the other. The promises that
-must hold all the time are checked in tests/core/fleet/promises.py, as commands are sent and hosts
-move.
+Every schedule is a list of events, good and bad, in order. tests/core/fleet/promises.py checks the
+promises that must always hold, whenever a command is sent or a host moves.
 """
 
 import os
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from chalicelib.core.attempts import MAX_ATTEMPTS
 from tests.core.fleet import World
 
-# With a token, and as many without one. 1000 in `make soak`.
+# This number with a token, and the same without a token. 1000 in `make soak`.
 SCHEDULES = int(os.environ.get("PULLEY_SCHEDULES", "100"))
 LIKE_CI = settings(
     max_examples=SCHEDULES,
@@ -74,7 +73,7 @@ def _push_and_lose(world: World, number: int) -> None:
     world.lose(-1)
 
 
-def _mend(world: World, number: int) -> None:
+def _fix(world: World, number: int) -> None:
     world.upstream.bad.clear()
 
 
@@ -127,7 +126,7 @@ ACTS: Mapping[str, Callable[[World, int], object]] = {
     "a host joins": lambda world, number: world.join(),
     "a host fails": _ail,
     "a host recovers": _recover,
-    "what failed is mended": _mend,
+    "what failed is fixed": _fix,
     "a pin": lambda world, number: world.set_pin(number // 2, sends=number % 2 == 0),
     "a pin for a while": lambda world, number: world.set_pin(1, sends=True, until=number * 400),
     "a freeze": lambda world, number: world.freeze(until=number * 900 or None),
@@ -145,7 +144,7 @@ WAITS = (1, 1, 3, 20, 60, 240, 900, 900, 3600, 4 * 3600)
 
 @dataclass(frozen=True)
 class Schedule:
-    """What happens: an act, a number that says which or how, and the seconds until the next."""
+    """Acts, each with a number that selects a host or a variant, and the seconds until the next."""
 
     seed: int
     hosts: int
@@ -185,12 +184,12 @@ SCHEDULE = st.builds(
 
 
 def canary(*steps: tuple[str, int, int]) -> Schedule:
-    """Three hosts, one after the other; the first one that fails stops the rest."""
+    """Three hosts, one after the other; the first failure stops the roll-out."""
     return Schedule(0, 3, 1, 0, "rebase", steps)
 
 
-# Rare enough that they are written down. First: a slow round's command is newer than the push that
-# was stopped, and does well.
+# Hypothesis finds these rarely, so they are written down. First: a slow round's command is newer
+# than the stopped push, and succeeds.
 SLOW_ROUND_AFTER_A_STOP = canary(
     ("a host falls asleep", 0, 1),
     ("a host fails", 0, 1),
@@ -201,7 +200,7 @@ SLOW_ROUND_AFTER_A_STOP = canary(
     ("a host joins", 0, 1),
     ("a round", 0, 60),
 )
-# The same with an older commit's round, after which nobody may take that one for the newest.
+# The same with a round of an older commit, which must not count as the newest commit afterwards.
 SLOW_ROUND_OF_AN_OLDER_COMMIT = canary(
     ("a delivery", 0, 900),
     ("a host joins", 0, 1),
@@ -219,7 +218,7 @@ PIN_TO_A_HELD_COMMIT = canary(
     ("a host joins", 0, 1),
     ("a round", 0, 60),
 )
-ASLEEP_AT_THE_LAST_GOOD_ONE = canary(
+ASLEEP_AT_THE_LAST_GOOD_COMMIT = canary(
     ("a delivery", 0, 900),
     ("a host joins", 0, 1),
     ("a round", 0, 900),
@@ -232,7 +231,7 @@ ASLEEP_AT_THE_LAST_GOOD_ONE = canary(
 
 
 def _heal(world: World) -> None:
-    """Once nothing goes wrong any more, two rounds bring everyone there."""
+    """After the last fault, two rounds bring every host to the wanted commit."""
     world.end_faults()
     world.wake_what_is_stuck()
     world.two_rounds()
@@ -240,7 +239,7 @@ def _heal(world: World) -> None:
 
 
 def _rest(world: World) -> None:
-    """A fleet where all is well costs a run a host in a quarter of `recheck` at most, for ever."""
+    """A healthy fleet costs at most one run per host in a quarter of `recheck`, for ever."""
     begun, before = world.now, len(world.sent_by_rounds)
     for seconds in (900, 900, 3600, 4 * 3600, DAY, 30 * DAY, 900, 7 * DAY, 6 * 3600):
         world.round()
@@ -263,14 +262,14 @@ def _check(world: World) -> None:
     _rest(world)
 
 
-class TestWhateverHappens:
+class TestFleetUnderFaults:
     @given(SCHEDULE)
     @example(SLOW_ROUND_AFTER_A_STOP)
     @example(SLOW_ROUND_OF_AN_OLDER_COMMIT)
     @example(PIN_TO_A_HELD_COMMIT)
-    @example(ASLEEP_AT_THE_LAST_GOOD_ONE)
+    @example(ASLEEP_AT_THE_LAST_GOOD_COMMIT)
     @LIKE_CI
-    def test_fleet_heals_and_keeps_every_promise_where_github_tells_the_tip(
+    def test_fleet_recovers_and_every_promise_holds_if_the_tip_is_known(
         self, schedule: Schedule
     ) -> None:
         _check(schedule.play(has_token=True))
@@ -279,17 +278,15 @@ class TestWhateverHappens:
     @example(SLOW_ROUND_AFTER_A_STOP)
     @example(SLOW_ROUND_OF_AN_OLDER_COMMIT)
     @example(PIN_TO_A_HELD_COMMIT)
-    @example(ASLEEP_AT_THE_LAST_GOOD_ONE)
+    @example(ASLEEP_AT_THE_LAST_GOOD_COMMIT)
     @LIKE_CI
-    def test_fleet_heals_and_keeps_every_promise_where_nobody_knows_the_tip(
+    def test_fleet_recovers_and_every_promise_holds_if_the_tip_is_unknown(
         self, schedule: Schedule
     ) -> None:
         _check(schedule.play(has_token=False))
 
     @pytest.mark.parametrize("ails", ["unreachable", "busy"])
-    def test_host_whose_failure_may_pass_is_never_given_up_and_heals_when_it_has_passed(
-        self, ails: str
-    ) -> None:
+    def test_host_with_a_temporary_failure_is_retried_until_it_recovers(self, ails: str) -> None:
         world = World(hosts=2)
         world.machines[0].ails = ails
         world.deliver(0)
@@ -307,7 +304,7 @@ class TestWhateverHappens:
             world.round()
         assert len({machine.ran for machine in world.machines}) == 1
 
-    def test_host_that_fails_for_ever_is_tried_five_times_and_left(self) -> None:
+    def test_host_that_always_fails_is_tried_five_times_by_rounds(self) -> None:
         world = World(hosts=2)
         world.machines[0].ails = "rolled_back"
         world.deliver(0)
@@ -321,7 +318,7 @@ class TestWhateverHappens:
         for attempt, pause in enumerate(pauses, 1):
             assert pause >= 900 * 2**attempt
 
-    def test_host_that_somebody_moved_is_brought_back_within_the_time_for_a_recheck(self) -> None:
+    def test_moved_host_is_brought_back_within_the_recheck_time(self) -> None:
         world = World(hosts=2, recheck="1h")
         world.deliver(0)
         world.push()
@@ -334,7 +331,7 @@ class TestWhateverHappens:
             world.wait(900)
         assert world.machines[0].head == world.machines[0].ran == world.upstream.tip
 
-    def test_drift_that_a_check_sees_is_brought_back_by_the_next_round(self) -> None:
+    def test_drift_found_by_a_check_is_repaired_by_the_next_round(self) -> None:
         world = World(hosts=3)
         world.deliver(0)
         world.push()
@@ -349,8 +346,8 @@ class TestWhateverHappens:
         assert [host for _, host in world.sent_by_rounds] == [world.machines[1].id]
 
     @pytest.mark.parametrize("target", ["web", "job"])
-    def test_no_number_of_checks_hides_a_run_or_drift(self, target: str) -> None:
-        """The push is forgotten, checks are made again and again, and then a host drifts."""
+    def test_many_checks_hide_neither_a_run_nor_drift(self, target: str) -> None:
+        """The history forgets the push, many checks follow, and then a host drifts."""
         world = World(seed=1, hosts=2, recheck="20d")
         world.push()
         world.deliver(-1)
@@ -372,8 +369,8 @@ class TestWhateverHappens:
         world.wait(120)
         assert world.machines[0].head == world.upstream.tip
 
-    def test_check_puts_nothing_off_where_nobody_knows_the_tip(self) -> None:
-        """A push was lost. A host finds it when it is asked again, though checks go on."""
+    def test_checks_do_not_delay_a_recheck_if_the_tip_is_unknown(self) -> None:
+        """A push was lost. A host finds it at its recheck, although checks go on."""
         world = World(hosts=2, has_token=False)
         world.deliver(0)
         world.wait(900)
@@ -385,7 +382,7 @@ class TestWhateverHappens:
             world.wait(900)
         assert {one.ran for one in world.machines} == {world.upstream.tip}
 
-    def test_check_of_a_liar_makes_nothing_be_sent_to_others(self) -> None:
+    def test_false_check_of_one_host_sends_nothing_to_other_hosts(self) -> None:
         world = World(hosts=3)
         world.deliver(0)
         world.push()
@@ -399,8 +396,8 @@ class TestWhateverHappens:
             world.wait(300)
         assert {host for _, host in world.sent_by_rounds} == {world.machines[0].id}
 
-    def test_liar_moves_nobody_else(self) -> None:
-        """One host of three says that it runs the first commit, and the newest one is stopped."""
+    def test_false_result_of_one_host_does_not_change_the_good_commit(self) -> None:
+        """One of three hosts reports the first commit falsely; the newest commit is stopped."""
         world = World(hosts=3, max_concurrency=1)
         world.deliver(0)
         world.wait(900)
@@ -422,7 +419,7 @@ class TestWhateverHappens:
         assert world.hold.good.sha == good
         assert world.machines[3].ran == good
 
-    def test_hold_outlasts_what_systems_manager_remembers(self) -> None:
+    def test_hold_outlasts_the_history_of_systems_manager(self) -> None:
         world = World(hosts=2, max_concurrency=1)
         world.deliver(0)
         world.wait(900)
@@ -439,13 +436,13 @@ class TestWhateverHappens:
         world.wait(900)
         assert world.machines[2].ran == world.upstream.tips[0]
 
-    def test_cancelled_roll_out_leaves_no_host_half_way(self) -> None:
+    def test_cancelled_roll_out_leaves_all_hosts_at_one_commit(self) -> None:
         world = World(hosts=4, max_concurrency=2)
         world.deliver(0)
         world.wait(1800)
         world.push()
         world.deliver(0)
-        world.wait(25)  # some are done, some run, some have not begun
+        world.wait(25)  # some hosts are done, some run, some have not begun
         world.cancel()
         world.wait(900)
         world.round()

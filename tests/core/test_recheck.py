@@ -1,4 +1,4 @@
-"""Rechecks: every host is asked again in time, and not all at once."""
+"""Rechecks: every host is rechecked in time, and not all hosts at once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -35,16 +35,16 @@ class TestDueForRecheck:
     def test_host_that_was_just_seen_is_not_due(self) -> None:
         assert due_for_recheck(SIX_HOURS, dict.fromkeys(ids(3), NOW), now=NOW) == frozenset()
 
-    def test_nobody_is_due_where_there_is_nobody(self) -> None:
+    def test_empty_fleet_has_no_host_due(self) -> None:
         assert due_for_recheck(SIX_HOURS, {}, now=NOW) == frozenset()
 
     @given(st.integers(1, 400), st.sampled_from(["15m", "1h", "6h", "20d"]))
-    def test_every_host_is_seen_again_within_its_time(self, count: int, recheck: str) -> None:
+    def test_every_host_is_due_within_the_recheck_time(self, count: int, recheck: str) -> None:
         target = replace(WEB, recheck=recheck)
         late = NOW + target.recheck_after * 0.9 + timedelta(seconds=1)
         assert due_for_recheck(target, dict.fromkeys(ids(count), NOW), now=late) == set(ids(count))
 
-    def test_thousand_hosts_are_asked_at_several_times_and_in_few_commands(self) -> None:
+    def test_thousand_hosts_are_rechecked_at_several_times_in_few_commands(self) -> None:
         seen = dict.fromkeys(ids(1000), START)
         now, sizes = START, []
         while now < START + timedelta(hours=6):
@@ -56,11 +56,11 @@ class TestDueForRecheck:
         assert max(sizes) <= 400
         assert sum(-(-size // MAX_IDS) for size in sizes) <= 40
 
-    def test_group_stays_together_though_one_of_it_was_seen_later(self) -> None:
+    def test_group_stays_together_if_one_host_was_seen_later(self) -> None:
         seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: START + timedelta(hours=2)}
         assert due_for_recheck(SIX_HOURS, seen, now=START + timedelta(hours=5.5)) == set(ids(10))
 
-    def test_host_that_does_not_answer_makes_nobody_else_of_its_group_be_asked_earlier(
+    def test_silent_host_does_not_make_its_group_due_earlier(
         self,
     ) -> None:
         silent, other = ids(2)
@@ -69,7 +69,7 @@ class TestDueForRecheck:
             seen = {silent: START, other: now - timedelta(hours=hours)}
             assert due_for_recheck(SIX_HOURS, seen, now=now) == due
 
-    def test_those_of_the_group_that_are_not_due_yet_go_along_from_a_quarter_of_the_time_on(
+    def test_due_host_brings_group_members_seen_a_quarter_of_the_time_ago(
         self,
     ) -> None:
         oldest, other = ids(2)
@@ -83,7 +83,7 @@ class TestDueForRecheck:
         due = {due_for_recheck(SIX_HOURS, seen, now=START + ROUND * number) for number in range(24)}
         assert due == {frozenset(), frozenset(seen)}
 
-    def test_targets_ask_at_different_times(self) -> None:
+    def test_targets_are_due_at_different_times(self) -> None:
         now = START + timedelta(hours=4)
         due = {
             due_for_recheck(replace(SIX_HOURS, name=f"web-{number}"), {ids(1)[0]: START}, now=now)
@@ -91,20 +91,20 @@ class TestDueForRecheck:
         }
         assert due == {frozenset(), frozenset(ids(1))}
 
-    def test_host_that_joined_the_group_just_now_is_left_out(self) -> None:
+    def test_host_that_was_just_seen_is_left_out_of_its_group(self) -> None:
         now = START + timedelta(hours=5.5)
         seen = dict.fromkeys(ids(10), START) | {ids(10)[0]: now}
         assert due_for_recheck(SIX_HOURS, seen, now=now) == set(ids(10)[1:])
 
 
 class TestPlanTargetRechecks:
-    def test_host_that_was_seen_long_ago_gets_the_ordinary_run(self) -> None:
+    def test_host_seen_long_ago_is_sent_the_ordinary_run(self) -> None:
         (made,) = planned(run(A, ran(1, A)), head=A, now=START + timedelta(days=19)).hosts
         assert (made.action, made.attempt, made.is_there) == (SEND, 0, True)
         assert made.reason == "last seen at 2030-01-01 08:00 UTC"
 
     @pytest.mark.parametrize("ended", [timedelta(days=-400), timedelta(days=400)])
-    def test_host_whose_clock_is_wrong_is_rechecked_in_its_time(self, ended: timedelta) -> None:
+    def test_host_with_a_wrong_clock_is_rechecked_on_time(self, ended: timedelta) -> None:
         wrong = run(A, replace(ran(1, A), ended=START + ended))
         for days, action in ((1, NOTHING), (19, SEND)):
             (made,) = planned(wrong, head=A, now=START + timedelta(days=days)).hosts
@@ -116,14 +116,14 @@ class TestPlanTargetRechecks:
         assert made.sends == ()
 
     @pytest.mark.parametrize("count", [None, 3])
-    def test_nobody_is_rechecked_while_the_commit_is_rolled_out(self, count: int | None) -> None:
+    def test_no_host_is_rechecked_during_a_roll_out_of_the_commit(self, count: int | None) -> None:
         late = 19 * 24 * 60
         under_way = run(A, on(2, "InProgress"), at=late, status="InProgress", count=count)
         now = START + timedelta(minutes=late + 1)
         made = planned(run(A, ran(1, A)), under_way, hosts=[host(1), host(2)], head=A, now=now)
         assert made.hosts[0].action == NOTHING
 
-    def test_nobody_is_rechecked_while_a_command_is_listed_that_may_be_for_it(self) -> None:
+    def test_no_host_is_rechecked_while_a_partly_listed_command_may_include_it(self) -> None:
         late = 19 * 24 * 60
         older = run(B, on(2, "InProgress"), at=late, status="InProgress", count=3, pushed=-60)
         now = START + timedelta(minutes=late + 1)
