@@ -1,4 +1,4 @@
-"""A host's result line, as the script prints it and as the agent may cut it."""
+"""A host's result line, as the script prints it or as the agent cuts it."""
 
 import json
 
@@ -42,10 +42,10 @@ class TestParseResult:
             LINE + SEPARATOR + "one" + SEPARATOR + "two",
         ],
     )
-    def test_line_is_read_with_and_without_what_the_agent_joins_to_it(self, output: str) -> None:
+    def test_line_is_read_with_and_without_appended_output(self, output: str) -> None:
         assert parse_result(output) == self.READ
 
-    def test_failed_run_is_read(self) -> None:
+    def test_result_of_a_failed_run_is_read(self) -> None:
         stored = RESULT | {
             "outcome": "rolled_back",
             "before": None,
@@ -64,7 +64,7 @@ class TestParseResult:
         )
         assert (result.before, result.saved, result.seconds) == (None, "refs/pulley/saved/1", 12)
 
-    def test_attempt_fault_and_what_check_found_are_read(self) -> None:
+    def test_attempt_fault_and_findings_are_read(self) -> None:
         more = {"attempt": 2, "fault": "origin", "found": FOUND}
         result = parse_result(json.dumps(RESULT | more))
         assert (result.attempt, result.fault) == (2, "origin")
@@ -72,7 +72,7 @@ class TestParseResult:
             would_update=True, owner="deploy", git="2.40.1", free_mib=7, lfs=False
         )
 
-    def test_what_was_dropped_is_read(self) -> None:
+    def test_dropped_count_is_read(self) -> None:
         result = parse_result(json.dumps(RESULT | {"dropped": 1}))
         assert (result.dropped, parse_result(LINE).dropped) == (1, None)
 
@@ -88,15 +88,15 @@ class TestParseResult:
             {"found": FOUND | {"owner": 7}},
         ],
     )
-    def test_more_that_is_not_what_it_should_be_is_no_result(self, more: dict[str, object]) -> None:
+    def test_invalid_optional_field_is_refused(self, more: dict[str, object]) -> None:
         with pytest.raises(ResultError):
             parse_result(json.dumps(RESULT | more))
 
-    def test_key_of_a_newer_host_is_let_pass(self) -> None:
+    def test_unknown_key_is_ignored(self) -> None:
         assert parse_result(json.dumps(RESULT | {"more": 1})) == self.READ
 
     @pytest.mark.parametrize("kept", range(0, len(LINE), 7))
-    def test_cut_line_is_no_result_however_much_is_left(self, kept: int) -> None:
+    def test_cut_line_is_refused_wherever_it_is_cut(self, kept: int) -> None:
         for cut in (LINE[:kept], LINE[:kept] + "\n--output truncated--" + SEPARATOR + "more"):
             with pytest.raises(ResultError, match="no result line in the host's output"):
                 parse_result(cut)
@@ -116,12 +116,12 @@ class TestParseResult:
             "cloning\n" + LINE,
         ],
     )
-    def test_output_without_a_line_alone_is_no_result(self, output: str) -> None:
+    def test_output_without_exactly_one_result_line_is_refused(self, output: str) -> None:
         with pytest.raises(ResultError, match="no result line in the host's output"):
             parse_result(output)
 
     @pytest.mark.parametrize("key", RESULT)
-    def test_line_without_one_of_its_keys_is_no_result(self, key: str) -> None:
+    def test_line_without_a_required_key_is_refused(self, key: str) -> None:
         without = {name: value for name, value in RESULT.items() if name != key}
         with pytest.raises(ResultError, match="no result line in the host's output"):
             parse_result(json.dumps(without))
@@ -147,7 +147,7 @@ class TestParseResult:
             ("seconds", "1.4"),
         ],
     )
-    def test_value_of_another_type_is_refused_by_its_name(self, key: str, value: object) -> None:
+    def test_value_of_another_type_is_refused_with_its_key(self, key: str, value: object) -> None:
         with pytest.raises(ResultError) as caught:
             parse_result(json.dumps(RESULT | {key: value}))
         assert str(caught.value) == f"{key} in the result line is {value!r}"
@@ -158,12 +158,12 @@ class TestParseResult:
             lambda changes: json.dumps(RESULT | changes)
         )
     )
-    def test_no_output_raises_anything_but_a_result_error(self, output: str) -> None:
+    def test_any_output_is_parsed_or_raises_a_result_error(self, output: str) -> None:
         try:
-            told = parse_result(output).outcome
+            text = parse_result(output).outcome
         except ResultError as error:
-            told = ascii(str(error))
-        assert isinstance(told, str)
+            text = ascii(str(error))
+        assert isinstance(text, str)
 
 
 class TestHostResultIsAt:
@@ -171,16 +171,16 @@ class TestHostResultIsAt:
         return parse_result(json.dumps(RESULT | changes)).is_at(CommitSha(COMMIT))
 
     @pytest.mark.parametrize("outcome", ["updated", "unchanged"])
-    def test_updated_or_unchanged_at_the_commit_is_there(self, outcome: str) -> None:
+    def test_updated_or_unchanged_host_is_at_the_commit(self, outcome: str) -> None:
         assert self.is_at(outcome=outcome)
 
-    def test_with_local_commits_above_it_is_there(self) -> None:
+    def test_host_with_local_commits_on_top_is_at_the_commit(self) -> None:
         assert self.is_at(after="b" * 40, local_commits=1)
 
     @pytest.mark.parametrize("upstream", [None, "b" * 40])
-    def test_at_another_commit_it_is_not(self, upstream: object) -> None:
+    def test_host_with_another_upstream_is_not_at_the_commit(self, upstream: object) -> None:
         assert not self.is_at(upstream=upstream, after=COMMIT)
 
     @pytest.mark.parametrize("outcome", ["superseded", "rolled_back", "broken", "busy"])
-    def test_with_another_outcome_it_is_not(self, outcome: str) -> None:
+    def test_host_with_another_outcome_is_not_at_the_commit(self, outcome: str) -> None:
         assert not self.is_at(outcome=outcome)

@@ -1,4 +1,4 @@
-"""Verdicts: green only on a host's own word, and the same however often and in whatever order."""
+"""Verdicts: success needs the host's own result; order and repetition of runs change nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -54,9 +54,9 @@ def run_of(
     attempt: int = 0,
     saved: str = "keep",
 ) -> Run:
-    """The command of that number, each a minute after the one before.
+    """The command of this number, each a minute after the previous command.
 
-    With an attempt it is of the schedule, and for some of the target's hosts.
+    A command with an attempt is from a round, for some of the target's hosts.
     """
     later = timedelta(minutes=number - 1)
     roll_out = replace(
@@ -87,19 +87,19 @@ def judged(output: str, details: str = "Success") -> HostVerdict:
 
 
 class TestRunIsSettled:
-    def test_command_is_over_and_every_host_s_word_is_in(self) -> None:
+    def test_ended_command_with_every_host_s_result_is_settled(self) -> None:
         assert run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT)).is_settled
 
-    def test_command_that_matched_no_host_is(self) -> None:
+    def test_command_that_matched_no_host_is_settled(self) -> None:
         assert run_of(details="NoInstancesInTag").is_settled
 
-    def test_command_that_is_not_over_is_not(self) -> None:
+    def test_command_in_progress_is_not_settled(self) -> None:
         assert not run_of(on(1, output=UPDATED), status="InProgress").is_settled
 
-    def test_command_that_is_over_before_its_invocations_are_listed_is_not(self) -> None:
+    def test_ended_command_with_unlisted_invocations_is_not_settled(self) -> None:
         assert not run_of(on(1, output=UPDATED), count=2).is_settled
 
-    def test_command_that_is_over_before_an_invocation_says_so_is_not(self) -> None:
+    def test_ended_command_with_an_invocation_in_progress_is_not_settled(self) -> None:
         assert not run_of(on(1, output=UPDATED), on(2, "InProgress")).is_settled
 
 
@@ -109,7 +109,7 @@ class TestJudgeHost:
             "web-1", AT, updated=True, ended=ENDED, upstream=COMMIT
         )
 
-    def test_host_that_was_there_already_is_at_the_commit(self) -> None:
+    def test_unchanged_host_is_at_the_commit(self) -> None:
         assert judged(line_of(outcome="unchanged")) == HostVerdict(
             "web-1", AT, ended=ENDED, upstream=COMMIT
         )
@@ -126,30 +126,30 @@ class TestJudgeHost:
             ),
         ],
     )
-    def test_host_at_the_commit_tells_what_it_has_of_its_own(
+    def test_host_at_the_commit_names_its_local_commits_and_saved_ref(
         self, changes: dict[str, object], words: str
     ) -> None:
         assert judged(line_of(**changes)) == HostVerdict(
             "web-1", AT, words, updated=True, ended=ENDED, upstream=COMMIT
         )
 
-    def test_host_at_a_newer_tip_was_overtaken_by_it(self) -> None:
+    def test_host_at_a_newer_tip_is_overtaken(self) -> None:
         told = judged(line_of(upstream=NEW, after=NEW))
         assert told == HostVerdict("web-1", OVERTAKEN, "bbbbbbb", ended=ENDED, upstream=NEW)
 
-    def test_superseded_host_was_overtaken_by_what_it_runs(self) -> None:
+    def test_superseded_host_is_overtaken_by_the_commit_that_it_runs(self) -> None:
         told = judged(line_of(outcome="superseded", upstream=NEW, after=NEW))
         assert (told.kind, told.words, told.upstream) == (OVERTAKEN, "bbbbbbb", NEW)
         assert told.is_superseded
 
     @pytest.mark.parametrize("upstream", [None, COMMIT])
-    def test_superseded_host_does_not_say_that_the_commit_overtook_itself(
+    def test_superseded_host_names_no_commit_if_its_upstream_is_missing_or_the_same(
         self, upstream: str | None
     ) -> None:
         told = judged(line_of(outcome="superseded", upstream=upstream))
         assert (told.kind, told.words, told.upstream) == (OVERTAKEN, "", upstream or "")
 
-    def test_host_that_rolled_back_is_back_at_what_it_had(self) -> None:
+    def test_rolled_back_host_is_back_at_its_earlier_commit(self) -> None:
         told = judged(line_of(outcome="rolled_back", after=OLD, step="health_check"), "Failed")
         assert (told.kind, told.back_at, told.upstream) == (FAILED, OLD[:7], "")
 
@@ -162,7 +162,7 @@ class TestJudgeHost:
             {"outcome": "broken"},
         ],
     )
-    def test_commit_that_github_may_not_know_is_not_where_a_host_is_back(
+    def test_back_at_is_empty_for_a_commit_unknown_to_github_or_without_a_roll_back(
         self, changes: dict[str, object]
     ) -> None:
         told = judged(line_of(**({"after": OLD} | changes)), "Failed")
@@ -184,7 +184,7 @@ class TestJudgeHost:
         ],
     )
     @pytest.mark.parametrize("details", ["Success", "Failed"])
-    def test_any_other_outcome_has_failed_even_with_success_and_at_the_commit(
+    def test_any_other_outcome_is_a_failure_even_with_status_success(
         self, outcome: str, details: str
     ) -> None:
         told = judged(line_of(outcome=outcome, detail="why"), details)
@@ -193,7 +193,7 @@ class TestJudgeHost:
         assert told.ended == ENDED
 
     @pytest.mark.parametrize("outcome", ["missing_commit", "conflict", "broken", "unreachable"])
-    def test_failure_but_for_a_roll_back_is_of_the_host_wherever_its_branch_is(
+    def test_failure_without_a_roll_back_counts_although_the_upstream_differs(
         self, outcome: str
     ) -> None:
         told = judged(line_of(outcome=outcome, upstream=OLD), "Failed")
@@ -209,12 +209,12 @@ class TestJudgeHost:
             ("rolled_back", False),
         ],
     )
-    def test_failure_passes_by_itself_where_the_remote_or_the_lock_was_not_to_be_had(
+    def test_only_a_busy_lock_or_an_unreachable_remote_may_pass(
         self, outcome: str, *, passes: bool
     ) -> None:
         assert judged(line_of(outcome=outcome), "Failed").may_pass == passes
 
-    def test_host_that_says_it_is_at_the_commit_is_whatever_the_status(self) -> None:
+    def test_updated_host_is_at_the_commit_whatever_its_status(self) -> None:
         for details in ("Failed", "ExecutionTimedOut", "Cancelled"):
             assert judged(UPDATED, details).kind == AT
 
@@ -227,12 +227,10 @@ class TestJudgeHost:
             ("Cancelling", RUNNING),
         ],
     )
-    def test_host_that_is_not_through_is_running_once_it_has_begun(
-        self, details: str, kind: str
-    ) -> None:
+    def test_host_without_an_end_is_waiting_or_running(self, details: str, kind: str) -> None:
         assert judged("", details) == HostVerdict("web-1", kind)
 
-    def test_nothing_is_believed_of_a_host_before_it_is_through(self) -> None:
+    def test_output_of_a_running_host_is_ignored(self) -> None:
         assert judged(UPDATED, "InProgress") == HostVerdict("web-1", RUNNING)
 
     @pytest.mark.parametrize(
@@ -257,29 +255,29 @@ class TestJudgeHost:
             ("Failed", "A New Detail", FAILED, "no result line in the host's output"),
         ],
     )
-    def test_host_without_a_result_stands_as_its_status_says_and_never_at_the_commit(
+    def test_host_without_a_result_is_judged_by_its_status(
         self, status: str, details: str, kind: str, words: str
     ) -> None:
         invocation = Invocation("i-01234567", "web-1", status, details)
         assert judge_host(invocation, ROLL_OUT) == HostVerdict("web-1", kind, words)
 
-    def test_host_whose_agent_refused_the_document_has_failed_and_touched_nothing(self) -> None:
+    def test_host_whose_agent_refused_the_document_failed_and_touched_nothing(self) -> None:
         refused = replace(on(1, "Failed"), is_refused=True, trace="Branch is missing")
         words = "its SSM agent refused the document: Branch is missing"
         assert judge_host(refused, ROLL_OUT) == HostVerdict(
             "web-1", FAILED, words, touched_nothing=True
         )
 
-    def test_host_whose_agent_lost_the_script_has_failed_and_may_have_moved(self) -> None:
+    def test_host_whose_agent_lost_the_script_failed_and_may_have_moved(self) -> None:
         lost = judged("document process failed unexpectedly: document worker timed out", "Failed")
         assert lost == HostVerdict("web-1", FAILED, "no result line in the host's output")
         assert not lost.touched_nothing
 
-    def test_host_whose_script_was_killed_is_told_from_one_that_had_not_begun(self) -> None:
+    def test_host_whose_script_was_killed_is_cancelled_while_it_ran(self) -> None:
         killed = Invocation("i-01234567", "web-1", "Cancelled", "Cancelled", "", ENDED)
         assert judge_host(killed, ROLL_OUT) == HostVerdict("web-1", CANCELLED, "while it ran")
 
-    def test_result_with_the_steps_output_behind_it_is_read(self) -> None:
+    def test_result_followed_by_other_output_is_read(self) -> None:
         assert judged(UPDATED + "\n----------ERROR-------\nnpm WARN {}").kind == AT
 
     @pytest.mark.parametrize(
@@ -297,14 +295,14 @@ class TestJudgeHost:
             (line_of(detail=None), "detail in the result line is None"),
         ],
     )
-    def test_host_whose_output_is_not_this_target_s_result_has_failed(
+    def test_host_without_a_valid_result_of_this_target_has_failed(
         self, output: str, words: str
     ) -> None:
         told = judged(output)
         assert (told.kind, told.words, told.upstream) == (FAILED, words, "")
 
     @given(st.text() | st.text().map(lambda text: line_of(detail=text, outcome="conflict")))
-    def test_no_output_raises_or_is_green(self, output: str) -> None:
+    def test_hostile_output_is_a_failure(self, output: str) -> None:
         assert judged(output).kind == FAILED
 
 
@@ -355,13 +353,13 @@ class TestFailureWords:
             ),
         ],
     )
-    def test_they_have_the_outcome_the_step_and_the_detail_each_once(
+    def test_words_have_the_outcome_the_step_and_the_detail_once_each(
         self, changes: dict[str, object], words: str
     ) -> None:
         assert self.words(**changes) == words
 
     @given(st.text(), st.none() | st.text(), st.text(min_size=1), st.none() | st.text())
-    def test_the_detail_is_always_in_them(
+    def test_words_always_contain_the_detail(
         self, outcome: str, step: str | None, detail: str, after: str | None
     ) -> None:
         result = HostResult("web", outcome, None, after, None, 0, None, step, detail, 1)
@@ -379,7 +377,7 @@ class TestVerdict:
         was_cancelled=False,
     )
 
-    def test_hosts_are_counted_and_chosen_by_how_they_stand(self) -> None:
+    def test_hosts_are_counted_and_selected_by_kind(self) -> None:
         assert self.VERDICT.count(AT) == 2
         assert self.VERDICT.count(AT, FAILED) == 3
         assert self.VERDICT.count(OFFLINE) == self.VERDICT.count() == 0
@@ -389,7 +387,7 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("kinds", "expected"), [([AT], 1), ([AT, AT], 2), ([AT, OFFLINE, OFFLINE], 3)]
     )
-    def test_commit_is_everywhere_where_all_that_were_reached_are_at_it(
+    def test_commit_is_everywhere_if_all_reached_hosts_are_at_it(
         self, kinds: list[str], expected: int
     ) -> None:
         assert self.of_kinds(kinds, expected).is_everywhere
@@ -403,12 +401,12 @@ class TestVerdict:
             *(([AT, kind], 2) for kind in (FAILED, OVERTAKEN, NOT_BEGUN, CANCELLED, RUNNING)),
         ],
     )
-    def test_commit_is_not_everywhere_where_any_other_host_is(
+    def test_commit_is_not_everywhere_if_any_reached_host_is_not_at_it(
         self, kinds: list[str], expected: int
     ) -> None:
         assert not self.of_kinds(kinds, expected).is_everywhere
 
-    def test_commit_is_not_everywhere_before_that_is_final(self) -> None:
+    def test_commit_is_not_everywhere_before_the_verdict_is_final(self) -> None:
         assert not replace(self.of_kinds([AT], 1), is_final=False).is_everywhere
 
     def of_kinds(self, kinds: Sequence[str], expected: int) -> Verdict:
@@ -417,7 +415,7 @@ class TestVerdict:
 
 
 class TestJudge:
-    def test_hosts_that_are_all_at_the_commit_are_final(self) -> None:
+    def test_all_hosts_at_the_commit_give_a_final_verdict(self) -> None:
         run = run_of(on(2, output=UPDATED), on(1, output=UPDATED))
         verdict = judge([run], now=NOW)
         assert verdict == Verdict(
@@ -433,7 +431,7 @@ class TestJudge:
         )
         assert verdict.is_everywhere
 
-    def test_each_kind_of_host_stands_for_itself(self) -> None:
+    def test_each_host_is_judged_by_its_own_invocation(self) -> None:
         run = run_of(
             on(1, output=UPDATED),
             on(2, "Failed", CONFLICT),
@@ -464,7 +462,7 @@ class TestJudge:
         assert not verdict.is_final
         assert verdict.expected_hosts == 3
 
-    def test_command_that_is_over_before_its_hosts_say_so_is_not_final(self) -> None:
+    def test_ended_command_without_all_hosts_ended_is_not_final(self) -> None:
         assert not judge([run_of(on(1, output=UPDATED), count=2)], now=NOW).is_final
         assert not judge([run_of(on(1, "InProgress"))], now=NOW).is_final
 
@@ -474,13 +472,13 @@ class TestJudge:
         assert verdict.is_final
         assert not verdict.is_everywhere
 
-    def test_command_that_was_cancelled_says_so(self) -> None:
+    def test_verdict_is_cancelled_only_if_the_newest_command_was_cancelled(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "Cancelled"), status="Cancelled")
         assert judge([run], now=NOW).was_cancelled
         again = run_of(on(2, output=UPDATED), number=2)
         assert not judge([run, again], now=NOW).was_cancelled
 
-    def test_command_that_expired_is_final_and_who_said_no_more_has_failed(self) -> None:
+    def test_expired_command_is_final_and_its_running_hosts_have_failed(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "InProgress"), status="InProgress", count=3)
         assert not judge([run], now=EXPIRES).is_final
         verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
@@ -489,28 +487,28 @@ class TestJudge:
         assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
         assert not verdict.is_everywhere
 
-    def test_host_that_waited_for_its_turn_until_the_end_has_failed(self) -> None:
+    def test_host_still_pending_when_the_command_expires_has_failed(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "Pending"), status="InProgress")
         assert not judge([run], now=EXPIRES).is_final
         verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
         assert verdict.is_final
         assert verdict.hosts[1] == HostVerdict("web-2", FAILED, "no answer in time")
 
-    def test_cancelled_command_that_a_host_never_reports_ends_when_it_expires(self) -> None:
+    def test_cancelled_command_with_an_unended_host_is_final_after_it_expires(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "Cancelling"), status="Cancelling")
         assert not judge([run], now=EXPIRES).is_final
         verdict = judge([run], now=EXPIRES + timedelta(seconds=1))
         assert (verdict.is_final, verdict.was_cancelled) == (True, True)
         assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
 
-    def test_expired_command_does_not_end_a_newer_one_that_is_under_way(self) -> None:
+    def test_expired_command_does_not_end_a_newer_command_in_progress(self) -> None:
         first = run_of(on(1, "InProgress"), status="InProgress")
         second = run_of(on(2, "InProgress"), number=2, status="InProgress")
         verdict = judge([first, second], now=EXPIRES + timedelta(seconds=1))
         assert not verdict.is_final
         assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": RUNNING}
 
-    def test_redelivery_counts_by_host_with_each_host_s_newest_result(self) -> None:
+    def test_redelivery_is_judged_by_each_host_s_newest_result(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
         second = run_of(on(1, output=line_of(outcome="unchanged")), on(2, output=UPDATED), number=2)
         verdict = judge([first, second], now=NOW)
@@ -518,24 +516,24 @@ class TestJudge:
         assert (verdict.command_id, verdict.roll_out) == ("command-2", second.roll_out)
         assert [host.updated for host in verdict.hosts] == [False, True]
 
-    def test_host_that_came_later_is_counted_with_those_before(self) -> None:
+    def test_host_reached_by_a_later_round_counts_with_the_earlier_hosts(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, "Undeliverable"))
         second = run_of(on(2, output=UPDATED), number=2, attempt=1)
         verdict = judge([first, second], now=NOW)
         assert kinds_of(verdict) == {"web-1": AT, "web-2": AT}
         assert verdict.expected_hosts == 2
 
-    def test_host_that_a_later_roll_out_has_not_is_gone_and_keeps_nothing_red(self) -> None:
+    def test_host_missing_from_a_later_roll_out_no_longer_counts(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
         second = run_of(on(1, output=UPDATED), on(3, output=UPDATED), number=2)
         assert kinds_of(judge([first, second], now=NOW)) == {"web-1": AT, "web-3": AT}
 
-    def test_roll_out_whose_hosts_are_not_all_known_yet_lets_none_go(self) -> None:
+    def test_host_still_counts_while_the_later_roll_out_is_not_fully_listed(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
         second = run_of(on(1, "InProgress"), number=2, status="InProgress", count=2)
         assert kinds_of(judge([first, second], now=NOW)).keys() == {"web-1", "web-2"}
 
-    def test_host_that_fails_at_a_redelivery_is_not_green_for_its_earlier_result(self) -> None:
+    def test_host_that_fails_at_a_redelivery_has_failed_despite_its_earlier_success(self) -> None:
         first = run_of(on(1, output=UPDATED))
         second = run_of(on(1, "Failed", CONFLICT), number=2, status="Failed")
         assert kinds_of(judge([first, second], now=NOW)) == {"web-1": FAILED}
@@ -550,30 +548,30 @@ class TestJudge:
             ("", FAILED),
         ],
     )
-    def test_run_never_begun_does_not_hide_an_earlier_result(
+    def test_undelivered_run_does_not_hide_an_earlier_result(
         self, details: str, earlier: str, kind: str
     ) -> None:
         first, second = run_of(on(1, output=earlier)), run_of(on(1, details), number=2)
         assert kinds_of(judge([first, second], now=NOW)) == {"web-1": kind}
 
-    def test_of_runs_never_begun_the_newest_counts(self) -> None:
+    def test_newest_undelivered_run_counts_if_no_run_began(self) -> None:
         first = run_of(on(1, "Terminated"), status="Failed")
         second = run_of(on(1, "Undeliverable"), number=2)
         assert kinds_of(judge([first, second], now=NOW)) == {"web-1": OFFLINE}
 
-    def test_redelivery_under_way_makes_it_not_final_again(self) -> None:
+    def test_redelivery_in_progress_makes_the_verdict_not_final(self) -> None:
         first = run_of(on(1, output=UPDATED))
         second = run_of(on(1, "Pending"), number=2, status="Pending")
         verdict = judge([first, second], now=NOW)
         assert not verdict.is_final
         assert kinds_of(verdict) == {"web-1": WAITING}
 
-    def test_older_run_under_way_on_another_host_makes_it_not_final(self) -> None:
+    def test_older_run_in_progress_on_another_host_makes_the_verdict_not_final(self) -> None:
         first = run_of(on(1, "InProgress"), status="InProgress")
         second = run_of(on(2, output=UPDATED), number=2, attempt=1)
         assert not judge([first, second], now=NOW).is_final
 
-    def test_hosts_of_one_name_are_told_apart(self) -> None:
+    def test_hosts_with_the_same_name_are_judged_separately(self) -> None:
         one = replace(on(1, output=UPDATED), host="localhost")
         other = replace(on(2, "Failed", CONFLICT), host="localhost")
         verdict = judge([run_of(other, one)], now=NOW)
@@ -624,14 +622,14 @@ class TestBackAt:
         ("changes", "back_at"),
         [
             ({}, "aaaaaaa"),
-            ({"local_commits": 1}, ""),  # of the host alone: GitHub does not know it
+            ({"local_commits": 1}, ""),  # a local commit: GitHub does not know it
             ({"after": None}, ""),
             ({"outcome": "broken"}, ""),
             ({"upstream": None}, "aaaaaaa"),
             ({"after": "HEAD; it is well"}, ""),
         ],
     )
-    def test_commit_that_a_host_is_back_at_is_named_where_github_knows_it(
+    def test_back_at_names_the_commit_only_if_github_knows_it(
         self, changes: dict[str, object], back_at: str
     ) -> None:
         facts = {"outcome": "rolled_back", "after": OLD, "step": "restart"} | changes
@@ -643,14 +641,14 @@ NEWER = "b" * 40
 
 
 class TestJudgeWithOthers:
-    """Runs of other commits of the same target, between those of the commit."""
+    """Runs of other commits of the same target, between the runs of the commit."""
 
     def moved(self, number: int, *, at: int = 2) -> Run:
-        """A newer commit reached the host of that number."""
+        """The run that moved this host to a newer commit."""
         output = line_of(after=NEWER, upstream=NEWER)
         return run_of(on(number, output=output), number=at, commit=NEWER)
 
-    def test_sleeping_host_that_was_led_elsewhere_is_not_at_the_commit_for_having_been_there(
+    def test_offline_host_moved_by_another_commit_is_no_longer_at_the_commit(
         self,
     ) -> None:
         first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
@@ -658,14 +656,14 @@ class TestJudgeWithOthers:
         verdict = judge([first, back], now=NOW, others=[self.moved(2)])
         assert kinds_of(verdict) == {"web-1": AT, "web-2": OFFLINE}
 
-    def test_host_that_was_led_elsewhere_and_not_asked_again_was_not_begun(self) -> None:
+    def test_host_moved_by_another_commit_and_not_sent_again_has_not_begun(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
         again = run_of(on(1, output=UPDATED), number=3, attempt=1)
         verdict = judge([first, again], now=NOW, others=[self.moved(2)])
         assert kinds_of(verdict) == {"web-1": AT, "web-2": NOT_BEGUN}
         assert not verdict.is_everywhere
 
-    def test_host_that_another_commit_s_run_left_at_the_commit_is_at_it(self) -> None:
+    def test_host_that_another_commit_s_run_left_unchanged_is_at_the_commit(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, output=UPDATED))
         again = run_of(on(1, output=UPDATED), number=3, attempt=1)
         older = run_of(on(2, output=line_of(outcome="unchanged")), number=2, commit=OLD)
@@ -676,13 +674,13 @@ class TestJudgeWithOthers:
         first = run_of(on(1, output=UPDATED))
         assert judge([first], now=NOW, others=[self.moved(1)]).is_everywhere
 
-    def test_host_that_failed_and_was_led_elsewhere_has_failed(self) -> None:
+    def test_host_that_failed_and_was_moved_by_another_commit_has_failed(self) -> None:
         first = run_of(on(1, output=UPDATED), on(2, "Failed", CONFLICT), status="Failed")
         again = run_of(on(1, output=UPDATED), number=3, attempt=1)
         verdict = judge([first, again], now=NOW, others=[self.moved(2)])
         assert kinds_of(verdict) == {"web-1": AT, "web-2": FAILED}
 
-    def test_other_commit_that_was_rolled_back_leaves_the_host_where_it_was(self) -> None:
+    def test_rolled_back_run_of_another_commit_leaves_the_host_at_the_commit(self) -> None:
         first = run_of(on(1, output=UPDATED))
         ill = line_of(outcome="rolled_back", after=COMMIT, upstream=NEWER, step="restart")
         other = run_of(on(1, "Failed", ill), number=2, commit=NEWER, status="Failed")
@@ -692,24 +690,26 @@ class TestJudgeWithOthers:
     @pytest.mark.parametrize(
         "outcome", ["busy", "unreachable", "missing_commit", "bad_parameter", "no_checkout"]
     )
-    def test_run_that_touched_nothing_takes_nobody_from_the_commit(self, outcome: str) -> None:
+    def test_failed_run_that_touched_nothing_leaves_the_host_at_the_commit(
+        self, outcome: str
+    ) -> None:
         first = run_of(on(1, output=UPDATED))
         nothing = line_of(outcome=outcome, after=None, upstream=None)
         second = run_of(on(1, "Failed", nothing), number=2, status="Failed")
         assert judge([first, second], now=NOW).is_everywhere
 
-    def test_document_that_the_agent_refused_takes_nobody_from_the_commit(self) -> None:
+    def test_document_refused_by_the_agent_leaves_the_host_at_the_commit(self) -> None:
         refused = replace(on(1, "Failed"), is_refused=True)
         runs = [run_of(on(1, output=UPDATED)), run_of(refused, number=2, status="Failed")]
         assert judge(runs, now=NOW).is_everywhere
 
-    def test_redelivery_that_failed_on_a_newer_tip_and_went_back_is_at_the_commit(self) -> None:
+    def test_host_rolled_back_from_a_newer_tip_to_the_commit_is_at_the_commit(self) -> None:
         first = run_of(on(1, output=UPDATED))
         ill = line_of(outcome="rolled_back", after=COMMIT, upstream=NEWER, step="health_check")
         second = run_of(on(1, "Failed", ill), number=2, status="Failed")
         assert judge([first, second], now=NOW).is_everywhere
 
-    def test_failure_on_a_newer_tip_is_of_that_and_not_of_this_commit(self) -> None:
+    def test_roll_back_from_a_newer_tip_counts_as_overtaken(self) -> None:
         ill = line_of(outcome="rolled_back", after=OLD, upstream=NEWER, step="health_check")
         verdict = judge([run_of(on(1, "Failed", ill), status="Failed")], now=NOW)
         assert kinds_of(verdict) == {"web-1": OVERTAKEN}
@@ -718,26 +718,24 @@ class TestJudgeWithOthers:
 
 class TestHostilePartsOfAResult:
     @pytest.mark.parametrize("commits", [-5, True, 10**9])
-    def test_number_of_local_commits_that_is_none_is_not_shown(self, commits: object) -> None:
+    def test_impossible_number_of_local_commits_is_not_shown(self, commits: object) -> None:
         assert judged(line_of(local_commits=commits)).words == ""
 
     @pytest.mark.parametrize("name", ["a; web-2: rolled back", "a (ok), web-2", "a\nb", "x" * 101])
-    def test_file_whose_name_could_be_another_part_of_the_line_is_not_shown(
-        self, name: str
-    ) -> None:
+    def test_file_name_that_could_fake_a_part_of_the_line_is_not_shown(self, name: str) -> None:
         told = judged(line_of(set_aside=name))
         assert (told.words, told.set_aside) == ("a file set aside", "a file")
 
-    def test_saved_ref_that_is_none_is_not_shown(self) -> None:
+    def test_invalid_saved_ref_is_not_shown(self) -> None:
         assert judged(line_of(saved="x; web-2: rolled back")).words == ""
 
-    def test_upstream_that_is_no_commit_is_not_shown(self) -> None:
+    def test_upstream_that_is_no_commit_is_a_failure(self) -> None:
         judged_ = judged(line_of(upstream="   "))
         assert (judged_.kind, judged_.words) == (FAILED, "its result names no commit")
 
 
 class TestJudgeOvertaken:
-    """A host that says it was overtaken speaks for itself alone."""
+    """A host says that it was overtaken: only a command that was sent can confirm it."""
 
     OVER = line_of(outcome="unchanged", after=NEWER, upstream=NEWER)
 
@@ -748,17 +746,17 @@ class TestJudgeOvertaken:
     def asked_for(self, commit: str, number: int) -> RollOut:
         return run_of(number=number, commit=commit).roll_out
 
-    def test_newer_commit_that_was_asked_for_overtakes(self) -> None:
+    def test_newer_requested_commit_overtakes(self) -> None:
         verdict = self.judged(self.asked_for(NEWER, 2))
         assert kinds_of(verdict) == {"web-1": OVERTAKEN, "web-2": AT}
 
-    def test_commit_that_nobody_asked_for_is_a_failure(self) -> None:
+    def test_commit_that_was_never_sent_is_a_failure(self) -> None:
         for asked in ([], [self.asked_for(OLD, 2)], [self.asked_for(NEWER, 0)]):
             verdict = self.judged(*asked)
             assert kinds_of(verdict) == {"web-1": FAILED, "web-2": AT}
             assert verdict.hosts[0].words == "it says that it runs bbbbbbb, which was never sent"
 
-    def test_superseded_host_needs_a_newer_command_and_not_its_success(self) -> None:
+    def test_superseded_host_is_overtaken_only_if_a_newer_command_was_sent(self) -> None:
         run = run_of(on(1, output=line_of(outcome="superseded", upstream=OLD, after=OLD)))
         later = ENDED + timedelta(hours=1)
         newer = self.asked_for(NEWER, 2)
@@ -768,7 +766,7 @@ class TestJudgeOvertaken:
         assert kinds_of(judge([run], now=later, asked=[run.roll_out])) == {"web-1": FAILED}
 
     @pytest.mark.parametrize("upstream", [None, COMMIT])
-    def test_superseded_host_that_names_no_other_commit_is_not_said_to_run_one(
+    def test_superseded_host_that_names_no_other_commit_fails_without_naming_a_commit(
         self, upstream: str | None
     ) -> None:
         run = run_of(on(1, output=line_of(outcome="superseded", upstream=upstream)))
@@ -776,7 +774,7 @@ class TestJudgeOvertaken:
         words = "it says that a newer command was there first, and none was sent"
         assert (verdict.hosts[0].kind, verdict.hosts[0].words) == (FAILED, words)
 
-    def test_newer_commit_that_failed_there_overtakes_where_it_was_asked_for(self) -> None:
+    def test_newer_commit_that_was_rolled_back_overtakes_only_if_it_was_requested(self) -> None:
         ill = line_of(outcome="rolled_back", after=OLD, upstream=NEWER, step="restart")
         run, later = run_of(on(1, "Failed", ill), status="Failed"), ENDED + timedelta(hours=1)
         newer = [run.roll_out, self.asked_for(NEWER, 2)]
@@ -784,22 +782,22 @@ class TestJudgeOvertaken:
             verdict = judge([run], now=later, asked=asked)
             assert kinds_of(verdict) == {"web-1": kind}
 
-    def test_delivery_of_a_push_that_the_host_has_already_is_waited_for(self) -> None:
+    def test_host_at_an_unknown_newer_commit_is_running_until_its_delivery_is_due(self) -> None:
         verdict = self.judged(later=timedelta(minutes=4))
         assert kinds_of(verdict) == {"web-1": RUNNING, "web-2": AT}
         assert not verdict.is_final
 
-    def test_delivery_that_has_not_come_in_five_minutes_is_not_waited_for_any_more(self) -> None:
+    def test_host_fails_if_the_delivery_has_not_come_after_five_minutes(self) -> None:
         assert kinds_of(self.judged(later=timedelta(minutes=5)))["web-1"] == FAILED
 
-    def test_delivery_is_not_waited_for_where_nobody_knows_when_the_host_ended(self) -> None:
+    def test_host_without_an_end_time_fails_without_waiting_for_a_delivery(self) -> None:
         run = run_of(replace(on(1, output=self.OVER), ended=None))
         verdict = judge([run], now=ENDED, asked=[run.roll_out])
         assert kinds_of(verdict) == {"web-1": FAILED}
 
 
 class TestNotes:
-    def test_host_that_was_brought_back_and_set_an_edit_aside_says_so(self) -> None:
+    def test_words_name_the_drift_the_set_aside_edit_and_the_saved_ref(self) -> None:
         told = line_of(drift="head", set_aside="a/settings.ini", saved="refs/pulley/saved/1-2-3")
         words = judge_host(on(1, output=told), ROLL_OUT).words
         assert (
@@ -814,38 +812,38 @@ class TestTold:
     def told(self, *runs: Run) -> dict[str, str]:
         return kinds_of(judge(runs, now=NOW).told)
 
-    def test_host_that_set_an_edit_aside_has_failed_and_no_other(self) -> None:
+    def test_only_the_host_that_set_an_edit_aside_has_failed(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, output=self.ASIDE), saved="fail")
         assert self.told(run) == {"web-1": AT, "web-2": FAILED}
 
-    def test_host_that_was_overtaken_stays_so(self) -> None:
+    def test_overtaken_host_with_a_set_aside_edit_stays_overtaken(self) -> None:
         newer = line_of(outcome="unchanged", upstream=NEWER, after=NEWER, set_aside="app.ini")
         verdict = judge([run_of(on(1, output=newer), saved="fail")], now=NOW)
         assert verdict.hosts[0].set_aside == "app.ini"
         assert kinds_of(verdict.told) == {"web-1": OVERTAKEN}
 
-    def test_later_run_of_the_commit_says_whether_it_still_is(self) -> None:
+    def test_later_run_decides_whether_the_edit_is_still_set_aside(self) -> None:
         first, seen_to = run_of(on(1, output=self.ASIDE), saved="fail"), line_of()
         for second, kind in ((self.AGAIN, FAILED), (seen_to, AT)):
             run = run_of(on(1, output=second), number=2, saved="fail")
             assert self.told(first, run) == {"web-1": kind}
 
     @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
-    def test_round_goes_on_by_the_rule_of_the_deploy(self, sent: str, kind: str) -> None:
+    def test_round_follows_the_saved_setting_of_the_deploy(self, sent: str, kind: str) -> None:
         later = {"keep": "fail", "fail": "keep"}[sent]
         deploy = run_of(on(1, output=self.ASIDE), saved=sent)
         again = run_of(on(1, output=self.AGAIN), number=2, attempt=1, saved=later)
         assert self.told(deploy, again) == {"web-1": kind}
 
     @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
-    def test_deploy_by_hand_has_the_rule_of_its_own_time(self, sent: str, kind: str) -> None:
+    def test_manual_deploy_follows_its_own_saved_setting(self, sent: str, kind: str) -> None:
         earlier = {"keep": "fail", "fail": "keep"}[sent]
         push = run_of(on(1, output=self.ASIDE), saved=earlier)
         by_hand = run_of(on(1, output=self.AGAIN), number=2, saved=sent)
         assert self.told(by_hand, push) == {"web-1": kind}
 
     @pytest.mark.parametrize(("sent", "kind"), [("keep", AT), ("fail", FAILED)])
-    def test_commit_that_rounds_alone_sent_has_the_rule_of_the_first(
+    def test_commit_sent_only_by_rounds_follows_the_first_saved_setting(
         self, sent: str, kind: str
     ) -> None:
         later = {"keep": "fail", "fail": "keep"}[sent]
@@ -855,7 +853,7 @@ class TestTold:
 
 
 class TestIsQuiet:
-    def test_hosts_that_were_found_as_they_should_be_are(self) -> None:
+    def test_run_with_only_unchanged_hosts_is_quiet(self) -> None:
         unchanged = line_of(outcome="unchanged")
         assert is_quiet(run_of(on(1, output=unchanged), on(2, output=unchanged)))
 
@@ -869,10 +867,10 @@ class TestIsQuiet:
             "",
         ],
     )
-    def test_host_with_something_to_tell_is_not(self, told: str) -> None:
+    def test_run_with_any_other_result_is_not_quiet(self, told: str) -> None:
         run = run_of(on(1, output=line_of(outcome="unchanged")), on(2, output=told))
         assert not is_quiet(run)
 
-    def test_run_that_is_under_way_is_not(self) -> None:
+    def test_run_in_progress_is_not_quiet(self) -> None:
         unchanged = line_of(outcome="unchanged")
         assert not is_quiet(run_of(on(1, output=unchanged), status="InProgress"))
