@@ -1,4 +1,4 @@
-"""What Systems Manager remembers, and what EventBridge says, of which anything may be odd."""
+"""The history in Systems Manager and the events of EventBridge. Any field may be invalid."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def command_with(status: str, details: str) -> Check:
 
 
 def event_of(**detail: object) -> dict[str, object]:
-    """The event of a command that is over, as EventBridge hands it to Lambda."""
+    """The event of an ended command, as EventBridge passes it to Lambda."""
     return {
         "version": "0",
         "id": "51c0891d-0e34-45b1-83d6-95db273d1602",
@@ -87,17 +87,17 @@ class TestPlainStatus:
 
 class TestInvocation:
     @pytest.mark.parametrize("status", OVER)
-    def test_it_is_over_with_a_last_status(self, status: str) -> None:
+    def test_final_status_is_over(self, status: str) -> None:
         assert invocation_with(status, status).is_over
 
     @pytest.mark.parametrize("status", NOT_OVER)
-    def test_it_is_not_over_before(self, status: str) -> None:
+    def test_other_status_is_not_over(self, status: str) -> None:
         assert not invocation_with(status, status).is_over
 
     @pytest.mark.parametrize(
         "details", ["Success", "Failed", "Execution Timed Out", "InProgress", "Pending", "Delayed"]
     )
-    def test_it_has_begun_or_will(self, details: str) -> None:
+    def test_invocation_with_any_other_details_has_begun(self, details: str) -> None:
         assert invocation_with("any", details).has_begun
 
     @pytest.mark.parametrize(
@@ -116,39 +116,39 @@ class TestInvocation:
             "terminated",
         ],
     )
-    def test_it_has_not_begun_where_it_never_reached_the_host(self, details: str) -> None:
+    def test_invocation_that_never_reached_the_host_has_not_begun(self, details: str) -> None:
         assert not invocation_with("Failed", details).has_begun
 
-    def test_cancelled_one_has_begun_only_where_the_script_ended(self) -> None:
+    def test_cancelled_invocation_has_begun_only_if_it_has_an_end_time(self) -> None:
         assert not invocation_with("Cancelled", "Cancelled").has_begun
         assert invocation_with("Cancelled", "Cancelled", ended=REQUESTED).has_begun
 
-    def test_one_that_the_agent_refused_has_not_begun_and_says_why(self) -> None:
+    def test_invocation_refused_by_the_agent_has_not_begun_and_has_a_reason(self) -> None:
         refused = replace(invocation_with("Failed", "Failed"), is_refused=True)
         assert not refused.has_begun
         assert refused.refusal == "its SSM agent refused the document: it does not say why"
-        told = replace(refused, trace="Branch is missing").refusal
-        assert told == "its SSM agent refused the document: Branch is missing"
+        refusal = replace(refused, trace="Branch is missing").refusal
+        assert refusal == "its SSM agent refused the document: Branch is missing"
 
-    def test_one_that_was_not_refused_has_no_refusal(self) -> None:
+    def test_invocation_that_was_not_refused_has_no_refusal(self) -> None:
         assert replace(invocation_with("Failed", "Failed"), trace="x").refusal == ""
 
 
 class TestCommand:
     @pytest.mark.parametrize("status", OVER)
-    def test_it_is_over_with_a_last_status(self, status: str) -> None:
+    def test_final_status_is_over(self, status: str) -> None:
         assert command_with(status, status).is_over
 
     @pytest.mark.parametrize("status", NOT_OVER)
-    def test_it_is_not_over_before(self, status: str) -> None:
+    def test_other_status_is_not_over(self, status: str) -> None:
         assert not command_with(status, status).is_over
 
-    def test_it_is_cancelled_where_somebody_did_that(self) -> None:
+    def test_cancelled_command_is_cancelled_and_a_terminated_command_is_not(self) -> None:
         assert command_with("Cancelled", "Cancelled").is_cancelled
         assert not command_with("Cancelled", "Terminated").is_cancelled
         assert not command_with("InProgress", "InProgress").is_cancelled
 
-    def test_it_is_cancelled_though_a_host_that_had_it_queued_never_says_so(self) -> None:
+    def test_cancelling_command_is_cancelled_before_it_is_over(self) -> None:
         command = command_with("Cancelling", "Cancelling")
         assert command.is_cancelled
         assert not command.is_over
@@ -159,10 +159,10 @@ class TestParseRollOut:
     ROLL_OUT = replace(ROLL_OUT, deployment=1_234_567, pushed_at=PUSHED_AT)
     COMMENT = "push at 2030-01-01T07:59:58Z: octo/site 4d5e6f7 to web"
 
-    def test_all_of_it_is_read(self) -> None:
+    def test_all_fields_are_read(self) -> None:
         assert parse_roll_out(PARAMETERS, self.COMMENT, requested=REQUESTED) == self.ROLL_OUT
 
-    def test_what_was_sent_is_what_is_read(self) -> None:
+    def test_sent_roll_out_is_read_back(self) -> None:
         request = build_send_request(
             parse_target("", target_json()),
             stage=STAGE,
@@ -177,7 +177,7 @@ class TestParseRollOut:
             self.ROLL_OUT, checkout="/srv/site"
         )
 
-    def test_what_is_missing_is_empty(self) -> None:
+    def test_missing_parameters_are_empty(self) -> None:
         needed = {name: PARAMETERS[name] for name in ("Target", "Repository", "Commit")}
         assert parse_roll_out(needed, "", requested=REQUESTED) == replace(
             self.ROLL_OUT,
@@ -190,26 +190,24 @@ class TestParseRollOut:
         )
 
     @pytest.mark.parametrize(("sent", "saved"), [("fail", "fail"), ("keep", "keep"), ("", "keep")])
-    def test_setting_that_was_sent_is_read_and_an_older_release_sent_none(
-        self, sent: str, saved: str
-    ) -> None:
-        told = parse_roll_out(PARAMETERS | {"Saved": sent}, self.COMMENT, requested=REQUESTED)
-        assert told == replace(self.ROLL_OUT, saved=saved)
+    def test_saved_setting_is_read_and_defaults_to_keep(self, sent: str, saved: str) -> None:
+        roll_out = parse_roll_out(PARAMETERS | {"Saved": sent}, self.COMMENT, requested=REQUESTED)
+        assert roll_out == replace(self.ROLL_OUT, saved=saved)
 
     @pytest.mark.parametrize("update", ["check", "saved", "drop", "", "of a later release"])
-    def test_whatever_else_names_a_commit_is_none(self, update: str) -> None:
+    def test_command_that_does_not_update_is_not_a_roll_out(self, update: str) -> None:
         parameters = PARAMETERS | {"Update": update}
         assert parse_roll_out(parameters, self.COMMENT, requested=REQUESTED) is None
 
     @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
-    def test_every_way_of_updating_is_a_roll_out(self, update: str) -> None:
+    def test_command_with_any_update_method_is_a_roll_out(self, update: str) -> None:
         expected = replace(self.ROLL_OUT, update=update)
         assert (
             parse_roll_out(PARAMETERS | {"Update": update}, self.COMMENT, requested=REQUESTED)
             == expected
         )
 
-    def test_update_and_attempt_that_were_sent_are_what_is_read(self) -> None:
+    def test_sent_update_and_attempt_are_read_back(self) -> None:
         request = build_send_request(
             parse_target("", target_json()),
             stage=STAGE,
@@ -224,14 +222,14 @@ class TestParseRollOut:
         assert (roll_out.cause, roll_out.update, roll_out.attempt) == ("reconcile", "exact", 3)
         assert (roll_out.delivery, roll_out.deployment, roll_out.pushed_at) == ("", None, None)
 
-    def test_roll_out_that_nobody_reconciled_is_no_attempt(self) -> None:
+    def test_roll_out_outside_a_round_has_attempt_zero(self) -> None:
         roll_out = parse_roll_out(
             PARAMETERS, "manual: octo/site 4d5e6f7 to web", requested=REQUESTED
         )
         assert roll_out
         assert roll_out.attempt == 0
 
-    def test_check_is_none(self) -> None:
+    def test_check_is_not_a_roll_out(self) -> None:
         assert (
             parse_roll_out(PARAMETERS | {"Update": "check"}, self.COMMENT, requested=REQUESTED)
             is None
@@ -250,18 +248,18 @@ class TestParseRollOut:
             ("Target", "web\n"),
         ],
     )
-    def test_without_a_commit_a_repository_or_a_target_there_is_none(
+    def test_invalid_commit_repository_or_target_gives_no_roll_out(
         self, name: str, value: str
     ) -> None:
         assert parse_roll_out(PARAMETERS | {name: value}, self.COMMENT, requested=REQUESTED) is None
 
     @pytest.mark.parametrize("name", ["Commit", "Repository", "Target"])
-    def test_where_one_of_them_was_not_passed_there_is_none(self, name: str) -> None:
+    def test_missing_commit_repository_or_target_gives_no_roll_out(self, name: str) -> None:
         without = {key: value for key, value in PARAMETERS.items() if key != name}
         assert parse_roll_out(without, self.COMMENT, requested=REQUESTED) is None
 
     @pytest.mark.parametrize("text", ["", "soon", "-1", "1" * 30, "1.5", "٣", "1\n"])
-    def test_numbers_that_are_none_are_left_out(self, text: str) -> None:
+    def test_invalid_numbers_are_ignored(self, text: str) -> None:
         roll_out = parse_roll_out(
             PARAMETERS | {"Issued": text, "Deployment": text}, "", requested=REQUESTED
         )
@@ -269,21 +267,23 @@ class TestParseRollOut:
         assert (roll_out.issued, roll_out.deployment) == (0, None)
 
     @pytest.mark.parametrize("ahead", [1, 300_001, 86_400_000, 10**14])
-    def test_command_that_says_it_is_of_the_future_is_as_new_as_it_can_be(self, ahead: int) -> None:
+    def test_issued_time_in_the_future_is_clamped(self, ahead: int) -> None:
         requested = self.ROLL_OUT.issued
         parameters = PARAMETERS | {"Issued": str(requested + ahead)}
         roll_out = parse_roll_out(parameters, self.COMMENT, requested=REQUESTED)
         assert roll_out
         assert roll_out.issued == requested + min(ahead, 300_000)
 
-    def test_command_of_the_past_is_as_old_as_it_says(self) -> None:
+    def test_issued_time_in_the_past_is_kept(self) -> None:
         parameters = PARAMETERS | {"Issued": "1"}
         roll_out = parse_roll_out(parameters, self.COMMENT, requested=REQUESTED)
         assert roll_out
         assert roll_out.issued == 1
 
     @given(st.dictionaries(st.sampled_from(list(PARAMETERS)), st.text()), st.text())
-    def test_no_command_is_too_odd_to_be_read(self, changes: dict[str, str], comment: str) -> None:
+    def test_any_parameters_are_read_without_an_error(
+        self, changes: dict[str, str], comment: str
+    ) -> None:
         roll_out = parse_roll_out(PARAMETERS | changes, comment, requested=REQUESTED)
         assert roll_out is None or roll_out.issued >= 0
 
@@ -292,7 +292,7 @@ class TestHostName:
     ID = "i-0123456789abcdef0"
 
     @pytest.mark.parametrize("name", ["web-1", "WEB_1", "1", "ip-10-0-0-7", "a" * 63])
-    def test_name_is_the_first_part(self, name: str) -> None:
+    def test_host_name_is_the_first_part_of_the_domain_name(self, name: str) -> None:
         assert host_name(name, self.ID) == host_name(f"{name}.example.com", self.ID) == name
 
     @pytest.mark.parametrize(
@@ -309,23 +309,23 @@ class TestHostName:
             "a" * 64,
         ],
     )
-    def test_what_is_no_name_is_the_id(self, name: str) -> None:
+    def test_invalid_name_is_replaced_by_the_instance_id(self, name: str) -> None:
         assert host_name(name, self.ID) == self.ID
 
 
 class TestParseStatusChange:
     @pytest.mark.parametrize("status", OVER)
-    def test_command_that_is_over(self, status: str) -> None:
+    def test_event_of_an_ended_command_is_over(self, status: str) -> None:
         change = parse_status_change(event_of(status=status), DOCUMENT)
         assert change == StatusChange(COMMAND_ID, is_over=True)
 
     @pytest.mark.parametrize("status", [*NOT_OVER, None, 7, ["Success"], {}])
-    def test_command_that_is_not_over_as_far_as_is_said(self, status: object) -> None:
+    def test_event_without_a_final_status_is_not_over(self, status: object) -> None:
         change = parse_status_change(event_of(status=status), DOCUMENT)
         assert change == StatusChange(COMMAND_ID, is_over=False)
 
     @pytest.mark.parametrize("parameters", ["{}", {}, None, "not JSON"])
-    def test_parameters_are_not_read_whatever_they_are(self, parameters: object) -> None:
+    def test_parameters_of_the_event_are_ignored(self, parameters: object) -> None:
         change = parse_status_change(event_of(parameters=parameters), DOCUMENT)
         assert change == StatusChange(COMMAND_ID, is_over=True)
 
@@ -343,23 +343,23 @@ class TestParseStatusChange:
             event_of() | {"detail": "{}"},
         ],
     )
-    def test_event_of_something_else_is_not_ours(self, event: object) -> None:
+    def test_event_of_another_source_is_not_reported(self, event: object) -> None:
         assert parse_status_change(event, DOCUMENT) == NotReported(
             "not an event of Systems Manager"
         )
 
-    def test_event_of_one_host_is_not_ours(self) -> None:
+    def test_event_of_one_host_is_not_reported(self) -> None:
         event = event_of(**{"instance-id": "i-0123456789abcdef0"})
         change = parse_status_change(event | {"detail-type": INVOCATION_CHANGE}, DOCUMENT)
         assert change == NotReported("of one host: what counts is the command's event")
 
     @pytest.mark.parametrize("kind", ["Parameter Store Change", None, 1, [COMMAND_CHANGE]])
-    def test_another_kind_of_event_is_not_ours(self, kind: object) -> None:
+    def test_another_kind_of_event_is_not_reported(self, kind: object) -> None:
         change = parse_status_change(event_of() | {"detail-type": kind}, DOCUMENT)
         assert change == NotReported(f"not a change of a command's status but {kind!r}")
 
     @pytest.mark.parametrize("name", ["AWS-RunShellScript", "pulley-prod-pull", None, [DOCUMENT]])
-    def test_command_of_another_document_is_not_ours(self, name: object) -> None:
+    def test_command_of_another_document_is_not_reported(self, name: object) -> None:
         change = parse_status_change(event_of(**{"document-name": name}), DOCUMENT)
         assert change == NotReported(f"of another document: {name!r}")
 
@@ -367,11 +367,11 @@ class TestParseStatusChange:
         "command_id",
         [None, 1, "", "x", COMMAND_ID + "\n", "../" + COMMAND_ID, COMMAND_ID.upper(), [COMMAND_ID]],
     )
-    def test_command_without_a_well_formed_id_is_not_ours(self, command_id: object) -> None:
+    def test_command_without_a_valid_id_is_not_reported(self, command_id: object) -> None:
         change = parse_status_change(event_of(**{"command-id": command_id}), DOCUMENT)
         assert change == NotReported(f"no command id but {command_id!r}")
 
-    def test_reason_is_short_ascii_however_odd_the_event(self) -> None:
+    def test_reason_is_short_ascii_for_any_event(self) -> None:
         nested: object = "ä\n" * 1000
         for _ in range(10_000):
             nested = [nested]
@@ -391,7 +391,7 @@ class TestParseStatusChange:
             st.sampled_from(["command-id", "document-name", "status", "parameters"]), JSON_VALUES
         ).map(lambda changes: event_of(**changes))
     )
-    def test_no_event_raises(self, event: object) -> None:
+    def test_any_event_is_parsed_without_an_error(self, event: object) -> None:
         change = parse_status_change(event, DOCUMENT)
         if isinstance(change, StatusChange):
             assert change.command_id == COMMAND_ID

@@ -1,4 +1,4 @@
-"""What a topic is told: JSON that programs and Slack read, a subject that SNS takes."""
+"""Notifications: a message in JSON for programs and Slack, and a subject that SNS accepts."""
 
 import json
 from dataclasses import replace
@@ -16,8 +16,8 @@ LOG_URL = "https://console/run-command"
 SUCCESS = DeploymentStatus("success", "1 of 2 hosts at 4d5e6f7: web-1; 1 offline, will catch up")
 
 
-def told(status: DeploymentStatus = SUCCESS, *, cause: str = "push") -> Notification:
-    """Of a commit on two hosts, of which the second is at another one."""
+def notification_for(status: DeploymentStatus = SUCCESS, *, cause: str = "push") -> Notification:
+    """The notification of a commit with two hosts; the second host rolled back."""
     command = command_of(count=2)
     assert command.roll_out
     command = replace(command, roll_out=replace(command.roll_out, cause=cause))
@@ -26,23 +26,23 @@ def told(status: DeploymentStatus = SUCCESS, *, cause: str = "push") -> Notifica
 
 
 class TestNotificationOf:
-    def test_subscriptions_filter_by_target_state_and_environment(self) -> None:
-        assert told().attributes == {
+    def test_attributes_are_target_state_and_environment(self) -> None:
+        assert notification_for().attributes == {
             "target": "web",
             "state": "success",
             "environment": "production",
         }
 
-    def test_people_read_one_line(self) -> None:
+    def test_subject_and_description_are_the_same_line(self) -> None:
         line = f"web: success, {SUCCESS.description}"
-        assert told().subject == line
-        assert told().message["content"] == {
+        assert notification_for().subject == line
+        assert notification_for().message["content"] == {
             "title": "octo/site 4d5e6f7: success",
             "description": line,
         }
 
-    def test_message_is_a_custom_notification_as_chat_applications_take_it(self) -> None:
-        message = told().message
+    def test_message_is_a_custom_notification_for_chat_applications(self) -> None:
+        message = notification_for().message
         assert (message["version"], message["source"]) == ("1.0", "custom")
         assert message["metadata"] == {
             "threadId": "web-4d5e6f7",
@@ -65,18 +65,18 @@ class TestNotificationOf:
             },
         }
 
-    def test_what_is_not_known_is_left_out(self) -> None:
-        metadata = told(cause="").message["metadata"]
+    def test_unknown_fields_are_left_out(self) -> None:
+        metadata = notification_for(cause="").message["metadata"]
         assert isinstance(metadata, dict)
         context = metadata["additionalContext"]
         assert "delivery" in context
         assert "cause" not in context
         assert all(isinstance(text, str) and text for text in context.values())
 
-    def test_long_line_is_cut_for_the_subject_and_whole_in_the_message(self) -> None:
+    def test_long_line_is_cut_in_the_subject_but_not_in_the_message(self) -> None:
         status = DeploymentStatus("failure", "x" * 140)
-        assert len(told(status).subject) <= MAX_SUBJECT
-        assert "x" * 140 in json.dumps(told(status).message)
+        assert len(notification_for(status).subject) <= MAX_SUBJECT
+        assert "x" * 140 in json.dumps(notification_for(status).message)
 
     @pytest.mark.parametrize(
         ("description", "subject"),
@@ -87,16 +87,16 @@ class TestNotificationOf:
         ],
     )
     def test_subject_is_one_line_of_ascii(self, description: str, subject: str) -> None:
-        assert told(DeploymentStatus("failure", description)).subject == subject
+        assert notification_for(DeploymentStatus("failure", description)).subject == subject
 
     @given(st.text())
-    def test_no_description_makes_a_subject_that_sns_refuses(self, description: str) -> None:
-        subject = told(DeploymentStatus("error", description)).subject
+    def test_any_description_gives_a_subject_that_sns_accepts(self, description: str) -> None:
+        subject = notification_for(DeploymentStatus("error", description)).subject
         assert 0 < len(subject) <= MAX_SUBJECT
         assert subject.isascii()
         assert subject.isprintable()
         assert subject[0] != " "
 
     def test_message_is_json(self) -> None:
-        notification = told()
+        notification = notification_for()
         assert json.loads(json.dumps(notification.message)) == notification.message

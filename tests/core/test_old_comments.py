@@ -22,7 +22,7 @@ def by(comment: str) -> str:
 
 
 class TestParseBy:
-    def test_who_it_was_is_read(self) -> None:
+    def test_login_is_read(self) -> None:
         assert by("push by octo-bot[bot]: octo/site 4d5e6f7 to web") == "octo-bot[bot]"
         comment = "push at 2030-01-01T08:00:07Z by mona: octo/site 4d5e6f7 to web"
         assert by(comment) == "mona"
@@ -31,7 +31,7 @@ class TestParseBy:
         "comment",
         ["", "push: octo/site 4d5e6f7 to web", "push by : x", "by mona: x", "push by mona"],
     )
-    def test_comment_that_does_not_tell_has_nobody(self, comment: str) -> None:
+    def test_comment_without_a_login_gives_an_empty_login(self, comment: str) -> None:
         assert by(comment) == ""
 
 
@@ -61,17 +61,17 @@ class TestParsePushedAt:
             "push at ٢٠٣٠-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
         ],
     )
-    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+    def test_comment_without_a_valid_time_gives_none(self, comment: str) -> None:
         assert pushed_at(comment) is None
 
     @given(st.text() | st.from_regex(r"push at \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ: "))
-    def test_no_comment_raises(self, comment: str) -> None:
-        told = pushed_at(comment)
-        assert told is None or f"push at {told:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
+    def test_any_comment_is_parsed_without_an_error(self, comment: str) -> None:
+        time = pushed_at(comment)
+        assert time is None or f"push at {time:%Y-%m-%dT%H:%M:%SZ}".split("-")[0] in comment
 
 
 class TestParseAttempt:
-    def test_it_is_read(self) -> None:
+    def test_attempt_is_read(self) -> None:
         assert attempt("reconcile, attempt 3: octo/site 4d5e6f7 to web") == 3
 
     @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ class TestParseAttempt:
             "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web",
         ],
     )
-    def test_comment_that_does_not_tell_has_none(self, comment: str) -> None:
+    def test_comment_without_a_valid_attempt_gives_zero(self, comment: str) -> None:
         assert attempt(comment) == 0
 
     @given(st.text() | st.from_regex("reconcile, attempt .: "))
-    def test_no_comment_raises(self, comment: str) -> None:
+    def test_any_comment_is_parsed_without_an_error(self, comment: str) -> None:
         assert 0 <= attempt(comment) <= 9

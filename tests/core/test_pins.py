@@ -1,4 +1,4 @@
-"""Pins: what holds a target, until when, and what is not a pin at all."""
+"""Pins: what holds a target, until when, and which stored text is not a valid pin."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -34,10 +34,10 @@ class TestParsePin:
         )
 
     @pytest.mark.parametrize("state", ["none", "frozen"])
-    def test_state_alone_is_enough_where_no_commit_is_needed(self, state: str) -> None:
+    def test_state_without_a_commit_is_enough_for_none_and_frozen(self, state: str) -> None:
         assert parse_pin(json.dumps({"state": state})) == Pin(state)
 
-    def test_nulls_and_empty_texts_are_as_if_left_out(self) -> None:
+    def test_null_and_empty_fields_count_as_missing(self) -> None:
         stored = {"state": "frozen", "commit": "", "reason": None, "until": None}
         assert parse_pin(json.dumps(stored)) == Pin("frozen")
 
@@ -66,15 +66,13 @@ class TestParsePin:
             ({"state": "frozen", "until": "9999-12-31T23:59:59-14:00"}, "must be JSON like"),
         ],
     )
-    def test_pin_that_says_nothing_clear_is_refused_with_the_reason(
-        self, stored: object, reason: str
-    ) -> None:
+    def test_invalid_pin_is_refused_with_the_reason(self, stored: object, reason: str) -> None:
         with pytest.raises(PinError) as caught:
             parse_pin(json.dumps(stored))
         assert reason in str(caught.value)
 
     @pytest.mark.parametrize("at", ["", "noon", 7, "2030-01-31", "9999-12-31T23:59:59-14:00"])
-    def test_when_it_was_put_there_decides_nothing_and_may_be_anything(self, at: object) -> None:
+    def test_invalid_at_and_by_do_not_invalidate_the_pin(self, at: object) -> None:
         stored = {"state": "frozen", "at": at, "by": ["mona"]}
         assert parse_pin(json.dumps(stored)) == Pin("frozen", by="['mona']")
 
@@ -83,7 +81,7 @@ class TestParsePin:
         with pytest.raises(PinError, match="must be JSON"):
             parse_pin(text)
 
-    def test_reason_of_several_lines_becomes_one_because_it_stands_in_the_log(self) -> None:
+    def test_reason_of_several_lines_becomes_one_line(self) -> None:
         pin = parse_pin(json.dumps({"state": "frozen", "reason": "the fair\r\n ERROR\u2028x "}))
         assert str(pin) == "frozen: the fair ERROR x"
 
@@ -101,9 +99,7 @@ class TestParsePin:
             },
         )
     )
-    def test_whatever_is_stored_can_be_put_into_words_or_is_refused(
-        self, stored: dict[str, object]
-    ) -> None:
+    def test_any_stored_pin_is_refused_or_has_a_text(self, stored: dict[str, object]) -> None:
         try:
             pin = parse_pin(json.dumps(stored))
         except PinError:
@@ -117,25 +113,25 @@ class TestPinIsTo:
         assert pin.is_to(CommitSha(SHA))
         assert not pin.is_to(CommitSha("a" * 40))
 
-    def test_freeze_brings_no_commit_about(self) -> None:
+    def test_freeze_is_to_no_commit(self) -> None:
         assert not Pin("frozen", CommitSha(SHA)).is_to(CommitSha(SHA))
 
 
 class TestPinHolds:
     @pytest.mark.parametrize("state", ["pinned", "frozen"])
-    def test_without_an_end_it_holds(self, state: str) -> None:
+    def test_pin_without_an_end_holds(self, state: str) -> None:
         assert Pin(state).holds(NOON)
 
-    def test_taken_off_it_does_not_hold(self) -> None:
+    def test_removed_pin_does_not_hold(self) -> None:
         assert not Pin("none").holds(NOON)
 
-    def test_taken_off_it_does_not_hold_whatever_end_it_had(self) -> None:
+    def test_removed_pin_with_an_end_does_not_hold(self) -> None:
         assert not Pin("none", until=NOON + timedelta(days=1)).holds(NOON)
 
-    def test_before_its_end_it_holds(self) -> None:
+    def test_pin_holds_before_its_end(self) -> None:
         assert Pin("frozen", until=NOON).holds(NOON - timedelta(microseconds=1))
 
-    def test_from_its_end_on_it_does_not_hold(self) -> None:
+    def test_pin_does_not_hold_from_its_end(self) -> None:
         assert not Pin("frozen", until=NOON).holds(NOON)
 
     def test_now_in_another_zone_is_compared_as_an_instant(self) -> None:
@@ -144,9 +140,9 @@ class TestPinHolds:
 
 
 class TestPinStr:
-    def test_all_that_is_known_is_told(self) -> None:
+    def test_text_has_all_known_fields(self) -> None:
         pin = Pin("pinned", CommitSha(SHA), reason="the release", until=NOON)
         assert str(pin) == "pinned at 4d5e6f7 until 2030-01-31 12:00 UTC: the release"
 
-    def test_what_is_not_known_is_left_out(self) -> None:
+    def test_unknown_fields_are_left_out(self) -> None:
         assert str(Pin("frozen")) == "frozen"

@@ -1,4 +1,4 @@
-"""What is done next for a deployment, by what its hosts say, what GitHub has, and who was told."""
+"""The next step for a deployment, from its hosts' verdict, GitHub's statuses and notifications."""
 
 import itertools
 
@@ -28,13 +28,13 @@ UNSENT = DeploymentStatus("error", "not sent to any host: Systems Manager is thr
 
 
 class TestEndOf:
-    """Of statuses that are newest first."""
+    """The statuses are in order, the newest first."""
 
-    def test_nothing_said_is_no_end(self) -> None:
+    def test_no_status_is_no_end(self) -> None:
         assert end_of([]) is None
 
     @pytest.mark.parametrize("state", STATES)
-    def test_one_status_is_an_end_where_it_was_under_way_or_failed(self, state: str) -> None:
+    def test_single_status_is_an_end_only_for_success_failure_or_error(self, state: str) -> None:
         only = DeploymentStatus(state, "x")
         ended = state in {"success", "failure", "error"}
         assert end_of([only]) == (only if ended else None)
@@ -49,13 +49,15 @@ class TestEndOf:
             [DeploymentStatus("inactive", "of what was held, in whatever words")],
         ],
     )
-    def test_what_was_only_ever_inactive_may_yet_begin(self, said: list[DeploymentStatus]) -> None:
+    def test_deployment_that_was_only_inactive_has_not_ended(
+        self, said: list[DeploymentStatus]
+    ) -> None:
         assert end_of(said) is None
         assert end_of([PROGRESS, *said]) is None
 
     @pytest.mark.parametrize("state", BEGUN)
     @pytest.mark.parametrize("words", ["replaced by bbbbbbb", HELD.description])
-    def test_what_was_under_way_has_ended_with_inactive_in_whatever_words(
+    def test_deployment_that_began_ends_with_inactive_whatever_its_description(
         self, state: str, words: str
     ) -> None:
         inactive = DeploymentStatus("inactive", words)
@@ -63,7 +65,7 @@ class TestEndOf:
         assert end_of([inactive, HELD, DeploymentStatus(state, "x")]) == inactive
 
     @pytest.mark.parametrize("state", ["queued", "pending", "", "unheard-of"])
-    def test_what_was_only_waiting_has_not(self, state: str) -> None:
+    def test_deployment_that_only_waited_has_not_ended(self, state: str) -> None:
         assert end_of([REPLACED, DeploymentStatus(state, "x")]) is None
 
     def test_newest_end_counts(self) -> None:
@@ -71,7 +73,7 @@ class TestEndOf:
         assert end_of([PROGRESS, SUCCESS, PROGRESS, FAILURE]) == SUCCESS
         assert end_of([REPLACED, SUCCESS]) == REPLACED
 
-    def test_what_was_held_and_is_under_way_ends_by_what_comes_then(self) -> None:
+    def test_deployment_that_began_after_a_hold_ends_with_its_newest_end(self) -> None:
         assert end_of([FAILURE, PROGRESS, HELD]) == FAILURE
         assert end_of([PROGRESS, FAILURE, PROGRESS, HELD]) == FAILURE
 
@@ -90,13 +92,13 @@ class TestNextStep:
     @pytest.mark.parametrize(
         ("what", "step"),
         [
-            # Nothing was said.
+            # GitHub has no status.
             (seen(PROGRESS), (Step.POST, PROGRESS)),
             (seen(FAILURE), (Step.POST, FAILURE)),
             (seen(OVERTAKEN), (Step.POST, OVERTAKEN)),
             (seen(SUCCESS), (Step.END, SUCCESS)),
             (seen(SUCCESS, others=True), (Step.POST, SUCCESS)),
-            # It was under way.
+            # It was in progress.
             (seen(PROGRESS, PROGRESS), (Step.DONE, PROGRESS)),
             (seen(FAILURE, PROGRESS), (Step.POST, FAILURE)),
             (seen(SUCCESS, PROGRESS), (Step.END, SUCCESS)),
@@ -110,12 +112,12 @@ class TestNextStep:
             (seen(FAILURE, SUCCESS), (Step.POST, FAILURE)),
             (seen(REPLACED, OVERTAKEN), (Step.DONE, REPLACED)),
             (seen(REPLACED, OVERTAKEN, SUCCESS), (Step.DONE, REPLACED)),
-            # It had ended, and a redelivery is under way, or a history lags.
+            # It had ended, and a redelivery is in progress, or the history is stale.
             (seen(PROGRESS, SUCCESS), (Step.DONE, SUCCESS)),
             (seen(PROGRESS, FAILURE), (Step.DONE, FAILURE)),
             (seen(PROGRESS, UNSENT), (Step.DONE, UNSENT)),
             (seen(PROGRESS, REPLACED, SUCCESS), (Step.DONE, REPLACED)),
-            # It had ended, and somebody slower said "in progress" then: the end is said again.
+            # It had ended, and a slower process posted "in_progress": the end is posted again.
             (seen(PROGRESS, PROGRESS, SUCCESS), (Step.POST, SUCCESS)),
             (seen(PROGRESS, PROGRESS, REPLACED, SUCCESS), (Step.POST, REPLACED)),
             (seen(SUCCESS, PROGRESS, SUCCESS), (Step.END, SUCCESS)),
@@ -127,30 +129,32 @@ class TestNextStep:
             (seen(FAILURE, HELD), (Step.POST, FAILURE)),
             (seen(OVERTAKEN, HELD), (Step.DONE, OVERTAKEN)),
             (seen(OVERTAKEN, PROGRESS, HELD), (Step.POST, OVERTAKEN)),
-            # Somebody is still to be told.
+            # A notification is owed.
             (seen(SUCCESS, SUCCESS, owed=SUCCESS), (Step.NOTIFY, SUCCESS)),
             (seen(OVERTAKEN, OVERTAKEN, owed=OVERTAKEN), (Step.NOTIFY, OVERTAKEN)),
             (seen(PROGRESS, FAILURE, owed=FAILURE), (Step.NOTIFY, FAILURE)),
             (seen(FAILURE, FAILURE, told="success", owed=FAILURE), (Step.NOTIFY, FAILURE)),
-            # What is said next is told in its place, and what GitHub has not is said again.
+            # A newer status replaces the owed one; a status that GitHub lacks is posted again.
             (seen(FAILURE, SUCCESS, owed=SUCCESS), (Step.POST, FAILURE)),
             (seen(FAILURE, owed=FAILURE), (Step.POST, FAILURE)),
             (seen(SUCCESS, PROGRESS, owed=SUCCESS, others=True), (Step.POST, SUCCESS)),
             (seen(SUCCESS, SUCCESS, owed=FAILURE), (Step.DONE, SUCCESS)),
         ],
     )
-    def test_step_by_what_is_seen(self, what: Seen, step: tuple[Step, DeploymentStatus]) -> None:
+    def test_next_step_follows_from_what_was_seen(
+        self, what: Seen, step: tuple[Step, DeploymentStatus]
+    ) -> None:
         assert next_step(what) == step
 
 
 class TestAfter:
-    def test_others_are_ended_once(self) -> None:
+    def test_others_are_marked_as_ended_after_the_step(self) -> None:
         assert after(seen(SUCCESS), Step.END, SUCCESS) == seen(SUCCESS, others=True)
 
-    def test_progress_was_said_and_nobody_is_to_be_told(self) -> None:
+    def test_posted_progress_owes_no_notification(self) -> None:
         assert after(seen(PROGRESS, HELD), Step.POST, PROGRESS) == seen(PROGRESS, PROGRESS, HELD)
 
-    def test_what_was_told_is_owed_no_more(self) -> None:
+    def test_sent_notification_is_no_longer_owed(self) -> None:
         before = seen(SUCCESS, SUCCESS, told="failure", owed=SUCCESS)
         assert after(before, Step.NOTIFY, SUCCESS) == seen(SUCCESS, SUCCESS, told="success")
 
@@ -162,56 +166,56 @@ class TestAfter:
             ("success", FAILURE, Known("success", FAILURE)),
             ("inactive", SUCCESS, Known("inactive", SUCCESS)),
             ("failure", OVERTAKEN, Known("failure", OVERTAKEN)),
-            # The same end in other words, and a success that is replaced, are told once.
+            # The same state with another text, and a replaced success, are not notified again.
             ("success", WHOLE, Known("success")),
             ("inactive", OVERTAKEN, Known("inactive")),
             ("success", REPLACED, Known("inactive")),
         ],
     )
-    def test_end_that_was_said_is_owed_where_it_is_news(
+    def test_posted_end_owes_a_notification_only_if_it_is_new(
         self, told: str, end: DeploymentStatus, known: Known
     ) -> None:
         assert after(seen(end, told=told), Step.POST, end).known == known
 
-    def test_end_that_github_never_had_is_owed_no_more_where_it_is_under_way(self) -> None:
+    def test_posted_progress_cancels_an_owed_notification(self) -> None:
         assert after(seen(PROGRESS, owed=SUCCESS), Step.POST, PROGRESS).known == Known()
 
 
 class TestKnown:
-    def test_somebody_else_s_end_was_told_by_that_one(self) -> None:
+    def test_end_posted_by_another_process_counts_as_notified(self) -> None:
         assert Known().having_read([PROGRESS, SUCCESS]) == Known("success")
         assert Known("failure").having_read([SUCCESS, FAILURE]) == Known("success")
         assert Known("failure", FAILURE).having_read([SUCCESS]) == Known("success")
 
-    def test_own_end_whose_answer_was_lost_is_still_owed(self) -> None:
+    def test_own_end_whose_response_was_lost_is_still_owed(self) -> None:
         known = Known("failure", SUCCESS)
         assert known.having_read([SUCCESS, FAILURE]) == known
         assert known.having_read([PROGRESS, SUCCESS, FAILURE]) == known
 
     @pytest.mark.parametrize("said", [[], [PROGRESS], [PROGRESS, PROGRESS]])
-    def test_without_an_end_nothing_is_learnt(self, said: list[DeploymentStatus]) -> None:
+    def test_statuses_without_an_end_change_nothing(self, said: list[DeploymentStatus]) -> None:
         assert Known("", FAILURE).having_read(said) == Known("", FAILURE)
 
     @pytest.mark.parametrize("said", [[OVERTAKEN], [HELD], [PROGRESS, OVERTAKEN]])
-    def test_what_was_inactive_before_it_began_is_not_told_as_that_again(
+    def test_inactive_from_before_the_start_is_not_notified_again(
         self, said: list[DeploymentStatus]
     ) -> None:
         known = Known().having_read(said)
         assert known.having_said(REPLACED) == Known("inactive")
         assert known.having_said(SUCCESS) == Known("inactive", SUCCESS)
 
-    def test_nothing_owed_is_nothing_told(self) -> None:
+    def test_notification_step_without_an_owed_status_changes_nothing(self) -> None:
         assert Known("success").having_told() == Known("success")
 
 
 WORDS = [PROGRESS, SUCCESS, WHOLE, FAILURE, REPLACED, HELD]
 
 
-class TestAllThatCanBeSeen:
-    """Whatever the hosts say, GitHub has, and was told, in every combination."""
+class TestEveryCombination:
+    """Every combination of the hosts' verdict, GitHub's statuses and the sent notifications."""
 
     @pytest.mark.parametrize("status", [one for one in WORDS if one != HELD])
-    def test_few_steps_lead_to_the_end_and_each_is_taken_once(
+    def test_sync_ends_after_at_most_three_steps_each_taken_once(
         self, status: DeploymentStatus
     ) -> None:
         histories = (
@@ -226,10 +230,10 @@ class TestAllThatCanBeSeen:
                 what = after(what, *step)
                 assert len(steps) <= 3
             assert steps == [one for one in (Step.END, Step.POST, Step.NOTIFY) if one in steps]
-            # What stands is what the hosts say, or an end that no progress undoes.
+            # The final status is the verdict, or an earlier end that "in_progress" does not undo.
             _, stands = step
             assert stands == (status if status.is_final else end_of(said) or status)
             newest = what.said[0]
             assert newest == stands or newest.state == stands.state == "inactive"
-            # To look again at what is there by then leaves nothing to do.
+            # After the last step, a fresh read of the statuses needs no further step.
             assert next_step(Seen(status, what.said, what.known.having_read(what.said))) == step
