@@ -1,4 +1,4 @@
-"""The contract with Systems Manager: what is sent, what comes back, and what can never be sent."""
+"""The contract with Systems Manager: what a command contains, and what it never contains."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def request_for(
 def request_to(
     *, update: str = "", instance_ids: tuple[str, ...] = (), attempt: int = 0, **changes: object
 ) -> SendRequest:
-    """What reconciling sends."""
+    """The request of a round."""
     return build_send_request(
         parse_target("targets.web", target_json(**changes)),
         stage=STAGE,
@@ -72,12 +72,12 @@ def request_to(
 
 
 class TestDocumentName:
-    def test_it_has_the_stage_in_it(self) -> None:
+    def test_name_contains_the_stage(self) -> None:
         assert document_name("prod") == "pulley-prod-pull"
 
 
 class TestBuildSendRequest:
-    def test_without_a_commit_it_is_the_tip(self) -> None:
+    def test_check_without_a_commit_has_an_empty_commit_parameter(self) -> None:
         target = parse_target("targets.web", target_json())
         request = build_send_request(
             target, stage=STAGE, commit=None, issued=1, cause="manual", update="check"
@@ -88,16 +88,14 @@ class TestBuildSendRequest:
         assert parse_roll_out(request.parameters, request.comment, requested=now) is None
 
     @pytest.mark.parametrize("update", ["saved", "drop"])
-    def test_what_looks_at_a_saved_commit_or_drops_it_is_no_roll_out_of_it(
-        self, update: str
-    ) -> None:
+    def test_command_about_a_saved_commit_is_not_a_roll_out(self, update: str) -> None:
         request = request_to(update=update)
         assert (request.parameters["Commit"], request.parameters["Update"]) == (COMMIT, update)
         assert request.comment == f"reconcile: {update} 4d5e6f7 of web"
         now = datetime.now(UTC)
         assert parse_roll_out(request.parameters, request.comment, requested=now) is None
 
-    def test_target_by_tags(self) -> None:
+    def test_target_with_tags_gives_the_stage_s_tag_and_its_tags(self) -> None:
         assert request_for() == SendRequest(
             target="web",
             document="pulley-dev-pull",
@@ -129,7 +127,7 @@ class TestBuildSendRequest:
             log_group="",
         )
 
-    def test_every_setting_of_the_target_is_handed_over(self) -> None:
+    def test_every_setting_of_the_target_is_in_the_request(self) -> None:
         request = request_for(
             update="reset",
             after_pull="deploy/after-pull",
@@ -151,7 +149,7 @@ class TestBuildSendRequest:
         assert (request.max_concurrency, request.max_errors) == ("25%", "1")
         assert request.log_group == "/pulley/site"
 
-    def test_every_parameter_is_passed_because_a_missing_one_becomes_null(self) -> None:
+    def test_every_document_parameter_is_passed(self) -> None:
         assert list(request_for().parameters) == list(PARAMETERS)
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
@@ -166,28 +164,28 @@ class TestBuildSendRequest:
         )
         assert len(selectors) == 5
 
-    def test_target_by_ids(self) -> None:
+    def test_target_with_ids_selects_these_instances(self) -> None:
         ids = ["i-0123456789abcdef0", "mi-0123456789abcdef0"]
         assert request_for(instances={"ids": ids}).selectors == (("InstanceIds", tuple(ids)),)
 
-    def test_comment_is_cut_to_what_ssm_takes(self) -> None:
+    def test_comment_is_cut_to_the_limit_of_ssm(self) -> None:
         repository = f"{'o' * 64}/{'r' * 100}"
         assert len(request_for(repository=repository).comment) == 100
 
-    def test_deployment_s_id_is_handed_over(self) -> None:
+    def test_deployment_id_is_passed(self) -> None:
         request = request_for(deployment=1_234_567)
         assert request.parameters["Deployment"] == "1234567"
         others = request_for().parameters
         assert dict(request.parameters) | {"Deployment": ""} == others
 
-    def test_every_id_that_github_may_give_is_taken_by_the_document(self) -> None:
+    def test_document_accepts_every_deployment_id_of_github(self) -> None:
         for deployment in (0, 1, 2**63 - 1):
             value = request_for(deployment=deployment).parameters["Deployment"]
             assert re.fullmatch(PARAMETERS["Deployment"][0], value)
             assert int(value) == deployment
 
     @pytest.mark.parametrize("update", ["exact", "check", "reset"])
-    def test_update_may_be_another_than_the_target_s(self, update: str) -> None:
+    def test_given_update_replaces_the_target_s_update(self, update: str) -> None:
         request = request_to(update=update)
         assert dict(request.parameters) == dict(request_to().parameters) | {"Update": update}
         assert re.fullmatch(PARAMETERS["Update"][0], request.parameters["Update"])
@@ -195,13 +193,15 @@ class TestBuildSendRequest:
     @pytest.mark.parametrize(
         "instances", [{"tags": {"role": "web"}}, {"ids": ["i-0123456789abcdef0"]}]
     )
-    def test_it_may_be_for_some_hosts_alone(self, instances: dict[str, object]) -> None:
+    def test_given_instance_ids_replace_the_target_s_selectors(
+        self, instances: dict[str, object]
+    ) -> None:
         ids = ("i-0aaaaaaaaaaaaaaa1", "mi-0aaaaaaaaaaaaaaa2")
         request = request_to(instance_ids=ids, instances=instances)
         assert request.selectors == (("InstanceIds", ids),)
         assert request.parameters == request_to(instances=instances).parameters
 
-    def test_document_s_pin_is_handed_over(self) -> None:
+    def test_document_pin_is_in_the_request(self) -> None:
         pin = DocumentPin("3", "a" * 64)
         request = build_send_request(
             parse_target("targets.web", target_json()),
@@ -242,7 +242,7 @@ class TestBuildSendRequest:
         commit=st.from_regex("[0-9a-f]{40}", fullmatch=True),
         guid=st.from_regex("[0-9A-Za-z-]{0,64}", fullmatch=True),
     )
-    def test_every_target_that_validates_makes_a_request_of_plain_values_only(
+    def test_request_of_every_valid_target_has_only_harmless_values(
         self,
         entry: dict[str, object],
         odd: tuple[str, str, int] | None,
@@ -277,15 +277,15 @@ class TestBuildSendRequest:
 
 
 class TestCause:
-    """Who or what is the cause, in parameters that the report reads and the host ignores."""
+    """The cause of a command, in parameters that the report reads and the host ignores."""
 
     @pytest.mark.parametrize("name", ["mona", "anna.o@example.com", "x" * 39, "dev_ops=1,2+3"])
-    def test_who_it_was_is_handed_over_and_in_the_comment(self, name: str) -> None:
+    def test_login_is_passed_and_is_in_the_comment(self, name: str) -> None:
         request = request_for(by=name)
         assert request.parameters["By"] == name
         assert request.comment == f"push by {name}: octo/site 4d5e6f7 to web"
 
-    def test_bot_is_handed_over_by_its_name(self) -> None:
+    def test_bot_is_passed_without_its_suffix(self) -> None:
         request = request_for(by="octo-bot[bot]")
         assert request.parameters["By"] == "octo-bot"
         assert request.comment.startswith("push by octo-bot[bot]: ")
@@ -293,23 +293,23 @@ class TestCause:
     @pytest.mark.parametrize(
         "name", ["", "two words", "x" * 40, "mona: octo/site", "mona\n", "{{ssm:x}}", "ж", "[bot]"]
     )
-    def test_a_name_that_is_no_login_stays_out(self, name: str) -> None:
+    def test_name_that_is_no_login_is_left_out(self, name: str) -> None:
         assert request_for(by=name) == request_for()
 
-    def test_time_of_the_push_is_handed_over_in_utc_wherever_it_was_told(self) -> None:
+    def test_push_time_is_passed_in_utc(self) -> None:
         pushed_at = datetime(2030, 1, 1, 9, 30, 7, tzinfo=timezone(timedelta(hours=1.5)))
         request = request_for(pushed_at=pushed_at)
         assert request.parameters["PushedAt"] == "2030-01-01T08:00:07Z"
         assert request.comment == "push at 2030-01-01T08:00:07Z: octo/site 4d5e6f7 to web"
 
     @pytest.mark.parametrize("attempt", range(1, 10))
-    def test_attempt_is_handed_over(self, attempt: int) -> None:
+    def test_attempt_is_passed_and_is_in_the_comment(self, attempt: int) -> None:
         request = request_to(attempt=attempt)
         assert request.parameters["Attempt"] == str(attempt)
         assert request.comment == f"reconcile, attempt {attempt}: octo/site 4d5e6f7 to web"
         assert request_to().comment == "reconcile: octo/site 4d5e6f7 to web"
 
-    def test_what_is_handed_over_is_taken_by_the_document(self) -> None:
+    def test_document_accepts_the_cause_s_parameters(self) -> None:
         pushed_at = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
         parameters = request_for(by="mona", pushed_at=pushed_at).parameters
         for name in ("By", "PushedAt", "Attempt"):
@@ -339,7 +339,7 @@ class TestParseDocumentPin:
             "[" * 10_000,
         ],
     )
-    def test_text_without_the_two_is_refused(self, text: str) -> None:
+    def test_text_without_version_and_hash_is_refused(self, text: str) -> None:
         with pytest.raises(DocumentPinError, match="must be JSON with version and hash"):
             parse_document_pin(text)
 
@@ -360,9 +360,7 @@ class TestParseDocumentPin:
             {"hash": []},
         ],
     )
-    def test_version_that_is_no_number_or_hash_that_is_no_sha_256_is_refused(
-        self, changes: dict[str, object]
-    ) -> None:
+    def test_invalid_version_or_hash_is_refused(self, changes: dict[str, object]) -> None:
         text = json.dumps({"version": "3", "hash": self.HASH} | changes)
         with pytest.raises(DocumentPinError, match="must have a version number and a SHA-256"):
             parse_document_pin(text)

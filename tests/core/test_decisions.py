@@ -1,4 +1,4 @@
-"""A decision's line: what the log has of it, and what CloudWatch counts."""
+"""A decision's line: the fields in the log, and the metrics that CloudWatch counts."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ def fields_of(decision: Decision) -> dict[str, object]:
 
 
 def metrics_of(line: Mapping[str, object]) -> list[Mapping[str, str]]:
-    """The definitions in a line, seen to be in the specification's shape."""
+    """The metric definitions in a line, after a check against the specification."""
     assert isinstance(line["_aws"], dict)
     assert set(line["_aws"]) == {"Timestamp", "CloudWatchMetrics"}
     assert type(line["_aws"]["Timestamp"]) is int
@@ -33,7 +33,7 @@ def metrics_of(line: Mapping[str, object]) -> list[Mapping[str, str]]:
 
 
 class TestDecisionFields:
-    def test_decision_without_a_metric_is_a_line_of_its_facts(self) -> None:
+    def test_decision_without_metrics_is_a_line_of_its_facts(self) -> None:
         decision = Decision("delivery", "sent", {"delivery": "72d3162e", "targets": ["web"]})
         line = fields_of(decision)
         assert line == {
@@ -46,7 +46,7 @@ class TestDecisionFields:
         }
         assert list(line)[:3] == ["level", "about", "outcome"], "what is read first comes first"
 
-    def test_what_is_not_known_is_left_out_and_zero_and_no_are_known(self) -> None:
+    def test_empty_facts_are_left_out_but_zero_and_false_are_kept(self) -> None:
         facts: dict[str, object] = {"a": None, "b": "", "c": 0, "d": False, "e": [], "f": "x"}
         line = fields_of(Decision("command", "failed", facts, level="error"))
         assert line == {
@@ -60,7 +60,7 @@ class TestDecisionFields:
             "stage": "dev",
         }
 
-    def test_no_fact_takes_the_place_of_the_line_s_own(self) -> None:
+    def test_facts_do_not_replace_the_line_s_own_fields(self) -> None:
         facts: dict[str, object] = {"level": "error", "about": "x", "outcome": 7, "stage": "prod"}
         line = fields_of(Decision("delivery", "sent", facts))
         assert line == {"level": "info", "about": "delivery", "outcome": "sent", "stage": "dev"}
@@ -108,7 +108,7 @@ class TestDecisionFields:
             max_size=5,
         ),
     )
-    def test_every_line_with_metrics_is_json_that_cloudwatch_can_count(
+    def test_line_with_metrics_follows_the_embedded_metric_format(
         self,
         about: str,
         outcome: str,
@@ -130,10 +130,10 @@ class TestDecisionFields:
 
 
 class TestCount:
-    def test_it_is_one_more_of_these(self) -> None:
+    def test_count_is_one(self) -> None:
         assert count("deliveries") == {"deliveries": (1, "Count")}
 
-    def test_what_it_gives_is_a_decision_s_metrics(self) -> None:
+    def test_count_can_be_the_metrics_of_a_decision(self) -> None:
         line = fields_of(Decision("delivery", "sent", metrics=count("deliveries")))
         assert line["deliveries"] == 1
         assert metrics_of(line) == [{"Name": "deliveries", "Unit": "Count"}]

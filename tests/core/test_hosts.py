@@ -1,4 +1,4 @@
-"""Hosts: a target has those that SendCommand would find, and a stage has its own alone."""
+"""Hosts: a target has the hosts that SendCommand would find, and only hosts of its stage."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def names(fleet: Fleet, instances: Instances) -> list[str]:
 
 
 class TestFleetOf:
-    def test_hosts_with_the_tag_are_the_target_s_by_name(self) -> None:
+    def test_hosts_with_the_target_s_tag_are_returned_in_order_of_name(self) -> None:
         fleet = Fleet(
             [
                 host(1, "web-b", role="web"),
@@ -44,31 +44,31 @@ class TestFleetOf:
         )
         assert [one.name for one in fleet.of(WEB)] == ["web-a", "web-b"]
 
-    def test_hosts_of_one_name_come_in_the_order_of_their_ids(self) -> None:
+    def test_hosts_with_the_same_name_are_returned_in_order_of_id(self) -> None:
         fleet = Fleet([host(2, "web", role="web"), host(1, "web", role="web")], "dev")
         assert [one.instance_id[-1] for one in fleet.of(WEB)] == ["1", "2"]
 
-    def test_host_that_sleeps_is_one_of_them(self) -> None:
+    def test_offline_host_is_included(self) -> None:
         asleep = replace(host(1, role="web"), is_online=False)
         assert Fleet([asleep], "dev").of(WEB) == [asleep]
 
-    def test_another_stage_s_host_is_not_even_by_its_id(self) -> None:
+    def test_host_of_another_stage_is_excluded_even_by_its_id(self) -> None:
         other = host(1, role="web", stage="prod")
         untagged = Host("i-0", "bare", {"role": "web"})
         fleet = Fleet([other, untagged], "dev")
         assert list(fleet.of(WEB)) == []
         assert names(fleet, Instances(ids=(other.instance_id, "i-0"))) == []
 
-    def test_hosts_with_the_ids_are_the_target_s_whatever_their_tags(self) -> None:
+    def test_hosts_with_the_target_s_ids_are_included_whatever_their_tags(self) -> None:
         fleet = Fleet([host(1), host(2, role="web"), host(3)], "dev")
         ids = Instances(ids=(host(3).instance_id, host(1).instance_id))
         assert names(fleet, ids) == ["web-1", "web-3"]
 
-    def test_id_that_is_not_there_any_more_is_left_out(self) -> None:
+    def test_id_without_a_host_is_ignored(self) -> None:
         ids = Instances(ids=(host(1).instance_id, host(2).instance_id))
         assert names(Fleet([host(2)], "dev"), ids) == ["web-2"]
 
-    def test_each_key_must_have_one_of_its_values(self) -> None:
+    def test_host_must_match_one_value_of_each_tag(self) -> None:
         fleet = Fleet(
             [
                 host(1, role="web", zone="a"),
@@ -82,18 +82,18 @@ class TestFleetOf:
         tags = Instances(tags=(("role", ("web",)), ("zone", ("a", "b"))))
         assert names(fleet, tags) == ["web-1", "web-2"]
 
-    def test_value_that_is_given_twice_finds_a_host_once(self) -> None:
+    def test_duplicate_tag_value_finds_a_host_once(self) -> None:
         fleet = Fleet([host(1, role="web")], "dev")
         assert names(fleet, Instances(tags=(("role", ("web", "web")),))) == ["web-1"]
 
-    def test_tags_that_nobody_has_find_nobody(self) -> None:
+    def test_tags_that_no_host_has_find_no_host(self) -> None:
         assert list(Fleet([host(1)], "dev").of(WEB)) == []
 
-    def test_target_without_tags_and_ids_has_nobody(self) -> None:
+    def test_target_without_tags_and_ids_has_no_hosts(self) -> None:
         assert names(Fleet([host(1)], "dev"), Instances()) == []
 
     @given(st.lists(TAGS), SELECTED)
-    def test_what_is_found_is_what_looking_at_each_host_would_find(
+    def test_hosts_found_by_tags_equal_a_search_through_all_hosts(
         self, tags: list[dict[str, str]], selected: dict[str, list[str]]
     ) -> None:
         hosts = [host(number, **of_host) for number, of_host in enumerate(tags)]

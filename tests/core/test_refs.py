@@ -1,4 +1,4 @@
-"""Names of git and GitHub: what is taken, what is not, and what an error may show of it."""
+"""Names of git and GitHub: what is accepted, what is refused, and what an error may show."""
 
 import json
 
@@ -22,9 +22,7 @@ class TestRepositoryParse:
             (f"{'o' * 64}/{'r' * 100}", "o" * 64, "r" * 100),
         ],
     )
-    def test_name_as_on_github_is_taken_in_lower_case(
-        self, text: str, owner: str, name: str
-    ) -> None:
+    def test_valid_name_is_accepted_in_lower_case(self, text: str, owner: str, name: str) -> None:
         assert Repository.parse(text) == Repository(owner, name)
 
     @pytest.mark.parametrize(
@@ -48,11 +46,11 @@ class TestRepositoryParse:
             f"o/{'r' * 101}",
         ],
     )
-    def test_name_unlike_any_on_github_is_refused(self, text: str) -> None:
+    def test_name_that_github_does_not_allow_is_refused(self, text: str) -> None:
         with pytest.raises(RefError, match=r"^must be owner/repository as on GitHub, not "):
             Repository.parse(text)
 
-    def test_as_text_it_is_what_it_was_parsed_from(self) -> None:
+    def test_text_is_the_full_name(self) -> None:
         assert str(Repository.parse("Octo/Site")) == "octo/site"
 
 
@@ -61,7 +59,7 @@ class TestBranchParse:
         "name",
         ["main", "release/1.2", "feature/#12", "a", "_x", "v1@2", "1%", "a+b=c,d", "m" * 200],
     )
-    def test_short_name_is_taken(self, name: str) -> None:
+    def test_short_name_is_accepted(self, name: str) -> None:
         assert Branch.parse(name).name == name
 
     @pytest.mark.parametrize(
@@ -100,7 +98,7 @@ class TestBranchParse:
         with pytest.raises(RefError, match=r"^must be a branch's short name, like main"):
             Branch.parse(name)
 
-    def test_as_text_it_is_the_short_name(self) -> None:
+    def test_text_is_the_short_name(self) -> None:
         assert str(Branch.parse("main")) == "main"
 
 
@@ -110,7 +108,7 @@ class TestBranchRef:
 
 
 class TestCommitShaParse:
-    def test_forty_hex_digits_are_taken(self) -> None:
+    def test_forty_hex_digits_are_accepted(self) -> None:
         assert CommitSha.parse(SHA).sha == SHA
 
     @pytest.mark.parametrize(
@@ -121,7 +119,7 @@ class TestCommitShaParse:
         with pytest.raises(RefError, match=r"^must be a commit of 40 hex digits, not '"):
             CommitSha.parse(text)
 
-    def test_as_text_it_is_whole_and_for_people_short(self) -> None:
+    def test_text_is_the_full_commit_and_short_has_seven_digits(self) -> None:
         assert (str(CommitSha.parse(SHA)), CommitSha.parse(SHA).short) == (SHA, "4d5e6f7")
 
 
@@ -136,16 +134,16 @@ class TestShown:
     def test_long_text_ends_in_dots(self) -> None:
         assert shown("x" * 79) == "'" + "x" * 76 + "..."
 
-    def test_text_that_just_fits_is_whole(self) -> None:
+    def test_text_at_the_limit_is_not_cut(self) -> None:
         assert shown("x" * 78) == "'" + "x" * 78 + "'"
 
-    def test_nesting_that_python_cannot_write_is_told_in_words(self) -> None:
+    def test_value_nested_too_deeply_is_described_by_its_type(self) -> None:
         nested: object = []
         for _ in range(10_000):
             nested = [nested]
         assert shown(nested) == "something too large to show (list)"
 
-    def test_number_that_python_cannot_write_is_told_in_words(self) -> None:
+    def test_number_with_too_many_digits_is_described_by_its_type(self) -> None:
         assert shown(1 << 100_000) == "something too large to show (int)"
 
     def test_half_of_a_surrogate_pair_is_shown_escaped(self) -> None:

@@ -1,4 +1,4 @@
-"""The parameters' names, which operators rely on, and how secrets are read from one."""
+"""The names of the parameters, on which operators rely, and how secrets are read from one."""
 
 import pytest
 from hypothesis import given
@@ -31,10 +31,10 @@ class TestParameterNames:
             (NAMES.reconcile, "/pulley/prod/reconcile"),
         ],
     )
-    def test_name_is_the_one_that_operators_were_promised(self, name: str, promised: str) -> None:
+    def test_parameter_has_the_documented_name(self, name: str, promised: str) -> None:
         assert name == promised
 
-    def test_whatever_is_a_repository_s_begins_alike(self) -> None:
+    def test_parameters_of_a_repository_share_a_prefix(self) -> None:
         for name in (
             NAMES.targets(SITE),
             NAMES.repository_webhook_secret(SITE),
@@ -48,20 +48,20 @@ class TestParameterNames:
 
 
 class TestReadSecrets:
-    def test_one_a_line_in_their_order(self) -> None:
+    def test_secrets_are_read_one_per_line_in_order(self) -> None:
         assert read_secrets("new\nold") == (b"new", b"old")
 
-    def test_white_space_around_a_secret_is_not_of_it(self) -> None:
+    def test_white_space_around_a_secret_is_removed(self) -> None:
         assert read_secrets("  new \r\n\told\n") == (b"new", b"old")
 
-    def test_white_space_within_a_secret_is_of_it(self) -> None:
+    def test_white_space_inside_a_secret_is_kept(self) -> None:
         assert read_secrets("It's a Secret to Everybody") == (b"It's a Secret to Everybody",)
 
     @pytest.mark.parametrize("text", ["", "\n", " \n\t\n  "])
     def test_blank_lines_are_no_secrets(self, text: str) -> None:
         assert read_secrets(text) == ()
 
-    def test_secret_beyond_ascii_is_its_utf_8(self) -> None:
+    def test_secret_outside_ascii_is_encoded_as_utf_8(self) -> None:
         assert read_secrets("gehäim") == ("gehäim".encode(),)
 
     @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -1,4 +1,4 @@
-"""Targets: what an operator may write, and that every problem is told at once, with its path."""
+"""Targets: what an operator may write. All problems are reported together, each with its path."""
 
 import json
 import re
@@ -38,7 +38,7 @@ KEYS = REQUIRED + STEPS + ROLL_OUT
 
 
 def problems_of(**changes: object) -> tuple[str, ...]:
-    """What is said of a target with these changes; nothing, where it is valid."""
+    """The problems of a target with these changes; empty if the target is valid."""
     try:
         parse_target("targets.web", target_json(**{"name": "web"} | changes))
     except TargetsError as error:
@@ -115,7 +115,7 @@ class TestParseTarget:
         with pytest.raises(TargetsError, match=r"^targets\.web: must be an object, not "):
             parse_target("targets.web", entry)
 
-    def test_every_missing_key_is_told_at_once(self) -> None:
+    def test_all_missing_keys_are_reported_together(self) -> None:
         with pytest.raises(TargetsError) as caught:
             parse_target("targets.web", {})
         assert caught.value.problems == (
@@ -126,13 +126,13 @@ class TestParseTarget:
             "targets.web.checkout: is missing",
         )
 
-    def test_unknown_key_is_refused_and_the_known_ones_are_told(self) -> None:
+    def test_unknown_key_is_refused_with_the_list_of_known_keys(self) -> None:
         known = ", ".join(sorted(KEYS))
         assert problems_of(brnach="main") == (
             f"targets.web: unknown key 'brnach'; the keys are {known}",
         )
 
-    def test_every_problem_is_told_at_once_each_with_its_path(self) -> None:
+    def test_all_problems_are_reported_together_each_with_its_path(self) -> None:
         problems = problems_of(
             repository="site",
             branch="-main",
@@ -167,7 +167,7 @@ class TestParseTarget:
             "targets.web",
         ]
 
-    def test_problem_says_where_and_what_it_must_be_and_what_it_is(self) -> None:
+    def test_problem_has_the_path_the_rule_and_the_value(self) -> None:
         assert problems_of(checkout="srv/site") == (
             "targets.web.checkout: must be an absolute path, not 'srv/site'",
         )
@@ -213,7 +213,7 @@ class TestParseTarget:
             ),
         ],
     )
-    def test_value_at_its_limit_is_taken(self, key: str, value: object) -> None:
+    def test_value_at_its_limit_is_accepted(self, key: str, value: object) -> None:
         assert problems_of(**{key: value}) == ()
 
     @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ class TestParseTarget:
             ("instances", {"names": ["web-1"]}, "unknown key 'names'; the keys are ids, tags"),
         ],
     )
-    def test_value_beyond_its_limit_is_refused_with_what_it_must_be(
+    def test_value_beyond_its_limit_is_refused_with_the_rule(
         self, key: str, value: object, reason: str
     ) -> None:
         (problem,) = problems_of(**{key: value})
@@ -319,9 +319,11 @@ class TestParseTarget:
             ({"role": None}, ".role: must be a tag's value or 1 to 50 of them"),
         ],
     )
-    def test_tags_that_no_command_can_ask_for_are_refused(self, tags: object, problem: str) -> None:
-        (told,) = problems_of(instances={"tags": tags})
-        assert told.startswith("targets.web.instances.tags" + problem)
+    def test_tags_that_systems_manager_cannot_select_are_refused(
+        self, tags: object, problem: str
+    ) -> None:
+        (found,) = problems_of(instances={"tags": tags})
+        assert found.startswith("targets.web.instances.tags" + problem)
 
     @pytest.mark.parametrize(
         "ids",
@@ -337,7 +339,7 @@ class TestParseTarget:
             [1],
         ],
     )
-    def test_ids_that_are_none_are_refused(self, ids: object) -> None:
+    def test_invalid_instance_ids_are_refused(self, ids: object) -> None:
         (problem,) = problems_of(instances={"ids": ids})
         assert problem == (
             'targets.web.instances.ids: must be 1 to 50 instance ids, like ["i-0123456789abcdef0"]'
@@ -348,7 +350,7 @@ class TestParseStoredTargets:
     def parse(self, *entries: object) -> tuple[Target, ...]:
         return parse_stored_targets(json.dumps(entries), SITE)
 
-    def test_list_is_read_in_its_order(self) -> None:
+    def test_list_is_read_in_order(self) -> None:
         targets = self.parse(target_json("web"), target_json("api"))
         assert [target.name for target in targets] == ["web", "api"]
 
@@ -365,7 +367,7 @@ class TestParseStoredTargets:
         with pytest.raises(TargetsError, match=r"^targets: must be a list$"):
             parse_stored_targets(text, SITE)
 
-    def test_problems_of_every_target_are_told_at_once(self) -> None:
+    def test_problems_of_all_targets_are_reported_together(self) -> None:
         with pytest.raises(TargetsError) as caught:
             self.parse(
                 target_json("web", timeout=1),
@@ -392,12 +394,12 @@ class TestParseStoredTargets:
     def test_repository_in_another_case_is_the_same(self) -> None:
         assert self.parse(target_json(repository="Octo/SITE"))[0].repository == SITE
 
-    def test_name_twice_is_refused(self) -> None:
+    def test_duplicate_name_is_refused(self) -> None:
         with pytest.raises(TargetsError) as caught:
             self.parse(target_json("web"), target_json("api"), target_json("web"))
         assert caught.value.problems == ("targets.web.name: another target has it already",)
 
-    def test_targets_with_environments_of_their_own_are_taken(self) -> None:
+    def test_targets_with_different_environments_are_accepted(self) -> None:
         targets = self.parse(
             target_json("web", environment="production"),
             target_json("api", environment="production (api)"),
@@ -419,14 +421,14 @@ class TestParseStoredTargets:
             ({}, {"environment": "web"}),
         ],
     )
-    def test_two_targets_with_one_environment_are_refused(
+    def test_two_targets_with_the_same_environment_are_refused(
         self, first: dict[str, object], second: dict[str, object]
     ) -> None:
         with pytest.raises(TargetsError) as caught:
             self.parse(target_json("web", **first), target_json("api", **second))
         assert caught.value.problems == ("targets.api.environment: is the target web's already",)
 
-    def test_each_target_that_takes_another_s_environment_is_told_beside_other_problems(
+    def test_duplicate_environments_are_reported_together_with_other_problems(
         self,
     ) -> None:
         shared = {"environment": "production"}
@@ -448,9 +450,9 @@ class TestParseStoredTargets:
         ["%s", '[{"name": %s}]', '[{"instances": {"tags": {"a": %s}}}]', '[{"restart": %s}]'],
     )
     @pytest.mark.parametrize("opening", ["[", '{"a":'])
-    def test_nesting_is_refused_however_deep_it_is(self, around: str, opening: str) -> None:
+    def test_deeply_nested_json_is_refused(self, around: str, opening: str) -> None:
         closing = "]" if opening == "[" else "}"
-        # What json.loads just takes may be too deep for whoever puts it into words.
+        # Nesting that json.loads just accepts may be too deep for the code that writes the problem.
         for depth in (*range(800, 1000), 10_000):
             nested = opening * depth + "1" + closing * depth
             with pytest.raises(TargetsError, match=r"^targets"):
@@ -467,17 +469,17 @@ class TestParseStoredTargets:
             max_size=3,
         )
     )
-    def test_whatever_json_is_stored_it_is_targets_or_problems_with_paths(
-        self, stored: object
-    ) -> None:
+    def test_any_stored_json_gives_targets_or_problems_with_paths(self, stored: object) -> None:
         problems: tuple[str, ...] = ()
         try:
             targets = parse_stored_targets(json.dumps(stored), SITE)
         except TargetsError as error:
             targets, problems = (), error.problems
         if problems:
-            assert all(re.match(r"targets(\[\d+\]|\.[a-z0-9-]+|:)", told) for told in problems)
-            assert all(": " in told for told in problems)
+            assert all(
+                re.match(r"targets(\[\d+\]|\.[a-z0-9-]+|:)", problem) for problem in problems
+            )
+            assert all(": " in problem for problem in problems)
         else:
             assert isinstance(stored, list)
             assert len(targets) == len(stored)
@@ -513,8 +515,8 @@ class TestMatchTargets:
         assert self.match(ref) == ()
 
 
-class TestProblemsOfPlace:
-    def test_they_are_told_beside_every_other_problem(self) -> None:
+class TestProblemsAcrossTargets:
+    def test_wrong_repository_and_duplicate_name_are_reported_with_other_problems(self) -> None:
         entries = [
             {"name": "web", "repository": "octo/other", "checkout": "srv"},
             {"name": "web", "repository": "octo/site", "checkout": "srv"},

@@ -1,4 +1,4 @@
-"""A large body is looked into for one name, and for nothing else."""
+"""From an unverified large body, only the repository's name is read."""
 
 import json
 
@@ -24,12 +24,14 @@ def claimed(body: bytes, content_type: str = "application/json") -> Repository |
 
 class TestClaimedRepository:
     @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n  ", " : ")])
-    def test_push_s_own_is_found_however_it_is_written(self, separators: tuple[str, str]) -> None:
+    def test_name_in_a_push_is_found_in_every_json_layout(
+        self, separators: tuple[str, str]
+    ) -> None:
         body = json.dumps(push_json(), separators=separators).encode()
         assert claimed(body) == SITE
         assert claimed(form_of(body), FORM) == SITE
 
-    def test_the_first_one_counts(self) -> None:
+    def test_first_name_counts(self) -> None:
         body = b'{"repository": {"full_name": "Octo/Site"}, "fork": {"full_name": "other/site"}}'
         assert claimed(body) == SITE
 
@@ -47,7 +49,7 @@ class TestClaimedRepository:
             b"\xff\xfe",
         ],
     )
-    def test_what_names_none_has_none(self, body: bytes) -> None:
+    def test_body_without_a_valid_name_gives_none(self, body: bytes) -> None:
         assert claimed(body) is None
         assert claimed(form_of(body), FORM) is None
 
@@ -58,7 +60,7 @@ class TestClaimedRepository:
         assert claimed(almost * MAX_TRIES + body) is None
 
     @given(st.text())
-    def test_no_text_of_a_commit_is_taken_for_it(self, text: str) -> None:
+    def test_text_of_a_commit_message_is_never_taken_for_the_name(self, text: str) -> None:
         message = f'{text}"full_name": "evil/repository"{text}'
         payload = {"commits": [{"message": message}], "repository": {"full_name": "octo/site"}}
         body = json.dumps(payload).encode()
@@ -66,7 +68,7 @@ class TestClaimedRepository:
 
 
 class TestReadClaim:
-    def test_large_body_is_not_parsed(self) -> None:
+    def test_only_a_large_body_is_left_unparsed(self) -> None:
         body = json.dumps(push_json()).encode()
         large = body.ljust(MAX_PARSED_UNVERIFIED)
         assert read_claim(Delivery(large)) == (SITE, parse_payload(Delivery(body)))

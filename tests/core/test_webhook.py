@@ -1,4 +1,4 @@
-"""A delivery: whom it is from, and what it says. The official vector is GitHub's own."""
+"""A delivery: its signature and its payload. The official test vector is GitHub's own."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -76,13 +76,13 @@ class TestDeliveryFromHttp:
     @pytest.mark.parametrize(
         "value", ["application/json; charset=utf-8", " Application/JSON ", "application/json;"]
     )
-    def test_content_type_is_without_its_parameters(self, value: str) -> None:
+    def test_content_type_loses_its_parameters(self, value: str) -> None:
         assert Delivery.from_http({"content-type": value}, b"").content_type == JSON
 
 
 class TestCheckEnvelope:
     @pytest.mark.parametrize("content_type", [JSON, FORM])
-    def test_either_of_github_s_content_types_passes(self, content_type: str) -> None:
+    def test_both_content_types_of_github_pass(self, content_type: str) -> None:
         delivery = Delivery(b"{}", content_type=content_type, signature_256=sign(b"{}"))
         check_envelope(delivery, allow_sha1=False)
 
@@ -100,7 +100,7 @@ class TestCheckEnvelope:
         with pytest.raises(TooLargeError, match="larger than 5800000 bytes"):
             check_envelope(Delivery(body, signature_256=sign(body)), allow_sha1=False)
 
-    def test_no_signature_is_refused_before_anything_is_looked_up(self) -> None:
+    def test_missing_signature_is_refused(self) -> None:
         with pytest.raises(SignatureError, match="X-Hub-Signature-256 is missing"):
             check_envelope(Delivery(b"{}"), allow_sha1=False)
 
@@ -115,7 +115,7 @@ class TestVerifySignature:
     def test_github_s_official_vector_verifies(self) -> None:
         self.verify(OFFICIAL_SIGNATURE, OFFICIAL_SECRET)
 
-    def test_another_secret_does_not(self) -> None:
+    def test_signature_of_another_secret_is_refused(self) -> None:
         with pytest.raises(SignatureError, match="does not match"):
             self.verify(OFFICIAL_SIGNATURE, b"another")
 
@@ -154,19 +154,19 @@ class TestVerifySignature:
         with pytest.raises(SignatureError, match="must be sha256= and 64 hex digits"):
             self.verify(signature, OFFICIAL_SECRET)
 
-    def test_sha1_alone_is_no_signature(self) -> None:
+    def test_sha1_alone_is_refused(self) -> None:
         with pytest.raises(SignatureError, match="X-Hub-Signature-256 is missing"):
             self.verify(OFFICIAL_SIGNATURE_1, OFFICIAL_SECRET)
 
-    def test_sha1_verifies_where_it_is_allowed(self) -> None:
+    def test_sha1_verifies_if_it_is_allowed(self) -> None:
         self.verify(OFFICIAL_SIGNATURE_1, OFFICIAL_SECRET, allow_sha1=True)
 
-    def test_wrong_sha1_does_not_where_it_is_allowed(self) -> None:
+    def test_wrong_sha1_is_refused_even_if_sha1_is_allowed(self) -> None:
         with pytest.raises(SignatureError, match="does not match"):
             self.verify(OFFICIAL_SIGNATURE_1, b"another", allow_sha1=True)
 
     @pytest.mark.parametrize("signature", ["", "sha1=", OFFICIAL_SIGNATURE_1 + "0"])
-    def test_malformed_sha1_is_no_signature(self, signature: str) -> None:
+    def test_malformed_sha1_is_refused_even_if_sha1_is_allowed(self, signature: str) -> None:
         with pytest.raises(SignatureError, match="is missing"):
             verify_signature(
                 Delivery(OFFICIAL_BODY, signature_1=signature),
@@ -174,21 +174,21 @@ class TestVerifySignature:
                 allow_sha1=True,
             )
 
-    def test_right_sha1_does_not_make_up_for_a_wrong_sha256(self) -> None:
+    def test_right_sha1_does_not_replace_a_wrong_sha256(self) -> None:
         delivery = Delivery(
             OFFICIAL_BODY, signature_256=sign(b"other"), signature_1=OFFICIAL_SIGNATURE_1
         )
         with pytest.raises(SignatureError, match="does not match"):
             verify_signature(delivery, secrets=[OFFICIAL_SECRET], allow_sha1=True)
 
-    def test_error_never_tells_the_signature_that_would_fit(self) -> None:
+    def test_error_does_not_reveal_the_right_signature(self) -> None:
         with pytest.raises(SignatureError) as caught:
             self.verify("sha256=" + "0" * 64, OFFICIAL_SECRET)
         assert OFFICIAL_SIGNATURE.removeprefix("sha256=") not in str(caught.value)
         assert "757107ea" not in caught.value.detail
 
     @given(st.binary(), st.binary(), st.text(min_size=1, alphabet="abc"))
-    def test_signature_fits_the_body_that_it_was_made_for_and_no_other(
+    def test_signature_verifies_only_its_own_body(
         self, body: bytes, other: bytes, secret: str
     ) -> None:
         delivery = Delivery(other, signature_256=sign(body, secret))
@@ -202,7 +202,7 @@ class TestVerifySignature:
 
 class TestVerifySignatureAmongSeveral:
     @pytest.mark.parametrize(("secret", "place"), [("new", 0), ("old", 1), ("oldest", 3)])
-    def test_place_of_the_secret_that_signed_is_returned(self, secret: str, place: int) -> None:
+    def test_index_of_the_signing_secret_is_returned(self, secret: str, place: int) -> None:
         secrets = [b"new", b"old", b"", b"oldest"]
         body = b"{}"
         delivery = Delivery(body, signature_256=sign(body, secret))
@@ -213,12 +213,12 @@ class TestParsePayload:
     def test_object_is_read(self) -> None:
         assert parse_payload(Delivery(b'{"a": [1]}')) == Payload({"a": [1]})
 
-    def test_form_s_payload_is_read(self) -> None:
+    def test_payload_field_of_a_form_is_read(self) -> None:
         delivery = Delivery(form_of(b'{"a": "1 + 1 = 2 & \xc3\xa4"}'), content_type=FORM)
         assert parse_payload(delivery) == Payload({"a": "1 + 1 = 2 & ä"})
 
     @pytest.mark.parametrize("body", [b"", b"{", b"Hello, World!", b"{}{}", b"\xef\xbb\xbf{}"])
-    def test_body_that_is_not_json_is_refused_with_the_place(self, body: bytes) -> None:
+    def test_body_that_is_not_json_is_refused_with_line_and_column(self, body: bytes) -> None:
         with pytest.raises(DeliveryError, match=r"the body is not JSON: .* at line 1 column \d"):
             parse_payload(Delivery(body))
 
@@ -261,7 +261,7 @@ class TestParsePayload:
         with pytest.raises(DeliveryError, match="a key twice in one object"):
             parse_payload(Delivery(body))
 
-    def test_one_key_in_two_objects_is_taken(self) -> None:
+    def test_same_key_in_two_objects_is_accepted(self) -> None:
         payload = parse_payload(Delivery(b'{"a": {"b": 1}, "c": {"b": 2}}'))
         assert payload.fields == {"a": {"b": 1}, "c": {"b": 2}}
 
@@ -283,7 +283,7 @@ class TestParsePayload:
             parse_payload(Delivery(body, content_type=FORM))
 
     @given(JSON_OBJECTS, st.sampled_from([{}, {"indent": 2}, {"ensure_ascii": False}]))
-    def test_what_is_verified_is_what_is_parsed_byte_for_byte(
+    def test_the_verified_bytes_are_the_parsed_bytes(
         self, fields: dict[str, object], style: dict[str, Any]
     ) -> None:
         body = json.dumps(fields, **style).encode("utf-8", "replace")
@@ -295,27 +295,25 @@ class TestParsePayload:
             assert parse_payload(signed).fields == json.loads(body)
 
     @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "surrogatepass")))
-    def test_no_body_raises_anything_but_a_delivery_error(self, body: bytes) -> None:
+    def test_any_body_is_parsed_or_raises_a_delivery_error(self, body: bytes) -> None:
         for delivery in (Delivery(body), Delivery(body, content_type=FORM)):
             self.parse_or_refuse(delivery)
 
     @given(st.binary())
-    def test_no_form_raises_anything_but_a_delivery_error(self, payload: bytes) -> None:
+    def test_any_form_is_parsed_or_raises_a_delivery_error(self, payload: bytes) -> None:
         body = b"payload=" + quote_from_bytes(payload).encode()
         self.parse_or_refuse(Delivery(body, content_type=FORM))
 
     @given(st.text('{}[]",:0123456789.eE+-\\u \ntrfalsn').map(str.encode))
-    def test_nothing_almost_like_json_raises_anything_but_a_delivery_error(
-        self, body: bytes
-    ) -> None:
+    def test_any_near_json_is_parsed_or_raises_a_delivery_error(self, body: bytes) -> None:
         self.parse_or_refuse(Delivery(body))
 
     def parse_or_refuse(self, delivery: Delivery) -> None:
         try:
-            told: object = parse_payload(delivery).fields
+            parsed: object = parse_payload(delivery).fields
         except DeliveryError as error:
-            told = str(error)
-        assert isinstance(told, dict) or told
+            parsed = str(error)
+        assert isinstance(parsed, dict) or parsed
 
 
 class TestPayloadRepository:
@@ -335,7 +333,7 @@ class TestPayloadRepository:
             {"repository": {"full_name": "octo/site/../../webhook-secret"}},
         ],
     )
-    def test_without_a_readable_one_there_is_none(self, fields: dict[str, object]) -> None:
+    def test_invalid_or_missing_repository_is_none(self, fields: dict[str, object]) -> None:
         assert Payload(fields).repository is None
 
 
@@ -347,15 +345,15 @@ class TestPayloadPushedAt:
         assert self.pushed_at(1_893_484_807) == datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
 
     def test_time_is_in_utc(self) -> None:
-        told = self.pushed_at(1)
-        assert told
-        assert told.utcoffset() == timedelta(0)
+        time = self.pushed_at(1)
+        assert time
+        assert time.utcoffset() == timedelta(0)
 
     @pytest.mark.parametrize("seconds", [1, 32_503_679_999])
     def test_seconds_at_the_limits_are_read(self, seconds: int) -> None:
-        told = self.pushed_at(seconds)
-        assert told
-        assert told.timestamp() == seconds
+        time = self.pushed_at(seconds)
+        assert time
+        assert time.timestamp() == seconds
 
     @pytest.mark.parametrize(
         "value",
@@ -374,13 +372,13 @@ class TestPayloadPushedAt:
             [1_893_484_807],
         ],
     )
-    def test_anything_else_is_not_told(self, value: object) -> None:
+    def test_invalid_time_is_none(self, value: object) -> None:
         assert self.pushed_at(value) is None
 
     @pytest.mark.parametrize(
         "fields", [{}, {"repository": None}, {"repository": [1]}, {"repository": {}}]
     )
-    def test_without_it_there_is_none(self, fields: dict[str, object]) -> None:
+    def test_missing_time_is_none(self, fields: dict[str, object]) -> None:
         assert Payload(fields).pushed_at is None
 
 
@@ -390,33 +388,33 @@ class TestParseDelivery:
     ) -> PushEvent | DeletionEvent | PingEvent | OtherEvent:
         return parse_delivery(Delivery(b"", event=event, id=guid), Payload(payload))
 
-    def test_push_to_a_branch(self) -> None:
+    def test_push_to_a_branch_is_a_push_event(self) -> None:
         assert self.parse(push_json()) == PushEvent(
             SITE, "refs/heads/main", CommitSha(COMMIT), by="mona"
         )
 
-    def test_push_has_the_time_at_which_github_took_it(self) -> None:
+    def test_push_event_has_the_time_of_the_push(self) -> None:
         repository = {"full_name": "octo/site", "pushed_at": 1_893_484_807}
         event = self.parse(push_json(repository=repository))
         assert isinstance(event, PushEvent)
         assert event.pushed_at == datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
 
     @pytest.mark.parametrize("pushed_at", ["2030-01-01T08:00:07Z", None, 10**20, []])
-    def test_push_with_an_odd_time_is_a_push_without_one(self, pushed_at: object) -> None:
+    def test_push_with_an_invalid_time_is_a_push_without_a_time(self, pushed_at: object) -> None:
         repository = {"full_name": "octo/site", "pushed_at": pushed_at}
         event = self.parse(push_json(repository=repository))
         assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT), None, "mona")
 
     @pytest.mark.parametrize("pusher", [None, [], "mona", {}, {"name": None}, {"name": 1}])
-    def test_push_by_nobody_that_can_be_read_is_a_push(self, pusher: object) -> None:
+    def test_push_without_a_readable_pusher_is_a_push(self, pusher: object) -> None:
         event = self.parse(push_json(pusher=pusher))
         assert event == PushEvent(SITE, "refs/heads/main", CommitSha(COMMIT))
 
-    def test_push_of_a_tag(self) -> None:
+    def test_push_of_a_tag_is_a_push_event(self) -> None:
         event = self.parse(push_json(ref="refs/tags/v1"))
         assert event == PushEvent(SITE, "refs/tags/v1", CommitSha(COMMIT), by="mona")
 
-    def test_push_without_what_is_not_needed(self) -> None:
+    def test_push_with_only_the_required_fields_is_a_push_event(self) -> None:
         payload: dict[str, object] = {
             "ref": "refs/heads/main",
             "after": COMMIT,
@@ -427,7 +425,7 @@ class TestParseDelivery:
     @pytest.mark.parametrize(
         "ref", ["refs/heads/--upload-pack=x", "refs/heads/$(id)", "refs/heads/ä'\n", "refs/x"]
     )
-    def test_push_to_an_oddly_named_ref_is_a_push(self, ref: str) -> None:
+    def test_push_to_an_oddly_named_ref_is_a_push_event(self, ref: str) -> None:
         assert self.parse(push_json(ref=ref)) == PushEvent(SITE, ref, CommitSha(COMMIT), by="mona")
 
     @pytest.mark.parametrize(
@@ -437,18 +435,18 @@ class TestParseDelivery:
     def test_push_of_a_deleted_branch_is_a_deletion(self, changes: dict[str, object]) -> None:
         assert self.parse(push_json(**changes)) == DeletionEvent("refs/heads/main")
 
-    def test_ping_is_a_ping_even_where_it_looks_like_a_push(self) -> None:
+    def test_ping_is_a_ping_even_if_it_has_the_fields_of_a_push(self) -> None:
         assert self.parse(push_json(), event="ping") == PingEvent()
 
     def test_ping_without_a_repository_is_a_ping(self) -> None:
         assert self.parse({"zen": "Keep it logically awesome."}, event="ping") == PingEvent()
 
     @pytest.mark.parametrize("event", ["pull_request", "projects_v2_item"])
-    def test_another_event_is_told_by_its_name(self, event: str) -> None:
+    def test_another_event_keeps_its_name(self, event: str) -> None:
         assert self.parse({}, event=event) == OtherEvent(event)
 
     @pytest.mark.parametrize("guid", ["", "f" * 64])
-    def test_delivery_without_a_guid_or_with_a_long_one_is_taken(self, guid: str) -> None:
+    def test_delivery_with_an_empty_or_long_guid_is_accepted(self, guid: str) -> None:
         assert self.parse({}, event="ping", guid=guid) == PingEvent()
 
     @pytest.mark.parametrize("event", ["", "Push", "push\n", "push ping", "p" * 65, "pu\x00sh"])
@@ -461,7 +459,7 @@ class TestParseDelivery:
         with pytest.raises(DeliveryError, match=r"^X-GitHub-Delivery: malformed$"):
             self.parse(push_json(), guid=guid)
 
-    def test_both_headers_malformed_are_told_at_once(self) -> None:
+    def test_both_malformed_headers_are_reported_together(self) -> None:
         with pytest.raises(DeliveryError) as caught:
             self.parse(push_json(), event="", guid="'")
         assert str(caught.value) == (
@@ -479,14 +477,14 @@ class TestParseDelivery:
             self.parse(push_json(after=after))
 
     @pytest.mark.parametrize("deleted", [False, None, 1, "true"])
-    def test_push_not_said_to_be_a_deletion_is_none(self, deleted: object) -> None:
+    def test_push_without_deleted_true_is_not_a_deletion(self, deleted: object) -> None:
         assert isinstance(self.parse(push_json(deleted=deleted)), PushEvent)
 
     def test_push_without_a_repository_is_refused(self) -> None:
         with pytest.raises(DeliveryError, match=r"^repository\.full_name: must be owner/repo"):
             self.parse(push_json(repository=None))
 
-    def test_everything_missing_is_told_at_once(self) -> None:
+    def test_all_missing_fields_are_reported_together(self) -> None:
         with pytest.raises(DeliveryError) as caught:
             self.parse({})
         assert [problem.partition(":")[0] for problem in str(caught.value).split("; ")] == [
@@ -496,7 +494,7 @@ class TestParseDelivery:
         ]
 
     @given(st.sampled_from(["push", "ping", "fork", ""]), JSON_OBJECTS)
-    def test_no_payload_raises_anything_but_a_delivery_error(
+    def test_any_payload_is_parsed_or_raises_a_delivery_error(
         self, event: str, fields: dict[str, object]
     ) -> None:
         parsed: object
