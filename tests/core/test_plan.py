@@ -524,7 +524,7 @@ class TestPlanTargetHeld:
         assert made.hold.good is None
 
     def test_host_without_history_is_sent_the_good_commit_like_a_new_host(self) -> None:
-        """Day 31: nobody can tell the canary, which runs the held commit, from a new host."""
+        """Day 31: the canary, which runs the held commit, looks like a new host."""
         hold = planned(self.good(), self.stopped(), head=B).hold
         made = plan_target(replace(facts_of(head=B), hold=hold), now=NOW + timedelta(days=31))
         assert made.sends[0].wanted.commit == A

@@ -42,20 +42,20 @@ def _wake(world: World, number: int) -> None:
 
 def _wake_all(world: World, number: int) -> None:
     for machine in world.machines:
-        machine.is_awake, machine.ails, machine.lies = True, "", ""
+        machine.is_awake, machine.failure, machine.lies = True, "", ""
 
 
 def _die(world: World, number: int) -> None:
     world.machines[_of(world, number)].is_alive = number % 3 != 0
 
 
-def _ail(world: World, number: int) -> None:
-    ails = ("rolled_back", "unreachable", "busy")[number % 3]
-    world.machines[_of(world, number // 3)].ails = ails
+def _fail(world: World, number: int) -> None:
+    failure = ("rolled_back", "unreachable", "busy")[number % 3]
+    world.machines[_of(world, number // 3)].failure = failure
 
 
 def _recover(world: World, number: int) -> None:
-    world.machines[_of(world, number)].ails = ""
+    world.machines[_of(world, number)].failure = ""
 
 
 def _push(world: World, number: int) -> None:
@@ -124,7 +124,7 @@ ACTS: Mapping[str, Callable[[World, int], object]] = {
     "all are well": _wake_all,
     "a host dies": _die,
     "a host joins": lambda world, number: world.join(),
-    "a host fails": _ail,
+    "a host fails": _fail,
     "a host recovers": _recover,
     "what failed is fixed": _fix,
     "a pin": lambda world, number: world.set_pin(number // 2, sends=number % 2 == 0),
@@ -233,9 +233,9 @@ ASLEEP_AT_THE_LAST_GOOD_COMMIT = canary(
 def _heal(world: World) -> None:
     """After the last fault, two rounds bring every host to the wanted commit."""
     world.end_faults()
-    world.wake_what_is_stuck()
+    world.unblock()
     world.two_rounds()
-    world.promises.check_all_there()
+    world.promises.check_all_hosts_at_wanted()
 
 
 def _rest(world: World) -> None:
@@ -251,7 +251,7 @@ def _rest(world: World) -> None:
     for when, host in world.sent_by_rounds[before:]:
         assert when - last.get(host, begun - DAY) >= 90 * 60, "a quiet host is asked too often"
         last[host] = when
-    world.promises.check_all_there()
+    world.promises.check_all_hosts_at_wanted()
 
 
 def _check(world: World) -> None:
@@ -285,10 +285,10 @@ class TestFleetUnderFaults:
     ) -> None:
         _check(schedule.play(has_token=False))
 
-    @pytest.mark.parametrize("ails", ["unreachable", "busy"])
-    def test_host_with_a_temporary_failure_is_retried_until_it_recovers(self, ails: str) -> None:
+    @pytest.mark.parametrize("failure", ["unreachable", "busy"])
+    def test_host_with_a_temporary_failure_is_retried_until_it_recovers(self, failure: str) -> None:
         world = World(hosts=2)
-        world.machines[0].ails = ails
+        world.machines[0].failure = failure
         world.deliver(0)
         for _ in range(4 * 24 * 3):
             world.wait(900)
@@ -298,7 +298,7 @@ class TestFleetUnderFaults:
         pauses = [later - when for when, later in pairwise(times)]
         assert len(times) > MAX_ATTEMPTS
         assert 900 * 2 <= min(pauses) <= max(pauses) <= 4 * 3600 + 900
-        world.machines[0].ails = ""
+        world.machines[0].failure = ""
         for _ in range(4 * 5):
             world.wait(900)
             world.round()
@@ -306,7 +306,7 @@ class TestFleetUnderFaults:
 
     def test_host_that_always_fails_is_tried_five_times_by_rounds(self) -> None:
         world = World(hosts=2)
-        world.machines[0].ails = "rolled_back"
+        world.machines[0].failure = "rolled_back"
         world.deliver(0)
         for _ in range(4 * 24 * 3):  # three days of rounds
             world.wait(900)
@@ -405,7 +405,7 @@ class TestFleetUnderFaults:
         world.deliver(0)
         world.wait(900)
         world.machines[0].lies = "old"
-        world.machines[1].ails = "rolled_back"
+        world.machines[1].failure = "rolled_back"
         world.push(is_bad=True)
         world.deliver(0)
         world.wait(900)

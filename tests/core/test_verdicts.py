@@ -494,7 +494,7 @@ class TestJudge:
         assert verdict.is_final
         assert verdict.hosts[1] == HostVerdict("web-2", FAILED, "no answer in time")
 
-    def test_cancelled_command_with_an_unended_host_is_final_after_it_expires(self) -> None:
+    def test_cancelled_command_with_a_silent_host_is_final_after_it_expires(self) -> None:
         run = run_of(on(1, output=UPDATED), on(2, "Cancelling"), status="Cancelling")
         assert not judge([run], now=EXPIRES).is_final
         verdict = judge([run], now=EXPIRES + timedelta(seconds=1))

@@ -1,4 +1,4 @@
-"""A branch, its hosts and Run Command, in memory: what reconciling has to deal with."""
+"""A branch, its hosts and Run Command, in memory: all that a round has to deal with."""
 
 from tests.core.fleet.world import World
 

@@ -1,6 +1,6 @@
-"""Run Command and the hosts. Time passes here, and nothing happens but by `Account.wait`.
+"""Run Command and the hosts. Time passes only in `Account.wait`.
 
-Run Command does what the Systems Manager User Guide says.
+Run Command behaves as the Systems Manager User Guide says.
 """
 
 import json
@@ -16,7 +16,7 @@ from tests.core.fleet.upstream import Upstream
 
 
 class Account:
-    """A branch, its hosts and what was sent to them. `said` has what each host said that it runs.
+    """A branch, its hosts and their commands. `said` has the commits that each host reported.
 
     `pin_number` counts the changes of the pin.
     """
@@ -32,23 +32,23 @@ class Account:
         self.checks: list[SentCheck] = []
         self.pin = Pin("none")
         self.pin_number = 0
-        self.was_clock_fast = False  # an operator's
+        self.was_clock_fast = False  # whether an operator's clock was fast
         self._open: list[Sent] = []
         self._later: list[tuple[int, int, Callable[[], None]]] = []
         self._acts = 0
 
     @property
     def is_pinned(self) -> bool:
-        """Whether a pin holds now, or a freeze."""
+        """Whether a pin or a freeze holds now."""
         return self.pin.holds(time_of(self.now))
 
     def check_move(self, sent: SentRun, machine: Machine, before: str) -> None:
-        """Called when a run is through; `before` is what ran there before it."""
+        """Called when a run has ended; `before` is the commit that the host ran before it."""
 
     # --- Time -------------------------------------------------------------------------------------
 
     def wait(self, seconds: int) -> None:
-        """Let this much time pass, and all that happens in it."""
+        """Let so many seconds pass, with every event that is due in them."""
         end = self.now + seconds
         while True:
             self._work()
@@ -75,7 +75,7 @@ class Account:
             first[2]()
         changes = True
         while changes:
-            changes = any(self._go_on(sent) for sent in self._open)
+            changes = any(self._advance(sent) for sent in self._open)
             self._open = [sent for sent in self._open if not sent.is_over]
 
     def soon(self, seconds: int, act: Callable[[], None]) -> None:
@@ -84,12 +84,12 @@ class Account:
 
     # --- Run Command ------------------------------------------------------------------------------
 
-    def _go_on(self, sent: Sent) -> bool:
-        """Whatever is due of a command. Returns whether anything was."""
+    def _advance(self, sent: Sent) -> bool:
+        """Do what is due for a command. Returns whether anything changed."""
         before = [(part.status, part.is_sent) for part in sent.parts]
         for part in sent.parts:
             if part.is_sent and not part.is_over:
-                self._go_on_with(sent, part)
+                self._advance_part(sent, part)
         if self.now >= sent.expires:
             for part in sent.parts:
                 if not part.is_over:
@@ -106,7 +106,7 @@ class Account:
                 part.begins = self.now + self.random.choice((0, 0, 1, 20))
         return before != [(part.status, part.is_sent) for part in sent.parts]
 
-    def _go_on_with(self, sent: Sent, part: Part) -> None:
+    def _advance_part(self, sent: Sent, part: Part) -> None:
         machine = part.machine
         if part.status == "Pending":
             if not machine.is_alive:
@@ -126,8 +126,8 @@ class Account:
                 machine.note_run(sent.roll_out, "", at=self.now, requested=sent.requested)
 
     def _run(self, sent: Sent, part: Part) -> None:
-        """The script, at its end."""
-        part.is_lie = bool(part.machine.lies)
+        """The end of the script."""
+        part.is_false = bool(part.machine.lies)
         part.ended = self.now
         if isinstance(sent, SentRun):
             self._deploy(sent, part)
@@ -148,10 +148,10 @@ class Account:
         if is_well and sent.pin == self.pin_number and outcome != "superseded":
             machine.reached_pin = sent.pin
         part.end("Success" if is_well else "Failed")
-        told = upstream if is_well and machine.lies != "nonsense" else ""
-        machine.note_run(sent.roll_out, told, at=self.now, requested=sent.requested)
+        reported = upstream if is_well and machine.lies != "nonsense" else ""
+        machine.note_run(sent.roll_out, reported, at=self.now, requested=sent.requested)
         if machine.lies != "nonsense":
-            self.said.setdefault(machine.id, []).append((sent.roll_out.issued, told))
+            self.said.setdefault(machine.id, []).append((sent.roll_out.issued, reported))
         part.output = _line(
             sent.roll_out.target,
             outcome,
@@ -162,13 +162,13 @@ class Account:
 
     def _check(self, sent: SentCheck, part: Part) -> None:
         machine = part.machine
-        if machine.ails == "unreachable":
+        if machine.failure == "unreachable":
             part.end("Failed")
             part.output = _line(sent.target, "unreachable", "")
             return
         part.end("Success")
         deployed, drift = machine.check(sent.target)
-        part.saw = machine.what_is_seen(sent.target, self.upstream.tip)
+        part.saw = machine.true_finding(sent.target, self.upstream.tip)
         found = {"would_update": False, "owner": "site", "git": "2.39", "free_mib": 900}
         found |= {"lfs": False, "deployed": deployed, "drift": drift}
         head = machine.head or None
@@ -176,7 +176,7 @@ class Account:
         part.output = _line(sent.target, "unchanged", tip, before=head, after=head, found=found)
 
     def send(self, sent: Sent, delay: int) -> None:
-        """The time of sending is that of arriving at AWS; when it was issued is long decided."""
+        """`requested` is the time at which the command arrives at AWS; `issued` is set before."""
 
         def arrive() -> None:
             sent.requested = self.now
@@ -191,7 +191,7 @@ class Account:
         self.soon(delay, arrive)
 
     def cancel(self) -> None:
-        """The newest roll-out that is under way."""
+        """Cancel the newest roll-out that is under way."""
         under_way = [sent for sent in self._open if isinstance(sent, SentRun)]
         if not under_way:
             return
@@ -206,7 +206,7 @@ class Account:
 
 
 def _line(target: str, outcome: str, upstream: str, **more: object) -> str:
-    """What the script prints."""
+    """The result line that the script prints."""
     line: dict[str, object] = {"v": 1, "target": target, "outcome": outcome}
     line |= {"before": None, "after": None, "upstream": upstream or None}
     line |= {"local_commits": 0, "saved": None, "step": None, "detail": "", "seconds": 1.5}

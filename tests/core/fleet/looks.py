@@ -1,4 +1,4 @@
-"""What checks may change of a plan, and what they may not."""
+"""What checks may change in a plan, and what they may not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,12 +13,12 @@ from tests.core.fleet.times import time_of
 
 @dataclass(frozen=True)
 class LookPromises:
-    """The promises that hold whatever checks saw. Raises AssertionError where one is broken."""
+    """Promises that hold whatever a check finds. A broken promise raises AssertionError."""
 
     account: Account
 
     def check(self, made: TargetPlan, facts: TargetFacts) -> None:
-        """By the plan that the same facts would make without checks."""
+        """Compare with the plan of the same facts without checks."""
         oldest = min((one.ran_at for one in self.account.machines), default=0)
         if not any(sent.requested >= oldest for sent in self.account.checks):
             return
@@ -28,26 +28,26 @@ class LookPromises:
         for one, other in zip(made.hosts, blind.hosts, strict=True):
             machine = machines[one.host.instance_id]
             if other.is_there:
-                self._check_host_that_was_there(one, machine)
+                self._check_host_at_wanted(one, machine)
             else:
                 did, would = [(it.action, it.attempt, it.since, it.is_there) for it in (one, other)]
                 assert did == would, "a check changes what is done about a host that is behind"
-            self._check_what_was_seen(one, other, machine)
+            self._check_drift(one, other, machine)
 
-    def _check_host_that_was_there(self, one: HostPlan, machine: Machine) -> None:
+    def _check_host_at_wanted(self, one: HostPlan, machine: Machine) -> None:
         looks = [part for _, part in self._looks_at(machine)]
-        is_true = machine.is_honest and not any(part.is_lie for part in looks)
+        is_true = machine.is_honest and not any(part.is_false for part in looks)
         is_true = is_true and not machine.clock_is_off
         if one.action == SEND and one.attempt and is_true:
-            assert not machine.is_where(one.wanted), "a check has a well host sent a command"
+            assert not machine.is_at(one.wanted), "a check has a well host sent a command"
 
-    def _check_what_was_seen(self, one: HostPlan, other: HostPlan, machine: Machine) -> None:
-        """By the newest look, unless the host's clock leaves it open which that is."""
+    def _check_drift(self, one: HostPlan, other: HostPlan, machine: Machine) -> None:
+        """Compare with the newest check, unless a wrong clock hides which check is the newest."""
         looks = [one for one in self._looks_at(machine) if one[1].saw]
         if (
             not looks
             or machine.clock_is_off
-            or any(part.is_lie for _, part in self._looks_at(machine))
+            or any(part.is_false for _, part in self._looks_at(machine))
         ):
             return
         ended, part = max(looks, key=lambda one: one[0])
@@ -61,7 +61,7 @@ class LookPromises:
             assert self.account.now - ended >= quarter, "a host that was just seen is asked again"
 
     def _looks_at(self, machine: Machine) -> Iterator[tuple[int, Part]]:
-        """Those that were asked for since its last run, and when they ended."""
+        """The checks of this host requested since its last run, and when they ended."""
         for sent in self.account.checks:
             if sent.requested < machine.ran_at or not sent.is_listed(self.account.now):
                 continue

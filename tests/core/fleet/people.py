@@ -16,7 +16,7 @@ from tests.fakes import SITE
 
 
 class People(Account):
-    """Each act takes no time. `mail` has the deliveries that GitHub has not made yet."""
+    """Each act takes no time. `mail` has the deliveries that GitHub has not sent yet."""
 
     def __init__(self, random: Random, target: Target, hosts: int) -> None:
         super().__init__(random, target, hosts)
@@ -56,9 +56,9 @@ class People(Account):
         return self._last_issued
 
     def issue_after_all(self, *, clock_is_off: int = 0) -> int:
-        """After all that was sent, read by somebody whose clock may be ahead or behind.
+        """A time after every command, from a clock that may be ahead or behind.
 
-        From the future it is cut, as Run Command's history is read.
+        A time in the future is clamped, as in the history of Run Command.
         """
         known = max((one.roll_out.issued for one in self.commands), default=0)
         clock = self.issue()
@@ -67,14 +67,14 @@ class People(Account):
     # --- What they do -----------------------------------------------------------------------------
 
     def push(self, *, is_bad: bool = False) -> None:
-        """A commit on the branch; its delivery waits in the mail."""
+        """Push a commit to the branch; its delivery waits in the mail."""
         self.upstream.push()
         if is_bad:
             self.upstream.bad.add(self.upstream.tip)
         self.mail.append(Delivery(len(self.upstream.tips) - 1, self.now))
 
     def force_push(self, *, back: bool) -> None:
-        """The tip is taken off the branch, or another commit takes its place."""
+        """Remove the tip from the branch, or replace it by another commit."""
         parent = self.upstream.parents[self.upstream.tip]
         if not parent:
             return
@@ -86,7 +86,7 @@ class People(Account):
         self.mail.append(Delivery(len(self.upstream.tips) - 1, self.now))
 
     def deliver(self, number: int, *, stays: bool = False, delay: int = 0) -> None:
-        """One of the deliveries in the mail, as flows/deploy.py takes it."""
+        """Handle one of the deliveries in the mail as flows/deploy.py does."""
         if not self.mail:
             return
         delivery = self.mail[number % len(self.mail)]
@@ -101,12 +101,12 @@ class People(Account):
         self.send(sent, delay)
 
     def lose(self, number: int) -> None:
-        """A delivery that nobody will see again."""
+        """Lose one of the deliveries in the mail."""
         if self.mail:
             self.mail.pop(number % len(self.mail))
 
     def deploy(self, *, clock_is_off: int = 0) -> None:
-        """`pulley deploy`: the tip, whatever was held."""
+        """`pulley deploy`: send the tip, even if it is held."""
         issued = self.issue_after_all(clock_is_off=clock_is_off)
         self.was_clock_fast = self.was_clock_fast or clock_is_off > 0
         if self.is_pinned:
@@ -116,7 +116,7 @@ class People(Account):
         self.send(sent, 0)
 
     def set_pin(self, back: int, *, sends: bool, until: int | None = None) -> None:
-        """To a commit of the branch; the command that brings it about may be left to a round."""
+        """Pin to a commit of the branch; without `sends`, a round sends the commit."""
         line = self.upstream.line_of(self.upstream.tip)
         commit = line[min(back, len(line) - 1)]
         end = None if until is None else time_of(self.now + until)
@@ -125,7 +125,7 @@ class People(Account):
             self.send_pinned()
 
     def send_pinned(self) -> None:
-        """The pinned commit, by an operator."""
+        """An operator sends the pinned commit."""
         assert self.pin.commit
         issued = self.issue_after_all()
         sent = self.command(self.pin.commit.sha, issued, "manual", update="exact")
@@ -144,9 +144,9 @@ class People(Account):
         self.pin_number += 1
 
     def check(self, asked: Sequence[Machine] | None = None, *, target: str = "web") -> None:
-        """`pulley doctor` and `pulley status --live`: these hosts, or all, that are online.
+        """`pulley doctor` and `pulley status --live`: check these hosts, or all, if online.
 
-        An operator's clock may be wrong: nothing that is read of a check has its time.
+        An operator's clock may be wrong: no fact that is read from a check has its time.
         """
         asked = self.machines if asked is None else asked
         asked = [one for one in asked if one.is_alive and one.is_awake]
@@ -163,18 +163,18 @@ class People(Account):
         self.send(sent, 0)
 
     def drift(self, number: int) -> None:
-        """Somebody on a host goes back to an older commit by hand."""
+        """Somebody moves the checkout of a host to an older commit by hand."""
         machine = self.machines[number % len(self.machines)]
         if machine.ran and self.upstream.parents[machine.ran]:
             machine.head = self.upstream.parents[machine.ran]
 
     def put_back(self, number: int) -> None:
-        """Somebody undoes what somebody did."""
+        """Somebody moves the checkout back to the deployed commit."""
         machine = self.machines[number % len(self.machines)]
         machine.head = machine.ran or machine.head
 
     def run_beside(self, number: int) -> None:
-        """Another target has the same checkout on one host."""
+        """Another target deploys to the same checkout on one host."""
         if self.is_pinned:
             return
         commit = self.upstream.tip

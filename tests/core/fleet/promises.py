@@ -1,4 +1,4 @@
-"""The promises, which must hold all the time. Raises AssertionError where a promise is broken."""
+"""The promises, which must always hold. A broken promise raises AssertionError."""
 
 from dataclasses import dataclass
 
@@ -15,15 +15,15 @@ from tests.core.fleet.times import HISTORY, time_of
 
 @dataclass(frozen=True)
 class Promises:
-    """Of one account, where a token allows to ask for the branch's tip or does not."""
+    """The promises of one account. With a token, rounds know the branch's tip."""
 
     account: Account
     has_token: bool
 
     def is_held(self, commit: str, seen: list[SentRun]) -> bool:
-        """Whether the newest roll-out of a commit, or what rounds added to it, was stopped.
+        """Whether the newest roll-out of a commit, or a round's later command for it, was stopped.
 
-        Not where most hosts had said before that they run it.
+        It is not held if most hosts had reported the commit before.
         """
         is_held = False
         for one in sorted(seen, key=lambda sent: sent.roll_out.issued):
@@ -35,7 +35,7 @@ class Promises:
         return is_held
 
     def _is_good(self, made: TargetPlan, commit: str, seen: list[SentRun]) -> bool:
-        """Whether most hosts ran it before what is held now; also where it was stopped itself."""
+        """Whether most hosts ran it before the held commit, even if it was stopped itself."""
         held = made.hold.commit if made.hold else None
         return held is not None and any(
             self._is_most_run(commit, sent.roll_out.issued, but=held.sha)
@@ -44,19 +44,21 @@ class Promises:
         )
 
     def _is_most_run(self, commit: str, before: int, *, but: str) -> bool:
-        told = [sha for _, sha in self._last_said(before)]
-        most = max((told.count(sha) for sha in told if sha != but), default=0)
-        return 0 < most == told.count(commit) and commit != but
+        commits = [sha for _, sha in self._newest_reports(before)]
+        most = max((commits.count(sha) for sha in commits if sha != but), default=0)
+        return 0 < most == commits.count(commit) and commit != but
 
     def _most_run(self, commit: str, before: int) -> str:
-        """The commit that most hosts said, before that time, that they run."""
-        last = self._last_said(before)
-        told = [sha for _, sha in last]
+        """The commit that most hosts reported before that time."""
+        last = self._newest_reports(before)
+        commits = [sha for _, sha in last]
         newest = {sha: issued for issued, sha in sorted(last)}
-        return max(told, key=lambda one: (told.count(one), one != commit, newest[one]), default="")
+        return max(
+            commits, key=lambda one: (commits.count(one), one != commit, newest[one]), default=""
+        )
 
-    def _last_said(self, before: int) -> list[tuple[int, str]]:
-        """What each host said last before that time, and when."""
+    def _newest_reports(self, before: int) -> list[tuple[int, str]]:
+        """The newest commit that each host reported before that time, and when."""
         last = []
         for said in self.account.said.values():
             earlier = [one for one in said if one[0] < before and one[1]]
@@ -85,7 +87,7 @@ class Promises:
                     assert is_fine, "a good host is sent something"
 
     def check_hosts(self, made: TargetPlan) -> None:
-        """What is planned for each host, by all that was sent."""
+        """Check the plan of each host against all commands that were sent."""
         machines = {one.id: one for one in self.account.machines}
         if made.held and made.wanted:
             held = self.is_held(made.wanted.commit.sha, self.account.commands)
@@ -102,14 +104,14 @@ class Promises:
                 self._check_recheck(send, made)
 
     def _check_need(self, one: HostPlan, machine: Machine) -> None:
-        """Systems Manager may have forgotten it, or a check have seen drift that was undone."""
-        is_known = machine.is_honest and machine.told == machine.ran
-        is_known = is_known and machine.told_by[1] >= self.account.now - HISTORY
+        """No command goes to a host at the wanted commit, but for an old run or drift."""
+        is_known = machine.is_honest and machine.reported == machine.ran
+        is_known = is_known and machine.reported_by[1] >= self.account.now - HISTORY
         if is_known and not one.has_drifted:
-            assert not machine.is_where(one.wanted), "a host that is well is sent a command"
+            assert not machine.is_at(one.wanted), "a host that is well is sent a command"
 
     def _check_attempts(self, one: HostPlan, machine: Machine) -> None:
-        """It waits for another attempt, or is given up."""
+        """A host that waits or is parked has failed at the wanted commit, often enough."""
         sent = [
             one
             for one in self.account.commands
@@ -133,7 +135,7 @@ class Promises:
         assert max(ages) >= half, "hosts are asked again that were all seen lately"
 
     def _check_beside(self, send: Send, under_way: SentRun) -> None:
-        """What is sent while another command is under way."""
+        """A command that is sent while another command is under way."""
         if (
             under_way.roll_out.target == self.account.target.name
             and not under_way.roll_out.is_recheck
@@ -168,11 +170,11 @@ class Promises:
             assert self._is_excused(sent, to), "a held commit is spread"
 
     def _is_excused(self, sent: SentRun, to: str) -> bool:
-        """Whether nobody could know that the command leads to a tip that is held.
+        """Whether the round could not know that the command leads to a held tip.
 
-        It came while the command was on its way, by a force push back to it; or nobody knows the
-        tip, and the tip was asked for as a pin alone, or by a force push, or an operator's fast
-        clock made an older commit the newest that was asked for.
+        With a token: a force push moved the branch back to it while the command was under way.
+        Without a token: only a pin requested the tip, or a force push made it the tip, or an
+        operator's fast clock made an older commit the newest request.
         """
         was_forced = self.account.upstream.was_forced
         if self.has_token:
@@ -183,8 +185,8 @@ class Promises:
         )
         return was_forced or self.account.was_clock_fast or not was_asked
 
-    def check_all_there(self) -> None:
-        """Every host that is up runs what is wanted."""
+    def check_all_hosts_at_wanted(self) -> None:
+        """Every host that is alive runs the wanted commit."""
         pin = self.account.pin if self.account.is_pinned else None
         if pin and (pin.commit is None or self.account.upstream.is_gone(pin.commit.sha)):
             return
@@ -194,21 +196,21 @@ class Promises:
         )
         for machine in self.account.machines:
             if machine.is_alive:
-                told = f"{machine.id} runs {machine.ran[-4:] or 'nothing'}"
+                standing = f"{machine.id} runs {machine.ran[-4:] or 'nothing'}"
                 if pin or is_known:
-                    assert machine.head == machine.ran, f"{told}, and somebody moved it"
-                    assert machine.ran_for != "job", f"{told} for another target"
+                    assert machine.head == machine.ran, f"{standing}, and somebody moved it"
+                    assert machine.ran_for != "job", f"{standing} for another target"
                 if pin and pin.commit:
-                    assert machine.ran == pin.commit.sha, told
+                    assert machine.ran == pin.commit.sha, standing
                     assert machine.is_detached, f"{machine.id} is not at the pin alone"
                 elif self.has_token:
-                    assert machine.ran == self.account.upstream.tip, told
+                    assert machine.ran == self.account.upstream.tip, standing
                     assert not machine.is_detached, f"{machine.id} is not back on the branch"
                 else:
-                    assert self._is_fit_without_token(machine), told
+                    assert self._is_fit_without_token(machine), standing
 
     def _is_fit_without_token(self, machine: Machine) -> bool:
-        """Whether it runs the newest tip that anybody asked for, or one that came later."""
+        """Whether it runs the newest requested tip, or a later tip."""
         newest = max((sent.asked for sent in self.account.commands), default=-1)
         is_there = machine.ran in self.account.upstream.tips[newest:] and not machine.is_detached
         return newest < 0 or is_there

@@ -1,4 +1,4 @@
-"""Commands, as Run Command has them."""
+"""Commands as Run Command stores and lists them."""
 
 from dataclasses import dataclass, field
 
@@ -11,8 +11,8 @@ OVER = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 
 @dataclass
 class Part:
-    """A command on one host. `saw` is what a check truly saw there: "well", "behind" its
-    branch, "drift" or nothing. `is_lie`: it ended on a liar.
+    """A command on one host. `saw` is the true finding of a check: "well", "behind" its
+    branch, "drift" or "". `is_false` is whether the host printed a false result.
     """
 
     machine: Machine
@@ -24,7 +24,7 @@ class Part:
     output: str = ""
     ended: int | None = None
     saw: str = ""
-    is_lie: bool = False
+    is_false: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -36,7 +36,7 @@ class Part:
 
 @dataclass(kw_only=True)
 class Sent:
-    """A command of the document. `number` is its own."""
+    """A command with the stage's document. `number` is unique."""
 
     number: int
     requested: int
@@ -64,22 +64,22 @@ class Sent:
         return sum(part.details in counted for part in self.parts)
 
     def is_final(self, now: int) -> bool:
-        """Whether Systems Manager will tell nothing more of it."""
+        """Whether Systems Manager has listed all of it."""
         return now - self.requested >= LISTED_IN_FULL and self.is_over
 
     def is_listed(self, now: int) -> bool:
-        """Whether Systems Manager tells what hosts it is for."""
+        """Whether Systems Manager lists its hosts yet."""
         return now - self.requested >= LISTED_AFTER
 
     def invocations(self, now: int, *, hidden: int) -> tuple[Invocation, ...]:
-        """As Systems Manager tells of them, without the last ones if they hide."""
+        """The invocations that Systems Manager lists, without the last `hidden` invocations."""
         parts = [self.parts[index] for index in self.order] if self.is_listed(now) else []
         if hidden and not self.is_final(now):
             parts = parts[: max(0, len(parts) - hidden)]
         return tuple(_invocation(part) for part in parts)
 
     def as_command(self, now: int) -> SentCommand:
-        """As Systems Manager tells of it."""
+        """The command as Systems Manager lists it."""
         is_listed = self.is_listed(now)
         if not self.is_over or (self.parts and not is_listed):
             status, details = "InProgress", "InProgress"
@@ -101,8 +101,8 @@ class Sent:
 
 @dataclass(kw_only=True)
 class SentRun(Sent):
-    """A command that deploys. `pin` is the number of the pin that it serves, `held` what was held
-    when it was decided, `tip` the branch's tip then.
+    """A command that deploys. `pin` is the number of the pin that it serves. `held` has the commits
+    that were held when the round planned it, `tip` is the branch's tip at that time.
     """
 
     roll_out: RollOut
@@ -125,7 +125,7 @@ class SentRun(Sent):
 
 @dataclass(kw_only=True)
 class SentCheck(Sent):
-    """A command that looks, for a target."""
+    """A command that checks the hosts of a target."""
 
     target: str
     final: Look | None = None

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 
 class Upstream:
-    """A commit that fails everywhere, until somebody fixes it, is in `bad`."""
+    """`bad` has the commits that fail on every host until somebody fixes them."""
 
     def __init__(self) -> None:
         self.parents: dict[str, str] = {}
-        self.tips: list[str] = []  # as they were, the newest last
+        self.tips: list[str] = []  # all tips so far, the newest last
         self.bad: set[str] = set()
         self.was_forced = False
         self.push()
@@ -27,7 +27,7 @@ class Upstream:
         self.tips.append(to)
 
     def line_of(self, commit: str) -> list[str]:
-        """The commit and those before it."""
+        """The commit and its ancestors."""
         line = []
         while commit:
             line.append(commit)
@@ -44,7 +44,7 @@ class Upstream:
 
 @dataclass
 class Delivery:
-    """A push event on its way: which tip it tells of, and when it was pushed."""
+    """A push event on its way: the number of its tip, and the time of the push."""
 
     tip: int
     pushed: int

@@ -1,7 +1,7 @@
-"""A target with all that is around it, and the rounds that bring it to what is wanted.
+"""A target, its surroundings, and the rounds that bring it to the wanted commit.
 
-Time is in seconds, and nothing happens but by `World.wait`. The promises are checked where they
-could be broken: by whoever sends, and where a host moves.
+Time is in seconds, and passes only in `World.wait`. The promises are checked whenever a command is
+sent and whenever a host moves.
 """
 
 from dataclasses import replace
@@ -24,7 +24,7 @@ from tests.fakes import SITE
 
 
 class World(People):
-    """Raises AssertionError where a promise is broken."""
+    """Raises AssertionError if a promise is broken."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class World(People):
         self.promises.check_move(sent, machine, before)
 
     def facts(self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0) -> TargetFacts:
-        """What a round knows: without the commands of the last `lag` seconds."""
+        """The facts of a round, without the commands of the last `lag` seconds."""
         known = [sent.as_run(self.now, hidden=hidden) for sent in self._seen(lag)]
         looks = [
             sent.as_look(self.now, hidden=hidden) for sent in self.checks if self._sees(sent, lag)
@@ -85,7 +85,7 @@ class World(People):
         return self._read(facts) if self.reads_little else facts
 
     def _read(self, facts: TargetFacts) -> TargetFacts:
-        """What flows/snapshot.py reads of all that there is."""
+        """The part of the facts that flows/snapshot.py reads."""
         invocations = {run.command.id: run.invocations for run in [*facts.runs, *facts.beside]}
         invocations |= {look.check.id: look.invocations for look in facts.looks}
         sent = [run.command for run in facts.runs]
@@ -104,7 +104,7 @@ class World(People):
     def round(
         self, *, reads_head: bool = True, lag: int = 0, hidden: int = 0, delay: int = 0
     ) -> TargetPlan:
-        """Plan now, and apply it after `delay`, unless somebody pinned or let go in between."""
+        """Plan now, and apply the plan after `delay`, unless the pin changed in between."""
         begun = self.issue_after_all()
         facts = self.facts(reads_head=reads_head, lag=lag, hidden=hidden)
         made = plan_target(facts, now=time_of(self.now))
@@ -124,7 +124,7 @@ class World(People):
             if pin_number != self.pin_number:
                 return
             for send in made.sends:
-                # Whatever was sent since the round began wins.
+                # A command that was sent since the round began wins.
                 sent = self.command(
                     send.wanted.commit.sha,
                     begun,
@@ -145,25 +145,25 @@ class World(People):
     # --- The end ----------------------------------------------------------------------------------
 
     def end_faults(self) -> None:
-        """All is well from now on, and what was on its way has come or is lost."""
+        """End all faults. Commands under way end, and deliveries under way are lost."""
         for machine in self.machines:
-            machine.is_awake, machine.ails, machine.lies = True, "", ""
+            machine.is_awake, machine.failure, machine.lies = True, "", ""
         self.upstream.bad.clear()
         self.mail.clear()
         self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
-        self.wait(6 * HOUR)  # the longest back-off, and how old the newest word may grow
-        # What an operator sees last neither hides what is to be done nor adds to it. But where a
-        # host lied of its last run, a check may find just what it said.
+        self.wait(6 * HOUR)  # the longest pause, and the longest age of a result
+        # An operator's last check neither hides work nor adds work. But if a host reported its last
+        # run falsely, a check may find exactly what the host reported.
         honest = [one for one in self.machines if one.is_honest]
         self.check(honest, target=self.looks_last)
         self.check(honest, target="job")
         self.wait(60)
 
-    def wake_what_is_stuck(self) -> bool:
-        """One more push, or an operator's word on a pin, where a round alone may do nothing."""
+    def unblock(self) -> bool:
+        """Push, or send the pinned commit, if a hold or parking stops the rounds."""
         made = plan_target(self.facts(), now=time_of(self.now))
         is_parked = any(one.action == PARKED for one in made.hosts)
-        if not made.wanted or not (made.held or is_parked or self._asks_in_vain(made)):
+        if not made.wanted or not (made.held or is_parked or self._wants_a_removed_commit(made)):
             return False
         if made.wanted.is_exact:
             self.send_pinned()
@@ -173,8 +173,8 @@ class World(People):
         self.wait(2 * (DELIVERY_TIMEOUT + TIMEOUT))
         return True
 
-    def _asks_in_vain(self, made: TargetPlan) -> bool:
-        """Whether the newest that anybody asked for has left the branch, and nobody knows."""
+    def _wants_a_removed_commit(self, made: TargetPlan) -> bool:
+        """Whether the newest requested commit left the branch, and the tip is unknown."""
         wanted = made.wanted
         return bool(wanted and not self.has_token and self.upstream.is_gone(wanted.commit.sha))
 
