@@ -1,4 +1,4 @@
-"""A round brings every target to what is wanted, whatever was lost, and disturbs nobody else."""
+"""A round brings every target to its wanted commit, whatever was lost; other hosts get nothing."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ ENDLESS = float("inf")
 
 
 class Commands(FakeCommands):
-    """Run Command whose history has what was sent, as AWS lists it: by parameters and comment."""
+    """Run Command whose history has each sent command as AWS lists it: parameters and comment."""
 
     def __init__(self, history: FakeHistory, clock: Callable[[], datetime]) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Commands(FakeCommands):
 
 
 class History(FakeHistory):
-    """One whose invocations cannot all be read: `refused` has the commands."""
+    """A history that raises for the invocations of the commands in `refused`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class History(FakeHistory):
 
 
 class Parameters(FakeParameters):
-    """One where nothing may be stored, if there is a `store_error`."""
+    """Parameters that raise `store_error`, if it is set, when a round stores its state."""
 
     store_error: PulleyError | None = None
 
@@ -108,9 +108,9 @@ class FakeDirectory:
 
 
 class FakeReading:
-    """GitHub's branches and failed deliveries, for whoever has a token.
+    """GitHub's branches and failed deliveries, for requests with the token.
 
-    `errors` has what a method raises, by its name; `before` is called with it first.
+    `errors` has the error that each method raises; `before` is called first, with the method.
     """
 
     def __init__(self) -> None:
@@ -147,7 +147,7 @@ class Reading:
 
 
 class House:
-    """One stage with all that a round meets. It is some minutes past an hour's first quarter."""
+    """One stage with all that a round reads. The time is 20 minutes past the hour."""
 
     def __init__(self) -> None:
         self.now = START + timedelta(hours=6, minutes=20)
@@ -234,7 +234,7 @@ class House:
         self.history.add(replace(command, target_count=len(invocations)), *invocations)
 
     def end(self, output: str, status: str = "Failed") -> None:
-        """The newest command, on every host of it."""
+        """End the newest command with this output on each of its hosts."""
         id_, command = list(self.history.commands.items())[-1]
         hosts = [
             replace(one, status=status, details=status, output=output, ended=self.now)
@@ -262,8 +262,8 @@ def ids(*numbers: int) -> tuple[str, ...]:
     return tuple(f"i-{number:017x}" for number in numbers)
 
 
-class TestRechecks:
-    """Hosts whose newest observation has grown old: the targets here say `recheck = "1h"`."""
+class TestRecheck:
+    """Hosts whose newest observation is older than the target's `recheck`, here "1h"."""
 
     @pytest.fixture
     def house(self) -> House:
@@ -274,7 +274,7 @@ class TestRechecks:
         house.push(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
         return house
 
-    def test_both_get_the_ordinary_run_in_one_command(self, house: House) -> None:
+    def test_both_hosts_get_an_ordinary_run_in_one_command(self, house: House) -> None:
         assert house.round() == Round(targets=1, hosts=2, behind=0, sent=1)
         (request,) = house.commands.sent
         assert request.selectors == (("InstanceIds", ids(1, 2)),)
@@ -285,9 +285,7 @@ class TestRechecks:
             ("web-1", "web-2"), "last seen at 2030-01-01 08:01 UTC"
         )
 
-    def test_where_nothing_had_drifted_they_are_left_alone_until_it_is_old_again(
-        self, house: House
-    ) -> None:
+    def test_unchanged_hosts_get_no_command_until_the_next_recheck(self, house: House) -> None:
         house.take_token()
         house.reading.heads[SITE, "main"] = CommitSha(COMMIT)
         house.round()
@@ -301,10 +299,10 @@ class TestRechecks:
         for _ in range(2):
             house.rest()
             assert house.round().sent == 0
-        # A recheck that found nothing is nothing to tell.
+        # A recheck that found no drift posts nothing to GitHub.
         assert house.deployments.calls == []
 
-    def test_hold_is_stored_for_the_day_when_systems_manager_has_forgotten(
+    def test_stored_hold_still_counts_when_systems_manager_has_forgotten(
         self, house: House
     ) -> None:
         stopped = command_of(OLD, 2, status="Cancelled")
@@ -320,7 +318,7 @@ class TestRechecks:
         house.round()
         assert {one.parameters["Commit"] for one in house.commands.sent} == {COMMIT}
 
-    def test_hold_stays_where_a_repository_s_targets_cannot_be_read(self, house: House) -> None:
+    def test_hold_of_a_repository_with_unreadable_targets_is_kept(self, house: House) -> None:
         hold = Hold(CommitSha(OLD), "cancelled", 5)
         house.parameters.store_state(RoundState("", {"other": hold}))
         house.store(NAMES.targets(Repository("octo", "other")), "{")
@@ -328,7 +326,7 @@ class TestRechecks:
         assert house.parameters.state().holds == {"other": hold}
 
     @pytest.mark.parametrize("has_pruned_repository", [False, True])
-    def test_hold_of_a_target_that_is_gone_is_forgotten(
+    def test_hold_of_a_deleted_target_is_forgotten(
         self, house: House, *, has_pruned_repository: bool
     ) -> None:
         if has_pruned_repository:
@@ -339,8 +337,8 @@ class TestRechecks:
         assert house.parameters.state() == RoundState()
 
 
-class TestSent:
-    def test_host_that_is_behind_gets_a_command_alone(self, house: House) -> None:
+class TestRoundSends:
+    def test_only_the_host_behind_gets_a_command(self, house: House) -> None:
         house.add_hosts(1, 2, 3)
         house.push(command_of(OLD, 1), *[on(number, line_of(OLD)) for number in (1, 2, 3)])
         house.push(command_of(COMMIT, 2), on(1, line_of()), on(3, line_of()))
@@ -368,7 +366,7 @@ class TestSent:
             }
         ]
 
-    def test_target_at_rest_costs_no_command_and_one_s_invocations(self, house: House) -> None:
+    def test_target_at_its_commit_gets_no_command_and_costs_few_reads(self, house: House) -> None:
         house.add_hosts(1, 2)
         house.push(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
         house.push(command_of(COMMIT, 2), on(1, line_of()), on(2, line_of()))
@@ -381,7 +379,7 @@ class TestSent:
         assert house.directory.calls == 3
         assert house.reading.calls == []
 
-    def test_more_than_fifty_hosts_are_several_commands(self, house: House) -> None:
+    def test_more_than_fifty_hosts_get_several_commands(self, house: House) -> None:
         house.add_hosts(*range(1, 122))
         house.push(command_of(COMMIT, 1), on(121, line_of()))
         done = house.round()
@@ -390,7 +388,7 @@ class TestSent:
         assert len({one for hosts in house.sent_to() for one in hosts}) == 120
         assert house.history.calls == ["commands_since", "invocations", "commands_since"]
 
-    def test_commit_that_is_nowhere_yet_goes_to_fifty_at_first(self, house: House) -> None:
+    def test_commit_on_no_host_yet_goes_to_fifty_hosts_first(self, house: House) -> None:
         house.take_token()
         house.reading.heads[SITE, "main"] = CommitSha(TIP)
         house.add_hosts(*range(1, 121))
@@ -401,14 +399,14 @@ class TestSent:
         house.round()
         assert [len(hosts) for hosts in house.sent_to()] == [50, 50, 20]
 
-    def test_new_host_and_branch_without_any_push_get_the_tip(self, house: House) -> None:
+    def test_new_host_of_a_branch_without_pushes_gets_the_tip(self, house: House) -> None:
         house.take_token()
         house.reading.heads[SITE, "main"] = CommitSha(TIP)
         house.add_hosts(1)
         house.round()
         assert [one.parameters["Commit"] for one in house.commands.sent] == [TIP]
 
-    def test_pin_leads_hosts_exactly_there(self, house: House) -> None:
+    def test_pinned_target_gets_its_commit_with_update_exact(self, house: House) -> None:
         house.add_hosts(1)
         house.push(command_of(COMMIT, 1), on(1, line_of()))
         house.store(NAMES.pin("web"), json.dumps({"state": "pinned", "commit": OLD}))
@@ -416,7 +414,7 @@ class TestSent:
         (request,) = house.commands.sent
         assert (request.parameters["Commit"], request.parameters["Update"]) == (OLD, "exact")
 
-    def test_frozen_target_and_host_that_is_offline_get_nothing(self, house: House) -> None:
+    def test_frozen_target_and_offline_host_get_no_command(self, house: House) -> None:
         house.store_targets("api", "web")
         house.store(NAMES.pin("api"), json.dumps({"state": "frozen"}))
         house.add_hosts(1, role="api")
@@ -426,7 +424,7 @@ class TestSent:
         assert house.round() == Round(targets=2, hosts=2)
         assert house.commands.sent == []
 
-    def test_document_s_pin_goes_with_the_command(self, house: House) -> None:
+    def test_pinned_document_version_goes_with_the_command(self, house: House) -> None:
         house.store(NAMES.document, json.dumps({"version": "7", "hash": "c" * 64}))
         house.add_hosts(1)
         house.push(command_of(COMMIT, 1), on(2, line_of()))
@@ -435,14 +433,14 @@ class TestSent:
         assert request.document_pin
         assert request.document_pin.version == "7"
 
-    def test_stopped_roll_out_is_spread_to_nobody(self, house: House) -> None:
+    def test_stopped_roll_out_goes_to_no_further_host(self, house: House) -> None:
         house.add_hosts(1, 2)
         stopped = command_of(COMMIT, 1, status="Failed")
         house.push(stopped, on(1, rolled_back(COMMIT), "Failed"), on(2, details="Terminated"))
         house.round()
         assert house.commands.sent == []
 
-    def test_targets_of_another_stage_s_tag_have_no_hosts(self, house: House) -> None:
+    def test_host_with_the_tag_of_another_stage_is_ignored(self, house: House) -> None:
         house.directory.known = [Host("i-1", "web", {"pulley": "prod", "role": "web"})]
         house.push(command_of(COMMIT, 1), on(2, line_of()))
         assert house.round() == Round(targets=1)
@@ -450,7 +448,7 @@ class TestSent:
 
 class TestAttempts:
     def fail_for_ever(self, house: House, rounds: int) -> list[float]:
-        """The hours after the push at which commands were sent, each of which fails at once."""
+        """The hours after the push at which commands were sent; each command fails at once."""
         pushed, hours = house.now, []
         house.add_hosts(1)
         command = replace(command_of(COMMIT, 1, status="Failed"), requested=house.now)
@@ -462,13 +460,13 @@ class TestAttempts:
                 house.end(rolled_back(COMMIT))
         return hours
 
-    def test_back_off_and_attempt_come_from_the_comment(self, house: House) -> None:
+    def test_failing_host_gets_five_attempts_with_growing_pauses(self, house: House) -> None:
         assert self.fail_for_ever(house, 100) == [0.25, 0.75, 1.75, 3.75, 7.75]
         comments = [one.comment.partition(":")[0] for one in house.commands.sent]
         assert comments == [f"reconcile, attempt {number}" for number in range(1, 6)]
 
     @pytest.mark.parametrize("late", [-1, 0, 0.9])
-    def test_parked_is_loud_once(self, house: House, late: float) -> None:
+    def test_parked_host_is_noted_once_as_an_error(self, house: House, late: float) -> None:
         self.fail_for_ever(house, 31)
         assert house.commands.sent[-1].comment.startswith("reconcile, attempt 5: ")
         house.rest(15 + late)
@@ -483,7 +481,7 @@ class TestAttempts:
         assert house.round() == Round(targets=1, hosts=1, parked=1)
         assert len(house.commands.sent) == 5
 
-    def test_host_that_catches_up_is_left_alone(self, house: House) -> None:
+    def test_host_that_caught_up_gets_no_further_command(self, house: House) -> None:
         house.add_hosts(1)
         house.push(command_of(COMMIT, 1), on(1, details="DeliveryTimedOut"))
         house.round()
@@ -494,7 +492,7 @@ class TestAttempts:
         assert len(house.commands.sent) == 1
 
 
-class TestMeanwhile:
+class TestChangesDuringARound:
     @pytest.fixture(autouse=True)
     def _behind(self, house: House) -> None:
         house.add_hosts(1)
@@ -511,9 +509,7 @@ class TestMeanwhile:
             ({"state": "pinned", "commit": COMMIT}, None),
         ],
     )
-    def test_pin_that_changed_while_the_round_read_sends_nothing(
-        self, house: House, before: object, after: object
-    ) -> None:
+    def test_changed_pin_sends_nothing(self, house: House, before: object, after: object) -> None:
         pin = NAMES.pin("web")
         if before:
             house.store(pin, json.dumps(before))
@@ -527,9 +523,7 @@ class TestMeanwhile:
         assert house.round() == Round(targets=1, hosts=1, behind=1)
         assert house.commands.sent == []
 
-    def test_push_that_was_stopped_while_the_round_read_is_spread_to_nobody(
-        self, house: House
-    ) -> None:
+    def test_stopped_push_goes_to_no_further_host(self, house: House) -> None:
         stopped = replace(command_of(TIP, 9, status="Failed"), requested=house.now)
 
         def push(method: str) -> None:
@@ -541,12 +535,12 @@ class TestMeanwhile:
             assert house.round().sent == 0
             house.rest()
 
-    def test_push_to_another_target_keeps_nobody(self, house: House) -> None:
+    def test_push_to_another_target_does_not_stop_the_command(self, house: House) -> None:
         other = replace(command_of(TIP, 9, target="api"), requested=house.now)
         house.reading.before = lambda _method: house.push(other, running(5))
         assert house.round().sent == 1
 
-    def test_two_rounds_at_once_send_once(self, house: House) -> None:
+    def test_two_rounds_at_once_send_one_command(self, house: House) -> None:
         def second_round(_method: str) -> None:
             house.reading.before = lambda _method: None
             assert house.round().sent == 1
@@ -555,9 +549,7 @@ class TestMeanwhile:
         assert house.round().sent == 0
         assert house.sent_to() == [ids(1)]
 
-    def test_time_is_of_the_round_s_beginning_so_that_what_was_sent_since_wins(
-        self, house: House
-    ) -> None:
+    def test_command_is_issued_at_the_beginning_of_the_round(self, house: House) -> None:
         began = house.now
         house.reading.before = lambda _method: house.rest(5)
         house.round()
@@ -565,7 +557,7 @@ class TestMeanwhile:
         assert request.parameters["Issued"] == str(int(began.timestamp() * 1000))
 
 
-class TestFailures:
+class TestRoundWithFailures:
     @pytest.fixture(autouse=True)
     def _three_behind(self, house: House) -> None:
         house.store_targets("api", "job", "web")
@@ -574,11 +566,11 @@ class TestFailures:
             command = command_of(COMMIT, number, target=name)
             house.push(command, on(number, details="DeliveryTimedOut"))
 
-    def test_all_are_sent_where_nothing_fails(self, house: House) -> None:
+    def test_without_failures_all_targets_get_a_command(self, house: House) -> None:
         assert house.round() == Round(targets=3, hosts=3, behind=3, sent=3)
         assert house.sent_targets() == ["api", "job", "web"]
 
-    def test_unreadable_pin_keeps_its_target_alone(self, house: House) -> None:
+    def test_unreadable_pin_stops_only_its_target(self, house: House) -> None:
         house.store(NAMES.pin("job"), "{")
         assert house.round() == Round(targets=3, hosts=2, behind=2, sent=2, failed=1)
         assert house.sent_targets() == ["api", "web"]
@@ -586,7 +578,7 @@ class TestFailures:
         assert facts["target"] == "job"
         assert "pins/job" in str(facts["reason"])
 
-    def test_invalid_targets_of_a_repository_keep_the_others_from_nothing(
+    def test_invalid_targets_of_a_repository_do_not_stop_other_repositories(
         self, house: House
     ) -> None:
         house.store(NAMES.targets(OTHER), "[{}]")
@@ -595,38 +587,36 @@ class TestFailures:
         assert facts["repository"] == "octo/other"
         assert str(facts["reason"]).startswith("its targets: ")
 
-    def test_blank_targets_are_none(self, house: House) -> None:
+    def test_blank_targets_parameter_means_no_targets(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "")
         assert house.round() == Round()
 
-    def test_command_that_aws_refuses_is_noted(self, house: House) -> None:
+    def test_command_refused_by_aws_is_noted_as_failed(self, house: House) -> None:
         house.commands.refused["job"] = RefusedError("AWS refused", detail="(InvalidDocument)")
         assert house.round() == Round(targets=3, hosts=3, behind=3, sent=2, failed=1)
         (facts,) = house.notes("command", "failed")
         assert (facts["target"], facts["commit"]) == ("job", COMMIT)
         assert facts["reason"] == "AWS refused: (InvalidDocument)"
 
-    def test_history_that_fails_for_one_target_is_noted(self, house: House) -> None:
+    def test_unreadable_history_of_a_target_is_noted_and_stops_only_it(self, house: House) -> None:
         house.history.refused[id_of(2)] = UnavailableError("AWS is too busy")
         assert house.round() == Round(targets=3, hosts=2, behind=2, sent=2, failed=1)
         (facts,) = house.notes("round", "failed")
         assert (facts["target"], facts["reason"]) == ("job", "AWS is too busy")
 
-    def test_unreadable_document_pin_sends_nothing_and_is_noted_for_each(
-        self, house: House
-    ) -> None:
+    def test_unreadable_document_pin_fails_every_target(self, house: House) -> None:
         house.store(NAMES.document, "{}")
         done = house.round()
         assert (done.sent, done.failed, done.is_whole) == (0, 3, True)
 
-    def test_round_that_cannot_begin_says_why(self, house: House) -> None:
+    def test_round_that_cannot_begin_notes_the_reason(self, house: House) -> None:
         house.parameters.error = RefusedError("AWS refused", detail="AccessDenied on arn")
         with pytest.raises(RefusedError):
             house.round()
         assert house.notes("round", "failed") == [{"reason": "AWS refused: AccessDenied on arn"}]
         assert house.journal.of("round", "whole") == []
 
-    def test_round_is_written_down_and_counted(self, house: House) -> None:
+    def test_whole_round_is_noted_with_its_counts_and_metrics(self, house: House) -> None:
         house.commands.refused["job"] = UnavailableError("not now")
         house.round()
         (decision,) = house.journal.of("round", "whole")
@@ -640,7 +630,7 @@ class TestFailures:
         }
 
 
-class TestTimeRunsShort:
+class TestRoundCutShort:
     NAMES = ("api", "job", "mail", "search", "web")
 
     @pytest.fixture(autouse=True)
@@ -654,7 +644,7 @@ class TestTimeRunsShort:
         left = iter([RESERVE_SECONDS] * targets)
         return lambda: next(left, RESERVE_SECONDS - 0.001)
 
-    def test_next_round_begins_after_the_last_target_and_the_end_clears_it(
+    def test_next_round_begins_after_the_last_target_and_a_whole_round_resets(
         self, house: House
     ) -> None:
         done = house.round(self.time_for(2))
@@ -668,36 +658,38 @@ class TestTimeRunsShort:
         assert house.round().is_whole
         assert house.parameters.state() == RoundState()
 
-    def test_whole_round_that_began_at_the_first_stores_nothing(self, house: House) -> None:
+    def test_whole_round_from_the_first_target_stores_no_state(self, house: House) -> None:
         house.round()
         assert NAMES.reconcile not in house.parameters.values
 
-    def test_target_that_is_stored_no_more_is_as_good_a_place(self, house: House) -> None:
+    def test_round_begins_after_the_place_of_a_deleted_target(self, house: House) -> None:
         house.parameters.store_state(RoundState("k"))
         house.round()
         assert house.sent_targets() == ["mail", "search", "web", "api", "job"]
 
-    def test_without_time_for_any_target_the_place_is_kept(self, house: House) -> None:
+    def test_round_without_time_for_a_target_keeps_its_place(self, house: House) -> None:
         house.parameters.store_state(RoundState("mail"))
         assert house.round(self.time_for(0)) == Round(is_whole=False)
         assert house.parameters.state().after == "mail"
 
-    def test_place_that_cannot_be_stored_is_noted_and_the_round_is_told(self, house: House) -> None:
+    def test_place_that_cannot_be_stored_is_noted_and_the_round_is_still_noted(
+        self, house: House
+    ) -> None:
         house.parameters.store_error = RefusedError("AWS refused storing")
         done = house.round(self.time_for(2))
         assert (done.sent, done.failed) == (2, 1)
         assert house.notes("round", "failed") == [{"reason": "AWS refused storing"}]
         assert house.journal.lines[-1] == ("round", "cut_short")
 
-    def test_lost_deliveries_wait_for_a_round_with_time(self, house: House) -> None:
+    def test_round_without_time_does_not_request_failed_deliveries(self, house: House) -> None:
         house.take_token()
         house.now = START + timedelta(hours=7)
         house.round(self.time_for(5))
         assert ("failed_deliveries", "octo/site") not in house.reading.calls
 
 
-class TestGitHub:
-    def test_heads_are_asked_once_a_branch_for_those_with_a_token(self, house: House) -> None:
+class TestBranchTips:
+    def test_each_branch_of_a_repository_with_a_token_is_requested_once(self, house: House) -> None:
         house.store(NAMES.repository_github_token(SITE), TOKEN)
         targets = [target_json("api"), target_json("web"), target_json("dev", branch="dev")]
         house.store(NAMES.targets(SITE), json.dumps(targets))
@@ -708,7 +700,7 @@ class TestGitHub:
     @pytest.mark.parametrize(
         "error", [NotTakenError("no Contents: read"), UnavailableError("GitHub is not well")]
     )
-    def test_branch_that_cannot_be_asked_for_is_noted_once_and_the_newest_push_counts(
+    def test_unreadable_branch_is_noted_once_and_the_newest_push_counts(
         self, house: House, error: PulleyError
     ) -> None:
         house.take_token()
@@ -722,13 +714,13 @@ class TestGitHub:
             {"repository": "octo/site", "reason": str(error)}
         ]
 
-    def test_what_the_log_has_said_before_is_not_said_again(self, house: House) -> None:
+    def test_known_refusal_is_not_noted_again(self, house: House) -> None:
         house.take_token()
         house.reading.errors["head"] = NotTakenError("no Contents: read", is_known=True)
         assert house.round() == Round(targets=1)
         assert house.notes("round", "not_asked") == []
 
-    def test_branch_that_is_gone_is_none(self, house: House) -> None:
+    def test_deleted_branch_sends_nothing(self, house: House) -> None:
         house.take_token()
         house.add_hosts(1)
         house.push(command_of(COMMIT, 1), on(1, line_of()))
@@ -745,7 +737,7 @@ class TestLostDeliveries:
         house.reading.lost = [LOST]
         house.now = START + timedelta(hours=6, minutes=7)
 
-    def test_they_are_noted_once_an_hour_with_their_reasons(self, house: House) -> None:
+    def test_lost_deliveries_are_noted_once_an_hour_with_their_reasons(self, house: House) -> None:
         for _ in range(8):
             house.round()
             house.rest()
@@ -757,20 +749,18 @@ class TestLostDeliveries:
         assert {one.level for one in house.journal.of("delivery", "lost")} == {"warning"}
 
     @pytest.mark.parametrize("minutes", [90, 24 * 60])
-    def test_rare_rounds_look_back_as_far_as_the_one_before(
-        self, house: House, minutes: int
-    ) -> None:
+    def test_longer_interval_looks_back_one_interval(self, house: House, minutes: int) -> None:
         house.interval = timedelta(minutes=minutes)
         house.rest(45)
         house.round()
         assert house.reading.since == [house.now - house.interval]
 
-    def test_without_a_token_nobody_is_asked(self, house: House) -> None:
+    def test_without_a_token_github_is_not_called(self, house: House) -> None:
         del house.parameters.values[NAMES.github_token]
         house.round()
         assert house.reading.calls == []
 
-    def test_token_that_may_not_read_them_is_noted_once_and_the_round_goes_on(
+    def test_token_without_webhook_permission_is_noted_once_and_rounds_go_on(
         self, house: House
     ) -> None:
         house.reading.errors["failed_deliveries"] = NotTakenError("it needs Webhooks: read")
@@ -783,46 +773,48 @@ class TestLostDeliveries:
         assert len(house.journal.of("round", "whole")) == 2
 
 
-class TestSettled:
-    def end_unheard(self, house: House, *, hours_ago: float = 1.0, number: int = 1) -> None:
+class TestCatchUp:
+    def end_without_an_event(
+        self, house: House, *, hours_ago: float = 1.0, number: int = 1
+    ) -> None:
         house.add_hosts(1)
         requested = house.now - timedelta(hours=hours_ago)
         house.push(replace(command_of(COMMIT, number), requested=requested), on(1, line_of()))
 
-    def test_deployment_whose_last_event_never_came_is_settled_once(self, house: House) -> None:
+    def test_deployment_whose_last_event_was_lost_is_synced_once(self, house: House) -> None:
         house.take_token()
         house.deployments.add(COMMIT)
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         for _ in range(3):
             assert house.round() == Round(targets=1, hosts=1)
         assert house.deployments.states(7001) == ["success"]
         assert [one.subject.partition(",")[0] for one in house.topic.published] == ["web: success"]
 
-    def test_one_is_made_only_where_there_is_none(self, house: House) -> None:
+    def test_missing_deployment_is_made_once(self, house: House) -> None:
         house.take_token()
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         for _ in range(3):
             house.round()
         assert list(house.deployments.made) == [7001]
 
-    def test_without_github_nothing_is_told_again(self, house: House) -> None:
-        self.end_unheard(house)
+    def test_without_a_token_nothing_is_posted_or_notified(self, house: House) -> None:
+        self.end_without_an_event(house)
         house.round()
         assert (house.deployments.calls, house.topic.published) == ([], [])
 
     @pytest.mark.parametrize("hours", [2, 48])
-    def test_old_ones_are_left_alone(self, house: House, hours: int) -> None:
+    def test_old_commands_are_not_synced(self, house: House, hours: int) -> None:
         house.take_token()
-        self.end_unheard(house, hours_ago=hours)
+        self.end_without_an_event(house, hours_ago=hours)
         house.round()
         assert house.deployments.calls == []
 
     @pytest.mark.parametrize("hours", [2, 8, 17.9])
-    def test_what_github_was_away_for_is_settled_within_the_day(
+    def test_command_that_ended_during_a_github_outage_is_synced_within_six_hours(
         self, house: House, hours: float
     ) -> None:
         house.take_token()
-        self.end_unheard(house, hours_ago=0)
+        self.end_without_an_event(house, hours_ago=0)
         house.deployments.errors["find"] = [UnavailableError("GitHub is not well")] * 1000
         for _ in range(int(hours * 4)):
             house.round()
@@ -833,11 +825,11 @@ class TestSettled:
             house.rest()
         assert house.deployments.states(7001) == ["success"]
 
-    def test_what_is_settled_costs_two_requests_a_round_for_two_hours_then_every_sixth_hour(
+    def test_synced_deployment_costs_two_requests_a_round_then_every_sixth_hour(
         self, house: House
     ) -> None:
         house.take_token()
-        self.end_unheard(house, hours_ago=0)
+        self.end_without_an_event(house, hours_ago=0)
         house.round()
         asked = []
         for _ in range(48 * 4):
@@ -848,9 +840,9 @@ class TestSettled:
         assert asked[:7] == [2] * 7
         assert (sum(asked[7:]), set(asked)) == (2 * 4, {0, 2})
 
-    def test_roll_out_that_takes_long_is_settled_after_its_end(self, house: House) -> None:
+    def test_long_roll_out_is_synced_after_its_end(self, house: House) -> None:
         house.take_token()
-        self.end_unheard(house, hours_ago=5)
+        self.end_without_an_event(house, hours_ago=5)
         (command,) = house.history.commands.values()
         hosts = house.history.hosts[command.id]
         for hours_ago, calls in ((1, []), (0.9, ["find"])):
@@ -859,7 +851,7 @@ class TestSettled:
             house.round()
             assert house.deployments.calls[:1] == calls
 
-    def test_command_under_way_is_left_to_its_events(self, house: House) -> None:
+    def test_command_in_progress_is_not_synced(self, house: House) -> None:
         house.take_token()
         house.push(
             replace(command_of(COMMIT, 1, status="InProgress"), requested=house.now), running(1)
@@ -867,24 +859,22 @@ class TestSettled:
         house.round()
         assert house.deployments.calls == []
 
-    def test_commit_that_was_sent_twice_is_settled_once(self, house: House) -> None:
+    def test_commit_sent_twice_is_synced_once(self, house: House) -> None:
         house.take_token()
         for number in (1, 2):
-            self.end_unheard(house, number=number, hours_ago=1 / number)
+            self.end_without_an_event(house, number=number, hours_ago=1 / number)
         house.round()
-        assert house.deployments.calls.count("find") == 2  # before and after it is made
+        assert house.deployments.calls.count("find") == 2  # before and after the deployment is made
 
-    def test_settling_reads_anew_what_may_have_changed_since_the_round_began(
-        self, house: House
-    ) -> None:
+    def test_catch_up_reads_the_commands_again(self, house: House) -> None:
         house.take_token()
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         house.round()
         assert house.history.calls.count("commands_since") > 1
 
-    def test_github_that_is_not_well_is_noted_for_its_target(self, house: House) -> None:
+    def test_unavailable_github_is_noted_for_the_target_and_tried_again(self, house: House) -> None:
         house.take_token()
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         house.deployments.errors["find"] = [UnavailableError("GitHub is not well")]
         assert house.round() == Round(targets=1, hosts=1, failed=1)
         (facts,) = house.notes("round", "failed")
@@ -892,17 +882,19 @@ class TestSettled:
         house.round()
         assert house.deployments.states(7001) == ["success"]
 
-    def test_token_that_may_not_tell_is_noted_and_nothing_failed(self, house: House) -> None:
+    def test_token_without_deployment_permission_is_noted_and_the_round_succeeds(
+        self, house: House
+    ) -> None:
         house.take_token()
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         house.deployments.errors["find"] = [NotTakenError("it needs Deployments: write")]
         assert house.round() == Round(targets=1, hosts=1)
         (facts,) = house.notes("deployment", "not_reported")
         assert facts["reason"] == "it needs Deployments: write"
 
-    def test_token_is_nowhere_to_be_read(self, house: House) -> None:
+    def test_token_is_not_in_journal_or_topic(self, house: House) -> None:
         house.take_token()
-        self.end_unheard(house)
+        self.end_without_an_event(house)
         house.round()
         assert house.topic.published
         assert TOKEN not in repr(house.journal.decisions) + repr(house.topic.published)

@@ -1,4 +1,4 @@
-"""A deployment on GitHub ends as its hosts say, whoever settles it, how often and in what order."""
+"""A sync brings GitHub's deployment to the verdict, whatever the number and order of events."""
 
 import os
 import random
@@ -55,7 +55,7 @@ FAILURE = DeploymentStatus(
 
 
 class House:
-    """A settler between fakes: the target web, a token, and a history to be filled."""
+    """A sync between fakes: the target web, a token, and an empty history."""
 
     def __init__(self) -> None:
         self.parameters = FakeParameters(
@@ -69,7 +69,7 @@ class House:
         self.deployment_sync = self.new_sync()
 
     def new_sync(self) -> DeploymentSync:
-        """As another process has it: with nothing remembered."""
+        """The sync of another process: it remembers nothing."""
 
         def of(repository: Repository, token: str) -> FakeDeployments:
             self.uses.append((repository, token))
@@ -95,7 +95,7 @@ class House:
         return (deployment_sync or self.deployment_sync).run(command, now=NOW)
 
     def push(self, commit: str = COMMIT, number: int = 1, *, saved: str = "keep") -> int:
-        """A command that was sent for the commit, under way on one host, with its deployment."""
+        """Send a command for the commit, with its deployment; it is in progress on one host."""
         deployment = self.github.add(commit)
         self.start(command_of(commit, number, deployment=deployment.id, saved=saved))
         return deployment.id
@@ -105,30 +105,30 @@ class House:
         self.history.add(command, *(running(place + 1) for place in range(command.target_count)))
 
     def end(self, number: int = 1, *outputs: str) -> None:
-        """What the hosts say; where they say nothing, each was updated."""
+        """End the command with the hosts' outputs; by default, each host was updated."""
         command = self.history.sent(number)
         outputs = outputs or (line_of(command.roll_out.commit.sha),)
         hosts = (on(place, output) for place, output in enumerate(outputs, 1))
         self.history.add(replace(command, status="Success", details="Success"), *hosts)
 
     def ran(self, *outputs: str, commit: str = COMMIT, number: int = 1) -> int:
-        """From the push to its end, not settled yet."""
+        """From the push to the command's end, without a sync."""
         id_ = self.push(commit, number)
         self.end(number, *outputs)
         return id_
 
     def deploy(self, commit: str, number: int) -> int:
-        """From the push to its end, settled."""
+        """From the push to the command's end, then a sync."""
         id_ = self.ran(commit=commit, number=number)
         self.sync(number)
         return id_
 
     @property
-    def told(self) -> list[str]:
+    def notified_states(self) -> list[str]:
         return [one.attributes["state"] for one in self.topic.published]
 
     @property
-    def standing(self) -> dict[int, DeploymentStatus | None]:
+    def newest_statuses(self) -> dict[int, DeploymentStatus | None]:
         return {id_: log[-1] if log else None for id_, log in self.github.log.items()}
 
 
@@ -137,36 +137,36 @@ def house() -> House:
     return House()
 
 
-class TestSettle:
-    def test_command_under_way_is_in_progress_and_nobody_is_told(self, house: House) -> None:
+class TestSync:
+    def test_command_in_progress_posts_in_progress_and_notifies_nobody(self, house: House) -> None:
         id_ = house.push()
         assert house.sync() == IN_PROGRESS
         assert house.github.log == {id_: [IN_PROGRESS]}
-        assert house.told == []
+        assert house.notified_states == []
         assert house.journal.lines == [("deployment", "in_progress")]
 
-    def test_command_that_ended_well_is_success_with_its_log(self, house: House) -> None:
+    def test_successful_command_posts_success_with_log_url_and_notifies(self, house: House) -> None:
         id_ = house.ran()
         assert house.sync() == SUCCESS
         assert house.github.log == {id_: [SUCCESS]}
         assert house.github.log_urls == {id_: f"https://console/{id_of(1)}"}
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
         assert house.journal.lines == [("deployment", "success")]
 
-    def test_host_that_rolled_back_is_failure(self, house: House) -> None:
+    def test_rolled_back_host_makes_the_deployment_a_failure(self, house: House) -> None:
         house.ran(rolled_back(COMMIT))
         assert house.sync() == replace(
             FAILURE, description=f"{FAILURE.description}: health check: answered 500"
         )
-        assert house.told == ["failure"]
+        assert house.notified_states == ["failure"]
 
-    def test_event_that_is_repeated_says_and_tells_nothing_more(self, house: House) -> None:
+    def test_repeated_sync_posts_and_notifies_only_once(self, house: House) -> None:
         house.ran()
         for _ in range(3):
             assert house.sync() == SUCCESS
             assert house.sync(deployment_sync=house.new_sync()) == SUCCESS
         assert house.github.log[7001] == [SUCCESS]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
     def test_twelve_hosts_are_all_counted(self, house: House) -> None:
         house.github.add(COMMIT)
@@ -174,12 +174,12 @@ class TestSettle:
         house.end(1, *[line_of()] * 12)
         assert house.sync().description.startswith("12 of 12 hosts at 4d5e6f7: web-1, ")
 
-    def test_repository_s_token_is_used(self, house: House) -> None:
+    def test_repository_token_is_used(self, house: House) -> None:
         house.push()
         house.sync()
         assert house.uses == [(SITE, TOKEN)]
 
-    def test_token_is_nowhere_to_be_read(self, house: House) -> None:
+    def test_token_is_not_in_journal_topic_or_repr(self, house: House) -> None:
         house.ran()
         house.sync()
         settings = house.parameters.report_settings(SITE)
@@ -188,7 +188,7 @@ class TestSettle:
         assert TOKEN not in written
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
-    def test_history_that_cannot_be_read_says_nothing(
+    def test_history_error_is_raised_and_nothing_is_posted(
         self, house: House, error: PulleyError
     ) -> None:
         house.push()
@@ -196,16 +196,16 @@ class TestSettle:
         with pytest.raises(type(error)) as caught:
             house.sync()
         assert caught.value is error
-        assert (house.standing, house.told) == ({7001: None}, [])
+        assert (house.newest_statuses, house.notified_states) == ({7001: None}, [])
 
-    def test_command_not_listed_yet_counts_all_the_same(self, house: House) -> None:
+    def test_command_that_aws_does_not_list_yet_still_counts(self, house: House) -> None:
         house.ran()
         command = house.history.sent(1)
         house.history.commands.clear()
         assert house.deployment_sync.run(command, now=NOW) == SUCCESS
 
 
-class TestSettleWhatWasSetAside:
+class TestSyncWithEditsSetAside:
     @pytest.mark.parametrize(
         ("saved", "state", "words"),
         [
@@ -213,7 +213,7 @@ class TestSettleWhatWasSetAside:
             ("fail", "failure", "0 of 1 host at 4d5e6f7, 1 failed; web-1: app.ini set aside"),
         ],
     )
-    def test_target_said_when_it_was_sent_whether_it_is_a_failure(
+    def test_saved_setting_at_sending_decides_whether_it_is_a_failure(
         self, house: House, saved: str, state: str, words: str
     ) -> None:
         since = {"keep": "fail", "fail": "keep"}[saved]
@@ -226,7 +226,7 @@ class TestSettleWhatWasSetAside:
         ("again", "states"),
         [("app.ini", ["failure"]), (None, ["failure", "success"])],
     )
-    def test_it_is_a_failure_until_a_run_finds_it_seen_to(
+    def test_failure_lasts_until_a_run_finds_nothing_set_aside(
         self, house: House, again: str | None, states: list[str]
     ) -> None:
         id_ = house.push(saved="fail")
@@ -239,14 +239,14 @@ class TestSettleWhatWasSetAside:
         assert house.github.states(id_) == states
 
 
-class TestSettleAnEndThatStands:
-    def test_progress_of_a_redelivery_does_not_begin_it_again(self, house: House) -> None:
+class TestSyncKeepsAFinalState:
+    def test_redelivery_in_progress_leaves_the_success(self, house: House) -> None:
         house.deploy(COMMIT, 1)
         house.start(command_of(number=2, deployment=7001))
         assert house.sync(2) == SUCCESS
         assert house.github.log[7001] == [SUCCESS]
 
-    def test_redelivery_that_heals_is_told(self, house: House) -> None:
+    def test_successful_redelivery_after_a_failure_notifies_success(self, house: House) -> None:
         house.ran(rolled_back(COMMIT))
         house.sync()
         house.start(command_of(number=2, deployment=7001))
@@ -254,9 +254,9 @@ class TestSettleAnEndThatStands:
         house.end(2)
         house.sync(2)
         assert house.github.states(7001) == ["failure", "success"]
-        assert house.told == ["failure", "success"]
+        assert house.notified_states == ["failure", "success"]
 
-    def test_host_that_catches_up_changes_the_words_and_tells_nobody_again(
+    def test_host_that_catches_up_changes_the_description_without_notifying(
         self, house: House
     ) -> None:
         house.github.add(COMMIT)
@@ -269,9 +269,9 @@ class TestSettleAnEndThatStands:
             "1 of 2 hosts at 4d5e6f7: web-1; 1 offline, will catch up",
             "2 of 2 hosts at 4d5e6f7: web-1, web-2",
         ]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_slow_settler_that_posts_progress_after_the_end_says_the_end_again(
+    def test_slow_sync_that_posts_progress_after_success_posts_success_again(
         self, house: House
     ) -> None:
         house.push()
@@ -283,20 +283,18 @@ class TestSettleAnEndThatStands:
         house.github.before = once("post", other)
         assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["success", "in_progress", "success"]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_slow_settler_whose_history_lags_leaves_the_end_that_another_saw(
+    def test_sync_with_stale_history_restores_the_success_of_another_sync(
         self, house: House
     ) -> None:
         house.push()
         house.github.before = once("post", lambda: house.github.say(7001, SUCCESS))
         assert house.sync() == SUCCESS
         assert house.github.log[7001] == [SUCCESS, IN_PROGRESS, SUCCESS]
-        assert house.told == []
+        assert house.notified_states == []
 
-    def test_fast_settler_that_posts_the_end_after_progress_has_the_last_word(
-        self, house: House
-    ) -> None:
+    def test_success_of_another_sync_after_progress_stays_last(self, house: House) -> None:
         house.push()
 
         def other(method: str) -> None:
@@ -307,9 +305,9 @@ class TestSettleAnEndThatStands:
         house.github.before = other
         assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["in_progress", "success"]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_settler_that_always_meets_another_gives_up_for_a_while(self, house: House) -> None:
+    def test_sync_that_is_always_overwritten_raises_unavailable(self, house: House) -> None:
         house.ran()
         house.github.before = lambda method: (
             house.github.say(7001, IN_PROGRESS) if method == "statuses" else None
@@ -318,19 +316,19 @@ class TestSettleAnEndThatStands:
             house.sync()
         assert caught.value.retry_seconds == 2.0
         assert house.github.log[7001][-1] == SUCCESS
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_end_that_comes_while_it_is_posted_is_seen(self, house: House) -> None:
+    def test_command_that_ends_while_progress_is_posted_ends_in_success(self, house: House) -> None:
         house.push()
         house.github.before = once("post", house.end)
         assert house.sync() == SUCCESS
         assert house.github.states(7001) == ["in_progress", "success"]
 
 
-class TestSettleWithoutADeployment:
-    """It could not be made when the command was sent."""
+class TestSyncWithoutADeployment:
+    """The deployment could not be made when the command was sent."""
 
-    def test_it_is_made_at_the_end(self, house: House) -> None:
+    def test_deployment_is_made_when_the_command_ends(self, house: House) -> None:
         house.start(command_of())
         house.end()
         assert house.sync() == SUCCESS
@@ -339,14 +337,14 @@ class TestSettleWithoutADeployment:
         assert (made.stage, made.target) == (STAGE, "web")
         assert house.github.log == {7001: [SUCCESS]}
 
-    def test_it_is_made_once(self, house: House) -> None:
+    def test_two_syncs_make_one_deployment(self, house: House) -> None:
         house.start(command_of())
         house.sync()
         house.end()
         house.sync()
         assert house.github.log == {7001: [IN_PROGRESS, SUCCESS]}
 
-    def test_environment_is_the_target_s_own(self, house: House) -> None:
+    def test_environment_is_the_one_of_the_stored_target(self, house: House) -> None:
         stored = target_json(environment="production")
         house.parameters.values[NAMES.targets(SITE)] = targets_text(stored)
         house.start(command_of())
@@ -356,7 +354,7 @@ class TestSettleWithoutADeployment:
         assert house.topic.published[0].attributes["environment"] == "production"
 
     @pytest.mark.parametrize("stored", [None, "{", "[]"])
-    def test_target_that_is_stored_no_more_has_its_name_for_one(
+    def test_target_not_stored_or_unreadable_has_its_name_as_environment(
         self, house: House, stored: str | None
     ) -> None:
         del house.parameters.values[NAMES.targets(SITE)]
@@ -366,19 +364,19 @@ class TestSettleWithoutADeployment:
         house.sync()
         assert house.github.made[7001].environment == "web"
 
-    def test_id_of_another_commit_s_deployment_is_not_believed(self, house: House) -> None:
+    def test_id_of_another_commit_is_ignored_and_a_deployment_is_made(self, house: House) -> None:
         house.github.add(OLD)
         house.start(command_of(deployment=7001))
         house.sync()
         assert house.github.states(7001) == []
         assert house.github.states(7002) == ["in_progress"]
 
-    def test_deployment_that_is_gone_is_made_anew(self, house: House) -> None:
+    def test_unknown_deployment_id_makes_a_new_deployment(self, house: House) -> None:
         house.start(command_of(deployment=6999))
         assert house.sync() == IN_PROGRESS
         assert house.github.states(7001) == ["in_progress"]
 
-    def test_two_that_make_it_at_once_both_take_the_first_and_end_the_other(
+    def test_two_syncs_that_create_at_once_use_the_first_and_end_the_second(
         self, house: House
     ) -> None:
         house.start(command_of())
@@ -389,17 +387,17 @@ class TestSettleWithoutADeployment:
             7001: [SUCCESS],
             7002: [DeploymentStatus("inactive", "the same as 7001")],
         }
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_one_that_github_does_not_list_yet_is_taken(self, house: House) -> None:
+    def test_created_deployment_that_github_does_not_list_yet_is_used(self, house: House) -> None:
         house.start(command_of())
         house.github.find = lambda request: None  # type: ignore[method-assign] # a replica lags
         assert house.sync() == IN_PROGRESS
         assert house.github.states(7001) == ["in_progress"]
 
 
-class TestSettleADeploymentOfAnyTime:
-    """GitHub's word for when one was made may be anything."""
+class TestSyncWithAnyCreationTime:
+    """`created_at` of a deployment comes from outside: it may be any time."""
 
     AGES = (
         datetime(1, 1, 1, tzinfo=UTC),
@@ -409,7 +407,7 @@ class TestSettleADeploymentOfAnyTime:
     )
 
     @pytest.fixture(autouse=True)
-    def _as_aws_asks(self, house: House) -> None:
+    def _history_asks_in_utc(self, house: House) -> None:
         """The edge writes the time in UTC."""
         ask = house.history.commands_since
         house.history.commands_since = (  # type: ignore[method-assign]
@@ -417,35 +415,37 @@ class TestSettleADeploymentOfAnyTime:
         )
 
     @pytest.mark.parametrize("created", AGES, ids=str)
-    def test_its_own(self, house: House, created: datetime) -> None:
+    def test_own_deployment_of_any_time_is_synced(self, house: House, created: datetime) -> None:
         id_ = house.push()
         house.github.made[id_] = replace(house.github.made[id_], created=created)
         house.end()
         assert house.sync() == SUCCESS
 
     @pytest.mark.parametrize("created", AGES, ids=str)
-    def test_another_that_is_ended(self, house: House, created: datetime) -> None:
+    def test_replaced_deployment_of_any_time_is_ended(
+        self, house: House, created: datetime
+    ) -> None:
         id_ = house.deploy(OLD, 1)
         house.github.made[id_] = replace(house.github.made[id_], created=created)
         house.deploy(COMMIT, 2)
         assert house.github.states(id_) == ["success", "inactive"]
 
 
-class TestSettleAndEndOthers:
-    def test_success_ends_the_target_s_earlier_success(self, house: House) -> None:
+class TestSyncEndsOtherDeployments:
+    def test_success_makes_the_earlier_success_inactive(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
-        assert house.standing == {
+        assert house.newest_statuses == {
             7001: DeploymentStatus("inactive", "replaced by 4d5e6f7"),
             7002: SUCCESS,
         }
-        assert house.told == ["success", "success"]
+        assert house.notified_states == ["success", "success"]
 
     @pytest.mark.parametrize(
         ("stage", "target", "environment"),
         [("prod", "web", "web"), (STAGE, "api", "web"), (STAGE, "web", "old-name")],
     )
-    def test_success_leaves_what_is_of_another_target_stage_or_environment(
+    def test_success_of_another_target_stage_or_environment_is_left(
         self, house: House, stage: str, target: str, environment: str
     ) -> None:
         other = house.github.add(OLD, environment, stage, target)
@@ -453,14 +453,16 @@ class TestSettleAndEndOthers:
         house.deploy(COMMIT, 1)
         assert house.github.states(other.id) == ["success"]
 
-    def test_success_of_which_nothing_is_remembered_any_more_is_ended(self, house: House) -> None:
+    def test_earlier_success_that_history_has_forgotten_is_ended(self, house: House) -> None:
         other = house.github.add(OLD)
         house.github.say(other.id, SUCCESS)
         house.deploy(COMMIT, 1)
-        assert house.standing[other.id] == DeploymentStatus("inactive", "replaced by 4d5e6f7")
+        assert house.newest_statuses[other.id] == DeploymentStatus(
+            "inactive", "replaced by 4d5e6f7"
+        )
 
     @pytest.mark.parametrize("state", ["failure", "error", "inactive", "in_progress", ""])
-    def test_what_was_no_success_is_left_as_it_is(self, house: House, state: str) -> None:
+    def test_earlier_deployment_without_success_is_left(self, house: House, state: str) -> None:
         other = house.github.add(OLD)
         if state:
             house.github.say(other.id, DeploymentStatus(state, "as it was"))
@@ -468,15 +470,17 @@ class TestSettleAndEndOthers:
         assert house.github.states(other.id) == ([state] if state else [])
 
     @pytest.mark.parametrize("output", [rolled_back(COMMIT), line_of(OLD, outcome="superseded")])
-    def test_what_is_no_success_ends_nothing(self, house: House, output: str) -> None:
+    def test_failed_or_overtaken_commit_ends_no_other_deployment(
+        self, house: House, output: str
+    ) -> None:
         house.deploy(OLD, 1)
         house.push(COMMIT, 2)
         house.end(2, output)
         house.sync(2)
-        assert house.standing[7001] is not None
-        assert house.standing[7001].state == "success"
+        assert house.newest_statuses[7001] is not None
+        assert house.newest_statuses[7001].state == "success"
 
-    def test_failure_ends_no_success_of_which_nothing_is_remembered(self, house: House) -> None:
+    def test_failure_does_not_end_a_success_that_history_has_forgotten(self, house: House) -> None:
         other = house.github.add(OLD)
         house.github.say(other.id, SUCCESS)
         house.ran(rolled_back(COMMIT))
@@ -484,18 +488,18 @@ class TestSettleAndEndOthers:
         assert house.github.states(other.id) == ["success"]
         assert "newest" not in house.github.calls
 
-    def test_what_is_older_than_the_ended_one_is_not_asked_for(self, house: House) -> None:
+    def test_deployments_older_than_the_ended_success_are_not_requested(self, house: House) -> None:
         for number, commit in enumerate((A, B, C), 1):
             house.deploy(commit, number)
         house.github.calls.clear()
         house.deploy(D, 4)
         ended = ["newest", "statuses", "post"]
         assert house.github.calls == ["find", "statuses", *ended, "post", "statuses"]
-        assert [one.state for one in house.standing.values() if one] == ["inactive"] * 3 + [
+        assert [one.state for one in house.newest_statuses.values() if one] == ["inactive"] * 3 + [
             "success"
         ]
 
-    def test_late_event_of_a_replaced_commit_says_so(self, house: House) -> None:
+    def test_late_event_of_a_replaced_commit_posts_inactive(self, house: House) -> None:
         house.push(OLD, 1)
         house.end(1)
         house.deploy(COMMIT, 2)
@@ -503,7 +507,7 @@ class TestSettleAndEndOthers:
         assert house.github.states(7001) == ["inactive"]
         assert house.github.states(7002) == ["success"]
 
-    def test_replaced_by_the_first_that_was_everywhere_whatever_came_after(
+    def test_first_later_commit_on_all_hosts_is_named_as_the_replacement(
         self, house: House
     ) -> None:
         house.push(A, 1)
@@ -518,16 +522,16 @@ class TestSettleAndEndOthers:
             house.end(number, output)
         assert house.sync(1).description == "replaced by ccccccc"
 
-    def test_commit_that_is_back_ends_the_one_that_had_replaced_it(self, house: House) -> None:
+    def test_redeployed_commit_ends_the_commit_that_replaced_it(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
         house.start(command_of(OLD, 3, deployment=7001))
         house.end(3)
         assert house.sync(3).state == "success"
         assert house.github.states(7001) == ["success", "inactive", "success"]
-        assert house.standing[7002] == DeploymentStatus("inactive", "replaced by aaaaaaa")
+        assert house.newest_statuses[7002] == DeploymentStatus("inactive", "replaced by aaaaaaa")
 
-    def test_progress_of_an_older_commit_does_not_end_a_newer_one(self, house: House) -> None:
+    def test_older_commit_in_progress_does_not_end_a_newer_success(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.push(COMMIT, 2)
         house.end(2)
@@ -538,7 +542,7 @@ class TestSettleAndEndOthers:
         assert house.github.states(7002) == ["success"]
         assert house.github.calls == ["find", "statuses"]
 
-    def test_slow_settler_of_an_older_commit_does_not_end_a_newer_one(self, house: House) -> None:
+    def test_slow_sync_of_an_older_commit_does_not_end_a_newer_success(self, house: House) -> None:
         house.push(OLD, 1)
         house.end(1)
         house.push(COMMIT, 2)
@@ -552,7 +556,7 @@ class TestSettleAndEndOthers:
         assert house.github.states(7001) == ["success", "inactive"]
         assert house.github.states(7002) == ["success"]
 
-    def test_redelivery_of_a_replaced_commit_leaves_it_replaced(self, house: House) -> None:
+    def test_redelivery_of_a_replaced_commit_keeps_it_inactive(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
         house.start(command_of(OLD, 3, deployment=7001))
@@ -560,7 +564,7 @@ class TestSettleAndEndOthers:
         assert house.sync(3).description == "replaced by 4d5e6f7"
         assert house.github.states(7001) == ["success", "inactive"]
 
-    def test_replaced_by_one_that_came_everywhere_in_two_runs(self, house: House) -> None:
+    def test_commit_that_reached_all_hosts_in_two_runs_replaces(self, house: House) -> None:
         house.github.add(OLD)
         both_at = on(1, line_of(OLD)), on(2, line_of(OLD))
         house.history.add(command_of(OLD, 1, count=2, deployment=7001), *both_at)
@@ -583,12 +587,12 @@ class TestSettleAndEndOthers:
         house.history.add(command_of(OLD, 4), on(1, details="Undeliverable"))
         assert house.sync(3).description == "overtaken by aaaaaaa on 1 of 2 hosts"
 
-    def test_nothing_is_asked_about_the_commit_s_own_deployment_twice(self, house: House) -> None:
+    def test_own_deployment_is_requested_only_once(self, house: House) -> None:
         house.ran()
         house.sync()
         assert house.github.calls == ["find", "statuses", "newest", "post", "statuses"]
 
-    def test_what_stands_already_asks_for_no_others(self, house: House) -> None:
+    def test_posted_success_requests_no_other_deployments(self, house: House) -> None:
         house.deploy(OLD, 1)
         house.deploy(COMMIT, 2)
         house.github.calls.clear()
@@ -596,7 +600,7 @@ class TestSettleAndEndOthers:
         house.deployment_sync.run_late(house.history.sent(2), now=NOW)
         assert house.github.calls == ["find", "statuses"] * 2
 
-    def test_other_words_for_the_same_success_ask_for_no_others(self, house: House) -> None:
+    def test_new_description_of_a_success_requests_no_other_deployments(self, house: House) -> None:
         house.github.add(COMMIT)
         command = command_of(count=2, deployment=7001)
         house.history.add(command, on(1, line_of()), on(2, details="DeliveryTimedOut"))
@@ -607,13 +611,13 @@ class TestSettleAndEndOthers:
         assert house.github.calls == ["find", "statuses", "post", "statuses"]
 
     @pytest.mark.parametrize("method", ["newest", "statuses", "post"])
-    def test_success_is_said_once_the_other_is_ended_and_not_before(
+    def test_success_is_posted_only_after_the_replaced_one_is_ended(
         self, house: House, method: str
     ) -> None:
         house.deploy(OLD, 1)
         house.push(COMMIT, 2)
         house.end(2)
-        # The statuses of its own are asked for first.
+        # The first request for statuses is for the own deployment.
         before = [None] if method == "statuses" else []
         for error in (REFUSED, UnavailableError("GitHub is not well")):
             house.github.errors[method] = [*before, error]
@@ -626,7 +630,9 @@ class TestSettleAndEndOthers:
         assert house.github.states(7002) == ["success"]
 
     @pytest.mark.parametrize("failures", [9, 10, 49])
-    def test_success_is_ended_however_much_failed_since(self, house: House, failures: int) -> None:
+    def test_earlier_success_is_ended_behind_many_failures(
+        self, house: House, failures: int
+    ) -> None:
         house.deploy(OLD, 1)
         for number in range(failures):
             house.github.say(house.github.add(f"{number:040x}").id, FAILURE)
@@ -635,7 +641,7 @@ class TestSettleAndEndOthers:
         assert house.github.states(new) == ["success"]
         assert house.github.calls.count("newest") == 2
 
-    def test_page_that_cannot_be_read_in_whole_is_not_the_last(self, house: House) -> None:
+    def test_page_with_unreadable_deployments_does_not_end_the_search(self, house: House) -> None:
         house.deploy(OLD, 1)
         for number in range(150):
             other = house.github.add(f"{number:040x}", target="api")
@@ -643,7 +649,9 @@ class TestSettleAndEndOthers:
         house.deploy(COMMIT, 2)
         assert house.github.states(7001) == ["success", "inactive"]
 
-    def test_success_behind_other_targets_of_the_environment_is_ended(self, house: House) -> None:
+    def test_earlier_success_behind_deployments_of_other_targets_is_ended(
+        self, house: House
+    ) -> None:
         house.deploy(OLD, 1)
         for number in range(4 * 100):
             house.github.add(f"{number:040x}", target="api")
@@ -656,7 +664,7 @@ class TestSettleAndEndOthers:
     @pytest.mark.parametrize(
         ("target", "count", "looks"), [("web", 50, 50), ("web", 700, 50), ("api", 700, 0)]
     )
-    def test_what_is_looked_for_is_bounded(
+    def test_search_for_other_deployments_is_bounded(
         self, house: House, target: str, count: int, looks: int
     ) -> None:
         for number in range(count):
@@ -666,13 +674,13 @@ class TestSettleAndEndOthers:
         assert house.github.calls.count("newest") <= 5
         assert house.github.calls.count("statuses") == 2 + looks
 
-    def test_overtaken_commit_is_inactive_and_was_never_there(self, house: House) -> None:
+    def test_overtaken_commit_is_inactive_and_notified(self, house: House) -> None:
         house.push(OLD, 1)
         house.end(1, line_of(COMMIT, outcome="superseded"))
         house.deploy(COMMIT, 2)
         overtaken = DeploymentStatus("inactive", "overtaken by 4d5e6f7 before it ran")
         assert house.sync(1) == overtaken
-        assert house.told == ["success", "inactive"]
+        assert house.notified_states == ["success", "inactive"]
 
     @pytest.mark.parametrize("of", [{"target": "api"}, {"repository": Repository("octo", "other")}])
     def test_newer_command_to_another_target_replaces_nothing(
@@ -692,14 +700,14 @@ class TestSettleAndEndOthers:
 REFUSED = NotTakenError("GET /deployments: GitHub answered 401")
 
 
-class TestSettleWhereGitHubDoesNotTakeIt:
+class TestSyncWhenGitHubRefuses:
     @pytest.mark.parametrize("method", ["find", "statuses", "post", "newest"])
-    def test_it_is_noted_and_finished_once_all_the_same(self, house: House, method: str) -> None:
+    def test_refusal_is_noted_and_the_end_is_notified_once(self, house: House, method: str) -> None:
         house.ran()
         house.github.errors[method] = [REFUSED] * 3
         for _ in range(3):
             assert house.sync() == SUCCESS
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
         assert len(house.journal.of("deployment", "success")) == 1
         noted = house.journal.of("deployment", "not_reported")
         assert {one.level for one in noted} == {"error"}
@@ -707,58 +715,56 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         assert {one.facts["target"] for one in noted} == {"web"}
 
     @pytest.mark.parametrize("method", ["find", "create"])
-    def test_deployment_that_cannot_be_made_does_not_stop_it(
+    def test_deployment_that_cannot_be_made_does_not_stop_the_notification(
         self, house: House, method: str
     ) -> None:
         house.start(command_of())
         house.end()
         house.github.errors[method] = [REFUSED] * 2
         assert (house.sync(), house.sync()) == (SUCCESS, SUCCESS)
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
         assert house.github.made == {}
 
-    def test_end_that_github_has_from_another_process_is_not_told_again(self, house: House) -> None:
+    def test_end_that_another_process_posted_is_not_notified_again(self, house: House) -> None:
         house.ran()
         house.sync()
-        house.github.say(7001, IN_PROGRESS)  # by a slow one
+        house.github.say(7001, IN_PROGRESS)  # by a slow sync
         house.github.errors["newest"] = [REFUSED]
         assert house.sync(deployment_sync=house.new_sync()) == SUCCESS
         assert house.github.calls[-1] == "newest"
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_end_told_without_github_is_not_told_again_when_github_takes_it(
-        self, house: House
-    ) -> None:
+    def test_end_notified_during_a_refusal_is_not_notified_again_later(self, house: House) -> None:
         house.ran()
         house.github.errors["statuses"] = [REFUSED]
         house.sync()
         house.sync()
         assert house.github.log[7001] == [SUCCESS]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_refusal_that_is_known_is_not_noted_again(self, house: House) -> None:
+    def test_known_refusal_is_not_noted_again(self, house: House) -> None:
         house.push()
         house.github.errors["find"] = [REFUSED, NotTakenError("401", is_known=True)]
         house.sync()
         house.sync()
         assert house.journal.lines == [("deployment", "not_reported")]
 
-    def test_command_under_way_tells_nobody(self, house: House) -> None:
+    def test_command_in_progress_notifies_nobody(self, house: House) -> None:
         house.push()
         house.github.errors["find"] = [REFUSED]
         assert house.sync() == IN_PROGRESS
-        assert house.told == []
+        assert house.notified_states == []
 
-    def test_github_that_is_not_well_is_for_the_caller_to_try_again(self, house: House) -> None:
+    def test_unavailable_github_raises_and_the_next_sync_notifies(self, house: House) -> None:
         house.ran()
         house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
         with pytest.raises(UnavailableError):
             house.sync()
-        assert house.told == []
+        assert house.notified_states == []
         assert house.sync() == SUCCESS
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_end_that_github_took_without_an_answer_is_told_once(self, house: House) -> None:
+    def test_status_that_github_took_without_an_answer_is_notified_once(self, house: House) -> None:
         house.ran()
         house.github.errors["post"] = [UnavailableError("GitHub is not well", retry_seconds=2.0)]
 
@@ -770,28 +776,28 @@ class TestSettleWhereGitHubDoesNotTakeIt:
         house.github.before = take
         with pytest.raises(UnavailableError):
             house.sync()
-        assert (house.told, house.github.states(7001)) == ([], ["success"])
+        assert (house.notified_states, house.github.states(7001)) == ([], ["success"])
         assert [house.sync() for _ in range(2)] == [SUCCESS, SUCCESS]
-        assert (house.told, house.github.states(7001)) == (["success"], ["success"])
+        assert (house.notified_states, house.github.states(7001)) == (["success"], ["success"])
 
 
-class TestSettleWithoutAToken:
+class TestSyncWithoutAToken:
     @pytest.fixture
     def house(self) -> House:
         house = House()
         del house.parameters.values[NAMES.github_token]
         return house
 
-    def test_github_is_left_alone_and_the_end_is_told_once(self, house: House) -> None:
+    def test_github_is_not_called_and_the_end_is_notified_once(self, house: House) -> None:
         house.start(command_of())
         house.sync()
         house.end()
         assert (house.sync(), house.sync()) == (SUCCESS, SUCCESS)
         assert house.uses == []
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
         assert house.journal.lines == [("deployment", "success")]
 
-    def test_progress_of_a_redelivery_does_not_tell_the_end_again(self, house: House) -> None:
+    def test_redelivery_does_not_notify_the_end_again(self, house: House) -> None:
         house.start(command_of())
         house.end()
         house.sync()
@@ -799,24 +805,24 @@ class TestSettleWithoutAToken:
         house.sync(2)
         house.end(2)
         house.sync(2)
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_success_that_was_told_is_not_told_as_replaced(self, house: House) -> None:
+    def test_notified_success_is_not_notified_as_replaced(self, house: House) -> None:
         for number, commit in ((1, OLD), (2, COMMIT)):
             house.start(command_of(commit, number))
             house.end(number)
             house.sync(number)
         assert house.sync(1).state == "inactive"
-        assert house.told == ["success", "success"]
+        assert house.notified_states == ["success", "success"]
 
-    def test_each_commit_s_end_is_told(self, house: House) -> None:
+    def test_end_of_each_commit_is_notified(self, house: House) -> None:
         for number, commit in ((1, OLD), (2, COMMIT)):
             house.start(command_of(commit, number))
             house.end(number, rolled_back(commit))
             house.sync(number)
-        assert house.told == ["failure", "failure"]
+        assert house.notified_states == ["failure", "failure"]
 
-    def test_what_is_remembered_is_bounded(self, house: House) -> None:
+    def test_memory_is_bounded(self, house: House) -> None:
         for number in range(1, 1101):
             commit = f"{number:040x}"
             house.history.commands.clear()
@@ -825,11 +831,11 @@ class TestSettleWithoutAToken:
             house.sync(number)
         assert len(house.deployment_sync.memory._known) == 1000
         house.sync(1100)
-        assert len(house.told) == 1100
+        assert len(house.notified_states) == 1100
 
 
 def once(method: str, act: Callable[[], object]) -> Callable[[str], None]:
-    """What somebody else does before the first call of this method."""
+    """Another process acts before the first call of this method."""
     waiting = [act]
 
     def before(called: str) -> None:
@@ -841,7 +847,7 @@ def once(method: str, act: Callable[[], object]) -> Callable[[str], None]:
 
 @dataclass(frozen=True)
 class Sending:
-    """A command of the story: when it is over, in minutes from the start, and what hosts say."""
+    """A command of the story: how many minutes it lasts, and what its hosts say at the end."""
 
     commit: str
     number: int
@@ -889,7 +895,7 @@ ENDS = {
 
 
 class Story:
-    """The story on a target of two hosts, told by events that come whenever they like."""
+    """The story on a target of two hosts; its events come at random times."""
 
     def __init__(self, seed: int, *, announced: bool = True) -> None:
         self.random = random.Random(seed)  # noqa: S311
@@ -919,7 +925,7 @@ class Story:
             self.house.history.add(command, *hosts)
 
     def events(self, *, late: float) -> list[tuple[float, int]]:
-        """When which command's event comes: some never, some twice, one at least after the end."""
+        """The minute and command of each event: some never come, some twice, one after the end."""
         events = []
         for sending in STORY:
             times = [sending.begins, sending.begins + sending.lasts / 2, sending.ends]
@@ -931,7 +937,7 @@ class Story:
         return sorted(events)
 
     def report(self, at: float, number: int) -> None:
-        """One event, often in a process that knows nothing of those before."""
+        """Report one event, often in a process that remembers no earlier event."""
         self.minute = max(self.minute, at)
         if self.random.random() < 0.5:
             self.house.deployment_sync = self.house.new_sync()
@@ -948,13 +954,13 @@ class Story:
     @property
     def ends(self) -> dict[str, DeploymentStatus | None]:
         made = self.house.github.made
-        return {made[id_].commit: status for id_, status in self.house.standing.items()}
+        return {made[id_].commit: status for id_, status in self.house.newest_statuses.items()}
 
 
-class TestSettleInAnyOrder:
+class TestSyncInAnyOrder:
     @pytest.mark.parametrize("seed", range(SEEDS))
     @pytest.mark.parametrize("late", [0.0, 15.0, 300.0])
-    def test_missing_repeated_and_reordered_events_end_the_same(
+    def test_missing_repeated_and_reordered_events_give_the_same_ends(
         self, seed: int, late: float
     ) -> None:
         story = Story(seed)
@@ -967,36 +973,34 @@ class TestSettleInAnyOrder:
         assert all(told.count(one) == 1 for one in told)
 
     @pytest.mark.parametrize("seed", range(SEEDS))
-    def test_events_after_everything_is_over_end_the_same_in_any_order(self, seed: int) -> None:
+    def test_late_events_in_any_order_give_the_same_ends_posted_once(self, seed: int) -> None:
         story = Story(seed)
         numbers = [sending.number for sending in STORY] * 2
         story.random.shuffle(numbers)
         for number in numbers:
             story.report(1000.0, number)
         assert story.ends == ENDS
-        # What is final is said once: nothing was ever said that had to be taken back.
+        # Each end is posted once: no earlier status had to be corrected.
         assert [len(log) for log in story.house.github.log.values()] == [1] * len(ENDS)
-        assert len(story.house.told) == len(ENDS)
+        assert len(story.house.notified_states) == len(ENDS)
 
     @pytest.mark.parametrize("seed", range(SEEDS))
     @pytest.mark.parametrize("late", [15.0, 300.0])
-    def test_settlers_that_get_in_each_other_s_way_end_the_same(
-        self, seed: int, late: float
-    ) -> None:
+    def test_interleaved_syncs_give_the_same_ends(self, seed: int, late: float) -> None:
         story = Story(seed)
         events = story.events(late=late)
 
-        def get_in_the_way(method: str) -> None:
+        def interleave(method: str) -> None:
             if events and story.random.random() < 0.15:
                 story.report(*events.pop(0))
 
-        story.house.github.before = get_in_the_way
+        story.house.github.before = interleave
         while events:
             story.report(*events.pop(0))
         assert story.ends == ENDS
 
     @pytest.mark.parametrize("seed", range(SEEDS))
-    def test_deployments_that_could_not_be_made_before_end_the_same(self, seed: int) -> None:
+    def test_deployments_made_late_get_the_same_states(self, seed: int) -> None:
         story = Story(seed, announced=False)
         story.house.github.now = START + timedelta(minutes=1000)
         numbers = [sending.number for sending in STORY] * 2
@@ -1008,12 +1012,12 @@ class TestSettleInAnyOrder:
         }
 
 
-class TestSettleWhatWasHeld:
-    """A commit came while its target was frozen, and was said to be inactive; now it is sent."""
+class TestSyncOfAHeldCommit:
+    """A commit came while its target was frozen, and was posted as inactive; now it is sent."""
 
     HELD = DeploymentStatus("inactive", "not deployed: frozen: a holiday")
 
-    def test_rolled_out_later_the_same_deployment_becomes_a_success(self) -> None:
+    def test_held_commit_rolled_out_later_becomes_a_success(self) -> None:
         house = House()
         id_ = house.push()
         house.github.say(id_, self.HELD)
@@ -1021,27 +1025,27 @@ class TestSettleWhatWasHeld:
         house.end()
         assert house.sync() == SUCCESS
         assert house.github.states(id_) == ["inactive", "in_progress", "success"]
-        assert house.told == ["success"]
+        assert house.notified_states == ["success"]
 
-    def test_rolled_out_later_by_a_round_which_names_no_deployment_it_is_found(self) -> None:
+    def test_round_without_a_deployment_id_finds_the_held_deployment(self) -> None:
         house = House()
         id_ = house.github.add(COMMIT).id
         house.github.say(id_, self.HELD)
         house.start(command_of(COMMIT, 1, deployment=None, attempt=1))
         house.end()
         assert house.sync() == SUCCESS
-        assert house.standing == {id_: SUCCESS}
+        assert house.newest_statuses == {id_: SUCCESS}
 
-    def test_failing_later_it_becomes_a_failure(self) -> None:
+    def test_held_commit_that_fails_later_becomes_a_failure(self) -> None:
         house = House()
         id_ = house.push()
         house.github.say(id_, self.HELD)
         house.end(1, rolled_back(COMMIT))
         house.sync()
         assert house.github.states(id_) == ["inactive", "failure"]
-        assert house.told == ["failure"]
+        assert house.notified_states == ["failure"]
 
-    def test_next_commit_s_success_says_nothing_more_of_it(self) -> None:
+    def test_success_of_the_next_commit_leaves_the_held_deployment(self) -> None:
         house = House()
         held = house.github.add(A).id
         house.github.say(held, self.HELD)
@@ -1049,14 +1053,14 @@ class TestSettleWhatWasHeld:
         assert house.github.log[held] == [self.HELD]
         assert house.github.states(new)[-1] == "success"
 
-    def test_in_whatever_words_it_was_held_it_may_begin(self) -> None:
+    def test_held_deployment_with_any_description_may_begin(self) -> None:
         house = House()
         id_ = house.push()
         house.github.say(id_, DeploymentStatus("inactive", "left as it was"))
         assert house.sync() == IN_PROGRESS
         assert house.github.states(id_) == ["inactive", "in_progress"]
 
-    def test_words_of_a_hold_on_what_ran_before_begin_nothing(self) -> None:
+    def test_held_status_after_a_success_does_not_begin_again(self) -> None:
         house = House()
         id_ = house.push()
         house.github.say(id_, SUCCESS)
@@ -1064,7 +1068,7 @@ class TestSettleWhatWasHeld:
         assert house.sync() == self.HELD
         assert house.github.states(id_) == ["success", "inactive"]
 
-    def test_commit_that_was_overtaken_before_it_ran_may_begin(self) -> None:
+    def test_overtaken_commit_may_begin_later(self) -> None:
         house = House()
         id_ = house.ran(line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
@@ -1074,9 +1078,9 @@ class TestSettleWhatWasHeld:
         house.end(2)
         assert house.sync(2) == SUCCESS
         assert house.github.states(id_) == ["inactive", "in_progress", "success"]
-        assert house.told == ["inactive", "success"]
+        assert house.notified_states == ["inactive", "success"]
 
-    def test_commit_that_is_overtaken_twice_is_told_so_once(self) -> None:
+    def test_commit_overtaken_twice_is_notified_once(self) -> None:
         house = House()
         id_ = house.ran(line_of(OLD, outcome="superseded"))
         house.history.add(command_of(OLD, 9), on(1, details="Undeliverable"))
@@ -1086,4 +1090,4 @@ class TestSettleWhatWasHeld:
         house.end(2, line_of(OLD, outcome="superseded"))
         house.sync(2, house.new_sync())
         assert house.github.states(id_) == ["inactive", "in_progress", "inactive"]
-        assert house.told == ["inactive"]
+        assert house.notified_states == ["inactive"]
