@@ -1,4 +1,4 @@
-"""Targets and a commit become commands: held, announced and sent, whatever GitHub makes of it."""
+"""Targets and a commit become commands: pins are read, GitHub is told, commands are sent."""
 
 import json
 from dataclasses import replace
@@ -70,7 +70,7 @@ class House:
 
     @property
     def deployment_ids(self) -> dict[str, str]:
-        """What the commands were handed."""
+        """The deployment id that each command got, by target."""
         return {one.target: one.parameters["Deployment"] for one in self.commands.sent}
 
 
@@ -92,7 +92,7 @@ def house() -> House:
 
 
 class TestDeploy:
-    def test_command_has_all_that_the_cause_says(self, house: House) -> None:
+    def test_command_has_the_facts_of_its_cause(self, house: House) -> None:
         assert house.deploy() == Sent(sent=(("web", "command-1"),), skipped=(), failed=())
         (request,) = house.commands.sent
         assert request.document == "pulley-dev-pull"
@@ -103,7 +103,7 @@ class TestDeploy:
         assert request.parameters["Cause"] == "push"
         assert request.parameters["Issued"] == str(int(NOW.timestamp() * 1000))
 
-    def test_document_s_pin_is_sent_along(self, house: House) -> None:
+    def test_pinned_document_version_is_sent(self, house: House) -> None:
         house.parameters.values[NAMES.document] = DOCUMENT_PIN
         house.deploy()
         assert house.commands.sent[0].document_pin == DocumentPin("3", "a" * 64)
@@ -115,7 +115,7 @@ class TestDeploy:
         assert done.sent == (("web", "command-1"), ("worker", "command-2"))
         assert done.failed == (("api", refused),)
 
-    def test_each_target_is_noted_with_what_became_of_it(self, house: House) -> None:
+    def test_each_target_is_noted_as_held_sent_or_failed(self, house: House) -> None:
         house.pin("api", state="frozen")
         house.commands.refused["worker"] = RefusedError("no", detail="AccessDenied")
         house.deploy("web", "api", "worker")
@@ -128,7 +128,7 @@ class TestDeploy:
             ("failed", "error"): facts | {"target": "worker", "reason": "no: AccessDenied"},
         }
 
-    def test_failure_without_a_detail_is_noted_in_its_own_words(self, house: House) -> None:
+    def test_failure_without_a_detail_is_noted_with_its_message(self, house: House) -> None:
         house.commands.refused["web"] = UnavailableError("AWS throttles")
         house.deploy()
         (noted,) = house.journal.of("command", "failed")
@@ -136,39 +136,37 @@ class TestDeploy:
 
 
 class TestDeployWithPins:
-    def test_pinned_target_is_left_as_it_is_and_the_reason_is_told(self, house: House) -> None:
+    def test_pinned_target_is_skipped_with_its_reason(self, house: House) -> None:
         house.pin("web", state="pinned", commit="a" * 40, reason="the release")
         assert house.deploy().skipped == (("web", "pinned at aaaaaaa: the release"),)
         assert house.sent == []
 
-    def test_frozen_target_is_left_as_it_is_until_its_end(self, house: House) -> None:
+    def test_frozen_target_is_skipped_until_its_end(self, house: House) -> None:
         house.pin("web", state="frozen", until="2030-01-31T12:00:01Z")
         assert house.deploy().skipped == (("web", "frozen until 2030-01-31 12:00 UTC"),)
         assert house.sent == []
 
     @pytest.mark.parametrize("until", ["2030-01-31T12:00:00Z", "2030-01-31T13:00:00+01:00"])
-    def test_expired_pin_holds_nothing(self, house: House, until: str) -> None:
+    def test_target_with_an_expired_pin_is_sent(self, house: House, until: str) -> None:
         house.pin("web", state="frozen", until=until)
         assert house.deploy().sent == (("web", "command-1"),)
 
-    def test_pin_taken_off_holds_nothing(self, house: House) -> None:
+    def test_target_whose_pin_was_removed_is_sent(self, house: House) -> None:
         house.pin("web", state="none")
         assert house.deploy().sent == (("web", "command-1"),)
 
-    def test_pin_of_another_target_holds_nothing(self, house: House) -> None:
+    def test_pin_of_another_target_has_no_effect(self, house: House) -> None:
         house.pin("api", state="frozen")
         assert house.deploy().sent == (("web", "command-1"),)
 
-    def test_held_target_is_skipped_and_the_others_are_sent_to(self, house: House) -> None:
+    def test_frozen_target_is_skipped_and_the_other_is_sent(self, house: House) -> None:
         house.pin("web", state="frozen")
         done = house.deploy("web", "api")
         assert done.skipped == (("web", "frozen"),)
         assert done.sent == (("api", "command-1"),)
 
     @pytest.mark.parametrize("text", ["", "{", '{"state": "paused"}', "[" * 10_000])
-    def test_unreadable_pin_fails_its_target_alone_because_it_may_say_frozen(
-        self, house: House, text: str
-    ) -> None:
+    def test_unreadable_pin_fails_only_its_target(self, house: House, text: str) -> None:
         house.parameters.values[NAMES.pin("web")] = text
         done = house.deploy("web", "api")
         assert done.sent == (("api", "command-1"),)
@@ -180,7 +178,9 @@ class TestDeployWithPins:
         why = "not sent to any host: the target's stored pin is not valid"
         assert house.github.log == {7001: [DeploymentStatus("error", why)], 7002: []}
 
-    def test_one_held_and_one_unreadable_are_told_apart(self, house: House) -> None:
+    def test_frozen_target_is_skipped_and_target_with_unreadable_pin_fails(
+        self, house: House
+    ) -> None:
         house.pin("web", state="frozen")
         house.parameters.values[NAMES.pin("api")] = "{"
         done = house.deploy("web", "api")
@@ -195,7 +195,7 @@ class TestDeployWithPins:
         assert house.sent == ["web"]
 
     @pytest.mark.parametrize("text", ["", "{", '{"version": "$LATEST", "hash": ""}'])
-    def test_unreadable_pin_of_the_document_sends_nothing_and_the_commit_says_so(
+    def test_unreadable_document_pin_sends_nothing_and_posts_an_error(
         self, house: House, text: str
     ) -> None:
         house.parameters.values[NAMES.document] = text
@@ -208,7 +208,7 @@ class TestDeployWithPins:
         assert house.github.log == {7001: [DeploymentStatus("error", why)]}
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
-    def test_pins_that_cannot_be_read_send_nothing_and_each_new_deployment_says_so(
+    def test_pins_error_sends_nothing_and_each_new_deployment_gets_an_error(
         self, house: House, error: PulleyError
     ) -> None:
         house.github.say(house.github.add(COMMIT).id, DeploymentStatus("success", "1 of 1 host"))
@@ -222,18 +222,20 @@ class TestDeployWithPins:
             DeploymentStatus("error", f"not sent to any host: {error}")
         ]
 
-    def test_pins_that_cannot_be_read_without_a_token_send_nothing(self, house: House) -> None:
+    def test_pins_error_without_a_token_sends_nothing_and_github_is_not_called(
+        self, house: House
+    ) -> None:
         house.parameters.error = UnavailableError("not now")
         with pytest.raises(UnavailableError):
             house.deploy(token="")
         assert (house.sent, house.announcements.tokens) == ([], [])
 
 
-class TestDeployWhereAPinIsStoredMeanwhile:
-    """GitHub may be slow, or wait to be told: until then a pin holds that is stored now."""
+class TestDeployWhenAPinChangesMeanwhile:
+    """GitHub may be slow. A pin that is stored while it answers still counts."""
 
     @pytest.mark.parametrize("method", ["find", "create"])
-    def test_freeze_while_github_is_slow_holds(self, house: House, method: str) -> None:
+    def test_target_frozen_while_github_is_slow_is_skipped(self, house: House, method: str) -> None:
         house.github.before = lambda called: (
             house.pin("web", state="frozen", reason="stop") if called == method else None
         )
@@ -246,40 +248,38 @@ class TestDeployWhereAPinIsStoredMeanwhile:
             7002: [],
         }
 
-    def test_freeze_that_is_taken_off_while_github_is_slow_holds_no_more(
-        self, house: House
-    ) -> None:
+    def test_target_unfrozen_while_github_is_slow_is_sent(self, house: House) -> None:
         house.pin("web", state="frozen")
         house.github.before = lambda _called: house.pin("web", state="none")
         assert house.deploy().sent == (("web", "command-1"),)
 
-    def test_time_of_the_command_is_from_before_the_pins_were_read(self, house: House) -> None:
+    def test_command_is_issued_at_the_time_before_the_pins_were_read(self, house: House) -> None:
         house.deploy()
         assert house.parameters.looked_up == ["pins"]
         assert house.commands.sent[0].parameters["Issued"] == str(int(NOW.timestamp() * 1000))
 
 
 class TestDeployByHand:
-    """Of what the operator wants: a tip, or by `exact` what the target is pinned at."""
+    """An operator deploys a tip, or with `exact` the commit at which the target is pinned."""
 
     def deploy(self, house: House, update: str = "") -> Sent:
         by_hand = replace(cause(), word="manual", by="mona", update=update, pushed_at=None)
         deployer = replace(house.deployer, announcements=None)
         return deployer.deploy([target()], by_hand)
 
-    def test_command_tells_whose_it_is_and_github_is_left_to_the_report(self, house: House) -> None:
+    def test_command_names_the_operator_and_github_is_not_called(self, house: House) -> None:
         assert self.deploy(house).sent == (("web", "command-1"),)
         (request,) = house.commands.sent
         assert request.comment == "manual by mona: octo/site 4d5e6f7 to web"
         assert (request.parameters["Update"], request.parameters["Deployment"]) == ("rebase", "")
         assert house.announcements.opened == []
 
-    def test_pinned_target_takes_its_own_commit_exactly(self, house: House) -> None:
+    def test_pinned_target_gets_its_commit_with_update_exact(self, house: House) -> None:
         house.pin("web", state="pinned", commit=COMMIT)
         assert self.deploy(house, "exact").sent == (("web", "command-1"),)
         assert house.commands.sent[0].parameters["Update"] == "exact"
 
-    def test_pinned_target_takes_its_own_commit_in_no_other_way(self, house: House) -> None:
+    def test_pinned_target_without_update_exact_is_skipped(self, house: House) -> None:
         house.pin("web", state="pinned", commit=COMMIT)
         assert self.deploy(house).skipped == (("web", "pinned at 4d5e6f7"),)
         assert house.sent == []
@@ -291,7 +291,7 @@ class TestDeployByHand:
             ({"state": "frozen", "commit": COMMIT}, "frozen at 4d5e6f7"),
         ],
     )
-    def test_target_that_was_held_elsewhere_meanwhile_is_left_alone(
+    def test_target_pinned_or_frozen_elsewhere_meanwhile_is_skipped(
         self, house: House, pin: dict[str, str], words: str
     ) -> None:
         house.pin("web", **pin)
@@ -302,7 +302,7 @@ class TestDeployByHand:
         "pin",
         [{"state": "none"}, {"state": "pinned", "commit": COMMIT, "until": "2030-01-31T12:00:00Z"}],
     )
-    def test_pin_that_was_taken_off_meanwhile_is_not_brought_about(
+    def test_exact_deploy_fails_after_its_pin_was_removed(
         self, house: House, pin: dict[str, str]
     ) -> None:
         house.pin("web", **pin)
@@ -310,14 +310,14 @@ class TestDeployByHand:
         assert (name, str(error)) == ("web", "it is not pinned at 4d5e6f7 any more")
         assert house.sent == []
 
-    def test_command_that_is_refused_is_said_to_nobody_else(self, house: House) -> None:
+    def test_refused_command_fails_and_github_is_not_called(self, house: House) -> None:
         refused = house.commands.refused["web"] = RefusedError("no")
         assert self.deploy(house).failed == (("web", refused),)
         assert house.github.calls == []
 
 
 class TestDeployAnnounces:
-    def test_each_target_has_one_deployment_and_its_command_has_the_id(self, house: House) -> None:
+    def test_each_target_gets_a_deployment_and_its_command_has_the_id(self, house: House) -> None:
         house.deployer.deploy([target("web"), target("api", environment="production")], cause())
         made = [(one.target, one.environment, one.stage) for one in house.github.made.values()]
         assert made == [("web", "web", "dev"), ("api", "production", "dev")]
@@ -327,18 +327,18 @@ class TestDeployAnnounces:
         house.deploy()
         assert house.github.calls == ["find", "create"]
 
-    def test_redelivery_uses_the_deployment_that_is_there(self, house: House) -> None:
+    def test_redelivery_uses_the_existing_deployment(self, house: House) -> None:
         house.deploy()
         house.deploy()
         assert list(house.github.made) == [7001]
         assert [one.parameters["Deployment"] for one in house.commands.sent] == ["7001", "7001"]
 
-    def test_another_stage_s_deployment_of_the_commit_is_not_taken(self, house: House) -> None:
+    def test_deployment_of_another_stage_is_not_used(self, house: House) -> None:
         house.github.add(COMMIT, stage="prod")
         house.deploy()
         assert house.deployment_ids == {"web": "7002"}
 
-    def test_nothing_is_said_of_a_deployment_whose_command_was_sent(self, house: House) -> None:
+    def test_deployment_whose_command_was_sent_gets_no_status(self, house: House) -> None:
         house.deploy()
         assert house.github.states(7001) == []
 
@@ -346,18 +346,18 @@ class TestDeployAnnounces:
         house.deploy()
         assert house.announcements.tokens == [(SITE, TOKEN)]
 
-    def test_without_a_token_github_is_left_alone_and_all_is_sent(self, house: House) -> None:
+    def test_without_a_token_commands_are_sent_and_github_is_not_called(self, house: House) -> None:
         assert house.deploy(token="").sent == (("web", "command-1"),)
         assert house.announcements.tokens == []
         assert house.deployment_ids == {"web": ""}
 
-    def test_posting_has_what_opening_left_of_github_s_time(self, house: House) -> None:
+    def test_posting_gets_the_rest_of_the_time_for_github(self, house: House) -> None:
         house.pin("web", state="frozen")
         house.announcements.takes = 0.5
         house.deploy()
         assert house.announcements.seconds == [2.0, 1.5]
 
-    def test_posting_why_nothing_was_sent_has_no_more(self, house: House) -> None:
+    def test_posting_an_error_gets_the_rest_of_the_time_for_github(self, house: House) -> None:
         house.parameters.error = UnavailableError("not now")
         house.announcements.takes = 0.5
         with pytest.raises(UnavailableError):
@@ -365,8 +365,8 @@ class TestDeployAnnounces:
         assert house.announcements.seconds == [2.0, 1.5]
 
 
-class TestDeployAnnouncesWhatIsHeld:
-    def test_commit_says_why_it_does_not_run(self, house: House) -> None:
+class TestDeployAnnouncesSkippedTargets:
+    def test_deployment_of_a_pinned_target_is_inactive_with_the_reason(self, house: House) -> None:
         house.pin("web", state="pinned", commit="a" * 40, reason="a holiday")
         house.deploy("web", "api")
         assert house.github.log == {
@@ -375,16 +375,14 @@ class TestDeployAnnouncesWhatIsHeld:
         }
         assert house.deployment_ids == {"api": "7002"}
 
-    def test_whatever_the_reason_is_the_line_fits_and_is_plain(self, house: House) -> None:
+    def test_long_reason_with_markup_is_cut_and_plain(self, house: House) -> None:
         house.pin("web", state="frozen", reason="<b>a</b> `holiday` " * 40)
         house.deploy()
         (said,) = house.github.log[7001]
         assert said.description.startswith("not deployed: frozen: a holiday a holiday ")
         assert len(said.description) <= 140
 
-    def test_redelivery_of_a_commit_that_runs_leaves_its_success_as_it_is(
-        self, house: House
-    ) -> None:
+    def test_redelivery_to_a_frozen_target_leaves_its_success(self, house: House) -> None:
         house.deploy()
         house.github.say(7001, DeploymentStatus("success", "1 of 1 host"))
         house.pin("web", state="frozen")
@@ -392,31 +390,31 @@ class TestDeployAnnouncesWhatIsHeld:
         assert house.github.states(7001) == ["success"]
         assert list(house.github.made) == [7001]
 
-    def test_redelivery_of_one_that_does_not_run_says_it_once(self, house: House) -> None:
+    def test_redelivery_of_a_skipped_commit_posts_no_second_status(self, house: House) -> None:
         house.pin("web", state="frozen")
         house.deploy()
         house.deploy()
         assert house.github.states(7001) == ["inactive"]
 
-    def test_pin_to_the_pushed_commit_itself_says_nothing_because_it_will_run(
-        self, house: House
-    ) -> None:
+    def test_target_pinned_at_the_pushed_commit_gets_no_status(self, house: House) -> None:
         house.pin("web", state="pinned", commit=COMMIT)
         assert house.deploy().skipped == (("web", "pinned at 4d5e6f7"),)
         assert house.github.log == {7001: []}
 
-    def test_freeze_at_the_pushed_commit_says_so_all_the_same(self, house: House) -> None:
+    def test_target_frozen_at_the_pushed_commit_gets_inactive(self, house: House) -> None:
         house.pin("web", state="frozen", commit=COMMIT)
         house.deploy()
         assert house.github.states(7001) == ["inactive"]
 
-    def test_without_a_token_github_is_left_alone(self, house: House) -> None:
+    def test_without_a_token_github_is_not_called(self, house: House) -> None:
         house.pin("web", state="frozen")
         assert house.deploy(token="").skipped == (("web", "frozen"),)
         assert house.announcements.tokens == []
 
     @pytest.mark.parametrize("error", GITHUB_ERRORS)
-    def test_github_s_failure_changes_no_answer(self, house: House, error: PulleyError) -> None:
+    def test_failure_of_github_does_not_change_the_outcome(
+        self, house: House, error: PulleyError
+    ) -> None:
         house.pin("web", state="frozen")
         house.announcements.error = error
         assert house.deploy("web", "api") == Sent((("api", "command-1"),), (("web", "frozen"),), ())
@@ -429,11 +427,9 @@ class TestDeployAnnouncesWhatIsHeld:
         assert (noted.facts["target"], noted.facts["reason"]) == ("web", "GitHub is not well")
 
 
-class TestDeployWhereGitHubFails:
+class TestDeployWhenGitHubFails:
     @pytest.mark.parametrize("error", GITHUB_ERRORS)
-    def test_what_is_sent_is_the_same_but_for_the_deployment(
-        self, house: House, error: PulleyError
-    ) -> None:
+    def test_commands_are_sent_without_a_deployment(self, house: House, error: PulleyError) -> None:
         without = House()
         without.deploy("web", "api", token="")
         house.announcements.error = error
@@ -442,7 +438,7 @@ class TestDeployWhereGitHubFails:
         assert house.commands.sent == without.commands.sent
 
     @pytest.mark.parametrize("error", GITHUB_ERRORS)
-    def test_one_target_without_a_deployment_takes_no_other_s(
+    def test_target_without_a_deployment_does_not_get_that_of_another(
         self, house: House, error: PulleyError
     ) -> None:
         house.announcements.refused["web"] = error
@@ -469,37 +465,37 @@ class TestDeployWhereGitHubFails:
         assert noted.level == "warning"
         assert (noted.facts["target"], noted.facts["reason"]) == ("web", reason)
 
-    def test_refusal_that_is_known_is_not_noted_again(self, house: House) -> None:
+    def test_known_refusal_is_not_noted_again(self, house: House) -> None:
         house.announcements.error = NotTakenError("the token is not valid", is_known=True)
         house.deploy()
         assert house.journal.lines == [("command", "sent")]
 
 
-class TestDeployWhereSendingFails:
-    def test_new_deployment_is_said_to_have_failed_and_why(self, house: House) -> None:
+class TestDeployWhenSendingFails:
+    def test_new_deployment_gets_an_error_with_the_reason(self, house: House) -> None:
         house.commands.refused["web"] = RefusedError("AWS refused the command to web")
         house.deploy()
         why = "not sent to any host: AWS refused the command to web"
         assert house.github.log == {7001: [DeploymentStatus("error", why)]}
 
-    def test_operator_s_detail_is_not_told_to_github(self, house: House) -> None:
+    def test_detail_for_the_operator_is_not_posted_to_github(self, house: House) -> None:
         house.commands.refused["web"] = RefusedError("no", detail="arn:aws:iam::123456789012:x")
         house.deploy()
         assert house.github.log[7001][0].description == "not sent to any host: no"
 
-    def test_deployment_that_was_there_before_is_left_as_it_is(self, house: House) -> None:
+    def test_existing_deployment_keeps_its_status(self, house: House) -> None:
         house.deploy()
         house.github.say(7001, DeploymentStatus("success", "1 of 1 host"))
         house.commands.refused["web"] = RefusedError("no")
         house.deploy()
         assert house.github.states(7001) == ["success"]
 
-    def test_only_the_target_that_failed_is_said_to_have(self, house: House) -> None:
+    def test_only_the_failed_target_gets_an_error(self, house: House) -> None:
         house.commands.refused["api"] = RefusedError("no")
         house.deploy("web", "api")
         assert (house.github.states(7001), house.github.states(7002)) == ([], ["error"])
 
-    def test_target_without_a_deployment_has_none_to_say_it_of(self, house: House) -> None:
+    def test_failed_target_without_a_deployment_posts_nothing(self, house: House) -> None:
         house.announcements.refused["web"] = UnavailableError("not now")
         house.commands.refused["web"] = RefusedError("no")
         done = house.deploy()
@@ -507,17 +503,17 @@ class TestDeployWhereSendingFails:
         assert len(house.announcements.tokens) == 1
 
     @pytest.mark.parametrize("error", GITHUB_ERRORS)
-    def test_github_that_fails_then_changes_nothing_of_the_outcome(
+    def test_failure_of_github_after_opening_does_not_change_the_outcome(
         self, house: House, error: PulleyError
     ) -> None:
         refused = RefusedError("no")
         house.commands.refused["web"] = refused
-        # Opened well, and then not well any more.
+        # GitHub answers the opening, and fails afterwards.
         house.github.before = lambda method: setattr(house.announcements, "error", error)
         done = house.deploy("web", "api")
         assert done.failed == (("web", refused),)
 
-    def test_failure_that_could_not_be_said_is_noted(self, house: House) -> None:
+    def test_error_status_that_could_not_be_posted_is_noted(self, house: House) -> None:
         house.commands.refused["web"] = RefusedError("no")
         house.github.before = lambda method: setattr(
             house.announcements, "error", UnavailableError("GitHub is not well", detail="502")
@@ -530,7 +526,7 @@ class TestDeployWhereSendingFails:
 
 class TestDeployKeepsTheToken:
     @pytest.mark.parametrize("error", [None, *GITHUB_ERRORS])
-    def test_token_is_in_no_decision_nor_outcome_nor_command(
+    def test_token_is_not_in_decisions_outcome_or_commands(
         self, house: House, error: PulleyError | None
     ) -> None:
         house.announcements.error = error

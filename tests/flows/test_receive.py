@@ -1,4 +1,4 @@
-"""A delivery becomes a deploy: against the fakes, through every way that it can take."""
+"""A delivery becomes a deploy, is ignored, or is refused: each branch, against the fakes."""
 
 import json
 from dataclasses import replace
@@ -117,7 +117,7 @@ class TestReceiveAPush:
         assert request.parameters["Cause"] == "push"
         assert request.parameters["Issued"] == str(int(NOW.timestamp() * 1000))
 
-    def test_every_target_of_the_branch_is_sent_to_and_no_other(self, house: House) -> None:
+    def test_push_is_sent_to_all_targets_of_its_branch_and_no_other(self, house: House) -> None:
         house.store(
             NAMES.targets(SITE),
             [target_json("web"), target_json("old", branch="release/1.2"), target_json("api")],
@@ -125,25 +125,25 @@ class TestReceiveAPush:
         assert house.accept().sent == (("web", "command-1"), ("api", "command-2"))
         assert house.sent == ["web", "api"]
 
-    def test_redelivery_is_treated_as_the_delivery_that_it_repeats(self, house: House) -> None:
+    def test_redelivery_is_sent_like_the_first_delivery(self, house: House) -> None:
         first, again = house.accept(), house.accept()
         assert first.delivery == again.delivery
         assert house.sent == ["web", "web"]
 
-    def test_new_branch_s_first_push_is_sent(self, house: House) -> None:
+    def test_first_push_of_a_new_branch_is_sent(self, house: House) -> None:
         assert house.accept(created=True, before="0" * 40).sent == (("web", "command-1"),)
 
-    def test_form_is_sent_as_json_is(self, house: House) -> None:
+    def test_payload_as_a_form_is_accepted(self, house: House) -> None:
         body = b"payload=" + quote_plus(json.dumps(push_json())).encode()
         delivery = Delivery(
             body, content_type=FORM, event="push", id=GUID, signature_256=sign(body)
         )
         assert isinstance(house.receive(delivery), Accepted)
 
-    def test_repository_in_another_case_is_the_same(self, house: House) -> None:
+    def test_repository_name_ignores_upper_and_lower_case(self, house: House) -> None:
         assert house.accept(repository={"full_name": "Octo/SITE"}).sent
 
-    def test_issued_is_the_delivery_s_time_in_milliseconds(self, house: House) -> None:
+    def test_command_is_issued_at_the_delivery_time_in_milliseconds(self, house: House) -> None:
         house.receiver.receive(delivery_of(push_json()), now=NOW + timedelta(milliseconds=1500))
         issued = int(house.commands.sent[0].parameters["Issued"])
         assert issued == int(NOW.timestamp() * 1000) + 1500
@@ -160,13 +160,15 @@ class TestReceiveAndIgnore:
     @pytest.mark.parametrize(
         "ref", ["refs/heads/$(id)", "refs/heads/--upload-pack=x", "refs/heads/ä\n", "refs/heads/'"]
     )
-    def test_oddly_named_ref_is_ignored_in_plain_ascii(self, house: House, ref: str) -> None:
+    def test_ref_with_odd_characters_is_ignored_and_shown_in_ascii(
+        self, house: House, ref: str
+    ) -> None:
         outcome = house.push(ref=ref)
         assert isinstance(outcome, Ignored)
         assert outcome.reason == f"no target of octo/site follows {ref!a}"
         assert house.sent == []
 
-    def test_no_target_means_that_no_pin_is_read(self, house: House) -> None:
+    def test_push_without_a_target_reads_no_pins(self, house: House) -> None:
         house.push(ref="refs/heads/other")
         assert house.parameters.looked_up == [SITE]
 
@@ -192,13 +194,13 @@ class TestReceiveAndIgnore:
         assert outcome == Ignored(GUID, f"{words}dev/webhook-secret", secret)
         assert house.sent == []
 
-    def test_another_event_is_ignored_by_its_name(self, house: House) -> None:
+    def test_other_event_is_ignored_and_named(self, house: House) -> None:
         outcome = house.receive(delivery_of(push_json(), event="check_run"))
         assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
         assert house.sent == []
 
     @pytest.mark.parametrize("event", ["installation", "projects_v2_item"])
-    def test_event_without_a_repository_is_ignored_by_its_name(
+    def test_event_without_a_repository_is_ignored_and_named(
         self, house: House, event: str
     ) -> None:
         outcome = house.receive(delivery_of({"organization": {"login": "octo"}}, event=event))
@@ -207,22 +209,20 @@ class TestReceiveAndIgnore:
 
 
 class TestReceiveWithPins:
-    def test_all_targets_held_are_ignored_each_with_its_reason(self, house: House) -> None:
+    def test_push_with_all_targets_frozen_is_ignored_with_each_reason(self, house: House) -> None:
         house.store_targets("web", "api")
         house.store(NAMES.pin("web"), {"state": "frozen"})
         house.store(NAMES.pin("api"), {"state": "frozen", "reason": "the fair"})
         assert house.push() == Ignored(GUID, "web: frozen; api: frozen: the fair")
 
-    def test_held_target_is_skipped_and_the_others_are_sent_to(self, house: House) -> None:
+    def test_frozen_target_is_skipped_and_the_other_is_sent(self, house: House) -> None:
         house.store_targets("web", "api")
         house.store(NAMES.pin("web"), {"state": "frozen"})
         outcome = house.accept()
         assert outcome.skipped == (("web", "frozen"),)
         assert outcome.sent == (("api", "command-1"),)
 
-    def test_only_target_with_an_unreadable_pin_is_a_failure_and_not_ignored(
-        self, house: House
-    ) -> None:
+    def test_push_whose_only_target_has_an_unreadable_pin_fails(self, house: House) -> None:
         house.store(NAMES.pin("web"), "{")
         outcome = house.accept()
         assert (outcome.sent, outcome.skipped) == ((), ())
@@ -246,7 +246,7 @@ class TestReceiveWithFailures:
         assert outcome.failed == (("api", refused),)
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("not now")])
-    def test_parameters_that_cannot_be_read_stop_everything(
+    def test_settings_error_is_raised_and_nothing_is_sent(
         self, house: House, error: PulleyError
     ) -> None:
         house.parameters.error = error
@@ -255,7 +255,7 @@ class TestReceiveWithFailures:
         assert caught.value is error
         assert house.sent == []
 
-    def test_pins_that_cannot_be_read_send_nothing(self, house: House) -> None:
+    def test_pins_error_is_raised_and_nothing_is_sent(self, house: House) -> None:
         house.push()
         house.parameters.error = UnavailableError("not now")
         with pytest.raises(UnavailableError, match="not now"):
@@ -263,7 +263,7 @@ class TestReceiveWithFailures:
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
         assert house.sent == ["web"]
 
-    def test_targets_that_do_not_parse_are_told_to_the_log_and_not_to_the_sender(
+    def test_invalid_targets_are_detailed_for_the_log_and_not_for_the_sender(
         self, house: House
     ) -> None:
         house.store(NAMES.targets(SITE), [target_json(timeout=1, checkout="srv")])
@@ -275,19 +275,19 @@ class TestReceiveWithFailures:
         assert "targets.web.checkout: must be" in caught.value.detail
         assert house.sent == []
 
-    def test_targets_that_do_not_parse_do_not_stop_another_repository(self, house: House) -> None:
+    def test_invalid_targets_do_not_stop_another_repository(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         other = Repository("octo", "other")
         house.store(NAMES.targets(other), [target_json(repository="octo/other")])
         assert house.accept(repository={"full_name": "octo/other"}).sent == (("web", "command-1"),)
 
-    def test_targets_that_do_not_parse_do_not_fail_a_ping(self, house: House) -> None:
+    def test_invalid_targets_do_not_fail_a_ping(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         assert isinstance(house.receive(delivery_of(push_json(), event="ping")), Ignored)
 
 
 class TestReceiveAndAnnounce:
-    def test_repository_s_token_announces_the_push(self, house: House) -> None:
+    def test_push_is_announced_with_the_token_of_the_repository(self, house: House) -> None:
         house.store(NAMES.github_token, TOKEN)
         house.push()
         assert house.announcements.tokens == [(SITE, TOKEN)]
@@ -295,24 +295,24 @@ class TestReceiveAndAnnounce:
         assert (request.commit.sha, request.delivery) == (COMMIT, GUID)
         assert house.announcements.seconds == [GITHUB_SECONDS]
 
-    def test_without_a_token_the_push_is_sent_and_github_is_left_alone(self, house: House) -> None:
+    def test_without_a_token_the_push_is_sent_and_github_is_not_called(self, house: House) -> None:
         assert house.accept().sent
         assert house.announcements.tokens == []
 
     @pytest.mark.parametrize("event", ["ping", "check_run"])
-    def test_what_is_ignored_is_not_announced(self, house: House, event: str) -> None:
+    def test_ignored_event_is_not_announced(self, house: House, event: str) -> None:
         house.store(NAMES.github_token, TOKEN)
         house.receive(delivery_of(push_json(), event=event))
         assert house.announcements.tokens == []
 
-    def test_when_it_was_pushed_and_by_whom_is_handed_on(self, house: House) -> None:
+    def test_command_comment_has_time_and_author_of_the_push(self, house: House) -> None:
         house.push(repository={"full_name": "octo/site", "pushed_at": 1_896_091_190})
         comment = house.commands.sent[0].comment
         assert comment == "push at 2030-01-31T11:59:50Z by mona: octo/site 4d5e6f7 to web"
 
 
 class TestReceiveALargeBody:
-    """One that is not parsed before it is verified."""
+    """A large body is not parsed before its signature is verified."""
 
     TEXT = "x" * MAX_PARSED_UNVERIFIED
 
@@ -330,30 +330,30 @@ class TestReceiveALargeBody:
         with pytest.raises(SignatureError):
             house.receive(delivery_of(self.large()))
 
-    def test_forged_one_is_turned_away_unparsed(self, house: House) -> None:
+    def test_forged_body_is_refused_unparsed(self, house: House) -> None:
         body = b'{"repository": {"full_name": "octo/site"}, ' + self.TEXT.encode()
         with pytest.raises(SignatureError):
             house.receive(delivery_of(body, secret="guessed"))
 
-    def test_event_without_a_repository_of_its_own_is_ignored(self, house: House) -> None:
+    def test_event_without_a_top_level_repository_is_ignored(self, house: House) -> None:
         payload = {"repositories": [{"full_name": "octo/site"}], "text": self.TEXT}
         outcome = house.receive(delivery_of(payload, event="installation"))
         assert outcome == Ignored(GUID, "installation events are not acted on, only push is")
 
-    def test_push_without_a_repository_of_its_own_is_refused(self, house: House) -> None:
+    def test_push_without_a_top_level_repository_is_refused(self, house: House) -> None:
         payload = {"decoy": {"full_name": "octo/site"}, **self.large(repository=None)}
         with pytest.raises(DeliveryError, match=r"repository.full_name: must be"):
             house.receive(delivery_of(payload))
         assert house.sent == []
 
-    def test_who_names_one_repository_first_deploys_no_other(self, house: House) -> None:
+    def test_push_that_names_another_repository_first_is_refused(self, house: House) -> None:
         house.store(NAMES.repository_webhook_secret(Repository("octo", "other")), "other's")
         payload = {"decoy": {"full_name": "octo/other"}, **self.large()}
         with pytest.raises(DeliveryError, match=r"^repository.full_name: not the first"):
             house.receive(delivery_of(payload, secret="other's"))
         assert house.sent == []
 
-    def test_repository_with_its_own_secret_is_not_opened_by_the_default_one(
+    def test_default_secret_does_not_open_a_repository_with_its_own_secret(
         self, house: House
     ) -> None:
         house.store(OWN_SECRET, "own")
@@ -362,12 +362,12 @@ class TestReceiveALargeBody:
             house.receive(delivery_of(payload))
         assert house.sent == []
 
-    def test_unreadable_one_is_told_to_whoever_is_verified(self, house: House) -> None:
+    def test_verified_sender_learns_that_the_body_is_not_json(self, house: House) -> None:
         body = b'{"repository": {"full_name": "octo/site"}, ' + self.TEXT.encode()
         with pytest.raises(DeliveryError, match="not JSON"):
             house.receive(delivery_of(body))
 
-    def test_one_that_names_no_repository_is_checked_against_the_default_secret(
+    def test_push_without_a_repository_is_verified_with_the_default_secret(
         self, house: House
     ) -> None:
         with pytest.raises(DeliveryError, match=r"repository\.full_name: must be"):
@@ -386,7 +386,7 @@ class TestReceiveAndNote:
             "commit": COMMIT,
         }
 
-    def test_what_is_ignored_is_noted_with_its_reason_and_counted(self, house: House) -> None:
+    def test_ignored_push_is_noted_with_its_reason_and_counted(self, house: House) -> None:
         house.push(ref="refs/heads/other")
         (noted,) = house.journal.decisions
         assert (noted.about, noted.outcome, noted.level) == ("delivery", "ignored", "info")
@@ -401,12 +401,12 @@ class TestReceiveAndNote:
         assert noted.level == "error"
         assert noted.metrics == {"Deliveries": (1, "Count")}
 
-    def test_what_is_refused_is_not_noted_here(self, house: House) -> None:
+    def test_refused_delivery_is_not_noted_by_the_receiver(self, house: House) -> None:
         with pytest.raises(SignatureError):
             house.receive(delivery_of(push_json(), secret="guessed"))
         assert house.journal.decisions == []
 
-    def test_neither_secret_nor_token_is_ever_noted(self, house: House) -> None:
+    def test_secret_and_token_are_never_noted(self, house: House) -> None:
         house.store(NAMES.github_token, TOKEN)
         house.store_targets("web", "api")
         house.commands.refused["api"] = RefusedError("no")
@@ -426,7 +426,7 @@ class TestReceiveVerifies:
         assert house.sent == []
 
     @given(st.binary(min_size=1), st.integers(0))
-    def test_changed_byte_anywhere_is_refused(self, changes: bytes, place: int) -> None:
+    def test_body_with_changed_bytes_is_refused(self, changes: bytes, place: int) -> None:
         house = House()
         delivery = delivery_of(push_json())
         at = place % len(delivery.body)
@@ -438,22 +438,22 @@ class TestReceiveVerifies:
             house.receive(replace(delivery, body=body))
         assert house.sent == []
 
-    def test_unsigned_delivery_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+    def test_unsigned_delivery_is_refused_before_parameters_are_read(self, house: House) -> None:
         with pytest.raises(SignatureError, match="is missing"):
             house.receive(replace(delivery_of(push_json()), signature_256=""))
         assert house.parameters.looked_up == []
 
-    def test_wrong_content_type_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+    def test_wrong_content_type_is_refused_before_parameters_are_read(self, house: House) -> None:
         with pytest.raises(ContentTypeError):
             house.receive(replace(delivery_of(push_json()), content_type="text/plain"))
         assert house.parameters.looked_up == []
 
-    def test_body_too_large_is_refused_before_anything_is_looked_up(self, house: House) -> None:
+    def test_body_too_large_is_refused_before_parameters_are_read(self, house: House) -> None:
         with pytest.raises(TooLargeError):
             house.receive(delivery_of(b" " * 6_000_000))
         assert house.parameters.looked_up == []
 
-    def test_sha1_is_taken_only_where_it_is_allowed(self) -> None:
+    def test_sha1_signature_is_accepted_only_if_allowed(self) -> None:
         body = json.dumps(push_json()).encode()
         delivery = Delivery(body, event="push", id=GUID, signature_1=sign(body, algorithm="sha1"))
         assert isinstance(House(allow_sha1=True).receive(delivery), Accepted)
@@ -461,7 +461,7 @@ class TestReceiveVerifies:
             House().receive(delivery)
 
     @pytest.mark.parametrize("secret", ["new", "old"])
-    def test_each_secret_opens_while_one_is_rotated(self, house: House, secret: str) -> None:
+    def test_old_and_new_secret_open_during_a_rotation(self, house: House, secret: str) -> None:
         house.store(NAMES.webhook_secret, "new\nold")
         assert isinstance(house.receive(delivery_of(push_json(), secret=secret)), Accepted)
 
@@ -469,7 +469,9 @@ class TestReceiveVerifies:
         house.store(OWN_SECRET, "own")
         assert isinstance(house.receive(delivery_of(push_json(), secret="own")), Accepted)
 
-    def test_own_secret_closes_its_repository_to_the_default_one(self, house: House) -> None:
+    def test_default_secret_does_not_open_a_repository_with_an_own_secret(
+        self, house: House
+    ) -> None:
         house.store(OWN_SECRET, "own")
         with pytest.raises(SignatureError):
             house.push()
@@ -481,14 +483,14 @@ class TestReceiveVerifies:
             house.receive(delivery_of(payload, secret="own"))
         assert isinstance(house.receive(delivery_of(payload)), Ignored)
 
-    def test_empty_own_secret_opens_nothing_not_even_to_the_default_one(self, house: House) -> None:
+    def test_blank_own_secret_opens_its_repository_to_no_secret(self, house: House) -> None:
         house.store(OWN_SECRET, "\n")
         with pytest.raises(UnavailableError, match=r"^no webhook secret is stored$") as caught:
             house.push()
         assert caught.value.detail.endswith(OWN_SECRET)
 
     @pytest.mark.parametrize("stored", [None, "", " \n "])
-    def test_no_secret_stored_tells_the_log_where_to_put_one(
+    def test_missing_secret_names_its_parameter_in_the_log_only(
         self, house: House, stored: str | None
     ) -> None:
         del house.parameters.values[NAMES.webhook_secret]
@@ -503,39 +505,39 @@ class TestReceiveVerifies:
 
 
 class TestReceiveAfterARotation:
-    def test_remembered_secret_that_does_not_fit_is_read_again_once(self, house: House) -> None:
+    def test_signature_that_does_not_match_reads_the_secret_again(self, house: House) -> None:
         house.push()
         house.store(NAMES.webhook_secret, "rotated")
         outcome = house.receive(delivery_of(push_json(), secret="rotated"))
         assert isinstance(outcome, Accepted)
         assert house.parameters.looked_up == [SITE, "pins", SITE, "pins"]
 
-    def test_what_was_read_again_is_what_is_acted_on(self, house: House) -> None:
+    def test_targets_read_again_with_the_secret_are_used(self, house: House) -> None:
         house.push()
         house.store(NAMES.webhook_secret, "rotated")
         house.store_targets("api")
         house.receive(delivery_of(push_json(), secret="rotated"))
         assert house.sent == ["web", "api"]
 
-    def test_secret_stored_after_none_was_found_opens(self, house: House) -> None:
+    def test_secret_stored_later_opens(self, house: House) -> None:
         del house.parameters.values[NAMES.webhook_secret]
         with pytest.raises(UnavailableError):
             house.push()
         house.store(NAMES.webhook_secret, SECRET)
         assert house.accept().sent == (("web", "command-1"),)
 
-    def test_secret_just_read_is_not_read_again(self, house: House) -> None:
+    def test_newly_read_secret_is_not_read_again(self, house: House) -> None:
         with pytest.raises(SignatureError):
             house.receive(delivery_of(push_json(), secret="guessed"))
         assert house.parameters.looked_up == [SITE]
 
-    def test_forged_delivery_costs_one_more_reading_and_is_refused(self, house: House) -> None:
+    def test_forged_delivery_reads_the_secret_once_more_and_is_refused(self, house: House) -> None:
         house.push()
         with pytest.raises(SignatureError):
             house.receive(delivery_of(push_json(), secret="guessed"))
         assert house.parameters.looked_up == [SITE, "pins", SITE]
 
-    def test_over_the_budget_what_is_remembered_decides(self, house: House) -> None:
+    def test_over_the_budget_the_remembered_secret_decides(self, house: House) -> None:
         house.push()
         house.store(NAMES.webhook_secret, "rotated")
         house.parameters.may_look_again = False
@@ -543,13 +545,13 @@ class TestReceiveAfterARotation:
             house.receive(delivery_of(push_json(), secret="rotated"))
         assert house.accept().sent == (("web", "command-2"),)
 
-    def test_remembered_secret_that_fits_is_not_read_again(self, house: House) -> None:
+    def test_remembered_secret_that_matches_is_not_read_again(self, house: House) -> None:
         house.push()
         house.push()
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
 
 
-class TestReceiveAPingOfARotation:
+class TestReceiveAPingDuringARotation:
     def ping(self, house: House, secret: str) -> SigningSecret | None:
         outcome = house.receive(delivery_of(push_json(), event="ping", secret=secret))
         assert isinstance(outcome, Ignored)
@@ -565,7 +567,7 @@ class TestReceiveAPingOfARotation:
             ("oldest", 2, "signed with an older secret of dev/webhook-secret"),
         ],
     )
-    def test_answer_says_whether_the_newest_secret_signed_it(
+    def test_answer_names_newest_or_older_secret_as_the_signer(
         self, house: House, secret: str, position: int, words: str
     ) -> None:
         house.store(NAMES.webhook_secret, "new\nold\noldest")
@@ -573,72 +575,72 @@ class TestReceiveAPingOfARotation:
         assert told == SigningSecret(NAMES.webhook_secret, position)
         assert str(told) == words
 
-    def test_answer_names_the_repository_s_own_parameter_where_that_has_the_secret(
-        self, house: House
-    ) -> None:
+    def test_answer_names_the_own_parameter_of_the_repository(self, house: House) -> None:
         house.store(OWN_SECRET, "own")
         assert self.ping(house, "own") == SigningSecret(OWN_SECRET, 0)
 
-    def test_newest_is_the_one_that_is_stored_now_and_not_the_remembered_one(
-        self, house: House
-    ) -> None:
+    def test_newest_secret_is_the_stored_one_and_not_the_remembered_one(self, house: House) -> None:
         house.push()
         house.store(NAMES.webhook_secret, f"new\n{SECRET}")
         assert self.ping(house, SECRET) == SigningSecret(NAMES.webhook_secret, 1)
         assert self.ping(house, "new") == SigningSecret(NAMES.webhook_secret, 0)
 
-    def test_secret_that_is_dropped_is_refused_though_it_is_remembered(self, house: House) -> None:
+    def test_deleted_secret_is_refused_though_it_is_remembered(self, house: House) -> None:
         house.push()
         house.store(NAMES.webhook_secret, "new")
         with pytest.raises(SignatureError):
             self.ping(house, SECRET)
 
-    def test_budget_that_strangers_have_spent_is_not_its_own(self, house: House) -> None:
+    def test_ping_is_answered_when_strangers_have_spent_their_budget(self, house: House) -> None:
         house.push()
         house.parameters.may_look_again = False
         assert self.ping(house, SECRET) == SigningSecret(NAMES.webhook_secret, 0)
 
-    def test_over_its_own_budget_it_is_answered_and_proves_nothing(self, house: House) -> None:
+    def test_ping_over_the_verified_budget_is_answered_without_a_secret(self, house: House) -> None:
         house.push()
         house.parameters.may_verified = False
         assert self.ping(house, SECRET) is None
 
-    def test_other_deliveries_do_not_say_which_secret_it_was(self, house: House) -> None:
+    def test_answer_to_another_event_does_not_name_the_secret(self, house: House) -> None:
         house.store(NAMES.webhook_secret, "new\nold")
         outcome = house.receive(delivery_of(push_json(), event="check_run", secret="old"))
         assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
 
 
 class TestReceiveAfterTargetsWereStored:
-    def test_target_stored_after_none_was_found_is_sent_to(self, house: House) -> None:
+    def test_target_stored_later_is_sent(self, house: House) -> None:
         targets = house.parameters.values.pop(NAMES.targets(SITE))
         assert isinstance(house.push(), Ignored)
         house.store(NAMES.targets(SITE), targets)
         assert house.accept().sent == (("web", "command-1"),)
 
-    def test_redelivery_after_the_targets_were_mended_is_sent(self, house: House) -> None:
+    def test_redelivery_after_the_targets_were_fixed_is_sent(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         with pytest.raises(UnavailableError):
             house.push()
         house.store_targets("web")
         assert house.accept().sent == (("web", "command-1"),)
 
-    def test_targets_just_read_are_not_read_again(self, house: House) -> None:
+    def test_newly_read_targets_are_not_read_again(self, house: House) -> None:
         assert isinstance(house.push(ref="refs/heads/other"), Ignored)
         assert house.parameters.looked_up == [SITE]
 
-    def test_remembered_targets_that_follow_are_not_read_again(self, house: House) -> None:
+    def test_remembered_targets_that_follow_the_branch_are_not_read_again(
+        self, house: House
+    ) -> None:
         house.push()
         house.push()
         assert house.parameters.looked_up == [SITE, "pins", "pins"]
 
-    def test_no_stranger_can_keep_a_verified_push_from_what_was_stored(self, house: House) -> None:
+    def test_verified_push_reads_new_targets_when_strangers_spent_the_budget(
+        self, house: House
+    ) -> None:
         house.push()
         house.store(NAMES.targets(SITE), targets_text(target_json(branch="next")))
         house.parameters.may_look_again = False
         assert house.accept(ref="refs/heads/next").sent == (("web", "command-2"),)
 
-    def test_over_the_budget_what_is_remembered_decides(self, house: House) -> None:
+    def test_over_the_verified_budget_the_remembered_targets_decide(self, house: House) -> None:
         house.store(NAMES.targets(SITE), "{")
         with pytest.raises(UnavailableError):
             house.push()
@@ -647,9 +649,7 @@ class TestReceiveAfterTargetsWereStored:
             house.push()
         assert house.parameters.looked_up == [SITE]
 
-    def test_own_secret_stored_meanwhile_closes_the_repository_to_the_default_one(
-        self, house: House
-    ) -> None:
+    def test_own_secret_stored_meanwhile_refuses_the_default_secret(self, house: House) -> None:
         targets = house.parameters.values.pop(NAMES.targets(SITE))
         house.push()
         house.store(NAMES.targets(SITE), targets)
@@ -659,11 +659,11 @@ class TestReceiveAfterTargetsWereStored:
         assert house.sent == []
 
 
-class TestReceiveWhatCannotBeRead:
+class TestReceiveUnreadableBodies:
     UNREADABLE = (b"", b"{", b"[]", b"\xff", b"[" * 10_000, b'{"a": 1, "a": 2}')
 
     @pytest.mark.parametrize("body", UNREADABLE)
-    def test_unreadable_body_is_told_to_who_has_the_default_secret(
+    def test_unreadable_body_with_the_default_secret_raises_delivery_error(
         self, house: House, body: bytes
     ) -> None:
         with pytest.raises(DeliveryError) as caught:
@@ -672,11 +672,15 @@ class TestReceiveWhatCannotBeRead:
         assert house.parameters.looked_up == [None]
 
     @pytest.mark.parametrize("body", UNREADABLE)
-    def test_unreadable_body_is_not_told_to_anyone_else(self, house: House, body: bytes) -> None:
+    def test_unreadable_body_with_a_wrong_secret_raises_signature_error(
+        self, house: House, body: bytes
+    ) -> None:
         with pytest.raises(SignatureError):
             house.receive(delivery_of(body, secret="guessed"))
 
-    def test_unreadable_repository_is_not_opened_by_its_own_secret(self, house: House) -> None:
+    def test_repository_with_an_invalid_name_is_not_opened_by_the_own_secret(
+        self, house: House
+    ) -> None:
         house.store(OWN_SECRET, "own")
         payload = push_json(repository={"full_name": "octo/site/.."})
         with pytest.raises(SignatureError):
@@ -686,7 +690,7 @@ class TestReceiveWhatCannotBeRead:
         with pytest.raises(DeliveryError, match=r"repository.full_name"):
             house.push(repository=None)
 
-    def test_problems_of_the_payload_are_told_at_once(self, house: House) -> None:
+    def test_all_problems_of_the_payload_are_in_one_error(self, house: House) -> None:
         with pytest.raises(DeliveryError, match=r"^ref: .*; after: "):
             house.push(ref="main", after="HEAD")
 
