@@ -1,4 +1,4 @@
-"""The one deployment of a commit and a target: found, made, or the first of two."""
+"""A commit and a target have one deployment: it is found, made, or the first of two."""
 
 import pytest
 
@@ -12,7 +12,7 @@ OTHER = "a" * 40
 
 
 class Forgetful(FakeDeployments):
-    """GitHub whose replicas lag so far that what was made is not there."""
+    """GitHub with lagging replicas: it does not find the deployment that was just made."""
 
     def find(self, request: DeploymentRequest) -> Deployment | None:
         return None
@@ -28,33 +28,33 @@ def found(github: FakeDeployments, known_id: int | None) -> Deployment:
 
 
 class TestFindOrCreate:
-    def test_first_of_two_is_everyone_s_and_the_other_one_is_ended(self) -> None:
+    def test_first_of_two_deployments_is_used_and_the_second_is_ended(self) -> None:
         github = FakeDeployments()
         first, second = github.add(COMMIT), github.add(COMMIT)
         assert found(github, second.id) == first
         assert github.log[second.id] == [DeploymentStatus("inactive", f"the same as {first.id}")]
         assert github.log[first.id] == []
 
-    def test_other_one_that_was_ended_already_is_not_ended_again(self) -> None:
+    def test_ended_second_deployment_is_not_ended_again(self) -> None:
         github = FakeDeployments()
         _, second = github.add(COMMIT), github.add(COMMIT)
         found(github, second.id)
         found(github, second.id)
         assert len(github.log[second.id]) == 1
 
-    def test_id_that_is_of_another_commit_is_left_alone(self) -> None:
+    def test_id_of_another_commit_is_not_used_and_not_changed(self) -> None:
         github = FakeDeployments()
         mine, other = github.add(COMMIT), github.add(OTHER)
         assert found(github, other.id) == mine
         assert github.log[other.id] == []
 
-    def test_one_in_an_environment_of_another_name_is_taken_by_its_id(self) -> None:
+    def test_deployment_in_a_renamed_environment_is_found_by_its_id(self) -> None:
         github = FakeDeployments()
         renamed = github.add(COMMIT, environment="before")
         assert found(github, renamed.id) == renamed
         assert "create" not in github.calls
 
-    def test_one_that_is_made_and_not_to_be_found_is_asked_for_later(self) -> None:
+    def test_made_deployment_that_github_does_not_find_raises_unavailable(self) -> None:
         with pytest.raises(UnavailableError) as caught:
             found(Forgetful(), None)
         assert caught.value.retry_seconds

@@ -1,4 +1,4 @@
-"""A deployment that has ended: its line in the log, its metrics, its message."""
+"""When a deployment ends, Pulley writes a log line and metrics, and sends a notification."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ UNCHANGED = line_of(outcome="unchanged")
 
 
 class House:
-    """A finisher with a topic."""
+    """A notifier with a topic."""
 
     def __init__(self, *, has_topic: bool = True) -> None:
         self.topic = FakeTopic()
@@ -31,7 +31,7 @@ class House:
             STAGE, self.topic if has_topic else None, self.journal, "https://console/{}".format
         )
 
-    def finish(
+    def notify(
         self,
         *outputs: str,
         pushed_at: datetime | None = PUSHED,
@@ -59,9 +59,9 @@ def house() -> House:
     return House()
 
 
-class TestFinish:
-    def test_it_is_noted_with_each_host_s_word(self, house: House) -> None:
-        house.finish(UPDATED, line_of(local_commits=1))
+class TestNotify:
+    def test_ended_deployment_is_noted_with_the_result_of_each_host(self, house: House) -> None:
+        house.notify(UPDATED, line_of(local_commits=1))
         (noted,) = house.journal.decisions
         assert (noted.about, noted.outcome, noted.level) == ("deployment", "success", "info")
         assert noted.facts == {
@@ -79,15 +79,15 @@ class TestFinish:
         ("state", "level"),
         [("success", "info"), ("inactive", "info"), ("failure", "error"), ("error", "error")],
     )
-    def test_what_needs_somebody_is_noted_as_an_error(
+    def test_failure_and_error_are_noted_as_errors(
         self, house: House, state: str, level: str
     ) -> None:
-        house.finish(UPDATED, status=DeploymentStatus(state, "so"))
+        house.notify(UPDATED, status=DeploymentStatus(state, "so"))
         (noted,) = house.journal.decisions
         assert (noted.outcome, noted.level) == (state, level)
 
-    def test_it_is_told_once(self, house: House) -> None:
-        house.finish(UPDATED)
+    def test_notification_is_published_once_with_its_attributes(self, house: House) -> None:
+        house.notify(UPDATED)
         (told,) = house.topic.published
         assert told.attributes == {
             "target": "web",
@@ -96,9 +96,9 @@ class TestFinish:
         }
         assert f"https://console/{id_of(1)}" in str(told.message)
 
-    def test_without_a_topic_it_is_noted_all_the_same(self) -> None:
+    def test_without_a_topic_the_deployment_is_still_noted(self) -> None:
         house = House(has_topic=False)
-        house.finish(UPDATED)
+        house.notify(UPDATED)
         assert house.journal.lines == [("deployment", "success")]
 
     @pytest.mark.parametrize(
@@ -111,79 +111,77 @@ class TestFinish:
             (UnavailableError("AWS throttles"), "AWS throttles"),
         ],
     )
-    def test_topic_that_fails_is_noted_and_nothing_is_raised(
+    def test_topic_error_is_noted_and_not_raised(
         self, house: House, error: PulleyError, reason: str
     ) -> None:
         house.topic.error = error
-        house.finish(UPDATED)
+        house.notify(UPDATED)
         assert house.journal.lines == [("deployment", "success"), ("notification", "failed")]
         noted = house.journal.decisions[1]
         assert (noted.level, noted.metrics) == ("error", {})
         assert (noted.facts["target"], noted.facts["reason"]) == ("web", reason)
 
 
-class TestFinishNotesHosts:
+class TestNotifyNotesHosts:
     def hosts(self, house: House) -> dict[str, str]:
         (noted,) = house.journal.decisions
         hosts = noted.facts["hosts"]
         assert isinstance(hosts, dict)
         return hosts
 
-    def test_of_many_hosts_those_that_failed_are_in_the_line(self, house: House) -> None:
+    def test_failed_host_among_many_is_in_the_log_line(self, house: House) -> None:
         outputs = [UPDATED] * (MAX_HOSTS + 5)
-        house.finish(*outputs, rolled_back(COMMIT))
+        house.notify(*outputs, rolled_back(COMMIT))
         hosts = self.hosts(house)
         assert len(hosts) == MAX_HOSTS
         assert any(words.startswith("failed") for words in hosts.values())
 
-    def test_words_of_a_host_are_cut(self, house: House) -> None:
-        house.finish(line_of(outcome="conflict", detail="x" * 2000))
+    def test_long_detail_of_a_host_is_cut(self, house: House) -> None:
+        house.notify(line_of(outcome="conflict", detail="x" * 2000))
         assert all(len(words) <= 140 for words in self.hosts(house).values())
 
-    def test_hosts_of_one_name_are_both_there(self, house: House) -> None:
+    def test_two_hosts_of_the_same_name_are_both_noted(self, house: House) -> None:
         hosts = [replace(on(number, UPDATED), host="localhost") for number in (1, 2)]
         verdict = verdict_on(command_of(count=2), *hosts)
         house.notifier.notify(verdict, status_of(verdict), "production")
         assert len(self.hosts(house)) == 2
 
 
-class TestFinishCounts:
-    def test_hosts_that_were_updated_are_counted_and_not_those_that_were_there(
-        self, house: House
-    ) -> None:
-        house.finish(UPDATED, UNCHANGED, UPDATED)
+class TestNotifyMetrics:
+    def test_only_updated_hosts_are_counted_as_updated(self, house: House) -> None:
+        house.notify(UPDATED, UNCHANGED, UPDATED)
         metrics = house.metrics
         assert [metrics["Deploys"], metrics["HostsUpdated"]] == [(1, "Count"), (2, "Count")]
 
-    def test_host_that_rolled_back_was_not_updated(self, house: House) -> None:
-        house.finish(UPDATED, rolled_back(COMMIT))
+    def test_rolled_back_host_is_not_counted_as_updated(self, house: House) -> None:
+        house.notify(UPDATED, rolled_back(COMMIT))
         (noted,) = house.journal.of("deployment", "failure")
         assert noted.metrics == {"Deploys": (1, "Count"), "HostsUpdated": (1, "Count")}
 
-    def test_time_from_push_to_pulled_is_the_last_host_s(self, house: House) -> None:
-        house.finish(UPDATED, UNCHANGED, UPDATED)
+    def test_time_from_push_to_pulled_ends_with_the_last_host(self, house: House) -> None:
+        house.notify(UPDATED, UNCHANGED, UPDATED)
         assert house.metrics["SecondsFromPushToPulled"] == (60.0, "Seconds")
 
-    def test_clocks_that_differ_do_not_make_it_negative(self, house: House) -> None:
-        house.finish(UPDATED, pushed_at=NOW + timedelta(seconds=1))
+    def test_push_time_after_the_end_gives_zero_seconds(self, house: House) -> None:
+        house.notify(UPDATED, pushed_at=NOW + timedelta(seconds=1))
         assert house.metrics["SecondsFromPushToPulled"] == (0.0, "Seconds")
 
-    def test_without_a_push_there_is_no_such_time(self, house: House) -> None:
-        house.finish(UPDATED, pushed_at=None)
+    def test_without_a_push_time_the_time_is_not_measured(self, house: House) -> None:
+        house.notify(UPDATED, pushed_at=None)
         assert set(house.metrics) == {"Deploys", "HostsUpdated"}
 
-    def test_where_no_host_says_when_it_ended_there_is_no_such_time(self, house: House) -> None:
-        house.finish(status=DeploymentStatus("success", "so"))
+    def test_without_the_end_of_a_host_the_time_is_not_measured(self, house: House) -> None:
+        house.notify(status=DeploymentStatus("success", "so"))
         assert set(house.metrics) == {"Deploys", "HostsUpdated"}
 
     @pytest.mark.parametrize("state", ["failure", "error", "inactive"])
-    def test_only_a_success_has_such_a_time(self, house: House, state: str) -> None:
-        house.finish(UPDATED, status=DeploymentStatus(state, "so"))
+    def test_time_is_not_measured_without_a_success(self, house: House, state: str) -> None:
+        house.notify(UPDATED, status=DeploymentStatus(state, "so"))
         assert "SecondsFromPushToPulled" not in house.journal.decisions[0].metrics
 
 
 class TestRollOutFacts:
-    def test_facts_are_text_and_name_the_deployment(self) -> None:
+    def test_facts_name_delivery_repository_target_commit_and_cause(self) -> None:
         roll_out = command_of().roll_out
         assert roll_out
         assert roll_out_facts(roll_out) == {
@@ -202,10 +200,10 @@ def roll_out(letter: str, target: str = "web") -> RollOut:
 
 
 class TestMemory:
-    def test_nothing_is_known_of_what_was_never_kept(self) -> None:
+    def test_unknown_roll_out_gives_empty_facts(self) -> None:
         assert Memory().of(roll_out("a")) == Known()
 
-    def test_each_target_and_commit_is_known_for_itself(self) -> None:
+    def test_each_target_and_commit_is_remembered_separately(self) -> None:
         memory = Memory()
         memory.keep(roll_out("a"), Known("success"))
         memory.keep(roll_out("a", "api"), Known("failure"))
@@ -213,8 +211,8 @@ class TestMemory:
         told = [memory.of(roll_out("a")), memory.of(roll_out("a", "api")), memory.of(roll_out("b"))]
         assert [one.told for one in told] == ["success", "failure", "error"]
 
-    def test_oldest_is_forgotten_where_it_is_too_much(self) -> None:
+    def test_oldest_roll_out_is_forgotten_when_the_memory_is_full(self) -> None:
         memory = Memory(most=2)
-        for letter in "abac":  # what is kept again is the newest again
+        for letter in "abac":  # keeping a roll-out again makes it the newest
             memory.keep(roll_out(letter), Known("success"))
         assert [memory.of(roll_out(letter)).told for letter in "abc"] == ["success", "", "success"]

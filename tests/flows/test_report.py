@@ -1,4 +1,4 @@
-"""An event says only where to look: what is acted on, what is waited for, what is tried again."""
+"""An event only names a command: the reporter ignores it, waits, tries again, or syncs."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -44,7 +44,7 @@ JSON_VALUES = st.recursive(
 
 
 class House:
-    """A reporter between fakes: one command, which is over and well, with its deployment."""
+    """A reporter between fakes: one successful command with its deployment."""
 
     def __init__(self) -> None:
         self.history = FakeHistory()
@@ -54,7 +54,7 @@ class House:
         self.topic = FakeTopic()
         self.journal = FakeJournal()
         self.pauses: list[float] = []
-        # What happens in the pauses, one after the other.
+        # Each pause takes the next change: a status, and how many hosts have ended.
         self.meanwhile: list[tuple[str, int]] = []
         parameters = FakeParameters(
             {NAMES.targets(SITE): targets_text(), NAMES.github_token: TOKEN}
@@ -77,7 +77,7 @@ class House:
             self.remember(status, hosts)
 
     def remember(self, status: str, hosts: int, count: int = 12) -> None:
-        """The command to twelve hosts as AWS has it: its status, and how many hosts are over."""
+        """Store the command to twelve hosts: its status, and how many hosts have ended."""
         command = command_of(status=status, count=count, deployment=7001)
         self.history.add(command, *(on(place + 1, line_of()) for place in range(hosts)))
 
@@ -96,18 +96,18 @@ class TestReport:
         assert house.github.log == {7001: [SUCCESS]}
         assert house.pauses == []
 
-    def test_event_s_status_is_not_what_is_reported(self, house: House) -> None:
+    def test_status_of_the_event_is_not_used(self, house: House) -> None:
         assert house.report(event_of(status="Failed")) == Reported(id_of(1), SUCCESS)
         assert house.report(event_of(status="InProgress")) == Reported(id_of(1), SUCCESS)
 
-    def test_beginning_of_a_command_is_reported(self, house: House) -> None:
+    def test_begin_of_a_command_is_reported_at_once(self, house: House) -> None:
         house.history.add(command_of(status="InProgress", deployment=7001), running(1))
         outcome = house.report(event_of(status="InProgress"))
         assert isinstance(outcome, Reported)
         assert outcome.status.state == "in_progress"
         assert house.pauses == []
 
-    def test_repeated_event_tells_once(self, house: House) -> None:
+    def test_repeated_event_posts_and_notifies_once(self, house: House) -> None:
         for _ in range(3):
             house.report()
         assert (house.github.log[7001], len(house.topic.published)) == ([SUCCESS], 1)
@@ -127,7 +127,7 @@ class TestReportIgnores:
             ([], "not an event of Systems Manager"),
         ],
     )
-    def test_what_is_not_ours_is_ignored_without_asking_anybody(
+    def test_foreign_event_is_ignored_without_any_call(
         self, house: House, event: object, reason: str
     ) -> None:
         outcome = house.reporter.report(event, now=NOW)
@@ -136,7 +136,7 @@ class TestReportIgnores:
         assert (house.history.calls, house.github.calls) == ([], [])
 
     @pytest.mark.parametrize("document", ["pulley-prod-pull", "AWS-RunShellScript", "", None])
-    def test_another_document_s_or_stage_s_event_is_ignored(
+    def test_event_of_another_document_or_stage_is_ignored(
         self, house: House, document: str | None
     ) -> None:
         detail = {"command-id": id_of(1), "document-name": document, "status": "Success"}
@@ -146,20 +146,20 @@ class TestReportIgnores:
         assert house.history.calls == []
 
     @given(event=JSON_VALUES, detail=JSON_VALUES)
-    def test_no_garbage_is_acted_on_nor_raises(self, event: object, detail: object) -> None:
+    def test_garbage_event_is_ignored_without_an_error(self, event: object, detail: object) -> None:
         house = House()
         assert isinstance(house.reporter.report(event, now=NOW), NotReported)
         assert isinstance(house.report(event_of(detail=detail)), NotReported)
         assert house.history.calls == []
 
-    def test_why_it_is_ignored_is_noted(self, house: House) -> None:
+    def test_reason_for_ignoring_is_noted(self, house: House) -> None:
         house.report(event_of() | {"source": "aws.ec2"})
         (noted,) = house.journal.decisions
         assert (noted.about, noted.outcome, noted.level) == ("event", "ignored", "info")
         assert noted.facts == {"reason": "not an event of Systems Manager"}
 
     @pytest.mark.parametrize("status", ["Success", "InProgress"])
-    def test_unknown_command_is_waited_for_and_then_ignored(
+    def test_unknown_command_is_requested_again_and_then_ignored(
         self, house: House, status: str
     ) -> None:
         house.history.commands.clear()
@@ -171,7 +171,7 @@ class TestReportIgnores:
         (noted,) = house.journal.decisions
         assert noted.facts["command_id"] == id_of(1)
 
-    def test_command_that_is_known_a_little_later_is_reported(self, house: House) -> None:
+    def test_command_known_after_a_pause_is_reported(self, house: House) -> None:
         house.history.commands.clear()
         house.meanwhile = [("Success", 12)]
         assert isinstance(house.report(), Reported)
@@ -183,25 +183,25 @@ class TestReportIgnores:
         assert (house.pauses, house.github.calls) == ([], [])
 
 
-class TestReportRechecks:
+class TestReportOfARecheck:
     def recheck(self, house: House, *lines: str) -> None:
         command = command_of(deployment=7001, count=len(lines))
         command = replace(command, roll_out=replace(command.roll_out, cause="reconcile"))
         house.history.add(command, *(on(place, line) for place, line in enumerate(lines, 1)))
 
-    def test_recheck_that_found_nothing_costs_github_nothing(self, house: House) -> None:
+    def test_recheck_without_drift_does_not_call_github(self, house: House) -> None:
         self.recheck(house, line_of(outcome="unchanged"))
         words = "its hosts were checked, and nothing has drifted"
         assert house.report() == NotReported(words)
         assert house.github.calls == []
 
-    def test_recheck_of_a_host_whose_edit_waits_is_told(self, house: House) -> None:
+    def test_recheck_with_an_edit_set_aside_is_reported(self, house: House) -> None:
         self.recheck(house, line_of(outcome="unchanged", set_aside="app.ini"))
         outcome = house.report()
         assert isinstance(outcome, Reported)
         assert outcome.status.description == "1 of 1 host at 4d5e6f7: web-1 (app.ini set aside)"
 
-    def test_recheck_that_brought_a_host_back_is_told(self, house: House) -> None:
+    def test_recheck_that_corrected_drift_is_reported(self, house: House) -> None:
         self.recheck(house, line_of(drift="head"))
         outcome = house.report()
         assert isinstance(outcome, Reported)
@@ -211,9 +211,7 @@ class TestReportRechecks:
 
 
 class TestReportWaits:
-    def test_end_that_comes_before_the_hosts_words_waits_for_all_of_them(
-        self, house: House
-    ) -> None:
+    def test_event_before_the_results_waits_for_all_hosts(self, house: House) -> None:
         house.remember("InProgress", 0)
         # Page by page: the command's status, some hosts, and at last all twelve.
         house.meanwhile = [("Success", 0), ("Success", 10), ("Success", 12)]
@@ -223,13 +221,15 @@ class TestReportWaits:
         assert house.github.states(7001) == ["success"]
         assert house.pauses == [LAG_SECONDS] * 3
 
-    def test_what_comes_in_the_last_pause_is_seen(self, house: House) -> None:
+    def test_results_that_come_in_the_last_pause_are_reported(self, house: House) -> None:
         house.remember("InProgress", 0)
         house.meanwhile = [("Success", 10)] * (LAG_PAUSES - 1) + [("Success", 12)]
         assert isinstance(house.report(), Reported)
         assert len(house.pauses) == LAG_PAUSES
 
-    def test_end_without_the_hosts_words_is_to_be_tried_again(self, house: House) -> None:
+    def test_end_without_all_results_raises_unavailable_after_the_pauses(
+        self, house: House
+    ) -> None:
         house.remember("Success", 11)
         with pytest.raises(UnavailableError, match="lag behind") as caught:
             house.report()
@@ -240,12 +240,12 @@ class TestReportWaits:
         assert (noted.about, noted.outcome, noted.level) == ("event", "failed", "warning")
         assert noted.facts == {"command_id": id_of(1), "reason": caught.value.in_full}
 
-    def test_beginning_is_not_waited_for(self, house: House) -> None:
+    def test_in_progress_event_does_not_wait(self, house: House) -> None:
         house.remember("Success", 11)
         assert isinstance(house.report(event_of(status="InProgress")), Reported)
         assert house.pauses == []
 
-    def test_command_that_has_expired_is_not_waited_for(self, house: House) -> None:
+    def test_expired_command_is_reported_without_all_results(self, house: House) -> None:
         house.remember("InProgress", 11)
         expired = house.history.commands[id_of(1)].expires
         with pytest.raises(UnavailableError):
@@ -256,9 +256,7 @@ class TestReportWaits:
         assert outcome.status.state == "error"
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("throttled")])
-    def test_history_that_cannot_be_read_is_raised_and_noted(
-        self, house: House, error: PulleyError
-    ) -> None:
+    def test_history_error_is_raised_and_noted(self, house: House, error: PulleyError) -> None:
         house.history.error = error
         with pytest.raises(type(error)) as caught:
             house.report()
@@ -269,7 +267,7 @@ class TestReportWaits:
 
 
 class TestReportTriesAgain:
-    def test_github_that_is_not_well_is_asked_again_after_the_pause(self, house: House) -> None:
+    def test_unavailable_github_is_tried_again_after_a_pause(self, house: House) -> None:
         house.github.errors["post"] = [NOT_WELL, NOT_WELL]
         assert house.report() == Reported(id_of(1), SUCCESS)
         assert house.pauses == [2.0, 2.0]
@@ -277,7 +275,7 @@ class TestReportTriesAgain:
         assert len(house.topic.published) == 1
         assert house.journal.lines == [("deployment", "success")]
 
-    def test_github_that_stays_so_is_left_to_the_next_event(self, house: House) -> None:
+    def test_github_that_stays_unavailable_raises_and_is_noted(self, house: House) -> None:
         house.github.errors["post"] = [NOT_WELL] * 3
         with pytest.raises(UnavailableError) as caught:
             house.report()
@@ -297,7 +295,7 @@ class TestReportTriesAgain:
         assert house.topic.published == []
 
     @pytest.mark.parametrize("retry_seconds", [20.5, 3600.0, None])
-    def test_wait_that_is_long_or_unknown_is_not_sat_out(
+    def test_long_or_unknown_wait_raises_without_a_pause(
         self, house: House, retry_seconds: float | None
     ) -> None:
         limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=retry_seconds)
@@ -307,13 +305,13 @@ class TestReportTriesAgain:
         assert caught.value is limit
         assert house.pauses == []
 
-    def test_short_rate_limit_is_sat_out(self, house: House) -> None:
+    def test_short_rate_limit_is_waited_for(self, house: House) -> None:
         limit = UnavailableError("GitHub's rate limit is reached", retry_seconds=20.0)
         house.github.errors["find"] = [limit]
         assert isinstance(house.report(), Reported)
         assert house.pauses == [20.0]
 
-    def test_post_whose_answer_is_lost_is_not_said_twice(self, house: House) -> None:
+    def test_status_is_not_posted_twice_when_the_answer_is_lost(self, house: House) -> None:
         def lose(method: str) -> None:
             if method == "post" and not house.github.log[7001]:
                 house.github.say(7001, SUCCESS)
@@ -323,7 +321,7 @@ class TestReportTriesAgain:
         assert house.report() == Reported(id_of(1), SUCCESS)
         assert house.github.log[7001] == [SUCCESS]
 
-    def test_github_that_refuses_is_not_asked_again(self, house: House) -> None:
+    def test_refusal_of_github_is_not_tried_again(self, house: House) -> None:
         house.github.errors["find"] = [NotTakenError("GitHub answered 401")]
         assert house.report() == Reported(id_of(1), SUCCESS)
         assert house.pauses == []

@@ -1,4 +1,4 @@
-"""What a round reads of a target: enough to plan by, and no more."""
+"""A round reads of a target what the plan needs, and no more."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ from tests.flows.runs import (
     running,
 )
 
-# As long as these tests go on, nobody is due to be asked again.
+# No host is due for a recheck within these tests.
 (WEB,) = parse_stored_targets(targets_text(target_json(recheck="20d")), SITE)
 OTHER = "b" * 40
 LATER = START + timedelta(days=1)
@@ -60,7 +60,7 @@ def sent_by(command: Command, cause: str, **changes: Any) -> Command:  # noqa: A
 
 
 class WatchedHistory(FakeHistory):
-    """Keeps whose invocations were read, and since when commands were."""
+    """Records the commands whose invocations were read, and each `since` of the command lists."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class Past:
         return self.reader.facts(WEB, self.snapshot(*hosts, now=now))
 
     def plan(self, *hosts: Host, now: datetime = LATER) -> tuple[str, list[str], Sequence[str]]:
-        """The commit wanted, what is done about each host, and the commands that were read."""
+        """The wanted commit, the action for each host, and the commands that were read."""
         self.source.read.clear()
         facts = self.facts(*hosts, now=now)
         plan = plan_target(facts, now=now)
@@ -140,13 +140,13 @@ def past() -> Past:
 
 
 class TestRead:
-    def test_target_at_rest_costs_one_command_s_invocations(self, past: Past) -> None:
+    def test_target_at_its_commit_reads_the_newest_command_only(self, past: Past) -> None:
         for number in range(1, 6):
             commit = COMMIT if number == 5 else f"{number}" * 40
             past.add(command_of(commit, number), on(1, line_of(commit)), on(2, line_of(commit)))
         assert past.plan(host(1), host(2)) == (COMMIT, [NOTHING, NOTHING], [id_of(5)])
 
-    def test_host_that_the_newest_does_not_name_is_looked_for_in_older_ones(
+    def test_host_that_the_newest_command_lacks_is_looked_up_in_older_ones(
         self, past: Past
     ) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
@@ -157,7 +157,7 @@ class TestRead:
         assert read == [id_of(3), id_of(2)]
 
     @pytest.mark.parametrize("newest", [running(2), on(2, details="DeliveryTimedOut")])
-    def test_host_that_has_not_said_anything_yet_is_too(
+    def test_host_without_a_result_is_looked_up_in_older_commands(
         self, past: Past, newest: Invocation
     ) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
@@ -165,41 +165,41 @@ class TestRead:
         _, _, read = past.plan(host(1), host(2))
         assert read == [id_of(2), id_of(1)]
 
-    def test_host_that_is_offline_is_not_looked_for(self, past: Past) -> None:
+    def test_offline_host_is_not_looked_up(self, past: Past) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         assert past.plan(host(1), host(2, is_online=False)) == (COMMIT, [NOTHING, WAIT], [id_of(2)])
 
-    def test_host_that_nobody_knows_costs_so_many_and_no_more(self, past: Past) -> None:
+    def test_unknown_host_reads_a_bounded_number_of_commands(self, past: Past) -> None:
         for number in range(1, MAX_READ + 10):
             past.add(command_of(f"{number:040x}", number), on(1, line_of(f"{number:040x}")))
         wanted, actions, read = past.plan(host(1), host(2))
         assert (wanted, actions) == (f"{MAX_READ + 9:040x}", [NOTHING, SEND])
         assert len(read) == MAX_READ
 
-    def test_nothing_sent_costs_nothing(self, past: Past) -> None:
+    def test_without_commands_no_invocations_are_read(self, past: Past) -> None:
         assert past.plan(host(1)) == ("no commit is known yet", [WAIT], [])
         past.head = CommitSha(COMMIT)
         assert past.plan(host(1)) == (COMMIT, [SEND], [])
 
-    def test_frozen_target_costs_one(self, past: Past) -> None:
+    def test_frozen_target_reads_one_command(self, past: Past) -> None:
         past.pin = Pin("frozen", reason="a fair")
         past.add(command_of(OLD, 1), on(1, line_of(OLD)))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         assert past.plan(host(1)) == ("frozen: a fair", [WAIT], [id_of(2)])
 
-    def test_pin_that_does_not_hold_any_more_is_none(self, past: Past) -> None:
+    def test_expired_freeze_has_no_effect(self, past: Past) -> None:
         past.pin = Pin("frozen", until=LATER)
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         assert past.plan(host(1)) == (COMMIT, [NOTHING], [id_of(1)])
 
-    def test_where_all_was_for_pins_all_is_read(self, past: Past) -> None:
+    def test_all_commands_are_read_if_all_were_rollbacks(self, past: Past) -> None:
         for number in (1, 2):
             command = sent_by(command_of(OLD, number), "rollback", update="exact")
             past.add(command, on(1, line_of(OLD)))
         assert past.plan(host(1)) == ("no commit is known yet", [WAIT], [id_of(2), id_of(1)])
 
-    def test_command_under_way_is_read_however_old(self, past: Past) -> None:
+    def test_command_in_progress_is_read_however_old(self, past: Past) -> None:
         later = LATER + timedelta(minutes=5)
         past.add(replace(command_of(OLD, 1, status="InProgress"), expires=later), running(1))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
@@ -210,26 +210,24 @@ class TestRead:
         _, actions, read = past.plan(host(1))
         assert (actions, read[-1]) == ([WAIT], id_of(1))
 
-    def test_command_that_never_ended_is_under_way_no_more(self, past: Past) -> None:
+    def test_expired_command_in_progress_is_not_read(self, past: Past) -> None:
         past.add(command_of(OLD, 1, status="InProgress"), running(2))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         assert past.plan(host(1)) == (COMMIT, [NOTHING], [id_of(2)])
 
 
-class TestWhatIsWanted:
-    def test_push_that_was_delivered_late_does_not_hide_a_newer_one(self, past: Past) -> None:
+class TestReadForTheWantedCommit:
+    def test_push_delivered_late_does_not_hide_a_newer_push(self, past: Past) -> None:
         pushed = START - timedelta(hours=1)
         newer = command_of(COMMIT, 1, pushed_at=START)
         past.add(newer, on(1, line_of()))
-        # Its hosts were led to the tip, which is the newer one.
+        # Its hosts went to the tip, which is the newer commit.
         past.add(command_of(OLD, 2, pushed_at=pushed), on(1, line_of()))
         wanted, actions, read = past.plan(host(1))
         assert (wanted, actions) == (COMMIT, [NOTHING])
         assert read == [id_of(2), id_of(1)]
 
-    def test_commit_that_reconciling_sent_late_does_not_hide_the_newest_push(
-        self, past: Past
-    ) -> None:
+    def test_commit_sent_late_by_a_round_does_not_hide_the_newest_push(self, past: Past) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
         past.add(sent_by(command_of(OLD, 3), "reconcile", attempt=1), on(1, line_of()))
@@ -237,7 +235,7 @@ class TestWhatIsWanted:
         assert wanted == COMMIT
         assert read == [id_of(3), id_of(2)]
 
-    def test_all_runs_of_it_are_read(self, past: Past) -> None:
+    def test_all_commands_of_the_wanted_commit_are_read(self, past: Past) -> None:
         past.head = CommitSha(COMMIT)
         past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, details="Terminated"))
         past.add(sent_by(command_of(COMMIT, 2), "reconcile", attempt=1), on(1, line_of()))
@@ -245,7 +243,7 @@ class TestWhatIsWanted:
         assert (wanted, actions) == (COMMIT, [WAIT])
         assert read == [id_of(2), id_of(1)]
 
-    def test_where_it_is_held_older_ones_are_read_for_the_last_good_one(self, past: Past) -> None:
+    def test_held_commit_reads_older_commands_for_the_last_good_commit(self, past: Past) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)))
         past.add(command_of(COMMIT, 2, status="Failed"), on(1, details="Terminated"))
         wanted, actions, read = past.plan(host(1), host(2))
@@ -254,7 +252,7 @@ class TestWhatIsWanted:
 
     @pytest.mark.parametrize("status", ["Failed", "Cancelled"])
     @pytest.mark.parametrize("has_head", [True, False])
-    def test_hold_is_not_forgotten_however_many_new_hosts_there_were(
+    def test_many_commands_to_new_hosts_do_not_hide_the_hold(
         self, past: Past, status: str, *, has_head: bool
     ) -> None:
         past.head = CommitSha(COMMIT) if has_head else None
@@ -270,7 +268,7 @@ class TestWhatIsWanted:
         assert SEND not in actions
         assert len(read) == MAX_READ + 1
 
-    def test_old_attempts_that_went_well_are_not_read(self, past: Past) -> None:
+    def test_old_successful_attempts_are_not_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         for number in range(2, 2 * MAX_READ):
             command = sent_by(command_of(COMMIT, number), "reconcile", attempt=1)
@@ -282,7 +280,7 @@ class TestWhatIsWanted:
 
 
 class TestStoredHold:
-    def test_where_it_is_stored_nothing_older_is_read(self, past: Past) -> None:
+    def test_stored_hold_saves_reading_older_commands(self, past: Past) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
         stopped = command_of(COMMIT, 2, status="Failed")
         past.add(stopped, on(1, rolled_back(COMMIT), "Failed"), on(2, details="Terminated"))
@@ -292,7 +290,9 @@ class TestStoredHold:
         past.stored.store_state(RoundState("", {"web": hold}))
         assert past.plan(host(1)) == (COMMIT, [WAIT], [id_of(2)])
 
-    def test_lifted_one_tells_nothing_of_the_next(self, past: Past) -> None:
+    def test_stored_hold_of_an_earlier_roll_out_does_not_count_for_the_next(
+        self, past: Past
+    ) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)))
         first = command_of(COMMIT, 2, status="Cancelled")
         past.add(first, killed(1))
@@ -309,8 +309,8 @@ def killed(number: int) -> Invocation:
     return replace(on(number, details="Cancelled"), ended=START + timedelta(minutes=1))
 
 
-class TestEnough:
-    """What is left unread makes no difference, whatever was sent before."""
+class TestReadIsEnough:
+    """Commands that stay unread do not change the plan."""
 
     RESULTS: tuple[Callable[[int, str], Invocation], ...] = (
         *[lambda number, commit: on(number, line_of(commit))] * 4,
@@ -323,7 +323,7 @@ class TestEnough:
     )
 
     def add(self, past: Past, number: int, choose: random.Random) -> None:
-        """A command for anything, with any result on some of three hosts."""
+        """Add a random command with a random result on some of three hosts."""
         commit = choose.choice([COMMIT, OLD, OTHER])
         hosts = choose.sample([1, 2, 3], choose.randint(1, 3))
         invocations = [choose.choice(self.RESULTS)(host, commit) for host in hosts]
@@ -347,7 +347,7 @@ class TestEnough:
         past.add(command, *invocations)
 
     @pytest.mark.parametrize("seed", range(10))
-    def test_plan_is_the_same_as_by_all_there_is(self, past: Past, seed: int) -> None:
+    def test_plan_is_the_same_as_with_all_commands_read(self, past: Past, seed: int) -> None:
         choose = random.Random(seed)  # noqa: S311 - a test's
         for _ in range(100):
             past.source.commands.clear()
@@ -373,8 +373,8 @@ class TestEnough:
             assert first == second
 
 
-class TestBeside:
-    """What else was sent to the target's hosts in its checkout."""
+class TestReadOfTheCheckout:
+    """Checks, and commands of other targets, that ran in the target's checkout."""
 
     def other(self, number: int, **changes: Any) -> Command:  # noqa: ANN401
         command = command_of(COMMIT, number, target="job")
@@ -394,7 +394,7 @@ class TestBeside:
         past.add(check_of(2), on(1, line_of()))
         assert [look.check.id for look in past.facts(host(1)).looks] == [id_of(2)]
 
-    def test_no_number_of_checks_hides_a_run(self, past: Past) -> None:
+    def test_many_checks_do_not_hide_a_run(self, past: Past) -> None:
         past.add(sent_by(command_of(COMMIT, 1), "reconcile"), on(1, line_of()))
         for number in range(2, 2 * MAX_READ):
             past.add(check_of(number, target="job"), on(1, line_of()))
@@ -403,7 +403,7 @@ class TestBeside:
         newest = [id_of(number) for number in range(2 * MAX_READ - 1, 1, -1)]
         assert read == [id_of(1), *newest[:MAX_LOOKS]]
 
-    def test_list_of_what_is_saved_is_not_read_and_a_drop_hides_no_check(self, past: Past) -> None:
+    def test_list_of_saved_edits_is_not_read_and_a_drop_hides_no_check(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(check_of(2), on(1, line_of()))
         past.add(replace(check_of(3), update="drop"), on(1, line_of()))
@@ -422,7 +422,9 @@ class TestBeside:
         past.add(check_of(7), on(1, line_of()), on(2, line_of()))
         assert past.plan(host(1), host(2))[2] == [id_of(1), id_of(7)]
 
-    def test_check_of_another_target_does_not_stand_for_one_of_this(self, past: Past) -> None:
+    def test_check_of_another_target_does_not_replace_a_check_of_this_target(
+        self, past: Past
+    ) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         for number, target in ((2, "web"), (3, "web"), (4, "job")):
             past.add(check_of(number, target=target), on(1, line_of()))
@@ -438,7 +440,7 @@ class TestBeside:
         past.add(replace(check_of(2), selectors=(("InstanceIds", (host(3).instance_id,)),)), on(3))
         assert past.plan(host(2), host(3))[2] == [id_of(1)]
 
-    def test_host_that_is_offline_is_as_a_check_saw_it_last(self, past: Past) -> None:
+    def test_last_check_of_an_offline_host_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()), on(2, line_of()))
         past.add(check_of(2), on(1, line_of()), on(2, line_of()))
         only_one = (("InstanceIds", (host(1).instance_id,)),)
@@ -446,23 +448,21 @@ class TestBeside:
             past.add(replace(check_of(number), selectors=only_one), on(1, line_of()))
         assert past.plan(host(1), host(2, is_online=False))[2] == [id_of(1), id_of(4), id_of(2)]
 
-    def test_check_is_read_though_a_run_before_it_was_issued_by_a_fast_clock(
-        self, past: Past
-    ) -> None:
+    def test_check_after_a_run_issued_by_a_fast_clock_is_read(self, past: Past) -> None:
         fast = int((START + timedelta(minutes=5)).timestamp() * 1000)
         one = replace(on(1, line_of()), ended=START + timedelta(minutes=1))
         past.add(sent_by(command_of(COMMIT, 1), "manual", issued=fast), one)
         past.add(replace(check_of(2), requested=START + timedelta(minutes=1)), on(1, line_of()))
         assert past.plan(host(1))[2] == [id_of(1), id_of(2)]
 
-    def test_what_ran_elsewhere_costs_nothing(self, past: Past) -> None:
+    def test_commands_to_other_hosts_or_checkouts_are_not_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(replace(self.other(2), selectors=(("tag:role", ("db",)),)), on(1))
         past.add(replace(self.other(3), selectors=(("InstanceIds", ("i-9",)),)), on(1))
         past.add(check_of(4, "/srv/other"), on(1))
         assert past.plan(host(1))[2] == [id_of(1)]
 
-    def test_selectors_that_fit_are_read(self, past: Past) -> None:
+    def test_command_whose_selectors_match_a_host_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         both = (("tag:pulley", ("dev",)), ("InstanceIds", (host(1).instance_id,)), ("x", ()))
         past.add(replace(self.other(2), selectors=both), on(1, line_of(target="job")))
@@ -470,21 +470,21 @@ class TestBeside:
 
 
 class TestSnapshot:
-    def test_invocations_are_read_once(self, past: Past) -> None:
+    def test_invocations_of_a_command_are_read_once(self, past: Past) -> None:
         past.add(command_of(), on(1, line_of()))
         snapshot = past.snapshot(host(1))
         for _ in range(2):
             past.reader.facts(WEB, snapshot)
         assert past.source.calls == ["commands_since", "invocations"]
 
-    def test_what_was_sent_is_the_targets_own_the_newest_issued_first(self, past: Past) -> None:
+    def test_sent_commands_are_only_of_the_target_newest_issued_first(self, past: Past) -> None:
         past.add(sent_by(command_of(number=1), "push", issued=10**14), on(1))
         past.add(command_of(number=2), on(1))
         past.add(command_of(number=3, target="api"), on(1))
         past.add(command_of(number=4, repository=Repository("octo", "other")), on(1))
         assert [one.id for one in past.snapshot().sent_to(WEB)] == [id_of(1), id_of(2)]
 
-    def test_what_is_issued_by_it_is_after_all_that_it_knows(self, past: Past) -> None:
+    def test_issued_is_later_than_that_of_every_known_command(self, past: Past) -> None:
         assert past.snapshot().issued == int(LATER.timestamp() * 1000)
         past.add(sent_by(command_of(number=1), "manual", issued=10**14), on(1))
         assert past.snapshot().issued == 10**14 + 1
@@ -494,18 +494,18 @@ class TestHasSentSince:
     def target(self, name: str = "web") -> Target:
         return replace(WEB, name=name, branch=Branch("main"))
 
-    def test_what_the_snapshot_has_is_no_news(self, past: Past) -> None:
+    def test_command_in_the_snapshot_does_not_count(self, past: Past) -> None:
         past.add(command_of(), on(1))
         assert not past.reader.has_sent_since(WEB, past.snapshot(), now=START)
 
-    def test_what_it_has_not_is_news_for_its_target_alone_and_stays_so(self, past: Past) -> None:
+    def test_command_after_the_snapshot_counts_only_for_its_target(self, past: Past) -> None:
         snapshot = past.snapshot(now=START)
         past.add(command_of(number=1), on(1))
         past.add(check_of(2), on(1))
         assert not past.reader.has_sent_since(self.target("api"), snapshot, now=LATER)
         assert past.reader.has_sent_since(self.target(), snapshot, now=LATER)
 
-    def test_it_is_looked_for_since_the_last_time(self, past: Past) -> None:
+    def test_second_look_starts_at_the_time_of_the_first(self, past: Past) -> None:
         snapshot = past.snapshot(now=START)
         for _ in range(2):
             past.reader.has_sent_since(WEB, snapshot, now=LATER)

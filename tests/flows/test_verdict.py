@@ -1,4 +1,4 @@
-"""From when on commands are looked for: not too late, and not before what is remembered."""
+"""The time from which a sync reads commands: not too late, not before AWS's memory."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -19,7 +19,7 @@ def made_at(created: datetime) -> Deployment:
 
 
 class TestSinceMade:
-    """Of a command that was asked for at START."""
+    """The command was requested at START."""
 
     @pytest.mark.parametrize(
         ("created", "since"),
@@ -33,7 +33,7 @@ class TestSinceMade:
             (datetime(1, 1, 1, tzinfo=UTC), BEGINNING - CLOCKS_APART),
         ],
     )
-    def test_it_is_before_the_deployment_was_made_and_not_after_the_command(
+    def test_since_is_before_the_deployment_and_not_after_the_command(
         self, created: datetime, since: datetime
     ) -> None:
         assert since_made(made_at(created), command_of()) == since
@@ -49,20 +49,16 @@ class TestSinceFirst:
         return since_first(command, there)
 
     @pytest.mark.parametrize("attempt", [0, 2])
-    def test_with_a_deployment_that_was_there_it_is_from_when_that_was_made(
-        self, attempt: int
-    ) -> None:
+    def test_deployment_known_at_sending_gives_its_creation_time(self, attempt: int) -> None:
         since = self.since(sent_with=7, attempt=attempt, there=self.DEPLOYMENT)
         assert since == START - HOUR - CLOCKS_APART
 
     @pytest.mark.parametrize("attempt", [0, 2])
-    def test_deployment_that_was_made_later_says_nothing_of_the_first_command(
-        self, attempt: int
-    ) -> None:
+    def test_deployment_made_after_sending_gives_the_beginning(self, attempt: int) -> None:
         assert self.since(sent_with=None, attempt=attempt, there=self.DEPLOYMENT) == BEGINNING
 
     @pytest.mark.parametrize("sent_with", [None, 7])
-    def test_without_one_a_push_is_the_first_and_a_round_s_command_never_is(
+    def test_without_a_deployment_only_a_push_is_the_first_command(
         self, sent_with: int | None
     ) -> None:
         assert self.since(sent_with=sent_with, there=None) == START
