@@ -1,4 +1,4 @@
-"""GitHub on loopback, and a stage's parameters: each for the tests of two edges to it."""
+"""Fixtures: GitHub on loopback, and a stage's parameters."""
 
 from collections.abc import Iterator
 

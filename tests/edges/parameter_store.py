@@ -1,4 +1,4 @@
-"""What the tests of both edges to Parameter Store are about, and a store for them."""
+"""Names, tokens and a store for the tests of both edges to Parameter Store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,20 +21,20 @@ OWN_SECRET = NAMES.repository_webhook_secret(SITE)
 OWN_TOKEN = NAMES.repository_github_token(SITE)
 BY_TOKENS_STORED = [
     pytest.param({}, "", id="none"),
-    pytest.param({NAMES.github_token: "default"}, "default", id="the default one"),
-    pytest.param({OWN_TOKEN: "own"}, "own", id="its own"),
-    pytest.param({NAMES.github_token: "default", OWN_TOKEN: "own"}, "own", id="its own first"),
-    pytest.param({NAMES.github_token: "default", OWN_TOKEN: " \n"}, "default", id="a blank one"),
-    pytest.param({NAMES.github_token: " \n", OWN_TOKEN: " "}, "", id="blank ones"),
-    pytest.param({NAMES.github_token: " default\n"}, "default", id="with space around it"),
+    pytest.param({NAMES.github_token: "default"}, "default", id="default"),
+    pytest.param({OWN_TOKEN: "own"}, "own", id="own"),
+    pytest.param({NAMES.github_token: "default", OWN_TOKEN: "own"}, "own", id="own before default"),
+    pytest.param({NAMES.github_token: "default", OWN_TOKEN: " \n"}, "default", id="blank own"),
+    pytest.param({NAMES.github_token: " \n", OWN_TOKEN: " "}, "", id="both blank"),
+    pytest.param({NAMES.github_token: " default\n"}, "default", id="surrounded by space"),
     pytest.param(
-        {NAMES.repository_github_token(OTHER): "another's"}, "", id="another repository's"
+        {NAMES.repository_github_token(OTHER): "another's"}, "", id="of another repository"
     ),
 ]
 
 
 class Parameters(WebhookParameters, ReportParameters, RoundMemory, Protocol):
-    """What all flows together read and store."""
+    """All that the flows read and store."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Stage:
 
 @contextmanager
 def real_stage() -> Iterator[Stage]:
-    """In moto's Parameter Store, which is empty."""
+    """A stage on moto's empty Parameter Store."""
     with mock_aws():
         client = new_ssm()
 
@@ -55,5 +55,5 @@ def real_stage() -> Iterator[Stage]:
             kind: Any = "SecureString" if name.endswith(("secret", "token")) else "String"
             client.put_parameter(Name=name, Value=value, Type=kind, Overwrite=True)
 
-        # It has all that ParameterStore has, and a round's own.
+        # RoundParameters has the methods of ParameterStore, and those of a round.
         yield Stage(RoundParameters(client, STAGE, FakeClock()), store)

@@ -1,4 +1,4 @@
-"""Parameter Store: one suite for the fake and the real edge, then what only the real one keeps."""
+"""Parameter Store: one suite for the fake and the real edge, then tests of the real edge alone."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ def made_up(number: int) -> Repository:
 
 
 class TestParametersSettings:
-    def test_nothing_stored_is_no_secret_and_no_targets(self, stage: Stage) -> None:
+    def test_empty_store_gives_no_secret_and_no_targets(self, stage: Stage) -> None:
         assert stage.parameters.settings(SITE) == StoredSettings(
             secrets=(), secret_parameter=NAMES.webhook_secret
         )
@@ -47,7 +47,7 @@ class TestParametersSettings:
         assert settings.secret_parameter == NAMES.webhook_secret
         assert not settings.known
 
-    def test_own_secret_is_read_and_the_default_one_is_not(self, stage: Stage) -> None:
+    def test_own_secret_replaces_the_default_secret(self, stage: Stage) -> None:
         stage.store(NAMES.webhook_secret, "default")
         stage.store(OWN_SECRET, "own")
         settings = stage.parameters.settings(SITE)
@@ -55,7 +55,7 @@ class TestParametersSettings:
         assert settings.secret_parameter == OWN_SECRET
         assert settings.known
 
-    def test_blank_own_secret_does_not_fall_back_to_the_default_one(self, stage: Stage) -> None:
+    def test_blank_own_secret_does_not_fall_back_to_the_default_secret(self, stage: Stage) -> None:
         stage.store(NAMES.webhook_secret, "default")
         stage.store(OWN_SECRET, "\n")
         assert stage.parameters.settings(SITE).secrets == ()
@@ -66,7 +66,7 @@ class TestParametersSettings:
         assert settings.targets == "not even JSON"
         assert settings.known
 
-    def test_another_repository_s_are_not(self, stage: Stage) -> None:
+    def test_parameters_of_another_repository_are_not_read(self, stage: Stage) -> None:
         stage.store(NAMES.targets(OTHER), "[]")
         stage.store(NAMES.repository_webhook_secret(OTHER), "other")
         assert stage.parameters.settings(SITE) == StoredSettings((), NAMES.webhook_secret)
@@ -78,14 +78,14 @@ class TestParametersSettings:
             (b"default",), NAMES.webhook_secret
         )
 
-    def test_second_time_they_are_remembered_as_they_were(self, stage: Stage) -> None:
+    def test_second_read_gives_the_remembered_settings(self, stage: Stage) -> None:
         stage.store(NAMES.webhook_secret, "before")
         first = stage.parameters.settings(SITE)
         stage.store(NAMES.webhook_secret, "after")
         assert stage.parameters.settings(SITE) == replace(first, remembered=True)
         assert not first.remembered
 
-    def test_each_repository_is_remembered_for_itself(self, stage: Stage) -> None:
+    def test_each_repository_is_remembered_separately(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), "[]")
         stage.parameters.settings(SITE)
         assert stage.parameters.settings(OTHER).targets is None
@@ -95,7 +95,7 @@ class TestParametersSettings:
 
 class TestParametersToken:
     @pytest.mark.parametrize(("stored", "token"), BY_TOKENS_STORED)
-    def test_repository_s_own_token_comes_before_the_default_one(
+    def test_own_token_of_the_repository_comes_before_the_default_token(
         self, stage: Stage, stored: Mapping[str, str], token: str
     ) -> None:
         for name, value in stored.items():
@@ -105,11 +105,11 @@ class TestParametersToken:
         assert stage.parameters.report_settings(SITE).token == token
         assert not settings.known
 
-    def test_without_a_repository_there_is_none(self, stage: Stage) -> None:
+    def test_without_a_repository_the_token_is_empty(self, stage: Stage) -> None:
         stage.store(NAMES.github_token, "default")
         assert stage.parameters.settings(None).token == ""
 
-    def test_it_is_in_no_repr(self, stage: Stage) -> None:
+    def test_token_is_not_in_the_repr_of_the_settings(self, stage: Stage) -> None:
         stage.store(NAMES.github_token, "ghp_token")
         read = stage.parameters.settings(SITE), stage.parameters.report_settings(SITE)
         assert "ghp_token" not in repr(read)
@@ -117,15 +117,15 @@ class TestParametersToken:
 
 
 class TestParametersReportSettings:
-    def test_nothing_stored_is_nothing(self, stage: Stage) -> None:
+    def test_empty_store_gives_no_token_and_no_targets(self, stage: Stage) -> None:
         assert stage.parameters.report_settings(SITE) == StoredReportSettings("", None)
 
-    def test_targets_are_the_repository_s(self, stage: Stage) -> None:
+    def test_targets_are_those_of_the_repository(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), "[]")
         stage.store(NAMES.targets(OTHER), "[1]")
         assert stage.parameters.report_settings(SITE) == StoredReportSettings("", "[]")
 
-    def test_they_are_never_remembered(self, stage: Stage) -> None:
+    def test_report_settings_are_never_remembered(self, stage: Stage) -> None:
         stage.parameters.settings(SITE)
         stage.parameters.report_settings(SITE)
         stage.store(NAMES.targets(SITE), "[]")
@@ -134,14 +134,14 @@ class TestParametersReportSettings:
 
 
 class TestParametersSettingsAgain:
-    def test_they_are_newly_read(self, stage: Stage) -> None:
+    def test_settings_are_read_from_the_store_again(self, stage: Stage) -> None:
         stage.store(NAMES.webhook_secret, "before")
         stage.parameters.settings(SITE)
         stage.store(NAMES.webhook_secret, "after")
         again = stage.parameters.settings_again(SITE)
         assert again == StoredSettings((b"after",), NAMES.webhook_secret)
 
-    def test_they_are_remembered_instead_of_the_first(self, stage: Stage) -> None:
+    def test_settings_read_again_replace_the_remembered_settings(self, stage: Stage) -> None:
         stage.parameters.settings(SITE)
         stage.store(NAMES.webhook_secret, "after")
         stage.parameters.settings_again(SITE)
@@ -149,7 +149,7 @@ class TestParametersSettingsAgain:
 
 
 class TestParametersPins:
-    def test_nothing_stored_is_no_pins(self, stage: Stage) -> None:
+    def test_empty_store_gives_no_pins(self, stage: Stage) -> None:
         assert stage.parameters.pins(["web"]) == StoredPins({}, None)
 
     def test_pins_of_the_targets_and_the_document_are_read(self, stage: Stage) -> None:
@@ -170,7 +170,7 @@ class TestParametersPins:
             {name: f"pin of {name}" for name in names}, "d"
         )
 
-    def test_they_are_never_remembered(self, stage: Stage) -> None:
+    def test_pins_are_never_remembered(self, stage: Stage) -> None:
         stage.parameters.pins(["web"])
         stage.store(NAMES.pin("web"), "new")
         stage.store(NAMES.document, "newer")
@@ -178,7 +178,7 @@ class TestParametersPins:
 
 
 class Store:
-    """A ParameterStore whose calls are counted, on an AWS that has what `values` has."""
+    """A ParameterStore whose calls are counted, on an AWS that stores `values`."""
 
     def __init__(self, client: "SSMClient", wire: Wire) -> None:
         self.clock = FakeClock()
@@ -199,7 +199,7 @@ class Store:
         return 200, {"Parameters": found, "InvalidParameters": missing}
 
     def _list(self, arguments: Mapping[str, Any]) -> Reply:
-        """A page of the targets' names, which the filters ask for, with one empty page at first."""
+        """A page of the names of targets parameters; the first page is empty."""
         assert arguments["ParameterFilters"] == [
             {"Key": "Name", "Option": "BeginsWith", "Values": [NAMES.repositories]},
             {"Key": "Type", "Option": "Equals", "Values": ["String"]},
@@ -212,12 +212,12 @@ class Store:
 
     @property
     def calls(self) -> int:
-        """Those that read: GetParameters."""
+        """How many calls of GetParameters there were."""
         return len(self.names_asked())
 
     @property
     def lists(self) -> int:
-        """Those that list: each has an empty page, and the names'."""
+        """How many calls of DescribeParameters there were: each list starts with an empty page."""
         return len(self.wire.arguments_of("DescribeParameters"))
 
     def names_asked(self) -> list[list[str]]:
@@ -251,7 +251,7 @@ def store(counted_client: tuple["SSMClient", Wire]) -> Store:
 
 
 class TestParameterStoreSettings:
-    def test_one_call_reads_all_that_a_repository_needs_decrypted(self, store: Store) -> None:
+    def test_settings_are_read_decrypted_in_one_call(self, store: Store) -> None:
         store.edge.settings(SITE)
         assert store.wire.attempts == [
             (
@@ -269,7 +269,7 @@ class TestParameterStoreSettings:
             )
         ]
 
-    def test_one_call_reads_all_that_a_report_needs_and_no_secret(self, store: Store) -> None:
+    def test_report_settings_are_read_in_one_call_without_secrets(self, store: Store) -> None:
         store.spend_the_budget()
         before = store.calls
         store.edge.report_settings(SITE)
@@ -277,12 +277,12 @@ class TestParameterStoreSettings:
             [OWN_TOKEN, NAMES.github_token, NAMES.targets(SITE)]
         ]
 
-    def test_without_a_repository_no_stranger_s_name_is_asked_for(self, store: Store) -> None:
+    def test_without_a_repository_only_the_default_secret_is_requested(self, store: Store) -> None:
         store.edge.settings(None)
         assert store.names_asked() == [[NAMES.webhook_secret]]
 
     @pytest.mark.parametrize("stored", [{NAMES.targets(SITE): "[]"}, {}])
-    def test_what_is_remembered_costs_no_call_misses_included(
+    def test_remembered_settings_cost_no_call_even_if_nothing_is_stored(
         self, store: Store, stored: dict[str, str]
     ) -> None:
         store.values |= stored
@@ -290,13 +290,13 @@ class TestParameterStoreSettings:
             store.edge.settings(SITE)
         assert store.calls == 1
 
-    def test_just_before_their_time_is_over_they_are_remembered(self, store: Store) -> None:
+    def test_settings_are_remembered_until_just_before_they_expire(self, store: Store) -> None:
         store.edge.settings(SITE)
         store.clock.now += REMEMBERED_SECONDS - 0.001
         assert store.edge.settings(SITE).remembered
         assert store.calls == 1
 
-    def test_when_their_time_is_over_they_are_read_again(self, store: Store) -> None:
+    def test_expired_settings_are_read_again(self, store: Store) -> None:
         store.edge.settings(SITE)
         store.values[NAMES.targets(SITE)] = "[]"
         store.clock.now += REMEMBERED_SECONDS
@@ -304,7 +304,7 @@ class TestParameterStoreSettings:
         assert (settings.targets, settings.remembered) == ("[]", False)
         assert store.calls == 2
 
-    def test_being_asked_for_does_not_make_them_live_longer(self, store: Store) -> None:
+    def test_use_does_not_prolong_the_memory(self, store: Store) -> None:
         for _ in range(3):
             store.edge.settings(SITE)
             store.clock.now += REMEMBERED_SECONDS / 2
@@ -313,14 +313,12 @@ class TestParameterStoreSettings:
 
 
 class TestParameterStoreBudget:
-    def test_thousand_made_up_repositories_make_no_more_calls_than_the_budget(
-        self, store: Store
-    ) -> None:
+    def test_thousand_made_up_repositories_cost_only_the_budget(self, store: Store) -> None:
         refused = sum(store.refuses(made_up(number)) for number in range(1000))
         assert store.calls == BUDGET
         assert refused == 1000 - BUDGET
 
-    def test_budget_grows_back_by_one_a_second_and_not_beyond_its_size(self, store: Store) -> None:
+    def test_budget_grows_by_one_a_second_up_to_its_size(self, store: Store) -> None:
         store.spend_the_budget()
         store.clock.now += 2
         assert [store.refuses(made_up(number)) for number in range(3)] == [False, False, True]
@@ -328,7 +326,7 @@ class TestParameterStoreBudget:
         refused = sum(store.refuses(made_up(number)) for number in range(100, 200))
         assert refused == 100 - BUDGET
 
-    def test_over_the_budget_known_repositories_stay_readable_for_ever(self, store: Store) -> None:
+    def test_known_repository_stays_readable_over_the_budget(self, store: Store) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
         store.edge.settings(SITE)
         for hour in range(1, 5):
@@ -339,7 +337,7 @@ class TestParameterStoreBudget:
             store.values[NAMES.targets(SITE)] = f"[{hour}]"
             assert store.edge.settings(SITE).targets == f"[{hour}]"
 
-    def test_over_the_budget_pins_stay_readable(self, store: Store) -> None:
+    def test_pins_stay_readable_over_the_budget(self, store: Store) -> None:
         store.spend_the_budget()
         store.values[NAMES.pin("web")] = "pin"
         assert store.edge.pins(["web"]).by_target == {"web": "pin"}
@@ -352,7 +350,7 @@ class TestParameterStoreBudget:
         refused = [store.refuses(made_up(number)) for number in range(100)]
         assert refused.count(False) == BUDGET / 2
 
-    def test_verified_sender_reads_again_though_strangers_have_spent_the_budget(
+    def test_verified_sender_reads_again_when_strangers_spent_the_budget(
         self, store: Store
     ) -> None:
         store.spend_the_budget()
@@ -362,17 +360,19 @@ class TestParameterStoreBudget:
         store.clock.now += 1
         assert store.edge.settings_again(SITE, is_verified=True) is not None
 
-    def test_verified_senders_spend_nothing_of_the_others_budget(self, store: Store) -> None:
+    def test_verified_senders_do_not_spend_the_budget_of_strangers(self, store: Store) -> None:
         for _ in range(100):
             store.edge.settings_again(SITE, is_verified=True)
         assert not any(store.refuses(made_up(number)) for number in range(BUDGET))
 
-    def test_over_the_budget_nothing_is_read_again(self, store: Store) -> None:
+    def test_unverified_sender_reads_nothing_again_over_the_budget(self, store: Store) -> None:
         store.spend_the_budget()
         assert store.edge.settings_again(SITE) is None
         assert store.calls == BUDGET
 
-    def test_without_a_repository_there_is_one_name_and_no_stranger_s(self, store: Store) -> None:
+    def test_settings_without_a_repository_stay_readable_over_the_budget(
+        self, store: Store
+    ) -> None:
         store.spend_the_budget()
         store.values[NAMES.webhook_secret] = "default"
         for _ in range(100):
@@ -381,38 +381,38 @@ class TestParameterStoreBudget:
 
 
 class TestParameterStoreList:
-    """The repositories that have targets, listed where the budget is spent."""
+    """When the budget is spent, the store lists the repositories that have targets."""
 
-    SECOND = 1 / 50  # strangers send fifty a second
+    SECOND = 1 / 50  # strangers send fifty deliveries a second
 
-    def made_up_ones(self, store: Store, seconds: int, first: int = 0) -> None:
-        """Deliveries of made-up repositories, all the time."""
+    def send_made_up(self, store: Store, seconds: int, first: int = 0) -> None:
+        """Deliveries for made-up repositories, without a pause."""
         for number in range(round(seconds / self.SECOND)):
             store.clock.now += self.SECOND
             store.refuses(made_up(first + number))
 
     @pytest.mark.parametrize("seconds", [0, 1, 45, 600])
-    def test_known_repository_is_read_however_many_are_made_up(
+    def test_known_repository_is_read_among_any_number_of_made_up_ones(
         self, store: Store, seconds: int
     ) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
         store.spend_the_budget()
-        self.made_up_ones(store, seconds)
+        self.send_made_up(store, seconds)
         assert store.refuses(OTHER)
         assert store.edge.settings(SITE).targets == "[]"
 
-    def test_made_up_ones_cost_the_budget_and_a_list_a_minute(self, store: Store) -> None:
+    def test_made_up_repositories_cost_the_budget_and_a_list_a_minute(self, store: Store) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
-        self.made_up_ones(store, 600)
+        self.send_made_up(store, 600)
         assert store.calls <= BUDGET + 600
         assert store.lists <= 2 * (600 / REMEMBERED_SECONDS)
 
-    def test_where_the_budget_is_not_spent_nothing_is_listed(self, store: Store) -> None:
+    def test_nothing_is_listed_until_the_budget_is_spent(self, store: Store) -> None:
         for number in range(BUDGET):
             store.edge.settings(made_up(number))
         assert store.lists == 0
 
-    def test_known_ones_that_strangers_name_are_each_read_once_a_minute(self, store: Store) -> None:
+    def test_each_known_repository_is_read_at_most_once_a_minute(self, store: Store) -> None:
         for number in range(REMEMBERED_REPOSITORIES):
             store.values[NAMES.targets(made_up(number))] = "[]"
         store.spend_the_budget()
@@ -422,7 +422,7 @@ class TestParameterStoreList:
             store.edge.settings(made_up(number % REMEMBERED_REPOSITORIES))
         assert store.calls - before <= 2 * REMEMBERED_REPOSITORIES
 
-    def test_wrong_signatures_of_a_known_one_keep_it_from_nothing(self, store: Store) -> None:
+    def test_wrong_signatures_do_not_block_a_known_repository(self, store: Store) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
         for _ in range(round(180 / self.SECOND)):
             store.clock.now += self.SECOND
@@ -435,10 +435,10 @@ class TestParameterStoreList:
         assert store.refuses(OTHER)
         store.values[NAMES.targets(SITE)] = "[]"
         assert store.refuses(SITE)
-        self.made_up_ones(store, round(REMEMBERED_SECONDS) + 1)
+        self.send_made_up(store, round(REMEMBERED_SECONDS) + 1)
         assert not store.refuses(SITE)
 
-    def test_so_many_are_listed_page_by_page_and_no_more(self, store: Store) -> None:
+    def test_list_is_read_page_by_page_up_to_a_limit(self, store: Store) -> None:
         for number in range(REMEMBERED_REPOSITORIES + 200):
             store.values[NAMES.targets(made_up(number))] = "[]"
         store.spend_the_budget()
@@ -446,7 +446,7 @@ class TestParameterStoreList:
         assert store.refuses(made_up(REMEMBERED_REPOSITORIES + 199))
         assert store.lists == 1 + REMEMBERED_REPOSITORIES / NAMES_A_PAGE
 
-    def test_list_that_fails_is_told_and_asked_for_once_a_second(self, store: Store) -> None:
+    def test_failing_list_raises_and_is_tried_again_once_a_second(self, store: Store) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
         store.spend_the_budget()
         answer = store.wire.reply
@@ -466,7 +466,7 @@ class TestParameterStoreList:
         assert not store.refuses(SITE)
 
     @mock_aws
-    def test_aws_s_own_filters_find_them_among_all_else(self) -> None:
+    def test_filters_of_aws_find_only_targets_of_the_stage(self) -> None:
         client = new_ssm()
         for name in (
             NAMES.targets(SITE),
@@ -486,13 +486,13 @@ class TestParameterStoreList:
 
 
 class TestParameterStoreMemory:
-    def test_memory_is_bounded_however_many_repositories_are_made_up(self, store: Store) -> None:
+    def test_memory_is_bounded_for_any_number_of_made_up_repositories(self, store: Store) -> None:
         for number in range(2 * REMEMBERED_REPOSITORIES):
             store.clock.now += 1
             store.edge.settings(made_up(number))
         assert len(store.edge._memory) == REMEMBERED_REPOSITORIES
 
-    def test_made_up_repositories_never_push_a_known_one_out(self, store: Store) -> None:
+    def test_made_up_repositories_never_evict_a_known_repository(self, store: Store) -> None:
         store.values[NAMES.targets(SITE)] = "[]"
         store.edge.settings(SITE)
         for number in range(2 * REMEMBERED_REPOSITORIES):
@@ -503,7 +503,7 @@ class TestParameterStoreMemory:
         assert store.refuses(OTHER)
         assert store.edge.settings(SITE).targets == "[]"
 
-    def test_among_known_ones_the_longest_unused_goes(self, store: Store) -> None:
+    def test_least_recently_used_known_repository_is_evicted(self, store: Store) -> None:
         for number in range(REMEMBERED_REPOSITORIES + 1):
             store.values[NAMES.targets(made_up(number))] = "[]"
         for number in range(REMEMBERED_REPOSITORIES):
@@ -518,9 +518,7 @@ class TestParameterStoreMemory:
 
 class TestParameterStorePins:
     @pytest.mark.parametrize(("count", "calls"), [(0, 1), (9, 1), (10, 2), (19, 2), (20, 3)])
-    def test_names_are_asked_for_in_pages_of_ten(
-        self, store: Store, count: int, calls: int
-    ) -> None:
+    def test_names_are_requested_ten_a_call(self, store: Store, count: int, calls: int) -> None:
         targets = [f"web-{number}" for number in range(count)]
         store.edge.pins(targets)
         pages = store.names_asked()
@@ -531,7 +529,7 @@ class TestParameterStorePins:
             *(NAMES.pin(target) for target in targets),
         ]
 
-    def test_page_that_fails_fails_all_because_a_pin_may_be_on_it(self, store: Store) -> None:
+    def test_failing_page_fails_the_whole_read(self, store: Store) -> None:
         answer, pages = store.wire.reply, iter([True, False])
         assert callable(answer)
         store.wire.reply = lambda operation, arguments: (
@@ -543,7 +541,7 @@ class TestParameterStorePins:
 
 class TestParameterStoreErrors:
     @pytest.mark.parametrize("read", ["settings", "settings_again", "pins", "report_settings"])
-    def test_refusal_is_told_without_aws_s_words_and_logged_with_them(
+    def test_refusal_has_the_message_of_aws_only_in_its_detail(
         self, store: Store, read: str
     ) -> None:
         store.wire.reply = aws_error("AccessDeniedException", message=f"on {NAMES.webhook_secret}")
@@ -562,7 +560,7 @@ class TestParameterStoreErrors:
         ],
         ids=["empty", "partial", "no text", "cut"],
     )
-    def test_answer_that_leaves_a_pin_out_is_none_since_it_may_say_frozen(
+    def test_incomplete_answer_for_a_pin_is_unavailable(
         self, store: Store, answer: dict[str, object]
     ) -> None:
         store.wire.reply = 200, answer
@@ -583,7 +581,7 @@ class TestParameterStoreErrors:
         store.values[NAMES.targets(SITE)] = "[]"
         assert store.edge.settings(SITE).targets == "[]"
 
-    def test_failure_keeps_what_was_known_before_and_needs_no_budget(self, store: Store) -> None:
+    def test_failure_keeps_a_known_repository_and_costs_no_budget(self, store: Store) -> None:
         answer = store.wire.reply
         store.values[NAMES.targets(SITE)] = "[]"
         store.edge.settings(SITE)
@@ -595,7 +593,7 @@ class TestParameterStoreErrors:
         store.wire.reply = answer
         assert store.edge.settings(SITE).targets == "[]"
 
-    def test_late_attempt_is_told_as_it_is(self, store: Store) -> None:
+    def test_attempt_past_the_deadline_raises_late_error(self, store: Store) -> None:
         deadline = Deadline(store.clock)
         deadline.restart(0)
         events = store.edge._client.meta.events
@@ -609,16 +607,16 @@ class TestParameterStoreErrors:
 
 
 class TestBudget:
-    def test_it_has_its_size_at_once_and_no_more(self) -> None:
+    def test_new_budget_allows_exactly_its_size(self) -> None:
         budget = Budget(FakeClock(), size=3)
         assert [budget.spend() for _ in range(5)] == [True, True, True, False, False]
 
-    def test_reserve_is_left_to_those_who_ask_for_none(self) -> None:
+    def test_reserve_stays_for_callers_without_a_reserve(self) -> None:
         budget = Budget(FakeClock(), size=3)
         assert [budget.spend(reserve=2) for _ in range(3)] == [True, False, False]
         assert [budget.spend() for _ in range(3)] == [True, True, False]
 
-    def test_part_of_a_second_is_not_lost_to_being_asked_often(self) -> None:
+    def test_frequent_attempts_do_not_lose_parts_of_a_second(self) -> None:
         clock = FakeClock()
         budget = Budget(clock, size=1)
         assert budget.spend()
@@ -628,7 +626,7 @@ class TestBudget:
             answers.append(budget.spend())
         assert answers == [False, False, False, True] * 2
 
-    def test_asking_in_vain_costs_nothing(self) -> None:
+    def test_refused_attempt_costs_nothing(self) -> None:
         clock = FakeClock()
         budget = Budget(clock, size=1)
         budget.spend()

@@ -1,4 +1,4 @@
-"""Parameter Store for a round: one suite for fake and real edge, then only the real one."""
+"""Parameter Store for a round: one suite for fake and real edge, then the real edge alone."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,12 +20,12 @@ from tests.fakes import NAMES, SITE, STAGE, FakeClock, Reply, Wire, aws_error
 
 
 class TestStoredEveryRepository:
-    def test_nothing_stored_is_none(self, stage: Stage) -> None:
+    def test_stage_without_targets_gives_no_repository(self, stage: Stage) -> None:
         stage.store(NAMES.github_token, "default")
         stage.store(NAMES.pin("web"), "{}")
         assert stage.parameters.every_repository() == {}
 
-    def test_those_with_targets_are_read_in_their_order(self, stage: Stage) -> None:
+    def test_repositories_with_targets_are_sorted_by_name(self, stage: Stage) -> None:
         stage.store(NAMES.targets(OTHER), "[1]")
         stage.store(NAMES.targets(SITE), "not even JSON")
         third = Repository("acme", "api")
@@ -37,19 +37,21 @@ class TestStoredEveryRepository:
             (SITE, StoredReportSettings("", "not even JSON")),
         ]
 
-    def test_those_without_targets_are_not(self, stage: Stage) -> None:
+    def test_repository_without_targets_is_left_out(self, stage: Stage) -> None:
         stage.store(OWN_TOKEN, "own")
         stage.store(NAMES.repository_webhook_secret(OTHER), "secret")
         assert stage.parameters.every_repository() == {}
 
     @pytest.mark.parametrize("pruned", ["[]", " [\n]\n"])
-    def test_those_whose_targets_were_all_pruned_are_not(self, stage: Stage, pruned: str) -> None:
+    def test_repository_with_an_empty_list_of_targets_is_left_out(
+        self, stage: Stage, pruned: str
+    ) -> None:
         stage.store(NAMES.targets(SITE), pruned)
         stage.store(NAMES.targets(OTHER), "[1]")
         assert list(stage.parameters.every_repository()) == [OTHER]
 
     @pytest.mark.parametrize(("stored", "token"), BY_TOKENS_STORED)
-    def test_repository_s_own_token_comes_before_the_default_one(
+    def test_own_token_of_the_repository_comes_before_the_default_token(
         self, stage: Stage, stored: Mapping[str, str], token: str
     ) -> None:
         stage.store(NAMES.targets(SITE), "[1]")
@@ -57,7 +59,7 @@ class TestStoredEveryRepository:
             stage.store(name, value)
         assert stage.parameters.every_repository() == {SITE: StoredReportSettings(token, "[1]")}
 
-    def test_each_has_its_own_token(self, stage: Stage) -> None:
+    def test_each_repository_gets_its_own_or_the_default_token(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), "[1]")
         stage.store(NAMES.targets(OTHER), "[1]")
         stage.store(NAMES.github_token, "default")
@@ -65,12 +67,12 @@ class TestStoredEveryRepository:
         found = stage.parameters.every_repository()
         assert [found[one].token for one in (SITE, OTHER)] == ["own", "default"]
 
-    def test_they_are_never_remembered(self, stage: Stage) -> None:
+    def test_repositories_are_never_remembered(self, stage: Stage) -> None:
         stage.parameters.every_repository()
         stage.store(NAMES.targets(SITE), "[1]")
         assert list(stage.parameters.every_repository()) == [SITE]
 
-    def test_more_than_a_page_of_them(self, stage: Stage) -> None:
+    def test_repositories_of_several_pages_are_all_read(self, stage: Stage) -> None:
         repositories = [Repository("octo", f"site-{number:03}") for number in range(60)]
         for number, repository in enumerate(repositories):
             stage.store(NAMES.targets(repository), f"[{number}]")
@@ -82,9 +84,7 @@ class TestStoredEveryRepository:
 
 
 class TestStoredPins:
-    def test_pins_of_the_targets_and_the_document_are_read_as_they_are_now(
-        self, stage: Stage
-    ) -> None:
+    def test_pins_of_targets_and_document_are_read_without_a_memory(self, stage: Stage) -> None:
         assert stage.parameters.pins(["web", "api"]) == StoredPins({}, None)
         stage.store(NAMES.pin("web"), "a")
         stage.store(NAMES.pin("else"), "c")
@@ -93,22 +93,22 @@ class TestStoredPins:
 
 
 class TestStoredState:
-    def test_without_one_it_is_empty(self, stage: Stage) -> None:
+    def test_missing_state_is_empty(self, stage: Stage) -> None:
         assert stage.parameters.state() == RoundState()
 
-    def test_last_one_counts(self, stage: Stage) -> None:
+    def test_last_stored_state_is_read(self, stage: Stage) -> None:
         hold = Hold(CommitSha("a" * 40), "cancelled", 5, good=CommitSha("b" * 40))
         for state in (RoundState("web"), RoundState("api", {"web": hold})):
             stage.parameters.store_state(state)
         assert stage.parameters.state() == state
 
-    def test_older_release_stored_a_name_alone(self, stage: Stage) -> None:
+    def test_name_stored_by_an_older_release_is_read_as_the_place(self, stage: Stage) -> None:
         stage.store(NAMES.reconcile, " web\n")
         assert stage.parameters.state() == RoundState("web")
 
 
 class Listed:
-    """RoundParameters on an AWS that has these parameters, in pages of so many names."""
+    """RoundParameters on an AWS with these parameters, in pages of `page` names."""
 
     def __init__(self, values: Mapping[str, str], page: int = NAMES_A_PAGE) -> None:
         self.values = dict(values)
@@ -137,7 +137,7 @@ class Listed:
 
 
 class TestRoundParametersEveryRepository:
-    def test_names_are_listed_by_their_beginning_and_never_by_path(self) -> None:
+    def test_names_are_listed_by_prefix_and_not_by_path(self) -> None:
         store = Listed({NAMES.targets(SITE): "[1]", OWN_SECRET: "secret", OWN_TOKEN: "own"})
         store.edge.every_repository()
         assert store.wire.attempts == [
@@ -164,7 +164,7 @@ class TestRoundParametersEveryRepository:
         ]
 
     @pytest.mark.parametrize("page", [1, 7, NAMES_A_PAGE])
-    def test_all_pages_are_read_and_values_ten_a_call(self, page: int) -> None:
+    def test_all_pages_are_read_with_ten_values_a_call(self, page: int) -> None:
         count = 120
         repositories = [Repository("octo", f"site-{number:03}") for number in range(count)]
         store = Listed({NAMES.targets(one): f"of {one}" for one in repositories}, page)
@@ -175,7 +175,7 @@ class TestRoundParametersEveryRepository:
         assert all(len(names) <= 10 for names in asked)
         assert len(asked) == 13
 
-    def test_empty_page_is_not_the_end(self) -> None:
+    def test_empty_page_does_not_end_the_list(self) -> None:
         store = Listed({NAMES.targets(SITE): "[1]"})
 
         def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
@@ -186,7 +186,7 @@ class TestRoundParametersEveryRepository:
         store.wire.reply = reply
         assert list(store.edge.every_repository()) == [SITE]
 
-    def test_nothing_stored_costs_one_call(self) -> None:
+    def test_stage_without_repositories_costs_one_call(self) -> None:
         store = Listed({NAMES.github_token: "default"})
         assert store.edge.every_repository() == {}
         assert store.wire.operations == ["DescribeParameters"]
@@ -204,11 +204,11 @@ class TestRoundParametersEveryRepository:
             "/pulley/prod/repositories/octo/site/targets",
         ],
     )
-    def test_what_no_delivery_would_find_is_passed_over(self, name: str) -> None:
+    def test_parameter_with_an_invalid_name_is_ignored(self, name: str) -> None:
         store = Listed({name: "[1]", NAMES.targets(OTHER): "[1]"})
         assert list(store.edge.every_repository()) == [OTHER]
 
-    def test_targets_that_are_deleted_meanwhile_are_left_out(self) -> None:
+    def test_targets_deleted_during_the_read_are_left_out(self) -> None:
         store = Listed({NAMES.targets(SITE): "[1]", NAMES.targets(OTHER): "[1]"})
 
         def reply(operation: str, arguments: Mapping[str, Any]) -> Reply:
@@ -219,7 +219,7 @@ class TestRoundParametersEveryRepository:
         store.wire.reply = reply
         assert list(store.edge.every_repository()) == [OTHER]
 
-    def test_budget_of_deliveries_is_left_alone(self) -> None:
+    def test_round_does_not_spend_the_budget_of_deliveries(self) -> None:
         store = Listed({NAMES.targets(SITE): "[1]"})
         for _ in range(2 * BUDGET):
             store.edge.every_repository()
@@ -241,7 +241,7 @@ class TestRoundParametersErrors:
     def error(
         self, failing: tuple[str, Callable[[RoundParameters], object]], failure: Reply
     ) -> PulleyError:
-        """What becomes of a failure, on the second page where there are pages."""
+        """The error of a failed call; for paged calls, the second page fails."""
         operation, call = failing
         repositories = [Repository("octo", f"site-{number:03}") for number in range(20)]
         store = Listed({NAMES.targets(one): "[1]" for one in repositories}, page=10)
@@ -257,7 +257,7 @@ class TestRoundParametersErrors:
             call(store.edge)
         return caught.value
 
-    def test_refusal(
+    def test_refusal_names_the_call_and_keeps_the_message_in_its_detail(
         self, what: str, failing: tuple[str, Callable[[RoundParameters], object]]
     ) -> None:
         error = self.error(failing, aws_error("AccessDeniedException", message="on arn:aws:ssm"))
