@@ -1,4 +1,4 @@
-"""Clients of AWS for the tests: with a region and credentials of their own, whatever is set."""
+"""Clients of AWS for the tests, with their own region and credentials."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""How AWS is called: tried again where that helps, never past the deadline, and told apart."""
+"""Calls of AWS: retries of failures that pass, the deadline, and the kind of each error."""
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
@@ -60,7 +60,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Aws:
-    """A client whose time passes only in its back-offs and in what the wire takes."""
+    """A client whose time passes only in its back-offs and on the wire."""
 
     def __init__(self, backoff: float) -> None:
         self.clock = FakeClock()
@@ -92,11 +92,11 @@ def build(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Aws]:
 
 
 class TestDeadline:
-    def test_without_one_any_time_will_do(self) -> None:
+    def test_without_a_deadline_no_attempt_is_late(self) -> None:
         Deadline(lambda: 1e12).check()
 
     @pytest.mark.parametrize("passed", [0, 3.4])
-    def test_before_it_an_attempt_may_begin(self, passed: float) -> None:
+    def test_attempt_before_the_deadline_may_begin(self, passed: float) -> None:
         clock = FakeClock()
         deadline = Deadline(clock)
         deadline.restart(3.5)
@@ -104,7 +104,7 @@ class TestDeadline:
         deadline.check()
 
     @pytest.mark.parametrize("passed", [3.5, 60])
-    def test_from_it_on_none_may(self, passed: float) -> None:
+    def test_attempt_from_the_deadline_on_raises_late_error(self, passed: float) -> None:
         clock = FakeClock()
         deadline = Deadline(clock)
         deadline.restart(3.5)
@@ -112,7 +112,7 @@ class TestDeadline:
         with pytest.raises(LateError, match="AWS did not answer in time"):
             deadline.check()
 
-    def test_next_delivery_in_a_warm_lambda_has_its_own(self) -> None:
+    def test_next_delivery_in_a_warm_lambda_has_a_new_deadline(self) -> None:
         clock = FakeClock()
         deadline = Deadline(clock)
         deadline.restart()
@@ -120,7 +120,7 @@ class TestDeadline:
         deadline.restart()
         deadline.check()
 
-    def test_what_is_left_is_counted_past_the_end_too(self) -> None:
+    def test_time_left_is_negative_past_the_deadline(self) -> None:
         clock = FakeClock()
         deadline = Deadline(clock)
         assert deadline.left() == float("inf")
@@ -129,7 +129,7 @@ class TestDeadline:
         clock.now += 5
         assert deadline.left() == -1.5
 
-    def test_late_error_names_who_did_not_answer(self) -> None:
+    def test_late_error_names_the_service_that_did_not_answer(self) -> None:
         deadline = Deadline(FakeClock(), who="GitHub")
         deadline.restart(0)
         with pytest.raises(LateError, match="GitHub did not answer in time"):
@@ -138,7 +138,7 @@ class TestDeadline:
 
 class TestBuildSsmClient:
     @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
-    def test_failure_that_passes_is_tried_again(
+    def test_temporary_failure_is_tried_again(
         self, build: Callable[..., Aws], failure: Reply
     ) -> None:
         aws = build()
@@ -147,7 +147,7 @@ class TestBuildSsmClient:
         assert aws.wire.operations == ["GetParameters"] * 3
 
     @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
-    def test_failure_that_stays_is_tried_as_often_as_there_is_time_for(
+    def test_lasting_failure_is_raised_after_three_attempts(
         self, build: Callable[..., Aws], failure: Reply
     ) -> None:
         aws = build()
@@ -186,7 +186,7 @@ class TestBuildSsmClient:
             aws.read()
         assert len(aws.wire.attempts) == 1
 
-    def test_attempt_begun_at_the_deadline_ends_within_github_s_time(
+    def test_attempt_begun_at_the_deadline_ends_before_github_gives_up(
         self, build: Callable[..., Aws]
     ) -> None:
         config: Any = build().client.meta.config
@@ -194,7 +194,7 @@ class TestBuildSsmClient:
         longest = DELIVERY_SECONDS + LONGEST_BACKOFF_SECONDS + CONNECT_SECONDS + READ_SECONDS
         assert longest < GITHUB_WAITS_SECONDS
 
-    def test_no_region_is_told_and_not_a_crash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_region_raises_with_a_hint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         monkeypatch.delenv("AWS_REGION", raising=False)
         with pytest.raises(UnavailableError, match="a client of Systems Manager") as caught:
@@ -203,7 +203,7 @@ class TestBuildSsmClient:
 
 
 class TestPatientClients:
-    def test_event_has_time_for_an_aws_that_is_slow(self) -> None:
+    def test_patient_clients_have_longer_timeouts_and_six_attempts(self) -> None:
         for client in (build_ssm_client(), build_sns_client(), build_ec2_client()):
             config: Any = client.meta.config
             assert config.connect_timeout > CONNECT_SECONDS
@@ -211,7 +211,7 @@ class TestPatientClients:
             assert config.retries == {"mode": "standard", "total_max_attempts": 6}
 
     @pytest.mark.parametrize("failure", RETRIED.values(), ids=RETRIED.keys())
-    def test_without_a_deadline_attempts_begin_however_late(
+    def test_without_a_deadline_all_six_attempts_begin(
         self, monkeypatch: pytest.MonkeyPatch, failure: Reply
     ) -> None:
         monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
@@ -221,7 +221,7 @@ class TestPatientClients:
             client.list_commands()
         assert len(wire.attempts) == 6
 
-    def test_no_region_is_told_and_not_a_crash(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_region_raises_with_a_hint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         monkeypatch.delenv("AWS_REGION", raising=False)
         with pytest.raises(UnavailableError, match="a client of Systems Manager"):
@@ -271,7 +271,7 @@ class TestErrorFor:
     @pytest.mark.parametrize(
         "code", ["AccessDeniedException", "InvalidDocument", "InvalidKeyId", "ValidationException"]
     )
-    def test_no_is_a_refusal_with_its_code(self, code: str) -> None:
+    def test_rejected_call_is_a_refusal_with_its_code(self, code: str) -> None:
         error = error_for("the command to web", self.client_error(code))
         assert isinstance(error, RefusedError)
         assert str(error) == f"AWS refused the command to web ({code})"
@@ -286,20 +286,20 @@ class TestErrorFor:
             ),
         ],
     )
-    def test_aws_out_of_reach_is_unavailable(self, error: BotoCoreError, detail: str) -> None:
+    def test_unreachable_aws_is_unavailable(self, error: BotoCoreError, detail: str) -> None:
         told = error_for("reading parameters", error)
         assert isinstance(told, UnavailableError)
         assert str(told) == "AWS could not be reached for reading parameters"
         assert told.detail == detail
 
     @pytest.mark.parametrize("code", ["ExpiredToken", "ExpiredTokenException", "RequestExpired"])
-    def test_expired_credentials_are_to_be_renewed(self, code: str) -> None:
+    def test_expired_credentials_give_a_hint_to_sign_in_again(self, code: str) -> None:
         told = error_for("reading parameters", self.client_error(code))
         assert isinstance(told, RefusedError)
         assert str(told) == f"AWS refused reading parameters ({code})"
         assert told.detail.startswith("the credentials have expired: sign in again")
 
-    def test_session_of_single_sign_on_that_is_over_is_to_be_renewed(self) -> None:
+    def test_expired_single_sign_on_gives_a_hint_to_sign_in_again(self) -> None:
         told = error_for("reading parameters", UnauthorizedSSOTokenError())
         assert isinstance(told, UnavailableError)
         assert told.detail.startswith("the credentials have expired: sign in again")
@@ -307,17 +307,17 @@ class TestErrorFor:
     @pytest.mark.parametrize(
         "code", ["UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"]
     )
-    def test_credentials_that_aws_does_not_know_are_told_where_to_look(self, code: str) -> None:
+    def test_unknown_credentials_give_a_hint_to_aws_profile(self, code: str) -> None:
         told = error_for("reading parameters", self.client_error(code))
         assert told.detail.startswith("AWS does not know these credentials: see AWS_PROFILE")
 
-    def test_no_credentials_are_told_with_what_to_do(self) -> None:
+    def test_missing_credentials_give_a_hint_to_configure_them(self) -> None:
         told = error_for("reading parameters", NoCredentialsError())
         assert isinstance(told, UnavailableError)
         assert str(told) == "AWS could not be reached for reading parameters"
         assert told.detail == "there are no credentials: set AWS_PROFILE, or run aws configure"
 
-    def test_aws_s_own_words_are_for_the_log_alone(self) -> None:
+    def test_message_of_aws_is_only_in_the_detail(self) -> None:
         error = error_for("reading parameters", self.client_error("AccessDeniedException"))
         assert "parameter/pulley" not in str(error)
         assert "parameter/pulley" in error.detail
@@ -327,7 +327,7 @@ class TestErrorFor:
 
 
 class TestCalling:
-    def test_what_is_not_aws_s_answer_is_unavailable(self) -> None:
+    def test_answer_without_an_expected_field_is_unavailable(self) -> None:
         with (
             pytest.raises(UnavailableError, match="cannot be read for reading a command") as told,
             calling("reading a command"),
@@ -336,12 +336,12 @@ class TestCalling:
         assert told.value.detail == "KeyError: 'Commands'"
 
     @pytest.mark.parametrize("page", [b"<html>", b"[]", b'"x"', b"{}", b'{"Parameters": "x"}', b""])
-    def test_page_in_place_of_an_answer_is_unavailable(self, page: bytes) -> None:
+    def test_malformed_answer_is_unavailable(self, page: bytes) -> None:
         client = build_ssm_client()
         Wire((200, page)).attach(client.meta.events)
         with pytest.raises(UnavailableError, match="reading"), calling("reading parameters"):
             _ = client.get_parameters(Names=["a"])["Parameters"][0]["Value"]
 
-    def test_what_is_known_already_stays_what_it_is(self) -> None:
+    def test_error_of_pulley_is_raised_unchanged(self) -> None:
         with pytest.raises(RefusedError, match="no"), calling("reading a command"):
             raise RefusedError("no")

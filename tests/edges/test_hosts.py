@@ -1,4 +1,4 @@
-"""The hosts: what EC2 and Systems Manager know, put together. On the sandbox, then page by page."""
+"""The hosts, from EC2 and Systems Manager together: page by page, then on the sandbox."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def id_of(number: int) -> str:
 
 
 def instance(number: int = 0, state: str = "running", **tags: str) -> dict[str, Any]:
-    """An instance as DescribeInstances shows it, and a little less."""
+    """An instance as DescribeInstances shows it, with fewer fields."""
     tags = {"Name": f"web-{number}", "pulley": STAGE} | tags
     return {
         "InstanceId": id_of(number),
@@ -41,7 +41,7 @@ def instance(number: int = 0, state: str = "running", **tags: str) -> dict[str, 
 
 
 def node(instance_id: str = id_of(0), ping: str = "Online", **changes: str) -> dict[str, Any]:
-    """A managed node as DescribeInstanceInformation shows it, and a little less."""
+    """A managed node as DescribeInstanceInformation shows it, with fewer fields."""
     return {"InstanceId": instance_id, "PingStatus": ping, "PlatformType": "Linux"} | changes
 
 
@@ -51,16 +51,16 @@ def reservations(*groups: list[dict[str, Any]]) -> dict[str, Any]:
 
 @dataclass
 class Aws:
-    """Both services, which answer with what a test gives them, and that once."""
+    """EC2 and Systems Manager; each gives each answer of the test once."""
 
     directory: HostDirectory
     ec2: Stubber
     ssm: Stubber
 
-    def tell(
+    def hosts(
         self, instances: list[dict[str, Any]], nodes: list[dict[str, Any]]
     ) -> Mapping[str, Host]:
-        """The hosts by id, where each service has one page."""
+        """The hosts by id, if each service answers with this one page."""
         self.ec2.add_response("describe_instances", reservations(instances))
         self.ssm.add_response("describe_instance_information", {"InstanceInformationList": nodes})
         return {host.instance_id: host for host in self.directory.hosts()}
@@ -102,49 +102,49 @@ class TestHostDirectoryPages:
         found = {host.instance_id: host.is_online for host in aws.directory.hosts()}
         assert found == {id_of(0): True, id_of(1): False, id_of(2): True, "mi-0": True}
 
-    def test_pages_are_no_larger_than_aws_gives_them(self) -> None:
+    def test_page_sizes_are_within_the_limits_of_aws(self) -> None:
         assert 5 <= INSTANCES_A_PAGE <= 1000
         assert 5 <= NODES_A_PAGE <= 50
 
-    def test_one_that_two_pages_show_is_one_host(self, aws: Aws) -> None:
-        assert len(aws.tell([instance(), instance()], [node(), node()])) == 1
+    def test_instance_listed_twice_is_one_host(self, aws: Aws) -> None:
+        assert len(aws.hosts([instance(), instance()], [node(), node()])) == 1
 
 
 class TestHostDirectoryInstances:
-    def test_instance_is_a_host_with_all_of_its_tags(self, aws: Aws) -> None:
+    def test_instance_is_a_host_with_all_its_tags(self, aws: Aws) -> None:
         tags = {"role": "web", "aws:autoscaling:groupName": "web", "note": ""}
-        found = aws.tell([instance(7, **tags)], [node(id_of(7))])
+        found = aws.hosts([instance(7, **tags)], [node(id_of(7))])
         expected = {"Name": "web-7", "pulley": STAGE, **tags}
         assert found == {id_of(7): Host(id_of(7), "web-7", expected, is_online=True)}
 
     @pytest.mark.parametrize("tags", [[{"Key": "Name", "Value": ""}], [{"Key": "pulley"}], None])
-    def test_one_without_a_name_is_called_by_its_id(self, aws: Aws, tags: object) -> None:
+    def test_instance_without_a_name_is_named_by_its_id(self, aws: Aws, tags: object) -> None:
         found = instance() | {"Tags": tags}
         if tags is None:
             del found["Tags"]
-        assert aws.tell([found], [])[id_of(0)].name == id_of(0)
+        assert aws.hosts([found], [])[id_of(0)].name == id_of(0)
 
     @pytest.mark.parametrize("state", ["pending", "stopping", "stopped"])
-    def test_one_that_does_not_run_is_not_online_whatever_its_last_ping_was(
+    def test_instance_that_does_not_run_is_offline_despite_an_online_ping(
         self, aws: Aws, state: str
     ) -> None:
-        assert not aws.tell([instance(state=state)], [node()])[id_of(0)].is_online
+        assert not aws.hosts([instance(state=state)], [node()])[id_of(0)].is_online
 
     @pytest.mark.parametrize("ping", ["ConnectionLost", "Inactive"])
-    def test_one_whose_agent_is_silent_is_not_online(self, aws: Aws, ping: str) -> None:
-        assert not aws.tell([instance()], [node(ping=ping)])[id_of(0)].is_online
+    def test_instance_without_agent_contact_is_offline(self, aws: Aws, ping: str) -> None:
+        assert not aws.hosts([instance()], [node(ping=ping)])[id_of(0)].is_online
 
-    def test_one_that_systems_manager_does_not_know_is_not_online(self, aws: Aws) -> None:
-        found = aws.tell([instance(0), instance(1)], [node(id_of(1))])
+    def test_instance_unknown_to_systems_manager_is_offline(self, aws: Aws) -> None:
+        found = aws.hosts([instance(0), instance(1)], [node(id_of(1))])
         assert [host.is_online for host in found.values()] == [False, True]
 
-    def test_one_that_ec2_does_not_show_is_no_host(self, aws: Aws) -> None:
-        assert aws.tell([], [node(id_of(5))]) == {}
+    def test_node_unknown_to_ec2_is_not_a_host(self, aws: Aws) -> None:
+        assert aws.hosts([], [node(id_of(5))]) == {}
 
 
 class TestHostDirectoryHybridNodes:
-    def test_hybrid_node_is_a_host_with_the_stage_s_tag_alone(self, aws: Aws) -> None:
-        found = aws.tell(
+    def test_hybrid_node_is_a_host_with_only_the_tag_of_the_stage(self, aws: Aws) -> None:
+        found = aws.hosts(
             [instance()], [node(), node("mi-1", Name="cellar", ComputerName="c.local")]
         )
         assert found["mi-1"] == Host("mi-1", "cellar", {"pulley": STAGE}, is_online=True)
@@ -159,13 +159,13 @@ class TestHostDirectoryHybridNodes:
             ({}, "mi-1"),
         ],
     )
-    def test_its_name_is_short_and_never_empty(
+    def test_hybrid_node_name_is_short_and_never_empty(
         self, aws: Aws, changes: dict[str, str], name: str
     ) -> None:
-        assert aws.tell([], [node("mi-1", **changes)])["mi-1"].name == name
+        assert aws.hosts([], [node("mi-1", **changes)])["mi-1"].name == name
 
-    def test_one_whose_agent_is_silent_is_not_online(self, aws: Aws) -> None:
-        assert not aws.tell([], [node("mi-1", ping="ConnectionLost")])["mi-1"].is_online
+    def test_hybrid_node_without_agent_contact_is_offline(self, aws: Aws) -> None:
+        assert not aws.hosts([], [node("mi-1", ping="ConnectionLost")])["mi-1"].is_online
 
 
 READING = {
@@ -177,7 +177,7 @@ READING = {
 @pytest.mark.parametrize(("operation", "what"), READING.items())
 class TestHostDirectoryErrors:
     def fail(self, aws: Aws, operation: str, code: str, status: int) -> PulleyError:
-        """The error where the second page fails."""
+        """The error when the second page fails."""
         ec2_page = reservations([instance()]) | {"NextToken": "2"}
         ssm_page = {"InstanceInformationList": [node()], "NextToken": "2"}
         if operation == "describe_instances":
@@ -194,7 +194,7 @@ class TestHostDirectoryErrors:
     @pytest.mark.parametrize(
         ("code", "status"), [("AccessDeniedException", 400), ("UnauthorizedOperation", 403)]
     )
-    def test_refusal_of_any_page(
+    def test_refused_page_is_a_refusal_with_its_code(
         self, aws: Aws, operation: str, what: str, code: str, status: int
     ) -> None:
         error = self.fail(aws, operation, code, status)
@@ -221,11 +221,11 @@ class TestHostDirectoryOutOfReach:
         with pytest.raises(UnavailableError, match="AWS could not be reached for reading which"):
             HostDirectory(new_ec2(), ssm, STAGE).hosts()
 
-    def test_ec2_is_not_asked_where_systems_manager_refuses(self) -> None:
+    def test_ec2_is_not_called_if_systems_manager_refuses(self) -> None:
         ssm, wire = new_ssm(), Wire(aws_error("AccessDeniedException"))
         wire.attach(ssm.meta.events)
         ec2 = new_ec2()
-        with Stubber(ec2), pytest.raises(RefusedError):  # which has no answer for anybody
+        with Stubber(ec2), pytest.raises(RefusedError):  # this stub has no answers
             HostDirectory(ec2, ssm, STAGE).hosts()
 
 
@@ -239,7 +239,7 @@ class TestHostDirectoryOnTheSandbox:
         found = HostDirectory(account.ec2, account.ssm, STAGE).hosts()
         return {host.name: host.is_online for host in found}
 
-    def test_every_host_of_the_stage_shows_as_it_stands(
+    def test_each_host_of_the_stage_is_listed_as_online_or_offline(
         self, account: Account, tmp_path: Path
     ) -> None:
         names = ["awake", "asleep", "stopped", "terminated"]
@@ -274,7 +274,7 @@ class TestHostDirectoryOnTheSandbox:
             "without agent": False,
         }
 
-    def test_more_than_a_page_of_hosts(self, account: Account, tmp_path: Path) -> None:
+    def test_hosts_of_several_pages_are_all_listed(self, account: Account, tmp_path: Path) -> None:
         count = NODES_A_PAGE + 3
         for number in range(count):
             account.add_host(f"web-{number}", tags={"pulley": STAGE}, root=tmp_path)

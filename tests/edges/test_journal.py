@@ -1,4 +1,4 @@
-"""The log: lines that Lambda, CloudWatch and people can read, whatever a fact is."""
+"""The log: Lambda, CloudWatch and people can read each line, with any fact in it."""
 
 import io
 import json
@@ -41,7 +41,7 @@ class TestJournal:
             "stage": "dev",
         }
 
-    def test_what_is_counted_has_the_time_in_milliseconds(self) -> None:
+    def test_decision_with_a_metric_has_the_time_in_milliseconds(self) -> None:
         fields = read(written(Decision("deployment", "success", metrics=count("Deploys"))))
         assert fields["Deploys"] == 1
         assert fields["_aws"]["Timestamp"] == 1_896_091_200_500
@@ -53,7 +53,7 @@ class TestJournal:
             pytest.param("x" * 100_000, id="long"),
         ],
     )
-    def test_text_stays_on_its_line_in_ascii(self, fact: str) -> None:
+    def test_any_text_is_written_on_one_line_in_ascii(self, fact: str) -> None:
         text = written(Decision("command", "failed", {"reason": fact}))
         assert text.isascii()
         assert read(text)["reason"] == fact
@@ -61,17 +61,17 @@ class TestJournal:
     @pytest.mark.parametrize(
         "fact", [datetime(2030, 1, 1, tzinfo=UTC), {1, 2}, ValueError("x"), b"bytes", object()]
     )
-    def test_fact_that_json_has_not_is_written_as_text(self, fact: object) -> None:
+    def test_fact_of_a_type_unknown_to_json_is_written_as_text(self, fact: object) -> None:
         assert read(written(Decision("command", "failed", {"reason": fact})))["reason"] == str(fact)
 
     @given(facts=st.dictionaries(st.text(), st.text() | st.integers() | st.none()))
-    def test_whatever_the_facts_it_is_one_line(self, facts: dict[str, object]) -> None:
+    def test_decision_with_any_facts_is_one_line(self, facts: dict[str, object]) -> None:
         text = written(Decision("command", "failed", facts))
         assert text.count("\n") == 1
         fields = read(text)
         assert (fields["stage"], fields["about"]) == ("dev", "command")
 
-    def test_each_decision_has_a_line_that_is_out_at_once(self) -> None:
+    def test_each_decision_is_a_line_that_is_flushed_at_once(self) -> None:
         class Stream(io.StringIO):
             flushed = ""
 
@@ -88,7 +88,7 @@ class TestJournal:
             "failed",
         ]
 
-    def test_without_a_stream_it_is_stdout_as_it_is_then(
+    def test_without_a_stream_the_current_stdout_is_used(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         journal, stream = Journal("dev"), io.StringIO()

@@ -63,7 +63,7 @@ def target_of(arguments: Mapping[str, Any]) -> str:
 
 @pytest.fixture(params=["fake", "real"])
 def build(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], Commands]:
-    """A port that refuses some targets, each with AWS's code."""
+    """A port that refuses some targets, each with an error code of AWS."""
 
     def build_commands(refused: Mapping[str, str]) -> Commands:
         if request.param == "fake":
@@ -83,7 +83,7 @@ def build(request: pytest.FixtureRequest) -> Callable[[Mapping[str, str]], Comma
 
 
 class TestCommandsSend:
-    def test_nothing_to_send_is_nothing_sent(
+    def test_without_requests_nothing_is_sent(
         self, build: Callable[[Mapping[str, str]], Commands]
     ) -> None:
         assert list(build({}).send([])) == []
@@ -110,7 +110,7 @@ class TestCommandsSend:
         ]
         assert ["AccessDenied" in str(answer) for answer in answers] == [False, True, False, False]
 
-    def test_only_target_s_failure_is_a_value_too(
+    def test_failure_of_the_only_target_is_returned_and_not_raised(
         self, build: Callable[[Mapping[str, str]], Commands]
     ) -> None:
         (answer,) = build({"web": "InvalidDocument"}).send([request_to()])
@@ -151,7 +151,7 @@ EXPECTED: dict[str, Any] = {
 
 
 class StubbedClient:
-    """A client that answers only the calls that it was told of."""
+    """A client that answers only the expected calls."""
 
     def __init__(self) -> None:
         self.client = new_ssm()
@@ -175,13 +175,11 @@ def stubbed() -> Iterator[StubbedClient]:
 
 
 class TestRunCommandSend:
-    def test_document_that_is_not_pinned_is_sent_as_it_is_now(self, stubbed: StubbedClient) -> None:
+    def test_unpinned_document_is_sent_without_a_version(self, stubbed: StubbedClient) -> None:
         stubbed.expect(EXPECTED)
         assert stubbed.send(request_to()) == COMMAND_ID
 
-    def test_document_that_is_pinned_is_sent_by_version_and_hash(
-        self, stubbed: StubbedClient
-    ) -> None:
+    def test_pinned_document_is_sent_with_version_and_hash(self, stubbed: StubbedClient) -> None:
         pinned = {
             "DocumentVersion": "3",
             "DocumentHash": "a" * 64,
@@ -191,7 +189,7 @@ class TestRunCommandSend:
         request = request_to(document_pin=DocumentPin("3", "a" * 64))
         assert stubbed.send(request) == COMMAND_ID
 
-    def test_ids_are_selected_by_their_key_and_keep_one_command(
+    def test_fifty_instance_ids_are_one_command_with_an_instance_ids_selector(
         self, stubbed: StubbedClient
     ) -> None:
         ids = [f"i-{number:017x}" for number in range(50)]
@@ -203,7 +201,9 @@ class TestRunCommandSend:
         stubbed.expect(EXPECTED | {"CloudWatchOutputConfig": log})
         assert stubbed.send(request_to(log_group="/pulley/site")) == COMMAND_ID
 
-    def test_roll_out_settings_are_the_target_s(self, stubbed: StubbedClient) -> None:
+    def test_concurrency_and_error_limits_come_from_the_target(
+        self, stubbed: StubbedClient
+    ) -> None:
         stubbed.expect(EXPECTED | {"MaxConcurrency": "25%", "MaxErrors": "1"})
         request = request_to(max_concurrency="25%", max_errors="1")
         assert stubbed.send(request) == COMMAND_ID
@@ -227,7 +227,7 @@ class TestRunCommandSend:
         assert isinstance(answer, UnavailableError)
         assert str(answer) == "AWS is too busy for the command to web"
 
-    def test_request_that_the_sdk_will_not_send_is_a_value_too(self) -> None:
+    def test_request_that_the_sdk_rejects_is_returned_as_unavailable(self) -> None:
         client, wire = new_ssm(), Wire()
         wire.attach(client.meta.events)
         without_comment = replace(request_to(), comment=None)  # type: ignore[arg-type]
@@ -244,7 +244,7 @@ class TestRunCommandSend:
         assert str(answer) == "AWS could not be reached for the command to web"
 
     @pytest.mark.parametrize("count", [1, 3])
-    def test_past_the_deadline_each_target_is_told_late_and_nothing_is_sent(
+    def test_past_the_deadline_each_target_gets_a_late_error_and_nothing_is_sent(
         self, count: int
     ) -> None:
         client, deadline, wire = new_ssm(), Deadline(FakeClock()), Wire()
@@ -328,7 +328,7 @@ def aws_invocation(number: int = 0, **changes: object) -> dict[str, object]:
 
 
 class Remembered:
-    """A CommandHistory on an AWS that answers with these commands and invocations, in pages."""
+    """A CommandHistory on an AWS that answers with these commands and invocations in pages."""
 
     def __init__(
         self, commands: list[dict[str, object]], invocations: list[dict[str, object]]
@@ -357,7 +357,7 @@ def invocations_of(*invocations: dict[str, object]) -> Remembered:
 
 
 class TestCommandHistoryCommand:
-    def test_command_is_what_was_meant_by_it(self) -> None:
+    def test_command_is_parsed_with_its_roll_out(self) -> None:
         history = history_of(aws_command())
         assert history.edge.command(command_id(0)) == Command(
             id=command_id(0),
@@ -379,11 +379,11 @@ class TestCommandHistoryCommand:
             {"Parameters": {"Commit": ["main"], "Repository": ["octo/site"], "Target": ["web"]}},
         ],
     )
-    def test_command_that_names_no_commit_is_a_check(self, changes: dict[str, Any]) -> None:
+    def test_command_without_a_commit_is_a_check(self, changes: dict[str, Any]) -> None:
         found = history_of(aws_command(**changes)).edge.command(command_id(0))
         assert isinstance(found, Check)
 
-    def test_check_is_of_its_target_and_as_old_as_aws_says(self) -> None:
+    def test_check_has_its_target_and_the_request_time_of_aws(self) -> None:
         parameters = {"Update": ["check"], "Target": ["web"], "Checkout": ["/srv/site"]}
         found = history_of(aws_command(Parameters=parameters | {"Issued": ["1"]})).edge.command(
             command_id(0)
@@ -393,14 +393,12 @@ class TestCommandHistoryCommand:
         assert issued_of(found) == int(REQUESTED.timestamp() * 1000)
 
     @pytest.mark.parametrize("update", ["check", "saved", "drop"])
-    def test_command_that_names_a_commit_and_does_not_deploy_it_is_a_check(
-        self, update: str
-    ) -> None:
+    def test_command_with_a_commit_that_does_not_deploy_is_a_check(self, update: str) -> None:
         parameters = {name: [value] for name, value in request_to().parameters.items()}
         sent = aws_command(Parameters=parameters | {"Update": [update]})
         assert isinstance(history_of(sent).edge.command(command_id(0)), Check)
 
-    def test_what_aws_leaves_out_is_empty(self) -> None:
+    def test_fields_that_aws_omits_are_empty(self) -> None:
         found = aws_command()
         for name in ("StatusDetails", "TargetCount", "Comment", "Parameters"):
             del found[name]
@@ -408,14 +406,14 @@ class TestCommandHistoryCommand:
         assert isinstance(command, Check)
         assert (command.details, command.target_count, command.checkout) == ("", 0, "")
 
-    def test_one_that_aws_does_not_know_is_none(self) -> None:
+    def test_command_unknown_to_aws_is_none(self) -> None:
         history = history_of()
         assert history.edge.command(command_id(0)) is None
         history.wire.reply = aws_error("InvalidCommandId")
         assert history.edge.command(command_id(0)) is None
 
     @pytest.mark.parametrize("document", ["pulley-prod-pull", "AWS-RunShellScript", None])
-    def test_one_of_another_document_is_none(self, document: str | None) -> None:
+    def test_command_of_another_document_is_none(self, document: str | None) -> None:
         found = aws_command(DocumentName=document)
         if document is None:
             del found["DocumentName"]
@@ -428,7 +426,7 @@ class TestCommandHistoryCommandsSince:
         [SINCE, SINCE.astimezone(timezone(timedelta(hours=9, minutes=30)))],
         ids=["UTC", "elsewhere"],
     )
-    def test_document_s_commands_are_asked_for_in_utc_and_whole_seconds(
+    def test_commands_of_the_document_are_requested_since_utc_whole_seconds(
         self, since: datetime
     ) -> None:
         history = history_of(aws_command())
@@ -441,20 +439,20 @@ class TestCommandHistoryCommandsSince:
         ]
 
     @pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1, 3 * PAGE - 1, MAX_COMMANDS])
-    def test_all_pages_are_read_in_aws_s_order(self, count: int) -> None:
+    def test_all_pages_are_read_in_the_order_of_aws(self, count: int) -> None:
         history = history_of(*(aws_command(number) for number in range(count)))
         found = history.edge.commands_since(SINCE)
         assert [one.id for one in found] == [command_id(number) for number in range(count)]
         assert len(history.wire.attempts) == max(1, -(-count // PAGE))
         assert all(one["MaxResults"] == PAGE for one in history.wire.arguments_of("ListCommands"))
 
-    def test_there_is_an_end_to_them(self) -> None:
+    def test_default_limit_ends_the_list(self) -> None:
         history = history_of(*(aws_command(number) for number in range(MAX_COMMANDS + 10)))
         found = history.edge.commands_since(SINCE)
         assert [one.id for one in found] == [command_id(number) for number in range(MAX_COMMANDS)]
 
     @pytest.mark.parametrize("limit", [1, PAGE, PAGE + 1, 2 * MAX_COMMANDS])
-    def test_another_end_may_be_asked_for_and_pages_go_on_up_to_it(self, limit: int) -> None:
+    def test_pages_are_read_up_to_a_given_limit(self, limit: int) -> None:
         history = history_of(*(aws_command(number) for number in range(limit + 10)))
         found = history.edge.commands_since(SINCE, limit)
         assert [one.id for one in found] == [command_id(number) for number in range(limit)]
@@ -463,7 +461,7 @@ class TestCommandHistoryCommandsSince:
             limit + 9
         )
 
-    def test_page_that_fails_fails_all_because_a_deploy_may_be_on_it(self) -> None:
+    def test_failing_page_fails_the_whole_list(self) -> None:
         history = history_of()
         pages = iter(
             [
@@ -477,7 +475,7 @@ class TestCommandHistoryCommandsSince:
 
 
 class TestCommandHistoryInvocations:
-    def test_invocation_is_what_the_host_said(self) -> None:
+    def test_invocation_has_the_output_and_end_of_the_host(self) -> None:
         history = invocations_of(aws_invocation(1))
         assert history.edge.invocations(command_id(0)) == (
             Invocation(
@@ -511,7 +509,7 @@ class TestCommandHistoryInvocations:
             (None, f"i-{0:017x}"),
         ],
     )
-    def test_host_s_name_is_short_and_never_empty(self, name: str | None, host: str) -> None:
+    def test_host_name_is_short_and_never_empty(self, name: str | None, host: str) -> None:
         found = aws_invocation(InstanceName=name)
         if name is None:
             del found["InstanceName"]
@@ -519,7 +517,9 @@ class TestCommandHistoryInvocations:
         assert invocation.host == host
 
     @pytest.mark.parametrize("steps", [[], None])
-    def test_one_that_has_not_begun_said_nothing(self, steps: list[object] | None) -> None:
+    def test_invocation_without_steps_has_not_begun_and_has_no_output(
+        self, steps: list[object] | None
+    ) -> None:
         found = aws_invocation(
             Status="Pending", StatusDetails="Delivery Timed Out", CommandPlugins=steps
         )
@@ -529,7 +529,7 @@ class TestCommandHistoryInvocations:
         assert (invocation.output, invocation.ended) == ("", None)
         assert not invocation.has_begun
 
-    def test_one_that_failed_without_a_step_was_refused_for_the_agent_s_reason(self) -> None:
+    def test_invocation_failed_without_a_step_is_refused_with_the_agent_trace(self) -> None:
         found = aws_invocation(
             Status="Failed", StatusDetails="Failed", CommandPlugins=[], TraceOutput="no " * 1000
         )
@@ -545,12 +545,12 @@ class TestCommandHistoryInvocations:
             {"Status": "Success", "StatusDetails": "Success", "CommandPlugins": []},
         ],
     )
-    def test_one_that_failed_otherwise_was_not_refused(self, changes: dict[str, object]) -> None:
+    def test_other_failed_invocation_is_not_refused(self, changes: dict[str, object]) -> None:
         found = aws_invocation() | {"Status": "Failed"} | changes
         (invocation,) = invocations_of(found).edge.invocations(command_id(0))
         assert not invocation.is_refused
 
-    def test_step_that_runs_has_not_ended(self) -> None:
+    def test_running_step_has_no_end_time(self) -> None:
         step = aws_step(Status="InProgress", Output="")
         del step["ResponseFinishDateTime"]
         (invocation,) = invocations_of(aws_invocation(CommandPlugins=[step])).edge.invocations(
@@ -568,7 +568,9 @@ READS: dict[str, Callable[[CommandHistory], object]] = {
 
 @pytest.mark.parametrize(("what", "read"), READS.items(), ids=READS.keys())
 class TestCommandHistoryErrors:
-    def test_refusal(self, what: str, read: Callable[[CommandHistory], object]) -> None:
+    def test_refusal_names_the_read_and_keeps_the_message_in_its_detail(
+        self, what: str, read: Callable[[CommandHistory], object]
+    ) -> None:
         history = history_of()
         history.wire.reply = aws_error("AccessDeniedException", message="on arn:aws:ssm:::*")
         with pytest.raises(RefusedError) as caught:
@@ -615,7 +617,7 @@ CONTENT = """{
 
 
 class TestCommandHistoryOnTheSandbox:
-    """The sandbox's Run Command is read as AWS's is."""
+    """The sandbox's Run Command is read in the same way as AWS's."""
 
     @pytest.fixture
     def account(self) -> Iterator[Account]:
@@ -643,7 +645,7 @@ class TestCommandHistoryOnTheSandbox:
         assert isinstance(command, Command)
         assert command.is_over
         assert command.target_count == 2
-        # It was sent as one of 2030, which nobody believes before.
+        # `Issued` is in 2030: the history clamps it to shortly after the request time.
         issued = int((command.requested + CLOCKS_APART).timestamp() * 1000)
         assert command.roll_out == replace(SENT, deployment=None, issued=issued)
         assert began <= command.requested < command.expires
@@ -658,7 +660,7 @@ class TestCommandHistoryOnTheSandbox:
             assert one.ended
             assert one.ended >= command.requested - timedelta(seconds=1)
 
-    def test_what_is_not_known_or_not_ours_is_none(self, account: Account, tmp_path: Path) -> None:
+    def test_unknown_or_foreign_command_is_none(self, account: Account, tmp_path: Path) -> None:
         account.add_host("web-0", tags={"pulley": "dev", "role": "web"}, root=tmp_path)
         (sent,) = RunCommand(account.ssm).send([replace(request_to(), document="another-document")])
         assert isinstance(sent, str)

@@ -1,4 +1,4 @@
-"""SNS: what a subscriber gets, against moto, and what a failure becomes."""
+"""SNS: the message that a subscriber gets, against moto, and the errors of a failure."""
 
 import json
 from collections.abc import Iterator
@@ -42,7 +42,9 @@ class TestTopicPublish:
         )
         return notifications
 
-    def test_subscribers_get_json_a_subject_and_attributes(self, client: "SNSClient") -> None:
+    def test_subscriber_gets_a_json_message_a_subject_and_attributes(
+        self, client: "SNSClient"
+    ) -> None:
         Topic(client, ARN).publish(NOTIFICATION)
         ((_id, message, subject, attributes, _group),) = self.sent()
         assert json.loads(message) == NOTIFICATION.message
@@ -51,7 +53,7 @@ class TestTopicPublish:
             name: ("String", text) for name, text in NOTIFICATION.attributes.items()
         }
 
-    def test_topic_that_is_not_there_is_a_refusal(self, client: "SNSClient") -> None:
+    def test_missing_topic_is_a_refusal(self, client: "SNSClient") -> None:
         with pytest.raises(RefusedError) as caught:
             Topic(client, f"{ARN}-of-yesterday").publish(NOTIFICATION)
         assert str(caught.value) == "AWS refused publishing a notification (NotFound)"
@@ -67,7 +69,7 @@ class TestTopicPublish:
             ("InternalError", 500, UnavailableError),
         ],
     )
-    def test_failure_is_told_apart(
+    def test_failure_is_a_refusal_or_unavailable_by_its_code(
         self, code: str, status: int, kind: type[RefusedError | UnavailableError]
     ) -> None:
         client = new_sns()
