@@ -1,4 +1,4 @@
-"""GitHub as a server on loopback, and what is asked of it, for the tests of the two edges to it."""
+"""GitHub as a server on loopback, with its answers and requests, for the tests of two edges."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ NOT_FOUND = said("Not Found", 404)
 
 
 class Api:
-    """A server, the edge that asks it, and the clock of what the edge remembers."""
+    """A server, the edge that sends requests to it, and the clock of the edge's memory."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
@@ -89,7 +89,7 @@ class Api:
         return self.github.of(repository, token, deadline)
 
     def answers(self, *raws: Raw) -> None:
-        """One after the other; the last for ever."""
+        """Answer with one after the other, and then always with the last."""
         turns = count()
         self.script(lambda _request: raws[min(next(turns), len(raws) - 1)])
 

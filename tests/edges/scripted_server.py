@@ -1,6 +1,6 @@
-"""An HTTP server on loopback that says what a test tells it to, byte for byte if need be.
+"""An HTTP server on loopback that sends the answers of a test, byte for byte if needed.
 
-Raw sockets, since what is tested is what a well-behaved server never does.
+It uses raw sockets, because the tests need answers that no well-behaved server sends.
 """
 
 import json
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Raw:
-    """Bytes to send as they come, and how the connection ends."""
+    """Bytes to send in parts, and how the connection ends."""
 
     parts: Iterable[bytes]
     close: bool = True
@@ -48,7 +48,7 @@ Script = Callable[[Request], Raw]
 
 
 class ScriptedServer:
-    """Serves from its making on. `script` says what to answer; `requests` has what came."""
+    """Serves from its creation on. `script` makes the answers; `requests` has the requests."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
@@ -81,11 +81,11 @@ class ScriptedServer:
         return [f"{request.method} {request.target}" for request in self.requests]
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, but not beyond the test's end."""
+        """Wait, but not beyond the end of the test."""
         self.closing.wait(seconds)
 
     def silent(self, seconds: float, then: Raw) -> Raw:
-        """Nothing for a while, then an answer."""
+        """Send nothing for a while, then the answer."""
 
         def parts() -> Iterator[bytes]:
             self.wait(seconds)
@@ -94,7 +94,7 @@ class ScriptedServer:
         return Raw(parts(), close=then.close)
 
     def dripping(self, content: bytes, seconds: float) -> Raw:
-        """A byte at a time."""
+        """Send one byte at a time."""
 
         def parts() -> Iterator[bytes]:
             for byte in content:

@@ -1,4 +1,4 @@
-"""GitHub's deployments against a server on loopback: what is asked, and what answers become."""
+"""GitHub's deployments, against a server on loopback: requests, and values from the answers."""
 
 import json
 from collections.abc import Mapping
@@ -44,10 +44,10 @@ OTHER_COMMIT = "1" * 40
 
 
 class TestFind:
-    def test_none_is_none(self, api: Api) -> None:
+    def test_empty_list_gives_none(self, api: Api) -> None:
         assert api.deployments.find(REQUEST) is None
 
-    def test_commit_and_environment_are_asked_for(self, api: Api) -> None:
+    def test_query_has_commit_and_environment(self, api: Api) -> None:
         api.deployments.find(REQUEST)
         assert api.query() == {"sha": [COMMIT], "environment": ["production"], "per_page": ["100"]}
 
@@ -55,7 +55,9 @@ class TestFind:
         "environment",
         ["eu west", "review/42", "prod & more?#=+%", "Zürich ☂ 東京", "a/b c", "'\"<>", "🚀"],
     )
-    def test_environment_reaches_github_as_it_is(self, api: Api, environment: str) -> None:
+    def test_environment_with_special_characters_is_quoted_in_the_query(
+        self, api: Api, environment: str
+    ) -> None:
         api.script(lambda _one: answer([shown(environment=environment)]))
         request = DeploymentRequest(CommitSha(COMMIT), environment, STAGE, "web", GUID)
         found = api.deployments.find(request)
@@ -69,7 +71,7 @@ class TestFind:
         list(api.deployments.newest(environment))
         assert api.query() == {"environment": [environment], "per_page": ["100"], "page": ["1"]}
 
-    def test_half_a_surrogate_pair_is_no_crash(self, api: Api) -> None:
+    def test_lone_surrogate_is_sent_as_a_question_mark(self, api: Api) -> None:
         list(api.deployments.newest("\ud83d"))
         assert api.query()["environment"] == ["?"]
 
@@ -81,7 +83,7 @@ class TestFind:
         assert api.deployments.find(REQUEST) == deployment_of(7)
 
     @pytest.mark.parametrize("order", [[3, 9, 5], [9, 5, 3], [5, 3, 9]])
-    def test_oldest_is_found_whatever_their_order(self, api: Api, order: list[int]) -> None:
+    def test_oldest_deployment_is_found_in_any_order(self, api: Api, order: list[int]) -> None:
         api.answers(answer([shown(number) for number in order]))
         assert api.deployments.find(REQUEST) == deployment_of(3)
 
@@ -108,24 +110,24 @@ class TestFind:
             {"created_at": "2026-07-20T01:19:13"},
         ],
     )
-    def test_what_is_not_for_the_request_is_passed_over(
+    def test_other_or_malformed_deployment_is_ignored(
         self, api: Api, changes: dict[str, object]
     ) -> None:
         api.answers(answer([shown(1, **changes), shown(2)]))
         assert api.deployments.find(REQUEST) == deployment_of(2)
 
     @pytest.mark.parametrize("field", ["id", "sha", "environment", "payload", "created_at"])
-    def test_one_without_a_field_is_passed_over(self, api: Api, field: str) -> None:
+    def test_deployment_without_a_field_is_ignored(self, api: Api, field: str) -> None:
         without = {name: value for name, value in shown(1).items() if name != field}
         api.answers(answer([without, None, "x", [], 5, shown(2)]))
         assert api.deployments.find(REQUEST) == deployment_of(2)
 
-    def test_delivery_is_not_part_of_what_it_is_for(self, api: Api) -> None:
+    def test_deployment_of_another_delivery_is_found(self, api: Api) -> None:
         api.answers(answer([shown(payload=REQUEST.payload | {"delivery": "another"})]))
         assert api.deployments.find(REQUEST) == deployment_of()
 
     @pytest.mark.parametrize("content", [{}, None, "x", 1, {"message": "x"}])
-    def test_no_list_is_not_taken_for_none(self, api: Api, content: object) -> None:
+    def test_answer_that_is_not_a_list_is_unavailable(self, api: Api, content: object) -> None:
         api.answers(answer(content))
         for ask in (ASKING["find"], ASKING["newest"], ASKING["statuses"]):
             with pytest.raises(UnavailableError, match="cannot be read"):
@@ -133,7 +135,7 @@ class TestFind:
 
 
 class TestCreate:
-    def test_deployment_is_github_s_answer(self, api: Api) -> None:
+    def test_created_deployment_is_read_from_the_answer(self, api: Api) -> None:
         api.answers(answer(shown(3_000_000_019), 201))
         assert api.deployments.create(REQUEST) == deployment_of(3_000_000_019)
 
@@ -162,7 +164,9 @@ class TestCreate:
         assert caught.value.detail == "no deployment in it"
 
     @pytest.mark.parametrize("status", [409, 422])
-    def test_no_is_not_taken_and_closes_nothing(self, api: Api, status: int) -> None:
+    def test_rejected_request_raises_and_the_next_request_is_sent(
+        self, api: Api, status: int
+    ) -> None:
         api.answers(said("No ref found for: 4d5e6f7", status))
         for _ in range(2):
             with pytest.raises(NotTakenError, match="No ref found for") as caught:
@@ -172,38 +176,40 @@ class TestCreate:
 
 
 class TestDeployment:
-    def test_one_with_the_id_is_asked_for(self, api: Api) -> None:
+    def test_deployment_is_requested_by_its_id(self, api: Api) -> None:
         api.answers(answer(shown(42)))
         assert api.deployments.deployment(42) == deployment_of(42)
         assert api.server.lines == [f"GET {PATH}/42"]
 
-    def test_none_any_more_is_none_and_closes_nothing(self, api: Api) -> None:
+    def test_deleted_deployment_is_none_and_the_next_request_is_sent(self, api: Api) -> None:
         api.answers(NOT_FOUND)
         assert api.deployments.deployment(42) is None
         assert api.deployments.deployment(42) is None
         assert api.calls == 2
 
     @pytest.mark.parametrize("name", ["statuses", "post"])
-    def test_what_is_of_one_gone_is_told_and_closes_nothing(self, api: Api, name: str) -> None:
+    def test_status_call_for_a_deleted_deployment_raises_gone_error(
+        self, api: Api, name: str
+    ) -> None:
         api.answers(NOT_FOUND)
         for _ in range(2):
             with pytest.raises(GoneError):
                 ASKING[name](api.deployments)
         assert api.calls == 2
 
-    def test_one_that_cannot_be_read_is_none(self, api: Api) -> None:
+    def test_deployment_made_by_hand_is_none(self, api: Api) -> None:
         api.answers(answer(shown(payload="by hand")))
         assert api.deployments.deployment(42) is None
 
 
 class TestNewest:
-    def test_those_that_can_be_read_are_in_github_s_order(self, api: Api) -> None:
+    def test_readable_deployments_keep_the_order_of_github(self, api: Api) -> None:
         api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
         found = api.deployments.newest("production")
         assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
 
     def pages(self, api: Api, sent: int) -> list[str]:
-        """The pages that are asked for where each has so many, which are not all to be read."""
+        """The requested pages if each page has `sent` deployments; three of them are unreadable."""
         unreadable = [shown(1, created_at="long ago"), {}, None]
         others = [shown(number) for number in range(sent - len(unreadable))]
         api.answers(answer([*unreadable, *others]))
@@ -212,22 +218,20 @@ class TestNewest:
         assert len(found) == len(pages) * len(others)
         return pages
 
-    def test_last_page_is_one_that_github_did_not_fill_however_little_can_be_read(
-        self, api: Api
-    ) -> None:
+    def test_page_that_github_did_not_fill_is_the_last(self, api: Api) -> None:
         assert self.pages(api, 99) == ["1"]
 
-    def test_only_so_many_pages_are_looked_through(self, api: Api) -> None:
+    def test_at_most_five_pages_are_read(self, api: Api) -> None:
         assert self.pages(api, 100) == ["1", "2", "3", "4", "5"]
 
-    def test_page_is_asked_for_when_it_is_needed(self, api: Api) -> None:
+    def test_page_is_requested_only_when_needed(self, api: Api) -> None:
         api.answers(answer([shown(number) for number in range(100)]))
         assert next(api.deployments.newest("production"))
         assert len(api.server.requests) == 1
 
 
 class TestStatuses:
-    def test_newest_is_first(self, api: Api) -> None:
+    def test_statuses_are_newest_first(self, api: Api) -> None:
         api.answers(answer([shown_status("success", "all"), shown_status("in_progress", None)]))
         assert api.deployments.statuses(42) == [
             DeploymentStatus("success", "all"),
@@ -235,7 +239,7 @@ class TestStatuses:
         ]
         assert api.server.lines == [f"GET {PATH}/42/statuses?per_page=100"]
 
-    def test_what_is_none_is_passed_over(self, api: Api) -> None:
+    def test_malformed_statuses_are_ignored(self, api: Api) -> None:
         api.answers(answer([None, "success", {"state": []}, shown_status("success", {})]))
         assert api.deployments.statuses(42) == [
             DeploymentStatus("", ""),
@@ -244,7 +248,7 @@ class TestStatuses:
 
 
 class TestPost:
-    def test_earlier_deployments_are_left_alone(self, api: Api) -> None:
+    def test_post_does_not_change_earlier_deployments(self, api: Api) -> None:
         api.answers(answer(shown_status("success"), 201))
         api.deployments.post(42, STATUS)
         (request,) = api.server.requests
@@ -255,12 +259,12 @@ class TestPost:
             "auto_inactive": False,
         }
 
-    def test_log_is_linked_where_there_is_one(self, api: Api) -> None:
+    def test_log_url_is_sent(self, api: Api) -> None:
         api.answers(answer(shown_status("success"), 201))
         api.deployments.post(42, STATUS, log_url="https://console.example/x")
         assert api.server.requests[0].json["log_url"] == "https://console.example/x"
 
-    def test_text_beyond_ascii_arrives(self, api: Api) -> None:
+    def test_description_beyond_ascii_is_sent(self, api: Api) -> None:
         api.answers(answer(shown_status("error"), 201))
         api.deployments.post(42, DeploymentStatus("error", "Zürich…"))
         assert api.server.requests[0].json["description"] == "Zürich…"
@@ -291,7 +295,7 @@ LIKE_A_DEPLOYMENT = st.builds(
 
 
 class AnyAnswer(GitHubApi):
-    """The transport without the network: one answer's bytes, for many examples a second."""
+    """The transport without the network: it gives the bytes of one answer, quickly."""
 
     def __init__(self, content: bytes, status: int) -> None:
         super().__init__("https://api.github.com")
@@ -310,9 +314,7 @@ class TestAnyAnswer:
         content=JSON | LIKE_A_DEPLOYMENT | st.lists(LIKE_A_DEPLOYMENT | JSON, max_size=3),
         status=st.sampled_from([200, 200, 201, 302, 401, 403, 404, 422, 429, 500]),
     )
-    def test_whatever_json_it_is_nothing_but_our_errors_is_raised(
-        self, content: object, status: int
-    ) -> None:
+    def test_any_json_gives_a_value_or_a_pulley_error(self, content: object, status: int) -> None:
         for ask in ASKING.values():
             deployments = answered(json.dumps(content).encode(), status)
             try:
@@ -327,7 +329,7 @@ class TestAnyAnswer:
                         assert all(type(text) is str for text in (one.commit, one.stage))
 
     @given(content=st.binary(max_size=200))
-    def test_whatever_bytes_they_are_nothing_but_our_errors_is_raised(self, content: bytes) -> None:
+    def test_any_bytes_give_a_value_or_a_pulley_error(self, content: bytes) -> None:
         for ask in ASKING.values():
             try:
                 ask(answered(content, 200))
@@ -336,7 +338,9 @@ class TestAnyAnswer:
 
     @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(content=JSON | st.lists(LIKE_A_DEPLOYMENT, max_size=3))
-    def test_so_it_is_over_the_network(self, api: Api, content: object) -> None:
+    def test_any_json_over_the_network_gives_a_value_or_unavailable(
+        self, api: Api, content: object
+    ) -> None:
         api.answers(answer(content))
         for ask in ASKING.values():
             try:
@@ -346,9 +350,9 @@ class TestAnyAnswer:
 
 
 class TestOnTheSandbox:
-    """The sandbox's GitHub checks what it is told, and takes all that the edge tells."""
+    """The sandbox's GitHub checks each request, and accepts all requests of the edge."""
 
-    def test_deployment_is_found_made_and_followed(self, tmp_path: Path) -> None:
+    def test_deployment_is_created_found_and_gets_statuses(self, tmp_path: Path) -> None:
         repository = tmp_path / "site.git"
         git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
         run(["git", "init", "--quiet", "--bare", str(repository)], check=True)

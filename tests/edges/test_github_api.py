@@ -1,4 +1,4 @@
-"""One request to GitHub against a server on loopback: what is sent, and what answers mean."""
+"""One request to GitHub, against a server on loopback: its content, and each kind of answer."""
 
 import gc
 import json
@@ -66,16 +66,16 @@ class TestEveryRequest:
         assert sent["x-github-api-version"] == "2022-11-28"
         assert sent["user-agent"] == "pulley"
 
-    def test_address_may_end_in_a_slash_and_have_a_path(self, api: Api) -> None:
+    def test_api_address_may_have_a_path_and_a_final_slash(self, api: Api) -> None:
         list(GitHub(f"{api.server.url}/api/v3/").of(SITE, TOKEN).newest("x"))
         assert api.server.requests[0].target.startswith("/api/v3/repos/octo/site/deployments?")
 
-    def test_connection_is_kept(self, api: Api) -> None:
+    def test_connection_is_reused(self, api: Api) -> None:
         for _ in range(3):
             api.deployments.find(REQUEST)
         assert len(api.server._connections) == 1
 
-    def test_connection_that_github_closed_meanwhile_is_made_again(self, api: Api) -> None:
+    def test_connection_closed_by_github_is_opened_again(self, api: Api) -> None:
         whole = list(answer([]).parts)
         api.answers(Raw(whole, close=True))
         for _ in range(3):
@@ -88,8 +88,8 @@ REFUSALS = {"401": UNAUTHORIZED, "403": FORBIDDEN, "404 of the collection": NOT_
 refusals = pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS.keys())
 
 
-def is_left_alone(api: Api, deployments: RepositoryDeployments) -> bool:
-    """Whether asking is refused without a request."""
+def is_refused_without_a_request(api: Api, deployments: RepositoryDeployments) -> bool:
+    """Whether `find` raises without a request to GitHub."""
     before = api.calls
     try:
         deployments.find(REQUEST)
@@ -100,7 +100,7 @@ def is_left_alone(api: Api, deployments: RepositoryDeployments) -> bool:
 
 class TestRefusedToken:
     @refusals
-    def test_first_time_is_news_and_later_ones_cost_no_request(
+    def test_first_refusal_is_new_and_later_calls_cost_no_request(
         self, api: Api, refusal: Raw
     ) -> None:
         api.answers(refusal)
@@ -126,7 +126,7 @@ class TestRefusedToken:
             (answer({"message": "a\nb\x1b[31m"}, 401), r"'a\nb\x1b[31m'"),
         ],
     )
-    def test_operator_is_told_why_in_github_s_words(
+    def test_error_has_the_message_of_github_and_the_reason(
         self, api: Api, refusal: Raw, words: str
     ) -> None:
         api.answers(refusal)
@@ -137,16 +137,16 @@ class TestRefusedToken:
         assert len(str(caught.value)) < 250
 
     @refusals
-    def test_it_is_left_alone_for_its_time_and_no_longer(self, api: Api, refusal: Raw) -> None:
+    def test_refused_token_is_not_used_until_the_pause_ends(self, api: Api, refusal: Raw) -> None:
         api.answers(refusal, answer([]))
         with pytest.raises(TokenError):
             api.deployments.find(REQUEST)
         api.clock.now += REFUSED_SECONDS - 0.1
-        assert is_left_alone(api, api.deployments)
+        assert is_refused_without_a_request(api, api.deployments)
         api.clock.now += 0.2
         assert api.deployments.find(REQUEST) is None
 
-    def test_after_its_time_a_refusal_is_news_again(self, api: Api) -> None:
+    def test_refusal_after_the_pause_is_new_again(self, api: Api) -> None:
         api.answers(UNAUTHORIZED)
         for _ in range(2):
             with pytest.raises(TokenError) as caught:
@@ -155,18 +155,20 @@ class TestRefusedToken:
             api.clock.now += REFUSED_SECONDS + 1
 
     @refusals
-    def test_other_repositories_and_tokens_are_asked(self, api: Api, refusal: Raw) -> None:
+    def test_other_repositories_and_tokens_are_still_requested(
+        self, api: Api, refusal: Raw
+    ) -> None:
         api.answers(refusal)
         with pytest.raises(TokenError):
             api.deployments.find(REQUEST)
         api.answers(answer([]))
-        assert is_left_alone(api, api.deployments)
+        assert is_refused_without_a_request(api, api.deployments)
         assert api.of(Repository("octo", "other")).find(REQUEST) is None
         assert api.of(token="a_new_token").find(REQUEST) is None
-        assert is_left_alone(api, api.deployments)
+        assert is_refused_without_a_request(api, api.deployments)
 
     @pytest.mark.parametrize("token", ["two\nlines", "a b", "naïve", "€", "", "a\r\nX-Other: b"])
-    def test_token_that_no_header_can_carry_is_refused_unasked_and_unseen(
+    def test_token_invalid_in_a_header_is_refused_without_a_request_or_echo(
         self, api: Api, token: str
     ) -> None:
         for is_known in (False, True):
@@ -176,7 +178,7 @@ class TestRefusedToken:
             assert str(caught.value) == "the stored token is not one line of ASCII without spaces"
         assert api.calls == 0
 
-    def test_many_threads_refused_at_once_are_all_told(self, api: Api) -> None:
+    def test_many_threads_refused_at_once_all_get_the_error(self, api: Api) -> None:
         api.answers(UNAUTHORIZED)
         told: list[BaseException] = []
 
@@ -194,7 +196,7 @@ class TestRefusedToken:
         assert len(told) == 24
         assert len(api.github._closed) == 24
 
-    def test_what_is_over_is_forgotten(self, api: Api) -> None:
+    def test_ended_pauses_are_forgotten(self, api: Api) -> None:
         api.answers(UNAUTHORIZED)
         for number in range(20):
             with pytest.raises(TokenError):
@@ -210,7 +212,7 @@ def limit(status: int, **headers: object) -> Raw:
 LIMITS = [
     pytest.param(limit(403, Retry_After=17), 17, id="403 and seconds"),
     pytest.param(limit(429, Retry_After=17), 17, id="429 and seconds"),
-    pytest.param(said("No.", 403, Retry_After=17), 17, id="403, seconds, no word of a limit"),
+    pytest.param(said("No.", 403, Retry_After=17), 17, id="403, seconds, another message"),
     pytest.param(
         limit(403, X_RateLimit_Remaining=0, X_RateLimit_Reset=1090), 90, id="403 and a reset"
     ),
@@ -220,30 +222,32 @@ LIMITS = [
     pytest.param(
         limit(429, Retry_After=17, X_RateLimit_Remaining=0, X_RateLimit_Reset=1090),
         17,
-        id="both: what is asked for counts",
+        id="both: Retry-After counts",
     ),
     pytest.param(
         limit(429, X_RateLimit_Remaining=4999, X_RateLimit_Reset=4000),
         DEFAULT_WAIT_SECONDS,
-        id="a reset of what is not spent",
+        id="a reset, but some requests left",
     ),
     pytest.param(limit(429), DEFAULT_WAIT_SECONDS, id="429 alone"),
-    pytest.param(limit(403), DEFAULT_WAIT_SECONDS, id="403 and words"),
+    pytest.param(limit(403), DEFAULT_WAIT_SECONDS, id="403 and a message"),
     pytest.param(
         limit(403, X_RateLimit_Remaining=0), DEFAULT_WAIT_SECONDS, id="nothing left, no reset"
     ),
-    pytest.param(limit(429, Retry_After="soon"), DEFAULT_WAIT_SECONDS, id="no number"),
-    pytest.param(limit(429, Retry_After=0), 1, id="no seconds at all"),
+    pytest.param(
+        limit(429, Retry_After="soon"), DEFAULT_WAIT_SECONDS, id="Retry-After is not a number"
+    ),
+    pytest.param(limit(429, Retry_After=0), 1, id="zero seconds"),
     pytest.param(
         limit(429, X_RateLimit_Remaining=0, X_RateLimit_Reset=3), 1, id="a reset in the past"
     ),
-    pytest.param(limit(429, Retry_After="9" * 400), MAX_WAIT_SECONDS, id="for ever"),
+    pytest.param(limit(429, Retry_After="9" * 400), MAX_WAIT_SECONDS, id="a number too large"),
 ]
 
 
 class TestRateLimit:
     @pytest.mark.parametrize(("raw", "seconds"), LIMITS)
-    def test_github_is_left_alone_as_long_as_it_asks(
+    def test_rate_limit_pauses_all_requests_for_its_time(
         self, api: Api, raw: Raw, seconds: float
     ) -> None:
         api.answers(raw, answer([]))
@@ -255,12 +259,12 @@ class TestRateLimit:
             with pytest.raises(RateLimitError):
                 ask(api.of(Repository("octo", name)))
         api.clock.now += seconds - 0.1
-        assert is_left_alone(api, api.deployments)
+        assert is_refused_without_a_request(api, api.deployments)
         assert api.calls == 1
         api.clock.now += 0.2
         assert api.deployments.find(REQUEST) is None
 
-    def test_those_who_ask_later_have_less_to_wait(self, api: Api) -> None:
+    def test_later_calls_get_the_rest_of_the_wait(self, api: Api) -> None:
         api.answers(limit(429, Retry_After=100))
         for passed in (0, 40, 59):
             api.clock.now += passed
@@ -269,14 +273,14 @@ class TestRateLimit:
         assert caught.value.retry_seconds == pytest.approx(1)
         assert "429" in caught.value.detail
 
-    def test_another_token_is_asked(self, api: Api) -> None:
+    def test_another_token_is_still_requested(self, api: Api) -> None:
         api.answers(limit(429), answer([]))
         with pytest.raises(RateLimitError):
             api.deployments.find(REQUEST)
         assert api.of(token="another").find(REQUEST) is None
-        assert is_left_alone(api, api.deployments)
+        assert is_refused_without_a_request(api, api.deployments)
 
-    def test_busy_server_s_retry_after_is_not_waited_for_here(self, api: Api) -> None:
+    def test_retry_after_of_a_busy_server_is_not_waited_for(self, api: Api) -> None:
         api.answers(said("Service Unavailable", 503, Retry_After=20))
         began = time.monotonic()
         with pytest.raises(UnavailableError):
@@ -300,13 +304,13 @@ BROKEN: dict[str, Raw] = {
     "deeply nested and whole": answer(b"[" * 200_000 + b"]" * 200_000),
     "10 MB": answer(b"[" + b" " * 10_000_000 + b"]"),
     "10 MB of text": answer(json.dumps(["x" * 10_000_000]).encode()),
-    "digits beyond Python's": answer(b"[" + b"1" * 10_000 + b"]"),
+    "more digits than Python parses": answer(b"[" + b"1" * 10_000 + b"]"),
     "not UTF-8": answer(b'["\xff\xfe\xff"]'),
     "cut short": Raw([head("Content-Length: 100"), b'[{"id"']),
     "cut short in a chunk": Raw([head("Transfer-Encoding: chunked"), b"5\r\n[1"]),
-    "chunks of no size": Raw([head("Transfer-Encoding: chunked"), b"zz\r\n[1]\r\n"]),
+    "chunk with an invalid size": Raw([head("Transfer-Encoding: chunked"), b"zz\r\n[1]\r\n"]),
     "wrong length": Raw([head("Content-Length: 2", "Content-Length: 5"), b"[]"]),
-    "said to be gzip": answer(b"[]", Content_Encoding="gzip"),
+    "wrongly labelled as gzip": answer(b"[]", Content_Encoding="gzip"),
     "no HTTP": Raw([b"SSH-2.0-OpenSSH_9.6\r\n"]),
     "endless header": Raw([head("X: " + "x" * 100_000), b"[]"]),
     "many headers": Raw([head(*(f"X-{number}: x" for number in range(200))), b"[]"]),
@@ -320,7 +324,7 @@ BROKEN: dict[str, Raw] = {
 class TestBrokenAnswer:
     @pytest.mark.parametrize("raw", BROKEN.values(), ids=BROKEN.keys())
     @pytest.mark.parametrize("ask", [ASKING["find"], ASKING["create"]], ids=["GET", "POST"])
-    def test_it_is_unavailable_and_the_next_one_is_read(
+    def test_broken_answer_is_unavailable_and_the_next_answer_is_read(
         self, api: Api, raw: Raw, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         api.answers(raw, answer([shown(7)]))
@@ -332,13 +336,13 @@ class TestBrokenAnswer:
         assert api.calls == 1
         assert api.deployments.find(REQUEST) == deployment_of(7)
 
-    def test_answer_of_as_much_as_is_read_is_whole(self, api: Api) -> None:
+    def test_answer_of_the_maximum_size_is_read(self, api: Api) -> None:
         api.answers(answer(b"[]" + b" " * (MAX_ANSWER_BYTES - 2)))
         assert api.deployments.find(REQUEST) is None
         assert api.deployments.find(REQUEST) is None
 
     @every_method
-    def test_nobody_listens(
+    def test_closed_port_is_unavailable(
         self, ask: Callable[[RepositoryDeployments], object], free_port: int
     ) -> None:
         with pytest.raises(UnavailableError, match="GitHub could not be reached") as caught:
@@ -348,7 +352,9 @@ class TestBrokenAnswer:
     @pytest.mark.parametrize(
         "url", ["http://nowhere.invalid", "http://127.0.0.1:99999", "http://[::1", "http://a..b"]
     )
-    def test_nobody_can_be_listening(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_impossible_address_is_unavailable(
+        self, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         def refuse(*_address: object, **_how: object) -> object:
             raise socket.gaierror(-2, "Name or service not known")
 
@@ -356,7 +362,7 @@ class TestBrokenAnswer:
         with pytest.raises(UnavailableError, match="GitHub could not be reached"):
             GitHub(url).of(SITE, TOKEN).find(REQUEST)
 
-    def test_certificate_that_nobody_vouches_for_is_not_trusted(
+    def test_self_signed_certificate_is_refused_before_the_token_is_sent(
         self, free_port: int, tmp_path: Path
     ) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -418,7 +424,7 @@ def make_certificate(directory: Path) -> Path:
 
 class TestRedirect:
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
-    def test_renamed_repository_is_found(self, api: Api, status: int) -> None:
+    def test_redirect_of_a_renamed_repository_is_followed(self, api: Api, status: int) -> None:
         def script(request: Request) -> Raw:
             if request.target.startswith("/repositories/5/"):
                 return answer([shown(7)])
@@ -433,7 +439,7 @@ class TestRedirect:
         assert second.target.partition("?")[2] == first.target.partition("?")[2]
 
     @pytest.mark.parametrize("place", ["/repositories/5/deployments", "{}/repositories/5/deploy"])
-    def test_post_keeps_its_method_and_body(self, api: Api, place: str) -> None:
+    def test_redirected_post_keeps_its_method_and_body(self, api: Api, place: str) -> None:
         moved = said("Temporary Redirect", 307, Location=place.format(api.server.url))
         api.answers(moved, answer(shown(7), 201))
         assert api.deployments.create(REQUEST).id == 7
@@ -444,7 +450,7 @@ class TestRedirect:
         assert second.json["payload"] == REQUEST.payload
 
     @pytest.mark.parametrize("ask", [ASKING["find"], ASKING["create"]], ids=["GET", "POST"])
-    def test_another_host_is_not_asked_and_never_sees_the_token(
+    def test_redirect_to_another_host_is_not_followed(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         with ScriptedServer(lambda _request: answer([])) as other:
@@ -467,14 +473,16 @@ class TestRedirect:
             "",
         ],
     )
-    def test_what_is_only_like_the_api_is_not_followed(self, api: Api, place: str) -> None:
+    def test_redirect_to_an_address_that_resembles_the_api_is_not_followed(
+        self, api: Api, place: str
+    ) -> None:
         host = api.server.url.removeprefix("http://")
         api.answers(said("Found", 302, Location=place.format(host)))
         with pytest.raises(NotTakenError, match="GitHub answered 302"):
             api.deployments.find(REQUEST)
         assert api.calls == 1
 
-    def test_redirects_without_end_come_to_an_end(self, api: Api) -> None:
+    def test_endless_redirects_are_followed_up_to_a_limit(self, api: Api) -> None:
         api.answers(said("Found", 302, Location="/again"))
         with pytest.raises(NotTakenError, match="GitHub answered 302"):
             api.deployments.find(REQUEST)
@@ -486,7 +494,7 @@ class TestRedirect:
             api.deployments.create(REQUEST)
         assert api.calls == 1
 
-    def test_none_is_followed_past_the_deadline(self, api: Api) -> None:
+    def test_redirect_past_the_deadline_is_not_followed(self, api: Api) -> None:
         clock = FakeClock()
         deadline = Deadline(clock, who="GitHub")
         deadline.restart(1)
@@ -503,7 +511,7 @@ class TestRedirect:
 
 class TestDeadline:
     @every_method
-    def test_past_it_nothing_is_asked(
+    def test_past_the_deadline_nothing_is_requested(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         deadline = Deadline(FakeClock(), who="GitHub")
@@ -512,7 +520,7 @@ class TestDeadline:
             ask(api.of(deadline=deadline))
         assert api.calls == 0
 
-    def test_silence_lasts_no_longer_than_is_left(self, api: Api) -> None:
+    def test_silent_server_is_waited_for_until_the_deadline(self, api: Api) -> None:
         api.script(lambda _one: api.server.silent(30, answer([])))
         deadline = Deadline()
         deadline.restart(0.3)
@@ -526,21 +534,23 @@ class TestDeadline:
 
 class TestToken:
     @pytest.mark.parametrize("status", [401, 403, 404, 422, 429, 500])
-    def test_echo_of_it_is_cut_out_of_github_s_words(self, api: Api, status: int) -> None:
+    def test_token_echoed_by_github_is_removed_from_the_message(
+        self, api: Api, status: int
+    ) -> None:
         api.answers(said(f"Bearer {TOKEN} is odd", status))
         with pytest.raises(PulleyError) as caught:
             api.deployments.create(REQUEST)
         assert "'Bearer ... is odd'" in caught.value.in_full
         assert TOKEN not in caught.value.in_full
 
-    def test_echo_that_is_longer_than_what_is_shown_leaves_no_part_of_it(self, api: Api) -> None:
+    def test_echoed_token_cut_off_by_the_length_limit_leaves_no_part(self, api: Api) -> None:
         token = f"github_pat_{'a' * 22}_{'b' * 59}"  # as long as GitHub's
         api.answers(said(f"Bearer {token} is odd", 422))
         with pytest.raises(NotTakenError) as caught:
             api.of(token=token).create(REQUEST)
         assert token[:20] not in caught.value.in_full
 
-    def test_it_is_in_no_error_repr_or_log(
+    def test_token_is_not_in_errors_reprs_or_logs(
         self, api: Api, caplog: pytest.LogCaptureFixture, free_port: int
     ) -> None:
         caplog.set_level(logging.DEBUG)
@@ -571,8 +581,8 @@ class TestToken:
         gc.collect()
 
 
-class TestWhatAnOperatorAsks:
-    """Webhooks are made and changed, which Lambda never does."""
+class TestOperatorCalls:
+    """Operators create and change webhooks. Lambda never does."""
 
     def call(self, api: Api, method: str, path: str, *, has_content: bool = True) -> object:
         github = GitHubApi(api.server.url, api.clock)
@@ -586,7 +596,7 @@ class TestWhatAnOperatorAsks:
             has_content=has_content,
         )
 
-    def test_answer_without_content_is_not_read_where_none_is_to_come(self, api: Api) -> None:
+    def test_answer_without_expected_content_is_not_read(self, api: Api) -> None:
         api.answers(answer(b"", 204))
         assert self.call(api, "POST", "/hooks/7/pings", has_content=False) is None
 
@@ -599,7 +609,7 @@ class TestWhatAnOperatorAsks:
     @pytest.mark.parametrize(
         ("method", "permission"), [("GET", "Webhooks: read"), ("PATCH", "Webhooks: write")]
     )
-    def test_permission_that_is_missing_is_the_one_for_what_was_asked(
+    def test_error_names_the_permission_that_the_call_needs(
         self, api: Api, method: str, permission: str
     ) -> None:
         api.answers(FORBIDDEN)

@@ -1,4 +1,4 @@
-"""GitHub within the time that a delivery gives it, whatever GitHub does meanwhile."""
+"""During a delivery, GitHub gets a limited time, even if it is slow or fails."""
 
 import socket
 import threading
@@ -57,19 +57,19 @@ def shown(number: int) -> dict[str, object]:
 
 
 def number_of(request: Request) -> int:
-    """The target's number, by the environment that the request names."""
+    """The target's number, from the environment in the request."""
     if request.method == "POST":
         return int(request.json["environment"].removeprefix("web-"))
     return int(request.target.partition("environment=web-")[2].partition("&")[0])
 
 
 def make_all(request: Request) -> Raw:
-    """Nothing is there; everything is made."""
+    """GitHub finds no deployment and creates each."""
     return answer([]) if request.method == "GET" else answer(shown(number_of(request)), 201)
 
 
 class Prompt:
-    """A server and the edge that asks it, with a delivery's time just begun."""
+    """A server and the edge that sends requests to it; the delivery has just begun."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
@@ -77,10 +77,10 @@ class Prompt:
         self.deadline.restart()
         self.github = GitHub(server.url)
         self.edge = PromptGitHub(self.github, self.deadline)
-        self.left = GITHUB_SECONDS  # of what a delivery gives GitHub
+        self.left = GITHUB_SECONDS  # seconds of the delivery left for GitHub
 
     def open(self, count: int = 1) -> tuple[Opened, float]:
-        """The answers, and how many seconds they took."""
+        """The answers, and the seconds that they took."""
         began = time.monotonic()
         answers, self.left = self.edge.open(CAUSE, requests(count), seconds=GITHUB_SECONDS)
         return answers, time.monotonic() - began
@@ -109,25 +109,25 @@ def reasons(answers: Sequence[object]) -> set[str]:
 
 
 class TestOpen:
-    def test_nothing_to_open_is_nothing_asked(self, prompt: Prompt) -> None:
+    def test_without_deployments_to_open_nothing_is_requested(self, prompt: Prompt) -> None:
         assert list(prompt.open(0)[0]) == []
         assert prompt.server.requests == []
 
-    def test_one_that_is_not_there_is_made_and_new(self, prompt: Prompt) -> None:
+    def test_missing_deployment_is_created_as_new(self, prompt: Prompt) -> None:
         (opened,), _ = prompt.open()
         assert isinstance(opened, tuple)
         deployment, is_new = opened
         assert (deployment.id, deployment.target, is_new) == (1, "web-0", True)
         assert [request.method for request in prompt.server.requests] == ["GET", "POST"]
 
-    def test_one_that_is_there_is_not_made_again(self, prompt: Prompt) -> None:
+    def test_existing_deployment_is_not_created_again(self, prompt: Prompt) -> None:
         prompt.server.script = lambda one: answer([shown(number_of(one))])
         (opened,), _ = prompt.open()
         assert isinstance(opened, tuple)
         assert (opened[0].id, opened[1]) == (1, False)
         assert [request.method for request in prompt.server.requests] == ["GET"]
 
-    def test_time_that_github_took_is_given_back_to_aws(self, prompt: Prompt) -> None:
+    def test_time_spent_on_github_is_added_to_the_deadline_of_aws(self, prompt: Prompt) -> None:
         before = prompt.deadline.left()
 
         def slowly(request: Request) -> Raw:
@@ -153,7 +153,7 @@ class TestOpen:
         assert [one[1] for one in answers if isinstance(one, tuple)] == [True, False] * 10
         assert seconds < GITHUB_SECONDS
 
-    def test_requests_are_asked_side_by_side_and_no_more_than_so_many(self, prompt: Prompt) -> None:
+    def test_requests_run_in_parallel_up_to_a_limit(self, prompt: Prompt) -> None:
         now, most, lock = 0, 0, threading.Lock()
 
         def slow(request: Request) -> Raw:
@@ -172,7 +172,7 @@ class TestOpen:
         assert 1 < most <= AT_ONCE
         assert seconds < 20 * 0.1
 
-    def test_one_s_failure_is_its_own(self, prompt: Prompt) -> None:
+    def test_failure_of_one_deployment_does_not_affect_the_others(self, prompt: Prompt) -> None:
         def some_fail(request: Request) -> Raw:
             if number_of(request) == 1:
                 return answer({"message": "Validation Failed"}, 422)
@@ -194,7 +194,7 @@ class TestOpen:
         ],
         ids=["401", "429", "500", "HTML", "reset"],
     )
-    def test_refusal_is_told_at_once(
+    def test_failed_request_is_returned_at_once(
         self, prompt: Prompt, raw: Raw, kind: type[PulleyError]
     ) -> None:
         prompt.server.script = lambda _request: raw
@@ -204,7 +204,7 @@ class TestOpen:
         if kind is not UnavailableError:
             assert len(prompt.server.requests) <= AT_ONCE
 
-    def test_nobody_listening_is_told_at_once(self) -> None:
+    def test_closed_port_is_returned_at_once(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         edge = PromptGitHub(GitHub(f"http://127.0.0.1:{port}"), Deadline())
@@ -214,7 +214,7 @@ class TestOpen:
         assert reasons(answers) == {"GitHub could not be reached"}
 
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-    def test_fault_of_ours_is_not_waited_for(self, prompt: Prompt) -> None:
+    def test_crash_in_a_thread_is_not_waited_for(self, prompt: Prompt) -> None:
         prompt.github.call = None  # type: ignore[assignment,method-assign] # the fault
         answers, seconds = prompt.open(3)
         assert reasons(answers) == {LATE}
@@ -245,11 +245,11 @@ def redirecting(server: ScriptedServer) -> Callable[[Request], Raw]:
 
 
 SLOW = [silent, dripping_headers, dripping_body, redirecting]
-slow_in_each_way = pytest.mark.parametrize("slow", SLOW)
+each_slow_server = pytest.mark.parametrize("slow", SLOW)
 
 
 class TestOpenInTime:
-    @slow_in_each_way
+    @each_slow_server
     def test_slow_github_is_not_waited_for(
         self, prompt: Prompt, slow: Callable[[ScriptedServer], Callable[[Request], Raw]]
     ) -> None:
@@ -259,7 +259,7 @@ class TestOpenInTime:
         assert reasons(answers) <= {LATE, "GitHub could not be reached"}
         assert GITHUB_SECONDS - 0.2 < seconds < GENEROUS
 
-    def test_slow_look_up_of_the_name_is_not_waited_for(
+    def test_slow_name_resolution_is_not_waited_for(
         self, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         awake = threading.Event()
@@ -279,11 +279,11 @@ class TestOpenInTime:
         finally:
             awake.set()
         time.sleep(0.3)
-        # The connection was asked for in time, so its one request may go out; none follows.
+        # The look-up began in time, so one request may go out; none follows.
         assert {request.method for request in prompt.server.requests} <= {"GET"}
         assert len(looked_up) == 3
 
-    def test_what_is_done_in_time_is_kept(self, prompt: Prompt) -> None:
+    def test_answers_in_time_are_kept(self, prompt: Prompt) -> None:
         def some_are_slow(request: Request) -> Raw:
             if number_of(request) in {1, 3}:
                 return prompt.server.silent(30, make_all(request))
@@ -296,14 +296,16 @@ class TestOpenInTime:
         ]
         assert seconds < GENEROUS
 
-    def test_thread_left_behind_begins_no_further_request(self, prompt: Prompt) -> None:
+    def test_late_thread_begins_no_further_request(self, prompt: Prompt) -> None:
         prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + 0.5)
         whole = list(answer([]).parts)
 
         def late(_request: Request) -> Raw:
             def parts() -> Iterator[bytes]:
                 for part in whole:
-                    prompt.server.wait(0.4)  # each in time for the socket, both too late
+                    prompt.server.wait(
+                        0.4
+                    )  # each part is in time for the socket, both are too late
                     yield part
 
             return Raw(parts(), close=False)
@@ -311,11 +313,11 @@ class TestOpenInTime:
         prompt.server.script = late
         answers, _ = prompt.open(20)
         assert reasons(answers) <= {LATE, "GitHub could not be reached"}
-        time.sleep(0.8)  # now they have their answers
+        time.sleep(0.8)  # now the threads have their answers
         assert {request.method for request in prompt.server.requests} == {"GET"}
         assert len(prompt.server.requests) <= AT_ONCE
 
-    def test_one_left_behind_does_not_disturb_the_next_delivery(self, prompt: Prompt) -> None:
+    def test_late_thread_does_not_disturb_the_next_delivery(self, prompt: Prompt) -> None:
         prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + 0.3)
         prompt.server.script = silent(prompt.server)
         assert reasons(prompt.open(3)[0]) <= {LATE, "GitHub could not be reached"}
@@ -325,7 +327,9 @@ class TestOpenInTime:
         assert [one[0].id for one in answers if isinstance(one, tuple)] == [1, 2, 3]
 
     @pytest.mark.parametrize("left", [0.5, 0.2])
-    def test_time_shrinks_when_aws_s_is_near(self, prompt: Prompt, left: float) -> None:
+    def test_time_for_github_shrinks_near_the_deadline_of_aws(
+        self, prompt: Prompt, left: float
+    ) -> None:
         prompt.deadline.restart(KEPT_FOR_AWS_SECONDS + left)
         prompt.server.script = silent(prompt.server)
         answers, seconds = prompt.open(3)
@@ -333,7 +337,7 @@ class TestOpenInTime:
         assert left - 0.1 < seconds < left + 0.7
 
     @pytest.mark.parametrize("left", [KEPT_FOR_AWS_SECONDS, 0.5, 0, -3])
-    def test_without_time_nothing_is_asked(self, prompt: Prompt, left: float) -> None:
+    def test_without_time_left_nothing_is_requested(self, prompt: Prompt, left: float) -> None:
         prompt.deadline.restart(left)
         answers, seconds = prompt.open(20)
         assert reasons(answers) == {LATE}
@@ -342,8 +346,8 @@ class TestOpenInTime:
         assert prompt.server.requests == []
 
 
-class TestOpenHandsOn:
-    """By a clock that stands still, but for the time that GitHub takes."""
+class TestOpenTimeLeft:
+    """The clock moves only while GitHub answers."""
 
     @pytest.mark.parametrize(
         ("given", "aws", "takes", "left"),
@@ -355,7 +359,7 @@ class TestOpenHandsOn:
             (2.0, KEPT_FOR_AWS_SECONDS - 0.5, 0.0, -0.5),
         ],
     )
-    def test_what_is_left_of_the_time_that_it_was_given_or_that_aws_leaves_it(
+    def test_time_left_is_of_the_given_time_or_of_the_time_that_aws_leaves(
         self, given: float, aws: float, takes: float, left: float
     ) -> None:
         clock = FakeClock()
@@ -370,12 +374,12 @@ class TestOpenHandsOn:
             github = GitHub(server.url)
             edge = PromptGitHub(github, deadline, clock)
             assert edge.open(CAUSE, requests(1), seconds=given)[1] == left
-            assert deadline.left() == aws  # what GitHub took is given back
+            assert deadline.left() == aws  # the time for GitHub is added again
             github._pool.clear()
 
 
 class TestPost:
-    def test_each_is_said(self, prompt: Prompt) -> None:
+    def test_each_status_is_posted(self, prompt: Prompt) -> None:
         prompt.open()
         prompt.server.script = lambda _one: answer({"id": 1, "state": "error"}, 201)
         said, _ = prompt.post(10)
@@ -386,7 +390,7 @@ class TestPost:
         }
         assert all(one.json["state"] == "error" for one in posted)
 
-    def test_why_one_could_not_be_said_is_its_own(self, prompt: Prompt) -> None:
+    def test_failure_of_one_status_does_not_affect_the_others(self, prompt: Prompt) -> None:
         prompt.open()
 
         def script(request: Request) -> Raw:
@@ -397,14 +401,14 @@ class TestPost:
         assert [one is None for one in said] == [True, False, True]
 
     @pytest.mark.parametrize("left", [0.0, -1.0])
-    def test_without_time_nothing_is_said(self, prompt: Prompt, left: float) -> None:
+    def test_without_time_left_nothing_is_posted(self, prompt: Prompt, left: float) -> None:
         prompt.left = left
         said, seconds = prompt.post(3)
         assert reasons(said) == {LATE}
         assert seconds < 0.5
         assert prompt.server.requests == []
 
-    def test_there_is_what_open_left(self, prompt: Prompt) -> None:
+    def test_post_has_the_time_that_open_left(self, prompt: Prompt) -> None:
         prompt.server.script = lambda request: prompt.server.silent(0.5, make_all(request))
         _, opening = prompt.open()
         assert 0.9 < opening < GITHUB_SECONDS
@@ -414,7 +418,7 @@ class TestPost:
         assert posting < GITHUB_SECONDS - 0.3
         assert opening + posting < GENEROUS
 
-    def test_where_open_took_all_there_is_none_left(self, prompt: Prompt) -> None:
+    def test_nothing_is_posted_after_open_took_all_the_time(self, prompt: Prompt) -> None:
         prompt.server.script = silent(prompt.server)
         prompt.open(1)
         asked = len(prompt.server.requests)
@@ -423,7 +427,7 @@ class TestPost:
         assert seconds < 0.5
         assert len(prompt.server.requests) == asked
 
-    def test_time_between_the_two_is_aws_s_and_does_not_count(self) -> None:
+    def test_time_between_open_and_post_does_not_count(self) -> None:
         clock = FakeClock()
         with ScriptedServer(make_all) as server:
             github = GitHub(server.url)
@@ -435,9 +439,7 @@ class TestPost:
             github._pool.clear()
 
     @pytest.mark.parametrize(("early", "is_said"), [(1.5, True), (0.0, False), (-9.0, False)])
-    def test_where_aws_took_all_the_time_nothing_is_said(
-        self, early: float, *, is_said: bool
-    ) -> None:
+    def test_status_is_posted_only_if_aws_left_time(self, early: float, *, is_said: bool) -> None:
         clock = FakeClock()
         deadline = Deadline(clock)
         deadline.restart()

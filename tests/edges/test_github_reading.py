@@ -1,4 +1,4 @@
-"""What reconciling asks GitHub: a branch's tip, and the deliveries that were lost."""
+"""A round reads from GitHub the tip of a branch, and the deliveries that failed."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -39,7 +39,7 @@ LIMIT = answer({"message": "You have exceeded a secondary rate limit."}, 403, Re
 
 
 def shown_branch(name: str = "main", sha: object = COMMIT) -> dict[str, object]:
-    """A branch as GitHub's page "REST API endpoints for branches" shows it, and a little less."""
+    """A branch as GitHub's page "REST API endpoints for branches" shows it, with fewer fields."""
     return {"name": name, "commit": {"sha": sha, "url": "https://x.example"}, "protected": False}
 
 
@@ -58,7 +58,7 @@ def shown_hook(
 
 
 def shown_delivery(minutes: float = 0, **changes: object) -> dict[str, object]:
-    """A delivery as the same page shows it, so many minutes before NOW."""
+    """A delivery as the same page shows it, `minutes` before NOW."""
     return {
         "id": 12345678,
         "guid": GUID,
@@ -82,12 +82,12 @@ def lost(
     status: str = "Invalid HTTP Response: 502",
     status_code: int = 502,
 ) -> FailedDelivery:
-    """What a delivery of `shown_delivery` is to Pulley."""
+    """The FailedDelivery that Pulley reads from `shown_delivery`."""
     return FailedDelivery(guid, event, NOW - timedelta(minutes=minutes), status, status_code)
 
 
 class Api:
-    """A server that answers by path, and the edge that asks it."""
+    """A server that answers by path, and the edge that sends requests to it."""
 
     def __init__(self, server: ScriptedServer) -> None:
         self.server = server
@@ -104,7 +104,7 @@ class Api:
         return self.github.of(SITE, token)
 
     def has(self, part: str, content: object) -> None:
-        """What is in a part of the repository, for ever."""
+        """From now on, answer this path of the repository with the content."""
         self.by_path[f"{REPOSITORY}/{part}"] = answer(content)
 
     def has_deliveries(self, *deliveries: object, hook: int = 1) -> None:
@@ -125,7 +125,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture
 def hooked(api: Api) -> Api:
-    """A repository with one webhook of Pulley's."""
+    """A repository with one webhook of Pulley."""
     api.has("hooks?per_page=100", [shown_hook()])
     return api
 
@@ -138,7 +138,7 @@ both = pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING.keys())
 
 
 class TestHead:
-    def test_tip_is_the_branch_s_commit(self, api: Api) -> None:
+    def test_head_is_the_commit_of_the_branch(self, api: Api) -> None:
         api.has("branches/main", shown_branch())
         assert api.of().head(MAIN) == CommitSha(COMMIT)
         assert api.server.lines == [f"GET {REPOSITORY}/branches/main"]
@@ -155,26 +155,26 @@ class TestHead:
             ("a+b=c,d@e", "a%2Bb%3Dc%2Cd%40e"),
         ],
     )
-    def test_name_reaches_github_as_it_is(self, api: Api, name: str, quoted: str) -> None:
+    def test_branch_name_is_quoted_in_the_path(self, api: Api, name: str, quoted: str) -> None:
         api.has(f"branches/{quoted}", shown_branch(name))
         assert api.of().head(Branch.parse(name)) == CommitSha(COMMIT)
         assert api.server.requests[0].target == f"{REPOSITORY}/branches/{quoted}"
 
-    def test_branch_that_is_not_there_is_none_and_closes_nothing(self, api: Api) -> None:
+    def test_missing_branch_is_none_and_further_requests_are_sent(self, api: Api) -> None:
         assert api.of().head(MAIN) is None
         assert api.of().head(MAIN) is None
         assert api.calls == 2
         api.has("branches/other", shown_branch("other"))
         assert api.of().head(Branch("other")) == CommitSha(COMMIT)
 
-    def test_renamed_branch_is_not_the_one_that_was_asked_for(self, api: Api) -> None:
+    def test_redirect_to_a_renamed_branch_gives_none(self, api: Api) -> None:
         moved = f"{api.server.url}{REPOSITORY}/branches/main"
         api.by_path[f"{REPOSITORY}/branches/master"] = answer({}, 301, Location=moved)
         api.has("branches/main", shown_branch("main"))
         assert api.of().head(Branch("master")) is None
         assert api.calls == 2
 
-    def test_renamed_repository_s_branch_is_found(self, api: Api) -> None:
+    def test_branch_of_a_renamed_repository_is_found(self, api: Api) -> None:
         moved = f"{api.server.url}/repositories/42/branches/main"
         api.by_path[f"{REPOSITORY}/branches/main"] = answer({}, 301, Location=moved)
         api.by_path["/repositories/42/branches/main"] = answer(shown_branch())
@@ -197,16 +197,14 @@ class TestHead:
             shown_branch(sha="g" * 40),
         ],
     )
-    def test_answer_without_a_branch_is_unavailable_and_not_none(
-        self, api: Api, content: object
-    ) -> None:
+    def test_answer_without_a_branch_is_unavailable(self, api: Api, content: object) -> None:
         api.has("branches/main", content)
         with pytest.raises(UnavailableError, match="cannot be read"):
             api.of().head(MAIN)
 
 
 class TestFailedDeliveries:
-    def test_lost_one_is_told_with_github_s_reason(self, hooked: Api) -> None:
+    def test_failed_delivery_is_returned_with_its_status(self, hooked: Api) -> None:
         hooked.has_deliveries(shown_delivery(5))
         assert hooked.of().failed_deliveries(SINCE) == [lost(5)]
         assert hooked.server.lines == [
@@ -215,7 +213,7 @@ class TestFailedDeliveries:
         ]
 
     @pytest.mark.parametrize("code", [200, 202, 204])
-    def test_one_that_was_taken_is_not_lost(self, hooked: Api, code: int) -> None:
+    def test_successful_delivery_is_not_returned(self, hooked: Api, code: int) -> None:
         hooked.has_deliveries(shown_delivery(status="OK", status_code=code))
         assert hooked.of().failed_deliveries(SINCE) == []
 
@@ -223,7 +221,9 @@ class TestFailedDeliveries:
         ("code", "status"),
         [(0, "timed out"), (301, "Moved Permanently"), (401, "Unauthorized"), (504, "timed out")],
     )
-    def test_whatever_else_came_of_it_is_lost(self, hooked: Api, code: int, status: str) -> None:
+    def test_delivery_with_any_other_code_is_returned(
+        self, hooked: Api, code: int, status: str
+    ) -> None:
         hooked.has_deliveries(shown_delivery(status=status, status_code=code, event="ping"))
         assert hooked.of().failed_deliveries(SINCE) == [
             lost(status=status, status_code=code, event="ping")
@@ -232,7 +232,7 @@ class TestFailedDeliveries:
     @pytest.mark.parametrize(
         "since", [SINCE, SINCE.astimezone(timezone(timedelta(hours=-9, minutes=-30)))]
     )
-    def test_those_before_the_time_are_left_out(self, hooked: Api, since: datetime) -> None:
+    def test_deliveries_before_since_are_left_out(self, hooked: Api, since: datetime) -> None:
         hooked.has_deliveries(
             shown_delivery(59, guid="a"),
             shown_delivery(60, guid="b"),
@@ -241,7 +241,7 @@ class TestFailedDeliveries:
         assert hooked.of().failed_deliveries(since) == [lost(60, "b"), lost(59, "a")]
 
     @pytest.mark.parametrize("order", [1, -1], ids=["newest first", "oldest first"])
-    def test_one_that_was_sent_again_with_success_is_not_lost(
+    def test_delivery_with_a_successful_redelivery_is_not_returned(
         self, hooked: Api, order: int
     ) -> None:
         attempts = [
@@ -254,12 +254,14 @@ class TestFailedDeliveries:
         assert hooked.of().failed_deliveries(SINCE) == [lost(4, "another")]
 
     @pytest.mark.parametrize("order", [1, -1], ids=["newest first", "oldest first"])
-    def test_one_that_was_sent_again_in_vain_is_told_once(self, hooked: Api, order: int) -> None:
+    def test_delivery_with_a_failed_redelivery_is_returned_once(
+        self, hooked: Api, order: int
+    ) -> None:
         attempts = [shown_delivery(1, status_code=504), shown_delivery(90)]
         hooked.has_deliveries(*attempts[::order])
         assert hooked.of().failed_deliveries(SINCE) == [lost(1, status_code=504)]
 
-    def test_only_pulley_s_webhooks_are_asked(self, api: Api) -> None:
+    def test_only_webhooks_of_pulley_are_read(self, api: Api) -> None:
         urls = [
             "https://ci.example/hook",
             "https://x.execute-api.eu-west-1.amazonaws.com/api/github",
@@ -280,13 +282,13 @@ class TestFailedDeliveries:
         assert [one.id for one in found] == ["of 1", "of 2"]
         assert api.calls == 3
 
-    def test_each_webhook_s_are_judged_alone_though_they_share_ids(self, api: Api) -> None:
+    def test_same_delivery_id_is_judged_separately_for_each_webhook(self, api: Api) -> None:
         api.has("hooks?per_page=100", [shown_hook(1), shown_hook(2)])
         api.has_deliveries(shown_delivery(), hook=1)
         api.has_deliveries(shown_delivery(status_code=202), hook=2)
         assert api.of().failed_deliveries(SINCE) == [lost()]
 
-    def test_webhook_that_is_gone_meanwhile_keeps_no_other_from_being_told(self, api: Api) -> None:
+    def test_webhook_deleted_meanwhile_does_not_hide_the_others(self, api: Api) -> None:
         api.has("hooks?per_page=100", [shown_hook(1), shown_hook(2)])
         api.has_deliveries(shown_delivery(), hook=2)
         assert api.of().failed_deliveries(SINCE) == [lost()]
@@ -303,14 +305,14 @@ class TestFailedDeliveries:
             {"delivered_at": "2030-01-01T08:00:00"},
         ],
     )
-    def test_what_cannot_be_read_is_passed_over(
+    def test_malformed_deliveries_are_ignored(
         self, hooked: Api, changes: dict[str, object]
     ) -> None:
         without = {name: of for name, of in shown_delivery().items() if name not in changes}
         hooked.has_deliveries(shown_delivery() | changes, without, None, 5, [], shown_delivery(2))
         assert hooked.of().failed_deliveries(SINCE) == [lost(2)]
 
-    def test_what_is_only_for_people_may_be_missing_or_long(self, hooked: Api) -> None:
+    def test_status_and_event_may_be_missing_and_long_status_is_cut(self, hooked: Api) -> None:
         hooked.has_deliveries(
             shown_delivery(1, guid="a", status="x" * 5000),
             shown_delivery(2, guid="b", status=None, event=None),
@@ -320,7 +322,7 @@ class TestFailedDeliveries:
         assert (without.status, without.event) == ("", "")
 
     @pytest.mark.parametrize("content", [{}, None, "x", {"message": "x"}])
-    def test_no_list_is_unavailable_and_not_none(self, hooked: Api, content: object) -> None:
+    def test_answer_that_is_not_a_list_is_unavailable(self, hooked: Api, content: object) -> None:
         hooked.has("hooks/1/deliveries?per_page=100", content)
         with pytest.raises(UnavailableError, match="cannot be read"):
             hooked.of().failed_deliveries(SINCE)
@@ -330,10 +332,10 @@ class TestFailedDeliveries:
 
 
 class TestPermissions:
-    """A token that lacks one permission is used all the same for what it may do."""
+    """A token that lacks one permission is still used for the other requests."""
 
     def working(self, api: Api, *but: str) -> list[str]:
-        """Which parts answer; the paths of the others are answered as they are set."""
+        """The names of the reads that GitHub does not refuse."""
         api.has("deployments?environment=x&per_page=100&page=1", [])
         asking = ASKING | {"deployments": lambda one: list(one.newest("x"))}
         asking = {name: ask for name, ask in asking.items() if name not in but}
@@ -347,7 +349,7 @@ class TestPermissions:
         return done
 
     @pytest.mark.parametrize("refusal", [FORBIDDEN, NOT_FOUND], ids=["403", "404"])
-    def test_without_webhooks_deployments_and_branches_are_open(
+    def test_without_webhooks_permission_deployments_and_branches_work(
         self, api: Api, refusal: Raw
     ) -> None:
         api.by_path[HOOKS] = refusal
@@ -357,21 +359,21 @@ class TestPermissions:
         assert not caught.value.is_known
         assert self.working(api) == ["head", "deployments"]
 
-    def test_without_deliveries_deployments_and_branches_are_open(self, hooked: Api) -> None:
+    def test_refused_deliveries_leave_deployments_and_branches_working(self, hooked: Api) -> None:
         hooked.by_path[f"{REPOSITORY}/hooks/1/deliveries?per_page=100"] = FORBIDDEN
         hooked.has("branches/main", shown_branch())
         with pytest.raises(NotTakenError, match="Webhooks: read"):
             hooked.of().failed_deliveries(SINCE)
         assert self.working(hooked) == ["head", "deployments"]
 
-    def test_without_contents_deployments_and_webhooks_are_open(self, hooked: Api) -> None:
+    def test_without_contents_permission_deployments_and_webhooks_work(self, hooked: Api) -> None:
         hooked.by_path[f"{REPOSITORY}/branches/main"] = FORBIDDEN
         hooked.has_deliveries()
         with pytest.raises(NotTakenError, match="Contents: read"):
             hooked.of().head(MAIN)
         assert self.working(hooked) == ["failed_deliveries", "deployments"]
 
-    def test_without_deployments_branches_and_webhooks_are_open(self, hooked: Api) -> None:
+    def test_without_deployments_permission_branches_and_webhooks_work(self, hooked: Api) -> None:
         hooked.has("branches/main", shown_branch())
         hooked.has_deliveries()
         hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=100&page=1"] = FORBIDDEN
@@ -380,7 +382,7 @@ class TestPermissions:
         assert self.working(hooked, "deployments") == ["head", "failed_deliveries"]
 
     @both
-    def test_refusal_is_news_once_and_costs_no_request_for_its_time(
+    def test_refusal_is_new_once_and_costs_no_request_during_the_pause(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         api.anything_else = FORBIDDEN
@@ -397,7 +399,7 @@ class TestPermissions:
         assert api.calls == 2
 
     @both
-    def test_token_that_is_not_valid_is_closed_for_everything(
+    def test_invalid_token_is_not_used_for_any_read(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         api.anything_else = UNAUTHORIZED
@@ -407,7 +409,7 @@ class TestPermissions:
         assert api.calls == 1
 
     @both
-    def test_rate_limit_is_everybody_s(
+    def test_rate_limit_pauses_every_read(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         api.anything_else = LIMIT
@@ -421,7 +423,7 @@ class TestPermissions:
         assert api.calls == 1
 
     @both
-    def test_github_that_is_not_well_is_unavailable(
+    def test_server_error_is_unavailable_and_starts_no_pause(
         self, api: Api, ask: Callable[[RepositoryDeployments], object]
     ) -> None:
         api.anything_else = BUSY
@@ -429,7 +431,7 @@ class TestPermissions:
             ask(api.of())
         assert len(api.github._closed) == 0
 
-    def test_deployment_that_is_gone_closes_nothing(self, api: Api) -> None:
+    def test_deleted_deployment_does_not_stop_further_requests(self, api: Api) -> None:
         for _ in range(2):
             with pytest.raises(GoneError):
                 api.of().statuses(42)
@@ -443,7 +445,7 @@ class TestOnTheSandbox:
         run(["git", "init", "--quiet", "--bare", str(path)], check=True)
         return path
 
-    def test_branches_are_git_s(self, repository: Path) -> None:
+    def test_branches_of_the_git_repository_are_read(self, repository: Path) -> None:
         git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
         tree = check_output([*git, "mktree"], input=b"").decode().strip()
         sha = check_output([*git, "commit-tree", "-m", "x", tree]).decode().strip()
@@ -457,7 +459,7 @@ class TestOnTheSandbox:
             assert github.of(SITE, TOKEN).head(Branch("a/b")) is None
             github._pool.clear()
 
-    def test_lost_deliveries_are_those_that_were_written_down(self, repository: Path) -> None:
+    def test_failed_deliveries_of_pulley_s_webhook_are_read(self, repository: Path) -> None:
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
             github = GitHub(sandbox.api_url)
             assert github.of(SITE, TOKEN).failed_deliveries(SINCE) == []
