@@ -40,7 +40,7 @@ class TestParametersSettings:
             secrets=(), secret_parameter=NAMES.webhook_secret
         )
 
-    def test_default_secrets_are_read_decrypted_one_a_line(self, stage: Stage) -> None:
+    def test_default_secrets_are_read_decrypted_one_per_line(self, stage: Stage) -> None:
         stage.store(NAMES.webhook_secret, "new\nold")
         settings = stage.parameters.settings(SITE)
         assert settings.secrets == (b"new", b"old")

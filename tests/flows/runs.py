@@ -1,4 +1,4 @@
-"""What Systems Manager remembers of commands, and the events that it sends of them."""
+"""Commands, invocations and events of Systems Manager, for the tests of the flows."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ OLD = facts.OLD
 
 
 def line_of(commit: str = COMMIT, **changes: object) -> str:
-    """A host's result line: it was updated to the commit, but for the changes."""
+    """A host's result line: updated to the commit, with these changes."""
     return result_line(**{"after": commit, "upstream": commit} | changes)
 
 
@@ -54,7 +54,7 @@ def command_of(
     attempt: int = 0,
     saved: str = "keep",
 ) -> Command:
-    """The command of that number, each ten minutes after the one before."""
+    """The command with that number; each is requested ten minutes after the previous command."""
     requested = START + timedelta(minutes=10 * (number - 1))
     roll_out = replace(
         ROLL_OUT,
@@ -72,7 +72,7 @@ def command_of(
 
 
 def check_of(number: int = 1, checkout: str = "/srv/site", target: str = "web") -> Check:
-    """The check of that number."""
+    """The check with that number."""
     sent = command_of(number=number)
     return Check(
         id=sent.id,
@@ -87,12 +87,12 @@ def check_of(number: int = 1, checkout: str = "/srv/site", target: str = "web") 
 
 
 def verdict_on(command: Command, *invocations: Invocation) -> Verdict:
-    """Of this command alone."""
+    """The verdict of this command alone."""
     return judge([Run(command, invocations)], now=NOW)
 
 
 def event_of(number: int = 1, status: str = "Success", **changes: object) -> dict[str, object]:
-    """EventBridge's event of the command of that number."""
+    """EventBridge's event for the command with that number."""
     detail: Mapping[str, object] = {
         "command-id": id_of(number),
         "document-name": "pulley-dev-pull",

@@ -1,4 +1,4 @@
-"""Targets and a commit become commands: pins are read, GitHub is told, commands are sent."""
+"""A deploy opens deployments on GitHub, reads the pins, and sends one command a target."""
 
 import json
 from dataclasses import replace

@@ -100,7 +100,7 @@ class TestReport:
         assert house.report(event_of(status="Failed")) == Reported(id_of(1), SUCCESS)
         assert house.report(event_of(status="InProgress")) == Reported(id_of(1), SUCCESS)
 
-    def test_begin_of_a_command_is_reported_at_once(self, house: House) -> None:
+    def test_command_in_progress_is_reported_at_once(self, house: House) -> None:
         house.history.add(command_of(status="InProgress", deployment=7001), running(1))
         outcome = house.report(event_of(status="InProgress"))
         assert isinstance(outcome, Reported)

@@ -344,7 +344,7 @@ class TestSyncWithoutADeployment:
         house.sync()
         assert house.github.log == {7001: [IN_PROGRESS, SUCCESS]}
 
-    def test_environment_is_the_one_of_the_stored_target(self, house: House) -> None:
+    def test_environment_comes_from_the_stored_target(self, house: House) -> None:
         stored = target_json(environment="production")
         house.parameters.values[NAMES.targets(SITE)] = targets_text(stored)
         house.start(command_of())
@@ -925,7 +925,7 @@ class Story:
             self.house.history.add(command, *hosts)
 
     def events(self, *, late: float) -> list[tuple[float, int]]:
-        """The minute and command of each event: some never come, some twice, one after the end."""
+        """Minute and command of each event: lost, single or double; at least one after the end."""
         events = []
         for sending in STORY:
             times = [sending.begins, sending.begins + sending.lasts / 2, sending.ends]

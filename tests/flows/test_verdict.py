@@ -1,4 +1,4 @@
-"""The time from which a sync reads commands: not too late, not before AWS's memory."""
+"""The time since which a sync reads commands: early enough, and no earlier than AWS keeps them."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
