@@ -159,7 +159,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Collect garbage once, which shows what a finalizer raised. pytest collects five times more."""
+    """Collect garbage once, to see what a finalizer raises. pytest collects five times more."""
     gc.collect()
     gc.freeze()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -16,8 +16,6 @@ from pulley.sandbox.account import Account
 from tests.edges.clients import new_ec2, new_ssm
 from tests.fakes import STAGE, Wire, aws_error
 
-if TYPE_CHECKING:
-    pass
 
 INSTANCE_FILTERS = [
     {"Name": "tag:pulley", "Values": [STAGE]},

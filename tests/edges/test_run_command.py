@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from botocore.exceptions import NoCredentialsError
@@ -35,8 +35,6 @@ from tests.fakes import (
     target_json,
 )
 
-if TYPE_CHECKING:
-    pass
 
 COMMAND_ID = "0831e1a8-a1ac-4257-a1fd-c831b48c4107"
 
