@@ -16,7 +16,6 @@ from pulley.sandbox.account import Account
 from tests.edges.clients import new_ec2, new_ssm
 from tests.fakes import STAGE, Wire, aws_error
 
-
 INSTANCE_FILTERS = [
     {"Name": "tag:pulley", "Values": [STAGE]},
     {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},

@@ -35,7 +35,6 @@ from tests.fakes import (
     target_json,
 )
 
-
 COMMAND_ID = "0831e1a8-a1ac-4257-a1fd-c831b48c4107"
 
 
