@@ -17,8 +17,8 @@ from tests.host.conftest import AS_OWNER, AS_ROOT, SCRIPT, SHELLS, Site, own
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="becoming the owner takes root")
 
 
-# A host may have any of them, and each parses, counts, redirects and reads files in its own way.
-# Where only git or another tool can make a difference, one shell is enough.
+# Hosts have different shells, and each parses, counts, redirects and reads files in its own way.
+# If only git or another tool can make a difference, one shell is enough.
 in_each_shell = pytest.mark.parametrize("shell", SHELLS)
 
 
@@ -26,7 +26,7 @@ in_each_shell = pytest.mark.parametrize("shell", SHELLS)
 def untouched(
     request: pytest.FixtureRequest, make_shared_site: Callable[[str], Site]
 ) -> Iterator[Site]:
-    """A site for all that is refused; at the end nothing of it was touched."""
+    """A site for runs that are refused; at the end, nothing in it has changed."""
     site = make_shared_site(request.param)
     state = site.state()
     yield site
@@ -78,7 +78,7 @@ class TestParameters:
             ("Cause", "spite"),
         ],
     )
-    def test_a_bad_one_is_refused_before_anything_is_touched(
+    def test_bad_parameter_is_refused_before_anything_is_touched(
         self, untouched: Site, name: str, value: str
     ) -> None:
         untouched.pull(more_environ={f"SSM_{name}": value}).must_be("bad_parameter", name)
@@ -89,7 +89,9 @@ class TestParameters:
         assert site.pull(Update="exact").result.outcome == "bad_parameter"
 
     @in_each_shell
-    def test_text_substitution_by_an_old_agent_works_without_variables(self, site: Site) -> None:
+    def test_text_substitution_by_an_old_agent_works_without_environment_variables(
+        self, site: Site
+    ) -> None:
         commit = site.commit({"app.txt": "two\n"})
         values = {
             "Target": "web",
@@ -115,7 +117,7 @@ class TestParameters:
 
 
 class TestCheckout:
-    def test_a_missing_one_is_no_checkout(self, site: Site) -> None:
+    def test_missing_folder_is_no_checkout(self, site: Site) -> None:
         site.pull(Checkout=str(site.root / "nowhere")).must_be("no_checkout", before=None)
 
     def test_a_folder_that_is_no_work_tree_is_no_checkout(self, site: Site) -> None:
@@ -125,7 +127,7 @@ class TestCheckout:
         assert site.pull(Checkout=str(folder)).result.outcome == "no_checkout"
 
     @in_each_shell
-    def test_one_of_another_repository_is_no_checkout(self, site: Site) -> None:
+    def test_checkout_of_another_repository_is_no_checkout(self, site: Site) -> None:
         for url in (
             "git@github.com:octo/other.git",
             "https://someone:hunter2@github.com/octo/other",
@@ -153,7 +155,7 @@ class TestCheckout:
         assert "hunter2" not in run.result.detail + run.stderr
         assert site.state() == state
 
-    def test_one_whose_address_git_rewrites_is_judged_by_where_that_leads(self, site: Site) -> None:
+    def test_origin_that_git_rewrites_is_judged_by_the_rewritten_address(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         for written, instead, outcome in (
             ("https://github.com/octo/site", "git@127.0.0.1:octo/other", "no_checkout"),
@@ -163,7 +165,7 @@ class TestCheckout:
             site.git("config", f"url.{instead}.insteadOf", written)
             assert site.pull().result.outcome == outcome
 
-    def test_one_with_two_addresses_is_no_checkout(self, site: Site) -> None:
+    def test_origin_with_two_addresses_is_no_checkout(self, site: Site) -> None:
         site.git("config", "--add", "remote.origin.url", "https://github.com/octo/site")
         state = site.state()
         site.pull().must_be("no_checkout", "more than one")
@@ -184,7 +186,7 @@ class TestCheckout:
         site.git("remote", "set-url", "origin", "git@127.0.0.1:octo/site.git")
         site.pull().must_be("unreachable", detail="Host key verification failed.")
 
-    def test_ssh_is_asked_never_to_prompt_and_keeps_the_deploy_key(self, site: Site) -> None:
+    def test_ssh_runs_in_batch_mode_and_keeps_the_deploy_key(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         seen = site.write("seen", "", where=site.root)
         site.tool("ssh", f'echo "$*" >>{seen}; exit 255')
@@ -207,7 +209,7 @@ class TestLock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert site.pull(Timeout="20", late=8).result.outcome == "busy"
 
-    def test_twenty_at_once_run_the_steps_once(self, site: Site) -> None:
+    def test_twenty_simultaneous_runs_run_the_steps_once(self, site: Site) -> None:
         count = site.write("count", "", where=site.root)
         site.commit({"deploy/after": f"#!/bin/sh\necho $PULLEY_COMMIT >>{count}\n"})
         with ThreadPoolExecutor(20) as pool:
@@ -217,9 +219,7 @@ class TestLock:
         assert count.read_text().count("\n") == 1
 
     @in_each_shell
-    def test_what_a_step_leaves_running_holds_neither_the_lock_nor_the_run(
-        self, site: Site
-    ) -> None:
+    def test_daemon_of_a_step_blocks_neither_the_run_nor_the_lock(self, site: Site) -> None:
         daemon = site.write("daemon.pid", "", where=site.root)
         site.commit({"deploy/after": f"#!/bin/sh\nsleep 60 &\necho $! >{daemon}\n"})
         assert site.pull(AfterPull="deploy/after").result.outcome == "updated"
@@ -231,7 +231,7 @@ class TestLock:
 
 @in_each_shell
 class TestIssued:
-    def test_older_issued_is_superseded_and_any_other_runs(self, site: Site) -> None:
+    def test_command_with_an_older_issued_is_superseded_and_others_run(self, site: Site) -> None:
         site.pull(Issued="999")
         for issued in ("2000", "2000", "2001", ""):
             commit = site.commit({"app.txt": f"{issued}\n"})
@@ -242,7 +242,7 @@ class TestIssued:
     @pytest.mark.parametrize(
         ("ahead", "outcome"), [(300, "superseded"), (1200, "updated"), (10**11, "updated")]
     )
-    def test_one_from_the_future_shuts_out_no_other_for_longer_than_ten_minutes(
+    def test_issued_from_the_future_blocks_other_commands_for_ten_minutes_at_most(
         self, site: Site, ahead: int, outcome: str
     ) -> None:
         now = int(time.time())
@@ -253,20 +253,20 @@ class TestIssued:
 
 
 class TestOwner:
-    def test_everything_still_belongs_to_the_owner(self, site: Site) -> None:
+    def test_all_files_belong_to_the_owner_after_a_run(self, site: Site) -> None:
         site.commit({"app.txt": "two\n", "new/file.txt": "new\n"})
         site.pull()
         owners = {path.lstat().st_uid for path in site.checkout.rglob("*")}
         assert owners == {site.checkout.stat().st_uid}
 
-    def test_by_hand_as_the_owner_it_works_too(self, site: Site) -> None:
+    def test_owner_can_run_the_script_by_hand(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         command, environ = site.command()
         assert commit_after([*AS_OWNER, *command], environ) == commit
 
     @as_root_only
     @in_each_shell
-    def test_the_script_is_read_though_the_owner_may_not_read_it(self, site: Site) -> None:
+    def test_script_that_the_owner_may_not_read_runs(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         closed = site.root / "closed"
         closed.mkdir(mode=0o700)
@@ -278,7 +278,7 @@ class TestOwner:
 
     @as_root_only
     @pytest.mark.parametrize("planted", ["lock", "deployed", "since", "run.log", "moving", "log"])
-    def test_a_planted_link_makes_root_write_nothing(self, site: Site, planted: str) -> None:
+    def test_root_writes_nothing_through_a_planted_link(self, site: Site, planted: str) -> None:
         precious = Path(f"{site.root}-precious")
         precious.write_text("precious\n")
         precious.chmod(0o600)
@@ -294,16 +294,16 @@ class TestOwner:
             precious.unlink()
 
     @as_root_only
-    @pytest.mark.parametrize("link_to", ["what is his", "what root made"])
-    def test_a_checkout_that_is_swapped_for_a_folder_of_root_s_makes_root_write_nothing(
+    @pytest.mark.parametrize("link_to", ["the owner's .git", "root's .git"])
+    def test_checkout_replaced_by_a_link_to_roots_folder_is_refused_and_nothing_is_written(
         self, site: Site, link_to: str
     ) -> None:
-        """As where the checkout is in its owner's home, and /tmp is root's and open to all."""
-        precious = root_s(site.root / "precious", 0o700) / "keys"
+        """As if root's folder were /tmp, open to all, and the checkout in its owner's home."""
+        precious = make_roots_folder(site.root / "precious", 0o700) / "keys"
         precious.write_text("precious\n")
-        shared = root_s(site.root / "shared", 0o1777)
-        if link_to == "what root made":
-            root_s(shared / ".git", 0o777)
+        shared = make_roots_folder(site.root / "shared", 0o1777)
+        if link_to == "root's .git":
+            make_roots_folder(shared / ".git", 0o777)
         site.as_owner("mkdir", "-p", str(shared / ".git/pulley"))
         for planted in ("lock", "run.log", "log"):
             site.as_owner("ln", "-s", str(precious), str(shared / ".git/pulley" / planted))
@@ -322,10 +322,10 @@ class TestOwner:
             ("getent", "a.service", "updated"),
         ],
     )
-    def test_a_checkout_that_is_swapped_under_root_s_eyes_is_refused_or_the_one_that_was_entered(
+    def test_checkout_swapped_during_the_run_is_refused_or_the_entered_one_is_deployed(
         self, site: Site, program: str, restart: str, outcome: str
     ) -> None:
-        """By the time that root asks for its owner, or for the owner's name, it is another one."""
+        """The swap happens when root looks up the owner's uid, or the owner's name."""
         other = site.root / "other"
         site.git("clone", "-q", str(site.upstream), str(other), cwd=site.root)
         head = other / ".git/refs/heads/main"
@@ -345,8 +345,8 @@ class TestOwner:
         assert head.read_text().strip() != commit
 
     @as_root_only
-    def test_one_whose_git_folder_is_another_s_is_no_checkout(self, site: Site) -> None:
-        precious = root_s(site.root / "closed", 0o700) / "precious"
+    def test_checkout_with_another_users_git_folder_is_no_checkout(self, site: Site) -> None:
+        precious = make_roots_folder(site.root / "closed", 0o700) / "precious"
         precious.write_text("precious\n")
         site.as_owner("mkdir", ".git/pulley")
         site.as_owner("ln", "-s", str(precious), ".git/pulley/run.log")
@@ -356,7 +356,7 @@ class TestOwner:
 
     @as_root_only
     @in_each_shell
-    def test_root_runs_no_program_that_lies_in_the_checkout(self, site: Site) -> None:
+    def test_root_runs_no_program_from_the_checkout(self, site: Site) -> None:
         seen = site.write("seen", "", where=site.root)
         seen.chmod(0o666)
         for name in ("stat", "getent", "setpriv", "mktemp", "timeout", "systemctl"):
@@ -367,7 +367,7 @@ class TestOwner:
 
     @as_root_only
     @in_each_shell
-    def test_by_hand_the_script_may_be_named_from_where_one_is(self, site: Site) -> None:
+    def test_script_named_by_a_relative_path_runs(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         (site.root / "pull.sh").write_text(SCRIPT.read_text())
         command, environ = site.command()
@@ -390,13 +390,13 @@ class TestOwner:
 
 
 def commit_after(command: list[str], environ: dict[str, str], cwd: Path = Path("/")) -> object:
-    """Run the script in a way of one's own; returns the commit that it ended at."""
+    """Run the script with this command; returns the commit that it ended at."""
     done = subprocess.run(command, env=environ, cwd=cwd, capture_output=True, check=True)
     return json.loads(done.stdout)["after"]
 
 
-def root_s(folder: Path, mode: int) -> Path:
-    """A folder that is root's."""
+def make_roots_folder(folder: Path, mode: int) -> Path:
+    """Make a folder that belongs to root."""
     folder.mkdir()
     os.chown(folder, 0, 0)
     folder.chmod(mode)
@@ -404,7 +404,7 @@ def root_s(folder: Path, mode: int) -> Path:
 
 
 def test_a_run_starts_few_processes(make_site: Callable[[str], Site]) -> None:
-    """With nothing to do: git's fetch and what it starts, and five of our own."""
+    """With nothing new, it starts six programs at most, git fetch's children not counted."""
     site = make_site("dash")
     site.pull(Issued="1")
     log = site.root / "strace.log"

@@ -1,4 +1,4 @@
-"""The stored document: its parameters, which admit nothing that is not plain, and its step."""
+"""The SSM document: its parameters, which accept only plain text, and its step."""
 
 import re
 from collections.abc import Mapping
@@ -14,9 +14,9 @@ from tests.fakes import COMMIT, GUID
 SCRIPT = build()
 MAX_DOCUMENT_BYTES = 64 * 1024
 NASTY = "'\"$\\{}` \n\r\t\x00"
-# What only GitHub's report and the command line read.
+# Only the reporter and the command line read these.
 NOT_OF_THE_SCRIPT = {"Delivery", "Deployment", "Attempt", "By", "PushedAt", "Saved"}
-# Of each parameter, a value that it takes.
+# A valid value of each parameter.
 GOOD = {
     "Target": "web",
     "Repository": "octo/site",
@@ -40,19 +40,17 @@ GOOD = {
 
 
 def matches_as_the_agent_does(pattern: str, value: str) -> bool:
-    """RE2, unanchored: there `$` is the end of the text alone, not of its last line."""
+    """Match as RE2, unanchored: its `$` is only the end of the text, not of the last line."""
     assert pattern.endswith("$")
     return re.search(pattern[:-1] + r"\Z", value) is not None
 
 
 class TestParameters:
-    def test_there_are_the_promised_ones(self) -> None:
+    def test_parameters_have_the_expected_names_in_order(self) -> None:
         assert list(PARAMETERS) == list(GOOD)
 
     @pytest.mark.parametrize("name", PARAMETERS)
-    def test_ssm_takes_its_name_and_pattern_is_anchored_and_readable_by_re2(
-        self, name: str
-    ) -> None:
+    def test_name_is_valid_in_ssm_and_pattern_is_anchored_and_valid_in_re2(self, name: str) -> None:
         assert re.fullmatch("[a-zA-Z0-9]+", name)
         pattern, _ = PARAMETERS[name]
         assert pattern.startswith("^")
@@ -67,7 +65,7 @@ class TestParameters:
         assert all(most <= 1000 for most in repeats), "RE2 counts to a thousand"
 
     @pytest.mark.parametrize(("name", "value"), GOOD.items())
-    def test_good_value_is_taken_and_no_character_of_the_shell_s_or_the_agent_s_in_it(
+    def test_good_value_is_accepted_but_not_with_a_special_character_in_it(
         self, name: str, value: str
     ) -> None:
         pattern, _ = PARAMETERS[name]
@@ -79,11 +77,11 @@ class TestParameters:
             assert not matches_as_the_agent_does(pattern, character)
 
     @pytest.mark.parametrize("name", PARAMETERS)
-    def test_reference_that_the_agent_would_resolve_is_never_taken(self, name: str) -> None:
+    def test_reference_that_the_agent_would_resolve_is_rejected(self, name: str) -> None:
         for value in ("{{ssm:/name}}", "{{ Target }}"):
             assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
 
-    def test_units_of_a_site_are_taken_and_those_that_would_stop_others_never(self) -> None:
+    def test_units_of_a_site_are_accepted_and_targets_mounts_and_slices_are_rejected(self) -> None:
         pattern, _ = PARAMETERS["Restart"]
         for units in ("site", "a.service,worker@a.b.service", "a.socket,b.timer,c.path", "_a:b-c"):
             assert matches_as_the_agent_does(pattern, units), units
@@ -96,12 +94,12 @@ class TestParameters:
 
     # The host ignores Delivery: no program ever gets it.
     @pytest.mark.parametrize("name", sorted(set(PARAMETERS) - {"Delivery"}))
-    def test_option_is_never_taken(self, name: str) -> None:
+    def test_value_that_begins_with_a_dash_is_rejected(self, name: str) -> None:
         for value in ("-x", "--upload-pack=x"):
             assert not matches_as_the_agent_does(PARAMETERS[name][0], value)
 
     @given(st.sampled_from(list(PARAMETERS)), st.text(), st.data())
-    def test_what_a_pattern_takes_is_always_plain(
+    def test_accepted_value_is_always_plain_text(
         self, name: str, text: str, data: st.DataObject
     ) -> None:
         pattern, _ = PARAMETERS[name]
@@ -138,14 +136,14 @@ class TestBuildDocument:
         }
         assert step["inputs"] == {"timeoutSeconds": "{{ Timeout }}", "runCommand": [SCRIPT]}
 
-    def test_every_parameter_has_its_pattern_and_says_what_it_is(self) -> None:
+    def test_every_parameter_has_its_pattern_and_description(self) -> None:
         for name, (pattern, meaning) in PARAMETERS.items():
             described = self.PARAMETERS[name]
             assert described["type"] == "String"
             assert described["allowedPattern"] == pattern
             assert described.get("description", "") == meaning
 
-    def test_what_the_script_reads_is_an_environment_variable_but_for_the_timeout(self) -> None:
+    def test_script_reads_each_parameter_except_timeout_from_an_environment_variable(self) -> None:
         by_text = {
             name
             for name, described in self.PARAMETERS.items()
@@ -155,26 +153,26 @@ class TestBuildDocument:
         assert by_text == {"Timeout"} | (set(self.PARAMETERS) - in_script)
         assert set(self.PARAMETERS) - in_script == NOT_OF_THE_SCRIPT
 
-    def test_only_what_says_which_checkout_has_no_default(self) -> None:
+    def test_only_target_repository_checkout_and_branch_have_no_default(self) -> None:
         without = {
             name for name, described in self.PARAMETERS.items() if "default" not in described
         }
         assert without == {"Target", "Repository", "Checkout", "Branch"}
 
-    def test_every_default_is_taken_by_its_pattern(self) -> None:
+    def test_every_default_matches_its_pattern(self) -> None:
         for described in self.PARAMETERS.values():
             default = described.get("default")
             if default is not None:
                 assert matches_as_the_agent_does(described["allowedPattern"], default)
 
-    def test_it_fits_into_what_ssm_takes(self) -> None:
+    def test_document_fits_into_the_size_limit_of_ssm(self) -> None:
         assert len(document_text(self.DOCUMENT).encode()) <= MAX_DOCUMENT_BYTES
 
-    def test_script_has_no_well_formed_braces_but_the_parameters(self) -> None:
+    def test_script_has_well_formed_double_braces_only_around_parameter_names(self) -> None:
         found = set(re.findall(r"\{\{\s*([\w:./-]+)\s*\}\}", SCRIPT))
         assert found <= set(PARAMETERS)
 
-    def test_script_uses_the_braces_only_where_the_variable_is_unset(self) -> None:
+    def test_script_uses_substituted_text_only_if_the_variable_is_unset(self) -> None:
         listed, given = r"'(\w+)=\{\{ \1 \}\}'", r'eval "$name=\${SSM_$name-\$'
         safely = re.findall(listed, SCRIPT[: SCRIPT.index(given)])
         assert len(safely) == SCRIPT.count("{{") == SCRIPT.count("}}")

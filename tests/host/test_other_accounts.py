@@ -1,4 +1,4 @@
-"""What an account on the host may not do through root's run: to other users, and to root's shell.
+"""What an account on the host cannot do through root's run to other users and to root's shell.
 
 The attacker is daemon; the checkout is root's, or of the user nobody.
 """
@@ -16,7 +16,7 @@ import pytest
 
 from tests.host.conftest import AS_ROOT, OWNER, Site, held_to_contract
 from tests.host.test_processes import is_alive
-from tests.host.test_root import RootSite, give, root_s_first, sitting  # noqa: F401 - a fixture
+from tests.host.test_root import RootSite, first_root_site, give, running_in  # noqa: F401 - a fixture
 from tests.host.test_root import site as root_site  # noqa: F401 - a fixture
 from tests.processes import HANG_SECONDS
 
@@ -26,7 +26,7 @@ ATTACKER = pwd.getpwnam("daemon")
 
 @pytest.fixture
 def attackers(site: Site) -> Path:
-    """A folder of the attacker's."""
+    """A folder that the attacker owns."""
     (folder := site.root / "attackers").mkdir()
     return give(folder, ATTACKER.pw_uid)
 
@@ -37,9 +37,9 @@ def link(path: Path, target: str | Path, uid: int) -> Path:
 
 
 class TestLinksToAnothersCheckout:
-    """Whoever makes the link would say in which checkout of that user's root deploys."""
+    """Who makes the link would choose in which of the owner's checkouts root deploys."""
 
-    def test_are_refused(self, site: Site, attackers: Path) -> None:
+    def test_link_of_the_attacker_is_refused(self, site: Site, attackers: Path) -> None:
         site.commit({"new": "new\n"})
         theirs = link(attackers / "site", site.checkout, ATTACKER.pw_uid)
         result = site.pull(Checkout=str(theirs)).result
@@ -48,12 +48,12 @@ class TestLinksToAnothersCheckout:
         assert f"chown -h root {theirs}" in result.detail
         assert not (site.checkout / "new").exists()
 
-    def test_through_proc_are_refused(self, site: Site) -> None:
+    def test_link_through_proc_is_refused(self, site: Site) -> None:
         theirs = link(site.root / "site", f"/proc/self/root{site.checkout}", OWNER.pw_uid)
         result = site.pull(Checkout=str(theirs)).result
         assert (result.outcome, "through /proc" in result.detail) == ("no_checkout", True)
 
-    def test_that_are_folders_by_the_time_they_are_looked_at_are_refused(
+    def test_link_that_a_folder_replaces_during_the_check_is_refused(
         self, site: Site, attackers: Path
     ) -> None:
         theirs = link(attackers / "site", site.checkout, ATTACKER.pw_uid)
@@ -64,7 +64,7 @@ class TestLinksToAnothersCheckout:
 
     @pytest.mark.parametrize("uid", [0, OWNER.pw_uid])
     @pytest.mark.parametrize("mode", [0o700, 0o770])
-    def test_that_others_may_replace_are_refused(
+    def test_link_that_others_may_replace_is_refused(
         self, site: Site, attackers: Path, uid: int, mode: int
     ) -> None:
         site.commit({"new": "new\n"})
@@ -77,16 +77,16 @@ class TestLinksToAnothersCheckout:
         assert f"others own {attackers} or may write to it" in result.detail
 
     @pytest.mark.parametrize("uid", [0, OWNER.pw_uid])
-    def test_of_root_or_of_that_user_are_followed(self, site: Site, uid: int) -> None:
+    def test_link_of_root_or_of_the_owner_is_followed(self, site: Site, uid: int) -> None:
         site.commit({"new": "new\n"})
         result = site.pull(Checkout=str(link(site.root / "site", "checkout", uid))).result
         assert (result.outcome, (site.checkout / "new").exists()) == ("updated", True)
 
 
-def test_process_with_the_name_of_others_has_none_of_them_killed(
+def test_process_whose_name_forges_another_process_gets_no_bystander_killed(
     site: Site, attackers: Path
 ) -> None:
-    """A line break in its name begins what looks like the next process in /proc/PID/stat."""
+    """What follows a line break in its name looks like another process in /proc/PID/stat."""
     site.write("child", "", where=site.root)
     wait = f"until [ -e {attackers}/forged ]; do sleep 0.02; done"
     site.commit({"after": f"#!/bin/sh\nsleep 60 &\necho $! >{site.root}/child\n{wait}\nexit 1\n"})
@@ -135,13 +135,13 @@ def _read_when_written(path: Path) -> str:
 class TestRootsCheckout:
     @pytest.fixture
     def precious(self, root_site: RootSite) -> Iterator[Path]:  # noqa: F811
-        """A file of root's behind links in the checkout, into which nothing must be written."""
+        """A file of root to which links in the checkout point. Nothing must write to it."""
         assert root_site.deploy().result.outcome == "updated"
         (path := root_site.root / "precious").write_text("precious\n")
         yield path
         assert path.read_text() == "precious\n"
 
-    def test_root_does_not_go_back_through_a_folder_that_a_step_gave_away(
+    def test_root_does_not_roll_back_through_a_folder_that_a_step_gave_away(
         self,
         root_site: RootSite,  # noqa: F811
     ) -> None:
@@ -161,7 +161,7 @@ class TestRootsCheckout:
 
     @pytest.mark.parametrize("status", [0, 1])
     @pytest.mark.parametrize("opened", [".", ".git", ".git/pulley"])
-    def test_once_a_step_has_opened_it_root_writes_nothing_more(
+    def test_root_writes_nothing_after_a_step_opened_the_checkout(
         self,
         root_site: RootSite,  # noqa: F811
         precious: Path,
@@ -178,7 +178,7 @@ class TestRootsCheckout:
         assert (result.outcome, result.step) == ("broken", "after_pull")
         assert "others" in result.detail
 
-    def test_nor_once_a_unit_has_opened_it_during_the_health_check(
+    def test_root_writes_nothing_after_a_unit_opened_the_checkout_in_the_health_check(
         self,
         root_site: RootSite,  # noqa: F811
         precious: Path,
@@ -190,18 +190,18 @@ class TestRootsCheckout:
         assert (result.outcome, result.step) == ("broken", "health_check")
         assert "others" in result.detail
 
-    def test_program_that_is_root_by_its_file_alone_does_not_keep_it_busy(
+    def test_setuid_git_of_another_user_does_not_keep_the_checkout_busy(
         self,
         root_site: RootSite,  # noqa: F811
     ) -> None:
         shutil.copy(str(shutil.which("sleep")), git := root_site.root / "git")
         git.chmod(0o4755)
-        with sitting(git, root_site.checkout, ATTACKER.pw_uid):
+        with running_in(git, root_site.checkout, ATTACKER.pw_uid):
             assert root_site.deploy(timeout="25").result.outcome == "updated"
 
 
 class TestRootsShell:
-    def test_terminal_of_root_is_not_within_reach_of_the_owner(self, site: Site) -> None:
+    def test_run_with_roots_terminal_on_stderr_is_refused(self, site: Site) -> None:
         command, environ = site.command()
         master, terminal = pty.openpty()
         done = subprocess.run(
@@ -213,7 +213,7 @@ class TestRootsShell:
         result = held_to_contract(done).result
         assert (result.outcome, "add 2>&1 | cat" in result.detail) == ("no_checkout", True)
 
-    def test_what_the_caller_has_open_is_closed(self, site: Site) -> None:
+    def test_open_files_of_the_caller_are_closed_for_steps(self, site: Site) -> None:
         site.commit({"after": "#!/bin/sh\nls -l /proc/self/fd >&2\nexit 1\n"})
         command, environ = site.command(AfterPull="after")
         (secret := site.root / "secret-of-root").write_text("secret\n")
@@ -224,8 +224,8 @@ class TestRootsShell:
         assert " -> " in log
         assert "secret-of-root" not in log
 
-    def test_owner_s_end_has_units_restarted_twice_at_most_and_in_time(self, site: Site) -> None:
-        """It may have been taken over by the owner's code, so root counts."""
+    def test_owners_process_can_ask_root_for_two_restarts_at_most(self, site: Site) -> None:
+        """The owner's code may have taken over that process, so root counts the restarts."""
         ask = f"echo restart 0 >&4; read -r answer <&5; echo $answer >>{site.root}/answers"
         answers = f"for one in 1 2 3 4; do {ask}; done; echo exit 0 >&4"
         site.tool("setpriv", f'case "$*" in *" -c :") ;; *) {answers} ;; esac')

@@ -1,7 +1,7 @@
-"""Nobody becomes root: root stays root in root's own closed checkout only.
+"""No user becomes root: root stays root only in its own closed checkout.
 
-Each test is an attack, or what it must not be confused with. The attacker is nobody; root's
-checkout is below a folder that root alone may write to, as /srv on a host.
+Each test is an attack, or a permitted case that resembles one. The attacker is the user nobody;
+root's checkout is below a folder that root alone may write to, as /srv on a host.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ ANOTHER = pwd.getpwnam("daemon")
 
 @dataclass(frozen=True)
 class RootSite(Site):
-    """A site of root's. A deploy writes down as which uid it ran the code in the repository."""
+    """A site that root owns. Its after_pull writes down the uid that runs it."""
 
     @property
     def seen(self) -> Path:
@@ -70,7 +70,7 @@ class RootSite(Site):
         return set(self.seen.read_text().split())
 
     def traces(self) -> dict[str, tuple[int, ...]]:
-        """Every file of root's checkout: which it is, whose, and when it changed."""
+        """Inode, owner, mode, size and time of each file of root's checkout."""
         return {
             str(path): (info.st_ino, info.st_uid, info.st_mode, info.st_size, info.st_mtime_ns)
             for path in self.checkout.rglob("*")
@@ -79,7 +79,7 @@ class RootSite(Site):
 
 
 @pytest.fixture(scope="module")
-def root_s_first(first_site: Site) -> Iterator[RootSite]:
+def first_root_site(first_site: Site) -> Iterator[RootSite]:
     """Root's checkout, with a lock that a run would remove and a commit that it would deploy."""
     with copied_by_root(first_site) as site:
         subprocess.run(["chown", "-R", "0:0", site.root], check=True)
@@ -95,10 +95,10 @@ def root_s_first(first_site: Site) -> Iterator[RootSite]:
 
 
 @pytest.fixture
-def site(root_s_first: RootSite) -> Iterator[RootSite]:
+def site(first_root_site: RootSite) -> Iterator[RootSite]:
     SEEN.write_text("")
     SEEN.chmod(0o666)
-    with copied_by_root(root_s_first) as site:
+    with copied_by_root(first_root_site) as site:
         yield site
 
 
@@ -125,7 +125,7 @@ def folder_of_attacker(site: RootSite, name: str = "attacker") -> Path:
 
 
 def checkout_of_attacker(site: RootSite, where: Path) -> Path:
-    """With an upstream of his own, and a program of his that a fetch runs."""
+    """A checkout with its own upstream, and with a program that a fetch would run."""
     upstream = where.parent / "octo/site"
     shutil.copytree(site.upstream, upstream)
     shutil.copytree(site.checkout, where)
@@ -140,7 +140,7 @@ def checkout_of_attacker(site: RootSite, where: Path) -> Path:
 
 @as_root_only
 class TestFoldersOfTheRepository:
-    """Who owns one can redirect what git writes there, or give a submodule settings of his own."""
+    """The owner of one can redirect git's writes, or give a submodule other settings."""
 
     @pytest.fixture
     def plugin(self, site: RootSite) -> Path:
@@ -153,7 +153,7 @@ class TestFoldersOfTheRepository:
         return site.checkout / "web/plugin"
 
     @pytest.mark.parametrize("given", ["web", "web/plugin"])
-    def test_root_does_not_run_where_another_owns_one(
+    def test_root_refuses_if_another_user_owns_a_tracked_folder(
         self, site: RootSite, plugin: Path, given: str
     ) -> None:
         assert plugin.is_dir()
@@ -162,7 +162,7 @@ class TestFoldersOfTheRepository:
         site.deploy().must_be("no_checkout", f"others own {given} ")
         assert site.ran_as() == set()
 
-    def test_one_that_a_commit_brings_where_another_owns_a_folder_is_refused(
+    def test_root_refuses_a_commit_with_files_in_another_users_folder(
         self, site: RootSite, plugin: Path
     ) -> None:
         assert plugin.is_dir()
@@ -177,7 +177,7 @@ class TestFoldersOfTheRepository:
         site.deploy().must_be("no_checkout", after=before)
 
     @pytest.mark.parametrize("is_committed", [False, True])
-    def test_what_root_staged_or_committed_in_another_s_folder_is_refused(
+    def test_root_refuses_if_its_staged_or_committed_file_is_in_another_users_folder(
         self, site: RootSite, plugin: Path, *, is_committed: bool
     ) -> None:
         assert plugin.is_dir()
@@ -193,7 +193,9 @@ class TestFoldersOfTheRepository:
         site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
         site.deploy().must_be("no_checkout", "others own uploads ", after=before)
 
-    def test_in_a_submodule_no_folder_is_another_s(self, site: RootSite) -> None:
+    def test_root_refuses_if_another_user_owns_a_folder_in_a_submodule(
+        self, site: RootSite
+    ) -> None:
         part = site.root / "octo/part"
         subprocess.run(["cp", "-a", site.upstream, part], check=True)
         allowed = ["-c", "protocol.file.allow=always"]
@@ -210,7 +212,7 @@ class TestFoldersOfTheRepository:
 
 
 @as_root_only
-class TestWhereRootStays:
+class TestClosedCheckout:
     @pytest.mark.parametrize("shell", SHELLS)
     def test_in_a_closed_checkout_root_deploys_as_root(self, site: RootSite, shell: str) -> None:
         name = shell
@@ -223,7 +225,7 @@ class TestWhereRootStays:
         assert site.pull(AfterPull="after", Issued="2").result.outcome == "unchanged"
 
     @pytest.mark.parametrize("target", ["checkout", "../{}/checkout", "{}/./link2"])
-    def test_behind_links_that_root_made_in_closed_folders(
+    def test_root_deploys_through_its_own_links_in_closed_folders(
         self, site: RootSite, target: str
     ) -> None:
         (site.root / "link2").symlink_to("checkout")
@@ -232,7 +234,7 @@ class TestWhereRootStays:
         assert site.deploy(link).result.outcome == "updated"
         assert site.ran_as() == {"0"}
 
-    def test_in_a_linked_work_tree(self, site: RootSite) -> None:
+    def test_root_deploys_in_a_linked_work_tree(self, site: RootSite) -> None:
         (site.checkout / ".git/index.lock").unlink()
         site.root_git("checkout", "-q", "-b", "side")
         site.root_git("worktree", "add", "-q", str(site.root / "linked"), "main")
@@ -255,7 +257,7 @@ class TestWhereRootStays:
             ("..", 0o1777, "updated"),
         ],
     )
-    def test_only_root_may_write_to_a_folder_of_it_or_above_it(
+    def test_checkout_is_refused_if_others_may_write_to_a_folder_in_or_above_it(
         self, site: RootSite, folder: str, mode: int, outcome: str
     ) -> None:
         (site.checkout / ".git/pulley").mkdir(mode=0o700)
@@ -272,17 +274,17 @@ class TestWhereRootStays:
 
 @as_root_only
 class TestAttacks:
-    """Nothing of the repository's runs as root, and root's repository has no file more or less."""
+    """No code of the repository runs as root, and root's repository stays unchanged."""
 
     @pytest.fixture(autouse=True)
-    def root_s_repository_is_as_it_was(self, site: RootSite) -> Iterator[None]:
+    def assert_roots_repository_is_unchanged(self, site: RootSite) -> Iterator[None]:
         before = site.traces()
         yield
         if site.checkout.is_dir():
             assert site.traces() == before
         assert "0" not in site.ran_as()
 
-    def test_a_folder_above_is_the_attacker_s(self, site: RootSite) -> None:
+    def test_parent_folder_of_the_attacker_is_refused(self, site: RootSite) -> None:
         os.chown(site.root, ATTACKER.pw_uid, 0)
         result = site.deploy().result
         os.chown(site.root, 0, 0)
@@ -291,7 +293,7 @@ class TestAttacks:
         assert f"chown -h root {site.root};" in result.detail
 
     @pytest.mark.parametrize("target", ["{}/checkout", "../checkout", "{}/attacker/second"])
-    def test_a_link_to_root_s_checkout(self, site: RootSite, target: str) -> None:
+    def test_attackers_link_to_roots_checkout_is_refused(self, site: RootSite, target: str) -> None:
         attacker = folder_of_attacker(site)
         link = attacker / "site"
         link.symlink_to(target.format(site.root))
@@ -299,20 +301,22 @@ class TestAttacks:
         give(attacker)
         site.deploy(link).must_be("no_checkout", f"{attacker} belongs")
 
-    def test_a_link_of_the_attacker_s_in_a_closed_folder(self, site: RootSite) -> None:
+    def test_attackers_link_in_a_closed_folder_is_refused(self, site: RootSite) -> None:
         link = site.root / "site"
         link.symlink_to("checkout")
         give(link)
         site.deploy(link).must_be("no_checkout", f"{link} belongs")
 
-    def test_root_s_link_through_a_folder_of_the_attacker_s(self, site: RootSite) -> None:
+    def test_roots_link_through_an_attackers_folder_is_refused(self, site: RootSite) -> None:
         attacker = folder_of_attacker(site)
         (attacker / "x").symlink_to("../checkout")
         (site.root / "site").symlink_to("attacker/x")
         site.deploy(site.root / "site").must_be("no_checkout", f"{attacker} belongs")
 
     @pytest.mark.parametrize("way", ["cwd", "root"])
-    def test_a_link_through_proc_to_root_s_checkout(self, site: RootSite, way: str) -> None:
+    def test_attackers_link_through_proc_to_roots_checkout_is_refused(
+        self, site: RootSite, way: str
+    ) -> None:
         attacker = folder_of_attacker(site)
         sleep = subprocess.Popen([*AS_OWNER, "sleep", "60"], cwd=site.checkout)
         try:
@@ -323,26 +327,28 @@ class TestAttacks:
             sleep.kill()
             sleep.wait()
 
-    def test_a_link_of_root_s_through_proc_is_refused(self, site: RootSite) -> None:
+    def test_roots_link_through_proc_is_refused(self, site: RootSite) -> None:
         (site.root / "site").symlink_to(f"/proc/self/root{site.checkout}")
         site.deploy(site.root / "site").must_be("no_checkout", "through /proc")
 
     @pytest.mark.parametrize("folder_is", [0, ATTACKER.pw_uid])
-    def test_a_git_directory_that_is_a_link(self, site: RootSite, folder_is: int) -> None:
+    def test_git_directory_that_is_a_link_is_refused(self, site: RootSite, folder_is: int) -> None:
         folder = site.root / "site"
         folder.mkdir()
         (folder / ".git").symlink_to(site.checkout / ".git")
         give(folder, folder_is)
         assert site.deploy(folder).result.outcome == "no_checkout"
 
-    def test_a_link_to_root_s_git_directory_beneath_root_s_folder(self, site: RootSite) -> None:
+    def test_link_to_roots_git_directory_in_roots_folder_is_refused(self, site: RootSite) -> None:
         folder = site.root / "site"
         folder.mkdir()
         (folder / ".git").symlink_to("../checkout/.git")
         site.deploy(folder).must_be("no_checkout", ".git is a link")
 
     @pytest.mark.parametrize("kind", ["absolute", "relative", "common"])
-    def test_a_git_file_that_leads_to_the_attacker(self, site: RootSite, kind: str) -> None:
+    def test_git_file_that_points_to_the_attackers_repository_is_refused(
+        self, site: RootSite, kind: str
+    ) -> None:
         where = checkout_of_attacker(site, folder_of_attacker(site) / "site")
         folder = site.root / "site"
         folder.mkdir()
@@ -357,8 +363,8 @@ class TestAttacks:
             (site.root / "dir/commondir").write_text("../attacker/site/.git\n")
         site.deploy(folder).must_be("no_checkout", "attacker belongs to")
 
-    def test_a_race_of_renames(self, site: RootSite) -> None:
-        """In his folder the attacker may rename root's checkout too."""
+    def test_racing_renames_leave_roots_checkout_unchanged(self, site: RootSite) -> None:
+        """In a folder of the attacker, the attacker can rename root's checkout too."""
         attacker = folder_of_attacker(site)
         checkout_of_attacker(site, attacker / "his")
         shutil.copytree(site.checkout, attacker / "roots", copy_function=shutil.copy2)
@@ -379,7 +385,7 @@ class TestAttacks:
 
 
 class Fuse:
-    """A file system that the attacker's program answers for: a folder and .git, of any owner."""
+    """A FUSE file system of the attacker: a folder and .git, which pretend to have any owner."""
 
     def __init__(self, folder: Path, owner: int) -> None:
         self.folder, self.owner = folder, owner
@@ -424,7 +430,7 @@ class Fuse:
 
 @as_root_only
 @pytest.mark.parametrize("owner", [0, ANOTHER.pw_uid])
-def test_a_file_system_that_another_user_answers_for_is_refused(site: RootSite, owner: int) -> None:
+def test_fuse_file_system_that_another_user_mounted_is_refused(site: RootSite, owner: int) -> None:
     folder = site.root / "mounted"
     folder.mkdir()
     fuse = Fuse(folder, owner)
@@ -450,7 +456,7 @@ class TestContentOfTheGitDirectory:
     @pytest.mark.parametrize(
         "place", ["config", "HEAD", "objects/info", "refs/heads/main", "pulley", "pulley/lock"]
     )
-    def test_that_belongs_to_another_is_refused(self, site: RootSite, place: str) -> None:
+    def test_file_or_folder_of_another_user_is_refused(self, site: RootSite, place: str) -> None:
         (site.checkout / ".git/pulley").mkdir()
         (site.checkout / ".git/pulley/lock").touch()
         os.chown(site.checkout / ".git" / place, ATTACKER.pw_uid, 0)
@@ -459,7 +465,7 @@ class TestContentOfTheGitDirectory:
         assert (site.traces(), site.ran_as()) == (before, set())
 
     @pytest.mark.parametrize("place", ["pulley", "pulley/lock", "objects/info"])
-    def test_that_is_a_link_is_refused(self, site: RootSite, place: str) -> None:
+    def test_link_is_refused(self, site: RootSite, place: str) -> None:
         precious = site.root / "precious"
         precious.mkdir()
         link = site.checkout / ".git" / place
@@ -472,7 +478,7 @@ class TestContentOfTheGitDirectory:
 
     @pytest.mark.parametrize("uid", [0, ATTACKER.pw_uid])
     @pytest.mark.parametrize("relative", ["", "relative"])
-    def test_objects_that_lie_elsewhere_are_root_s_too(
+    def test_alternate_object_folders_must_belong_to_root(
         self, site: RootSite, uid: int, relative: str
     ) -> None:
         other = site.root / "other"
@@ -486,7 +492,7 @@ class TestContentOfTheGitDirectory:
         result = site.deploy().must_be("no_checkout" if uid else "updated")
         assert (f"{nested} belongs" in result.detail) == bool(uid)
 
-    def test_alternates_without_an_end_are_refused(self, site: RootSite) -> None:
+    def test_alternates_that_form_a_loop_are_refused(self, site: RootSite) -> None:
         objects = site.checkout / ".git/objects"
         (objects / "info/alternates").write_text(f"{objects}\n")
         assert site.deploy().result.outcome == "no_checkout"
@@ -494,7 +500,7 @@ class TestContentOfTheGitDirectory:
     @pytest.mark.parametrize(
         ("place", "outcome"), [("bin", "no_checkout"), ("bin/after", "broken")]
     )
-    def test_root_runs_no_after_pull_that_another_may_write(
+    def test_root_runs_no_after_pull_that_another_user_may_write(
         self, site: RootSite, place: str, outcome: str
     ) -> None:
         (site.upstream / "bin").mkdir()
@@ -509,7 +515,7 @@ class TestContentOfTheGitDirectory:
 
 @contextmanager
 def user_namespace(script: str, cwd: Path, uid: int = ATTACKER.pw_uid) -> Iterator[int]:
-    """An unprivileged user's process, root in a namespace of its own, which mounted things."""
+    """A process of an unprivileged user. It is root in its own namespace and mounts there."""
     process = subprocess.Popen(
         [
             *("setpriv", f"--reuid={uid}", f"--regid={ATTACKER.pw_gid}", "--clear-groups", "--"),
@@ -536,7 +542,7 @@ def user_namespace(script: str, cwd: Path, uid: int = ATTACKER.pw_uid) -> Iterat
 
 @as_root_only
 class TestMountNamespaces:
-    """The attacker mounts in a namespace of his what looks like another user's, and links to it."""
+    """In an own namespace, the attacker mounts what looks like another user's, and links to it."""
 
     @pytest.fixture(params=[0, ANOTHER.pw_uid])
     def victim(self, request: pytest.FixtureRequest) -> int:
@@ -544,7 +550,7 @@ class TestMountNamespaces:
 
     @pytest.mark.parametrize("through", ["root", "cwd"])
     @pytest.mark.parametrize("planted", ["lock", "run.log", "config"])
-    def test_an_overlay_of_his_whose_top_folder_is_another_s(
+    def test_attackers_overlay_with_another_users_top_folder_is_refused(
         self, site: RootSite, tmp_path: Path, victim: int, planted: str, through: str
     ) -> None:
         precious = site.root / "precious"
@@ -583,10 +589,10 @@ class TestMountNamespaces:
         words = "belongs to the uid" if victim == 0 else "may replace the link"
         assert words in result.detail
 
-    def test_a_bind_mount_over_what_is_in_another_s_checkout(
+    def test_attackers_bind_mount_over_a_file_of_another_users_checkout_is_refused(
         self, site: RootSite, victim: int
     ) -> None:
-        """Each folder on the way has the inode that it has on the host; what is in one, not."""
+        """Each folder on the path has the host's inode; only a file in one of them has another."""
         attacker = folder_of_attacker(site)
         his = checkout_of_attacker(site, attacker / "his")
         give(site.checkout, victim)
@@ -600,7 +606,7 @@ class TestMountNamespaces:
         assert result.outcome == "no_checkout"
         assert (site.traces(), site.ran_as()) == (before, set())
 
-    def test_what_the_attacker_mounted_for_himself_is_refused_too(self, site: RootSite) -> None:
+    def test_attackers_bind_mount_of_an_own_checkout_is_refused(self, site: RootSite) -> None:
         attacker = folder_of_attacker(site)
         checkout_of_attacker(site, attacker / "his")
         with user_namespace("mkdir m; mount --bind his m", attacker) as pid:
@@ -608,7 +614,7 @@ class TestMountNamespaces:
             result = site.deploy(attacker / "site").result
         assert (result.outcome, "through /proc" in result.detail) == ("no_checkout", True)
 
-    def test_a_mount_of_the_host_s_is_a_place_like_any_other(self, site: RootSite) -> None:
+    def test_bind_mount_of_the_host_is_accepted(self, site: RootSite) -> None:
         mounted = site.root / "mounted"
         mounted.mkdir()
         mount = ["mount", "--bind", str(site.root), str(mounted)]
@@ -621,10 +627,10 @@ class TestMountNamespaces:
 
 
 @as_root_only
-class TestTheRemoteIsLookedAtFirst:
+class TestRemoteIsCheckedFirst:
     @pytest.mark.parametrize("owner", [0, ATTACKER.pw_uid])
     @pytest.mark.parametrize("update", ["rebase", "reset", "check"])
-    def test_a_checkout_of_another_repository_is_left_as_it_is(
+    def test_checkout_of_another_repository_stays_unchanged(
         self, site: RootSite, owner: int, update: str
     ) -> None:
         state = site.checkout / ".git/pulley"
@@ -639,7 +645,7 @@ class TestTheRemoteIsLookedAtFirst:
         )
         assert site.traces() == before
 
-    def test_a_look_writes_nothing_after_a_run(self, site: RootSite) -> None:
+    def test_check_writes_nothing_after_a_run(self, site: RootSite) -> None:
         assert site.deploy().result.outcome == "updated"
         before = site.traces()
         assert site.deploy(update="check").result.outcome == "unchanged"
@@ -648,7 +654,7 @@ class TestTheRemoteIsLookedAtFirst:
 
 @as_root_only
 class TestWhatRootCannotList:
-    """What is not known to be root's alone is taken for another's."""
+    """Root treats what it cannot list as another user's."""
 
     @pytest.fixture
     def uploads(self, site: RootSite) -> Path:
@@ -657,7 +663,9 @@ class TestWhatRootCannotList:
         (site.checkout / "uploads").mkdir()
         return site.checkout / "uploads"
 
-    def test_file_whose_name_is_no_utf_8(self, site: RootSite, uploads: Path) -> None:
+    def test_another_users_folder_is_refused_if_a_file_name_is_not_utf_8(
+        self, site: RootSite, uploads: Path
+    ) -> None:
         Path(os.fsdecode(os.fsencode(uploads) + b"/\xff")).write_text("staged\n")
         site.root_git("add", "uploads")
         give(uploads)
@@ -666,7 +674,7 @@ class TestWhatRootCannotList:
         run.must_be("no_checkout", "others own uploads ")
         assert site.ran_as() == set()
 
-    def test_folders_where_the_host_has_no_xargs(self, site: RootSite, uploads: Path) -> None:
+    def test_root_refuses_a_host_without_xargs(self, site: RootSite, uploads: Path) -> None:
         (uploads / "job").write_text("staged\n")
         site.root_git("add", "uploads")
         give(uploads)
@@ -675,7 +683,9 @@ class TestWhatRootCannotList:
         site.pull(AfterPull="after", Issued="2", more_environ=path).must_be("no_checkout", "xargs")
         assert site.ran_as() == set()
 
-    def test_local_commits_that_git_cannot_read(self, site: RootSite, uploads: Path) -> None:
+    def test_root_refuses_if_git_cannot_list_local_commits(
+        self, site: RootSite, uploads: Path
+    ) -> None:
         give(uploads)
         fails = 'case " $* " in *" log "*) exit 128 ;; esac'
         site.before_git(fails)
@@ -683,10 +693,10 @@ class TestWhatRootCannotList:
         site.deploy().must_be("no_checkout", "cannot list")
         assert site.ran_as() == set()
 
-    def test_submodule_that_is_half_made_is_not_looked_for_in_another_s_folder(
+    def test_half_made_submodule_in_another_users_folder_is_not_removed(
         self, site: RootSite, uploads: Path
     ) -> None:
-        """He swaps his folder for a link to a work tree of root's, whose .git root then removes."""
+        """A link to root's work tree replaces it, and root would remove that work tree's .git."""
         victim = site.root / "victim"
         site.root_git("worktree", "add", "-q", str(victim), "-b", "victim")
         (uploads / "mine").mkdir()
@@ -706,7 +716,7 @@ class TestWhatRootCannotList:
 
 @as_root_only
 @pytest.mark.parametrize("has_setpriv", [True, False])
-def test_owner_s_code_has_no_terminal_into_which_it_could_type_for_root(
+def test_owners_code_has_no_controlling_terminal(
     make_site: Callable[[str], Site], *, has_setpriv: bool
 ) -> None:
     site = make_site("dash")
@@ -729,10 +739,10 @@ def test_owner_s_code_has_no_terminal_into_which_it_could_type_for_root(
 
 
 @as_root_only
-class TestBystanders:
+class TestRunningGit:
     @pytest.fixture
     def git(self, tmp_path: Path, site: RootSite) -> Path:
-        """A program of this name that sits there."""
+        """A program called git that only sleeps."""
         return Path(shutil.copy(str(shutil.which("sleep")), site.root / "git"))
 
     @pytest.fixture
@@ -747,28 +757,28 @@ class TestBystanders:
     @pytest.mark.parametrize(
         ("uid", "outcome"), [(ATTACKER.pw_uid, "updated"), (ANOTHER.pw_uid, "updated"), (0, "busy")]
     )
-    def test_only_root_s_git_keeps_root_s_checkout_busy(
+    def test_only_roots_git_keeps_roots_checkout_busy(
         self, site: RootSite, git: Path, waits: Path, uid: int, outcome: str
     ) -> None:
-        with sitting(git, site.checkout, uid):
+        with running_in(git, site.checkout, uid):
             result = site.deploy(timeout="25").result
         assert result.outcome == outcome, result.detail
         assert (site.checkout / ".git/index.lock").exists() == (outcome == "busy")
         assert bool(waits.read_text()) == (outcome == "busy")
 
     @pytest.mark.parametrize("uid", [ATTACKER.pw_uid, 0])
-    def test_the_owner_s_git_and_root_s_count_in_a_user_s_checkout(
+    def test_run_in_a_users_checkout_waits_for_the_owners_and_for_roots_git(
         self, site: RootSite, git: Path, waits: Path, uid: int
     ) -> None:
         give(site.checkout)
         give(site.upstream)
-        with sitting(git, site.checkout, uid):
+        with running_in(git, site.checkout, uid):
             site.deploy(timeout="25")
         assert waits.read_text()
 
 
 @contextmanager
-def sitting(program: Path, where: Path, uid: int) -> Iterator[None]:
+def running_in(program: Path, where: Path, uid: int) -> Iterator[None]:
     process = subprocess.Popen(
         ["setpriv", f"--reuid={uid}", "--clear-groups", "--", str(program), "60"], cwd=where
     )
@@ -782,7 +792,7 @@ def sitting(program: Path, where: Path, uid: int) -> Iterator[None]:
 
 
 class TestUnits:
-    def test_those_of_the_machine_are_refused(self, make_site: Callable[[str], Site]) -> None:
+    def test_units_of_the_machine_are_refused(self, make_site: Callable[[str], Site]) -> None:
         site = make_site("dash")
         words = "Restart takes no unit that stops the machine, isolates it or opens a root shell: "
         for unit in (
@@ -792,7 +802,9 @@ class TestUnits:
             named = unit.rpartition(",")[2]
             site.pull(Restart=unit).must_be("bad_parameter", detail=words + named)
 
-    def test_the_operator_s_file_refuses_the_same(self, make_site: Callable[[str], Site]) -> None:
+    def test_script_refuses_the_same_units_as_the_operators_file(
+        self, make_site: Callable[[str], Site]
+    ) -> None:
         site = make_site("dash")
         names = [*MACHINE_UNITS, *(f"{prefix}a" for prefix in MACHINE_UNIT_PREFIXES)]
         for name in names:
@@ -804,9 +816,7 @@ class TestUnits:
             *(f"{prefix}*" for prefix in MACHINE_UNIT_PREFIXES),
         }
 
-    def test_one_that_is_only_called_alike_is_restarted(
-        self, make_site: Callable[[str], Site]
-    ) -> None:
+    def test_unit_with_a_similar_name_is_restarted(self, make_site: Callable[[str], Site]) -> None:
         site = make_site("dash")
         site.tool("systemctl", "exit 0")
         for unit in (
@@ -820,7 +830,7 @@ class TestUnits:
     @as_root_only
     @pytest.mark.parametrize("unit", ["{}.service", "{}", "{}@a.service"])
     @pytest.mark.parametrize("template", ["", "@"])
-    def test_an_alias_of_this_host_is_refused(
+    def test_alias_of_a_unit_of_the_machine_is_refused(
         self, make_site: Callable[[str], Site], unit: str, template: str
     ) -> None:
         folder = Path("/etc/systemd/system")

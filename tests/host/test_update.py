@@ -1,4 +1,4 @@
-"""What a run makes of the checkout: the ways of updating, and what is kept of what was there."""
+"""The update modes: what each does to the checkout, and what it keeps."""
 
 import shutil
 
@@ -33,7 +33,7 @@ class TestRebase:
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
         site.pull().must_be("unchanged")
 
-    def test_edits_elsewhere_are_carried_over_and_in_a_changed_file_merged(
+    def test_edits_of_other_files_are_carried_over_and_of_a_changed_file_merged(
         self, site: Site
     ) -> None:
         lines = "".join(f"{n}\n" for n in range(20))
@@ -104,7 +104,7 @@ class TestRebase:
         assert result.saved
         assert site.git("rev-parse", result.saved) == lost
 
-    def test_a_branch_that_is_not_there_yet_is_made(self, site: Site) -> None:
+    def test_missing_local_branch_is_created(self, site: Site) -> None:
         site.git("checkout", "-q", "-b", "release/1.2", cwd=site.upstream)
         commit = site.commit({"app.txt": "release\n"})
         site.pull(Branch="release/1.2").must_be("updated", after=commit)
@@ -121,14 +121,16 @@ class TestRebase:
         site.git("branch", "-qD", "feature")
         site.pull(Branch="feature/x").must_be("updated", after=commit)
 
-    def test_a_branch_that_went_back_is_followed_back(self, site: Site) -> None:
+    def test_branch_that_was_reset_to_an_older_commit_is_followed(self, site: Site) -> None:
         first = site.head()
         site.commit({"app.txt": "two\n"})
         site.pull()
         site.git("reset", "-q", "--hard", first, cwd=site.upstream)
         site.pull().must_be("updated", after=first, local_commits=0)
 
-    def test_a_branch_that_went_back_keeps_local_commits_and_only_those(self, site: Site) -> None:
+    def test_branch_that_was_reset_to_an_older_commit_keeps_only_local_commits(
+        self, site: Site
+    ) -> None:
         first = site.head()
         site.commit({"gone.txt": "gone\n"})
         site.pull()
@@ -138,7 +140,7 @@ class TestRebase:
         assert site.git("rev-parse", "HEAD~1") == first
         assert (site.checkout / "local.txt").exists()
 
-    def test_a_history_that_was_begun_anew_keeps_local_commits(self, site: Site) -> None:
+    def test_unrelated_new_history_keeps_local_commits(self, site: Site) -> None:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         site.git("checkout", "-q", "--orphan", "anew", cwd=site.upstream)
         commit = site.commit({"app.txt": "anew\n"})
@@ -146,7 +148,7 @@ class TestRebase:
         site.pull().must_be("updated", upstream=commit, local_commits=1)
         assert site.git("rev-parse", "HEAD~1") == commit
 
-    def test_a_rebase_backend_of_the_owners_choice_is_not_used(self, site: Site) -> None:
+    def test_rebase_backend_setting_of_the_owner_is_ignored(self, site: Site) -> None:
         site.git("config", "rebase.backend", "apply")
         site.commit({"app.txt": "mine\n"}, where=site.checkout)
         state = site.state()
@@ -154,7 +156,7 @@ class TestRebase:
         assert site.pull().result.outcome == "conflict"
         assert site.state() == state
 
-    def test_local_tags_outlive_a_fetch_that_is_set_to_prune(self, site: Site) -> None:
+    def test_local_tags_survive_a_fetch_that_is_set_to_prune(self, site: Site) -> None:
         site.git("config", "fetch.prune", "true")
         site.git("config", "fetch.pruneTags", "true")
         site.git("tag", "mine")
@@ -185,7 +187,7 @@ class TestReset:
         assert (site.checkout / "untracked.txt").exists()
         assert site.git("status", "--porcelain", "-uno") == ""
 
-    def test_a_local_commit_without_news_is_saved_and_the_result_says_updated(
+    def test_local_commit_is_saved_and_the_outcome_is_updated_without_a_new_upstream_commit(
         self, site: Site
     ) -> None:
         tip = site.head()
@@ -197,7 +199,9 @@ class TestReset:
 
 
 class TestExact:
-    def test_an_older_commit_is_gone_to_and_left_without_help(self, site: Site) -> None:
+    def test_older_commit_is_deployed_and_the_next_rebase_returns_to_the_tip(
+        self, site: Site
+    ) -> None:
         first = site.head()
         tip = site.commit({"app.txt": "two\n"})
         site.pull()
@@ -217,7 +221,7 @@ class TestExact:
         assert site.pull().result.local_commits == 1
         assert (site.checkout / "local.txt").exists()
 
-    def test_a_deployed_commit_that_the_branch_left_is_reached(self, site: Site) -> None:
+    def test_deployed_commit_that_left_the_branch_is_deployed_again(self, site: Site) -> None:
         deployed = site.commit({"app.txt": "two\n"})
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
@@ -237,7 +241,7 @@ class TestExact:
         assert site.pull(Update="exact", Commit=commit).result.outcome == "missing_commit"
         assert site.state() == state
 
-    def test_a_deployed_one_is_reached_without_the_remote(self, site: Site) -> None:
+    def test_deployed_commit_is_deployed_again_without_the_remote(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         first = site.head()
         site.pull()
@@ -249,19 +253,19 @@ class TestExact:
 
 
 class TestCommit:
-    def test_one_that_is_in_the_tip_deploys_the_tip(self, site: Site) -> None:
+    def test_ancestor_of_the_tip_deploys_the_tip(self, site: Site) -> None:
         older = site.commit({"app.txt": "two\n"})
         tip = site.commit({"app.txt": "three\n"})
         assert site.pull(Commit=older).result.after == tip
 
-    def test_one_that_was_forced_away_is_superseded_by_the_tip(self, site: Site) -> None:
+    def test_commit_that_a_force_push_removed_is_superseded_by_the_tip(self, site: Site) -> None:
         gone = site.commit({"app.txt": "two\n"})
         site.pull()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=site.upstream)
         tip = site.commit({"app.txt": "other\n"})
         site.pull(Commit=gone).must_be("superseded", after=tip)
 
-    def test_an_unknown_one_is_missing_and_nothing_moves(self, site: Site) -> None:
+    def test_unknown_commit_is_missing_and_nothing_moves(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         site.commit({"app.txt": "two\n"})
         state = site.state()
@@ -270,7 +274,7 @@ class TestCommit:
 
 
 class TestCheck:
-    def test_it_says_what_a_run_would_do_and_changes_nothing(self, site: Site) -> None:
+    def test_check_reports_what_a_run_would_do_and_changes_nothing(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         state = site.state()
         result = site.pull(Update="check").must_be("unchanged", upstream=commit)
