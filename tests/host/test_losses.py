@@ -1,4 +1,4 @@
-"""Nothing is lost where git itself would lose it: ignored files, unreadable commits, submodules."""
+"""A run keeps what git itself would lose: ignored files, unreadable commits, submodules."""
 
 import json
 import subprocess
@@ -14,10 +14,12 @@ MINE = "typed by hand\n"
 
 
 class TestIgnoredFiles:
-    """Git writes over them when it makes local commits again."""
+    """A rebase overwrites ignored files when it applies local commits again."""
 
     @pytest.mark.parametrize("removed", [False, True])
-    def test_one_that_a_local_commit_has_is_a_conflict(self, site: Site, *, removed: bool) -> None:
+    def test_ignored_file_that_a_local_commit_contains_is_a_conflict(
+        self, site: Site, *, removed: bool
+    ) -> None:
         site.commit({".gitignore": ".env\n"})
         site.pull()
         site.commit({".env": "by mistake\n"}, where=site.checkout)
@@ -33,7 +35,7 @@ class TestIgnoredFiles:
         assert (site.checkout / ".env").read_text() == MINE
 
     @pytest.mark.parametrize("kind", ["file", "link"])
-    def test_one_in_the_place_of_a_local_commit_s_folder_is_a_conflict(
+    def test_ignored_file_or_link_in_place_of_a_local_commits_folder_is_a_conflict(
         self, site: Site, kind: str
     ) -> None:
         site.commit({".gitignore": "env\n"})
@@ -49,7 +51,7 @@ class TestIgnoredFiles:
         site.pull().must_be("conflict", detail="env is untracked, where a local commit has it")
         assert (site.checkout / "env").is_symlink() == (kind == "link")
 
-    def test_where_local_commits_cannot_be_listed_nothing_moves(self, site: Site) -> None:
+    def test_failing_git_log_is_a_conflict_and_nothing_moves(self, site: Site) -> None:
         site.commit({"local": MINE}, where=site.checkout)
         site.commit({"app.txt": "two\n"})
         fails = 'case " $* " in *" log "*) exit 128 ;; esac'
@@ -58,7 +60,7 @@ class TestIgnoredFiles:
         site.pull().must_be("conflict", "cannot list")
         assert site.state() == state
 
-    def test_look_at_local_commits_takes_as_many_processes_for_fifty_files_as_for_one(
+    def test_local_commit_of_fifty_files_takes_as_many_git_calls_as_a_commit_of_one(
         self, site: Site
     ) -> None:
         calls = site.root / "calls"
@@ -76,28 +78,30 @@ class TestIgnoredFiles:
         assert taken[1] == taken[2]  # the first run has no marker yet
 
 
-class TestAnothersKilledPull:
-    def killed(self, site: Site, *options: str) -> None:
-        """Somebody's `git pull --rebase`, killed when it has checked out the new tip."""
+class TestKilledPullOfAPerson:
+    def kill_pull(self, site: Site, *options: str) -> None:
+        """Kill a person's `git pull --rebase` after it has checked out the new tip."""
         hook = site.write(".git/hooks/post-checkout", "#!/bin/sh\nkill -9 $PPID\n")
         site.as_owner("git", "pull", "-q", "--rebase", *options, check=False)
         hook.unlink()
         assert (site.checkout / ".git/rebase-merge").is_dir()
 
-    def test_file_that_was_made_where_the_new_commit_has_none_is_saved(self, site: Site) -> None:
+    def test_file_that_the_new_commit_deleted_and_a_person_recreated_is_saved(
+        self, site: Site
+    ) -> None:
         site.commit({"local": "1\n"}, where=site.checkout)
         site.commit({"config.txt": None})
-        self.killed(site)
+        self.kill_pull(site)
         site.write("config.txt", MINE)
         result = site.pull().must_be("updated")
         assert result.saved
         assert site.git("show", f"{result.saved}:config.txt") + "\n" == MINE
 
-    def test_killed_while_it_puts_an_edit_back_the_next_run_does(self, site: Site) -> None:
+    def test_run_after_a_kill_during_stash_apply_restores_the_edit(self, site: Site) -> None:
         site.commit({"local": "1\n"}, where=site.checkout)
         site.commit({"app.txt": "two\n"})
         site.write("config.txt", MINE)
-        self.killed(site, "--autostash")
+        self.kill_pull(site, "--autostash")
         kill = 'case "$*" in *"stash apply"*) kill -9 0 ;; esac'
         site.before_git(kill)
         command, environ = site.command()
@@ -107,8 +111,8 @@ class TestAnothersKilledPull:
         assert (site.checkout / "config.txt").read_text() == MINE
 
 
-class TestCommitsThatCannotBeRead:
-    def test_reset_saves_what_it_cannot_count(self, site: Site) -> None:
+class TestUnreadableCommits:
+    def test_reset_saves_local_commits_that_it_cannot_count(self, site: Site) -> None:
         for number in (1, 2, 3):
             site.commit({f"local{number}": MINE}, where=site.checkout)
         tip, broken = site.head(), site.git("rev-parse", "HEAD~2")
@@ -120,9 +124,7 @@ class TestCommitsThatCannotBeRead:
         assert result.saved
         assert site.git("rev-parse", result.saved) == tip
 
-    def test_line_of_a_checkout_whose_commits_cannot_be_counted_is_well_formed(
-        self, site: Site
-    ) -> None:
+    def test_result_is_well_formed_if_local_commits_cannot_be_counted(self, site: Site) -> None:
         site.commit({"local1": MINE}, where=site.checkout)
         site.commit({"local2": MINE}, where=site.checkout)
         site.pull()
@@ -143,7 +145,7 @@ class TestSubmodules:
     def part(self, site: Site) -> Path:
         return site.root / "octo/part"
 
-    def test_stashes_and_reflog_outlive_a_server_that_is_away(self, site: Site, part: Path) -> None:
+    def test_stashes_survive_an_unreachable_submodule_remote(self, site: Site, part: Path) -> None:
         local = site.checkout / "part"
         for text in ("first\n", "second\n"):
             site.write("part/part.txt", text)
@@ -155,7 +157,7 @@ class TestSubmodules:
         assert site.pull().result.outcome == "updated"
         assert site.git("stash", "list", cwd=local).count("stash@") == 2
 
-    def test_branch_outlives_another_that_a_power_cut_left_empty(
+    def test_branch_survives_if_a_power_cut_emptied_another_branch(
         self, site: Site, part: Path
     ) -> None:
         local = site.checkout / "part"
@@ -170,8 +172,8 @@ class TestSubmodules:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="takes namespaces of its own")
-def test_ref_is_never_written_over(site: Site) -> None:
-    """Two containers count their processes alike, and may save in the same second."""
+def test_saved_ref_is_never_overwritten(site: Site) -> None:
+    """Two containers can have the same process ids and save in the same second."""
     site.tool("date", "echo 20300101T000000Z")
     alone = ["unshare", "--pid", "--fork", "--mount-proc"]
     kept = []

@@ -1,4 +1,4 @@
-"""What a person has going on in the checkout: kept, carried along, or left alone and said so."""
+"""A person's work in the checkout is kept, carried over, or left alone and reported."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ LONG = "".join(f"line {n}\n" for n in range(40))
 
 
 def conflicting_branch(site: Site) -> None:
-    """A branch `other` that conflicts with what main has now."""
+    """Make a branch `other` that conflicts with main."""
     site.git("checkout", "-q", "-b", "other")
     site.commit({"app.txt": "other\n"}, where=site.checkout)
     site.git("checkout", "-q", "main")
@@ -107,7 +107,7 @@ def bisect(site: Site) -> None:
         bisect,
     ],
 )
-def test_what_someone_is_in_the_middle_of_is_a_conflict_and_untouched(
+def test_unfinished_git_operation_is_a_conflict_and_stays_untouched(
     site: Site, begin: Callable[[Site], None]
 ) -> None:
     begin(site)
@@ -164,7 +164,9 @@ class TestUntracked:
         site.write("folder", "precious\n")
         self.assert_kept(site, "folder")
 
-    def test_the_same_content_as_upstreams_is_kept_on_a_conflict(self, site: Site) -> None:
+    def test_untracked_file_with_the_content_of_upstreams_is_kept_on_a_conflict(
+        self, site: Site
+    ) -> None:
         site.write("new.txt", "same\n")
         site.commit({"new.txt": "same\n"})
         self.assert_kept(site, "new.txt")
@@ -178,7 +180,7 @@ class TestUntracked:
         assert (site.checkout / "new.txt").read_text() == "precious\n"
 
     @pytest.mark.parametrize("ignored", [False, True])
-    def test_a_folder_that_upstream_made_a_file_keeps_what_is_in_it(
+    def test_folder_that_upstream_replaced_by_a_file_keeps_its_untracked_files(
         self, site: Site, *, ignored: bool
     ) -> None:
         site.commit({"folder/a.txt": "a\n"})
@@ -196,7 +198,7 @@ class TestIndex:
         os.utime(site.checkout / "app.txt", (0, 0))
         site.pull().must_be("updated", after=commit, saved=None)
 
-    def test_what_is_staged_stays_staged(self, site: Site) -> None:
+    def test_staged_changes_stay_staged(self, site: Site) -> None:
         site.write("app.txt", "staged\n")
         site.write("new.txt", "staged\n")
         site.git("add", "app.txt", "new.txt")
@@ -207,7 +209,7 @@ class TestIndex:
         assert (site.checkout / "app.txt").read_text() == "staged, then edited\n"
         assert site.git("status", "--porcelain") == "MM app.txt\nA  new.txt"
 
-    def test_what_was_only_in_the_index_is_kept_where_it_does_not_fit(self, site: Site) -> None:
+    def test_staged_content_that_does_not_fit_is_saved(self, site: Site) -> None:
         site.commit({"long.txt": LONG})
         site.pull()
         site.write("long.txt", "only staged\n" + LONG)
@@ -219,7 +221,7 @@ class TestIndex:
         assert result.saved
         assert site.git("show", f"{result.saved}^2:long.txt").startswith("only staged")
 
-    def test_a_half_added_file_is_a_conflict_that_names_it(self, site: Site) -> None:
+    def test_file_added_with_intent_to_add_is_a_conflict_that_names_it(self, site: Site) -> None:
         site.write("new.txt", "half\n")
         site.git("add", "-N", "new.txt")
         site.commit({"app.txt": "two\n"})
@@ -232,7 +234,7 @@ class TestIndex:
         ("mark", "edits"),
         [("--assume-unchanged", True), ("--skip-worktree", True), ("--skip-worktree", False)],
     )
-    def test_a_file_that_git_was_told_to_leave_alone_is_left_alone(
+    def test_file_marked_assume_unchanged_or_skip_worktree_is_left_alone(
         self, site: Site, mark: str, *, edits: bool
     ) -> None:
         site.git("update-index", mark, "config.txt")
@@ -245,7 +247,7 @@ class TestIndex:
         site.pull().must_be("conflict", "config.txt")
         assert (site.checkout / "config.txt").read_text() == "the host's own\n"
 
-    def test_an_edit_over_odd_names_and_modes_comes_along(self, site: Site) -> None:
+    def test_edits_with_odd_file_names_and_modes_are_carried_over(self, site: Site) -> None:
         site.write("with\nnewline $(id).txt", "#!/bin/sh\n")
         site.git("add", ".")
         (site.checkout / "app.txt").chmod(0o755)
@@ -260,7 +262,7 @@ class TestAfterAKill:
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """Edits are out of the work tree, the new commit is in it."""
+        """A site whose run was killed with the edits stashed and the new commit checked out."""
         site = make_shared_site("sh")
         site.pull()
         site.write("app.txt", "edited before\n")
@@ -272,7 +274,7 @@ class TestAfterAKill:
         assert (site.checkout / "new.txt").exists()
         return site
 
-    def test_edits_made_since_are_saved_and_those_before_come_back(self, site: Site) -> None:
+    def test_edits_after_the_kill_are_saved_and_edits_before_it_come_back(self, site: Site) -> None:
         site.write("config.txt", "edited since\n")
         site.write("new.txt", "edited since too\n")
         result = site.pull().must_be("updated")
@@ -281,18 +283,18 @@ class TestAfterAKill:
         assert site.git("show", f"{result.saved}:config.txt") == "edited since"
         assert site.git("show", f"{result.saved}:new.txt") == "edited since too"
 
-    def test_a_commit_made_since_is_saved(self, site: Site) -> None:
+    def test_commit_made_after_the_kill_is_saved(self, site: Site) -> None:
         commit = site.commit({"mine.txt": "since\n"}, where=site.checkout)
         result = site.pull().must_be("updated")
         assert result.saved
         assert site.git("merge-base", commit, result.saved) == commit
 
-    def test_without_anything_since_nothing_is_saved(self, site: Site) -> None:
+    def test_nothing_is_saved_if_nobody_worked_after_the_kill(self, site: Site) -> None:
         assert site.pull().result.saved is None
         assert site.saved() == []
 
 
-def test_a_note_of_a_move_that_is_half_written_means_that_nothing_moved(site: Site) -> None:
+def test_half_written_note_of_a_move_means_that_nothing_moved(site: Site) -> None:
     site.pull()
     site.write("config.txt", "edited\n")
     for half in ("refs/heads/main", "refs/heads/main 1234 56", "\n"):
@@ -316,7 +318,7 @@ class TestLocks:
         "refs/pulley/deployed/2.lock",
     )
 
-    def test_dead_ones_are_cleared(self, site: Site) -> None:
+    def test_dead_locks_are_cleared(self, site: Site) -> None:
         site.pull()
         site.git("pack-refs", "--all")
         for lock in self.LOCKS:
@@ -326,9 +328,9 @@ class TestLocks:
         site.pull().must_be("updated", after=commit)
         assert not [lock for lock in self.LOCKS if (site.checkout / ".git" / lock).exists()]
 
-    def test_one_of_a_git_that_is_at_work_is_busy_and_left(self, site: Site) -> None:
+    def test_lock_of_a_running_git_is_busy_and_stays(self, site: Site) -> None:
         site.pull()
-        git = site.root / "git"  # by its name
+        git = site.root / "git"  # the script knows git by its name
         shutil.copy(str(shutil.which("sleep")), git)
         own(git)
         site.write(".git/index.lock", "")
@@ -343,7 +345,9 @@ class TestLocks:
 
 
 class TestWorkTrees:
-    def test_a_linked_one_is_brought_to_its_branch(self, site: Site) -> None:
+    def test_linked_work_tree_is_updated_and_the_main_one_keeps_its_branch(
+        self, site: Site
+    ) -> None:
         site.git("checkout", "-q", "-b", "side")
         linked = site.root / "linked"
         site.git("worktree", "add", "-q", str(linked), "main")
@@ -351,7 +355,7 @@ class TestWorkTrees:
         site.pull(Checkout=str(linked)).must_be("updated", after=commit)
         assert site.git("symbolic-ref", "HEAD") == "refs/heads/side"
 
-    def test_a_branch_that_another_one_has_is_a_conflict(self, site: Site) -> None:
+    def test_branch_that_another_work_tree_has_checked_out_is_a_conflict(self, site: Site) -> None:
         site.git("checkout", "-q", "-b", "side")
         site.git("worktree", "add", "-q", str(site.root / "linked"), "main")
         site.commit({"app.txt": "two\n"})
@@ -372,7 +376,7 @@ class TestClones:
         url = f"file://{site.upstream}"
         site.git("clone", "-q", *options, url, str(site.checkout), cwd=site.root)
 
-    def test_a_shallow_one_stays_shallow(self, site: Site) -> None:
+    def test_shallow_clone_stays_shallow(self, site: Site) -> None:
         site.commit({"app.txt": "two\n"})
         self.clone(site, "--depth", "1")
         commit = site.commit({"app.txt": "three\n"})
@@ -383,7 +387,7 @@ class TestClones:
         assert site.pull().result.local_commits == 1
         assert site.git("rev-parse", "--is-shallow-repository") == "true"
 
-    def test_a_partial_one_stays_partial(self, site: Site) -> None:
+    def test_partial_clone_stays_partial(self, site: Site) -> None:
         site.git("config", "uploadpack.allowFilter", "true", cwd=site.upstream)
         site.git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=site.upstream)
         site.commit({"app.txt": "two\n"})
@@ -393,7 +397,7 @@ class TestClones:
         missing = site.git("rev-list", "--objects", "--all", "--missing=print")
         assert "\n?" in missing
 
-    def test_a_sparse_one_stays_sparse(self, site: Site) -> None:
+    def test_sparse_checkout_stays_sparse(self, site: Site) -> None:
         site.commit({"in/a.txt": "a\n", "out/b.txt": "b\n"})
         site.pull()
         site.git("sparse-checkout", "set", "in")
@@ -404,13 +408,13 @@ class TestClones:
         assert (site.checkout / "app.txt").read_text() == "edited\n"
         assert not (site.checkout / "out").exists()
 
-    def test_one_without_a_commit_is_no_checkout(self, site: Site) -> None:
+    def test_clone_without_a_commit_is_no_checkout(self, site: Site) -> None:
         shutil.rmtree(site.checkout)
         site.git("init", "-q", str(site.checkout), cwd=site.root)
         site.git("remote", "add", "origin", str(site.upstream))
         site.pull().must_be("no_checkout", "clone it again", before=None)
 
-    def test_one_that_converts_line_ends_is_clean_after_it(self, site: Site) -> None:
+    def test_clone_that_converts_line_endings_is_clean_after_an_update(self, site: Site) -> None:
         site.git("config", "core.autocrlf", "true")
         site.git("rm", "-q", "--cached", "-r", ".")
         site.git("reset", "-q", "--hard")

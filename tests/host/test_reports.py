@@ -1,4 +1,4 @@
-"""What people who deploy git checkouts report of other tools, each situation with its right end."""
+"""Situations in which other tools that deploy git checkouts failed, as their users reported."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ with_lfs = pytest.mark.skipif(not shutil.which("git-lfs"), reason="git-lfs is no
 
 
 def kill_in_a_move(site: Site) -> str:
-    """A run that is killed with its whole group while it moves; returns the commit it went to."""
+    """Kill a run with its whole group while it moves; returns the commit that it moved to."""
     site.commit({"old.txt": "old\n"})
     site.pull()
     git = shutil.which("git")
@@ -31,20 +31,20 @@ def kill_in_a_move(site: Site) -> str:
     return commit
 
 
-class TestWritten:
-    """Git may say that it has switched, and have written nothing."""
+class TestVerifiedMove:
+    """Git can report a switch without having written the files, and a step can move HEAD."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """It has a file in a folder."""
+        """A site with a file in a folder."""
         site = make_shared_site("sh")
         site.commit({"pages/a.html": "one\n"})
         site.pull()
         return site
 
     @as_another_user
-    def test_folder_that_cannot_be_written_is_a_conflict_until_it_can(self, site: Site) -> None:
+    def test_unwritable_folder_is_a_conflict_until_it_is_writable(self, site: Site) -> None:
         before = site.head()
         commit = site.commit({"pages/a.html": "two\n"})
         (site.checkout / "pages").chmod(0o555)
@@ -57,7 +57,9 @@ class TestWritten:
 
     @as_another_user
     @pytest.mark.parametrize("update", ["rebase", "reset", "exact"])
-    def test_no_way_of_updating_believes_it(self, site: Site, update: str) -> None:
+    def test_each_update_mode_reports_an_unwritable_folder_as_a_conflict(
+        self, site: Site, update: str
+    ) -> None:
         commit = site.commit({"pages/a.html": "two\n"})
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         (site.checkout / "pages").chmod(0o555)
@@ -66,7 +68,9 @@ class TestWritten:
         assert result.outcome == "conflict"
         assert (site.checkout / "local.txt").exists()
 
-    def test_step_that_moves_head_is_told_with_the_commit_that_is_there(self, site: Site) -> None:
+    def test_step_that_moves_head_is_broken_and_the_result_names_the_new_commit(
+        self, site: Site
+    ) -> None:
         after = "#!/bin/sh\n[ ! -e ../newer ] || git pull -q --rebase origin main\n"
         site.commit({"after": after})
         site.pull(AfterPull="after")
@@ -88,10 +92,10 @@ class TestWritten:
         site.pull(AfterPull="after").must_be("updated", after=newer, upstream=newer)
 
     @pytest.mark.parametrize("then", ["", "git pack-refs --all"])
-    def test_step_that_fetches_a_newer_commit_is_told_with_that_commit(
+    def test_step_that_fetches_a_newer_commit_is_broken_and_the_result_names_it(
         self, site: Site, then: str
     ) -> None:
-        """Else whoever reads the result takes the host to be at a commit that it has not."""
+        """Else a reader of the result believes that the host has that commit."""
         after = "#!/bin/sh\n[ ! -e ../newer ] || { push-newer && git fetch -q; %s; }\n"
         site.commit({"after": after % (then or ":")})
         site.pull(AfterPull="after")
@@ -105,11 +109,11 @@ class TestWritten:
         site.pull(AfterPull="after").must_be("updated", after=newer, upstream=newer)
 
 
-class TestNobodysEdits:
+class TestModifiedWithoutAnEdit:
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """It has a file that is `modified` in each fresh clone."""
+        """A site with a file that is `modified` in each fresh clone."""
         site = make_shared_site("sh")
         (site.upstream / "win.txt").write_bytes(b"a\r\nb\r\n")
         site.git("add", "win.txt", cwd=site.upstream)
@@ -119,25 +123,25 @@ class TestNobodysEdits:
         return site
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
-    def test_line_endings_that_git_itself_writes_hold_nothing_up(
+    def test_line_endings_that_git_itself_writes_do_not_block_an_update(
         self, site: Site, update: str
     ) -> None:
         commit = site.commit({"win.txt": "put right\n"})
         site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "win.txt").read_text() == "put right\n"
 
-    def test_they_stay_where_another_file_changes(self, site: Site) -> None:
+    def test_line_endings_stay_if_another_file_changes(self, site: Site) -> None:
         site.commit({"app.txt": "two\n"})
         assert site.pull().result.outcome == "updated"
         assert (site.checkout / "win.txt").read_bytes() == b"a\r\nb\r\n"
 
-    def test_edit_beside_them_is_carried(self, site: Site) -> None:
+    def test_edit_of_another_file_is_carried_over(self, site: Site) -> None:
         site.write("config.txt", "mine\n")
         commit = site.commit({"win.txt": "put right\n"})
         site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "config.txt").read_text() == "mine\n"
 
-    def test_filter_that_does_not_give_back_what_it_took_is_no_edit(self, site: Site) -> None:
+    def test_change_by_a_filter_that_does_not_round_trip_is_no_edit(self, site: Site) -> None:
         site.git("config", "filter.upper.smudge", "tr a-z A-Z")
         site.commit({"x.up": "abc\n", ".gitattributes": "*.up filter=upper\n"})
         site.pull()
@@ -147,7 +151,7 @@ class TestNobodysEdits:
         site.pull().must_be("updated", after=commit, saved=None)
         assert (site.checkout / "x.up").read_text() == "DEF\n"
 
-    def test_file_that_was_made_executable_is_somebodys(self, site: Site) -> None:
+    def test_file_that_was_made_executable_is_an_edit_and_kept(self, site: Site) -> None:
         (site.checkout / "win.txt").chmod(0o755)
         site.commit({"app.txt": "two\n"})
         site.pull()
@@ -155,7 +159,7 @@ class TestNobodysEdits:
         assert mode & 0o111 or site.saved()
 
 
-def test_file_with_the_name_of_a_revision_does_not_matter(site: Site) -> None:
+def test_files_with_names_of_revisions_do_not_block_an_update(site: Site) -> None:
     site.commit(dict.fromkeys(("HEAD", "main", "origin"), "x\n"))
     site.pull()
     site.write("config.txt", "mine\n")
@@ -166,12 +170,12 @@ def test_file_with_the_name_of_a_revision_does_not_matter(site: Site) -> None:
 
 
 class TestLinks:
-    """As Capistrano's linked folders are: shared data in the place of a tracked folder."""
+    """A link to shared data in place of a tracked folder, as Capistrano makes it."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """It has such a link."""
+        """A site with such a link."""
         site = make_shared_site("sh")
         site.commit({"uploads/.gitkeep": "", "uploads/note.txt": "one\n"})
         site.pull()
@@ -181,16 +185,14 @@ class TestLinks:
         return site
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
-    def test_folder_that_is_linked_in_holds_no_other_change_up(
-        self, site: Site, update: str
-    ) -> None:
+    def test_linked_folder_does_not_block_other_changes(self, site: Site, update: str) -> None:
         commit = site.commit({"app.txt": "two\n"})
         site.pull(Update=update).must_be("updated", after=commit, saved=None)
         assert (site.checkout / "uploads").is_symlink()
         assert (site.checkout / "uploads/photo").read_text() == "photo\n"
         assert site.pull().result.outcome == "unchanged"
 
-    def test_edit_beside_it_is_carried_and_the_link_stays(self, site: Site) -> None:
+    def test_edit_of_another_file_is_carried_over_and_the_link_stays(self, site: Site) -> None:
         site.write("config.txt", "mine\n")
         site.commit({"app.txt": "two\n"})
         site.pull().must_be("updated")
@@ -203,7 +205,7 @@ class TestLinks:
         assert (site.checkout / "uploads").is_symlink()
 
 
-def test_what_was_done_in_a_local_merge_stays_under_a_ref(site: Site) -> None:
+def test_local_merge_with_changes_of_its_own_is_saved_under_a_ref(site: Site) -> None:
     site.git("checkout", "-q", "-b", "fix")
     site.commit({"fix.txt": "fix\n"}, where=site.checkout)
     site.git("checkout", "-q", "main")
@@ -221,7 +223,7 @@ class TestAfterAKill:
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """A run was killed in a move."""
+        """A site whose run was killed in a move."""
         site = make_shared_site("sh")
         kill_in_a_move(site)
         return site
@@ -238,7 +240,7 @@ class TestAfterAKill:
         result = site.pull().must_be("updated")
         assert kept(site, "precious"), result
 
-    def test_file_that_upstream_removed_and_someone_made_again_after_a_kill_is_kept(
+    def test_file_that_upstream_removed_and_a_person_recreated_after_a_kill_is_kept(
         self, site: Site
     ) -> None:
         site.write("old.txt", "precious\n")
@@ -246,7 +248,9 @@ class TestAfterAKill:
         assert kept(site, "precious")
 
     @as_another_user
-    def test_edit_after_a_kill_that_cannot_be_saved_stops_the_run(self, site: Site) -> None:
+    def test_unreadable_edit_after_a_kill_is_a_conflict_until_it_can_be_saved(
+        self, site: Site
+    ) -> None:
         edited = site.write("config.txt", "precious\n")
         edited.chmod(0o000)
         site.pull().must_be("conflict", "cannot be saved")
@@ -284,7 +288,7 @@ def kept(site: Site, word: str) -> bool:
     return any(word in site.git("grep", "-h", "-e", "", ref, "--") for ref in site.saved())
 
 
-class TestNotForEver:
+class TestRecovery:
     def test_tracking_ref_that_a_power_cut_emptied_is_fetched_again(self, site: Site) -> None:
         site.pull()
         for content in ("", "\0" * 41, "0123\n"):
@@ -292,7 +296,7 @@ class TestNotForEver:
             (site.checkout / ".git/refs/remotes/origin/main").write_text(content)
             site.pull().must_be("updated", after=commit)
 
-    def test_refs_that_a_power_cut_emptied_and_no_person_made_stop_no_fetch(
+    def test_refs_of_pulley_and_origin_that_a_power_cut_emptied_do_not_block_a_fetch(
         self, site: Site
     ) -> None:
         site.pull()
@@ -324,7 +328,7 @@ class TestNotForEver:
         site.pull().must_be("updated", after=commit)
         site.git("fsck", "--strict", "--no-dangling")
 
-    def test_index_that_a_power_cut_emptied_is_made_again_and_edits_stay(self, site: Site) -> None:
+    def test_index_that_a_power_cut_emptied_is_rebuilt_and_edits_stay(self, site: Site) -> None:
         site.pull()
         site.write("config.txt", "mine\n")
         site.write("new.txt", "mine too\n")
@@ -351,7 +355,7 @@ class TestNotForEver:
         assert result.local_commits == local_commits
         site.git("fsck", "--strict", "--no-dangling")
 
-    def test_object_that_stays_bad_is_fetched_again_once(self, site: Site) -> None:
+    def test_object_that_stays_unreadable_is_fetched_again_once(self, site: Site) -> None:
         site.pull()
         state = site.state()
         site.commit({"app.txt": "two\n"})
@@ -366,7 +370,7 @@ class TestNotForEver:
         assert len(fetches.read_text().splitlines()) == 2
         assert site.state() == state
 
-    def test_way_back_leads_over_what_the_failed_steps_built(self, site: Site) -> None:
+    def test_roll_back_moves_build_output_of_the_failed_step_aside(self, site: Site) -> None:
         after = "#!/bin/sh\nmkdir -p dist && echo built >dist/app.js\n[ ! -e bad ]\n"
         good = site.commit({"after": after, "dist/app.js": "tracked\n"})
         site.pull(AfterPull="after")
@@ -375,14 +379,14 @@ class TestNotForEver:
         site.pull(AfterPull="after").must_be("rolled_back", after=good)
         assert (site.checkout / ".git/pulley/made/dist/app.js").read_text() == "built\n"
 
-    def test_edits_that_cannot_be_put_back_stay_saved_and_the_next_run_goes_on(
+    def test_edits_that_cannot_be_restored_stay_saved_and_the_next_run_succeeds(
         self, site: Site
     ) -> None:
         site.write("config.txt", "mine\n")
         kill_in_a_move(site)
         moving = site.checkout / ".git/pulley/moving"
         words = moving.read_text().split()
-        # As a disk error would leave it: the saved edits are no stash any more.
+        # As after a disk error: the saved edits are not a stash.
         tree = site.git("rev-parse", "HEAD")
         moving.write_text(" ".join([*words[:4], tree, *words[5:]]) + "\n")
         assert site.pull().exit_code in {0, 70}
@@ -391,8 +395,8 @@ class TestNotForEver:
         assert len(site.saved()) <= refs + 1
 
 
-class TestWords:
-    def test_no_part_of_an_address_that_could_be_a_credential_is_told(self, site: Site) -> None:
+class TestMessages:
+    def test_part_of_an_address_that_could_be_a_credential_is_hidden(self, site: Site) -> None:
         site.tool("sleep", "exit 0")
         log = site.checkout / ".git/pulley/log"
         both = (
@@ -415,9 +419,9 @@ class TestWords:
             assert SECRET not in done.stderr, address
             assert not log.exists() or SECRET not in log.read_text(), address
 
-    def test_secret_is_struck_out_before_the_log_is_cut(self, site: Site) -> None:
+    def test_secret_is_redacted_before_the_log_is_cut(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", f"https://user:{SECRET}@127.0.0.1:9/octo/site")
-        # Each place where 4,000 bytes of the log's end may begin.
+        # The last 4,000 bytes of the log may begin anywhere in an address.
         site.before_git(
             f'case " $* " in *" fetch "*) for n in 1 2 3 4 5 6 7 8 9 0; do '
             f"printf 'https://user:{SECRET}@h/%0400d\\n' $n; done >&2; exit 1 ;; esac"
@@ -426,12 +430,14 @@ class TestWords:
         done = site.pull(Timeout="20")
         assert not any(SECRET[at : at + 6] in done.stderr for at in range(len(SECRET) - 5))
 
-    def test_secret_of_a_step_is_struck_out_before_the_reason_is_cut(self, site: Site) -> None:
-        secret = "Hunter2-and-more"  # whose beginning tells nothing of what it is
+    def test_secret_in_the_output_of_a_step_is_redacted_before_the_reason_is_cut(
+        self, site: Site
+    ) -> None:
+        secret = "Hunter2-and-more"  # it does not begin as a token does
         address = f"https://bot:{secret}@example.invalid/octo/site"
         site.git("remote", "set-url", "origin", address)
         site.git("config", f"url.{site.upstream}.insteadOf", address)
-        # Each place where the reason's end may be.
+        # The reason may end anywhere in the address.
         for length in range(95, 140, 5):
             words = f"{'x' * length} {address}: refused"
             site.commit({"step": f"#!/bin/sh\necho '{words}'\nexit 1\n"})
@@ -440,7 +446,7 @@ class TestWords:
             assert result.step == "after_pull"
             assert not any(secret[at : at + 6] in detail for at in range(len(secret) - 5)), detail
 
-    def test_reason_is_ssh_s_or_github_s_own(self, site: Site) -> None:
+    def test_reason_is_the_message_of_ssh_or_github(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "git@github.com:octo/site.git")
         site.git("config", "core.sshCommand", str(site.tools / "ssh"))
         site.tool("sleep", "exit 0")
@@ -457,12 +463,12 @@ class TestWords:
             for update in updates:
                 site.pull(Update=update, Timeout="20").must_be("unreachable", detail=words)
 
-    def test_configuration_that_is_broken_is_told_with_its_line(self, site: Site) -> None:
+    def test_broken_git_configuration_is_reported_with_the_message_of_git(self, site: Site) -> None:
         config = site.checkout / ".git/config"
         config.write_text(config.read_text() + "<<<<<<< mine\n")
         site.pull().must_be("no_checkout", "bad config line")
 
-    def test_address_of_another_repository_is_named_as_far_as_it_can_be(self, site: Site) -> None:
+    def test_origin_of_another_repository_is_named(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "git@github.com:octo/other.git")
         site.pull().must_be(
             "no_checkout", fault="origin", detail="origin is octo/other, not octo/site"
@@ -471,10 +477,10 @@ class TestWords:
 
 @with_lfs
 class TestRealLfs:
-    def test_files_come_with_the_commit_and_without_an_object_of_it_nothing_moves(
+    def test_lfs_files_come_with_the_commit_and_a_missing_object_moves_nothing(
         self, site: Site
     ) -> None:
-        """Settings as `git lfs install` leaves the owner's; no server: a folder serves."""
+        """With the settings of `git lfs install`, and with a folder in place of a server."""
         for where in (site.upstream, site.checkout):
             set_up_lfs(site, where)
         site.git("remote", "set-url", "origin", f"file://{site.upstream}")
@@ -488,7 +494,7 @@ class TestRealLfs:
         site.pull().must_be("unreachable", "git-lfs")
         assert site.state() == state
 
-    def test_lfs_in_a_comment_is_no_lfs(self, site: Site) -> None:
+    def test_lfs_filter_in_a_comment_is_ignored(self, site: Site) -> None:
         site.tool("git-lfs", "exit 1")
         commit = site.commit({".gitattributes": "# *.bin filter=lfs is for later\n*.md text\n"})
         site.pull().must_be("updated", after=commit)
@@ -497,7 +503,7 @@ class TestRealLfs:
 class TestTools:
     @pytest.mark.skipif(not AS_ROOT, reason="only root becomes another user")
     @pytest.mark.parametrize("tools", [["setpriv"], ["setpriv", "runuser"]])
-    def test_root_takes_what_can_become_the_owner_and_names_what_is_missing(
+    def test_root_falls_back_to_runuser_or_names_both_missing_tools(
         self, site: Site, tools: list[str]
     ) -> None:
         commit = site.commit({"app.txt": "two\n"})
@@ -515,17 +521,17 @@ class TestTools:
     @pytest.mark.parametrize(
         ("key", "value"), [("refStorage", "reftable"), ("objectFormat", "sha256")]
     )
-    def test_format_of_repository_that_it_does_not_know_is_refused(
+    def test_unknown_format_of_a_repository_is_no_checkout(
         self, site: Site, key: str, value: str
     ) -> None:
         config = site.checkout / ".git/config"
         more = f"[core]\n\trepositoryformatversion = 1\n[extensions]\n\t{key} = {value}\n"
         config.write_text(config.read_text() + more)
         result = site.pull().must_be("no_checkout")
-        # Of an extension that it does not know itself, git gives the name.
+        # Git names an extension that it does not know itself.
         assert value in result.detail or key.lower() in result.detail
 
-    def test_git_that_only_reads_does_not_keep_a_dead_lock(self, site: Site) -> None:
+    def test_dead_lock_is_cleared_while_another_git_only_reads(self, site: Site) -> None:
         site.pull()
         commit = site.commit({"app.txt": "two\n"})
         (site.checkout / ".git/index.lock").touch()

@@ -1,4 +1,4 @@
-"""What was set aside is told until somebody has seen to it; it is listed, shown and dropped."""
+"""Runs report edits that were set aside until somebody drops them; they are listed and shown."""
 
 import fcntl
 import json
@@ -33,7 +33,7 @@ def like(make_shared_site: Callable[[str], Site]) -> Site:
 
 @pytest.fixture
 def ref(site: Site) -> str:
-    """Of that edit."""
+    """The saved ref of that edit."""
     (ref,) = site.saved()
     return ref
 
@@ -44,7 +44,7 @@ def plain_site(make_site: Callable[[str], Site], shell: str) -> Site:
 
 
 def set_aside(site: Site, name: str = "app.txt", edit: str = "mine\n") -> str:
-    """An edit of the file that the next commit leaves no room for; returns its ref."""
+    """Edit the file so that the edit does not fit the next commit; returns its saved ref."""
     site.write(name, edit)
     site.commit({name: f"not {edit}"})
     result = site.pull().must_be("updated")
@@ -52,13 +52,13 @@ def set_aside(site: Site, name: str = "app.txt", edit: str = "mine\n") -> str:
     return result.saved
 
 
-def told(run: Run) -> tuple[str | None, str | None]:
-    """The file that a run tells of, and the ref."""
+def reported(run: Run) -> tuple[str | None, str | None]:
+    """The file and the ref that a run reports."""
     return run.result.set_aside, run.result.saved
 
 
 def line_of(site: Site, **parameters: str) -> dict[str, object]:
-    """The result line, as it is, of a run that is well."""
+    """The raw result line of a run that succeeds."""
     command, environ = site.command(**parameters)
     done = subprocess.run(
         command, cwd="/", env=environ, capture_output=True, timeout=HANG_SECONDS, check=True
@@ -79,51 +79,53 @@ def commit_at(site: Site, ref: str) -> str:
     return site.git("rev-parse", ref)
 
 
-class TestTold:
-    def test_each_later_run_tells_of_it_until_its_ref_is_gone(self, site: Site, ref: str) -> None:
-        assert told(site.pull()) == ("app.txt", ref)
-        assert told(site.pull(Update="check")) == ("app.txt", ref)
-        assert told(site.pull(Cause="reconcile")) == ("app.txt", ref)
+class TestReported:
+    def test_each_later_run_reports_the_saved_edit_until_its_ref_is_gone(
+        self, site: Site, ref: str
+    ) -> None:
+        assert reported(site.pull()) == ("app.txt", ref)
+        assert reported(site.pull(Update="check")) == ("app.txt", ref)
+        assert reported(site.pull(Cause="reconcile")) == ("app.txt", ref)
         commit = site.commit({"config.txt": "setting = 2\n"})
-        assert told(site.pull(Commit=commit)) == ("app.txt", ref)
-        assert told(site.pull(Commit=MISSING, Timeout="20")) == ("app.txt", ref)  # 71
+        assert reported(site.pull(Commit=commit)) == ("app.txt", ref)
+        assert reported(site.pull(Commit=MISSING, Timeout="20")) == ("app.txt", ref)  # 71
         site.git("update-ref", "-d", ref)
-        assert told(site.pull(Update="check")) == (None, None)
+        assert reported(site.pull(Update="check")) == (None, None)
         assert (site.checkout / NOTES).read_text()  # a check changes nothing
-        assert told(site.pull()) == (None, None)
+        assert reported(site.pull()) == (None, None)
         assert (site.checkout / NOTES).read_text() == ""
 
-    def test_of_several_the_first_that_is_there_is_told(self, site: Site, ref: str) -> None:
+    def test_first_of_several_saved_edits_is_reported(self, site: Site, ref: str) -> None:
         second = set_aside(site, "config.txt", "setting = 3\n")
-        assert told(site.pull()) == ("app.txt", ref)
+        assert reported(site.pull()) == ("app.txt", ref)
         site.git("update-ref", "-d", ref)
-        assert told(site.pull()) == ("config.txt", second)
+        assert reported(site.pull()) == ("config.txt", second)
         site.git("update-ref", "-d", second)
-        assert told(site.pull()) == (None, None)
+        assert reported(site.pull()) == (None, None)
 
-    def test_run_that_saves_something_else_names_that_and_the_file_all_the_same(
+    def test_run_that_saves_a_commit_reports_its_ref_and_the_file_set_aside_before(
         self, site: Site, ref: str
     ) -> None:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
-        file, saved = told(site.pull(Update="reset"))
+        file, saved = reported(site.pull(Update="reset"))
         assert (file, saved in site.saved(), saved != ref) == ("app.txt", True, True)
-        assert told(site.pull(Update="reset")) == ("app.txt", ref)
+        assert reported(site.pull(Update="reset")) == ("app.txt", ref)
 
-    def test_half_a_line_of_a_killed_run_spoils_no_other(self, plain_site: Site) -> None:
+    def test_half_written_note_of_a_killed_run_spoils_no_other_note(self, plain_site: Site) -> None:
         site = plain_site
         halves = ("refs/pulley/saved/20", "refs/pulley/sa", "\n", "x")
         site.pull()
         for half in halves:
             notes = site.write(NOTES, half)
-            assert told(site.pull()) == (None, None)
+            assert reported(site.pull()) == (None, None)
         notes.write_text(halves[0])  # again: the run has emptied the notes
         ref = set_aside(site)
         for half in halves:
-            assert told(site.pull()) == ("app.txt", ref)
+            assert reported(site.pull()) == ("app.txt", ref)
             notes.write_text(f"{ref} app.txt\n{half}")
-        assert told(site.pull()) == ("app.txt", ref)
+        assert reported(site.pull()) == ("app.txt", ref)
 
-    def test_killed_at_any_call_of_git_the_next_run_tells_it(
+    def test_next_run_reports_the_edit_after_a_kill_at_any_git_call(
         self, make_site: Callable[..., Site]
     ) -> None:
         prepared = make_site("sh")
@@ -140,16 +142,16 @@ class TestTold:
             )
             ended = run_in_own_group(site)
             (site.tools / "git").unlink()
-            file, ref = told(site.pull())
+            file, ref = reported(site.pull())
             assert (file, ref in site.saved()) == ("app.txt", True), call
-            assert told(site.pull()) == (file, ref)
+            assert reported(site.pull()) == (file, ref)
             assert site.git("show", f"{ref}:app.txt") == "mine"
             if ended:
                 break
             killed += 1
         assert killed > 2
 
-    def test_nothing_set_aside_costs_no_process(self, plain_site: Site) -> None:
+    def test_run_with_nothing_set_aside_starts_no_extra_git(self, plain_site: Site) -> None:
         site = plain_site
         log = site.write("calls", "", where=site.root)
         site.pull(Commit=site.commit({"more.txt": "more\n"}))  # refs have files from here on
@@ -168,19 +170,17 @@ class TestTold:
         assert calls() == before
 
     @pytest.mark.parametrize("name", ['a","x', "/".join(["x" * 200] * 4)])
-    def test_ref_that_somebody_forged_in_the_notes_is_only_text(
-        self, plain_site: Site, name: str
-    ) -> None:
+    def test_forged_ref_in_the_notes_is_only_text(self, plain_site: Site, name: str) -> None:
         site = plain_site
         ref = f"refs/pulley/saved/{name}"
         site.git("update-ref", ref, "HEAD")
         site.pull()
         site.write(NOTES, f"{ref} app.txt\n")
-        file, saved = told(site.pull())
+        file, saved = reported(site.pull())
         assert file == "app.txt"
         assert ref.startswith(str(saved))
 
-    def test_line_stays_short_whatever_is_quoted(self, plain_site: Site) -> None:
+    def test_result_line_with_many_quotes_stays_short(self, plain_site: Site) -> None:
         site = plain_site
         name, quotes = '"' * 200, '"' * 150
         step = f"#!/bin/sh\necho '{quotes}'\n[ ! -e .git/fail ]\n"
@@ -192,20 +192,20 @@ class TestTold:
         site.write(".git/fail", "")
         site.commit({"local": "1\n"}, where=site.checkout)
         site.commit({"app.txt": "two\n"})
-        result = site.pull(Target="a" * 50, AfterPull="step").result  # held to its length
+        result = site.pull(Target="a" * 50, AfterPull="step").result  # pull() checks its length
         assert result.step == "after_pull"
         assert result.detail.count('"') > 100
 
 
 class TestSaved:
-    def test_nothing_is_an_empty_list(self, plain_site: Site) -> None:
+    def test_list_is_empty_if_nothing_was_saved(self, plain_site: Site) -> None:
         site = plain_site
         line = line_of(site, Update="saved")
         assert (line["saved_count"], line["saved_refs"]) == (0, [])
         assert (line["outcome"], line["upstream"]) == ("unchanged", None)
         assert not (site.checkout / ".git/pulley").exists()
 
-    def test_newest_comes_first_with_its_commit_and_what_it_changes(
+    def test_newest_ref_is_listed_first_with_its_commit_and_its_files(
         self, site: Site, ref: str
     ) -> None:
         wait_for_the_next_second()  # refs are ordered by the second in their names
@@ -217,7 +217,7 @@ class TestSaved:
             [ref.rpartition("/")[2], commit_at(site, ref), 1, "app.txt"],
         ]
 
-    def test_it_needs_no_network_and_no_lock(self, site: Site) -> None:
+    def test_list_needs_no_network_and_no_lock(self, site: Site) -> None:
         site.git("remote", "set-url", "origin", "/nowhere/octo/site")
         state = site.state()
         with (site.checkout / ".git/pulley/lock").open() as lock:
@@ -261,9 +261,7 @@ class TestSaved:
 
 
 class TestShown:
-    def test_what_it_holds_against_its_first_parent_is_on_stderr(
-        self, site: Site, ref: str
-    ) -> None:
+    def test_diff_against_the_first_parent_is_on_stderr(self, site: Site, ref: str) -> None:
         state = site.state()
         run = site.pull(Update="saved", Commit=commit_at(site, ref))
         assert run.result.outcome == "unchanged"
@@ -272,14 +270,16 @@ class TestShown:
         assert "-one\n+mine\n" in run.stderr
         assert site.state() == state
 
-    def test_long_one_is_cut_to_what_systems_manager_keeps(self, plain_site: Site) -> None:
+    def test_long_diff_is_cut_to_what_systems_manager_keeps(self, plain_site: Site) -> None:
         site = plain_site
         ref = set_aside(site, edit="a long line of mine\n" * 1000)
         run = site.pull(Update="saved", Commit=commit_at(site, ref))
         assert (run.exit_code, len(run.stderr)) == (0, 7900)
 
     @pytest.mark.parametrize("update", ["saved", "drop"])
-    def test_commit_that_is_not_saved_is_missing_and_stays(self, site: Site, update: str) -> None:
+    def test_commit_that_is_not_saved_is_a_missing_commit_and_refs_stay(
+        self, site: Site, update: str
+    ) -> None:
         before = site.git("for-each-ref")
         for commit in (MISSING, site.head()):
             site.pull(Update=update, Commit=commit).must_be(
@@ -287,13 +287,13 @@ class TestShown:
             )
         assert site.git("for-each-ref") == before
 
-    def test_settings_of_the_owner_s_hide_nothing(self, site: Site) -> None:
+    def test_git_settings_of_the_owner_hide_nothing(self, site: Site) -> None:
         site.git("config", "log.diffMerges", "off")
         site.git("config", "diff.orderFile", "missing")
         ((_, _, files, file),) = listed(site)
         assert (files, file) == (1, "app.txt")
 
-    def test_program_of_the_owner_s_that_hangs_is_not_run(self, site: Site, ref: str) -> None:
+    def test_hanging_textconv_program_of_the_owner_is_not_run(self, site: Site, ref: str) -> None:
         site.write(".git/info/attributes", "* diff=hang\n")
         site.git("config", "diff.hang.textconv", "sleep 600; cat")
         run = site.pull(Update="saved", Commit=commit_at(site, ref))
@@ -302,7 +302,9 @@ class TestShown:
 
 
 class TestDrop:
-    def test_one_of_two_goes_and_the_other_is_told(self, site: Site, ref: str) -> None:
+    def test_one_of_two_refs_is_dropped_and_the_other_is_reported(
+        self, site: Site, ref: str
+    ) -> None:
         second = set_aside(site, "config.txt", "setting = 3\n")
         state, commit = site.state(), commit_at(site, ref)
         site.pull(Update="drop", Commit=commit).must_be(
@@ -310,14 +312,16 @@ class TestDrop:
         )
         assert site.saved() == [second]
         assert site.state() == state
-        assert told(site.pull()) == ("config.txt", second)
-        site.git("update-ref", ref, commit)  # it was a mistake
-        assert told(site.pull(Update="check")) == ("app.txt", ref)
+        assert reported(site.pull()) == ("config.txt", second)
+        site.git("update-ref", ref, commit)  # as after a mistake
+        assert reported(site.pull(Update="check")) == ("app.txt", ref)
         assert [ref for ref, *_ in listed(site)] == [
             one.rpartition("/")[2] for one in sorted((ref, second), reverse=True)
         ]
 
-    def test_all_refs_of_the_commit_go_and_are_counted(self, site: Site, ref: str) -> None:
+    def test_all_saved_refs_of_the_commit_are_dropped_and_counted(
+        self, site: Site, ref: str
+    ) -> None:
         commit = commit_at(site, ref)
         site.git("update-ref", "refs/pulley/saved/another", commit)
         site.git("update-ref", "refs/pulley/savedtoo", commit)
@@ -325,7 +329,9 @@ class TestDrop:
         assert site.git("for-each-ref", "--format=%(refname)", "refs/pulley/savedtoo")
         assert site.saved() == []
 
-    def test_link_to_a_branch_goes_and_the_branch_stays(self, plain_site: Site) -> None:
+    def test_symbolic_ref_to_a_branch_is_dropped_and_the_branch_stays(
+        self, plain_site: Site
+    ) -> None:
         site = plain_site
         site.pull()
         site.git("symbolic-ref", "refs/pulley/saved/link", "refs/heads/main")
@@ -333,21 +339,21 @@ class TestDrop:
         assert site.pull(Update="drop", Commit=head).exit_code == 0
         assert (site.head(), site.saved()) == (head, [])
 
-    def test_it_needs_a_commit(self, site: Site) -> None:
+    def test_drop_without_a_commit_is_a_bad_parameter(self, site: Site) -> None:
         site.pull(Update="drop").must_be("bad_parameter", detail="drop needs a Commit")
 
-    def test_what_a_killed_run_needs_stays(self, site: Site, ref: str) -> None:
+    def test_ref_that_a_killed_run_needs_stays(self, site: Site, ref: str) -> None:
         commit = commit_at(site, ref)
         (site.checkout / ".git/pulley/moving").write_text("half")
         site.pull(Update="drop", Commit=commit).must_be("conflict", detail="a killed run needs it")
         assert len(site.saved()) == 1
 
-    def test_it_is_no_newer_command_than_a_push_under_way(self, site: Site, ref: str) -> None:
+    def test_drop_does_not_supersede_an_earlier_push(self, site: Site, ref: str) -> None:
         site.pull(Update="drop", Commit=commit_at(site, ref), Issued="2000")
         commit = site.commit({"app.txt": "three\n"})
         site.pull(Commit=commit, Issued="1000").must_be("updated", after=commit)
 
-    def test_another_run_is_waited_for(self, site: Site, ref: str) -> None:
+    def test_drop_during_another_run_is_busy_and_drops_nothing(self, site: Site, ref: str) -> None:
         commit = commit_at(site, ref)
         with (site.checkout / ".git/pulley/lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -356,7 +362,9 @@ class TestDrop:
 
 
 class TestAfterAKill:
-    def test_what_a_reset_saved_before_it_was_killed_is_told_once(self, plain_site: Site) -> None:
+    def test_ref_that_a_killed_reset_saved_is_reported_by_the_next_run_only(
+        self, plain_site: Site
+    ) -> None:
         site = plain_site
         site.commit({"after": "#!/bin/sh\n[ -z ${PULLEY_GROUP-} ] || kill -9 -$PULLEY_GROUP\n"})
         site.pull()
@@ -364,6 +372,6 @@ class TestAfterAKill:
         site.commit({"config.txt": "two\n"})
         assert not run_in_own_group(site, Update="reset", AfterPull="after")
         (ref,) = site.saved()
-        assert told(site.pull(Update="check")) == (None, ref)
-        assert told(site.pull(Update="reset", AfterPull="after")) == (None, ref)
-        assert told(site.pull(Update="reset", AfterPull="after")) == (None, None)
+        assert reported(site.pull(Update="check")) == (None, ref)
+        assert reported(site.pull(Update="reset", AfterPull="after")) == (None, ref)
+        assert reported(site.pull(Update="reset", AfterPull="after")) == (None, None)

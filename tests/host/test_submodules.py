@@ -1,4 +1,4 @@
-"""Submodules: brought to their commits, looked at, and refused where git would die of them."""
+"""Submodules are updated and verified, and refused if git would fail on them."""
 
 import os
 import shutil
@@ -23,12 +23,12 @@ def part(site: Site) -> Path:
 
 @pytest.fixture
 def plain_site(make_site: Callable[[str], Site], shell: str) -> Site:
-    """Without a submodule."""
+    """A site without a submodule."""
     return make_site(shell)
 
 
 class TestSubmodules:
-    def test_one_that_moved_is_updated_and_a_local_commit_in_it_is_kept_under_a_ref(
+    def test_submodule_is_updated_and_a_local_commit_in_it_is_kept_under_a_ref(
         self, site: Site, part: Path
     ) -> None:
         local = site.checkout / "part"
@@ -40,7 +40,7 @@ class TestSubmodules:
         assert not (local / "mine.txt").exists()
         assert commit in site.git("for-each-ref", "refs/pulley/saved", cwd=local)
 
-    def test_an_edit_that_git_has_seen_stays(self, site: Site) -> None:
+    def test_edit_that_was_staged_or_stashed_before_stays(self, site: Site) -> None:
         for steps in ("add part.txt; reset -q", "stash -q; stash pop -q", "stash -q; stash apply"):
             site.write("part/part.txt", f"{steps}\n")
             for step in steps.split("; "):
@@ -49,7 +49,7 @@ class TestSubmodules:
             site.pull().must_be("updated")
             assert (site.checkout / "part/part.txt").read_text() == f"{steps}\n"
 
-    def test_one_that_is_half_made_is_made_again(self, plain_site: Site) -> None:
+    def test_half_made_submodule_is_made_again(self, plain_site: Site) -> None:
         site = plain_site
         submodule(site)
         modules = site.checkout / ".git/modules"
@@ -59,7 +59,7 @@ class TestSubmodules:
         site.pull().must_be("updated")
         assert (site.checkout / "part/part.txt").read_text() == "one\n"
 
-    def test_a_dead_lock_in_one_is_cleared_whether_or_not_the_checkout_has_one_too(
+    def test_dead_lock_in_a_submodule_is_cleared_with_or_without_one_in_the_checkout(
         self, site: Site, part: Path
     ) -> None:
         for text, is_alone in (("two\n", True), ("three\n", False)):
@@ -70,14 +70,14 @@ class TestSubmodules:
             site.pull().must_be("updated")
             assert (site.checkout / "part/part.txt").read_text() == text
 
-    def test_one_that_is_itself_the_checkout_is_updated(self, site: Site, part: Path) -> None:
+    def test_submodule_that_is_itself_the_checkout_is_updated(self, site: Site, part: Path) -> None:
         site.git("checkout", "-q", "main", cwd=site.checkout / "part")
         commit = site.commit({"part.txt": "two\n"}, where=part)
         site.pull(Checkout=str(site.checkout / "part"), Repository="octo/part").must_be(
             "updated", after=commit
         )
 
-    def test_in_a_linked_work_tree_a_dead_lock_is_cleared_and_a_half_made_one_made_again(
+    def test_linked_work_tree_has_a_dead_lock_cleared_and_a_half_made_submodule_made_again(
         self, site: Site, part: Path
     ) -> None:
         site.git("checkout", "-q", "-b", "side")
@@ -99,12 +99,12 @@ class TestSubmodules:
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="takes a folder that the owner cannot open again")
-class TestWrites:
-    """Git says that it has updated a submodule also where it could not write a file of it."""
+class TestVerification:
+    """Git reports that it updated a submodule even if it could not write a file of it."""
 
     @pytest.fixture
     def part(self, site: Site) -> Path:
-        """It has a folder that is closed on the host, and a newer commit of its files."""
+        """The submodule has a folder that is closed on the host, and a newer commit upstream."""
         os.chown(site.checkout / "part/deep", 0, 0)
         part = site.root / "octo/part"
         site.commit({"deep/old.txt": "two\n", "deep/new.txt": "new\n"}, where=part)
@@ -112,14 +112,14 @@ class TestWrites:
 
     def assert_rolled_back(self, site: Site, part: Path) -> None:
         before, modules = site.head(), site.git("submodule", "status", "--recursive")
-        bring(site, part)
+        record_newest_commit(site, part)
         site.pull().must_be(
             "rolled_back", "part/deep/", "Permission denied", after=before, step="submodules"
         )
         assert site.git("submodule", "status", "--recursive") == modules
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
 
-    def test_file_that_git_cannot_write_is_rolled_back_and_written_once_it_can_be(
+    def test_unwritable_file_is_rolled_back_and_written_once_it_is_writable(
         self, site: Site, part: Path
     ) -> None:
         self.assert_rolled_back(site, part)
@@ -132,7 +132,9 @@ class TestWrites:
         assert [(deep / name).read_text() for name in ("old.txt", "new.txt")] == ["two\n", "new\n"]
         assert site.git("status", "--porcelain", cwd=site.checkout / "part") == ""
 
-    def test_so_is_it_with_a_git_older_than_2_30(self, site: Site, part: Path) -> None:
+    def test_unwritable_file_is_rolled_back_with_a_git_older_than_2_30(
+        self, site: Site, part: Path
+    ) -> None:
         git = f"{shutil.which('git')} -c protocol.file.allow=always"
         succeed = '*" checkout-index "*) status=0 ;;'
         site.tool("git", f'{git} "$@"; status=$?\ncase " $* " in {succeed} esac\nexit $status')
@@ -144,14 +146,16 @@ class TestWrites:
         (site.checkout / "part/deep/old.txt").unlink()
         site.git("reset", "-q", "--hard", "HEAD~1", cwd=part)
         site.commit({"other.txt": "three\n"}, where=part)
-        bring(site, part)
+        record_newest_commit(site, part)
         site.pull().must_be("updated")
         assert (site.checkout / "part/part.txt").read_text() == "mine\n"
         assert not (site.checkout / "part/deep/old.txt").exists()
 
-    def test_commit_that_is_not_the_recorded_one_fails(self, site: Site, part: Path) -> None:
+    def test_submodule_at_another_commit_than_the_recorded_is_broken(
+        self, site: Site, part: Path
+    ) -> None:
         open_again(site)
-        bring(site, part)
+        record_newest_commit(site, part)
         git = shutil.which("git")
         site.tool(
             "git",
@@ -160,21 +164,21 @@ class TestWrites:
         )
         site.pull().must_be("broken", "part is not at", step="submodules")
 
-    def test_one_that_is_not_to_be_updated_stays_where_it_is(self, site: Site, part: Path) -> None:
+    def test_submodule_with_update_none_stays_at_its_commit(self, site: Site, part: Path) -> None:
         open_again(site)
         site.git("config", "submodule.part.update", "none")
-        bring(site, part)
+        record_newest_commit(site, part)
         site.pull().must_be("updated")
         assert (site.checkout / "part/deep/old.txt").read_text() == "one\n"
 
 
 def open_again(site: Site) -> None:
-    """Give the folder back, which another user had, so that its owner could not write in it."""
+    """Give the closed folder back to the checkout's owner."""
     own(site.checkout / "part/deep")
 
 
-def bring(site: Site, part: Path) -> None:
-    """The submodule goes to its newest commit upstream."""
+def record_newest_commit(site: Site, part: Path) -> None:
+    """Commit upstream that the submodule is at its newest commit."""
     link(site, "part", site.tip(part))
     commit_index(site)
 
@@ -204,9 +208,9 @@ REFUSED_BY_GIT = (
 
 
 class TestGitmodules:
-    """One that git dies of would hold the host where it is, and so is not gone to."""
+    """A .gitmodules that makes git fail would block the host, so no run moves to it."""
 
-    def test_what_git_refuses_is_a_conflict_and_the_commit_after_it_is_deployed(
+    def test_gitmodules_that_git_refuses_is_a_conflict_and_the_next_commit_is_deployed(
         self, plain_site: Site
     ) -> None:
         site = plain_site
@@ -222,7 +226,7 @@ class TestGitmodules:
         good = commit_gitmodules(site, None)
         site.pull().must_be("updated", after=good)
 
-    def test_what_git_refuses_in_a_submodule_is_rolled_back_and_the_commit_after_it_is_deployed(
+    def test_bad_gitmodules_in_a_submodule_is_rolled_back_and_the_next_commit_is_deployed(
         self, site: Site, part: Path
     ) -> None:
         before = site.head()
@@ -238,7 +242,7 @@ class TestGitmodules:
         site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part/part.txt").read_text() == "two\n"
 
-    def test_what_git_takes_is_taken(self, site: Site) -> None:
+    def test_gitmodules_that_git_accepts_is_deployed(self, site: Site) -> None:
         for more in (
             "\tupdate = rebase\n\tbranch = .\n\tignore = dirty\n",
             "\tshallow\n\tfetchRecurseSubmodules = on-demand\n",
@@ -251,13 +255,13 @@ class TestGitmodules:
 
 
 def link(site: Site, path: str, commit: str, *, where: Path | None = None) -> None:
-    """A submodule's commit into the index."""
+    """Record a submodule's commit in the index."""
     entry = f"160000,{commit},{path}"
     site.git("update-index", "--add", "--cacheinfo", entry, cwd=where or site.upstream)
 
 
 def commit_gitmodules(site: Site, content: str | None, *, where: Path | None = None) -> str:
-    """Commit it without a look at it, which would stop git there too."""
+    """Commit it in a way that does not parse it, since git would fail here too."""
     tree = where or site.upstream
     if content is None:
         site.git("update-index", "--force-remove", ".gitmodules", cwd=tree)
@@ -289,19 +293,19 @@ def submodule(site: Site) -> Path:
 
 
 def with_submodule(site: Site) -> Site:
-    """The host has the submodule `part` at the commit that is recorded."""
+    """Deploy the submodule `part` at the recorded commit."""
     submodule(site)
     site.pull().must_be("updated")
     return site
 
 
 def move(site: Site, part: Path, text: str = "two\n") -> None:
-    """The submodule goes to a new commit upstream."""
+    """Make a new commit in the submodule's repository, and record it upstream."""
     site.commit({"part.txt": text}, where=part)
-    bring(site, part)
+    record_newest_commit(site, part)
 
 
-def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(
+def test_gitmodules_of_a_submodule_with_recursive_fetch_is_deployed(
     plain_site: Site,
 ) -> None:
     site = plain_site
@@ -310,15 +314,15 @@ def test_gitmodules_of_a_submodule_that_is_fetched_with_the_rest_is_taken(
     site.pull().must_be("updated", after=commit)
 
 
-class TestOneThatIsReplaced:
-    """Git deletes a submodule's folder, with all that is in it, where a file comes in its place."""
+class TestReplacedSubmodule:
+    """Git deletes a submodule's folder, with its content, if a file replaces it."""
 
     def replace(self, site: Site) -> str:
         site.git("update-index", "--force-remove", "part", ".gitmodules", cwd=site.upstream)
         shutil.rmtree(site.upstream / "part", ignore_errors=True)
         return site.commit({"part": "a file\n"})
 
-    def test_by_a_file_is_a_conflict_where_it_holds_a_person_s_work_and_else_goes(
+    def test_submodule_with_a_persons_work_is_a_conflict_and_without_it_is_replaced(
         self, site: Site
     ) -> None:
         site.write(".git/modules/part/info/exclude", "ignored.txt\n")
@@ -335,9 +339,7 @@ class TestOneThatIsReplaced:
         site.pull().must_be("updated", after=commit)
         assert (site.checkout / "part").read_text() == "a file\n"
 
-    def test_with_commits_in_a_git_directory_of_its_own_it_is_a_conflict(
-        self, plain_site: Site
-    ) -> None:
+    def test_submodule_with_its_own_git_directory_is_a_conflict(self, plain_site: Site) -> None:
         site = plain_site
         site.new_repository(site.checkout / "part")
         site.commit({"part.txt": "mine\n"}, where=site.checkout / "part")
@@ -349,7 +351,9 @@ class TestOneThatIsReplaced:
         assert site.pull().result.outcome == "conflict"
         assert (site.checkout / "part/.git").is_dir()
 
-    def test_on_the_way_back_what_failed_steps_left_in_it_is_kept(self, plain_site: Site) -> None:
+    def test_roll_back_keeps_files_that_failed_steps_left_in_the_submodule(
+        self, plain_site: Site
+    ) -> None:
         site = plain_site
         site.commit({"part": "a file\n"})
         after = "#!/bin/sh\n[ -f part ] || { echo built >part/built; false; }\n"
