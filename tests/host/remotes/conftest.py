@@ -1,4 +1,4 @@
-"""What a remote's fault must leave alone, and that it can be put right."""
+"""What a remote's fault must leave unchanged."""
 
 from collections.abc import Callable
 
@@ -11,14 +11,14 @@ from tests.host.test_processes import wait_for
 
 @pytest.fixture
 def site(site: Site) -> Site:
-    """Without the pauses between the tries."""
+    """A site without pauses between the tries."""
     site.tool("sleep", "exit 0")
     return site
 
 
 @pytest.fixture
 def assert_unreachable(site: Site) -> Callable[[Run, str], None]:
-    """Of a run since this fixture: its reason, and that nothing moved and nothing is at work."""
+    """Checks a run's reason, that nothing moved since this fixture, and that no process is left."""
     state = site.state()
 
     def check(run: Run, reason: str) -> None:

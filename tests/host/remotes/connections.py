@@ -1,4 +1,4 @@
-"""A port on loopback: who connects is answered by a function, each in a thread of its own."""
+"""A port on loopback: a function answers each connection, in a thread of its own."""
 
 import contextlib
 import math
@@ -36,7 +36,7 @@ class Port:
         return len(self._connections)
 
     def cut(self) -> None:
-        """As a router does that forgets: all connections there are."""
+        """Cut all connections, as a router does that loses its state."""
         for connection in self._connections:
             shut(connection)
 
@@ -57,13 +57,13 @@ class Port:
 
 
 def shut(connection: socket.socket) -> None:
-    """For both sides and whoever reads from it; also where it is shut already."""
+    """Shut both directions, which also wakes readers. A connection may be shut already."""
     with contextlib.suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
 
 
 def copy(source: socket.socket, target: socket.socket, most_bytes: float = math.inf) -> None:
-    """Until the source ends, or so many bytes have passed; then both are shut."""
+    """Copy until the source ends or `most_bytes` have passed; then shut both."""
     passed = 0
     with contextlib.suppress(OSError):
         while passed < most_bytes and (data := source.recv(65536)):

@@ -1,4 +1,4 @@
-"""A forge on loopback: `git http-backend` and LFS objects behind HTTP, with the faults of such."""
+"""A forge on loopback: `git http-backend` and LFS objects over HTTP, with faults."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ from tests.processes import HANG_SECONDS
 
 @dataclass(frozen=True)
 class Answer:
-    """A response as it would be without a fault."""
+    """An HTTP response."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class Answer:
 
 @dataclass
 class Fault:
-    """What happens to the requests whose method and path have `where` in them, so many times."""
+    """What happens to the first `times` requests whose method and path contain `where`."""
 
     where: str
     times: int = 1000
@@ -54,7 +54,7 @@ class Forge:
         return f"http://{at}127.0.0.1:{self.server.server_port}/octo/site"
 
     def use(self, credentials: str = "") -> None:
-        """Let the checkout follow it."""
+        """Make this forge the origin of the checkout."""
         self.site.git("remote", "set-url", "origin", self.url(credentials))
 
     def fault_at(self, request: str) -> Fault | None:

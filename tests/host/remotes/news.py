@@ -1,4 +1,4 @@
-"""News upstream that take a while to send, and a host that has them."""
+"""A large commit upstream, and a host that has it."""
 
 from tests.host.conftest import Site
 from tests.host.remotes.processes import left_by_runs
@@ -12,7 +12,7 @@ def commit_large(site: Site, size: int) -> str:
 
 
 def assert_updated(site: Site, commit: str) -> None:
-    """A run now brings the host to it, whole, and leaves nothing at work."""
+    """A run brings the host to the whole commit and leaves no process."""
     site.pull().must_be("updated", after=commit)
     assert (site.checkout / "big").read_bytes() == (site.upstream / "big").read_bytes()
     assert not left_by_runs(site)

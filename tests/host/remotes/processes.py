@@ -1,4 +1,4 @@
-"""What a run has left at work."""
+"""The processes that a run left."""
 
 import contextlib
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""OpenSSH's sshd with keys of its own, as its socket unit runs it: a process for a connection.
+"""OpenSSH's sshd with keys of its own, as its socket unit runs it: one process per connection.
 
-Run by root it lets root in, and what it runs goes on as the checkout's owner: an owner's shell may
-be nologin. Run by a user it lets that user in.
+Root's sshd lets root in and runs git as the checkout's owner, whose shell may be nologin. A user's
+sshd lets that user in.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ USER, *_, SHELL = pwd.getpwuid(os.geteuid())
 
 
 def why_not() -> str:
-    """Why sshd cannot serve here; empty where it can."""
+    """Why sshd cannot serve here; empty if it can."""
     if not (SSHD and shutil.which("ssh")):
         return "takes sshd and ssh: install openssh-server"
     if SHELL.endswith(("nologin", "false")):
@@ -41,8 +41,8 @@ def why_not() -> str:
 
 
 needs_sshd = pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
-PRIVILEGE_SEPARATION = Path("/run/sshd")  # root's sshd wants it, and its service makes it
-# What a forge has between ssh and git: /octo/site is a folder of its own.
+PRIVILEGE_SEPARATION = Path("/run/sshd")  # root's sshd needs it, and its service makes it
+# What a forge runs between ssh and git: it maps /octo/site to the upstream's folder.
 FORCED = """#!/bin/sh
 eval "set -- $SSH_ORIGINAL_COMMAND"
 export HOME={root} GIT_CONFIG_NOSYSTEM=1
@@ -56,7 +56,7 @@ class Sshd:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.folder = site.root / "ssh"
-        self.cuts: list[int] = []  # after so many bytes of its answer a connection is cut; in turn
+        self.cuts: list[int] = []  # bytes of the answer after which the next connections are cut
         self.connections = Port(self._answer)
         site.write(
             "ssh/forced",
@@ -74,7 +74,7 @@ class Sshd:
         return self.connections.number
 
     def make_key(self, name: str) -> None:
-        """A new one, the owner's; sshd reads its host key as root."""
+        """Make a new key that the owner owns; sshd reads its host key as root."""
         for old in self.folder.glob(f"{name}*"):
             old.unlink()
         self.site.as_owner(
@@ -87,13 +87,13 @@ class Sshd:
         self.site.write("ssh/authorized_keys", key, where=self.site.root)
 
     def know_host(self) -> None:
-        """As `ssh-keyscan` and a person's look at it do."""
+        """Record the host key, as `ssh-keyscan` and a person who checks it do."""
         key = (self.folder / "host_key.pub").read_text()
         line = f"[127.0.0.1]:{self.port} {key}"
         self.site.write("ssh/known_hosts", line, where=self.site.root)
 
     def configure_owner(self, *more: str) -> None:
-        """The owner's ssh settings. Of a home in passwd a test has none to write to."""
+        """Write the owner's ssh settings. A test has no home in passwd to write them to."""
         lines = [
             "Host *",
             f"IdentityFile {self.folder}/deploy_key",

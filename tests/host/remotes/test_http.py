@@ -1,4 +1,4 @@
-"""git over HTTP, served by git's own backend: what goes wrong is told, and no credential is."""
+"""git over HTTP, served by git's own backend: faults are reported, and credentials stay hidden."""
 
 from collections.abc import Callable, Iterator
 
@@ -25,8 +25,8 @@ def commit(site: Site, forge: Forge) -> str:
     return commit_large(site, 500_000)
 
 
-def assert_secret(site: Site, run: Run) -> None:
-    """Neither in the result, nor in what the agent gets, nor in the log on the host."""
+def assert_secret_is_hidden(site: Site, run: Run) -> None:
+    """The secret is not in the result, in the agent's output, or in the host's log."""
     assert SECRET not in f"{run}"
     for log in (site.checkout / ".git/pulley").glob("log*"):
         assert SECRET not in log.read_text()
@@ -46,9 +46,9 @@ class TestAnswers:
             (Answer(500, {}, b""), "The requested URL returned error: 500"),
             (Answer(200, {"Content-Type": "text/html"}, b"<h1>\nLog in\n</h1>\n"), "not valid"),
         ],
-        ids=["401", "404", "500", "a page for people"],
+        ids=["401", "404", "500", "an HTML page"],
     )
-    def test_one_that_is_not_git_s_is_unreachable_with_the_reason(
+    def test_error_or_page_is_unreachable_with_the_reason(
         self,
         site: Site,
         forge: Forge,
@@ -63,13 +63,11 @@ class TestAnswers:
         forge.faults = []
         assert_updated(site, commit)
 
-    def test_one_that_is_a_fault_but_once_is_asked_for_again(
-        self, site: Site, forge: Forge, commit: str
-    ) -> None:
+    def test_error_that_occurs_once_is_retried(self, site: Site, forge: Forge, commit: str) -> None:
         forge.faults = [Fault(PACK, times=1, answer=Answer(502, {}, b""))]
         assert_updated(site, commit)
 
-    def test_what_the_forge_says_for_people_is_in_the_log(
+    def test_message_of_the_forge_is_in_the_log(
         self, site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         words = b"Your deploy token has expired."
@@ -81,7 +79,7 @@ class TestAnswers:
 
 class TestBody:
     @pytest.mark.parametrize("sent", [0, 300_000])
-    def test_one_that_is_always_cut(
+    def test_body_that_is_always_cut_is_unreachable(
         self,
         site: Site,
         forge: Forge,
@@ -94,16 +92,16 @@ class TestBody:
         forge.faults = []
         assert_updated(site, commit)
 
-    def test_one_that_stops_is_given_up_as_too_slow_and_asked_for_again(
+    def test_body_that_stops_is_given_up_as_too_slow_and_retried(
         self, site: Site, forge: Forge, commit: str
     ) -> None:
         forge.faults = [Fault(PACK, times=2, sent=300_000, then="hangs")]
-        # Git takes the environment's number before that of the script, for which nobody would wait.
+        # Git prefers the environment's limit to the script's, which is too long for a test.
         site.pull(more_environ={"GIT_HTTP_LOW_SPEED_TIME": "1"}).must_be("updated", after=commit)
         assert forge.is_stuck.is_set()
 
     @pytest.mark.parametrize("then", ["hangs", "trickles"])
-    def test_one_that_never_ends_is_given_up_when_the_time_is_over(
+    def test_body_that_never_ends_is_given_up_at_the_time_limit(
         self,
         site: Site,
         forge: Forge,
@@ -119,16 +117,16 @@ class TestBody:
 
 
 class TestCredentials:
-    def test_those_in_the_address_open_the_repository(
+    def test_credentials_in_the_address_work_and_stay_hidden(
         self, site: Site, forge: Forge, commit: str
     ) -> None:
         forge.credentials = f"deploy:{SECRET}"
         forge.use(forge.credentials)
         assert_updated(site, commit)
-        assert_secret(site, site.pull())
+        assert_secret_is_hidden(site, site.pull())
 
     @pytest.mark.parametrize("update", ["rebase", "check"])
-    def test_those_that_are_refused_are_told_to_nobody(
+    def test_refused_credentials_stay_hidden(
         self, site: Site, forge: Forge, assert_unreachable: AssertUnreachable, update: str
     ) -> None:
         site.pull()
@@ -136,10 +134,10 @@ class TestCredentials:
         forge.use(f"deploy:{SECRET}")
         run = site.pull(Update=update)
         assert_unreachable(run, "Authentication failed")
-        assert_secret(site, run)
+        assert_secret_is_hidden(site, run)
 
     @pytest.mark.parametrize("where", [REFS, PACK])
-    def test_a_forge_that_repeats_them_is_not_heard(
+    def test_credentials_in_a_message_of_the_forge_stay_hidden(
         self,
         site: Site,
         forge: Forge,
@@ -153,9 +151,9 @@ class TestCredentials:
         forge.faults = [Fault(where, answer=answer)]
         run = site.pull()
         assert_unreachable(run, "403")
-        assert_secret(site, run)
+        assert_secret_is_hidden(site, run)
 
-    def test_those_of_the_owner_s_helper_work_and_stay_with_it(
+    def test_credentials_of_the_owners_helper_work_and_are_not_in_the_git_config(
         self, site: Site, forge: Forge, commit: str
     ) -> None:
         forge.credentials = f"deploy:{SECRET}"

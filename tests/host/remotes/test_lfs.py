@@ -1,4 +1,4 @@
-"""git-lfs with a server: LFS objects are here before anything moves."""
+"""git-lfs with a server: the host has all LFS objects before anything moves."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ def assert_updated(site: Site, commit: str) -> None:
     assert not left_by_runs(site)
 
 
-def test_an_object_comes_once_and_before_the_move(site: Site, forge: Forge, commit: str) -> None:
+def test_object_is_fetched_once_and_before_the_move(site: Site, forge: Forge, commit: str) -> None:
     seen = site.write("seen", "", where=site.root)
     site.before_git(f'case " $* " in *" checkout "*) ls -R .git/lfs/objects >{seen} ;; esac')
     assert_updated(site, commit)
@@ -68,9 +68,9 @@ def test_an_object_comes_once_and_before_the_move(site: Site, forge: Forge, comm
         (Fault(OBJECTS, answer=Answer(200, {}, b"another")), "expected OID"),
         (Fault(OBJECTS, sent=1000), "EOF"),
     ],
-    ids=["down", "closed", "object is another", "object is cut"],
+    ids=["down", "closed", "wrong object", "cut object"],
 )
-def test_a_server_that_fails_moves_nothing_and_is_asked_again_by_the_next_run(
+def test_failing_server_moves_nothing_and_the_next_run_asks_again(
     site: Site,
     forge: Forge,
     commit: str,
@@ -99,7 +99,7 @@ def test_an_object_that_the_server_lacks_is_named_and_nothing_moves(
     assert_updated(site, commit)
 
 
-def test_a_server_that_hangs_is_given_up_when_the_time_is_over(
+def test_hanging_server_is_given_up_at_the_time_limit(
     site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
 ) -> None:
     forge.faults = [Fault(OBJECTS, sent=1000, then="hangs")]
@@ -110,7 +110,7 @@ def test_a_server_that_hangs_is_given_up_when_the_time_is_over(
     assert_updated(site, commit)
 
 
-def test_a_run_that_is_killed_in_the_middle_of_an_object_is_made_good_by_the_next(
+def test_next_run_succeeds_after_a_kill_in_the_middle_of_an_object(
     site: Site, forge: Forge, commit: str
 ) -> None:
     state = site.state()
@@ -132,7 +132,7 @@ def test_a_run_that_is_killed_in_the_middle_of_an_object_is_made_good_by_the_nex
     assert_updated(site, commit)
 
 
-def test_credentials_of_the_address_open_the_objects_too_and_are_told_to_nobody(
+def test_credentials_in_the_address_work_for_objects_and_stay_hidden(
     site: Site, forge: Forge, commit: str, assert_unreachable: AssertUnreachable
 ) -> None:
     secret = "hunter2-s3cr3t"

@@ -1,4 +1,4 @@
-"""OpenSSH's own client and server, with real keys: what goes wrong is told in ssh's words."""
+"""OpenSSH's own client and server, with real keys: faults are reported with ssh's messages."""
 
 import socket
 import subprocess
@@ -36,7 +36,7 @@ def test_a_host_with_a_deploy_key_is_updated(site: Site, sshd: Sshd, commit: str
 
 
 class TestKeys:
-    def test_a_host_key_that_nobody_has_looked_at(
+    def test_unknown_host_key_is_unreachable_and_not_recorded(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         (sshd.folder / "known_hosts").unlink()
@@ -45,7 +45,7 @@ class TestKeys:
         sshd.know_host()
         assert_updated(site, commit)
 
-    def test_a_host_key_that_has_changed(
+    def test_changed_host_key_is_unreachable(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         sshd.make_key("host_key")
@@ -55,7 +55,7 @@ class TestKeys:
         sshd.know_host()
         assert_updated(site, commit)
 
-    def test_a_deploy_key_that_is_refused(
+    def test_refused_deploy_key_is_unreachable_after_all_tries(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         sshd.make_key("deploy_key")
@@ -64,7 +64,7 @@ class TestKeys:
         sshd.authorize("deploy_key")
         assert_updated(site, commit)
 
-    def test_the_environment_s_ssh_command_comes_before_the_checkout_s(
+    def test_ssh_command_of_the_environment_overrides_that_of_the_checkout(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         site.git("config", "core.sshCommand", "ssh -F /dev/null")
@@ -74,34 +74,34 @@ class TestKeys:
 
 
 class TestConnection:
-    def silent(self, site: Site, sshd: Sshd, port: int, *options: str) -> None:
+    def use_silent_port(self, site: Site, sshd: Sshd, port: int, *options: str) -> None:
         site.git("remote", "set-url", "origin", f"ssh://git@127.0.0.1:{port}/octo/site")
         site.git(
             "config", "core.sshCommand", " ".join(["ssh", "-F", f"{sshd.folder}/config", *options])
         )
 
-    def test_one_that_says_nothing_is_given_up_by_ssh(
+    def test_silent_connection_is_given_up_by_ssh(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         with Port(say_nothing) as port:
-            # ssh takes the first of two: with it the owner may be less patient than the script is.
-            self.silent(site, sshd, port.number, "-o ConnectTimeout=1")
+            # ssh uses the first of two values: the owner's limit can be shorter than the script's.
+            self.use_silent_port(site, sshd, port.number, "-o ConnectTimeout=1")
             assert_unreachable(site.pull(), "timed out")
             assert port.count == TRIES
         sshd.configure_owner()
         assert_updated(site, commit)
 
-    def test_one_that_says_nothing_is_given_up_when_the_time_is_over(
+    def test_silent_connection_is_given_up_at_the_time_limit(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         with Port(say_nothing) as port:
-            self.silent(site, sshd, port.number)
+            self.use_silent_port(site, sshd, port.number)
             run = site.pull(Timeout="20", late=9)
             assert_unreachable(run, "the remote did not answer within 1 seconds")
         sshd.configure_owner()
         assert_updated(site, commit)
 
-    def test_one_that_is_always_cut_in_the_middle_of_the_pack(
+    def test_connection_that_is_always_cut_in_the_pack_is_unreachable(
         self, site: Site, sshd: Sshd, commit: str, assert_unreachable: AssertUnreachable
     ) -> None:
         sshd.cuts = [300_000] * TRIES
@@ -111,7 +111,9 @@ class TestConnection:
         assert not sshd.cuts
         assert_updated(site, commit)
 
-    def test_one_that_is_cut_once_is_tried_again(self, site: Site, sshd: Sshd, commit: str) -> None:
+    def test_connection_that_is_cut_once_is_retried(
+        self, site: Site, sshd: Sshd, commit: str
+    ) -> None:
         sshd.cuts = [300_000]
         assert_updated(site, commit)
         assert sshd.connections.count == 2
@@ -123,7 +125,7 @@ def say_nothing(connection: socket.socket) -> None:
 
 
 class TestControlPersist:
-    """The owner's master connection outlives the run that made it, and is that owner's wish."""
+    """The owner's master connection outlives the run that made it, as the owner configured."""
 
     @pytest.fixture(autouse=True)
     def control_path(self, site: Site, sshd: Sshd) -> Iterator[Path]:
@@ -134,7 +136,7 @@ class TestControlPersist:
             site.as_owner("ssh", "-F", str(sshd.folder / "config"), "-O", "exit", "any")
         wait_for(lambda: not left_by_runs(site))
 
-    def test_it_holds_neither_the_run_nor_its_lock_and_serves_the_next(
+    def test_master_connection_blocks_neither_run_nor_lock_and_serves_the_next_run(
         self, site: Site, sshd: Sshd, commit: str
     ) -> None:
         assert site.pull().result.outcome == "updated"
@@ -145,14 +147,16 @@ class TestControlPersist:
         site.pull().must_be("updated", after=newer)
         assert sshd.connections.count == 1
 
-    def test_one_that_was_cut_is_made_anew(self, site: Site, sshd: Sshd, commit: str) -> None:
+    def test_master_connection_that_was_cut_is_made_again(
+        self, site: Site, sshd: Sshd, commit: str
+    ) -> None:
         assert site.pull().result.outcome == "updated"
         sshd.connections.cut()
         newer = site.commit({"app.txt": "three\n"})
         site.pull().must_be("updated", after=newer)
         assert sshd.connections.count == 2
 
-    def test_one_made_by_a_fetch_that_timed_out_serves_the_next_run(
+    def test_master_connection_of_a_fetch_that_timed_out_serves_the_next_run(
         self, site: Site, sshd: Sshd, commit: str
     ) -> None:
         state = site.state()
