@@ -1,4 +1,4 @@
-"""busybox as a host has it that is small: its applets come before the tools of the same names."""
+"""busybox as on a small host: its applets come before the tools of the same names."""
 
 import atexit
 import shutil
@@ -7,7 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-# Its timeout cannot do what is asked, and the script says so: such a host needs that of coreutils.
+# Its timeout lacks an option, and the script reports that: such a host needs coreutils' timeout.
 LEFT_OUT = "timeout"
 
 

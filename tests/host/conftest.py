@@ -22,8 +22,8 @@ from tests.processes import HANG_SECONDS
 
 SCRIPT = written_script()
 SHELLS = [shell for shell in ("dash", "bash", "busybox") if shutil.which(shell)]
-# What a shell can change in the contract runs in each, all else in the first one only. `make soak`
-# runs all in each.
+# Tests that depend on the shell run in each shell, all others only in the first one. `make soak`
+# runs all tests in each shell.
 USUAL_SHELLS = SHELLS if os.environ.get("PULLEY_SHELLS") == "all" else SHELLS[:1]
 EXIT_CODES = {
     "updated": 0,
@@ -87,7 +87,7 @@ class Site:
 
     @property
     def tools(self) -> Path:
-        """Comes first on PATH."""
+        """A folder that comes first on PATH."""
         return self.root / "bin"
 
     @property
@@ -100,7 +100,7 @@ class Site:
             "GIT_COMMITTER_NAME": "Someone",
             "GIT_COMMITTER_EMAIL": "someone@example.invalid",
             "GIT_CONFIG_NOSYSTEM": "1",
-            # Each commit would start a program that finds nothing to tidy up.
+            # Otherwise each commit starts `git maintenance`, which finds nothing to do.
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": "maintenance.auto",
             "GIT_CONFIG_VALUE_0": "false",
@@ -153,12 +153,12 @@ class Site:
             self.write(path, content, where=tree)
         if new:
             self.git("add", "-f", "--", *new, cwd=tree)
-        old = ["--include", "--", *kept] if kept else []  # which `git add` need not be asked for
+        old = ["--include", "--", *kept] if kept else []  # tracked: `git add` is not needed
         self.git("commit", "-q", "--allow-empty", "-m", message, *old, cwd=tree)
         return self.tip(tree)
 
     def tip(self, tree: Path) -> str:
-        """HEAD's commit; of a branch it is read from the file, since a process takes longer."""
+        """HEAD's commit, read from the branch's file if possible, since a process takes longer."""
         head = tree / ".git/HEAD"
         if head.is_file():
             branch = tree / ".git" / head.read_text().removeprefix("ref: ").strip()
@@ -179,9 +179,7 @@ class Site:
         } | parameters
         environ = {f"SSM_{name}": value for name, value in values.items()}
         environ["PATH"] = f"{self.tools}:{os.environ['PATH']}"
-        if self.shell == str(
-            self.tools / "sh"
-        ):  # busybox's, and where it is, its tools are as well
+        if self.shell == str(self.tools / "sh"):  # its tools come with the shell
             environ["PATH"] = f"{self.tools}:{applets()}:{os.environ['PATH']}"
         return [self.shell, str(SCRIPT)], environ
 
@@ -190,7 +188,7 @@ class Site:
     ) -> Run:
         """Run the script to its end, and hold it to its contract on output and exit code.
 
-        `late`: how many seconds of its time are gone when it begins.
+        `late`: how many seconds of its time limit have passed when it begins.
         """
         command, environ = self.command(**parameters)
         if late:
@@ -207,11 +205,11 @@ class Site:
         return held_to_contract(done)
 
     def tool(self, name: str, script: str) -> None:
-        """A program that the host has, before those of this machine."""
+        """Install a program that comes before this machine's on PATH."""
         self.write(name, f"#!/bin/sh\n{script}\n", where=self.tools)
 
     def before_git(self, script: str) -> None:
-        """What happens before each call of git by the script."""
+        """Run these lines before each git call of the script."""
         self.tool("git", f'{script}\nexec {shutil.which("git")} "$@"')
 
     def state(self) -> dict[str, str]:
@@ -245,7 +243,7 @@ def held_to_contract(done: "subprocess.CompletedProcess[bytes]") -> Run:
 
 
 def run_in_own_group(site: Site, **parameters: str) -> bool:
-    """Run to the end or to the kill; whether it was the end."""
+    """Run until the end or a kill; returns whether the run succeeded."""
     command, environ = site.command(**parameters)
     run = subprocess.Popen(
         ["/bin/sh", "-c", 'export PULLEY_GROUP=$$; exec "$@"', "sh", *command],
@@ -285,14 +283,14 @@ def first_site() -> Iterator[Site]:
     site.new_repository(site.upstream)
     site.commit({"app.txt": "one\n", "config.txt": "setting = 1\n"})
     site.as_owner("git", "clone", "-q", str(site.upstream), str(site.checkout), cwd=root)
-    for sample in root.rglob("hooks/*.sample"):  # half of all files, which each copy would have
+    for sample in root.rglob("hooks/*.sample"):  # half of all files of each copy
         sample.unlink()
     yield site
     shutil.rmtree(root)
 
 
 def new_root() -> Path:
-    """Not below pytest's folder: that is closed to other users, as /srv on a host is not."""
+    """A folder outside pytest's, which is closed to other users; /srv on a host is not."""
     root = Path(tempfile.mkdtemp(prefix="pulley-host-"))
     root.chmod(0o755)
     own(root)
@@ -305,14 +303,14 @@ def _make_sites(first_site: Site) -> Iterator[Callable[..., Site]]:
     def make(shell: str, like: Site = first_site) -> Site:
         root = new_root()
         roots.append(root)
-        # As `cp -a`, but for what no file has: to look for other attributes takes as long again.
+        # As `cp -a` without extended attributes: to look for them takes as long again.
         subprocess.run([*COPY, f"{like.root}/.", root], check=True)
         site = Site(root, shell)
         git_dir = site.checkout / ".git"
         for config in (git_dir / "config", *git_dir.glob("modules/*/config")):
             config.write_text(config.read_text().replace(str(like.root), str(root)))
         site.tools.mkdir(exist_ok=True)
-        if shell == "busybox":  # which is a shell where it is called one
+        if shell == "busybox":  # busybox is a shell only if it is called sh
             site = Site(root, str(site.tools / "sh"))
             Path(site.shell).symlink_to(str(shutil.which(shell)))
         return site
@@ -328,8 +326,7 @@ make_shared_site = pytest.fixture(_make_sites, name="make_shared_site", scope="m
 
 @pytest.fixture(scope="module")
 def like(first_site: Site) -> Site:
-    """What the sites of a module, or of a class, are copies of: where all need the same, one is
-    brought there."""
+    """The site that each test's site copies. A module or class can override it."""
     return first_site
 
 

@@ -1,4 +1,4 @@
-"""The programs of this machine but some, in a folder for PATH: made once, since they are many."""
+"""A folder for PATH with this machine's programs except some, made once, since they are many."""
 
 import atexit
 import os
@@ -12,7 +12,7 @@ _FOLDERS = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 
 @cache
 def folder_without(*programs: str) -> Path:
-    """Links to all that PATH finds, for as long as this process lives. Not to be written into."""
+    """Links to all programs on PATH, as long as this process lives. Do not write into it."""
     folder = Path(tempfile.mkdtemp(prefix="pulley-programs-"))
     atexit.register(shutil.rmtree, folder)
     folder.chmod(0o755)

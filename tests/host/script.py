@@ -1,4 +1,4 @@
-"""The script that is tested: the one that is built, in a file."""
+"""The script under test: the built script, in a file."""
 
 import atexit
 import shutil

@@ -1,4 +1,4 @@
-"""The built script is the parts, and fits into a document."""
+"""The built script consists of the parts and fits into an SSM document."""
 
 import dataclasses
 import json
@@ -15,12 +15,12 @@ from tests.app.policies import PROJECT
 from tests.host.conftest import EXIT_CODES
 
 FOLDER = PROJECT / "pulley/host"
-# AWS's 64 KB have the values of a run in them, too.
+# AWS's limit of 64 KB includes the parameter values of a run.
 MOST_BYTES, VALUES_BYTES = 56_000, 2_270
 
 
 def functions(script: str) -> str:
-    """The functions as bash has understood them, without indentation."""
+    """The functions as bash parses them, without indentation."""
     bash = shutil.which("bash")
     assert bash
     definitions = script.removesuffix("main\n") + "declare -f\n"
@@ -28,18 +28,18 @@ def functions(script: str) -> str:
     return "\n".join(line.strip() for line in printed.splitlines())
 
 
-def test_by_itself_it_prints_the_script_with_the_standard_library_alone() -> None:
+def test_build_prints_the_script_with_only_the_standard_library() -> None:
     command = [sys.executable, "-I", "-S", str(FOLDER / "build.py")]
     assert subprocess.check_output(command, text=True) == build()
 
 
-def test_every_part_is_in_it_and_is_short() -> None:
+def test_every_part_is_listed_and_has_fewer_than_200_lines() -> None:
     assert {path.stem for path in FOLDER.glob("*.sh")} == set(PARTS)
     for name in PARTS:
         assert len((FOLDER / f"{name}.sh").read_text().splitlines()) < 200, name
 
 
-def test_what_is_left_out_means_nothing() -> None:
+def test_built_script_defines_the_same_functions_as_the_commented_parts() -> None:
     script, commented = build(), build(commented=True)
     names = short_names()
     renamed = re.sub(r"\w+", lambda word: names.get(word[0], word[0]), commented)
@@ -47,7 +47,7 @@ def test_what_is_left_out_means_nothing() -> None:
     assert functions(script) == functions(renamed)
 
 
-def test_variable_that_another_program_sees_or_that_is_printed_keeps_its_name(
+def test_exported_printed_or_evaluated_variable_keeps_its_name(
     tmp_path: Path,
 ) -> None:
     for name in PARTS:
@@ -72,13 +72,13 @@ def test_variable_that_another_program_sees_or_that_is_printed_keeps_its_name(
     assert not re.search("my_own|my_first|my_second|another_s", script)
 
 
-def test_no_variable_of_several_words_has_a_name_that_is_put_together() -> None:
+def test_script_composes_only_parameter_names_at_run_time() -> None:
     code = build()
     assert not re.findall(r"""(?:read|export|unset|eval|for) [^\n;|&]*[a-z]_\$""", code)
     assert len(re.findall(r"\beval ", code)) == 3  # of parameters, whose names begin with a capital
 
 
-def test_only_functions_and_variables_get_short_names_and_none_that_is_said_or_taken() -> None:
+def test_only_functions_and_variables_get_short_names_that_clash_with_no_word() -> None:
     commented = build(commented=True)
     names = short_names()
     said = {*EXIT_CODES, *(field.name for field in dataclasses.fields(HostResult))}
@@ -94,7 +94,7 @@ def test_only_functions_and_variables_get_short_names_and_none_that_is_said_or_t
             assert max(map(len, found)) == len(re.findall(rf"\b{name}\b", code)) > 0, name
 
 
-def test_document_carries_it_as_one_string_and_has_room_for_the_parameters() -> None:
+def test_document_has_the_script_as_one_string_and_room_for_parameter_values() -> None:
     content = document_text(build_document(build()))
     (step,) = json.loads(content)["mainSteps"]
     assert step["inputs"]["runCommand"] == [build()]

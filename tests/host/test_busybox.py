@@ -1,4 +1,4 @@
-"""A host with busybox for shell and tools: it does all, or names what it lacks."""
+"""With busybox as shell and tools, the script works or names the tool that it needs."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ def site(make_site: Callable[[str], Site]) -> Site:
 
 
 @pytest.fixture
-def assumed(site: Site) -> None:
-    """Settings of the host's own, which git was told to leave alone, and an edit beside them."""
+def assume_unchanged(site: Site) -> None:
+    """The host edits config.txt, and also `settings`, which is marked assume-unchanged in git."""
     site.commit({"settings": "default\n"})
     site.pull()
     site.git("update-index", "--assume-unchanged", "settings")
@@ -37,16 +37,16 @@ def assert_kept(site: Site) -> None:
     assert (site.checkout / "config.txt").read_text() == "edited\n"
 
 
-class TestRefused:
-    def test_its_timeout_by_name_and_nothing_is_touched(self, site: Site) -> None:
+class TestUnsuitableTool:
+    def test_timeout_of_busybox_is_named_and_nothing_is_touched(self, site: Site) -> None:
         site.commit({"app.txt": "two\n"})
         state = site.state()
         path = f"{applets(left_out='')}:{os.environ['PATH']}"
         site.pull(more_environ={"PATH": path}).must_be("no_checkout", LEFT_OUT, "--foreground")
         assert site.state() == state
 
-    def test_a_flock_that_cannot_wait_by_name_and_nothing_is_touched(self, site: Site) -> None:
-        """That of busybox; Debian's has none, so this says what it says."""
+    def test_flock_without_a_wait_option_is_named_and_nothing_is_touched(self, site: Site) -> None:
+        """Debian's busybox has no flock, so a fake prints the error of busybox's flock."""
         site.tool("flock", "echo 'flock: unrecognized option: w' >&2\nexit 1")
         site.commit({"app.txt": "two\n"})
         state = site.state()
@@ -54,14 +54,14 @@ class TestRefused:
         assert site.state() == state
 
 
-@pytest.mark.usefixtures("assumed")
-class TestKept:
-    def test_what_git_was_told_to_leave_alone_over_an_update(self, site: Site) -> None:
+@pytest.mark.usefixtures("assume_unchanged")
+class TestAssumeUnchanged:
+    def test_update_keeps_a_file_marked_assume_unchanged(self, site: Site) -> None:
         commit = site.commit({"new.txt": "new\n"})
         site.pull().must_be("updated", after=commit, saved=None)
         assert_kept(site)
 
-    def test_it_and_local_commits_over_a_conflict(self, site: Site) -> None:
+    def test_conflict_keeps_the_marked_file_and_local_commits(self, site: Site) -> None:
         mine = site.commit({"app.txt": "mine\n"}, where=site.checkout)
         site.commit({"app.txt": "theirs\n"})
         state = site.state()
@@ -69,7 +69,7 @@ class TestKept:
         assert site.state() == state
         assert_kept(site)
 
-    def test_it_over_a_kill(self, site: Site) -> None:
+    def test_run_after_a_kill_keeps_the_marked_file(self, site: Site) -> None:
         commit = kill_in_a_move(site)
         site.write("app.txt", "precious\n")
         result = site.pull().must_be("updated", after=commit)
@@ -86,7 +86,7 @@ class TestSteps:
             ("with an empty environment", "exit 3"),
         ],
     )
-    def test_what_one_that_failed_or_ran_out_of_time_started_is_ended(
+    def test_process_that_a_failed_or_timed_out_step_started_is_ended(
         self, site: Site, way: str, end: str
     ) -> None:
         children = Children(site)
@@ -97,7 +97,7 @@ class TestSteps:
         assert (run.result.outcome, run.result.after) == ("rolled_back", good), run.stderr
         assert children.is_gone_for_good(), run.stderr
 
-    def test_what_they_built_is_out_of_the_way_back(self, site: Site) -> None:
+    def test_roll_back_moves_build_output_of_the_failed_step_aside(self, site: Site) -> None:
         after = "#!/bin/sh\n[ ! -e bad ] || { mkdir -p dist; echo built >dist/app.js; exit 1; }\n"
         good = site.commit({AFTER: after, "dist/app.js": "tracked\n"})
         site.pull(AfterPull=AFTER)

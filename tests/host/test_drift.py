@@ -1,4 +1,4 @@
-"""What somebody moved in a checkout since the last run is seen, and brought back."""
+"""A run finds and undoes drift: what somebody moved in the checkout since the last run."""
 
 import fcntl
 import shutil
@@ -12,7 +12,7 @@ from tests.host.conftest import Site
 
 @pytest.fixture(scope="module")
 def like(make_shared_site: Callable[[str], Site]) -> Site:
-    """At a commit on which all steps are done; there are two older ones."""
+    """A site whose third commit is deployed, with all steps done."""
     site = make_shared_site("sh")
     for text in ("two\n", "three\n"):
         commit = site.commit({"app.txt": text, "folder/deep.txt": text})
@@ -27,9 +27,9 @@ def found_by_check(site: Site) -> Found:
 
 
 class TestRound:
-    """What a round of the schedule sends, where nothing is new."""
+    """A command of a round, most often with nothing new upstream."""
 
-    def test_where_nothing_was_moved_nothing_is_told(self, site: Site) -> None:
+    def test_unmoved_checkout_reports_no_drift(self, site: Site) -> None:
         site.pull(Cause="reconcile").must_be("unchanged", drift=None)
 
     @pytest.mark.parametrize("update", ["rebase", "reset"])
@@ -42,7 +42,9 @@ class TestRound:
         assert (site.checkout / "app.txt").read_text() == "three\n"
         assert site.pull(Cause="reconcile", Update=update).result.drift is None
 
-    def test_steps_run_again_because_somebody_may_have_built_there(self, site: Site) -> None:
+    def test_steps_run_again_if_head_or_branch_moved_but_not_for_a_removed_file(
+        self, site: Site
+    ) -> None:
         built = site.root / "built"
         site.commit({"build": f"#!/bin/sh\necho built >>{built}\n"})
         site.pull(AfterPull="build")
@@ -58,7 +60,9 @@ class TestRound:
         site.pull(Cause="reconcile", AfterPull="build").must_be("unchanged", drift="files")
         assert built.read_text() == "built\n" * 4
 
-    def test_other_branch_that_was_checked_out_is_left_and_kept(self, site: Site) -> None:
+    def test_checkout_on_another_branch_is_brought_back_and_that_branch_is_kept(
+        self, site: Site
+    ) -> None:
         commit = site.head()
         site.git("checkout", "-q", "-b", "experiment")
         mine = site.commit({"mine.txt": "mine\n"}, where=site.checkout)
@@ -74,7 +78,7 @@ class TestRound:
         assert (site.checkout / "folder/deep.txt").read_text() == "three\n"
         assert site.git("status", "--porcelain") == ""
 
-    def test_file_that_git_was_told_to_remove_stays_away(self, site: Site) -> None:
+    def test_file_removed_with_git_rm_stays_removed(self, site: Site) -> None:
         site.git("rm", "-q", "app.txt")
         site.pull(Cause="reconcile").must_be("unchanged", drift=None)
         assert not (site.checkout / "app.txt").exists()
@@ -85,7 +89,7 @@ class TestRound:
         site.pull(Cause="reconcile").must_be("unchanged", drift=None, after=mine, local_commits=1)
         assert (site.checkout / "app.txt").read_text() == "mine\n"
 
-    def test_local_commit_that_was_changed_or_dropped_is_no_drift(self, site: Site) -> None:
+    def test_amended_or_dropped_local_commit_is_no_drift(self, site: Site) -> None:
         site.commit({"mine.txt": "mine\n"}, where=site.checkout)
         commit = site.commit({"app.txt": "four\n"})
         site.pull(Commit=commit)
@@ -95,7 +99,7 @@ class TestRound:
                 "unchanged", drift=None, upstream=commit, after=site.head()
             )
 
-    def test_file_in_a_folder_s_place_stays_and_what_else_was_removed_comes_back(
+    def test_file_in_place_of_a_folder_stays_and_another_removed_file_comes_back(
         self, site: Site
     ) -> None:
         shutil.rmtree(site.checkout / "folder")
@@ -106,7 +110,7 @@ class TestRound:
         assert (site.checkout / "folder").read_text() == "mine\n"
         assert site.pull(Cause="reconcile").result.drift is None
 
-    def test_files_behind_a_link_in_a_folder_s_place_are_not_written(self, site: Site) -> None:
+    def test_no_file_is_written_through_a_link_in_place_of_a_folder(self, site: Site) -> None:
         shared = site.checkout.parent / "shared"
         shared.mkdir()
         shutil.rmtree(site.checkout / "folder")
@@ -115,18 +119,18 @@ class TestRound:
         assert list(shared.iterdir()) == []
         assert (site.checkout / "folder").is_symlink()
 
-    def test_another_target_s_marker_tells_no_drift(self, site: Site) -> None:
+    def test_marker_of_another_target_reports_no_drift(self, site: Site) -> None:
         site.git("reset", "-q", "--hard", "HEAD~1")
         assert site.pull(Cause="reconcile", Target="job").result.drift is None
 
-    def test_push_brings_back_what_was_reset_too(self, site: Site) -> None:
+    def test_push_to_a_reset_checkout_reports_drift_and_deploys(self, site: Site) -> None:
         site.git("reset", "-q", "--hard", "HEAD~2")
         commit = site.commit({"app.txt": "four\n"})
         site.pull(Commit=commit).must_be("updated", drift="head", after=commit)
 
 
 class TestCheck:
-    def test_checkout_as_it_was_left_has_not_drifted(self, site: Site) -> None:
+    def test_unmoved_checkout_has_no_drift(self, site: Site) -> None:
         commit = site.head()
         found = found_by_check(site)
         assert (found.deployed, found.drift) == (commit, "")
@@ -138,7 +142,7 @@ class TestCheck:
         found = found_by_check(site)
         assert (found.deployed, found.drift) == ("", "")
 
-    def test_what_was_moved_is_told_and_stays(self, site: Site) -> None:
+    def test_drift_is_reported_and_stays(self, site: Site) -> None:
         commit = site.head()
         (site.checkout / "app.txt").unlink()
         assert found_by_check(site).drift == "files"
@@ -149,21 +153,23 @@ class TestCheck:
         found = found_by_check(site)
         assert (found.deployed, found.drift, site.head()) == (commit, "head", older)
 
-    def test_what_git_left_in_the_middle_is_told_and_stays(self, site: Site) -> None:
+    def test_unfinished_git_operation_is_reported_and_stays(self, site: Site) -> None:
         for name in ("index.lock", "HEAD.lock", "rebase-merge", "CHERRY_PICK_HEAD", "sequencer"):
             left = site.checkout / ".git" / name
             left.mkdir() if "-" in name else left.touch()
             assert found_by_check(site).unfinished == name
-            left.rmdir() if "-" in name else left.unlink()  # it is there: this would fail
+            left.rmdir() if "-" in name else left.unlink()  # fails if the check removed it
 
-    def test_what_a_killed_run_left_in_the_middle_is_told(self, site: Site) -> None:
+    def test_note_of_a_killed_run_is_reported_as_unfinished(self, site: Site) -> None:
         assert found_by_check(site).unfinished == ""
         for name in ("begun", "moving"):
             left = site.write(f".git/pulley/{name}", "x\n")
             assert found_by_check(site).unfinished == name
             left.unlink()
 
-    def test_branch_s_commit_without_its_steps_is_told(self, site: Site) -> None:
+    def test_commit_that_a_person_pulled_without_steps_is_reported_as_unfinished(
+        self, site: Site
+    ) -> None:
         commit = site.commit({"app.txt": "four\n"})
         site.as_owner("git", "pull", "-q", "--rebase")
         found = found_by_check(site)
@@ -171,39 +177,39 @@ class TestCheck:
         site.pull(Commit=commit)
         assert found_by_check(site).unfinished == ""
 
-    def test_local_commit_and_a_branch_that_has_moved_on_are_not_unfinished(
-        self, site: Site
-    ) -> None:
+    def test_local_commit_and_newer_upstream_commit_are_not_unfinished(self, site: Site) -> None:
         site.commit({"mine.txt": "mine\n"}, where=site.checkout)
         site.commit({"app.txt": "four\n"})
         site.as_owner("git", "fetch", "-q")
         assert found_by_check(site).unfinished == ""
 
-    def test_run_that_is_at_work_is_not_unfinished(self, site: Site) -> None:
+    def test_run_in_progress_is_not_unfinished(self, site: Site) -> None:
         state = site.checkout / ".git/pulley"
         (state / "begun").write_text("x\n")
         with (state / "lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert found_by_check(site).unfinished == ""
 
-    def test_other_branch_is_told(self, site: Site) -> None:
+    def test_checkout_on_another_branch_is_reported_as_drift(self, site: Site) -> None:
         site.git("checkout", "-q", "-b", "experiment")
         assert found_by_check(site).drift == "branch"
 
 
 class TestSetAside:
-    def test_file_whose_edit_does_not_fit_any_more_is_named(self, site: Site) -> None:
+    def test_file_whose_edit_does_not_fit_is_named(self, site: Site) -> None:
         site.write("app.txt", "mine\n")
         site.commit({"app.txt": "theirs\n"})
         result = site.pull().must_be("updated", set_aside="app.txt")
         assert result.saved in site.saved()
 
-    def test_edit_that_fits_is_not(self, site: Site) -> None:
+    def test_edit_that_fits_is_not_set_aside(self, site: Site) -> None:
         site.write("config.txt", "setting = 2\n")
         site.commit({"app.txt": "two\n"})
         assert site.pull().result.set_aside is None
 
-    def test_name_that_git_quotes_is_cut_without_breaking_the_line(self, site: Site) -> None:
+    def test_file_name_that_git_quotes_is_cut_and_the_result_line_stays_valid(
+        self, site: Site
+    ) -> None:
         names = ["x" * pad + "\u65e5" * 20 for pad in range(5)]
         site.commit(dict.fromkeys(names, "one\n"))
         site.pull()
@@ -212,10 +218,10 @@ class TestSetAside:
             site.commit({name: "theirs\n"})
             ref = site.pull().result
             assert "346" in str(ref.set_aside)
-            site.git("update-ref", "-d", str(ref.saved))  # which would be told before the next
+            site.git("update-ref", "-d", str(ref.saved))  # else the next run would report this ref
 
 
-def test_a_filter_that_hangs_where_a_file_is_brought_back_is_ended(site: Site) -> None:
+def test_filter_that_hangs_while_a_removed_file_is_restored_is_ended(site: Site) -> None:
     site.commit({".gitattributes": "*.h filter=h\n", "x.h": "one\n"})
     site.pull()
     site.git("config", "filter.h.smudge", "sleep 1000")

@@ -1,4 +1,4 @@
-"""The health check beside a proxy, and its words."""
+"""The health check with a proxy, and the reasons that it reports."""
 
 import http.server
 import shutil
@@ -40,8 +40,8 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture(params=["curl", "wget"])
-def asked_with(request: pytest.FixtureRequest, site: Site) -> str:
-    """The program that the host has for it. curl is taken where both are."""
+def http_client(request: pytest.FixtureRequest, site: Site) -> str:
+    """The HTTP client that the host has. With both, the script uses curl."""
     program = str(request.param)
     if not shutil.which(program):
         pytest.skip(f"{program} is not here")
@@ -49,51 +49,53 @@ def asked_with(request: pytest.FixtureRequest, site: Site) -> str:
 
 
 def environ_with_only(site: Site, program: str) -> dict[str, str]:
-    """A PATH on which the other of the two is not."""
+    """A PATH without the other client."""
     other = {"curl": "wget", "wget": "curl"}[program]
     return {"PATH": f"{site.tools}:{folder_without(other)}"}
 
 
 class TestProxy:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LOCALHOST"])
-    def test_this_host_is_asked_without_it(
-        self, site: Site, serve: Serve, asked_with: str, host: str
+    def test_health_check_of_this_host_bypasses_the_proxy(
+        self, site: Site, serve: Serve, http_client: str, host: str
     ) -> None:
         proxy = f"http://127.0.0.1:{serve(503)}"
-        environ = environ_with_only(site, asked_with) | dict.fromkeys(PROXIES, proxy)
+        environ = environ_with_only(site, http_client) | dict.fromkeys(PROXIES, proxy)
         environ["no_proxy"] = "169.254.169.254"
         site.commit({"app.txt": "two\n"})
         url = f"http://{host}:{serve(204)}/health?a=b@c"
         run = site.pull(HealthCheck=url, more_environ=environ)
         assert run.result.outcome == "updated", run.stderr
 
-    def test_nor_by_its_name_with_a_dot_which_not_each_resolver_knows(
-        self, site: Site, serve: Serve, asked_with: str
+    def test_health_check_of_localhost_with_a_trailing_dot_bypasses_the_proxy(
+        self, site: Site, serve: Serve, http_client: str
     ) -> None:
         proxy = f"http://127.0.0.1:{serve(503)}"
-        environ = environ_with_only(site, asked_with) | dict.fromkeys(PROXIES, proxy)
+        environ = environ_with_only(site, http_client) | dict.fromkeys(PROXIES, proxy)
         url = f"http://localhost.:{serve(204)}/"
         run = site.pull(HealthCheck=url, more_environ=environ, Timeout="20", late=9)
         assert "503" not in run.result.detail
 
     @pytest.mark.parametrize("host", ["site.example.invalid", "127.example.invalid"])
-    def test_another_is_asked_by_it(
-        self, site: Site, serve: Serve, asked_with: str, host: str
+    def test_health_check_of_another_host_uses_the_proxy(
+        self, site: Site, serve: Serve, http_client: str, host: str
     ) -> None:
         proxy = f"http://127.0.0.1:{serve(204)}"
-        environ = environ_with_only(site, asked_with) | dict.fromkeys(PROXIES, proxy)
+        environ = environ_with_only(site, http_client) | dict.fromkeys(PROXIES, proxy)
         site.commit({"app.txt": "two\n"})
         run = site.pull(HealthCheck=f"http://{host}/health", more_environ=environ)
         assert run.result.outcome == "updated", run.stderr
 
 
-class TestWords:
-    """All of them fail, and there is a second for that."""
+class TestReason:
+    """Each health check fails; `late` leaves it one second."""
 
-    def test_what_was_answered_last(self, site: Site, serve: Serve, asked_with: str) -> None:
+    def test_last_answer_is_in_the_result_and_the_log(
+        self, site: Site, serve: Serve, http_client: str
+    ) -> None:
         run = site.pull(
             HealthCheck=f"http://127.0.0.1:{serve(503)}/",
-            more_environ=environ_with_only(site, asked_with),
+            more_environ=environ_with_only(site, http_client),
             Timeout="20",
             late=9,
         )
@@ -103,21 +105,25 @@ class TestWords:
         assert run.stderr.count("the last answer was 503") >= 2
         assert "== health_check failed: the last answer was 503" in run.stderr
 
-    def test_why_there_was_none(self, site: Site, asked_with: str) -> None:
+    def test_connection_error_is_in_the_result_and_the_log(
+        self, site: Site, http_client: str
+    ) -> None:
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))  # and does not listen
             run = site.pull(
                 HealthCheck=f"http://127.0.0.1:{closed.getsockname()[1]}/",
-                more_environ=environ_with_only(site, asked_with),
+                more_environ=environ_with_only(site, http_client),
                 Timeout="20",
                 late=9,
             )
         assert "no answer: " in run.result.detail
-        expected = {"curl": "connect", "wget": "refused"}[asked_with]
+        expected = {"curl": "connect", "wget": "refused"}[http_client]
         assert expected in run.result.detail
         assert expected in run.stderr
 
-    def test_what_was_done_then(self, site: Site, serve: Serve) -> None:
+    def test_roll_back_is_logged_after_the_failed_health_check(
+        self, site: Site, serve: Serve
+    ) -> None:
         good = site.commit({"app.txt": "two\n"})
         port = serve(503)
         assert site.pull().result.outcome == "updated"

@@ -1,4 +1,4 @@
-"""What a host has, lacks or does to the run: programs, disk, environment, hooks, filters."""
+"""How a run copes with its host: programs, disk, environment, hooks, filters."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from tests.host.programs import folder_without
 as_root_only = pytest.mark.skipif(not AS_ROOT, reason="takes root")
 
 
-def without(site: Site, *programs: str, owner: bool = False) -> Run:
-    """A run on a host that has all programs of this machine but some."""
+def run_without(site: Site, *programs: str, owner: bool = False) -> Run:
+    """Run on a host that has this machine's programs except the given ones."""
     command, environ = site.command()
     drop = [str(shutil.which(AS_OWNER[0])), *AS_OWNER[1:]] if owner and AS_OWNER else []
     done = subprocess.run(
@@ -29,26 +29,26 @@ def without(site: Site, *programs: str, owner: bool = False) -> Run:
 
 
 class TestPrograms:
-    def test_one_that_is_needed_and_missing_is_named(self, site: Site) -> None:
+    def test_missing_program_is_named_and_nothing_is_touched(self, site: Site) -> None:
         state = site.state()
         for program in ("git", "flock", "timeout", "sed", "cmp"):
-            without(site, program).must_be("no_checkout", f"{program} ", "not installed")
+            run_without(site, program).must_be("no_checkout", f"{program} ", "not installed")
         assert site.state() == state
 
     @as_root_only
     @pytest.mark.parametrize("program", ["setpriv", "getent"])
-    def test_without_it_the_owner_is_still_found_and_become(self, site: Site, program: str) -> None:
+    def test_run_becomes_the_owner_without_setpriv_or_getent(
+        self, site: Site, program: str
+    ) -> None:
         commit = site.commit({"app.txt": "two\n"})
-        without(site, program).must_be("updated", after=commit)
+        run_without(site, program).must_be("updated", after=commit)
         assert (site.checkout / "app.txt").stat().st_uid == OWNER.pw_uid
 
     @as_root_only
-    def test_without_a_way_to_become_the_owner_nothing_is_touched(self, site: Site) -> None:
-        without(site, "setpriv", "runuser").must_be("no_checkout", "setpriv or runuser")
+    def test_host_without_setpriv_and_runuser_is_no_checkout(self, site: Site) -> None:
+        run_without(site, "setpriv", "runuser").must_be("no_checkout", "setpriv or runuser")
 
-    def test_a_git_that_is_too_old_is_refused_with_the_version_that_is_needed_and_else_used(
-        self, site: Site
-    ) -> None:
+    def test_git_older_than_2_26_is_refused_and_newer_git_is_used(self, site: Site) -> None:
         state = site.state()
         site.commit({"app.txt": "two\n"})
         for version in ("1.8.3.1", "2.10.0", "2.25.1"):
@@ -65,13 +65,13 @@ class TestPrograms:
 
 
 @as_root_only
-def test_an_owner_without_a_name_is_no_checkout(site: Site) -> None:
+def test_checkout_of_a_uid_without_a_user_is_no_checkout(site: Site) -> None:
     for path in (site.checkout, site.checkout / ".git"):
         os.chown(path, 4242, 4242)
     site.pull().must_be("no_checkout", "4242")
 
 
-def test_an_environment_that_would_mislead_does_not(site: Site) -> None:
+def test_hostile_environment_variables_are_ignored(site: Site) -> None:
     commit = site.commit({"app.txt": "two\n"})
     names = (
         "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_NAMESPACE"
@@ -94,7 +94,7 @@ class TestHooks:
     NAMES = ("post-checkout", "pre-rebase", "post-rewrite", "reference-transaction", "post-merge")
 
     @pytest.mark.parametrize("line", ["exit 1", "exec sleep 60", "sleep 60 &"])
-    def test_those_of_the_checkout_cannot_stop_a_run(self, site: Site, line: str) -> None:
+    def test_failing_or_hanging_hook_does_not_stop_the_run(self, site: Site, line: str) -> None:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
         for name in self.NAMES:
             site.write(f".git/hooks/{name}", f"#!/bin/sh\n{line}\n")
@@ -102,7 +102,7 @@ class TestHooks:
         site.pull(Timeout="20").must_be("updated", upstream=commit)
 
 
-def test_a_filter_that_hangs_is_a_conflict_in_time_and_all_is_as_before(site: Site) -> None:
+def test_hanging_smudge_filter_is_a_conflict_and_the_checkout_stays(site: Site) -> None:
     site.git("config", "filter.slow.smudge", "sleep 30")
     site.write("config.txt", "edited\n")
     state = site.state()
@@ -111,7 +111,7 @@ def test_a_filter_that_hangs_is_a_conflict_in_time_and_all_is_as_before(site: Si
     assert site.state() == state
 
 
-def test_a_filter_that_hangs_where_edits_are_saved_is_a_conflict_in_time(site: Site) -> None:
+def test_hanging_clean_filter_is_a_conflict_and_edits_stay(site: Site) -> None:
     site.git("config", "filter.slow.clean", "sleep 30")
     site.write(".git/info/attributes", "config.txt filter=slow\n")
     site.write("config.txt", "edited now\n")
@@ -138,7 +138,7 @@ def small_disk(site: Site) -> Iterator[Path]:
 
 
 class TestDisk:
-    def test_a_full_one_is_said_and_nothing_is_lost(self, site: Site, small_disk: Path) -> None:
+    def test_full_disk_is_reported_and_nothing_is_lost(self, site: Site, small_disk: Path) -> None:
         site.write("config.txt", "edited\n")
         site.write("untracked.txt", "untracked\n")
         site.tool("sleep", "exit 0")
@@ -150,7 +150,7 @@ class TestDisk:
         assert result.detail == "the disk is full" or "space" in result.detail
         assert site.state() == state
 
-    def test_one_that_is_full_in_the_middle_of_a_move_is_moved_back(
+    def test_checkout_is_moved_back_if_the_disk_fills_up_during_a_move(
         self, site: Site, small_disk: Path
     ) -> None:
         site.write("config.txt", "edited\n")
@@ -165,7 +165,9 @@ class TestDisk:
         site.pull().must_be("updated", after=commit)
         assert (site.checkout / "config.txt").read_text() == "edited\n"
 
-    def test_one_without_a_byte_left_ends_in_a_result(self, site: Site, small_disk: Path) -> None:
+    def test_run_on_a_disk_without_a_free_byte_still_prints_a_result(
+        self, site: Site, small_disk: Path
+    ) -> None:
         site.pull(Issued="1")
         site.tool("sleep", "exit 0")
         site.commit({"app.txt": "two\n"})
@@ -182,12 +184,12 @@ class TestDisk:
         (small_disk / "fill").unlink()
         assert site.pull().result.outcome == "updated"
 
-    def test_a_read_only_one_is_no_checkout(self, site: Site, small_disk: Path) -> None:
+    def test_read_only_disk_is_no_checkout(self, site: Site, small_disk: Path) -> None:
         site.commit({"app.txt": "two\n"})
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         site.pull().must_be("no_checkout", "cannot write", after=site.head())
 
 
-def test_what_the_host_keeps_is_closed_to_other_users(site: Site) -> None:
+def test_state_folder_is_closed_to_other_users(site: Site) -> None:
     site.pull()
     assert stat.S_IMODE((site.checkout / ".git/pulley").stat().st_mode) == 0o700

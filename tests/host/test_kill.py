@@ -21,7 +21,7 @@ IN_FULL = "PULLEY_KILLS" in os.environ
 
 
 def prepare(site: Site, *, edits: bool, local_commits: bool) -> str:
-    """News upstream, of every kind that a move must bring; returns the upstream commit."""
+    """Commit every kind of change that a move must bring; returns the upstream commit."""
     site.commit({"long.txt": LONG, "old.txt": "old\n", "dir/a.txt": "a\n"})
     site.pull()
     if local_commits:
@@ -47,7 +47,7 @@ def assert_converged(site: Site, commit: str, *, edits: bool, local_commits: boo
     assert (site.checkout / "dir").read_text() == "file\n"
     expected = "first\n" + LONG + ("edited\n" if edits else "")
     found = (site.checkout / "long.txt").read_text()
-    assert found == expected, (result, site.saved())  # kept aside is not lost, but not here either
+    assert found == expected, (result, site.saved())  # saved is not lost, but must not happen here
     assert (site.checkout / "config.txt").read_text() == f"setting = {2 if edits else 1}\n"
     assert (site.checkout / "local.txt").exists() == local_commits
     changed = " M config.txt\n M long.txt\n" if edits else ""
@@ -85,21 +85,21 @@ CASES = [
 
 @pytest.mark.parametrize(("edits", "local_commits"), CASES)
 class TestKilled:
-    def test_before_and_after_each_call_of_git_the_next_run_converges(
+    def test_next_run_converges_after_a_kill_before_or_after_each_git_call(
         self, make_site: Callable[..., Site], *, edits: bool, local_commits: bool
     ) -> None:
         real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
         prepared, killed = make_site("sh"), 0
         commit = prepare(prepared, edits=edits, local_commits=local_commits)
         has_most_calls = edits and local_commits
-        # After one call is before the next, but for what the shell itself does between.
+        # After one call is before the next, except for what the shell itself does in between.
         for when in ("before", "after") if IN_FULL and has_most_calls else ("before",):
-            # The plain case and the one with the most calls have nearly all of the others'.
+            # The plain case and the case with the most calls cover nearly all calls of the others.
             step = 5 if has_most_calls else 7 if edits or local_commits else 3
             for call in range(1, 60, 1 if IN_FULL else step):
                 site = make_site(SHELLS[killed % len(SHELLS)], prepared)
                 count = site.write("count", "0\n", where=site.root)
-                # Calls within git's own calls (a rebase's, say) do not pass here.
+                # Git's calls of itself, such as a rebase's, do not come here.
                 site.tool(
                     "git",
                     f"read -r n <{count}; n=$((n + 1)); echo $n >{count}\n"
@@ -118,23 +118,25 @@ class TestKilled:
                 raise AssertionError("the run never came to its end")
         assert killed >= (5 if IN_FULL or has_most_calls else 2)
 
-    def test_at_a_random_instant_the_next_run_converges(
+    def test_next_run_converges_after_kills_at_random_instants(
         self, make_site: Callable[..., Site], *, edits: bool, local_commits: bool
     ) -> None:
         choose = random.Random(f"{edits}{local_commits}")  # noqa: S311 - not for secrets
         prepared, killed = make_site("sh"), 0
         commit = prepare(prepared, edits=edits, local_commits=local_commits)
-        # Three kills a trial: without a number from outside, as many kills as there are to be.
+        # Each trial has three kills; without PULLEY_KILLS, RANDOM_KILLS counts these.
         for trial in range(RANDOM_KILLS // len(CASES) // (1 if IN_FULL else 3)):
             site = make_site(SHELLS[(trial + edits + local_commits) % len(SHELLS)], prepared)
-            for _ in range(3):  # a run that mends may be killed as well
+            for _ in range(3):  # a run that recovers may be killed as well
                 killed += kill(site, choose.uniform(0.005, 0.09))
             assert_converged(site, commit, edits=edits, local_commits=local_commits)
         assert killed
 
 
-def test_plain_git_killed_in_a_rebase_is_mended(make_site: Callable[..., Site]) -> None:
-    """What someone else's script left: the folder of a rebase, its autostash, and locks."""
+def test_run_recovers_from_a_rebase_of_plain_git_that_was_killed(
+    make_site: Callable[..., Site],
+) -> None:
+    """The killed git leaves the folder of a rebase, its autostash, and locks."""
     choose = random.Random(7)  # noqa: S311 - not for secrets
     prepared, left_over = make_site("sh"), 0
     commit = prepare(prepared, edits=True, local_commits=True)
@@ -167,7 +169,7 @@ def is_stuck(git_dir: Path) -> bool:
     return (git_dir / "rebase-merge").exists() or bool(list(git_dir.rglob("*.lock")))
 
 
-def test_killed_while_going_back_from_a_pin_the_branch_stays(
+def test_branch_stays_after_a_kill_during_the_roll_back_from_a_pin(
     make_site: Callable[..., Site],
 ) -> None:
     site = make_site(SHELLS[0])
@@ -178,7 +180,7 @@ def test_killed_while_going_back_from_a_pin_the_branch_stays(
     site.pull(AfterPull="deploy/after")
     real_git = subprocess.check_output(["/bin/sh", "-c", "command -v git"], text=True).strip()
     seen = site.write("seen", "", where=site.root)
-    # The second move is the way back: killed when it has come there.
+    # The second move is the roll back; the kill follows it.
     site.tool(
         "git",
         f'{real_git} "$@"; status=$?\n'

@@ -1,7 +1,7 @@
-"""kill -9 of a roll back, of Update=exact and of Update=reset, and a person who works here since.
+"""kill -9 of a roll back, of Update=exact and of Update=reset; then a person works in the checkout.
 
-Whatever was typed, before the kill or after it, is in the work tree or under a ref; and the runs
-that follow come to their end.
+All edits, before the kill and after it, are in the work tree or under a ref, and later runs
+converge.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
 
 @dataclass(frozen=True)
 class Prepared:
-    """A site whose next run moves, with what a person typed there before."""
+    """A site whose next run moves, and what a person typed in it before."""
 
     site: Site
     parameters: Mapping[str, str]
@@ -44,13 +44,13 @@ class Prepared:
 
 @pytest.fixture(scope="module")
 def deployed(make_shared_site: Callable[[str], Site]) -> Site:
-    """A site with two local commits, the first of which is deployed, and news that fail."""
+    """A site with two local commits, the first one deployed, and a new commit that fails."""
     site = make_shared_site("sh")
     site.commit({AFTER: "#!/bin/sh\n", "long.txt": LINES, "dir/a.txt": "a\n"})
     site.commit({"app.txt": "two\n", "long.txt": LINES + "end\n"})
     site.pull(AfterPull=AFTER)
     site.commit({"mine.txt": "first-typed\n"}, where=site.checkout)
-    site.pull(AfterPull=AFTER)  # that commit is what is gone back to
+    site.pull(AfterPull=AFTER)  # a roll back returns to that commit
     site.commit({"mine2.txt": "second-typed\n"}, where=site.checkout)
     files = {f"new/{n}.txt": f"{n}\n" * 50 for n in range(20)}
     fails = "#!/bin/sh\necho >>../failed\nexit 1\n"
@@ -75,7 +75,7 @@ def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
 
 
 def kill_at_a_call(site: Site, parameters: Mapping[str, str], call: int, when: str) -> None:
-    """At the run's call of git of that number, or at its end."""
+    """Kill the run before or after its git call of that number."""
     git = shutil.which("git")
     count = site.write("count", "0\n", where=site.root)
     kill = f"[ $n -ne {call} ] || kill -9 -$PULLEY_GROUP"
@@ -91,7 +91,7 @@ def kill_at_a_call(site: Site, parameters: Mapping[str, str], call: int, when: s
 
 
 def kill_at_an_instant(site: Site, parameters: Mapping[str, str], seconds: float) -> None:
-    """So long after the step failed, if one does; else after the run began."""
+    """Kill the run so long after its step failed, or after its start if it has no step."""
     run = start(site, parameters)
     if "AfterPull" in parameters:
         wait_for(lambda: (site.root / "failed").exists() or run.poll() is not None)
@@ -122,13 +122,13 @@ def pull(site: Site, parameters: Mapping[str, str]) -> Run:
 
 
 def work(site: Site, choose: random.Random, word: str) -> None:
-    """What a person does who finds the checkout as the kill has left it."""
+    """A person works in the checkout as the kill has left it."""
     (site.checkout / ".git/index.lock").unlink(missing_ok=True)  # as git tells them to
     tracked = [
         path for path in site.git("ls-files").splitlines() if (site.checkout / path).is_file()
     ]
     how = choose.choice(["edit", "stage", "commit", "new", "stage new"])
-    if how == "commit":  # of what upstream does not change: else it is a conflict, and stays one
+    if how == "commit":  # only what upstream does not change: else each run is a conflict
         tracked = [path for path in tracked if path in {"mine.txt", "mine2.txt", "config.txt"}]
     path = f"{word}.txt" if how in {"new", "stage new"} else choose.choice(tracked)
     file = site.checkout / path
@@ -149,7 +149,7 @@ def assert_kept(site: Site, words: tuple[str, ...]) -> None:
 
 
 def assert_converges(prepared: Prepared, site: Site) -> None:
-    """Within a few runs, and then a good commit is deployed."""
+    """A few runs converge, and then a good commit is deployed."""
     parameters = prepared.parameters
     wanted = parameters.get("Commit") or prepared.tip
     if prepared.is_rolled_back:
@@ -165,14 +165,14 @@ def assert_converges(prepared: Prepared, site: Site) -> None:
 
 
 def assert_carried(prepared: Prepared, site: Site) -> None:
-    """Where nobody came in between, a rebase brings the edits along, there and back."""
+    """If nobody worked in between, a rebase carries the edits to the new commit and back."""
     if prepared.parameters["Update"] == "rebase" and len(prepared.typed) == 4:
         assert (site.checkout / "config.txt").read_text() == "staged-typed\n"
         assert (site.checkout / "long.txt").read_text().startswith("edited-typed\n")
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_typed_is_lost_and_no_run_is_stuck(
+def test_no_edit_is_lost_and_no_run_is_stuck_after_kills(
     make_site: Callable[..., Site], deployed: Site, way: str
 ) -> None:
     both = [prepare(make_site("sh", deployed), way, edits=edits) for edits in (True, False)]

@@ -1,4 +1,4 @@
-"""What a failed step started ends with it, and what a step that succeeded left running lives on."""
+"""Processes of a failed step are ended, and daemons of a successful step keep running."""
 
 import contextlib
 import os
@@ -13,16 +13,16 @@ import pytest
 from tests.host.conftest import AS_OWNER, Site, held_to_contract, run_in_own_group
 
 AFTER = "deploy/after"
-# A child of a step writes its number to `child` at once, and would write `late` at its end.
+# A child of a step writes its process id to `child` at once, and would write `late` at its end.
 WAYS = {
     "in a session of its own": "setsid sh {child} &",
-    "that was forked twice": "(setsid sh -c 'sh {child} & exit' &)",
-    "that ignores SIGTERM": "(trap '' TERM; exec setsid sh {child}) &",
+    "forked twice": "(setsid sh -c 'sh {child} & exit' &)",
+    "ignoring SIGTERM": "(trap '' TERM; exec setsid sh {child}) &",
     "with an empty environment": "env -i sh {child} &",
-    "with an empty environment, in a session of its own, below one that has not": (
+    "with an empty environment, in a session of its own, below a marked parent": (
         "setsid sh -c 'env -i setsid -w sh {child}; :' &"
     ),
-    "with an empty environment, in a session that a marked one made": (
+    "with an empty environment, in a session of a marked process": (
         "setsid sh -c '(env -i sh {child} &) ; exec sleep 300' &"
     ),
 }
@@ -31,7 +31,7 @@ DAEMONS = {
     "in the run's group": "sh {child} &",
     "in the run's group, with an empty environment": "env -i sh {child} &",
 }
-UNTIL_IT_IS_THERE = "until [ -s {root}/child ]; do :; done"
+UNTIL_CHILD_RUNS = "until [ -s {root}/child ]; do :; done"
 
 
 class Children:
@@ -47,8 +47,8 @@ class Children:
         )
 
     def started(self, way: str) -> str:
-        """The lines of a script that starts one, and waits until it is there."""
-        return way.format(child=self.script) + "\n" + UNTIL_IT_IS_THERE.format(root=self.site.root)
+        """The lines of a script that starts a child, and waits until it runs."""
+        return way.format(child=self.script) + "\n" + UNTIL_CHILD_RUNS.format(root=self.site.root)
 
     @property
     def pid(self) -> int:
@@ -58,12 +58,12 @@ class Children:
         return is_alive(self.pid)
 
     def is_gone_for_good(self) -> bool:
-        """Nothing runs that could write the late file, and it was not written."""
+        """No process runs that could write the `late` file, and it was not written."""
         return not self.is_alive() and not (self.site.root / "late").exists()
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is not: where nobody reaps, it stays in the list."""
+    """A zombie is not alive. It stays listed if nobody reaps it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "XZ"
     except (FileNotFoundError, ProcessLookupError):
@@ -86,7 +86,7 @@ def commit_steps(site: Site, script: str) -> str:
 
 @pytest.fixture(scope="module")
 def good_site(make_shared_site: Callable[[str], Site]) -> Site:
-    """Its after_pull notes whether a child of another commit's was at work beside it."""
+    """A site whose after_pull notes whether a child of another commit runs at the same time."""
     site = make_shared_site("sh")
     alive = "grep -q '^State:.[^XZ]' /proc/$(cat ../child)/status"
     commit_steps(site, f"! {alive} || echo >../beside")
@@ -114,7 +114,9 @@ class TestFailedStep:
         assert f"rolling back to {good}" in run.stderr
         assert (site.checkout / ".git/pulley/step").read_text() == ""
 
-    def test_at_the_time_limit_too(self, site: Site, children: Children) -> None:
+    def test_child_of_a_timed_out_step_is_gone_before_the_roll_back(
+        self, site: Site, children: Children
+    ) -> None:
         good = site.head()
         commit_steps(site, children.started(WAYS["in a session of its own"]) + "\nsleep 300")
         run = site.pull(AfterPull=AFTER, Timeout="20", late=7)
@@ -122,7 +124,9 @@ class TestFailedStep:
         assert children.is_gone_for_good(), run.stderr
         assert not (site.root / "beside").exists()
 
-    def test_one_that_starts_its_child_again_is_ended(self, site: Site, children: Children) -> None:
+    def test_process_that_starts_its_child_again_is_ended(
+        self, site: Site, children: Children
+    ) -> None:
         again = "(trap '' TERM; while :; do env -i sh {child}; sleep 0.01 & done) &"
         commit_steps(site, children.started(again) + "\nexit 3")
         run = site.pull(AfterPull=AFTER)
@@ -130,18 +134,20 @@ class TestFailedStep:
         assert "do not end" not in run.stderr
         assert str(children.script).encode() not in command_lines()
 
-    def test_where_it_deleted_the_notes_its_child_is_gone(
+    def test_child_is_gone_if_the_step_deleted_the_notes(
         self, site: Site, children: Children
     ) -> None:
         commit_steps(site, children.started("setsid sh {child} &") + "\nrm -rf .git/pulley; exit 3")
         assert site.pull(AfterPull=AFTER).result.outcome == "broken"
         assert children.is_gone_for_good()
 
-    def test_what_others_run_is_left_alone(self, site: Site, children: Children) -> None:
+    def test_process_that_the_step_did_not_start_is_left_alone(
+        self, site: Site, children: Children
+    ) -> None:
         with subprocess.Popen(
             [*AS_OWNER, "sh", str(children.script)], cwd=site.checkout, env=site.environ
         ) as other:
-            commit_steps(site, UNTIL_IT_IS_THERE.format(root=site.root) + "\nsleep 300 &\nexit 3")
+            commit_steps(site, UNTIL_CHILD_RUNS.format(root=site.root) + "\nsleep 300 &\nexit 3")
             assert site.pull(AfterPull=AFTER).result.outcome == "rolled_back"
             assert children.is_alive()
             other.kill()
@@ -149,7 +155,7 @@ class TestFailedStep:
 
 class TestSucceededStep:
     @pytest.mark.parametrize("way", DAEMONS.values(), ids=DAEMONS)
-    def test_its_daemon_lives_on_also_when_a_later_commit_fails(
+    def test_daemon_keeps_running_even_if_a_later_commit_fails(
         self, site: Site, children: Children, way: str
     ) -> None:
         start = children.started(way)
@@ -168,14 +174,14 @@ class TestKilledRun:
     def like(cls, good_site: Site) -> Site:
         return good_site
 
-    def test_the_kill_of_the_group_takes_what_is_in_it(
-        self, site: Site, children: Children
-    ) -> None:
+    def test_kill_of_the_group_kills_the_child_in_it(self, site: Site, children: Children) -> None:
         commit_steps(site, children.started("sh {child} &") + "\nkill -9 -$PULLEY_GROUP")
         assert not run_in_own_group(site, AfterPull=AFTER)
         assert children.is_gone_for_good()
 
-    def test_the_next_one_ends_what_its_step_left(self, site: Site, children: Children) -> None:
+    def test_next_run_ends_the_child_that_the_step_left(
+        self, site: Site, children: Children
+    ) -> None:
         kill = "kill -9 -$PULLEY_GROUP"
         commit_steps(site, children.started("setsid sh {child} &") + f"\n{kill}")
         assert not run_in_own_group(site, AfterPull=AFTER)
@@ -185,7 +191,9 @@ class TestKilledRun:
         assert run.result.outcome == "updated", run.stderr
         assert children.is_gone_for_good()
 
-    def test_before_it_moves_anything(self, site: Site, children: Children) -> None:
+    def test_next_run_ends_the_child_even_if_it_has_a_conflict(
+        self, site: Site, children: Children
+    ) -> None:
         commit_steps(site, children.started("setsid sh {child} &") + "\nkill -9 -$PULLEY_GROUP")
         assert not run_in_own_group(site, AfterPull=AFTER)
         site.write("untracked", "mine\n")
@@ -193,7 +201,7 @@ class TestKilledRun:
         assert site.pull(AfterPull=AFTER).result.outcome == "conflict"
         assert children.is_gone_for_good()
 
-    def test_a_note_that_is_half_written_ends_nothing(self, site: Site, children: Children) -> None:
+    def test_half_written_note_ends_no_process(self, site: Site, children: Children) -> None:
         commit_steps(site, children.started("setsid sh {child} &"))
         assert site.pull(AfterPull=AFTER).result.outcome == "updated"
         for note in ("", "4", "\0\0\0\n", "PATH 1 1 1 whole\n", "- 1 1 1\n"):
@@ -201,7 +209,7 @@ class TestKilledRun:
             site.pull(AfterPull=AFTER).must_be("unchanged")
             assert children.is_alive()
 
-    def test_a_run_that_is_stopped_by_a_signal_ends_it_itself(
+    def test_run_that_a_signal_stops_ends_the_child_itself(
         self, site: Site, children: Children
     ) -> None:
         commit_steps(site, children.started("setsid sh {child} &") + "\nexec sleep 300")
@@ -219,7 +227,7 @@ class TestKilledRun:
 
 class TestFetch:
     @pytest.mark.parametrize("way", ["sh {child}", "setsid sh {child} & wait"])
-    def test_one_that_timed_out_leaves_no_process(
+    def test_fetch_that_timed_out_leaves_no_process(
         self, site: Site, children: Children, way: str
     ) -> None:
         site.git("remote", "set-url", "origin", "git@example.invalid:octo/site.git")
@@ -230,27 +238,27 @@ class TestFetch:
         assert str(children.script).encode() not in command_lines()
 
 
-class TestWords:
-    def test_of_a_step_that_wrote_nothing(self, site: Site) -> None:
+class TestReason:
+    def test_reason_says_that_the_step_wrote_nothing(self, site: Site) -> None:
         commit_steps(site, "exit 3")
         result = site.pull(AfterPull=AFTER).result
         assert result.detail.startswith("exit code 3: it wrote nothing")
 
     @pytest.mark.parametrize("shebang", ["#!/bin/sh", "#!/usr/bin/env sh", "#!/bin/sh -e"])
-    def test_of_a_script_with_windows_line_endings(self, site: Site, shebang: str) -> None:
+    def test_reason_names_windows_line_endings(self, site: Site, shebang: str) -> None:
         site.commit({AFTER: f"{shebang}\r\nexit 0\r\n"})
         file = site.upstream / AFTER
         file.write_bytes(f"{shebang}\r\nexit 0\r\n".encode())
         site.commit({})
         site.pull(AfterPull=AFTER).must_be("broken", "Windows line endings", step="after_pull")
 
-    def test_of_what_it_wrote_last(self, site: Site) -> None:
+    def test_reason_has_the_last_line_that_the_step_wrote(self, site: Site) -> None:
         commit_steps(site, "echo first; echo last; echo; exit 3")
         assert "exit code 3: last" in site.pull(AfterPull=AFTER).result.detail
 
 
 def command_lines() -> bytes:
-    """Of all that runs on this machine."""
+    """Return the command lines of all processes on this machine."""
     lines = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""after_pull, restart and health_check: in order, reported, and undone where one fails."""
+"""after_pull, restart and health_check: in order, reported, and rolled back if one fails."""
 
 import http.server
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from chalicelib.core.results import parse_result
 from tests.host.conftest import AS_ROOT, Site, held_to_contract, run_in_own_group
-from tests.host.test_host import without
+from tests.host.test_host import run_without
 from tests.processes import HANG_SECONDS
 
 AFTER = "deploy/after"
@@ -61,9 +61,7 @@ def health() -> Iterator[Callable[[int], str]]:
 
 
 class TestAfterPull:
-    def test_it_is_told_what_is_deployed_and_why_and_runs_once_for_a_commit(
-        self, site: Site
-    ) -> None:
+    def test_after_pull_gets_commits_and_cause_and_runs_once_for_a_commit(self, site: Site) -> None:
         first = after_pull(site)
         site.pull(AfterPull=AFTER, Cause="push")
         second = site.commit({"app.txt": "two\n"})
@@ -71,31 +69,35 @@ class TestAfterPull:
         site.pull(AfterPull=AFTER).must_be("unchanged")
         assert seen(site) == [["web", first, "-", "push"], ["web", second, first, "reconcile"]]
 
-    def test_it_runs_again_where_the_steps_were_changed(self, site: Site) -> None:
+    def test_after_pull_runs_if_the_steps_changed(self, site: Site) -> None:
         after_pull(site)
         site.pull()
         assert site.pull(AfterPull=AFTER).result.outcome == "updated"
         assert len(seen(site)) == 1
 
-    def test_its_output_stays_out_of_the_result_and_is_kept_on_the_host(self, site: Site) -> None:
+    def test_output_stays_out_of_the_result_and_is_logged_on_the_host(self, site: Site) -> None:
         after_pull(site, 'echo "{}"', "echo oops >&2")
         run = site.pull(AfterPull=AFTER)
         assert "oops" in run.stderr
         assert "oops" in (site.checkout / ".git/pulley/log").read_text()
 
-    def test_of_much_output_the_end_reaches_the_agent(self, site: Site) -> None:
+    def test_end_of_a_long_output_reaches_the_agent(self, site: Site) -> None:
         after_pull(site, "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i + 1)); done")
         run = site.pull(AfterPull=AFTER)
         assert "line 4999" in run.stderr
         assert len(run.stderr) < 8000
 
     @pytest.mark.parametrize("content", [None, "not executable\n"])
-    def test_one_that_cannot_be_run_fails(self, site: Site, content: str | None) -> None:
+    def test_missing_or_not_executable_after_pull_is_broken(
+        self, site: Site, content: str | None
+    ) -> None:
         if content:
             site.commit({AFTER: content})
         site.pull(AfterPull=AFTER).must_be("broken", "not an executable file", step="after_pull")
 
-    def test_a_reason_of_any_length_and_kind_fits_the_result(self, site: Site) -> None:
+    def test_long_reason_with_quotes_and_a_secret_fits_the_result_without_the_secret(
+        self, site: Site
+    ) -> None:
         reason = r"""printf 'ä"\\ https://me:hunter2@host/x %0400d' 7 | tr 0 '"'"""
         site.commit({AFTER: f"#!/bin/sh\n{reason}\necho; echo; exit 3\n"})
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
@@ -104,7 +106,7 @@ class TestAfterPull:
         )
         assert "hunter2" not in result.detail
 
-    def test_a_log_that_is_filled_stays_bounded(self, site: Site) -> None:
+    def test_log_stays_bounded_with_very_long_output(self, site: Site) -> None:
         after_pull(site, "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end; exit 3")
         for _ in range(3):
             site.pull(AfterPull=AFTER)
@@ -113,33 +115,35 @@ class TestAfterPull:
         assert (state / "log").stat().st_size < 3_000_000
         assert (state / "log.1").stat().st_size < 3_000_000
 
-    def test_one_that_deletes_what_the_host_keeps_is_deployed_once(self, site: Site) -> None:
+    def test_after_pull_that_deletes_the_state_folder_is_deployed_once(self, site: Site) -> None:
         after_pull(site, "rm -rf .git/pulley")
         assert site.pull(AfterPull=AFTER).result.outcome == "updated"
         assert site.pull(AfterPull=AFTER).result.outcome == "unchanged"
 
     @pytest.mark.parametrize("line", ["rm -rf .git", "rm -rf .git/pulley; echo >.git/pulley"])
-    def test_one_that_destroys_the_checkout_is_broken(self, site: Site, line: str) -> None:
+    def test_after_pull_that_destroys_the_checkout_is_broken(self, site: Site, line: str) -> None:
         after_pull(site, line)
         assert site.pull(AfterPull=AFTER).result.outcome == "broken"
 
     @pytest.mark.parametrize("restart", ["", "a.service"])
-    def test_one_that_kills_the_run_does_not_silence_it(self, site: Site, restart: str) -> None:
+    def test_after_pull_that_kills_the_run_is_reported_as_broken(
+        self, site: Site, restart: str
+    ) -> None:
         if not AS_ROOT:
             pytest.skip("root tells")
         after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -9 $parent")
         site.pull(AfterPull=AFTER, Restart=restart).must_be("broken", "killed")
 
-    def test_what_it_is_told_by_a_signal_is_in_the_result(self, site: Site) -> None:
+    def test_signal_during_after_pull_is_in_the_result(self, site: Site) -> None:
         after_pull(site, "read -r _ _ _ parent _ </proc/$PPID/stat; kill -TERM $parent")
         site.pull(AfterPull=AFTER).must_be("broken", "signal", step="after_pull")
-        assert site.pull(AfterPull=AFTER, Timeout="20").result.outcome == "broken"  # and is tried
+        assert site.pull(AfterPull=AFTER, Timeout="20").result.outcome == "broken"  # it runs again
 
 
 class TestSignal:
     @pytest.mark.parametrize("restart", ["", "a.service"])
-    @pytest.mark.parametrize("has_setpriv", [True, False])  # else runuser, which tells less
-    def test_one_to_the_whole_group_ends_in_one_line(
+    @pytest.mark.parametrize("has_setpriv", [True, False])  # else runuser, which reports less
+    def test_signal_to_the_whole_group_ends_in_one_result_line(
         self, site: Site, restart: str, *, has_setpriv: bool
     ) -> None:
         site.tool("systemctl", "exit 0")
@@ -203,7 +207,7 @@ class TestMarker:
 
 
 class TestRestart:
-    def test_it_comes_after_after_pull(self, site: Site) -> None:
+    def test_restart_runs_after_after_pull(self, site: Site) -> None:
         site.tool("systemctl", f'echo "restart $3" >>{site.root}/seen')
         (site.root / "seen").touch()
         (site.root / "seen").chmod(0o666)
@@ -211,7 +215,7 @@ class TestRestart:
         site.pull(AfterPull=AFTER, Restart="a.service")
         assert seen(site) == [["web", commit, "-", "manual"], ["restart", "a.service"]]
 
-    def test_one_that_fails_is_named(self, site: Site) -> None:
+    def test_failing_restart_is_named_in_the_result(self, site: Site) -> None:
         site.tool("systemctl", "exit 5")
         site.pull(Restart="a.service").must_be("broken", "5", step="restart")
 
@@ -224,14 +228,14 @@ class TestHealthCheck:
         assert site.pull(HealthCheck=health(204)).result.outcome == "updated"
 
     @pytest.mark.parametrize("status", [302, 500])
-    def test_any_other_answer_fails_when_its_time_is_up(
+    def test_any_other_answer_fails_at_the_time_limit(
         self, site: Site, health: Callable[[int], str], status: int
     ) -> None:
         site.pull(HealthCheck=health(status), Timeout="20", late=7).must_be(
             "broken", str(status), step="health_check"
         )
 
-    def test_one_that_comes_up_late_passes(self, site: Site) -> None:
+    def test_application_that_comes_up_late_passes(self, site: Site) -> None:
         count = site.write("count", "0\n", where=site.root)
         count.chmod(0o666)
         site.tool("sleep", "exit 0")
@@ -242,7 +246,7 @@ class TestHealthCheck:
         site.commit({"app.txt": "two\n"})
         assert site.pull(HealthCheck="http://127.0.0.1:1/").result.outcome == "updated"
 
-    def test_it_is_not_begun_without_a_program_for_it(self, site: Site) -> None:
+    def test_host_without_curl_and_wget_is_no_checkout_and_nothing_moves(self, site: Site) -> None:
         commit = site.commit({"app.txt": "two\n"})
         command, environ = site.command(HealthCheck="http://127.0.0.1:1/")
         assert commit != site.head()
@@ -250,7 +254,7 @@ class TestHealthCheck:
             "git stat getent setpriv flock timeout date cat rm mv cp mkdir head tail wc sed tr cut "
             "grep sort uniq find cmp readlink df"
         )
-        for tool in tools.split():  # all that the script needs but curl and wget
+        for tool in tools.split():  # all that the script needs except curl and wget
             (site.tools / tool).symlink_to(str(shutil.which(tool)))
         shell = str(shutil.which(site.shell))
         if not (site.tools / "sh").exists():
@@ -271,13 +275,13 @@ class TestRollBack:
     @pytest.fixture(scope="class")
     @classmethod
     def like(cls, make_shared_site: Callable[[str], Site]) -> Site:
-        """A commit is deployed that fails where there is a file `bad`."""
+        """The deployed commit has an after_pull that fails if a file `bad` exists."""
         site = make_shared_site("sh")
         after_pull(site, "[ ! -e bad ]")
         site.pull(AfterPull=AFTER)
         return site
 
-    def test_a_failed_step_brings_the_last_deployed_commit_back_each_time_it_is_tried(
+    def test_failed_step_rolls_back_to_the_last_deployed_commit_at_each_attempt(
         self, site: Site
     ) -> None:
         good, bad = site.head(), site.commit({"bad": "bad\n"})
@@ -289,17 +293,17 @@ class TestRollBack:
             assert site.head() == good
             assert not (site.checkout / "bad").exists()
             assert site.git("symbolic-ref", "HEAD") == "refs/heads/main"
-        mended = site.commit({"bad": None})
-        site.pull(AfterPull=AFTER).must_be("updated", after=mended)
+        fixed = site.commit({"bad": None})
+        site.pull(AfterPull=AFTER).must_be("updated", after=fixed)
 
-    def test_where_going_back_fails_too_it_is_broken(self, site: Site) -> None:
+    def test_failed_roll_back_is_broken(self, site: Site) -> None:
         after_pull(site, f"[ ! -e {site.root}/down ]")
         site.pull(AfterPull=AFTER)
         site.write("down", "", where=site.root)
         site.commit({"app.txt": "two\n"})
         site.pull(AfterPull=AFTER).must_be("broken", "going back", step="after_pull")
 
-    def test_after_one_that_failed_too_the_steps_of_the_deployed_commit_run_again(
+    def test_steps_of_the_deployed_commit_run_again_after_a_failed_roll_back(
         self, site: Site
     ) -> None:
         good = after_pull(site, f"[ ! -e {site.root}/down ] && cp app.txt {site.root}/built")
@@ -310,14 +314,14 @@ class TestRollBack:
         site.write("down", "", where=site.root)
         assert site.pull(AfterPull=AFTER).result.outcome == "broken"
         (site.root / "down").unlink()
-        # The marker says good, and HEAD is there: what is built is of the bad one all the same.
+        # The marker and HEAD name the good commit, but the bad commit's build is in place.
         assert (site.head(), (site.root / "built").read_text()) == (good, "two\n")
         site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("updated", after=good)
         assert (site.root / "built").read_text() == "one\n"
         site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("unchanged")
         assert site.git("rev-parse", "refs/remotes/origin/main") == bad
 
-    def test_after_a_kill_in_the_steps_going_back_runs_those_of_the_deployed_commit(
+    def test_steps_of_the_deployed_commit_run_again_after_a_kill_in_the_steps(
         self, site: Site
     ) -> None:
         good = after_pull(site, f"cp app.txt {site.root}/built")
@@ -329,7 +333,7 @@ class TestRollBack:
         site.pull(AfterPull=AFTER, Update="exact", Commit=good).must_be("updated", after=good)
         assert (site.root / "built").read_text() == "one\n"
 
-    def test_a_local_commit_that_was_never_deployed_is_saved_and_edits_go_there_and_back(
+    def test_roll_back_saves_a_local_commit_that_was_never_deployed_and_keeps_edits(
         self, site: Site
     ) -> None:
         site.commit({"local.txt": "mine\n"}, where=site.checkout)
@@ -340,7 +344,7 @@ class TestRollBack:
         assert site.git("show", f"{result.saved}:local.txt") == "mine"
         assert (site.checkout / "config.txt").read_text() == "setting = 2\n"
 
-    def test_a_step_that_hangs_is_ended_with_time_left_to_go_back(self, site: Site) -> None:
+    def test_hanging_step_is_ended_in_time_for_a_roll_back(self, site: Site) -> None:
         good = after_pull(site, "[ ! -e bad ] || exec sleep 1000")
         site.pull(AfterPull=AFTER)
         site.commit({"bad": "bad\n"})
@@ -353,10 +357,10 @@ class TestLfs:
     def test_without_git_lfs_nothing_moves(self, site: Site) -> None:
         site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
         state = site.state()
-        without(site, "git-lfs").must_be("no_checkout", "git-lfs")
+        run_without(site, "git-lfs").must_be("no_checkout", "git-lfs")
         assert site.state() == state
 
-    def test_with_it_the_files_are_fetched(self, site: Site) -> None:
+    def test_with_git_lfs_the_files_are_fetched(self, site: Site) -> None:
         site.tool("git-lfs", f'echo "$*" >>{site.root}/lfs')
         site.commit({"big/.gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n"})
         assert site.pull().result.outcome == "updated"
@@ -364,7 +368,7 @@ class TestLfs:
         assert (site.root / "lfs").read_text().splitlines() == [fetched, "pull"]
 
 
-def test_a_file_beyond_a_link_is_not_removed_on_the_way_back(site: Site) -> None:
+def test_roll_back_removes_no_file_behind_a_link(site: Site) -> None:
     site.commit({"shared/a.txt": "same\n"})
     site.pull()
     kept = site.write("elsewhere/a.txt", "same\n", where=site.root)
