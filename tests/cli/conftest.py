@@ -1,4 +1,4 @@
-"""Commands in this process, against a sandbox that modules share: to start one takes seconds."""
+"""Run commands in this process, against a sandbox that modules share: its start takes seconds."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ def shared() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
-    """The shared one. A module leaves it as it was, but for a few more commands in its history."""
+    """The shared sandbox. A module restores it, except for a few more commands in its history."""
     before = setting_of(shared)
     yield shared
     shared.wait_until_quiet()
@@ -37,13 +37,13 @@ def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def used() -> Iterator[Sandbox]:
-    """For modules that push and deploy a lot: they begin wherever the hosts are."""
+    """For modules that push and deploy a lot: they start from whatever commit the hosts have."""
     with Sandbox(["web-1", "web-2"]) as opened:
         yield opened
 
 
 def setting_of(sandbox: Sandbox) -> tuple[object, ...]:
-    """All that a command may go by, but for the history. A pin of nothing is none."""
+    """All state that a command may read, except the history. The state `none` is no pin."""
     pages = sandbox.account.ssm.get_paginator("get_parameters_by_path").paginate(
         Path="/pulley", Recursive=True, WithDecryption=True
     )
@@ -56,7 +56,7 @@ def setting_of(sandbox: Sandbox) -> tuple[object, ...]:
 
 @pytest.fixture
 def account() -> Iterator[Account]:
-    """With nothing in it."""
+    """An empty account."""
     with Account() as opened:
         yield opened
 
@@ -71,7 +71,7 @@ def invoke(environ: Mapping[str, str | None], *arguments: str, stdin: str = "") 
 
 @pytest.fixture
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The shell's own count for nothing."""
+    """Remove the settings of the developer's own shell."""
     for name in ("GITHUB_TOKEN", "GH_TOKEN", "AWS_PROFILE", "COLUMNS", *PULLEYS):
         monkeypatch.delenv(name, raising=False)
 
@@ -95,7 +95,7 @@ def json_of(done: Result) -> Any:  # noqa: ANN401 - JSON
 def stored(
     sandbox: Sandbox, name: str, value: str | None, *, secret: bool = False
 ) -> Iterator[None]:
-    """Meanwhile the parameter has this value, or is not there; then it is as it was."""
+    """Set the parameter to this value, or delete it (None); restore it at the end."""
     ssm = sandbox.account.ssm
     found = ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
     if value is None:
@@ -115,7 +115,7 @@ def stored(
 
 @contextmanager
 def targets(sandbox: Sandbox, *changes: Mapping[str, object]) -> Iterator[None]:
-    """Meanwhile a target for each of these changes, in place of the sandbox's one."""
+    """Store a target for each of these changes, and at the end the sandbox's target again."""
     value = json.dumps([{**sandbox.target, **one} for one in changes])
     with stored(sandbox, TARGETS, value):
         yield
@@ -140,7 +140,7 @@ def asleep(sandbox: Sandbox, number: int = 1) -> Iterator[None]:
 def push(
     sandbox: Sandbox, words: str, files: Mapping[str, str] = {}, *, is_quiet: bool = False
 ) -> str:
-    """Push a page of these words, and wait for its end; or quietly: no delivery comes of it."""
+    """Push a page with these words and wait for the deploy. A quiet push causes no delivery."""
     commit = sandbox.commit({"index.html": f"{words}\n", **files}, words)
     if is_quiet:
         with sandbox.upstream.losing_deliveries():

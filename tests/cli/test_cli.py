@@ -1,4 +1,4 @@
-"""What runs on without an account of the operator's: the demo and the sandbox, as processes."""
+"""The demo and the sandbox, run as processes: they need no AWS account."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pulley.host.document import PARAMETERS
 from tests.processes import HANG_SECONDS, running
 
 PULLEY = str(Path(sys.executable).with_name("pulley"))
-# One for each command; `make soak` sends all. A start takes seconds.
+# One signal for each command; `make soak` sends all. A start takes seconds.
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 ALL_SIGNALS = os.environ.get("PULLEY_SIGNALS") == "all"
 
@@ -31,9 +31,9 @@ def test_document_is_printed_as_ssm_takes_it() -> None:
 
 
 class TestDemo:
-    """The whole of it is `make demo`, which .ci/run runs and whose exit code tells."""
+    """`make demo`, which .ci/run runs, tries the whole demo."""
 
-    def test_a_host_that_fails_fails_the_demo_and_settings_of_the_shell_lead_nowhere_else(
+    def test_failing_host_fails_the_demo_and_settings_of_the_shell_are_ignored(
         self, tmp_path: Path
     ) -> None:
         elsewhere = "http://127.0.0.1:9"
@@ -57,7 +57,7 @@ class TestDemo:
         assert re.search(r"web-2 .*conflict", done.stdout)
 
     @pytest.mark.parametrize("number", SIGNALS if ALL_SIGNALS else SIGNALS[:1])
-    def test_told_to_end_it_leaves_nothing_behind(
+    def test_signal_ends_the_demo_and_its_files_are_removed(
         self, tmp_path: Path, number: signal.Signals
     ) -> None:
         (folder := tmp_path / "tmp").mkdir()
@@ -77,7 +77,7 @@ class TestDemo:
 
 
 class TestSandbox:
-    def test_it_can_be_pushed_to_and_cleans_up_however_often_it_is_told_to_end(
+    def test_push_to_it_deploys_and_repeated_signals_do_not_stop_its_clean_up(
         self, tmp_path: Path
     ) -> None:
         log = tmp_path / "output"
@@ -103,7 +103,7 @@ class TestSandbox:
         assert not folder.exists()
 
     @pytest.mark.parametrize("number", SIGNALS if ALL_SIGNALS else SIGNALS[-1:])
-    def test_told_to_end_while_it_starts_it_leaves_nothing_behind(
+    def test_signal_while_it_starts_ends_it_and_its_files_are_removed(
         self, number: signal.Signals
     ) -> None:
         # Not below pytest's own folder, which the hosts' owner may not enter.
@@ -120,7 +120,7 @@ class TestSandbox:
 
 
 def _wait_for(sandbox: subprocess.Popen[str], log: Path, pattern: str) -> str:
-    """What the sandbox prints in the end. Fails where it ends before."""
+    """Wait for this output of the sandbox. Fails if the sandbox ends before."""
     while True:
         is_over = sandbox.poll() is not None
         if found := re.search(pattern, log.read_text()):

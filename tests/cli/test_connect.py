@@ -1,4 +1,4 @@
-"""A repository's webhook: made, mended, pinged; and what to do where it cannot be."""
+"""`pulley connect` makes, corrects and pings a repository's webhook, or prints its settings."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +18,7 @@ def hook_of(sandbox: Sandbox) -> HostedHook:
 
 
 @pytest.fixture(autouse=True)
-def as_it_was(sandbox: Sandbox) -> Iterator[None]:
+def restore_webhook(sandbox: Sandbox) -> Iterator[None]:
     yield
     wanted = HookConfig(sandbox.webhook.url, "json", sandbox.secret.decode())
     for hook in sandbox.github.hooks(FULL_NAME)[1:]:
@@ -31,7 +31,7 @@ def as_it_was(sandbox: Sandbox) -> Iterator[None]:
 
 
 class TestConnect:
-    def test_webhook_is_made_with_all_that_it_needs_and_its_ping_is_green(
+    def test_missing_webhook_is_made_with_all_settings_and_its_ping_succeeds(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         sandbox.github._hooks[FULL_NAME].delete(hook_of(sandbox).id)
@@ -46,9 +46,7 @@ class TestConnect:
         assert sandbox.secret.decode() not in done.output
         assert sandbox.token not in done.output
 
-    def test_webhook_that_is_as_it_should_be_is_only_pinged(
-        self, sandbox: Sandbox, pulley: Pulley
-    ) -> None:
+    def test_correct_webhook_is_only_pinged(self, sandbox: Sandbox, pulley: Pulley) -> None:
         before, asked = hook_of(sandbox).updated_at, len(sandbox.github.requests)
         done = pulley("connect", "octo/site")
         assert done.exit_code == 0
@@ -67,7 +65,7 @@ class TestConnect:
             ({"secret": ""}, "secret: none -> set"),
         ],
     )
-    def test_whatever_differs_is_told_and_mended(
+    def test_setting_that_differs_is_shown_and_corrected_after_a_yes(
         self, sandbox: Sandbox, pulley: Pulley, change: dict[str, object], words: str
     ) -> None:
         hook = hook_of(sandbox)
@@ -86,7 +84,7 @@ class TestConnect:
         hook = hook_of(sandbox)
         assert (hook.config, hook.events, hook.active) == (wanted, ("push",), True)
 
-    def test_other_secret_is_seen_by_the_ping_and_force_sets_the_stored_one(
+    def test_ping_detects_another_secret_and_force_sets_the_stored_secret(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         hook_of(sandbox).config = replace(hook_of(sandbox).config, secret="another")
@@ -98,7 +96,7 @@ class TestConnect:
         assert pulley("connect", "octo/site", "--force", "--yes").exit_code == 0
         assert hook_of(sandbox).config.secret == sandbox.secret.decode()
 
-    def test_webhook_that_another_stage_s_secret_opens_is_left_as_it_is(
+    def test_webhook_signed_with_another_stage_s_secret_is_not_changed(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         name = ParameterNames("prod").webhook_secret
@@ -111,7 +109,7 @@ class TestConnect:
                 assert f"is opened by {NAMES.webhook_secret}, and not by {name}" in done.stderr
         assert hook_of(sandbox).config.secret == sandbox.secret.decode()
 
-    def test_address_of_the_environment_is_of_the_stage_that_the_environment_names(
+    def test_webhook_url_in_the_environment_is_not_used_for_another_stage(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         done = pulley("connect", "octo/site", "--stage", "prod", "--force", "--yes")
@@ -120,7 +118,7 @@ class TestConnect:
             True,
         )
 
-    def test_own_secret_of_the_repository_is_set_where_it_has_one(
+    def test_repository_s_own_secret_is_set_if_it_is_stored(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         own = NAMES.repository_webhook_secret(SITE)
@@ -129,7 +127,7 @@ class TestConnect:
         assert done.exit_code == 0, done.stderr
         assert hook_of(sandbox).config.secret == "own-new"
 
-    def test_address_where_nobody_answers_is_told_with_what_to_do(
+    def test_unreachable_address_is_reported_with_a_hint(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         nowhere = "http://127.0.0.1:9/github"
@@ -154,7 +152,7 @@ class TestByHand:
         assert "Just the push event" in done.stdout
         assert sandbox.secret.decode() not in done.output
 
-    def test_token_that_may_not_is_told_which_permission_it_lacks(
+    def test_missing_permission_is_named_and_the_settings_are_printed(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         sandbox.github.permissions["webhooks"] = "read"
@@ -171,14 +169,14 @@ class TestByHand:
         assert "The token was the one in GITHUB_TOKEN." in done.stderr
         assert "ghp_not_valid" not in done.output
 
-    def test_print_only_asks_nobody(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_print_only_sends_no_request_to_github(self, sandbox: Sandbox, pulley: Pulley) -> None:
         asked = len(sandbox.github.requests)
         found = json_of(pulley("connect", "octo/site", "--print-only", "--json"))
         assert found["settings"]["Payload URL"] == sandbox.webhook.url
         assert len(sandbox.github.requests) == asked
 
 
-class TestWrongLine:
+class TestArguments:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
@@ -186,11 +184,13 @@ class TestWrongLine:
             (("octo/site", "--url", "https://example.com/"), "end in /github"),
         ],
     )
-    def test_it_is_told(self, pulley: Pulley, arguments: tuple[str, ...], words: str) -> None:
+    def test_invalid_url_is_refused(
+        self, pulley: Pulley, arguments: tuple[str, ...], words: str
+    ) -> None:
         done = pulley("connect", *arguments)
         assert (done.exit_code, words in done.stderr) == (2, True)
 
-    def test_repository_is_the_one_of_the_clone_or_must_be_named(
+    def test_repository_defaults_to_the_clone_s_and_is_required_outside_a_clone(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
@@ -199,12 +199,14 @@ class TestWrongLine:
         done = pulley("connect")
         assert (done.exit_code, "name OWNER/REPO" in done.stderr) == (2, True)
 
-    def test_repository_without_targets_is_warned_of(self, pulley: Pulley) -> None:
+    def test_repository_without_targets_causes_a_warning(self, pulley: Pulley) -> None:
         done = pulley("connect", "octo/other", "--print-only")
         assert "no target of octo/other is stored yet" in done.stderr
         assert done.exit_code == 0
 
-    def test_without_a_secret_it_leads_to_setup(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_missing_secret_is_an_error_that_names_setup(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         with stored(sandbox, NAMES.repository_webhook_secret(SITE), " ", secret=True):
             done = pulley("connect", "octo/site", "--yes")
         assert (done.exit_code, "run pulley setup first" in done.stderr) == (1, True)

@@ -25,7 +25,7 @@ def sandbox(used: Sandbox) -> Sandbox:
 
 @pytest.fixture(autouse=True)
 def outside(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Standing in no clone; what a test sent has ended when it is over, and nothing is pinned."""
+    """Run outside any clone; afterwards wait for the commands to end, and remove the pin."""
     monkeypatch.chdir(tmp_path)
     yield
     sandbox.wait_until_quiet()
@@ -38,7 +38,7 @@ def push_quietly(sandbox: Sandbox, words: str, files: Mapping[str, str] = {}) ->
 
 @contextmanager
 def slow(sandbox: Sandbox, why: str) -> Iterator[Path]:
-    """Push what keeps each host busy until the end of the context, or until this file is there."""
+    """Push a step that keeps each host busy until the context ends or the gate file exists."""
     gate = sandbox.directory / f"gate-{why}"
     before = (Path(sandbox.developer.working_dir) / "deploy/after-pull").read_text()
     text = before + WAITS.format(gate=gate)
@@ -56,7 +56,7 @@ def count_commands(sandbox: Sandbox) -> int:
 
 
 def running_command(sandbox: Sandbox, hosts: int = 2) -> EmulatedCommand:
-    """The newest, once so many hosts run it."""
+    """Wait until so many hosts run the newest command, and return it."""
     run_command = sandbox.account.run_command
     newest = run_command.commands()[0]
     return run_command.wait_for(
@@ -70,7 +70,7 @@ def plan_of(pulley: Pulley, *arguments: str) -> Any:  # noqa: ANN401 - JSON
 
 
 class TestPlan:
-    def test_it_is_what_the_next_round_does_and_sends_nothing(
+    def test_plan_shows_what_the_next_round_does_and_sends_no_command(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         before, commit = count_commands(sandbox), push_quietly(sandbox, "planned")
@@ -93,7 +93,7 @@ class TestPlan:
         sandbox.wait_until_quiet()
         assert [one["action"] for one in plan_of(pulley)["hosts"]] == ["nothing", "send"]
 
-    def test_without_a_stored_token_the_tip_is_asked_in_the_operator_s_own_ways(
+    def test_without_a_stored_token_the_tip_is_read_with_the_operator_s_token_or_git(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         pulley("deploy")
@@ -114,23 +114,21 @@ class TestPlan:
         assert "by your own git" in shown
         assert "The schedule has no token for GitHub" in shown
 
-    def test_pinned_is_told_with_the_reason(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_pin_is_shown_with_its_reason(self, sandbox: Sandbox, pulley: Pulley) -> None:
         commit = sandbox.developer.head.commit.hexsha
         pin(sandbox, state="pinned", commit=commit, reason="the release")
         pinned = pulley("plan").stdout
         assert f"wanted: {commit[:7]} (it is pinned)" in pinned
         assert f"pin: pinned at {commit[:7]}: the release" in pinned
 
-    def test_targets_that_are_not_valid_are_warned_of(
-        self, sandbox: Sandbox, pulley: Pulley
-    ) -> None:
+    def test_invalid_target_causes_a_warning(self, sandbox: Sandbox, pulley: Pulley) -> None:
         with targets(sandbox, {"checkout": "srv"}):
             done, named = pulley("plan"), pulley("plan", "web")
         assert done.exit_code == 0
         assert "Warning: not a valid target: octo/site: targets.web.checkout" in done.stderr
         assert named.exit_code == 1
 
-    def test_pin_that_cannot_be_read_fails_its_target_alone(
+    def test_invalid_stored_pin_fails_only_its_own_target(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         pin(sandbox, state="paused")
@@ -142,7 +140,7 @@ class TestPlan:
 
 
 class TestDeploy:
-    def test_it_brings_every_host_to_the_tip_by_the_operator_s_name(
+    def test_deploy_brings_every_host_to_the_tip_and_records_the_operator(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         commit = push_quietly(sandbox, "by hand")
@@ -164,7 +162,7 @@ class TestDeploy:
         assert told.state == "success"
 
     @pytest.mark.parametrize("change", [{"hash": "0" * 64}, {"version": "?"}])
-    def test_document_s_pin_goes_with_it(
+    def test_command_with_a_wrong_document_pin_is_not_sent(
         self, sandbox: Sandbox, pulley: Pulley, change: dict[str, str]
     ) -> None:
         kept = sandbox.account.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
@@ -173,7 +171,7 @@ class TestDeploy:
         assert done.exit_code == 1, done.output
         assert "Error: web: not sent: " in done.stderr
 
-    def test_tip_may_be_named_in_the_clone_and_another_commit_is_refused(
+    def test_commit_option_accepts_the_tip_in_a_clone_and_refuses_other_commits(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         commit, before = push_quietly(sandbox, "named"), count_commands(sandbox)
@@ -189,7 +187,7 @@ class TestDeploy:
         assert pulley("deploy", "--commit", commit[:9]).exit_code == 0
         assert heads(sandbox) == {commit}
 
-    def test_pinned_target_gets_its_pin_and_a_frozen_one_nothing(
+    def test_pinned_target_gets_its_commit_and_a_frozen_target_gets_no_command(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         old, tip = heads(sandbox).pop(), push_quietly(sandbox, "kept out")
@@ -209,7 +207,7 @@ class TestDeploy:
         assert "wait: frozen: a holiday" in planned
         assert sandbox.account.run_command.commands()[0].id == command.id
 
-    def test_host_that_is_asleep_is_not_waited_for_and_is_no_failure(
+    def test_deploy_does_not_wait_for_an_offline_host_and_succeeds(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         commit = sandbox.developer.head.commit.hexsha
@@ -223,7 +221,7 @@ class TestDeploy:
         (one, *_) = told["hosts"]
         assert (one["host"], one["kind"], one["commit"]) == ("web-1", "at", commit)
 
-    def test_no_host_at_all_is_not_well_and_what_to_check_is_told(
+    def test_target_without_hosts_exits_with_3_and_the_tags_to_check_are_named(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         before = count_commands(sandbox)
@@ -237,7 +235,7 @@ class TestDeploy:
         assert (told["command_id"], told["problem"][:8]) == (None, "No host:")
         assert count_commands(sandbox) == before
 
-    def test_several_targets_are_those_that_follow_the_branch_and_take_a_yes(
+    def test_deploy_without_a_name_takes_all_targets_of_the_branch_after_a_yes(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
@@ -259,7 +257,7 @@ class TestDeploy:
 
 
 class TestUnderWay:
-    def test_following_is_interrupted_and_the_deploy_goes_on_host_by_host(
+    def test_ctrl_c_stops_only_the_following_and_the_roll_out_continues_host_by_host(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def press_ctrl_c(*_: object, **__: object) -> None:
@@ -292,7 +290,7 @@ class TestUnderWay:
 
 
 class TestCancel:
-    def test_commit_is_held_until_a_deploy_and_hosts_go_back_however_often_it_is_cancelled(
+    def test_cancelled_commit_is_held_until_a_deploy_and_hosts_go_back_after_a_second_cancel(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         with slow(sandbox, "good") as good_gate:
@@ -337,7 +335,7 @@ class TestCancel:
                 assert pulley("deploy").exit_code == 0
                 assert heads(sandbox) == {bad}
 
-    def test_hosts_are_left_as_they_are_for_who_wants_to_look_and_go_back_afterwards(
+    def test_leave_freezes_the_target_and_unpin_sends_its_hosts_back(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         assert pulley("deploy").exit_code == 0
@@ -358,7 +356,7 @@ class TestCancel:
             sandbox.wait_until_quiet()
             assert heads(sandbox) == {good}
 
-    def test_what_ended_while_it_was_asked_is_not_said_to_be_cancelled(
+    def test_command_that_ended_during_the_question_is_not_reported_as_cancelled(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with slow(sandbox, "late") as gate:
@@ -380,7 +378,7 @@ class TestCancel:
 
 
 def check_history(pulley: Pulley, command_id: str, commit: str) -> None:
-    """The cancel has a row of its own, above the command's."""
+    """The cancel has its own row, above the command's."""
     entries = json_of(pulley("history", "web", "--limit", "9", "--json"))["entries"]
     told = [one for one in entries if one.get("command_id") == command_id]
     assert [(one["kind"], one["commit"]) for one in told] == [

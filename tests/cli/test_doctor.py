@@ -1,4 +1,4 @@
-"""`pulley doctor` finds each fault that is planted, one at a time, and names the mend."""
+"""`pulley doctor` finds each planted fault and names the fix."""
 
 import json
 import os
@@ -37,7 +37,7 @@ HOSTS_POLICY = "AmazonSSMManagedInstanceCore"
 
 
 class Planter:
-    """Breaks one thing of a sandbox, and mends it again at the end."""
+    """Breaks parts of a sandbox, and restores them at the end."""
 
     def __init__(self, sandbox: Sandbox, undo: ExitStack) -> None:
         self.sandbox = sandbox
@@ -45,9 +45,9 @@ class Planter:
         self.ssm, self.deployed = sandbox.account.ssm, sandbox.deployed
 
     def store(self, name: str, value: str | None, *, secret: bool = False) -> None:
-        """Store a parameter in place of what is there, or of nothing; None deletes it."""
+        """Store or replace a parameter; None deletes it."""
         if name == NAMES.webhook_secret:
-            # A secret that is put back is newer than the ping that proved it: there is another.
+            # The restored secret is newer than the ping that proved it, so add another ping.
             self.undo.callback(self.take_ping)
         self.undo.enter_context(stored(self.sandbox, name, value, secret=secret))
 
@@ -104,7 +104,7 @@ class Planter:
     def unreadable_document_pin(self) -> None:
         self.store(NAMES.document, "version 1")
 
-    def document_pin_of_nothing(self) -> None:
+    def document_pin_of_a_missing_version(self) -> None:
         self.store(NAMES.document, json.dumps({"version": "77", "hash": "0" * 64}))
 
     def targets_that_are_not_valid(self) -> None:
@@ -167,7 +167,7 @@ class Planter:
         self.undo.callback(self.sandbox.machines[1].remove_program, "df")
 
     def killed_in_its_steps(self) -> None:
-        """A run that was killed before the steps were done: HEAD is where it is wanted."""
+        """A run was killed before its steps were done; HEAD is at the wanted commit."""
         state = self.sandbox.machines[0].checkout / ".git/pulley"
         if not state.exists():
             state.mkdir()
@@ -177,13 +177,13 @@ class Planter:
         self.undo.callback((state / "begun").unlink)
 
     def role_that_reads_secrets(self) -> None:
-        """What AWS's own policy makes of a host's role."""
+        """Give a host's role AWS's own policy, which may read secrets."""
         self.deployed_again()
         iam, ec2 = self.deployed.iam, self.sandbox.account.ec2
         iam.create_role(RoleName="web-host", AssumeRolePolicyDocument="{}")
         iam.create_instance_profile(InstanceProfileName="web")
         iam.add_role_to_instance_profile(InstanceProfileName="web", RoleName="web-host")
-        # The account has none of AWS's policies: one of that text is the same.
+        # The emulated account lacks AWS's own policies, so make one with the same text.
         document = json.dumps(json.loads(aws_managed_policies_data)[HOSTS_POLICY]["Document"])
         policy = iam.create_policy(PolicyName=HOSTS_POLICY, PolicyDocument=document)["Policy"]
         iam.attach_role_policy(RoleName="web-host", PolicyArn=policy["Arn"])
@@ -267,7 +267,7 @@ class Planter:
         self.token_without("metadata")
 
     def hook(self) -> HostedHook:
-        """The repository's one webhook, which is as it was afterwards."""
+        """The repository's only webhook; it is restored afterwards."""
         (hook,) = self.sandbox.github.hooks(FULL_NAME)
         for name in ("config", "events", "active", "deliveries"):
             self.undo.callback(setattr, hook, name, getattr(hook, name))
@@ -376,7 +376,7 @@ if AS_ROOT:
 
 
 def planted_together() -> list[list[Fault]]:
-    """Each fault, in one of the lists."""
+    """Lists of faults to plant together; each fault is in one of them."""
     if os.environ.get("PULLEY_FAULTS") == "all":
         return [[fault] for faults in FAULTS for fault in faults]
     return FAULTS
@@ -388,7 +388,7 @@ def planter(sandbox: Sandbox) -> Iterator[Planter]:
         yield Planter(sandbox, undo)
 
 
-def test_a_stage_where_all_is_well_passes(pulley: Pulley) -> None:
+def test_healthy_stage_passes_every_check(pulley: Pulley) -> None:
     done = pulley("doctor", "--json")
     found = json_of(done)
     assert [row for row in found["rows"] if row["outcome"] != "pass"] == []
@@ -402,7 +402,7 @@ def test_a_stage_where_all_is_well_passes(pulley: Pulley) -> None:
     planted_together(),
     ids=lambda faults: f"{faults[0][0].__name__}+{len(faults) - 1}",
 )
-def test_a_fault_is_found_and_its_mend_named(
+def test_planted_fault_is_found_and_its_fix_named(
     pulley: Pulley, planter: Planter, faults: list[Fault]
 ) -> None:
     for plant, *_ in faults:
@@ -414,12 +414,12 @@ def test_a_fault_is_found_and_its_mend_named(
         assert rows[what]["outcome"] == outcome, rows[what]
         assert mend in rows[what]["mend"]
         assert (what in worst) == (outcome == "fail")
-    if len(faults) > 1:  # and nothing else is called wrong that is not wrong
+    if len(faults) > 1:  # no other row fails
         assert set(worst) == {what for _, what, outcome, _ in faults if outcome == "fail"}
     assert done.exit_code == (3 if worst else 0)
 
 
-def test_what_cannot_be_looked_at_is_a_row_and_the_others_stay(
+def test_check_that_aws_refuses_is_an_unknown_row_and_the_other_checks_run(
     pulley: Pulley, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_arguments: object) -> object:
@@ -433,7 +433,7 @@ def test_what_cannot_be_looked_at_is_a_row_and_the_others_stay(
     assert done.exit_code == 3
 
 
-def test_rows_of_what_has_ended_name_the_sandbox(pulley: Pulley) -> None:
+def test_rows_of_an_ended_sandbox_name_it_and_suggest_another_one(pulley: Pulley) -> None:
     gone = {
         "PULLEY_GITHUB_API": "http://127.0.0.1:9",
         "PULLEY_WEBHOOK_URL": "http://127.0.0.1:9/github",
@@ -451,7 +451,7 @@ def test_rows_of_what_has_ended_name_the_sandbox(pulley: Pulley) -> None:
 
 
 class TestHostsRole:
-    """Of AWS's answers, where a whole doctor would say no more."""
+    """Tests one row alone, since a whole run of doctor would show no more."""
 
     def row(self, planter: Planter) -> Row:
         arns = f"arn:aws:ssm:{planter.deployed.region}:{planter.deployed.account_id}:parameter"
@@ -459,7 +459,7 @@ class TestHostsRole:
         (row,) = rows_of("hosts' roles", HostRoles(ec2, iam, NAMES, (), arns).check)
         return row
 
-    def test_its_mend_is_a_line_that_mends_it(self, planter: Planter) -> None:
+    def test_command_that_the_row_suggests_fixes_the_role(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         options = shlex.split(self.row(planter).mend)[3:]
         given = dict(zip(options[::2], options[1::2], strict=True))
@@ -472,7 +472,7 @@ class TestHostsRole:
             "hosts' role web-host", "it may not read or write this stage's secrets"
         )
 
-    def test_version_of_a_policy_that_is_in_force_is_what_counts(self, planter: Planter) -> None:
+    def test_only_the_default_version_of_a_policy_counts(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         iam = planter.deployed.iam
         (attached,) = iam.list_attached_role_policies(RoleName="web-host")["AttachedPolicies"]
@@ -484,20 +484,20 @@ class TestHostsRole:
         )
         assert self.row(planter).outcome == "pass"
 
-    def test_host_of_another_stage_is_another_stage_s(self, planter: Planter) -> None:
+    def test_role_of_another_stage_s_host_is_not_checked(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         ec2, iam = planter.sandbox.account.ec2, planter.deployed.iam
         found = HostRoles(ec2, iam, ParameterNames("prod"), (), "arn:aws:ssm:::parameter").check()
         assert [row.words for row in found] == ["no instance has a role"]
 
-    def test_profile_that_was_deleted_gives_no_role(self, planter: Planter) -> None:
+    def test_deleted_instance_profile_counts_as_no_role(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         iam = planter.deployed.iam
         iam.remove_role_from_instance_profile(InstanceProfileName="web", RoleName="web-host")
         iam.delete_instance_profile(InstanceProfileName="web")
         assert self.row(planter) == passed("hosts' roles", "no instance has a role")
 
-    def test_role_that_may_not_be_read_is_not_known(self, planter: Planter) -> None:
+    def test_role_that_cannot_be_read_is_unknown(self, planter: Planter) -> None:
         planter.role_that_reads_secrets()
         with Stubber(planter.deployed.iam) as iam:
             iam.add_client_error("get_instance_profile", "AccessDenied", http_status_code=403)
@@ -507,15 +507,15 @@ class TestHostsRole:
 
 
 class TestFix:
-    def test_what_is_safe_is_mended_and_looked_at_again(
+    def test_fix_repairs_the_document_pin_and_checks_again(
         self, pulley: Pulley, planter: Planter
     ) -> None:
-        planter.document_pin_of_nothing()
+        planter.document_pin_of_a_missing_version()
         done = pulley("doctor", "--fix", "--yes", "--json")
         assert [row for row in json_of(done)["rows"] if row["outcome"] != "pass"] == []
         assert done.exit_code == 0
 
-    def test_new_secret_is_not_called_well_before_github_has_it(
+    def test_new_secret_does_not_pass_before_github_has_it(
         self, pulley: Pulley, planter: Planter, sandbox: Sandbox
     ) -> None:
         planter.new_secret()
@@ -526,7 +526,7 @@ class TestFix:
         (row,) = [row for row in json_of(done)["rows"] if row["outcome"] != "pass"]
         assert row["what"] == "webhook of octo/site"
 
-    def test_without_a_terminal_or_yes_nothing_is_mended(
+    def test_without_a_terminal_or_yes_fix_changes_nothing(
         self, pulley: Pulley, planter: Planter
     ) -> None:
         planter.unreadable_document_pin()
@@ -538,11 +538,11 @@ class TestFix:
         pin = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
         assert pin == "version 1"
 
-    def test_older_command_does_not_put_its_document_in_place_of_a_newer_one(
+    def test_older_release_does_not_replace_the_document_of_a_newer_release(
         self, pulley: Pulley, planter: Planter
     ) -> None:
         planter.document_of_a_newer_release()
-        planter.store(NAMES.webhook_secret, " ", secret=True)  # which --fix would replace
+        planter.store(NAMES.webhook_secret, " ", secret=True)  # --fix would replace it
         pin = planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
         done = pulley("doctor", "--fix", "--yes")
         assert done.exit_code == 1
@@ -553,7 +553,9 @@ class TestFix:
         assert warned.exit_code == 0
         assert "Warning: pulley-dev-pull is of release 99.0.0, and this command" in warned.stderr
 
-    def test_what_needs_a_person_is_left_to_one(self, pulley: Pulley, planter: Planter) -> None:
+    def test_fix_does_not_change_a_freeze_or_missing_hosts(
+        self, pulley: Pulley, planter: Planter
+    ) -> None:
         planter.frozen()
         planter.no_host()
         done = pulley("doctor", "--fix", "--yes")
@@ -575,7 +577,9 @@ class TestOwnSecret:
             ("n" * 64 + "\n" + "o" * 64, "pulley secret rotate --repository octo/site: it goes on"),
         ],
     )
-    def test_its_mend_is_of_it_alone(self, planter: Planter, value: str, mend: str) -> None:
+    def test_fix_names_only_the_repository_s_own_secret(
+        self, planter: Planter, value: str, mend: str
+    ) -> None:
         name = NAMES.repository_webhook_secret(SITE)
         planter.store(name, value, secret=True)
         parameters = Parameters(planter.ssm)
@@ -586,7 +590,7 @@ class TestOwnSecret:
 
 
 class TestWords:
-    def test_mends_of_another_stage_name_it(self, pulley: Pulley) -> None:
+    def test_fixes_for_another_stage_name_that_stage(self, pulley: Pulley) -> None:
         done = pulley("doctor", "--json", "--stage", "prod")
         mends = {row["what"]: row["mend"] for row in json_of(done)["rows"]}
         assert mends["webhook secret"] == "pulley setup --stage prod"
@@ -594,7 +598,7 @@ class TestWords:
         done = pulley("status", "web", "--stage", "prod")
         assert "pulley setup --stage prod makes it" in done.stderr
 
-    def test_the_table_ends_with_how_many_are_not_well_and_shows_no_secret(
+    def test_table_ends_with_the_counts_and_shows_no_secret(
         self, pulley: Pulley, sandbox: Sandbox
     ) -> None:
         done = pulley("doctor")

@@ -123,7 +123,7 @@ def test_refusal_has_one_code_in_every_command(
 
 @pytest.mark.parametrize("environ", [{}, {"PULLEY_STAGE": "a b"}], ids=["option", "variable"])
 @pytest.mark.parametrize("command", [*ON_A_STAGE, "document"])
-def test_stage_s_name_that_is_none_is_named_with_where_it_was_given(
+def test_invalid_stage_name_is_shown_with_the_option_or_variable_that_gave_it(
     command: str, environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -154,7 +154,7 @@ def prompting() -> None:
 class TestCtrlC:
     @pytest.fixture
     def group(self, monkeypatch: pytest.MonkeyPatch) -> CommandGroup:
-        """Whose commands ask, on a terminal where somebody presses Ctrl-C."""
+        """Commands that ask, on a terminal where somebody presses Ctrl-C."""
 
         def interrupted(_question: str) -> str:
             raise KeyboardInterrupt
@@ -169,7 +169,7 @@ class TestCtrlC:
         ("command", "words"),
         [("asking", "\nNothing was changed.\n"), ("prompting", "\nInterrupted.\n")],
     )
-    def test_at_a_question_ends_it_with_its_code(
+    def test_at_a_question_exits_with_the_code_for_interrupted(
         self, group: CommandGroup, capsys: pytest.CaptureFixture[str], command: str, words: str
     ) -> None:
         with pytest.raises(SystemExit) as ended:

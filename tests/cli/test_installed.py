@@ -42,7 +42,7 @@ def pip(*arguments: str | Path) -> None:
 
 
 def needed(requirements: list[str] | None) -> dict[str, Distribution]:
-    """What is installed here of the packages that these name, and of those that they need."""
+    """The packages installed here that these requirements need, directly or indirectly."""
     found: dict[str, Distribution] = {}
     for requirement in map(Requirement, requirements or []):
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
@@ -53,10 +53,10 @@ def needed(requirements: list[str] | None) -> dict[str, Distribution]:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with nothing in it but the command: a wheel, and what it says that it needs.
+    """An environment with only the command: its wheel, and the packages that the wheel requires.
 
     Its packages are links to this environment's own: to fetch and to compile them takes longer than
-    all commands together. That what is pinned can be installed is for `tests/deploy`.
+    all commands together. `tests/deploy` tests that the pinned packages install.
     """
     folder = tmp_path_factory.mktemp("installed")
     (source := folder / "source").mkdir()
@@ -79,9 +79,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def installed(environment: Path, sandbox: Sandbox, tmp_path: Path) -> Iterator[Installed]:
-    """Run a command of the installed ones, in a folder that is no checkout. It must end well.
+    """Run an installed command in a folder that is no checkout. It must exit with 0.
 
-    All in one process, since a start takes longer than what most of them do.
+    All run in one process, because a start takes longer than most commands.
     """
     (program := tmp_path / "commands.py").write_text(COMMANDS)
     settings = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **sandbox.environ}
@@ -107,7 +107,7 @@ def installed(environment: Path, sandbox: Sandbox, tmp_path: Path) -> Iterator[I
         asked.close()
 
 
-def test_it_is_small_and_has_no_package_of_the_sandbox(environment: Path) -> None:
+def test_environment_is_small_and_lacks_the_sandbox_s_packages(environment: Path) -> None:
     (packages,) = environment.glob("lib/python*/site-packages")
     names = {path.name.partition("-")[0].lower() for path in packages.glob("*.dist-info")}
     assert {"boto3", "click", "gitpython", "pulley", "rich"} <= names
@@ -117,7 +117,7 @@ def test_it_is_small_and_has_no_package_of_the_sandbox(environment: Path) -> Non
     assert sum(file.stat().st_size for file in files) < MOST_BYTES
 
 
-def test_it_is_a_program(environment: Path, tmp_path: Path) -> None:
+def test_installed_program_prints_its_release(environment: Path, tmp_path: Path) -> None:
     command = [str(environment / "bin/pulley"), "--version"]
     printed = subprocess.check_output(command, cwd=tmp_path, text=True)
     assert RELEASE in printed

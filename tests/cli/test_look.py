@@ -31,7 +31,7 @@ ESCAPES = (
 
 @dataclass
 class Story:
-    """The push's commit and command; the operator's, of a commit that web-2 could not take."""
+    """Commit and command of a push, and of an operator's deploy that fails on web-2."""
 
     pushed: str
     push_id: str
@@ -42,7 +42,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Of this module alone, since what was sent counts."""
+    """For this module only, because its tests count the commands."""
     with Sandbox(["web-1", "web-2"]) as opened:
         yield opened
 
@@ -62,7 +62,7 @@ def story(sandbox: Sandbox) -> Story:
 
 @pytest.fixture
 def told(sandbox: Sandbox, story: Story, pulley: Pulley, monkeypatch: pytest.MonkeyPatch) -> Story:
-    """The story, with the operator's deploy as its end. Standing in no clone."""
+    """The story, ended by the operator's deploy. Runs outside any clone."""
     monkeypatch.chdir("/")
     if story.deploy is None:
         story.deploy = pulley("deploy")
@@ -71,9 +71,7 @@ def told(sandbox: Sandbox, story: Story, pulley: Pulley, monkeypatch: pytest.Mon
 
 
 class TestDeploy:
-    def test_host_that_failed_is_shown_with_its_log_and_the_exit_code_is_3(
-        self, told: Story
-    ) -> None:
+    def test_failed_host_is_shown_with_its_log_and_the_exit_code_is_3(self, told: Story) -> None:
         done, short = told.deploy, told.failed[:7]
         assert done
         assert done.exit_code == 3
@@ -85,7 +83,7 @@ class TestDeploy:
 
 
 class TestStatus:
-    def test_each_host_is_where_it_said_and_since_when(
+    def test_each_host_is_shown_with_its_commit_result_and_time(
         self, sandbox: Sandbox, told: Story, pulley: Pulley
     ) -> None:
         done = pulley("status", "web")
@@ -108,7 +106,7 @@ class TestStatus:
         assert places == [("web-1", told.failed, True), ("web-2", behind, False)]
         assert target["hosts"][0]["since"].endswith("Z")
 
-    def test_checking_fails_for_a_host_that_is_behind_online_and_not_frozen(
+    def test_check_exits_with_3_only_for_an_online_host_that_is_behind_and_not_frozen(
         self, sandbox: Sandbox, told: Story, pulley: Pulley
     ) -> None:
         assert pulley("status", "--check").exit_code == 3
@@ -123,7 +121,7 @@ class TestStatus:
 
 
 class TestHistory:
-    def test_it_is_who_did_what_and_what_became_of_it_newest_first(
+    def test_entries_have_cause_operator_and_state_newest_first(
         self, told: Story, pulley: Pulley
     ) -> None:
         entries = json_of(pulley("history", "web", "--json"))["entries"]
@@ -143,7 +141,7 @@ class TestHistory:
         assert json_of(pulley("history", "--json", "--limit", "2"))["entries"] == entries[:2]
         assert pulley("history", "--limit", "0").exit_code == 2
 
-    def test_it_is_a_table_with_subjects_in_the_clone(
+    def test_in_a_clone_the_table_has_commit_subjects(
         self,
         sandbox: Sandbox,
         told: Story,
@@ -164,7 +162,9 @@ class TestHistory:
 
 
 class TestLogs:
-    def test_each_host_has_its_words_and_what_it_wrote(self, told: Story, pulley: Pulley) -> None:
+    def test_each_host_is_shown_with_its_result_and_its_output(
+        self, told: Story, pulley: Pulley
+    ) -> None:
         done = pulley("logs", "web")
         assert done.exit_code == 0
         one, two = done.stdout.index("web-1 (i-"), done.stdout.index("web-2 (i-")
@@ -174,7 +174,7 @@ class TestLogs:
         assert "    CONFLICT (content)" in done.stdout[two:]
         assert '{"v":1' not in done.stdout
 
-    def test_nothing_that_a_host_wrote_reaches_the_terminal_as_a_code(
+    def test_escape_codes_in_a_host_s_output_do_not_reach_the_terminal(
         self, told: Story, pulley: Pulley
     ) -> None:
         done = pulley("logs", "web", "web-1")
@@ -183,7 +183,7 @@ class TestLogs:
         raw = json_of(pulley("logs", "web", "web-1", "--json"))
         assert "\x1b[31m" in raw["hosts"][0]["stderr"]  # a program has it as it is
 
-    def test_one_host_by_its_name_or_its_id(
+    def test_host_is_selected_by_its_name_or_its_instance_id(
         self, sandbox: Sandbox, told: Story, pulley: Pulley
     ) -> None:
         for name in ("web-2", sandbox.machines[1].host.instance_id):
@@ -193,13 +193,15 @@ class TestLogs:
         assert done.exit_code == 1
         assert "no host web-9 (did you mean web-2?); its hosts are web-1, web-2" in done.stderr
 
-    def test_older_command_by_its_id(self, told: Story, pulley: Pulley) -> None:
+    def test_older_command_is_selected_by_its_id(self, told: Story, pulley: Pulley) -> None:
         for id_ in (told.push_id, told.push_id[:8]):
             document = json_of(pulley("logs", "web", "--command-id", id_, "--json"))
             assert document["commit"] == told.pushed
             assert {one["kind"] for one in document["hosts"]} == {"at"}
 
-    def test_id_that_is_no_command_of_the_target_is_told(self, told: Story, pulley: Pulley) -> None:
+    def test_id_that_is_no_command_of_the_target_is_refused(
+        self, told: Story, pulley: Pulley
+    ) -> None:
         done = pulley("logs", "web", "--command-id", "0831e1a8-a1ac-4257-a1fd-c12f1d0c8b1a")
         assert done.exit_code == 1
         assert "is no command that deploys to web: pulley history web has their ids" in done.stderr
@@ -225,7 +227,7 @@ class TestLogs:
         ),
     ],
 )
-def test_target_that_is_not_stored_is_told_and_what_was_sent_to_it_is_still_to_be_seen(
+def test_target_that_is_not_stored_is_reported_and_its_history_stays_readable(
     sandbox: Sandbox,
     told: Story,
     pulley: Pulley,
@@ -250,7 +252,7 @@ def test_target_that_is_not_stored_is_told_and_what_was_sent_to_it_is_still_to_b
         assert lines[0].startswith(f"Error: {named}")
 
 
-def test_before_anything_was_sent_each_says_so(
+def test_target_without_commands_has_no_logs_and_no_history(
     sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -264,9 +266,9 @@ def test_before_anything_was_sent_each_says_so(
 
 
 class TestDoctor:
-    """After all that looks at the story: the hosts are asked, which is a command too."""
+    """Runs after the tests of the story, because doctor sends a command to the hosts."""
 
-    def test_mend_of_a_host_that_the_commit_failed_on_is_one_that_helps(
+    def test_host_where_the_commit_failed_gets_the_hint_to_fix_it_or_roll_back(
         self, told: Story, pulley: Pulley
     ) -> None:
         done = pulley("doctor", "--json")
@@ -282,19 +284,19 @@ class TestDoctor:
 
 
 class TestDrift:
-    def test_checkout_that_was_moved_is_seen_left_alone_where_frozen_and_brought_back(
+    def test_drift_is_shown_kept_while_frozen_and_corrected_after_the_unpin(
         self, sandbox: Sandbox, told: Story, pulley: Pulley
     ) -> None:
         web_1, web_2 = sandbox.machines
-        web_2.git("reset", "-q", "--hard", "HEAD~1")  # what was in the way
+        web_2.git("reset", "-q", "--hard", "HEAD~1")  # the commit that conflicted
         assert pulley("deploy").exit_code == 0
         web_1.git("reset", "-q", "--hard", "HEAD~1")
 
-        # Nobody has looked yet: what is shown is as old as it says.
+        # No check has run yet, so the old state is shown.
         assert first_host(pulley("status", "web", "--json"))["there"] is True
         live = pulley("status", "web", "--live")
         assert (live.exit_code, "drifted" in live.stdout) == (3, True)
-        for command in ("status", "plan"):  # neither shows what was there before it was moved
+        for command in ("status", "plan"):  # both show the moved checkout
             assert first_host(pulley(command, "web", "--json"))["commit"] == web_1.head()
         doctor = pulley("doctor")
         assert doctor.exit_code == 3
@@ -326,7 +328,7 @@ def first_host(done: Result) -> dict[str, object]:
     return dict(host)
 
 
-class TestStageThatIsNone:
+class TestUnknownStage:
     @pytest.mark.parametrize(
         "command",
         [
@@ -345,20 +347,22 @@ class TestStageThatIsNone:
             ["secret", "rotate"],
         ],
     )
-    def test_it_is_told_with_those_that_there_are(self, pulley: Pulley, command: list[str]) -> None:
+    def test_command_fails_and_names_the_existing_stages(
+        self, pulley: Pulley, command: list[str]
+    ) -> None:
         done = pulley(*command, "--stage", "dve", "--yes" if command == ["deploy"] else "--json")
         assert done.exit_code == 1
         words = "there is no stage dve in this account and region (did you mean dev?); there is dev"
         assert words in done.stderr
 
-    def test_doctor_says_so_first(self, pulley: Pulley) -> None:
+    def test_doctor_reports_it_right_after_the_aws_row(self, pulley: Pulley) -> None:
         done = pulley("doctor", "--stage", "dve", "--json")
         assert done.exit_code == 3
         aws, stage, *_ = json_of(done)["rows"]
         assert (aws["outcome"], stage["what"], stage["outcome"]) == ("pass", "stage", "fail")
         assert "did you mean dev?" in stage["words"]
 
-    def test_targets_are_not_stored_in_it_without_a_word(
+    def test_targets_apply_warns_of_it(
         self, sandbox: Sandbox, pulley: Pulley, tmp_path: Path
     ) -> None:
         file = tmp_path / "pulley.toml"

@@ -1,4 +1,4 @@
-"""pin, freeze, unpin and rollback: what is stored and said, and what becomes of it."""
+"""pin, freeze, unpin and rollback: what they store, print and do to the hosts."""
 
 import json
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def stored(sandbox: Sandbox) -> tuple[dict[str, str | None], int]:
 
 
 class TestPin:
-    def test_whole_pin_is_stored_and_what_was_before_is_said(
+    def test_pin_is_stored_with_all_fields_and_the_pin_before_is_printed(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         assert pulley("freeze", "web", "--reason", "a holiday").exit_code == 0
@@ -94,7 +94,7 @@ class TestPin:
             (("rollback", "api", "--reason", " "), ["--reason: must be", "there is no target api"]),
         ],
     )
-    def test_every_problem_of_a_command_line_is_told_at_once_and_nothing_is_stored(
+    def test_all_problems_of_a_command_line_are_reported_and_nothing_is_stored(
         self, sandbox: Sandbox, pulley: Pulley, arguments: tuple[str, ...], words: list[str]
     ) -> None:
         before = stored(sandbox)
@@ -102,7 +102,7 @@ class TestPin:
         assert (done.exit_code, stored(sandbox)) == (2, before)
         assert [one for one in words if one not in done.stderr.replace('"', "'")] == []
 
-    def test_in_a_clone_a_short_id_will_do_and_a_stray_commit_is_asked_about(
+    def test_in_a_clone_a_short_id_is_accepted_and_an_unknown_commit_needs_a_yes(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
@@ -117,7 +117,7 @@ class TestPin:
         assert pulley("pin", "web", OTHER, "--reason", "the fair", "--yes").exit_code == 0
         assert stored(sandbox)[0]["commit"] == OTHER
 
-    def test_commit_that_was_deployed_is_not_asked_about_and_one_that_failed_is_refused(
+    def test_deployed_commit_needs_no_yes_and_failed_commit_needs_force(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         script = (Path(sandbox.developer.working_dir) / "deploy/after-pull").read_text()
@@ -140,11 +140,11 @@ class TestPin:
         done = pulley("pin", "web", good, "--reason", "the fair")
         assert (done.exit_code, done.stderr) == (0, "")
 
-    def test_another_operator_s_pin_of_the_same_moment_is_not_lost(
+    def test_overwritten_pin_of_another_operator_is_shown(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         read = "pulley.cli.pinned.read_pin"
-        from pulley.operator.deploy import pin  # noqa: PLC0415 - the one that is replaced
+        from pulley.operator.deploy import pin  # noqa: PLC0415 - the module that the test patches
 
         def read_then_another(*arguments: object) -> object:
             found = pin.read_pin(*arguments)  # type: ignore[arg-type]
@@ -160,7 +160,9 @@ class TestPin:
 
 
 class TestUnpin:
-    def test_none_is_stored_and_never_a_deletion(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_unpin_stores_the_state_none_and_deletes_no_parameter(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         pulley("freeze", "web", "--reason", "a holiday")
         _, version = stored(sandbox)
         done = pulley("unpin", "web")
@@ -172,7 +174,7 @@ class TestUnpin:
     @pytest.mark.parametrize(
         "value", ['{"state": "none"}', '{"state": "frozen", "until": "2001-01-01T00:00:00Z"}']
     )
-    def test_where_nothing_holds_there_is_nothing_to_do(
+    def test_target_without_a_pin_in_force_is_not_changed(
         self, sandbox: Sandbox, pulley: Pulley, value: str
     ) -> None:
         store(sandbox, value)
@@ -181,14 +183,14 @@ class TestUnpin:
         assert done.stdout == "Nothing to do: web is not pinned: it follows its branch.\n"
         assert (done.exit_code, stored(sandbox)) == (0, before)
 
-    def test_pin_that_cannot_be_read_is_mended(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_unreadable_pin_is_replaced(self, sandbox: Sandbox, pulley: Pulley) -> None:
         store(sandbox, "{")
         done = pulley("unpin", "web")
         assert done.exit_code == 0
         assert "Before: a pin that cannot be read: must be JSON" in done.stdout
         assert stored(sandbox)[0]["state"] == "none"
 
-    def test_where_it_cannot_be_read_the_pin_is_taken_off_all_the_same(
+    def test_pin_is_removed_even_if_the_hosts_cannot_be_listed(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(_directory: HostDirectory) -> NoReturn:
@@ -209,7 +211,7 @@ def states(sandbox: Sandbox, commit: str) -> list[tuple[str, str | None]]:
 
 
 class TestRollback:
-    def test_it_goes_to_the_last_good_commit_until_it_is_unpinned_and_no_push_undoes_it(
+    def test_rollback_pins_the_last_good_commit_and_no_push_moves_it_before_the_unpin(
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         good, bad = push(sandbox, "good"), push(sandbox, "bad")
@@ -224,7 +226,7 @@ class TestRollback:
         def slow() -> datetime:
             return datetime.now(UTC) - timedelta(minutes=10)
 
-        with monkeypatch.context() as patched:  # every host obeys whose clock is slow
+        with monkeypatch.context() as patched:  # hosts also obey an operator whose clock is slow
             for module in ("cli.deploy", "cli.rollback", "cli.target_view", "operator.deploy.send"):
                 patched.setattr(f"pulley.{module}.utc_now", slow)
             done = pulley("rollback", "web", "--yes")
@@ -268,7 +270,7 @@ class TestRollback:
         )
         assert states(sandbox, fixed)[-1][0] == "success"
 
-    def test_where_no_good_commit_is_known_nothing_is_pinned(
+    def test_rollback_without_a_known_good_commit_pins_nothing(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         with targets(sandbox, {}, {"name": "idle"}):
@@ -278,7 +280,7 @@ class TestRollback:
         pinned = sandbox.account.ssm.get_parameters(Names=[NAMES.pin("idle")])["Parameters"]
         assert pinned == []
 
-    def test_without_hosts_it_is_pinned_and_sent_nowhere(
+    def test_rollback_without_hosts_pins_the_commit_and_sends_no_command(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         good, _ = push(sandbox, "ran"), push(sandbox, "runs")

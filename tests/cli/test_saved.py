@@ -1,4 +1,4 @@
-"""What a push sets aside is told until somebody has seen to it, by the real app and script."""
+"""Edits that a push set aside are shown until somebody drops them. Real app, real script."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def sandbox(used: Sandbox) -> Sandbox:
 
 
 def set_aside(sandbox: Sandbox) -> str:
-    """An edit on web-1 for which a push leaves no room; returns the pushed commit."""
+    """Edit a file on web-1 and push a conflicting change; returns the pushed commit."""
     sandbox.machines[0].write("index.html", "mine\n")
     return push(sandbox, "In the way")
 
@@ -33,7 +33,7 @@ def commit(sandbox: Sandbox) -> str:
 
 @pytest.fixture
 def strict(sandbox: Sandbox) -> Iterator[None]:
-    """The target says that an edit that was set aside is a failure."""
+    """The target counts an edit that was set aside as a failure."""
     with targets(sandbox, {"saved": "fail"}):
         yield
 
@@ -44,7 +44,7 @@ def status_of(pulley: Pulley) -> list[tuple[str, str | None]]:
 
 
 def doctor_on(pulley: Pulley, host: str) -> list[tuple[str, str]]:
-    """What `pulley doctor` says of edits that were set aside on a host: how bad, and what to do."""
+    """Outcome and fix in doctor's rows about edits that were set aside on a host."""
     rows = json_of(pulley("doctor", "--json"))["rows"]
     told = [one for one in rows if one["what"].startswith(f"host {host}: ")]
     assert told
@@ -58,7 +58,7 @@ def states_of(sandbox: Sandbox, commit: str) -> list[str]:
 
 
 class TestStatus:
-    def test_file_is_named_until_it_is_seen_to_and_sent_nothing_for(
+    def test_file_that_was_set_aside_is_named_and_causes_no_command(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
     ) -> None:
         assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
@@ -73,7 +73,7 @@ class TestStatus:
         assert "index.html set aside" in str(told[0].status)
 
     @pytest.mark.usefixtures("strict")
-    def test_target_may_say_that_it_is_a_failure_of_each_deploy_from_then_on(
+    def test_target_with_saved_fail_fails_each_later_deploy(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
     ) -> None:
         sandbox.reconcile()
@@ -115,7 +115,7 @@ class TestList:
         assert "web-2: it is offline" in done.stderr
         assert "web-1" in done.stdout
 
-    def test_what_does_not_fit_in_the_answer_is_counted(
+    def test_saved_refs_beyond_the_limit_of_an_answer_are_counted(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         web_2 = sandbox.machines[1]
@@ -132,7 +132,7 @@ class TestList:
 
 @pytest.mark.usefixtures("commit")
 class TestShow:
-    def test_it_shows_what_was_edited(self, pulley: Pulley) -> None:
+    def test_saved_edit_is_shown_as_a_diff(self, pulley: Pulley) -> None:
         (sha,) = listed(pulley)["web-1"]
         done = pulley("saved", "web", "web-1", sha[:7])
         assert done.exit_code == 0
@@ -140,7 +140,9 @@ class TestShow:
         shown = json_of(pulley("saved", "web", "web-1", sha, "--json"))
         assert (shown["commit"], shown["cut"], "+mine" in shown["text"]) == (sha, False, True)
 
-    def test_long_one_is_said_to_be_cut(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_long_edit_is_cut_and_the_command_that_shows_all_is_named(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         web_2 = sandbox.machines[1]
         web_2.commit("long.txt", "a long line\n" * 2000, "Long")
         head = web_2.head()
@@ -162,13 +164,17 @@ class TestShow:
     @pytest.mark.parametrize(
         "arguments", [("web-1", "main"), ("web-1", "4d5e6"), ("--drop",), ("web-1", "--drop")]
     )
-    def test_wrong_command_line(self, pulley: Pulley, arguments: tuple[str, ...]) -> None:
+    def test_wrong_command_line_exits_with_2(
+        self, pulley: Pulley, arguments: tuple[str, ...]
+    ) -> None:
         assert pulley("saved", "web", *arguments).exit_code == 2
 
 
 @pytest.mark.usefixtures("commit")
 class TestDrop:
-    def test_it_is_asked_done_and_can_be_taken_back(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_drop_asks_first_removes_the_ref_and_prints_how_to_undo_it(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         web_1 = sandbox.machines[0]
         history = json_of(pulley("history", "web", "--json"))
         (sha,) = listed(pulley)["web-1"]
@@ -180,7 +186,7 @@ class TestDrop:
         assert (done.exit_code, done.stdout) == (0, f"web-1: dropped {sha[:7]}, refs: 1\n")
         assert f"update-ref {ref} {sha}" in done.stderr
         assert listed(pulley)["web-1"] == []
-        # Before any other run: the answer to the drop says that nothing waits any more.
+        # Without another run: the answer to the drop says that no edit is set aside any more.
         assert status_of(pulley) == [("at it", None), ("at it", None)]
         told = pulley("status", "web").stdout
         assert "pulley saved" not in told
@@ -194,9 +200,11 @@ class TestDrop:
         assert json_of(pulley("history", "web", "--json")) == history
 
     @pytest.mark.usefixtures("strict")
-    def test_failure_ends_with_the_deploy_after_it(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_commit_succeeds_with_the_first_deploy_after_the_drop(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         sandbox.machines[0].write("settings.ini", "mine\n")
-        # The app may send by the setting that it read a minute ago: so the push is not delivered.
+        # The app may still use the setting of a minute ago, so the push causes no delivery.
         files = {"settings.ini": "not mine\n"}
         commit = push(sandbox, "In the way again", files, is_quiet=True)
         assert pulley("deploy", "web", "--yes").exit_code == 3

@@ -1,4 +1,4 @@
-"""A rotation against the sandbox, while deliveries come: none is refused, no secret is shown."""
+"""A rotation against the sandbox during deliveries: it refuses no delivery, shows no secret."""
 
 import json
 import threading
@@ -37,7 +37,7 @@ def secret_of_hook(sandbox: Sandbox) -> str:
 
 @contextmanager
 def deliveries(sandbox: Sandbox) -> Iterator[list[int]]:
-    """Meanwhile, one after the other, signed with what the webhook has at that moment."""
+    """Post deliveries in the background, each signed with the webhook's current secret."""
     answers: list[int] = []
     is_over = threading.Event()
 
@@ -57,7 +57,7 @@ def deliveries(sandbox: Sandbox) -> Iterator[list[int]]:
 
 
 class TestRotate:
-    def test_new_secret_is_in_use_the_old_one_is_dropped_and_no_delivery_was_refused(
+    def test_rotation_replaces_the_old_secret_and_refuses_no_delivery(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         before = lines(sandbox)
@@ -73,7 +73,7 @@ class TestRotate:
         assert before[0] not in done.output
         assert "octo/site: its webhook signs with the new secret" in done.stderr
 
-    def test_webhook_that_cannot_be_changed_keeps_the_old_secret_until_it_is_finished_by_hand(
+    def test_without_permission_the_old_secret_stays_until_the_webhook_is_changed_by_hand(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         (old,) = lines(sandbox)
@@ -96,7 +96,7 @@ class TestRotate:
         assert lines(sandbox) == [new]
         assert set(answers) == {200}
 
-    def test_run_that_github_fails_is_gone_on_with_by_the_next(
+    def test_rotation_that_failed_at_github_is_completed_by_the_next_run(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         def fail(method: str, _path: str) -> Fault | None:
@@ -114,7 +114,7 @@ class TestRotate:
         assert lines(sandbox) == [new]
         assert set(answers) == {200}
 
-    def test_secret_that_has_leaked_is_dropped_though_nothing_is_proven(
+    def test_drop_unproven_drops_the_old_secret_of_an_inactive_webhook(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         (hook,) = sandbox.github.hooks(FULL_NAME)
@@ -151,7 +151,7 @@ class TestRotate:
         assert f"So {prod.webhook_secret} is not seen to open {sandbox.webhook.url}" in done.stderr
         assert secret_of_hook(sandbox) == before
 
-    def test_repository_whose_targets_were_pruned_is_nobody_s_concern(
+    def test_repository_whose_targets_were_pruned_is_skipped(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         with stored(sandbox, NAMES.targets(Repository("octo", "gone")), "[]"):
@@ -161,9 +161,7 @@ class TestRotate:
         assert "octo/gone" not in rotated.stderr + examined.stdout
 
     @pytest.mark.parametrize("wait", ["nan", "inf", "1e20", "-1", "3601"])
-    def test_wait_that_would_have_no_end_is_a_wrong_command_line(
-        self, pulley: Pulley, wait: str
-    ) -> None:
+    def test_wait_out_of_range_is_a_wrong_command_line(self, pulley: Pulley, wait: str) -> None:
         assert pulley("secret", "rotate", "--wait", wait, "--yes").exit_code == 2
         assert pulley("connect", "octo/site", "--wait", wait).exit_code == 2
 
@@ -172,7 +170,7 @@ class TestRotate:
         assert done.stdout == "Nothing to do: /pulley/dev/webhook-secret has one secret.\n"
         assert done.exit_code == 0
 
-    def test_repository_without_a_secret_of_its_own_is_told(self, pulley: Pulley) -> None:
+    def test_repository_without_its_own_secret_is_refused(self, pulley: Pulley) -> None:
         done = pulley("secret", "rotate", "--repository", "octo/site", "--yes")
         assert done.exit_code == 1
         assert "octo/site has no secret of its own" in done.stderr

@@ -44,7 +44,7 @@ def names_of(account: Account) -> set[str]:
 
 
 def versions_of(account: Account) -> list[object]:
-    """Whatever a write would make more."""
+    """All version numbers that a write would raise."""
     parameters = account.ssm.describe_parameters()["Parameters"]
     described = account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="$LATEST")["Document"]
     document = [described["LatestVersion"], described["DefaultVersion"]]
@@ -52,7 +52,7 @@ def versions_of(account: Account) -> list[object]:
 
 
 def store(account: Account, content: object) -> str:
-    """What somebody does in the console. Returns the version."""
+    """Store a document as somebody does in the console. Returns the version."""
     updated = account.ssm.update_document(
         Name=DOCUMENT, Content=json.dumps(content), DocumentVersion="$LATEST", DocumentFormat="JSON"
     )
@@ -85,10 +85,10 @@ def steps(
 
 
 class TestNextSteps:
-    def test_functions_that_are_not_deployed_come_first(self) -> None:
+    def test_missing_functions_make_chalice_deploy_the_first_step(self) -> None:
         assert steps(is_deployed=False)[0] == "chalice deploy --stage prod"
 
-    def test_bare_stage_has_all_of_them(self) -> None:
+    def test_bare_stage_needs_every_later_step(self) -> None:
         assert steps() == [
             "pulley setup --github-token-file -",
             "pulley targets apply",
@@ -96,17 +96,17 @@ class TestNextSteps:
             "pulley doctor",
         ]
 
-    def test_what_is_done_is_not_there(self) -> None:
+    def test_completed_steps_are_left_out(self) -> None:
         found = steps(has_tokens=True, repositories=[Repository("octo", "site")])
         assert found == ["pulley connect octo/site", "pulley doctor"]
 
-    def test_new_secret_is_to_be_told_to_webhooks_that_are_there(self) -> None:
+    def test_new_secret_requires_connect_with_force(self) -> None:
         found = steps(repositories=[Repository("octo", "site")], has_new_secret=True)
         assert "pulley connect octo/site --force" in found
 
 
 class TestBareStage:
-    def test_everything_is_made_and_a_second_run_makes_nothing(
+    def test_first_run_makes_everything_and_a_second_run_changes_nothing(
         self, account: Account, setup: Pulley
     ) -> None:
         done = setup("--yes")
@@ -142,7 +142,7 @@ class TestBareStage:
         assert (as_json.exit_code, len(report["changes"]), report["done"]) == (4, 3, [])
         assert names_of(account) == set()
 
-    def test_json_is_one_document_with_the_plan_and_what_was_done(self, setup: Pulley) -> None:
+    def test_json_is_one_document_with_planned_and_completed_changes(self, setup: Pulley) -> None:
         done = setup("--yes", "--json")
         report = json.loads(done.stdout)
         whats = ["webhook secret", "document", "document's pin"]
@@ -151,7 +151,7 @@ class TestBareStage:
         assert (report["account"], report["region"]) == ("123456789012", "eu-west-1")
         assert json.loads(setup("--json").stdout)["changes"] == []
 
-    def test_application_that_is_deployed_needs_no_deploy(self, setup: Pulley) -> None:
+    def test_deployed_application_needs_no_deploy(self, setup: Pulley) -> None:
         setup("--yes")
         done = setup(environ={"PULLEY_WEBHOOK_URL": "https://example.org/github"})
         assert "chalice deploy" not in done.output
@@ -159,7 +159,9 @@ class TestBareStage:
 
 
 class TestSecret:
-    def test_shown_it_is_alone_on_stdout(self, account: Account, setup: Pulley) -> None:
+    def test_show_secret_prints_only_the_newest_secret_to_stdout(
+        self, account: Account, setup: Pulley
+    ) -> None:
         done = setup("--yes", "--show-secret")
         assert done.stdout == value_of(account, SECRET) + "\n"
         account.ssm.put_parameter(
@@ -167,16 +169,18 @@ class TestSecret:
         )
         assert setup("--show-secret").stdout == "newest\n"
 
-    def test_shown_in_a_dry_run_of_a_bare_stage_it_is_nothing(self, setup: Pulley) -> None:
+    def test_show_secret_in_a_dry_run_of_a_bare_stage_prints_nothing(self, setup: Pulley) -> None:
         done = setup("--dry-run", "--show-secret")
         assert (done.stdout, done.exit_code) == ("", 0)
 
-    def test_with_json_it_is_a_wrong_command_line(self, setup: Pulley) -> None:
+    def test_show_secret_with_json_is_a_wrong_command_line(self, setup: Pulley) -> None:
         assert setup("--show-secret", "--json").exit_code == 2
 
 
 class TestToken:
-    def test_it_is_read_from_stdin_and_never_shown(self, account: Account, setup: Pulley) -> None:
+    def test_token_is_read_from_stdin_and_never_shown(
+        self, account: Account, setup: Pulley
+    ) -> None:
         done = setup("--yes", "--github-token-file", "-", stdin="ghp_s3cret\n")
         assert done.exit_code == 0, done.output
         assert value_of(account, TOKEN) == "ghp_s3cret"
@@ -184,7 +188,7 @@ class TestToken:
         again = setup("--github-token-file", "-", stdin="ghp_s3cret\n")
         assert again.stdout.startswith("Nothing to do: ")
 
-    def test_one_that_github_does_not_take_is_not_stored_over_another(
+    def test_token_that_github_refuses_replaces_a_stored_token_only_with_force(
         self, account: Account, setup: Pulley
     ) -> None:
         def script(request: Request) -> Raw:
@@ -215,7 +219,7 @@ class TestToken:
         asked = [request.target for request in github.requests]
         assert asked == ["/rate_limit", "/rate_limit", "/repos/octo/site", "/repos/octo/site"]
 
-    def test_github_that_cannot_be_asked_keeps_the_one_that_is_there(
+    def test_unreachable_github_keeps_the_stored_token(
         self, account: Account, setup: Pulley
     ) -> None:
         nobody = {"PULLEY_GITHUB_API": "http://127.0.0.1:9"}
@@ -225,7 +229,7 @@ class TestToken:
         assert "it could not be tried: GitHub could not be reached" in done.stderr
         assert value_of(account, TOKEN) == "ghp_first"
 
-    def test_what_is_no_token_is_refused_before_anything_is_stored(
+    def test_malformed_token_is_refused_before_anything_is_stored(
         self, account: Account, setup: Pulley, tmp_path: Path
     ) -> None:
         done = setup("--yes", "--github-token-file", "-", stdin="ghp_a\nghp_b\n")
@@ -252,7 +256,7 @@ class TestUpgrade:
         account.ssm.put_parameter(Name=PIN, Value=pin, Type="String")
         account.ssm.put_parameter(Name=SECRET, Value="s3cret", Type="SecureString")
 
-    def test_it_shows_what_differs_and_keeps_the_version_that_was_in_use(
+    def test_diff_is_shown_and_the_previous_document_version_is_kept(
         self, account: Account, setup: Pulley
     ) -> None:
         done = setup("--yes")
@@ -262,7 +266,7 @@ class TestUpgrade:
         assert_right(account)
         assert account.ssm.describe_document(Name=DOCUMENT, DocumentVersion="1")["Document"]
 
-    def test_edit_by_hand_is_brought_right_for_good_and_the_oldest_version_is_deleted(
+    def test_edit_by_hand_is_replaced_and_the_oldest_version_is_deleted(
         self, account: Account, setup: Pulley
     ) -> None:
         setup("--yes")
@@ -293,7 +297,7 @@ class TestUpgrade:
 
 
 class TestFailure:
-    def test_what_was_done_is_told_and_the_next_run_goes_on(
+    def test_completed_steps_are_reported_and_the_next_run_does_the_rest(
         self, account: Account, setup: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         answer = account._answer
@@ -330,11 +334,11 @@ class TestPolicies:
         return folder
 
     def real(self, account: Account) -> dict[str, str | None]:
-        """The same endpoint, but not as an emulated account has it."""
+        """The same endpoint, in variables that do not say that the account is emulated."""
         services = {f"AWS_ENDPOINT_URL_{one}": account.endpoint_url for one in ("SSM", "STS")}
         return {"AWS_ENDPOINT_URL": None, **services}
 
-    def test_the_account_goes_into_the_stage_s_files(
+    def test_account_id_is_written_into_the_policy_files_of_the_stage(
         self, account: Account, setup: Pulley, folder: Path
     ) -> None:
         done = setup("--yes", environ=self.real(account))
@@ -345,7 +349,7 @@ class TestPolicies:
         assert PLACEHOLDER in (folder / "policy-report-dev.json").read_text()
         assert setup(environ=self.real(account)).stdout.startswith("Nothing to do: ")
 
-    def test_files_of_another_account_stop_it_before_anything_is_done(
+    def test_policy_files_of_another_account_stop_setup_before_any_change(
         self, account: Account, setup: Pulley, folder: Path
     ) -> None:
         path = folder / "policy-report-prod.json"
@@ -355,7 +359,7 @@ class TestPolicies:
         assert "policy-report-prod.json: is for the account 999988887777" in done.stderr
         assert names_of(account) == set()
 
-    def test_outside_of_pulleys_checkout_all_else_is_done_and_it_says_so(
+    def test_outside_a_clone_of_pulley_only_the_policies_are_skipped_with_a_note(
         self, account: Account, setup: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("pulley.cli.setup.find_project", lambda: None)
@@ -364,7 +368,9 @@ class TestPolicies:
         assert "not a clone of Pulley" in done.stderr
         assert names_of(account) == {SECRET, PIN}
 
-    def test_emulated_account_leaves_them_and_says_so(self, setup: Pulley, folder: Path) -> None:
+    def test_emulated_account_leaves_the_policy_files_unchanged_with_a_note(
+        self, setup: Pulley, folder: Path
+    ) -> None:
         done = setup("--yes")
         assert ".chalice is left as it is" in done.stderr
         assert PLACEHOLDER in (folder / "policy-report-prod.json").read_text()

@@ -1,4 +1,4 @@
-"""What a delivery would do is what it does, and nothing is done."""
+"""`pulley simulate` shows what the webhook would do with a delivery, and changes nothing."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,9 @@ def footprint(sandbox: Sandbox) -> tuple[object, ...]:
 
 
 class TestSimulateAPush:
-    def test_command_is_shown_with_all_that_decides_it(self, pulley: Pulley) -> None:
+    def test_command_is_shown_with_its_secret_ref_commit_pin_and_hosts(
+        self, pulley: Pulley
+    ) -> None:
         done = pulley("simulate", "-", stdin=PUSH)
         assert done.exit_code == 0, done.stderr
         for words in (
@@ -45,7 +47,9 @@ class TestSimulateAPush:
         ):
             assert words in done.stdout
 
-    def test_nothing_is_done_and_no_secret_shows(self, sandbox: Sandbox, pulley: Pulley) -> None:
+    def test_simulation_changes_nothing_and_shows_no_secret(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
         before, asked = footprint(sandbox), len(sandbox.github.requests)
         done = pulley("simulate", "-", "--json", stdin=PUSH)
         assert done.exit_code == 0
@@ -54,7 +58,7 @@ class TestSimulateAPush:
         assert sandbox.secret.decode() not in done.output
         assert sandbox.token not in done.output
 
-    def test_answer_is_the_one_that_the_webhook_gives(
+    def test_answer_and_command_are_those_of_the_webhook(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         tip = sandbox.developer.head.commit.hexsha
@@ -77,13 +81,13 @@ class TestSimulateAPush:
         assert "hosts online:  web-1\n" in done.stdout
         assert "hosts offline: web-2\n" in done.stdout
 
-    def test_target_of_another_branch_does_not_follow_and_why(self, pulley: Pulley) -> None:
+    def test_target_of_another_branch_is_shown_with_the_reason(self, pulley: Pulley) -> None:
         done = pulley("simulate", "-", stdin=json.dumps(push_json(ref="refs/heads/x")))
         assert done.exit_code == 0
         assert "does not follow it: its branch is main, and this is refs/heads/x" in done.stdout
         assert "The webhook would answer 200:" in done.stdout
 
-    def test_pinned_target_is_left_alone_and_github_would_be_told(
+    def test_frozen_target_gets_no_command_and_an_inactive_deployment(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         pulley("freeze", "web", "--reason", "a holiday")
@@ -103,7 +107,7 @@ class TestSimulateAPush:
         assert done.exit_code == 0
 
 
-class TestSimulateWhatIsNoPush:
+class TestSimulateOtherDeliveries:
     def test_other_events_and_deletions_are_ignored(self, pulley: Pulley) -> None:
         done = pulley("simulate", "-", "--event", "ping", stdin=PUSH)
         assert (done.exit_code, "ping: the webhook is set up" in done.stdout) == (0, True)
@@ -118,7 +122,7 @@ class TestSimulateWhatIsNoPush:
             ("payload=%7B", 400, "the body is not JSON"),
         ],
     )
-    def test_what_the_webhook_refuses_is_refused_with_its_status(
+    def test_body_that_the_webhook_refuses_gets_the_same_status(
         self, pulley: Pulley, body: str, status: int, words: str
     ) -> None:
         done = pulley("simulate", "-", stdin=body)
@@ -126,12 +130,12 @@ class TestSimulateWhatIsNoPush:
         assert f"The webhook would answer {status}:" in done.stdout
         assert words in done.stdout
 
-    def test_form_is_taken_as_the_webhook_takes_it(self, pulley: Pulley, tmp_path: Path) -> None:
+    def test_form_encoded_push_is_accepted(self, pulley: Pulley, tmp_path: Path) -> None:
         (path := tmp_path / "form").write_text(urlencode({"payload": PUSH}))
         found = json_of(pulley("simulate", str(path), "--json"))
         assert (found["status"], found["commit"]) == (202, COMMIT)
 
-    def test_targets_that_do_not_parse_are_503_with_the_detail(
+    def test_invalid_stored_targets_give_503_with_the_detail(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         with stored(sandbox, TARGETS, "[{}]"):
@@ -147,7 +151,7 @@ class TestSimulateWhatIsNoPush:
             ({"hash": "0" * 64}, "pinned: it has another hash in version 1: pulley setup"),
         ],
     )
-    def test_pinned_document_that_is_not_there_is_502_as_the_webhook_s_answer(
+    def test_missing_pinned_document_gives_502_as_the_webhook_does(
         self, sandbox: Sandbox, pulley: Pulley, pin: dict[str, str], words: str
     ) -> None:
         kept = sandbox.account.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
@@ -159,7 +163,7 @@ class TestSimulateWhatIsNoPush:
         assert answer.status == 502
         assert words in done.stdout
 
-    def test_no_secret_stored_is_503_and_says_where_to_put_one(
+    def test_missing_secret_is_refused_and_the_parameter_to_set_is_named(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
         name = NAMES.repository_webhook_secret(SITE)
@@ -168,7 +172,7 @@ class TestSimulateWhatIsNoPush:
         assert done.exit_code == 3
         assert f"no webhook secret is stored: put one into {name}" in done.stdout
 
-    def test_file_that_is_not_there_is_named(self, pulley: Pulley) -> None:
+    def test_missing_file_is_an_error_that_names_it(self, pulley: Pulley) -> None:
         done = pulley("simulate", "/nowhere.json")
         assert done.exit_code == 1
         assert done.stderr == "Error: '/nowhere.json': No such file or directory\n"

@@ -1,4 +1,4 @@
-"""What a command imports before it does anything: a person at a prompt waits for that."""
+"""What a command imports before it does anything: the person at the prompt waits for it."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def packages(modules: set[str]) -> set[str]:
 
 
 class TestHelp:
-    def test_list_of_commands_imports_none_of_them(self) -> None:
+    def test_list_of_commands_imports_no_command(self) -> None:
         printed, modules = started(["--help"])
         assert "  rollback    Go back to the last good commit" in printed
         assert not packages(modules) & SLOW
@@ -72,13 +72,13 @@ class TestHelp:
         }
 
     @pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main)))))
-    def test_line_of_a_command_in_the_list_is_the_command_s_own(self, name: str) -> None:
+    def test_summary_in_the_list_is_the_command_s_own_short_help(self, name: str) -> None:
         context = click.Context(main)
         command = main.get_command(context, name)
         assert command is not None
         assert main.summary_of(name) == command.get_short_help_str(limit=1000)
 
-    def test_help_of_a_command_reaches_no_library_that_it_works_with(self) -> None:
+    def test_help_of_a_command_imports_no_slow_library(self) -> None:
         names = ["status", "deploy", "doctor", "setup", "simulate", "plan"]
         printed, modules = started(*([name, "--help"] for name in names))
         assert printed.count("  --stage ") == len(names)
@@ -86,7 +86,7 @@ class TestHelp:
 
 
 class TestVersion:
-    def test_it_is_the_installed_one(self) -> None:
+    def test_version_is_the_release_and_imports_no_slow_library(self) -> None:
         printed, modules = started(["--version"])
         assert printed == f"pulley {RELEASE}\n"
         assert not packages(modules) & SLOW
@@ -112,7 +112,7 @@ class TestCompletion:
         done = CliRunner().invoke(main, ["completion", shell])
         assert (done.exit_code, f"_PULLEY_COMPLETE={shell}_complete" in done.stdout) == (0, True)
 
-    def test_bash_completes_with_what_is_printed(self) -> None:
+    def test_bash_completes_with_the_printed_program(self) -> None:
         bash = shutil.which("bash")
         assert bash
         program = (
@@ -124,7 +124,7 @@ class TestCompletion:
         printed = subprocess.check_output([bash, "-c", program], text=True)
         assert printed == "status\n"
 
-    def test_another_shell_is_a_wrong_command_line(self) -> None:
+    def test_unsupported_shell_is_a_wrong_command_line(self) -> None:
         done = CliRunner().invoke(main, ["completion", "csh"])
         assert (done.exit_code, "bash" in done.stderr) == (2, True)
 
@@ -133,7 +133,7 @@ class TestWithoutTheSandbox:
     """As `pipx install .` leaves it: without what the demo and the sandbox need."""
 
     @pytest.mark.parametrize("name", ["demo", "sandbox"])
-    def test_command_that_lacks_the_extra_says_which_and_how_to_get_it(
+    def test_command_without_its_extra_names_the_extra_and_how_to_install_it(
         self, name: str, tmp_path: Path
     ) -> None:
         (tmp_path / "moto.py").write_text(
