@@ -1,4 +1,4 @@
-"""Two operators at once: what the second one is told, and how the first one's word comes back."""
+"""Two operators write at once: the second sees the first one's value and can put it back."""
 
 import io
 import os
@@ -40,7 +40,7 @@ def name(account: Account, request: pytest.FixtureRequest) -> str:
 
 
 def overwrite(parameters: Parameters, name: str, *, is_secret: bool = False) -> Written:
-    """Mine is written while theirs came after I looked."""
+    """Write "mine" over "theirs", which was stored after "mine" was read."""
     parameters.write(name, "first", read=None, is_secret=is_secret)
     looked = parameters.read_one(name)
     parameters.write(name, "theirs\n\x1b[2J", read=looked, is_secret=is_secret)
@@ -60,13 +60,13 @@ def value_of(parameters: Parameters, name: str) -> str:
 
 
 class TestSayOverwritten:
-    def test_write_that_overwrote_nothing_says_nothing(
+    def test_write_that_overwrote_nothing_prints_nothing(
         self, parameters: Parameters, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert not say_overwritten(parameters, Written(NAME, 2))
         assert capsys.readouterr() == ("", "")
 
-    def test_whose_it_was_is_told_with_what_it_was(
+    def test_overwritten_value_is_shown_with_its_author_and_version(
         self, parameters: Parameters, name: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         written = overwrite(parameters, name)
@@ -90,7 +90,7 @@ class TestSayOverwritten:
         assert "theirs" not in err
         assert "--type SecureString" in err
 
-    def test_on_a_terminal_it_is_put_back_as_one_more_version(
+    def test_yes_on_a_terminal_restores_the_overwritten_value_as_a_new_version(
         self, parameters: Parameters, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         written = overwrite(parameters, name)
@@ -98,7 +98,7 @@ class TestSayOverwritten:
         assert say_overwritten(parameters, written)
         assert [one.value for one in parameters.versions(name)][:2] == ["theirs\n\x1b[2J", "mine"]
 
-    def test_secret_that_is_put_back_is_a_secret(
+    def test_restored_secret_stays_a_secure_string(
         self,
         account: Account,
         parameters: Parameters,
@@ -110,7 +110,7 @@ class TestSayOverwritten:
         assert say_overwritten(parameters, written, is_secret=True)
         assert account.ssm.get_parameter(Name=name)["Parameter"]["Type"] == "SecureString"
 
-    def test_no_leaves_it_and_with_yes_nobody_is_asked(
+    def test_no_keeps_the_new_value_and_the_yes_option_asks_no_question(
         self, parameters: Parameters, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for typed, yes in (("n\n", False), ("y\n", True)):
@@ -119,7 +119,7 @@ class TestSayOverwritten:
             assert not say_overwritten(parameters, written, yes=yes)
             assert value_of(parameters, written.name) == "mine"
 
-    def test_putting_back_that_overwrites_a_third_one_tells_that(
+    def test_restore_that_overwrites_a_third_value_shows_it(
         self,
         parameters: Parameters,
         name: str,
@@ -133,7 +133,7 @@ class TestSayOverwritten:
         assert "It was: a third one's" in capsys.readouterr().err
         assert value_of(parameters, name) == "a third one's"
 
-    def test_line_to_put_it_back_has_the_key_and_where_the_command_acts(
+    def test_command_to_restore_has_the_kms_key_the_profile_and_the_region(
         self,
         account: Account,
         parameters: Parameters,
@@ -155,13 +155,13 @@ class TestSayOverwritten:
         assert "--key-id alias/own --overwrite" in err
         assert f'"$(aws ssm get-parameter {where} --name {name}:2' in err
 
-    def test_line_without_any_of_it_is_short(self) -> None:
+    def test_command_without_key_profile_or_region_is_short(self) -> None:
         line = put_back_command(StoredValue("/n", "x", 1), is_secret=False, tier=STANDARD)
         assert line.startswith("aws ssm put-parameter --name /n --type String --overwrite --value ")
 
 
 class TestPutBackCommand:
-    def test_a_shell_runs_it_as_it_is(self, tmp_path: Path) -> None:
+    def test_shell_runs_the_command_unchanged(self, tmp_path: Path) -> None:
         (tmp_path / "aws").write_text('#!/bin/sh\nprintf "%s\\n" "$#" "$@" >>"$LOG"; echo value\n')
         (tmp_path / "aws").chmod(0o755)
         other = StoredValue("/pulley/dev/it's", "secret", 7)

@@ -1,4 +1,4 @@
-"""Tables that fit, and none that a program cannot read."""
+"""Tables fit the terminal, and a program can read them."""
 
 import pytest
 from rich.text import Text
@@ -14,11 +14,11 @@ def lines(width: int | None, long: int = 1) -> list[str]:
 
 
 class TestLaidOut:
-    def test_where_it_fits_each_row_is_a_line_without_spaces_at_its_end(self) -> None:
+    def test_table_that_fits_has_one_line_a_row_without_trailing_spaces(self) -> None:
         table = ["host            said", "web-1   online  short", f"web-20          {'x' * 40}"]
         assert lines(56) == lines(None) == table
 
-    def test_where_it_does_not_the_long_cells_are_on_lines_of_their_own(self) -> None:
+    def test_table_that_does_not_fit_has_its_long_cells_on_separate_lines(self) -> None:
         assert lines(55) == [
             "host",
             "web-1   online",
@@ -27,7 +27,7 @@ class TestLaidOut:
             f"    {'x' * 40}",
         ]
 
-    def test_long_cells_that_are_empty_get_no_line(self) -> None:
+    def test_empty_long_cell_gets_no_line(self) -> None:
         assert lines(10, long=2) == [
             "host",
             "web-1",
@@ -40,7 +40,7 @@ class TestLaidOut:
 
 class TestSayRows:
     @pytest.mark.parametrize(("columns", "count"), [("", 2), ("80", 3), ("400", 2), ("wide", 2)])
-    def test_lines_are_as_long_as_need_be_unless_columns_says_how_long(
+    def test_lines_are_unlimited_unless_columns_sets_a_width(
         self,
         columns: str,
         count: int,

@@ -1,4 +1,4 @@
-"""`pulley targets`, in an account with nothing in it."""
+"""`pulley targets`, in an empty account."""
 
 import json
 import socket
@@ -70,12 +70,12 @@ class TestCheck:
         for name in ("AWS_DEFAULT_REGION", "AWS_REGION", "AWS_ACCESS_KEY_ID"):
             monkeypatch.delenv(name, raising=False)
 
-    def test_good_file_is_said_to_be_and_nobody_is_asked(self) -> None:
+    def test_valid_file_passes_without_a_request(self) -> None:
         Path("pulley.toml").write_text(WEB + WORKER)
         done = check()
         assert (done.exit_code, done.stdout) == (0, "pulley.toml is valid: web, worker\n")
 
-    def test_every_problem_is_told(self) -> None:
+    def test_every_problem_is_reported(self) -> None:
         Path("mine.toml").write_text(WEB.replace('"main"', '"no good"') + "timeout = 1\n")
         done = check("mine.toml")
         assert done.exit_code == 3
@@ -83,7 +83,7 @@ class TestCheck:
         assert "Error: targets.web.timeout: must be" in done.stderr
         assert done.stdout == ""
 
-    def test_problems_in_json_are_alone_on_stdout(self) -> None:
+    def test_json_report_has_the_problems_and_is_all_of_stdout(self) -> None:
         done = check("-", "--json", stdin="[targets.web]\n[other]\n")
         assert done.exit_code == 3
         report = json.loads(done.stdout)
@@ -97,19 +97,21 @@ class TestCheck:
             ("targets =\n", "pulley.toml: not TOML: Invalid value (at line 1, column 10)"),
         ],
     )
-    def test_file_that_is_empty_or_wrong_is_told(self, text: str, words: str) -> None:
+    def test_file_without_targets_or_with_wrong_toml_is_reported(
+        self, text: str, words: str
+    ) -> None:
         Path("pulley.toml").write_text(text)
         done = check()
         assert done.exit_code == 3
         assert words in done.stderr
 
-    def test_file_that_cannot_be_read_is_no_finding(self) -> None:
+    def test_unreadable_file_exits_with_1_and_not_3(self) -> None:
         done = check("nosuch.toml")
         assert (done.exit_code, "nosuch.toml: cannot be read" in done.stderr) == (1, True)
 
 
 class TestApply:
-    def test_first_targets_are_stored_as_lambda_reads_them(
+    def test_new_targets_are_stored_in_the_form_that_lambda_parses(
         self, account: Account, apply: Pulley
     ) -> None:
         done = apply(WORKER + WEB)
@@ -119,7 +121,7 @@ class TestApply:
         assert ", " not in text
         assert '      checkout: "/srv/site"\n' in done.stdout
 
-    def test_the_same_again_stores_nothing_and_asks_nothing(
+    def test_unchanged_file_stores_nothing_and_asks_no_question(
         self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB + WORKER)
@@ -139,13 +141,13 @@ class TestApply:
         assert '      branch: "main" -> "release"\n' in done.stdout
         assert versions(account) == 1
 
-    def test_file_that_is_not_valid_stores_nothing(self, account: Account, apply: Pulley) -> None:
+    def test_invalid_file_stores_nothing(self, account: Account, apply: Pulley) -> None:
         done = apply(WEB + "[targets.api]\n")
         assert done.exit_code == 3
         assert "Error: targets.api.checkout: is missing" in done.stderr
         assert account.ssm.describe_parameters()["Parameters"] == []
 
-    def test_target_that_is_taken_out_is_kept_until_it_is_pruned(
+    def test_target_missing_in_the_file_is_kept_unless_prune_is_given(
         self, account: Account, apply: Pulley
     ) -> None:
         apply(WEB + WORKER)
@@ -157,7 +159,7 @@ class TestApply:
         assert "  - worker\n" in done.stdout
         assert [one["name"] for one in stored_in(account)] == ["web"]  # type: ignore[attr-defined]
 
-    def test_other_repositories_are_left_alone_but_for_those_it_speaks_for(
+    def test_prune_changes_only_repositories_of_the_file_or_the_option(
         self, account: Account, apply: Pulley
     ) -> None:
         apply(WORKER.replace("octo/site", "octo/api"))
@@ -175,7 +177,7 @@ class TestApply:
             assert done.exit_code == 3
             assert "has no targets" in done.stderr
 
-    def test_where_only_instances_can_tell_they_do(
+    def test_targets_in_one_checkout_are_refused_if_a_host_has_the_tags_of_both(
         self, account: Account, apply: Pulley, tmp_path: Path
     ) -> None:
         by_other_tags = WEB.replace("targets.web", "targets.prod").replace("role =", "env =")
@@ -191,7 +193,9 @@ class TestApply:
         assert apply(both.replace('"main"', '"next"')).exit_code == 3
         assert versions(account) == 1
 
-    def test_pin_of_a_target_that_goes_is_told(self, account: Account, apply: Pulley) -> None:
+    def test_removed_target_with_a_pin_causes_a_warning(
+        self, account: Account, apply: Pulley
+    ) -> None:
         apply(WEB + WORKER)
         account.ssm.put_parameter(
             Name="/pulley/dev/pins/worker",
@@ -201,7 +205,7 @@ class TestApply:
         done = apply(WEB, "--prune")
         assert "Warning: worker is removed, and is frozen: a holiday." in done.stderr
 
-    def test_long_list_takes_the_advanced_tier_when_asked_and_stays_there(
+    def test_long_list_needs_the_advanced_option_and_stays_in_that_tier(
         self, account: Account, apply: Pulley
     ) -> None:
         many = "".join(
@@ -226,7 +230,7 @@ class TestApply:
         assert report["stored"] == {"octo/site": 1}
         assert json.loads(apply(WEB, "--json").stdout)["stored"] == {}
 
-    def test_what_somebody_stored_meanwhile_is_told(
+    def test_value_stored_during_the_question_is_shown_when_overwritten(
         self, account: Account, apply: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         apply(WEB)
@@ -234,14 +238,14 @@ class TestApply:
         def store_theirs(question: str, *, yes: bool) -> None:
             account.ssm.put_parameter(Name=STORED, Value="[]", Type="String", Overwrite=True)
 
-        monkeypatch.setattr("pulley.cli.targets.confirm", store_theirs)  # while I think about it
+        monkeypatch.setattr("pulley.cli.targets.confirm", store_theirs)  # during the question
         done = apply(WORKER)
         assert f"Warning: {STORED}: version 2 by " in done.stderr
         assert f"aws ssm put-parameter --name {STORED}" in done.stderr
 
 
 class TestShow:
-    def test_its_output_is_applied_without_a_change(
+    def test_output_can_be_applied_without_a_change(
         self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB + WORKER + API)
@@ -250,7 +254,7 @@ class TestShow:
         assert "# octo/api\n[targets.api]\n" in shown.stdout
         assert apply(shown.stdout, "--prune").stdout.startswith("Nothing to do: ")
 
-    def test_one_target_or_a_repository_s_are_shown_alone(
+    def test_argument_selects_one_target_or_one_repository(
         self, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB + WORKER + API)
@@ -262,13 +266,15 @@ class TestShow:
         assert done.exit_code == 1
         assert "nothing valid is stored for nobody: there is api, web, worker" in done.stderr
 
-    def test_stage_without_targets_says_so(self, account: Account, targets: Pulley) -> None:
+    def test_stage_without_targets_prints_only_a_note(
+        self, account: Account, targets: Pulley
+    ) -> None:
         account.ssm.put_parameter(Name=STORED, Value="[]", Type="String")
         done = targets("show")
         assert (done.exit_code, done.stdout) == (0, "")
         assert "No target is stored in stage dev (account 123456789012, " in done.stderr
 
-    def test_what_is_not_valid_is_told(
+    def test_invalid_stored_target_is_reported_beside_the_valid_ones(
         self, account: Account, apply: Pulley, targets: Pulley
     ) -> None:
         apply(WEB)

@@ -1,4 +1,4 @@
-"""Nothing that somebody else wrote reaches the terminal as a code, whichever command shows it."""
+"""No command sends escape codes from other people's text to the terminal."""
 
 import json
 
@@ -30,7 +30,7 @@ EVIL = GIVEN + "\ud800"  # half a surrogate pair, which JSON can hold and no arg
     ],
     ids=lambda arguments: " ".join(arguments).encode("ascii", "ignore").decode()[:20],
 )
-def test_what_is_stored_or_given_comes_without_codes(
+def test_stored_text_and_arguments_are_printed_without_escape_codes(
     sandbox: Sandbox, pulley: Pulley, arguments: tuple[str, ...]
 ) -> None:
     pin = {"state": "frozen", "reason": EVIL, "by": EVIL}
@@ -45,7 +45,9 @@ def test_what_is_stored_or_given_comes_without_codes(
     assert done.output
 
 
-def test_simulated_payload_comes_without_codes(sandbox: Sandbox, pulley: Pulley) -> None:
+def test_simulated_payload_is_printed_without_escape_codes(
+    sandbox: Sandbox, pulley: Pulley
+) -> None:
     payload = {
         "ref": f"refs/heads/{EVIL}",
         "after": "4" * 40,
@@ -57,6 +59,6 @@ def test_simulated_payload_comes_without_codes(sandbox: Sandbox, pulley: Pulley)
     assert "\u202e" not in done.output
 
 
-def test_line_of_words_keeps_what_is_harmless(capsys: pytest.CaptureFixture[str]) -> None:
+def test_harmless_text_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     say("ж 💥 [bold] :smile: \\")
     assert capsys.readouterr().out == "ж 💥 [bold] :smile: \\\n"

@@ -1,4 +1,4 @@
-"""Where AWS cannot be reached: each command says so in one line, with what to do, and no more."""
+"""If AWS cannot be reached, each command prints one line with the cause and a hint."""
 
 import json
 import socket
@@ -41,7 +41,7 @@ ARGUMENTS: Mapping[str, list[str]] = {
 
 
 class Refuses(BaseHTTPRequestHandler):
-    """AWS, to whoever has signed in too long ago."""
+    """AWS, as it answers expired credentials."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -70,7 +70,7 @@ def expired() -> Iterator[str]:
 
 @pytest.fixture
 def ended() -> Iterator[str]:
-    """The address of a sandbox that has ended: nobody listens, and nobody will."""
+    """The address of a sandbox that has ended: its port is taken, and nobody listens."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -78,7 +78,7 @@ def ended() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A shell without anything of AWS, in a folder with what the commands read."""
+    """A shell without AWS settings, in a folder with the files that the commands read."""
     monkeypatch.chdir(tmp_path)
     Path("pulley.toml").write_text(TARGETS)
     Path("push.json").write_text(json.dumps({"repository": {"full_name": "octo/site"}}))
@@ -102,7 +102,7 @@ def run(command: str, *options: str, **environ: str) -> Result:
 
 
 def said(done: Result) -> str:
-    """The one line of a command that could not do anything."""
+    """The only line printed by a command that failed."""
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: ")
     assert done.stderr.count("\n") == 1
@@ -119,15 +119,13 @@ class TestEveryCommand:
         assert "start another one (pulley sandbox)" in words
         assert "open a new shell: this one has the sandbox's addresses and keys" in words
 
-    def test_profile_that_there_is_not_is_told_the_nearest(self, command: str) -> None:
+    def test_unknown_profile_is_answered_with_the_nearest_name(self, command: str) -> None:
         words = said(run(command, "--profile", "prdo"))
         assert words == (
             "Error: AWS's configuration has no profile prdo (did you mean prod?); there is prod\n"
         )
 
-    def test_credentials_that_have_expired_are_to_be_renewed(
-        self, expired: str, command: str
-    ) -> None:
+    def test_expired_credentials_give_the_hint_to_sign_in(self, expired: str, command: str) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=expired)
         if command == "doctor":  # whose table says it
             assert done.exit_code == 1
@@ -137,16 +135,16 @@ class TestEveryCommand:
 
 
 class TestProfile:
-    def test_one_of_the_environment_is_looked_at_too(self) -> None:
+    def test_unknown_profile_of_the_environment_is_refused(self) -> None:
         words = said(run("status", AWS_PROFILE="nobody"))
         assert words == "Error: AWS's configuration has no profile nobody; there is prod\n"
 
-    def test_without_any_it_is_said_how_to_make_one(self) -> None:
+    def test_without_any_profile_the_command_that_makes_one_is_named(self) -> None:
         words = said(run("status", AWS_PROFILE="prod", AWS_CONFIG_FILE="/dev/null"))
         assert words.endswith("has no profile prod, nor any other: aws configure makes one\n")
 
 
-class TestNowhere:
+class TestWithoutSettings:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
@@ -157,12 +155,12 @@ class TestNowhere:
             ),
         ],
     )
-    def test_no_region_and_no_credentials_are_one_line(
+    def test_missing_region_or_credentials_give_one_line(
         self, options: list[str], words: str
     ) -> None:
         assert said(run("status", *options)).endswith(f": {words}\n")
 
-    def test_doctor_says_so_in_its_first_row(self) -> None:
+    def test_doctor_reports_missing_credentials_as_its_only_failure(self) -> None:
         done = run("doctor", "--region", "eu-west-1")
         assert done.exit_code == 1
         assert "there are no credentials: set AWS_PROFILE" in done.stdout
@@ -170,7 +168,7 @@ class TestNowhere:
 
 
 class TestEndpoint:
-    def test_doctor_s_mend_is_of_a_sandbox_that_has_ended_and_of_nothing_else(
+    def test_doctor_reports_only_the_ended_sandbox_and_how_to_start_another(
         self, ended: str
     ) -> None:
         done = run("doctor", "--json", **KEYS, AWS_ENDPOINT_URL=ended)
@@ -178,17 +176,19 @@ class TestEndpoint:
         assert row["words"] == f"the sandbox at {ended} has ended"
         assert row["mend"].startswith("start another one (pulley sandbox)")
 
-    def test_keys_of_a_sandbox_that_has_ended_are_named_too(self, ended: str, expired: str) -> None:
+    def test_expired_keys_of_an_ended_sandbox_give_the_hint_to_open_a_new_shell(
+        self, ended: str, expired: str
+    ) -> None:
         done = run("doctor", "--json", **KEYS, AWS_ENDPOINT_URL=expired, PULLEY_GITHUB_API=ended)
         (row,) = json.loads(done.stdout)["rows"]
         assert "open a new shell" in row["mend"]
 
-    def test_address_that_the_environment_has_wrong_is_not_sought_in_a_file(self) -> None:
+    def test_invalid_address_in_a_variable_is_reported_with_the_variable(self) -> None:
         words = said(run("status", **KEYS, PULLEY_GITHUB_API="x"))
         assert "in the environment: PULLEY_GITHUB_API must be like" in words
 
     @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:port", "not an address"])
-    def test_one_that_is_no_address_is_an_error_in_words(self, url: str) -> None:
+    def test_invalid_endpoint_is_reported_in_one_line(self, url: str) -> None:
         said(run("status", **KEYS, AWS_ENDPOINT_URL=url))
 
 
@@ -204,7 +204,7 @@ class TestDidYouMean:
             (["--verson"], "--version"),
         ],
     )
-    def test_command_or_option_that_is_near_is_named(
+    def test_mistyped_command_or_option_is_answered_with_the_nearest(
         self, arguments: list[str], words: str
     ) -> None:
         done = CliRunner().invoke(main, arguments)
@@ -214,29 +214,27 @@ class TestDidYouMean:
 
 @pytest.mark.parametrize("command", ["demo", "sandbox"])
 class TestOnThisMachine:
-    """What these need is looked at before they print a word."""
+    """These commands check what they need before they print anything."""
 
-    def test_without_a_checkout_of_pulley_nothing_begins(
+    def test_without_a_clone_of_pulley_the_command_fails(
         self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr("pulley.project._HERE", tmp_path)
         assert "this needs a clone of Pulley" in said(run(command))
 
-    def test_without_chalice_nothing_begins(
+    def test_without_chalice_the_command_fails(
         self, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setattr(local, "CHALICE", tmp_path / "chalice")
         assert f"there is no {tmp_path}/chalice" in said(run(command))
 
-    def test_machine_without_git_and_the_rest_is_told_what_it_lacks(
-        self, command: str, tmp_path: Path
-    ) -> None:
+    def test_missing_programs_are_named(self, command: str, tmp_path: Path) -> None:
         words = said(run(command, PATH=str(tmp_path)))
         assert words.startswith("Error: the hosts need git, flock, timeout, setpriv")
 
-    def test_temporary_folder_that_no_checkout_can_be_in_is_told(
+    def test_unusable_temporary_folder_gives_the_hint_to_set_tmpdir(
         self, command: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(tempfile, "tempdir", None)  # as a process finds it that has begun
+        monkeypatch.setattr(tempfile, "tempdir", None)  # as in a new process
         (folder := Path("with space").absolute()).mkdir()
         assert "set TMPDIR" in said(run(command, TMPDIR=str(folder)))

@@ -1,4 +1,4 @@
-"""Words of hosts, pushers and tags, none of which may do anything to a terminal."""
+"""How text of hosts, pushers and tags is printed: it must not control the terminal."""
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -51,24 +51,24 @@ class TestPrintable:
             ("half \udc80", "half "),
         ],
     )
-    def test_text_stays_and_what_a_terminal_acts_on_goes(self, text: str, shown: str) -> None:
+    def test_text_is_kept_and_control_codes_are_removed(self, text: str, shown: str) -> None:
         assert printable(text) == shown
 
     @given(st.text())
-    def test_nothing_that_acts_is_ever_left(self, text: str) -> None:
+    def test_no_control_character_but_newline_and_tab_is_left(self, text: str) -> None:
         left = {one for one in printable(text) if unicodedata.category(one) in {"Cc", "Cs"}}
         assert left <= {"\n", "\t"}
 
-    def test_one_line_is_one(self) -> None:
+    def test_one_line_joins_lines_and_removes_codes(self) -> None:
         assert one_line(" a\n\x1b[1mb\t c ") == "a b c"
 
 
 class TestTail:
-    def test_it_is_the_last_lines(self) -> None:
+    def test_tail_is_the_last_lines_without_codes(self) -> None:
         assert tail("one\ntwo\x1b[1m\nthree\n", 2) == ["two", "three"]
 
     @pytest.mark.parametrize("text", ["", "\n", "  \n"])
-    def test_nothing_has_no_lines(self, text: str) -> None:
+    def test_blank_text_has_no_lines(self, text: str) -> None:
         assert tail(text, 2) == []
 
 
@@ -113,7 +113,7 @@ class TestCauseWords:
             ("", "", 0, "rebase", "?"),
         ],
     )
-    def test_it_is_told_why_and_by_whom(
+    def test_cause_is_shown_with_person_attempt_and_update(
         self, cause: str, by: str, attempt: int, update: str, words: str
     ) -> None:
         roll_out = RollOut(
@@ -123,19 +123,19 @@ class TestCauseWords:
 
 
 class TestNoHosts:
-    def test_it_has_the_tags_that_were_looked_for(self) -> None:
+    def test_words_name_the_tags_that_were_searched(self) -> None:
         tags = {"tags": {"role": ["web", "edge"], "zone": "a"}}
         words = no_hosts(parse_target("web", target_json(instances=tags)), "dev")
         assert "the tags pulley=dev, role=web or edge, zone=a" in words
 
-    def test_it_has_the_ids_and_the_stage_s_tag(self) -> None:
+    def test_words_name_the_ids_and_the_tag_of_the_stage(self) -> None:
         ids = {"ids": ["i-0123456789abcdef0"]}
         words = no_hosts(parse_target("web", target_json(instances=ids)), "dev")
         assert "is one of i-0123456789abcdef0 and has the tag pulley=dev" in words
 
 
 class TestShowHost:
-    def test_host_whose_agent_lost_the_script_has_the_agent_s_reason(
+    def test_host_without_output_is_shown_with_its_agent_s_reason(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         reason = "document process failed unexpectedly"
@@ -161,8 +161,10 @@ class TestAgo:
             (48 * 60, "2 d ago"),
         ],
     )
-    def test_it_is_in_the_unit_that_says_enough(self, minutes: float, words: str) -> None:
+    def test_age_is_in_minutes_hours_or_days_by_its_length(
+        self, minutes: float, words: str
+    ) -> None:
         assert ago(self.NOW - timedelta(minutes=minutes), self.NOW) == words
 
-    def test_nothing_is_known_of_a_host_that_was_never_seen(self) -> None:
+    def test_time_that_is_not_known_is_a_dash(self) -> None:
         assert ago(None, self.NOW) == "-"

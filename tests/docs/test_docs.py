@@ -27,7 +27,7 @@ def first_cells(markdown: str) -> list[str]:
 
 
 class TestPaths:
-    def test_every_module_that_a_document_names_is_there(self) -> None:
+    def test_every_module_that_a_document_names_exists(self) -> None:
         named = {
             (page.name, path)
             for page in (*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md"))
@@ -38,12 +38,12 @@ class TestPaths:
         assert missing == set()
 
     def is_there(self, path: str) -> bool:
-        """Documents leave out the first folder where it is plain which is meant."""
+        """Documents leave out the first folder if the path is clear without it."""
         return any((PROJECT / place / path).exists() for place in (".", "chalicelib", "tests"))
 
 
 class TestCli:
-    """docs/cli.md is what `make docs` writes, and a hand-written part of each command is kept."""
+    """docs/cli.md is what `make docs` writes, and `make docs` keeps each hand-written part."""
 
     PAGE = read("docs/cli.md")
     BY_HAND = f"\n{KEPT}\n\nIt needs a ladder.\n"
@@ -55,15 +55,15 @@ class TestCli:
     @pytest.mark.parametrize(
         "pattern", [r"### `pulley plan .*?(?=### )", r"\| `--no-wait`.*?\n", "Deploy now, and "]
     )
-    def test_command_or_option_or_words_that_are_missing_are_written(self, pattern: str) -> None:
+    def test_missing_command_option_or_text_is_written(self, pattern: str) -> None:
         page = re.sub(pattern, "", self.PAGE, flags=re.DOTALL)
         assert page != self.PAGE
         assert new_page(page) == self.PAGE
 
-    def test_section_of_no_command_is_taken_out(self) -> None:
+    def test_section_of_an_unknown_command_is_removed(self) -> None:
         assert new_page(f"{self.PAGE}\n### `pulley fly`\n\nUp.\n") == self.PAGE
 
-    def test_what_is_written_by_hand_is_kept(self) -> None:
+    def test_text_written_by_hand_is_kept(self) -> None:
         heading = "### `pulley document`\n"
         before, _, _ = self.PAGE.partition(heading)
         page = new_page(f"New. {before}{heading}{self.BY_HAND}")
@@ -72,22 +72,22 @@ class TestCli:
         assert section.endswith(self.BY_HAND)
         assert "`aws ssm create-document` takes this JSON." in section
 
-    def test_page_without_a_place_for_the_commands_is_refused(self) -> None:
+    def test_page_without_the_heading_for_the_commands_is_refused(self) -> None:
         with pytest.raises(ValueError, match="no heading '## Commands'"):
             new_page("# A page\n")
 
-    def test_what_is_written_by_hand_for_no_command_is_not_lost(self) -> None:
+    def test_text_written_by_hand_for_an_unknown_command_is_an_error(self) -> None:
         gone = f"\n### `pulley fly`\n\nUp.\n\n{KEPT}\n\nMind the roof.\n"
         with pytest.raises(ValueError, match="pulley fly"):
             new_page(self.PAGE + gone)
 
-    def test_section_has_the_command_s_options_but_those_of_a_stage(self) -> None:
+    def test_section_has_the_command_s_options_without_those_of_a_stage(self) -> None:
         section = self.PAGE.partition("### `pulley secret rotate`\n")[2].partition("\n### ")[0]
         told = set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE))
         options = {"--repository", "--url", "--finish", "--drop-unproven", "--wait"}
         assert told == options | {"--dry-run", "--yes", "--json"}
 
-    def test_every_option_of_a_stage_is_told_once(self) -> None:
+    def test_every_option_of_a_stage_is_in_the_head_of_the_page(self) -> None:
         head = read("docs/cli.md").split("\n### ")[0]
         assert all(f"`{one}" in head for one in OF_A_STAGE)
 
@@ -97,13 +97,13 @@ class TestCli:
         codes = {group.FAILED, group.NOT_WELL, group.NOT_CONFIRMED, group.INTERRUPTED}
         assert documented == {0, 2} | codes
 
-    def test_every_exit_code_that_a_command_ends_with_has_a_name(self) -> None:
+    def test_every_exit_code_in_the_commands_has_a_name(self) -> None:
         for path in (PROJECT / "pulley/cli").glob("*.py"):
             assert not re.findall(r"(?:Exit|exit)\(\d", path.read_text()), path
 
 
 class TestThreatModel:
-    def test_every_test_that_it_names_is_there(self) -> None:
+    def test_every_test_that_it_names_exists(self) -> None:
         named = re.findall(r"`([a-z/_]+\.py): (test_\w+)`", read("docs/threat-model.md"))
         assert len(named) > 10
         for path, name in named:
@@ -155,12 +155,12 @@ class TestCommands:
         for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]:
             assert set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(code_in(path)))) <= targets, path
 
-    def test_every_link_between_documents_leads_somewhere(self) -> None:
+    def test_every_link_between_documents_has_an_existing_file(self) -> None:
         for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]:
             for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", path.read_text()):
                 assert (path.parent / link).exists(), f"{path}: {link}"
 
-    def test_every_link_to_a_heading_leads_to_one(self) -> None:
+    def test_every_link_to_a_heading_has_an_existing_heading(self) -> None:
         links = [
             (path, file, anchor)
             for path in [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]

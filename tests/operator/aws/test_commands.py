@@ -1,4 +1,4 @@
-"""Single commands: cancelled and read, and found among all that were sent."""
+"""Commands are cancelled and read, and a target's commands are found among all."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -60,7 +60,7 @@ class TestOperations:
             ("InternalServerError", 500, UnavailableError),
         ],
     )
-    def test_what_aws_does_not_do_is_told(
+    def test_aws_error_is_raised_with_the_command_or_host(
         self, client: "SSMClient", stub: Stubber, code: str, status: int, error: type[Exception]
     ) -> None:
         for operation in ("cancel_command", "get_command_invocation"):
@@ -76,7 +76,7 @@ class TestOperations:
         stub.add_response("get_command_invocation", answer, arguments)
         assert Operations(client).output(id_of(1), HOST) == Output("out", "err")
 
-    def test_host_that_is_not_known_to_the_command_yet_wrote_nothing(
+    def test_host_without_an_invocation_has_empty_output(
         self, client: "SSMClient", stub: Stubber
     ) -> None:
         stub.add_client_error("get_command_invocation", "InvocationDoesNotExist")
@@ -84,7 +84,7 @@ class TestOperations:
 
 
 class TestCommandsTo:
-    def test_those_of_other_targets_repositories_and_of_no_commit_are_left_out(self) -> None:
+    def test_commands_of_other_targets_and_repositories_and_checks_are_left_out(self) -> None:
         ours = command_of(number=1)
         others: list[Command | Check] = [
             command_of(number=2, target="api"),
@@ -95,14 +95,14 @@ class TestCommandsTo:
 
 
 class TestAddresseesOf:
-    def test_each_target_that_was_sent_to_is_there_once(self) -> None:
+    def test_each_target_of_a_command_is_listed_once(self) -> None:
         ours = [command_of(number=1), command_of(number=2)]
         sent: list[Command | Check] = [*ours, command_of(number=3, target="api"), check_of(4)]
         assert addressees_of(sent) == (Addressee("api", SITE), Addressee("web", SITE))
 
 
 class TestUnderWay:
-    def test_it_is_what_is_not_over_and_has_not_expired(self) -> None:
+    def test_command_is_under_way_until_it_ends_or_expires(self) -> None:
         going = command_of(number=1, status="InProgress")
         over = command_of(number=1)
         assert under_way(WEB, [over, going], now=going.expires) == [going]

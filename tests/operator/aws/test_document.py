@@ -1,4 +1,4 @@
-"""Documents on moto, and on botocore's Stubber for what moto always does at once."""
+"""Documents on moto, and on botocore's Stubber for states that moto never shows."""
 
 import json
 from collections.abc import Iterator
@@ -42,10 +42,10 @@ def documents(ssm: "SSMClient") -> Documents:
 
 
 class TestRead:
-    def test_document_that_is_not_there_is_none(self, documents: Documents) -> None:
+    def test_missing_document_is_none(self, documents: Documents) -> None:
         assert documents.read() is None
 
-    def test_version_that_is_not_there_is_none(self, documents: Documents) -> None:
+    def test_missing_version_is_none(self, documents: Documents) -> None:
         documents.create(ONE)
         assert documents.read("2") is None
 
@@ -60,7 +60,7 @@ class TestRead:
 
 
 class TestUpdate:
-    def test_it_is_the_latest_and_not_yet_the_default(self, documents: Documents) -> None:
+    def test_new_version_is_the_latest_and_not_yet_the_default(self, documents: Documents) -> None:
         documents.create(ONE)
         made = documents.update(TWO)
         assert (made.version, made.latest, made.default) == ("2", "2", "1")
@@ -75,7 +75,9 @@ class TestUpdate:
         made = documents.update(ONE)
         assert (made.version, made.content) == ("3", ONE)
 
-    def test_content_that_ssm_never_takes_ends(self, ssm: "SSMClient") -> None:
+    def test_content_that_ssm_always_refuses_is_an_error_after_eight_tries(
+        self, ssm: "SSMClient"
+    ) -> None:
         with Stubber(ssm) as stub:
             for _ in range(8):
                 stub.add_client_error("update_document", "DuplicateDocumentContent")
@@ -85,7 +87,7 @@ class TestUpdate:
 
 
 class TestDeleteOlder:
-    def test_all_below_are_deleted_down_to_a_gap(
+    def test_older_versions_are_deleted_down_to_a_gap(
         self, documents: Documents, ssm: "SSMClient"
     ) -> None:
         documents.create(ONE)
@@ -103,13 +105,13 @@ class TestDeleteOlder:
             True,
         ]
 
-    def test_nothing_is_below_the_first(self, documents: Documents) -> None:
+    def test_first_version_has_no_older_versions(self, documents: Documents) -> None:
         documents.create(ONE)
         assert documents.delete_older("1") == ()
 
-    def test_refusal_is_told(self, documents: Documents) -> None:
+    def test_refused_deletion_is_an_error(self, documents: Documents) -> None:
         documents.create(ONE)
-        documents.update(TWO)  # the first is the default still
+        documents.update(TWO)  # version 1 is still the default
         with pytest.raises(RefusedError, match="deleting version 1"):
             documents.delete_older("2")
 
@@ -130,7 +132,7 @@ class TestWaiting:
             }
         }
 
-    def test_document_that_is_being_made_is_waited_for(self, ssm: "SSMClient") -> None:
+    def test_read_waits_until_the_document_is_active(self, ssm: "SSMClient") -> None:
         pauses: list[float] = []
         with Stubber(ssm) as stub:
             for status in ("Creating", "Updating", "Active"):
@@ -142,14 +144,14 @@ class TestWaiting:
         assert read.status == "Active"
         assert pauses == [1, 1]
 
-    def test_document_that_is_never_ready_is_told(self, ssm: "SSMClient") -> None:
+    def test_document_that_stays_in_creation_is_an_error(self, ssm: "SSMClient") -> None:
         with Stubber(ssm) as stub:
             for _ in range(61):
                 stub.add_response("describe_document", self.described("Creating"))
             with pytest.raises(UnavailableError, match="still Creating"):
                 Documents(ssm, NAME, lambda _: None).read()
 
-    def test_version_that_failed_is_told_where_it_was_made(self, ssm: "SSMClient") -> None:
+    def test_version_with_the_status_failed_is_an_error_of_create(self, ssm: "SSMClient") -> None:
         with Stubber(ssm) as stub:
             stub.add_response("create_document", {})
             stub.add_response("describe_document", self.described("Failed"))
@@ -161,7 +163,7 @@ class TestWaiting:
         ("code", "kind"),
         [("ThrottlingException", UnavailableError), ("AccessDeniedException", RefusedError)],
     )
-    def test_errors_of_aws_are_told_in_words(
+    def test_aws_error_is_raised_with_the_operation(
         self, ssm: "SSMClient", code: str, kind: type[Exception]
     ) -> None:
         with Stubber(ssm) as stub:

@@ -1,4 +1,4 @@
-"""Parameter Store as operators write it: two of them at once lose nothing."""
+"""Parameter Store as operators write it: two operators at once lose no value."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -29,15 +29,13 @@ def parameters(client: "SSMClient") -> Parameters:
 
 
 class TestRead:
-    def test_what_is_stored_is_read_and_decrypted_with_its_version(
-        self, parameters: Parameters
-    ) -> None:
+    def test_stored_value_is_read_decrypted_with_its_version(self, parameters: Parameters) -> None:
         parameters.write(NAME, "one", read=None, is_secret=True)
         found = parameters.read(NAME, "/pulley/dev/other")
         assert list(found) == [NAME]
         assert (found[NAME].value, found[NAME].version) == ("one", 1)
 
-    def test_more_than_ten_are_read(self, parameters: Parameters) -> None:
+    def test_more_than_ten_parameters_are_read(self, parameters: Parameters) -> None:
         names = [f"/pulley/dev/pins/t{number}" for number in range(23)]
         for name in names:
             parameters.write(name, name, read=None)
@@ -45,7 +43,7 @@ class TestRead:
             name: name for name in names
         }
 
-    def test_what_is_not_there_is_none(self, parameters: Parameters) -> None:
+    def test_missing_parameter_is_none_and_has_no_versions(self, parameters: Parameters) -> None:
         assert parameters.read_one(NAME) is None
         assert parameters.versions(NAME) == []
 
@@ -57,15 +55,13 @@ class TestRead:
             with pytest.raises(UnavailableError):
                 parameters.read_one(NAME)
 
-    def test_value_never_shows(self, parameters: Parameters) -> None:
+    def test_value_is_not_in_the_repr(self, parameters: Parameters) -> None:
         parameters.write(NAME, "s3cret", read=None, is_secret=True)
         assert "s3cret" not in repr(parameters.read(NAME))
 
 
 class TestSecretsBelow:
-    def test_names_of_what_is_encrypted_below_the_path_are_found(
-        self, parameters: Parameters
-    ) -> None:
+    def test_names_of_secrets_below_the_path_are_found(self, parameters: Parameters) -> None:
         secrets = [f"/pulley/dev/repositories/octo/{one}/webhook-secret" for one in range(60)]
         secrets.append("/pulley/dev/github-token")
         for name in [*secrets, "/pulley/development/github-token", "/pulley/prod/github-token"]:
@@ -75,12 +71,14 @@ class TestSecretsBelow:
 
 
 class TestWrite:
-    def test_write_over_what_was_read_overwrites_nobody(self, parameters: Parameters) -> None:
+    def test_write_over_the_version_that_was_read_overwrites_no_other_value(
+        self, parameters: Parameters
+    ) -> None:
         parameters.write(NAME, "one", read=None)
         written = parameters.write(NAME, "two", read=parameters.read_one(NAME))
         assert (written.version, written.overwritten) == (2, None)
 
-    def test_write_over_what_somebody_stored_meanwhile_tells_it(
+    def test_write_over_a_newer_version_returns_the_overwritten_value(
         self, parameters: Parameters
     ) -> None:
         parameters.write(NAME, "one", read=None)
@@ -92,7 +90,7 @@ class TestWrite:
         assert written.overwritten.by != ""
         assert parameters.read(NAME)[NAME].value == "mine"
 
-    def test_new_one_that_somebody_made_meanwhile_is_left_alone(
+    def test_parameter_that_somebody_else_made_first_is_not_overwritten(
         self, parameters: Parameters
     ) -> None:
         parameters.write(NAME, "theirs", read=None)
@@ -100,14 +98,16 @@ class TestWrite:
             parameters.write(NAME, "mine", read=None)
         assert parameters.read(NAME)[NAME].value == "theirs"
 
-    def test_secret_is_stored_as_one(self, parameters: Parameters, client: "SSMClient") -> None:
+    def test_secret_is_stored_as_a_secure_string(
+        self, parameters: Parameters, client: "SSMClient"
+    ) -> None:
         parameters.write(NAME, "one", read=None, is_secret=True)
         assert client.get_parameter(Name=NAME)["Parameter"]["Type"] == "SecureString"
         parameters.write("/pulley/dev/document", "{}", read=None)
         stored = client.get_parameter(Name="/pulley/dev/document")
         assert stored["Parameter"]["Type"] == "String"
 
-    def test_secret_under_a_key_of_its_own_stays_there(
+    def test_secret_keeps_its_own_kms_key(
         self, parameters: Parameters, client: "SSMClient"
     ) -> None:
         client.put_parameter(Name=NAME, Value="one", Type="SecureString", KeyId="alias/mine")
@@ -115,19 +115,19 @@ class TestWrite:
         (described,) = client.describe_parameters()["Parameters"]
         assert described["KeyId"] == "alias/mine"
 
-    def test_tier_is_what_was_asked_for(self, parameters: Parameters) -> None:
+    def test_parameter_is_stored_in_the_given_tier(self, parameters: Parameters) -> None:
         assert parameters.tier(NAME) == STANDARD
         parameters.write(NAME, "one", read=None, tier=ADVANCED)
         assert parameters.tier(NAME) == ADVANCED
 
-    def test_what_aws_refuses_is_an_error_without_the_value(self, parameters: Parameters) -> None:
+    def test_refused_write_is_an_error_without_the_value(self, parameters: Parameters) -> None:
         with pytest.raises(RefusedError) as caught:
             parameters.write("/aws/pulley", "s3cret", read=None)
         assert "s3cret" not in caught.value.in_full
 
 
 class TestVersions:
-    def test_every_version_is_there_newest_first(self, parameters: Parameters) -> None:
+    def test_every_version_is_listed_newest_first(self, parameters: Parameters) -> None:
         for value in ("one", "two", "three"):
             parameters.write(NAME, value, read=parameters.read_one(NAME))
         assert [one.value for one in parameters.versions(NAME)] == ["three", "two", "one"]

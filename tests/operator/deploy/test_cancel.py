@@ -1,4 +1,4 @@
-"""After a cancel: what is sent, and that a freeze is a wall."""
+"""After a cancel: which commands are sent, and that a freeze prevents them."""
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ FROZEN = {"web": '{"state": "frozen"}'}
 
 
 def sent(now: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], str]]:
-    """Commits, hosts and answers, where no target was pinned when the hosts were looked at."""
+    """Commits, hosts and answers, if no target was pinned when the hosts were read."""
     story = TestPlanTargetCancelled()
     facts = facts_of(story.good(), story.cancelled(), hosts=HOSTS, head=B)
     snapshot = Snapshot(NOW, Fleet([], "dev"), [], StoredPins({}), RoundState(), {})
@@ -45,11 +45,11 @@ def sent(now: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], str]]:
     return [(send.wanted.commit.sha, send.instance_ids, str(answer)) for send, answer in answers]
 
 
-def test_hosts_on_which_it_had_begun_are_sent_the_last_good_commit() -> None:
+def test_hosts_where_the_command_had_begun_get_the_last_good_commit() -> None:
     assert sent({}) == [(A.sha, BEGUN, "command")]
 
 
 @pytest.mark.parametrize("pins", [FROZEN, {"web": "?"}])
-def test_target_that_was_pinned_meanwhile_is_sent_nothing(pins: Mapping[str, str]) -> None:
+def test_target_pinned_during_the_cancel_gets_no_command(pins: Mapping[str, str]) -> None:
     why = "nothing was sent: its pin or freeze was changed during the cancel; see pulley status web"
     assert sent(pins) == [(A.sha, BEGUN, why)]

@@ -1,4 +1,4 @@
-"""Which targets are meant, and what a deploy of one brings."""
+"""Which targets and which commit a deploy chooses."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,37 +38,39 @@ def here(branch: str | None = "main", repository: Repository = SITE) -> Here:
 
 
 class TestChooseTargets:
-    def test_a_name_means_its_target_wherever_one_stands(self) -> None:
+    def test_name_selects_its_target_in_any_folder(self) -> None:
         web, api = target("web"), target("api", "next")
         assert choose_targets(stored(api, web), "api", here("main")) == (api,)
 
-    def test_an_unknown_name_is_told_the_names_that_there_are(self) -> None:
+    def test_unknown_name_is_refused_with_the_existing_names(self) -> None:
         with pytest.raises(UnavailableError, match="there is no target job; there is api, web"):
             choose_targets(stored(target("api"), target("web")), "job", None)
 
-    def test_an_unknown_name_is_told_the_nearest(self) -> None:
+    def test_unknown_name_is_refused_with_the_nearest_name(self) -> None:
         words = r"there is no target wbe \(did you mean web\?\); there is api, web"
         with pytest.raises(UnavailableError, match=words):
             choose_targets(stored(target("api"), target("web")), "wbe", None)
 
-    def test_without_a_name_it_is_all_that_follow_where_one_stands(self) -> None:
+    def test_without_a_name_all_targets_of_the_clone_s_branch_are_chosen(self) -> None:
         web, api, job = target("web"), target("api"), target("job", "next")
         assert choose_targets(stored(api, job, web), None, here("main")) == (api, web)
 
     @pytest.mark.parametrize(
         "where", [None, here("other"), here(None), here("main", Repository("octo", "b"))]
     )
-    def test_elsewhere_it_is_the_only_one(self, where: Here | None) -> None:
+    def test_outside_a_followed_branch_the_only_target_is_chosen(self, where: Here | None) -> None:
         assert choose_targets(stored(target()), None, where) == (target(),)
 
     @pytest.mark.parametrize(
         "where", [None, here("other"), here(None), here("main", Repository("octo", "b"))]
     )
-    def test_elsewhere_several_are_unclear_and_named(self, where: Here | None) -> None:
+    def test_outside_a_followed_branch_several_targets_must_be_named(
+        self, where: Here | None
+    ) -> None:
         with pytest.raises(UnclearError, match="there is api, web"):
             choose_targets(stored(target("api"), target("web")), None, where)
 
-    def test_none_at_all_is_told_with_what_is_not_valid(self) -> None:
+    def test_without_a_valid_target_the_error_has_the_problems(self) -> None:
         for name in (None, "web"):
             with pytest.raises(UnavailableError) as caught:
                 choose_targets(stored(problems=("octo/site: bad",)), name, here())
@@ -76,7 +78,7 @@ class TestChooseTargets:
             assert "octo/site: bad. Correct them in pulley.toml" in str(caught.value)
 
     @pytest.mark.parametrize("name", [None, "web"])
-    def test_where_none_is_stored_the_command_that_stores_is_told(self, name: str | None) -> None:
+    def test_without_stored_targets_the_error_names_targets_apply(self, name: str | None) -> None:
         with pytest.raises(UnavailableError, match="pulley targets apply"):
             choose_targets(stored(), name, here())
 
@@ -93,39 +95,39 @@ def facts(
 
 
 class TestChooseCommit:
-    def test_it_is_the_tip(self) -> None:
+    def test_branch_s_tip_is_chosen(self) -> None:
         wanted = choose_commit(facts(head=A, newest=B), None, now=NOW)
         assert wanted == Wanted(A, "rebase", "it is the branch's tip")
 
-    def test_it_is_the_newest_that_was_asked_for_where_nobody_knows_the_tip(self) -> None:
+    def test_without_a_known_tip_the_newest_sent_commit_is_chosen(self) -> None:
         assert choose_commit(facts(newest=B), None, now=NOW).commit == B
 
-    def test_where_nothing_is_known_it_says_what_to_do(self) -> None:
+    def test_without_any_known_commit_the_error_says_what_to_do(self) -> None:
         with pytest.raises(NotDeployableError, match=r"push to main, .* with --commit"):
             choose_commit(facts(), None, now=NOW)
 
-    def test_tip_may_be_named(self) -> None:
+    def test_tip_may_be_given(self) -> None:
         wanted = choose_commit(facts(head=A), A, now=NOW)
         assert wanted == Wanted(A, "rebase", "it is the branch's tip")
 
-    def test_any_commit_may_be_named_where_nobody_knows_the_tip(self) -> None:
+    def test_without_a_known_tip_any_commit_may_be_given(self) -> None:
         wanted = choose_commit(facts(newest=B), C, now=NOW)
         assert wanted == Wanted(C, "rebase", "you asked for it")
 
-    def test_commit_that_is_not_the_tip_is_refused_with_the_ways_that_there_are(self) -> None:
+    def test_commit_that_is_not_the_tip_is_refused_with_the_alternatives(self) -> None:
         with pytest.raises(NotDeployableError) as caught:
             choose_commit(facts(head=A), B, now=NOW)
         for way in ("main, which is aaaaaaa", "pulley pin web bbbbbbb", "pulley rollback web"):
             assert way in str(caught.value)
 
-    def test_pinned_target_has_the_pin_s_commit_exactly(self) -> None:
+    def test_pinned_target_gets_exactly_the_pinned_commit(self) -> None:
         wanted = choose_commit(facts(head=A, pin=Pin("pinned", B)), None, now=NOW)
         assert (wanted.commit, wanted.is_exact) == (B, True)
 
-    def test_pin_s_own_commit_may_be_named(self) -> None:
+    def test_pinned_commit_may_be_given(self) -> None:
         assert choose_commit(facts(head=A, pin=Pin("pinned", B)), B, now=NOW).is_exact
 
-    def test_another_commit_than_the_pin_s_is_refused_even_the_tip(self) -> None:
+    def test_commit_other_than_the_pinned_is_refused_even_the_tip(self) -> None:
         with pytest.raises(NotDeployableError, match=r"web is pinned at bbbbbbb.*pulley unpin web"):
             choose_commit(facts(head=A, pin=Pin("pinned", B)), A, now=NOW)
 
@@ -135,7 +137,7 @@ class TestChooseCommit:
         with pytest.raises(NotDeployableError, match=r"frozen: a holiday.*pulley unpin web"):
             choose_commit(facts(head=A, pin=frozen), asked, now=NOW)
 
-    def test_pin_that_is_past_holds_nothing(self) -> None:
+    def test_expired_pin_is_ignored(self) -> None:
         past = Pin("frozen", until=NOW - timedelta(seconds=1))
         assert choose_commit(facts(head=A, pin=past), None, now=NOW).commit == A
         with pytest.raises(NotDeployableError, match="is not the tip of main"):
