@@ -113,7 +113,7 @@ def said(done: Result) -> str:
 class TestEveryCommand:
     def test_sandbox_that_has_ended_is_named(self, ended: str, command: str) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=ended)
-        words = done.stdout if command == "doctor" else said(done)  # whose table says it
+        words = done.stdout if command == "doctor" else said(done)  # its table has the words
         assert done.exit_code == 1
         assert f"the sandbox at {ended} has ended" in words
         assert "start another one (pulley sandbox)" in words
@@ -127,7 +127,7 @@ class TestEveryCommand:
 
     def test_expired_credentials_give_the_hint_to_sign_in(self, expired: str, command: str) -> None:
         done = run(command, **KEYS, AWS_ENDPOINT_URL=expired)
-        if command == "doctor":  # whose table says it
+        if command == "doctor":  # its table has the words
             assert done.exit_code == 1
             assert "the credentials have expired: sign in again" in done.stdout
         else:

@@ -1,4 +1,4 @@
-"""Commands are followed to their end, through all that AWS says and does not say meanwhile."""
+"""Commands are followed to their end, also through AWS's errors and late answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -73,7 +73,7 @@ def under_way(count: int = 1) -> Command:
 
 
 class TestSteps:
-    def test_command_that_is_over_is_looked_at_once(self) -> None:
+    def test_ended_command_is_read_once(self) -> None:
         watch = Watch(host(1))
         watch.history.add(command_of(), ENDED)
         (step,) = watch.steps()
@@ -81,7 +81,7 @@ class TestSteps:
         assert watch.slept == []
         assert told([step]) == [["named-1"]]
 
-    def test_each_host_is_told_of_once_as_it_ends(self) -> None:
+    def test_each_host_is_reported_once_when_it_ends(self) -> None:
         watch = Watch()
         watch.history.add(under_way(2), running(1), running(2))
         watch.then(
@@ -99,19 +99,19 @@ class TestSteps:
         watch.then(watch.adding(under_way(0)), watch.adding(command_of(), ENDED))
         assert told(watch.steps()) == [[], [], ["web-1"]]
 
-    def test_command_that_is_over_before_its_hosts_say_so_is_waited_for(self) -> None:
+    def test_ended_command_is_followed_until_all_its_hosts_are_listed(self) -> None:
         watch = Watch()
         watch.history.add(command_of(count=2), ENDED)
         watch.then(watch.adding(command_of(count=2), ENDED, on(2, line_of())))
         assert told(watch.steps()) == [["web-1"], ["web-2"]]
 
-    def test_command_that_found_no_host_is_over(self) -> None:
+    def test_command_without_hosts_ends_at_once(self) -> None:
         watch = Watch()
         watch.history.add(command_of(count=0))
         assert len(watch.steps()) == 1
         assert not watch.follower.verdicts()["web"].is_everywhere
 
-    def test_command_of_which_a_host_never_says_a_word_is_over_when_it_expires(self) -> None:
+    def test_command_with_a_silent_host_ends_when_it_expires(self) -> None:
         watch = Watch(host(1))
         watch.history.add(under_way(), running(1))
         watch.steps()
@@ -127,12 +127,12 @@ class TestSteps:
         watch.then(watch.adding(api, on(2, line_of(target="api"))))
         steps = watch.steps()
         assert [[one.target for one in step.ended] for step in steps] == [["web"], ["api"]]
-        assert watch.history.calls.count("command") == 3  # what is over is not read again
+        assert watch.history.calls.count("command") == 3  # an ended command is not read again
         assert all(one.is_everywhere for one in watch.follower.verdicts().values())
 
 
 class TestTrouble:
-    def test_throttling_is_told_and_waited_out_with_longer_pauses(self) -> None:
+    def test_throttling_is_reported_and_retried_with_longer_pauses(self) -> None:
         watch = Watch()
         watch.history.error = UnavailableError("AWS is too busy")
         watch.history.add(command_of(), ENDED)
@@ -143,18 +143,18 @@ class TestTrouble:
         assert watch.slept == [2, 4, 8, SLOWEST_SECONDS, SLOWEST_SECONDS]
         assert told(steps)[-1] == ["web-1"]
 
-    def test_aws_that_is_silent_for_long_is_given_up(self) -> None:
+    def test_follower_gives_up_after_its_patience_if_aws_stays_busy(self) -> None:
         watch = Watch()
         watch.history.error = UnavailableError("AWS is too busy")
         with pytest.raises(UnavailableError, match="too busy"):
             watch.steps()
         assert PATIENCE < watch.now - START < PATIENCE + timedelta(seconds=30)
 
-    def test_command_that_is_never_listed_is_given_up(self) -> None:
+    def test_follower_gives_up_on_a_command_that_is_never_listed(self) -> None:
         with pytest.raises(UnavailableError, match="does not list the command"):
             Watch().steps()
 
-    def test_patience_begins_anew_with_each_answer(self) -> None:
+    def test_each_answer_restarts_the_patience(self) -> None:
         watch = Watch()
         watch.history.add(under_way(), running(1))
         busy = UnavailableError("AWS is too busy")
@@ -174,8 +174,8 @@ class TestTrouble:
         assert watch.slept == []
 
 
-class TestSleepers:
-    def test_host_that_is_asleep_is_not_waited_for(self) -> None:
+class TestOfflineHosts:
+    def test_offline_host_is_not_waited_for(self) -> None:
         watch = Watch(host(1), host(2, is_online=False))
         delayed = on(2, details="Delayed")
         watch.history.add(under_way(2), ENDED, delayed)
@@ -184,20 +184,20 @@ class TestSleepers:
         assert [one.kind for one in verdict.hosts] == [AT, OFFLINE]
         assert verdict.is_everywhere  # of the hosts that could be reached
 
-    def test_host_that_is_asleep_does_not_end_it_for_one_that_is_awake(self) -> None:
+    def test_offline_host_does_not_end_the_following_of_an_online_host(self) -> None:
         watch = Watch(host(1), host(2, is_online=False))
         delayed = on(2, details="Delayed")
         watch.history.add(under_way(2), running(1), delayed)
         watch.then(watch.adding(under_way(2), ENDED, delayed))
         assert told(watch.steps()) == [[], ["named-1"]]
 
-    def test_host_that_woke_up_is_waited_for(self) -> None:
+    def test_host_that_came_online_is_waited_for(self) -> None:
         watch = Watch(host(1), host(2, is_online=False))
         watch.history.add(under_way(2), ENDED, running(2))
         watch.then(watch.adding(command_of(count=2), ENDED, on(2, line_of())))
         assert told(watch.steps()) == [["named-1"], ["named-2"]]
 
-    def test_host_that_is_awake_and_not_delivered_to_is_waited_for(self) -> None:
+    def test_online_host_with_a_pending_command_is_waited_for(self) -> None:
         watch = Watch(host(1))
         watch.history.add(under_way(), on(1, details="Pending"))
         watch.then(watch.adding(command_of(), ENDED))
@@ -210,7 +210,7 @@ class TestSleepers:
         watch.then(watch.adding(under_way(2), on(1, details="Delayed"), on(2, line_of())))
         assert len(watch.steps()) == 2
 
-    def test_all_asleep_is_not_well(self) -> None:
+    def test_command_with_only_offline_hosts_is_not_everywhere(self) -> None:
         watch = Watch(host(1, is_online=False))
         watch.history.add(under_way(), on(1, details="Delayed"))
         watch.steps()
@@ -220,7 +220,7 @@ class TestSleepers:
 
 
 class TestVerdicts:
-    def test_it_is_by_what_hosts_say_and_not_by_the_status(self) -> None:
+    def test_verdict_depends_on_the_hosts_results_and_not_on_the_command_s_status(self) -> None:
         watch = Watch()
         watch.history.add(command_of(), on(1, line_of("b" * 40)))
         watch.steps()

@@ -20,26 +20,26 @@ def issued_at(issued: int, repository: Repository = SITE, target: str = "web") -
 
 
 class TestIssueTime:
-    def test_it_is_now_where_the_clock_is_right(self) -> None:
+    def test_issue_time_is_now_if_the_clock_is_right(self) -> None:
         assert issue_time(SITE, [], now=NOW) == NOW
         assert issue_time(SITE, [issued_at(milliseconds(NOW) - 2)], now=NOW) == NOW
 
-    def test_with_a_slow_clock_it_is_just_after_the_newest_that_was_sent(self) -> None:
+    def test_with_a_slow_clock_it_is_one_millisecond_after_the_newest_command(self) -> None:
         sent = [issued_at(NEWEST - 7), issued_at(NEWEST), issued_at(NEWEST - 1)]
         slow = datetime.fromtimestamp(NEWEST / 1000, UTC) - timedelta(minutes=10)
         assert milliseconds(issue_time(SITE, sent, now=slow)) == NEWEST + 1
 
     @given(st.integers(1_500_000_000_000, 4_000_000_000_000))
-    def test_it_is_later_in_every_millisecond(self, newest: int) -> None:
+    def test_issue_time_is_always_later_than_the_newest(self, newest: int) -> None:
         slow = datetime(2010, 1, 1, tzinfo=UTC)
         assert milliseconds(issue_time(SITE, [issued_at(newest)], now=slow)) == newest + 1
 
-    def test_target_s_old_name_counts_and_another_repository_s_clock_does_not(self) -> None:
+    def test_renamed_target_s_commands_count_and_other_repositories_do_not(self) -> None:
         slow = datetime.fromtimestamp(NEWEST / 1000, UTC) - timedelta(minutes=1)
         renamed = issued_at(NEWEST, target="the-old-name")
         assert milliseconds(issue_time(SITE, [renamed], now=slow)) == NEWEST + 1
         elsewhere = issued_at(NEWEST, Repository("octo", "other"))
         assert issue_time(SITE, [elsewhere], now=slow) == slow
 
-    def test_check_that_deploys_nothing_has_no_part_in_it(self) -> None:
+    def test_check_does_not_count(self) -> None:
         assert issue_time(SITE, [check_of(10)], now=START) == START

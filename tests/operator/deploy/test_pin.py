@@ -1,4 +1,4 @@
-"""What an operator means by a commit, an end and a reason; and when a pin is news."""
+"""How a commit, an end and a reason are parsed, and when a pin must be stored."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ TARGET = parse_target("web", target_json())
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Here:
-    """A clone of octo/site with two commits on main, and one beside it that was not pushed."""
+    """A clone of octo/site with two commits on main, and a third that was not pushed."""
     folder = tmp_path_factory.mktemp("clone")
     with Repo.init(folder, initial_branch="main") as repo:
         repo.create_remote("origin", "git@github.com:Octo/site.git")
@@ -56,7 +56,7 @@ class TestParseEnd:
             (" 2h ", NOW + timedelta(hours=2)),
         ],
     )
-    def test_length_is_from_now_to_the_second(self, text: str, end: datetime) -> None:
+    def test_duration_counts_from_now_in_whole_seconds(self, text: str, end: datetime) -> None:
         assert parse_end(text, now=NOW) == end.replace(microsecond=0)
 
     @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ class TestParseEnd:
             ("2030-02-01T10:00+02:00", datetime(2030, 2, 1, 8, tzinfo=UTC)),
         ],
     )
-    def test_date_and_time_are_taken_in_utc(self, text: str, end: datetime) -> None:
+    def test_date_and_time_are_converted_to_utc(self, text: str, end: datetime) -> None:
         found = parse_end(text, now=NOW)
         assert found == end
         assert found.tzinfo is UTC
 
     @pytest.mark.parametrize("text", ["2030-01-31", "2030-01-31T12:00:00Z", "1999-01-01"])
-    def test_what_is_past_is_refused(self, text: str) -> None:
+    def test_end_in_the_past_is_refused(self, text: str) -> None:
         with pytest.raises(MeaningError, match="must be in the future"):
             parse_end(text, now=NOW)
 
@@ -84,7 +84,7 @@ class TestParseEnd:
             *("2030-02-30", "9999-12-31T23:59:59-14:00", "\u0662h", "2 h"),
         ],
     )
-    def test_whatever_else_it_is_is_refused_with_what_it_may_be(self, text: str) -> None:
+    def test_other_text_is_refused_with_the_allowed_forms(self, text: str) -> None:
         with pytest.raises(MeaningError, match="must be a length like 90m"):
             parse_end(text, now=NOW)
 
@@ -94,7 +94,7 @@ class TestParseReason:
         assert parse_reason(" the\n fair ") == "the fair"
 
     @pytest.mark.parametrize("text", ["", " \n", "x" * (LONGEST_REASON + 1), "\x1b[2J", "a\x00b"])
-    def test_what_cannot_be_shown_is_refused(self, text: str) -> None:
+    def test_empty_long_or_unprintable_reason_is_refused(self, text: str) -> None:
         with pytest.raises(MeaningError):
             parse_reason(text)
 
@@ -104,15 +104,15 @@ class TestParseCommit:
         assert parse_commit(COMMIT.upper(), TARGET, None) == CommitSha(COMMIT)
 
     @pytest.mark.parametrize("text", ["v2", "main~1", "origin/main"])
-    def test_name_is_resolved_in_the_clone_one_stands_in(self, clone: Here, text: str) -> None:
+    def test_name_is_resolved_in_the_current_clone(self, clone: Here, text: str) -> None:
         assert parse_commit(text, TARGET, clone) == clone.resolve("v2")
 
-    def test_short_id_is_resolved_in_the_clone_one_stands_in(self, clone: Here) -> None:
+    def test_short_id_is_resolved_in_the_current_clone(self, clone: Here) -> None:
         assert clone.commit
         assert parse_commit(clone.commit.short, TARGET, clone) == clone.commit
 
     @pytest.mark.parametrize("text", ["4d5e6f7", "main", "", "--help", "0" * 40])
-    def test_without_a_clone_it_is_refused_with_what_to_do(self, text: str) -> None:
+    def test_outside_a_clone_all_but_a_full_id_is_refused(self, text: str) -> None:
         with pytest.raises(MeaningError, match="stand in a clone of octo/site"):
             parse_commit(text, TARGET, None)
 
@@ -131,31 +131,31 @@ class TestDoubtAbout:
     def test_commit_of_the_branch_is_not_doubted(self, clone: Here) -> None:
         assert doubt_about(parse_commit("main~1", TARGET, clone), TARGET, clone, ()) == ""
 
-    def test_commit_that_is_not_in_the_branch_is(self, clone: Here) -> None:
+    def test_commit_outside_the_branch_is_doubted(self, clone: Here) -> None:
         assert clone.commit
         doubt = doubt_about(clone.commit, TARGET, clone, ())
         assert doubt.startswith(f"{clone.commit.short} is not in main, as this clone has it")
 
-    def test_commit_that_the_clone_does_not_know_is(self, clone: Here) -> None:
+    def test_commit_unknown_to_the_clone_is_doubted(self, clone: Here) -> None:
         doubt = doubt_about(CommitSha(COMMIT), TARGET, clone, ())
         assert doubt.startswith("this clone does not know whether 4d5e6f7 is in main")
 
-    def test_branch_that_the_clone_does_not_know_is(self, clone: Here) -> None:
+    def test_commit_is_doubted_if_the_clone_does_not_know_the_branch(self, clone: Here) -> None:
         target = parse_target("web", target_json(branch="release"))
         assert clone.commit
         assert "is in release" in doubt_about(clone.commit, target, clone, ())
 
-    def test_outside_a_clone_any_is(self) -> None:
+    def test_outside_a_clone_a_commit_is_doubted(self) -> None:
         doubt = doubt_about(CommitSha(COMMIT), TARGET, None, ())
         assert "is in main is not known outside a clone of octo/site" in doubt
 
-    def test_commit_that_was_deployed_is_not(self, clone: Here) -> None:
+    def test_deployed_commit_is_not_doubted(self, clone: Here) -> None:
         for here in (clone, None):
             assert doubt_about(CommitSha(COMMIT), TARGET, here, {CommitSha(COMMIT)}) == ""
 
 
 class TestDeployedTo:
-    def test_only_what_every_host_took_counts(self) -> None:
+    def test_only_commits_of_successful_commands_count(self) -> None:
         good = command_of(COMMIT)
         assert deployed_to(TARGET, [good]) == {CommitSha(COMMIT)}
         assert deployed_to(TARGET, [replace(good, status="Failed")]) == set()
@@ -180,13 +180,13 @@ class TestStoredPinNeeds:
             (ENDED, FROZEN, True),
         ],
     )
-    def test_only_what_changes_anything_is_stored(
+    def test_pin_is_stored_only_if_it_changes_something(
         self, stored: Pin, wanted: Pin, *, is_news: bool
     ) -> None:
         assert StoredPin("n", self.READ, stored).needs(wanted, now=NOW) is is_news
 
     @pytest.mark.parametrize("wanted", [Pin("none"), FROZEN])
-    def test_one_that_cannot_be_read_is_always_replaced(self, wanted: Pin) -> None:
+    def test_unreadable_pin_is_always_replaced(self, wanted: Pin) -> None:
         assert StoredPin("n", self.READ, problem="must be JSON").needs(wanted, now=NOW)
 
 

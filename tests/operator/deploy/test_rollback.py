@@ -1,4 +1,4 @@
-"""Which commit is the way back, from what hosts said of each."""
+"""Which commit a roll back chooses, from the hosts' results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ HOSTS = [Host(f"i-{number:017x}", f"web-{number}", is_online=number == 1) for nu
 
 
 def run(commit: CommitSha, number: int, *, failed: bool = False, cause: str = "push") -> Run:
-    """The run of that number, on one host, which is at the commit after it or has failed."""
+    """A run with this number on one host: it ends at the commit, or fails."""
     command = command_of(commit.sha, number)
     assert command.roll_out
     output = rolled_back(commit.sha) if failed else line_of(commit.sha)
@@ -48,44 +48,46 @@ def way_back(leave: CommitSha | None, *runs: Run) -> CommitSha:
 
 
 class TestChooseWayBack:
-    def test_good_commit_before_the_one_that_runs(self) -> None:
+    def test_rollback_chooses_the_good_commit_before_the_current(self) -> None:
         assert way(C, run(A, 1), run(B, 2), run(C, 3)) == WayBack(B)
 
-    def test_commit_that_failed_is_passed_over_and_it_is_said_why(self) -> None:
+    def test_failed_commit_is_passed_over_with_the_reason(self) -> None:
         words = "0 of 1 host at bbbbbbb, 1 failed; web-1: rolled back to aaaaaaa: "
         words += "health check: answered 500"
         assert way(C, run(A, 1), run(B, 2, failed=True), run(C, 3)) == WayBack(
             A, (PassedOver(B, words),)
         )
 
-    def test_one_that_has_failed_itself_is_left_for_the_one_before(self) -> None:
+    def test_current_commit_that_failed_is_left_for_the_commit_before_it(self) -> None:
         assert way_back(B, run(A, 1), run(B, 2, failed=True)) == A
 
-    def test_rolled_back_once_more_it_goes_further_and_never_forward_again(self) -> None:
+    def test_second_rollback_goes_further_back_and_never_forward(self) -> None:
         runs = [run(A, 1), run(B, 2), run(C, 3), run(B, 4, cause="rollback")]
         assert way(B, *runs) == WayBack(A, (PassedOver(C, "it was rolled back from"),))
         with pytest.raises(UnavailableError, match="no good commit of web is known from before a"):
             way_back(A, *runs, run(A, 5, cause="rollback"))
 
-    def test_commit_that_came_back_before_counts_as_good(self) -> None:
+    def test_commit_that_was_sent_a_second_time_counts_as_good(self) -> None:
         assert way_back(C, run(A, 1), run(B, 2), run(A, 3), run(C, 4)) == A
 
-    def test_what_ran_just_before_a_pin_to_an_older_commit_is_gone_back_to(self) -> None:
+    def test_after_a_pin_to_an_older_commit_the_commit_before_the_pin_is_chosen(self) -> None:
         runs = [run(A, 1), run(B, 2), run(A, 3, cause="rollback"), run(C, 4)]
         pinned = [*runs, run(B, 5, cause="manual")]
         assert way(B, *pinned) == WayBack(C)
-        # B was left by that, though it has been sent since the roll back that left it first.
+        # The last roll back left B, although B was sent again after the first roll back.
         again = [*pinned, run(C, 6, cause="rollback")]
         assert way(C, *again) == WayBack(A, (PassedOver(B, "it was rolled back from"),))
 
-    def test_what_ran_before_a_forced_push_to_an_older_commit_is_gone_back_to(self) -> None:
+    def test_after_a_forced_push_to_an_older_commit_the_commit_before_the_push_is_chosen(
+        self,
+    ) -> None:
         assert way(B, run(A, 1), run(B, 2), run(C, 3), run(D, 4), run(B, 5)) == WayBack(D)
 
-    def test_commit_that_a_roll_back_left_is_good_again_once_it_is_sent_again(self) -> None:
+    def test_rolled_back_commit_is_good_again_after_it_is_sent_again(self) -> None:
         runs = [run(A, 1), run(B, 2), run(A, 3, cause="rollback"), run(B, 4), run(C, 5)]
         assert way_back(C, *runs) == B
 
-    def test_commit_that_the_schedule_sent_to_a_new_host_meanwhile_was_not_rolled_back_from(
+    def test_commit_that_a_round_sent_before_the_rollback_stays_good(
         self,
     ) -> None:
         runs = [run(A, 1), run(B, 2), run(A, 3, cause="reconcile")]
@@ -93,28 +95,30 @@ class TestChooseWayBack:
         assert way(C, *runs, back, run(C, 5)).commit == A
 
     @pytest.mark.parametrize("details", ["Pending", "Delayed", "DeliveryTimedOut"])
-    def test_host_that_is_asleep_says_nothing_of_a_commit(self, details: str) -> None:
+    def test_offline_host_does_not_make_a_commit_bad(self, details: str) -> None:
         whole = with_second(run(A, 1), "Success", line_of(A.sha))
         later = [with_second(run(one, number), details) for one, number in ((B, 2), (C, 3))]
         assert way(C, whole, *later) == WayBack(B)
         assert way(C, *later) == WayBack(B)
 
-    def test_host_that_has_not_ended_yet_does(self) -> None:
+    def test_commit_that_still_runs_on_a_host_is_passed_over(self) -> None:
         runs = [run(A, 1), with_second(run(B, 2), "InProgress"), run(C, 3)]
         assert way(C, *runs) == WayBack(A, (PassedOver(B, "deploying bbbbbbb to 2 hosts"),))
 
     @pytest.mark.parametrize("runs", [[], [run(B, 1)], [run(A, 1, failed=True), run(B, 2)]])
-    def test_none_that_is_known_is_said_with_what_to_do(self, runs: Sequence[Run]) -> None:
+    def test_without_a_known_good_commit_the_error_suggests_a_pin(
+        self, runs: Sequence[Run]
+    ) -> None:
         with pytest.raises(UnavailableError, match="pulley pin web COMMIT"):
             way_back(B, *runs)
 
-    def test_where_none_is_known_it_is_said_what_was_passed_over(self) -> None:
+    def test_without_a_known_good_commit_the_error_lists_the_passed_over_commits(self) -> None:
         with pytest.raises(
             UnavailableError, match=r"\. aaaaaaa: 0 of 1 host at aaaaaaa, 1 failed; w"
         ):
             way_back(B, run(A, 1, failed=True), run(B, 2))
 
-    def test_nothing_sent_at_all_is_said(self) -> None:
+    def test_target_without_commands_is_an_error(self) -> None:
         with pytest.raises(UnavailableError, match="nothing was sent to web"):
             way_back(None)
 
@@ -122,12 +126,12 @@ class TestChooseWayBack:
 class TestCommitToLeave:
     SENT = tuple(one.roll_out for one in (run(A, 1), run(B, 2), run(A, 3)))
 
-    def test_wanted_commit_is_left_where_it_was_sent(self) -> None:
+    def test_wanted_commit_is_left_if_it_was_sent(self) -> None:
         assert commit_to_leave(Wanted(B, "rebase", ""), self.SENT) == B
 
-    def test_tip_that_was_not_sent_yet_is_not_what_runs(self) -> None:
+    def test_newest_sent_commit_is_left_if_the_tip_was_not_sent(self) -> None:
         assert commit_to_leave(Wanted(C, "rebase", ""), self.SENT) == A
 
-    def test_where_nothing_is_wanted_it_is_what_was_sent_last(self) -> None:
+    def test_newest_sent_commit_is_left_if_no_commit_is_wanted(self) -> None:
         assert commit_to_leave(None, self.SENT) == A
         assert commit_to_leave(None, []) is None

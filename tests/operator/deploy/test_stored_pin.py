@@ -1,4 +1,4 @@
-"""Pins as they are written: what is read again is what was meant."""
+"""Pins as they are written: reading one gives the same pin."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -19,14 +19,14 @@ _lines = st.text().map(lambda text: " ".join(text.split()))
 
 class TestWritePin:
     @given(st.sampled_from(STATES), _lines, _times, _lines, _times)
-    def test_what_is_written_is_read_as_it_was(
+    def test_written_pin_is_parsed_as_the_same_pin(
         self, state: str, reason: str, until: datetime | None, by: str, at: datetime | None
     ) -> None:
         commit = CommitSha(SHA) if state == "pinned" else None
         pin = Pin(state, commit, reason, until, by, at)
         assert parse_pin(write_pin(pin)) == pin
 
-    def test_every_key_of_the_contract_is_there(self) -> None:
+    def test_stored_pin_has_every_key_of_the_contract(self) -> None:
         elsewhere = NOON.astimezone(timezone(timedelta(hours=9)))
         pin = Pin("pinned", CommitSha(SHA), "the release", elsewhere, "mona", NOON)
         assert as_stored(pin) == {
@@ -41,7 +41,7 @@ class TestWritePin:
 
 
 class TestIsSame:
-    def test_whoever_put_it_there_it_is_the_same(self) -> None:
+    def test_pins_of_different_people_and_times_are_the_same(self) -> None:
         assert is_same(Pin("frozen", reason="x", by="mona", at=NOON), Pin("frozen", reason="x"))
 
     @pytest.mark.parametrize(
@@ -53,5 +53,5 @@ class TestIsSame:
             Pin("pinned", CommitSha(SHA), "x", NOON),
         ],
     )
-    def test_another_state_commit_reason_or_end_is_another(self, other: Pin) -> None:
+    def test_pins_with_another_state_commit_reason_or_end_differ(self, other: Pin) -> None:
         assert not is_same(Pin("pinned", CommitSha(SHA), "x"), other)

@@ -1,4 +1,4 @@
-"""What doctor says of a host that is not where it is wanted: a mend that changes something."""
+"""Doctor's rows about a host that is not at its wanted commit, and the fixes that help."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -63,7 +63,7 @@ class TestCheckPlace:
             ),
         ],
     )
-    def test_mend_of_a_host_that_is_behind_is_what_brings_it_there(
+    def test_fix_for_a_host_that_is_behind_names_only_actions_that_help(
         self, where: Place, helps: list[str], is_of_no_use: list[str]
     ) -> None:
         found = row(where)
@@ -71,7 +71,7 @@ class TestCheckPlace:
         assert all(words in found.mend for words in helps), found.mend
         assert not [words for words in is_of_no_use if words in found.mend]
 
-    def test_reason_of_a_failure_is_told_and_that_it_is_not_tried_again(self) -> None:
+    def test_parked_commit_is_shown_with_the_reason_of_its_failure(self) -> None:
         assert row(replace(BAD, is_parked=True)).words == (
             "it is at aaaaaaa, and 4d5e6f7 is wanted, which failed there: "
             "rolled back: health check. The schedule does not try it again"
@@ -87,7 +87,7 @@ class TestCheckPlace:
             (Place(wanted=OLD, held=HELD, is_next=True), "next round"),
         ],
     )
-    def test_half_killed_checkout_fails_whatever_holds_the_target(
+    def test_checkout_of_a_killed_run_fails_also_under_a_hold_or_freeze(
         self, name: str, where: Place, mend: str
     ) -> None:
         found = row(where, replace(FOUND, unfinished=name))
@@ -96,22 +96,22 @@ class TestCheckPlace:
         assert found.mend.startswith("if nobody is at work there: ") == is_git_s
         assert mend in found.mend
 
-    def test_half_killed_first_run_says_that_none_was_done_before(self) -> None:
+    def test_checkout_of_a_killed_first_run_is_shown_as_never_deployed(self) -> None:
         found = row(Place(), replace(FOUND, unfinished="begun", deployed=""))
         assert found.words == (
             "it is at aaaaaaa, whose steps began and did not end; none was done before"
         )
 
-    def test_merge_of_a_person_s_is_left_to_the_person(self) -> None:
+    def test_person_s_unfinished_merge_is_left_to_the_person(self) -> None:
         found = row(Place(wanted=COMMIT, is_there=True), replace(FOUND, unfinished="MERGE_HEAD"))
         assert "git status says" in found.mend
 
-    def test_drift_under_a_hold_is_not_left_to_a_round_that_sends_nothing(self) -> None:
+    def test_fix_for_drift_under_a_hold_is_a_rollback_and_not_the_next_round(self) -> None:
         found = row(Place(wanted=COMMIT, held=HELD), replace(FOUND, drift="head"))
         assert "next round" not in found.mend
         assert "pulley rollback web" in found.mend
 
-    def test_while_a_command_is_under_way_nothing_is_called_wrong(self) -> None:
+    def test_host_with_a_running_command_gets_only_a_warning(self) -> None:
         found = row(replace(BAD, is_running=True), replace(FOUND, unfinished="begun"))
         assert (found.outcome, found.is_well) == (WARN, True)
         assert "pulley status web" in found.mend
@@ -119,7 +119,7 @@ class TestCheckPlace:
     @pytest.mark.parametrize(
         "where", [Place(), Place(wanted=COMMIT, is_there=True), Place(wanted=COMMIT, held=HELD)]
     )
-    def test_host_that_is_where_it_is_to_be_is_not_mentioned(self, where: Place) -> None:
+    def test_host_that_needs_no_action_has_no_row(self, where: Place) -> None:
         assert list(check_place("host web-1", WEB, FOUND, "aaaaaaa", where)) == []
 
 
@@ -133,13 +133,13 @@ class TestPlaceOf:
             (on(1, UNTOUCHED, "Failed"), True, False),
         ],
     )
-    def test_it_says_why_the_wanted_commit_failed_there(
+    def test_failure_of_the_wanted_commit_on_the_host_is_found(
         self, invocation: Invocation, *, has_failed: bool, has_bad_commit: bool
     ) -> None:
         found = place((command_of(), [invocation]))
         assert (bool(found.failed), found.has_bad_commit) == (has_failed, has_bad_commit)
 
-    def test_failure_of_another_commit_says_nothing_of_the_wanted_one(self) -> None:
+    def test_failure_of_another_commit_does_not_count(self) -> None:
         failed = command_of(OLD, 1, status="Failed"), [on(1, line_of(OLD, outcome="broken"))]
         found = place(failed, (command_of(COMMIT, 2), [on(2, line_of())]))
         assert (found.wanted, found.failed) == (COMMIT, "")
@@ -149,7 +149,7 @@ class TestPlaceOf:
 
 
 class TestCheckHold:
-    def test_commit_that_is_held_is_a_warning_with_the_ways_on(self) -> None:
+    def test_held_commit_is_a_warning_with_the_next_steps(self) -> None:
         stopped = [on(1, ROLLED_BACK, "Failed"), on(2, details="Terminated")]
         before = command_of(OLD, 1, count=2), [on(1, line_of(OLD)), on(2, line_of(OLD))]
         held = view(before, (command_of(COMMIT, 2, status="Failed", count=2), stopped))
@@ -158,12 +158,12 @@ class TestCheckHold:
         assert "fix the commit and push" in found.mend
         assert "pulley rollback web" in found.mend
 
-    def test_commit_that_a_person_cancelled_is_not_called_bad(self) -> None:
+    def test_cancelled_commit_is_not_called_bad(self) -> None:
         before = command_of(OLD, 1), [on(1, line_of(OLD))]
         cancelled = command_of(COMMIT, 2, status="Cancelled"), [on(1, details="Cancelled")]
         (found,) = check_hold(view(before, cancelled).standing(WEB))
         assert found.words == "the roll-out of 4d5e6f7 was cancelled"
         assert found.mend == "push a newer commit; or pulley deploy web sends this one again"
 
-    def test_where_nothing_is_held_there_is_no_row(self) -> None:
+    def test_target_without_a_hold_has_no_row(self) -> None:
         assert list(check_hold(view((command_of(), [on(1, line_of())])).standing(WEB))) == []

@@ -49,7 +49,7 @@ def without(statement: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 
 class TestAccesses:
-    def test_every_way_to_every_secret_is_asked_about(self) -> None:
+    def test_every_action_on_every_secret_is_checked(self) -> None:
         found = list(accesses(NAMES, [OWN], ARNS))
         stages = [f"/pulley/prod/{name}" for name in ("webhook-secret", "github-token", "page-key")]
         for name in [*stages, OWN]:
@@ -69,24 +69,26 @@ class TestAWSsOwnPolicies:
         "name",
         ["AmazonSSMManagedInstanceCore", "AmazonEC2RoleforSSM", "AmazonSSMReadOnlyAccess"],
     )
-    def test_role_with_one_may_read_and_with_the_mend_no_more(self, name: str) -> None:
+    def test_role_with_an_ssm_policy_may_read_secrets_unless_the_denial_is_added(
+        self, name: str
+    ) -> None:
         assert may_read(managed(name))
         assert not may_read(managed(name), denial(ARNS))
 
     @pytest.mark.parametrize(
         "name", ["AmazonSSMManagedEC2InstanceDefaultPolicy", "CloudWatchAgentServerPolicy"]
     )
-    def test_role_with_others_may_read_nothing_of_pulley_s(self, name: str) -> None:
+    def test_role_with_other_policies_may_not_read_secrets(self, name: str) -> None:
         assert not may_read(managed(name))
 
-    def test_role_set_up_as_the_documentation_says_may_read_nothing(self) -> None:
+    def test_role_with_the_denial_in_the_documentation_may_not_read_secrets(self) -> None:
         text = (PROJECT / "docs/getting-started.md").read_text()
         (said,) = re.findall(r"put-role-policy .* --policy-document '(.*)'", text)
         assert not may_read(managed("AmazonSSMManagedInstanceCore"), json.loads(said))
 
 
 class TestFindAllowed:
-    def test_what_may_be_read_is_named(self) -> None:
+    def test_readable_secret_is_named(self) -> None:
         assert allowed(policy(allow())) == Access("ssm:GetParameter", SECRET)
 
     @pytest.mark.parametrize(
@@ -110,13 +112,13 @@ class TestFindAllowed:
         ],
         ids=str,
     )
-    def test_any_secret_below_the_stage_counts_read_or_written(
+    def test_access_to_any_secret_of_the_stage_counts(
         self, statement: dict[str, Any], found: Access
     ) -> None:
         assert allowed(policy(statement)) == found
         assert allowed(policy(statement), denial(ARNS)) is None
 
-    def test_targets_and_pins_are_no_secrets(self) -> None:
+    def test_targets_are_no_secrets(self) -> None:
         assert not may_read(policy(allow(resource=f"{ARNS}/pulley/prod/*/targets")))
 
     @pytest.mark.parametrize(
@@ -143,7 +145,7 @@ class TestFindAllowed:
         ],
         ids=str,
     )
-    def test_role_that_is_allowed_may_read(self, statement: dict[str, Any]) -> None:
+    def test_statement_that_covers_a_secret_allows_access(self, statement: dict[str, Any]) -> None:
         assert may_read(policy(statement))
 
     @pytest.mark.parametrize(
@@ -161,7 +163,9 @@ class TestFindAllowed:
         ],
         ids=str,
     )
-    def test_role_that_is_allowed_something_else_may_not(self, statement: dict[str, Any]) -> None:
+    def test_statement_for_other_actions_or_resources_allows_no_access(
+        self, statement: dict[str, Any]
+    ) -> None:
         assert not may_read(policy(statement))
 
     @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ class TestFindAllowed:
         ],
         ids=str,
     )
-    def test_denial_wins_in_whatever_policy_it_is(self, statement: dict[str, Any]) -> None:
+    def test_denial_wins_in_any_policy(self, statement: dict[str, Any]) -> None:
         everything = policy(allow("*"))
         assert not may_read(everything, policy(statement))
         assert not may_read(policy(statement), everything)
@@ -184,9 +188,9 @@ class TestFindAllowed:
         "statement",
         [
             deny("ssm:GetParameter"),
-            deny("ssm:GetParameter*"),  # a secret of one's own writing signs as well
+            deny("ssm:GetParameter*"),  # whoever writes a secret can sign with it
             deny(["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]),
-            deny(resource=f"{ARNS}/pulley/*"),  # asks for the path above it
+            deny(resource=f"{ARNS}/pulley/*"),  # the path above it is not denied
             deny(resource=SECRET),
             deny(resource="arn:aws:ssm:us-east-1:*:*"),
             deny(resource=f"{ARNS}/${{aws:PrincipalTag/app}}*"),
@@ -196,23 +200,25 @@ class TestFindAllowed:
         ],
         ids=str,
     )
-    def test_denial_of_less_than_every_way_is_not_enough(self, statement: dict[str, Any]) -> None:
+    def test_denial_of_only_some_actions_or_resources_is_not_enough(
+        self, statement: dict[str, Any]
+    ) -> None:
         assert may_read(policy(allow("*")), policy(statement))
 
-    def test_role_without_policies_may_not(self) -> None:
+    def test_role_without_policies_may_not_read_secrets(self) -> None:
         assert not may_read()
 
-    def test_statement_may_stand_without_a_list(self) -> None:
+    def test_single_statement_without_a_list_is_read(self) -> None:
         assert may_read({"Version": "2012-10-17", "Statement": allow()})
 
 
-class TestMend:
-    def test_partition_is_the_account_s(self) -> None:
+class TestDenial:
+    def test_denial_has_the_account_s_partition(self) -> None:
         arns = ARNS.replace("arn:aws:", "arn:aws-cn:")
         (statement,) = denial(arns)["Statement"]
         assert statement["Resource"][0] == "arn:aws-cn:ssm:*:*:parameter/pulley/*"
 
-    def test_what_is_not_pulley_s_may_still_be_read(self) -> None:
+    def test_parameters_outside_pulley_may_still_be_read(self) -> None:
         documents = [managed("AmazonSSMManagedInstanceCore"), denial(ARNS)]
         own = Access("ssm:GetParameter", f"{ARNS}/mine/password")
         assert find_allowed(documents, [own]) == own

@@ -1,4 +1,4 @@
-"""What the doctor makes of what it sees, where planting it in a sandbox would say no more."""
+"""What the doctor says about hosts, tokens and addresses, tried without a sandbox."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ NODE = Node(ONE.instance_id, "Online", "Linux", (3, 3, 3572, 0), datetime(2030, 
 
 
 def found(*, owner: str = "deploy", free_mib: int = 81_000) -> dict[str, object]:
-    """What the script found, as its line has it."""
+    """The script's findings, as in its result line."""
     return {
         "would_update": False,
         "owner": owner,
@@ -64,7 +64,7 @@ def line(outcome: str = "unchanged", detail: str = "", **changes: object) -> Inv
 
 
 class TestRowsOf:
-    def test_what_was_seen_before_an_error_is_kept_and_the_error_is_a_row(self) -> None:
+    def test_rows_before_an_error_are_kept_and_the_error_is_a_row(self) -> None:
         def look() -> Iterator[Row]:
             yield passed("one", "well")
             raise RefusedError("AWS refused reading the role (AccessDenied)")
@@ -80,15 +80,15 @@ class TestHosts:
         nodes = {host.instance_id: node} if node else {}
         return list(check_hosts(target, Fleet([host], STAGE), nodes, [], STAGE))
 
-    def test_host_with_a_new_agent_that_answers_is_well(self) -> None:
+    def test_online_host_with_a_new_agent_passes(self) -> None:
         assert [row.outcome for row in self.rows(NODE)] == [PASS, PASS]
 
-    def test_host_that_systems_manager_does_not_know_fails(self) -> None:
+    def test_host_unknown_to_systems_manager_fails(self) -> None:
         _, row = self.rows(None)
         assert row.outcome == FAIL
         assert "AmazonSSMManagedInstanceCore" in row.mend
 
-    def test_host_that_is_offline_fails_and_says_since_when(self) -> None:
+    def test_offline_host_fails_with_the_time_of_its_last_ping(self) -> None:
         node = replace(NODE, ping="ConnectionLost")
         _, row = self.rows(node, replace(ONE, is_online=False))
         assert (row.outcome, row.words) == (
@@ -104,11 +104,11 @@ class TestHosts:
         ("version", "outcome"),
         [("3.3.2746.0", PASS), ("3.3.2745.9", WARN), ("3.4.0.0", PASS), ("", WARN)],
     )
-    def test_agent_is_compared_by_its_numbers(self, version: str, outcome: str) -> None:
+    def test_agent_versions_are_compared_as_numbers(self, version: str, outcome: str) -> None:
         _, row = self.rows(replace(NODE, agent=parse_version(version)))
         assert row.outcome == outcome
 
-    def test_target_by_ids_names_those_that_are_not_there(self) -> None:
+    def test_missing_instance_id_of_a_target_is_named(self) -> None:
         target = replace(WEB, instances=Instances(ids=("i-0000000000000000a",)))
         (row,) = self.rows(NODE, target=target)
         assert row.outcome == FAIL
@@ -116,7 +116,7 @@ class TestHosts:
 
 
 class TestBuildCheckRequests:
-    def test_all_hosts_are_asked_whatever_some_of_them_answer(self) -> None:
+    def test_check_goes_to_all_online_hosts_and_errors_do_not_stop_it(self) -> None:
         hosts = [Host(f"i-{number:017x}", f"web-{number}", TAGS) for number in range(120)]
         asleep = replace(ONE, is_online=False)
         requests = build_check_requests(WEB, [*hosts, asleep], stage=STAGE, issued=1, document=None)
@@ -125,7 +125,7 @@ class TestBuildCheckRequests:
             ("100%", "check")
         }
 
-    def test_drop_names_the_commit_and_who_asked(self) -> None:
+    def test_drop_request_has_the_commit_and_the_operator(self) -> None:
         question = Question("drop", CommitSha("4d5e6f7" + "0" * 33), by="mona")
         (request,) = build_check_requests(
             WEB, [ONE], stage=STAGE, issued=1, document=None, question=question
@@ -134,13 +134,13 @@ class TestBuildCheckRequests:
         assert (request.parameters["Update"], request.parameters["By"]) == ("drop", "mona")
         assert request.comment == "manual by mona: drop 4d5e6f7 of web"
 
-    def test_document_s_pin_goes_with_it(self) -> None:
+    def test_request_has_the_pinned_document_version(self) -> None:
         pin = '{"version": "3", "hash": "' + "a" * 64 + '"}'
         (request,) = build_check_requests(WEB, [ONE], stage=STAGE, issued=1, document=pin)
         assert request.document_pin is not None
         assert request.document_pin.version == "3"
 
-    def test_document_s_pin_that_cannot_be_read_is_an_error(self) -> None:
+    def test_unreadable_document_pin_is_an_error(self) -> None:
         with pytest.raises(UnavailableError):
             build_check_requests(WEB, [ONE], stage=STAGE, issued=1, document="?")
 
@@ -150,7 +150,7 @@ class TestCheckInvocation:
         (row,) = check_invocation(WEB, invocation)
         return row
 
-    def test_host_that_is_well_says_what_it_has(self) -> None:
+    def test_healthy_host_passes_with_its_commit_owner_git_and_disk(self) -> None:
         row = self.row(line(found=found()))
         assert row.outcome == PASS
         assert row.words == "at 4d5e6f7, owner deploy, git 2.40.1, 81000 MiB free"
@@ -171,37 +171,37 @@ class TestCheckInvocation:
         ("place", "outcome"),
         [
             (Place(wanted="a" * 40, is_there=True), PASS),
-            (Place(wanted="b" * 40, is_there=True), PASS),  # nobody knows the tip
+            (Place(wanted="b" * 40, is_there=True), PASS),  # the tip is not known
             (Place(wanted="b" * 40), FAIL),
             (Place(wanted="b" * 40, held="the roll-out of bbbbbbb was cancelled"), PASS),
             (Place(), PASS),
         ],
     )
-    def test_checkout_that_is_not_at_what_is_wanted_is_a_failure(
+    def test_checkout_behind_the_wanted_commit_fails_unless_the_commit_is_held(
         self, place: Place, outcome: str
     ) -> None:
         said = line(found=found() | {"deployed": "a" * 40, "drift": ""})
         (row,) = check_invocation(WEB, said, place)
         assert row.outcome == outcome
 
-    def test_checkout_in_which_nothing_was_deployed_yet_is_well(self) -> None:
+    def test_checkout_without_a_deploy_passes(self) -> None:
         said = line(found=found() | {"deployed": "", "drift": ""})
         (row,) = check_invocation(WEB, said, Place(wanted="b" * 40))
         assert row.outcome == PASS
 
     @pytest.mark.parametrize(("free", "outcome"), [(199, FAIL), (200, WARN), (1024, PASS)])
-    def test_disk_that_gets_full_is_a_warning_and_one_that_is_full_a_failure(
+    def test_nearly_full_disk_is_a_warning_and_full_disk_a_failure(
         self, free: int, outcome: str
     ) -> None:
         assert self.row(line(found=found(free_mib=free))).outcome == outcome
 
     @pytest.mark.parametrize("output", ["", "{", "not JSON", "sh: 1: git: not found"])
-    def test_host_that_says_nothing_readable_is_not_known(self, output: str) -> None:
+    def test_host_with_unreadable_output_is_unknown(self, output: str) -> None:
         row = self.row(replace(line(), output=output, details="Undeliverable"))
         assert (row.outcome, row.is_well) == (UNKNOWN, False)
         assert "Undeliverable" in row.words
 
-    def test_host_whose_agent_refuses_the_document_has_one_of_another_release(self) -> None:
+    def test_host_whose_agent_refuses_the_document_fails_with_setup_as_fix(self) -> None:
         refused = replace(line(), output="", is_refused=True, trace="Branch is missing")
         row = self.row(refused)
         assert (row.outcome, row.words) == (FAIL, refused.refusal)
@@ -217,12 +217,12 @@ class TestCheckInvocation:
             ("broken", "docs/host.md"),
         ],
     )
-    def test_each_outcome_has_its_mend(self, outcome: str, mend: str) -> None:
+    def test_each_outcome_has_its_fix(self, outcome: str, mend: str) -> None:
         row = self.row(line(outcome, "something"))
         assert row.outcome == FAIL
         assert mend in row.mend
 
-    def test_wrong_remote_s_mend_is_a_whole_line(self) -> None:
+    def test_fix_for_a_wrong_remote_is_a_complete_command(self) -> None:
         target = replace(WEB, checkout="/srv/my site")
         said = line("no_checkout", "origin is octo/other, not octo/site", fault="origin")
         (row,) = check_invocation(target, said, github="github.example.com")
@@ -231,22 +231,22 @@ class TestCheckInvocation:
             "remote set-url origin git@github.example.com:octo/site.git. "
         )
 
-    def test_lacking_remote_is_added(self) -> None:
+    def test_fix_for_a_missing_remote_adds_it(self) -> None:
         row = self.row(line("no_checkout", "no remote", fault="no_origin"))
         assert "remote add origin git@github.com:octo/site.git" in row.mend
 
-    def test_git_that_is_too_old_is_to_be_replaced(self) -> None:
+    def test_fix_for_an_old_git_is_a_newer_git(self) -> None:
         row = self.row(line("no_checkout", "git 2.17.1 is too old", fault="git_version"))
         assert row.mend == "install git 2.26 or newer on the host"
 
     def test_checkout_of_root_is_a_warning(self) -> None:
         assert self.row(line(found=found(owner="root"))).outcome == WARN
 
-    def test_line_of_an_older_document_is_not_known_and_setup_stores_the_new_one(self) -> None:
+    def test_result_of_an_older_document_is_unknown_with_setup_as_fix(self) -> None:
         row = self.row(line(detail="nothing to do; owner deploy; git version 2.40.1"))
         assert (row.outcome, row.mend) == (UNKNOWN, "pulley setup")
 
-    def test_what_could_not_be_asked_is_a_failure(self) -> None:
+    def test_refused_check_is_a_failure_with_setup_as_fix(self) -> None:
         row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))
         assert (row.outcome, row.mend) == (FAIL, "pulley setup")
 
@@ -263,7 +263,7 @@ class TestToken:
     def usual(self, request: Request) -> Raw:
         return answer({}, 422) if request.method == "POST" else answer({"name": "main"})
 
-    def test_token_that_may_do_all_passes_and_nothing_is_made(self) -> None:
+    def test_token_with_all_permissions_passes(self) -> None:
         (row,) = self.rows(self.usual)
         assert row.outcome == PASS
 
@@ -278,12 +278,10 @@ class TestToken:
             answer({}, 403, Retry_After="60"),
             answer({}, 418),
         ],
-        ids=["500", "429", "no JSON", "rate limit", "nothing left", "retry after", "odd"],
+        ids=["500", "429", "no JSON", "rate limit", "no requests left", "retry after", "odd"],
     )
     @pytest.mark.parametrize("path", ["/repos/octo/site", "/deployments", "/branches", "/hooks"])
-    def test_github_that_is_not_well_says_nothing_of_the_token(
-        self, unwell: Raw, path: str
-    ) -> None:
+    def test_github_error_leaves_the_token_unknown(self, unwell: Raw, path: str) -> None:
         def script(request: Request) -> Raw:
             is_it = request.target.partition("?")[0].endswith(path) or (
                 path == "/branches" and "/branches/" in request.target
@@ -293,7 +291,7 @@ class TestToken:
         row = self.rows(script)[-1]
         assert (row.outcome, row.is_well) == (UNKNOWN, False)
 
-    def test_mend_of_a_repository_s_own_token_names_the_repository(self) -> None:
+    def test_fix_for_a_repository_s_own_token_names_the_repository(self) -> None:
         (row,) = self.rows(lambda _request: answer({}, 401), is_own=True)
         assert row.mend.endswith("--github-token-file - --repository octo/site")
         (row,) = self.rows(lambda _request: answer({}, 401))
@@ -310,7 +308,9 @@ class TestToken:
             ("/hooks", 404),
         ],
     )
-    def test_github_s_own_reason_for_a_refusal_is_told(self, path: str, status: int) -> None:
+    def test_refusal_is_shown_with_github_s_reason_and_without_the_token(
+        self, path: str, status: int
+    ) -> None:
         said = "Resource protected by organization SAML enforcement. t0ken"
 
         def script(request: Request) -> Raw:
@@ -342,7 +342,7 @@ class TestToken:
         (row,) = self.rows(script)
         assert (row.outcome, row.words.endswith(words)) == (outcome, True)
 
-    def test_branch_that_is_not_there_is_no_missing_permission(self) -> None:
+    def test_missing_branch_is_no_missing_permission(self) -> None:
         def script(request: Request) -> Raw:
             return answer({}, 404) if "/branches/" in request.target else self.usual(request)
 
@@ -355,19 +355,19 @@ class TestAddress:
         (row,) = check_address(url, STAGE)
         return row
 
-    def test_stage_that_was_not_deployed_from_here_is_a_warning(self) -> None:
+    def test_unknown_address_is_a_warning(self) -> None:
         assert self.row("").outcome == WARN
 
-    def test_address_where_nobody_answers_fails(self) -> None:
+    def test_unreachable_address_fails(self) -> None:
         assert self.row("http://127.0.0.1:9/github").outcome == FAIL
 
-    def test_pulley_is_known_by_what_it_says_to_a_request_without_a_signature(self) -> None:
+    def test_pulley_is_recognised_by_its_answer_to_an_unsigned_request(self) -> None:
         words = {"error": "X-Hub-Signature-256 is missing: set a secret on the webhook"}
         with ScriptedServer(lambda _request: answer(words, 401)) as server:
             assert self.row(server.url).outcome == PASS
 
     @pytest.mark.parametrize("status", [200, 401, 403, 404, 502])
-    def test_another_answer_is_not_pulley_s(self, status: int) -> None:
+    def test_other_answer_fails_with_its_status_and_without_escape_codes(self, status: int) -> None:
         with ScriptedServer(lambda _request: answer({"message": "\x1b[31mx"}, status)) as server:
             row = self.row(server.url)
         assert row.outcome == FAIL

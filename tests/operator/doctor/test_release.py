@@ -1,4 +1,4 @@
-"""Which is older: the operator's command, the document of the stage, the checkout around."""
+"""Compares the releases of the command, the stage's document and the current checkout."""
 
 import tomllib
 from pathlib import Path
@@ -25,7 +25,7 @@ def rows_of(content: dict[str, object], checkout: Path | None = None) -> list[Ro
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Another checkout of Pulley, with a script of its own."""
+    """Another checkout of Pulley, with a different script."""
     (host := tmp_path / "clone/pulley/host").mkdir(parents=True)
     for name in PARTS:
         part = (PROJECT / f"pulley/host/{name}.sh").read_text()
@@ -34,12 +34,14 @@ def checkout(tmp_path: Path) -> Path:
 
 
 class TestRelease:
-    def test_document_and_package_have_the_same(self) -> None:
+    def test_document_and_package_have_the_same_release(self) -> None:
         package = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
         assert release_of(OWN) == RELEASE == package["version"]
 
     @pytest.mark.parametrize("content", [{}, {"description": "edited by hand"}, {"description": 1}])
-    def test_document_that_does_not_say_has_none(self, content: dict[str, object]) -> None:
+    def test_document_without_a_release_in_its_description_has_no_release(
+        self, content: dict[str, object]
+    ) -> None:
         assert release_of(content) == ""
 
     @pytest.mark.parametrize(
@@ -54,24 +56,24 @@ class TestRelease:
 
 
 class TestCheckContent:
-    def test_the_same_is_well(self) -> None:
+    def test_equal_document_passes(self) -> None:
         (row,) = rows_of(OWN, PROJECT)
         assert (row.what, row.outcome) == ("document", PASS)
 
-    def test_older_command_is_told_to_be_updated_and_mends_nothing(self) -> None:
+    def test_older_command_must_be_updated_and_offers_no_fix(self) -> None:
         (row,) = rows_of(of_release("9.2.0"))
         assert (row.outcome, row.mend, row.fix) == (FAIL, UPDATE, "")
         assert row.words == (
             f"pulley-dev-pull is of release 9.2.0; this command is of {RELEASE}, which is older"
         )
 
-    def test_newer_command_brings_the_stage_to_it(self) -> None:
+    def test_newer_command_offers_setup_as_fix(self) -> None:
         (row,) = rows_of(of_release("0.0.1"))
         assert (row.outcome, row.fix) == (FAIL, "setup")
         assert row.mend == "pulley setup, then chalice deploy"
         assert row.words.endswith(f"this command is of {RELEASE}, which is newer")
 
-    def test_stage_with_the_script_of_the_checkout_around_makes_the_command_the_odd_one(
+    def test_command_that_differs_from_stage_and_checkout_must_be_reinstalled(
         self, checkout: Path
     ) -> None:
         content = build_document(build(folder=checkout / "pulley/host"))
@@ -80,7 +82,7 @@ class TestCheckContent:
         assert row.words.startswith(f"pulley-dev-pull has the script of {checkout}; this command")
         assert row.mend == f"pipx install --force {checkout}"
 
-    def test_checkout_around_with_another_script_than_the_stage_is_a_warning(
+    def test_checkout_that_differs_from_stage_and_command_is_a_warning(
         self, checkout: Path
     ) -> None:
         document, command = rows_of(OWN, checkout)
@@ -89,7 +91,7 @@ class TestCheckContent:
         assert str(checkout) in command.words
 
     @pytest.mark.parametrize("content", [{}, OWN | {"mainSteps": []}, OWN | {"mainSteps": 1}])
-    def test_whatever_else_is_there_is_not_this_command_s(
+    def test_other_document_content_fails_with_setup_as_fix(
         self, content: dict[str, object], checkout: Path
     ) -> None:
         (checkout / "pulley/host/main.sh").unlink()

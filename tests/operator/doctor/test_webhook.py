@@ -1,4 +1,4 @@
-"""A webhook's deliveries: which of those that were lost count, and whether its secret is proven."""
+"""A webhook's deliveries: which failures count, and whether a delivery proves the secret."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def row(*attempts: FailedDelivery, secret_minutes: float | None = None) -> Row:
 
 
 class TestLost:
-    def test_push_that_was_not_taken_fails_and_the_mend_has_the_repository(self) -> None:
+    def test_refused_push_fails_and_the_fix_names_the_repository(self) -> None:
         found = row(tried(9, 202), tried(5, 401), tried(4, 401))
         assert (found.outcome, "failed since the last success: 2" in found.words) == (
             FAIL,
@@ -38,38 +38,38 @@ class TestLost:
         assert "pulley connect octo/site --force" in found.mend
 
     @pytest.mark.parametrize("event", ["push", "ping"])
-    def test_one_after_it_that_was_taken_ends_it(self, event: str) -> None:
+    def test_later_accepted_delivery_clears_the_failure(self, event: str) -> None:
         assert row(tried(5, 401), tried(4, 200, event=event)).outcome == PASS
 
-    def test_redelivery_that_was_taken_ends_it(self) -> None:
+    def test_accepted_redelivery_clears_the_failure(self) -> None:
         assert row(tried(5, 401, id_="a"), tried(4, 202, id_="a")).outcome == PASS
 
-    def test_lost_ping_takes_no_push_with_it(self) -> None:
+    def test_failed_ping_does_not_count(self) -> None:
         assert row(tried(5, 0, event="ping")).outcome == PASS
 
-    def test_what_is_older_than_a_day_is_over(self) -> None:
+    def test_failed_delivery_older_than_a_day_does_not_count(self) -> None:
         assert row(tried(24 * 60 + 1, 401)).outcome == PASS
 
 
 class TestSecret:
-    def test_taken_since_it_was_stored_proves_it(self) -> None:
+    def test_delivery_accepted_after_the_secret_was_stored_proves_it(self) -> None:
         assert row(tried(5, 200, event="ping"), secret_minutes=6).outcome == PASS
 
-    def test_taken_in_the_same_second_proves_it(self) -> None:
+    def test_delivery_accepted_in_the_same_second_proves_it(self) -> None:
         same = minutes_ago(5).replace(microsecond=0)
         check = WebhookCheck(SITE, "", "dev", same + timedelta(microseconds=900_000))
         assert check.check_deliveries([tried(5, 200)], now=NOW).outcome == PASS
 
-    def test_taken_before_it_was_stored_does_not(self) -> None:
+    def test_delivery_accepted_before_the_secret_was_stored_does_not_prove_it(self) -> None:
         found = row(tried(7, 202), secret_minutes=6)
         assert found.outcome == FAIL
         assert "no delivery was taken since its secret was stored, 2030-01-31 11:54" in found.words
         assert "pulley connect octo/site" in found.mend
 
-    def test_failed_ping_does_not(self) -> None:
+    def test_failed_ping_does_not_prove_it(self) -> None:
         assert row(tried(5, 401, event="ping"), secret_minutes=6).outcome == FAIL
 
-    def test_of_what_github_has_forgotten_nothing_is_said(self) -> None:
+    def test_secret_older_than_three_days_passes_without_deliveries(self) -> None:
         assert row(secret_minutes=3 * 24 * 60 + 1).outcome == PASS
         assert row(secret_minutes=3 * 24 * 60 - 1).outcome == FAIL
 
@@ -77,7 +77,7 @@ class TestSecret:
 class TestNewestSince:
     @staticmethod
     def versions(*values: str) -> list[StoredValue]:
-        """As they are kept, the newest first: each is a minute older than the one before."""
+        """Stored versions, newest first; each is a minute older than the previous version."""
         return [
             StoredValue("n", value, 9 - place, at=minutes_ago(place))
             for place, value in enumerate(values)
@@ -93,9 +93,11 @@ class TestNewestSince:
             (["a", "b", "a"], 0),
         ],
     )
-    def test_it_is_when_its_first_line_was_stored(self, values: list[str], minutes: int) -> None:
+    def test_newest_secret_dates_from_the_first_version_with_its_first_line(
+        self, values: list[str], minutes: int
+    ) -> None:
         assert newest_since(self.versions(*values)) == minutes_ago(minutes)
 
     @pytest.mark.parametrize("values", [[], [" \n"]])
-    def test_without_a_secret_there_is_none(self, values: list[str]) -> None:
+    def test_without_a_secret_the_time_is_none(self, values: list[str]) -> None:
         assert newest_since(self.versions(*values)) is None

@@ -1,4 +1,4 @@
-"""Hosts that are asked are all waited for, and of which nothing was heard is said."""
+"""A check waits for all its hosts, and lists hosts without an answer."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -19,7 +19,7 @@ TWO = Host("i-0123456789abcdef1", "web-2", TAGS)
 
 
 class History:
-    """Systems Manager's, which lists one more invocation at each look, and never the last ones."""
+    """Systems Manager's history, which lists one more invocation at each look."""
 
     def __init__(self, *listed: Invocation) -> None:
         self.listed = listed
@@ -34,7 +34,7 @@ class History:
 
 
 def heard(history: History, clock: FakeClock) -> list[tuple[str, str | None]]:
-    """Each host, and by which name its answer is, if there is one."""
+    """Each host's name, and the name in its answer; None without an answer."""
 
     def sleep(seconds: float) -> None:
         clock.now += seconds
@@ -58,13 +58,13 @@ def answer_of(host: Host) -> Invocation:
     return Invocation(host.instance_id, "ip-10-0-0-7", "Success", "Success", told.output)
 
 
-def test_hosts_that_are_listed_late_are_waited_for_and_have_their_own_names() -> None:
+def test_hosts_listed_late_are_waited_for_and_keep_their_own_names() -> None:
     found = heard(History(answer_of(ONE), answer_of(TWO)), FakeClock())
     assert found == [("web-1", "web-1"), ("web-2", "web-2")]
 
 
 @pytest.mark.parametrize("listed", [(), (ONE,)])
-def test_host_of_which_nothing_is_heard_is_not_known_and_not_left_out(
+def test_host_without_an_answer_is_listed_after_the_time_limit(
     listed: tuple[Host, ...],
 ) -> None:
     clock = FakeClock()

@@ -1,4 +1,4 @@
-"""What hosts say of what they have saved, and which commit is meant by how it begins."""
+"""Hosts' answers about saved edits, and how a short id selects a saved commit."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ REFUSED = RefusedError("AWS refused sending (AccessDenied)")
 def told_by(
     host: Host, answer: Invocation | None, *refused: PulleyError, others: bool = True
 ) -> Told:
-    """What is made of a host's answer, beside those of others."""
+    """How a host's answer is read, beside the answers of others."""
     answers = Answers([(WEB, TWO, SAVED)] if others else [], [(WEB, one) for one in refused])
     if answer or (host.is_online and not refused):
         answers.by_target.append((WEB, host, answer))
@@ -44,7 +44,7 @@ def told_by(
 
 
 class TestAsk:
-    def test_host_that_answers_has_what_it_lists(self) -> None:
+    def test_host_that_answers_has_its_listed_refs(self) -> None:
         told = told_by(ONE, SAVED)
         assert (told.problem, told.saved) == ("", SavedRefs(1, (NEW,)))
 
@@ -58,31 +58,31 @@ class TestAsk:
             (ONE, replace(SAVED, is_refused=True), "its SSM agent refused the document"),
         ],
     )
-    def test_host_that_does_not_says_why(
+    def test_host_without_a_usable_answer_has_the_reason(
         self, host: Host, answer: Invocation | None, words: str
     ) -> None:
         told = told_by(host, answer)
         assert told.problem.startswith(words)
         assert (told.result, told.saved) == (None, SavedRefs(0, ()))
 
-    def test_agent_that_refuses_an_older_document_s_value_leads_to_setup(self) -> None:
+    def test_refusal_by_the_agent_names_setup(self) -> None:
         assert "pulley setup" in told_by(ONE, replace(SAVED, is_refused=True)).problem
 
-    def test_host_that_could_not_be_asked_says_why_where_others_could(self) -> None:
+    def test_refused_host_has_the_reason_if_other_hosts_answered(self) -> None:
         assert told_by(ONE, None, REFUSED).problem == REFUSED.in_full
 
-    def test_where_no_host_could_be_asked_it_is_an_error(self) -> None:
+    def test_refusal_for_all_hosts_is_an_error(self) -> None:
         with pytest.raises(RefusedError):
             told_by(ONE, None, REFUSED, others=False)
 
 
 class TestChooseHosts:
-    def test_by_name_or_instance_id_and_all_of_a_name(self) -> None:
+    def test_hosts_are_chosen_by_instance_id_or_by_a_shared_name(self) -> None:
         twin = replace(TWO, name="web-1")
         assert choose_hosts([ONE, TWO], ONE.instance_id) == [ONE]
         assert choose_hosts([ONE, twin], "web-1") == [ONE, twin]
 
-    def test_none_names_those_that_there_are(self) -> None:
+    def test_unknown_host_is_refused_with_the_existing_hosts(self) -> None:
         with pytest.raises(UnavailableError, match="its hosts are web-1, web-2"):
             choose_hosts([ONE, TWO], "db")
         with pytest.raises(UnavailableError, match="its hosts are none"):
@@ -94,21 +94,21 @@ class TestFindCommit:
         result = parse_result(SAVED.output)
         return Told(ONE, result, saved=SavedRefs(count or len(refs), refs))
 
-    def test_listed_one_is_found_by_how_it_begins(self) -> None:
+    def test_listed_commit_is_found_by_its_first_digits(self) -> None:
         assert find_commit(self.told(NEW), "4d5e6f7") == NEW
         assert find_commit(self.told(NEW, OLD), NEW.commit[:8]) == NEW
 
-    def test_two_refs_of_one_commit_are_one(self) -> None:
+    def test_two_refs_of_one_commit_are_unambiguous(self) -> None:
         assert find_commit(self.told(NEW, replace(OLD, commit=NEW.commit)), "4d5e6f7").commit
 
-    def test_two_that_begin_so_are_not_guessed_between(self) -> None:
+    def test_digits_of_two_commits_are_refused(self) -> None:
         with pytest.raises(UnavailableError, match="begins several commits: "):
             find_commit(self.told(NEW, OLD), "4d5e6f7")
 
-    def test_whole_id_need_not_be_listed(self) -> None:
+    def test_full_id_need_not_be_listed(self) -> None:
         assert find_commit(self.told(count=9), OLD.commit).commit == OLD.commit
 
-    def test_one_that_is_not_listed_is_an_error_that_says_what_is_not(self) -> None:
+    def test_unlisted_commit_is_an_error_with_the_number_of_unlisted_refs(self) -> None:
         with pytest.raises(UnavailableError) as caught:
             find_commit(self.told(NEW, count=9), "0123456")
         assert str(caught.value) == (
@@ -122,11 +122,11 @@ class TestFindCommit:
 
 
 class TestWords:
-    def test_time_is_in_the_ref_and_not_in_one_of_another_name(self) -> None:
+    def test_time_is_read_from_a_ref_name_that_pulley_gave(self) -> None:
         assert saved_at(NEW) == datetime(2026, 11, 20, 23, 12, 13, tzinfo=UTC)
         assert saved_at(replace(NEW, ref="mine")) is None
 
-    def test_line_that_brings_back_can_be_pasted(self) -> None:
+    def test_command_to_restore_is_quoted_for_the_shell(self) -> None:
         target = replace(WEB, checkout="/srv/the site")
         assert line_that_brings_back(target, NEW) == (
             "sudo -u \"$(stat -c %U '/srv/the site')\" git -C '/srv/the site' update-ref "

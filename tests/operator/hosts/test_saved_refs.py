@@ -16,13 +16,13 @@ def told(**more: object) -> SavedRefs:
 
 
 class TestParseSavedRefs:
-    def test_refs_are_read_and_how_many_there_are_in_all(self) -> None:
+    def test_refs_are_read_with_their_total_count(self) -> None:
         assert told(saved_refs=[SAVED], saved_count=7) == SavedRefs(7, (SavedRef(*SAVED),))
 
-    def test_line_without_any_lists_none(self) -> None:
+    def test_line_without_refs_gives_an_empty_list(self) -> None:
         assert told() == SavedRefs(0, ())
 
-    def test_ref_with_a_name_that_a_person_gave_it_may_tell_none(self) -> None:
+    def test_ref_may_have_an_empty_name(self) -> None:
         (ref,) = told(saved_refs=[["", *SAVED[1:]]], saved_count=1).refs
         assert ref == SavedRef("", *SAVED[1:])
 
@@ -41,6 +41,6 @@ class TestParseSavedRefs:
             {"saved_refs": [[SAVED[0], "; reboot", 1, ""]], "saved_count": 7},
         ],
     )
-    def test_list_that_is_none_is_no_result(self, more: dict[str, object]) -> None:
+    def test_malformed_list_is_an_error(self, more: dict[str, object]) -> None:
         with pytest.raises(ResultError):
             told(**more)
