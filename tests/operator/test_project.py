@@ -1,4 +1,4 @@
-"""Which checkout of Pulley a command uses: its own, else the one around the current folder."""
+"""Which clone of Pulley a command uses: its own, else that of the current folder."""
 
 import json
 from pathlib import Path
@@ -27,7 +27,7 @@ def make_app(folder: Path, settings: object) -> None:
 
 
 class TestIsOtherRelease:
-    def test_checkout_whose_script_differs_is_another(self, installed: Path) -> None:
+    def test_checkout_with_another_script_is_another_release(self, installed: Path) -> None:
         own, checkout = project._HERE, installed.parent
         for folder in (own, checkout):
             (folder / "pulley/host").mkdir(parents=True)
@@ -36,27 +36,23 @@ class TestIsOtherRelease:
         (checkout / "pulley/host/more.sh").write_text("more\n")
         assert project.is_other_release(checkout)
 
-    def test_command_s_own_checkout_is_none(self) -> None:
+    def test_command_s_own_checkout_is_no_other_release(self) -> None:
         assert not project.is_other_release(project._HERE)
 
 
 class TestFindProject:
-    def test_command_in_a_checkout_uses_that_one(
+    def test_command_in_a_clone_uses_that_clone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
         assert project.find_project() == PROJECT
 
-    def test_installed_command_uses_the_one_around_the_current_folder(
-        self, installed: Path
-    ) -> None:
+    def test_installed_command_uses_the_clone_of_the_current_folder(self, installed: Path) -> None:
         make_app(installed.parent, {"app_name": "pulley"})
         assert project.project() == installed.parent
 
     @pytest.mark.parametrize("settings", [{"app_name": "shop"}, [], {}])
-    def test_another_app_of_chalice_is_not_taken_for_it(
-        self, installed: Path, settings: object
-    ) -> None:
+    def test_another_chalice_app_is_not_used(self, installed: Path, settings: object) -> None:
         make_app(installed.parent, settings)
         assert project.find_project() is None
         with pytest.raises(UnavailableError, match="needs a clone of Pulley"):

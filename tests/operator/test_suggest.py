@@ -1,4 +1,4 @@
-"""Suggested commands act where the running one does, and are made in one place."""
+"""Suggested commands have the running command's options, and one module makes them."""
 
 import ast
 import re
@@ -40,12 +40,12 @@ class TestOptionsOf:
             ("prod", {"PULLEY_STAGE": ""}, ("--stage", "prod")),
         ],
     )
-    def test_stage_is_named_where_the_environment_does_not(
+    def test_stage_option_is_given_unless_the_environment_has_it(
         self, stage: str, environ: dict[str, str], options: tuple[str, ...]
     ) -> None:
         assert options_of(stage, profile=None, region=None, environ=environ) == options
 
-    def test_profile_and_region_are_named_where_they_were_given(self) -> None:
+    def test_profile_and_region_are_given_if_the_command_had_them(self) -> None:
         found = options_of("dev", profile="my own", region="eu-west-1", environ={})
         assert found == ("--profile", "my own", "--region", "eu-west-1")
 
@@ -55,11 +55,11 @@ class TestSuggest:
         line = suggest("logs", "web", "--command-id", "0a1b2c3d")
         assert str(line) == "pulley logs web --command-id 0a1b2c3d"
 
-    def test_each_name_is_one_word_for_the_shell(self) -> None:
+    def test_each_argument_is_quoted_as_one_word(self) -> None:
         names = ["a b", "$(reboot)", "it's", "--", ""]
         assert shlex.split(str(suggest("connect", *names))) == ["pulley", "connect", *names]
 
-    def test_line_acts_where_the_running_command_does(self) -> None:
+    def test_line_has_the_stage_and_profile_of_the_running_command(self) -> None:
         with acting_at(("--stage", "prod", "--profile", "my own")):
             assert str(suggest("unpin", "web")) == (
                 "pulley unpin --stage prod --profile 'my own' web"
@@ -67,14 +67,14 @@ class TestSuggest:
             assert str(suggest("sandbox")) == "pulley sandbox"
         assert str(suggest("unpin", "web")) == "pulley unpin web"
 
-    def test_where_is_forgotten_after_an_error(self) -> None:
+    def test_options_are_forgotten_after_an_error(self) -> None:
         with pytest.raises(ValueError, match="why"), acting_at(("--stage", "prod")):
             raise ValueError("why")
         assert str(suggest("setup")) == "pulley setup"
 
 
 class TestOnAStage:
-    def test_it_has_every_command_that_takes_a_stage(self) -> None:
+    def test_list_has_every_command_with_a_stage_option(self) -> None:
         found = {
             path
             for path, command in commands()
@@ -83,7 +83,7 @@ class TestOnAStage:
         assert set(ON_A_STAGE) == found
 
     @pytest.mark.parametrize("command", ON_A_STAGE)
-    def test_suggested_line_is_one_that_the_command_line_takes(self, command: str) -> None:
+    def test_suggested_line_is_a_valid_command_line(self, command: str) -> None:
         with acting_at(("--stage", "prod", "--profile", "p", "--region", "r")):
             line = str(suggest(command, "--help"))  # type: ignore[arg-type] # of the Literal
         assert CliRunner().invoke(main, shlex.split(line)[1:]).exit_code == 0
@@ -102,7 +102,7 @@ def texts(tree: ast.Module) -> Iterator[ast.Constant]:
             yield one
 
 
-def test_no_suggestion_is_made_elsewhere() -> None:
+def test_no_module_writes_a_suggested_command_as_plain_text() -> None:
     known = "|".join(re.escape(path) for path, _ in commands())
     line = re.compile(rf"\bpulley ({known})\b")
     found = [

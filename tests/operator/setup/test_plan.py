@@ -62,7 +62,7 @@ def whats(changes: tuple[Change, ...]) -> list[tuple[str, str]]:
 
 
 class TestPlanSetup:
-    def test_bare_stage_gets_all_with_the_pin_last(self) -> None:
+    def test_bare_stage_gets_every_change_with_the_pin_last(self) -> None:
         changes = plan_setup(WANTED, FoundStage())
         assert whats(changes) == [
             ("webhook secret", "create"),
@@ -70,7 +70,7 @@ class TestPlanSetup:
             ("document's pin", "create"),
         ]
 
-    def test_stage_that_is_right_gets_nothing(self) -> None:
+    def test_correct_stage_gets_no_change(self) -> None:
         assert plan(**right()) == ()
 
     @pytest.mark.parametrize("text", ["", " \n\t\n"])
@@ -93,33 +93,35 @@ class TestToken:
         assert change.name == "/pulley/dev/github-token"
         assert "t0ken" not in repr(change)
 
-    def test_repository_s_token_is_stored_there(self) -> None:
+    def test_repository_s_token_is_stored_for_the_repository(self) -> None:
         wanted = WantedStage("dev", NEW, token="t0ken", repository=Repository("octo", "site"))
         (change,) = plan(wanted, **right())
         assert change.name == "/pulley/dev/repositories/octo/site/github-token"
         assert "octo/site" in change.why
 
-    def test_token_that_is_stored_already_is_left(self) -> None:
+    def test_same_token_causes_no_change(self) -> None:
         stored = StoredValue("name", "t0ken\n", 1)
         assert plan(WantedStage("dev", NEW, token="t0ken"), **right(token=stored)) == ()
 
-    def test_another_token_replaces_it(self) -> None:
+    def test_other_token_replaces_the_stored_token(self) -> None:
         stored = StoredValue("name", "old", 1)
         (change,) = plan(WantedStage("dev", NEW, token="t0ken"), **right(token=stored))
         assert change.action == "change"
 
     @pytest.mark.parametrize("text", ["", " \n", "a\nb", "a b", "tök", "a\x07b", "a\x85b"])
-    def test_what_is_no_token_is_refused_and_not_shown(self, text: str) -> None:
+    def test_malformed_token_is_refused_and_not_shown(self, text: str) -> None:
         with pytest.raises(MalformedTokenError) as caught:
             parse_token(text)
         assert not text.strip() or text not in str(caught.value)
 
-    def test_line_ends_are_not_of_the_token(self) -> None:
+    def test_line_end_is_stripped_from_the_token(self) -> None:
         assert parse_token("ghp_x\r\n") == "ghp_x"
 
 
 class TestDocument:
-    def test_older_content_gets_a_version_then_the_pin_then_the_oldest_go(self) -> None:
+    def test_older_content_gets_a_new_version_then_the_pin_then_old_versions_are_deleted(
+        self,
+    ) -> None:
         latest = version_of(3, OLD)
         changes = plan(latest=latest, in_use=latest, pin=pin_of(3))
         assert whats(changes) == [
@@ -132,13 +134,13 @@ class TestDocument:
         assert isinstance(changes[2], OldVersions)
         assert changes[2].than == "3"
 
-    def test_parameters_that_differ_are_shown(self) -> None:
+    def test_difference_outside_the_script_is_shown(self) -> None:
         latest = version_of(1, {**NEW, "description": "Another one"})
         changes = plan(latest=latest, in_use=latest, pin=pin_of(1))
         assert '-  "description": "Another one",' in changes[0].diff
         assert whats(changes) == [("document", "change"), ("document's pin", "change")]
 
-    def test_version_that_somebody_stored_beside_the_pin_is_shown_and_overtaken(self) -> None:
+    def test_version_stored_by_somebody_else_is_shown_and_replaced(self) -> None:
         changes = plan(
             latest=version_of(4, OLD, default=3), in_use=version_of(3, latest=4), pin=pin_of(3)
         )
@@ -147,11 +149,11 @@ class TestDocument:
         assert isinstance(changes[2], OldVersions)
         assert changes[2].than == "3"
 
-    def test_version_that_failed_is_made_again(self) -> None:
+    def test_failed_version_is_made_again(self) -> None:
         failed = DocumentVersion(DocumentPin("2", "0" * 64), "Command", "Failed", "2", "2", NEW)
         assert whats(plan(latest=failed, in_use=failed))[0] == ("document", "change")
 
-    def test_upgrade_that_stopped_before_the_default_goes_on(self) -> None:
+    def test_upgrade_that_stopped_before_the_default_needs_no_new_version(self) -> None:
         changes = plan(
             latest=version_of(4, default=3), in_use=version_of(3, OLD, latest=4), pin=pin_of(3)
         )
@@ -159,7 +161,7 @@ class TestDocument:
         assert isinstance(changes[0], DocumentChange)
         assert not changes[0].makes_version
 
-    def test_default_that_somebody_moved_is_put_right_and_the_pin_left(self) -> None:
+    def test_moved_default_is_corrected_and_the_pin_stays(self) -> None:
         changes = plan(latest=version_of(4, default=3), in_use=version_of(4), pin=pin_of(4))
         assert whats(changes) == [("document", "change")]
 
@@ -173,13 +175,11 @@ class TestDocument:
             StoredValue("name", '{"version": "3"}', 1),
         ],
     )
-    def test_pin_that_is_missing_or_leads_elsewhere_is_put_right(
-        self, pin: StoredValue | None
-    ) -> None:
+    def test_missing_or_wrong_pin_is_corrected(self, pin: StoredValue | None) -> None:
         changes = plan(**right(pin=pin))
         assert [one.what for one in changes] == ["document's pin"]
 
-    def test_content_that_is_no_document_of_ours_is_replaced(self) -> None:
+    def test_content_without_pulley_s_script_is_replaced(self) -> None:
         contents: list[dict[str, object]] = [
             {},
             {"mainSteps": []},

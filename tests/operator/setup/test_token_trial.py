@@ -19,21 +19,23 @@ def tried(answers: Mapping[str, Raw], *repositories: Repository) -> str:
 
 class TestProblemOf:
     @pytest.mark.parametrize("status", [200, 301, 307])
-    def test_token_that_one_repository_takes_is_taken(self, status: int) -> None:
+    def test_token_that_opens_one_repository_is_accepted(self, status: int) -> None:
         assert tried({"/repos/octo/site": answer({}, status)}, SITE, OTHER) == ""
         answers = {"/repos/mona/other": MISSING, "/repos/octo/site": answer({}, status)}
         assert tried(answers, OTHER, SITE) == ""
 
     @pytest.mark.parametrize("refusal", [REFUSED, MISSING])
-    def test_token_that_covers_none_is_refused_with_github_s_reason(self, refusal: Raw) -> None:
+    def test_token_that_opens_no_repository_is_refused_with_github_s_reason(
+        self, refusal: Raw
+    ) -> None:
         found = tried({"/repos/octo/site": refusal}, SITE)
         assert found.startswith("GitHub does not take it for octo/site: GitHub says '")
 
-    def test_token_that_is_not_known_is_asked_about_once(self) -> None:
+    def test_invalid_token_is_tried_on_one_repository_only(self) -> None:
         bad = answer({"message": "Bad credentials"}, 401)
         assert "'Bad credentials'" in tried({"/repos/octo/site": bad}, SITE, OTHER)
 
-    def test_without_a_repository_it_is_the_request_that_every_token_may_make(self) -> None:
+    def test_without_a_repository_the_token_is_tried_on_the_rate_limit(self) -> None:
         assert tried({"/rate_limit": answer({"rate": {}})}) == ""
         assert (
             tried({"/rate_limit": answer({"message": "Rate limiting is not enabled."}, 404)}) == ""
@@ -45,6 +47,6 @@ class TestProblemOf:
         [answer({}, 500), answer({}, 403, Retry_After="60"), answer(b"<html>", 418)],
         ids=["500", "rate limit", "odd"],
     )
-    def test_github_that_is_not_well_says_nothing(self, unwell: Raw) -> None:
+    def test_github_error_is_raised_without_a_verdict(self, unwell: Raw) -> None:
         with pytest.raises(UnavailableError):
             tried({"/repos/octo/site": unwell}, SITE)

@@ -1,4 +1,4 @@
-"""Where the operator is standing."""
+"""The clone in the operator's current folder."""
 
 import os
 from pathlib import Path
@@ -21,7 +21,7 @@ def clone(tmp_path: Path) -> Repo:
     repo = Repo.init(tmp_path / "clone", initial_branch="main")
     (tmp_path / "clone/below").mkdir()
     repo.index.commit("One", author=SOMEONE, committer=SOMEONE)
-    # A host that is this machine: what names it is as of any other.
+    # git reads a folder of this machine instead of github.com.
     repo.git.config(f"url.{tmp_path}/.insteadOf", "https://github.com/")
     repo.create_remote("origin", "https://github.com/octo/site.git")
     repo.git.push("-q", "-u", "origin", "main")
@@ -29,7 +29,7 @@ def clone(tmp_path: Path) -> Repo:
 
 
 class TestFindHere:
-    def test_a_folder_of_a_clone_tells_its_repository_branch_and_commit(
+    def test_folder_in_a_clone_gives_its_repository_branch_and_commit(
         self, clone: Repo, tmp_path: Path
     ) -> None:
         here = find_here(tmp_path / "clone/below")
@@ -43,7 +43,7 @@ class TestFindHere:
         assert here is not None
         assert here.branch is None
 
-    def test_outside_of_a_clone_is_nowhere(self, tmp_path: Path) -> None:
+    def test_folder_outside_a_clone_gives_none(self, tmp_path: Path) -> None:
         assert find_here(tmp_path) is None
 
     def test_a_repository_without_a_commit_or_a_remote_is_no_error(self, tmp_path: Path) -> None:
@@ -57,9 +57,7 @@ class TestFindHere:
     @pytest.mark.parametrize(
         "text", ['[remote "origin"]\n\tfetch = x\n', "garbage", "[core\n", "[core]\n\tbare = x\n"]
     )
-    def test_settings_that_say_nothing_of_a_remote_are_no_error(
-        self, clone: Repo, text: str
-    ) -> None:
+    def test_invalid_git_settings_are_no_error(self, clone: Repo, text: str) -> None:
         (Path(clone.git_dir) / "config").write_text(text)
         assert find_here(Path(clone.working_dir)) is None
 
@@ -77,7 +75,7 @@ class TestHere:
     @pytest.mark.parametrize(
         "revision", ["nosuch", "", "--all", "deadbeef", "a..b", "HEAD~99", "HEAD@{yesterday}"]
     )
-    def test_what_names_nothing_is_none(self, clone: Repo, revision: str) -> None:
+    def test_unknown_revision_is_none(self, clone: Repo, revision: str) -> None:
         here = find_here(Path(clone.working_dir))
         assert here is not None
         assert here.resolve(revision) is None
@@ -91,7 +89,7 @@ class TestHere:
         assert here.tip(Branch("nosuch")) is None
 
     @pytest.mark.parametrize("own", [{}, {"GIT_SSH_COMMAND": "own-ssh"}])
-    def test_ssh_is_told_to_ask_nobody_unless_the_operator_has_an_own_one(
+    def test_ssh_runs_in_batch_mode_unless_the_operator_set_a_command(
         self, clone: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: dict[str, str]
     ) -> None:
         log = tmp_path / "log"
@@ -131,7 +129,7 @@ class TestRepositoryOf:
             "http://127.0.0.1:8000/octo/site.git",
         ],
     )
-    def test_the_last_two_parts_name_it(self, url: str) -> None:
+    def test_last_two_parts_of_an_address_name_the_repository(self, url: str) -> None:
         assert repository_of(url) == SITE
 
     @pytest.mark.parametrize(
@@ -142,5 +140,5 @@ class TestRepositoryOf:
             *("octo/site", "./octo:x/site.git", "C:/octo/site"),
         ],
     )
-    def test_an_address_without_them_names_none(self, url: str) -> None:
+    def test_local_path_or_incomplete_address_names_no_repository(self, url: str) -> None:
         assert repository_of(url) is None

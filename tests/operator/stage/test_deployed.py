@@ -1,4 +1,4 @@
-"""What Chalice's files say of a stage."""
+"""A stage's address and environment, read from Chalice's files."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ class TestDeployed:
         (tmp_path / ".chalice").mkdir()
         return tmp_path / ".chalice"
 
-    def test_the_address_is_what_chalice_wrote_down(self, chalice: Path) -> None:
+    def test_webhook_address_is_read_from_the_file_that_chalice_wrote(self, chalice: Path) -> None:
         (chalice / "deployed").mkdir()
         resources = [
             {"name": "api_handler", "resource_type": "lambda_function"},
@@ -27,7 +27,7 @@ class TestDeployed:
         assert DeployedStage("prod").webhook_url == url
 
     @pytest.mark.parametrize("text", ["", "[]", "{", '{"resources": ["x"]}'])
-    def test_files_that_are_not_there_or_not_readable_say_nothing(
+    def test_missing_or_unreadable_files_give_no_address_and_no_environment(
         self, chalice: Path, text: str
     ) -> None:
         (chalice / "deployed").mkdir()
@@ -35,10 +35,12 @@ class TestDeployed:
         found = DeployedStage("prod")
         assert (found.webhook_url, found.environment) == ("", {})
 
-    def test_this_checkout_has_dev_and_prod(self) -> None:
+    def test_environment_is_read_for_a_stage_in_this_checkout_only(self) -> None:
         assert DeployedStage("prod").environment == {"PULLEY_STAGE": "prod"}
         assert DeployedStage("nosuch").environment == {}
 
-    def test_without_a_checkout_they_say_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_clone_of_pulley_address_and_environment_are_empty(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(deployed, "find_project", lambda: None)
         assert (DeployedStage("prod").webhook_url, DeployedStage("prod").environment) == ("", {})

@@ -1,4 +1,4 @@
-"""A pin's versions as what was done, and by whom."""
+"""A target's history: pin changes with their authors, cancels, and commands by id."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -34,23 +34,23 @@ def change_of(value: str, by: str = "arn:aws:iam::123456789012:user/someone") ->
 
 
 class TestPinChanges:
-    def test_it_is_what_was_stored_and_by_whom_aws_says(self) -> None:
+    def test_change_has_the_stored_pin_and_the_author_that_aws_names(self) -> None:
         pin = Pin("pinned", CommitSha(COMMIT), "why", by="mona")
         assert change_of(PINNED) == PinChange(AT, "web", pin, "someone", 3)
 
-    def test_role_s_session_is_who_it_was(self) -> None:
+    def test_author_with_a_role_is_the_name_of_its_session(self) -> None:
         arn = "arn:aws:sts::123456789012:assumed-role/operators/hubot"
         assert change_of(PINNED, arn).by == "hubot"
 
-    def test_pin_s_own_word_counts_where_aws_has_none(self) -> None:
+    def test_author_in_the_pin_counts_if_aws_names_none(self) -> None:
         assert [change_of(PINNED, by).by for by in ("", "N/A")] == ["mona", "mona"]
 
-    def test_pin_that_cannot_be_read_is_told_too(self) -> None:
+    def test_unreadable_pin_is_listed_with_its_problem(self) -> None:
         change = change_of("{")
         assert (change.pin, change.by, change.at) == (None, "someone", AT)
         assert change.problem
 
-    def test_version_without_a_time_has_no_place(self) -> None:
+    def test_version_without_a_time_is_left_out(self) -> None:
         assert pin_changes("web", [StoredValue("/pulley/dev/pins/web", PINNED, 1)]) == []
 
 
@@ -61,7 +61,7 @@ class TestCancelOf:
         command = command_of(count=len(invocations), status="Cancelled")
         return cancel_of(Run(command, invocations))
 
-    def test_it_was_when_the_first_script_was_ended(self) -> None:
+    def test_cancel_has_the_time_when_the_first_script_was_ended(self) -> None:
         ran = [
             replace(on(number, details="Cancelled"), ended=START + timedelta(minutes=number))
             for number in (4, 3)
@@ -69,7 +69,7 @@ class TestCancelOf:
         found = self.cancel(*ran, self.BEFORE, on(1, line_of()))
         assert (found.at, found.hosts, found.begun) == (START + timedelta(minutes=3), 3, 2)
 
-    def test_where_no_script_had_begun_nothing_tells_when(self) -> None:
+    def test_cancel_before_any_script_began_has_no_time(self) -> None:
         found = self.cancel(self.BEFORE, on(1, line_of()))
         assert (found.at, found.hosts, found.begun) == (None, 1, 0)
 
@@ -86,17 +86,17 @@ class TestFindAddressees:
         command_of(number=4, target="canary"),
     )
 
-    def test_name_means_the_stored_target_whatever_had_it_before(self) -> None:
+    def test_name_selects_the_stored_target_and_not_an_older_target_of_that_name(self) -> None:
         assert find_addressees(self.STORED, self.SENT, "web") == (WEB,)
 
-    def test_target_that_is_not_stored_any_more_is_known_by_what_was_sent_to_it(self) -> None:
+    def test_removed_target_is_found_by_its_commands(self) -> None:
         assert find_addressees(self.STORED, self.SENT, "canary") == (Addressee("canary", SITE),)
 
-    def test_without_a_name_it_is_every_one(self) -> None:
+    def test_without_a_name_all_targets_are_selected(self) -> None:
         found = find_addressees(self.STORED, self.SENT, None)
         assert found == (WEB, Addressee("canary", SITE))
 
-    def test_name_that_nobody_knows_is_told_those_that_there_are(self) -> None:
+    def test_unknown_name_is_refused_with_the_existing_names(self) -> None:
         with pytest.raises(UnavailableError, match="no target job; there is web"):
             find_addressees(self.STORED, self.SENT, "job")
 
@@ -104,14 +104,14 @@ class TestFindAddressees:
 class TestFindById:
     SENT = commands_to(WEB, [command_of(number=number) for number in (1, 2, 0x11)])
 
-    def test_as_many_digits_do_as_no_other_id_has(self) -> None:
+    def test_first_digits_select_a_command_if_no_other_id_has_them(self) -> None:
         assert find_by_id(self.SENT, id_of(2), "web").id == id_of(2)
         assert find_by_id(self.SENT, id_of(0x11)[:35], "web").id == id_of(0x11)
 
-    def test_digits_of_several_are_told_the_ids(self) -> None:
+    def test_digits_of_several_commands_are_refused_with_their_ids(self) -> None:
         with pytest.raises(UnavailableError, match=f"{id_of(1)}, {id_of(2)}"):
             find_by_id(self.SENT, id_of(1)[:8], "web")
 
-    def test_id_of_no_command_is_told_where_the_ids_are(self) -> None:
+    def test_unknown_id_is_refused_with_a_hint_to_the_history(self) -> None:
         with pytest.raises(UnavailableError, match="pulley history web has their ids"):
             find_by_id(self.SENT, id_of(3), "web")

@@ -1,4 +1,4 @@
-"""Where a host is, seen from where it is wanted; and what became of the newest by itself."""
+"""A host's place relative to its wanted commit, and the newest command's own verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ def no_github(repository: Repository, token: str) -> Never:
 
 
 def view(*sent: Sent, is_online: bool = True) -> View:
-    """A minute after the last of what was sent."""
+    """The view one minute after the last command."""
     history = FakeHistory()
     for command, invocations in sent:
         history.add(command, *invocations)
@@ -76,12 +76,12 @@ class TestPlace:
             (on(1, details="Pending"), WAITING),
         ],
     )
-    def test_it_is_what_the_host_said_of_its_last_run(
+    def test_place_follows_from_the_result_of_the_last_run(
         self, invocation: Invocation, place: str
     ) -> None:
         assert first_host((command_of(), [invocation])).place == place
 
-    def test_host_that_runs_a_newer_command_is_not_called_what_it_was(self) -> None:
+    def test_host_that_runs_a_newer_command_is_running(self) -> None:
         before = command_of(OLD, 1), [on(1, line_of(OLD))]
         newer = command_of(COMMIT, 2, status="InProgress"), [running(1)]
         host = first_host(before, newer)
@@ -89,21 +89,21 @@ class TestPlace:
         assert host.running
         assert host.running.roll_out.commit.sha == COMMIT
 
-    def test_command_that_should_long_be_over_is_not_running(self) -> None:
+    def test_host_of_an_overdue_command_is_unknown_and_not_running(self) -> None:
         stuck = command_of(COMMIT, 1, status="InProgress"), [running(1)]
         later = command_of(COMMIT, 9), [on(2, line_of())]
         assert first_host(stuck, later).place == UNKNOWN
 
-    def test_host_that_is_asleep_runs_nothing(self) -> None:
+    def test_offline_host_with_a_pending_command_is_unknown(self) -> None:
         waiting = command_of(status="InProgress"), [on(1, details="Pending")]
         assert first_host(waiting, is_online=False).place == UNKNOWN
 
-    def test_host_that_is_wanted_nowhere_has_no_place(self) -> None:
+    def test_host_without_a_wanted_commit_has_no_place(self) -> None:
         assert first_host().place == ""
 
 
 class TestNewest:
-    def test_it_is_judged_by_itself_though_hosts_are_at_its_commit_by_an_older_one(self) -> None:
+    def test_newest_command_fails_by_its_own_results_despite_an_older_success(self) -> None:
         hosts = (1, 2, 3)
         first = command_of(number=1, count=3), [on(one, line_of()) for one in hosts]
         again = (
@@ -116,7 +116,7 @@ class TestNewest:
         assert newest.status.state == "failure"
         assert newest.status.description.startswith("1 of 3 hosts at 4d5e6f7")
 
-    def test_every_host_that_failed_is_told(self) -> None:
+    def test_every_failed_host_is_in_the_description(self) -> None:
         said = [
             line_of(outcome="conflict", step="rebase", detail=f"{one} " + "x" * 90)
             for one in (1, 2, 3)
@@ -126,5 +126,5 @@ class TestNewest:
         assert newest
         assert all(f"web-{number}: " in newest.status.description for number in (1, 2, 3))
 
-    def test_where_nothing_was_sent_there_is_none(self) -> None:
+    def test_target_without_commands_has_no_newest(self) -> None:
         assert view().newest(WEB) is None

@@ -45,12 +45,12 @@ class TestParseTargetsFile:
             "max_errors": 1,
         }
 
-    def test_targets_come_by_name(self) -> None:
+    def test_targets_are_sorted_by_name(self) -> None:
         api = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
         both = parse_targets_file(WEB + api)
         assert [one.target.name for one in both] == ["api", "web"]
 
-    def test_every_problem_is_told_at_once_with_its_path(self) -> None:
+    def test_all_problems_are_reported_with_their_paths(self) -> None:
         text = WEB.replace('"/srv/site"', '"srv/site"') + 'timeout = 1\ncolour = "red"\n'
         text += '[targets.api]\nname = "api"\n[targets."No Good"]\n[other]\n'
         problems = problems_of(text)
@@ -65,17 +65,17 @@ class TestParseTargetsFile:
         words = "targets.'No Good': the table's name must be"
         assert any(problem.startswith(words) for problem in problems)
 
-    def test_keys_that_are_named_are_those_of_a_file(self) -> None:
+    def test_unknown_key_is_reported_with_the_keys_of_a_file(self) -> None:
         (problem,) = problems_of(WEB + 'colour = "red"\n')
         assert "unknown key 'colour'; the keys are after_pull, " in problem
         assert " name," not in problem
 
-    def test_environment_of_two_targets_of_a_repository_is_a_problem(self) -> None:
+    def test_two_targets_of_one_repository_may_not_share_an_environment(self) -> None:
         other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
         other += 'environment = "Web"\n'
         assert problems_of(WEB + other) == ("targets.api.environment: is the target web's already",)
 
-    def test_environment_of_targets_of_two_repositories_is_none(self) -> None:
+    def test_targets_of_two_repositories_may_share_an_environment(self) -> None:
         other = WEB.replace("targets.web", "targets.api").replace("octo/site", "octo/api")
         other = other.replace("/srv/site", "/srv/api")
         assert len(parse_targets_file(WEB + other + 'environment = "web"\n')) == 2
@@ -97,31 +97,31 @@ class TestParseTargetsFile:
         assert problems_of(WEB + WEB)[0].startswith("pulley.toml: not TOML: ")
 
     @pytest.mark.parametrize("text", ["targets = 1", "[[targets]]\nbranch = 'main'"])
-    def test_targets_that_are_no_tables_are_told(self, text: str) -> None:
+    def test_targets_that_are_no_tables_are_a_problem(self, text: str) -> None:
         assert problems_of(text) == ("targets: must be tables like [targets.web]",)
 
-    def test_target_that_is_no_table_is_told(self) -> None:
+    def test_target_that_is_no_table_is_a_problem(self) -> None:
         assert problems_of("[targets]\nweb = 3") == (
             "targets.web: must be a table, like [targets.web]",
         )
 
-    def test_values_that_only_toml_has_are_told(self) -> None:
+    def test_date_and_nan_are_problems(self) -> None:
         text = WEB + "timeout = 1979-05-27\nmax_errors = nan\n"
         assert len(problems_of(text)) == 2
 
-    def test_nesting_without_end_is_told(self) -> None:
+    def test_too_deep_nesting_is_wrong_syntax(self) -> None:
         assert problems_of("a = " + "[" * 10_000)[0].startswith("pulley.toml: not TOML: ")
 
-    def test_no_target_is_no_problem_of_the_file(self) -> None:
+    def test_empty_file_has_no_targets_and_no_problem(self) -> None:
         assert parse_targets_file("") == ()
 
 
 class TestReadText:
-    def test_mark_of_an_editor_is_left_out(self, tmp_path: Path) -> None:
+    def test_byte_order_mark_is_removed(self, tmp_path: Path) -> None:
         (path := tmp_path / "pulley.toml").write_bytes(b"\xef\xbb\xbf[targets]\r\n")
         assert read_text(str(path)) == "[targets]\r\n"
 
-    def test_file_that_is_not_there_a_folder_and_bytes_are_told(self, tmp_path: Path) -> None:
+    def test_missing_file_folder_and_other_encoding_are_unreadable(self, tmp_path: Path) -> None:
         (tmp_path / "bytes").write_bytes(b"ok\xff")
         for name, words in [
             ("none", "No such file"),
@@ -133,7 +133,7 @@ class TestReadText:
 
 
 class TestWriteTargetsFile:
-    def test_what_is_written_is_read_as_it_was(self) -> None:
+    def test_written_file_is_parsed_as_the_same_targets(self) -> None:
         entry = {
             "name": "web",
             "repository": "octo/site",
@@ -159,6 +159,6 @@ class TestDocuments:
         assert [len(parse_targets_file(one)) for one in examples] == [1, 2]
 
 
-def test_number_of_more_digits_than_python_reads_is_no_toml() -> None:
+def test_too_long_number_is_wrong_syntax() -> None:
     with pytest.raises(TargetsError, match="not TOML"):
         parse_targets_file(f"a = {'1' * 5000}")

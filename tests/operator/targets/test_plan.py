@@ -68,12 +68,12 @@ class TestPlanTargets:
         assert change.text == json.dumps([entry("api"), entry("web")], separators=(",", ":"))
         assert change.bytes == len(change.text)
 
-    def test_the_same_in_another_order_needs_nothing(self) -> None:
+    def test_same_targets_in_another_order_need_no_change(self) -> None:
         turned = dict(reversed(entry("web").items()))
         (change,) = plan(file_of(entry("web"), entry("api")), stored(turned, entry("api")))
         assert not change.is_needed
 
-    def test_changed_target_is_told_key_by_key(self) -> None:
+    def test_changed_target_is_shown_key_by_key(self) -> None:
         new = entry("web", branch="release", timeout=60)
         old = entry("web", update="reset")
         (change,) = plan(file_of(new), stored(old))
@@ -83,13 +83,13 @@ class TestPlanTargets:
             KeyChange("update", "reset", None),
         )
 
-    def test_target_that_the_file_does_not_have_is_kept_and_named(self) -> None:
+    def test_target_missing_in_the_file_is_kept_and_named(self) -> None:
         (change,) = plan(file_of(entry("web")), stored(entry("web"), entry("api")))
         assert change.kept == ("api",)
         assert not change.is_needed
         assert json.loads(change.text) == [entry("api"), entry("web")]
 
-    def test_pruned_it_is_removed(self) -> None:
+    def test_target_missing_in_the_file_is_removed_by_prune(self) -> None:
         (change,) = plan(file_of(entry("web")), stored(entry("web"), entry("api")), prune=True)
         assert [(one.name, one.action) for one in change.changes] == [("api", "removed")]
         assert json.loads(change.text) == [entry("web")]
@@ -99,7 +99,7 @@ class TestPlanTargets:
         assert change.text == "[]"
         assert change.is_needed
 
-    def test_kept_target_with_the_environment_of_one_in_the_file_is_a_problem(self) -> None:
+    def test_kept_target_with_the_environment_of_a_file_s_target_is_a_problem(self) -> None:
         new = entry("api", environment="production")
         old = entry("web", environment="production")
         problems = problems_of(file_of(new), stored(old))
@@ -107,36 +107,36 @@ class TestPlanTargets:
         assert "--prune" in problems[1]
         assert plan(file_of(new), stored(old), prune=True)
 
-    def test_name_that_another_repository_has_is_a_problem(self) -> None:
+    def test_name_of_another_repository_s_target_is_a_problem(self) -> None:
         other = stored(entry("web", OTHER), repository=OTHER)
         (problem,) = problems_of(file_of(entry("web")), StoredList(SITE), others=(other,))
         assert problem.startswith("targets.web: octo/other has a target of this name; ")
         assert "--repository octo/other --prune" in problem
 
-    def test_target_that_goes_to_another_repository_needs_prune(self) -> None:
+    def test_target_that_moves_to_another_repository_needs_prune(self) -> None:
         old = stored(entry("web", OTHER), repository=OTHER)
         (problem,) = problems_of(file_of(entry("web")), old, StoredList(SITE))
         assert "--prune" in problem
         changes = plan(file_of(entry("web")), old, StoredList(SITE), prune=True)
         assert leavers(changes) == {"web": "goes from octo/other to octo/site"}
 
-    def test_removed_target_leaves(self) -> None:
+    def test_removed_target_is_listed_as_leaving(self) -> None:
         changes = plan((), stored(entry("web")), prune=True)
         assert leavers(changes) == {"web": "is removed"}
 
     @pytest.mark.parametrize("text", ["{", "{}", "null", '[{"name": 3}]'])
-    def test_what_cannot_be_read_is_replaced_and_told(self, text: str) -> None:
+    def test_unreadable_list_is_replaced_and_marked(self, text: str) -> None:
         (change,) = plan(file_of(entry("web")), stored_of(text))
         assert change.replaced
         assert change.is_needed
         assert json.loads(change.text) == [entry("web")]
 
-    def test_kept_target_that_is_not_valid_is_a_problem(self) -> None:
+    def test_invalid_kept_target_is_a_problem(self) -> None:
         problems = problems_of(file_of(entry("web")), stored(entry("api", branch="no good")))
         assert problems[0].startswith("octo/site: targets.api.branch: ")
         assert "api would be kept" in problems[1]
 
-    def test_list_that_is_not_valid_is_mended_though_no_target_changes(self) -> None:
+    def test_invalid_list_is_replaced_even_if_no_target_changes(self) -> None:
         (change,) = plan(file_of(entry("web")), stored(entry("web"), entry("web")))
         assert change.changes == ()
         assert change.is_needed
@@ -146,13 +146,13 @@ class TestSize:
     def many(self, count: int) -> tuple[FileTarget, ...]:
         return file_of(*(entry(f"web-{number}") for number in range(count)))
 
-    def test_list_over_the_standard_tier_is_told_with_the_way_out(self) -> None:
+    def test_list_over_the_standard_tier_is_a_problem_that_suggests_advanced(self) -> None:
         (problem,) = problems_of(self.many(40), StoredList(SITE))
         assert "bytes of 4,096; --advanced stores up to 8,192 bytes" in problem
         (change,) = plan(self.many(40), StoredList(SITE), advanced=True)
         assert change.tier == ADVANCED
 
-    def test_list_over_the_advanced_tier_has_no_way_out(self) -> None:
+    def test_list_over_the_advanced_tier_is_always_a_problem(self) -> None:
         (problem,) = problems_of(self.many(80), StoredList(SITE))
         assert "--advanced" not in problem
         (problem,) = problems_of(self.many(80), StoredList(SITE), advanced=True)
@@ -162,6 +162,6 @@ class TestSize:
         (change,) = plan(self.many(2), StoredList(SITE), advanced=True)
         assert change.tier == "Standard"
 
-    def test_what_is_of_the_advanced_tier_stays_there(self) -> None:
+    def test_list_in_the_advanced_tier_stays_in_it(self) -> None:
         (change,) = plan(self.many(2), stored_of("[]", tier=ADVANCED))
         assert change.tier == ADVANCED

@@ -1,4 +1,4 @@
-"""A webhook as GitHub shows it: what differs, which address may be Pulley's, what a ping tells."""
+"""A webhook on GitHub: its differences, its address, and the answer to its ping."""
 
 import json
 from collections.abc import Sequence
@@ -50,23 +50,23 @@ def delivery(id_: int, event: str = "ping") -> dict[str, object]:
 class TestPing:
     ANSWER = {"status_code": 200, "status": "OK", "response": {"payload": '{"ignored": "ping"}'}}  # noqa: RUF012
 
-    def test_answer_is_the_one_to_this_ping_and_not_to_one_before(self) -> None:
+    def test_answer_to_this_ping_is_read_and_not_to_an_earlier_ping(self) -> None:
         api = FakeApi([[delivery(1)], [delivery(1)], [delivery(2), delivery(1)]], self.ANSWER)
         assert ping(api) == Ping(200, "OK", "ping")
         assert api.asked[-1] == "GET /hooks/7/deliveries/2"
 
-    def test_push_meanwhile_is_not_taken_for_it(self) -> None:
+    def test_push_during_the_ping_is_ignored(self) -> None:
         api = FakeApi([[], [delivery(2, "push")], [delivery(3), delivery(2, "push")]], self.ANSWER)
         ping(api)
         assert api.asked[-1] == "GET /hooks/7/deliveries/3"
 
-    def test_answer_that_does_not_come_is_not_waited_for_for_ever(self) -> None:
+    def test_missing_answer_is_reported_as_not_recorded(self) -> None:
         assert ping(FakeApi([[]])) == NOT_RECORDED
 
     @pytest.mark.parametrize(
         "look", [None, {}, [None], [{"event": "ping"}], [{"event": "ping", "id": "x"}]]
     )
-    def test_deliveries_that_cannot_be_read_are_none(self, look: object) -> None:
+    def test_unreadable_deliveries_are_ignored(self, look: object) -> None:
         assert ping(FakeApi([look])) == NOT_RECORDED
 
     @pytest.mark.parametrize(
@@ -80,14 +80,16 @@ class TestPing:
             (None, ""),
         ],
     )
-    def test_whatever_was_answered_is_told_and_cut(self, payload: object, said: str) -> None:
+    def test_failed_answer_is_shown_and_cut_to_300_characters(
+        self, payload: object, said: str
+    ) -> None:
         answer = {"status_code": 403, "status": "Invalid", "response": {"payload": payload}}
         found = ping(FakeApi([[], [delivery(1)]], answer))
         assert found == Ping(403, "Invalid", said)
         assert not found.is_green
 
     @pytest.mark.parametrize("answer", [None, [], {}, {"status_code": "200"}, {"response": 7}])
-    def test_answer_that_cannot_be_read_is_red(self, answer: object) -> None:
+    def test_unreadable_answer_has_the_code_0(self, answer: object) -> None:
         assert ping(FakeApi([[], [delivery(1)]], answer)).code == 0
 
 
@@ -104,13 +106,11 @@ class TestOpenedBy:
         return self.answered(body, code)
 
     @pytest.mark.parametrize("position", [0, 1, 7])
-    def test_parameter_is_what_pulley_s_green_answer_says_in_its_fields(
-        self, position: int
-    ) -> None:
+    def test_parameter_is_read_from_the_fields_of_a_successful_answer(self, position: int) -> None:
         assert self.signed(position).opened_by == self.NAME
         assert not self.signed(position, 401).opened_by
 
-    def test_only_the_newest_of_this_very_parameter_counts(self) -> None:
+    def test_only_the_newest_secret_of_the_same_parameter_counts(self) -> None:
         assert self.signed(0).has_newest_of(self.NAME)
         assert not self.signed(1).has_newest_of(self.NAME)
         assert not self.signed(0).has_newest_of("/pulley/prod/webhook-secret")
@@ -129,10 +129,10 @@ class TestOpenedBy:
             {"parameter": "dev/webhook-secret", "position": False},
         ],
     )
-    def test_fields_that_cannot_be_read_say_nothing(self, secret: object) -> None:
+    def test_unreadable_fields_name_no_parameter(self, secret: object) -> None:
         assert not self.answered({"ignored": "ping: ...", "secret": secret}).opened_by
 
-    def test_words_of_an_older_lambda_are_read_too(self) -> None:
+    def test_answer_of_an_older_lambda_is_read_from_its_words(self) -> None:
         newest, older = (
             self.answered({"ignored": f"ping: ...; signed with {which} secret of {place}"})
             for which, place in [("the newest", "dev/webhook-secret"), ("an older", "dev/x")]
@@ -145,7 +145,7 @@ class TestOpenedBy:
 
 
 class TestAll:
-    def test_what_is_no_webhook_is_left_out(self) -> None:
+    def test_malformed_webhooks_are_left_out(self) -> None:
         whole = {"id": 7, "config": {"url": URL}, "events": ["push"], "active": True}
         odd = [None, {}, whole | {"config": None}, whole | {"id": "x"}]
         webhooks = Webhooks(
@@ -162,7 +162,7 @@ class TestIsWebhookUrl:
     @pytest.mark.parametrize(
         "url", [URL, f"{URL}/", "http://127.0.0.1:8000/github", "http://localhost:8000/github"]
     )
-    def test_pulley_s_addresses(self, url: str) -> None:
+    def test_pulley_s_addresses_are_accepted(self, url: str) -> None:
         assert is_webhook_url(url)
 
     @pytest.mark.parametrize(
@@ -181,29 +181,29 @@ class TestIsWebhookUrl:
             "https://[/github",
         ],
     )
-    def test_others_are_refused(self, url: str) -> None:
+    def test_other_addresses_are_refused(self, url: str) -> None:
         assert not is_webhook_url(url)
 
 
 class TestPlanConnection:
-    def test_none_there_is_one_to_be_made(self) -> None:
+    def test_missing_webhook_is_made(self) -> None:
         plan = plan_connection([], URL, force=False)
         assert (plan.action, plan.hook) == ("made", None)
 
-    def test_one_that_is_as_it_should_be_is_left(self) -> None:
+    def test_correct_webhook_is_left_as_it_is(self) -> None:
         assert plan_connection([GOOD], f"{URL}/", force=False).action == "left as it is"
 
-    def test_force_sets_its_secret_again(self) -> None:
+    def test_force_sets_the_secret_again(self) -> None:
         plan = plan_connection([GOOD], URL, force=True)
         assert (plan.action, plan.differences) == ("updated", ["secret: set again"])
 
-    def test_one_of_another_stage_is_told_and_one_of_something_else_is_not(self) -> None:
+    def test_webhook_of_another_stage_is_listed_and_other_webhooks_are_not(self) -> None:
         other = RepositoryHook(8, "https://other/prod/github", "json", "0", ("push",), True, True)  # noqa: FBT003
         chat = RepositoryHook(9, "https://chat/x", "json", "0", ("push",), True, True)  # noqa: FBT003
         plan = plan_connection([other, chat], URL, force=False)
         assert (plan.action, plan.elsewhere) == ("made", ["https://other/prod/github"])
 
-    def test_of_two_with_the_address_the_active_one_is_it(self) -> None:
+    def test_active_webhook_is_chosen_if_two_have_the_address(self) -> None:
         off = RepositoryHook(3, URL, "json", "0", ("push",), False, True)  # noqa: FBT003
         assert plan_connection([off, GOOD], URL, force=False).hook == GOOD
 
@@ -221,5 +221,5 @@ class TestMendOf:
             (503, "pulley setup"),
         ],
     )
-    def test_each_answer_has_one(self, code: int, words: str) -> None:
+    def test_each_answer_has_its_fix(self, code: int, words: str) -> None:
         assert words in mend_of(Ping(code, ""), "prod", SITE)

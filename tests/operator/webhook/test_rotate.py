@@ -1,7 +1,7 @@
-"""A secret is rotated, and no delivery is refused at any moment of it, whatever it is stopped by.
+"""A rotation refuses no delivery at any moment, whatever stops it.
 
 The world here has Parameter Store, warm Lambdas that run the real receiver and remember, a stranger
-who leaves them no look-up for a secret that they don't know, and deliveries that take ten seconds.
+who uses up their look-ups of unknown secrets, and deliveries that take ten seconds.
 """
 
 import json
@@ -52,7 +52,7 @@ class KilledError(BaseException):
 
 
 class Lambda:
-    """A warm one, which has read what is stored, and remembers it."""
+    """A warm Lambda, which has read the stored values and remembers them."""
 
     def __init__(self, world: "World") -> None:
         self.store = ParameterStore(world, STAGE, lambda: world.seconds)  # type: ignore[arg-type]
@@ -73,7 +73,7 @@ class Lambda:
         return outcome.reason
 
     def use_up(self) -> None:
-        """What a stranger does, for as long as they like."""
+        """Use up the look-ups, as a stranger can at any time."""
         while self.store._budget.spend():
             pass
 
@@ -119,7 +119,7 @@ class World:
             self.deliver()
 
     def deliver(self) -> None:
-        """Each webhook sends, to every Lambda, and what was sent ten seconds ago arrives."""
+        """Each webhook sends to every Lambda, and deliveries sent ten seconds ago arrive."""
         self.on_its_way += [(self.seconds, one, secret) for one, secret in self.hooks.items()]
         due = [one for one in self.on_its_way if self.seconds - one[0] >= 10]
         self.on_its_way = [one for one in self.on_its_way if one not in due]
@@ -155,7 +155,7 @@ class World:
             self.values[Name].append((other, self.now))
         self.others = []
         self.values[Name].append((Value, self.now))
-        self.step()  # it is stored, and whoever stored it may not hear of it
+        self.step()  # the value is stored, and the answer may be lost
         return {"Version": len(self.values[Name])}
 
     def describe_parameters(self, **_: object) -> dict[str, object]:
@@ -189,7 +189,7 @@ class World:
             return [{"id": 7, "config": place, "events": ["push"], "active": self.active}]
         if method == "PATCH" and body:
             self.hooks[repository] = body["secret"]
-            self.step()  # GitHub has it, and the answer may be lost
+            self.step()  # GitHub has the secret, and the answer may be lost
             return {}
         if path == "/hooks/7/pings":
             self.fresh.use_up()
@@ -220,7 +220,7 @@ class World:
     def rotate(
         self, *, wait: float = WAIT_SECONDS, in_between: float = WAIT_SECONDS
     ) -> list[Proof]:
-        """As the command does it, with waits that a test may shorten."""
+        """Rotate as the command does, with waits that a test may shorten."""
         rotation = self.rotation()
         stored = rotation.begin()
         self.pass_time(stored.seconds_to_wait(wait, now=self.now))
@@ -239,22 +239,18 @@ def world() -> World:
 
 
 class TestWholeRotation:
-    def test_new_secret_is_in_the_old_one_s_place_and_nothing_was_refused(
-        self, world: World
-    ) -> None:
+    def test_new_secret_replaces_the_old_and_no_delivery_is_refused(self, world: World) -> None:
         assert world.rotate() == [Proof(SITE, 1)]
         (new,) = world.lines
         assert len(new) == 64
         assert world.hooks == {SITE: new}
         assert world.refused == 0
 
-    def test_without_the_first_wait_what_lambda_remembers_would_refuse(self, world: World) -> None:
+    def test_without_the_first_wait_lambdas_refuse_deliveries(self, world: World) -> None:
         world.rotate(wait=0)
         assert world.refused > 0
 
-    def test_without_the_second_wait_what_is_on_its_way_would_be_refused(
-        self, world: World
-    ) -> None:
+    def test_without_the_second_wait_a_late_delivery_is_refused(self, world: World) -> None:
         world.rotate(in_between=0)
         new_lambda = Lambda(world)
         with pytest.raises(SignatureError):
@@ -266,7 +262,9 @@ class TestWholeRotation:
         assert set(world.hooks.values()) == set(world.lines)
         assert world.refused == 0
 
-    def test_killed_at_any_step_nothing_is_refused_and_the_next_run_ends_it(self) -> None:
+    def test_rotation_killed_at_any_step_refuses_no_delivery_and_the_next_run_completes_it(
+        self,
+    ) -> None:
         whole = World(SITE, DOCS)
         whole.rotate()
         assert whole.calls > 10
@@ -282,9 +280,7 @@ class TestWholeRotation:
             assert [*{*world.hooks.values()}] == world.lines, step
             assert world.refused == 0, step
 
-    def test_killed_run_s_new_secret_is_gone_on_with_and_no_third_one_is_stored(
-        self, world: World
-    ) -> None:
+    def test_next_run_uses_the_new_secret_of_a_killed_run(self, world: World) -> None:
         stored = world.rotation().begin()
         world.pass_time(3600)
         again = world.rotation().begin()
@@ -296,7 +292,7 @@ class TestSecondsToWait:
     @pytest.mark.parametrize(
         ("age", "seconds"), [(0, 70), (69, 70), (300, 70), (370, 70), (371, 0), (-60, 70)]
     )
-    def test_what_was_stored_lately_by_any_clock_is_waited_for(
+    def test_recently_stored_secret_is_waited_for_even_with_a_wrong_clock(
         self, world: World, age: int, seconds: int
     ) -> None:
         stored = world.rotation().begin()
@@ -304,7 +300,7 @@ class TestSecondsToWait:
         assert stored.seconds_to_wait(70, now=now) == seconds
 
 
-class TestWhereAWebhookIsNotProven:
+class TestUnprovenWebhook:
     @pytest.mark.parametrize(
         ("error", "words"),
         [
@@ -322,7 +318,7 @@ class TestWhereAWebhookIsNotProven:
         assert world.lines[1:] == ["old"]
         assert world.refused == 0
 
-    def test_webhook_that_is_switched_off_proves_nothing(self, world: World) -> None:
+    def test_inactive_webhook_is_a_problem_and_the_old_secret_stays(self, world: World) -> None:
         world.active = False
         (proof,) = world.rotate()
         assert proof.problem == "its webhook 7 is switched off, and cannot be pinged"
@@ -338,7 +334,9 @@ class TestWhereAWebhookIsNotProven:
         assert proof.problem == f"none of its webhooks posts to {URL}2/github"
         assert world.hooks == {SITE: "old"}
 
-    def test_webhook_that_still_has_the_old_secret_is_seen_to(self, world: World) -> None:
+    def test_webhook_with_the_old_secret_is_a_problem_until_it_is_changed(
+        self, world: World
+    ) -> None:
         rotation = world.rotation()
         stored = rotation.begin()
         proof = rotation.prove(SITE, stored.secrets[0], set_it=False)
@@ -346,7 +344,7 @@ class TestWhereAWebhookIsNotProven:
         world.hooks[SITE] = stored.secrets[0].decode()  # by hand
         assert rotation.prove(SITE, stored.secrets[0], set_it=False) == Proof(SITE, 1)
 
-    def test_address_of_another_stage_is_left_alone_though_its_ping_is_green(
+    def test_webhook_of_another_stage_is_left_alone_although_its_ping_succeeds(
         self, world: World
     ) -> None:
         rotation = replace(world.rotation(), name="/pulley/prod/webhook-secret")
@@ -360,7 +358,7 @@ class TestWhereAWebhookIsNotProven:
         assert world.hooks == {SITE: "old"}
         assert world.refused == 0
 
-    def test_webhook_that_no_stored_secret_opens_is_left_alone(self, world: World) -> None:
+    def test_webhook_with_an_unknown_secret_is_left_alone(self, world: World) -> None:
         world.hooks[SITE] = "of another stage"
         (proof,) = world.rotate()
         assert "was answered 401: the signature does not match" in proof.problem
@@ -368,12 +366,12 @@ class TestWhereAWebhookIsNotProven:
         assert world.hooks == {SITE: "of another stage"}
         assert world.lines[1:] == ["old"]
 
-    def test_webhook_that_is_switched_off_is_left_alone(self, world: World) -> None:
+    def test_inactive_webhook_keeps_its_secret(self, world: World) -> None:
         world.active = False
         world.rotate()
         assert world.hooks == {SITE: "old"}
 
-    def test_without_a_token_it_is_said(self, world: World) -> None:
+    def test_missing_token_is_a_problem(self, world: World) -> None:
         rotation = Rotation(
             Parameters(world),  # type: ignore[arg-type]
             NAME,
@@ -385,19 +383,17 @@ class TestWhereAWebhookIsNotProven:
 
 
 class TestTwoAtOnce:
-    def test_other_rotation_that_began_in_the_same_moment_goes_on(self, world: World) -> None:
+    def test_secret_of_a_concurrent_rotation_is_used(self, world: World) -> None:
         world.others = ["theirs\nold"]
         assert world.rotation().begin().secrets == (b"theirs", b"old")
 
-    def test_secret_that_somebody_stored_in_the_same_moment_stays_valid(self, world: World) -> None:
+    def test_secret_stored_at_the_same_moment_stays_valid(self, world: World) -> None:
         world.others = ["theirs"]
         new, *others = world.rotation().begin().secrets
         assert len(new) == 64
         assert others == [b"theirs", b"old"]
 
-    def test_secret_stored_meanwhile_stops_it_before_anything_is_dropped(
-        self, world: World
-    ) -> None:
+    def test_secret_stored_during_the_rotation_stops_it_before_the_drop(self, world: World) -> None:
         rotation = world.rotation()
         stored = rotation.begin()
         world.values[NAME].append(("theirs\nold", world.now))
@@ -406,7 +402,7 @@ class TestTwoAtOnce:
                 use(stored)
         assert world.lines == ["theirs", "old"]
 
-    def test_secret_stored_in_the_moment_of_the_drop_is_put_back(self, world: World) -> None:
+    def test_secret_stored_at_the_moment_of_the_drop_is_restored(self, world: World) -> None:
         rotation = world.rotation()
         stored = rotation.begin()
         world.others = ["theirs\nold"]
@@ -417,12 +413,12 @@ class TestTwoAtOnce:
 
 class TestRead:
     @pytest.mark.parametrize("value", ["", " \n "])
-    def test_without_a_secret_it_is_said_what_to_do(self, world: World, value: str) -> None:
+    def test_missing_secret_is_an_error_that_names_setup(self, world: World, value: str) -> None:
         world.values[NAME].append((value, world.now))
         with pytest.raises(UnavailableError, match="pulley setup stores one"):
             world.rotation().begin()
 
-    def test_secret_is_not_in_the_words_of_anything(self, world: World) -> None:
+    def test_secret_is_not_in_the_repr(self, world: World) -> None:
         stored = world.rotation().begin()
         assert isinstance(stored, StoredSecret)
         assert "old" not in repr(stored)
@@ -430,7 +426,7 @@ class TestRead:
 
 
 class TestRepositoriesOf:
-    def test_those_with_a_secret_of_their_own_are_left_out(self) -> None:
+    def test_repositories_with_their_own_secret_are_left_out(self) -> None:
         world = World(SITE, DOCS)
         own = NAMES.repository_webhook_secret
         world.values[own(DOCS)] = [("own", START)]
