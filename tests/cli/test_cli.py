@@ -89,7 +89,12 @@ class TestSandbox:
             folder = Path(clone).parent
             (Path(clone) / "index.html").write_text("mine\n")
             nobody = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
-            commit_it = ["git", "commit", "-qam", "Mine"]  # as it prints it, without an identity
+            commit_it = [
+                "git",
+                "commit",
+                "-qam",
+                "Mine",
+            ]  # the printed command, without a git identity
             subprocess.run(commit_it, cwd=clone, check=True, env=nobody)
             pushed = subprocess.run(
                 ["git", "push"], cwd=clone, check=True, capture_output=True, text=True

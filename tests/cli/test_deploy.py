@@ -239,7 +239,7 @@ class TestDeploy:
         self, sandbox: Sandbox, pulley: Pulley, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(sandbox.developer.working_dir)
-        # A host each: of two runs in one checkout, the later command may come first.
+        # One host for each target: of two runs in one checkout, the later may run first.
         one, other = ({"ids": [machine.host.instance_id]} for machine in sandbox.machines)
         api = {"name": "api", "environment": "api", "instances": other}
         job = {"name": "job", "environment": "job", "branch": "next"}
@@ -316,7 +316,7 @@ class TestCancel:
                 assert (back["commit"], len(back["instance_ids"])) == (good, 2)
 
                 running_command(sandbox)
-                again = pulley("cancel", "web", "--yes")  # the way back
+                again = pulley("cancel", "web", "--yes")  # while hosts go back
                 assert f"web: cancelled {good[:7]}" in again.stdout
                 assert "web: hosts that had not begun stay as they are. " in again.stdout
                 assert f"{bad[:7]} is held" in again.stdout

@@ -62,7 +62,7 @@ class Planter:
     def deployed_again(self) -> None:
         self.undo.callback(self.deployed.restore)
 
-    # --- what is stored ---
+    # --- stored parameters ---
 
     def no_secret(self) -> None:
         self.store(NAMES.webhook_secret, None)
@@ -193,7 +193,7 @@ class Planter:
         association = made["IamInstanceProfileAssociation"]["AssociationId"]
         self.undo.callback(ec2.disassociate_iam_instance_profile, AssociationId=association)
 
-    # --- what chalice deployed ---
+    # --- resources that chalice deployed ---
 
     def no_function(self) -> None:
         self.deployed_again()
@@ -293,8 +293,8 @@ Plant = Callable[[Planter], None]
 Fault = tuple[Plant, str, str, str]
 TOKEN, WEBHOOK_ROW = "GitHub token, octo/site", "webhook of octo/site"
 WEB_2 = "host web-2: /srv/site"
-# The fault, the row that shows it, the row's outcome, and what the fix must name. Faults that hide
-# no other are planted together, because each `pulley doctor` asks fifty things.
+# The fault, the row that shows it, the row's outcome, and what the fix must name. Faults that do
+# not hide each other are planted together, because a `pulley doctor` makes fifty checks.
 # `make soak` plants each of them alone.
 FAULTS: list[list[Fault]] = [
     [
@@ -553,7 +553,7 @@ class TestFix:
         assert warned.exit_code == 0
         assert "Warning: pulley-dev-pull is of release 99.0.0, and this command" in warned.stderr
 
-    def test_fix_does_not_change_a_freeze_or_missing_hosts(
+    def test_fix_leaves_a_freeze_and_missing_hosts_to_a_person(
         self, pulley: Pulley, planter: Planter
     ) -> None:
         planter.frozen()

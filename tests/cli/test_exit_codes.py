@@ -1,4 +1,4 @@
-"""How commands end: each refusal has one exit code, whichever command meets it."""
+"""How commands end: each refusal has one exit code, in every command."""
 
 import io
 import sys

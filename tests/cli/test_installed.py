@@ -21,7 +21,7 @@ from tests.fakes import push_json
 MOST_BYTES = 80_000_000
 NOT_NEEDED = {"chalice", "cfn-lint", "flask", "moto", "werkzeug", "pytest"}
 
-# Arguments and stdin, a line of JSON; the exit code, all that was printed, and stdout come back.
+# Reads arguments and stdin as a line of JSON; prints the exit code, all output, and stdout.
 COMMANDS = """
 import json, sys
 from click.testing import CliRunner

@@ -1,4 +1,4 @@
-"""status, history and logs against a sandbox with a story: a push, a bad release, a sleeper."""
+"""status, history and logs against a sandbox with a push, a bad release and an offline host."""
 
 import json
 from collections.abc import Iterator
@@ -181,7 +181,7 @@ class TestLogs:
         assert "    before red after\n" in done.stdout
         assert "\x1b" not in done.output
         raw = json_of(pulley("logs", "web", "web-1", "--json"))
-        assert "\x1b[31m" in raw["hosts"][0]["stderr"]  # a program has it as it is
+        assert "\x1b[31m" in raw["hosts"][0]["stderr"]  # JSON keeps the codes
 
     def test_host_is_selected_by_its_name_or_its_instance_id(
         self, sandbox: Sandbox, told: Story, pulley: Pulley

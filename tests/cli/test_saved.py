@@ -61,7 +61,7 @@ class TestStatus:
     def test_file_that_was_set_aside_is_named_and_causes_no_command(
         self, sandbox: Sandbox, pulley: Pulley, commit: str
     ) -> None:
-        assert pulley("deploy", "web", "--yes").exit_code == 0  # with nothing new
+        assert pulley("deploy", "web", "--yes").exit_code == 0  # without a new commit
         assert pulley("status", "web", "--live").exit_code == 0
         assert status_of(pulley) == [("at it", "index.html"), ("at it", None)]
         assert sandbox.reconcile()["sent"] == 0

@@ -16,7 +16,7 @@ from tests.cli.conftest import NAMES, Pulley, json_of, stored
 from tests.fakes import SITE
 
 ISSUES = b'{"repository": {"full_name": "octo/site"}}'
-# The sandbox's Lambda has look-ups left, so a secret that it does not know costs it one.
+# A short wait is enough: the sandbox's Lambda has look-ups left, and uses one for a new secret.
 QUICK = ("--wait", "0.5")
 
 

@@ -1,4 +1,4 @@
-"""`pulley setup`, in an account with nothing in it."""
+"""`pulley setup`, in an empty account."""
 
 import json
 import re
@@ -117,12 +117,12 @@ class TestBareStage:
         assert secret not in done.output
         parameter = account.ssm.get_parameter(Name=SECRET)["Parameter"]
         assert parameter["Type"] == "SecureString"
-        assert "chalice deploy" not in done.stdout  # of an emulated account
+        assert "chalice deploy" not in done.stdout  # not for an emulated account
         assert done.stdout.index("pulley targets apply --stage prod") < done.stdout.index(
             "pulley connect"
         )
         before = versions_of(account)
-        again = setup()  # without --yes: there is nothing to ask
+        again = setup()  # without --yes, since it has no question
         assert again.exit_code == 0
         assert again.stdout.startswith("Nothing to do: ")
         assert versions_of(account) == before

@@ -34,7 +34,7 @@ print(json.dumps({"codes": codes, "modules": sorted(sys.modules)}), file=sys.std
 
 
 def started(*lines: Sequence[str], **environ: str) -> tuple[str, set[str]]:
-    """What calls of pulley in one process print, and the modules imported at their end."""
+    """Run pulley several times in one process: the output, and the modules imported at the end."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(lines)],
         env={**os.environ, **environ},
@@ -48,7 +48,7 @@ def started(*lines: Sequence[str], **environ: str) -> tuple[str, set[str]]:
 
 
 def completed(*words: str, shell: str = "bash") -> tuple[list[str], set[str]]:
-    """What a shell is told for the last word, and the modules that were imported for it."""
+    """The completions that a shell gets for the last word, and the modules imported for them."""
     line = " ".join(("pulley", *words))
     printed, modules = started(
         (), _PULLEY_COMPLETE=f"{shell}_complete", COMP_WORDS=line, COMP_CWORD=str(len(words))
@@ -130,7 +130,7 @@ class TestCompletion:
 
 
 class TestWithoutTheSandbox:
-    """As `pipx install .` leaves it: without what the demo and the sandbox need."""
+    """As after `pipx install .`: without the packages of the demo and the sandbox."""
 
     @pytest.mark.parametrize("name", ["demo", "sandbox"])
     def test_command_without_its_extra_names_the_extra_and_how_to_install_it(

@@ -71,7 +71,7 @@ class TestSayOverwritten:
     ) -> None:
         written = overwrite(parameters, name)
         assert written.overwritten
-        by = "arn:aws:iam::123456789012:user/mona"  # moto does not say who
+        by = "arn:aws:iam::123456789012:user/mona"  # moto names no author
         written = replace(written, overwritten=replace(written.overwritten, by=by))
         assert not say_overwritten(parameters, written, yes=True)
         out, err = capsys.readouterr()

@@ -93,7 +93,7 @@ class TestNewestSince:
             (["a", "b", "a"], 0),
         ],
     )
-    def test_newest_secret_dates_from_the_first_version_with_its_first_line(
+    def test_newest_secret_dates_from_the_last_change_of_the_first_line(
         self, values: list[str], minutes: int
     ) -> None:
         assert newest_since(self.versions(*values)) == minutes_ago(minutes)

@@ -138,7 +138,7 @@ class World:
             raise KilledError
         self.deliver()
 
-    # AWS's client: Lambdas read by it too, and those reads are not steps of the command.
+    # AWS's client. Lambdas use it too; their reads are not steps of the command.
 
     def get_parameters(self, *, Names: list[str], **_: object) -> dict[str, object]:  # noqa: N803
         found = [
