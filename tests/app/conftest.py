@@ -20,7 +20,7 @@ from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", STAGE)
     from tests.app.run_command import RunCommand
-    from tests.app.stage import REGION, TOKEN, URL, Log, Stage, forget_what_is_warm
+    from tests.app.stage import REGION, TOKEN, URL, Log, Stage, forget_warm_clients
 
 PROJECT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ def document() -> str:
 
 @pytest.fixture(scope="module")
 def session() -> botocore.session.Session:
-    """One for all tests: reading AWS's models takes longer than anything else here."""
+    """One session for all tests: to read AWS's models takes longer than anything else here."""
     return botocore.session.get_session()
 
 
@@ -53,16 +53,16 @@ def stage(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("PULLEY_STAGE", STAGE)
-    # Nobody answers there: a test that has a GitHub says where it is.
+    # Nobody listens at this address. A test with a GitHub sets its own.
     monkeypatch.setenv("PULLEY_GITHUB_API", "http://127.0.0.1:9")
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _seconds: None))
     wire = Wire()
     with mock_aws():
         boto3.setup_default_session(botocore_session=session)
         ssm = boto3.client("ssm", endpoint_url=URL)
-        # The app's clients come from this session, so what is put on it sees each of their calls.
+        # The app's clients come from this session, so the wire sees each of their calls.
         wire.attach(session)
-        forget_what_is_warm()
+        forget_warm_clients()
         stage = Stage(ssm, wire, Log(capsys))
         ssm.create_document(
             Name="pulley-dev-pull", Content=document, DocumentType="Command", DocumentFormat="JSON"
@@ -72,13 +72,13 @@ def stage(
         yield stage
     wire.detach(session)
     boto3.DEFAULT_SESSION = None
-    forget_what_is_warm()
-    stage.look_through()
+    forget_warm_clients()
+    stage.check_log()
 
 
 @pytest.fixture
 def run_command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
-    # moto sees what the wire has answered, too, and does not know all of it.
+    # moto also sees the calls that the wire answers, and does not implement all of them.
     for operation in ("list_command_invocations", "describe_instance_information", "send_command"):
         monkeypatch.setattr(
             SimpleSystemManagerResponse, operation, lambda _self: "{}", raising=False
@@ -100,7 +100,7 @@ def git(path: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bare one, whose `main` has two commits."""
+    """A bare repository with two commits on `main`."""
     path = tmp_path_factory.mktemp("github") / "site.git"
     subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", path], check=True)
     tree = git(path, "hash-object", "-t", "tree", "-w", "/dev/null")
@@ -130,7 +130,7 @@ def parent(repository: Path) -> str:
 def github(
     stage: Stage, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[GitHubServer]:
-    """GitHub, where the stage has a token for it."""
+    """A GitHub for which the stage has a token."""
     with GitHubServer({"octo/site": repository}, token=TOKEN) as github:
         monkeypatch.setenv("PULLEY_GITHUB_API", github.api_url)
         stage.store(NAMES.github_token, TOKEN)

@@ -1,4 +1,4 @@
-"""Every call that a function makes, AWS's and GitHub's, and one of them that fails."""
+"""Records every call of a function to AWS and GitHub, and makes one of them fail."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -40,7 +40,7 @@ GITHUB: Mapping[Kind, Fault] = {
 
 
 def aws_reply(kind: Kind) -> Reply:
-    """What AWS says in place of an answer."""
+    """How AWS answers a call that fails in this way."""
     match kind:
         case Kind.THROTTLED:
             return aws_error("ThrottlingException")
@@ -54,9 +54,9 @@ def aws_reply(kind: Kind) -> Reply:
 
 @dataclass
 class Faults:
-    """`calls` has what was called, in order. `call`, where set, fails in this way.
+    """`calls` lists the calls in order. If `call` is set, that call fails as `kind` says.
 
-    It does so each time, or only the first time where it `is_brief`.
+    It fails each time, or only the first time if `is_brief`.
     """
 
     reply: Callable[[str, Mapping[str, Any]], Reply]

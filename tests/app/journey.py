@@ -1,4 +1,4 @@
-"""A push through the three functions, where calls fail on the way."""
+"""A push through the three functions, during which a call fails."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ from pulley.sandbox.github.server import GitHubServer
 from tests.app.conftest import git
 from tests.app.faults import Faults, Kind
 from tests.app.run_command import RunCommand, result_line
-from tests.app.stage import Stage, forget_what_is_warm
+from tests.app.stage import Stage, forget_warm_clients
 from tests.app.test_reconcile_event import EVENT, AddHost
 from tests.fakes import NAMES
 
 
 class Journey:
-    """A stage with one host, to which one commit after the other is pushed.
+    """A stage with one host, to which the test pushes one commit after another.
 
-    An earlier release is on the host, and green, of which Systems Manager remembers nothing more.
+    The host has an earlier commit, reported as success. Systems Manager has forgotten its command.
     """
 
     def __init__(
@@ -43,25 +43,25 @@ class Journey:
         self.release()
 
     def release(self) -> None:
-        """A push to which nothing happens on the way."""
+        """Push a commit and report it without a failure."""
         assert self.push() == "202"
         self.carry_out()
         assert self.report() == "told"
 
     def begin(self) -> None:
-        """With a commit that nobody has seen yet, one host, and functions that just started."""
+        """Start with a new commit, one host and cold functions."""
         tree, tip = (git(self._repository, "rev-parse", one) for one in ("main^{tree}", "main"))
         self._commit = git(self._repository, "commit-tree", tree, "-p", tip, "-m", "next")
         git(self._repository, "update-ref", "refs/heads/main", self._commit)
         self._run_command.commands.clear()
         while len(self._hosts) > 1:
             self._remove_host()
-        forget_what_is_warm()
+        forget_warm_clients()
 
     def add_host(self) -> None:
         called = list(self._faults.calls)
         self._hosts.append(self._add_host(f"web-{len(self._hosts) + 1}"))
-        self._faults.calls = called  # of the functions alone
+        self._faults.calls = called  # only calls of the functions count
 
     def _remove_host(self) -> None:
         called, id_ = list(self._faults.calls), self._hosts.pop()
@@ -73,24 +73,24 @@ class Journey:
         faults = self._faults
         faults.call, faults.kind, faults.is_brief, faults.failed = call, kind, is_brief, 0
         self._lines_before = len(self.log.lines())
-        # Who waits for a silent GitHub waits less, and in vain.
+        # Waiting for a silent GitHub is useless, so the time-out is short.
         github_api.READ_SECONDS = 0.5 if kind is Kind.SILENT else self._read_seconds
 
     def heal(self) -> None:
-        """The call, which did fail, is well again; and what was warm has gone cold."""
+        """Let the call succeed again, after it did fail, in cold functions."""
         assert self._faults.failed
         self._faults.call = ""
         github_api.READ_SECONDS = self._read_seconds
         self._lines_before = len(self.log.lines())
-        forget_what_is_warm()
+        forget_warm_clients()
 
     def calls(self) -> set[str]:
-        """What was called since this was asked last."""
+        """The calls since this method was last called."""
         called, self._faults.calls = set(self._faults.calls), []
         return called
 
     def logged(self) -> set[tuple[str, str]]:
-        """What each line was about, and its outcome, since the call failed."""
+        """The subject and outcome of each log line since the call failed."""
         lines = self.log.lines()[self._lines_before :]
         return {(line["about"], line["outcome"]) for line in lines}
 
@@ -98,23 +98,23 @@ class Journey:
         return str(self._stage.push(after=self._commit).status)
 
     def push_unannounced(self) -> None:
-        """With no deployment on GitHub, which was not well then."""
+        """Push while GitHub fails, so that the push has no deployment."""
         self.fail("GET /deployments of a commit", Kind.GARBAGE)
         self.push()
         self.heal()
 
     def report(self) -> str:
-        """What comes of the event of the newest command, which is over."""
+        """Report the newest command, which has ended. Gives docs/faults.md's outcome."""
         try:
             self._stage.report(self._run_command.commands[0].event())
         except PulleyError:
             return "tried again"
         if ("notification", "failed") in self.logged():
             return "not notified"
-        return "told" if self.is_told() else "not told"
+        return "told" if self.is_only_green_commit() else "not told"
 
     def reconcile(self) -> str:
-        """What comes of a round, where the one before had run out of time."""
+        """Run a round after a round that ran out of time. Gives docs/faults.md's outcome."""
         self._stage.store(NAMES.reconcile, "api")
         try:
             outcome = self._stage.reconcile(EVENT)
@@ -123,7 +123,7 @@ class Journey:
         return "failed" if outcome["failed"] else "goes on"
 
     def carry_out(self) -> None:
-        """Every host does what it was sent, which is then over."""
+        """Let every host finish the commands that were sent."""
         for one in reversed(self._run_command.commands):
             if one.status != "InProgress":
                 continue
@@ -133,18 +133,18 @@ class Journey:
             one.end()
 
     def wait(self, hours: float) -> None:
-        """What was sent is so much older."""
+        """Make the sent commands older by this many hours."""
         for one in self._run_command.commands:
             one.requested -= hours * 3600
 
     def sends(self) -> int:
-        """How often the commit was sent."""
+        """How many commands carry the commit."""
         sent = [one.arguments["Parameters"]["Commit"] for one in self._run_command.commands]
         assert all(commits == [self._commit] for commits in sent)
         return len(sent)
 
-    def is_told(self) -> bool:
-        """Whether the commit is green, and no other is."""
+    def is_only_green_commit(self) -> bool:
+        """Whether the commit has the state success and every other is inactive."""
         made = self._github.deployments("octo/site")
         states = sorted((one.sha == self._commit, one.state) for one in made)
         return states[-1:] == [(True, "success")] and {one for _, one in states[:-1]} <= {
@@ -152,12 +152,12 @@ class Journey:
         }
 
     def converge(self) -> None:
-        """Hosts and rounds do their work until there is none. No event comes any more."""
+        """Run hosts and rounds until no work is left, without any further event."""
         for _ in range(3):
             self.carry_out()
-            forget_what_is_warm()
+            forget_warm_clients()
             outcome = self._stage.reconcile(EVENT)
             if not outcome["sent"]:
                 break
         assert {outcome[name] for name in ("sent", "behind", "failed")} == {0}, outcome
-        assert self.is_told()
+        assert self.is_only_green_commit()

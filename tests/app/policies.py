@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).parents[2]
-# By Chalice's names of the functions. The account's number is put in where it is deployed.
+# By Chalice's names of the functions. The deployment puts in the account's number.
 POLICY_FILES = {
     "api_handler": ".chalice/policy-receive-{stage}.json",
     "report_status_change": ".chalice/policy-report-{stage}.json",
@@ -38,9 +38,9 @@ def is_allowed(
 ) -> bool:
     """Whether one statement allows the action on the resource.
 
-    `context` has the condition keys of the request. Without one, conditions are let pass: where
-    the host's tags are not what is asked about. An operator of conditions that is not known here
-    allows nothing.
+    `context` has the condition keys of the request. Without a context every condition holds, for
+    questions that are not about the host's tags. An unknown operator of conditions allows
+    nothing.
     """
     return any(
         any(
@@ -66,7 +66,7 @@ def may_send(function: str, stage: str, document: str, host: str, tags: Mapping[
 
 
 def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Every operator, for each of its keys: one of the values. A key that is not there fails."""
+    """Whether each key of each operator has one of the values. A missing key fails."""
     return all(
         operator == "StringEquals" and context.get(key) in as_list(values)
         for operator, keys in condition.items()

@@ -1,4 +1,4 @@
-"""Run Command's memory for the tests of whole events, and what hosts say."""
+"""Run Command's memory for the tests of whole events, and the hosts' results."""
 
 import json
 import time
@@ -16,7 +16,7 @@ HOST, OTHER_HOST = "i-0a1b2c3d4e5f60718", "i-0a1b2c3d4e5f60719"
 
 
 def result_line(commit: str, **changes: object) -> str:
-    """What a host says that is at the commit."""
+    """The result line of a host that is at the commit."""
     line = {
         "v": 1,
         "target": "web",
@@ -45,7 +45,7 @@ def rolled_back(commit: str, **changes: object) -> str:
 
 @dataclass
 class Sent:
-    """A command as Systems Manager has it, which the webhook sent."""
+    """A command that the webhook sent, as Systems Manager has it."""
 
     arguments: Mapping[str, Any]
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
@@ -66,7 +66,7 @@ class Sent:
         instance_id: str = HOST,
         name: str = "web-1.example.com",
     ) -> None:
-        """A host with this output; none without, as where it was not reached."""
+        """Add a host with this output. A host without output was not reached."""
         step = {
             "Name": "pull",
             "Status": status,

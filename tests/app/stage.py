@@ -1,7 +1,7 @@
 """The stage dev in an AWS account of its own, and its functions as Lambda calls them.
 
-Whatever a test does, what is answered and what is written down is looked through: no secret, no
-token, no signature and no payload may be there, and no call may be made that the role forbids.
+Every test checks the answers and the log: they contain no secret, token, signature or payload, and
+the function makes no call that its role forbids.
 """
 
 import base64
@@ -110,12 +110,12 @@ class Log:
         return self._text
 
     def lines(self, about: str = "") -> list[dict[str, Any]]:
-        """Each line's object; of one subject, where it is named."""
+        """Each line's object, or only those about one subject."""
         lines = [json.loads(line) for line in str(self).splitlines()]
         return [line for line in lines if about in ("", line["about"])]
 
     def words(self) -> str:
-        """What it says, as a reader of the JSON has it."""
+        """The reasons of all lines, decoded from JSON."""
         return "\n".join(str(line.get("reason", "")) for line in self.lines())
 
 
@@ -142,7 +142,7 @@ class Stage:
         self.ssm.delete_parameter(Name=name)
 
     def call(self, event: Mapping[str, Any]) -> Answer:
-        """What the webhook answers, seen to have nothing in it that is not for a sender."""
+        """The webhook's answer. Checks that it contains nothing secret."""
         with self._watched("api_handler"):
             answer = app.app(event, SimpleNamespace())
         assert answer["headers"] == {"Content-Type": JSON}
@@ -161,7 +161,7 @@ class Stage:
     def reconcile(
         self, event: Mapping[str, Any], milliseconds: Iterable[int] = repeat(900_000)
     ) -> dict[str, object]:
-        """What a round returns, which has these times left. Raises what it raises."""
+        """What a round returns that has these milliseconds left. Raises what it raises."""
         left = iter(milliseconds)
         context = SimpleNamespace(get_remaining_time_in_millis=lambda: next(left))
         with self._watched("reconcile_targets"):
@@ -179,7 +179,7 @@ class Stage:
             return self.call(rest_event(headers, text, is_base64=True))
 
     def deliver(self, payload: object, *, event: str = "push", secret: str = SECRET) -> Answer:
-        """A signed delivery; of bytes, where they are the body."""
+        """Send a signed delivery. A payload of bytes is the body itself."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         return self.post(body, github_headers(body, event=event, secret=secret))
 
@@ -192,8 +192,8 @@ class Stage:
     def sent_to(self) -> list[str]:
         return sorted(command["Parameters"]["Target"][0] for command in self.commands())
 
-    def look_through(self) -> None:
-        """What is true of all that was ever written down."""
+    def check_log(self) -> None:
+        """Check every log line: no secrets, the required fields, valid metrics."""
         text = str(self.log)
         for secret in (*self.secrets, *self.signatures, IN_PAYLOADS_ONLY, "pusher"):
             assert secret not in text
@@ -206,7 +206,7 @@ class Stage:
 
     @contextmanager
     def _watched(self, function: str) -> Iterator[None]:
-        """Whatever the function asks AWS for, its role must allow."""
+        """Check that the function's role allows each of its calls to AWS."""
         before = len(self.wire.attempts)
         try:
             yield
@@ -215,15 +215,15 @@ class Stage:
                 assert is_call_allowed(function, STAGE, operation, arguments), (operation, function)
 
 
-def forget_what_is_warm() -> None:
-    """As in a process that Lambda has just started."""
+def forget_warm_clients() -> None:
+    """Start again as in a process that Lambda has just started."""
     wiring._receiver.cache_clear()
     wiring._reporter.cache_clear()
     wiring._reconciler.cache_clear()
 
 
 def check_metrics(line: Mapping[str, Any]) -> None:
-    """What CloudWatch wants of a line that it is to make metrics of."""
+    """Check that CloudWatch can make metrics of the line."""
     assert set(line["_aws"]) == {"Timestamp", "CloudWatchMetrics"}
     assert type(line["_aws"]["Timestamp"]) is int
     assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 3600

@@ -18,7 +18,7 @@ from tests.fakes import COMMIT, GUID, NAMES, SECRET, SITE, STAGE, push_json, sig
 from tests.processes import DIE_WITH_US, HANG_SECONDS
 
 PROJECT = Path(__file__).parents[2]
-# Whatever becomes of the tests, the server ends with its input, and after a while in any case.
+# The server ends when its input closes, which also happens when the tests are killed.
 SERVER = """\
 import os, sys, threading
 threading.Thread(target=lambda: os._exit(sys.stdin.read() != ""), daemon=True).start()
@@ -43,7 +43,7 @@ def is_open(port: int) -> bool:
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
-    """An AWS with the stage's parameters: the environment that leads to it."""
+    """Start an AWS with the stage's parameters. Gives the environment that points to it."""
     server = ThreadedMotoServer(ip_address=LOOPBACK, port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -125,12 +125,12 @@ class TestChaliceLocal:
         assert isinstance(answer["deployments"], list)
         assert [deployment["target"] for deployment in answer["deployments"]] == ["web"]
 
-    def test_forged_push_is_turned_away(self, port: int) -> None:
+    def test_forged_push_is_refused_with_401(self, port: int) -> None:
         status, answer = post(port, self.BODY, signed(self.BODY, secret="guessed"))
         assert status == 401
         assert set(answer) == {"error"}
 
-    def test_another_content_type_is_refused_in_pulley_s_words(self, port: int) -> None:
+    def test_other_content_type_is_refused_with_pulley_s_message(self, port: int) -> None:
         status, answer = post(port, self.BODY, signed(self.BODY) | {"Content-Type": "text/plain"})
         assert status == 415
         assert str(answer["error"]).startswith("the content type must be ")

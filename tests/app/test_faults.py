@@ -1,7 +1,7 @@
-"""Every call of every function fails in every way, and docs/faults.md says what is seen of it.
+"""Every call of every function fails in every way, and docs/faults.md lists the effects.
 
-Its tables are read here. `make soak` tries each call in each way; else some calls fail, in ways
-that take turns.
+These tests read its tables. `make soak` tries each call in each way. The plain run tries some
+calls, and the ways take turns.
 """
 
 import os
@@ -30,11 +30,11 @@ ALL_KINDS = os.environ.get("PULLEY_FAULTS") == "all"
 TOPIC = f"arn:aws:sns:{REGION}:123456789012:pulley-dev"
 LAMBDA_CALLS = 3  # of an event that fails
 SENDS = {"api_handler": 3, "report_status_change": 1, "reconcile_targets": 1 + 6}
-# A table's columns. Those of one column take turns.
-ALIKE = (Kind.THROTTLED, Kind.SILENT, Kind.GARBAGE)
+# The columns of a table. The kinds of one column take turns.
+TAKE_TURNS = (Kind.THROTTLED, Kind.SILENT, Kind.GARBAGE)
 BRIEF = (Kind.THROTTLED, Kind.SILENT, Kind.LOST)  # of a call that fails once
-COLUMNS = (ALIKE, (Kind.REFUSED,), (Kind.LOST,))
-# Of a round that finds a commit on every host, which nobody told of.
+COLUMNS = (TAKE_TURNS, (Kind.REFUSED,), (Kind.LOST,))
+# Calls of a round that finds an unreported commit on every host.
 ENDS = {"GET /deployments", "Publish"}
 
 
@@ -68,15 +68,16 @@ def changes(call: str) -> bool:
 
 
 def failures(function: str) -> list[tuple[str, Kind]]:
-    """Calls, with the ways in which they are to fail. To one that reads, a lost answer is silence.
+    """The calls and the ways in which each fails. A reading call is not tried with a lost answer.
 
-    In the plain run each call that changes something, and the first, middle and last that reads.
+    The plain run tries each call that changes something, and the first, middle and last reading
+    call.
     """
     if ALL_KINDS:
         return [(call, kind) for call in calls(function) for kind in Kind]
     reading = [call for call in calls(function) if not changes(call)]
     tried = {reading[0], reading[len(reading) // 2], reading[-1]}
-    in_turn = cycle((*ALIKE, Kind.REFUSED))
+    in_turn = cycle((*TAKE_TURNS, Kind.REFUSED))
     return [
         (call, kind)
         for call in calls(function)
@@ -85,8 +86,8 @@ def failures(function: str) -> list[tuple[str, Kind]]:
     ]
 
 
-def fails_briefly(function: str) -> list[tuple[str, Kind]]:
-    """Each AWS call with a way to fail once; in the plain run the ways of a reading take turns."""
+def brief_failures(function: str) -> list[tuple[str, Kind]]:
+    """Each AWS call with the ways to fail once. In the plain run a reading call has one way."""
     return [
         (call, kind)
         for call in aws_calls(function)
@@ -103,7 +104,7 @@ def faults(
     session: Session,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Faults]:
-    """Nothing is waited for. Lost deliveries are asked for in every round."""
+    """No call waits. Every round asks GitHub for lost deliveries."""
     monkeypatch.setattr("chalicelib.wiring.time", SimpleNamespace(sleep=lambda _seconds: None))
     monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 60)
     monkeypatch.setenv("PULLEY_TOPIC_ARN", TOPIC)
@@ -129,7 +130,7 @@ def journey(
 
 
 def check(journey: Journey, function: str, call: str, kind: Kind, outcome: str) -> None:
-    """What is seen is what is documented, in the log too."""
+    """The outcome and the log are as documented."""
     assert outcome == documented(function)[call, kind]
     (logged,) = (row[2] for row in table("# When AWS or GitHub fails") if row[0] == outcome)
     seen = {word for line in journey.logged() for word in line}
@@ -138,7 +139,7 @@ def check(journey: Journey, function: str, call: str, kind: Kind, outcome: str) 
     assert journey.sends() or outcome in {"502", "503"}
 
 
-def test_push_delivered_again_converges(journey: Journey, subtests: pytest.Subtests) -> None:
+def test_redelivered_push_converges(journey: Journey, subtests: pytest.Subtests) -> None:
     for call, kind in failures("api_handler"):
         with subtests.test(call=call, kind=kind):
             journey.begin()
@@ -149,7 +150,7 @@ def test_push_delivered_again_converges(journey: Journey, subtests: pytest.Subte
             journey.converge()
 
 
-def test_push_that_could_not_be_sent_is_the_next_round_s(journey: Journey) -> None:
+def test_push_with_failed_send_is_sent_by_the_next_round(journey: Journey) -> None:
     journey.begin()
     journey.fail("SendCommand", Kind.THROTTLED)
     assert journey.push() == "503"
@@ -158,32 +159,34 @@ def test_push_that_could_not_be_sent_is_the_next_round_s(journey: Journey) -> No
     assert journey.sends() == 1
 
 
-def test_event_that_comes_again_converges(journey: Journey, subtests: pytest.Subtests) -> None:
+def test_repeated_event_after_a_failed_report_converges(
+    journey: Journey, subtests: pytest.Subtests
+) -> None:
     for call, kind in failures("report_status_change"):
         with subtests.test(call=call, kind=kind):
-            carry_out_what_fails(journey, call, kind)
+            push_with_failing_report(journey, call, kind)
             check(journey, "report_status_change", call, kind, journey.report())
             journey.heal()
             assert journey.report() == "told"
             journey.converge()
 
 
-def test_report_that_never_comes_again_is_the_next_round_s(
+def test_report_that_lambda_gave_up_is_made_by_the_next_round(
     journey: Journey, subtests: pytest.Subtests
 ) -> None:
     tried = dict(failures("report_status_change")).items()  # the last way of each call
     for call, kind in failures("report_status_change") if ALL_KINDS else tried:
         with subtests.test(call=call, kind=kind):
-            carry_out_what_fails(journey, call, kind)
+            push_with_failing_report(journey, call, kind)
             for _ in range(LAMBDA_CALLS):
                 journey.report()
             journey.heal()
             assert journey.reconcile() == "goes on"
-            assert journey.is_told()
+            assert journey.is_only_green_commit()
 
 
-def carry_out_what_fails(journey: Journey, call: str, kind: Kind) -> None:
-    """A push that every host has carried out, whose report is to fail."""
+def push_with_failing_report(journey: Journey, call: str, kind: Kind) -> None:
+    """Push, let every host carry it out, and make the report fail."""
     journey.begin()
     push = journey.push_unannounced if call == "POST /deployments" else journey.push
     push()
@@ -191,7 +194,7 @@ def carry_out_what_fails(journey: Journey, call: str, kind: Kind) -> None:
     journey.fail(call, kind)
 
 
-def test_github_that_was_away_for_hours_is_told_by_a_later_round(
+def test_after_hours_of_outage_a_later_round_reports_to_github(
     journey: Journey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journey.begin()
@@ -200,13 +203,13 @@ def test_github_that_was_away_for_hours_is_told_by_a_later_round(
     journey.fail("POST /deployments/ID/statuses", Kind.GARBAGE)
     assert journey.report() == "tried again"
     journey.wait(hours=17)
-    assert not journey.is_told()
+    assert not journey.is_only_green_commit()
     journey.heal()
     monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 6 * 60)  # one round for each six hours
     journey.converge()
 
 
-def test_round_after_a_round_converges(journey: Journey, subtests: pytest.Subtests) -> None:
+def test_round_after_a_failed_round_converges(journey: Journey, subtests: pytest.Subtests) -> None:
     for call, kind in failures("reconcile_targets"):
         with subtests.test(call=call, kind=kind):
             journey.begin()
@@ -222,7 +225,7 @@ def test_round_after_a_round_converges(journey: Journey, subtests: pytest.Subtes
 
 class TestAwsFailsOnce:
     def test_push_is_accepted(self, journey: Journey) -> None:
-        for call, kind in fails_briefly("api_handler"):
+        for call, kind in brief_failures("api_handler"):
             journey.begin()
             journey.fail(call, kind, is_brief=True)
             assert journey.push() == "202", (call, kind)
@@ -230,8 +233,8 @@ class TestAwsFailsOnce:
             assert journey.sends() == 1 + is_sent_twice
             journey.heal()
 
-    def test_commit_is_told_of(self, journey: Journey) -> None:
-        for call, kind in fails_briefly("report_status_change"):
+    def test_commit_is_reported(self, journey: Journey) -> None:
+        for call, kind in brief_failures("report_status_change"):
             journey.begin()
             journey.push()
             journey.carry_out()
@@ -239,8 +242,8 @@ class TestAwsFailsOnce:
             assert journey.report() == "told", (call, kind)
             journey.heal()
 
-    def test_round_goes_on(self, journey: Journey) -> None:
-        for call, kind in fails_briefly("reconcile_targets"):
+    def test_round_completes(self, journey: Journey) -> None:
+        for call, kind in brief_failures("reconcile_targets"):
             if call in ENDS:
                 continue
             journey.begin()
@@ -254,7 +257,7 @@ class TestAwsFailsOnce:
             journey.heal()
 
 
-def test_tables_have_every_call_and_no_other(journey: Journey) -> None:
+def test_tables_list_exactly_the_calls_of_each_function(journey: Journey) -> None:
     journey.begin()
     journey.calls()
     journey.push()

@@ -1,7 +1,7 @@
-"""POST /github, called as API Gateway calls it: each row of the design's table, and no 500.
+"""POST /github, called as API Gateway calls it: each status code of the design, and no 500.
 
-What decides between the rows is in tests/core/test_webhook.py and tests/flows/test_receive.py; how
-AWS fails is in tests/edges.
+tests/core/test_webhook.py and tests/flows/test_receive.py test which code a delivery gets,
+tests/edges tests the failures of AWS.
 """
 
 import base64
@@ -26,7 +26,7 @@ BEYOND_ASCII = json.dumps(push_json(pusher={"name": "Möna 🚀"}), ensure_ascii
 
 
 class TestAccepted202:
-    def test_push_is_sent_and_the_answer_says_what_was(self, stage: Stage) -> None:
+    def test_push_is_sent_and_the_answer_lists_the_commands(self, stage: Stage) -> None:
         answer = stage.push()
         (command,) = stage.commands()
         assert answer == Answer(
@@ -45,7 +45,7 @@ class TestAccepted202:
         names = {parameter["Name"] for parameter in described["Parameters"]}
         assert names == set(command["Parameters"])
 
-    def test_held_target_is_skipped_with_its_reason(self, stage: Stage) -> None:
+    def test_frozen_target_is_skipped_and_the_answer_gives_the_reason(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
         stage.store(NAMES.pin("web"), {"state": "frozen", "reason": "the fair"})
         answer = stage.push()
@@ -65,17 +65,17 @@ class TestAccepted202:
         ],
         ids=["lower case", "upper case", "base64", "form", "beyond ASCII"],
     )
-    def test_request_is_taken_in_whatever_form_it_comes(
+    def test_header_case_base64_form_and_unicode_are_all_accepted(
         self, stage: Stage, event: dict[str, Any]
     ) -> None:
         assert stage.call(event).status == 202
 
-    def test_without_a_content_type_json_is_assumed(self, stage: Stage) -> None:
+    def test_request_without_a_content_type_is_read_as_json(self, stage: Stage) -> None:
         headers = github_headers(BODY)
         del headers["Content-Type"]
         assert stage.post(BODY, headers).status == 202
 
-    def test_what_is_stored_in_a_warm_lambda_s_time_counts_at_once(self, stage: Stage) -> None:
+    def test_warm_lambda_uses_newly_stored_settings_at_once(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), "{")
         assert stage.push().status == 503
         stage.store(NAMES.targets(SITE), [target_json()])
@@ -83,7 +83,7 @@ class TestAccepted202:
         stage.store(NAMES.webhook_secret, "secret-after-rotation")
         assert stage.deliver(push_json(), secret="secret-after-rotation").status == 202
 
-    def test_sha1_is_taken_where_the_stage_opted_in(
+    def test_sha1_is_accepted_only_if_the_stage_allows_it(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         headers = github_headers(BODY)
@@ -119,7 +119,7 @@ class TestIgnored200:
             ),
         ],
     )
-    def test_nothing_to_do_is_told_in_words_and_nothing_is_sent(
+    def test_ignored_delivery_is_answered_with_a_reason_and_sends_nothing(
         self, stage: Stage, event: str, changes: dict[str, object], reason: str
     ) -> None:
         answer = stage.deliver(push_json(**changes), event=event)
@@ -128,7 +128,7 @@ class TestIgnored200:
         assert answer == Answer(200, {"delivery": GUID, "ignored": reason, **secret})
         assert stage.commands() == []
 
-    def test_pin_is_told_and_nothing_is_sent(self, stage: Stage) -> None:
+    def test_pinned_target_is_answered_with_the_pin_and_gets_no_command(self, stage: Stage) -> None:
         stage.store(NAMES.pin("web"), {"state": "pinned", "commit": "a" * 40})
         reason = "web: pinned at aaaaaaa"
         assert stage.push() == Answer(200, {"delivery": GUID, "ignored": reason})
@@ -136,12 +136,12 @@ class TestIgnored200:
 
 
 class TestRefused400:
-    def test_body_unlike_any_of_github_s_is_refused(self, stage: Stage) -> None:
+    def test_body_that_is_not_json_is_refused(self, stage: Stage) -> None:
         answer = stage.deliver(b"{")
         assert answer.status == 400
         assert answer.body["error"].startswith("the body is not JSON: ")
 
-    def test_fields_missing_or_malformed_are_each_told(self, stage: Stage) -> None:
+    def test_each_missing_or_malformed_field_is_named(self, stage: Stage) -> None:
         answer = stage.push(ref="main", after=None, repository={"full_name": "octo/../secret"})
         assert answer.status == 400
         for name in ("ref", "after", "repository.full_name"):
@@ -156,7 +156,7 @@ class TestRefused400:
         ],
         ids=["no event", "long event", "no GUID"],
     )
-    def test_odd_header_is_refused_and_not_repeated(
+    def test_malformed_header_is_refused_and_not_echoed(
         self, stage: Stage, name: str, value: str, error: str
     ) -> None:
         answer = stage.post(BODY, github_headers(BODY) | {name: value})
@@ -171,7 +171,7 @@ class TestRefused400:
         ],
         ids=["bad base64", "text for base64", "lone surrogate"],
     )
-    def test_body_that_cannot_be_decoded_is_refused(
+    def test_undecodable_body_is_refused_before_any_call_to_aws(
         self, stage: Stage, event: dict[str, Any]
     ) -> None:
         answer = stage.call(event)
@@ -181,14 +181,14 @@ class TestRefused400:
 
 class TestUnverified401:
     @pytest.mark.parametrize("signature", [sign(BODY, "guessed"), "a" * 1_000_000], ids=len)
-    def test_signature_malformed_or_wrong_is_refused(self, stage: Stage, signature: str) -> None:
+    def test_malformed_or_wrong_signature_is_refused(self, stage: Stage, signature: str) -> None:
         answer = stage.post(BODY, github_headers(BODY) | {"X-Hub-Signature-256": signature})
         assert answer.status == 401
         assert set(answer.body) == {"error"}
         assert stage.commands() == []
 
     @pytest.mark.parametrize("body", [TEXT, None])
-    def test_unsigned_request_costs_no_call_to_aws(self, stage: Stage, body: str | None) -> None:
+    def test_unsigned_request_makes_no_call_to_aws(self, stage: Stage, body: str | None) -> None:
         event = rest_event({"Content-Type": JSON, "X-GitHub-Event": "push"}, body)
         assert stage.call(event).status == 401
         assert stage.wire.attempts == []
@@ -200,20 +200,18 @@ class TestRefused413And415:
         answer = stage.deliver(body)
         assert answer == Answer(413, {"error": "the body is larger than 5800000 bytes"})
 
-    def test_another_content_type_is_refused_in_pulley_s_words(self, stage: Stage) -> None:
+    def test_other_content_type_is_refused_with_pulley_s_message(self, stage: Stage) -> None:
         answer = stage.post(BODY, github_headers(BODY) | {"Content-Type": "text/plain"})
         assert answer == Answer(415, {"error": f"the content type must be {JSON} or {FORM}"})
 
 
 class TestUnavailable503:
-    def test_no_secret_is_told_and_the_log_names_the_parameter(self, stage: Stage) -> None:
+    def test_missing_secret_is_a_503_and_the_log_names_the_parameter(self, stage: Stage) -> None:
         stage.remove(NAMES.webhook_secret)
         assert stage.push() == Answer(503, {"error": "no webhook secret is stored"})
         assert NAMES.webhook_secret in stage.log.words()
 
-    def test_targets_that_do_not_parse_are_told_and_the_log_has_each_problem(
-        self, stage: Stage
-    ) -> None:
+    def test_invalid_targets_are_a_503_and_the_log_lists_each_problem(self, stage: Stage) -> None:
         stage.store(NAMES.targets(SITE), [target_json(checkout="srv", timeout=1), 7])
         answer = stage.push()
         assert answer == Answer(503, {"error": "the repository's stored targets are not valid"})
@@ -221,20 +219,22 @@ class TestUnavailable503:
             assert path in stage.log.words()
         assert stage.commands() == []
 
-    def test_unreadable_pin_of_the_document_sends_nothing(self, stage: Stage) -> None:
+    def test_invalid_document_pin_is_a_503_and_sends_nothing(self, stage: Stage) -> None:
         stage.store(NAMES.document, "{")
         answer = stage.push()
         assert answer == Answer(503, {"error": "the document's stored pin is not valid"})
         assert stage.commands() == []
 
-    def test_stage_that_is_not_set_up_is_told(
+    def test_stage_without_a_name_is_a_503_and_the_log_names_the_variable(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("PULLEY_STAGE")
         assert stage.push() == Answer(503, {"error": "this stage is not set up"})
         assert "PULLEY_STAGE must be letters" in stage.log.words()
 
-    def test_no_region_is_told(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_region_is_a_503_and_the_log_says_so(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         monkeypatch.delenv("AWS_REGION", raising=False)
         monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
@@ -243,7 +243,7 @@ class TestUnavailable503:
         assert answer.status == 503
         assert "there is no region" in stage.log.words()
 
-    def test_thousand_made_up_repositories_are_503_and_the_known_one_goes_on(
+    def test_many_made_up_repositories_get_503_and_the_known_repository_still_deploys(
         self, stage: Stage
     ) -> None:
         stage.push()
@@ -263,7 +263,7 @@ class TestUnavailable503:
 
 class TestAwsFails:
     @pytest.mark.parametrize("operation", ["GetParameters", "SendCommand"])
-    def test_busy_aws_is_a_503_and_redelivery_works_once_it_is_not(
+    def test_throttled_call_is_a_503_and_a_later_redelivery_is_accepted(
         self, stage: Stage, operation: str
     ) -> None:
         busy = aws_error("ThrottlingException")
@@ -275,7 +275,7 @@ class TestAwsFails:
         assert stage.push().status == 202
 
     @pytest.mark.parametrize("operation", ["GetParameters", "SendCommand"])
-    def test_aws_that_refuses_is_a_502_and_its_words_are_in_the_log_alone(
+    def test_refused_call_is_a_502_and_only_the_log_has_the_message_of_aws(
         self, stage: Stage, operation: str
     ) -> None:
         words = "not authorized on arn:aws:ssm:eu-central-1:123456789012:parameter/x"
@@ -287,7 +287,9 @@ class TestAwsFails:
         assert "arn:aws" not in json.dumps(answer.body)
         assert words in stage.log.words()
 
-    def test_throttled_once_is_not_even_noticed(self, stage: Stage) -> None:
+    def test_call_that_is_throttled_once_is_repeated_and_the_push_accepted(
+        self, stage: Stage
+    ) -> None:
         replies = iter([aws_error("ThrottlingException"), None, None, None])
         stage.wire.reply = lambda _name, _arguments: next(replies)
         assert stage.push().status == 202
@@ -306,7 +308,7 @@ class TestAwsFails:
         ],
         ids=["refused", "busy", "both"],
     )
-    def test_failure_of_some_targets_is_told_with_what_was_sent(
+    def test_answer_lists_failed_sent_and_skipped_targets(
         self, stage: Stage, codes: dict[str, str], status: int, error: str
     ) -> None:
         names = ["web", "api", "worker"]
@@ -327,7 +329,7 @@ class TestAwsFails:
         assert sent == ([] if "api" in codes else ["api"])
         assert answer.body["skipped"] == [{"target": "worker", "reason": "frozen"}]
 
-    def test_no_time_left_is_a_503_and_the_next_delivery_has_time_of_its_own(
+    def test_expired_deadline_is_a_503_and_the_next_delivery_gets_a_new_deadline(
         self, stage: Stage
     ) -> None:
         _, deadline = wiring._receiver()

@@ -1,6 +1,6 @@
-"""What the world throws at the webhook: whatever it is, only what is signed is acted on.
+"""Random hostile requests to the webhook: only a correctly signed request may send a command.
 
-`make soak` throws a hundred thousand requests; PULLEY_REQUESTS says how many, from the same seed.
+PULLEY_REQUESTS is the number of requests, always from the same seed; `make soak` sends 100,000.
 """
 
 import base64
@@ -28,8 +28,8 @@ OTHER_SECRETS = ("", "guessed", SECRET[:-1], SECRET + "x", SECRET.upper(), "null
 
 
 @dataclass
-class Thrown:
-    """A request on its way; a twist changes one thing of it."""
+class HostileRequest:
+    """A request before it is sent. Each twist changes one thing in it."""
 
     chance: random.Random
     payload: dict[str, object]
@@ -43,183 +43,189 @@ class Thrown:
         return self.chance.choice(NASTY)
 
 
-def another_value(thrown: Thrown) -> None:
-    key = thrown.chance.choice([*thrown.payload, "new"])
-    thrown.payload[key] = thrown.chance.choice(
-        [None, True, 0, -1, 10**40, 1.5, [], {}, [[]], thrown.nasty()]
+def another_value(request: HostileRequest) -> None:
+    key = request.chance.choice([*request.payload, "new"])
+    request.payload[key] = request.chance.choice(
+        [None, True, 0, -1, 10**40, 1.5, [], {}, [[]], request.nasty()]
     )
 
 
-def another_ref(thrown: Thrown) -> None:
-    thrown.payload["ref"] = thrown.chance.choice(["", "refs/heads/", "refs/tags/"]) + thrown.nasty()
-
-
-def another_commit(thrown: Thrown) -> None:
-    thrown.payload["after"] = thrown.chance.choice(
-        [COMMIT[:-1], COMMIT.upper(), "0" * 40, thrown.nasty()]
+def another_ref(request: HostileRequest) -> None:
+    request.payload["ref"] = (
+        request.chance.choice(["", "refs/heads/", "refs/tags/"]) + request.nasty()
     )
 
 
-def another_repository(thrown: Thrown) -> None:
-    name = thrown.chance.choice(["octo/other", "octo", "octo/site/..", "Octo/SITE", thrown.nasty()])
-    thrown.payload["repository"] = {"full_name": name}
+def another_commit(request: HostileRequest) -> None:
+    request.payload["after"] = request.chance.choice(
+        [COMMIT[:-1], COMMIT.upper(), "0" * 40, request.nasty()]
+    )
 
 
-def deep(thrown: Thrown) -> None:
-    nested: object = thrown.nasty()
-    for _ in range(thrown.chance.choice([3, 90, 400])):
-        nested = [nested] if thrown.chance.random() < 0.5 else {"a": nested}
-    thrown.payload["deep"] = nested
+def another_repository(request: HostileRequest) -> None:
+    name = request.chance.choice(
+        ["octo/other", "octo", "octo/site/..", "Octo/SITE", request.nasty()]
+    )
+    request.payload["repository"] = {"full_name": name}
 
 
-def large(thrown: Thrown) -> None:
-    size = thrown.chance.choice([1_000, 30_000, 300_000])
-    thrown.payload["commits"] = [{"message": thrown.nasty() * 3 + "x" * size}]
+def deep(request: HostileRequest) -> None:
+    nested: object = request.nasty()
+    for _ in range(request.chance.choice([3, 90, 400])):
+        nested = [nested] if request.chance.random() < 0.5 else {"a": nested}
+    request.payload["deep"] = nested
 
 
-def another_header(thrown: Thrown) -> None:
-    name = thrown.chance.choice([*thrown.headers, "X-Hub-Signature", "Content-Length", "Host"])
-    thrown.headers[name] = thrown.nasty()
+def large(request: HostileRequest) -> None:
+    size = request.chance.choice([1_000, 30_000, 300_000])
+    request.payload["commits"] = [{"message": request.nasty() * 3 + "x" * size}]
 
 
-def no_header(thrown: Thrown) -> None:
-    thrown.headers.pop(thrown.chance.choice(list(thrown.headers)))
+def another_header(request: HostileRequest) -> None:
+    name = request.chance.choice([*request.headers, "X-Hub-Signature", "Content-Length", "Host"])
+    request.headers[name] = request.nasty()
 
 
-def another_event(thrown: Thrown) -> None:
-    thrown.headers["X-GitHub-Event"] = thrown.chance.choice(["ping", "create", "fork", "push "])
+def no_header(request: HostileRequest) -> None:
+    request.headers.pop(request.chance.choice(list(request.headers)))
 
 
-def as_form(thrown: Thrown) -> None:
-    thrown.headers["Content-Type"] = FORM
+def another_event(request: HostileRequest) -> None:
+    request.headers["X-GitHub-Event"] = request.chance.choice(["ping", "create", "fork", "push "])
 
 
-def another_secret(thrown: Thrown) -> None:
-    thrown.secret = thrown.chance.choice(OTHER_SECRETS)
+def as_form(request: HostileRequest) -> None:
+    request.headers["Content-Type"] = FORM
 
 
-def no_signature(thrown: Thrown) -> None:
-    thrown.secret = None
+def another_secret(request: HostileRequest) -> None:
+    request.secret = request.chance.choice(OTHER_SECRETS)
 
 
-BEFORE: tuple[Callable[[Thrown], None], ...] = (
+def no_signature(request: HostileRequest) -> None:
+    request.secret = None
+
+
+BEFORE: tuple[Callable[[HostileRequest], None], ...] = (
     another_value, another_ref, another_commit, another_repository, deep, large, another_event,
     as_form, another_secret, another_secret, no_signature,
 )  # fmt: skip
 
 
-def bytes_in_between(thrown: Thrown) -> None:
+def bytes_in_between(request: HostileRequest) -> None:
     """After it was signed: whoever changes one byte has another body."""
-    at = thrown.chance.randrange(len(thrown.body) + 1)
-    more = bytes(thrown.chance.randrange(256) for _ in range(thrown.chance.choice([1, 1, 5])))
-    thrown.body = thrown.body[:at] + more + thrown.body[at + thrown.chance.choice([0, 1, 9]) :]
+    at = request.chance.randrange(len(request.body) + 1)
+    more = bytes(request.chance.randrange(256) for _ in range(request.chance.choice([1, 1, 5])))
+    request.body = request.body[:at] + more + request.body[at + request.chance.choice([0, 1, 9]) :]
 
 
-def cut(thrown: Thrown) -> None:
-    thrown.body = thrown.body[: thrown.chance.randrange(len(thrown.body) + 1)]
+def cut(request: HostileRequest) -> None:
+    request.body = request.body[: request.chance.randrange(len(request.body) + 1)]
 
 
-def in_base64(thrown: Thrown) -> None:
-    thrown.is_base64 = True
+def in_base64(request: HostileRequest) -> None:
+    request.is_base64 = True
 
 
-def another_signature(thrown: Thrown) -> None:
+def another_signature(request: HostileRequest) -> None:
     name = "X-Hub-Signature-256"
-    signature = thrown.headers.get(name, "sha256=" + "0" * 64)
-    thrown.headers[name] = thrown.chance.choice(
+    signature = request.headers.get(name, "sha256=" + "0" * 64)
+    request.headers[name] = request.chance.choice(
         [
             signature.upper(),
             signature[7:],
             signature + " ",
             "sha256=",
             signature.replace("a", "b"),
-            thrown.nasty(),
+            request.nasty(),
         ]
     )
 
 
-def old_signature_alone(thrown: Thrown) -> None:
-    thrown.headers.pop("X-Hub-Signature-256", None)
-    thrown.headers["X-Hub-Signature"] = sign(thrown.body, algorithm="sha1")
+def old_signature_alone(request: HostileRequest) -> None:
+    request.headers.pop("X-Hub-Signature-256", None)
+    request.headers["X-Hub-Signature"] = sign(request.body, algorithm="sha1")
 
 
-AFTER: tuple[Callable[[Thrown], None], ...] = (
+AFTER: tuple[Callable[[HostileRequest], None], ...] = (
     bytes_in_between, cut, in_base64, another_signature, old_signature_alone, another_header,
     no_header,
 )  # fmt: skip
 
 
-def throw(seed: int) -> Thrown:
-    """The request of a seed: a good push with up to four twists."""
+def make_request(seed: int) -> HostileRequest:
+    """The request for a seed: a valid push with up to four twists."""
     chance = random.Random(seed)  # noqa: S311 - no secret comes of it
     headers = {"Content-Type": JSON, "X-GitHub-Delivery": GUID, "X-GitHub-Event": "push"}
-    thrown = Thrown(chance, push_json(), headers)
+    request = HostileRequest(chance, push_json(), headers)
     for twist in chance.sample(BEFORE, chance.choice([0, 1, 1, 2])):
-        twist(thrown)
-        thrown.twists.append(twist.__name__)
-    body = json.dumps(thrown.payload, ensure_ascii=chance.random() < 0.5).encode("utf-8", "replace")
-    is_form = thrown.headers["Content-Type"] == FORM
-    thrown.body = b"payload=" + quote_plus(body).encode() if is_form else body
-    if thrown.secret is not None:
-        thrown.headers["X-Hub-Signature-256"] = sign(thrown.body, thrown.secret)
+        twist(request)
+        request.twists.append(twist.__name__)
+    body = json.dumps(request.payload, ensure_ascii=chance.random() < 0.5).encode(
+        "utf-8", "replace"
+    )
+    is_form = request.headers["Content-Type"] == FORM
+    request.body = b"payload=" + quote_plus(body).encode() if is_form else body
+    if request.secret is not None:
+        request.headers["X-Hub-Signature-256"] = sign(request.body, request.secret)
     for twist in chance.sample(AFTER, chance.choice([0, 0, 1, 2])):
-        twist(thrown)
-        thrown.twists.append(twist.__name__)
-    return thrown
+        twist(request)
+        request.twists.append(twist.__name__)
+    return request
 
 
-def is_genuine(thrown: Thrown) -> bool:
-    """Told without Pulley's code: the header is the body's HMAC under the one stored secret."""
-    expected = "sha256=" + hmac.new(SECRET.encode(), thrown.body, "sha256").hexdigest()
-    return thrown.headers.get("X-Hub-Signature-256") == expected
+def is_genuine(request: HostileRequest) -> bool:
+    """Whether the header is the body's HMAC under the stored secret, computed without Pulley."""
+    expected = "sha256=" + hmac.new(SECRET.encode(), request.body, "sha256").hexdigest()
+    return request.headers.get("X-Hub-Signature-256") == expected
 
 
-def event_of(thrown: Thrown) -> dict[str, object]:
+def event_of(request: HostileRequest) -> dict[str, object]:
     try:
-        text = thrown.body.decode()
+        text = request.body.decode()
     except UnicodeDecodeError:
-        thrown.is_base64 = True
-    if thrown.is_base64:
-        text = base64.b64encode(thrown.body).decode()
-    return rest_event(thrown.headers, text, is_base64=thrown.is_base64)
+        request.is_base64 = True
+    if request.is_base64:
+        text = base64.b64encode(request.body).decode()
+    return rest_event(request.headers, text, is_base64=request.is_base64)
 
 
 def seeds() -> Iterator[int]:
     return iter(range(SEED, SEED + REQUESTS))
 
 
-def test_whatever_is_thrown_only_what_is_signed_is_acted_on(stage: Stage) -> None:
+def test_only_correctly_signed_requests_send_a_command(stage: Stage) -> None:
     stage.signatures.clear()
     answered: Counter[tuple[bool, int]] = Counter()
     acted: Counter[bool] = Counter()
     for seed in seeds():
-        thrown = throw(seed)
-        genuine = is_genuine(thrown)
+        request = make_request(seed)
+        genuine = is_genuine(request)
         before = len(stage.wire.attempts)
-        answer = stage.call(event_of(thrown))
+        answer = stage.call(event_of(request))
         sent = [one for one, _ in stage.wire.attempts[before:] if one == "SendCommand"]
-        assert len(sent) <= 1, (seed, thrown.twists)
+        assert len(sent) <= 1, (seed, request.twists)
         acted[genuine] += bool(sent)
         answered[genuine, answer.status] += 1
-        assert answer.status < 500, (seed, thrown.twists, answer)
+        assert answer.status < 500, (seed, request.twists, answer)
         if not genuine:
-            assert not sent, (seed, thrown.twists)
-            assert answer.status in {401, 413, 415}, (seed, thrown.twists, answer)
+            assert not sent, (seed, request.twists)
+            assert answer.status in {401, 413, 415}, (seed, request.twists, answer)
         if sent:
             (parameters,) = (
                 arguments["Parameters"]
                 for one, arguments in stage.wire.attempts[before:]
                 if one == "SendCommand"
             )
-            assert parameters["Commit"] == [json.loads(json.dumps(thrown.payload))["after"]]
+            assert parameters["Commit"] == [json.loads(json.dumps(request.payload))["after"]]
             assert parameters["Branch"] == ["main"]
-    # That each way was tried, and that some were good.
+    # The seed made enough requests of each kind, valid ones too.
     assert acted[True] > REQUESTS // 20
     assert min(answered[True, 200], answered[True, 202], answered[True, 400]) > 0
     assert answered[False, 401] > REQUESTS // 4
 
 
-def test_a_recorded_delivery_sent_again_deploys_what_it_deployed_and_nothing_else(
+def test_replayed_delivery_sends_the_same_command_again(
     stage: Stage,
 ) -> None:
     first, again = stage.push(), stage.push()
@@ -231,17 +237,19 @@ def test_a_recorded_delivery_sent_again_deploys_what_it_deployed_and_nothing_els
     }
 
 
-def test_requests_of_a_seed_are_always_the_same() -> None:
-    twice = [zlib.crc32(throw(seed).body) for seed in [*range(50), *range(50)]]
+def test_same_seed_makes_the_same_request() -> None:
+    twice = [zlib.crc32(make_request(seed).body) for seed in [*range(50), *range(50)]]
     assert twice[:50] == twice[50:]
 
 
-def test_repository_with_a_secret_of_its_own_is_closed_to_all_of_them(stage: Stage) -> None:
+def test_repository_with_its_own_secret_accepts_no_request_signed_with_the_stage_s(
+    stage: Stage,
+) -> None:
     stage.store(NAMES.repository_webhook_secret(SITE), "of its own")
     statuses = set()
     for seed in range(SEED, SEED + REQUESTS // 8):
-        thrown = throw(seed)
-        if thrown.payload.get("repository") == push_json()["repository"]:
-            statuses.add(stage.call(event_of(thrown)).status)
+        request = make_request(seed)
+        if request.payload.get("repository") == push_json()["repository"]:
+            statuses.add(stage.call(event_of(request)).status)
     assert not any(one == "SendCommand" for one, _ in stage.wire.attempts)
     assert not {200, 202} & statuses

@@ -1,7 +1,7 @@
-"""What a first delivery imports besides boto3: whoever waits for it waits for each of these.
+"""What the first delivery imports besides boto3: each import makes a cold start slower.
 
-A module that is new here is compiled at each cold start, since Lambda can't keep it compiled. If a
-delivery has no use for it, chalicelib/wiring.py imports it where something has.
+Lambda compiles each new module again at every cold start. If a delivery does not need a module,
+chalicelib/wiring.py must import it only for the function that does.
 """
 
 import json
@@ -47,7 +47,7 @@ NEEDED = {
     "chalicelib.flows.receive",
     "chalicelib.wiring",
 }
-# Python's own, which boto3 has not imported: which these are is another thing in another Python.
+# Modules of the standard library that boto3 has not imported. They differ between Pythons.
 PYTHONS_OWN = {"unicodedata"}
 STORED = {NAMES.webhook_secret: SECRET, NAMES.targets(SITE): targets_text()}
 PROGRAM = """
@@ -63,12 +63,12 @@ threading.Thread.start = lambda thread: (started.append(thread.name), start(thre
 import app
 
 answer = app.app(json.load(sys.stdin), None)
-said = {
+report = {
     "status": answer["statusCode"],
     "modules": sorted(set(sys.modules) - before),
     "threads": started,
 }
-print(json.dumps(said))
+print(json.dumps(report))
 """
 
 
@@ -83,8 +83,8 @@ def aws(request: Request) -> Raw:
 
 
 @pytest.fixture(scope="module")
-def said() -> dict[str, object]:
-    """What a new process says of its first delivery."""
+def report() -> dict[str, object]:
+    """What a new process reports about its first delivery."""
     body = json.dumps(push_json())
     with ScriptedServer(aws) as server:
         environ = {
@@ -102,20 +102,20 @@ def said() -> dict[str, object]:
             env=environ,
             text=True,
         )
-    said: dict[str, object] = json.loads(printed.splitlines()[-1])
-    return said
+    report: dict[str, object] = json.loads(printed.splitlines()[-1])
+    return report
 
 
 class TestFirstDelivery:
-    def test_it_is_accepted(self, said: dict[str, object]) -> None:
-        assert said["status"] == 202
+    def test_delivery_is_accepted(self, report: dict[str, object]) -> None:
+        assert report["status"] == 202
 
-    def test_it_imports_what_it_needs_and_nothing_else(self, said: dict[str, object]) -> None:
-        assert isinstance(said["modules"], list)
-        modules = set(said["modules"])
+    def test_delivery_imports_only_the_needed_modules(self, report: dict[str, object]) -> None:
+        assert isinstance(report["modules"], list)
+        modules = set(report["modules"])
         own = {name for name in modules if name.partition(".")[0] in sys.stdlib_module_names}
         assert modules - own == NEEDED
         assert {name for name in own if not name.startswith("_")} <= PYTHONS_OWN
 
-    def test_for_one_target_it_starts_no_thread(self, said: dict[str, object]) -> None:
-        assert said["threads"] == []
+    def test_delivery_for_one_target_starts_no_thread(self, report: dict[str, object]) -> None:
+        assert report["threads"] == []

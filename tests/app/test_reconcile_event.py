@@ -1,6 +1,6 @@
 """The schedule's event as AWS sends it, through the function, to the hosts that are behind.
 
-What a round does is in tests/flows/test_reconcile.py. tests/app/test_faults.py makes each call
+tests/flows/test_reconcile.py tests what a round does. tests/app/test_faults.py makes each call
 fail.
 """
 
@@ -19,7 +19,7 @@ from chalicelib import wiring
 from chalicelib.core.errors import RefusedError, UnavailableError
 from pulley.sandbox.github.server import GitHubServer, HookDelivery
 from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line
-from tests.app.stage import REGION, Stage, forget_what_is_warm
+from tests.app.stage import REGION, Stage, forget_warm_clients
 from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text
 
 # EventBridge User Guide, "Creating a rule that runs on a schedule".
@@ -41,7 +41,7 @@ AddHost = Callable[..., str]
 
 @pytest.fixture
 def add_host(run_command: RunCommand) -> AddHost:
-    """Runs an instance of the stage, whose agent answers unless it is asleep; gives its id."""
+    """Run an instance of the stage. Gives its id. Its agent answers if `is_awake`."""
     ec2 = boto3.client("ec2")
 
     def add(name: str, role: str = "web", *, is_awake: bool = True, stage: str = "dev") -> str:
@@ -67,7 +67,7 @@ def add_host(run_command: RunCommand) -> AddHost:
 
 @pytest.fixture
 def pushed(stage: Stage, run_command: RunCommand, commit: str, add_host: AddHost) -> Sent:
-    """A push that reached web-1 and ended there; its instance is the newest one's."""
+    """The command of a push that succeeded on web-1."""
     id_ = add_host("web-1")
     stage.push(after=commit)
     (sent,) = run_command.commands
@@ -76,8 +76,8 @@ def pushed(stage: Stage, run_command: RunCommand, commit: str, add_host: AddHost
     return sent
 
 
-def sent_to(run_command: RunCommand) -> list[tuple[str, tuple[str, ...]]]:
-    """What reconciling sent: the commit, and to whom."""
+def sent_by_rounds(run_command: RunCommand) -> list[tuple[str, tuple[str, ...]]]:
+    """The commands that rounds sent: the commit and the instances, oldest first."""
     found = []
     for one in reversed(run_command.commands):
         (commit,), (cause,) = (one.arguments["Parameters"][name] for name in ("Commit", "Cause"))
@@ -94,7 +94,7 @@ def line_of(stage: Stage, outcome: str) -> dict[str, Any]:
 
 
 class TestRound:
-    def test_stage_at_rest_is_left_alone(
+    def test_stage_with_every_host_at_the_commit_gets_no_command(
         self, stage: Stage, run_command: RunCommand, pushed: Sent
     ) -> None:
         for _ in range(2):
@@ -105,7 +105,7 @@ class TestRound:
         assert QUIET.items() <= line.items()
         assert (line["level"], line["Rounds"], line["HostsBehind"]) == ("info", 1, 0)
 
-    def test_host_that_slept_and_one_that_is_new_get_what_was_pushed(
+    def test_offline_and_new_hosts_get_the_pushed_commit(
         self,
         stage: Stage,
         run_command: RunCommand,
@@ -121,13 +121,13 @@ class TestRound:
         add_host("web-1", stage="prod")
         outcome = stage.reconcile(EVENT)
         assert (outcome["hosts"], outcome["behind"], outcome["sent"]) == (4, 2, 1)
-        assert sent_to(run_command) == [(commit, (late, new))]
+        assert sent_by_rounds(run_command) == [(commit, (late, new))]
         assert run_command.commands[0].arguments["Comment"].startswith("reconcile, attempt 1: ")
         (line,) = (one for one in stage.log.lines("command") if one["cause"] == "reconcile")
         assert line["command_id"] == run_command.commands[0].id
         assert line["hosts"] == dict.fromkeys(("web-2", "web-3"), "nothing is known of it")
 
-    def test_lost_delivery_is_made_up_for_by_the_branch_s_tip(
+    def test_commit_of_a_lost_delivery_is_sent_from_the_branch_s_tip(
         self,
         stage: Stage,
         github: GitHubServer,
@@ -141,31 +141,35 @@ class TestRound:
         run_command.commands[0].add_host(result_line(parent), instance_id=id_)
         run_command.commands[0].end()
         assert stage.reconcile(EVENT)["sent"] == 1
-        assert sent_to(run_command) == [(commit, (id_,))]
+        assert sent_by_rounds(run_command) == [(commit, (id_,))]
 
-    def test_deployment_whose_last_event_was_lost_is_settled_once(
+    def test_deployment_with_a_lost_last_event_gets_success_once(
         self, stage: Stage, github: GitHubServer, pushed: Sent
     ) -> None:
         for _ in range(2):
-            forget_what_is_warm()
+            forget_warm_clients()
             stage.reconcile(EVENT)
         (deployment,) = github.deployments("octo/site")
         assert [one.state for one in deployment.statuses] == ["success"]
         assert len([one for one in stage.log.lines("deployment") if "Deploys" in one]) == 1
 
-    def test_through_chalice_s_own_test_client(self, stage: Stage, pushed: Sent) -> None:
+    def test_chalice_s_test_client_runs_a_round_that_is_cut_short(
+        self, stage: Stage, pushed: Sent
+    ) -> None:
         with Client(app.app, stage_name="dev") as client:
             payload = client.lambda_.invoke("reconcile_targets", EVENT).payload
-        # Its context has three seconds, which is too little to begin with a target.
+        # Its context has three seconds, too few to begin a target.
         assert json.loads(json.dumps(payload)) == dict.fromkeys(QUIET, 0) | {"is_whole": False}
         assert line_of(stage, "cut_short")["targets"] == 0
 
-    def test_called_by_hand_it_has_all_the_time(self, stage: Stage, pushed: Sent) -> None:
+    def test_round_called_without_a_context_has_no_time_limit(
+        self, stage: Stage, pushed: Sent
+    ) -> None:
         assert app.reconcile_targets(EVENT, SimpleNamespace())["is_whole"] is True
 
 
 class TestTime:
-    def test_round_goes_on_where_the_one_before_ended(
+    def test_round_continues_after_the_target_where_the_last_round_stopped(
         self, stage: Stage, run_command: RunCommand, pushed: Sent, commit: str
     ) -> None:
         names = ("api", "job", "web")
@@ -183,12 +187,12 @@ class TestTime:
 
 class TestGitHub:
     @pytest.fixture(autouse=True)
-    def _all_hour(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Lost deliveries are asked for in every round."""
+    def _ask_in_every_round(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every round asks GitHub for lost deliveries."""
         monkeypatch.setattr(wiring, "RECONCILE_MINUTES", 60)
-        forget_what_is_warm()
+        forget_warm_clients()
 
-    def test_lost_deliveries_are_in_the_log(
+    def test_recent_lost_delivery_is_logged(
         self, stage: Stage, github: GitHubServer, pushed: Sent
     ) -> None:
         hook = github.add_hook("octo/site", "https://abcdef1234.example.com/dev/github")
@@ -204,8 +208,8 @@ class TestGitHub:
         assert (line["reason"], line["level"]) == ("push: 0 timed out", "warning")
 
 
-class TestRoundThatCannotBegin:
-    def test_aws_that_refuses_is_in_the_log(
+class TestRoundFails:
+    def test_refusal_of_aws_is_logged(
         self, stage: Stage, run_command: RunCommand, pushed: Sent
     ) -> None:
         run_command.fault["DescribeInstanceInformation"] = aws_error("AccessDeniedException")
@@ -214,7 +218,7 @@ class TestRoundThatCannotBegin:
         line = line_of(stage, "failed")
         assert (line["level"], "AccessDeniedException" in line["reason"]) == ("error", True)
 
-    def test_stage_that_is_not_set_up_is_in_the_log(
+    def test_invalid_github_api_is_logged(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PULLEY_GITHUB_API", "a b")

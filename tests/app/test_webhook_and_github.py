@@ -1,6 +1,6 @@
-"""The webhook where GitHub is to be told: a push is answered and sent as if it were not.
+"""The webhook of a stage with a GitHub token: a failure of GitHub keeps no push from the hosts.
 
-tests/app/test_faults.py makes each call to GitHub fail, and tests/edges has what GitHub may answer.
+tests/app/test_faults.py makes each call to GitHub fail, and tests/edges tests GitHub's answers.
 """
 
 import time
@@ -13,8 +13,8 @@ from pulley.sandbox.github.server import Fault, GitHubServer
 from tests.app.stage import JSON, Answer, Stage, rest_event
 from tests.fakes import GUID, NAMES, SITE, aws_error, target_json
 
-MORE_SECONDS = 3.0  # than a push without GitHub: it has two
-SENT_SECONDS = 10.0  # GitHub's own patience with a webhook
+MORE_SECONDS = 3.0  # beyond a usual push: GitHub may take two
+SENT_SECONDS = 10.0  # GitHub waits no longer for a webhook's answer
 SILENT = Fault(200, b"[]", silent_seconds=30)
 SLOW = {"silent": SILENT, "dripping": Fault(200, b"[" + b" " * 1000 + b"]", drip_seconds=0.5)}
 
@@ -27,12 +27,12 @@ def sent(stage: Stage) -> list[Mapping[str, Any]]:
     ]
 
 
-def told_of_github(stage: Stage) -> list[dict[str, Any]]:
+def missing_deployments(stage: Stage) -> list[dict[str, Any]]:
     return [line for line in stage.log.lines("deployment") if line["outcome"] == "not_made"]
 
 
-class TestGitHubIsWell:
-    def test_command_carries_the_deployment_s_id_and_so_does_its_redelivery_s(
+class TestGitHubAnswers:
+    def test_command_of_a_push_and_of_its_redelivery_carry_the_same_deployment_id(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         answer = stage.push(after=commit)
@@ -47,7 +47,7 @@ class TestGitHubIsWell:
         assert deployment.payload == {"stage": "dev", "target": "web", "delivery": GUID}
         assert deployment.state == "pending"
 
-    def test_each_target_has_its_own_in_its_environment(
+    def test_each_target_has_a_deployment_in_its_environment(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         names = [f"web{number}" for number in range(12)]
@@ -59,7 +59,7 @@ class TestGitHubIsWell:
             name: f"{name}/eu & co" for name in names
         }
 
-    def test_held_target_has_one_that_says_why_nothing_was_sent(
+    def test_frozen_target_has_an_inactive_deployment_that_names_the_reason(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.store(NAMES.pin("web"), {"state": "frozen", "reason": "a holiday"})
@@ -71,7 +71,7 @@ class TestGitHubIsWell:
         assert status.description == "not deployed: frozen: a holiday"
         assert sent(stage) == []
 
-    def test_what_deploys_nothing_tells_github_nothing(
+    def test_ignored_or_unverified_delivery_makes_no_request_to_github(
         self, stage: Stage, github: GitHubServer
     ) -> None:
         body = {"repository": {"full_name": "octo/site"}}
@@ -79,7 +79,7 @@ class TestGitHubIsWell:
         assert stage.deliver(body, secret="guessed").status == 401
         assert github.requests == []
 
-    def test_without_a_token_github_is_not_asked_at_all(
+    def test_stage_without_a_token_makes_no_request_to_github(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.remove(NAMES.github_token)
@@ -89,9 +89,9 @@ class TestGitHubIsWell:
         assert stage.log.lines("deployment") == []
 
 
-class TestGitHubIsNotWell:
+class TestGitHubFails:
     @pytest.mark.parametrize("name", SLOW)
-    def test_push_is_answered_in_time_and_sent_without_a_deployment(
+    def test_slow_github_delays_no_push_and_the_command_has_no_deployment(
         self, stage: Stage, github: GitHubServer, commit: str, name: str
     ) -> None:
         began = time.monotonic()
@@ -104,13 +104,13 @@ class TestGitHubIsNotWell:
         assert (answer.status, answer.body["skipped"]) == (202, [])
         assert len(answer.body["deployments"]) == 1
         assert sent(stage)[-1]["Deployment"] == ""
-        (line,) = told_of_github(stage)
+        (line,) = missing_deployments(stage)
         assert line["level"] == "warning"
         assert (line["delivery"], line["repository"]) == (GUID, "octo/site")
         assert (line["target"], line["commit"]) == ("web", commit)
         assert line["reason"]
 
-    def test_twenty_targets_wait_no_longer_than_one(
+    def test_twenty_targets_with_silent_github_are_sent_within_ten_seconds(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         names = [f"web{number}" for number in range(20)]
@@ -120,9 +120,9 @@ class TestGitHubIsNotWell:
         assert stage.push(after=commit).status == 202
         assert time.monotonic() - began < SENT_SECONDS
         assert [one["Deployment"] for one in sent(stage)] == [""] * 20
-        assert len(told_of_github(stage)) == 20
+        assert len(missing_deployments(stage)) == 20
 
-    def test_slow_aws_leaves_github_less_so_that_the_command_is_sent(
+    def test_slow_aws_shortens_the_wait_for_github_and_the_command_is_sent(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         def reply(_operation: str, arguments: Mapping[str, Any]) -> None:
@@ -134,7 +134,7 @@ class TestGitHubIsNotWell:
         assert stage.push(after=commit).status == 202
         assert [one["Deployment"] for one in sent(stage)] == [""]
 
-    def test_deployment_whose_answer_was_lost_is_found_by_the_redelivery(
+    def test_redelivery_finds_the_deployment_whose_answer_was_lost(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         lost = Fault(502, applied_first=True)
@@ -145,20 +145,20 @@ class TestGitHubIsNotWell:
         (deployment,) = github.deployments("octo/site")
         assert [one["Deployment"] for one in sent(stage)] == ["", str(deployment.id)]
 
-    def test_refused_token_is_written_down_once_and_not_used_for_the_next_push(
+    def test_refused_token_is_logged_once_and_not_used_for_the_next_push(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         no = Fault(403, b'{"message": "Resource not accessible by personal access token"}')
         github.fault = lambda _method, _path: no
         for _ in range(3):
             stage.push(after=commit)
-        (line,) = told_of_github(stage)
+        (line,) = missing_deployments(stage)
         assert "Deployments: write" in line["reason"]
         assert "not accessible" in line["reason"]
         assert len(github.requests) == 1
 
 
-class TestCommandIsNotSent:
+class TestSendFails:
     def refuse(self, stage: Stage) -> None:
         def reply(_operation: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401
             to = arguments.get("Parameters", {}).get("Target")
@@ -166,7 +166,7 @@ class TestCommandIsNotSent:
 
         stage.wire.reply = reply
 
-    def test_new_deployment_is_an_error_at_once_and_the_log_has_it(
+    def test_new_deployment_gets_the_state_error_and_the_failure_is_logged(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
@@ -181,7 +181,7 @@ class TestCommandIsNotSent:
         (line,) = stage.log.lines("delivery")
         assert (line["outcome"], line["level"]) == ("failed", "error")
 
-    def test_deployments_of_what_was_sent_keep_their_state(
+    def test_deployments_of_an_earlier_send_keep_their_state(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.store(NAMES.targets(SITE), [target_json("web"), target_json("api")])
@@ -191,7 +191,7 @@ class TestCommandIsNotSent:
         states = {one.environment: one.state for one in github.deployments("octo/site")}
         assert states == {"web": "pending", "api": "pending"}
 
-    def test_github_that_cannot_be_told_so_changes_nothing(
+    def test_silent_github_does_not_change_the_answer(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         self.refuse(stage)
@@ -202,7 +202,7 @@ class TestCommandIsNotSent:
 
 
 class TestLog:
-    def test_delivery_and_its_command_are_a_line_each(
+    def test_delivery_and_its_command_have_one_line_each(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.push(after=commit)
@@ -231,7 +231,7 @@ class TestLog:
             "Metrics": [{"Name": "Deliveries", "Unit": "Count"}],
         }
 
-    def test_every_delivery_is_counted_once_by_its_outcome(
+    def test_each_delivery_is_counted_once_under_its_outcome(
         self, stage: Stage, github: GitHubServer, commit: str
     ) -> None:
         stage.push(after=commit)
@@ -246,7 +246,7 @@ class TestLog:
         assert [line["Deliveries"] for line in lines] == [1] * 5
         assert [line["delivery"] for line in lines] == [GUID] * 5
 
-    def test_odd_delivery_header_stays_in_its_line(self, stage: Stage) -> None:
+    def test_hostile_delivery_header_stays_in_one_line(self, stage: Stage) -> None:
         odd = '\'x"\n{"about": "delivery", "outcome": "accepted"}\n\u2028\ud800' + "y" * 1000
         headers = {"Content-Type": JSON, "X-GitHub-Delivery": odd}
         assert stage.call(rest_event(headers, "{}")).status in {400, 401}

@@ -1,4 +1,4 @@
-"""What a stage sets: each setting, and every problem at once."""
+"""The settings of a stage: each is read, and all problems are listed at once."""
 
 import pytest
 
@@ -20,7 +20,7 @@ class TestSettingsFromEnviron:
             stage="dev", allow_sha1=False, github_api="https://api.github.com", topic_arn=""
         )
 
-    def test_everything_may_be_set(self) -> None:
+    def test_all_settings_are_read(self) -> None:
         environ = {
             "PULLEY_STAGE": "prod_2-b",
             "PULLEY_ALLOW_SHA1": "1",
@@ -35,22 +35,22 @@ class TestSettingsFromEnviron:
             topic_arn="arn:aws:sns:eu-central-1:123456789012:pulley-prod_2-b",
         )
 
-    def test_blank_is_not_set(self) -> None:
+    def test_empty_variable_means_the_default(self) -> None:
         blank = {"PULLEY_STAGE": "dev", "PULLEY_GITHUB_API": "", "PULLEY_TOPIC_ARN": ""}
         assert Settings.from_environ(blank) == Settings("dev")
 
     @pytest.mark.parametrize("value", ["", "0", "true", "yes", " 1"])
-    def test_sha1_is_allowed_by_one_word_only(self, value: str) -> None:
+    def test_only_1_allows_sha1(self, value: str) -> None:
         environ = {"PULLEY_STAGE": "dev", "PULLEY_ALLOW_SHA1": value}
         assert not Settings.from_environ(environ).allow_sha1
 
     @pytest.mark.parametrize("stage", ["", " ", "a b", "a/b", "x" * 31, "dev\n", "é"])
-    def test_stage_must_be_a_word(self, stage: str) -> None:
+    def test_stage_must_be_letters_digits_underscore_and_hyphen(self, stage: str) -> None:
         assert problems_of(PULLEY_STAGE=stage) == (
             "in .chalice/config.json: PULLEY_STAGE must be letters, digits, _ and -"
         )
 
-    def test_no_stage_is_a_problem(self) -> None:
+    def test_missing_stage_is_a_problem(self) -> None:
         with pytest.raises(UnavailableError):
             Settings.from_environ({})
 
@@ -66,7 +66,7 @@ class TestSettingsFromEnviron:
             "http://localhost:3000/",
         ],
     )
-    def test_github_s_address_is_https_or_on_this_machine(self, url: str) -> None:
+    def test_github_api_may_be_https_or_loopback_http(self, url: str) -> None:
         environ = {"PULLEY_STAGE": "dev", "PULLEY_GITHUB_API": url}
         assert Settings.from_environ(environ).github_api == url
 
@@ -88,7 +88,7 @@ class TestSettingsFromEnviron:
             " ",
         ],
     )
-    def test_address_of_another_kind_is_a_problem(self, url: str) -> None:
+    def test_other_github_api_is_a_problem(self, url: str) -> None:
         assert problems_of(PULLEY_GITHUB_API=url) == (
             "in .chalice/config.json: "
             "PULLEY_GITHUB_API must be like https://github.example.com/api/v3"
@@ -102,7 +102,7 @@ class TestSettingsFromEnviron:
             "arn:aws-us-gov:sns:us-gov-west-1:123456789012:pulley-dev",
         ],
     )
-    def test_topic_is_an_arn_in_any_partition(self, arn: str) -> None:
+    def test_topic_arn_may_be_in_any_partition(self, arn: str) -> None:
         environ = {"PULLEY_STAGE": "dev", "PULLEY_TOPIC_ARN": arn}
         assert Settings.from_environ(environ).topic_arn == arn
 
@@ -121,12 +121,12 @@ class TestSettingsFromEnviron:
             f"{ARN} ",
         ],
     )
-    def test_what_is_not_the_stage_s_topic_is_a_problem(self, arn: str) -> None:
+    def test_arn_of_anything_but_the_stage_s_topic_is_a_problem(self, arn: str) -> None:
         assert problems_of(PULLEY_TOPIC_ARN=arn) == (
             "in .chalice/config.json: PULLEY_TOPIC_ARN must be the ARN of the SNS topic pulley-dev"
         )
 
-    def test_all_problems_are_told_at_once_and_no_value(self) -> None:
+    def test_all_problems_are_listed_at_once_without_values(self) -> None:
         detail = problems_of(
             PULLEY_STAGE="a b", PULLEY_GITHUB_API="http://u:secret@x", PULLEY_TOPIC_ARN="topic-x"
         )
