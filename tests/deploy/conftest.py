@@ -1,4 +1,4 @@
-"""What `chalice package` makes, once for all tests, and the Python of Lambda to run it."""
+"""The packages of `chalice package`, made once for all tests, and Lambda's Python."""
 
 import zipfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.fakes import STAGE
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of all that lies in the checkout, tracked or not."""
+    """A copy of the checkout with tracked and untracked files."""
     return copy_project(tmp_path_factory.mktemp("package") / "pulley")
 
 

@@ -1,7 +1,7 @@
-"""An account to which `chalice deploy` can go: moto's, and what moto's API Gateway lacks.
+"""An account for `chalice deploy`: moto's, with the import that moto's API Gateway lacks.
 
-moto imports OpenAPI 3 documents only, and Chalice writes Swagger 2. What is made of the document
-here is what API Gateway makes of it: resources, methods, integrations.
+moto imports only OpenAPI 3 documents, and Chalice writes Swagger 2. This module makes of
+the document what API Gateway makes of it: resources, methods, integrations.
 Source: Amazon API Gateway API Reference, "ImportRestApi" and "PutRestApi".
 """
 

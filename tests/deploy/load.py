@@ -1,4 +1,4 @@
-"""Deliveries as the world sends them, and functions that take them side by side, as Lambda does."""
+"""Deliveries of every kind, and functions that take them in parallel, as in Lambda."""
 
 import json
 import queue
@@ -16,12 +16,12 @@ from tests.deploy.runtime import Function
 from tests.fakes import SECRET, push_json, target_json
 
 REPOSITORIES = [f"octo/site-{number}" for number in range(24)]
-# Of a hundred deliveries. Half of them are worth a command; in the world, fewer are.
+# Shares of a hundred deliveries. Half of them send commands, more than in practice.
 SHARES = {"push": 50, "other branch": 28, "ping": 4, "forged": 12, "forged, made up": 6}
 
 
 def targets_of(full_name: str) -> list[dict[str, object]]:
-    """A repository's targets: one, or two of every third."""
+    """A repository's targets: one; every third repository has two."""
     number = int(full_name.rpartition("-")[2])
     names = ["web", "api"] if number % 3 == 0 else ["web"]
     return [target_json(f"{name}-{number}", repository=full_name) for name in names]
@@ -29,7 +29,7 @@ def targets_of(full_name: str) -> list[dict[str, object]]:
 
 @dataclass(frozen=True)
 class Sent:
-    """A delivery: `kind` is of SHARES, `targets` are to have the commit."""
+    """A delivery: `kind` is a key of SHARES, `targets` should get the commit."""
 
     kind: str
     guid: str
@@ -44,8 +44,8 @@ class Sent:
 
 
 def deliveries(count: int, seed: int) -> Iterator[Sent]:
-    """So many, each with a GUID and a commit of its own; the same for a seed."""
-    chance = random.Random(seed)  # noqa: S311 - to be had again
+    """`count` deliveries, each with its own GUID and commit; the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - must be repeatable
     for kind in chance.choices(list(SHARES), list(SHARES.values()), k=count):
         guid = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         commit = f"{chance.getrandbits(160):040x}"
@@ -67,7 +67,7 @@ def deliveries(count: int, seed: int) -> Iterator[Sent]:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of a delivery."""
+    """A delivery and its answer."""
 
     sent: Sent
     status: int
@@ -84,8 +84,8 @@ def deliver(
 ) -> list[Answered]:
     """Every answer, in the order of the deliveries.
 
-    They come by the clock, whatever became of those before. A function takes one at a time; what
-    finds them all at work waits, where Lambda would start one more.
+    They arrive at a fixed rate. A function takes one at a time; if all are busy, a delivery waits,
+    while Lambda would start one more function.
     """
     idle: queue.SimpleQueue[Function] = queue.SimpleQueue()
     for function in functions:
@@ -94,7 +94,7 @@ def deliver(
     def take(one: Sent) -> Answered:
         function = idle.get()
         try:
-            assert function.pid  # at once, where there is nobody to answer
+            assert function.pid  # fails at once if the process has ended
             answer = function.invoke(one.event)
         finally:
             idle.put(function)

@@ -16,12 +16,12 @@ from tests.processes import HANG_SECONDS
 STAGES = ("dev", "prod")
 REGION = "eu-central-1"
 CHALICE = Path(sys.executable).with_name("chalice")
-# What Python and Chalice leave in a checkout.
+# Files that Python and Chalice leave in a checkout.
 LEFT_BEHIND = shutil.ignore_patterns("deployments", "deployed", "__pycache__")
 
 
 def copy_project(folder: Path) -> Path:
-    """All that Chalice reads, tracked or not. Returns the folder, which it makes."""
+    """Copy all that Chalice reads, tracked or not, into a new folder, and return the folder."""
     folder.mkdir()
     for name in ("app.py", "requirements.txt"):
         shutil.copy(PROJECT / name, folder)
@@ -31,7 +31,7 @@ def copy_project(folder: Path) -> Path:
 
 
 def chalice(project: Path, *arguments: str, environ: Mapping[str, str] | None = None) -> str:
-    """What the command prints. Fails where the command does, with what it printed."""
+    """Run Chalice's command and return its output. If it fails, fail with its output."""
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -53,20 +53,20 @@ def chalice(project: Path, *arguments: str, environ: Mapping[str, str] | None = 
 
 
 def package(project: Path, folder: str, stage: str, *options: str) -> Path:
-    """`chalice package`, whose zip is built anew: one that lies there would be taken again.
+    """Run `chalice package` with a new zip: Chalice would use an existing one again.
 
     Returns the folder of the package.
     """
     for path in project.glob(".chalice/deployments/*"):
         path.unlink()
-    # Chalice's configuration has the stage; the value that the caller has must not count.
+    # Chalice's configuration has the stage; the caller's variable must not count.
     environ = {"PULLEY_STAGE": "another"}
     chalice(project, "package", "--stage", stage, *options, folder, environ=environ)
     return project / folder
 
 
 def resources_of(package: Path) -> dict[str, dict[str, Any]]:
-    """What the package's template has, by its logical name."""
+    """The resources of the package's template, by logical name."""
     resources: dict[str, dict[str, Any]] = json.loads((package / "sam.json").read_text())[
         "Resources"
     ]

@@ -30,7 +30,7 @@ _API = "/2018-06-01/runtime"
 
 @dataclass(frozen=True)
 class Invocation:
-    """An event on its way in."""
+    """An event for the function."""
 
     id: str
     event: str
@@ -39,7 +39,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Answer:
-    """How an event ended: `kind` is response, error, or init/error. Lambda's own words."""
+    """How an event ended: `kind` is Lambda's term: response, error, or init/error."""
 
     kind: str
     body: Any
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert self.path == f"{_API}/invocation/next"
         invocation = self.server.events.get()
-        if invocation is None:  # it is over: the client has been killed
+        if invocation is None:  # `close` has killed the client
             self.close_connection = True
             return
         arn = f"arn:aws:lambda:{REGION}:123456789012:function:{self.server.function_name}"
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         kind = re.fullmatch(rf"{_API}/(?:invocation/[^/]+/(\w+)|(init/error))", self.path)
         assert kind, self.path
-        # The client sends in chunks what it has written in C, and else says how long it is.
+        # The client's C code sends chunks, its Python code a Content-Length.
         if self.headers.get("Transfer-Encoding") == "chunked":
             body = b"".join(self._chunks())
         else:
@@ -119,7 +119,7 @@ class Python:
 
     @classmethod
     def build(cls, folder: Path) -> "Python":
-        """In a folder that is there and empty."""
+        """Build it in an existing, empty folder."""
         python = cls(folder / "sdk", folder / "client")
         for place, name in ((python.sdk, "boto3"), (python.client, "awslambdaric")):
             place.mkdir()
@@ -128,7 +128,7 @@ class Python:
         return python
 
     def command(self, *arguments: str) -> list[str]:
-        """Without `site`, Python has its standard library and PYTHONPATH, and no more."""
+        """Without `site`, Python has only its standard library and PYTHONPATH."""
         return [sys.executable, "-S", *arguments]
 
     @property
@@ -144,7 +144,7 @@ class Python:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """What `chalice package` made, as Lambda has it; the functions by their names in app.py."""
+    """The unpacked zip, as Lambda has it; the functions by their names in app.py."""
 
     task_root: Path
     functions: dict[str, dict[str, Any]]
@@ -205,23 +205,23 @@ class Function:
 
     @property
     def log(self) -> str:
-        """What it has printed, and so would be in CloudWatch Logs."""
+        """Its output, which Lambda would send to CloudWatch Logs."""
         return self._log.read_text()
 
     @property
     def pid(self) -> int:
-        """Of its one process, which is never started again. Fails where that has ended."""
+        """The id of its one process, which never restarts. Fails if the process has ended."""
         assert self._process.poll() is None, self.log
         return self._process.pid
 
     def invoke(self, event: Mapping[str, Any]) -> Answer:
-        """What becomes of an event."""
+        """Send an event and wait for its answer."""
         deadline = int((time.time() + self._timeout) * 1000)
         self._server.events.put(Invocation(str(uuid.uuid4()), json.dumps(event), deadline))
         return self.answer()
 
     def answer(self) -> Answer:
-        """What the function says next."""
+        """Wait for the function's next answer."""
         try:
             return self._server.answers.get(timeout=HANG_SECONDS)
         except queue.Empty:
@@ -250,7 +250,7 @@ def _with_what_it_needs(name: str) -> set[str]:
 
 
 def _link(distribution_name: str, folder: Path) -> None:
-    """Put there what a distribution has installed beside others."""
+    """Link a distribution's installed files into the folder."""
     here = distribution(distribution_name)
     for top in {Path(file).parts[0] for file in here.files or ()} - {"..", "__pycache__"}:
         (folder / top).symlink_to(Path(str(here.locate_file(top))))

@@ -1,7 +1,7 @@
-"""`chalice deploy` of every stage to its end, once more, and `chalice delete`: the real command.
+"""The real `chalice deploy` of every stage, a second deploy, and `chalice delete`.
 
-The stages share an account, as they may in AWS. What the settings say of a function is in
-tests/deploy/test_package.py.
+The stages share an account, as they may in AWS. tests/deploy/test_package.py tests the settings of
+each function.
 """
 
 import json
@@ -33,8 +33,8 @@ Found = dict[str, Any]
 
 
 @dataclass
-class Story:
-    """What the account had after each step, and what Chalice wrote down."""
+class Record:
+    """The account after each step, and Chalice's records."""
 
     account: Account
     project: Path
@@ -48,34 +48,34 @@ class Story:
         return chalice(self.project, command, "--stage", stage, environ=self.account.environ)
 
     def resources(self, stage: str) -> list[Found]:
-        """What Chalice would know again, in another run."""
+        """The resources that Chalice recorded for its next run."""
         path = self.project / f".chalice/deployed/{stage}.json"
         resources: list[Found] = json.loads(path.read_text())["resources"]
         return resources
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def record(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Record]:
     project = copy_project(tmp_path_factory.mktemp("deploy") / "pulley")
     with AccountWithImport(region="eu-central-1") as account:
-        story = Story(account, project)
+        record = Record(account, project)
         for stage in STAGES:
             for policy in read_policies(project / ".chalice", stage, account.id):
                 write_policy(policy)
-            assert "Rest API URL: https://" in story.chalice("deploy", stage)
-            story.noted[stage] = story.resources(stage)
-        story.deployed = look(account)
-        story.chalice("deploy", "dev")
-        story.noted_again = story.resources("dev")
-        story.again = look(account)
+            assert "Rest API URL: https://" in record.chalice("deploy", stage)
+            record.noted[stage] = record.resources(stage)
+        record.deployed = look(account)
+        record.chalice("deploy", "dev")
+        record.noted_again = record.resources("dev")
+        record.again = look(account)
         for stage in STAGES:
-            story.chalice("delete", stage)
-        story.deleted = look(account)
-        yield story
+            record.chalice("delete", stage)
+        record.deleted = look(account)
+        yield record
 
 
 def look(account: Account) -> Found:
-    """All that is in the account, but for times and other things that AWS itself makes up."""
+    """All resources of the account, without times and other values that AWS makes up."""
     functions, iam = account.client("lambda"), account.client("iam")
     events, gateway = account.client("events"), account.client("apigateway")
     logs = account.client("logs")
@@ -151,67 +151,65 @@ def name_of(function: str, stage: str) -> str:
 
 
 class TestDeploy:
-    def test_functions_are_those_of_every_stage_and_no_other(self, told: Story) -> None:
+    def test_account_has_only_the_functions_of_both_stages(self, record: Record) -> None:
         wanted = {name_of(function, stage) for function in HANDLERS for stage in STAGES}
-        assert set(told.deployed["functions"]) == wanted
+        assert set(record.deployed["functions"]) == wanted
 
     @every_stage
     @every_function
-    def test_function_has_its_stage_and_a_role_of_its_own_with_the_policy_file_for_this_account(
-        self, told: Story, function: str, stage: str
+    def test_function_has_its_stage_and_its_own_role_with_the_policy_file(
+        self, record: Record, function: str, stage: str
     ) -> None:
-        made = told.deployed["functions"][name_of(function, stage)]
+        made = record.deployed["functions"][name_of(function, stage)]
         assert (made["Handler"], made["Architectures"]) == (HANDLERS[function], ["arm64"])
         assert made["Environment"]["Variables"] == {"PULLEY_STAGE": stage}
         role = f"pulley-{stage}-{function}"
         assert made["Role"].endswith(f":role/{role}")
-        text = (told.project / POLICY_FILES[function].format(stage=stage)).read_text()
+        text = (record.project / POLICY_FILES[function].format(stage=stage)).read_text()
         assert PLACEHOLDER not in text
-        assert told.account.id in text
-        assert told.deployed["roles"][role] == {role: json.loads(text)}
-        assert len(told.deployed["roles"]) == len(HANDLERS) * len(STAGES)
-        assert not told.deployed["attached"]
+        assert record.account.id in text
+        assert record.deployed["roles"][role] == {role: json.loads(text)}
+        assert len(record.deployed["roles"]) == len(HANDLERS) * len(STAGES)
+        assert not record.deployed["attached"]
 
     @every_stage
     @pytest.mark.parametrize("function", EVENT_FUNCTIONS)
-    def test_rule_calls_its_function_of_this_stage_and_there_are_no_other_rules(
-        self, told: Story, function: str, stage: str
+    def test_each_rule_calls_the_function_of_its_stage(
+        self, record: Record, function: str, stage: str
     ) -> None:
         name = name_of(function, stage)
-        rule = told.deployed["rules"][f"pulley-{stage}-{function}-event"]
+        rule = record.deployed["rules"][f"pulley-{stage}-{function}-event"]
         if function == "report_status_change":
             assert rule["pattern"]["detail"] == {"document-name": [f"pulley-{stage}-pull"]}
         else:
             assert rule["schedule"] == "rate(15 minutes)"
-        arn = told.deployed["functions"][name]["FunctionArn"]
+        arn = record.deployed["functions"][name]["FunctionArn"]
         assert rule["state"] == "ENABLED"
         assert rule["targets"] == [{"Id": "1", "Arn": arn}]
-        source = f"arn:aws:events:eu-central-1:{told.account.id}:rule/pulley-{stage}-{function}"
-        assert told.deployed["permissions"][name] == [("events.amazonaws.com", f"{source}-event")]
-        assert len(told.deployed["rules"]) == len(STAGES) * len(EVENT_FUNCTIONS)
+        source = f"arn:aws:events:eu-central-1:{record.account.id}:rule/pulley-{stage}-{function}"
+        assert record.deployed["permissions"][name] == [("events.amazonaws.com", f"{source}-event")]
+        assert len(record.deployed["rules"]) == len(STAGES) * len(EVENT_FUNCTIONS)
 
     @every_stage
-    def test_url_leads_to_the_webhook_and_nowhere_else(self, told: Story, stage: str) -> None:
-        (noted,) = (one for one in told.noted[stage] if one["resource_type"] == "rest_api")
+    def test_api_has_only_the_webhook(self, record: Record, stage: str) -> None:
+        (noted,) = (one for one in record.noted[stage] if one["resource_type"] == "rest_api")
         api_id, name = noted["rest_api_id"], name_of("api_handler", stage)
-        arn = told.deployed["functions"][name]["FunctionArn"]
+        arn = record.deployed["functions"][name]["FunctionArn"]
         path = f"lambda:path/2015-03-31/functions/{arn}/invocations"
-        assert len(told.deployed["apis"]) == len(STAGES)
-        assert told.deployed["apis"][api_id] == {
+        assert len(record.deployed["apis"]) == len(STAGES)
+        assert record.deployed["apis"][api_id] == {
             "name": "pulley",
             "endpoint": ["REGIONAL"],
             "stages": [stage],
             "methods": {("/github", "POST"): f"arn:aws:apigateway:eu-central-1:{path}"},
         }
-        source = f"arn:aws:execute-api:eu-central-1:{told.account.id}:{api_id}/*"
-        assert told.deployed["permissions"][name] == [("apigateway.amazonaws.com", source)]
+        source = f"arn:aws:execute-api:eu-central-1:{record.account.id}:{api_id}/*"
+        assert record.deployed["permissions"][name] == [("apigateway.amazonaws.com", source)]
         assert noted["rest_api_url"].endswith(f".amazonaws.com/{stage}/")
 
-    def test_event_function_s_log_is_kept_for_a_time_and_none_is_made_that_nobody_writes(
-        self, told: Story
-    ) -> None:
+    def test_only_event_functions_have_log_groups_and_these_expire(self, record: Record) -> None:
         """Chalice would make one for the webhook under a name that Lambda does not use."""
-        assert told.deployed["logs"] == {
+        assert record.deployed["logs"] == {
             f"/aws/lambda/{name_of(function, stage)}": LOG_DAYS[stage]
             for function in EVENT_FUNCTIONS
             for stage in STAGES
@@ -219,17 +217,17 @@ class TestDeploy:
 
 
 class TestDeployAgain:
-    def test_nothing_is_changed_and_chalice_knows_it_for_the_same(self, told: Story) -> None:
-        assert told.again == told.deployed
-        assert told.noted_again == told.noted["dev"]
+    def test_second_deploy_changes_nothing(self, record: Record) -> None:
+        assert record.again == record.deployed
+        assert record.noted_again == record.noted["dev"]
 
 
 class TestDelete:
     @pytest.mark.parametrize("kind", ["functions", "permissions", "roles", "rules", "apis"])
-    def test_nothing_is_left(self, told: Story, kind: str) -> None:
-        assert told.deployed[kind]
-        assert not told.deleted[kind]
-        assert [told.resources(stage) for stage in STAGES] == [[], []]
+    def test_delete_leaves_nothing_but_logs(self, record: Record, kind: str) -> None:
+        assert record.deployed[kind]
+        assert not record.deleted[kind]
+        assert [record.resources(stage) for stage in STAGES] == [[], []]
 
-    def test_logs_are_left_for_whoever_wants_to_read_them(self, told: Story) -> None:
-        assert told.deleted["logs"] == dict.fromkeys(told.deployed["logs"])
+    def test_delete_keeps_the_logs(self, record: Record) -> None:
+        assert record.deleted["logs"] == dict.fromkeys(record.deployed["logs"])

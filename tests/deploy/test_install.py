@@ -1,9 +1,9 @@
-"""`make .venv/ready` installs the pins and nothing else: with any pip, whatever is published later.
+"""`make .venv/ready` installs only the pins, with any pip, even if newer releases are published.
 
-"Later" is a folder that has a newer release of every package that is pinned. Before pip 23.3 a pin
-without its extras let such a release in. The wheels are stand-ins, and the pins have their hashes:
-that PyPI has what is pinned is seen where this environment is made. The environments that are made
-here begin without the pip that Python brings, which takes as long to install as all the rest.
+The folder of wheels has a newer release of each pinned package. Before pip 23.3 a pin without its
+extras let such a release in. The wheels are stand-ins, and the pins have their hashes: `make` of
+this environment shows that PyPI has the pinned releases. The environments of these tests start
+without Python's own pip, which takes as long to install as all the rest.
 """
 
 import json
@@ -32,7 +32,7 @@ WITHOUT_PIP = f"""\
 case "$*" in "-m venv "*) set -- "$@" --without-pip ;; esac
 exec {sys.executable} "$@"
 """
-# What Python 3.11.0 brings. Newer Pythons cannot run it, and bring a newer one.
+# The pip of Python 3.11.0. Newer Pythons cannot run it, and have a newer one.
 OLD_PIP = "pip==22.3 --hash=sha256:1daab4b8d3b97d1d763caeb01a4640a2250a0ea899e257b1e44b9eded91e15ab"
 LISTED = """
 import importlib.metadata, json
@@ -41,7 +41,7 @@ print(json.dumps({one.name: one.version for one in importlib.metadata.distributi
 
 
 def pins() -> dict[str, str]:
-    """What is pinned for this Python on this system: the version by the package's name."""
+    """The pins for this Python on this system: package names and versions."""
     text = (PROJECT / "requirements-dev.txt").read_text().replace("\\\n", " ")
     lines = [line.split(" --hash")[0] for line in text.splitlines() if "==" in line]
     found = [Requirement(line.strip()) for line in lines]
@@ -54,7 +54,7 @@ def pins() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of everything that is pinned, and a later release of each, which is empty."""
+    """A folder with each pinned package, and an empty later release of each."""
     folder = tmp_path_factory.mktemp("wheels")
     for name in pins():
         write_installed(folder, name)
@@ -86,9 +86,9 @@ def new_pip(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def unpacked_pip(wheel: Path) -> str:
-    """A wheel of pip runs where it lies, and faster where it is unpacked.
+    """Unpack a wheel of pip, because an unpacked pip runs faster.
 
-    Without its metadata, by which it would take itself for what is to be installed.
+    The metadata stays out: with it pip would find itself already installed.
     """
     folder = wheel.with_suffix("")
     with zipfile.ZipFile(wheel) as archive:
@@ -97,7 +97,7 @@ def unpacked_pip(wheel: Path) -> str:
 
 
 def make(project: Path, pip_path: str, wheels: Path) -> "subprocess.CompletedProcess[str]":
-    """`make .venv/ready` in a project without an environment, where the wheels are all there is."""
+    """Run `make .venv/ready` in a project without an environment, with only these wheels."""
     unlike = {"MAKEFLAGS", "MAKELEVEL", "PYTHONDONTWRITEBYTECODE"}  # the last makes pip slow
     clean = {name: one for name, one in os.environ.items() if name not in unlike}
     settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_NO_COMPILE": "1"}
@@ -116,7 +116,7 @@ def make(project: Path, pip_path: str, wheels: Path) -> "subprocess.CompletedPro
 
 @pytest.fixture
 def project(tmp_path: Path, wheels: Path) -> Path:
-    """A checkout's part that is installed, with the stand-ins' hashes."""
+    """The files that an installation needs, with the stand-ins' hashes."""
     folder = tmp_path / "pulley"
     folder.mkdir()
     for name in NEEDED:
@@ -129,7 +129,7 @@ def project(tmp_path: Path, wheels: Path) -> Path:
 
 
 @pytest.mark.parametrize("release", ["old", "new"])
-def test_environment_is_the_pinned_one_and_nothing_is_said(
+def test_make_installs_only_the_pins_and_prints_one_line(
     release: str, new_pip: str, project: Path, wheels: Path, tmp_path: Path
 ) -> None:
     done = make(project, new_pip if release == "new" else old_pip(tmp_path), wheels)
@@ -144,12 +144,12 @@ def test_environment_is_the_pinned_one_and_nothing_is_said(
 
 
 @pytest.mark.parametrize("name", ["pip", "setuptools"])
-def test_what_python_brings_is_replaced_by_what_is_pinned(name: str) -> None:
-    """As is seen in this environment, which `make` made."""
+def test_pinned_pip_and_setuptools_replace_those_of_python(name: str) -> None:
+    """`make` made this environment, so the test looks at its versions."""
     assert version(name) == pins()[name]
 
 
-def test_what_pip_said_is_shown_where_it_fails(project: Path, wheels: Path, new_pip: str) -> None:
+def test_failed_install_shows_the_error_of_pip(project: Path, wheels: Path, new_pip: str) -> None:
     locked = project / "requirements-dev.txt"
     name, separator, rest = locked.read_text().partition("--hash=sha256:")
     (first, *_) = rest.split(maxsplit=1)

@@ -1,4 +1,4 @@
-"""The zip in an empty Lambda: what is not in it and not in boto3 is missed here."""
+"""The zip in an empty Lambda: fails if the zip lacks a module that Lambda does not have."""
 
 import importlib.util
 import json
@@ -32,7 +32,7 @@ TARGET = {
     "instances": {"tags": {"role": "web"}},
     "checkout": "/srv/there-is-no-checkout",
 }
-# What a rule with a rate sends: EventBridge User Guide, "Scheduled events".
+# The event of a rule with a rate: EventBridge User Guide, "Scheduled events".
 SCHEDULED = {
     "version": "0",
     "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa",
@@ -51,13 +51,13 @@ Open = Callable[[str], Function]
 
 @pytest.fixture(scope="module")
 def events() -> list[Event]:
-    """What EventBridge had to tell."""
+    """The events that EventBridge sent."""
     return []
 
 
 @pytest.fixture(scope="module")
 def account(events: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    """With a host that has no checkout, so that it has something to say."""
+    """An account with a host that has no checkout, so that its run fails with a reason."""
     with Account(region=REGION) as opened:
         opened.subscribe(lambda event: events.append(dict(event)))
         store_document(opened.ssm, STAGE)
@@ -95,7 +95,7 @@ def function(
     github: GitHubServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Open]:
-    """One of the functions, by its name in app.py; started when it is first asked for."""
+    """Starts a function, by its name in app.py, when a test first needs it."""
     opened: dict[str, Function] = {}
     logs = tmp_path_factory.mktemp("logs")
 
@@ -117,7 +117,7 @@ def function(
 
 @pytest.fixture(scope="module")
 def pushed(function: Open, account: Account, events: list[Event], tip: str) -> dict[str, Any]:
-    """What the webhook answered to a push, whose command is over."""
+    """The webhook's answer to a push whose command has ended."""
     body = json.dumps(push_json(after=tip)).encode()
     answer = function("app").invoke(rest_event(github_headers(body), body.decode()))
     assert answer.kind == "response", answer
@@ -148,7 +148,7 @@ class TestPython:
         "print(json.dumps({name: spec and spec.origin for name, spec in specs.items()}))"
     )
 
-    def test_chalice_and_the_app_are_the_zip_s_and_nothing_is_of_this_environment(
+    def test_python_imports_from_the_zip_and_not_from_this_environment(
         self, python: Python, unpacked: Unpacked
     ) -> None:
         lacking = ("click", "moto", "git", "pulley", "yaml", "werkzeug", "pip", "tests")
@@ -166,7 +166,7 @@ class TestPython:
         places = {name: str(unpacked.task_root / path) for name, path in wanted.items()}
         assert json.loads(printed) == dict.fromkeys(lacking) | places
 
-    def test_it_has_boto3_and_what_boto3_needs(self, python: Python) -> None:
+    def test_python_has_only_boto3_and_its_dependencies(self, python: Python) -> None:
         packages = {path.name for path in python.sdk.iterdir() if "-" not in path.name}
         assert packages == {
             "boto3",
@@ -188,7 +188,7 @@ class TestWebhook:
         assert answer.body["statusCode"] == 200
         assert answer.body["headers"] == {"Content-Type": "application/json"}
 
-    def test_forgery_is_refused(self, function: Open) -> None:
+    def test_forged_push_is_refused(self, function: Open) -> None:
         body = json.dumps(push_json())
         headers = github_headers(body.encode(), secret="another")
         answer = function("app").invoke(rest_event(headers, body))
@@ -203,14 +203,14 @@ class TestWebhook:
         (command,) = account.ssm.list_commands(CommandId=deployment["command_id"])["Commands"]
         assert command["TargetCount"] == 1
 
-    def test_github_is_told_of_it(
+    def test_push_makes_a_deployment_on_github(
         self, github: GitHubServer, pushed: dict[str, Any], tip: str
     ) -> None:
         assert [one.sha for one in github.deployments(FULL_NAME)] == [tip]
 
 
 class TestReporter:
-    def test_end_of_a_command_becomes_a_state(
+    def test_failed_command_is_reported_as_failure(
         self, reported: Answer, pushed: dict[str, Any]
     ) -> None:
         assert reported.kind == "response", reported
@@ -218,7 +218,7 @@ class TestReporter:
         assert reported.body["state"] == "failure"
         assert "no checkout" in reported.body["description"]
 
-    def test_github_is_told_of_it(self, reported: Answer, github: GitHubServer) -> None:
+    def test_failure_is_posted_to_github(self, reported: Answer, github: GitHubServer) -> None:
         (deployment,) = github.deployments(FULL_NAME)
         assert deployment.status
         assert deployment.state == "failure"
@@ -226,7 +226,9 @@ class TestReporter:
 
 
 class TestReconciler:
-    def test_schedule_is_a_whole_round(self, function: Open, pushed: dict[str, Any]) -> None:
+    def test_scheduled_event_runs_a_whole_round(
+        self, function: Open, pushed: dict[str, Any]
+    ) -> None:
         reconciler = function("reconcile_targets")
         answer = reconciler.invoke(SCHEDULED)
         assert answer.kind == "response", answer
@@ -238,16 +240,16 @@ class TestReconciler:
         )
         assert said["outcome"] == "whole"
 
-    def test_second_event_finds_the_function_warm(self, function: Open) -> None:
+    def test_warm_function_answers_a_second_event(self, function: Open) -> None:
         answer = function("reconcile_targets").invoke(SCHEDULED)
         assert answer.kind == "response", answer
 
 
-class TestWhatIsMissing:
-    def test_missing_module_is_found_before_any_event(
+class TestIncompleteZip:
+    def test_missing_module_fails_the_start_of_the_function(
         self, unpacked: Unpacked, python: Python, tmp_path: Path
     ) -> None:
-        """Whatever the app imports and the zip has not: so the tests above can fail."""
+        """Shows that the tests above can fail."""
         task_root = tmp_path / "task"
         shutil.copytree(unpacked.task_root, task_root)
         (task_root / "chalicelib/edges/journal.py").unlink()

@@ -1,7 +1,8 @@
-"""Fifty deliveries a second, and a Systems Manager that takes forty reads: none is lost.
+"""Fifty deliveries a second while Systems Manager allows forty reads: no push is lost.
 
-`make soak` sends a minute's worth; PULLEY_DELIVERIES says how many, from the same seed. Numbers are
-asserted, never times: on a machine that is too slow to be throttled all are 202 at once.
+PULLEY_DELIVERIES is the number of deliveries, always from the same seed; `make soak` sends a
+minute's worth. The tests assert numbers and never times: a slow machine is never throttled, and
+answers 202 at once.
 """
 
 import os
@@ -31,7 +32,7 @@ from tests.fakes import NAMES, SECRET, STAGE
 pytestmark = pytest.mark.xdist_group("lambda")
 DELIVERIES = int(os.environ.get("PULLEY_DELIVERIES", "150"))
 A_SECOND = 50
-REDELIVERED_A_SECOND = 8  # by hand, and so below what Systems Manager takes
+REDELIVERED_A_SECOND = 8  # by hand, so fewer than Systems Manager allows
 SEED, WARMING_SEED = 20261121, 20261120
 FUNCTIONS = 8 if "PULLEY_DELIVERIES" in os.environ else 4
 BUSY = ("too busy for", "did not answer in time", "too many deliveries from repositories not known")
@@ -39,7 +40,7 @@ ANSWERS = {
     "push": {202, 503},
     "other branch": {200, 503},
     "ping": {200, 503},
-    # Whether the secret was rotated cannot always be looked up: then it is 503, and no more.
+    # 503 if the budget does not allow a look-up for a rotated secret.
     "forged": {401, 503},
     "forged, made up": {401, 503},
 }
@@ -49,7 +50,7 @@ FLAT = 4 * MEGABYTE
 
 
 class Sending(NamedTuple):
-    """What a command is for, in the document's names."""
+    """A command's parameters, under the document's names."""
 
     Delivery: str
     Target: str
@@ -58,7 +59,7 @@ class Sending(NamedTuple):
 
 @dataclass(frozen=True)
 class Load:
-    """What came of all deliveries; then of those that were answered 503, delivered once more."""
+    """The answers to all deliveries, and to the redelivery of those that got 503."""
 
     first: list[Answered]
     again: list[Answered]
@@ -71,7 +72,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[Account]:
-    """Without hosts: a command is kept, and over."""
+    """An account without hosts: each command ends at once and is kept."""
     with Account(region=REGION) as opened:
         store_document(opened.ssm, STAGE)
         opened.ssm.put_parameter(Name=NAMES.webhook_secret, Value=SECRET, Type="SecureString")
@@ -118,7 +119,7 @@ def load(account: Account, functions: list[Function]) -> Load:
 
 @pytest.fixture(scope="module")
 def commands(account: Account, load: Load) -> dict[str, Sending]:
-    """What Run Command has of the load, by the command's id."""
+    """The commands of the load, by id."""
     guids = {one.sent.guid for one in load.first}
     of_all = {
         one.id: Sending(*(one.request.parameters[name][0] for name in Sending._fields))
@@ -128,28 +129,28 @@ def commands(account: Account, load: Load) -> dict[str, Sending]:
 
 
 class TestAnswers:
-    def test_each_delivery_has_one_that_fits(self, load: Load) -> None:
+    def test_each_delivery_is_answered_with_a_status_of_its_kind(self, load: Load) -> None:
         assert len(load.first) == DELIVERIES
         odd = [one for one in load.first if one.status not in ANSWERS[one.sent.kind]]
         assert odd == []
 
-    def test_forged_are_refused_for_their_signature(self, load: Load) -> None:
+    def test_forged_deliveries_are_refused_with_401(self, load: Load) -> None:
         assert {one.status for one in load.first if not one.sent.is_genuine} >= {401}
 
-    def test_503_says_what_is_busy(self, load: Load) -> None:
+    def test_503_names_what_is_busy(self, load: Load) -> None:
         words = {one.body["error"] for one in load.first if one.status == 503}
         assert [said for said in words if not any(one in said for one in BUSY)] == []
 
 
 class TestCommands:
-    def test_each_that_was_accepted_has_its_own(
+    def test_each_accepted_delivery_has_its_own_commands(
         self, load: Load, commands: dict[str, Sending]
     ) -> None:
         for one in load.accepted:
             meant = {Sending(one.sent.guid, name, one.sent.commit) for name in one.sent.targets}
             assert {commands[id_] for _, id_ in one.deployed} == meant
 
-    def test_there_is_none_but_of_pushes(self, load: Load, commands: dict[str, Sending]) -> None:
+    def test_only_pushes_have_commands(self, load: Load, commands: dict[str, Sending]) -> None:
         pushed = {
             Sending(one.sent.guid, name, one.sent.commit)
             for one in load.first
@@ -157,12 +158,12 @@ class TestCommands:
         }
         assert set(commands.values()) <= pushed
 
-    def test_none_is_sent_twice_for_one_delivery(
+    def test_no_delivery_has_its_command_sent_twice(
         self, load: Load, commands: dict[str, Sending]
     ) -> None:
-        """But where the SDK lost an answer: while the machine stood still, one of each function.
+        """The SDK repeats a call whose answer it lost, at most once for each function.
 
-        A redelivery is sent to all of its targets, also to one that has had its command.
+        A redelivery goes to all of its targets, also to those that already have the command.
         """
         answered = Counter(one.sent.guid for one in (*load.first, *load.again))
         sent = Counter(commands.values())
@@ -170,13 +171,13 @@ class TestCommands:
         assert sum(count for count in surplus.values() if count > 0) <= FUNCTIONS
 
 
-class TestHealing:
-    def test_redelivered_once_all_is_done(self, load: Load) -> None:
+class TestRedelivery:
+    def test_after_one_redelivery_every_push_is_accepted(self, load: Load) -> None:
         assert [one for one in load.again if one.status == 503] == []
         done = {one.sent.guid for one in load.accepted}
         assert done == {one.sent.guid for one in load.first if one.sent.kind == "push"}
 
-    def test_each_target_was_sent_its_newest_commit(
+    def test_each_target_gets_its_newest_commit(
         self, load: Load, commands: dict[str, Sending]
     ) -> None:
         newest = {target: one.sent.commit for one in load.first for target in one.sent.targets}
@@ -185,9 +186,9 @@ class TestHealing:
 
 
 class TestFunctions:
-    def test_none_ended_or_failed(self, load: Load, functions: list[Function]) -> None:
+    def test_no_function_ended_or_raised(self, load: Load, functions: list[Function]) -> None:
         assert all(function.pid for function in functions)
         assert [one.log for one in functions if "Traceback" in one.log] == []
 
-    def test_memory_is_flat(self, load: Load) -> None:
+    def test_memory_of_no_function_grows(self, load: Load) -> None:
         assert max(load.grown) < FLAT

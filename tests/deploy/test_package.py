@@ -1,4 +1,4 @@
-"""What `chalice package` makes: what is in the zip, and what its roles may do."""
+"""The package of `chalice package`: the files in its zip, and what its roles may do."""
 
 import ast
 import json
@@ -36,9 +36,9 @@ from tests.deploy.project import STAGES, contents, resources_of
 
 pytestmark = pytest.mark.xdist_group("chalice package")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}
-# What any function needs that writes a log; no client in edges/ calls it.
+# Every function writes a log; no client in edges/ calls these.
 LOG_ACTIONS = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
-# Which function of wiring.py builds what a function of the app works with.
+# The function of wiring.py that builds the objects of each Lambda function.
 BUILDERS = {
     "api_handler": "_receiver",
     "report_status_change": "_reporter",
@@ -50,9 +50,9 @@ HANDLERS = {
     "reconcile_targets": "app.reconcile_targets",
 }
 SENDERS = ("api_handler", "reconcile_targets")
-TELLERS = ("report_status_change", "reconcile_targets")
-# What AWS has no resource for. Service Authorization Reference, "AWS Systems Manager" and "Amazon
-# EC2".
+PUBLISHERS = ("report_status_change", "reconcile_targets")
+# Actions for which AWS has no resource. Service Authorization Reference, "AWS Systems Manager" and
+# "Amazon EC2".
 WITHOUT_RESOURCE = {
     "ssm:ListCommands",
     "ssm:ListCommandInvocations",
@@ -99,7 +99,7 @@ def package(request: pytest.FixtureRequest, plain: dict[str, Path]) -> Package:
 
 
 class TestZip:
-    def test_it_has_the_app_and_what_git_tracks_and_nothing_else(self, package: Package) -> None:
+    def test_zip_has_only_the_app_and_tracked_files(self, package: Package) -> None:
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "chalicelib"],
             cwd=PROJECT,
@@ -111,9 +111,7 @@ class TestZip:
         assert "chalicelib/core/plan.py" in tracked
         assert package.files == {"app.py"} | tracked | CHALICE_S_OWN
 
-    def test_every_module_that_the_app_imports_is_in_it_or_in_lambda(
-        self, package: Package
-    ) -> None:
+    def test_each_imported_module_is_in_the_zip_or_in_lambda(self, package: Package) -> None:
         in_lambda = {"boto3", "botocore", "urllib3", "chalice", *sys.stdlib_module_names}
         for name in package.files - CHALICE_S_OWN:
             if not name.endswith(".py"):
@@ -125,7 +123,7 @@ class TestZip:
 
 
 class TestTemplate:
-    def test_functions_are_these(self, package: Package) -> None:
+    def test_template_has_only_the_three_functions(self, package: Package) -> None:
         functions = [
             one["Properties"]["Handler"]
             for one in package.resources.values()
@@ -135,26 +133,30 @@ class TestTemplate:
         assert HANDLERS.keys() == BUILDERS.keys() == POLICY_FILES.keys()
 
     @every_function
-    def test_function_knows_its_stage(self, package: Package, function: str) -> None:
+    def test_function_has_the_stage_in_its_environment(
+        self, package: Package, function: str
+    ) -> None:
         properties = package.function(function)
         assert properties["Environment"]["Variables"] == {"PULLEY_STAGE": package.stage}
         assert properties["MemorySize"] == 512
 
-    def test_webhook_outlives_github_s_patience_and_not_api_gateway_s(
+    def test_webhook_may_run_longer_than_github_waits_but_not_than_api_gateway(
         self, package: Package
     ) -> None:
         assert 10 <= package.function("api_handler")["Timeout"] < 29
 
-    def test_reporter_outlives_its_waiting(self, package: Package) -> None:
+    def test_reporter_may_run_longer_than_all_its_pauses_and_time_outs(
+        self, package: Package
+    ) -> None:
         waiting = LAG_PAUSES * LAG_SECONDS + (TRIES - 1) * LONGEST_PAUSE_SECONDS
         silent = TRIES * READ_SECONDS
         assert waiting + silent < package.function("report_status_change")["Timeout"] <= 900
 
-    def test_round_may_take_as_long_as_lambda_lets_a_function(self, package: Package) -> None:
+    def test_round_may_run_as_long_as_lambda_allows(self, package: Package) -> None:
         assert RESERVE_SECONDS < package.function("reconcile_targets")["Timeout"] == 900
 
     @every_function
-    def test_role_is_its_own_and_its_policy_is_the_file_and_nothing_more(
+    def test_each_function_has_its_own_role_with_only_its_policy_file(
         self, package: Package, function: str
     ) -> None:
         roles = [package.function(name)["Role"]["Fn::GetAtt"][0] for name in HANDLERS]
@@ -167,14 +169,14 @@ class TestTemplate:
         assert policy["PolicyDocument"] == json.loads(policy_text(function, package.stage))
         assert "ManagedPolicyArns" not in role
 
-    def test_only_way_in_from_outside_is_post_github(self, package: Package) -> None:
+    def test_api_has_only_post_github(self, package: Package) -> None:
         api = package.only("AWS::Serverless::Api")
         assert api["StageName"] == package.stage
         paths = api["DefinitionBody"]["paths"]
         assert {path: set(methods) for path, methods in paths.items()} == {"/github": {"post"}}
         assert "Events" not in package.function("api_handler")
 
-    def test_rule_is_for_commands_of_this_stage_s_document_alone(self, package: Package) -> None:
+    def test_rule_matches_only_commands_of_the_stage_s_document(self, package: Package) -> None:
         (rule,) = package.function("report_status_change")["Events"].values()
         pattern = {
             "source": ["aws.ssm"],
@@ -183,26 +185,26 @@ class TestTemplate:
         }
         assert rule == {"Type": "CloudWatchEvent", "Properties": {"Pattern": pattern}}
 
-    def test_rounds_are_a_quarter_of_an_hour_apart(self, package: Package) -> None:
+    def test_round_starts_every_15_minutes(self, package: Package) -> None:
         (schedule,) = package.function("reconcile_targets")["Events"].values()
         assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(15 minutes)"}}
 
 
 class TestPolicies:
-    def test_policy_files_are_these(self) -> None:
+    def test_each_function_and_stage_has_a_policy_file(self) -> None:
         there = {str(path.relative_to(PROJECT)) for path in (PROJECT / ".chalice").glob("policy*")}
         named = [name.format(stage=stage) for name in POLICY_FILES.values() for stage in STAGES]
         assert there == set(named)
 
     @every_function
-    def test_stages_are_the_same_but_for_their_names(self, function: str) -> None:
+    def test_policies_of_dev_and_prod_differ_only_in_the_stage_s_name(self, function: str) -> None:
         dev, prod = policy_text(function, "dev"), policy_text(function, "prod")
         assert dev != prod
         assert re.sub(r"\bdev\b", "prod", dev) == prod
 
     @every_stage
     @every_function
-    def test_every_call_that_a_function_can_make_is_allowed_and_nothing_is_spare(
+    def test_policy_allows_exactly_the_calls_that_the_function_can_make(
         self, function: str, stage: str
     ) -> None:
         allowed = {
@@ -213,7 +215,7 @@ class TestPolicies:
 
     @every_stage
     @every_function
-    def test_every_statement_allows_named_actions_on_named_resources(
+    def test_each_statement_allows_named_actions_on_named_resources(
         self, function: str, stage: str
     ) -> None:
         for one in statements(function, stage):
@@ -230,7 +232,7 @@ class TestPolicies:
 
     @every_stage
     @every_function
-    def test_parameters_that_a_function_needs_are_readable_and_no_other_stage_s(
+    def test_function_can_read_only_the_parameters_it_needs_in_its_stage(
         self, function: str, stage: str
     ) -> None:
         for other in ("dev", "prod", "dev2", "de", "staging"):
@@ -247,7 +249,9 @@ class TestPolicies:
     @every_stage
     @pytest.mark.parametrize("function", SENDERS)
     @pytest.mark.parametrize("host", [HOST, MANAGED])
-    def test_sender_is_allowed_its_own_job(self, function: str, stage: str, host: str) -> None:
+    def test_sender_can_send_the_stage_s_document_to_the_stage_s_hosts(
+        self, function: str, stage: str, host: str
+    ) -> None:
         document = self.DOCUMENT + document_name(stage)
         assert may_send(function, stage, document, host, {"pulley": stage, "role": "web"})
 
@@ -269,7 +273,7 @@ class TestPolicies:
             (f"{DOCUMENT}{{own}}", "arn:aws:s3:::bucket", "own"),
         ],
     )
-    def test_sender_is_denied_all_else(
+    def test_sender_cannot_send_other_documents_or_to_other_hosts(
         self, function: str, stage: str, document: str, host: str, tags: str
     ) -> None:
         other = {"dev": "prod", "prod": "dev"}[stage]
@@ -284,7 +288,7 @@ class TestPolicies:
         assert not may_send(function, stage, arn, host, tagged)
 
     @every_stage
-    def test_reporter_sends_nothing_to_anyone(self, stage: str) -> None:
+    def test_reporter_cannot_send_commands(self, stage: str) -> None:
         document = self.DOCUMENT + document_name(stage)
         tags = {"pulley": stage}
         assert not may_send("report_status_change", stage, document, self.HOST, tags)
@@ -298,7 +302,7 @@ class TestPolicies:
             ("reconcile_targets", {"SendCommand", "PutParameter", "Publish"}),
         ],
     )
-    def test_function_has_nothing_else_that_sends_or_changes(
+    def test_function_has_only_these_changing_actions(
         self, function: str, changing: set[str], stage: str
     ) -> None:
         actions = {
@@ -310,7 +314,7 @@ class TestPolicies:
 
     @every_stage
     @every_function
-    def test_each_writes_its_own_log_and_no_other(self, function: str, stage: str) -> None:
+    def test_function_can_write_only_its_own_log(self, function: str, stage: str) -> None:
         own = f"pulley-{stage}" + ("" if function == "api_handler" else f"-{function}")
         logs = "arn:aws:logs:eu-central-1:000000000000:log-group:/aws/lambda/"
         for name in (own, "pulley-dev", "pulley-prod", "pulley-prod-eu", "pulley-production"):
@@ -319,15 +323,17 @@ class TestPolicies:
                 assert can_write == (name == own), (name, tail)
 
     @every_stage
-    @pytest.mark.parametrize("function", TELLERS)
-    def test_teller_tells_this_stage_s_topic_alone(self, function: str, stage: str) -> None:
+    @pytest.mark.parametrize("function", PUBLISHERS)
+    def test_publisher_can_publish_only_to_the_stage_s_topic(
+        self, function: str, stage: str
+    ) -> None:
         arn = "arn:aws:sns:eu-central-1:000000000000:pulley-"
         for other in ("dev", "prod", "dev2", "de"):
-            can_tell = is_allowed(function, stage, "sns:Publish", arn + other)
-            assert can_tell == (other == stage)
+            can_publish = is_allowed(function, stage, "sns:Publish", arn + other)
+            assert can_publish == (other == stage)
 
     @every_stage
-    def test_reconciler_writes_where_it_goes_on_and_nothing_else(self, stage: str) -> None:
+    def test_reconciler_can_write_only_the_round_s_state(self, stage: str) -> None:
         for other in ("dev", "prod", "dev2", "de"):
             names = [*(name for group in parameter_names(other).values() for name in group)]
             for name in (*names, "/pulley", f"/pulley/{other}", f"/pulley/{other}/reconcile/x"):
@@ -336,8 +342,8 @@ class TestPolicies:
                 assert can_write == (name == ParameterNames(stage).reconcile), name
 
     @every_stage
-    @pytest.mark.parametrize("function", TELLERS)
-    def test_webhook_secrets_are_for_the_webhook_alone(self, function: str, stage: str) -> None:
+    @pytest.mark.parametrize("function", PUBLISHERS)
+    def test_only_the_webhook_can_read_webhook_secrets(self, function: str, stage: str) -> None:
         names = ParameterNames(stage)
         for name in (names.webhook_secret, names.repository_webhook_secret(SITE)):
             arn = f"{ARN}parameter{name}"
@@ -346,12 +352,12 @@ class TestPolicies:
 
 
 class TestWiring:
-    def test_every_class_that_calls_aws_is_built_for_a_function(self) -> None:
+    def test_each_class_that_calls_aws_is_built_for_a_function(self) -> None:
         built = {name for function in BUILDERS for name in built_for(function)}
         assert set(calls()) == built
 
     @every_function
-    def test_clients_are_of_the_services_that_are_called(self, function: str) -> None:
+    def test_function_builds_clients_only_for_services_it_calls(self, function: str) -> None:
         called = {
             action.partition(":")[0] for name in built_for(function) for action in calls()[name]
         }
@@ -360,8 +366,8 @@ class TestWiring:
         )
 
 
-class TestReadingOfTheEdges:
-    def test_class_with_two_clients_has_the_calls_of_both(self, tmp_path: Path) -> None:
+class TestCallsInEdges:
+    def test_calls_of_both_clients_of_a_class_are_found(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
         source.write_text(
             "class Edge:\n"
@@ -375,7 +381,7 @@ class TestReadingOfTheEdges:
         )
         assert calls_in([source]) == {"Edge": {"ec2:DescribeInstances", "ssm:ListCommands"}}
 
-    def test_class_has_the_calls_of_its_base(self, tmp_path: Path) -> None:
+    def test_calls_of_a_base_class_are_found(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
         source.write_text(
             "class Edge:\n"
@@ -392,7 +398,7 @@ class TestReadingOfTheEdges:
             "More": {"ssm:DeleteParameter", "ssm:PutParameter"},
         }
 
-    def test_client_that_is_not_kept_as_it_came_is_told(self, tmp_path: Path) -> None:
+    def test_class_that_does_not_keep_its_client_fails(self, tmp_path: Path) -> None:
         source = tmp_path / "edge.py"
         source.write_text(
             "class Edge:\n"
@@ -402,7 +408,7 @@ class TestReadingOfTheEdges:
         with pytest.raises(AssertionError, match="Edge"):
             calls_in([source])
 
-    def test_client_is_built_in_the_edges_alone_and_once_for_a_service(self) -> None:
+    def test_each_service_has_one_client_builder_in_the_edges(self) -> None:
         built = [
             str(node.args[0].value)
             for path in [*edges(), PROJECT / "chalicelib/wiring.py", PROJECT / "app.py"]
@@ -420,7 +426,7 @@ def edges() -> list[Path]:
 
 
 class WithoutTypes(ast.NodeTransformer):
-    """Takes away what only a type checker imports."""
+    """Removes the imports that only a type checker makes."""
 
     def visit_If(self, node: ast.If) -> ast.If | None:
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
@@ -440,12 +446,12 @@ def imported_by(path: Path) -> Iterator[str]:
 
 @cache
 def calls() -> dict[str, set[str]]:
-    """The IAM actions that each class in edges/ needs; those that need none are left out."""
+    """The IAM actions that each class in edges/ needs, without classes that need none."""
     return calls_in(edges())
 
 
 def calls_in(paths: Sequence[Path]) -> dict[str, set[str]]:
-    """What each class with its bases calls of the clients that it keeps."""
+    """The calls of each class and its bases to the clients that it keeps."""
     classes = {
         node.name: node
         for path in paths
@@ -474,7 +480,7 @@ def client_builders(function: str) -> set[str]:
 
 @cache
 def names_in_builder(function: str) -> set[str]:
-    """Whatever the function's builder names, and the functions of wiring.py that it names."""
+    """All names in the function's builder and in the functions of wiring.py that it names."""
     tree = ast.parse((PROJECT / "chalicelib/wiring.py").read_text())
     bodies = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     names, to_read = set[str](), {BUILDERS[function]}
@@ -487,7 +493,7 @@ def names_in_builder(function: str) -> set[str]:
 
 
 def actions_in(lineage: Sequence[ast.ClassDef]) -> set[str]:
-    """What one class calls, its bases after it; the clients must be annotated."""
+    """The calls of a class; its bases follow it. The clients must be annotated."""
     clients = {kept: service for node in lineage for kept, service in clients_of(node).items()}
     actions = set()
     for call in (part for node in lineage for part in ast.walk(node)):
@@ -515,7 +521,7 @@ def clients_of(node: ast.ClassDef) -> dict[str, str]:
                 services[part.arg] = named[1].lower()
         if isinstance(part, ast.Assign) and isinstance(part.value, ast.Name):
             kept[part.value.id] = ast.unparse(part.targets[0])
-    # Whoever keeps no client, or keeps it otherwise, makes calls that nobody sees here.
+    # Otherwise the class could make calls that this function does not find.
     assert services.keys() <= kept.keys(), f"{node.name} does not keep its clients as they are"
     return {kept[name]: service for name, service in services.items()}
 
@@ -527,7 +533,7 @@ def action_of(service: str, method: str) -> str:
 
 
 def parameter_names(stage: str) -> dict[str, list[str]]:
-    """What each function reads beyond what all do."""
+    """The parameters that each function reads; `shared` are those of all."""
     names = ParameterNames(stage)
     return {
         "shared": [

@@ -1,4 +1,4 @@
-"""`chalice package` with what CloudFormation is to make beside it: a stage by two commands."""
+"""`chalice package` merged with Pulley's own CloudFormation resources."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ Resources = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Package:
-    """A stage's template: Chalice's own, what is merged into it, and what comes of that."""
+    """A stage's template: Chalice's resources, the extra ones, and the merged template."""
 
     stage: str
     plain: Resources
@@ -73,12 +73,14 @@ def package_of_stage(request: pytest.FixtureRequest, packages: dict[str, Package
 
 
 class TestTemplate:
-    def test_what_is_changed_is_chalice_s_and_what_is_new_is_not(self, package: Package) -> None:
+    def test_extra_template_changes_only_chalice_s_resources_and_adds_only_new_ones(
+        self, package: Package
+    ) -> None:
         new = {name for name, one in package.extra.items() if "Type" in one}
         assert package.extra.keys() - new <= package.plain.keys()
         assert not new & package.plain.keys()
 
-    def test_what_chalice_made_is_otherwise_as_it_was(self, package: Package) -> None:
+    def test_merge_changes_no_property_of_chalice_but_policies(self, package: Package) -> None:
         for name, one in package.plain.items():
             changed = package.extra.get(name, {}).get("Properties", {})
             merged = package.properties(name)
@@ -91,10 +93,10 @@ class TestTemplate:
 
 class TestFunctions:
     @every_function
-    def test_each_is_called_as_chalice_deploy_calls_it_and_reserves_no_concurrency(
+    def test_function_has_the_name_of_chalice_deploy_and_reserves_no_concurrency(
         self, package: Package, function: str
     ) -> None:
-        """New accounts have no concurrency to give."""
+        """New accounts have no concurrency to reserve."""
         name = f"pulley-{package.stage}"
         properties = package.properties(LOGICAL_IDS[function])
         wanted = name if function == "api_handler" else f"{name}-{function}"
@@ -103,7 +105,7 @@ class TestFunctions:
         assert properties["Architectures"] == ["arm64"]
 
     @every_function
-    def test_role_s_policy_is_the_file_s_in_the_stack_s_own_account_and_partition(
+    def test_role_has_the_policy_file_for_the_stack_s_account_and_partition(
         self, package: Package, function: str
     ) -> None:
         policy = package.properties(role_of(package, function))["Policies"][0]
@@ -112,7 +114,7 @@ class TestFunctions:
         assert "000000000000" not in json.dumps(policy)
         assert "arn:aws:" not in json.dumps(in_account(policy, partition="aws-cn"))
 
-    def test_logs_are_kept_as_long_as_the_stage_says(self, package: Package) -> None:
+    def test_log_groups_keep_logs_for_the_stage_s_days(self, package: Package) -> None:
         groups = {
             one["Properties"]["LogGroupName"]["Fn::Sub"]: one["Properties"]["RetentionInDays"]
             for one in package.template["Resources"].values()
@@ -124,7 +126,7 @@ class TestFunctions:
 
 class TestFailedEvents:
     @event_functions
-    def test_event_that_failed_for_good_goes_to_the_queue(
+    def test_event_that_fails_three_times_goes_to_the_queue(
         self, package: Package, function: str
     ) -> None:
         assert package.properties(f"{LOGICAL_IDS[function]}InvokeConfig") == {
@@ -137,17 +139,21 @@ class TestFailedEvents:
         }
 
     @event_functions
-    def test_function_may_send_to_it_and_to_no_other(self, package: Package, function: str) -> None:
+    def test_event_function_may_send_only_to_the_queue(
+        self, package: Package, function: str
+    ) -> None:
         _, policy = package.properties(role_of(package, function))["Policies"]
         (statement,) = policy["PolicyDocument"]["Statement"]
         assert statement["Effect"] == "Allow"
         assert statement["Action"] == "sqs:SendMessage"
         assert statement["Resource"] == {"Fn::GetAtt": ["FailedEvents", "Arn"]}
 
-    def test_webhook_may_not(self, package: Package) -> None:
+    def test_webhook_may_not_send_to_the_queue(self, package: Package) -> None:
         assert len(package.properties(role_of(package, "api_handler"))["Policies"]) == 1
 
-    def test_queue_is_the_stage_s_and_keeps_a_message_for_two_weeks(self, package: Package) -> None:
+    def test_queue_has_the_stage_s_name_and_keeps_messages_for_two_weeks(
+        self, package: Package
+    ) -> None:
         assert package.only("AWS::SQS::Queue") == {
             "QueueName": f"pulley-{package.stage}-failed-events",
             "MessageRetentionPeriod": 2 * WEEK,
@@ -156,7 +162,9 @@ class TestFailedEvents:
 
 
 class TestDocument:
-    def test_it_is_the_one_of_this_checkout_and_is_never_replaced(self, package: Package) -> None:
+    def test_document_is_built_from_this_checkout_and_updated_by_new_versions(
+        self, package: Package
+    ) -> None:
         assert package.only("AWS::SSM::Document") == {
             "Name": f"pulley-{package.stage}-pull",
             "DocumentType": "Command",
@@ -167,7 +175,7 @@ class TestDocument:
 
 
 class TestThrottling:
-    def test_every_method_has_a_limit_that_the_operator_may_choose(self, package: Package) -> None:
+    def test_all_methods_share_limits_that_the_operator_may_set(self, package: Package) -> None:
         (limits,) = package.properties("RestAPI")["MethodSettings"]
         assert limits == {
             "ResourcePath": "/*",
@@ -179,13 +187,13 @@ class TestThrottling:
         assert parameters["ThrottlingRate"]["Default"] == 100
         assert parameters["ThrottlingBurst"]["Default"] == 200
 
-    def test_there_is_no_second_stage_without_a_limit(self, package: Package) -> None:
+    def test_api_has_no_second_stage_without_a_limit(self, package: Package) -> None:
         """SAM makes one, "Stage", for an API without this property."""
         assert package.properties("RestAPI")["OpenApiVersion"] == "2.0"
 
 
 class TestAlarms:
-    def test_each_tells_the_operator_s_topic_where_there_is_one(self, package: Package) -> None:
+    def test_each_alarm_notifies_the_operator_s_topic_if_one_is_set(self, package: Package) -> None:
         tell = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
         alarms = [
             one["Properties"]
@@ -196,7 +204,7 @@ class TestAlarms:
         assert all(one["AlarmActions"] == one["OKActions"] == tell for one in alarms)
         assert package.template["Parameters"]["AlarmTopicArn"]["Default"] == ""
 
-    def test_server_errors_are_those_of_the_stage_s_api(self, package: Package) -> None:
+    def test_server_errors_alarm_counts_5xx_of_the_stage_s_api(self, package: Package) -> None:
         alarm = package.properties("ServerErrorsAlarm")
         api = package.properties("RestAPI")
         assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/ApiGateway", "5XXError")
@@ -204,16 +212,16 @@ class TestAlarms:
             "ApiName": api["DefinitionBody"]["info"]["title"],
             "Stage": api["StageName"],
         }
-        assert is_on_from_one(alarm)
+        assert fires_at_one(alarm)
 
-    def test_failed_reports_are_the_events_in_the_queue(self, package: Package) -> None:
+    def test_failed_events_alarm_counts_the_messages_in_the_queue(self, package: Package) -> None:
         alarm = package.properties("FailedEventsAlarm")
         assert alarm["Namespace"] == "AWS/SQS"
         assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
         assert dimensions(alarm) == {"QueueName": {"Fn::GetAtt": ["FailedEvents", "QueueName"]}}
-        assert is_on_from_one(alarm)
+        assert fires_at_one(alarm)
 
-    def test_rounds_are_silent_where_an_hour_has_none(self, package: Package) -> None:
+    def test_silent_rounds_alarm_fires_after_an_hour_without_rounds(self, package: Package) -> None:
         alarm = package.properties("SilentRoundsAlarm")
         whole, cut_short, rounds, filled = alarm["Metrics"]
         for metric, outcome in ((whole, "whole"), (cut_short, "cut_short")):
@@ -230,8 +238,10 @@ class TestAlarms:
         assert alarm["TreatMissingData"] == "breaching"
 
     @pytest.mark.parametrize("minutes", [1, 14, 16, 59, 60, 61, 1440, 9999])
-    def test_silence_is_longer_than_a_round_and_what_cloudwatch_takes(self, minutes: int) -> None:
-        """PutMetricAlarm: a day in all, or a week where a period is an hour or longer."""
+    def test_silent_rounds_alarm_spans_at_least_a_round_and_fits_cloudwatch(
+        self, minutes: int
+    ) -> None:
+        """PutMetricAlarm allows a day in all, or a week if a period is an hour or longer."""
         settings = StageSettings(
             "dev", "pulley", "dev", None, minutes, {name: {} for name in LOGICAL_IDS}
         )
@@ -245,7 +255,7 @@ class TestAlarms:
 
 
 class TestStageSettings:
-    def test_unsaid_minutes_are_the_app_s(self) -> None:
+    def test_default_minutes_are_the_app_s(self) -> None:
         assert read_stage_settings(PROJECT, "prod").round_minutes == RECONCILE_MINUTES
 
     @pytest.mark.parametrize(("said", "minutes"), [("60", 60), ("0", 15), ("often", 15)])
@@ -257,20 +267,22 @@ class TestStageSettings:
         (tmp_path / ".chalice/config.json").write_text(json.dumps(settings))
         assert read_stage_settings(tmp_path, "prod").round_minutes == minutes
 
-    def test_unknown_stage_is_told(self) -> None:
+    def test_unknown_stage_is_an_error(self) -> None:
         with pytest.raises(PoliciesError, match=r"config.json: has no stage qa"):
             read_stage_settings(PROJECT, "qa")
 
-    def test_missing_policy_is_told(self, settings: dict[str, Any], tmp_path: Path) -> None:
+    def test_missing_policy_file_is_an_error(
+        self, settings: dict[str, Any], tmp_path: Path
+    ) -> None:
         assert settings["stages"]["prod"]
         (tmp_path / ".chalice/policy-report-prod.json").unlink()
         with pytest.raises(PoliciesError, match=r"policy-report-prod.json: cannot be read"):
             read_stage_settings(tmp_path, "prod")
 
-    def test_policy_that_has_its_account_keeps_it(
+    def test_policy_with_an_account_number_keeps_it(
         self, settings: dict[str, Any], tmp_path: Path
     ) -> None:
-        """As `pulley setup` leaves it."""
+        """`pulley setup` has put the number in."""
         for policy in read_policies(tmp_path / ".chalice", "prod", ACCOUNT):
             policy.path.write_text(policy.wanted)
         resources: Any = build_resources(read_stage_settings(tmp_path, "prod"), {})["Resources"]
@@ -280,14 +292,16 @@ class TestStageSettings:
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Any:  # noqa: ANN401 - JSON
-        """What is in the config.json of a copy."""
+        """The config.json of a copy of the project."""
         copy_project(tmp_path / "pulley")
         (tmp_path / "pulley/.chalice").rename(tmp_path / ".chalice")
         return json.loads((tmp_path / ".chalice/config.json").read_text())
 
     @pytest.mark.parametrize("stage", STAGES)
-    def test_webhook_s_log_is_kept_as_long_as_the_others(self, stage: str) -> None:
-        """And not by Chalice, whose template would refer to a function that there is not."""
+    def test_config_gives_the_webhook_s_log_days_to_the_stage_not_to_chalice(
+        self, stage: str
+    ) -> None:
+        """Chalice's template would refer to a function that does not exist."""
         settings = json.loads((PROJECT / ".chalice/config.json").read_text())
         days = {
             function: Config(
@@ -305,7 +319,7 @@ def role_of(package: Package, function: str) -> str:
 
 
 def in_account(value: Any, *, partition: str) -> Any:  # noqa: ANN401 - a part of a template
-    """A part of a template as CloudFormation has it in the end."""
+    """A part of a template after CloudFormation's substitutions."""
     if isinstance(value, list):
         return [in_account(one, partition=partition) for one in value]
     if not isinstance(value, dict):
@@ -321,7 +335,7 @@ def dimensions(alarm: Mapping[str, Any]) -> dict[str, Any]:
     return {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
 
 
-def is_on_from_one(alarm: Mapping[str, Any]) -> bool:
+def fires_at_one(alarm: Mapping[str, Any]) -> bool:
     threshold = (alarm["ComparisonOperator"], alarm["Threshold"], alarm["TreatMissingData"])
     return threshold == ("GreaterThanOrEqualToThreshold", 1, "notBreaching")
 

@@ -1,4 +1,4 @@
-"""The zip is the same twice; docs/deploying.md says what Chalice cannot promise."""
+"""The zip is reproducible; docs/deploying.md names the limits."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ def zip_of(package: Path) -> bytes:
     return (package / "deployment.zip").read_bytes()
 
 
-def test_same_checkout_s_is_the_same_byte_for_byte_whatever_the_stage(
+def test_zips_of_one_checkout_are_identical_for_all_stages(
     project: Path, plain: dict[str, Path]
 ) -> None:
     again = package(project, "again", "dev")
@@ -25,7 +25,7 @@ def test_same_checkout_s_is_the_same_byte_for_byte_whatever_the_stage(
 
 
 class TestOtherClone:
-    """Of the same commit, checked out at another time, its files in another order."""
+    """A clone of the same commit, with other file times and another order of files."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -42,7 +42,7 @@ class TestOtherClone:
         (clone / CACHE).write_bytes(b"")
         return package(clone, "out", "dev")
 
-    def test_contents_are_the_same_and_python_s_caches_which_are_to_be_removed_first(
+    def test_contents_are_the_same_but_for_python_s_caches(
         self, plain: dict[str, Path], other: Path
     ) -> None:
         packed = contents(other)
@@ -50,8 +50,8 @@ class TestOtherClone:
         assert packed == contents(plain["dev"])
         assert "chalicelib/core/plan.py" in packed
 
-    def test_no_time_is_in_it(self, other: Path) -> None:
-        """So the order of the files is all that differs: the file system's."""
+    def test_zip_contains_no_file_times(self, other: Path) -> None:
+        """So two zips differ only in the order of files, which is the file system's."""
         with zipfile.ZipFile(other / "deployment.zip") as archive:
             times = {one.date_time for one in archive.infolist()}
         assert times == {(1980, 1, 1, 0, 0, 0)}

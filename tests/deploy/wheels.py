@@ -1,7 +1,7 @@
-"""Wheels for an index that a test makes up: small ones, since what is in a package is no matter.
+"""Small wheels for a test's own index: the modules of a package do not matter there.
 
-A stand-in has a package's metadata and none of its modules. Only what an installation itself needs
-is whole: setuptools, from the environment that runs the tests.
+A stand-in has a package's metadata and none of its modules. Only setuptools is complete, because
+the installation needs it; it comes from the environment that runs the tests.
 """
 
 import re
@@ -16,7 +16,7 @@ _OF_THE_INSTALLER = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL"}
 
 
 def write_wheel(folder: Path, name: str, version: str, contents: dict[str, bytes]) -> Path:
-    """A wheel with these files, by their place in it."""
+    """Write a wheel with these files, by their path in it."""
     stem = f"{name.replace('-', '_')}-{version}"
     path = folder / f"{stem}-py3-none-any.whl"
     contents = {**contents, f"{stem}.dist-info/WHEEL": _WHEEL.encode()}
@@ -28,14 +28,14 @@ def write_wheel(folder: Path, name: str, version: str, contents: dict[str, bytes
 
 
 def write_empty(folder: Path, name: str, version: str) -> Path:
-    """A wheel of nothing, which needs nothing."""
+    """Write an empty wheel without requirements."""
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     place = f"{name.replace('-', '_')}-{version}.dist-info/METADATA"
     return write_wheel(folder, name, version, {place: metadata.encode()})
 
 
 def write_installed(folder: Path, name: str) -> Path:
-    """A wheel of an installed package: whole, or a stand-in that says what it needs."""
+    """Write a wheel of an installed package: complete, or a stand-in with its metadata."""
     found = distribution(name)
     info = f"{name.replace('-', '_')}-{found.version}.dist-info"
     contents = {f"{info}/METADATA": (found.read_text("METADATA") or "").encode()}
@@ -51,14 +51,14 @@ def write_installed(folder: Path, name: str) -> Path:
 
 
 def repin(requirements: str, folder: Path) -> str:
-    """The same pins, of the wheels in a folder: each one that has a wheel there gets its hash."""
+    """The same pins, each with the hash of its wheel in the folder, if it has one."""
     pin_and_hashes = r"^(([\w.-]+)[^=\n]*==([\w.!+-]+)[^\\\n]*)(?:\\\n +--hash=\S+ ?)+"
 
     def pin(match: re.Match[str]) -> str:
         line, name, version = match.groups()
         stem = re.sub(r"[-_.]+", "_", name).lower()
         wheel = folder / f"{stem}-{version}-py3-none-any.whl"
-        if not wheel.exists():  # of another system
+        if not wheel.exists():  # a pin for another system
             return match[0]
         return f"{line}\\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}"
 
