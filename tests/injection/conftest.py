@@ -1,4 +1,4 @@
-"""One sandbox, one of whose hosts has an agent that writes values into the script's text."""
+"""One sandbox. One of its hosts has an old agent, which writes values into the script's text."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def shared() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
-    """The shared sandbox; when it is handed back, nothing has run."""
+    """The shared sandbox. After the test, checks that nothing hostile has run."""
     before = {machine.name: files_of(machine) for machine in shared.machines}
     yield shared
     shared.wait_until_quiet()
@@ -50,7 +50,7 @@ def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def unreported(sandbox: Sandbox) -> Iterator[None]:
-    """Nobody reports to GitHub, which would take longer than all else."""
+    """Switch the reporter off, because its work takes longer than all else."""
     sandbox.reporter.pattern = {"source": ["nobody"]}
     yield
     sandbox.wait_until_quiet()
@@ -67,7 +67,7 @@ def patterns(shared: Sandbox) -> Mapping[str, str]:
 
 @pytest.fixture
 def clean(sandbox: Sandbox, patterns: Mapping[str, str]) -> EmulatedCommand:
-    """The command of a good push, seen to be what is expected."""
+    """The command of a good push, checked field by field."""
     answer = post(sandbox, good_payload(sandbox))
     (command,) = commands_since(sandbox, count_commands(sandbox) - 1)
     assert answer.command_ids == [command.id]

@@ -1,6 +1,6 @@
-"""The strings: each would make a file if anything ran it.
+"""Hostile strings: each makes a file if anything runs it.
 
-PULLEY_INJECTIONS says how many of the places and strings are tried; `make soak` tries each of them.
+PULLEY_INJECTIONS is the number of cases that a test tries; `make soak` tries all.
 """
 
 import os
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 INJECTIONS = int(os.environ.get("PULLEY_INJECTIONS", "20"))
 Case = TypeVar("Case")
 
-# Any user may make it, wherever it stands. The word is a program of the hosts that makes it too,
-# for places that take no space and no slash.
+# Any user can make this file from any folder. The hosts also have a program, WORD, that makes it,
+# for places that allow no space and no slash.
 CANARY = Path(tempfile.gettempdir(), f"pulley-canary-{os.getpid()}")
 WORD = "pulley-canary"
 TOUCH = f"touch {CANARY}"
@@ -51,7 +51,7 @@ HOSTILE = {
     "path": "../../../etc",
     "long": "A" * 5000,
 }
-# These mean nothing to a shell; what a target does with them is for core's tests.
+# A shell gives these no meaning; the core's tests try them in targets.
 PLAIN = ("path", "long")
 DANGEROUS = {name: text for name, text in HOSTILE.items() if name not in PLAIN}
 CONTROL = re.compile("[\0-\x1f\x7f]")
@@ -60,15 +60,15 @@ BAD_IN_A_LINE = re.compile("[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u
 
 
 def some_of(cases: Iterable[Case], *, times: int = 1) -> list[Case]:
-    """As many as PULLEY_INJECTIONS says, or so many times more, from everywhere among them."""
+    """PULLEY_INJECTIONS times `times` of the cases, spread over all of them."""
     every = list(cases)
     count = min(INJECTIONS * times, len(every))
-    # A step that is a prime comes to each of them in the end.
+    # A large prime as the step reaches every case.
     return [every[number * 1_000_003 % len(every)] for number in range(count)]
 
 
 def strings_of(value: object, *path: str | int) -> Iterator[tuple[str | int, ...]]:
-    """Where each string of a JSON value is."""
+    """The path of each string in a JSON value."""
     if isinstance(value, str):
         yield path
     elif isinstance(value, dict | list):
@@ -84,7 +84,7 @@ def string_at(value: Any, path: Iterable[str | int]) -> str:  # noqa: ANN401 - J
 
 
 def with_string(value: Any, path: tuple[str | int, ...], text: str) -> Any:  # noqa: ANN401 - JSON
-    """The value with another string in one place."""
+    """The value with the string at one path replaced."""
     if not path:
         return text
     copy: Any = dict(value) if isinstance(value, dict) else list(value)
@@ -93,7 +93,7 @@ def with_string(value: Any, path: tuple[str | int, ...], text: str) -> Any:  # n
 
 
 def with_every_string(value: object, text: str) -> object:
-    """Every string replaced, and each object with one more key."""
+    """The value with every string replaced, and one more key in each object."""
     if isinstance(value, dict):
         return {key: with_every_string(part, text) for key, part in value.items()} | {text: text}
     if isinstance(value, list):

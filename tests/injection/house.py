@@ -1,4 +1,4 @@
-"""The sandbox as these tests use it: deliveries with any header, commands, hosts' words."""
+"""Functions for the sandbox: deliveries with any header, commands, results of hosts."""
 
 import json
 import re
@@ -25,15 +25,15 @@ from tests.processes import HANG_SECONDS
 
 TARGETS = ParameterNames(STAGE).targets(Repository.parse(FULL_NAME))
 DOCUMENT = document_name(STAGE)
-# All that GitHub's page "Webhook events and payloads" has of a push.
+# A push with all fields of GitHub's page "Webhook events and payloads".
 PAYLOAD = json.loads(Path(__file__).with_name("push.json").read_text())
 GUID = "72d3162e-cc78-11e3-81ab-4c9367dc0958"
-EACH = 10  # of commands that are one and the same, one in ten runs
+EACH = 10  # one of ten identical commands runs
 NO_HEADERS: Mapping[str, str] = {}
 
 
 class Answer(NamedTuple):
-    """What the webhook answered, and the text that it came in."""
+    """The status and the text of the webhook's answer."""
 
     status: int
     text: str
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
 
 
 def files_of(machine: Machine) -> set[str]:
-    """What is on the host's disk, but for what is in its checkout because git has it there."""
+    """The files on the host's disk, without the tracked files of its checkout."""
     root = machine.host.root
     loose = [path for path in root.rglob("*") if not path.is_relative_to(machine.checkout)]
     untracked = machine.git("-c", "core.quotePath=false", "ls-files", "-o", "--exclude-standard")
@@ -52,7 +52,7 @@ def files_of(machine: Machine) -> set[str]:
 
 
 def store(sandbox: Sandbox, targets: Iterable[Mapping[str, object]]) -> None:
-    """Straight into Parameter Store. A ping has the app read it, once it may read again."""
+    """Store targets directly, and ping until the app's budget lets it read them."""
     text = json.dumps(list(targets))
     ssm = sandbox.account.ssm
     ssm.put_parameter(Name=TARGETS, Value=text, Type="String", Tier="Advanced", Overwrite=True)
@@ -74,7 +74,7 @@ def post(
     query: str = "",
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> Answer:
-    """Have it signed, and post it with these headers, raw: a line break in one is folded."""
+    """Sign the payload and post it with these headers unchanged, but fold line breaks."""
     body = json.dumps(payload).encode()
     content_type = "application/json"
     if form:
@@ -98,7 +98,7 @@ def post(
 
 
 def commands_since(sandbox: Sandbox, count: int) -> list[EmulatedCommand]:
-    """The commands beyond the first ones, oldest first."""
+    """The commands after the first `count`, oldest first."""
     return list(reversed(sandbox.account.run_command.commands()))[count:]
 
 
@@ -111,7 +111,7 @@ def parameters_of(command: EmulatedCommand) -> dict[str, str]:
 
 
 def check_results(sandbox: Sandbox, command_id: str, *outcomes: str) -> list[HostResult]:
-    """Wait for the hosts: each said one of these outcomes, in one line of clean JSON."""
+    """Wait for the hosts. Each result has one of these outcomes, in a line of clean JSON."""
     command = sandbox.account.wait_until_ended(command_id)
     assert command.invocations
     results = []
@@ -126,15 +126,15 @@ def check_results(sandbox: Sandbox, command_id: str, *outcomes: str) -> list[Hos
 
 
 def descriptions(sandbox: Sandbox, commit: str) -> list[str]:
-    """What GitHub shows of a commit, once all is reported."""
+    """The descriptions on GitHub for a commit, after all reports."""
     sandbox.wait_until_quiet()
     made = [one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit]
     return [str(status.description) for one in made for status in one.statuses]
 
 
 @contextmanager
-def few_run(sandbox: Sandbox) -> Iterator[list[EmulatedCommand]]:
-    """Of commands that are one and the same, a host need not see each. Gives what was sent."""
+def run_every_tenth(sandbox: Sandbox) -> Iterator[list[EmulatedCommand]]:
+    """Let hosts run every tenth of identical commands. Gives the commands that were sent."""
     sent: list[EmulatedCommand] = []
     before = count_commands(sandbox)
     for machine in sandbox.machines:
@@ -155,7 +155,7 @@ def few_run(sandbox: Sandbox) -> Iterator[list[EmulatedCommand]]:
 def commit_in(
     sandbox: Sandbox, files: Mapping[str, str], message: str, identity: Sequence[str] = ("M", "m@e")
 ) -> str:
-    """Commit in the developer's clone, as git itself does it."""
+    """Commit in the developer's clone with git's own command."""
     folder = Path(sandbox.developer.working_dir)
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -170,7 +170,7 @@ def commit_in(
 
 
 def push(sandbox: Sandbox, *refs: str) -> list[Answer]:
-    """Push. What the webhook answered to each delivery is told to whoever pushes."""
+    """Push, and return the webhook's answers, which git prints for the pusher."""
     done = subprocess.run(
         ["git", "push", "-q", "--force", "origin", *refs],
         cwd=sandbox.developer.working_dir,
@@ -183,7 +183,7 @@ def push(sandbox: Sandbox, *refs: str) -> list[Answer]:
 
 
 def check_descriptions(sandbox: Sandbox, commit: str) -> None:
-    """GitHub was told, in words that cannot turn a line round or move a cursor."""
+    """Check that GitHub has descriptions, and that they contain no control characters."""
     told = descriptions(sandbox, commit)
     assert told
     for text in told:

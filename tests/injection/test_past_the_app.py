@@ -1,4 +1,4 @@
-"""Whoever has the Lambda's role; and past the document's patterns, if they were lost."""
+"""Attackers with the role of a Lambda function, and a document that has lost its patterns."""
 
 import os
 import shutil
@@ -17,15 +17,15 @@ from tests.injection.house import DOCUMENT, count_commands, parameters_of
 
 SHELLS = [shell for shell in ("dash", "bash") if shutil.which(shell)]
 
-# By the host, which never reads them.
+# The host never reads these.
 IGNORED = {"Delivery", "Deployment", "Attempt", "By", "PushedAt", "Saved"}
 
 
 @pytest.mark.usefixtures("unreported")
 class TestPastTheApp:
-    """Whoever has the Lambda's role; and past the document's patterns, if they were lost."""
+    """Attackers with the role of a Lambda function, and a document that has lost its patterns."""
 
-    def test_no_hostile_value_of_any_parameter_is_taken(
+    def test_document_and_run_command_refuse_hostile_values_of_each_parameter(
         self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         before = count_commands(sandbox)
@@ -47,7 +47,9 @@ class TestPastTheApp:
                 )
         assert count_commands(sandbox) == before
 
-    def test_script_refuses_each_by_itself(self, sandbox: Sandbox, clean: EmulatedCommand) -> None:
+    def test_script_refuses_hostile_values_without_the_document_s_patterns(
+        self, sandbox: Sandbox, clean: EmulatedCommand
+    ) -> None:
         machine = sandbox.machines[0]
         head = machine.head()
         good = parameters_of(clean) | {"Checkout": str(machine.checkout)}
@@ -56,7 +58,7 @@ class TestPastTheApp:
             product(read, HOSTILE.values(), (False, True), SHELLS), times=10
         ):
             text = hostile if is_alone else good[name] + hostile
-            # No environment variable has it; a parameter that was not given; a path in a URL.
+            # A variable cannot hold NUL, `{` stands for a missing value, and a URL may have a path.
             if (
                 "\0" in text
                 or text.startswith("{")

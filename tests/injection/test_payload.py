@@ -1,4 +1,4 @@
-"""A contributor names branches, files and himself, and GitHub signs what he wrote."""
+"""Strings that a contributor chooses arrive in payloads that GitHub signs."""
 
 import re
 import urllib.parse
@@ -23,19 +23,19 @@ from tests.injection.hostile import (
 from tests.injection.house import (
     PAYLOAD,
     count_commands,
-    few_run,
     good_payload,
     post,
+    run_every_tenth,
 )
 
-AT_ONCE = 100  # commands that wait for a host, each of which has a thread
-DECIDE = ("ref",), ("after",), ("repository", "full_name")
+AT_ONCE = 100  # commands that wait for a host; each has a thread
+DECIDING = ("ref",), ("after",), ("repository", "full_name")
 UNREAD = ("User-Agent", "X-GitHub-Hook-ID", "X-Hub-Signature", "X-Forwarded-For")
-OTHERS = [path for path in strings_of(PAYLOAD) if path not in DECIDE]
+OTHERS = [path for path in strings_of(PAYLOAD) if path not in DECIDING]
 
 
-def test_canary_is_made_by_whoever_runs_what_is_hostile(sandbox: Sandbox) -> None:
-    """Or no test here could fail."""
+def test_running_a_hostile_command_makes_the_canary(sandbox: Sandbox) -> None:
+    """Without this no test in this folder could fail."""
     for machine in sandbox.machines:
         for program in (TOUCH, f"{machine.host.root}/bin/{WORD}"):
             machine.git("-c", f"alias.run=!{program}", "run")
@@ -45,10 +45,10 @@ def test_canary_is_made_by_whoever_runs_what_is_hostile(sandbox: Sandbox) -> Non
 
 @pytest.mark.usefixtures("unreported")
 class TestPayload:
-    """Whatever else a payload says, it is the same command; or there is none."""
+    """Hostile strings change no command, or Pulley sends none."""
 
     def check_same(self, command: EmulatedCommand, clean: EmulatedCommand) -> None:
-        """As the clean one in all but its time, and whom it says it is from."""
+        """Check that the commands differ only in the time and the pusher's name."""
         by = r"push at 2026-11-21T10:00:00Z( by mona)?: octo/site [0-9a-f]{7} to web"
         assert re.fullmatch(by, command.request.comment), command.request.comment
         (issued,) = command.request.parameters["Issued"]
@@ -59,14 +59,14 @@ class TestPayload:
         expected = replace(clean.request, parameters=parameters, comment=command.request.comment)
         assert command.request == expected
 
-    def test_with_every_other_string_hostile_is_the_same_command(
+    def test_hostile_strings_outside_ref_commit_and_repository_change_no_command(
         self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         good = good_payload(sandbox)
-        with few_run(sandbox) as sent:
+        with run_every_tenth(sandbox) as sent:
             for number, hostile in enumerate(HOSTILE.values()):
                 payload = with_every_string(good, hostile)
-                for path in DECIDE:
+                for path in DECIDING:
                     payload = with_string(payload, path, string_at(good, path))
                 answer = post(
                     sandbox,
@@ -80,14 +80,14 @@ class TestPayload:
         for command in sent:
             self.check_same(command, clean)
 
-    def test_with_one_string_hostile_is_the_same_command(
+    def test_one_hostile_string_outside_ref_commit_and_repository_changes_no_command(
         self, sandbox: Sandbox, clean: EmulatedCommand
     ) -> None:
         good = good_payload(sandbox)
         chosen = some_of(product(OTHERS, HOSTILE.values()))
         for start in range(0, len(chosen), AT_ONCE):
             batch = chosen[start : start + AT_ONCE]
-            with few_run(sandbox) as sent:
+            with run_every_tenth(sandbox) as sent:
                 for path, hostile in batch:
                     answer = post(sandbox, with_string(good, path, hostile))
                     assert answer.status == 202, (path, hostile, answer)
@@ -95,7 +95,9 @@ class TestPayload:
             for command in sent:
                 self.check_same(command, clean)
 
-    def test_with_what_decides_hostile_is_no_command(self, sandbox: Sandbox) -> None:
+    def test_payload_with_a_hostile_ref_commit_or_repository_sends_no_command(
+        self, sandbox: Sandbox
+    ) -> None:
         good, before = good_payload(sandbox), count_commands(sandbox)
         commit, name = good["after"], FULL_NAME
         ways = {
@@ -106,13 +108,13 @@ class TestPayload:
         for hostile in HOSTILE.values():
             for path, texts in ways.items():
                 for text in texts:
-                    said = text.replace("{}", hostile)
-                    answer = post(sandbox, with_string(good, path, said))
-                    assert answer.status in {200, 400}, (path, said, answer)
+                    value = text.replace("{}", hostile)
+                    answer = post(sandbox, with_string(good, path, value))
+                    assert answer.status in {200, 400}, (path, value, answer)
             assert post(sandbox, with_every_string(good, hostile)).status == 400
         assert count_commands(sandbox) == before
 
-    def test_with_a_header_that_is_read_hostile_is_refused(self, sandbox: Sandbox) -> None:
+    def test_hostile_value_of_a_header_that_is_read_is_refused(self, sandbox: Sandbox) -> None:
         good, before = good_payload(sandbox), count_commands(sandbox)
         refused = {
             "X-GitHub-Delivery": 400,

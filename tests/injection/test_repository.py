@@ -1,4 +1,4 @@
-"""Who may push runs `after_pull` on the hosts; names and words of his run nowhere else."""
+"""Whoever may push runs `after_pull` on the hosts. Names and texts must run nothing."""
 
 from pathlib import Path
 
@@ -17,20 +17,20 @@ from tests.injection.house import (
     store,
 )
 
-# What git takes as a file's name, but for what would be folders of the path in it.
+# Names that git accepts for a file, and folders if they contain a slash.
 FILES = [text for text in DANGEROUS.values() if "\0" not in text] + [
     "--help", "-rf", "*", "~", " ", "a\tb", "\\", "HEAD", ":(glob)**", ":!x", "\xff",
     "con.txt\u202e",
 ]  # fmt: skip
-# What git takes as a branch's name.
+# Names that git accepts for a branch.
 BRANCHES = [
     f"$(touch${{IFS}}{CANARY})", f"`{WORD}`", f";{WORD};", f"|{WORD}", f"&{WORD}&", f"';{WORD};'",
     f'";{WORD};"', f"$({WORD})", f"--upload-pack={WORD}", f"-oProxyCommand={WORD}", "{{Commit}}",
     "${SSM_Commit}", "\u202etxt.exe\u2066", "\u2028x", "%s%n", "<b>", "A" * 200,
 ]  # fmt: skip
 
-# Those that a host has to tell of, where it is in a conflict.
-TOLD = {
+# Names that a host reports when it has a conflict.
+REPORTED = {
     f"$({WORD}) `{WORD}` ;{WORD};": "shell",
     f"'\"\n{WORD}\n\x1b[2J\x1b]0;title\x07\u202etxt.exe\u2066\u2028": "characters",
 }
@@ -38,9 +38,9 @@ AT_TIP = ("updated", "unchanged")
 
 
 class TestRepository:
-    """Who may push runs `after_pull` on the hosts; names and words of his run nowhere else."""
+    """Whoever may push runs `after_pull` on the hosts. Names and texts must run nothing."""
 
-    def test_hostile_names_message_and_author_are_only_text(self, sandbox: Sandbox) -> None:
+    def test_hostile_file_names_message_and_author_run_nothing(self, sandbox: Sandbox) -> None:
         identity = [f"$({TOUCH}) `{TOUCH}` ';{WORD};' \u202e", f"a@$({WORD})"]
         message = "\n".join(text for text in DANGEROUS.values() if "\0" not in text)
         commit = commit_in(sandbox, dict.fromkeys(FILES, "x\n"), message, identity)
@@ -50,8 +50,8 @@ class TestRepository:
         }
         check_descriptions(sandbox, commit)
 
-    @pytest.mark.parametrize("name", TOLD, ids=TOLD.values())
-    def test_hostile_name_in_a_conflict_is_told_in_clean_words(
+    @pytest.mark.parametrize("name", REPORTED, ids=REPORTED.values())
+    def test_conflict_in_a_file_with_a_hostile_name_is_reported_in_clean_text(
         self, sandbox: Sandbox, name: str
     ) -> None:
         machine = sandbox.machines[0]
@@ -63,29 +63,29 @@ class TestRepository:
         commit = commit_in(sandbox, {name: "theirs\n"}, "Theirs")
         (answer,) = push(sandbox, "HEAD:main")
         results = check_results(sandbox, answer.command_ids[0], "updated", "conflict")
-        (told,) = (one.detail for one in results if one.outcome == "conflict")
-        assert told.startswith("conflict in ")
+        (detail,) = (one.detail for one in results if one.outcome == "conflict")
+        assert detail.startswith("conflict in ")
         assert machine.head() == mine
         check_descriptions(sandbox, commit)
         machine.git("reset", "-q", "--hard", "origin/main")
 
-    def test_hostile_name_of_an_untracked_file_in_the_way_is_told_in_clean_words(
+    def test_untracked_file_with_a_hostile_name_is_reported_in_clean_text(
         self, sandbox: Sandbox
     ) -> None:
-        machine, names = sandbox.machines[0], [f"way-{name}" for name in TOLD]
+        machine, names = sandbox.machines[0], [f"way-{name}" for name in REPORTED]
         for name in names:
             machine.write(name, "mine\n")
         commit = commit_in(sandbox, dict.fromkeys(names, "theirs\n"), "In the way")
         (answer,) = push(sandbox, "HEAD:main")
         results = check_results(sandbox, answer.command_ids[0], "updated", "conflict")
-        (told,) = (one.detail for one in results if one.outcome == "conflict")
-        assert "untracked" in told
+        (detail,) = (one.detail for one in results if one.outcome == "conflict")
+        assert "untracked" in detail
         check_descriptions(sandbox, commit)
         for name in names:
             (machine.checkout / name).unlink()
         check_results(sandbox, post(sandbox, good_payload(sandbox)).command_ids[0], *AT_TIP)
 
-    def test_hostile_output_of_a_step_is_told_in_clean_words(self, sandbox: Sandbox) -> None:
+    def test_hostile_output_of_a_step_is_reported_in_clean_text(self, sandbox: Sandbox) -> None:
         words = [text for text in DANGEROUS.values() if str(CANARY) not in text]
         said = "".join(words).encode() + b'\xff\x9b2J\\"\',"v":2}'
         octal = "".join(f"\\{byte:03o}" for byte in said)
@@ -112,9 +112,7 @@ class TestRepository:
         for answer in made + gone:
             assert HARMLESS.fullmatch(answer.text), answer
 
-    def test_branch_that_looks_like_an_option_is_followed_as_a_branch(
-        self, sandbox: Sandbox
-    ) -> None:
+    def test_branch_named_like_an_option_is_deployed_as_a_branch(self, sandbox: Sandbox) -> None:
         branch = f"x/--upload-pack={WORD},#%@+"
         store(sandbox, [{**sandbox.target, "branch": branch}])
         (answer,) = push(sandbox, f"HEAD:refs/heads/{branch}")

@@ -1,4 +1,4 @@
-"""Somebody stores targets past `pulley targets apply`; or tries with it."""
+"""Hostile targets, stored directly in Parameter Store or given to `pulley targets apply`."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from tests.injection.house import (
     TARGETS,
     check_results,
     count_commands,
-    few_run,
     good_payload,
     post,
+    run_every_tenth,
     store,
 )
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import TagTypeDef
 
 CONTROL = re.compile("[\0-\x1f\x7f]")
-# Of each key of a target a good value, and what a hostile one is put behind.
+# A valid value for each key of a target. A hostile string is also put behind it.
 GOOD_KEYS: Mapping[str, str] = {
     "name": "web",
     "repository": FULL_NAME,
@@ -45,7 +45,7 @@ GOOD_KEYS: Mapping[str, str] = {
 
 
 def hostile_targets(hostile: str) -> list[tuple[str, dict[str, object]]]:
-    """A target for each key, by that key: the hostile string alone, and behind a good value."""
+    """Targets with their hostile key: the string alone, and behind a valid value."""
     base = {
         "repository": FULL_NAME,
         "branch": "main",
@@ -63,16 +63,16 @@ def hostile_targets(hostile: str) -> list[tuple[str, dict[str, object]]]:
 
 @pytest.mark.usefixtures("unreported")
 class TestTarget:
-    """Somebody stores targets past `pulley targets apply`."""
+    """Hostile targets, stored directly in Parameter Store or given to `pulley targets apply`."""
 
     @pytest.fixture
-    def own_target(self, sandbox: Sandbox) -> Iterator[None]:
-        """The sandbox's own target is stored again afterwards."""
+    def restored_target(self, sandbox: Sandbox) -> Iterator[None]:
+        """Store the sandbox's own target again after the test."""
         yield
         store(sandbox, [sandbox.target])
 
     def test_hostile_value_of_any_key_is_refused_and_named(
-        self, sandbox: Sandbox, own_target: None
+        self, sandbox: Sandbox, restored_target: None
     ) -> None:
         before, log = count_commands(sandbox), sandbox.directory / "webhook.log"
         for hostile in DANGEROUS.values():
@@ -88,7 +88,9 @@ class TestTarget:
                 assert f"targets{path}: must " in noted, (path, hostile)
         assert count_commands(sandbox) == before
 
-    def test_hostile_key_is_refused_and_named(self, sandbox: Sandbox, own_target: None) -> None:
+    def test_hostile_key_is_refused_and_named(
+        self, sandbox: Sandbox, restored_target: None
+    ) -> None:
         before = count_commands(sandbox)
         store(sandbox, [{**sandbox.target, text: text} for text in DANGEROUS.values()])
         assert post(sandbox, good_payload(sandbox)).status == 503
@@ -97,7 +99,7 @@ class TestTarget:
             assert json.dumps(f"targets.web: unknown key {shown(hostile)}")[1:-1] in noted
         assert count_commands(sandbox) == before
 
-    def test_apply_refuses_them_and_stores_nothing(self, sandbox: Sandbox) -> None:
+    def test_apply_refuses_hostile_targets_and_stores_nothing(self, sandbox: Sandbox) -> None:
         stored = sandbox.account.ssm.get_parameter(Name=TARGETS)["Parameter"]["Version"]
         every = [one for text in DANGEROUS.values() for one in hostile_targets(text)]
         for key, target in some_of(every):
@@ -111,13 +113,13 @@ class TestTarget:
         now = sandbox.account.ssm.get_parameter(Name=TARGETS)["Parameter"]["Version"]
         assert now == stored
 
-    def test_hostile_environment_and_tag_are_taken_as_they_are_and_run_nothing(
-        self, sandbox: Sandbox, own_target: None
+    def test_hostile_environment_and_tag_are_used_unchanged_and_run_nothing(
+        self, sandbox: Sandbox, restored_target: None
     ) -> None:
         texts = {
             f"t{number}": text
             for number, text in enumerate(DANGEROUS.values())
-            if not CONTROL.search(text)  # of which an environment has none, nor has EC2's XML
+            if not CONTROL.search(text)  # neither an environment nor EC2's XML may contain these
         }
         tags: list[TagTypeDef] = [{"Key": name, "Value": text} for name, text in texts.items()]
         steps = ("after_pull", "restart", "health_check")
@@ -129,14 +131,14 @@ class TestTarget:
             for name, text in texts.items()
         ]
         store(sandbox, targets)
-        with few_run(sandbox) as sent:
+        with run_every_tenth(sandbox) as sent:
             assert post(sandbox, good_payload(sandbox)).status == 202
         assert len(sent) == len(texts)
         made = {one.environment for one in sandbox.github.deployments(FULL_NAME)}
         assert made >= set(texts.values())
 
-    def test_what_a_pattern_takes_means_nothing_to_the_shell(
-        self, sandbox: Sandbox, own_target: None
+    def test_odd_values_that_the_patterns_allow_run_nothing_in_the_shell(
+        self, sandbox: Sandbox, restored_target: None
     ) -> None:
         more = {
             "name": "odd--help",
@@ -153,7 +155,7 @@ class TestTarget:
 
 
 def toml(value: object) -> str:
-    """A value in TOML, whose strings take JSON's escapes but for surrogates."""
+    """A value in TOML. Its strings have JSON's escapes, except for surrogates."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{toml(key)} = {toml(part)}" for key, part in value.items()) + "}"
     return json.dumps(value)
