@@ -1,6 +1,6 @@
-"""An account for each test, its time-outs scaled: 30 s of delivery are 0.3 s here.
+"""An account for each test, with shorter time-outs: 30 s of delivery are 0.3 s here.
 
-And GitHub's API, with two repositories that are one on the disk.
+Also GitHub's API with two repositories, which share one folder on the disk.
 """
 
 import json
@@ -35,7 +35,7 @@ def lab(account: Account, tmp_path: Path) -> Lab:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Path:
-    """Make a named pipe: a script that reads it runs until somebody writes to it."""
+    """Make a named pipe: a script that reads it runs until the test writes to it."""
     path = tmp_path / "gate"
     os.mkfifo(path)
     return path
@@ -43,7 +43,7 @@ def gate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def answer(tmp_path: Path) -> Path:
-    """Make another named pipe, for the way back."""
+    """Make a named pipe for answers of the script."""
     path = tmp_path / "answer"
     os.mkfifo(path)
     return path
@@ -76,13 +76,13 @@ def full_repository(empty_repository: Path) -> tuple[Path, Commits]:
 
 @pytest.fixture
 def repository(empty_repository: Path, tmp_path: Path) -> Path:
-    """One of the test's own: a copy costs less than what git makes."""
+    """The test's own repository: to copy one costs less than to make one with git."""
     return Path(shutil.copytree(empty_repository, tmp_path / "site.git"))
 
 
 @pytest.fixture
 def commits(repository: Path, full_repository: tuple[Path, Commits]) -> Commits:
-    """The repository has what `full_repository` has."""
+    """Copies `full_repository` into `repository`."""
     path, made = full_repository
     shutil.copytree(path, repository, dirs_exist_ok=True)
     return made
@@ -98,7 +98,7 @@ def github(repository: Path, commits: Commits) -> Iterator[GitHubServer]:
 
 @pytest.fixture
 def call(github: GitHubServer) -> Iterator[Call]:
-    """Ask the API; a body is JSON, unless it is bytes."""
+    """Call the API. A body is sent as JSON, unless it is bytes."""
     with urllib3.PoolManager(retries=False) as pool:
 
         def ask(
@@ -123,6 +123,6 @@ def call(github: GitHubServer) -> Iterator[Call]:
 
 @pytest.fixture
 def listener() -> Iterator[Listener]:
-    """A webhook that is there."""
+    """A webhook that answers."""
     with Listener() as opened:
         yield opened

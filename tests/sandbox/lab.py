@@ -1,4 +1,4 @@
-"""An account with hosts, documents and commands, each in a few words."""
+"""Short methods for an account's hosts, documents and commands."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class Lab:
     folder: Path
 
     def add_host(self, name: str = "web-1", **tags: str) -> EmulatedHost:
-        """Its tags as keywords."""
+        """Add a host. The keywords are its tags."""
         tags = {"fleet": "all"} | tags
         return self.account.add_host(name, tags=tags, root=self.folder / name)
 
@@ -31,7 +31,7 @@ class Lab:
         name: str = "test-document",
         as_one_string: bool = False,
     ) -> None:
-        """Store a document of one step, or of several where a line is a list of lines.
+        """Store a document of one step, or of several if each line is a list of lines.
 
         `as_one_string` is the other form of `runCommand`.
         """
@@ -56,7 +56,7 @@ class Lab:
         )
 
     def send(self, **arguments: object) -> str:
-        """Send the document, to every host unless told otherwise; gives the command's id."""
+        """Send the document, by default to every host. Gives the command's id."""
         request: dict[str, object] = {"DocumentName": "test-document", **arguments}
         if "InstanceIds" not in request:
             request.setdefault("Targets", [{"Key": "tag:fleet", "Values": ["all"]}])
@@ -64,7 +64,7 @@ class Lab:
         return answer["Command"]["CommandId"]
 
     def run(self, **arguments: object) -> EmulatedCommand:
-        """Send the document and wait until the command is over."""
+        """Send the document and wait until the command has ended."""
         return self.account.wait_until_ended(self.send(**arguments), timeout=HANG_SECONDS)
 
     def run_new(
@@ -74,7 +74,7 @@ class Lab:
         timeout: str = "3600",
         **arguments: object,
     ) -> EmulatedCommand:
-        """Run a new document on a new host, until it is over."""
+        """Run a new document on a new host, until the command has ended."""
         self.add_host()
         self.store(*lines, parameters=parameters, timeout=timeout)
         return self.run(**arguments)

@@ -1,4 +1,4 @@
-"""A webhook on loopback that writes down what is posted to it."""
+"""A webhook on loopback that records the requests."""
 
 import threading
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from tests.processes import HANG_SECONDS
 
 
 class Posted(NamedTuple):
-    """A request as it came. The names of the headers are in lower case."""
+    """A request as received. The names of the headers are in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class Posted(NamedTuple):
 
 
 class Listener:
-    """Answers everything with `status` and `answer`; holds its answers while `gate` is shut."""
+    """Answers each request with `status` and `answer`, but waits while `gate` is closed."""
 
     def __init__(self) -> None:
         self.status, self.answer = 202, b'{"deployments": []}'

@@ -1,4 +1,4 @@
-"""A bare repository that git itself makes, for GitHub's API to serve."""
+"""git commands to fill the bare repositories that GitHub's API serves."""
 
 import subprocess
 from collections.abc import Callable

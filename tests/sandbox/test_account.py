@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(30)
 
 
 class TestAccount:
-    def test_plain_boto3_with_the_environment_reaches_it(
+    def test_boto3_with_the_account_s_environment_reaches_it(
         self, account: Account, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         account.ssm.put_parameter(Name="/here", Value="it is", Type="String")
@@ -30,13 +30,13 @@ class TestAccount:
         answer = boto3.client("ssm").get_parameter(Name="/here")
         assert answer["Parameter"]["Value"] == "it is"
 
-    def test_new_account_knows_nothing_of_the_one_before(self) -> None:
+    def test_new_account_has_nothing_of_an_earlier_account(self) -> None:
         with Account() as before:
             before.ssm.put_parameter(Name="/old", Value="x", Type="String")
         with Account() as account, pytest.raises(ClientError, match="ParameterNotFound"):
             account.ssm.get_parameter(Name="/old")
 
-    def test_port_and_region_are_the_given_ones_until_it_is_closed(self) -> None:
+    def test_account_has_the_given_port_and_region_until_it_is_closed(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with Account(port=port, region="us-east-2") as account:
@@ -49,14 +49,14 @@ class TestAccount:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
 
-    def test_requests_leave_no_line_behind(
+    def test_requests_print_nothing(
         self, account: Account, capfd: pytest.CaptureFixture[str]
     ) -> None:
         account.ssm.list_commands()
         account.ec2.describe_instances()
         assert capfd.readouterr() == ("", "")
 
-    def test_closing_kills_what_runs(self, lab: Lab, gate: Path) -> None:
+    def test_closing_kills_running_scripts(self, lab: Lab, gate: Path) -> None:
         lab.add_host()
         lab.store(f"exec 3>{gate}", "echo begun >&3", "sleep 60")
         lab.send()
@@ -72,7 +72,7 @@ class TestAccount:
         lab.account.close()
         assert lab.account.wait_until_ended(command_id, timeout=0).status.terminal
 
-    def test_fault_of_the_emulation_is_a_500_and_is_logged(
+    def test_exception_in_the_emulation_is_a_500_and_is_logged(
         self, account: Account, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail() -> list[EmulatedCommand]:
@@ -88,7 +88,7 @@ class TestAccount:
 
 
 class TestAddHost:
-    def test_host_is_an_instance_with_its_tags_its_name_and_a_root(
+    def test_host_is_an_instance_with_its_tags_name_and_root(
         self, lab: Lab, tmp_path: Path
     ) -> None:
         host = lab.add_host("web-1", role="web")
@@ -103,7 +103,7 @@ class TestAddHost:
 
 
 class TestDescribeInstanceInformation:
-    def test_awake_host_is_online_and_a_sleeping_one_s_last_ping_stands_still(
+    def test_awake_host_is_online_and_the_last_ping_of_a_sleeping_host_stays(
         self, lab: Lab
     ) -> None:
         def shown() -> dict[str, Any]:
@@ -120,13 +120,13 @@ class TestDescribeInstanceInformation:
         host.wake()
         assert shown()["PingStatus"] == "Online"
 
-    def test_stopped_instance_is_not_shown(self, lab: Lab) -> None:
+    def test_stopped_instance_is_not_listed(self, lab: Lab) -> None:
         stopped, running = lab.add_host("web-1"), lab.add_host("web-2")
         lab.account.ec2.stop_instances(InstanceIds=[stopped.instance_id])
         (shown,) = lab.account.ssm.describe_instance_information()["InstanceInformationList"]
         assert shown["InstanceId"] == running.instance_id
 
-    def test_instance_without_an_agent_is_not_shown(self, account: Account) -> None:
+    def test_instance_without_an_agent_is_not_listed(self, account: Account) -> None:
         account.ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)
         assert account.ssm.describe_instance_information()["InstanceInformationList"] == []
 
@@ -134,7 +134,7 @@ class TestDescribeInstanceInformation:
         ("key", "value"),
         [("PingStatus", "ConnectionLost"), ("tag:role", "batch"), ("tag-key", "nightly")],
     )
-    def test_filter_leaves_the_hosts_that_fit(self, lab: Lab, key: str, value: str) -> None:
+    def test_filter_lists_only_matching_hosts(self, lab: Lab, key: str, value: str) -> None:
         lab.add_host("web-1", role="web")
         batch = lab.add_host("batch-1", role="batch", nightly="")
         batch.sleep()
@@ -162,7 +162,7 @@ class TestDescribeInstanceInformation:
 
 class TestSubscribe:
     def collect(self, account: Account) -> Callable[[], list[dict[str, Any]]]:
-        """Gather events until a command has reached its end."""
+        """Gather events until a command has ended."""
         queue: SimpleQueue[dict[str, Any]] = SimpleQueue()
         account.subscribe(queue.put)
 
@@ -190,7 +190,7 @@ class TestSubscribe:
             ("EC2 Command Status-change Notification", "Failed"),
         ]
 
-    def test_events_carry_what_eventbridge_gives(self, lab: Lab) -> None:
+    def test_events_have_the_fields_of_eventbridge(self, lab: Lab) -> None:
         gathered = self.collect(lab.account)
         host = lab.add_host()
         lab.store("true", parameters={"Word": {"type": "String"}})
@@ -208,7 +208,7 @@ class TestSubscribe:
         assert json.loads(of_command["detail"]["parameters"]) == {"Word": ["hello"]}
         assert of_command["detail"]["expire-after"] > of_command["detail"]["requested-date-time"]
 
-    def test_subscriber_that_raises_breaks_neither_the_run_nor_the_next_subscriber(
+    def test_exception_in_a_subscriber_affects_neither_the_run_nor_other_subscribers(
         self, lab: Lab, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(_event: object) -> None:

@@ -1,4 +1,4 @@
-"""A sandbox in which nobody has set anything up, and what a person needs to do it."""
+"""An empty sandbox, and what a person needs to set Pulley up in it."""
 
 import os
 import signal
@@ -27,7 +27,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 class TestEmpty:
-    def test_nothing_is_stored(self, sandbox: Sandbox) -> None:
+    def test_account_stores_nothing_and_github_has_no_webhook(self, sandbox: Sandbox) -> None:
         ssm = sandbox.account.ssm
         assert ssm.describe_parameters()["Parameters"] == []
         assert (
@@ -40,7 +40,7 @@ class TestEmpty:
         assert not (sandbox.directory / "webhook-secret").exists()
         assert sandbox.secret == b""
 
-    def test_app_is_deployed_and_runs_and_says_what_it_lacks(self, sandbox: Sandbox) -> None:
+    def test_deployed_app_answers_that_the_secret_is_missing(self, sandbox: Sandbox) -> None:
         names = [
             one["FunctionName"] for one in sandbox.deployed.functions.list_functions()["Functions"]
         ]
@@ -53,13 +53,13 @@ class TestEmpty:
         )
         assert (answer.status, answer.json()["error"]) == (503, "no webhook secret is stored")
 
-    def test_host_is_there_with_its_checkout(self, sandbox: Sandbox) -> None:
+    def test_host_is_online_with_its_checkout(self, sandbox: Sandbox) -> None:
         (machine,) = sandbox.machines
         assert machine.head() == sandbox.developer.head.commit.hexsha
         (shown,) = sandbox.account.ssm.describe_instance_information()["InstanceInformationList"]
         assert shown["PingStatus"] == "Online"
 
-    def test_push_brings_nothing_about(self, sandbox: Sandbox) -> None:
+    def test_push_sends_no_command(self, sandbox: Sandbox) -> None:
         sandbox.commit({"index.html": "early\n"}, "Early")
         done = subprocess.run(
             ["git", "push", "-q"],
@@ -71,7 +71,7 @@ class TestEmpty:
         assert done.stderr == ""
         assert sandbox.account.run_command.commands() == []
 
-    def test_round_has_nothing_to_do_and_says_nothing(
+    def test_round_has_no_targets_and_prints_nothing(
         self, sandbox: Sandbox, capfd: pytest.CaptureFixture[str]
     ) -> None:
         assert sandbox.reconcile()["targets"] == 0
@@ -79,12 +79,12 @@ class TestEmpty:
 
 
 class TestFiles:
-    def test_token_is_for_its_owner_alone(self, sandbox: Sandbox) -> None:
+    def test_only_the_owner_can_read_the_token(self, sandbox: Sandbox) -> None:
         file = sandbox.directory / "github-token"
         assert file.read_text() == sandbox.token == sandbox.github.token
         assert file.stat().st_mode & 0o777 == 0o600
 
-    def test_environment_can_be_sourced_and_leads_here(self, sandbox: Sandbox) -> None:
+    def test_sourced_environment_points_to_the_sandbox(self, sandbox: Sandbox) -> None:
         elsewhere = {
             "AWS_PROFILE": "production",
             "AWS_REGION": "us-east-1",
@@ -119,18 +119,18 @@ class TestFiles:
         client.close()
 
 
-class TestWords:
-    """What `pulley sandbox` prints; that it can be pushed to is seen in tests/cli."""
+class TestOutput:
+    """What `pulley sandbox` prints; tests/cli pushes to its repository."""
 
     @pytest.fixture
     def printed(self, sandbox: Sandbox) -> str:
-        told = StringIO()
-        Console(file=told, width=80).print(
+        output = StringIO()
+        Console(file=output, width=80).print(
             interactive._describe_empty(sandbox), markup=False, soft_wrap=True
         )
-        return told.getvalue()
+        return output.getvalue()
 
-    def test_empty_one_says_where_to_begin(self, sandbox: Sandbox, printed: str) -> None:
+    def test_empty_sandbox_prints_where_to_start(self, sandbox: Sandbox, printed: str) -> None:
         assert "docs/getting-started.md" in printed
         assert f"\n  . {sandbox.directory}/environment\n" in printed
         assert f"{sandbox.directory}/github-token" in printed
@@ -144,9 +144,9 @@ class TestWords:
 
 
 class TestRun:
-    """In this process: tests/cli starts `pulley sandbox` and ends it by Ctrl-C."""
+    """Runs in this process; tests/cli starts `pulley sandbox` itself and ends it by Ctrl-C."""
 
-    def test_rounds_of_an_empty_one_leave_the_terminal_alone(
+    def test_rounds_of_an_empty_sandbox_print_nothing(
         self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(interactive, "ROUND_SECONDS", 0.05)
@@ -160,15 +160,15 @@ class TestRun:
             os.kill(os.getpid(), signal.SIGINT)
 
         before = {number: signal.getsignal(number) for number in ENDING}
-        told = StringIO()
+        output = StringIO()
         thread = threading.Thread(target=interrupt, daemon=True)
         thread.start()
         try:
-            interactive.run_sandbox(Console(file=told), 1, empty=True)
+            interactive.run_sandbox(Console(file=output), 1, empty=True)
         finally:
             signal.set_wakeup_fd(-1)
             for number, handler in before.items():
                 signal.signal(number, handler)
-        _, ending = told.getvalue().split("Ctrl-C stops it and cleans up.\n")
+        _, ending = output.getvalue().split("Ctrl-C stops it and cleans up.\n")
         assert ending.split() == ["Cleaning", "up", "..."]
         assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""What tests and sandboxes start ends with them, whatever ends them."""
+"""Programs that tests and sandboxes start end with them, even if they are killed."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from tests.app.policies import PROJECT
 from tests.processes import HANG_SECONDS, running
 
-# Each program starts what it is to start, says the process ids as JSON, and waits to be killed.
+# Each program starts its children, prints their process ids as JSON, and waits to be killed.
 OF_A_TEST = """\
 import json, signal, subprocess
 from tests.processes import running
@@ -37,7 +37,7 @@ signal.pause()
 
 
 def is_running(pid: int) -> bool:
-    """Whether it is there, and no zombie that nobody has waited for."""
+    """Whether the process exists and is no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -52,14 +52,14 @@ def wait_until_gone(pid: int) -> None:
         time.sleep(0.01)
 
 
-def test_program_of_a_test_that_fails_is_killed() -> None:
+def test_program_is_killed_when_its_test_fails() -> None:
     with pytest.raises(ZeroDivisionError), running(["sleep", "infinity"]) as process:
         raise ZeroDivisionError
     assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("program", [OF_A_TEST, OF_A_SANDBOX], ids=["of a test", "of a sandbox"])
-def test_what_a_killed_process_had_started_dies_with_it(tmp_path: Path, program: str) -> None:
+def test_children_of_a_killed_process_die_with_it(tmp_path: Path, program: str) -> None:
     command = [sys.executable, "-c", program, str(tmp_path)]
     pids: list[int] = []
     try:

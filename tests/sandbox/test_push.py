@@ -1,4 +1,4 @@
-"""A push, and rounds, end to end: real git, real HTTP, the real app, document and script."""
+"""Pushes and rounds end to end: real git, real HTTP, the real app, document and script."""
 
 import json
 import subprocess
@@ -56,8 +56,8 @@ def push(sandbox: Sandbox, *arguments: str) -> list[WebhookAnswer]:
         text=True,
         check=True,
     )
-    told = [line.partition("Pulley answered ")[2].strip() for line in done.stderr.splitlines()]
-    split = [answer.split(": ", 1) for answer in told if answer]
+    answers = [line.partition("Pulley answered ")[2].strip() for line in done.stderr.splitlines()]
+    split = [answer.split(": ", 1) for answer in answers if answer]
     return [WebhookAnswer(int(status), json.loads(body)) for status, body in split]
 
 
@@ -66,13 +66,13 @@ def results_of(sandbox: Sandbox, answer: WebhookAnswer) -> Mapping[str, HostResu
     (deployment,) = cast("list[dict[str, str]]", answer.body["deployments"])
     sandbox.account.wait_until_ended(deployment["command_id"])
     results = sandbox.results(deployment["command_id"])
-    told = {name: result for name, result in results.items() if isinstance(result, HostResult)}
-    assert told == results
-    return told
+    by_host = {name: result for name, result in results.items() if isinstance(result, HostResult)}
+    assert by_host == results
+    return by_host
 
 
-def push_quietly(sandbox: Sandbox) -> None:
-    """Push where no delivery comes of it."""
+def push_without_delivery(sandbox: Sandbox) -> None:
+    """Push, and lose the delivery."""
     with sandbox.upstream.losing_deliveries():
         subprocess.run(
             ["git", "push", "-q", "origin", "main"], cwd=sandbox.developer.working_dir, check=True
@@ -88,7 +88,7 @@ def count_commands(sandbox: Sandbox) -> int:
 
 
 class TestRounds:
-    def test_lost_delivery_sleeping_host_and_new_host_are_all_healed_by_one_round(
+    def test_round_after_a_lost_delivery_updates_woken_and_new_hosts(
         self, sandbox: Sandbox
     ) -> None:
         sandbox.commit({"index.html": "one\n"}, "One")
@@ -96,26 +96,26 @@ class TestRounds:
         sandbox.wait_until_quiet()
         sandbox.machines[1].host.sleep()
         commit = sandbox.commit({"index.html": "two\n"}, "Two")
-        push_quietly(sandbox)
+        push_without_delivery(sandbox)
         sandbox.machines[1].host.wake()
         sandbox.add_machine("web-3")
-        assert sandbox.reconcile()["sent"] == 1  # one command, to the three of them
+        assert sandbox.reconcile()["sent"] == 1  # one command for all three hosts
         sandbox.wait_until_quiet()
         assert set(heads(sandbox).values()) == {commit}
         (healed,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
         assert healed.state == "success"
         sandbox.terminate_machine(sandbox.machines[2])
 
-    def test_fleet_at_rest_is_left_alone(self, sandbox: Sandbox) -> None:
+    def test_round_with_every_host_at_the_tip_sends_nothing(self, sandbox: Sandbox) -> None:
         sandbox.reconcile()
         sandbox.wait_until_quiet()
         before = count_commands(sandbox)
         assert [sandbox.reconcile()["sent"] for _ in range(2)] == [0, 0]
         assert count_commands(sandbox) == before
 
-    def test_event_that_never_came_is_made_up_for(self, sandbox: Sandbox) -> None:
+    def test_round_settles_a_deployment_whose_events_were_lost(self, sandbox: Sandbox) -> None:
         commit = sandbox.commit({"index.html": "unreported\n"}, "Unreported")
-        sandbox.reporter.pattern = {"source": ["nobody"]}  # every event of it is lost
+        sandbox.reporter.pattern = {"source": ["nobody"]}  # every event of this push is lost
         try:
             (command,) = _commands_of(_push(sandbox.developer))
             sandbox.account.wait_until_ended(command)
@@ -129,11 +129,11 @@ class TestRounds:
         assert settled is not None
         assert settled.state == "success"
 
-    def test_frozen_target_stays_and_goes_on_when_it_is_let_go(self, sandbox: Sandbox) -> None:
+    def test_frozen_target_is_updated_only_after_the_freeze_ends(self, sandbox: Sandbox) -> None:
         before = heads(sandbox)
         pin(sandbox, {"state": "frozen", "reason": "a holiday"})
         commit = sandbox.commit({"index.html": "later\n"}, "Later")
-        push_quietly(sandbox)
+        push_without_delivery(sandbox)
         assert sandbox.reconcile()["sent"] == 0
         assert heads(sandbox) == before
         pin(sandbox, {"state": "none"})
@@ -141,7 +141,7 @@ class TestRounds:
         sandbox.wait_until_quiet()
         assert set(heads(sandbox).values()) == {commit}
 
-    def test_pin_is_brought_about_and_left_again(self, sandbox: Sandbox) -> None:
+    def test_round_moves_hosts_to_the_pin_and_back_to_the_tip(self, sandbox: Sandbox) -> None:
         sandbox.reconcile()
         sandbox.wait_until_quiet()
         tip = sandbox.developer.head.commit.hexsha
@@ -157,7 +157,7 @@ class TestRounds:
         assert set(heads(sandbox).values()) == {tip}
         assert sandbox.machines[0].git("symbolic-ref", "--short", "HEAD") == "main"
 
-    def test_sleeping_host_is_not_taken_for_one_at_a_commit_that_it_had_once(
+    def test_stopped_host_counts_as_offline_even_if_it_once_had_the_commit(
         self, sandbox: Sandbox
     ) -> None:
         old = sandbox.developer.head.commit.hexsha
@@ -182,7 +182,7 @@ class TestRounds:
 
 
 class TestPush:
-    def test_of_a_new_commit_moves_every_host(self, sandbox: Sandbox) -> None:
+    def test_new_commit_moves_every_host(self, sandbox: Sandbox) -> None:
         commit = sandbox.commit({"index.html": "new\n"}, "New")
         (answer,) = push(sandbox, "main")
         results = results_of(sandbox, answer)
@@ -194,7 +194,7 @@ class TestPush:
         assert (sandbox.machines[0].checkout / "build/index.html").read_text() == "new\n"
         assert "reload-or-restart -- site.service" in sandbox.machines[0].journal.read_text()
 
-    def test_delivered_again_changes_nothing(self, sandbox: Sandbox) -> None:
+    def test_redelivered_push_changes_nothing(self, sandbox: Sandbox) -> None:
         old = sandbox.developer.head.commit.hexsha
         new = sandbox.commit({"index.html": "again\n"}, "Again")
         results_of(sandbox, push(sandbox, "main")[0])
@@ -203,7 +203,7 @@ class TestPush:
         results = results_of(sandbox, post_delivery(sandbox.webhook.url, body, sandbox.secret))
         assert {result.outcome for result in results.values()} == {"unchanged"}
 
-    def test_by_force_is_followed(self, sandbox: Sandbox) -> None:
+    def test_forced_push_moves_every_host(self, sandbox: Sandbox) -> None:
         sandbox.commit({"index.html": "regretted\n"}, "Regretted")
         results_of(sandbox, push(sandbox, "main")[0])
         sandbox.developer.git.reset("-q", "--hard", "HEAD~1")
@@ -211,7 +211,7 @@ class TestPush:
         results_of(sandbox, push(sandbox, "--force", "main")[0])
         assert [machine.head() for machine in sandbox.machines] == [commit, commit]
 
-    def test_of_another_branch_and_its_deletion_move_nothing(self, sandbox: Sandbox) -> None:
+    def test_other_branch_its_deletion_and_a_tag_move_no_host(self, sandbox: Sandbox) -> None:
         heads = [machine.head() for machine in sandbox.machines]
         (made,) = push(sandbox, "HEAD:refs/heads/feature/$(id)")
         (gone,) = push(sandbox, "--delete", "refs/heads/feature/$(id)")
@@ -223,7 +223,9 @@ class TestPush:
 
 
 class TestHosts:
-    def test_one_with_a_conflict_fails_alone_and_stays_as_it_was(self, sandbox: Sandbox) -> None:
+    def test_host_with_a_conflict_keeps_its_commit_and_the_others_update(
+        self, sandbox: Sandbox
+    ) -> None:
         machine = sandbox.machines[1]
         before = machine.head()
         machine.commit("index.html", "mine\n", "Mine")
@@ -235,14 +237,14 @@ class TestHosts:
         assert "index.html" in results["web-2"].detail
         machine.git("reset", "-q", "--hard", before)
 
-    def test_one_that_is_asleep_gets_the_command_when_it_wakes(self, sandbox: Sandbox) -> None:
+    def test_sleeping_host_gets_the_command_when_it_wakes(self, sandbox: Sandbox) -> None:
         sandbox.machines[1].host.sleep()
         commit = sandbox.commit({"index.html": "early\n"}, "Early")
         (answer,) = push(sandbox, "main")
         sandbox.machines[1].host.wake()
         assert results_of(sandbox, answer)["web-2"].after == commit
 
-    def test_one_of_another_stage_is_not_asked(self, sandbox: Sandbox) -> None:
+    def test_host_of_another_stage_gets_no_command(self, sandbox: Sandbox) -> None:
         root = sandbox.directory / "hosts/other"
         root.mkdir(parents=True)
         sandbox.account.add_host("other", tags={"pulley": "prod", "role": "web"}, root=root)
@@ -251,7 +253,9 @@ class TestHosts:
 
 
 class TestOperator:
-    def test_a_freeze_holds_the_hosts_and_says_why(self, sandbox: Sandbox) -> None:
+    def test_frozen_target_keeps_its_hosts_and_the_answer_gives_the_reason(
+        self, sandbox: Sandbox
+    ) -> None:
         pin(sandbox, {"state": "frozen", "reason": "a holiday"})
         heads = [machine.head() for machine in sandbox.machines]
         sandbox.commit({"index.html": "held\n"}, "Held")
@@ -260,7 +264,7 @@ class TestOperator:
         assert "a holiday" in str(answer.body["ignored"])
         assert [machine.head() for machine in sandbox.machines] == heads
 
-    def test_an_edited_document_is_refused(self, sandbox: Sandbox) -> None:
+    def test_push_fails_if_the_stored_document_hash_differs(self, sandbox: Sandbox) -> None:
         stored = json.loads(
             sandbox.account.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"]
         )
@@ -275,8 +279,8 @@ class TestOperator:
 
 
 class TestRollOut:
-    def test_one_that_stops_tells_of_the_hosts_that_were_not_begun(self, sandbox: Sandbox) -> None:
-        repository = "octo/canary"  # of which no host has a checkout, so that the first one fails
+    def test_stopped_roll_out_lists_the_hosts_that_did_not_run(self, sandbox: Sandbox) -> None:
+        repository = "octo/canary"  # no host has a checkout of it, so the first host fails
         target = {**TARGET, "name": "canary", "repository": repository, "max_concurrency": 1}
         store(sandbox, NAMES.targets(Repository.parse(repository)), [target])
         body = {
@@ -294,11 +298,11 @@ class TestRollOut:
 
 
 class TestWebhooks:
-    """Each push reaches the webhooks that the repository has at GitHub then, as they are then."""
+    """A push reaches the webhooks that the repository has on GitHub at that time."""
 
     @pytest.fixture
     def hook(self, sandbox: Sandbox) -> Iterator[HostedHook]:
-        """The sandbox's own webhook, which is afterwards as it was."""
+        """The sandbox's own webhook, restored after the test."""
         (hook,) = sandbox.github.hooks(FULL_NAME)
         config, events = hook.config, hook.events
         yield hook
@@ -306,12 +310,12 @@ class TestWebhooks:
 
     @pytest.fixture
     def other(self, sandbox: Sandbox, listener: Listener) -> Iterator[HostedHook]:
-        """A second webhook, of somebody else's."""
+        """A second webhook, of another service."""
         made = sandbox.github.add_hook(FULL_NAME, listener.url.replace("/github", "/ci"))
         yield made
         assert api(sandbox, "DELETE", f"/{made.id}").status == 204
 
-    def test_sandbox_made_its_own_through_the_api_and_was_pinged(
+    def test_sandbox_has_made_its_webhook_through_the_api_and_got_a_ping(
         self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         sandbox.github.hookshot.wait_until_idle()
@@ -322,7 +326,7 @@ class TestWebhooks:
         assert (ping.event, ping.status_code) == ("ping", 200)
         assert "a push will deploy" in ping.response
 
-    def test_push_is_among_the_deliveries_with_its_answer(
+    def test_delivery_of_a_push_is_recorded_with_its_answer(
         self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         commit = sandbox.commit({"index.html": "recorded\n"}, "Recorded")
@@ -334,7 +338,7 @@ class TestWebhooks:
         assert answer.body["delivery"] == delivery.guid
         results_of(sandbox, answer)
 
-    def test_refused_one_is_taken_when_it_is_delivered_again_after_it_was_mended(
+    def test_refused_delivery_is_accepted_when_redelivered_with_the_right_secret(
         self, sandbox: Sandbox, hook: HostedHook
     ) -> None:
         api(sandbox, "PATCH", f"/{hook.id}/config", {"secret": "another"})
@@ -352,7 +356,7 @@ class TestWebhooks:
         assert sandbox.machines[0].head() == commit
 
     @pytest.mark.parametrize("change", [{"active": False}, {"events": ["release"]}])
-    def test_one_that_does_not_want_pushes_gets_none(
+    def test_inactive_webhook_or_one_without_pushes_gets_no_delivery(
         self, sandbox: Sandbox, hook: HostedHook, change: dict[str, object]
     ) -> None:
         before = len(hook.deliveries)
@@ -361,7 +365,7 @@ class TestWebhooks:
         assert push(sandbox, "main") == []
         assert len(hook.deliveries) == before
 
-    def test_each_of_several_gets_it_with_its_own_secret(
+    def test_each_webhook_gets_the_push_signed_with_its_own_secret(
         self, sandbox: Sandbox, hook: HostedHook, other: HostedHook, listener: Listener
     ) -> None:
         commit = sandbox.commit({"index.html": "both\n"}, "Both")
@@ -372,7 +376,7 @@ class TestWebhooks:
         assert "x-hub-signature-256" not in posted.headers
         assert posted.headers["x-github-hook-id"] == str(other.id) != str(hook.id)
 
-    def test_pusher_sees_whoever_did_not_answer(
+    def test_pusher_sees_which_webhook_did_not_answer(
         self, sandbox: Sandbox, hook: HostedHook, other: HostedHook
     ) -> None:
         hook.config = replace(hook.config, url="http://127.0.0.1:1/github")
@@ -387,7 +391,7 @@ class TestWebhooks:
         assert "Pulley did not answer: failed to connect to host" in done.stderr
         assert f"{other.url} answered 202: " in done.stderr
 
-    def test_lost_deliveries_reach_nobody(self, sandbox: Sandbox, hook: HostedHook) -> None:
+    def test_lost_delivery_reaches_no_webhook(self, sandbox: Sandbox, hook: HostedHook) -> None:
         before = len(hook.deliveries)
         with sandbox.upstream.losing_deliveries():
             sandbox.commit({"index.html": "lost\n"}, "Lost")
@@ -395,13 +399,13 @@ class TestWebhooks:
         assert len(hook.deliveries) == before
 
     @pytest.mark.parametrize("key", ["", "Bearer x", "caf\u00e9"])
-    def test_stranger_cannot_say_that_something_was_pushed(
+    def test_push_notice_without_the_key_is_a_404_and_delivers_nothing(
         self, sandbox: Sandbox, hook: HostedHook, key: str
     ) -> None:
         before = len(hook.deliveries)
-        told = {"full_name": FULL_NAME, "pushes": []}
+        notice = {"full_name": FULL_NAME, "pushes": []}
         answer = urllib3.request(
-            "POST", sandbox.github.push_url, json=told, headers={"Authorization": key}
+            "POST", sandbox.github.push_url, json=notice, headers={"Authorization": key}
         )
         assert answer.status == 404
         assert len(hook.deliveries) == before
@@ -410,7 +414,7 @@ class TestWebhooks:
 def api(
     sandbox: Sandbox, method: str, below: str = "", body: object = None
 ) -> urllib3.BaseHTTPResponse:
-    """Ask GitHub of the repository's webhooks."""
+    """Call GitHub's API for the repository's webhooks."""
     return urllib3.request(
         method,
         f"{sandbox.github.api_url}/repos/{FULL_NAME}/hooks{below}",

@@ -1,4 +1,4 @@
-"""What GitHub is told, end to end: pushes as `make demo` makes them, and their events once more."""
+"""Reports to GitHub end to end: pushes as in `make demo`, then their events in other orders."""
 
 import os
 import random
@@ -24,7 +24,7 @@ ORDERS = int(os.environ.get("PULLEY_ORDERS", "6"))  # a hundred in `make soak`
 
 @dataclass
 class Story:
-    """Pushes to two hosts, and every event of them."""
+    """Pushes to two hosts, and all their events."""
 
     sandbox: Sandbox
     events: list[Event]
@@ -33,13 +33,13 @@ class Story:
     def command_of(self, event: Event) -> str:
         return str(cast("Mapping[str, object]", event["detail"])["command-id"])
 
-    def says(self, name: str) -> tuple[str, str]:
-        return said_of(self.sandbox.github)[self.commits[name]]
+    def state_of(self, name: str) -> tuple[str, str]:
+        return states_of(self.sandbox.github)[self.commits[name]]
 
 
 @pytest.fixture(scope="module")
 def story() -> Iterator[Story]:
-    """A good release, delivered twice; one that fails its health check; and one that mends it."""
+    """A good commit, delivered twice; a commit that fails its health check; and its fix."""
     events: list[Event] = []
     with Sandbox(["web-1", "web-2"]) as sandbox:
         sandbox.account.subscribe(events.append)
@@ -55,7 +55,7 @@ def story() -> Iterator[Story]:
         sandbox.developer.index.remove(["health"], working_tree=True)
         story.commits["ill"] = sandbox.commit({"index.html": "ill\n"}, "Ill")
         wait(sandbox, _push(sandbox.developer))
-        story.commits["mended"] = sandbox.commit({"health": "ok\n"}, "Mended")
+        story.commits["fixed"] = sandbox.commit({"health": "ok\n"}, "Fixed")
         wait(sandbox, _push(sandbox.developer))
         yield story
 
@@ -67,16 +67,16 @@ def wait(sandbox: Sandbox, answer: WebhookAnswer) -> None:
     sandbox.wait_until_reported()
 
 
-def said_of(github: GitHubServer) -> dict[str, tuple[str, str]]:
+def states_of(github: GitHubServer) -> dict[str, tuple[str, str]]:
     """Each commit's state and description. One commit has one deployment."""
     made = github.deployments(FULL_NAME)
-    said = {one.sha: (one.state, one.status.description if one.status else "") for one in made}
-    assert len(said) == len(made)
-    return said
+    found = {one.sha: (one.state, one.status.description if one.status else "") for one in made}
+    assert len(found) == len(made)
+    return found
 
 
 class TestStates:
-    def test_release_on_every_host_was_a_success_host_by_host(self, story: Story) -> None:
+    def test_commit_on_every_host_is_a_success_that_lists_the_hosts(self, story: Story) -> None:
         deployments = story.sandbox.github.deployments(FULL_NAME)
         (good,) = (one for one in deployments if one.sha == story.commits["good"])
         ended = [one for one in good.statuses if one.state != "in_progress"]
@@ -87,29 +87,27 @@ class TestStates:
         )
         assert "/systems-manager/run-command/" in ended[0].log_url
 
-    def test_release_that_fails_its_health_check_is_a_failure_with_the_roll_back(
+    def test_commit_with_a_failing_health_check_is_a_failure_that_names_the_roll_back(
         self, story: Story
     ) -> None:
-        state, description = story.says("ill")
+        state, description = story.state_of("ill")
         assert state == "failure"
         ill, good = story.commits["ill"][:7], story.commits["good"][:7]
         assert description.startswith(f"0 of 2 hosts at {ill}, 2 failed; web-1")
         assert f"rolled back to {good}" in description
         assert "health check: the last answer was 404" in description
 
-    def test_release_that_another_one_replaced_is_inactive_and_says_by_which(
-        self, story: Story
-    ) -> None:
-        assert story.says("good") == ("inactive", f"replaced by {story.commits['mended'][:7]}")
-        assert story.says("mended")[0] == "success"
+    def test_replaced_commit_is_inactive_and_names_its_replacement(self, story: Story) -> None:
+        assert story.state_of("good") == ("inactive", f"replaced by {story.commits['fixed'][:7]}")
+        assert story.state_of("fixed")[0] == "success"
 
-    def test_every_event_was_taken_without_a_second_try(self, story: Story) -> None:
+    def test_every_event_was_reported_at_the_first_attempt(self, story: Story) -> None:
         assert story.sandbox.reporter.outcomes
         assert all((one.error, one.attempts) == ("", 1) for one in story.sandbox.reporter.outcomes)
 
 
-class TestReplay:
-    def test_any_order_with_repeats_and_gaps_ends_in_the_same_states(
+class TestOrderOfEvents:
+    def test_events_in_any_order_with_repeats_and_gaps_end_in_the_same_states(
         self, story: Story, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name, value in story.sandbox.account.environ.items():
@@ -118,7 +116,7 @@ class TestReplay:
         wiring._reporter.cache_clear()
         reporter = wiring._reporter()
         wiring._reporter.cache_clear()
-        expected = said_of(story.sandbox.github)
+        expected = states_of(story.sandbox.github)
         seen = set()
         for seed in range(ORDERS):
             order = shuffled(story, random.Random(seed))  # noqa: S311 - no secret comes of it
@@ -132,12 +130,12 @@ class TestReplay:
                 again = replace(reporter, deployment_sync=deployment_sync)
                 reported = [again.report(one, now=datetime.now(UTC)) for one in order]
                 assert any(isinstance(one, Reported) for one in reported)
-                assert said_of(github) == expected, seed
+                assert states_of(github) == expected, seed
         assert len(seen) == ORDERS
 
 
 def shuffled(story: Story, chance: random.Random) -> Sequence[Event]:
-    """Some events more than once, some not at all; of each command at least one is left."""
+    """Repeat some events and drop others, but keep at least one of each command."""
     of_command: dict[str, list[Event]] = {}
     for event in story.events:
         if event["detail-type"] == COMMAND_CHANGE:

@@ -1,4 +1,4 @@
-"""What the account has of the app, against what Chalice itself would deploy."""
+"""The app's resources in the account, compared with Chalice's own plan."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from tests.app.policies import POLICY_FILES, PROJECT
 
 FUNCTIONS = (WEBHOOK, REPORTER, RECONCILER)
 ENVIRON = {"PULLEY_GITHUB_API": "http://127.0.0.1:1"}
-# Chalice's own graph of the app, which it plans from: in a process of its own, because the app
-# reads its stage when it is imported.
+# Prints Chalice's own graph of the app, from which it plans. It runs in a separate process, because
+# the app reads its stage when it is imported.
 GRAPH = """
 import json, sys
 from chalice.cli.factory import CLIFactory
@@ -51,7 +51,7 @@ Graph = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def chalice() -> Graph:
-    """Each function's part of it, by Chalice's name for the function."""
+    """Each function's part of the graph, by Chalice's name for the function."""
     printed = subprocess.check_output(
         [sys.executable, "-c", GRAPH, STAGE],
         cwd=PROJECT,
@@ -71,13 +71,15 @@ every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
 
 class TestFunctions:
-    def test_there_are_no_others(self, deployed: DeployedApp, chalice: Graph) -> None:
+    def test_account_has_only_the_app_s_functions(
+        self, deployed: DeployedApp, chalice: Graph
+    ) -> None:
         listed = {one["FunctionName"] for one in deployed.functions.list_functions()["Functions"]}
         assert listed == {one["function"]["function_name"] for one in chalice.values()}
         assert chalice.keys() == set(FUNCTIONS) == POLICY_FILES.keys()
 
     @every_function
-    def test_each_is_as_chalice_makes_it(
+    def test_function_has_the_settings_of_chalice(
         self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         wanted = chalice[name]["function"]
@@ -100,7 +102,7 @@ class TestFunctions:
 
 class TestRoles:
     @every_function
-    def test_each_has_the_policy_of_its_file_for_this_account(
+    def test_role_has_its_policy_file_for_this_account(
         self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         role = chalice[name]["role_name"]
@@ -113,7 +115,7 @@ class TestRoles:
         assert "000000000000" not in json.dumps(made)
 
     @every_function
-    def test_lambda_alone_may_have_it(
+    def test_only_lambda_may_assume_the_role(
         self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         role = deployed.iam.get_role(RoleName=chalice[name]["role_name"])["Role"]
@@ -122,7 +124,7 @@ class TestRoles:
 
 class TestRules:
     @pytest.mark.parametrize("name", [REPORTER, RECONCILER])
-    def test_each_calls_its_function_and_may(
+    def test_rule_calls_its_function_and_has_the_permission(
         self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:
         rule = chalice[name]["rule_name"]
@@ -138,13 +140,13 @@ class TestRules:
         assert target == {"Id": "1", "Arn": arn}
         assert allowed(deployed, name) == [("events.amazonaws.com", made["Arn"])]
 
-    def test_there_are_no_others(self, deployed: DeployedApp, chalice: Graph) -> None:
+    def test_account_has_only_the_app_s_rules(self, deployed: DeployedApp, chalice: Graph) -> None:
         rules = {one["Name"] for one in deployed.events.list_rules()["Rules"]}
         assert rules == {one["rule_name"] for one in chalice.values() if one["rule_name"]}
 
 
 class TestRestApi:
-    def test_it_has_the_route_and_the_stage_and_calls_the_webhook(
+    def test_api_has_one_route_one_stage_and_calls_the_webhook(
         self, deployed: DeployedApp, chalice: Graph
     ) -> None:
         (api,) = deployed.gateway.get_rest_apis()["items"]
@@ -167,7 +169,7 @@ class TestRestApi:
 
 
 class TestRestore:
-    def test_what_was_broken_is_whole_again(self, deployed: DeployedApp) -> None:
+    def test_restore_repairs_function_rule_and_policy(self, deployed: DeployedApp) -> None:
         name, role = deployed.function_name(REPORTER), deployed.role_name(WEBHOOK)
         deployed.functions.delete_function(FunctionName=name)
         deployed.events.disable_rule(Name=deployed.rule_name(RECONCILER))
@@ -184,7 +186,7 @@ class TestRestore:
 
 
 def allowed(deployed: DeployedApp, function: str) -> list[tuple[str, str]]:
-    """Who may call a function, and for what."""
+    """The services and sources that may call a function."""
     name = deployed.function_name(function)
     policy = json.loads(deployed.functions.get_policy(FunctionName=name)["Policy"])
     return [

@@ -1,4 +1,4 @@
-"""A function that EventBridge calls, of a small app of its own."""
+"""A function that EventBridge calls, in a small app of the test."""
 
 import os
 import signal
@@ -99,7 +99,7 @@ def event(words: str, **changed: object) -> dict[str, object]:
 
 
 def ask(function: Function, *words: str) -> list[FunctionOutcome]:
-    """Invoke with each, and give what came of all so far."""
+    """Invoke with each word, and return all outcomes so far."""
     for each in words:
         function.invoke(event(each))
     function.wait_until_idle()
@@ -116,34 +116,38 @@ def is_running(process: object) -> bool:
 
 
 class TestInvoke:
-    def test_events_are_taken_in_order_by_one_warm_process(self, start: Start) -> None:
+    def test_one_warm_process_takes_events_in_order(self, start: Start) -> None:
         returned = (["a", 1], ["b", 2], ["c", 3])
         assert ask(start(), "a", "b", "c") == [FunctionOutcome(one) for one in returned]
 
-    def test_error_is_tried_three_times_and_kept(self, start: Start, tmp_path: Path) -> None:
+    def test_failing_event_is_tried_three_times_and_its_error_recorded(
+        self, start: Start, tmp_path: Path
+    ) -> None:
         function = start()
         failed, next_one = ask(function, "fail", "greet")
         assert failed == FunctionOutcome(error="ValueError: planned", attempts=3)
         assert next_one == FunctionOutcome(["greet", 4])
         assert "Traceback" in (tmp_path / "log").read_text()
 
-    def test_error_that_passes_is_no_error(self, start: Start) -> None:
+    def test_event_that_succeeds_at_the_third_attempt_has_no_error(self, start: Start) -> None:
         assert ask(start(), "fail twice") == [FunctionOutcome(["fail twice", 3], attempts=3)]
 
-    def test_next_attempt_waits_for_a_while(self, start: Start) -> None:
+    def test_next_attempt_waits_for_retry_seconds(self, start: Start) -> None:
         function = start(retry_seconds=0.2)
         begun = time.monotonic()
         ask(function, "fail")
         assert time.monotonic() - begun >= 0.4
 
-    def test_process_that_dies_is_an_error_and_another_takes_the_next_event(
+    def test_process_that_dies_is_an_error_and_a_new_process_takes_the_next_event(
         self, start: Start
     ) -> None:
         died, next_one = ask(start(), "die", "greet")
         assert died == FunctionOutcome(error="its process ended with 3", attempts=3)
         assert next_one == FunctionOutcome(["greet", 1])
 
-    def test_process_that_died_between_events_is_replaced_unseen(self, start: Start) -> None:
+    def test_process_that_died_between_events_is_replaced_without_an_error(
+        self, start: Start
+    ) -> None:
         function = start()
         (first,) = ask(function, "process")
         assert isinstance(first.returned, int)
@@ -151,7 +155,7 @@ class TestInvoke:
         os.waitid(os.P_PID, first.returned, os.WEXITED | os.WNOWAIT)
         assert ask(function, "greet")[1] == FunctionOutcome(["greet", 1])
 
-    def test_function_that_hangs_is_killed_at_the_stages_time_limit(
+    def test_hanging_function_is_killed_at_the_stage_s_time_limit(
         self, start: Start, project: Path
     ) -> None:
         (project / ".chalice/config.json").write_text('{"lambda_timeout": 1}')
@@ -159,11 +163,11 @@ class TestInvoke:
         assert hung == FunctionOutcome(error="it took longer than 1 s", attempts=3)
         assert next_one == FunctionOutcome(["greet", 1])
 
-    def test_value_that_is_not_json_is_an_error(self, start: Start) -> None:
+    def test_returned_value_that_is_not_json_is_an_error(self, start: Start) -> None:
         (outcome,) = ask(start(), "return a set")
         assert outcome.error == "TypeError: Object of type set is not JSON serializable"
 
-    def test_what_the_function_reads_and_prints_is_not_its_answer(
+    def test_stdin_and_output_of_the_function_do_not_mix_with_its_answer(
         self, start: Start, tmp_path: Path
     ) -> None:
         assert [one.returned for one in ask(start(), "read", "greet")] == ["", ["greet", 2]]
@@ -177,10 +181,10 @@ class TestInvoke:
 
 
 class TestFunction:
-    def test_pattern_is_the_apps_own(self, start: Start) -> None:
+    def test_pattern_is_read_from_the_app(self, start: Start) -> None:
         assert start().pattern == PATTERN
 
-    def test_environment_is_the_stages_and_the_given_one_on_top(self, start: Start) -> None:
+    def test_given_environment_overrides_the_stage_s(self, start: Start) -> None:
         (outcome,) = ask(start(GIVEN="given"), "environment")
         assert outcome.returned == {"OF_ALL": "all", "OF_EACH": "dev's", "GIVEN": "given"}
         (outcome,) = ask(start(OF_EACH="given"), "environment")
@@ -200,7 +204,7 @@ class TestFunction:
 
 
 class TestWaitUntilIdle:
-    def test_function_that_is_not_done_in_time_is_an_error(self, start: Start) -> None:
+    def test_wait_until_idle_raises_after_its_time_out(self, start: Start) -> None:
         function = start()
         function.invoke(event("hang"))
         with pytest.raises(TimeoutError):
@@ -215,7 +219,7 @@ class TestClose:
         function.close()
         assert not is_running(outcome.returned)
 
-    def test_closing_waits_for_nobody_and_drops_what_is_queued(
+    def test_closing_does_not_wait_and_drops_queued_events(
         self, start: Start, tmp_path: Path
     ) -> None:
         function = start(retry_seconds=30)
@@ -230,7 +234,7 @@ class TestClose:
         assert not is_running(first.returned)
         assert FunctionOutcome(["greet", 2]) not in function.outcomes
 
-    def test_event_after_the_end_is_dropped(self, start: Start) -> None:
+    def test_event_after_closing_is_dropped(self, start: Start) -> None:
         function = start()
         function.close()
         function.invoke(event("greet"))

@@ -1,4 +1,4 @@
-"""What a token may ask for, and what GitHub says of the token and of the repository."""
+"""A token's permissions, expiry and rate limit, and GitHub's record of the repository."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ class TestPermissions:
             ("webhooks", "POST", f"{HOOKS}/1/deliveries/1/attempts", "repository_hooks=write"),
         ],
     )
-    def test_without_one_its_requests_are_403_and_say_what_they_need(
+    def test_request_without_its_permission_is_403_and_names_the_permission(
         self, github: GitHubServer, call: Call, lost: str, method: str, path: str, needed: str
     ) -> None:
         before = call(method, path, {} if method != "GET" else None)
@@ -47,7 +47,7 @@ class TestPermissions:
             ("webhooks", HOOKS, {"config": {"url": "https://x.example/"}}),
         ],
     )
-    def test_reading_is_not_writing(
+    def test_read_permission_does_not_allow_writing(
         self, github: GitHubServer, call: Call, name: str, path: str, body: object
     ) -> None:
         github.permissions[name] = "read"
@@ -57,14 +57,14 @@ class TestPermissions:
         github.permissions[name] = "write"
         assert call("POST", path, body).status == 201
 
-    def test_others_are_open_all_the_same(self, github: GitHubServer, call: Call) -> None:
+    def test_missing_permission_does_not_affect_other_requests(
+        self, github: GitHubServer, call: Call
+    ) -> None:
         del github.permissions["webhooks"]
         assert call("GET", DEPLOYMENTS).status == 200
         assert call("GET", f"{SITE}/branches/main").status == 200
 
-    def test_repository_that_the_token_does_not_cover_is_not_there(
-        self, github: GitHubServer, call: Call
-    ) -> None:
+    def test_repository_outside_the_token_is_404(self, github: GitHubServer, call: Call) -> None:
         github.permissions.clear()
         for path in (SITE, DEPLOYMENTS, HOOKS):
             answer = call("GET", path)
@@ -74,27 +74,29 @@ class TestPermissions:
 class TestToken:
     HEADER = "github-authentication-token-expiration"
 
-    def test_one_without_an_end_says_nothing_of_it(self, call: Call) -> None:
+    def test_token_without_expiry_has_no_expiration_header(self, call: Call) -> None:
         assert self.HEADER not in call("GET", SITE).headers
 
-    def test_one_with_an_end_says_when(self, github: GitHubServer, call: Call) -> None:
+    def test_token_with_expiry_has_an_expiration_header(
+        self, github: GitHubServer, call: Call
+    ) -> None:
         github.token_expires = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
         assert call("GET", SITE).headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
         assert call("GET", "/nowhere").headers[self.HEADER] == "2099-01-02 03:04:05 UTC"
 
-    def test_expired_one_is_401(self, github: GitHubServer, call: Call) -> None:
+    def test_expired_token_is_401(self, github: GitHubServer, call: Call) -> None:
         github.token_expires = datetime.now(UTC) - timedelta(seconds=1)
         answer = call("GET", SITE)
         assert (answer.status, answer.json()["message"]) == (401, "Bad credentials")
 
-    def test_token_that_was_renewed_is_the_only_one(self, github: GitHubServer, call: Call) -> None:
+    def test_only_the_renewed_token_is_accepted(self, github: GitHubServer, call: Call) -> None:
         github.token = "another"
         assert call("GET", SITE).status == 401
         assert call("GET", SITE, headers={"Authorization": "Bearer another"}).status == 200
 
 
 class TestRateLimit:
-    def test_each_answer_says_how_many_are_left(self, call: Call) -> None:
+    def test_each_answer_has_the_remaining_requests(self, call: Call) -> None:
         first, second = call("GET", SITE).headers, call("GET", "/nowhere").headers
         assert (first["X-RateLimit-Limit"], first["X-RateLimit-Resource"]) == ("5000", "core")
         assert (first["X-RateLimit-Used"], second["X-RateLimit-Used"]) == ("1", "2")
@@ -103,7 +105,7 @@ class TestRateLimit:
 
 
 class TestRepository:
-    def test_it_says_what_it_is(self, call: Call) -> None:
+    def test_repository_has_its_name_default_branch_and_permissions(self, call: Call) -> None:
         shown = call("GET", SITE).json()
         assert (shown["full_name"], shown["name"]) == ("Octo/Site", "Site")
         assert (shown["default_branch"], shown["private"]) == ("main", True)

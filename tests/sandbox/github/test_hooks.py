@@ -1,4 +1,4 @@
-"""Webhooks through GitHub's API: what it keeps, what it refuses, and what is posted to them."""
+"""Webhooks through GitHub's API: records, refusals and deliveries."""
 
 import hashlib
 import hmac
@@ -17,7 +17,7 @@ from tests.sandbox.repository import Call
 pytestmark = pytest.mark.timeout(30)
 
 HOOKS = "/repos/octo/site/hooks"
-ELSEWHERE = "https://x.example/api/github"  # to which nothing is ever posted
+ELSEWHERE = "https://x.example/api/github"  # no delivery ever leaves for it
 AT = datetime(2030, 1, 1, 8, tzinfo=UTC)
 STARS = "********"
 
@@ -27,7 +27,7 @@ Patch = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def make(call: Call, github: GitHubServer) -> Make:
-    """Create a webhook; the config's fields as keywords. Its ping is over."""
+    """Create a webhook and wait for its ping. The keywords are the config's fields."""
 
     def create(body: dict[str, object] | None = None, **config: object) -> dict[str, Any]:
         answer = call("POST", HOOKS, {"config": {"url": ELSEWHERE, **config}, **(body or {})})
@@ -41,7 +41,7 @@ def make(call: Call, github: GitHubServer) -> Make:
 
 @pytest.fixture
 def patch(call: Call) -> Patch:
-    """Change a webhook, or what is below it."""
+    """Change a webhook, or the resource below it."""
 
     def change(hook: dict[str, Any], body: object, below: str = "") -> dict[str, Any]:
         answer = call("PATCH", f"{HOOKS}/{hook['id']}{below}", body)
@@ -63,7 +63,7 @@ def refusal(call: Call, body: object, path: str = HOOKS, method: str = "POST") -
 
 
 class TestCreate:
-    def test_answer_has_what_a_client_may_read(self, github: GitHubServer, make: Make) -> None:
+    def test_answer_has_all_fields_of_a_webhook(self, github: GitHubServer, make: Make) -> None:
         shown = make({"events": ["push", "release"]}, content_type="json", secret="hush")
         url = f"{github.api_url}/repos/Octo/Site/hooks/{shown['id']}"
         assert shown.pop("created_at") == shown.pop("updated_at")
@@ -100,7 +100,7 @@ class TestCreate:
             ({"config": {"url": ELSEWHERE}, "name": "email"}, "Hook name must be web"),
         ],
     )
-    def test_what_github_refuses_is_422_and_makes_none(
+    def test_invalid_webhook_is_422_and_is_not_created(
         self, github: GitHubServer, call: Call, body: object, message: str
     ) -> None:
         assert refusal(call, body) == message
@@ -118,7 +118,9 @@ class TestCreate:
     def test_field_of_another_type_is_422(self, call: Call, body: object) -> None:
         assert call("POST", HOOKS, body).status == 422
 
-    def test_second_one_of_the_same_address_and_events_is_422(self, call: Call, make: Make) -> None:
+    def test_second_webhook_with_the_same_url_and_events_is_422(
+        self, call: Call, make: Make
+    ) -> None:
         make({"events": ["push", "release"]})
         body = {"config": {"url": ELSEWHERE, "secret": "x"}, "events": ["release", "push"]}
         assert refusal(call, body) == "Hook already exists on this repository"
@@ -126,7 +128,7 @@ class TestCreate:
 
 
 class TestRead:
-    def test_webhooks_are_the_repository_s(
+    def test_list_has_only_the_repository_s_webhooks(
         self, github: GitHubServer, call: Call, make: Make
     ) -> None:
         shown = make()
@@ -150,7 +152,7 @@ class TestRead:
             ("POST", "/deliveries/1/attempts"),
         ],
     )
-    def test_one_of_another_repository_is_not_found(
+    def test_webhook_of_another_repository_is_404(
         self, github: GitHubServer, call: Call, method: str, below: str
     ) -> None:
         other = github.add_hook("octo/other", ELSEWHERE)
@@ -159,7 +161,7 @@ class TestRead:
 
 
 class TestChange:
-    def test_config_is_replaced_as_a_whole_its_secret_too_and_stays_where_it_is_not_named(
+    def test_named_config_is_replaced_with_its_secret_and_unnamed_config_stays(
         self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
@@ -171,14 +173,14 @@ class TestChange:
         assert shown["config"] == {"url": ELSEWHERE, "content_type": "form", "insecure_ssl": "0"}
         assert github.hooks("octo/site")[0].config.secret == ""
 
-    def test_stars_that_are_sent_back_are_the_secret_from_then_on(
+    def test_masked_secret_that_is_sent_back_becomes_the_secret(
         self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
         patch(made, {"config": made["config"]})
         assert github.hooks("octo/site")[0].config.secret == STARS
 
-    def test_config_by_itself_leaves_what_is_not_named(
+    def test_config_path_changes_only_the_named_fields(
         self, github: GitHubServer, make: Make, patch: Patch
     ) -> None:
         made = make(content_type="json", secret="hush")
@@ -188,7 +190,9 @@ class TestChange:
         patch(made, {"secret": "new"}, "/config")
         assert github.hooks("octo/site")[0].config.secret == "new"
 
-    def test_change_that_makes_it_another_one_s_twin_is_422(self, call: Call, make: Make) -> None:
+    def test_change_to_the_url_and_events_of_another_webhook_is_422(
+        self, call: Call, make: Make
+    ) -> None:
         make()
         other = make(url=f"{ELSEWHERE}/2")
         path = f"{HOOKS}/{other['id']}"
@@ -197,7 +201,7 @@ class TestChange:
         assert refusal(call, {"url": ELSEWHERE}, f"{path}/config", "PATCH") == message
         assert call("PATCH", path, {"config": {"url": f"{ELSEWHERE}/2"}}).status == 200
 
-    def test_deleted_one_is_gone(self, github: GitHubServer, call: Call, make: Make) -> None:
+    def test_deleted_webhook_is_404(self, github: GitHubServer, call: Call, make: Make) -> None:
         path = f"{HOOKS}/{make()['id']}"
         assert call("DELETE", path).status == 204
         assert call("GET", path).status == 404
@@ -205,7 +209,7 @@ class TestChange:
 
 
 class TestPing:
-    def test_new_webhook_is_pinged_and_its_answer_kept(
+    def test_new_webhook_gets_a_ping_and_its_answer_is_recorded(
         self, github: GitHubServer, call: Call, make: Make, listener: Listener
     ) -> None:
         made = make(url=listener.url, content_type="json", secret="hush")
@@ -216,23 +220,28 @@ class TestPing:
         assert payload["hook"]["config"]["secret"] == STARS
         assert payload["repository"]["full_name"] == "Octo/Site"
         path = f"{HOOKS}/{made['id']}"
-        said = call("GET", path).json()["last_response"]
-        assert said == {"code": 202, "status": "active", "message": "OK"}
+        last_response = call("GET", path).json()["last_response"]
+        assert last_response == {"code": 202, "status": "active", "message": "OK"}
         listener.status = 503
         assert call("POST", f"{path}/pings").status == 204
         github.hookshot.wait_until_idle()
         assert listener.events == ["ping", "ping"]
-        said = call("GET", path).json()["last_response"]
-        assert (said["code"], said["message"]) == (503, "Invalid HTTP Response: 503")
-        assert said["status"] != "active"
+        last_response = call("GET", path).json()["last_response"]
+        assert (last_response["code"], last_response["message"]) == (
+            503,
+            "Invalid HTTP Response: 503",
+        )
+        assert last_response["status"] != "active"
 
-    def test_one_that_is_switched_off_gets_none(self, make: Make, listener: Listener) -> None:
+    def test_inactive_webhook_gets_no_ping(self, make: Make, listener: Listener) -> None:
         make({"active": False}, url=listener.url)
         assert listener.posted == []
 
 
 class TestDeliveries:
-    def test_newest_is_first_and_they_come_in_pages(self, github: GitHubServer, call: Call) -> None:
+    def test_deliveries_are_listed_newest_first_in_pages(
+        self, github: GitHubServer, call: Call
+    ) -> None:
         hook = github.add_hook("octo/site", ELSEWHERE)
         path = f"{HOOKS}/{hook.id}/deliveries"
         assert call("GET", path).json() == []
@@ -247,7 +256,7 @@ class TestDeliveries:
         assert newest["id"] > oldest["id"]
         assert call("GET", path, per_page=1).json() == [newest]
 
-    def test_one_has_the_request_and_the_answer_as_they_were(
+    def test_delivery_has_its_request_and_its_answer_unchanged(
         self, call: Call, make: Make, listener: Listener
     ) -> None:
         listener.answer = b'{"ignored":  "ping"}'
@@ -267,7 +276,7 @@ class TestDeliveries:
 
 
 class TestRedelivery:
-    def test_it_has_the_same_guid_and_payload_and_the_secret_of_now(
+    def test_redelivery_has_the_same_guid_and_payload_and_the_current_secret(
         self, github: GitHubServer, call: Call, make: Make, patch: Patch, listener: Listener
     ) -> None:
         made = make(url=listener.url, content_type="json", secret="old")
@@ -289,7 +298,7 @@ class TestRedelivery:
 
 @pytest.mark.parametrize("secret", ["hush", ""])
 @pytest.mark.parametrize("content_type", ["json", "form"])
-def test_body_is_signed_as_it_is_sent_where_there_is_a_secret(
+def test_body_is_signed_as_sent_if_the_webhook_has_a_secret(
     make: Make, listener: Listener, content_type: str, secret: str
 ) -> None:
     made = make(url=listener.url, content_type=content_type, secret=secret)

@@ -1,4 +1,4 @@
-"""How deliveries end: late answers, no answers, addresses that are not on this machine."""
+"""How deliveries end: late answers, missing answers, addresses outside this machine."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ def hook_of(url: str) -> HostedHook:
 
 
 class TestPost:
-    def test_what_was_posted_is_among_the_hook_s_deliveries(
+    def test_posted_delivery_is_recorded_with_the_webhook(
         self, hookshot: Hookshot, listener: Listener
     ) -> None:
         hook = hook_of(listener.url)
@@ -38,7 +38,7 @@ class TestPost:
         assert (ended(delivery), delivery.event) == ((202, "OK"), "push")
         assert (delivery.payload, delivery.response) == ({"ref": "x"}, '{"deployments": []}')
 
-    def test_each_has_a_guid_of_its_own_unless_it_is_given_one(
+    def test_delivery_has_a_new_guid_unless_a_guid_is_given(
         self, hookshot: Hookshot, listener: Listener
     ) -> None:
         hook = hook_of(listener.url)
@@ -47,7 +47,7 @@ class TestPost:
         assert guids[2] == "given"
         assert [one.headers["x-github-delivery"] for one in listener.posted] == guids
 
-    def test_query_of_the_address_is_sent(self, hookshot: Hookshot, listener: Listener) -> None:
+    def test_query_of_the_url_is_sent(self, hookshot: Hookshot, listener: Listener) -> None:
         hookshot.post(hook_of(f"{listener.url}?a=1"), "push", {})
         assert listener.posted[0].path == "/github?a=1"
 
@@ -55,9 +55,7 @@ class TestPost:
         listener.gate.clear()
         assert ended(hookshot.post(hook_of(listener.url), "push", {})) == (0, "timed out")
 
-    def test_limit_is_for_the_whole_answer_however_steadily_it_drips(
-        self, hookshot: Hookshot
-    ) -> None:
+    def test_slow_answer_times_out_even_if_each_byte_is_in_time(self, hookshot: Hookshot) -> None:
         over = threading.Event()
         with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -79,7 +77,7 @@ class TestPost:
             thread.join()
         assert ended(delivery) == (0, "timed out")
 
-    def test_nobody_there_is_no_connection(self, hookshot: Hookshot) -> None:
+    def test_closed_port_is_a_failed_connection(self, hookshot: Hookshot) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         delivery = hookshot.post(hook_of(f"http://127.0.0.1:{port}/"), "push", {})
@@ -88,7 +86,7 @@ class TestPost:
     @pytest.mark.parametrize(
         "url", ["http://x.example/github", "https://127.0.0.1/github", "http://127.example/"]
     )
-    def test_nothing_leaves_this_machine(
+    def test_url_outside_this_machine_is_never_connected(
         self, hookshot: Hookshot, monkeypatch: pytest.MonkeyPatch, url: str
     ) -> None:
         def connect(*_: object, **__: object) -> None:
@@ -106,7 +104,7 @@ class TestPost:
 
 
 class TestClose:
-    def test_it_cuts_off_whoever_still_has_to_answer(self, listener: Listener) -> None:
+    def test_close_ends_a_delivery_that_has_no_answer_yet(self, listener: Listener) -> None:
         hookshot = Hookshot(answer_seconds=60)
         listener.gate.clear()
         hook = hook_of(listener.url)
@@ -116,14 +114,16 @@ class TestClose:
         hookshot.close()
         assert [ended(one) for one in hook.deliveries] == [(0, "failed to connect to host")]
 
-    def test_after_it_nothing_is_posted(self, listener: Listener) -> None:
+    def test_closed_sender_posts_nothing(self, listener: Listener) -> None:
         hookshot = Hookshot()
         hookshot.close()
         hookshot.post_later(hook_of(listener.url), "push", {})
         hookshot.wait_until_idle()
         assert listener.posted == []
 
-    def test_waiting_has_an_end(self, hookshot: Hookshot, listener: Listener) -> None:
+    def test_wait_until_idle_raises_after_its_time_out(
+        self, hookshot: Hookshot, listener: Listener
+    ) -> None:
         listener.gate.clear()
         hookshot.post_later(hook_of(listener.url), "push", {})
         with pytest.raises(TimeoutError, match="1 deliveries"):

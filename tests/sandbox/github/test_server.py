@@ -1,4 +1,4 @@
-"""GitHub's API for deployments, through HTTP: what it keeps, what it refuses, how it fails."""
+"""GitHub's API for deployments, through HTTP: records, refusals and faults."""
 
 import socket
 import threading
@@ -61,7 +61,7 @@ Report = Callable[..., dict[str, Any]]
 
 
 class TestServer:
-    def test_given_port_is_the_one_it_serves_on_until_it_is_closed(self) -> None:
+    def test_server_uses_the_given_port_until_it_is_closed(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with GitHubServer({}, token=TOKEN, port=port) as github:
@@ -73,7 +73,7 @@ class TestServer:
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
 
-    def test_requests_are_kept_in_order_as_they_came_and_leave_no_line_behind(
+    def test_requests_are_recorded_in_order_and_print_nothing(
         self, github: GitHubServer, call: Call, capfd: pytest.CaptureFixture[str]
     ) -> None:
         call("GET", DEPLOYMENTS, sha="abc", page=2)
@@ -84,14 +84,16 @@ class TestServer:
         ]
         assert capfd.readouterr() == ("", "")
 
-    def test_many_at_once_lose_nothing(self, github: GitHubServer, create: Create) -> None:
+    def test_parallel_requests_each_create_a_deployment(
+        self, github: GitHubServer, create: Create
+    ) -> None:
         with ThreadPoolExecutor(8) as pool:
             made = [one["id"] for one in pool.map(lambda _: create(), range(8))]
         ids = [deployment.id for deployment in github.deployments("octo/site")]
         assert ids == sorted(set(made))
         assert len(ids) == 8
 
-    def test_fault_of_the_emulation_is_a_500_and_is_logged(
+    def test_exception_in_the_emulation_is_a_500_and_is_logged(
         self, github: GitHubServer, call: Call, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(method: str, path: str) -> None:
@@ -119,9 +121,7 @@ class TestAccess:
         }
         assert github.deployments("octo/site") == ()
 
-    def test_token_is_taken_under_both_its_names_and_not_without_a_user_agent(
-        self, call: Call
-    ) -> None:
+    def test_token_needs_a_known_scheme_and_a_user_agent(self, call: Call) -> None:
         for scheme in ("Bearer", "bearer", "token"):
             headers = {"Authorization": f"{scheme} {TOKEN}"}
             assert call("GET", DEPLOYMENTS, headers=headers).status == 200
@@ -141,11 +141,11 @@ class TestAccess:
             ("GET", "/repos//octo/site/deployments"),
         ],
     )
-    def test_unknown_place_is_404(self, call: Call, method: str, path: str) -> None:
+    def test_unknown_path_is_404(self, call: Call, method: str, path: str) -> None:
         answer = call(method, path, {} if method == "POST" else None)
         assert (answer.status, answer.json()["message"]) == (404, "Not Found")
 
-    def test_deployment_is_its_repositorys_only_whatever_the_case_of_the_name(
+    def test_deployment_belongs_to_one_repository_in_any_case_of_its_name(
         self, github: GitHubServer, call: Call, create: Create
     ) -> None:
         id_ = create("/repos/OCTO/SITE/deployments")["id"]
@@ -156,12 +156,12 @@ class TestAccess:
         assert create("/repos/octo/other/deployments")["id"] > id_
 
     @pytest.mark.parametrize("body", [b"{ no JSON", b"\xff", b"ref=main", b'["main"]'])
-    def test_body_that_is_no_json_object_is_400(self, call: Call, body: bytes) -> None:
+    def test_body_that_is_not_a_json_object_is_400(self, call: Call, body: bytes) -> None:
         assert call("POST", DEPLOYMENTS, body).status == 400
 
 
 class TestGetBranch:
-    def test_branch_is_its_name_and_its_commit_of_now(
+    def test_branch_has_its_name_and_current_commit(
         self, call: Call, repository: Path, commits: Commits
     ) -> None:
         for path in ("feature/x", "feature%2Fx"):
@@ -173,12 +173,12 @@ class TestGetBranch:
             assert (shown["name"], shown["commit"]["sha"]) == ("main", commits[tip])
 
     @pytest.mark.parametrize("name", ["none", "v1", "feature", "main~1", "main^0", "--help"])
-    def test_what_is_no_branch_is_404(self, call: Call, name: str) -> None:
+    def test_name_of_no_branch_is_404(self, call: Call, name: str) -> None:
         assert call("GET", f"/repos/octo/site/branches/{name}").status == 404
 
 
 class TestCreateDeployment:
-    def test_answer_has_what_a_client_may_read(
+    def test_answer_has_all_fields_of_a_deployment(
         self, github: GitHubServer, create: Create, commits: Commits
     ) -> None:
         shown = create(
@@ -216,7 +216,7 @@ class TestCreateDeployment:
     @pytest.mark.parametrize(
         "fields", [{}, {"environment": None, "description": None, "production_environment": None}]
     )
-    def test_nothing_but_a_ref_is_a_deployment_to_production(
+    def test_deployment_with_only_a_ref_is_to_production(
         self, create: Create, fields: dict[str, object]
     ) -> None:
         shown = create(**fields)
@@ -225,13 +225,13 @@ class TestCreateDeployment:
         assert shown["description"] is None
 
     @pytest.mark.parametrize("payload", [{"target": {"name": "web"}}, {}, "text", '{"a": 1}', ""])
-    def test_payload_is_kept_as_it_came(
+    def test_payload_is_kept_unchanged(
         self, github: GitHubServer, create: Create, payload: object
     ) -> None:
         assert create(payload=payload)["payload"] == payload
         assert github.deployments("octo/site")[0].payload == payload
 
-    def test_ref_is_a_branch_or_a_tag_and_sha_its_commit(
+    def test_ref_may_be_a_branch_or_a_tag_and_sha_is_its_commit(
         self, create: Create, commits: Commits
     ) -> None:
         refs = ("main", "feature/x", "v1", "refs/heads/main", "refs/tags/v1")
@@ -281,7 +281,7 @@ class TestCreateDeployment:
         assert (answer.status, answer.json()["message"]) == (422, "Validation Failed")
         assert answer.json()["errors"][0]["field"] == "description"
 
-    def test_commit_behind_the_default_branch_is_409_unless_it_is_not_to_be_merged(
+    def test_commit_behind_the_default_branch_is_409_unless_auto_merge_is_off(
         self, github: GitHubServer, call: Call, create: Create, repository: Path
     ) -> None:
         for asked in ({}, {"auto_merge": True}):
@@ -291,10 +291,10 @@ class TestCreateDeployment:
         assert github.deployments("octo/site") == ()
         assert create(ref="behind", auto_merge=False)["ref"] == "behind"
         assert create(ref="feature/x", auto_merge=True)["ref"] == "feature/x"
-        git(repository, "symbolic-ref", "HEAD", "refs/heads/trunk")  # which is not there
+        git(repository, "symbolic-ref", "HEAD", "refs/heads/trunk")  # a branch that does not exist
         assert create(ref="behind", auto_merge=True)["ref"] == "behind"
 
-    def test_context_that_is_required_was_never_submitted_and_is_409(
+    def test_required_context_without_a_status_is_409(
         self, github: GitHubServer, call: Call
     ) -> None:
         answer = call("POST", DEPLOYMENTS, {"ref": "main", "required_contexts": ["ci/build"]})
@@ -305,7 +305,7 @@ class TestCreateDeployment:
 
 
 class TestListDeployments:
-    def test_newest_comes_first_each_as_it_is_alone(
+    def test_list_has_the_newest_first_and_each_as_read_by_its_id(
         self, github: GitHubServer, call: Call, create: Create
     ) -> None:
         first, second = create(payload={"a": [1]}), create()
@@ -314,7 +314,7 @@ class TestListDeployments:
         assert [one.id for one in github.deployments("octo/site")] == [first["id"], second["id"]]
         assert call("GET", f"{DEPLOYMENTS}/{first['id']}").json() == first
 
-    def test_filters_leave_those_that_fit_all_of_them(self, call: Call, create: Create) -> None:
+    def test_deployment_must_match_all_filters(self, call: Call, create: Create) -> None:
         create(ref="main", payload={"is": "there"})
         wanted = create(ref="feature/x", task="other", environment="staging")
         for name in ("sha", "ref", "task", "environment"):
@@ -341,7 +341,7 @@ class TestListDeployments:
         ]
         assert call("GET", DEPLOYMENTS, page=7).json() == []
 
-    def test_page_holds_30_unless_told_and_100_at_most(self, call: Call, create: Create) -> None:
+    def test_page_has_30_by_default_and_100_at_most(self, call: Call, create: Create) -> None:
         for _ in range(101):
             create()
         for query, expected in ({}, 30), ({"per_page": 0}, 30), ({"per_page": "many"}, 30):
@@ -351,7 +351,7 @@ class TestListDeployments:
 
 
 class TestStatuses:
-    def test_answer_has_what_a_client_may_read(
+    def test_answer_has_all_fields_of_a_status(
         self, github: GitHubServer, create: Create, report: Report
     ) -> None:
         deployment = create(environment="staging")
@@ -401,7 +401,7 @@ class TestStatuses:
         )
         assert newest.created_at > after.created_at
 
-    def test_newest_of_the_seven_states_comes_first_in_pages(
+    def test_all_seven_states_are_listed_newest_first_in_pages(
         self, call: Call, create: Create, report: Report
     ) -> None:
         deployment = create()
@@ -426,7 +426,7 @@ class TestStatuses:
             ({"state": "success", "environment_url": "javascript:a"}, "environment_url"),
         ],
     )
-    def test_field_that_does_not_fit_is_422(
+    def test_invalid_field_is_422(
         self, github: GitHubServer, call: Call, create: Create, body: object, field: str
     ) -> None:
         deployment = create()
@@ -448,7 +448,7 @@ class TestStatuses:
         shown = call("GET", f"{DEPLOYMENTS}/{deployment['id']}").json()
         assert (shown["environment"], shown["original_environment"]) == ("canary", "staging")
 
-    def test_deployment_was_updated_when_its_newest_status_was_made(
+    def test_updated_at_is_the_time_of_the_newest_status(
         self, call: Call, create: Create, report: Report
     ) -> None:
         deployment = create()
@@ -467,7 +467,7 @@ class TestAutoInactive:
             ("failure", "success", ["failure", "success"]),
         ],
     )
-    def test_only_a_success_retires_and_only_a_success_is_retired(
+    def test_only_a_success_makes_an_older_success_inactive(
         self,
         github: GitHubServer,
         create: Create,
@@ -481,7 +481,7 @@ class TestAutoInactive:
         report(newer, after)
         assert [one.state for one in github.deployments("octo/site")] == states
 
-    def test_other_environments_newer_ones_and_those_for_which_it_is_off_stay(
+    def test_auto_inactive_spares_other_environments_newer_ones_and_opt_outs(
         self, github: GitHubServer, call: Call, create: Create, report: Report
     ) -> None:
         other = create("/repos/octo/other/deployments", environment="staging")
@@ -499,7 +499,7 @@ class TestAutoInactive:
 
 
 class TestFault:
-    def test_fault_is_the_answer_until_it_is_taken_away_and_nothing_is_carried_out(
+    def test_fault_is_the_answer_until_it_is_removed_and_nothing_is_created(
         self, github: GitHubServer, call: Call
     ) -> None:
         github.fault = lambda _method, _path: Fault(503, b"later", {"Retry-After": "7"})
@@ -511,7 +511,7 @@ class TestFault:
         github.fault = None
         assert call("GET", DEPLOYMENTS).status == 200
 
-    def test_fault_sees_method_and_path_and_may_let_through(
+    def test_fault_function_gets_method_and_path_and_may_return_none(
         self, github: GitHubServer, call: Call
     ) -> None:
         seen = []
@@ -525,7 +525,7 @@ class TestFault:
         assert call("POST", DEPLOYMENTS, {"ref": "main"}).status == 500
         assert seen == [("GET", DEPLOYMENTS, 1, ()), ("POST", DEPLOYMENTS, 2, ())]
 
-    def test_lost_answer_leaves_the_deployment_there(
+    def test_request_with_a_lost_answer_creates_the_deployment(
         self, github: GitHubServer, call: Call
     ) -> None:
         github.fault = lambda _method, _path: Fault(502, applied_first=True)
@@ -534,7 +534,7 @@ class TestFault:
             assert (answer.status, answer.data) == (502, b"")
         assert [one.ref for one in github.deployments("octo/site")] == ["main"]
 
-    def test_silence_ends_with_the_answer_or_with_an_impatient_client(
+    def test_silence_ends_with_the_answer_or_the_client_s_time_out(
         self, github: GitHubServer, call: Call
     ) -> None:
         github.fault = lambda _method, _path: Fault(500, b"late", silent_seconds=0.3)
@@ -545,7 +545,7 @@ class TestFault:
         with pytest.raises(urllib3.exceptions.ReadTimeoutError):
             call("GET", DEPLOYMENTS, timeout=0.1)
 
-    def test_silence_of_one_holds_up_no_other(self, github: GitHubServer, call: Call) -> None:
+    def test_silent_request_delays_no_other_request(self, github: GitHubServer, call: Call) -> None:
         held = threading.Event()
 
         def hold_first(_method: str, _path: str) -> Fault | None:
@@ -576,7 +576,7 @@ class TestFault:
             Fault(body=b"slow", drip_seconds=2 * HANG_SECONDS),
         ],
     )
-    def test_closing_does_not_wait_for_what_is_held(
+    def test_closing_does_not_wait_for_silent_or_slow_answers(
         self, github: GitHubServer, fault: Fault
     ) -> None:
         held = threading.Event()
@@ -591,14 +591,14 @@ class TestFault:
             began = time.monotonic()
             github.close()
             assert time.monotonic() - began < HANG_SECONDS
-            received = b"".join(iter(lambda: client.recv(4096), b""))  # to the end
+            received = b"".join(iter(lambda: client.recv(4096), b""))  # until the end of the stream
         assert time.monotonic() - began < HANG_SECONDS
         assert b"slow" not in received
 
-    def test_answer_may_drip(self, github: GitHubServer, call: Call) -> None:
+    def test_slow_answer_arrives_byte_by_byte(self, github: GitHubServer, call: Call) -> None:
         github.fault = lambda _method, _path: Fault(200, b"[1,2]", drip_seconds=0.1)
         began = time.monotonic()
-        # Each byte comes in time for a client that watches the clock for each read alone.
+        # Each byte arrives before the time-out of a client that limits only each read.
         answer = call("GET", DEPLOYMENTS, timeout=HANG_SECONDS)
         assert answer.data == b"[1,2]"
         assert time.monotonic() - began >= 0.4

@@ -1,4 +1,4 @@
-"""A host's site, and the curl by which the host asks for it."""
+"""A host's site, and the stand-in for curl that requests it."""
 
 import os
 import subprocess
@@ -19,8 +19,8 @@ from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.timeout(30)
 
-# As pulley/host/health.sh calls it.
-ASKED = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "--noproxy", "*", "--"]
+# curl's options in pulley/host/health.sh.
+FLAGS = ["-gsS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", "--noproxy", "*", "--"]
 
 
 @pytest.fixture
@@ -54,17 +54,17 @@ def get(site: Site, path: str, method: str = "GET") -> tuple[int, bytes]:
 
 
 def curl(stand_in: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [str(stand_in), *(options or ASKED), url]
+    command = [str(stand_in), *(options or FLAGS), url]
     path = "/usr/bin:/bin"
     return subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
 
 
 class TestSite:
-    def test_file_of_the_folder_is_served(self, sites: list[Site], folders: list[Path]) -> None:
+    def test_file_in_the_folder_is_served(self, sites: list[Site], folders: list[Path]) -> None:
         put(folders[0], "health", "ok\n")
         assert get(sites[0], "/health") == (200, b"ok\n")
 
-    def test_folder_is_its_index_and_never_a_list(
+    def test_folder_is_served_as_its_index_and_never_as_a_list(
         self, sites: list[Site], folders: list[Path]
     ) -> None:
         put(folders[0], "empty/x", "x")
@@ -73,7 +73,7 @@ class TestSite:
         assert get(sites[0], "/") == (200, b"<h1>Hello</h1>\n")
         assert get(sites[0], "/", "HEAD") == (200, b"")
 
-    def test_missing_folder_is_404_until_it_is_built_and_again_when_it_is_gone(
+    def test_missing_file_is_404_before_it_is_made_and_after_it_is_removed(
         self, sites: list[Site], folders: list[Path]
     ) -> None:
         assert get(sites[0], "/health")[0] == 404
@@ -82,7 +82,7 @@ class TestSite:
         file.unlink()
         assert get(sites[0], "/health")[0] == 404
 
-    def test_what_is_no_file_of_the_folder_is_not_served_nor_waited_for(
+    def test_path_outside_the_folder_and_a_pipe_are_404_at_once(
         self, sites: list[Site], folders: list[Path]
     ) -> None:
         put(folders[0], "health", "ok\n")
@@ -92,7 +92,7 @@ class TestSite:
             assert get(sites[0], path)[0] == 404
 
     @pytest.mark.skipif(not AS_ROOT, reason="only root can read what is another user's")
-    def test_link_to_another_users_file_is_not_followed(
+    def test_link_to_another_user_s_file_is_404(
         self, sites: list[Site], folders: list[Path], tmp_path: Path
     ) -> None:
         (tmp_path / "roots").write_text("secret\n")
@@ -100,7 +100,7 @@ class TestSite:
         (folders[0] / "link").symlink_to(tmp_path / "roots")
         assert get(sites[0], "/link")[0] == 404
 
-    def test_requests_leave_no_line_behind(
+    def test_requests_print_nothing(
         self, sites: list[Site], capfd: pytest.CaptureFixture[str]
     ) -> None:
         get(sites[0], "/nothing")
@@ -119,7 +119,7 @@ class TestOpenSites:
             put(folder, "health", words)
         assert [get(site, "/health")[1] for site in sites] == [b"one", b"two"]
 
-    def test_port_in_use_at_a_later_address_is_given_up_for_another(
+    def test_port_in_use_at_a_later_address_is_replaced_by_another_port(
         self, folders: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         taken: list[Site] = []
@@ -136,11 +136,11 @@ class TestOpenSites:
                 closing.callback(site.close)
             assert len(sites) == 2
             assert sites[0].port == sites[1].port != taken[0].port
-            # What was opened at the port that did not do is closed again.
+            # The site that was opened at the rejected port is closed.
             with pytest.raises(ConnectionRefusedError):
                 HTTPConnection(sites[0].address, taken[0].port).connect()
 
-    def test_no_port_that_does_is_an_error_for_the_caller(
+    def test_error_is_raised_if_no_port_is_free(
         self, folders: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def refuse(folder: Path, address: str, port: int = 0) -> Site:
@@ -152,7 +152,7 @@ class TestOpenSites:
 
 
 class TestCurl:
-    def test_url_of_every_host_is_asked_of_the_hosts_own_site(
+    def test_same_url_reaches_each_host_s_own_site(
         self, sites: list[Site], folders: list[Path], tmp_path: Path
     ) -> None:
         put(folders[0], "health", "ok\n")
@@ -164,7 +164,7 @@ class TestCurl:
             ("404", 0),
         ]
 
-    def test_nothing_there_is_000_and_curls_own_exit_code(
+    def test_closed_site_is_000_with_curl_s_exit_code_7(
         self, sites: list[Site], tmp_path: Path
     ) -> None:
         stand_in = sites[0].install_curl(tmp_path)
@@ -173,7 +173,9 @@ class TestCurl:
         assert (nobody.stdout, nobody.returncode) == ("000", 7)
         assert "refused" in nobody.stderr
 
-    def test_url_of_elsewhere_is_asked_as_it_is(self, sites: list[Site], tmp_path: Path) -> None:
+    def test_url_of_another_server_is_requested_unchanged(
+        self, sites: list[Site], tmp_path: Path
+    ) -> None:
         asked: list[tuple[str, str | None]] = []
 
         class Teapot(BaseHTTPRequestHandler):
@@ -194,21 +196,19 @@ class TestCurl:
         assert (answer.stdout, answer.returncode) == ("418", 0)
         assert asked == [("/pot?of=tea", place)]
 
-    def test_other_arguments_than_the_scripts_are_refused(
+    def test_arguments_that_the_script_does_not_use_are_refused(
         self, sites: list[Site], tmp_path: Path
     ) -> None:
         answer = curl(sites[0].install_curl(tmp_path), sites[0].health_check, "-s")
         assert (answer.stdout, answer.returncode) == ("", 2)
         assert "this stand-in takes" in answer.stderr
 
-    def test_scheme_it_does_not_speak_is_no_answer_and_says_so(
-        self, sites: list[Site], tmp_path: Path
-    ) -> None:
+    def test_https_is_000_with_a_message(self, sites: list[Site], tmp_path: Path) -> None:
         answer = curl(sites[0].install_curl(tmp_path), "https://127.0.0.1/health")
         assert (answer.stdout, answer.returncode) == ("000", 7)
         assert "not https" in answer.stderr
 
-    def test_python_out_of_the_owners_reach_is_replaced_by_the_hosts(
+    def test_host_s_python_is_used_if_the_owner_cannot_run_the_given_python(
         self, sites: list[Site], tmp_path: Path
     ) -> None:
         stand_in = sites[0].install_curl(tmp_path, python=tmp_path / "private/python")
@@ -218,7 +218,7 @@ class TestCurl:
         python.write_text("#!/bin/sh\necho the host\\'s\n")
         python.chmod(0o755)
         done = subprocess.run(
-            [stand_in, *ASKED, sites[0].health_check],
+            [stand_in, *FLAGS, sites[0].health_check],
             env={"PATH": str(bin_of_the_host)},
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""The agent: what a script finds when it runs, and what becomes of what it leaves."""
+"""The agent: the environment of a script, its end, its output and its children."""
 
 import json
 import stat
@@ -42,7 +42,7 @@ def lines_of(command: EmulatedCommand) -> list[str]:
 
 
 class TestScript:
-    def test_environment_is_the_agent_s_and_not_the_sandbox_s(
+    def test_script_has_the_agent_s_environment_and_not_the_sandbox_s(
         self, lab: Lab, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SECRET_OF_THE_OPERATOR", "x")
@@ -62,7 +62,7 @@ class TestScript:
             "AWS_SSM_PLATFORM_VERSION": "24.04",
         }
 
-    def test_what_the_agent_s_unit_sets_reaches_the_script(self, lab: Lab, tmp_path: Path) -> None:
+    def test_variables_of_the_agent_s_unit_reach_the_script(self, lab: Lab, tmp_path: Path) -> None:
         unit = {"LANG": "de_DE.UTF-8", "HTTPS_PROXY": "http://proxy:3128"}
         lab.account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, unit=unit)
         lab.store('echo "$LANG" "$HTTPS_PROXY"')
@@ -80,7 +80,7 @@ class TestScript:
         assert lines_of(lab.run()) == ["from the shim"]
 
     @pytest.mark.parametrize(
-        ("lines", "said"),
+        ("lines", "output"),
         [
             (["read word || echo nothing to read"], ["nothing to read"]),
             (["#!/bin/cat"], ["#!/bin/cat"]),
@@ -88,29 +88,29 @@ class TestScript:
         ],
         ids=["stdin is empty", "shebang chooses the interpreter", "folder and umask"],
     )
-    def test_it_runs_as_the_agent_runs_it(
-        self, lab: Lab, lines: list[str], said: list[str]
+    def test_script_has_the_stdin_interpreter_folder_and_umask_of_the_agent(
+        self, lab: Lab, lines: list[str], output: list[str]
     ) -> None:
-        assert lines_of(lab.run_new(*lines)) == said
+        assert lines_of(lab.run_new(*lines)) == output
 
-    def test_nobody_else_can_reach_the_script(self, lab: Lab) -> None:
+    def test_only_the_owner_can_enter_the_script_s_folder(self, lab: Lab) -> None:
         lab.add_host()
         lab.store('dirname "$0"', 'basename "$0"')
         directory, name = lines_of(lab.run())
         assert name == "_script.sh"
         assert stat.S_IMODE(Path(directory).stat().st_mode) == 0o700
 
-    def test_script_that_kills_itself_alone_is_taken_for_late(self, lab: Lab) -> None:
+    def test_script_that_kills_only_itself_is_reported_as_timed_out(self, lab: Lab) -> None:
         result = only_result(lab.run_new("echo begun", "kill -s KILL $$"))
         assert (result.status.details, result.exit_code) == ("ExecutionTimedOut", 137)
         assert result.stdout == b"begun\n"
 
-    def test_script_that_kills_its_process_group_kills_nobody_else(self, lab: Lab) -> None:
+    def test_script_that_kills_its_process_group_is_reported_as_failed(self, lab: Lab) -> None:
         result = only_result(lab.run_new("kill -s KILL 0"))
         assert (result.status.name, result.exit_code) == ("Failed", -1)
         assert result.stderr == b"failed to run commands: signal: killed"
 
-    def test_checkout_lies_in_the_hosts_own_directory_where_it_is_absolute(self, lab: Lab) -> None:
+    def test_absolute_checkout_is_put_below_the_host_s_root(self, lab: Lab) -> None:
         host = lab.add_host()
         checkout = {"type": "String", "interpolationType": "ENV_VAR"}
         lab.store('echo "$SSM_Checkout"', parameters={"Checkout": checkout})
@@ -120,7 +120,7 @@ class TestScript:
 
 class TestDocumentParameters:
     @pytest.mark.parametrize(
-        ("line", "parameters", "given", "said"),
+        ("line", "parameters", "given", "output"),
         [
             ('echo "$SSM_Word"', BY_ENVIRONMENT, "$(echo a); b", ["$(echo a); b"]),
             ("echo $SSM_Word", BY_ENVIRONMENT, None, ["hello"]),
@@ -139,17 +139,17 @@ class TestDocumentParameters:
         ],
     )
     def test_value_reaches_the_script(
-        self, lab: Lab, line: str, parameters: Declared, given: str | None, said: list[str]
+        self, lab: Lab, line: str, parameters: Declared, given: str | None, output: list[str]
     ) -> None:
         words = {"Word": [given]} if given else {}
-        assert lines_of(lab.run_new(line, parameters=parameters, Parameters=words)) == said
+        assert lines_of(lab.run_new(line, parameters=parameters, Parameters=words)) == output
 
     @pytest.mark.parametrize(
-        ("version", "said"),
+        ("version", "output"),
         [("3.3.1142.0", "text:hello"), ("3.3.2746.0", "environment:hello")],
     )
-    def test_old_agent_knows_text_only(
-        self, lab: Lab, tmp_path: Path, version: str, said: str
+    def test_old_agent_writes_the_value_into_the_text(
+        self, lab: Lab, tmp_path: Path, version: str, output: str
     ) -> None:
         lab.account.add_host("web-1", tags={"fleet": "all"}, root=tmp_path, agent_version=version)
         lab.store(
@@ -157,9 +157,9 @@ class TestDocumentParameters:
             "echo 'text:{{ Word }}'; fi",
             parameters=BY_ENVIRONMENT,
         )
-        assert lines_of(lab.run()) == [said]
+        assert lines_of(lab.run()) == [output]
 
-    def test_default_that_its_own_pattern_forbids_fails_the_document_without_a_step(
+    def test_default_that_does_not_match_its_pattern_fails_before_any_step(
         self, lab: Lab, tmp_path: Path
     ) -> None:
         host = lab.add_host()
@@ -185,7 +185,7 @@ class TestDocumentParameters:
         assert lines_of(lab.run(DocumentName="one-string")) == ["hello"]
 
     @pytest.mark.parametrize("commands", [["echo a"], ["echo a", "echo $$b"]])
-    def test_list_becomes_the_script_s_lines_and_in_an_element_of_the_array_fails_the_step(
+    def test_list_parameter_works_in_a_string_and_fails_in_an_array_element(
         self, lab: Lab, commands: list[str]
     ) -> None:
         given = {"commands": commands}
@@ -213,7 +213,7 @@ class TestTimeout:
         assert result.exit_code == 137
         assert result.stdout == b"begun\n"
 
-    def test_limit_may_come_from_a_parameter_by_text(self, lab: Lab) -> None:
+    def test_time_out_may_come_from_a_parameter(self, lab: Lab) -> None:
         assert (
             only_result(
                 lab.run_new("sleep 60", timeout="{{ Seconds }}", parameters=SECONDS)
@@ -222,24 +222,24 @@ class TestTimeout:
         )
 
     @pytest.mark.parametrize("limit", ["4", "172801", "soon", "{{ Unknown }}"])
-    def test_limit_out_of_range_is_silently_an_hour(self, lab: Lab, limit: str) -> None:
+    def test_time_out_out_of_range_is_an_hour(self, lab: Lab, limit: str) -> None:
         assert lab.run_new("true", timeout=limit).document.steps[0].timeout_seconds({}) == 3600
 
-    def test_child_in_the_group_dies_with_the_script(self, lab: Lab, gate: Path) -> None:
+    def test_child_in_the_process_group_dies_with_the_script(self, lab: Lab, gate: Path) -> None:
         lab.add_host()
         lab.store(f"(exec 3>{gate}; echo begun >&3; sleep 60) &", "sleep 60", timeout="5")
         lab.send()
         with gate.open() as held_by_child:
             assert held_by_child.read() == "begun\n"
 
-    def test_background_child_that_holds_stdout_keeps_the_command_from_ending(
+    def test_background_child_that_holds_stdout_delays_the_end_of_the_command(
         self, lab: Lab
     ) -> None:
         result = only_result(lab.run_new("sleep 60 &", "echo script is over", timeout="5"))
         assert result.status.details == "ExecutionTimedOut"
         assert result.stdout == b"script is over\n"
 
-    def test_background_child_without_the_pipes_is_not_waited_for(
+    def test_background_child_without_the_pipes_does_not_delay_the_end(
         self, lab: Lab, gate: Path, answer: Path
     ) -> None:
         assert (
@@ -252,7 +252,7 @@ class TestTimeout:
         assert answer.read_text() == "alive\n"
 
     @pytest.mark.parametrize("script_s_own", ["exit 0", "sleep 60"])
-    def test_child_outside_the_group_that_holds_stdout_fails_the_run_and_outlives_it(
+    def test_child_outside_the_group_that_holds_stdout_fails_the_run_and_lives_on(
         self, lab: Lab, gate: Path, answer: Path, script_s_own: str
     ) -> None:
         lab.add_host()
@@ -301,7 +301,7 @@ class TestExitCode:
         assert invocation.status.name == status
 
     @pytest.mark.parametrize(("code", "stream"), [(168, "stdout"), (169, "stderr")])
-    def test_168_and_169_leave_a_sentence_of_the_agent_s(
+    def test_168_and_169_add_a_sentence_of_the_agent(
         self, lab: Lab, code: int, stream: str
     ) -> None:
         assert (
@@ -311,7 +311,9 @@ class TestExitCode:
 
 
 class TestOutput:
-    def test_long_streams_keep_24000_bytes_each_with_the_word_for_the_cut(self, lab: Lab) -> None:
+    def test_long_streams_keep_24000_bytes_each_and_end_with_a_note_of_the_cut(
+        self, lab: Lab
+    ) -> None:
         host = lab.add_host()
         lab.store(
             "printf begun; head -c 30000 /dev/zero | tr '\\0' x",
@@ -330,7 +332,7 @@ class TestOutput:
             only_result(lab.run_new("head -c 24000 /dev/zero | tr '\\0' x")).stdout == b"x" * 24_000
         )
 
-    def test_more_than_a_pipe_holds_does_not_block_the_script(self, lab: Lab) -> None:
+    def test_output_larger_than_a_pipe_does_not_block_the_script(self, lab: Lab) -> None:
         assert (
             only_result(
                 lab.run_new("head -c 1000000 /dev/zero", "head -c 1000000 /dev/zero >&2", "exit 5")
@@ -341,14 +343,14 @@ class TestOutput:
     def test_short_output_is_whole(self, lab: Lab) -> None:
         assert only_result(lab.run_new("echo out")).output == "out\n"
 
-    def test_joined_output_is_cut_at_2500_bytes_and_says_so(self, lab: Lab) -> None:
+    def test_joined_output_is_cut_at_2500_bytes_and_ends_with_a_note(self, lab: Lab) -> None:
         lab.add_host()
         lab.store("head -c 3000 /dev/zero | tr '\\0' x")
         output = only_result(lab.run()).output
         assert len(output) == 2500
         assert output.endswith("x\n---Output truncated---")
 
-    def test_bytes_that_are_no_text_do_no_harm(self, lab: Lab) -> None:
+    def test_bytes_that_are_not_utf_8_are_left_out(self, lab: Lab) -> None:
         command = lab.run_new(r"printf 'a\377b'")
         (shown,) = lab.account.ssm.list_command_invocations(CommandId=command.id, Details=True)[
             "CommandInvocations"
@@ -357,7 +359,7 @@ class TestOutput:
 
 
 class TestHost:
-    """Named pipes that the test itself holds open, so that nobody meets an end of file."""
+    """The test holds the named pipes open, so that no reader meets an end of file."""
 
     @pytest.fixture
     def begun(self, answer: Path) -> Iterator[BinaryIO]:
@@ -389,7 +391,7 @@ class TestHost:
         commands = [lab.account.wait_until_ended(one) for one in command_ids]
         assert max(int(lines_of(command)[0]) for command in commands) == 5
 
-    def test_command_that_is_cancelled_as_it_arrives_is_reported_and_never_runs(
+    def test_command_that_is_cancelled_on_arrival_is_reported_and_never_runs(
         self, lab: Lab, tmp_path: Path
     ) -> None:
         host = lab.add_host()
@@ -402,7 +404,7 @@ class TestHost:
         assert (report.status.details, report.results) == ("Cancelled", ())
         assert not (tmp_path / "ran").exists()
 
-    def test_full_host_takes_no_eleventh_command(self, lab: Lab, hold: BinaryIO) -> None:
+    def test_eleventh_command_on_a_full_host_times_out(self, lab: Lab, hold: BinaryIO) -> None:
         ended: SimpleQueue[object] = SimpleQueue()
 
         def note_time_out(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Run Command as boto3 sees it: what is refused, who is sent what, and what is told of it."""
+"""Run Command as boto3 sees it: refused requests, deliveries to hosts, and their results."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def statuses(command: EmulatedCommand) -> list[str]:
     return [one.status.details for one in command.invocations]
 
 
-def _is_under_way(command: EmulatedCommand) -> bool:
+def _is_in_progress(command: EmulatedCommand) -> bool:
     return command.status.details == "InProgress"
 
 
@@ -40,7 +40,7 @@ class TestSendCommandRefuses:
     @pytest.fixture(scope="class")
     @classmethod
     def account(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-        """One account for all: what is refused leaves nothing behind."""
+        """One account for all tests: a refused request changes nothing."""
         word = WORD["Word"] | {"allowedValues": ["a", "b"]}
         with Account() as account:
             lab = Lab(account, tmp_path_factory.mktemp("hosts"))
@@ -51,7 +51,7 @@ class TestSendCommandRefuses:
     REFUSED: Mapping[str, Sequence[Mapping[str, object]]] = {
         "ValidationException": [
             {"Targets": []},
-            {"Targets": [tag("cost+centre", "x")]},  # which EC2 takes as a tag's key
+            {"Targets": [tag("cost+centre", "x")]},  # EC2 accepts this key of a tag
             {"Targets": [tag(str(number), "x") for number in range(6)]},
             {"Targets": [tag("fleet", *map(str, range(51)))]},
             {"Targets": [EXISTING_TAG, {"Key": "InstanceIds", "Values": ["i-12345678"]}]},
@@ -85,7 +85,7 @@ class TestSendCommandRefuses:
     }
 
     @pytest.mark.parametrize("code", REFUSED)
-    def test_request_that_aws_would_refuse(self, lab: Lab, code: str) -> None:
+    def test_invalid_request_is_refused_with_the_code_of_aws(self, lab: Lab, code: str) -> None:
         for arguments in self.REFUSED[code]:
             with pytest.raises(ClientError) as refused:
                 lab.send(**{"Parameters": {"Word": ["a"]}, **arguments})
@@ -95,7 +95,7 @@ class TestSendCommandRefuses:
 
 
 class TestSendCommand:
-    def test_answer_is_the_command_before_anything_happened(self, lab: Lab) -> None:
+    def test_answer_is_the_pending_command(self, lab: Lab) -> None:
         lab.add_host()
         lab.store("true", parameters=WORD)
         command = lab.account.ssm.send_command(
@@ -115,9 +115,7 @@ class TestSendCommand:
         expires = command["RequestedDateTime"] + timedelta(seconds=30 + 3600)
         assert command["ExpiresAfter"] == expires
 
-    def test_document_is_the_named_one_at_the_version_and_hash_that_is_asked_for(
-        self, lab: Lab
-    ) -> None:
+    def test_document_is_found_by_name_or_arn_version_and_hash(self, lab: Lab) -> None:
         lab.add_host()
         lab.store("echo one")
         content = lab.account.ssm.get_document(Name="test-document")["Content"]
@@ -152,7 +150,7 @@ class TestTargetSelectors:
             lab.add_host("batch-1", role="batch", zone="a"),
         ]
 
-    def test_all_selectors_must_fit_by_any_of_their_values(
+    def test_host_must_match_all_selectors_each_by_any_value(
         self, lab: Lab, fleet: list[EmulatedHost]
     ) -> None:
         for selectors, names in (
@@ -173,20 +171,22 @@ class TestTargetSelectors:
             assert [one.instance_id for one in by_id.invocations] == wanted
 
     @pytest.mark.usefixtures("fleet")
-    def test_tag_that_nobody_has_is_known_only_afterwards(self, lab: Lab) -> None:
+    def test_tag_of_no_host_ends_the_command_with_no_instances_in_tag(self, lab: Lab) -> None:
         command_id = lab.send(Targets=[tag("role", "mail")])
         lab.account.wait_until_ended(command_id)
         (shown,) = lab.account.ssm.list_commands(CommandId=command_id)["Commands"]
         assert (shown["Status"], shown["StatusDetails"]) == ("Success", "NoInstancesInTag")
         assert (shown["TargetCount"], shown["CompletedCount"]) == (0, 0)
 
-    def test_tag_added_after_the_start_counts(self, lab: Lab, fleet: list[EmulatedHost]) -> None:
+    def test_tag_that_is_added_to_a_running_instance_counts(
+        self, lab: Lab, fleet: list[EmulatedHost]
+    ) -> None:
         lab.account.ec2.create_tags(
             Resources=[fleet[2].instance_id], Tags=[{"Key": "role", "Value": "web"}]
         )
         assert len(lab.run(Targets=[tag("role", "web")]).invocations) == 3
 
-    def test_instance_born_later_is_not_in_the_command(
+    def test_instance_started_after_the_command_is_not_in_it(
         self, lab: Lab, fleet: list[EmulatedHost]
     ) -> None:
         fleet[0].sleep()
@@ -196,7 +196,7 @@ class TestTargetSelectors:
         command = lab.account.wait_until_ended(command_id)
         assert [one.instance_name for one in command.invocations] == ["web-1", "web-2"]
 
-    def test_stopped_instance_is_undeliverable_and_leaves_the_command_green(
+    def test_stopped_instance_is_undeliverable_and_the_command_a_success(
         self, lab: Lab, fleet: list[EmulatedHost]
     ) -> None:
         lab.account.ec2.stop_instances(InstanceIds=[fleet[0].instance_id])
@@ -209,7 +209,7 @@ class TestMaxConcurrency:
     @pytest.mark.parametrize(
         ("limit", "at_once"), [("1", 1), ("50%", 2), ("74%", 2), ("10%", 1), ("9", 4)]
     )
-    def test_no_more_hosts_than_allowed_are_sent_the_command_at_once(
+    def test_only_the_allowed_number_of_hosts_get_the_command_at_once(
         self, lab: Lab, limit: str, at_once: int
     ) -> None:
         hosts = [lab.add_host(f"web-{number}") for number in range(4)]
@@ -242,7 +242,7 @@ class TestMaxErrors:
         return [lab.add_host(name) for name in names]
 
     @pytest.mark.usefixtures("fleet")
-    def test_one_error_more_than_allowed_stops_the_rest(self, lab: Lab) -> None:
+    def test_one_error_more_than_allowed_terminates_the_other_invocations(self, lab: Lab) -> None:
         command = lab.run(MaxConcurrency="1", MaxErrors="0")
         assert statuses(command) == ["Failed", "Terminated", "Terminated", "Terminated"]
         assert (command.status.name, command.status.details) == ("Failed", "Failed")
@@ -250,17 +250,19 @@ class TestMaxErrors:
 
     @pytest.mark.parametrize("allowed", ["1", "25%", "49%"])
     @pytest.mark.usefixtures("fleet")
-    def test_allowed_errors_let_it_go_on(self, lab: Lab, allowed: str) -> None:
+    def test_command_goes_on_until_the_allowed_errors_are_exceeded(
+        self, lab: Lab, allowed: str
+    ) -> None:
         command = lab.run(MaxConcurrency="1", MaxErrors=allowed)
         assert statuses(command) == ["Failed", "Failed", "Terminated", "Terminated"]
 
     @pytest.mark.usefixtures("fleet")
-    def test_no_more_errors_than_allowed_leave_the_command_incomplete(self, lab: Lab) -> None:
+    def test_command_with_only_allowed_errors_ends_incomplete(self, lab: Lab) -> None:
         command = lab.run(MaxErrors="3")
         assert statuses(command) == ["Failed", "Failed", "Failed", "Success"]
         assert (command.status.name, command.status.details) == ("Success", "Incomplete")
 
-    def test_host_that_is_not_reached_is_no_error(
+    def test_host_that_is_not_reached_does_not_count_as_an_error(
         self, lab: Lab, fleet: list[EmulatedHost]
     ) -> None:
         for host in fleet[:3]:
@@ -272,7 +274,7 @@ class TestMaxErrors:
 
 
 class TestDelivery:
-    def test_sleeping_host_delays_the_command_until_it_wakes(self, lab: Lab) -> None:
+    def test_invocation_of_a_sleeping_host_is_delayed_until_it_wakes(self, lab: Lab) -> None:
         host = lab.add_host()
         host.sleep()
         lab.store("true")
@@ -284,13 +286,15 @@ class TestDelivery:
         host.wake()
         assert statuses(lab.account.wait_until_ended(command_id)) == ["Success"]
 
-    def test_host_asleep_for_too_long_never_runs_it(self, lab: Lab, tmp_path: Path) -> None:
+    def test_host_that_wakes_after_the_time_out_never_runs_the_command(
+        self, lab: Lab, tmp_path: Path
+    ) -> None:
         host = lab.add_host()
         host.sleep()
         lab.store(f"touch {tmp_path}/ran")
         command = lab.run(TimeoutSeconds=30)
         host.wake()
-        # One more command, so that whatever the host still had to do is done.
+        # One more command, so that the host has finished everything before it.
         lab.store("true", name="later")
         lab.run(DocumentName="later")
         assert not (tmp_path / "ran").exists()
@@ -298,14 +302,14 @@ class TestDelivery:
         assert (shown["Status"], shown["StatusDetails"]) == ("TimedOut", "DeliveryTimedOut")
         assert (shown["DeliveryTimedOutCount"], shown["ErrorCount"]) == (1, 0)
 
-    def test_host_that_falls_asleep_ends_what_it_has_begun_and_tells_once_it_wakes(
+    def test_host_that_falls_asleep_finishes_its_script_and_reports_when_it_wakes(
         self, lab: Lab, gate: Path, answer: Path
     ) -> None:
         host = lab.add_host()
         lab.store(f"read word <{gate}", 'echo "$word"', f"(exec >{answer}; echo over) 2>&1")
         command_id = lab.send()
         with gate.open("w") as to_script:
-            host.sleep()  # as while the agent is restarted
+            host.sleep()  # as during a restart of the agent
             to_script.write("done\n")
         assert answer.read_text() == "over\n"
         (shown,) = lab.account.ssm.list_commands(CommandId=command_id)["Commands"]
@@ -382,7 +386,7 @@ class TestCancelCommand:
         assert statuses(command) == ["Cancelled"]
         assert command.status.name == "Cancelled"
 
-    def test_host_that_was_not_reached_yet_never_runs_it(self, lab: Lab) -> None:
+    def test_host_that_was_not_reached_never_runs_a_cancelled_command(self, lab: Lab) -> None:
         lab.add_host().sleep()
         lab.store("true")
         command_id = lab.send()
@@ -391,7 +395,7 @@ class TestCancelCommand:
         assert statuses(command) == ["Cancelled"]
         assert command.invocations[0].results == ()
 
-    def test_hosts_whose_turn_had_not_come_are_cancelled_too(self, lab: Lab) -> None:
+    def test_hosts_that_wait_for_their_turn_are_cancelled_too(self, lab: Lab) -> None:
         for name in ("web-1", "web-2"):
             lab.add_host(name).sleep()
         lab.store("true")
@@ -399,7 +403,7 @@ class TestCancelCommand:
         lab.account.ssm.cancel_command(CommandId=command_id)
         assert statuses(lab.account.wait_until_ended(command_id)) == ["Cancelled", "Cancelled"]
 
-    def test_one_that_is_queued_on_the_host_is_being_cancelled_for_ever(
+    def test_cancelled_command_in_the_host_s_queue_stays_in_cancelling(
         self, lab: Lab, gate: Path, tmp_path: Path
     ) -> None:
         lab.add_host()
@@ -407,10 +411,10 @@ class TestCancelCommand:
         with gate.open("r+b", buffering=0) as hold:
             running = [lab.send() for _ in range(5)]
             for one in running:
-                lab.account.run_command.wait_for(one, _is_under_way, timeout=HANG_SECONDS)
+                lab.account.run_command.wait_for(one, _is_in_progress, timeout=HANG_SECONDS)
             lab.store(f"touch {tmp_path}/ran", name="queued")
             queued = lab.send(DocumentName="queued")
-            lab.account.run_command.wait_for(queued, _is_under_way, timeout=HANG_SECONDS)
+            lab.account.run_command.wait_for(queued, _is_in_progress, timeout=HANG_SECONDS)
             lab.account.ssm.cancel_command(CommandId=queued)
             hold.write(b"\n" * 5)
             for one in running:
@@ -420,7 +424,7 @@ class TestCancelCommand:
         assert (shown["Status"], shown["StatusDetails"]) == ("Cancelling", "Cancelling")
         assert not (tmp_path / "ran").exists()
 
-    def test_named_instances_alone_are_cancelled(self, lab: Lab) -> None:
+    def test_only_the_named_instances_are_cancelled(self, lab: Lab) -> None:
         cancelled, kept = lab.add_host("web-1"), lab.add_host("web-2")
         cancelled.sleep()
         kept.sleep()
@@ -430,7 +434,7 @@ class TestCancelCommand:
         kept.wake()
         assert statuses(lab.account.wait_until_ended(command_id)) == ["Cancelled", "Success"]
 
-    def test_ended_command_stays_as_it_is(self, lab: Lab) -> None:
+    def test_ended_command_keeps_its_status(self, lab: Lab) -> None:
         command = lab.run_new("true")
         lab.account.ssm.cancel_command(CommandId=command.id)
         (shown,) = lab.account.ssm.list_commands(CommandId=command.id)["Commands"]
@@ -451,7 +455,7 @@ class TestListCommands:
     def ids(self, account: Account, **arguments: Any) -> list[str]:  # noqa: ANN401 - as boto3 has it
         return [one["CommandId"] for one in account.ssm.list_commands(**arguments)["Commands"]]
 
-    def test_newest_comes_first_by_id_host_filter_and_page(self, lab: Lab) -> None:
+    def test_commands_are_listed_newest_first_by_id_host_filter_and_page(self, lab: Lab) -> None:
         lab.add_host()
         lab.store("true")
         lab.store("exit 1", name="failing")
@@ -496,7 +500,7 @@ class TestListCommands:
             ({"NextToken": "nobody's"}, "InvalidNextToken"),
         ],
     )
-    def test_request_that_aws_would_refuse(
+    def test_invalid_request_is_refused_with_the_code_of_aws(
         self, account: Account, arguments: dict[str, Any], code: str
     ) -> None:
         with pytest.raises(ClientError, match=code):
@@ -519,13 +523,13 @@ class TestListCommandInvocations:
             "out\n\n----------ERROR-------\nerr\nfailed to run commands: exit status 3"
         )
 
-    def test_without_details_there_are_no_steps(self, lab: Lab) -> None:
+    def test_invocation_without_details_has_no_steps(self, lab: Lab) -> None:
         lab.add_host()
         lab.store("true")
         answer = lab.account.ssm.list_command_invocations(CommandId=lab.run().id)
         assert answer["CommandInvocations"][0]["CommandPlugins"] == []
 
-    def test_instance_id_leaves_its_invocations(self, lab: Lab) -> None:
+    def test_instance_id_lists_only_its_invocations(self, lab: Lab) -> None:
         lab.add_host("web-1")
         host = lab.add_host("web-2")
         lab.store("true")
@@ -533,7 +537,7 @@ class TestListCommandInvocations:
         answer = lab.account.ssm.list_command_invocations(InstanceId=host.instance_id)
         assert [one["InstanceName"] for one in answer["CommandInvocations"]] == ["web-2"]
 
-    def test_status_filter_leaves_the_invocations_that_fit(self, lab: Lab) -> None:
+    def test_status_filter_lists_only_matching_invocations(self, lab: Lab) -> None:
         lab.add_host("web-1")
         lab.add_host("web-2").sleep()
         lab.store("true")
@@ -543,7 +547,7 @@ class TestListCommandInvocations:
         )
         assert [one["InstanceName"] for one in answer["CommandInvocations"]] == ["web-2"]
 
-    def test_execution_stage_is_no_filter_here(self, account: Account) -> None:
+    def test_execution_stage_is_refused_as_a_filter_of_invocations(self, account: Account) -> None:
         with pytest.raises(ClientError, match="InvalidFilterKey"):
             account.ssm.list_command_invocations(
                 Filters=[{"key": "ExecutionStage", "value": "Complete"}]
@@ -572,7 +576,7 @@ class TestGetCommandInvocation:
         assert shown["StandardErrorContent"] == "err\n"
         assert shown["ExecutionStartDateTime"] <= shown["ExecutionEndDateTime"]
 
-    def test_step_that_did_not_run_has_no_code_yet(self, lab: Lab) -> None:
+    def test_step_that_did_not_run_has_response_code_minus_1(self, lab: Lab) -> None:
         host = lab.add_host()
         host.sleep()
         lab.store("true")
@@ -582,7 +586,7 @@ class TestGetCommandInvocation:
         assert (shown["Status"], shown["ResponseCode"]) == ("Delayed", -1)
         assert shown["StandardOutputContent"] == ""
 
-    def test_named_step_of_several_is_the_one_shown(self, lab: Lab) -> None:
+    def test_named_step_of_several_is_returned(self, lab: Lab) -> None:
         host = lab.add_host()
         lab.store(["exit 1"], ["echo second"])
         shown = lab.account.ssm.get_command_invocation(
@@ -590,7 +594,7 @@ class TestGetCommandInvocation:
         )
         assert (shown["Status"], shown["StandardOutputContent"]) == ("Success", "second\n")
 
-    def test_of_several_steps_one_must_be_named(self, lab: Lab) -> None:
+    def test_request_that_names_none_of_several_steps_is_refused(self, lab: Lab) -> None:
         host = lab.add_host()
         lab.store(["true"], ["true"])
         with pytest.raises(ClientError, match="InvalidPluginName"):
@@ -614,7 +618,7 @@ class TestGetCommandInvocation:
 
 
 class TestDocumentInYaml:
-    def test_it_runs_as_one_in_json_does(self, lab: Lab) -> None:
+    def test_yaml_document_runs_like_a_json_document(self, lab: Lab) -> None:
         lab.add_host()
         content = {
             "schemaVersion": "2.2",

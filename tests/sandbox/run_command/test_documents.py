@@ -1,4 +1,4 @@
-"""A document as the agent reads it: what it takes for each parameter, and what it fills in."""
+"""A document as the agent reads it: how it checks the parameters and puts them into the script."""
 
 import json
 
@@ -20,21 +20,21 @@ def script_of(script: object, **given: str) -> str:
 
 
 class TestReceive:
-    def test_missing_one_with_a_pattern_and_no_default_is_refused(self) -> None:
+    def test_missing_parameter_with_a_pattern_and_no_default_is_refused(self) -> None:
         document = document_of({"Word": {"type": "String", "allowedPattern": "^[a-z]*$"}})
         with pytest.raises(ParameterError, match="Word is missing"):
             document.receive({})
 
-    def test_missing_one_without_a_pattern_is_null(self) -> None:
+    def test_missing_parameter_without_a_pattern_is_null(self) -> None:
         assert document_of({"Word": {"type": "String"}}).receive({}) == {"Word": ("null",)}
 
-    def test_default_stands_in_and_is_checked(self) -> None:
+    def test_default_replaces_a_missing_value_and_must_match_the_pattern(self) -> None:
         word: dict[str, object] = {"type": "String", "allowedPattern": "^[a-z]+$", "default": "a"}
         assert document_of({"Word": word}).receive({}) == {"Word": ("a",)}
         with pytest.raises(ParameterError, match="Word does not match"):
             document_of({"Word": word | {"default": "A"}}).receive({})
 
-    def test_pattern_is_all_that_the_agent_looks_at(self) -> None:
+    def test_agent_checks_only_the_pattern(self) -> None:
         word: dict[str, object] = {"type": "String", "allowedValues": ["a"]}
         document = document_of({"Word": word})
         assert document.receive({"Word": ("b",), "More": ("c",)}) == {"Word": ("b",)}
@@ -54,12 +54,12 @@ class TestScript:
             (r"\\1", r"echo \\1"),
         ],
     )
-    def test_dollar_in_a_value_is_go_s(self, value: str, filled_in: str) -> None:
+    def test_dollar_in_a_value_is_expanded_as_by_go(self, value: str, filled_in: str) -> None:
         assert script_of("echo {{ Word }}", Word=value) == f"{filled_in}\n"
 
-    def test_value_that_is_the_whole_line_stays_as_it_is(self) -> None:
+    def test_value_that_is_a_whole_line_is_unchanged(self) -> None:
         assert script_of(["{{ Word }}", "echo"], Word="echo $$") == "echo $$\necho\n"
 
     @pytest.mark.parametrize("script", ["a\nb {{ Word }}", ["a", "b {{ Word }}"]])
-    def test_lines_and_one_string_are_the_same(self, script: object) -> None:
+    def test_script_as_lines_equals_the_script_as_one_string(self, script: object) -> None:
         assert script_of(script, Word="c") == "a\nb c\n"

@@ -12,7 +12,7 @@ HALF = ROOM // 2
 
 
 class TestJoinOutput:
-    def test_both_long_have_1238_bytes_each(self) -> None:
+    def test_two_long_streams_keep_1238_bytes_each(self) -> None:
         output = join_output(b"x" * 9000, b"z" * 9000)
         before, _, after = output.partition(ERROR_TITLE)
         assert len(output) == 2500
@@ -28,7 +28,7 @@ class TestJoinOutput:
         assert after.endswith(b"z\n---Error truncated----")
         assert len(output) == 2500
 
-    def test_stdout_of_one_byte_more_is_cut(self) -> None:
+    def test_stdout_of_one_byte_more_than_half_the_room_is_cut(self) -> None:
         before, _, _ = join_output(b"x" * (HALF + 1), b"z" * 9000).partition(ERROR_TITLE)
         assert len(before) == HALF
         assert before.endswith(b"x\n---Output truncated---")
@@ -41,7 +41,7 @@ class TestJoinOutput:
         assert after == b"z" * length
         assert len(output) == 2500
 
-    def test_what_fits_is_whole(self) -> None:
+    def test_output_that_fits_stays_whole(self) -> None:
         assert join_output(b"out", b"err") == b"out" + ERROR_TITLE + b"err"
         assert join_output(b"x" * 2499, b"") == b"x" * 2499
 
@@ -67,12 +67,12 @@ class TestResultLine:
         return json.dumps(result | {"detail": "d" * missing}).encode() + b"\n"
 
     @pytest.mark.parametrize("stderr", [b"", b"e", b"e" * 1476, b"e" * 24_000])
-    def test_longest_line_is_read_whatever_the_steps_wrote(self, stderr: bytes) -> None:
+    def test_longest_result_line_is_read_despite_long_stderr(self, stderr: bytes) -> None:
         line = self.line(1000)
         assert len(line) == 1000
         assert parse_result(join_output(line, stderr).decode()).outcome == "updated"
 
-    def test_line_that_begins_and_was_cut_is_no_result(self) -> None:
+    def test_cut_result_line_is_no_result(self) -> None:
         output = join_output(self.line(HALF + 1), b"e" * 24_000).decode()
         assert output.startswith('{"v": 1, "target": "web", "outcome": "updated"')
         with pytest.raises(ResultError, match="no result line in the host's output"):
@@ -80,6 +80,6 @@ class TestResultLine:
 
 
 class TestCutStream:
-    def test_what_the_agent_adds_to_a_cut_stream_is_cut_too(self) -> None:
+    def test_text_that_the_agent_adds_to_a_cut_stream_is_cut_too(self) -> None:
         once = cut_stream(b"x" * 24_001)
         assert cut_stream(once + b"failed to run commands: exit status 1") == once

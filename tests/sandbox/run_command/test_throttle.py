@@ -1,4 +1,4 @@
-"""The throttle: what it takes at once, what comes back, and how the account says no."""
+"""The throttle: how many calls it allows, and how the account refuses the others."""
 
 import boto3
 import pytest
@@ -29,21 +29,21 @@ class TestThrottle:
         ("operation", "a_second"),
         [("GetParameters", PARAMETERS_A_SECOND), ("SendCommand", COMMANDS_A_SECOND)],
     )
-    def test_one_second_s_worth_is_taken_at_once(
+    def test_calls_of_one_second_are_allowed_at_once(
         self, throttle: Throttle, operation: str, a_second: int
     ) -> None:
         assert taken(throttle, operation) == a_second
         assert throttle.taken[operation] == a_second
         assert throttle.refused[operation] == 100 - a_second
 
-    def test_what_comes_back_comes_with_time(self, throttle: Throttle, clock: FakeClock) -> None:
+    def test_allowance_grows_back_with_time(self, throttle: Throttle, clock: FakeClock) -> None:
         taken(throttle, "GetParameters")
         clock.now += 0.5
         assert taken(throttle, "GetParameters") == PARAMETERS_A_SECOND / 2
         clock.now += 3600
         assert taken(throttle, "GetParameters") == PARAMETERS_A_SECOND
 
-    def test_family_shares_its_rate(self, throttle: Throttle) -> None:
+    def test_operations_of_a_family_share_their_rate(self, throttle: Throttle) -> None:
         taken(throttle, "GetParametersByPath")
         assert taken(throttle, "GetParameter") == 0
         assert taken(throttle, "SendCommand") == COMMANDS_A_SECOND
