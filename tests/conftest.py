@@ -1,4 +1,7 @@
-"""For every test: properties are tried without a watch, because a busy machine is no failure."""
+"""Settings for all tests, and shortcuts in botocore and moto that make them faster.
+
+Hypothesis has no deadline, because tests must not fail on a busy machine.
+"""
 
 import gc
 import os
@@ -25,23 +28,23 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 import chalicelib
 
 TESTS = Path(__file__).parent
-TRACER = pytest.StashKey[Coverage | None]()  # coverage.py, where coverage is asked for
+TRACER = pytest.StashKey[Coverage | None]()  # coverage.py, if pytest measures coverage
 
-# Each process that a test starts would compile our modules anew.
+# Otherwise each process that a test starts would compile our modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# Lambda has the stage's variables before app.py is imported, which reads its stage there: whichever
-# test comes first in a process.
+# app.py reads its stage when it is imported, so the stage must be set before the first test of a
+# process imports it, as in Lambda.
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", "dev")
     import app  # noqa: F401
 
-# Here coverage traces, and while the tests are collected it does not.
+# Import all modules while coverage traces: it does not trace while pytest collects the tests.
 for module in pkgutil.walk_packages(chalicelib.__path__, "chalicelib."):
     import_module(module.name)
 
-# moto would make thousands of images for each account, twice, and no test looks at one.
+# moto would make thousands of images for each account, twice, and no test uses them.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 # Half of Hypothesis's usual number; `make soak` tries a thousand.
@@ -51,10 +54,11 @@ settings.load_profile("pulley")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def aws_s_descriptions_are_read_once() -> Iterator[None]:
-    """As in a process of the operator's or Lambda's, which builds few clients. Here are thousands.
+def read_aws_descriptions_once() -> Iterator[None]:
+    """Share AWS's service models and client classes, because the tests build thousands of clients.
 
-    To read what AWS says of EC2 takes a third of a second, and to make a class of it a hundredth.
+    Loading EC2's model takes a third of a second, making a class of it a hundredth. A process of
+    the operator or of Lambda builds few clients.
     """
     loader = botocore.session.create_loader()
     creator: Any = botocore.client.ClientCreator  # whose stubs lack what is private
@@ -84,10 +88,10 @@ def aws_s_descriptions_are_read_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def what_is_always_the_same_is_found_once() -> Iterator[None]:
-    """Functions of their arguments alone, which botocore and moto call for each client or call.
+def cache_pure_functions() -> Iterator[None]:
+    """Cache pure functions that botocore and moto call for each client or call.
 
-    Together they take a sixth of the time of a test that talks to AWS.
+    Together they take a sixth of the time of a test that calls AWS.
     """
     aliaser: Any = botocore.hooks.EventAliaser  # whose stubs lack what is private
     alias = aliaser._alias_event_name
@@ -102,14 +106,14 @@ def what_is_always_the_same_is_found_once() -> Iterator[None]:
             (DomainDispatcherApplication, "get_backend_for_host"),
         ):
             patched.setattr(place, function, cache(getattr(place, function)))
-        # Only a test's fake adds methods, so these are not kept; but dir() looks at no value.
+        # Tests may add methods to a class, so the names are not cached; but dir() reads no values.
         patched.setattr(moto.core.responses, "method_names_from_class", dir)
         yield
 
 
 @pytest.fixture(scope="session", autouse=True)
-def moto_answers_botocore_alone() -> Iterator[None]:
-    """Nobody here asks AWS with requests, for which moto makes a thousand answers each time."""
+def mock_botocore_only() -> Iterator[None]:
+    """Keep moto from registering a thousand answers for `requests`, which no test calls AWS with."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(moto.core.models, "RESPONSES_METHODS", [])
         yield
@@ -117,10 +121,10 @@ def moto_answers_botocore_alone() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """Trace the core's and the flows' own tests, which a stopped tracer would otherwise miss.
+    """Start the tracer only for the tests of the core and the flows.
 
-    A traced test takes twice as long. So fixtures and properties, with a hundred cases each, are
-    not traced: each line is reached by an example too.
+    A traced test takes twice as long. So fixtures and properties, with their many cases, are not
+    traced: an example reaches each line too.
     """
     tracer = pyfuncitem.config.stash[TRACER]
     if tracer is None or not _is_traced(pyfuncitem):
@@ -137,12 +141,12 @@ def _is_traced(item: pytest.Function) -> bool:
     return own and not is_hypothesis_test(item.obj)
 
 
-@pytest.hookimpl(trylast=True)  # coverage is asked for in the same hook
+@pytest.hookimpl(trylast=True)  # pytest-cov starts in the same hook
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Collecting garbage, or tracing, while modules are imported takes as long as the import.
+    """Stop garbage collection and tracing, which would double the time of imports.
 
     pytest-cov starts two tracers in each process of pytest-xdist, and reports what the last one
-    saw; the one below it goes on when the last one is stopped.
+    saw. If the last one is stopped, the first one goes on, so both are stopped.
     """
     gc.disable()
     session.config.stash[TRACER] = Coverage.current()
@@ -151,7 +155,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is here by now stays, and is large: later collections leave it out, and are fewer."""
+    """Exclude all objects up to now from garbage collection, and collect less often."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     gc.enable()
@@ -166,15 +170,17 @@ def pytest_sessionfinish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a sandbox runs in one process: to start one takes seconds.
+    """Run tests that share a sandbox in one process, because a sandbox takes seconds to start.
 
-    Groups are begun first, then the hosts' tests, which wait a lot: at the end both processes have
-    something short to do.
+    These groups start first, then the hosts' tests, which wait a lot. So at the end all processes
+    have short tests left.
     """
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
-        for name in {"shared", "used"} & set(item.fixturenames):  # by modules of a folder
+        for name in {"shared", "used"} & set(
+            item.fixturenames
+        ):  # shared by the modules of a folder
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{name}"))
             break
         else:

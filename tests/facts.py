@@ -1,4 +1,4 @@
-"""Facts that the tests of several layers begin with: a roll-out, a result line, an invocation."""
+"""Test data for several layers: a roll-out, a result line, an invocation."""
 
 import json
 from datetime import datetime, timedelta
@@ -32,7 +32,7 @@ RESULT: dict[str, object] = {
     "detail": "",
     "seconds": 1.4,
 }
-# A status of an invocation, where it differs from the details.
+# The status of an invocation if it differs from the status details.
 STATUSES = {
     "ExecutionTimedOut": "TimedOut",
     "DeliveryTimedOut": "TimedOut",
@@ -43,14 +43,14 @@ STATUSES = {
 
 
 def result_line(**changes: object) -> str:
-    """A host's result line: it was updated, but for the changes."""
+    """The result line of an updated host, with the changes."""
     return json.dumps(RESULT | changes) + "\n"
 
 
 def invocation(
     number: int, details: str = "Success", output: str = "", ended: datetime | None = None
 ) -> Invocation:
-    """A command's part on the host of that number. Without output, no script has ended."""
+    """The invocation on the host of that number. Without output, no script has ended."""
     id_, status = f"i-{number:017x}", STATUSES.get(details, details)
     return Invocation(id_, f"web-{number}", status, details, output, ended if output else None)
 

@@ -1,6 +1,6 @@
 """In-memory stand-ins for the flows' ports, and the deliveries that GitHub would sign.
 
-tests/edges runs one suite against these and the real edges, so that they promise the same.
+tests/edges runs one suite against these and the real edges, so that both keep the same contract.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ SITE = Repository("octo", "site")
 
 
 def target_json(name: object = "web", **changes: object) -> dict[str, object]:
-    """A stored target with what is required, and the changes."""
+    """A stored target with the required keys, and the changes."""
     return {
         "name": name,
         "repository": "octo/site",
@@ -61,12 +61,12 @@ def target_json(name: object = "web", **changes: object) -> dict[str, object]:
 
 
 def targets_text(*targets: Mapping[str, object]) -> str:
-    """A repository's targets as they are stored."""
+    """A repository's targets, as stored."""
     return json.dumps(targets or [target_json()])
 
 
 def push_json(**changes: object) -> dict[str, object]:
-    """A push event's payload, in what Pulley reads of it and a little more."""
+    """A push event's payload: the fields that Pulley reads and a few more."""
     return {
         "ref": "refs/heads/main",
         "before": "0" * 40,
@@ -87,13 +87,13 @@ def sign(body: bytes, secret: str = SECRET, algorithm: str = "sha256") -> str:
 def delivery_of(
     payload: object, *, event: str = "push", secret: str = SECRET, guid: str = GUID
 ) -> Delivery:
-    """A signed delivery of a payload; of bytes, where they are the body."""
+    """A signed delivery of a payload. A payload of bytes is the body itself."""
     body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     return Delivery(body=body, event=event, id=guid, signature_256=sign(body, secret))
 
 
 class FakeClock:
-    """Seconds that pass when told to."""
+    """A clock that a test moves by hand, in seconds."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -105,11 +105,10 @@ class FakeClock:
 class FakeParameters:
     """The stage's parameters, by their full names. Settings are remembered until `forget`.
 
-    `looked_up` has what was read newly: the repositories, "pins", "report", "repositories" for all
-    of them, and "state".
-    `may_look_again` is the budget for reading again; `may_verified` the one of those who are
-    verified. `error`, where set, is raised by every
-    reading and storing.
+    `looked_up` lists the reads that did not come from memory: repositories, "pins", "report",
+    "repositories" for all of them, and "state". `may_look_again` is the budget for reading again,
+    `may_verified` the budget of verified deliveries. If `error` is set, every read and write raises
+    it.
     """
 
     def __init__(self, values: Mapping[str, str] | None = None) -> None:
@@ -196,7 +195,7 @@ class FakeParameters:
 
 
 class FakeCommands:
-    """Run Command: keeps what was sent, and says no to the targets in `refused`."""
+    """Run Command: keeps the sent requests, and refuses the targets in `refused`."""
 
     def __init__(self, refused: Mapping[str, PulleyError] | None = None) -> None:
         self.refused = dict(refused or {})
@@ -213,7 +212,7 @@ class FakeCommands:
 
 
 class FakeJournal:
-    """The log: what was decided."""
+    """The log: keeps the decisions."""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
@@ -223,7 +222,7 @@ class FakeJournal:
 
     @property
     def lines(self) -> list[tuple[str, str]]:
-        """What each was about, and its outcome."""
+        """The subject and the outcome of each decision."""
         return [(one.about, one.outcome) for one in self.decisions]
 
     def of(self, about: str, outcome: str) -> list[Decision]:
@@ -231,7 +230,7 @@ class FakeJournal:
 
 
 class FakeTopic:
-    """Who is told besides GitHub: keeps what was published. `error`, where set, is raised."""
+    """The SNS topic: keeps the published notifications. If `error` is set, `publish` raises it."""
 
     def __init__(self) -> None:
         self.published: list[Notification] = []
@@ -246,7 +245,7 @@ class FakeTopic:
 class FakeHistory:
     """Run Command's memory: commands and their invocations, which a test adds and changes.
 
-    `before`, where set, is called with a method's name before it answers: time passes in it.
+    `before` is called with a method's name before that method answers; in it a test lets time pass.
     """
 
     def __init__(self) -> None:
@@ -257,12 +256,12 @@ class FakeHistory:
         self.calls: list[str] = []
 
     def add(self, command: Command | Check, *invocations: Invocation) -> None:
-        """As AWS has it now, whatever it had before."""
+        """Add the command, or replace it with this newer state."""
         self.commands[command.id] = command
         self.hosts[command.id] = invocations
 
     def sent(self, number: int) -> Command:
-        """The command of that number, as tests/flows/runs.py counts them."""
+        """The command with that number of tests/flows/runs.py."""
         (found,) = [id_ for id_ in self.commands if int(id_[-12:], 16) == number]
         command = self.commands[found]
         assert isinstance(command, Command)
@@ -289,11 +288,11 @@ class FakeHistory:
 
 
 class FakeDeployments:
-    """One repository's deployments on GitHub, a second apart, with every status they were given.
+    """One repository's deployments on GitHub, made a second apart, with all their statuses.
 
-    `errors` has, by method, what its next calls raise, one each; None lets a call be. `before`,
-    where set, is called with a method's name before it answers, and not while it runs: in it stands
-    what somebody else does between two calls. `unreadable` has ids that no page can be read of.
+    `errors` lists for each method the errors of its next calls, one each; None is no error. If
+    `before` is set, it is called with a method's name before that method answers, except by itself:
+    it does what somebody else does between two calls. `unreadable` has ids that no list contains.
     """
 
     def __init__(self, now: datetime = datetime(2030, 1, 1, 8, tzinfo=UTC)) -> None:
@@ -340,7 +339,7 @@ class FakeDeployments:
     def add(
         self, commit: str, environment: str = "web", stage: str = STAGE, target: str = "web"
     ) -> Deployment:
-        """A deployment that somebody made, a second after the one before."""
+        """Add a deployment, a second after the last one."""
         id_ = 7001 + len(self.made)
         created = self.now + timedelta(seconds=len(self.made))
         self.made[id_] = Deployment(id_, commit, environment, created, stage, target)
@@ -348,12 +347,12 @@ class FakeDeployments:
         return self.made[id_]
 
     def say(self, deployment_id: int, status: DeploymentStatus) -> None:
-        """What somebody said, as far as GitHub takes it."""
+        """Add a status, within GitHub's limits for its description."""
         assert 0 < len(status.description) <= MAX_DESCRIPTION
         self.log[deployment_id].append(status)
 
     def states(self, deployment_id: int) -> list[str]:
-        """All of its states, the oldest first."""
+        """All states of the deployment, oldest first."""
         return [status.state for status in self.log[deployment_id]]
 
     def _call(self, method: str) -> None:
@@ -369,10 +368,11 @@ class FakeDeployments:
 
 
 class FakeAnnouncements:
-    """GitHub for a delivery: errors are answers. `tokens` has the token of each use.
+    """GitHub for a delivery, which returns errors and raises none.
 
-    `seconds` has what each use was given; opening takes `takes` of them. `refused` says no to
-    opening for those targets; `post_error`, where set, to posting, and `error` to everything.
+    `tokens` and `seconds` have the token and the seconds of each call; `open` uses up `takes`
+    seconds. `refused` has the errors of `open` by target, `post_error` is the error of `post`, and
+    `error` the error of both.
     """
 
     def __init__(self, github: FakeDeployments) -> None:
@@ -419,15 +419,15 @@ NOTHING_FOUND: Reply = (200, {"Parameters": [], "InvalidParameters": []})
 
 
 def aws_error(code: str, status: int = 400, message: str = "AWS's own words") -> Reply:
-    """An error as Systems Manager writes it."""
+    """An error in the form of Systems Manager."""
     return status, {"__type": code, "message": message}
 
 
 class Wire:
-    """A botocore `before-send` handler: stands where a request would leave for AWS.
+    """A botocore `before-send` handler, which answers requests to AWS before they leave.
 
-    `attempts` has each attempt's operation and arguments. `reply`, called with these, says what AWS
-    answers: a status and a body, an exception of the network, or None for who comes next (moto).
+    `attempts` has each attempt's operation and arguments. `reply`, called with these, gives AWS's
+    answer: a status and a body, an exception of the network, or None for the next handler (moto).
     """
 
     def __init__(self, reply: Callable[[str, Mapping[str, Any]], Reply] | Reply = None) -> None:
@@ -442,8 +442,8 @@ class Wire:
         return [arguments for name, arguments in self.attempts if name == operation]
 
     def attach(self, events: BaseEventHooks | Session) -> None:
-        """To a client's events, or to a session whose clients are still to be made."""
-        # The stubs forget that a handler of before-send may answer.
+        """Attach to the events of a client, or of a session before it makes clients."""
+        # By the stubs a handler of before-send returns nothing, but it may return an answer.
         events.register("before-send.ssm", cast("Callable[..., None]", self))
 
     def detach(self, session: Session) -> None:
@@ -467,7 +467,7 @@ class Wire:
 
 
 class RawBody:
-    """What botocore reads an answer from."""
+    """A response body, as botocore reads it."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

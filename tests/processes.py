@@ -1,4 +1,4 @@
-"""Programs that tests start. None outlives its test, nor the process that runs the tests."""
+"""Programs that tests start. They end with their test and with the process that runs the tests."""
 
 import os
 import subprocess
@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-# For whatever is waited for: however busy the machine, only what hangs takes so long.
+# The limit of all waiting. Even on a busy machine only a program that hangs takes so long.
 HANG_SECONDS = 600
-# The kernel kills what it starts when the thread that started it ends, also where that is killed.
-# What a sandbox starts dies with the sandbox's own process in the same way.
+# The kernel kills the program when the thread that started it ends, even if the thread is killed.
+# The programs of a sandbox end with the sandbox's own process in the same way.
 DIE_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-# A shell's background job ignores Ctrl-C, and all that it starts inherits that.
+# A background job of a shell ignores Ctrl-C, and its children inherit that.
 HEARS_CTRL_C = ("env", "--default-signal=INT", "--")
 
 
@@ -26,7 +26,7 @@ def running(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
-    """A program, which is killed at the end if it still runs. `env` comes on top of ours."""
+    """Start a program, and kill it at the end if it still runs. `env` is added to ours."""
     with subprocess.Popen(
         [*DIE_WITH_US, *HEARS_CTRL_C, *command],
         stdin=stdin,
