@@ -113,7 +113,7 @@ def cache_pure_functions() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def mock_botocore_only() -> Iterator[None]:
-    """Keep moto from registering a thousand answers for `requests`, which no test calls AWS with."""
+    """Keep moto from registering a thousand answers for `requests`, which no test uses for AWS."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(moto.core.models, "RESPONSES_METHODS", [])
         yield
@@ -178,9 +178,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, pytest.Function):
             continue
-        for name in {"shared", "used"} & set(
-            item.fixturenames
-        ):  # shared by the modules of a folder
+        # These two fixtures are shared by the modules of a folder.
+        for name in {"shared", "used"} & set(item.fixturenames):
             item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}.{name}"))
             break
         else:

@@ -69,7 +69,7 @@ class Faults:
     _is_answer_lost: bool = False
 
     def attach(self, session: Session) -> None:
-        """To the clients that come of the session: `reply` is the wire's, for Systems Manager."""
+        """Attach to the session's later clients. The wire calls `of_ssm` for Systems Manager."""
         for service in ("ec2", "sns"):
             session.register(f"before-send.{service}", cast("Any", self._others))
         session.get_component("event_emitter").register_last("before-send", self._after)
@@ -82,7 +82,7 @@ class Faults:
         session.unregister("before-send", cast("Any", self._after))
 
     def of_ssm(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
-        """What Systems Manager says."""
+        """The answer of Systems Manager."""
         name = operation
         if operation == "GetParameters":
             name += f" {_what_is_read(arguments['Names'])}"
@@ -109,7 +109,7 @@ class Faults:
         return AWSResponse(request.url, status, HTTPHeaders(), RawBody(body))
 
     def _aws(self, name: str) -> Reply:
-        """What is said in place of the true answer; None for that, which may be lost later."""
+        """The failing answer, or None for the true answer, which `_after` may lose."""
         if not self._fails(name):
             return None
         if self.kind is Kind.LOST:
@@ -118,11 +118,11 @@ class Faults:
         return aws_reply(self.kind)
 
     def _keep_from_moto(self, reply: Reply) -> None:
-        """It would carry out all the same what has an answer; an exception it does not see."""
+        """Switch moto off if there is an answer, because moto would carry out the call anyway."""
         botocore_stubber.enabled = reply is None or isinstance(reply, Exception)
 
     def _after(self, **_event: object) -> None:
-        """The last of the handlers: what was asked for has been carried out."""
+        """The last handler: moto has carried out the call."""
         botocore_stubber.enabled = True
         if self._is_answer_lost:
             self._is_answer_lost = False

@@ -113,7 +113,7 @@ BEFORE: tuple[Callable[[HostileRequest], None], ...] = (
 
 
 def bytes_in_between(request: HostileRequest) -> None:
-    """After it was signed: whoever changes one byte has another body."""
+    """Change bytes of the body after it was signed."""
     at = request.chance.randrange(len(request.body) + 1)
     more = bytes(request.chance.randrange(256) for _ in range(request.chance.choice([1, 1, 5])))
     request.body = request.body[:at] + more + request.body[at + request.chance.choice([0, 1, 9]) :]

@@ -1,1 +1,1 @@
-"""Hostile strings, in every place that somebody else may write to, through to a real shell."""
+"""Hostile strings in every place that outsiders can write to, up to a real shell."""

@@ -46,7 +46,7 @@ HOSTILE = {
     "placeholder": "{{ Commit }}",
     "variable": "${SSM_Commit}",
     "escape codes": "\x1b[2J\x1b]0;title\x07",
-    "turned round": "\u202etxt.exe\u2066",
+    "right-to-left": "\u202etxt.exe\u2066",
     "line separators": "\u2028x\u2029",
     "path": "../../../etc",
     "long": "A" * 5000,

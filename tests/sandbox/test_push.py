@@ -365,7 +365,7 @@ class TestWebhooks:
         assert push(sandbox, "main") == []
         assert len(hook.deliveries) == before
 
-    def test_each_webhook_gets_the_push_signed_with_its_own_secret(
+    def test_each_webhook_gets_the_push_signed_only_if_it_has_a_secret(
         self, sandbox: Sandbox, hook: HostedHook, other: HostedHook, listener: Listener
     ) -> None:
         commit = sandbox.commit({"index.html": "both\n"}, "Both")

@@ -130,10 +130,10 @@ class TestDocumentParameters:
             ("echo {{ Word }}", HALF_CHECKED, "a; echo injected", ["a", "injected"]),
         ],
         ids=[
-            "environment hands the value over unread",
+            "environment variable keeps the value unread",
             "default by environment",
-            "braces stay where the environment hands over",
-            "text is read by the shell",
+            "braces stay if the value is an environment variable",
+            "shell reads the value in the text",
             "default by text",
             "pattern without anchors lets an injection through",
         ],
