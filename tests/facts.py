@@ -18,6 +18,7 @@ ROLL_OUT = RollOut(
     deployment=None,
     timeout="600",
     pushed_at=None,
+    checkout="/srv/site",
 )
 RESULT: dict[str, object] = {
     "v": 1,

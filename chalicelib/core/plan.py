@@ -158,13 +158,15 @@ class _Case:
 
 def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     """Plan one target."""
-    seen = newest_observations([*facts.runs, *facts.beside], facts.looks)
+    # A target may have had another checkout before: what ran there says nothing about this one.
+    own = [run for run in facts.runs if run.roll_out.checkout == facts.target.checkout]
+    seen = newest_observations([*own, *facts.beside], facts.looks)
     wanted = wanted_of(facts, now=now)
     if wanted is None:
         pin = facts.pin
         held = str(pin) if pin and pin.holds(now) else "no commit is known yet"
         return TargetPlan(facts.target, None, held, _all_wait(facts, seen, held), facts.hold)
-    by_host = runs_by_host(facts.runs)
+    by_host = runs_by_host(own)
     hold = find_hold(facts.runs, facts.beside, wanted.commit, facts.hold)
     if hold is None:
         case = _Case.of(facts, wanted, now)

@@ -72,6 +72,8 @@ class Runs:
         invocations = self._invocations(command)
         is_own = command.roll_out.target == self._facts.target.name
         (self._runs if is_own else self._beside).append(Run(command, invocations))
+        if command.roll_out.checkout != self._facts.target.checkout:
+            return  # the target had another checkout then
         for one in invocations:
             if one.is_over and one.has_begun:
                 self._ended.setdefault(one.instance_id, command.ended_on(one))

@@ -38,6 +38,7 @@ PARAMETERS = {
     "Delivery": GUID,
     "Deployment": "1234567",
     "Timeout": "600",
+    "Checkout": "/srv/site",
 }
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -173,9 +174,8 @@ class TestParseRollOut:
             deployment=1_234_567,
             pushed_at=self.ROLL_OUT.pushed_at,
         )
-        assert parse_roll_out(request.parameters, request.comment, requested=REQUESTED) == replace(
-            self.ROLL_OUT, checkout="/srv/site"
-        )
+        read = parse_roll_out(request.parameters, request.comment, requested=REQUESTED)
+        assert read == self.ROLL_OUT
 
     def test_missing_parameters_are_empty(self) -> None:
         needed = {name: PARAMETERS[name] for name in ("Target", "Repository", "Commit")}
@@ -187,6 +187,7 @@ class TestParseRollOut:
             deployment=None,
             timeout="",
             pushed_at=None,
+            checkout="",
         )
 
     @pytest.mark.parametrize(("sent", "saved"), [("fail", "fail"), ("keep", "keep"), ("", "keep")])

@@ -848,6 +848,38 @@ class TestPlanTargetDrift:
         assert (made.action, made.seen) == (NOTHING, START)
 
 
+class TestPlanTargetWithANewCheckout:
+    """Runs from before the target's `checkout` was changed."""
+
+    def elsewhere(self, made: Run) -> Run:
+        roll_out = replace(made.roll_out, checkout="/srv/before")
+        return replace(made, command=replace(made.command, roll_out=roll_out))
+
+    def test_run_in_the_old_checkout_says_nothing_about_the_new_one(self) -> None:
+        made = only_host(planned(self.elsewhere(run(A, ran(1, A))), head=A))
+        assert (made.action, made.reason, made.at) == (SEND, "nothing is known of it", "")
+
+    def test_older_run_in_the_present_checkout_counts(self) -> None:
+        here = run(A, ran(1, A))
+        made = only_host(planned(here, self.elsewhere(run(A, ran(1, A), at=5)), head=A))
+        assert (made.action, made.seen) == (NOTHING, START)
+
+    def test_failed_attempts_in_the_old_checkout_park_no_host(self) -> None:
+        last = reconciled(A, failed(1, A), at=5, attempt=5)
+        made = only_host(planned(self.elsewhere(last), head=A))
+        assert (made.action, made.attempt) == (SEND, 1)
+
+    def test_host_that_runs_a_command_in_the_old_checkout_waits(self) -> None:
+        busy = run(A, on(1, "InProgress"), at=12 * 60 - 1, status="InProgress")
+        assert only_host(planned(self.elsewhere(busy), head=A)).action == WAIT
+
+    def test_commit_stopped_in_the_old_checkout_stays_held(self) -> None:
+        stopped = run(B, on(1, "Cancelled"), at=10, status="Cancelled")
+        made = planned(*map(self.elsewhere, (run(A, ran(1, A)), stopped)), head=B)
+        assert made.hold
+        assert made.hold.commit == B
+
+
 class TestPlanTargetBeside:
     """Another target's runs in the same checkout."""
 

@@ -53,6 +53,7 @@ def command_of(
     repository: Repository = SITE,
     attempt: int = 0,
     saved: str = "keep",
+    checkout: str = "/srv/site",
 ) -> Command:
     """The command with that number; each is requested ten minutes after the previous command."""
     requested = START + timedelta(minutes=10 * (number - 1))
@@ -67,6 +68,7 @@ def command_of(
         pushed_at=pushed_at,
         attempt=attempt,
         saved=saved,
+        checkout=checkout,
     )
     return sent(id_of(number), roll_out, requested, status=status, details=status, count=count)
 

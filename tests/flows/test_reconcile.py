@@ -207,13 +207,16 @@ class House:
     def store(self, name: str, value: str) -> None:
         self.parameters.values[name] = value
 
-    def store_targets(self, *names: str, repository: Repository = SITE) -> None:
-        """Targets on hosts whose tag `role` is the target's name."""
+    def store_targets(
+        self, *names: str, repository: Repository = SITE, checkout: str = "/srv/site"
+    ) -> None:
+        """Targets on hosts whose tag `role` is the target's name, which may be in the checkout."""
         targets = [
             target_json(
                 name,
                 repository=str(repository),
                 instances={"tags": {"role": name}},
+                checkout=checkout.format(name),
                 recheck="20d",
             )
             for name in names
@@ -560,10 +563,10 @@ class TestChangesDuringARound:
 class TestRoundWithFailures:
     @pytest.fixture(autouse=True)
     def _three_behind(self, house: House) -> None:
-        house.store_targets("api", "job", "web")
+        house.store_targets("api", "job", "web", checkout="/srv/{}")
         for number, name in enumerate(("api", "job", "web"), 1):
             house.add_hosts(number, role=name)
-            command = command_of(COMMIT, number, target=name)
+            command = command_of(COMMIT, number, target=name, checkout=f"/srv/{name}")
             house.push(command, on(number, details="DeliveryTimedOut"))
 
     def test_without_failures_all_targets_get_a_command(self, house: House) -> None:

@@ -389,6 +389,13 @@ class TestReadOfTheCheckout:
         assert [run.command.id for run in facts.beside] == [id_of(2)]
         assert past.plan(host(1))[1] == [SEND]
 
+    def test_run_in_an_earlier_checkout_of_the_target_does_not_end_the_reading(
+        self, past: Past
+    ) -> None:
+        past.add(command_of(COMMIT, 1), on(1, line_of()))
+        past.add(command_of(COMMIT, 2, checkout="/srv/before"), on(1, line_of()))
+        assert past.plan(host(1)) == (COMMIT, [NOTHING], [id_of(2), id_of(1)])
+
     def test_check_of_the_checkout_is_read(self, past: Past) -> None:
         past.add(command_of(COMMIT, 1), on(1, line_of()))
         past.add(check_of(2), on(1, line_of()))

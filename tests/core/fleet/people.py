@@ -34,6 +34,7 @@ class People(Account):
             delivery="",
             deployment=None,
             timeout=str(TIMEOUT),
+            checkout=self.target.checkout,
             **({"target": "web", "pushed_at": None, "update": self.target.update} | facts),  # type: ignore[arg-type] # of a dict
         )
         return SentRun(
