@@ -105,10 +105,11 @@ class TargetPlan:
 class _Case:
     """The facts that all hosts of a target share in a plan.
 
-    `half_listed` has the listed hosts of each running command that may have more: AWS lists a
-    command's hosts little by little. `busy` are the hosts that run a command. `is_rolling_out`:
-    a roll-out of the wanted commit is running. `trusts_asking`: the branch's tip is not known, so a
-    host that was sent the wanted commit, and ended at any commit, counts as there.
+    AWS lists the hosts of a command one after the other. `half_listed` has an entry for each
+    running command of which AWS has not listed every host yet: the hosts listed so far. `busy` are
+    the hosts that run a command. `is_rolling_out`: a roll-out of the wanted commit is running.
+    `trusts_asking`: the branch's tip is not known, so a host that was sent the wanted commit, and
+    ended at any commit, counts as there.
     """
 
     target: str

@@ -90,7 +90,7 @@ def judge(
                     hosts[one.instance_id] = (one, _led_away(hosts[one.instance_id][1], one, run))
             continue
         if run.is_settled and run.roll_out.cause != "reconcile":
-            # It went to the whole target: a host that is not in it does not exist any more.
+            # This run was for the whole target: a host that is not in it does not exist any more.
             there = {one.instance_id for one in run.invocations}
             hosts = {id_: known for id_, known in hosts.items() if id_ in there}
         for one in run.invocations:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 1.0, 2.5, 3
 DELIVERY_SECONDS = 3.5
 
-# Words with what to do about common errors, each with the errors that it is for: names of the SDK's
-# classes, or AWS's codes.
+# What to do about common errors: each advice, with the errors to which it applies (names of the
+# SDK's classes, or AWS's codes).
 _WHAT_TO_DO = {
     "there is no region: set AWS_DEFAULT_REGION, or give --region": {"NoRegionError"},
     "there are no credentials: set AWS_PROFILE, or run aws configure": {"NoCredentialsError"},

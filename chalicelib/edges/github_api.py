@@ -1,8 +1,8 @@
 """Calls GitHub's REST API: sends one request, and maps its answer.
 
 A token that was refused, or that has reached its rate limit, is not used again for a while, so that
-no push waits for what is known to fail. If it lacks a permission, that holds only for that part of
-the API: a token that may not read webhooks still reports deployments.
+no push waits for what is known to fail. A token that only lacks a permission is still used for the
+other parts of the API: a token that may not read webhooks still reports deployments.
 
 urllib3 is imported where it is used, as the SDK is in aws.py.
 

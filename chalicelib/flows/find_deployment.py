@@ -62,7 +62,7 @@ def find_or_create(
 def _end_twin(
     github: Deployments, twin: int, first: Deployment, request: DeploymentRequest
 ) -> None:
-    """Two callers made one each: mark the second inactive, or it would stay pending for ever."""
+    """Two callers made a deployment each: end the second, or it would stay pending for ever."""
     made = github.deployment(twin)
     said = github.statuses(twin) if made and made.answers(request) else None
     if said is not None and not any(one.state == "inactive" for one in said[:1]):

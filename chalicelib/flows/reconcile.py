@@ -138,7 +138,7 @@ class Reconciler:
         target, pins = plan.target, self.stored.pins([plan.target.name])
         if pins.by_target.get(target.name) != snapshot.pins.by_target.get(target.name):
             return
-        # The tip may be of a push that is not in the history yet, and was stopped meanwhile.
+        # The tip's roll-out may be too new for the snapshot, and may have been stopped by now.
         if self.reader.has_sent_since(target, snapshot, now=self.clock()):
             return
         # Issued before anything was read, so that a host prefers a command that was sent since.

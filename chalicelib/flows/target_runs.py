@@ -14,7 +14,8 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.targets import MAX_IDS, Target
 from chalicelib.core.wanted import TargetFacts, wanted_of
 
-# Commands of a target, and one more for each fifty hosts; older ones too, if they may cause a hold.
+# How many commands of a target are read; one more for each fifty hosts. A command that is under
+# way, or that may cause or lift a hold, is always read.
 MAX_READ = 20
 MAX_LOOKS = 20  # checks
 

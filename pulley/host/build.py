@@ -3,8 +3,8 @@
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
 lines of a function are joined, the spaces around operators left out, and functions and variables
-get short names, except where the long name may also be a word of a message or of another program. A
-shell does the same with the result.
+get short names, except where the long name may also be a word of a message or of another program.
+In a shell, the result does the same as the parts.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -55,15 +55,16 @@ _OPERATOR = re.compile(
 )
 # A pattern of a case, with the spaces after it.
 _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
-# A line with one of these ends goes on in the next line: after a space, or (AT_ONCE) without one.
+# A line that ends like this is joined to the next line: with a space, or (AT_ONCE) without one.
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
 _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
 # Functions whose name is a single word that occurs in no string and names nothing else.
 _SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
-# A variable that only this shell sees: assigned and not exported, read, expanded. If a name is also
-# printed, calculated with, or set or read by another program, it occurs elsewhere too, and stays.
+# A variable that only this shell sees: assigned and not exported, read, expanded. A name that is
+# also printed, calculated with, or set or read by another program occurs in other places too, and
+# stays long.
 _LONG = "([a-z]+(?:_[a-z]+)+|[a-z]{4,})"
 _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
 _READ = re.compile(r"\bread -r ([\w ]+)")

@@ -17,7 +17,8 @@ each_line() {
 }
 
 # Print the names of all files that commits change, one a line; \035 stands for a line break in a name. If
-# git fails, print another name to 8: the caller must not go on as if there were no more files.
+# git fails, print an invented name to descriptor 8. The caller takes it for a file that is in the way, and so
+# does not go on as if there were no more files.
 name_commits() { # revisions
     {
         git log -m --first-parent --no-renames --format= --name-only -z "$@" || echo "a file that git cannot list" >&8

@@ -55,7 +55,7 @@ accept_issued() {
     printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || refuse "cannot write $state/lock"
 }
 
-# Wait until no git that may write here is at work, then remove the locks that killed ones left.
+# Wait until no git that may write here is at work, then remove the locks of killed gits.
 clear_locks() {
     set --
     for lock in "$git_dir"/*.lock "$common_dir"/*.lock "$common_dir/$local_ref.lock" \

@@ -16,7 +16,8 @@ main() {
     read_clock
     tab=${IFS#?} tab=${tab%?} # cut out of IFS (space, tab, newline), which starts no process
     started=${started:-$now}
-    # The owner must not get the files that the caller has open. This run's own parts use 4 and 5.
+    # Close the files that the caller has open, or the owner's code could use them. In the owner's part of a
+    # run keep them: 4 and 5 lead to root's part.
     [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM

@@ -23,9 +23,10 @@ is_deployed_here() {
     [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
-# A ref and the marker are each written over in one write, which takes no process: a kill leaves the old one
-# or the new one. The marker is one line, because bash makes a write of each line. What is left of a longer
-# marker comes after it. After a power cut a new ref may be empty; the next fetch removes it.
+# The ref and the marker are files. Each is overwritten in place by a single write, which takes no process: a
+# kill leaves the old content or the new one. The marker is one line, because bash makes one write for each
+# line. If the old marker was longer, its end stays in the file, behind that line. After a power cut a new ref
+# may be empty; the next fetch removes it.
 write_marker() {
     if [ "$after" != "$marker_commit" ]; then
         marker_slot=$(((marker_slot + 1) % 10))

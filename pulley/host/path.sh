@@ -50,9 +50,9 @@ walk() { # absolute path
     [ -z "$sticky" ] || open_to_others "others may write to $sticky" "chmod go-w $sticky"
 }
 
-# Check each path once, because a closed one stays closed. In a sticky folder such as /tmp others cannot
-# move what is root's. So such a folder may be on the way, but not at the end of a path. Leave in `sticky`
-# the path if it is such a folder, else "".
+# Check a path only once if nobody but root may change it: it stays so. In a sticky folder such as /tmp others
+# cannot move what is root's. So such a folder may be on the way, but not at the end of a path. Leave in
+# `sticky` the path if it is such a folder, else "".
 judge() { # path
     sticky='' place_type=''
     case $judged in *"//$1//"*) return 0 ;; esac

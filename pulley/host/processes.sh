@@ -133,8 +133,8 @@ is_in() { # list word
     case $1 in *" $2 "*) ;; *) return 1 ;; esac
 }
 
-# Whether a process is in this run's group, its parent is not, and it started after the mark, in this
-# checkout.
+# Whether a process is in this run's group, its parent is not, it started after the mark was made, and its
+# current folder is in this checkout.
 is_orphan() { # pPID parent group session start
     [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ] &&
         ! is_in "$members" "$2" || return 1

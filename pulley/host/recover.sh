@@ -85,8 +85,8 @@ tree_of_now() ( # from to
     exit $status
 )
 
-# Take back a rebase of another git that was killed. A rebase that stopped for a person to continue was
-# not killed.
+# Take back a rebase during which another git was killed. A rebase that stopped so that a person can continue
+# it is a conflict.
 mend_rebase() { # folder
     line=''
     [ ! -f "$1/done" ] || line=$(tail -n 1 "$1/done")
@@ -139,7 +139,7 @@ read_move() {
     read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving" || refuse "cannot read $state/moving"
 }
 
-# Take everything back to where a move began. It may be killed and done again.
+# Take everything back to where a move began. If this is killed, the next run does it again.
 take_back() {
     read_move
     root_owns_folders "$was"

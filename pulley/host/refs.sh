@@ -48,7 +48,8 @@ read_line() { # file; leaves its first line in `line`
     [ ! -f "$1" ] || read -r line <"$1"
 }
 
-# Whether the fetched branch contains the commit, or has left it: then the commit is superseded.
+# Whether the run can go on with what was fetched: the branch contains the commit; or (exact) the commit was
+# deployed here before; or the branch was rewritten without it. Then the tip replaces it (`superseded`).
 has_commit() {
     superseded=''
     [ -n "$Commit" ] && [ "$Commit" != "$upstream" ] || return 0

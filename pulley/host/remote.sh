@@ -79,7 +79,7 @@ fetch_once() {
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
         refuse 'timeout is not of coreutils: it has no --foreground'
     why=unreachable words=$(git_reason)
-    # Remove what it has left, or a full disk would stay full.
+    # Remove the temporary files of the failed fetch, or a full disk would stay full.
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
     [ $status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
@@ -105,7 +105,8 @@ drop_broken_copies() {
     commit_of "$upstream_ref^{commit}" || rm -f -- "$common_dir/$upstream_ref"
 }
 
-# `feature` became `feature/x`, or the reverse. git cannot have both, and the remote has dropped one.
+# On the remote, a branch `feature` was replaced by `feature/x`, or the reverse. git cannot have refs of both
+# names, so delete the ref of the old one.
 drop_refs_in_the_way() {
     git for-each-ref --format='delete %(refname)' "$upstream_ref/" | git update-ref --stdin
     parent=${upstream_ref%/*}

@@ -86,8 +86,9 @@ root_owns_after_pull() {
     [ -z "$found" ]
 }
 
-# Run a command within the time for steps, with its output in the log. A process that it leaves running
-# holds neither the lock nor the agent. If it fails, everything that it started is ended.
+# Run a command within the time for steps, with its output in the log. A process that the command leaves
+# running does not keep the lock, and the agent does not wait for it. If the command fails, everything that
+# it started is ended.
 step_within() {
     time_for_steps
     left=$((left > 12 ? left - 3 : left)) # time to end what it started

@@ -34,10 +34,10 @@ look_into_submodules() {
     done <"$state/new"
 }
 
-# A file that git could not write has no times in the index. On the disk it is missing, or has its content
-# from a commit of some branch. Anything else is somebody's edit, even if git has seen it (git add and
-# reset). In a roll back put the present file into the index, because git would not leave a commit with an
-# edit.
+# A file that git could not write has no times in the index. On the disk it is missing, or it has the content
+# of some commit. Any other content is somebody's edit, even if the index has no times for it (after git add
+# and git reset). In a roll back put the present file into the index, because git refuses to leave a commit
+# while a file differs from the index.
 write_again() {
     git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
     [ ! -e "$file" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file")")" ] || return 0

@@ -1,4 +1,4 @@
-"""Has botocore read each of AWS's service models once in a process.
+"""Makes botocore read each of AWS's service models only once in a process.
 
 moto makes a session whenever it needs the regions, and each session reads EC2's model from its file
 again. That took most of the time that a sandbox needed to start.

@@ -62,9 +62,9 @@ def choose_way_back(
 ) -> WayBack:
     """The last good commit before the one to leave. Raises UnavailableError if none is known.
 
-    The commit to leave may have run before, too: only what was sent before it last replaced another
-    commit counts. A commit that a roll back has left is not chosen until it is sent again, although
-    every host was at it.
+    The commit to leave may have been deployed several times. Only the runs before it replaced
+    another commit for the last time count. A commit that a roll back has left is not chosen, even
+    if every host was at it, unless it was sent again since.
     """
     pin = suggest("pin", target.name, "COMMIT", "--reason", "WHY")
     if leave is None:

@@ -111,4 +111,5 @@ def _is_unproven(since: datetime, taken: Sequence[datetime], now: datetime) -> b
     """Whether no delivery was accepted since the secret was stored, as far as GitHub remembers."""
     if since < now - REMEMBERED:
         return False
-    return not any(at >= since.replace(microsecond=0) for at in taken)  # as GitHub rounds
+    # GitHub gives the times of deliveries in whole seconds.
+    return not any(at >= since.replace(microsecond=0) for at in taken)

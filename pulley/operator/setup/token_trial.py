@@ -23,9 +23,10 @@ class UntriedTokenError(PulleyError):
 def try_token(
     stage: Stage, changes: Sequence[Change], token: str, repository: Repository | None
 ) -> None:
-    """Check that GitHub accepts the token for the repository, or for one with the stage's token.
+    """Check that GitHub accepts the token for the repository that it is for.
 
-    A token that replaces none is not tried. A repository's first token replaces the stage's. Raises
+    A stage's token has to be accepted for one of the repositories that use it. A token that
+    replaces none is not tried. A repository's first token replaces the stage's. Raises
     UntriedTokenError; RefusedError and UnavailableError if AWS does not answer.
     """
     stored = [change for change in changes if change.what == TOKEN]
@@ -44,7 +45,7 @@ def try_token(
 
 
 def problem_of(api_url: str, token: str, repositories: Sequence[Repository]) -> str:
-    """Why GitHub accepts the token for no repository; "" if it does for one.
+    """Why GitHub accepts the token for none of the repositories; "" if it accepts it for one.
 
     Raises UnavailableError if GitHub cannot be asked, or answers with an error of its own.
     """

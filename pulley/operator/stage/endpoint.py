@@ -1,7 +1,7 @@
-"""Find out that a sandbox has ended whose addresses the environment still has.
+"""Find out whether the environment still has the addresses of a sandbox that has ended.
 
-They stay in the shells that used the sandbox. The SDK would try one for half a minute, and then
-name neither the address nor the cause.
+A shell that used the sandbox keeps its addresses. The SDK would try such an address for half a
+minute, and then name neither the address nor the cause.
 """
 
 import socket

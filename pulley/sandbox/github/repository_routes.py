@@ -113,7 +113,7 @@ def _show_status(call: Call, status: RecordedStatus, deployment_id: int) -> dict
 def _show_record(
     call: Call, record: RecordedDeployment | RecordedStatus, url: str
 ) -> dict[str, object]:
-    """The fields that both share; a record's names are GitHub's."""
+    """The fields that deployments and statuses share. A record's fields have GitHub's names."""
     return vars(record) | {
         "url": url,
         "node_id": node_id(url),

@@ -103,7 +103,7 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         self.token_expires: datetime | None = None
         self._rate_limit = RateLimit()
         self.hookshot = Hookshot()
-        # The upstream's own hook has it, and reports pushes with it.
+        # The upstream's post-receive hook has this key too, and shows it when it reports a push.
         self.push_key = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._closing = threading.Event()

@@ -17,7 +17,7 @@ _SYSTEMCTL = """\
 # Stands in for systemd's: writes down what it was asked for.
 echo "$(id -un): systemctl $*" >>"{journal}"
 """
-# Anywhere among the arguments, because the script puts options before the word.
+# `version` may be anywhere among the arguments, because the script puts options before it.
 _OLD_GIT = """\
 #!/bin/sh
 # Stands in for an old git: says so, and does all else as this machine's does.

@@ -127,7 +127,7 @@ class Document:
         return {one.name: one.receive(given.get(one.name)) for one in self.parameters}
 
     def complete(self, given: ParameterValues) -> dict[str, tuple[str, ...]]:
-        """The same without a check, for the service's limits."""
+        """Every parameter's values, without a check: the service reads its limits from them."""
         return {one.name: given.get(one.name, one.default or ()) for one in self.parameters}
 
     def texts(self, values: ParameterValues) -> dict[str, str | tuple[str, ...]]:

@@ -4,9 +4,10 @@ AWS publishes Parameter Store's rate only: 40 transactions a second by default, 
 GetParameter, GetParameters and GetParametersByPath, for each account and Region. Source: AWS
 General Reference, "AWS Systems Manager endpoints and quotas", Parameter Store, "Max throughput" (as
 quoted in 2022 and after); the User Guide's "Changing Parameter Store throughput" (2026) says how to
-raise it. Run Command's rates are not published: SendCommand's rate here is a cautious guess, and so
-is a bucket's depth of one second's worth. A refused call is a ThrottlingException, "Rate exceeded"
-(AWS re:Post, "How do I prevent ThrottlingException errors ... when I use Parameter Store?").
+raise it. Run Command's rates are not published: SendCommand's rate here is a cautious guess. It is
+also a guess that a full bucket holds the tokens of one second. A refused call is a
+ThrottlingException, "Rate exceeded" (AWS re:Post, "How do I prevent ThrottlingException errors ...
+when I use Parameter Store?").
 """
 
 import threading
