@@ -47,8 +47,9 @@ def demo(broken_host: str | None) -> None:
 def sandbox(hosts: int, *, empty: bool) -> None:
     """Run an emulated AWS account, GitHub and hosts on this machine.
 
-    It prints a line for a second terminal. After that line, each command of pulley, git push and
-    the AWS command line use the sandbox there. Ctrl-C stops everything and cleans up.
+    It prints a line for a second terminal. When you have run that line there, the commands of
+    pulley, git push and the AWS command line use the sandbox. Ctrl-C stops everything and cleans
+    up.
     """
     _check_machine()
     _unset_inherited_variables()

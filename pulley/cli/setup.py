@@ -70,8 +70,8 @@ def setup(  # noqa: PLR0913 - each is an option
 
     The command shows what it will create or change, asks, and does it: the webhook's secret (made
     here, and not shown), a token for GitHub if you give one, your account's number in
-    .chalice/policy-*, the SSM document that runs on the hosts, and last the document's pin, so that
-    no push gets half an upgrade. It leaves alone what is right already: run it as often as you
+    .chalice/policy-*, the SSM document that runs on the hosts, and last the document's pin: until
+    then pushes use the old document. It leaves alone what is right already: run it as often as you
     like, and after each upgrade of Pulley. A token that replaces another one is tried first: if
     GitHub rejects it, nothing is stored.
 

@@ -1,7 +1,7 @@
 """Plan a set-up: compare what is wanted with what was found, and list the changes.
 
-Nothing here asks AWS or changes anything. The document's pin comes after the document, so that no
-push meets half an upgrade.
+Nothing here asks AWS or changes anything. The document's pin comes after the document: until then
+pushes use the old document.
 """
 
 from collections.abc import Iterator, Mapping
