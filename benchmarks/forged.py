@@ -21,7 +21,7 @@ from benchmarks.stub import App, Aws, without_log
 from chalicelib.core.unverified import MAX_PARSED_UNVERIFIED
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from chalicelib.edges.parameters import BUDGET, REMEMBERED_SECONDS
-from tests.app.test_hostile import REQUESTS, SEED, event_of, throw
+from tests.app.test_hostile import REQUESTS, SEED, event_of, make_request
 
 GOAL = 1.0  # ratio to a good delivery
 HOSTILE_GOAL = 0.050  # s
@@ -94,7 +94,7 @@ def _hostile(requests: int) -> Iterator[Figure]:
     seconds, accepted = [], 0
     with without_log():
         for seed in range(SEED, SEED + requests):
-            request = event_of(throw(seed))
+            request = event_of(make_request(seed))
             begun = time.thread_time()
             status = app(request)["statusCode"]
             seconds.append(time.thread_time() - begun)

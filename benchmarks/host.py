@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.compare import compare
 from benchmarks.figures import Figure
@@ -124,14 +125,14 @@ class Bench:
     def _run(self, side: str, checkout: Path, *, before: Sequence[str] = ()) -> None:
         pull = ["git", "pull", "-q", "--rebase", "origin", "main"]
         # Without setpriv, because that would be one more process.
-        ids = {"user": OWNER.pw_uid, "group": OWNER.pw_gid, "extra_groups": []}
+        ids: dict[str, Any] = {"user": OWNER.pw_uid, "group": OWNER.pw_gid, "extra_groups": []}
         subprocess.run(
             [*before, *(["dash", str(self._script)] if side == OURS else pull)],
             cwd=checkout,
             env=environ(self._root, checkout),
             capture_output=True,
             check=True,
-            **(ids if AS_ROOT else {}),  # type: ignore[call-overload] - none or all three
+            **(ids if AS_ROOT else {}),
         )
 
 

@@ -91,7 +91,7 @@ class Aws:
     def sdk(self, deadline: Deadline | None = None) -> Any:  # noqa: ANN401 - boto3 makes it
         """The app's own client of boto3."""
         client = build_ssm_client(deadline)
-        client.meta.events.register("before-send.ssm", self)  # type: ignore[arg-type] - a handler may answer
+        client.meta.events.register("before-send.ssm", self)  # type: ignore[arg-type] # a handler may answer
         return client
 
     def port(self, _deadline: Deadline | None = None) -> "Port":
@@ -138,7 +138,7 @@ class App:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`client` is Aws's `sdk` or `port`; `clock` (seconds) is for the budgets."""
-        edges = {
+        edges: dict[str, Any] = {
             one.__name__: partial(one, clock=clock) for one in (ParameterStore, KnownRepositories)
         }
         with mock.patch.multiple(wiring, build_ssm_client=client, **edges):
@@ -148,7 +148,7 @@ class App:
     def __call__(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer, as Lambda gives it to API Gateway."""
         before = wiring._receiver
-        wiring._receiver = self._receiver  # type: ignore[assignment] - a cached function
+        wiring._receiver = self._receiver  # type: ignore[assignment] # a cached function
         try:
             return app.app(event, None)
         finally:
