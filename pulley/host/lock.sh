@@ -7,9 +7,9 @@ take_lock() {
     [ -d "$state" ] || mkdir -p -m 700 "$state" || refuse "cannot write below $git_dir"
     command exec 9<>"$state/lock" || refuse "cannot write $state/lock"
     seconds_left
-    flock -w $((left / 2)) 9 2>"$state/flock.err" || {
-        read_line "$state/flock.err"
-        [ -z "$line" ] || refuse "flock (util-linux) failed: $line"
+    flock -w $((left / 2)) 9 2>&9 || {
+        read_line "$state/lock" # a time, unless flock has written an error over it
+        case $line in *[!0-9]*) refuse "flock (util-linux) failed: $line" ;; esac
         finish busy "another run held the lock for $((left / 2)) seconds"
     }
     log=$state/run.log # all output goes here from now on

@@ -9,6 +9,8 @@ become_owner() {
     read_uid /proc/self/status
     euid=$process_uid
     [ "$euid" -eq 0 ] || return 0
+    # Root enters the checkout: a relative folder in these would load the owner's code.
+    unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
     case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
     go_in

@@ -235,3 +235,12 @@ class TestRootsShell:
         asked = (site.root / "restarts").read_text().splitlines()
         assert asked == ["--foreground -k 5 60 systemctl reload-or-restart -- site.service"] * 2
         assert (site.root / "answers").read_text().split() == ["0", "0", "1", "1"]
+
+
+def test_relative_library_paths_of_root_are_unset(site: Site) -> None:
+    """Root enters the checkout, so "." would be a folder of the owner's."""
+    names = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_AUDIT")
+    shown = " ".join(f"${{{name}-unset}}" for name in names)
+    site.tool("stat", f'echo "{shown}" >>{site.root}/seen\nexec {shutil.which("stat")} "$@"')
+    site.pull(more_environ=dict.fromkeys(names, ":")).must_be("unchanged")
+    assert set((site.root / "seen").read_text().splitlines()) == {"unset unset unset"}
