@@ -3,8 +3,8 @@
 chalicelib/answers.py has the HTTP codes.
 """
 
-# Lambda is to load boto3 while the function starts: edges/aws.py imports it only at its first use.
-import boto3  # noqa: F401
+# edges/aws.py imports boto3 only when it is first used.
+import boto3  # noqa: F401 - so that Lambda loads it while the function starts
 from chalice.app import Chalice, CloudWatchEvent, Rate, Request, Response
 
 from chalicelib import wiring

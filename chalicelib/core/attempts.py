@@ -61,7 +61,7 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
     """The newest run, if it was for the wanted commit and failed to bring the host there.
 
     A push that did not reach an offline host is no attempt. A host that never answered counts as
-    failed. If the branch's tip is not known (`knows_tip`), a host that says that it is at a newer
+    failed. If the branch's tip is not known (`knows_tip` is false), a host that reports a newer
     commit has not failed.
     """
     if not runs:

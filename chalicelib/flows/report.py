@@ -42,7 +42,7 @@ class Reporter:
     pause: Callable[[float], None]
 
     def report(self, event: object, *, now: datetime) -> Reported | NotReported:
-        """Act on EventBridge's event, whatever it is. `now` is aware.
+        """Act on an event of EventBridge, which may have any shape. `now` is aware.
 
         Raises UnavailableError if Lambda should retry (AWS lags, or GitHub fails), and RefusedError
         if AWS refuses to let us read its history.

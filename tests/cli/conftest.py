@@ -37,7 +37,7 @@ def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def used() -> Iterator[Sandbox]:
-    """For modules that push and deploy a lot: they start from whatever commit the hosts have."""
+    """For modules that push and deploy a lot. Their tests start from any commit on the hosts."""
     with Sandbox(["web-1", "web-2"]) as opened:
         yield opened
 

@@ -568,7 +568,7 @@ class TestOwnSecret:
     """A repository's own secret, which `pulley setup` leaves alone."""
 
     @pytest.mark.parametrize(
-        ("value", "mend"),
+        ("value", "fix"),
         [
             (
                 " ",
@@ -578,14 +578,14 @@ class TestOwnSecret:
         ],
     )
     def test_fix_names_only_the_repository_s_own_secret(
-        self, planter: Planter, value: str, mend: str
+        self, planter: Planter, value: str, fix: str
     ) -> None:
         name = NAMES.repository_webhook_secret(SITE)
         planter.store(name, value, secret=True)
         parameters = Parameters(planter.ssm)
         targets = StoredTargets((), (), {SITE: StoredReportSettings()})
         rows = {row.what: row for row in Stored(parameters, NAMES, targets).check_secrets()}
-        assert rows["webhook secret of octo/site"].mend.startswith(mend)
+        assert rows["webhook secret of octo/site"].mend.startswith(fix)
         assert not rows["webhook secret of octo/site"].fix
 
 

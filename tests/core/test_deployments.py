@@ -1,4 +1,4 @@
-"""A commit's status on GitHub: the right state and one clean line, whatever a host answers."""
+"""A commit's status on GitHub: the right state and one clean line, for any answer of a host."""
 
 import json
 import unicodedata

@@ -59,7 +59,7 @@ class TestFleetOf:
         assert list(fleet.of(WEB)) == []
         assert names(fleet, Instances(ids=(other.instance_id, "i-0"))) == []
 
-    def test_hosts_with_the_target_s_ids_are_included_whatever_their_tags(self) -> None:
+    def test_hosts_with_the_target_s_ids_are_included_with_any_tags(self) -> None:
         fleet = Fleet([host(1), host(2, role="web"), host(3)], "dev")
         ids = Instances(ids=(host(3).instance_id, host(1).instance_id))
         assert names(fleet, ids) == ["web-1", "web-3"]

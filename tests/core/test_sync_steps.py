@@ -46,7 +46,7 @@ class TestEndOf:
             [OVERTAKEN],
             [HELD, HELD],
             [DeploymentStatus("inactive", "")],
-            [DeploymentStatus("inactive", "of what was held, in whatever words")],
+            [DeploymentStatus("inactive", "a held deploy, in any words")],
         ],
     )
     def test_deployment_that_was_only_inactive_has_not_ended(
@@ -57,7 +57,7 @@ class TestEndOf:
 
     @pytest.mark.parametrize("state", BEGUN)
     @pytest.mark.parametrize("words", ["replaced by bbbbbbb", HELD.description])
-    def test_deployment_that_began_ends_with_inactive_whatever_its_description(
+    def test_deployment_that_began_ends_with_inactive_with_any_description(
         self, state: str, words: str
     ) -> None:
         inactive = DeploymentStatus("inactive", words)

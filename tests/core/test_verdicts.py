@@ -214,7 +214,7 @@ class TestJudgeHost:
     ) -> None:
         assert judged(line_of(outcome=outcome), "Failed").may_pass == passes
 
-    def test_updated_host_is_at_the_commit_whatever_its_status(self) -> None:
+    def test_updated_host_is_at_the_commit_with_any_status(self) -> None:
         for details in ("Failed", "ExecutionTimedOut", "Cancelled"):
             assert judged(UPDATED, details).kind == AT
 

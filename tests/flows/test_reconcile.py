@@ -1,4 +1,4 @@
-"""A round brings every target to its wanted commit, whatever was lost; other hosts get nothing."""
+"""A round sends the wanted commit to each host that is not at it, and nothing to other hosts."""
 
 import json
 from collections.abc import Callable, Sequence

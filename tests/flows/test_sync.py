@@ -1,4 +1,4 @@
-"""A sync brings GitHub's deployment to the verdict, whatever the number and order of events."""
+"""A sync brings GitHub's deployment to the verdict, for any number and order of events."""
 
 import os
 import random

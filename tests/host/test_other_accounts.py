@@ -134,7 +134,7 @@ def _read_when_written(path: Path) -> str:
 
 class TestRootsCheckout:
     @pytest.fixture
-    def precious(self, root_site: RootSite) -> Iterator[Path]:  # noqa: F811
+    def precious(self, root_site: RootSite) -> Iterator[Path]:  # noqa: F811 - the fixture above
         """A file of root to which links in the checkout point. Nothing must write to it."""
         assert root_site.deploy().result.outcome == "updated"
         (path := root_site.root / "precious").write_text("precious\n")
@@ -143,7 +143,7 @@ class TestRootsCheckout:
 
     def test_root_does_not_roll_back_through_a_folder_that_a_step_gave_away(
         self,
-        root_site: RootSite,  # noqa: F811
+        root_site: RootSite,  # noqa: F811 - the fixture above
     ) -> None:
         (folder := root_site.upstream / "web").mkdir()
         (folder / "page").write_text("one\n")
@@ -163,7 +163,7 @@ class TestRootsCheckout:
     @pytest.mark.parametrize("opened", [".", ".git", ".git/pulley"])
     def test_root_writes_nothing_after_a_step_opened_the_checkout(
         self,
-        root_site: RootSite,  # noqa: F811
+        root_site: RootSite,  # noqa: F811 - the fixture above
         precious: Path,
         opened: str,
         status: int,
@@ -180,7 +180,7 @@ class TestRootsCheckout:
 
     def test_root_writes_nothing_after_a_unit_opened_the_checkout_in_the_health_check(
         self,
-        root_site: RootSite,  # noqa: F811
+        root_site: RootSite,  # noqa: F811 - the fixture above
         precious: Path,
     ) -> None:
         root_site.tool("curl", f"ln -sf {precious} .git/pulley/failed; chmod 777 .; exit 22")
@@ -192,7 +192,7 @@ class TestRootsCheckout:
 
     def test_setuid_git_of_another_user_does_not_keep_the_checkout_busy(
         self,
-        root_site: RootSite,  # noqa: F811
+        root_site: RootSite,  # noqa: F811 - the fixture above
     ) -> None:
         shutil.copy(str(shutil.which("sleep")), git := root_site.root / "git")
         git.chmod(0o4755)

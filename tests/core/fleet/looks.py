@@ -13,7 +13,7 @@ from tests.core.fleet.times import time_of
 
 @dataclass(frozen=True)
 class LookPromises:
-    """Promises that hold whatever a check finds. A broken promise raises AssertionError."""
+    """Promises that hold for every result of a check. A broken promise raises AssertionError."""
 
     account: Account
 

@@ -79,7 +79,7 @@ class TestCheckPlace:
 
     @pytest.mark.parametrize("name", ["begun", "marker", "moving", "index.lock", "rebase-merge"])
     @pytest.mark.parametrize(
-        ("where", "mend"),
+        ("where", "fix"),
         [
             (Place(wanted=COMMIT, is_there=True), "pulley deploy web brings it there"),
             (Place(wanted=COMMIT, held=HELD), "pulley rollback web"),
@@ -88,13 +88,13 @@ class TestCheckPlace:
         ],
     )
     def test_checkout_of_a_killed_run_fails_also_under_a_hold_or_freeze(
-        self, name: str, where: Place, mend: str
+        self, name: str, where: Place, fix: str
     ) -> None:
         found = row(where, replace(FOUND, unfinished=name))
         assert found.outcome == FAIL
         is_git_s = "-" in name or "." in name
         assert found.mend.startswith("if nobody is at work there: ") == is_git_s
-        assert mend in found.mend
+        assert fix in found.mend
 
     def test_checkout_of_a_killed_first_run_is_shown_as_never_deployed(self) -> None:
         found = row(Place(), replace(FOUND, unfinished="begun", deployed=""))

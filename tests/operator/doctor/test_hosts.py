@@ -208,7 +208,7 @@ class TestCheckInvocation:
         assert row.mend.startswith("pulley setup")
 
     @pytest.mark.parametrize(
-        ("outcome", "mend"),
+        ("outcome", "fix"),
         [
             ("no_checkout", "clone"),
             ("unreachable", "ls-remote"),
@@ -217,10 +217,10 @@ class TestCheckInvocation:
             ("broken", "docs/host.md"),
         ],
     )
-    def test_each_outcome_has_its_fix(self, outcome: str, mend: str) -> None:
+    def test_each_outcome_has_its_fix(self, outcome: str, fix: str) -> None:
         row = self.row(line(outcome, "something"))
         assert row.outcome == FAIL
-        assert mend in row.mend
+        assert fix in row.mend
 
     def test_fix_for_a_wrong_remote_is_a_complete_command(self) -> None:
         target = replace(WEB, checkout="/srv/my site")

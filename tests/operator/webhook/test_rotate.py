@@ -1,4 +1,4 @@
-"""A rotation refuses no delivery at any moment, whatever stops it.
+"""A rotation refuses no delivery at any moment, even if it is stopped half-way.
 
 The world here has Parameter Store, warm Lambdas that run the real receiver and remember, a stranger
 who uses up their look-ups of unknown secrets, and deliveries that take ten seconds.
