@@ -23,23 +23,15 @@ from chalicelib.core.fields import (
     text_reader,
 )
 from chalicelib.core.refs import Branch, Repository, shown
+from chalicelib.core.units import read_units
 
 # Each pattern is also an `allowedPattern` of the SSM document. So it is anchored, Go's RE2 can read
 # it, and it matches no quote, `$`, backslash, brace, space or newline (see core/commands.py).
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
 CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
 AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
-# No unit of the type .target, like poweroff.target: starting it would stop or change other units.
-# systemctl reads a name without a dot as the name of a service.
-UNIT_PATTERN = (
-    "[A-Za-z0-9_]([A-Za-z0-9_:@-]{0,99}|[A-Za-z0-9_.:@-]{0,99}[.](service|socket|timer|path))"
-)
-# Go's RE2 repeats a part a thousand times at most; the counts of nested parts are multiplied.
-RESTART_PATTERN = f"^({UNIT_PATTERN}(,{UNIT_PATTERN}){{0,9}})?$"
 HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
 
-MAX_UNITS_LENGTH = 401  # characters, with the commas, as in the script
-MAX_UNITS = 10
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
 MAX_IDS = 50
@@ -47,23 +39,6 @@ MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 
-# These units stop the machine, stop all other units, or open root's shell on the console. A name
-# covers units of each type and each instance. pulley/host/parameters.sh refuses the same units.
-MACHINE_UNITS = frozenset(
-    f"systemd-{name}"
-    for name in (
-        *("poweroff", "reboot", "halt", "kexec", "soft-reboot", "exit", "sysupdate-reboot"),
-        *("suspend", "hibernate", "hybrid-sleep", "suspend-then-hibernate", "hibernate-resume"),
-    )
-) | {
-    *("poweroff", "reboot", "halt", "kexec", "shutdown", "single"),
-    *("rescue", "rescue-ssh", "emergency", "debug-shell", "console-shell"),
-    *("system-update-cleanup", "packagekit-offline-update"),
-}
-MACHINE_UNIT_PREFIXES = ("systemd-factory-reset", "initrd-", "dracut-")
-
-_UNIT = re.compile(UNIT_PATTERN)
-_UNIT_TYPE = re.compile("[.](service|socket|timer|path)$")
 # TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
 _INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
@@ -201,29 +176,6 @@ def _seconds(value: object) -> int:
     return value
 
 
-def _units(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(is_match(_UNIT, unit) for unit in value):
-        raise ValueError(
-            'must be a list of systemd units, like ["site.service"]: '
-            f".service, .socket, .timer or .path; not {shown(value)}"
-        )
-    if refused := [unit for unit in value if _is_of_machine(unit)]:
-        raise ValueError(
-            "must not have a unit that stops the machine, isolates it or opens a root shell: "
-            f"{shown(refused[0])}"
-        )
-    if len(value) > MAX_UNITS:
-        raise ValueError(f"must not have more than {MAX_UNITS} units")
-    if len(",".join(value)) > MAX_UNITS_LENGTH:
-        raise ValueError(f"must not have more than {MAX_UNITS_LENGTH} characters of units")
-    return tuple(value)
-
-
-def _is_of_machine(unit: str) -> bool:
-    name = _UNIT_TYPE.sub("", unit).partition("@")[0]
-    return name in MACHINE_UNITS or name.startswith(MACHINE_UNIT_PREFIXES)
-
-
 def _tag_values(value: object) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     if not 1 <= len(values) <= MAX_TAG_VALUES or not all(
@@ -273,7 +225,7 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "checkout": path_reader(CHECKOUT_PATTERN, "an absolute path"),
     "update": text_reader("rebase|reset", "rebase or reset"),
     "after_pull": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
-    "restart": _units,
+    "restart": read_units,
     "health_check": text_reader(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
     "max_concurrency": count_reader(minimum=1),
     "max_errors": count_reader(minimum=0),

@@ -13,8 +13,8 @@ from chalicelib.core.targets import (
     CHECKOUT_PATTERN,
     HEALTH_CHECK_PATTERN,
     NAME_PATTERN,
-    RESTART_PATTERN,
 )
+from chalicelib.core.units import RESTART_PATTERN
 
 RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"

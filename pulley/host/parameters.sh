@@ -88,7 +88,7 @@ check_units() {
 }
 
 # Refuse units that stop the machine, stop all other units, or open a root shell on the console.
-# Instances of templates count, too. chalicelib/core/targets.py has the same names.
+# Instances of templates count, too. chalicelib/core/units.py has the same names.
 refuse_unit_of_machine() { # unit
     name=${1##*/} name=${name%.*}
     case ${name%%@*} in

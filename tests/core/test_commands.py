@@ -23,10 +23,10 @@ from chalicelib.core.targets import (
     CHECKOUT_PATTERN,
     HEALTH_CHECK_PATTERN,
     NAME_PATTERN,
-    UNIT_PATTERN,
     TargetsError,
     parse_target,
 )
+from chalicelib.core.units import UNIT_PATTERN
 from chalicelib.core.webhook import PushEvent, parse_delivery, parse_payload
 from pulley.host.document import PARAMETERS
 from tests.fakes import COMMIT, GUID, STAGE, delivery_of, push_json, target_json

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicelib.core.targets import MACHINE_UNIT_PREFIXES, MACHINE_UNITS
+from chalicelib.core.units import MACHINE_UNIT_PREFIXES, MACHINE_UNITS
 from tests.host.conftest import AS_OWNER, AS_ROOT, SHELLS, Run, Site, held_to_contract
 from tests.host.programs import folder_without
 
