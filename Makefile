@@ -57,14 +57,24 @@ format: $(TOOLS_READY)
 docs: $(READY)
 	$(BIN)/python -m pulley.reference
 
-# What `make test` tries briefly (in brackets), at length: a thousand random kills of the script on the
-# host (twelve), five hundred kills of its other ways and its way back, with someone's work in between
-# (eight), and a kill around each of its calls of git in each case (every fifth to seventh call); its
-# tests in each shell (what a shell can change); a hundred thousand hostile requests (eight hundred);
-# each fault in each way (some); each hostile string in each place (twenty); a minute of fifty
-# deliveries a second (three seconds); a hundred orders of events (six), sixty of a story's (eight); a
-# thousand schedules of a fleet (a hundred); a thousand examples of each property of the core, the flows
-# and the edges (fifty); each signal to each command that runs on (one).
+# What `make test` tries briefly (in brackets), at length:
+# PULLEY_KILLS: up to 3,000 kills of a rebase at random instants, in 1,000 trials of three (brief: 12).
+#   500 trials that kill a roll back, a reset or an exact update, after which a person may work in the
+#   checkout (brief: 8). A kill before each git call of a rebase, and in the case with edits and local
+#   commits also after each (brief: before every third to seventh call). At least 250 kills of a plain
+#   git pull (brief: until three have left something). More in tests/host/test_root.py, test_saved.py.
+# PULLEY_SHELLS: the tests of the script in each shell (brief: only those that depend on the shell).
+# PULLEY_REQUESTS: 100,000 hostile requests (brief: 800).
+# PULLEY_FAULTS: each call to AWS and GitHub with each way to fail, and each fault that `pulley doctor`
+#   finds alone (brief: some calls, in turns; the faults together).
+# PULLEY_INJECTIONS: each hostile string in each place (brief: 20 of these pairs, or 200 for the script).
+# PULLEY_DELIVERIES: 3,000 deliveries at 50 a second, to 8 functions (brief: 150, to 4).
+# PULLEY_ORDERS: 100 orders of the sandbox's events (brief: 6).
+# PULLEY_SEEDS: 60 random orders of the events of the story in tests/flows/test_sync.py (brief: 8).
+# PULLEY_SCHEDULES: 1,000 schedules of a fleet with a token, and as many without (brief: 100 each).
+# PULLEY_EXAMPLES: 1,000 examples of each property of the core, the flows and the edges, except one
+#   that uses the network (brief: 50).
+# PULLEY_SIGNALS: each of three signals to `pulley demo` and to `pulley sandbox` (brief: one to each).
 soak: $(READY)
 	PULLEY_KILLS=1000 PULLEY_SHELLS=all PULLEY_REQUESTS=100000 PULLEY_FAULTS=all \
 		PULLEY_INJECTIONS=5000 PULLEY_DELIVERIES=3000 PULLEY_ORDERS=100 PULLEY_SEEDS=60 \

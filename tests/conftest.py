@@ -123,8 +123,8 @@ def mock_botocore_only() -> Iterator[None]:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """Start the tracer only for the tests of the core and the flows.
 
-    A traced test takes twice as long. So fixtures and properties, with their many cases, are not
-    traced: an example reaches each line too.
+    A traced test takes twice as long. So fixtures and Hypothesis tests are not traced. Each line
+    that they reach is also reached by an ordinary test.
     """
     tracer = pyfuncitem.config.stash[TRACER]
     if tracer is None or not _is_traced(pyfuncitem):

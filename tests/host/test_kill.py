@@ -124,7 +124,8 @@ class TestKilled:
         choose = random.Random(f"{edits}{local_commits}")  # noqa: S311 - not for secrets
         prepared, killed = make_site("sh"), 0
         commit = prepare(prepared, edits=edits, local_commits=local_commits)
-        # Each trial has three kills; without PULLEY_KILLS, RANDOM_KILLS counts these.
+        # Each trial has three kills. With PULLEY_KILLS, RANDOM_KILLS is the number of trials of all
+        # cases; without it, the number of kills.
         for trial in range(RANDOM_KILLS // len(CASES) // (1 if IN_FULL else 3)):
             site = make_site(SHELLS[(trial + edits + local_commits) % len(SHELLS)], prepared)
             for _ in range(3):  # a run that recovers may be killed as well
