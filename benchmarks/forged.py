@@ -85,7 +85,8 @@ def _calls(words: str, name: Callable[[], str], goal: float) -> Figure:
             statuses.add(app(event(body, secret=GUESSED))["statusCode"])
     if aws.calls["SendCommand"] or not statuses <= {401, 503}:
         raise AssertionError((statuses, aws.calls))
-    what = f"{FORGED:,} forged deliveries in {now:.0f} s of its clock, {words}: calls to AWS"
+    rate = f"{A_SECOND} in each second of a simulated clock ({now:.0f} s)"
+    what = f"{FORGED:,} forged deliveries, {rate}, {words}: calls to AWS"
     return Figure(what, aws.calls.total(), "calls", goal, detail=dict(aws.calls))
 
 
