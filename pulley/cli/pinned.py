@@ -89,7 +89,7 @@ def _say_words(pinned: PinnedTarget) -> None:
         return
     now, plan = suggest("deploy", name), pinned.after and pinned.after.standing.plan
     if plan and plan.held:
-        brought = f": a newer push goes on, or {now}" if plan.wanted else ""
+        brought = f": the tip is held until a newer push or {now}" if plan.wanted else ""
         say(f"Its hosts are not sent to the branch's tip, since {one_line(plan.held)}{brought}")
         return
     unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"

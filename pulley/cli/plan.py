@@ -62,7 +62,8 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         say(f"  pin: {pin}")
     if plan_.wanted and plan_.held:
         deploy = suggest("deploy", target.name)
-        say(f"  held: {one_line(plan_.held)}; a newer push or `{deploy}` goes on", style="red")
+        until = f"this commit is held until a newer push or `{deploy}`"
+        say(f"  held: {one_line(plan_.held)}; {until}", style="red")
     if standing.tip_from == OWN_GIT:
         say("  The schedule has no token for GitHub: it uses the commit that was requested last.")
     if not standing.hosts:

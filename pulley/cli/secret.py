@@ -201,7 +201,7 @@ def _say_plan(  # noqa: PLR0913 - each is an option
     else:
         note("  each webhook gets a ping")
     old = "old one is" if len(stored.secrets) <= 2 else "old ones are"
-    when = "even without proof" if drop_unproven else "if all prove to have it"
+    when = "even without proof" if drop_unproven else "if pings show that all sign with the new one"
     note(f"  {when}, the {old} dropped {wait:.0f} seconds later")
 
 

@@ -32,7 +32,7 @@ def unpin(stage: Stage, target: str, reason: str, *, yes: bool, as_json: bool) -
     Hosts go to the branch's tip in the next round (within 15 minutes, unless set otherwise), or now
     with `pulley deploy TARGET`. The command first names that commit. If the target was rolled back
     from that commit, the command asks. If the roll-out of the tip was cancelled, or stopped by its
-    failures, the tip is held: only a newer push or `pulley deploy TARGET` goes on.
+    failures, the tip is held until a newer push or `pulley deploy TARGET`.
     """
     now, words, problems = utc_now(), "", Problems()
     with problems:

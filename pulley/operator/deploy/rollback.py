@@ -28,7 +28,7 @@ def read_runs(target: Target, view: View) -> list[Run]:
 def commit_to_leave(wanted: Wanted | None, sent: Sequence[RollOut]) -> CommitSha | None:
     """The commit to undo: the wanted one if it was sent, else the one that was sent last.
 
-    If the branch's tip was not sent yet, it runs nowhere.
+    If the branch's tip was not sent yet, it runs nowhere, so there is nothing to undo.
     """
     commits = [one.commit for one in sorted(sent, key=lambda one: one.issued)]
     if wanted and wanted.commit in commits:
@@ -62,8 +62,8 @@ def choose_way_back(
 ) -> WayBack:
     """The last good commit before the one to leave. Raises UnavailableError if none is known.
 
-    The commit to leave may have been deployed several times. Only the runs before it replaced
-    another commit for the last time count. A commit that a roll back has left is not chosen, even
+    The commit to leave may have been deployed several times. Only runs before the newest unbroken
+    series of its runs count. A commit that a roll back has left is not chosen, even
     if every host was at it, unless it was sent again since.
     """
     pin = suggest("pin", target.name, "COMMIT", "--reason", "WHY")
@@ -80,7 +80,7 @@ def choose_way_back(
         if commit == leave:
             continue
         if commit in left:
-            passed_over.append(PassedOver(commit, "it was rolled back from"))
+            passed_over.append(PassedOver(commit, "an earlier roll back left it"))
         elif not verdict.is_everywhere:
             passed_over.append(PassedOver(commit, status_of(verdict).description))
         else:

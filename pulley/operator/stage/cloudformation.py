@@ -50,7 +50,7 @@ _PARAMETERS: Json = {
     "AlarmTopicArn": {
         "Type": "String",
         "Default": "",
-        "Description": "The SNS topic that the alarms tell; empty, and they tell nobody",
+        "Description": "The SNS topic that the alarms notify. Empty: the alarms notify nobody",
     },
     "ThrottlingRate": {
         "Type": "Number",

@@ -148,7 +148,8 @@ class Rotation:
         if is_ours:
             return answer
         return (
-            f"{answer}. So {self.name} is not seen to open {self.url}: the webhook was left alone"
+            f"{answer}. No ping shows that a secret in {self.name} is valid at {self.url}, so the "
+            "webhook was not changed"
         )
 
     def _ping_with_newest(self, webhooks: Webhooks, hook: RepositoryHook) -> Ping:

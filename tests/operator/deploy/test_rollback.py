@@ -63,7 +63,7 @@ class TestChooseWayBack:
 
     def test_second_rollback_goes_further_back_and_never_forward(self) -> None:
         runs = [run(A, 1), run(B, 2), run(C, 3), run(B, 4, cause="rollback")]
-        assert way(B, *runs) == WayBack(A, (PassedOver(C, "it was rolled back from"),))
+        assert way(B, *runs) == WayBack(A, (PassedOver(C, "an earlier roll back left it"),))
         with pytest.raises(UnavailableError, match="no good commit of web is known from before a"):
             way_back(A, *runs, run(A, 5, cause="rollback"))
 
@@ -76,7 +76,7 @@ class TestChooseWayBack:
         assert way(B, *pinned) == WayBack(C)
         # The last roll back left B, although B was sent again after the first roll back.
         again = [*pinned, run(C, 6, cause="rollback")]
-        assert way(C, *again) == WayBack(A, (PassedOver(B, "it was rolled back from"),))
+        assert way(C, *again) == WayBack(A, (PassedOver(B, "an earlier roll back left it"),))
 
     def test_after_a_forced_push_to_an_older_commit_the_commit_before_the_push_is_chosen(
         self,

@@ -351,10 +351,9 @@ class TestUnprovenWebhook:
         world.values[rotation.name] = [("prod-new\nprod-old", START)]
         for set_it in (True, False):
             proof = rotation.prove(SITE, b"prod-new", set_it=set_it)
-            assert "signed with the newest secret of dev/webhook-secret. So /pulley/prod/" in (
-                proof.problem
-            )
-            assert proof.problem.endswith("the webhook was left alone")
+            assert "signed with the newest secret of dev/webhook-secret. No ping" in proof.problem
+            assert "a secret in /pulley/prod/webhook-secret is valid at" in proof.problem
+            assert proof.problem.endswith("the webhook was not changed")
         assert world.hooks == {SITE: "old"}
         assert world.refused == 0
 
@@ -362,7 +361,7 @@ class TestUnprovenWebhook:
         world.hooks[SITE] = "of another stage"
         (proof,) = world.rotate()
         assert "was answered 401: the signature does not match" in proof.problem
-        assert "not seen to open" in proof.problem
+        assert "No ping shows" in proof.problem
         assert world.hooks == {SITE: "of another stage"}
         assert world.lines[1:] == ["old"]
 
