@@ -42,7 +42,8 @@ class Known:
 
         Whoever posted a final status has sent its notification, too.
 
-        `inactive` before the deployment began is not an end, but is not notified twice either.
+        An `inactive` that was posted before the deployment began is not its end (see `end_of`).
+        Here it counts as notified all the same, so this process does not notify it.
         """
         over = next((one for one in said if one.is_final), None)
         return Known(over.state) if over and over != self.owed else self

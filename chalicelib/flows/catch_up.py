@@ -13,7 +13,7 @@ from chalicelib.flows.snapshot import Reader, Snapshot, note_not_asked
 from chalicelib.flows.sync import DeploymentSync
 
 # An event that has not come by this time after the command was sent, or expired, never comes.
-UNSETTLED, EXPIRED = timedelta(hours=2), timedelta(hours=1)
+RECENT, EXPIRED = timedelta(hours=2), timedelta(hours=1)
 # For longer outages of GitHub, but rarely: each commit costs two of the token's requests.
 FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)
 DELIVERIES_EVERY = timedelta(hours=1)  # more often would cost too many of the token's requests
@@ -29,7 +29,7 @@ class CatchUp:
 
     def sync(self, target: Target, snapshot: Snapshot) -> None:
         """Sync the commits whose last event may be lost, or whose report failed."""
-        reach = FAR_BACK if self._is_due(FAR_BACK_EVERY, snapshot) else UNSETTLED
+        reach = FAR_BACK if self._is_due(FAR_BACK_EVERY, snapshot) else RECENT
         newest: dict[str, Command] = {}
         for command in snapshot.sent_to(target):
             until = max(command.requested + reach, command.expires + EXPIRED)

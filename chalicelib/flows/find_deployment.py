@@ -94,7 +94,8 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
             continue
-        # Judge it as a report on its own commands would: that may come later, or know more.
+        # Post what a report on the old deployment's own commands would post. Such a report may
+        # still come, and another commit than this one may have replaced the old one first.
         sent = sent_to(history, command, since_made(other, command))
         status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):

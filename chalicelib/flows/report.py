@@ -93,7 +93,8 @@ class Reporter:
             return None
         raise UnavailableError(
             "Systems Manager's answers lag behind its event",
-            detail="the command is over by its event, and not by what its hosts say",
+            detail="the event says that the command is over, but its history does not show every "
+            "host's result yet",
         )
 
     def _lags(self, command: Command | Check, change: StatusChange, now: datetime) -> bool:

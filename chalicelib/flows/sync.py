@@ -67,7 +67,8 @@ class DeploymentSync:
     def run_late(self, command: Command, *, now: datetime) -> None:
         """Sync a command whose last event may have been lost, if the repository has a token.
 
-        Without GitHub, nothing remembers which notifications were sent, so none is sent again.
+        Without a token, or if GitHub refuses, it notifies nothing: only GitHub's statuses tell a
+        new process which notifications were sent, so one might be sent twice.
         """
         self._on_github(self._begin(command, now))
 

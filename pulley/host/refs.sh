@@ -59,7 +59,7 @@ has_commit() {
         was_deployed
         return
     fi
-    ! is_ancestor "$upstream" "$Commit" || return 1 # the remote's replicas lag
+    ! is_ancestor "$upstream" "$Commit" || return 1 # a replica of the remote answered that lacks this commit yet: fetch again
     superseded=superseded
 }
 
