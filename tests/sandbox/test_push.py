@@ -113,7 +113,7 @@ class TestRounds:
         assert [sandbox.reconcile()["sent"] for _ in range(2)] == [0, 0]
         assert count_commands(sandbox) == before
 
-    def test_round_settles_a_deployment_whose_events_were_lost(self, sandbox: Sandbox) -> None:
+    def test_round_syncs_a_deployment_whose_events_were_lost(self, sandbox: Sandbox) -> None:
         commit = sandbox.commit({"index.html": "unreported\n"}, "Unreported")
         sandbox.reporter.pattern = {"source": ["nobody"]}  # every event of this push is lost
         try:
@@ -122,12 +122,12 @@ class TestRounds:
             sandbox.wait_until_reported()
         finally:
             sandbox.reporter.pattern = {"source": ["aws.ssm"]}
-        (unsettled,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
-        assert unsettled.state == "pending"
+        (unsynced,) = (one for one in sandbox.github.deployments(FULL_NAME) if one.sha == commit)
+        assert unsynced.state == "pending"
         assert sandbox.reconcile()["sent"] == 0
-        settled = sandbox.deployment(command)
-        assert settled is not None
-        assert settled.state == "success"
+        synced = sandbox.deployment(command)
+        assert synced is not None
+        assert synced.state == "success"
 
     def test_frozen_target_is_updated_only_after_the_freeze_ends(self, sandbox: Sandbox) -> None:
         before = heads(sandbox)
