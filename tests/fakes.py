@@ -441,13 +441,13 @@ class Wire:
     def arguments_of(self, operation: str) -> list[Mapping[str, Any]]:
         return [arguments for name, arguments in self.attempts if name == operation]
 
-    def attach(self, events: BaseEventHooks | Session) -> None:
+    def attach(self, events: BaseEventHooks | Session, service: str = "ssm") -> None:
         """Attach to the events of a client, or of a session before it makes clients."""
         # By the stubs a handler of before-send returns nothing, but it may return an answer.
-        events.register("before-send.ssm", cast("Callable[..., None]", self))
+        events.register(f"before-send.{service}", cast("Callable[..., None]", self))
 
-    def detach(self, session: Session) -> None:
-        session.unregister("before-send.ssm", cast("Callable[..., None]", self))
+    def detach(self, session: Session, service: str = "ssm") -> None:
+        session.unregister(f"before-send.{service}", cast("Callable[..., None]", self))
 
     def __call__(
         self, request: AWSPreparedRequest, event_name: str, **_event: object

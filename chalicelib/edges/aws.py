@@ -18,6 +18,7 @@ from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
 
@@ -78,6 +79,14 @@ def build_ssm_client(deadline: Deadline | None = None) -> "SSMClient":
     client: SSMClient = _build("ssm", "Systems Manager", deadline)
     if deadline is not None:
         client.meta.events.register("before-send.ssm", deadline.check)
+    return client
+
+
+def build_lambda_client(deadline: Deadline | None = None) -> "LambdaClient":
+    """With a deadline (for a delivery), its time-outs are short. Raises UnavailableError."""
+    client: LambdaClient = _build("lambda", "Lambda", deadline)
+    if deadline is not None:
+        client.meta.events.register("before-send.lambda", deadline.check)
     return client
 
 

@@ -6,6 +6,7 @@ import boto3
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_ssm import SSMClient
 
@@ -19,6 +20,11 @@ def new_ssm() -> "SSMClient":
 
 def new_ec2() -> "EC2Client":
     client: EC2Client = _new("ec2")
+    return client
+
+
+def new_lambda() -> "LambdaClient":
+    client: LambdaClient = _new("lambda")
     return client
 
 

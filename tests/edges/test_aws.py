@@ -24,6 +24,7 @@ from chalicelib.edges.aws import (
     Deadline,
     LateError,
     build_ec2_client,
+    build_lambda_client,
     build_sns_client,
     build_ssm_client,
     calling,
@@ -202,9 +203,36 @@ class TestBuildSsmClient:
         assert caught.value.detail.startswith("there is no region: set AWS_DEFAULT_REGION")
 
 
+class TestBuildLambdaClient:
+    def test_client_of_a_delivery_has_short_timeouts_and_three_attempts(self) -> None:
+        config: Any = build_lambda_client(Deadline()).meta.config
+        assert (config.connect_timeout, config.read_timeout) == (CONNECT_SECONDS, READ_SECONDS)
+        assert config.retries == {"mode": "standard", "total_max_attempts": ATTEMPTS}
+
+    def test_no_attempt_begins_after_the_deadline(self) -> None:
+        clock = FakeClock()
+        deadline = Deadline(clock)
+        client, wire = build_lambda_client(deadline), Wire((202, {}))
+        wire.attach(client.meta.events, "lambda")
+        deadline.restart(3.5)
+        client.invoke(FunctionName="pulley-dev-reconcile_targets", InvocationType="Event")
+        clock.now += 3.5
+        with pytest.raises(LateError):
+            client.invoke(FunctionName="pulley-dev-reconcile_targets", InvocationType="Event")
+        assert wire.operations == ["Invoke"]
+
+    def test_missing_region_raises_with_a_hint(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_DEFAULT_REGION")
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        with pytest.raises(UnavailableError, match="a client of Lambda") as caught:
+            build_lambda_client()
+        assert caught.value.detail.startswith("there is no region: set AWS_DEFAULT_REGION")
+
+
 class TestPatientClients:
     def test_patient_clients_have_longer_timeouts_and_six_attempts(self) -> None:
-        for client in (build_ssm_client(), build_sns_client(), build_ec2_client()):
+        builders = (build_ssm_client, build_sns_client, build_ec2_client, build_lambda_client)
+        for client in (build() for build in builders):
             config: Any = client.meta.config
             assert config.connect_timeout > CONNECT_SECONDS
             assert config.read_timeout > READ_SECONDS
