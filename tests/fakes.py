@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from urllib.parse import unquote
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -452,9 +453,8 @@ class Wire:
     def __call__(
         self, request: AWSPreparedRequest, event_name: str, **_event: object
     ) -> AWSResponse | None:
-        body = request.body
         operation = event_name.rpartition(".")[2]
-        arguments = json.loads(body) if isinstance(body, bytes) else {}
+        arguments = _arguments(operation, request)
         self.attempts.append((operation, arguments))
         reply = self.reply(operation, arguments) if callable(self.reply) else self.reply
         if reply is None:
@@ -464,6 +464,18 @@ class Wire:
         status, answer = reply
         raw = RawBody(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
         return AWSResponse(request.url, status, HTTPHeaders(), raw)
+
+
+def _arguments(operation: str, request: AWSPreparedRequest) -> dict[str, Any]:
+    """A request's arguments. Lambda's Invoke has its own in the path, a header and the body."""
+    arguments: dict[str, Any] = (
+        json.loads(request.body) if isinstance(request.body, bytes | str) else {}
+    )
+    if operation != "Invoke":
+        return arguments
+    name = unquote(request.url.removesuffix("/invocations").rpartition("/")[2])
+    kind = request.headers["X-Amz-Invocation-Type"]
+    return {"FunctionName": name, "InvocationType": kind, "Payload": arguments}
 
 
 class RawBody:

@@ -14,6 +14,7 @@ POLICY_FILES = {
     "reconcile_targets": ".chalice/policy-reconcile-{stage}.json",
 }
 ARN = "arn:aws:ssm:eu-central-1:000000000000:"
+FUNCTION_ARN = "arn:aws:lambda:eu-central-1:000000000000:function:"
 HOST_ARN = "arn:aws:ec2:eu-central-1:000000000000:instance/"
 
 
@@ -77,7 +78,10 @@ def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str
 def is_call_allowed(
     function: str, stage: str, operation: str, arguments: Mapping[str, Any]
 ) -> bool:
-    """Whether the function may make this call of Systems Manager."""
+    """Whether the function may make this call of Systems Manager, or Invoke of Lambda."""
+    if operation == "Invoke":
+        arn = FUNCTION_ARN + arguments["FunctionName"]
+        return is_allowed(function, stage, "lambda:InvokeFunction", arn)
     arns = [f"{ARN}parameter{name}" for name in arguments.get("Names", [])]
     if operation == "PutParameter":
         arns = [f"{ARN}parameter{arguments['Name']}"]

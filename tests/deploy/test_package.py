@@ -18,11 +18,14 @@ from botocore import xform_name
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
+from chalicelib.core.wake import reconciler_name
 from chalicelib.edges.github_api import READ_SECONDS
 from chalicelib.flows.reconcile import RESERVE_SECONDS
 from chalicelib.flows.report import LAG_PAUSES, LAG_SECONDS, LONGEST_PAUSE_SECONDS, TRIES
+from pulley.operator.stage.settings import function_name
 from tests.app.policies import (
     ARN,
+    FUNCTION_ARN,
     HOST_ARN,
     POLICY_FILES,
     PROJECT,
@@ -51,6 +54,10 @@ HANDLERS = {
 }
 SENDERS = ("api_handler", "reconcile_targets")
 PUBLISHERS = ("report_status_change", "reconcile_targets")
+WAKERS = ("api_handler", "report_status_change")
+# IAM's names of actions, where they are not the operations' names. Service Authorization Reference,
+# "AWS Lambda".
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 # Actions for which AWS has no resource. Service Authorization Reference, "AWS Systems Manager" and
 # "Amazon EC2".
 WITHOUT_RESOURCE = {
@@ -228,7 +235,9 @@ class TestPolicies:
                 assert one["Sid"].endswith("ForWhichThereIsNoResource")
                 continue
             for resource in as_list(one["Resource"]):
-                assert re.match(r"arn:aws:(ssm|ec2|logs|sns):\*:000000000000:[a-z/]", resource)
+                assert re.match(
+                    r"arn:aws:(ssm|ec2|logs|sns|lambda):\*:000000000000:[a-z/]", resource
+                )
 
     @every_stage
     @every_function
@@ -297,8 +306,8 @@ class TestPolicies:
     @pytest.mark.parametrize(
         ("function", "changing"),
         [
-            ("api_handler", {"SendCommand"}),
-            ("report_status_change", {"Publish"}),
+            ("api_handler", {"SendCommand", "InvokeFunction"}),
+            ("report_status_change", {"Publish", "InvokeFunction"}),
             ("reconcile_targets", {"SendCommand", "PutParameter", "Publish"}),
         ],
     )
@@ -331,6 +340,24 @@ class TestPolicies:
         for other in ("dev", "prod", "dev2", "de"):
             can_publish = is_allowed(function, stage, "sns:Publish", arn + other)
             assert can_publish == (other == stage)
+
+    @every_stage
+    @pytest.mark.parametrize("function", WAKERS)
+    def test_waker_can_call_only_the_stage_s_reconciler(self, function: str, stage: str) -> None:
+        for other in ("dev", "prod", "dev2", "de"):
+            for name in (*function_names(other), f"{reconciler_name(other)}2"):
+                can_call = is_allowed(
+                    function, stage, "lambda:InvokeFunction", f"{FUNCTION_ARN}{name}"
+                )
+                assert can_call == (name == reconciler_name(stage)), name
+        elsewhere = FUNCTION_ARN.replace("0" * 12, "9" * 12) + reconciler_name(stage)
+        assert not is_allowed(function, stage, "lambda:InvokeFunction", elsewhere)
+
+    @every_stage
+    def test_reconciler_can_call_no_function(self, stage: str) -> None:
+        for name in function_names(stage):
+            arn = f"{FUNCTION_ARN}{name}"
+            assert not is_allowed("reconcile_targets", stage, "lambda:InvokeFunction", arn)
 
     @every_stage
     def test_reconciler_can_write_only_the_round_s_state(self, stage: str) -> None:
@@ -529,7 +556,8 @@ def clients_of(node: ast.ClassDef) -> dict[str, str]:
 def action_of(service: str, method: str) -> str:
     operations = botocore.session.get_session().get_service_model(service).operation_names
     (operation,) = (name for name in operations if xform_name(name) == method)
-    return f"{service}:{operation}"
+    action = f"{service}:{operation}"
+    return ACTIONS.get(action, action)
 
 
 def parameter_names(stage: str) -> dict[str, list[str]]:
@@ -550,3 +578,8 @@ def parameter_names(stage: str) -> dict[str, list[str]]:
         "report_status_change": [],
         "reconcile_targets": [names.pin("web"), names.document, names.reconcile],
     }
+
+
+def function_names(stage: str) -> list[str]:
+    """The names of a stage's functions in Lambda."""
+    return [function_name("pulley", stage, function) for function in POLICY_FILES]

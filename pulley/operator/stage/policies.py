@@ -12,7 +12,10 @@ from chalicelib.core.fields import ProblemsError
 
 PLACEHOLDER = "000000000000"
 _ACCOUNT = re.compile(r"(arn:aws[a-z-]*:[a-z0-9-]*:[^:\"\s]*:)(\d{12})(?=:)")
-_STAGE = re.compile(r":parameter/pulley/([^/\"]+)/|:document/pulley-([^/\"]+)-pull\"")
+_STAGE = re.compile(
+    r":parameter/pulley/([^/\"]+)/|:document/pulley-([^/\"]+)-pull\""
+    r"|:function:pulley-([^\"]+)-reconcile_targets\""
+)
 
 
 class PoliciesError(ProblemsError):
@@ -61,7 +64,7 @@ def problems_of(path: Path, text: str, *, stage: str, account: str) -> list[str]
         f"or put {PLACEHOLDER} in its place and try again"
         for other in sorted(accounts)
     ]
-    others = {one or other for one, other in _STAGE.findall(text)} - {stage}
+    others = {name for names in _STAGE.findall(text) for name in names if name} - {stage}
     problems += [
         f"{path}: is for the stage {other}: put {stage} in its place" for other in sorted(others)
     ]

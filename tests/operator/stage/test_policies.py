@@ -56,6 +56,24 @@ class TestReadPolicies:
         (problem,) = problems_of(folder, "prod")
         assert "policy-receive-prod.json: is for the stage dev: put prod in its place" in problem
 
+    @pytest.mark.parametrize(
+        "left",
+        [
+            "parameter/pulley/prod/document",
+            "document/pulley-prod-pull",
+            "function:pulley-prod-reconcile_targets",
+        ],
+    )
+    def test_copied_policy_with_another_stage_in_one_place_is_a_problem(
+        self, folder: Path, left: str
+    ) -> None:
+        path = folder / "policy-receive-prod.json"
+        text = path.read_text()
+        assert text.count(f':{left}"') == 1
+        path.write_text(text.replace(f':{left}"', f':{left.replace("prod", "dev")}"'))
+        (problem,) = problems_of(folder, "prod")
+        assert problem == f"{path}: is for the stage dev: put prod in its place"
+
     def test_missing_stage_is_a_problem_that_names_the_block_to_copy(self, folder: Path) -> None:
         (problem,) = problems_of(folder, "staging")
         assert "has no stage staging, but dev, prod: copy the block of dev" in problem
