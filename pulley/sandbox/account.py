@@ -1,8 +1,9 @@
 """One AWS account on loopback, which plain boto3 reaches through `AWS_ENDPOINT_URL`.
 
 moto answers for everything that it emulates well: Parameter Store, documents, EC2's instances.
-moto only pretends to do Run Command, so this package answers for it. moto's state belongs to the
-whole Python process, so an Account clears it when it starts, and there may be one at a time.
+moto only pretends to do Run Command, so this package answers for it, and for Invoke of a function
+that runs here. moto's state belongs to the whole Python process, so an Account clears it when it
+starts, and there may be one at a time.
 """
 
 import json
@@ -31,6 +32,7 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from pulley.sandbox.invoke import Invocations, Invoked
 from pulley.sandbox.models import keep_models
 from pulley.sandbox.quiet import QuietHandler
 from pulley.sandbox.run_command import history
@@ -84,6 +86,7 @@ class Account:
         self._execution_second = execution_second
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"
         self.id = DEFAULT_ACCOUNT_ID
+        self._invocations = Invocations(account=self.id, region=region)
         self._clients: list[BaseClient] = []
         self.ssm: SSMClient = self.client("ssm")
         self.ec2: EC2Client = self.client("ec2")
@@ -174,6 +177,13 @@ class Account:
         """Call back with each EventBridge event of Run Command, in order, on one thread."""
         self._events.subscribe(callback)
 
+    def run_function(self, name: str, invoked: Invoked) -> None:
+        """Hand each event of an asynchronous Invoke of a deployed function to `invoked`.
+
+        It is called on the request's thread, and must not wait for the function.
+        """
+        self._invocations.add(name, invoked)
+
     def wait_until_told(self) -> None:
         """Return when every subscriber has got every event so far."""
         self._events.wait_until_delivered()
@@ -199,7 +209,10 @@ class Account:
     def _answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """The WSGI application: answers Run Command here, and gives everything else to moto."""
+        """The WSGI application: answers Run Command and Invoke, and gives the rest to moto."""
+        invoked = self._invocations.answer(Request(environ))
+        if invoked is not None:
+            return invoked(environ, start_response)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         name = target.removeprefix(_TARGET_PREFIX)
         operation = self._operations().get(name) if target != name else None

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from chalicelib.core.results import HostResult, ResultError, parse_result
+from chalicelib.core.wake import reconciler_name
 from pulley.sandbox.account import Account
 from pulley.sandbox.app.chalice_local import Webhook
 from pulley.sandbox.app.deployed import DeployedApp
@@ -167,19 +168,24 @@ class Sandbox:
         self._machines.terminate(machine)
 
     def reconcile(self) -> Mapping[str, object]:
-        """Run a round now, like the schedule. Returns the function's result."""
-        self.reconciler.invoke(SCHEDULED)
-        self.reconciler.wait_until_idle()
-        outcome = self.reconciler.outcomes[-1]
+        """Run a round now, like the schedule, after the queued ones. Returns its result."""
+        outcome = self.reconciler.run(SCHEDULED)
         if outcome.error or not isinstance(outcome.returned, Mapping):
             raise RuntimeError(f"the round failed: {outcome.error}")
         return outcome.returned
 
     def wait_until_quiet(self) -> None:
-        """Return when every command so far has ended and was reported."""
-        for command in self.account.run_command.commands():
-            self.account.wait_until_ended(command.id)
-        self.wait_until_reported()
+        """Return when every command has ended and was reported, and every round has ended.
+
+        A report may start a round, and a round may send a command.
+        """
+        waited_for: set[str] | None = None
+        while waited_for != (sent := {one.id for one in self.account.run_command.commands()}):
+            waited_for = sent
+            for command_id in sent:
+                self.account.wait_until_ended(command_id)
+            self.wait_until_reported()
+            self.reconciler.wait_until_idle()
 
     def wait_until_reported(self) -> None:
         """Return when every event so far was handled. Do not call this from a subscriber."""
@@ -210,6 +216,7 @@ class Sandbox:
                 "reconcile_targets", environ, stage=STAGE, log=self.directory / "reconcile.log"
             )
             starting.callback(self.reconciler.close)
+            self.account.run_function(reconciler_name(STAGE), self.reconciler.enqueue)
             self.deployed = deployed.result()
 
     def _set_up(self) -> None:

@@ -1,5 +1,7 @@
 """A function of the app that EventBridge calls, as Lambda runs it for an asynchronous invocation.
 
+Another function may call it too, with Lambda's Invoke: see `enqueue`.
+
 It is the real app.py, in a process of its own that stays warm between events. Delivering an event
 never blocks the caller, and no fault of the function leaves this module as an exception.
 """
@@ -79,8 +81,19 @@ class Function:
     def invoke(self, event: Mapping[str, object]) -> None:
         """Queue an event if the function's rule matches it and the function is not closed."""
         if matches(self.pattern, event):
-            with suppress(RuntimeError):  # closed: an account sends events at its end, too
-                self._worker.submit(self._take, dict(event))
+            self.enqueue(dict(event))
+
+    def enqueue(self, event: object) -> None:
+        """Queue an event if the function is not closed. No rule decides about it."""
+        with suppress(RuntimeError):  # closed: an account sends events at its end, too
+            self._worker.submit(self._take, event)
+
+    def run(self, event: object, *, timeout: float = 600) -> FunctionOutcome:
+        """Queue an event, and return its own outcome, whatever else is queued.
+
+        Raises TimeoutError after `timeout` seconds, RuntimeError if the function is closed.
+        """
+        return self._worker.submit(self._take, event).result(timeout)
 
     def wait_until_idle(self, *, timeout: float = 600) -> None:
         """Return when all queued events are done. Raises TimeoutError after `timeout` seconds."""
@@ -93,7 +106,7 @@ class Function:
         self._worker.shutdown(cancel_futures=True)
         self._process.close()
 
-    def _take(self, event: dict[str, object]) -> None:
+    def _take(self, event: object) -> FunctionOutcome:
         for attempt in range(1, ATTEMPTS + 1):
             outcome = self._attempt(event, attempt)
             if not outcome.error or self._closing.is_set():
@@ -101,8 +114,9 @@ class Function:
             if attempt < ATTEMPTS:
                 self._closing.wait(self._retry_seconds)
         self.outcomes.append(outcome)
+        return outcome
 
-    def _attempt(self, event: dict[str, object], attempt: int) -> FunctionOutcome:
+    def _attempt(self, event: object, attempt: int) -> FunctionOutcome:
         try:
             answer = self._living_process().ask(event, self._seconds)
         except FunctionError as error:
@@ -153,7 +167,7 @@ class _Process:
         """Whether the process has ended since the last call."""
         return self._child.poll() is not None
 
-    def ask(self, event: Mapping[str, object], seconds: float) -> dict[str, Any]:
+    def ask(self, event: object, seconds: float) -> dict[str, Any]:
         """The answer to an event. Raises FunctionError if the process dies or is too slow."""
         assert self._child.stdin is not None
         with suppress(BrokenPipeError):  # there will be no answer either

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,46 @@ class TestInvoke:
         function.invoke(event("greet", source="aws.ec2"))
         function.invoke(event("greet", detail={"document-name": "Other", "do": "greet"}))
         assert ask(function, "greet") == [FunctionOutcome(["greet", 1])]
+
+
+class TestEnqueue:
+    def test_event_that_the_rule_does_not_match_is_delivered(self, start: Start) -> None:
+        function = start()
+        function.enqueue(event("greet", source="pulley"))
+        function.wait_until_idle()
+        assert function.outcomes == [FunctionOutcome(["greet", 1])]
+
+    def test_event_after_closing_is_dropped(self, start: Start) -> None:
+        function = start()
+        function.close()
+        function.enqueue(event("greet"))
+        assert function.outcomes == []
+
+
+class TestRun:
+    def test_queued_events_come_first_and_each_caller_gets_its_own_outcome(
+        self, start: Start
+    ) -> None:
+        function = start()
+        function.enqueue(event("first"))
+        with ThreadPoolExecutor() as callers:
+            calling = {words: callers.submit(function.run, event(words)) for words in ("a", "fail")}
+        assert function.outcomes[0] == FunctionOutcome(["first", 1])
+        assert calling["fail"].result() == FunctionOutcome(error="ValueError: planned", attempts=3)
+        returned = calling["a"].result().returned
+        assert isinstance(returned, list)
+        assert returned[0] == "a"
+        assert len(function.outcomes) == 3
+
+    def test_run_raises_after_its_time_out(self, start: Start) -> None:
+        with pytest.raises(TimeoutError):
+            start().run(event("hang"), timeout=0.1)
+
+    def test_closed_function_runs_nothing(self, start: Start) -> None:
+        function = start()
+        function.close()
+        with pytest.raises(RuntimeError):
+            function.run(event("greet"))
 
 
 class TestFunction:
