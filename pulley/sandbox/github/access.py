@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from pulley.sandbox.github.deployments import GitHubError
+from pulley.sandbox.github.errors import GitHubError
 
 # All that Pulley uses. GitHub's form says "Webhooks", and its API `repository_hooks`.
 PERMISSIONS: Mapping[str, str] = {

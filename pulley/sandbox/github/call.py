@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github.deployments import GitHubError, HostedRepository
+from pulley.sandbox.github.deployments import HostedRepository
+from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.hooks import Hooks
 from pulley.sandbox.github.sender import Hookshot
 

@@ -1,21 +1,20 @@
 """GitHub's deployments: checked against git and the limits, and kept.
 
-From GitHub's pages "REST API endpoints for deployments", "... for deployment statuses" and
-"... for branches". It knows no HTTP beyond the status of an answer, and takes no lock:
-server.py serves it, one request at a time.
+From GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses". It knows
+no HTTP beyond the status of an answer, and takes no lock: server.py serves it, one request at a
+time.
 """
 
-import json
-import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pulley.sandbox.github.commits import Commits
+from pulley.sandbox.github.errors import GitHubError, check_fields, check_urls, invalid
+
 _STATES = {"error", "failure", "inactive", "in_progress", "queued", "pending", "success"}
-_LONGEST_DESCRIPTION = 140  # characters
 _TEXTS = "ref task environment description state target_url log_url environment_url"
 _SWITCHES = "auto_merge auto_inactive transient_environment production_environment"
 _KINDS: Mapping[str, tuple[type, ...]] = {
@@ -24,16 +23,6 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "required_contexts": (list,),
     "payload": (dict, str),
 }
-_JSON_NAMES = {str: "a string", bool: "a boolean", list: "an array", dict: "an object"}
-
-
-class GitHubError(Exception):
-    """GitHub's answer to a wrong request: a status, a message, and the errors by field."""
-
-    def __init__(self, status: int, message: str, *errors: Mapping[str, object]) -> None:
-        """`status` is HTTP's."""
-        super().__init__(f"{status}: {message}")
-        self.status, self.message, self.errors = status, message, errors
 
 
 @dataclass(frozen=True)
@@ -85,6 +74,7 @@ class HostedRepository:
         self.full_name = full_name
         self.path, self.id = path, next(ids)
         self._ids = ids
+        self.commits = Commits(path)
         self._deployments: dict[int, RecordedDeployment] = {}
 
     @property
@@ -92,35 +82,25 @@ class HostedRepository:
         """All deployments, oldest first."""
         return tuple(self._deployments.values())
 
-    @property
-    def default_branch(self) -> str:
-        """The default branch: git's HEAD."""
-        return self._git("symbolic-ref", "--short", "HEAD") or ""
-
     def find_deployment(self, deployment_id: int) -> RecordedDeployment:
         """Return the deployment. Raises GitHubError if this repository does not have it."""
         if deployment_id not in self._deployments:
             raise GitHubError(404, "Not Found")
         return self._deployments[deployment_id]
 
-    def branch_commit(self, branch: str) -> str:
-        """Return the commit of the branch. Raises GitHubError if there is no such branch."""
-        commit = self._commit_of_ref(f"refs/heads/{branch}")
-        if commit is None:
-            raise GitHubError(404, "Branch not found")
-        return commit
-
     def create_deployment(self, body: Mapping[str, Any]) -> RecordedDeployment:
         """Create a deployment. Raises GitHubError if GitHub would refuse it: 409 or 422."""
-        fields = _check_fields(body, "Deployment", required="ref")
-        ref = fields["ref"]
-        commit = self._resolve(ref)
+        fields = check_fields(body, _KINDS, "Deployment", required=["ref"])
+        ref, required = fields["ref"], fields.get("required_contexts")
+        if not all(isinstance(name, str) for name in required or ()):
+            raise invalid("Deployment", "required_contexts", "must be an array of strings")
+        commit = self.commits.resolve(ref)
         if commit is None:
             raise GitHubError(422, f"No ref found for: {ref}")
         if fields.get("auto_merge", True):
             self._check_merged(ref, commit)
         # Nobody submits contexts here, so a context that is required by name has no success.
-        if fields.get("required_contexts"):
+        if required:
             raise GitHubError(
                 409,
                 f"Conflict: Commit status checks failed for {ref}.",
@@ -149,12 +129,10 @@ class HostedRepository:
     def create_status(self, deployment_id: int, body: Mapping[str, Any]) -> RecordedStatus:
         """Create a status. Raises GitHubError if GitHub would refuse it: 404 or 422."""
         deployment = self.find_deployment(deployment_id)
-        fields = _check_fields(body, "DeploymentStatus", required="state")
+        fields = check_fields(body, _KINDS, "DeploymentStatus", required=["state"])
         if fields["state"] not in _STATES:
-            raise _invalid("DeploymentStatus", "state", "is not included in the list")
-        for name in ("target_url", "log_url", "environment_url"):
-            if fields.get(name) and not re.match(r"https?://[^/\s]", fields[name], re.IGNORECASE):
-                raise _invalid("DeploymentStatus", name, "must use http(s) scheme")
+            raise invalid("DeploymentStatus", "state", "is not included in the list")
+        check_urls(fields, "DeploymentStatus", "target_url", "log_url", "environment_url")
         status = self._add_status(
             deployment,
             state=fields["state"],
@@ -192,55 +170,7 @@ class HostedRepository:
 
     def _check_merged(self, ref: str, commit: str) -> None:
         """Raise GitHubError if the default branch has commits that the commit does not contain."""
-        default = self.default_branch
-        tip = default and self._commit_of_ref(f"refs/heads/{default}")
-        if tip and self._git("merge-base", "--is-ancestor", tip, commit) is None:
+        default = self.commits.default_branch
+        tip = default and self.commits.resolve(f"refs/heads/{default}")
+        if tip and not self.commits.contains(commit, tip):
             raise GitHubError(409, f"Conflict merging {default} into {ref}.")
-
-    def _resolve(self, ref: str) -> str | None:
-        """The commit of a branch, a tag, a full ref or a full SHA."""
-        if re.fullmatch(r"[0-9a-f]{40}", ref):
-            return self._commit(ref)
-        names = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
-        return next(filter(None, map(self._commit_of_ref, names)), None)
-
-    def _commit_of_ref(self, name: str) -> str | None:
-        # Not rev-parse, which would accept `main~1` as a branch too.
-        found = self._git("show-ref", "--verify", "--hash", "--", name)
-        return self._commit(found) if found else None
-
-    def _commit(self, sha: str) -> str | None:
-        return self._git("rev-parse", "--verify", "--quiet", f"{sha}^{{commit}}")
-
-    def _git(self, *arguments: str) -> str | None:
-        """What git prints, or None if it fails."""
-        try:
-            done = subprocess.run(
-                ["git", "--git-dir", str(self.path), *arguments], capture_output=True, check=True
-            )
-        except (subprocess.CalledProcessError, ValueError):
-            return None  # ValueError: a NUL or half a surrogate pair, which no ref contains
-        return done.stdout.decode().strip()
-
-
-def _check_fields(body: Mapping[str, Any], resource: str, *, required: str) -> dict[str, Any]:
-    """Return the known fields; null counts as absent. Raises GitHubError."""
-    fields = {name: body[name] for name in _KINDS if body.get(name) is not None}
-    if required not in fields:
-        missing = {"resource": resource, "field": required, "code": "missing_field"}
-        raise GitHubError(422, f'Invalid request.\n\n"{required}" wasn\'t supplied.', missing)
-    for name, value in fields.items():
-        if not isinstance(value, _KINDS[name]):
-            wanted = " or ".join(_JSON_NAMES[kind] for kind in _KINDS[name])
-            problem = f"For 'properties/{name}', {json.dumps(value)} is not {wanted}."
-            raise GitHubError(422, f"Invalid request.\n\n{problem}")
-    if len(fields.get("description", "")) > _LONGEST_DESCRIPTION:
-        raise _invalid(
-            resource, "description", f"is too long (maximum is {_LONGEST_DESCRIPTION} characters)"
-        )
-    return fields
-
-
-def _invalid(resource: str, field: str, problem: str) -> GitHubError:
-    error = {"resource": resource, "code": "custom", "field": field}
-    return GitHubError(422, "Validation Failed", error | {"message": f"{field} {problem}"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pulley.sandbox.github.deployments import GitHubError
+from pulley.sandbox.github.errors import GitHubError
 
 STARS = "********"
 _CONTENT_TYPES = {"json", "form"}

@@ -33,7 +33,7 @@ def get_repository(call: Call) -> Response:
             "url": call.url,
             "hooks_url": f"{call.url}/hooks",
             "deployments_url": f"{call.url}/deployments",
-            "default_branch": repository.default_branch,
+            "default_branch": repository.commits.default_branch,
             "archived": False,
             "disabled": False,
             # The user's permissions; a header says what the token may do.
@@ -44,7 +44,7 @@ def get_repository(call: Call) -> Response:
 
 def get_branch(call: Call, branch: str) -> Response:
     """A branch and its commit."""
-    commit = call.repository.branch_commit(branch)
+    commit = call.repository.commits.branch_commit(branch)
     shown = {"sha": commit, "url": f"{call.url}/commits/{commit}"}
     return respond({"name": branch, "commit": shown, "protected": False})
 

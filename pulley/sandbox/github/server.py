@@ -34,12 +34,8 @@ from pulley.sandbox.github.access import (
     expiration,
 )
 from pulley.sandbox.github.call import Call, Route, respond
-from pulley.sandbox.github.deployments import (
-    GitHubError,
-    HostedRepository,
-    RecordedDeployment,
-    RecordedStatus,
-)
+from pulley.sandbox.github.deployments import HostedRepository, RecordedDeployment, RecordedStatus
+from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.fault import Fault
 from pulley.sandbox.github.hooks import HookConfig, HookDelivery, Hooks, HostedHook
 from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
