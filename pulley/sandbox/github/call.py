@@ -1,13 +1,11 @@
 """An authorized request to GitHub's API, and its answer.
 
-What all routes share: bodies, pages, times, ids of nodes.
+What all routes share: bodies and pages.
 """
 
-import base64
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -54,15 +52,19 @@ def respond(content: object, status: int = 200) -> Response:
     return Response(json.dumps(content), status, content_type="application/json; charset=utf-8")
 
 
-def respond_page(call: Call, everything: Sequence[object]) -> Response:
-    """Answer with the requested page, and with links to the others."""
+def respond_page(
+    call: Call,
+    everything: Sequence[object],
+    wrap: Callable[[Sequence[object]], object] = lambda page: page,
+) -> Response:
+    """Answer with the requested page, and with links to the others. `wrap` makes it an object."""
     arguments = call.http.args
     size, page = min(_number(arguments, "per_page", 30), 100), _number(arguments, "page", 1)
     last = max(1, -(-len(everything) // size))
     pages = {"prev": min(page - 1, last), "first": 1} if page > 1 else {}
     if page < last:
         pages |= {"next": page + 1, "last": last}
-    response = respond(everything[(page - 1) * size : page * size])
+    response = respond(wrap(everything[(page - 1) * size : page * size]))
     links = (
         f'<{call.http.base_url}?{urlencode({**arguments, "page": number})}>; rel="{relation}"'
         for relation, number in pages.items()
@@ -70,16 +72,6 @@ def respond_page(call: Call, everything: Sequence[object]) -> Response:
     if pages:
         response.headers["Link"] = ", ".join(links)
     return response
-
-
-def node_id(url: str) -> str:
-    """An object's id in GitHub's GraphQL API."""
-    return base64.urlsafe_b64encode(url.encode()).decode()
-
-
-def show_time(moment: datetime) -> str:
-    """A time as GitHub writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _number(arguments: Mapping[str, str], name: str, default: int) -> int:

@@ -6,8 +6,9 @@ configuration". GitHub's pages of deliveries have a cursor; here they have numbe
 
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github.call import Call, Route, respond, respond_page, show_time
+from pulley.sandbox.github.call import Call, Route, respond, respond_page
 from pulley.sandbox.github.hooks import STARS, HookConfig, HookDelivery, HostedHook
+from pulley.sandbox.github.shapes import show_time
 
 _ZEN = "Keep it logically awesome."
 _WRITE = "webhooks=write"

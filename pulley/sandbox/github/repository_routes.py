@@ -6,40 +6,17 @@ deployments" and "... for deployment statuses".
 
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github.call import Call, Route, node_id, respond, respond_page, show_time
+from pulley.sandbox.github.call import Call, Route, respond, respond_page
 from pulley.sandbox.github.deployments import RecordedDeployment, RecordedStatus
+from pulley.sandbox.github.shapes import node_id, show_repository, show_time
 
 _FILTERS = ("sha", "ref", "task", "environment")
 _CREATOR = {"login": "octo-deployer[bot]", "id": 49_699_333, "type": "Bot", "site_admin": False}
-_ROLES = ("admin", "maintain", "push", "triage", "pull")
 
 
 def get_repository(call: Call) -> Response:
     """The repository, as its owner sees it."""
-    repository = call.repository
-    owner, _, name = repository.full_name.partition("/")
-    page = f"https://github.com/{repository.full_name}"
-    return respond(
-        {
-            "id": repository.id,
-            "node_id": node_id(call.url),
-            "name": name,
-            "full_name": repository.full_name,
-            "private": True,
-            "visibility": "private",
-            "owner": {"login": owner, "type": "Organization"},
-            "html_url": page,
-            "clone_url": f"{page}.git",
-            "url": call.url,
-            "hooks_url": f"{call.url}/hooks",
-            "deployments_url": f"{call.url}/deployments",
-            "default_branch": repository.commits.default_branch,
-            "archived": False,
-            "disabled": False,
-            # The user's permissions; a header says what the token may do.
-            "permissions": dict.fromkeys(_ROLES, True),
-        }
-    )
+    return respond(show_repository(call.repository, call.url))
 
 
 def get_branch(call: Call, branch: str) -> Response:

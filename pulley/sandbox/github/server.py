@@ -23,8 +23,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github import hook_routes as github_hook_routes
-from pulley.sandbox.github import repository_routes as github_repository_routes
+from pulley.sandbox.github import commit_routes, hook_routes, repository_routes
 from pulley.sandbox.github.access import (
     PERMISSIONS,
     RateLimit,
@@ -67,7 +66,8 @@ _NO_USER_AGENT = (
 # Compiled once: tests open hundreds of servers.
 _ROUTES = Map(
     Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
-    for one in (*github_repository_routes.ROUTES, *github_hook_routes.ROUTES)
+    for module in (repository_routes, commit_routes, hook_routes)
+    for one in module.ROUTES
 )
 
 

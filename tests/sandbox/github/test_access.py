@@ -18,6 +18,8 @@ class TestPermissions:
         ("lost", "method", "path", "needed"),
         [
             ("contents", "GET", f"{SITE}/branches/main", "contents=read"),
+            ("contents", "GET", f"{SITE}/commits", "contents=read"),
+            ("contents", "GET", f"{SITE}/compare/main...behind", "contents=read"),
             ("deployments", "GET", DEPLOYMENTS, "deployments=read"),
             ("deployments", "POST", DEPLOYMENTS, "deployments=write"),
             ("webhooks", "GET", HOOKS, "repository_hooks=read"),
