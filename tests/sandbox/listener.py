@@ -1,7 +1,7 @@
 """A webhook on loopback that records the requests."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
 
@@ -21,10 +21,14 @@ class Posted(NamedTuple):
 
 
 class Listener:
-    """Answers each request with `status` and `answer`, but waits while `gate` is closed."""
+    """Answers each request with `status` and `answer`, but waits while `gate` is closed.
+
+    `react` is called before the answer.
+    """
 
     def __init__(self) -> None:
         self.status, self.answer = 202, b'{"deployments": []}'
+        self.react: Callable[[], object] = lambda: None
         self.posted: list[Posted] = []
         self.gate = threading.Event()
         self.gate.set()
@@ -54,6 +58,7 @@ class Listener:
                 body = self.rfile.read(int(headers["content-length"]))
                 listener.posted.append(Posted(self.path, headers, body))
                 listener.gate.wait(HANG_SECONDS)
+                listener.react()
                 self.send_response(listener.status)
                 self.send_header("X-Answer", "yes")
                 self.end_headers()

@@ -1,4 +1,4 @@
-"""GitHub's deployments: checked against git and the limits, and kept.
+"""GitHub's deployments: checked against git, the checks and the limits, and kept.
 
 From GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses". It knows
 no HTTP beyond the status of an answer, and takes no lock: server.py serves it, one request at a
@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pulley.sandbox.github.checks import Checks
 from pulley.sandbox.github.commits import Commits
 from pulley.sandbox.github.errors import GitHubError, check_fields, check_urls, invalid
 
@@ -67,7 +68,7 @@ class RecordedDeployment:
 
 
 class HostedRepository:
-    """A repository's deployments, and the git repository that has the commits."""
+    """A repository's deployments, the git repository that has the commits, and their checks."""
 
     def __init__(self, full_name: str, path: Path, ids: Iterator[int]) -> None:
         """`ids` is shared with other repositories, because ids are unique in all of GitHub."""
@@ -75,6 +76,7 @@ class HostedRepository:
         self.path, self.id = path, next(ids)
         self._ids = ids
         self.commits = Commits(path)
+        self.checks = Checks(self.commits, ids)
         self._deployments: dict[int, RecordedDeployment] = {}
 
     @property
@@ -99,13 +101,7 @@ class HostedRepository:
             raise GitHubError(422, f"No ref found for: {ref}")
         if fields.get("auto_merge", True):
             self._check_merged(ref, commit)
-        # Nobody submits contexts here, so a context that is required by name has no success.
-        if required:
-            raise GitHubError(
-                409,
-                f"Conflict: Commit status checks failed for {ref}.",
-                {"resource": "Deployment", "field": "required_contexts", "code": "invalid"},
-            )
+        self.checks.check_contexts(ref, commit, required)
         environment = fields.get("environment", "production")
         deployment = RecordedDeployment(
             id=next(self._ids),

@@ -11,18 +11,28 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from pulley.sandbox.github.deliveries import ANSWER_SECONDS, delivery_headers
 from pulley.sandbox.github.hooks import HookDelivery, HostedHook
 
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
+
+
+class Post(NamedTuple):
+    """A delivery to be posted. Webhooks that get the same event get the same GUID."""
+
+    hook: HostedHook
+    event: str
+    payload: Mapping[str, object]
+    guid: str
 
 
 @dataclass(frozen=True)
@@ -98,21 +108,15 @@ class Hookshot:
         redelivery: bool = False,
     ) -> None:
         """Post in the background."""
+        self._begin(lambda: self.post(hook, event, payload, guid=guid, redelivery=redelivery))
 
-        def run() -> None:
-            try:
-                self.post(hook, event, payload, guid=guid, redelivery=redelivery)
-            finally:
-                with self._changed:
-                    self._threads.discard(thread)
-                    self._changed.notify_all()
+    def post_events(self, posts: Sequence[Post]) -> list[HookDelivery]:
+        """Post one after the other."""
+        return [self.post(one.hook, one.event, one.payload, guid=one.guid) for one in posts]
 
-        thread = threading.Thread(target=run, daemon=True)
-        with self._changed:
-            if self._closed:
-                return
-            self._threads.add(thread)
-        thread.start()
+    def post_events_later(self, posts: Sequence[Post]) -> None:
+        """Post one after the other, in the background."""
+        self._begin(lambda: self.post_events(posts))
 
     def wait_until_idle(self, *, timeout: float = 600) -> None:
         """Wait until nothing runs in the background. Raises TimeoutError."""
@@ -129,6 +133,22 @@ class Hookshot:
             under_way = tuple(self._threads)
         for thread in under_way:
             thread.join()
+
+    def _begin(self, work: Callable[[], object]) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                with self._changed:
+                    self._threads.discard(thread)
+                    self._changed.notify_all()
+
+        thread = threading.Thread(target=run, daemon=True)
+        with self._changed:
+            if self._closed:
+                return
+            self._threads.add(thread)
+        thread.start()
 
     def _ask(self, url: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
         try:

@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github import commit_routes, hook_routes, repository_routes
+from pulley.sandbox.github import check_routes, commit_routes, hook_routes, repository_routes
 from pulley.sandbox.github.access import (
     PERMISSIONS,
     RateLimit,
@@ -33,6 +33,7 @@ from pulley.sandbox.github.access import (
     expiration,
 )
 from pulley.sandbox.github.call import Call, Route, respond
+from pulley.sandbox.github.checker import Checker
 from pulley.sandbox.github.deployments import HostedRepository, RecordedDeployment, RecordedStatus
 from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.fault import Fault
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Fault",
+    "GitHubError",
     "GitHubServer",
     "HookConfig",
     "HookDelivery",
@@ -66,7 +68,7 @@ _NO_USER_AGENT = (
 # Compiled once: tests open hundreds of servers.
 _ROUTES = Map(
     Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
-    for module in (repository_routes, commit_routes, hook_routes)
+    for module in (repository_routes, commit_routes, check_routes, hook_routes)
     for one in module.ROUTES
 )
 
@@ -123,15 +125,25 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         with self._lock:
             return self._repositories[full_name.lower()].deployments
 
-    def add_hook(self, full_name: str, url: str, *, secret: str = "") -> HostedHook:
+    def add_hook(
+        self, full_name: str, url: str, *, secret: str = "", events: Iterable[str] = ("push",)
+    ) -> HostedHook:
         """Give the repository a webhook without a ping. Raises KeyError if it is not served."""
+        config = HookConfig(url, "json", secret)
         with self._lock:
-            return self._hooks[full_name.lower()].add(HookConfig(url, "json", secret))
+            return self._hooks[full_name.lower()].add(config, tuple(events))
 
     def hooks(self, full_name: str) -> list[HostedHook]:
         """The repository's webhooks, with their secrets. Raises KeyError if it is not served."""
         with self._lock:
             return self._hooks[full_name.lower()].all()
+
+    def checker(self, full_name: str) -> Checker:
+        """A CI server that reports on the repository's commits. Raises KeyError likewise."""
+        name = full_name.lower()
+        repository, hooks = self._repositories[name], self._hooks[name]
+        url = self._url_of(repository)
+        return Checker(repository, hooks, self.hookshot, url=url, lock=self._lock)
 
     @property
     def push_url(self) -> str:
@@ -207,11 +219,14 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         call = Call(
             http,
             repository,
-            f"{self.api_url}/repos/{repository.full_name}",
+            self._url_of(repository),
             self._hooks[repository.full_name.lower()],
             self.hookshot,
         )
         return route.handle(call, *rest)
+
+    def _url_of(self, repository: HostedRepository) -> str:
+        return f"{self.api_url}/repos/{repository.full_name}"
 
     def _take_pushes(self, http: HttpRequest) -> Response:
         """Deliver the pushes that the upstream's hook reports. Returns the webhooks' answers."""

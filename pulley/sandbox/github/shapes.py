@@ -1,17 +1,40 @@
-"""Repositories and commits as GitHub's JSON shows them.
+"""Repositories, commits, statuses and check runs as GitHub's JSON shows them.
 
 The fields are those of GitHub's published OpenAPI description. Left out: the repository's templates
 of addresses. Answers and webhooks' payloads share these shapes.
 """
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from pulley.sandbox.github.checks import CheckRun, CheckSuite, CommitStatus
 from pulley.sandbox.github.commits import GitCommit, Signature
 from pulley.sandbox.github.deployments import HostedRepository
 
 Shape = dict[str, object]
 
+SENDER: Mapping[str, object] = {
+    "login": "octo-ci[bot]",
+    "id": 49_699_334,
+    "type": "Bot",
+    "site_admin": False,
+}
+_AVATAR = "https://avatars.githubusercontent.com/in/15368?v=4"
+_APP: Mapping[str, object] = {
+    "id": 15_368,
+    "slug": "octo-ci",
+    "node_id": "MDM6QXBwMTUzNjg=",
+    "owner": {"login": "octo", "id": 1, "type": "Organization", "site_admin": False},
+    "name": "Octo CI",
+    "description": "",
+    "external_url": "https://ci.example.invalid",
+    "html_url": "https://github.com/apps/octo-ci",
+    "created_at": "2018-07-30T09:30:17Z",
+    "updated_at": "2019-12-10T19:04:12Z",
+    "permissions": {"checks": "write", "statuses": "write"},
+    "events": [],
+}
 _ROLES = ("admin", "maintain", "push", "triage", "pull")
 
 
@@ -83,6 +106,81 @@ def show_commit(repository: HostedRepository, url: str, commit: GitCommit) -> Sh
             {"sha": sha, "url": f"{url}/commits/{sha}", "html_url": f"{page}/commit/{sha}"}
             for sha in commit.parents
         ],
+    }
+
+
+def show_simple_commit(commit: GitCommit) -> Shape:
+    """A commit as a check suite has it."""
+    return {
+        "id": commit.sha,
+        "tree_id": commit.tree,
+        "message": commit.message,
+        "timestamp": show_time(commit.committer.date),
+        "author": {"name": commit.author.name, "email": commit.author.email},
+        "committer": {"name": commit.committer.name, "email": commit.committer.email},
+    }
+
+
+def show_commit_status(url: str, status: CommitStatus) -> Shape:
+    """A commit status, without its creator, as the combined status has it."""
+    own = f"{url}/statuses/{status.sha}"
+    return {
+        "url": own,
+        "avatar_url": _AVATAR,
+        "id": status.id,
+        "node_id": node_id(f"{own}/{status.id}"),
+        "state": status.state,
+        "description": status.description or None,
+        "target_url": status.target_url or None,
+        "context": status.context,
+        "created_at": show_time(status.created_at),
+        "updated_at": show_time(status.created_at),
+    }
+
+
+def show_check_run(repository: HostedRepository, url: str, run: CheckRun) -> Shape:
+    """A check run, with no more of its suite than the id."""
+    own = f"{url}/check-runs/{run.id}"
+    page = f"{page_of(repository)}/runs/{run.id}"
+    output: Shape = {name: run.output.get(name) for name in ("title", "summary", "text")}
+    return {
+        "id": run.id,
+        "name": run.name,
+        "node_id": node_id(own),
+        "head_sha": run.head_sha,
+        "external_id": run.external_id,
+        "url": own,
+        "html_url": page,
+        "details_url": run.details_url or page,
+        "status": run.status,
+        "conclusion": run.conclusion or None,
+        "started_at": show_time(run.started_at),
+        "completed_at": show_time(run.completed_at) if run.completed_at else None,
+        "output": output | {"annotations_count": 0, "annotations_url": f"{own}/annotations"},
+        "check_suite": {"id": repository.checks.suite(run.head_sha).id},
+        "app": _APP,
+        "pull_requests": [],
+    }
+
+
+def show_check_suite(url: str, suite: CheckSuite) -> Shape:
+    """A check suite, as a check run in a payload has it."""
+    own = f"{url}/check-suites/{suite.id}"
+    changed = max((run.completed_at or run.started_at for run in suite.runs), default=None)
+    return {
+        "id": suite.id,
+        "node_id": node_id(own),
+        "head_branch": suite.head_branch,
+        "head_sha": suite.head_sha,
+        "status": suite.status,
+        "conclusion": suite.conclusion,
+        "url": own,
+        "before": None,
+        "after": suite.head_sha,
+        "pull_requests": [],
+        "app": _APP,
+        "created_at": show_time(suite.created_at),
+        "updated_at": show_time(changed or suite.created_at),
     }
 
 

@@ -43,6 +43,26 @@ class TestPermissions:
         assert answer.headers["X-Accepted-GitHub-Permissions"] == needed
 
     @pytest.mark.parametrize(
+        ("name", "method", "path", "level"),
+        [
+            ("statuses", "POST", f"{SITE}/statuses/{'0' * 40}", "write"),
+            ("statuses", "GET", f"{SITE}/commits/main/status", "read"),
+            ("checks", "POST", f"{SITE}/check-runs", "write"),
+            ("checks", "PATCH", f"{SITE}/check-runs/1", "write"),
+            ("checks", "GET", f"{SITE}/commits/main/check-runs", "read"),
+        ],
+    )
+    def test_token_of_pulley_s_may_neither_read_nor_write_checks(
+        self, github: GitHubServer, call: Call, name: str, method: str, path: str, level: str
+    ) -> None:
+        body = b"{}" if method != "GET" else None
+        answer = call(method, path, body)
+        assert answer.status == 403
+        assert answer.headers["X-Accepted-GitHub-Permissions"] == f"{name}={level}"
+        github.permissions[name] = level
+        assert call(method, path, body).status != 403
+
+    @pytest.mark.parametrize(
         ("name", "path", "body"),
         [
             ("deployments", DEPLOYMENTS, CREATE),
