@@ -70,6 +70,7 @@ class Sandbox:
 
     An empty one has the app and the hosts, but nothing that an operator sets up: no document, no
     secret (`secret` is b""), no stored token, no targets and no webhook. `token` is GitHub's.
+    `checker` is a CI server: `checker.finish_check(sha, "test", "failure")` reports on a commit.
     """
 
     def __init__(self, host_names: Sequence[str], *, empty: bool = False) -> None:
@@ -105,6 +106,7 @@ class Sandbox:
             self.github = starting.enter_context(
                 GitHubServer({FULL_NAME: self.upstream.path}, token=self.token)
             )
+            self.checker = self.github.checker(FULL_NAME)
             self.upstream.tell_of_pushes(self.github.push_url, self.github.push_key)
             self._start_app(starting)
             if not empty:

@@ -398,6 +398,17 @@ class TestWebhooks:
             assert push(sandbox, "main") == []
         assert len(hook.deliveries) == before
 
+    def test_check_of_the_sandbox_s_ci_server_reaches_the_webhook_if_it_subscribes(
+        self, sandbox: Sandbox, hook: HostedHook
+    ) -> None:
+        with Repo(sandbox.upstream.path) as upstream:
+            tip = upstream.commit("main").hexsha
+        assert sandbox.checker.finish_check(tip, "test", "failure") == []
+        hook.events = ("push", "check_suite")
+        (delivery,) = sandbox.checker.finish_check(tip, "test")
+        assert delivery.event == "check_suite"
+        assert delivery.status_code // 100 == 2, delivery.response  # the app accepts its signature
+
     @pytest.mark.parametrize("key", ["", "Bearer x", "caf\u00e9"])
     def test_push_notice_without_the_key_is_a_404_and_delivers_nothing(
         self, sandbox: Sandbox, hook: HostedHook, key: str
