@@ -51,9 +51,12 @@ def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
 
 @app.schedule(Rate(wiring.RECONCILE_MINUTES, unit=Rate.MINUTES))
 def reconcile_targets(event: CloudWatchEvent) -> dict[str, object]:
-    """Run a round: bring hosts to the wanted commit, and repair what was lost."""
+    """Run a round: bring hosts to the wanted commit, and repair what was lost.
+
+    The other two functions call it for one repository when a gate of its targets may have opened.
+    """
     context = event.context
-    return vars(wiring.reconcile(lambda: _seconds_left(context)))
+    return vars(wiring.reconcile(event.to_dict(), lambda: _seconds_left(context)))
 
 
 def _seconds_left(context: object) -> float:

@@ -1,4 +1,4 @@
-"""Joins the parts: reads the settings from the environment, and builds all clients.
+"""Joins the parts: builds all clients and flows, with the settings of the environment.
 
 Clients are built when they are first used, not at import, because `chalice package` imports the app
 without a region. Modules that the webhook does not need are imported only where they are used,
@@ -8,7 +8,7 @@ because a delivery to a cold function waits for each import (benchmarks/cold.py 
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.decisions import Decision
-from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.errors import PulleyError
+from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
 from chalicelib.edges.github import GitHub
@@ -27,14 +28,18 @@ from chalicelib.edges.parameters import KnownRepositories, ParameterStore
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from chalicelib.flows.verify import Verifier
+from chalicelib.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
     from chalicelib.core.events import NotReported
     from chalicelib.edges.command_history import CommandHistory
-    from chalicelib.flows.reconcile import Reconciler, Round
+    from chalicelib.edges.wake import Waker
+    from chalicelib.flows.reconcile import Reconciler
     from chalicelib.flows.report import Reported, Reporter
+    from chalicelib.flows.round import Round
     from chalicelib.flows.sync import DeploymentSync
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
@@ -47,45 +52,6 @@ STATUS_CHANGES = {
     "detail-type": [COMMAND_CHANGE],
     "detail": {"document-name": [document_name(_STAGE)]},
 }
-
-CONFIG = ".chalice/config.json"
-STAGE_NAME = re.compile("[A-Za-z0-9_-]{1,30}")
-_API_URL = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """A stage's settings, valid."""
-
-    stage: str
-    allow_sha1: bool = False
-    github_api: str = "https://api.github.com"
-    topic_arn: str = ""
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str], *, place: str = CONFIG) -> "Settings":
-        """Read variables set at `place`. Raises UnavailableError with every problem at once."""
-        settings = cls(
-            stage=environ.get("PULLEY_STAGE", ""),
-            allow_sha1=environ.get("PULLEY_ALLOW_SHA1") == "1",
-            github_api=environ.get("PULLEY_GITHUB_API") or cls.github_api,
-            topic_arn=environ.get("PULLEY_TOPIC_ARN", ""),
-        )
-        problems = []
-        if not STAGE_NAME.fullmatch(settings.stage):
-            problems.append("PULLEY_STAGE must be letters, digits, _ and -")
-        if not _API_URL.fullmatch(settings.github_api):
-            problems.append("PULLEY_GITHUB_API must be like https://github.example.com/api/v3")
-        topic = f"pulley-{settings.stage}"  # the only one that the role may publish to
-        is_topic = re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(.*)", settings.topic_arn)
-        if settings.topic_arn and (not is_topic or is_topic[1] != topic):
-            problems.append(f"PULLEY_TOPIC_ARN must be the ARN of the SNS topic {topic}")
-        if problems:
-            raise UnavailableError(
-                "this stage is not set up",
-                detail=f"in {place}: {'; '.join(problems)}",
-            )
-        return settings
 
 
 def receive(delivery: Delivery) -> Ignored | Accepted:
@@ -102,11 +68,14 @@ def report(event: object) -> "Reported | NotReported":
     return reporter.report(event, now=datetime.now(UTC))
 
 
-def reconcile(seconds_left: Callable[[], float]) -> "Round":
-    """Do a round now. Raises what Reconciler.reconcile does."""
+def reconcile(event: object, seconds_left: Callable[[], float]) -> "Round":
+    """Do a round now; for one repository if the event is a wake. Raises what its parts raise."""
+    from chalicelib.core.wake import parse_wake
+
     with _noting("round"):
+        only = parse_wake(event)
         reconciler = _reconciler()
-    return reconciler.reconcile(seconds_left=seconds_left)
+    return reconciler.reconcile(seconds_left=seconds_left, only=only)
 
 
 @contextmanager
@@ -136,7 +105,29 @@ def _receiver() -> tuple[Receiver, Deadline]:
         announcements=PromptGitHub(GitHub(settings.github_api), deadline),
         journal=JOURNAL,
     )
-    return Receiver(settings.allow_sha1, parameters, deployer, JOURNAL), deadline
+    verifier = Verifier(settings.allow_sha1, parameters)
+    return Receiver(verifier, deployer, _LateWaker(settings.stage, deadline), JOURNAL), deadline
+
+
+@dataclass(frozen=True)
+class _LateWaker:
+    """A waker whose client is built when it is first used: a plain push must not wait for it."""
+
+    stage: str
+    deadline: Deadline | None = None
+
+    def wake(self, repository: Repository) -> None:
+        """Start a round for this repository. Raises RefusedError or UnavailableError."""
+        _waker(self.stage, self.deadline).wake(repository)
+
+
+@cache
+def _waker(stage: str, deadline: Deadline | None) -> "Waker":
+    from chalicelib.core.wake import reconciler_name
+    from chalicelib.edges.aws import build_lambda_client
+    from chalicelib.edges.wake import Waker
+
+    return Waker(build_lambda_client(deadline), reconciler_name(stage))
 
 
 @cache
@@ -147,17 +138,28 @@ def _reporter() -> "Reporter":
     settings = Settings.from_environ(os.environ)
     client = build_ssm_client()
     history = CommandHistory(client, document_name(settings.stage))
-    deployment_sync = _deployment_sync(settings, client, history)
-    return Reporter(settings.stage, history, deployment_sync, JOURNAL, time.sleep)
+    return Reporter(
+        stage=settings.stage,
+        history=history,
+        deployment_sync=_deployment_sync(settings, client, history),
+        parameters=ParameterStore(client, settings.stage),
+        waker=_LateWaker(settings.stage),
+        journal=JOURNAL,
+        pause=time.sleep,
+    )
 
 
 @cache
 def _reconciler() -> "Reconciler":
     from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.github_reading import reading
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.flows.catch_up import CatchUp
+    from chalicelib.flows.gates import GateReader
     from chalicelib.flows.reconcile import Reconciler
+    from chalicelib.flows.release import Releaser
+    from chalicelib.flows.round import PlanSender
     from chalicelib.flows.snapshot import Reader
 
     settings = Settings.from_environ(os.environ)
@@ -165,24 +167,38 @@ def _reconciler() -> "Reconciler":
     history = CommandHistory(client, document_name(settings.stage))
     stored = RoundParameters(client, settings.stage)
     interval = timedelta(minutes=RECONCILE_MINUTES)
+    github, commands = GitHub(settings.github_api), RunCommand(client)
     reader = Reader(
         stage=settings.stage,
         stored=stored,
         directory=HostDirectory(build_ec2_client(), client, settings.stage),
         history=history,
-        github=GitHub(settings.github_api).of,
+        github=reading(github),
+        journal=JOURNAL,
+    )
+    deployer = Deployer(
+        stage=settings.stage,
+        pins=stored,
+        commands=commands,
+        announcements=PromptGitHub(github, Deadline()),
         journal=JOURNAL,
     )
     return Reconciler(
-        stage=settings.stage,
         stored=stored,
         reader=reader,
+        releaser=Releaser(
+            settings.stage, GateReader(reader), reading(github), deployer, JOURNAL, _now
+        ),
         catch_up=CatchUp(reader, _deployment_sync(settings, client, history), interval),
-        commands=RunCommand(client),
+        sender=PlanSender(settings.stage, stored, reader, commands, JOURNAL, _now),
         journal=JOURNAL,
         interval=interval,
-        clock=lambda: datetime.now(UTC),
+        clock=_now,
     )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _deployment_sync(

@@ -25,12 +25,13 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    NotGreen,
 )
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Check, Command, Invocation
 from chalicelib.core.holds import RoundState, parse_round_state, write_round_state
 from chalicelib.core.notifications import Notification
-from chalicelib.core.refs import Repository
+from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import (
     ParameterNames,
     StoredPins,
@@ -305,6 +306,24 @@ class FakeDeployments:
         self.unreadable: set[int] = set()
         self.before: Callable[[str], None] | None = None
         self.calls: list[str] = []
+        self.checks: dict[str, dict[str, str]] = {}
+        self.bases: dict[tuple[CommitSha, CommitSha], CommitSha] = {}
+
+    def create_if_green(
+        self, request: DeploymentRequest, checks: Sequence[str]
+    ) -> Deployment | NotGreen:
+        """Judge as GitHub does: without names, every check that there is."""
+        self._call("create_if_green")
+        found = self.checks.get(request.commit.sha, {})
+        states = {name: found.get(name, "expected") for name in checks or found}
+        waiting = [f"{name}: {state}" for name, state in states.items() if state != "success"]
+        if waiting:
+            return NotGreen(", ".join(waiting))
+        return self.add(request.commit.sha, request.environment, request.stage, request.target)
+
+    def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
+        self._call("merge_base")
+        return self.bases.get((one, other))
 
     def find(self, request: DeploymentRequest) -> Deployment | None:
         self._call("find")
@@ -366,6 +385,19 @@ class FakeDeployments:
         error = errors.pop(0) if errors else None
         if error:
             raise error
+
+
+class FakeWaker:
+    """Records the repositories whose rounds were woken; raises `error` if there is one."""
+
+    def __init__(self) -> None:
+        self.woken: list[Repository] = []
+        self.error: PulleyError | None = None
+
+    def wake(self, repository: Repository) -> None:
+        if self.error:
+            raise self.error
+        self.woken.append(repository)
 
 
 class FakeAnnouncements:

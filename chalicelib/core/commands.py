@@ -21,7 +21,7 @@ BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
 # Values of Update that deploy. The others only look, or drop what a host has saved.
-DEPLOYING = frozenset({"rebase", "reset", "exact"})
+DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact"})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 # A name that does not match is left out.
 _NAME = re.compile(BY_PATTERN.replace("?$", "$"))
@@ -95,7 +95,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     when += f" by {by}" if by else ""
     if commit is None:
         what = f"{update} of"
-    elif (update or target.update) in DEPLOYING:
+    elif (update or target.sent_update) in DEPLOYING:
         what = f"{target.repository} {commit.short} to"
     else:
         what = f"{update} {commit.short} of"
@@ -111,7 +111,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Checkout": target.checkout,
             "Branch": target.branch.name,
             "Commit": commit.sha if commit else "",
-            "Update": update or target.update,
+            "Update": update or target.sent_update,
             "AfterPull": target.after_pull,
             "Restart": ",".join(target.restart),
             "HealthCheck": target.health_check,

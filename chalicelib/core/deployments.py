@@ -77,6 +77,13 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class NotGreen:
+    """GitHub made no deployment, because a check has not passed. `reason` names it, or is ""."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Cause:
     """Why and when a commit is deployed to targets of a repository, and the token for GitHub.
 

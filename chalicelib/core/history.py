@@ -13,7 +13,7 @@ from chalicelib.core.commands import DEPLOYING, parse_time
 from chalicelib.core.hosts import Host
 from chalicelib.core.old_comments import parse_comment
 from chalicelib.core.refs import CommitSha, RefError, Repository
-from chalicelib.core.targets import NAME_PATTERN
+from chalicelib.core.targets import NAME_PATTERN, TO_COMMIT
 
 REMEMBERED = timedelta(days=30)  # how long Systems Manager keeps commands
 CLOCKS_APART = timedelta(minutes=5)  # the most that another clock may differ from AWS's
@@ -105,8 +105,13 @@ class RollOut:
 
     @property
     def is_exact(self) -> bool:
-        """Whether hosts go to exactly this commit, not to a later one of the branch."""
+        """Whether it brings hosts to the commit of a pin, or back to a good one."""
         return self.update == "exact"
+
+    @property
+    def stops_at_commit(self) -> bool:
+        """Whether hosts go to this commit and not past it, by a pin or by gates."""
+        return self.is_exact or self.update.endswith(TO_COMMIT)
 
     @property
     def is_recheck(self) -> bool:

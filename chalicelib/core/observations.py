@@ -153,7 +153,7 @@ def _after_look(
         return
     # A host that is behind its branch keeps the old time, so that a recheck comes: a round that
     # cannot ask GitHub for the tip does not learn in another way that the host is behind.
-    is_well = known.roll_out.is_exact or result.upstream == found.deployed
+    is_well = known.roll_out.stops_at_commit or result.upstream == found.deployed
     seen = look.check.ended_on(one) if is_well or has_drifted else known.seen
     yield replace(known, seen=seen, has_drifted=has_drifted)
 

@@ -128,7 +128,7 @@ class _Case:
             target=facts.target.name,
             wanted=wanted,
             now=now,
-            trusts_asking=facts.head is None and not wanted.is_exact,
+            trusts_asking=facts.head is None and not wanted.stops_at_commit,
             half_listed=tuple(
                 frozenset(one.instance_id for one in run.invocations)
                 for run in [*under_way, *beside]

@@ -22,6 +22,7 @@ from chalicelib.core.fields import (
     path_reader,
     text_reader,
 )
+from chalicelib.core.gates import Gates, gate_readers, problems_of_chain, problems_of_gates
 from chalicelib.core.refs import Branch, Repository, shown
 from chalicelib.core.units import read_units
 
@@ -38,6 +39,8 @@ MAX_IDS = 50
 MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag is the first
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
+NO_GATES = Gates()
+TO_COMMIT = "-to"  # the end of an `Update` that goes to a commit and not past it
 
 # TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
@@ -62,7 +65,8 @@ class Target:
 
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
     are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
-    aside: "keep" as a success with a note, "fail" as a failure.
+    aside: "keep" as a success with a note, "fail" as a failure. `gates` are what a commit must meet
+    before it goes out.
     """
 
     name: str
@@ -81,6 +85,15 @@ class Target:
     recheck: str = "6h"
     saved: str = "keep"
     log_group: str = ""
+    gates: Gates = NO_GATES
+
+    @property
+    def sent_update(self) -> str:
+        """The document's `Update` for a deploy.
+
+        Hosts of a target with gates go to the commit that passed them, not past it to the tip.
+        """
+        return f"{self.update}{TO_COMMIT}" if self.gates else self.update
 
     @property
     def recheck_after(self) -> timedelta:
@@ -106,10 +119,20 @@ def parse_stored_targets(text: str, repository: Repository) -> tuple[Target, ...
         except TargetsError as error:
             problems += error.problems
         problems += _problems_of_place(path, entry, repository, names)
-    problems += problems_of_environments(targets)
+    problems += problems_among(targets, names)
     if problems:
         raise TargetsError(problems)
     return tuple(targets)
+
+
+def problems_among(targets: Iterable[Target], names: Iterable[str] = ()) -> list[str]:
+    """Problems of a repository's targets taken together.
+
+    `names` are those of all its targets, also of those that are not valid by themselves.
+    """
+    listed = list(targets)
+    after = dict.fromkeys(names, ()) | {one.name: one.gates.after for one in listed}
+    return [*problems_of_environments(listed), *problems_of_chain(after)]
 
 
 def problems_of_environments(targets: Iterable[Target]) -> list[str]:
@@ -155,7 +178,11 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
     except ProblemsError as error:
         raise TargetsError(error.problems) from None
     values.setdefault("environment", values["name"])
-    return Target(**values)
+    gates = Gates(**{_GATE_KEYS[key]: values.pop(key) for key in _GATE_KEYS if key in values})
+    problems = problems_of_gates(path, values["name"], gates)
+    if problems:
+        raise TargetsError(problems)
+    return Target(**values, gates=gates)
 
 
 def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
@@ -217,6 +244,8 @@ def _instances(value: object) -> Instances:
     return Instances(**selected)
 
 
+# The keys of the gates, each with its field of Gates.
+_GATE_KEYS = {one: one for one in ("checks", "after", "soak", "trigger")} | {"window": "windows"}
 _TARGET_KEYS: Mapping[str, Reader] = {
     "name": text_reader(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
     "repository": parsed_reader(Repository.parse),
@@ -236,5 +265,6 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "recheck": length_reader(MIN_RECHECK, MAX_RECHECK),
     "saved": text_reader("keep|fail", "keep or fail"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
+    **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

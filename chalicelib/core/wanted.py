@@ -9,7 +9,7 @@ from chalicelib.core.holds import Hold
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import TO_COMMIT, Target
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,13 @@ class Wanted:
 
     @property
     def is_exact(self) -> bool:
-        """Whether hosts go to exactly this commit, not to a later one of the branch."""
+        """Whether it is the commit of a pin, or a good one in place of a held one."""
         return self.update == "exact"
+
+    @property
+    def stops_at_commit(self) -> bool:
+        """Whether hosts go to this commit and not past it, by a pin or by gates."""
+        return self.is_exact or self.update.endswith(TO_COMMIT)
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,8 @@ class TargetFacts:
     If GitHub cannot tell the tip, `head` is None, and the commit requested last is wanted.
     `asked` are all roll-outs that were sent to the target; `runs` are those that were read.
     `beside` are runs of other targets in the same checkout; `looks` are checks of that checkout.
-    `hold` is the stored hold.
+    `hold` is the stored hold. `commits` are the branch's newest, newest first, if the target has
+    gates that may let one of them through.
     """
 
     target: Target
@@ -50,11 +56,13 @@ class TargetFacts:
     beside: Sequence[Run] = ()
     looks: Sequence[Look] = ()
     hold: Hold | None = None
+    commits: Sequence[CommitSha] = ()
 
 
 def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     """The pin's commit, else the branch's tip, else the commit that was requested last.
 
+    A target with gates does not follow the tip: its commits are requested when they pass the gates.
     None if the target is frozen, or if no commit is known.
     """
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
@@ -62,12 +70,20 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
         if pin.state == "frozen" or pin.commit is None:
             return None
         return Wanted(pin.commit, "exact", "it is pinned")
-    if facts.head:
+    if facts.head and not facts.target.gates:
         return Wanted(facts.head, facts.target.update, "it is the branch's tip")
-    newest = _newest_asked(facts.asked or [run.roll_out for run in facts.runs])
+    newest = newest_asked(facts)
     if newest is None:
         return None
-    return Wanted(newest, facts.target.update, "it is the newest that was asked for")
+    reason = "it is the newest that was asked for"
+    if facts.target.gates:
+        reason = "it is the newest that passed the gates"
+    return Wanted(newest, facts.target.sent_update, reason)
+
+
+def newest_asked(facts: TargetFacts) -> CommitSha | None:
+    """The commit that was requested last, by a push, a person or open gates; None without one."""
+    return _newest_asked(facts.asked or [run.roll_out for run in facts.runs])
 
 
 def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:

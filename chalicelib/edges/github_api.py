@@ -35,6 +35,8 @@ _REDIRECTS = frozenset({301, 302, 307, 308})
 _PERMISSIONS = {  # by the first part of a path
     "deployments": "Deployments: write",
     "branches": "Contents: read",
+    "commits": "Contents: read",
+    "compare": "Contents: read",
     "hooks": "Webhooks: read",
 }
 _TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading needs less
@@ -53,6 +55,15 @@ class RateLimitError(UnavailableError):
 
 class GoneError(NotTakenError):
     """The deployment, branch or webhook does not exist (any more), or not for this token."""
+
+
+class ConflictError(NotTakenError):
+    """GitHub answered 409. `errors` are the answer's `errors`, whatever their shape."""
+
+    def __init__(self, message: str, errors: object) -> None:
+        """The message is for the operator."""
+        super().__init__(message)
+        self.errors = errors
 
 
 class GitHubApi:
@@ -105,6 +116,8 @@ class GitHubApi:
             is_limit = _is_rate_limit(status, headers, message)
             wait = _wait_seconds(headers, self._clock()) if is_limit else None
             closed = (token, str(repository), _EVERY_PART if status == 401 else part)
+            if status == 409:
+                raise ConflictError(words, _errors_in(content))
             raise self._noted(closed, _error_for(words, method, path, status, wait))
         if not has_content:
             return None
@@ -239,6 +252,13 @@ def message_of(content: bytes, token: str) -> str:
         return shown(str(json.loads(content)["message"]).replace(token, "..."))
     except (ValueError, TypeError, KeyError, RecursionError):
         return "without a message"
+
+
+def _errors_in(content: bytes) -> object:
+    try:
+        return json.loads(content)["errors"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
 def _is_rate_limit(status: int, headers: Mapping[str, str], message: str) -> bool:

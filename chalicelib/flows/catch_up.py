@@ -9,7 +9,8 @@ from chalicelib.core.history import Command, Run
 from chalicelib.core.observations import is_quiet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
-from chalicelib.flows.snapshot import Reader, Snapshot, note_not_asked
+from chalicelib.flows.branches import note_not_asked
+from chalicelib.flows.snapshot import Reader, Snapshot
 from chalicelib.flows.sync import DeploymentSync
 
 # An event that has not come by this time after the command was sent, or expired, never comes.
@@ -46,7 +47,7 @@ class CatchUp:
 
     def note_lost_deliveries(self, repository: Repository, snapshot: Snapshot) -> None:
         """Log why deliveries were lost. The round deploys the branch's tip anyway."""
-        token = snapshot.tokens.get(repository)
+        token = snapshot.branches.tokens.get(repository)
         if not token or not self._is_due(DELIVERIES_EVERY, snapshot):
             return
         since = snapshot.now - max(DELIVERIES_EVERY, self.interval)

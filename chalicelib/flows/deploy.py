@@ -78,11 +78,15 @@ class Deployer:
         nothing could be sent at all.
         """
         attempts, seconds = self._announced([Attempt(target, cause) for target in targets], cause)
+        return self.send(attempts, cause, seconds)
+
+    def send(self, attempts: Sequence[Attempt], cause: Cause, seconds: float) -> Sent:
+        """Send what was announced; `seconds` are left to post on GitHub. Raises as `deploy`."""
         try:
             # Read the pins after the calls to GitHub, which may be slow: a pin that is stored
             # meanwhile counts. Read them after the cause was issued, too: the command of a pin that
             # is stored later is then newer than this one, and wins on a host.
-            stored = self.pins.pins([target.name for target in targets])
+            stored = self.pins.pins([one.target.name for one in attempts])
             document_pin = document_pin_of(stored)
         except PulleyError as error:
             self._say([replace(one, answer=error) for one in attempts], cause, seconds)

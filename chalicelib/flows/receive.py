@@ -4,54 +4,36 @@ A redelivery is treated like the first delivery, because sending twice for one p
 A delivery that was not verified must never be acted on.
 """
 
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
 
+from chalicelib.core.check_events import CHECK_EVENTS, green_branches
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import CommitSha, Repository, shown
-from chalicelib.core.stored import SigningSecret, StoredSettings, signing_secret, targets_of
+from chalicelib.core.stored import SigningSecret, StoredSettings, targets_of
 from chalicelib.core.targets import Target, match_targets
 from chalicelib.core.unverified import read_claim
 from chalicelib.core.webhook import (
     DeletionEvent,
     Delivery,
     DeliveryError,
+    OtherEvent,
+    Payload,
     PingEvent,
     PushEvent,
-    SignatureError,
     check_envelope,
     parse_delivery,
     parse_payload,
 )
 from chalicelib.flows.deploy import Deployer, Sent
+from chalicelib.flows.verify import Verified, Verifier
+from chalicelib.flows.wake import Waker, wake_round
 
 PING = "ping: the webhook is set up, a push will deploy"
-
-
-class WebhookParameters(Protocol):
-    """The stage's parameters. Every method raises RefusedError or UnavailableError."""
-
-    def settings(self, repository: Repository | None) -> StoredSettings:
-        """A repository's settings, maybe cached; without a repository, the default secret."""
-
-    def settings_again(
-        self, repository: Repository | None, *, is_verified: bool = False
-    ) -> StoredSettings | None:
-        """The settings, not from the cache; None if the budget of look-ups is spent.
-
-        Strangers can spend that budget, so a verified delivery has one of its own.
-        """
-
-
-class Verified(NamedTuple):
-    """The settings of a delivery's repository, and the secret that signed it."""
-
-    settings: StoredSettings
-    secret: SigningSecret
 
 
 @dataclass(frozen=True)
@@ -75,9 +57,9 @@ class Accepted(Sent):
 class Receiver:
     """Receives the deliveries of one stage."""
 
-    allow_sha1: bool
-    parameters: WebhookParameters
+    verifier: Verifier
     deployer: Deployer
+    waker: Waker
     journal: DecisionLog
 
     def receive(self, delivery: Delivery, *, now: datetime) -> Ignored | Accepted:
@@ -86,9 +68,9 @@ class Receiver:
         Raises DeliveryError for a wrong signature or an unreadable body, RefusedError and
         UnavailableError for errors of AWS.
         """
-        check_envelope(delivery, allow_sha1=self.allow_sha1)
+        check_envelope(delivery, allow_sha1=self.verifier.allow_sha1)
         repository, payload = read_claim(delivery)
-        verified = self._verify(delivery, repository)
+        verified = self.verifier.verify(delivery, repository)
         payload = payload or parse_payload(delivery)
         if isinstance(payload, DeliveryError):
             raise payload
@@ -103,41 +85,16 @@ class Receiver:
             case DeletionEvent(ref):
                 outcome = Ignored(delivery.id, f"{shown(ref)} was deleted")
             case other:
-                words = f"{other.name} events are not acted on, only push is"
-                outcome = Ignored(delivery.id, words)
+                outcome = Ignored(delivery.id, self._look_at(other, payload, verified.settings))
         self._note(repository, outcome)
         return outcome
-
-    def _verify(self, delivery: Delivery, repository: Repository | None) -> Verified:
-        settings = self.parameters.settings(repository)
-        try:
-            return Verified(settings, self._signer(settings, delivery))
-        except (SignatureError, UnavailableError):
-            # A cached secret may have been rotated: check against the stored ones.
-            again = self._verify_again(repository, delivery) if settings.remembered else None
-            if again is None:
-                raise
-            return again
-
-    def _verify_again(
-        self, repository: Repository | None, delivery: Delivery, *, is_verified: bool = False
-    ) -> Verified | None:
-        """Verify with the secrets that are stored now; None if they cannot be read.
-
-        Raises SignatureError, also if the secret that signed was removed meanwhile.
-        """
-        again = self.parameters.settings_again(repository, is_verified=is_verified)
-        return Verified(again, self._signer(again, delivery)) if again else None
-
-    def _signer(self, settings: StoredSettings, delivery: Delivery) -> SigningSecret:
-        return signing_secret(settings, delivery, allow_sha1=self.allow_sha1)
 
     def _answer_ping(
         self, repository: Repository | None, verified: Verified, delivery: Delivery
     ) -> Ignored:
         now: Verified | None = verified
         if verified.settings.remembered:  # the cache may lack a rotation's newest secret
-            now = self._verify_again(repository, delivery, is_verified=True)
+            now = self.verifier.again(repository, delivery, is_verified=True)
         if now is None:
             return Ignored(delivery.id, PING)
         return Ignored(delivery.id, f"{PING}; {now.secret}", now.secret)
@@ -150,7 +107,7 @@ class Receiver:
                 if targets := match_targets(targets_of(push.repository, settings), push.ref):
                     return targets
             # No push may be lost to the cache: an operator may have changed the targets.
-            again = self._verify_again(push.repository, delivery, is_verified=True)
+            again = self.verifier.again(push.repository, delivery, is_verified=True)
             settings = again.settings if again else settings
         return match_targets(targets_of(push.repository, settings), push.ref)
 
@@ -160,6 +117,7 @@ class Receiver:
         targets = self._followers(push, settings, delivery)
         if not targets:
             return Ignored(delivery.id, f"no target of {push.repository} follows {shown(push.ref)}")
+        waiting = [one for one in targets if one.gates]
         cause = Cause(
             repository=push.repository,
             commit=push.after,
@@ -170,10 +128,28 @@ class Receiver:
             pushed_at=push.pushed_at,
             by=push.by,
         )
-        done = self.deployer.deploy(targets, cause)
+        done = self.deployer.deploy([one for one in targets if not one.gates], cause)
+        if any(one.gates.needs_github for one in waiting):
+            wake_round(self.waker, push.repository, self.journal)
+        skipped = [(one.name, f"it waits for {one.gates}") for one in waiting]
+        done = replace(done, skipped=(*done.skipped, *skipped))
         if not done.sent and not done.failed:
             return Ignored(delivery.id, "; ".join(f"{name}: {why}" for name, why in done.skipped))
         return Accepted(**vars(done), delivery=delivery.id, commit=push.after)
+
+    def _look_at(self, event: OtherEvent, payload: Payload, settings: StoredSettings) -> str:
+        """Wake the round if a check became green for which a target may wait. Returns why not."""
+        repository = payload.repository
+        if event.name not in CHECK_EVENTS or repository is None:
+            return f"{event.name} events are not acted on, only push is"
+        branches = green_branches(event.name, payload.fields)
+        if branches is None:
+            return f"{event.name}: no check became green"
+        waiting = [one.name for one in targets_of(repository, settings) if _waits(one, branches)]
+        if not waiting:
+            return f"{event.name}: no target waits for a check of this branch"
+        wake_round(self.waker, repository, self.journal)
+        return f"{event.name}: a round looks whether it opens a gate of {', '.join(waiting)}"
 
     def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
         facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}
@@ -185,3 +161,7 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
+
+
+def _waits(target: Target, branches: AbstractSet[str]) -> bool:
+    return bool(target.gates.checks) and (not branches or target.branch.name in branches)

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from chalicelib.core.commands import SendRequest
-from chalicelib.core.decisions import COUNT, Decision, DecisionLog
+from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.holds import Hold, RoundState
-from chalicelib.core.plan import PARKED, SEND, TargetPlan, plan_target
+from chalicelib.core.plan import PARKED, TargetPlan, plan_target
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import StoredReportSettings, document_pin_of
+from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.flows.catch_up import CatchUp
-from chalicelib.flows.deploy import Commands
+from chalicelib.flows.release import Releaser
+from chalicelib.flows.round import PlanSender, Round, target_facts
 from chalicelib.flows.snapshot import Reader, Snapshot, StoredParameters
 
 LATE = timedelta(minutes=1)  # how late a round may start: EventBridge keeps schedules to the minute
@@ -36,36 +36,30 @@ class RoundMemory(StoredParameters, Protocol):
         """Store the state for the next round."""
 
 
-@dataclass
-class Round:
-    """What a round did, in numbers: `behind` counts hosts. It `is_whole` unless time ran out."""
-
-    targets: int = 0
-    hosts: int = 0
-    behind: int = 0
-    sent: int = 0
-    parked: int = 0
-    failed: int = 0
-    is_whole: bool = True
-
-
 @dataclass(frozen=True)
 class Reconciler:
     """Reconciles one stage. `interval` is the time between two rounds."""
 
-    stage: str
     stored: RoundMemory
     reader: Reader
+    releaser: Releaser
     catch_up: CatchUp
-    commands: Commands
+    sender: PlanSender
     journal: DecisionLog
     interval: timedelta
     clock: Callable[[], datetime]
 
-    def reconcile(self, *, seconds_left: Callable[[], float]) -> Round:
-        """Run a round. Raises RefusedError and UnavailableError if it could not begin."""
+    def reconcile(
+        self, *, seconds_left: Callable[[], float], only: Repository | None = None
+    ) -> Round:
+        """Run a round; for one repository, if something may have opened a gate of its targets.
+
+        Raises RefusedError and UnavailableError if it could not begin.
+        """
         try:
             settings = self.stored.every_repository()
+            if only:
+                settings = {only: settings[only]} if only in settings else {}
             targets = self._targets(settings)
             tokens = {repository: one.token for repository, one in settings.items()}
             snapshot = self.reader.begin(targets, tokens, now=self.clock())
@@ -78,8 +72,13 @@ class Reconciler:
             if seconds_left() < RESERVE_SECONDS:
                 done.is_whole = False
                 break
-            self._reconcile_target(target, snapshot, holds, done)
+            self._reconcile_target(target, targets, snapshot, holds, done)
             last = target.name
+        if only:
+            # The next round of the schedule begins where the last one stopped.
+            self._store(RoundState(after, holds), snapshot.state, done)
+            done.note(self.journal, "woken")
+            return done
         if len({one.repository for one in targets}) == len(
             settings
         ):  # otherwise a repository's targets could not be read, and their holds must stay
@@ -89,7 +88,7 @@ class Reconciler:
         for repository in settings:
             if seconds_left() >= RESERVE_SECONDS:
                 self.catch_up.note_lost_deliveries(repository, snapshot)
-        self._note_round(done)
+        done.note(self.journal, "whole" if done.is_whole else "cut_short")
         return done
 
     def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
@@ -113,58 +112,33 @@ class Reconciler:
         return targets
 
     def _reconcile_target(
-        self, target: Target, snapshot: Snapshot, holds: dict[str, Hold], done: Round
+        self,
+        target: Target,
+        targets: Sequence[Target],
+        snapshot: Snapshot,
+        holds: dict[str, Hold],
+        done: Round,
     ) -> None:
         """Reconcile a target; log its errors, so that the other targets get their turn."""
         done.targets += 1
         try:
-            plan = plan_target(self.reader.facts(target, snapshot), now=snapshot.now)
+            facts = self.reader.facts(target, snapshot)
+            plan = plan_target(facts, now=snapshot.now)
             holds.pop(target.name, None)
             if plan.hold:
                 holds[target.name] = plan.hold
             done.hosts += len(plan.hosts)
-            self._apply(plan, snapshot, done)
+            released = self.releaser.release(facts, snapshot, targets)
+            if released is None:
+                self.sender.apply(plan, snapshot, done)
+            else:
+                done.sent += len(released.sent)
+                done.failed += len(released.failed)
             self._note_parked(plan, snapshot, done)
             self.catch_up.sync(target, snapshot)
         except PulleyError as error:
             done.failed += 1
-            self._note_failure(_facts(target), error)
-
-    def _apply(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
-        """Send, unless somebody changed the pin or sent a command while the round was reading."""
-        if not plan.sends:
-            return
-        done.behind += sum(len(send.instance_ids) for send in plan.sends if send.attempt)
-        target, pins = plan.target, self.stored.pins([plan.target.name])
-        if pins.by_target.get(target.name) != snapshot.pins.by_target.get(target.name):
-            return
-        # The tip's roll-out may be too new for the snapshot, and may have been stopped by now.
-        if self.reader.has_sent_since(target, snapshot, now=self.clock()):
-            return
-        # Issued before anything was read, so that a host prefers a command that was sent since.
-        issued, pin = snapshot.issued, document_pin_of(pins)
-        requests = [
-            one.request(stage=self.stage, issued=issued, document_pin=pin) for one in plan.sends
-        ]
-        self._send(plan, requests, done)
-
-    def _send(self, plan: TargetPlan, requests: Sequence[SendRequest], done: Round) -> None:
-        for send, answer in zip(plan.sends, self.commands.send(requests), strict=True):
-            facts = _facts(plan.target) | {"commit": send.wanted.commit.sha}
-            facts |= {"update": send.wanted.update, "attempt": send.attempt}
-            if isinstance(answer, PulleyError):
-                done.failed += 1
-                facts["reason"] = answer.in_full
-                self.journal.note(Decision("command", "failed", facts, "error"))
-                continue
-            done.sent += 1
-            reasons = {
-                one.host.name: one.reason
-                for one in plan.hosts
-                if one.action == SEND and one.host.instance_id in send.instance_ids
-            }
-            facts |= {"command_id": answer, "hosts": reasons}
-            self.journal.note(Decision("command", "sent", facts))
+            self._note_failure(target_facts(target), error)
 
     def _note_parked(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
         """Log a parked host in the round after its last attempt. Better twice than never."""
@@ -173,22 +147,9 @@ class Reconciler:
                 continue
             done.parked += 1
             if one.since and snapshot.now - one.since < self.interval + LATE:
-                facts = _facts(plan.target) | {"host": one.host.name, "reason": one.reason}
+                facts = target_facts(plan.target) | {"host": one.host.name, "reason": one.reason}
                 self.journal.note(Decision("host", "parked", facts, "error"))
 
     def _note_failure(self, facts: Mapping[str, object], error: PulleyError) -> None:
         noted = {**facts, "reason": error.in_full}
         self.journal.note(Decision("round", "failed", noted, "error"))
-
-    def _note_round(self, done: Round) -> None:
-        metrics = {
-            "Rounds": (1, COUNT),
-            "HostsBehind": (done.behind, COUNT),
-            "HostsParked": (done.parked, COUNT),
-        }
-        outcome = "whole" if done.is_whole else "cut_short"
-        self.journal.note(Decision("round", outcome, vars(done), metrics=metrics))
-
-
-def _facts(target: Target) -> dict[str, object]:
-    return {"repository": str(target.repository), "target": target.name, "cause": "reconcile"}

@@ -13,11 +13,13 @@ from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.events import NotReported, StatusChange, parse_status_change
-from chalicelib.core.history import Check, Command, Run
+from chalicelib.core.history import Check, Command, RollOut, Run
 from chalicelib.core.observations import is_quiet
+from chalicelib.core.targets import parse_stored_targets
 from chalicelib.flows.notify import roll_out_facts
-from chalicelib.flows.sync import DeploymentSync
+from chalicelib.flows.sync import DeploymentSync, ReportParameters
 from chalicelib.flows.verdict import History
+from chalicelib.flows.wake import Waker, wake_round
 
 LAG_PAUSES, LAG_SECONDS = 5, 1.0  # to wait for invocations that lag behind their command's event
 TRIES, LONGEST_PAUSE_SECONDS = 3, 20.0  # if GitHub says when to try again
@@ -38,6 +40,8 @@ class Reporter:
     stage: str
     history: History
     deployment_sync: DeploymentSync
+    parameters: ReportParameters
+    waker: Waker
     journal: DecisionLog
     pause: Callable[[float], None]
 
@@ -60,7 +64,10 @@ class Reporter:
             facts |= roll_out_facts(command.roll_out)
             if command.roll_out.is_recheck and is_quiet(self._run(command)):
                 return self._ignore(facts, "its hosts were checked, and nothing has drifted")
-            return Reported(command.id, self._sync(command, now))
+            status = self._sync(command, now)
+            if status.is_final:
+                self._wake_followers(command.roll_out)
+            return Reported(command.id, status)
         except PulleyError as error:
             facts["reason"] = error.in_full
             self.journal.note(Decision("event", "failed", facts, "warning"))
@@ -76,6 +83,17 @@ class Reporter:
                     raise
             self.pause(seconds)
         return self.deployment_sync.run(command, now=now)
+
+    def _wake_followers(self, roll_out: RollOut) -> None:
+        """Start a round if a target waits for this one to be well, or has to say that it is not."""
+        try:
+            stored = self.parameters.report_settings(roll_out.repository).targets
+            targets = parse_stored_targets(stored or "[]", roll_out.repository)
+            if any(roll_out.target in one.gates.after for one in targets):
+                wake_round(self.waker, roll_out.repository, self.journal)
+        except PulleyError as error:  # the next round of the schedule looks all the same
+            facts = roll_out_facts(roll_out) | {"reason": error.in_full}
+            self.journal.note(Decision("round", "not_woken", facts, "warning"))
 
     def _run(self, command: Command) -> Run:
         return Run(command, self.history.invocations(command.id))

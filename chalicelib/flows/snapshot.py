@@ -10,16 +10,15 @@ from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Protocol
 
-from chalicelib.core.decisions import Decision, DecisionLog
-from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
+from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, age, issued_of
 from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Fleet, Host
-from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins, pin_of
 from chalicelib.core.targets import Target
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.core.webhook import FailedDelivery
+from chalicelib.flows.branches import Branches, GitHubRepository
 from chalicelib.flows.deploy import Pins
 from chalicelib.flows.target_runs import Runs, sent_beside
 from chalicelib.flows.verdict import History
@@ -42,16 +41,6 @@ class Directory(Protocol):
         """The stage's hosts, offline ones too."""
 
 
-class GitHubRepository(Protocol):
-    """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
-
-    def head(self, branch: Branch) -> CommitSha | None:
-        """The branch's tip; None if there is no such branch."""
-
-    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
-        """The deliveries that failed since then (aware)."""
-
-
 @dataclass
 class Snapshot:
     """The facts that were read at `now` (aware), and those that are read later, when needed."""
@@ -61,8 +50,7 @@ class Snapshot:
     commands: Sequence[Command | Check]  # the newest first
     pins: StoredPins
     state: RoundState
-    tokens: Mapping[Repository, str] = field(repr=False)
-    heads: dict[tuple[Repository, Branch], CommitSha | None] = field(default_factory=dict)
+    branches: Branches
     read: dict[str, tuple[Invocation, ...]] = field(default_factory=dict)  # by command id
     looked: datetime | None = None  # when newer commands were last listed
     sent_since: set[tuple[Repository, str]] = field(default_factory=set)  # to these targets
@@ -127,20 +115,22 @@ class Reader:
             commands=sorted(commands, key=age, reverse=True),
             pins=self.stored.pins([target.name for target in targets]),
             state=self.stored.state(),
-            tokens={repository: token for repository, token in tokens.items() if token},
+            branches=Branches(self.github, tokens, self.journal),
         )
 
     def facts(self, target: Target, snapshot: Snapshot) -> TargetFacts:
         """A target's facts. Raises RefusedError and UnavailableError."""
         hosts, sent = snapshot.fleet.of(target), snapshot.sent_to(target)
+        commits = snapshot.branches.commits_of(target) if target.gates.needs_github else ()
         facts = TargetFacts(
             target=target,
             hosts=hosts,
             runs=(),
-            head=self._head(target, snapshot),
+            head=commits[0] if commits else snapshot.branches.head_of(target),
             pin=pin_of(target, snapshot.pins),
             asked=tuple(one.roll_out for one in sent),
             hold=snapshot.state.holds.get(target.name),
+            commits=commits,
         )
         beside = sent_beside(target, hosts, snapshot.by_checkout.get(target.checkout, ()))
         read = partial(self.invocations, snapshot=snapshot)
@@ -162,23 +152,3 @@ class Reader:
         }
         snapshot.looked = now
         return (target.repository, target.name) in snapshot.sent_since
-
-    def _head(self, target: Target, snapshot: Snapshot) -> CommitSha | None:
-        """The branch's tip, if there is a token to ask GitHub with. Asked once in a snapshot."""
-        token = snapshot.tokens.get(target.repository)
-        key = (target.repository, target.branch)
-        if token and key not in snapshot.heads:
-            try:
-                snapshot.heads[key] = self.github(target.repository, token).head(target.branch)
-            except (NotTakenError, UnavailableError) as error:
-                snapshot.heads[key] = None
-                note_not_asked(self.journal, target.repository, error)
-        return snapshot.heads.get(key)
-
-
-def note_not_asked(journal: DecisionLog, repository: Repository, error: PulleyError) -> None:
-    """Log that GitHub could not be asked, unless the reason is in the log already."""
-    if isinstance(error, NotTakenError) and error.is_known:
-        return
-    facts = {"repository": str(repository), "reason": error.in_full}
-    journal.note(Decision("round", "not_asked", facts, "warning"))

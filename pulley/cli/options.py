@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from chalicelib.core.refs import RefError, Repository
-from chalicelib.wiring import STAGE_NAME
+from chalicelib.settings import STAGE_NAME
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import DEFAULT_STAGE, STAGE_VARIABLE, acting_at, options_of
 

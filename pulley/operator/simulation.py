@@ -31,6 +31,7 @@ from chalicelib.core.webhook import (
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from chalicelib.flows.verify import Verifier
 from pulley.operator.aws.document import Documents
 from pulley.operator.stage.stage import Stage
 
@@ -144,6 +145,9 @@ class _Recorder:
             self.said[self.announced[id_ - 1]] = status
         return [None for _ in posts]
 
+    def wake(self, repository: Repository) -> None:
+        """Start no round."""
+
     def note(self, decision: Decision) -> None:
         """Ignore it: the outcome is shown."""
 
@@ -171,7 +175,8 @@ def simulate(stage: Stage, body: bytes, event: str, *, now: datetime) -> Simulat
         journal=recorder,
     )
     # As in a new Lambda, nothing is remembered: what is stored now counts.
-    receiver = Receiver(False, ParameterStore(stage.ssm, stage.name), deployer, recorder)  # noqa: FBT003
+    verifier = Verifier(allow_sha1=False, parameters=ParameterStore(stage.ssm, stage.name))
+    receiver = Receiver(verifier, deployer, recorder, recorder)
     outcome: Accepted | Ignored | PulleyError
     try:
         outcome = receiver.receive(delivery, now=now)

@@ -62,6 +62,7 @@ def stage(
         ssm = boto3.client("ssm", endpoint_url=URL)
         # The app's clients come from this session, so the wire sees each of their calls.
         wire.attach(session)
+        wire.attach(session, "lambda")
         forget_warm_clients()
         stage = Stage(ssm, wire, Log(capsys))
         ssm.create_document(
@@ -71,6 +72,7 @@ def stage(
         stage.store(NAMES.targets(SITE), targets_text())
         yield stage
     wire.detach(session)
+    wire.detach(session, "lambda")
     boto3.DEFAULT_SESSION = None
     forget_warm_clients()
     stage.check_log()

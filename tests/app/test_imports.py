@@ -24,6 +24,10 @@ NEEDED = {
     "chalicelib.answers",
     "chalicelib.core",
     "chalicelib.core.unverified",
+    "chalicelib.core.check_events",
+    "chalicelib.core.gates",
+    "chalicelib.core.units",
+    "chalicelib.core.windows",
     "chalicelib.core.commands",
     "chalicelib.core.decisions",
     "chalicelib.core.deployments",
@@ -45,6 +49,9 @@ NEEDED = {
     "chalicelib.flows",
     "chalicelib.flows.deploy",
     "chalicelib.flows.receive",
+    "chalicelib.flows.verify",
+    "chalicelib.flows.wake",
+    "chalicelib.settings",
     "chalicelib.wiring",
 }
 # Modules of the standard library that boto3 has not imported. They differ between Pythons.

@@ -3,7 +3,7 @@
 import pytest
 
 from chalicelib.core.errors import UnavailableError
-from chalicelib.wiring import Settings
+from chalicelib.settings import Settings
 
 ARN = "arn:aws:sns:eu-central-1:123456789012:pulley-dev"
 

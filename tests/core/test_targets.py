@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.gates import Gates
 from chalicelib.core.refs import Branch, Repository
 from chalicelib.core.targets import (
     Instances,
@@ -16,6 +17,7 @@ from chalicelib.core.targets import (
     parse_stored_targets,
     parse_target,
 )
+from chalicelib.core.windows import Window
 from tests.fakes import SITE, target_json
 
 JSON_VALUES = st.recursive(
@@ -34,7 +36,8 @@ ROLL_OUT = (
     "recheck",
     "saved",
 )
-KEYS = REQUIRED + STEPS + ROLL_OUT
+GATES = ("checks", "after", "soak", "trigger", "window")
+KEYS = REQUIRED + STEPS + ROLL_OUT + GATES
 
 
 def problems_of(**changes: object) -> tuple[str, ...]:
@@ -83,6 +86,11 @@ class TestParseTarget:
             "log_group": "/pulley/site",
             "recheck": "90m",
             "saved": "fail",
+            "checks": ["test", "ci/lint"],
+            "after": ["staging"],
+            "soak": "10m",
+            "trigger": "push",
+            "window": "Mon-Fri 09:00-17:00 Europe/Berlin",
         }
         assert sorted(entry) == sorted(KEYS)
         assert parse_target("targets.web-2", entry) == Target(
@@ -102,6 +110,13 @@ class TestParseTarget:
             log_group="/pulley/site",
             recheck="90m",
             saved="fail",
+            gates=Gates(
+                checks=("test", "ci/lint"),
+                after=("staging",),
+                soak="10m",
+                trigger="push",
+                windows=(Window.parse("Mon-Fri 09:00-17:00 Europe/Berlin"),),
+            ),
         )
 
     def test_tags_are_sorted_and_one_value_is_a_list_of_one(self) -> None:

@@ -507,9 +507,10 @@ def client_builders(function: str) -> set[str]:
 
 @cache
 def names_in_builder(function: str) -> set[str]:
-    """All names in the function's builder and in the functions of wiring.py that it names."""
+    """All names in the function's builder, and in what it names of wiring.py."""
     tree = ast.parse((PROJECT / "chalicelib/wiring.py").read_text())
-    bodies = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    bodies = {node.name: node for node in tree.body if isinstance(node, kinds)}
     names, to_read = set[str](), {BUILDERS[function]}
     while to_read:
         body = bodies[to_read.pop()]

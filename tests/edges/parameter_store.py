@@ -10,9 +10,9 @@ from moto import mock_aws
 
 from chalicelib.core.refs import Repository
 from chalicelib.edges.round_parameters import RoundParameters
-from chalicelib.flows.receive import WebhookParameters
 from chalicelib.flows.reconcile import RoundMemory
 from chalicelib.flows.sync import ReportParameters
+from chalicelib.flows.verify import WebhookParameters
 from tests.edges.clients import new_ssm
 from tests.fakes import NAMES, SITE, STAGE, FakeClock
 

@@ -11,8 +11,9 @@ import pytest
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.webhook import FailedDelivery
-from chalicelib.edges.github import GitHub, RepositoryDeployments
+from chalicelib.edges.github import GitHub
 from chalicelib.edges.github_api import REFUSED_SECONDS, GoneError, RateLimitError, TokenError
+from chalicelib.edges.github_reading import RepositoryReading, reading
 from pulley.sandbox.github.server import Fault, HookDelivery
 from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
@@ -100,8 +101,8 @@ class Api:
     def _answer(self, request: Any) -> Raw:  # noqa: ANN401
         return self.by_path.get(request.target, self.anything_else)
 
-    def of(self, token: str = TOKEN) -> RepositoryDeployments:
-        return self.github.of(SITE, token)
+    def of(self, token: str = TOKEN) -> RepositoryReading:
+        return reading(self.github)(SITE, token)
 
     def has(self, part: str, content: object) -> None:
         """From now on, answer this path of the repository with the content."""
@@ -130,7 +131,7 @@ def hooked(api: Api) -> Api:
     return api
 
 
-ASKING: dict[str, Callable[[RepositoryDeployments], object]] = {
+ASKING: dict[str, Callable[[RepositoryReading], object]] = {
     "head": lambda one: one.head(MAIN),
     "failed_deliveries": lambda one: one.failed_deliveries(SINCE),
 }
@@ -383,7 +384,7 @@ class TestPermissions:
 
     @both
     def test_refusal_is_new_once_and_costs_no_request_during_the_pause(
-        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+        self, api: Api, ask: Callable[[RepositoryReading], object]
     ) -> None:
         api.anything_else = FORBIDDEN
         with pytest.raises(TokenError) as first:
@@ -400,7 +401,7 @@ class TestPermissions:
 
     @both
     def test_invalid_token_is_not_used_for_any_read(
-        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+        self, api: Api, ask: Callable[[RepositoryReading], object]
     ) -> None:
         api.anything_else = UNAUTHORIZED
         with pytest.raises(TokenError):
@@ -410,7 +411,7 @@ class TestPermissions:
 
     @both
     def test_rate_limit_pauses_every_read(
-        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+        self, api: Api, ask: Callable[[RepositoryReading], object]
     ) -> None:
         api.anything_else = LIMIT
         with pytest.raises(RateLimitError):
@@ -424,7 +425,7 @@ class TestPermissions:
 
     @both
     def test_server_error_is_unavailable_and_starts_no_pause(
-        self, api: Api, ask: Callable[[RepositoryDeployments], object]
+        self, api: Api, ask: Callable[[RepositoryReading], object]
     ) -> None:
         api.anything_else = BUSY
         with pytest.raises(UnavailableError, match="not well"):
@@ -454,15 +455,15 @@ class TestOnTheSandbox:
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
             github = GitHub(sandbox.api_url)
             for name in ("main", "release/1.2", "a%2Fb"):
-                assert github.of(SITE, TOKEN).head(Branch.parse(name)) == CommitSha(sha)
-            assert github.of(SITE, TOKEN).head(Branch("release")) is None
-            assert github.of(SITE, TOKEN).head(Branch("a/b")) is None
+                assert reading(github)(SITE, TOKEN).head(Branch.parse(name)) == CommitSha(sha)
+            assert reading(github)(SITE, TOKEN).head(Branch("release")) is None
+            assert reading(github)(SITE, TOKEN).head(Branch("a/b")) is None
             github._pool.clear()
 
     def test_failed_deliveries_of_pulley_s_webhook_are_read(self, repository: Path) -> None:
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
             github = GitHub(sandbox.api_url)
-            assert github.of(SITE, TOKEN).failed_deliveries(SINCE) == []
+            assert reading(github)(SITE, TOKEN).failed_deliveries(SINCE) == []
             hook = sandbox.add_hook("octo/site", "https://x.example/api/github")
             other = sandbox.add_hook("octo/site", "https://ci.example/")
             other.deliveries.append(HookDelivery("of another", "push", NOW, 500, "Server Error"))
@@ -471,12 +472,12 @@ class TestOnTheSandbox:
                 HookDelivery("taken", "push", NOW),
                 HookDelivery("lost", "push", NOW, 0, "failed to connect to host"),
             ]
-            assert github.of(SITE, TOKEN).failed_deliveries(SINCE) == [
+            assert reading(github)(SITE, TOKEN).failed_deliveries(SINCE) == [
                 FailedDelivery("lost", "push", NOW, "failed to connect to host", 0)
             ]
             refusal = Fault(403, b'{"message": "Resource not accessible"}')
             sandbox.fault = lambda _method, path: refusal if "/hooks" in path else None
             with pytest.raises(NotTakenError, match="Webhooks: read"):
-                github.of(SITE, TOKEN).failed_deliveries(SINCE)
-            assert list(github.of(SITE, TOKEN).newest("production")) == []
+                reading(github)(SITE, TOKEN).failed_deliveries(SINCE)
+            assert list(reading(github)(SITE, TOKEN).newest("production")) == []
             github._pool.clear()

@@ -24,6 +24,7 @@ from chalicelib.core.webhook import (
 )
 from chalicelib.flows.deploy import GITHUB_SECONDS, Deployer
 from chalicelib.flows.receive import Accepted, Ignored, Receiver
+from chalicelib.flows.verify import Verifier
 from tests.fakes import (
     COMMIT,
     GUID,
@@ -37,6 +38,7 @@ from tests.fakes import (
     FakeDeployments,
     FakeJournal,
     FakeParameters,
+    FakeWaker,
     delivery_of,
     push_json,
     sign,
@@ -58,10 +60,10 @@ class House:
         self.commands = FakeCommands()
         self.github = FakeDeployments()
         self.announcements = FakeAnnouncements(self.github)
+        self.waker = FakeWaker()
         self.journal = FakeJournal()
         self.receiver = Receiver(
-            allow_sha1=allow_sha1,
-            parameters=self.parameters,
+            verifier=Verifier(allow_sha1, self.parameters),
             deployer=Deployer(
                 stage=STAGE,
                 pins=self.parameters,
@@ -69,6 +71,7 @@ class House:
                 announcements=self.announcements,
                 journal=self.journal,
             ),
+            waker=self.waker,
             journal=self.journal,
         )
 
@@ -195,8 +198,8 @@ class TestReceiveAndIgnore:
         assert house.sent == []
 
     def test_other_event_is_ignored_and_named(self, house: House) -> None:
-        outcome = house.receive(delivery_of(push_json(), event="check_run"))
-        assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
+        outcome = house.receive(delivery_of(push_json(), event="issues"))
+        assert outcome == Ignored(GUID, "issues events are not acted on, only push is")
         assert house.sent == []
 
     @pytest.mark.parametrize("event", ["installation", "projects_v2_item"])
@@ -603,8 +606,8 @@ class TestReceiveAPingDuringARotation:
 
     def test_answer_to_another_event_does_not_name_the_secret(self, house: House) -> None:
         house.store(NAMES.webhook_secret, "new\nold")
-        outcome = house.receive(delivery_of(push_json(), event="check_run", secret="old"))
-        assert outcome == Ignored(GUID, "check_run events are not acted on, only push is")
+        outcome = house.receive(delivery_of(push_json(), event="issues", secret="old"))
+        assert outcome == Ignored(GUID, "issues events are not acted on, only push is")
 
 
 class TestReceiveAfterTargetsWereStored:

@@ -15,8 +15,12 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
+from chalicelib.flows.deploy import Deployer
+from chalicelib.flows.gates import GateReader
 from chalicelib.flows.notify import Memory, Notifier
-from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler, Round
+from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler
+from chalicelib.flows.release import Releaser
+from chalicelib.flows.round import PlanSender, Round
 from chalicelib.flows.snapshot import Reader
 from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import (
@@ -25,6 +29,7 @@ from tests.fakes import (
     SITE,
     STAGE,
     TOKEN,
+    FakeAnnouncements,
     FakeCommands,
     FakeDeployments,
     FakeHistory,
@@ -115,6 +120,7 @@ class FakeReading:
 
     def __init__(self) -> None:
         self.heads: dict[tuple[Repository, str], CommitSha] = {}
+        self.branches: dict[tuple[Repository, str], Sequence[CommitSha]] = {}
         self.lost: list[FailedDelivery] = []
         self.errors: dict[str, PulleyError] = {}
         self.before: Callable[[str], object] = lambda _method: None
@@ -133,6 +139,10 @@ class Reading:
     def head(self, branch: Branch) -> CommitSha | None:
         self.call("head", branch.name)
         return self.fake.heads.get((self.repository, branch.name))
+
+    def commits(self, branch: Branch) -> Sequence[CommitSha]:
+        self.call("commits", branch.name)
+        return self.fake.branches.get((self.repository, branch.name), [])
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
         self.call("failed_deliveries", str(self.repository))
@@ -175,10 +185,24 @@ class House:
             github=self.reading.of,
             journal=self.journal,
         )
-        return Reconciler(
+        deployer = Deployer(
             stage=STAGE,
+            pins=self.parameters,
+            commands=self.commands,
+            announcements=FakeAnnouncements(self.deployments),
+            journal=self.journal,
+        )
+        return Reconciler(
             stored=self.parameters,
             reader=reader,
+            releaser=Releaser(
+                stage=STAGE,
+                gates=GateReader(reader),
+                github=lambda _repository, _token: self.deployments,
+                deployer=deployer,
+                journal=self.journal,
+                clock=lambda: self.now,
+            ),
             catch_up=CatchUp(
                 reader,
                 DeploymentSync(
@@ -192,14 +216,25 @@ class House:
                 ),
                 self.interval,
             ),
-            commands=self.commands,
+            sender=PlanSender(
+                stage=STAGE,
+                pins=self.parameters,
+                reader=reader,
+                commands=self.commands,
+                journal=self.journal,
+                clock=lambda: self.now,
+            ),
             journal=self.journal,
             interval=self.interval,
             clock=lambda: self.now,
         )
 
-    def round(self, seconds_left: Callable[[], float] = lambda: ENDLESS) -> Round:
-        return self.reconciler.reconcile(seconds_left=seconds_left)
+    def round(
+        self,
+        seconds_left: Callable[[], float] = lambda: ENDLESS,
+        only: Repository | None = None,
+    ) -> Round:
+        return self.reconciler.reconcile(seconds_left=seconds_left, only=only)
 
     def rest(self, minutes: float = 15) -> None:
         self.now += timedelta(minutes=minutes)

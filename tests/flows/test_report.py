@@ -30,6 +30,7 @@ from tests.fakes import (
     FakeJournal,
     FakeParameters,
     FakeTopic,
+    FakeWaker,
     targets_text,
 )
 from tests.flows.runs import NOW, check_of, command_of, event_of, id_of, line_of, on, running
@@ -68,7 +69,16 @@ class House:
             journal=self.journal,
             memory=Memory(),
         )
-        self.reporter = Reporter(STAGE, self.history, deployment_sync, self.journal, self.pause)
+        self.parameters, self.waker = parameters, FakeWaker()
+        self.reporter = Reporter(
+            stage=STAGE,
+            history=self.history,
+            deployment_sync=deployment_sync,
+            parameters=self.parameters,
+            waker=self.waker,
+            journal=self.journal,
+            pause=self.pause,
+        )
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

@@ -130,6 +130,9 @@ class Tip:
     def head(self, branch: Branch) -> CommitSha | None:
         return self.past.head
 
+    def commits(self, branch: Branch) -> Sequence[CommitSha]:
+        raise AssertionError("a target without gates needs the tip alone")
+
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
         raise AssertionError("a reader does not ask for these")
 

@@ -28,6 +28,7 @@ from tests.fakes import (
     FakeJournal,
     FakeParameters,
     FakeTopic,
+    FakeWaker,
     target_json,
     targets_text,
 )
@@ -942,11 +943,13 @@ class Story:
         if self.random.random() < 0.5:
             self.house.deployment_sync = self.house.new_sync()
         reporter = Reporter(
-            STAGE,
-            self.house.history,
-            self.house.deployment_sync,
-            self.house.journal,
-            lambda seconds: None,
+            stage=STAGE,
+            history=self.house.history,
+            deployment_sync=self.house.deployment_sync,
+            parameters=self.house.parameters,
+            waker=FakeWaker(),
+            journal=self.house.journal,
+            pause=lambda seconds: None,
         )
         event = event_of(number, self.random.choice(["InProgress", "Pending"]))
         reporter.report(event, now=START + timedelta(minutes=self.minute))

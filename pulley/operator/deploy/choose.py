@@ -82,7 +82,7 @@ def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime)
         )
     if asked:
         why = wanted.reason if wanted and wanted.commit == asked else "you asked for it"
-        return Wanted(asked, target.update, why)
+        return Wanted(asked, target.sent_update, why)
     if wanted is None:
         raise NotDeployableError(
             f"no commit is known of {target.name} yet: push to {target.branch}, or stand in a "

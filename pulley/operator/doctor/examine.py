@@ -151,7 +151,7 @@ class Doctor:
         if webhooks is None or not url:
             return
         check = WebhookCheck(repository, url, stage.name, secret_since(stage, repository))
-        deliveries = stage.github.of(repository, stage.token_for(repository))
+        deliveries = stage.github(repository, stage.token_for(repository))
         yield from check.check(webhooks, deliveries, now=self.now())
 
     def _hosts(self, targets: StoredTargets) -> Iterator[Row]:

@@ -8,7 +8,7 @@ from typing import Protocol
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import FailedDelivery
-from chalicelib.edges.github import lost_deliveries
+from chalicelib.edges.github_reading import lost_deliveries
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import RepositoryHook, Webhooks

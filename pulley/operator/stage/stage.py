@@ -1,7 +1,7 @@
 """A stage in an AWS account, as an operator uses it. The edges are the same as Lambda's."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,11 +16,12 @@ from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.github import GitHub
+from chalicelib.edges.github_reading import RepositoryReading, reading
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.snapshot import Reader
-from chalicelib.wiring import CONFIG, Settings
+from chalicelib.settings import CONFIG, Settings
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.deployed import DeployedStage
@@ -141,9 +142,9 @@ class Stage:
         return HostDirectory(self.ec2, self.ssm, self.name)
 
     @cached_property
-    def github(self) -> GitHub:
-        """GitHub, or the Enterprise server of the stage."""
-        return GitHub(self.settings.github_api)
+    def github(self) -> Callable[[Repository, str], RepositoryReading]:
+        """GitHub, or the Enterprise server of the stage, by repository and token."""
+        return reading(GitHub(self.settings.github_api))
 
     @property
     def webhook_url(self) -> str:
@@ -162,7 +163,7 @@ class Stage:
             stored=self.stored,
             directory=self.directory,
             history=self.history,
-            github=self.github.of,
+            github=self.github,
             journal=journal,
         )
 

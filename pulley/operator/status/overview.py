@@ -145,7 +145,7 @@ class View:
         if here and here.repository == target.repository:
             if key not in self._asked:
                 self._asked.add(key)
-                self.snapshot.heads[key] = here.tip(target.branch)
+                self.snapshot.branches.heads[key] = here.tip(target.branch)
             facts = self.reader.facts(target, self.snapshot)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.snapshot.now)

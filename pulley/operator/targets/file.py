@@ -19,7 +19,7 @@ from chalicelib.core.targets import (
     Target,
     TargetsError,
     parse_target,
-    problems_of_environments,
+    problems_among,
 )
 from pulley.operator.targets.overlaps import overlaps_by_selectors
 
@@ -77,7 +77,7 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
             problems += error.problems
     for repository in {one.target.repository for one in targets}:
         of_it = [one.target for one in targets if one.target.repository == repository]
-        problems += problems_of_environments(of_it)
+        problems += problems_among(of_it)
     problems += [one.problem() for one in overlaps_by_selectors([one.target for one in targets])]
     if problems:
         raise TargetsError(problems)

@@ -9,23 +9,31 @@ import pytest
 from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Fleet
 from chalicelib.core.plan import plan_target
+from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins
+from chalicelib.flows.branches import Branches, GitHubRepository
 from chalicelib.flows.snapshot import Snapshot
 from pulley.operator.deploy.cancel import send_way_back
 from pulley.operator.stage.stage import Stage
 from pulley.operator.status.overview import Standing, Standings
 from tests.core.test_plan import NOW, A, B, TestPlanTargetCancelled, facts_of, host
+from tests.fakes import FakeJournal
 
 HOSTS = [host(1), host(2), host(3)]
 BEGUN = (host(1).instance_id, host(2).instance_id)
 FROZEN = {"web": '{"state": "frozen"}'}
 
 
+def no_github(_repository: Repository, _token: str) -> GitHubRepository:
+    raise AssertionError("no target has a token here")
+
+
 def sent(now: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], str]]:
     """Commits, hosts and answers, if no target was pinned when the hosts were read."""
     story = TestPlanTargetCancelled()
     facts = facts_of(story.good(), story.cancelled(), hosts=HOSTS, head=B)
-    snapshot = Snapshot(NOW, Fleet([], "dev"), [], StoredPins({}), RoundState(), {})
+    branches = Branches(no_github, {}, FakeJournal())
+    snapshot = Snapshot(NOW, Fleet([], "dev"), [], StoredPins({}), RoundState(), branches)
 
     def send(requests: Sequence[object]) -> list[str]:
         assert not now, "was sent to a pinned target"

@@ -19,6 +19,7 @@ from chalicelib.core.webhook import SignatureError
 from chalicelib.edges.parameters import ParameterStore
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.receive import Ignored, Receiver
+from chalicelib.flows.verify import Verifier
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.webhook.hooks import Webhooks
 from pulley.operator.webhook.rotate import (
@@ -36,6 +37,7 @@ from tests.fakes import (
     FakeCommands,
     FakeDeployments,
     FakeJournal,
+    FakeWaker,
     delivery_of,
     target_json,
     targets_text,
@@ -59,9 +61,8 @@ class Lambda:
         commands, journal = FakeCommands(), FakeJournal()
         announcements = FakeAnnouncements(FakeDeployments())
         deployer = Deployer(STAGE, self.store, commands, announcements, journal)
-        self.receiver = Receiver(
-            allow_sha1=False, parameters=self.store, deployer=deployer, journal=journal
-        )
+        verifier = Verifier(allow_sha1=False, parameters=self.store)
+        self.receiver = Receiver(verifier, deployer, FakeWaker(), journal)
         for one in world.hooks:
             self.store.settings(one)
 

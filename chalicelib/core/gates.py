@@ -1,0 +1,189 @@
+"""A target's gates: the conditions that a commit must meet before it goes out by itself.
+
+They are keys of a target, and validated with it. core/waiting.py judges them for a commit.
+docs/targets.md is the reference for operators.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chalicelib.core.fields import Reader, is_match, length_reader, parse_length, text_reader
+from chalicelib.core.refs import shown
+from chalicelib.core.windows import Window
+
+PUSH, MANUAL = "push", "manual"  # values of `trigger`
+EVERY_CHECK = ("*",)  # checks = true
+MAX_NAMES, MAX_WINDOWS = 20, 10
+MIN_SOAK, MAX_SOAK = timedelta(minutes=1), timedelta(days=20)  # history has 30 days
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What a target waits for.
+
+    `checks` are names of commit statuses and check runs on GitHub that must be green; EVERY_CHECK
+    means all that exist. `after` names targets of the repository that must be well at the commit,
+    for as long as `soak`. `windows`: it is enough that one of them is open. `trigger` is PUSH or
+    MANUAL; with MANUAL, commits go out by `pulley deploy` only.
+    """
+
+    checks: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    soak: str = ""
+    trigger: str = PUSH
+    windows: tuple[Window, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is a gate."""
+        return bool(self.checks or self.after or self.windows) or self.trigger != PUSH
+
+    @property
+    def soak_time(self) -> timedelta:
+        """How long the targets before it must have been well at a commit."""
+        return parse_length(self.soak) if self.soak else timedelta()
+
+    @property
+    def needs_github(self) -> bool:
+        """Whether a round has to ask GitHub which commits there are."""
+        return bool(self) and self.trigger != MANUAL
+
+    def __str__(self) -> str:
+        """What the target waits for, for people; "" without a gate."""
+        if self.trigger == MANUAL:
+            return "pulley deploy (trigger is manual)"
+        parts = []
+        if self.checks:
+            parts.append("every check" if self.checks == EVERY_CHECK else " and ".join(self.checks))
+        if self.after:
+            soaked = f" to be well for {self.soak}" if self.soak else ""
+            parts.append(f"{' and '.join(self.after)}{soaked}")
+        if self.windows:
+            parts.append(" or ".join(one.text for one in self.windows))
+        return ", ".join(parts)
+
+
+def _checks(value: object) -> tuple[str, ...]:
+    if value is True:
+        return EVERY_CHECK
+    if (
+        not isinstance(value, list)
+        or not 1 <= len(value) <= MAX_NAMES
+        or not all(_is_check(one) for one in value)
+    ):
+        raise ValueError(
+            f'must be true or the names of 1 to {MAX_NAMES} checks, like ["test"], '
+            f"not {shown(value)}"
+        )
+    return tuple(dict.fromkeys(value))
+
+
+def _is_check(value: object) -> bool:
+    return (
+        isinstance(value, str) and 1 <= len(value) <= 100 and value.isprintable() and value != "*"
+    )
+
+
+def _windows(value: object) -> tuple[Window, ...]:
+    listed = value if isinstance(value, list) else [value]
+    texts = [one for one in listed if isinstance(one, str)]
+    if not 1 <= len(listed) <= MAX_WINDOWS or len(texts) < len(listed):
+        raise ValueError(f"must be a window or 1 to {MAX_WINDOWS} of them, not {shown(value)}")
+    windows = []
+    for text in texts:
+        try:
+            windows.append(Window.parse(text))
+        except ValueError as error:
+            raise ValueError(f"{error}, not {shown(text)}") from None
+    return tuple(windows)
+
+
+def _names_reader(pattern: str) -> Reader:
+    """A list of names of targets that match the pattern."""
+    allowed = re.compile(pattern)
+
+    def read(value: object) -> object:
+        if (
+            not isinstance(value, list)
+            or not 1 <= len(value) <= MAX_NAMES
+            or not all(is_match(allowed, one) for one in value)
+        ):
+            raise ValueError(
+                f'must be the names of 1 to {MAX_NAMES} targets, like ["staging"], '
+                f"not {shown(value)}"
+            )
+        return tuple(dict.fromkeys(value))
+
+    return read
+
+
+def gate_readers(name_pattern: str) -> Mapping[str, Reader]:
+    """The readers of the keys in an operator's table; `name_pattern` is of a target's name."""
+    return {
+        "checks": _checks,
+        "after": _names_reader(name_pattern),
+        "soak": length_reader(MIN_SOAK, MAX_SOAK),
+        "trigger": text_reader(f"{PUSH}|{MANUAL}", f"{PUSH} or {MANUAL}"),
+        "window": _windows,
+    }
+
+
+def problems_of_gates(path: str, name: object, gates: Gates) -> list[str]:
+    """Problems of a target's gates taken together. `path` is the target's."""
+    problems = []
+    if gates.soak and not gates.after:
+        problems.append(f"{path}.soak: needs after, the targets that must be well for so long")
+    if name in gates.after:
+        problems.append(f"{path}.after: must not have the target itself")
+    others = [
+        key
+        for key, is_set in {
+            "checks": gates.checks,
+            "after": gates.after,
+            "window": gates.windows,
+        }.items()
+        if is_set
+    ]
+    if gates.trigger == MANUAL and others:
+        problems.append(
+            f"{path}.trigger: manual goes out by pulley deploy alone, so leave out "
+            f"{', '.join(others)}"
+        )
+    return problems
+
+
+def problems_of_chain(after: Mapping[str, Iterable[str]]) -> list[str]:
+    """Find names that are no target, and targets that wait for themselves over others.
+
+    `after` has the names that each target of a repository waits for, by the target's name.
+    """
+    problems = [
+        f"targets.{name}.after: the repository has no target {shown(other)}"
+        for name, others in after.items()
+        for other in others
+        if other not in after
+    ]
+    done: set[str] = set()
+    for name in after:
+        circle = _circle_from(name, after, (), done)
+        if len(circle) > 2:  # a target that waits for itself is a problem of its own
+            problems.append(f"targets.{circle[0]}.after: {' waits for '.join(circle)}")
+        done |= {name, *circle}
+    return problems
+
+
+def _circle_from(
+    name: str, after: Mapping[str, Iterable[str]], way: tuple[str, ...], done: set[str]
+) -> tuple[str, ...]:
+    """The names of a circle that is reached from `name`, its first name also last; or ()."""
+    if name in way:
+        return (*way[way.index(name) :], name)
+    if name in done:
+        return ()
+    for other in after.get(name, ()):
+        circle = _circle_from(other, after, (*way, name), done)
+        if circle:
+            return circle
+    done.add(name)
+    return ()

@@ -1,0 +1,160 @@
+"""Judges a target's gates for a commit: which are open, and what the others wait for.
+
+Pure: a round, an operator and a page get the same answer from the same facts. No gate is open
+because nothing is known of it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from chalicelib.core.gates import EVERY_CHECK, MANUAL
+from chalicelib.core.history import Run, age
+from chalicelib.core.observations import AT, judge_host
+from chalicelib.core.plan import PARKED, TargetPlan
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.windows import next_opening
+
+OPEN, CLOSED, UNKNOWN = "open", "closed", "unknown"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A gate's state for a commit, and its reason. `name` is the key of the target that has it."""
+
+    name: str
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Forerunner:
+    """A target that another one waits for (`after`).
+
+    `commit` is the full commit that every host of it runs, "" if they do not, and `why_not` says
+    why. `since` (aware) is when the last of them got there, if that is known.
+    """
+
+    name: str
+    commit: str = ""
+    since: datetime | None = None
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A commit that a target could get, with all of the target's gates."""
+
+    commit: CommitSha
+    gates: tuple[Gate, ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the commit may go out."""
+        return all(one.state == OPEN for one in self.gates)
+
+    def __str__(self) -> str:
+        """What it waits for, for people."""
+        return "; ".join(one.reason for one in self.gates if one.state != OPEN)
+
+
+def newer_than(commits: Sequence[CommitSha], known: CommitSha | None) -> Sequence[CommitSha]:
+    """The commits (newest first) before the known one; all if it is None or not among them."""
+    if known is None or known not in commits:
+        return commits
+    return commits[: list(commits).index(known)]
+
+
+def judge_gates(
+    target: Target,
+    commit: CommitSha,
+    forerunners: Mapping[str, Forerunner],
+    *,
+    now: datetime,
+) -> Waiting:
+    """Judge every gate but `checks`, which GitHub judges. `now` is aware."""
+    gates = target.gates
+    found = []
+    if gates.trigger == MANUAL:
+        found.append(Gate("trigger", CLOSED, "waits for pulley deploy"))
+    if gates.windows:
+        opening = next_opening(gates.windows, now)
+        if opening is None:
+            found.append(Gate("window", OPEN, "its window is open"))
+        else:
+            when = f"{opening:%a %Y-%m-%d %H:%M %Z}"
+            found.append(Gate("window", CLOSED, f"waits for its window, which opens {when}"))
+    for name in gates.after:
+        before = forerunners.get(name, Forerunner(name, why_not="it could not be read"))
+        found.append(_judge_forerunner(before, commit, gates.soak_time, now))
+    return Waiting(commit, tuple(found))
+
+
+def _judge_forerunner(
+    before: Forerunner, commit: CommitSha, soak: timedelta, now: datetime
+) -> Gate:
+    if not before.commit:
+        return Gate("after", CLOSED, f"waits for {before.name}: {before.why_not}")
+    if before.commit != commit.sha:
+        return Gate("after", CLOSED, f"waits for {before.name}, which is at {before.commit[:7]}")
+    if not soak:
+        return Gate("after", OPEN, f"{before.name} is well")
+    if before.since is None:
+        return Gate("after", UNKNOWN, f"{before.name} is well, but since when is not known")
+    state = OPEN if now - before.since >= soak else CLOSED
+    minutes = int(soak.total_seconds()) // 60
+    # The same words until the gate opens: GitHub is told only what is new.
+    since = f"{before.since.astimezone(UTC):%H:%M} UTC"
+    words = f"waits until {before.name} has been well for {minutes} min, since {since}"
+    return Gate("after", state, words)
+
+
+def checks_gate(target: Target, state: str, reason: str = "") -> Gate:
+    """The gate `checks` in this state; the reason is GitHub's."""
+    names = target.gates.checks
+    named = "every check" if names == EVERY_CHECK else ", ".join(names)
+    if state == OPEN:
+        return Gate("checks", OPEN, f"{named}: green")
+    return Gate("checks", state, f"waits for {reason or named}")
+
+
+def forerunner_of(plan: TargetPlan) -> Forerunner:
+    """How a target stands that another one waits for, without `since`: see `well_since`.
+
+    It is well at a commit if all its online hosts run that commit, by their newest observations. A
+    host whose last run failed runs none.
+    """
+    name = plan.target.name
+    online = [one for one in plan.hosts if one.host.is_online]
+    if not online:
+        return Forerunner(name, why_not="it has no host online")
+    parked = [one for one in online if one.action == PARKED]
+    if parked:
+        return Forerunner(name, why_not=f"{parked[0].host.name}: {parked[0].reason}")
+    unwell = [one for one in online if not one.at or one.has_drifted]
+    if unwell:
+        return Forerunner(name, why_not=f"{unwell[0].host.name}: {unwell[0].reason}")
+    commits = {one.at for one in online}
+    if len(commits) > 1:
+        return Forerunner(name, why_not="its hosts do not all run one commit")
+    return Forerunner(name, commit=commits.pop())
+
+
+def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> datetime | None:
+    """When the last of these hosts (instance ids) got to the commit (a full SHA) to stay there.
+
+    `runs` are those of this commit in the target since it was last at another. None if a host has
+    no such run.
+    """
+    since: dict[str, datetime] = {}
+    for run in sorted(runs, key=lambda one: age(one.command)):
+        for one in run.invocations:
+            if not one.is_over or not one.has_begun:
+                continue
+            verdict = judge_host(one, run.roll_out)
+            if verdict.kind != AT or verdict.upstream != commit:
+                since.pop(one.instance_id, None)
+            elif verdict.updated or one.instance_id not in since:
+                since[one.instance_id] = run.command.ended_on(one).astimezone(UTC)
+    return max(since.values()) if hosts and set(hosts) <= since.keys() else None

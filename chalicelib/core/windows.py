@@ -1,0 +1,97 @@
+"""Windows: the hours of a week in which commits go out, in a time zone.
+
+A window is written like `Mon-Fri 09:00-17:00 Europe/Berlin`. It may pass midnight
+(`Fri 22:00-02:00`): then its days are those on which it begins. Its hours are wall-clock hours.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DAY = "(?:" + "|".join(_DAYS) + ")"
+_WINDOW = re.compile(
+    rf"({_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*) "
+    r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00) "
+    r"([A-Za-z][A-Za-z0-9_+/-]{0,49})"
+)
+_DAY_MINUTES = 24 * 60
+
+
+@dataclass(frozen=True)
+class Window:
+    """Hours on some days. `begin` and `end` are minutes since midnight; 0 in `days` is Monday."""
+
+    text: str
+    days: frozenset[int]
+    begin: int
+    end: int
+    zone: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Window":
+        """Parse a window. Raises ValueError."""
+        found = _WINDOW.fullmatch(text)
+        if not found:
+            raise ValueError('must be like "Mon-Fri 09:00-17:00 Europe/Berlin"')
+        begin = int(found[2]) * 60 + int(found[3])
+        end = int(found[4]) * 60 + int(found[5]) if found[4] else _DAY_MINUTES
+        if begin == end:
+            raise ValueError("must end at another time than it begins, or it never opens")
+        _zone(found[6])
+        return cls(text, _days(found[1]), begin, end, found[6])
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether it is open at `now` (aware)."""
+        local = now.astimezone(_zone(self.zone))
+        today, minute = local.weekday(), local.hour * 60 + local.minute
+        if self.begin < self.end:
+            return today in self.days and self.begin <= minute < self.end
+        began_yesterday = (today - 1) % 7 in self.days and minute < self.end
+        return began_yesterday or (today in self.days and minute >= self.begin)
+
+    def opens_at(self, now: datetime) -> datetime:
+        """When it opens next after `now` (aware), in its own zone."""
+        zone = _zone(self.zone)
+        day = now.astimezone(zone).replace(
+            hour=self.begin // 60, minute=self.begin % 60, second=0, microsecond=0
+        )
+        while day <= now or day.weekday() not in self.days:
+            day += timedelta(days=1)  # of wall-clock time: across a change of the clocks, too
+        return day
+
+
+def next_opening(windows: Iterable[Window], now: datetime) -> datetime | None:
+    """When the first of the windows opens, in its zone; None if one of them is open now."""
+    listed = tuple(windows)
+    if any(one.is_open(now) for one in listed):
+        return None
+    return min(one.opens_at(now) for one in listed)
+
+
+def _days(text: str) -> frozenset[int]:
+    days: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        begin = _DAYS.index(first)
+        length = (_DAYS.index(last or first) - begin) % 7
+        days |= {(begin + count) % 7 for count in range(length + 1)}
+    return frozenset(days)
+
+
+@lru_cache(maxsize=64)
+def _zone(name: str) -> "ZoneInfo":
+    """A time zone by its name in the tz database. Raises ValueError."""
+    # A push to a target without a window must not wait for this import.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - see above
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database
+        raise ValueError(f"has no time zone that is known here: {name}") from None

@@ -1,0 +1,132 @@
+"""What a round reads of a repository on GitHub: its branches, and its webhooks' deliveries.
+
+Source: GitHub's pages "REST API endpoints for branches", "... for commits" and "... for repository
+webhooks".
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
+from chalicelib.core.webhook import FailedDelivery
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github import (
+    PER_PAGE,
+    GitHub,
+    RepositoryDeployments,
+    listed,
+    query,
+    readable,
+    text_of,
+)
+from chalicelib.edges.github_api import GoneError, unreadable
+
+_WEBHOOK_PATH = "/github"  # how Pulley's address ends, behind any stage of API Gateway
+_LONGEST_STATUS = 100  # characters of GitHub's status of a delivery
+
+
+def reading(github: GitHub) -> Callable[[Repository, str], "RepositoryReading"]:
+    """A function that takes a repository and its token."""
+    return lambda repository, token: RepositoryReading(github, repository, token, Deadline())
+
+
+class RepositoryReading(RepositoryDeployments):
+    """One repository. Every method raises NotTakenError or UnavailableError."""
+
+    def head(self, branch: Branch) -> CommitSha | None:
+        """The branch's tip; None if the branch does not exist, or not for this token."""
+        try:
+            answer = self._call("GET", f"/branches/{quote(branch.name, safe='')}")
+        except GoneError:
+            return None
+        try:
+            # GitHub redirects from a renamed branch to the new name, which nobody asked for.
+            name, commit = answer["name"], CommitSha.parse(answer["commit"]["sha"])
+        except (KeyError, TypeError, RefError):
+            raise unreadable("no branch in it") from None
+        return commit if name == branch.name else None
+
+    def commits(self, branch: Branch) -> Sequence[CommitSha]:
+        """The branch's newest commits, newest first; empty if there is no such branch.
+
+        They were the branch's tips: of a merge, the first parent. At most one page is read.
+        """
+        tip = self.head(branch)
+        if tip is None:
+            return []
+        answer = self._call("GET", f"/commits?{query(sha=tip.sha, per_page=PER_PAGE)}")
+        parents = dict(readable(answer, _with_parent))
+        chain, commit = [], tip.sha
+        while commit in parents:
+            chain.append(CommitSha(commit))
+            commit = parents.pop(commit)
+        if not chain:
+            raise unreadable("the branch's tip is not among its commits")
+        return chain
+
+    def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
+        """The newest commit that two commits have in their history; None if GitHub knows none.
+
+        GitHub may have forgotten a commit that no branch has any more.
+        """
+        try:
+            answer = self._call("GET", f"/compare/{one.sha}...{other.sha}?per_page=1")
+        except GoneError:
+            return None
+        try:
+            return CommitSha.parse(answer["merge_base_commit"]["sha"])
+        except (KeyError, TypeError, RefError):
+            raise unreadable("no merge base in it") from None
+
+    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
+        """The deliveries that failed at this time (aware) or later, in each of their attempts.
+
+        Reads the newest hundred of each webhook whose address ends in `/github`, of any stage.
+        """
+        hooks = listed(self._call("GET", "/hooks?per_page=100"))  # GitHub allows 20 for an event
+        return [
+            lost
+            for hook in hooks
+            if _is_pulleys(hook)
+            for lost in lost_deliveries(self.attempts(hook["id"]), since)
+        ]
+
+    def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:
+        """A webhook's newest hundred deliveries, failed or not; empty if it was deleted."""
+        try:
+            answer = self._call("GET", f"/hooks/{hook_id}/deliveries?per_page=100")
+        except GoneError:
+            return []
+        return readable(answer, _attempt)
+
+
+def _with_parent(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+    """A commit's SHA and its first parent's, or ""."""
+    parents = one["parents"]
+    return CommitSha.parse(one["sha"]).sha, text_of(parents[0]["sha"]) if parents else ""
+
+
+def _is_pulleys(hook: Any) -> bool:  # noqa: ANN401 - JSON
+    try:
+        path = urlsplit(hook["config"]["url"]).path
+        return type(hook["id"]) is int and path.endswith(_WEBHOOK_PATH)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+
+
+def _attempt(one: Any) -> FailedDelivery | None:  # noqa: ANN401 - JSON
+    at = datetime.fromisoformat(one["delivered_at"])
+    id_, code = one["guid"], one["status_code"]
+    if not isinstance(id_, str) or type(code) is not int or at.tzinfo is None:
+        return None
+    status = text_of(one.get("status"))[:_LONGEST_STATUS]
+    return FailedDelivery(id_, text_of(one.get("event")), at, status, code)
+
+
+def lost_deliveries(attempts: Sequence[FailedDelivery], since: datetime) -> list[FailedDelivery]:
+    """The newest attempt of each delivery whose attempts all failed, oldest first."""
+    taken = {one.id for one in attempts if 200 <= one.status_code < 300}
+    newest = {one.id: one for one in sorted(attempts, key=lambda one: one.delivered_at)}
+    return [one for one in newest.values() if one.id not in taken and one.delivered_at >= since]

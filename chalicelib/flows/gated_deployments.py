@@ -1,0 +1,83 @@
+"""The deployments on GitHub of a target with gates: judged, queued, overtaken.
+
+GitHub judges checks. It makes a deployment only if they are green, and that deployment is the one
+which is reported on. So a commit that waits for its checks has no deployment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chalicelib.core.deployments import (
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+    NotGreen,
+    status_from,
+)
+from chalicelib.core.gates import EVERY_CHECK
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
+from chalicelib.flows.find_deployment import LOOKS, Deployments
+from chalicelib.flows.gates import Ancestry
+
+
+class GatedRepository(Deployments, Ancestry, Protocol):
+    """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
+
+    def create_if_green(
+        self, request: DeploymentRequest, checks: Sequence[str]
+    ) -> Deployment | NotGreen:
+        """Create a deployment if these checks have passed; without names, if all have."""
+
+
+@dataclass(frozen=True)
+class GatedDeployments:
+    """A target's deployments. Every method raises NotTakenError or UnavailableError."""
+
+    stage: str
+    target: Target
+    github: GatedRepository
+
+    def judge_checks(self, commit: CommitSha) -> tuple[Gate, Deployment | None]:
+        """The gate `checks` of a commit; and its deployment, if the gate is open."""
+        made: Deployment | NotGreen | None
+        request, checks = self._request(commit), self.target.gates.checks
+        made = self.github.find(request)
+        if made is None:
+            made = self.github.create_if_green(request, () if checks == EVERY_CHECK else checks)
+        if isinstance(made, NotGreen):
+            return checks_gate(self.target, CLOSED, made.reason), None
+        return checks_gate(self.target, OPEN), made
+
+    def tell(self, waiting: Waiting) -> None:
+        """Post what a commit waits for."""
+        if self.target.gates.checks:
+            return
+        request = self._request(waiting.commit)
+        deployment = self.github.find(request)
+        if deployment is None:
+            deployment = self.github.create(request)
+            self.end_waiting(waiting.commit)
+        status = status_from("queued", [str(waiting)])
+        if status not in self.github.statuses(deployment.id)[:1]:
+            self.github.post(deployment.id, status)
+
+    def end_waiting(self, newer: CommitSha) -> None:
+        """Mark commits inactive that still wait: a newer one has overtaken them."""
+        if self.target.gates.checks:
+            return
+        status = DeploymentStatus("inactive", f"overtaken by {newer.short} while it waited")
+        for count, one in enumerate(self.github.newest(self.target.environment)):
+            if count == LOOKS:
+                return
+            if (one.stage, one.target) != (self.stage, self.target.name) or one.commit == newer.sha:
+                continue
+            if not any(said.state == "queued" for said in self.github.statuses(one.id)[:1]):
+                return
+            self.github.post(one.id, status)
+
+    def _request(self, commit: CommitSha) -> DeploymentRequest:
+        target = self.target
+        return DeploymentRequest(commit, target.environment, self.stage, target.name, "")

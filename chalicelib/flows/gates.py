@@ -1,0 +1,94 @@
+"""Reads what a target's gates need: the commits that are newer, and the targets before it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from chalicelib.core.history import Run, plain_status
+from chalicelib.core.plan import plan_target
+from chalicelib.core.refs import CommitSha
+from chalicelib.core.targets import Target
+from chalicelib.core.waiting import (
+    Forerunner,
+    Waiting,
+    forerunner_of,
+    judge_gates,
+    newer_than,
+    well_since,
+)
+from chalicelib.core.wanted import TargetFacts, newest_asked
+from chalicelib.flows.snapshot import Reader, Snapshot
+
+
+class Ancestry(Protocol):
+    """A repository on GitHub. Raises NotTakenError or UnavailableError."""
+
+    def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
+        """The newest commit that both have in their history; None if GitHub knows none."""
+
+
+@dataclass(frozen=True)
+class GateReader:
+    """Reads for one stage."""
+
+    reader: Reader
+
+    def waiting(
+        self, facts: TargetFacts, github: Ancestry, snapshot: Snapshot, targets: Sequence[Target]
+    ) -> Sequence[Waiting]:
+        """The commits that are newer than what the target was sent, newest first, with its gates.
+
+        All gates but `checks`. `targets` are all targets of the stage. Empty if the target is
+        pinned. Raises RefusedError and UnavailableError, and NotTakenError if GitHub refuses.
+        """
+        pin = facts.pin
+        if not facts.commits or (pin and pin.holds(snapshot.now)):
+            return []
+        commits = newer_commits(facts, github)
+        forerunners = self._forerunners(facts.target, snapshot, targets) if commits else {}
+        return [judge_gates(facts.target, one, forerunners, now=snapshot.now) for one in commits]
+
+    def _forerunners(
+        self, target: Target, snapshot: Snapshot, targets: Sequence[Target]
+    ) -> Mapping[str, Forerunner]:
+        found = {}
+        for other in targets:
+            if other.repository != target.repository or other.name not in target.gates.after:
+                continue
+            plan = plan_target(self.reader.facts(other, snapshot), now=snapshot.now)
+            forerunner = forerunner_of(plan)
+            if forerunner.commit and target.gates.soak:
+                hosts = [one.host.instance_id for one in plan.hosts if one.host.is_online]
+                runs = self._runs_of(forerunner.commit, other, snapshot)
+                since = well_since(runs, forerunner.commit, hosts)
+                forerunner = replace(forerunner, since=since)
+            found[other.name] = forerunner
+        return found
+
+    def _runs_of(self, commit: str, target: Target, snapshot: Snapshot) -> Sequence[Run]:
+        """The target's runs of a commit since it last got another one.
+
+        Rechecks that succeeded are left out: they changed nothing, and there are many.
+        """
+        runs = []
+        for command in snapshot.sent_to(target):
+            if command.roll_out.commit.sha != commit:
+                break
+            if not command.roll_out.is_recheck or plain_status(command.status) != "success":
+                runs.append(Run(command, self.reader.invocations(command, snapshot)))
+        return runs
+
+
+def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
+    """The branch's commits that are newer than what the target was sent, newest first.
+
+    After a force push these are the commits since the two lines parted. If GitHub does not know the
+    target's commit any more, only the tip is newer for certain.
+    """
+    known, commits = newest_asked(facts), facts.commits
+    if known is None or known in commits:
+        return newer_than(commits, known)
+    base = github.merge_base(known, commits[0])
+    if base is None:
+        return commits[:1]
+    return newer_than(commits, base)

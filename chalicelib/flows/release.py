@@ -1,0 +1,112 @@
+"""Releases a target's newest commit that has passed the target's gates, as a part of a round.
+
+A release is the same deploy as a push.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from chalicelib.core.decisions import Decision, DecisionLog
+from chalicelib.core.deployments import Attempt, Cause, Deployment
+from chalicelib.core.errors import NotTakenError, UnavailableError
+from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.targets import Target
+from chalicelib.core.waiting import Waiting
+from chalicelib.core.wanted import TargetFacts
+from chalicelib.flows.branches import note_not_asked
+from chalicelib.flows.deploy import Deployer, Sent
+from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository
+from chalicelib.flows.gates import GateReader
+from chalicelib.flows.snapshot import Snapshot
+
+MAX_JUDGED = 10  # commits of a target whose checks GitHub judges in one round
+SECONDS = 10.0  # to post on GitHub that a release could not be sent
+
+
+@dataclass(frozen=True)
+class Releaser:
+    """Releases for one stage. `github` takes a repository and its token."""
+
+    stage: str
+    gates: GateReader
+    github: Callable[[Repository, str], GatedRepository]
+    deployer: Deployer
+    journal: DecisionLog
+    clock: Callable[[], datetime]
+
+    def release(
+        self, facts: TargetFacts, snapshot: Snapshot, targets: Sequence[Target]
+    ) -> Sent | None:
+        """Send the newest commit whose gates are open, if it is newer than the target's.
+
+        `targets` are all targets of the stage. None if nothing is sent; the log has the reason.
+        Raises RefusedError and UnavailableError.
+        """
+        target, token = facts.target, snapshot.branches.tokens.get(facts.target.repository)
+        if not token or not target.gates.needs_github:
+            return None
+        github = self.github(target.repository, token)
+        deployments = GatedDeployments(self.stage, target, github)
+        try:
+            waiting = self.gates.waiting(facts, github, snapshot, targets)
+            chosen, deployment = self._choose(waiting[:MAX_JUDGED], deployments, target)
+        except (NotTakenError, UnavailableError) as error:
+            note_not_asked(self.journal, target.repository, error)
+            return None
+        if chosen is None or self.gates.reader.has_sent_since(target, snapshot, now=self.clock()):
+            return None
+        sent = self._send(chosen, deployment, target, token, snapshot)
+        try:
+            deployments.end_waiting(chosen)
+        except (NotTakenError, UnavailableError) as error:
+            note_not_asked(self.journal, target.repository, error)
+        return sent
+
+    def _choose(
+        self, waiting: Sequence[Waiting], deployments: GatedDeployments, target: Target
+    ) -> tuple[CommitSha | None, Deployment | None]:
+        """The newest commit with open gates, if there is one; and its judged deployment."""
+        judged = []
+        for one in waiting:
+            gates, deployment = one.gates, None
+            if target.gates.checks and one.is_open:
+                gate, deployment = deployments.judge_checks(one.commit)
+                gates = (*gates, gate)
+            judged.append(replace(one, gates=gates))
+            if judged[-1].is_open:
+                return one.commit, deployment
+        if judged:
+            self._note_waiting(target, judged[0])
+            deployments.tell(judged[0])
+        return None, None
+
+    def _send(
+        self,
+        commit: CommitSha,
+        deployment: Deployment | None,
+        target: Target,
+        token: str,
+        snapshot: Snapshot,
+    ) -> Sent:
+        cause = Cause(
+            repository=target.repository,
+            commit=commit,
+            word="push",
+            # Half a millisecond more, or the conversion to a float could make it one less.
+            now=datetime.fromtimestamp((snapshot.issued + 0.5) / 1000, UTC),
+            token=token,
+        )
+        if deployment is None:
+            return self.deployer.deploy([target], cause)
+        attempt = Attempt(target, cause, deployment, is_new=True)
+        return self.deployer.send([attempt], cause, SECONDS)
+
+    def _note_waiting(self, target: Target, waiting: Waiting) -> None:
+        facts = {
+            "repository": str(target.repository),
+            "target": target.name,
+            "commit": waiting.commit.sha,
+            "reason": str(waiting),
+        }
+        self.journal.note(Decision("command", "waits", facts))
