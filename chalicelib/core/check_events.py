@@ -8,6 +8,8 @@ from collections.abc import Mapping
 # The events, each with the key of its payload that has the check's result.
 _RESULTS = {"check_run": "check_run", "check_suite": "check_suite", "workflow_run": "workflow_run"}
 CHECK_EVENTS = frozenset(_RESULTS) | {"status"}
+# A webhook gets these. The check runs of a workflow tell the same as its workflow_run.
+SUBSCRIBED = ("check_run", "check_suite", "status")
 
 
 def green_branches(event: str, payload: Mapping[str, object]) -> frozenset[str] | None:

@@ -74,13 +74,15 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     instance_ids: tuple[str, ...] = (),
     attempt: int = 0,
     by: str = "",
+    reason: str = "",
 ) -> SendRequest:
     """The request that brings a target's hosts to a tip with the commit, or exactly to the commit.
 
     `issued` is in epoch milliseconds, `deployment` is GitHub's id, `pushed_at` is aware, `by` is
     who pushed or deployed. The script ignores `deployment`, `pushed_at`, `by` and `attempt`: the
-    report reads them. With `instance_ids`, at most fifty, only these hosts get the command.
-    `commit` may be None only if `update` is not in DEPLOYING.
+    report reads them. `reason` is for people, who see it in the command's comment. With
+    `instance_ids`, at most fifty, only these hosts get the command. `commit` may be None only if
+    `update` is not in DEPLOYING.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -99,7 +101,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
         what = f"{target.repository} {commit.short} to"
     else:
         what = f"{update} {commit.short} of"
-    comment = f"{cause}{when}: {what} {target.name}"
+    comment = f"{cause}{when}: {what} {target.name}{f': {reason}' if reason else ''}"
     return SendRequest(
         target=target.name,
         document=document_name(stage),

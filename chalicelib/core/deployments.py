@@ -87,8 +87,9 @@ class NotGreen:
 class Cause:
     """Why and when a commit is deployed to targets of a repository, and the token for GitHub.
 
-    `now` and `pushed_at` are aware. `by` is who pushed or deployed. `update` is "exact" if the
-    targets are pinned at the commit; otherwise it is "", and each target's own `update` counts.
+    `now` and `pushed_at` are aware. `by` is who pushed or deployed, and `reason` why a person did
+    it. `update` is "exact" if the targets are pinned at the commit; otherwise it is "", and each
+    target's own `update` counts.
     """
 
     repository: Repository
@@ -100,6 +101,7 @@ class Cause:
     pushed_at: datetime | None = None
     by: str = ""
     update: str = ""
+    reason: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -157,6 +159,7 @@ class Attempt:
             by=cause.by,
             document_pin=document_pin,
             update=cause.update,
+            reason=cause.reason,
         )
         return replace(self, request=request)
 

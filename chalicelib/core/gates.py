@@ -37,12 +37,18 @@ class Gates:
 
     def __bool__(self) -> bool:
         """Whether there is a gate."""
-        return bool(self.checks or self.after or self.windows) or self.trigger != PUSH
+        return bool(self.keys) or self.trigger != PUSH
 
     @property
     def soak_time(self) -> timedelta:
         """How long the targets before it must have been well at a commit."""
         return parse_length(self.soak) if self.soak else timedelta()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the gates that are set, but for `soak`."""
+        is_set = {"checks": self.checks, "after": self.after, "window": self.windows}
+        return tuple(key for key, value in is_set.items() if value)
 
     @property
     def needs_github(self) -> bool:
@@ -136,19 +142,10 @@ def problems_of_gates(path: str, name: object, gates: Gates) -> list[str]:
         problems.append(f"{path}.soak: needs after, the targets that must be well for so long")
     if name in gates.after:
         problems.append(f"{path}.after: must not have the target itself")
-    others = [
-        key
-        for key, is_set in {
-            "checks": gates.checks,
-            "after": gates.after,
-            "window": gates.windows,
-        }.items()
-        if is_set
-    ]
-    if gates.trigger == MANUAL and others:
+    if gates.trigger == MANUAL and gates.keys:
         problems.append(
             f"{path}.trigger: manual goes out by pulley deploy alone, so leave out "
-            f"{', '.join(others)}"
+            f"{', '.join(gates.keys)}"
         )
     return problems
 

@@ -44,7 +44,7 @@ class TargetFacts:
     `asked` are all roll-outs that were sent to the target; `runs` are those that were read.
     `beside` are runs of other targets in the same checkout; `looks` are checks of that checkout.
     `hold` is the stored hold. `commits` are the branch's newest, newest first, if the target has
-    gates that may let one of them through.
+    gates.
     """
 
     target: Target

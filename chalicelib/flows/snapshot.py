@@ -121,7 +121,7 @@ class Reader:
     def facts(self, target: Target, snapshot: Snapshot) -> TargetFacts:
         """A target's facts. Raises RefusedError and UnavailableError."""
         hosts, sent = snapshot.fleet.of(target), snapshot.sent_to(target)
-        commits = snapshot.branches.commits_of(target) if target.gates.needs_github else ()
+        commits = snapshot.branches.commits_of(target) if target.gates else ()
         facts = TargetFacts(
             target=target,
             hosts=hosts,

@@ -22,6 +22,9 @@ main = CommandGroup(
             "pulley.cli.plan", "Show each host's wanted commit, and what the next round will do."
         ),
         "deploy": Listed("pulley.cli.deploy", "Deploy now, and follow it live."),
+        "promote": Listed(
+            "pulley.cli.promote", "Send a target what the targets before it run, and follow it."
+        ),
         "cancel": Listed("pulley.cli.cancel", "Stop a deploy to a target before it ends."),
         "status": Listed("pulley.cli.status", "Show each host's commit, and the newest command."),
         "history": Listed(

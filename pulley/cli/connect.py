@@ -1,5 +1,7 @@
 """`pulley connect`: create or fix a repository's webhook on GitHub."""
 
+from collections.abc import Sequence
+
 import click
 
 from chalicelib.core.errors import NotTakenError
@@ -18,6 +20,7 @@ from pulley.operator.webhook.connect import (
     UPDATED,
     Connection,
     Secret,
+    events_for,
     plan_connection,
     read_secret,
     settings_page,
@@ -26,8 +29,15 @@ from pulley.operator.webhook.connect import (
 from pulley.operator.webhook.connect import (
     connect as make,
 )
-from pulley.operator.webhook.hooks import ANSWER_SECONDS, is_webhook_url
+from pulley.operator.webhook.hooks import ANSWER_SECONDS, PUSH_ALONE, is_webhook_url
 from pulley.operator.webhook.pings import Ping, mend_of
+
+_EVENT_NAMES = {
+    "push": "Pushes",
+    "check_run": "Check runs",
+    "check_suite": "Check suites",
+    "status": "Statuses",
+}
 
 
 @stage_command
@@ -80,8 +90,8 @@ def connect(  # noqa: PLR0913 - each is an option
         _say_settings(stage, found, address, secret, as_json=as_json)
         return
     try:
-        plan = plan_connection(webhooks.all(), address, force=force)
-        _say_plan(found, plan)
+        plan = plan_connection(webhooks.all(), address, webhooks.events, force=force)
+        _say_plan(found, plan, webhooks.events)
         if plan.action == UPDATED and plan.hook and plan.hook.active:
             _refuse_another(webhooks.ping(plan.hook, wait), plan, secret)
         if plan.action != LEFT:
@@ -140,7 +150,7 @@ def _url(stage: Stage, url: str | None) -> str:
     return address
 
 
-def _say_plan(repository: Repository, plan: Connection) -> None:
+def _say_plan(repository: Repository, plan: Connection, events: Sequence[str]) -> None:
     for other in plan.elsewhere:
         warn(f"another webhook of {repository} posts to {one_line(other)}: is it still needed?")
     if plan.action == LEFT:
@@ -149,7 +159,7 @@ def _say_plan(repository: Repository, plan: Connection) -> None:
     word = "made" if plan.action == MADE else "updated"
     note(f"{repository}: its webhook is to be {word}: {plan.url}")
     if plan.action == MADE:
-        note("  JSON, push events, the stored secret")
+        note(f"  JSON, the events {', '.join(events)}, the stored secret")
         return
     for one in plan.differences:
         note(f"  {one_line(one)}")
@@ -180,6 +190,13 @@ def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool
     raise click.exceptions.Exit(NOT_WELL)
 
 
+def _events_to_select(events: Sequence[str]) -> str:
+    """What to select on GitHub's page, which has its own names for the events."""
+    if tuple(events) == PUSH_ALONE:
+        return "Just the push event"
+    return f"Let me select individual events: {', '.join(_EVENT_NAMES[one] for one in events)}"
+
+
 def _say_settings(
     stage: Stage, repository: Repository, url: str, secret: Secret, *, as_json: bool
 ) -> None:
@@ -188,7 +205,7 @@ def _say_settings(
         "Content type": "application/json",
         "Secret": f"what this prints: {secret_command(secret.name)}",
         "SSL verification": "Enable SSL verification",
-        "Which events": "Just the push event",
+        "Which events": _events_to_select(events_for(stage, repository)),
         "Active": "yes",
     }
     page = settings_page(stage, repository)

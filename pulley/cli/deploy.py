@@ -12,6 +12,7 @@ from chalicelib.core.verdicts import Verdict
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
 from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
+from pulley.cli.pinned import meant_reason
 from pulley.cli.progress import follow
 from pulley.cli.target_view import chosen, run_facts, warn_of_problems
 from pulley.cli.terminal import one_line
@@ -35,6 +36,8 @@ from pulley.operator.suggest import Suggestion, suggest
     metavar="COMMIT",
     help="Deploy this commit, if it is the branch's tip (or the pinned commit).",
 )
+@click.option("--now", is_flag=True, help="Pass the gates of the target. Needs --reason.")
+@click.option("--reason", metavar="WHY", help="Why you pass them; Run Command's history keeps it.")
 @no_wait_option
 @yes_option
 @json_option
@@ -42,7 +45,9 @@ def deploy(  # noqa: PLR0913 - each is an option
     stage: Stage,
     target: str | None,
     commit: str | None,
+    reason: str | None,
     *,
+    now: bool,
     no_wait: bool,
     yes: bool,
     as_json: bool,
@@ -58,6 +63,10 @@ def deploy(  # noqa: PLR0913 - each is an option
     that is not the tip is refused, because the next push would undo it: `pulley pin` keeps a
     commit, `pulley rollback` goes back to one.
 
+    A target with gates gets the newest commit that passed them; with trigger = "manual", the tip.
+    --now passes the gates: it sends the tip of the branch, or COMMIT, which must not be older than
+    what the target has.
+
     If a command is still running, `deploy` says so and sends anyway. Each host waits for its
     earlier run, for at most half of the target's timeout. If a target has no hosts, nothing is
     sent, and the exit code is 3.
@@ -66,6 +75,9 @@ def deploy(  # noqa: PLR0913 - each is an option
 
     Examples: `pulley deploy web`, `pulley deploy web --no-wait`
     """
+    if now != (reason is not None):
+        raise click.UsageError("--now and --reason need each other")
+    why = meant_reason(reason) if reason is not None else ""
     stored, here = read_targets(stage), find_here()
     warn_of_problems(stored)
     targets = chosen(stored, target, here)
@@ -73,7 +85,7 @@ def deploy(  # noqa: PLR0913 - each is an option
     seen = look_at(
         stage, stored, targets, find_here=lambda: here, journal=Warnings(), now=utc_now()
     )
-    orders, refused = _orders(seen, asked)
+    orders, refused = _orders(seen, asked, why)
     for words in refused:
         note(f"Error: {one_line(words)}", style="red")
     if not orders:
@@ -111,17 +123,22 @@ def _commit(text: str | None, target: Target, here: Here | None) -> CommitSha | 
 
 
 def _orders(
-    seen: Standings, asked: Mapping[str, CommitSha | None]
+    seen: Standings, asked: Mapping[str, CommitSha | None], reason: str
 ) -> tuple[list[DeployOrder], list[str]]:
     """Return the orders to send, and the reason for each target that gets none."""
     orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
     for one in seen.standings:
         try:
-            wanted = choose_commit(one.facts, asked[one.target.name], now=seen.view.snapshot.now)
+            wanted = choose_commit(
+                one.facts,
+                asked[one.target.name],
+                now=seen.view.snapshot.now,
+                passes_gates=bool(reason),
+            )
         except NotDeployableError as error:
             refused.append(str(error))
         else:
-            orders.append(DeployOrder(one.target, wanted))
+            orders.append(DeployOrder(one.target, wanted, reason))
     return orders, refused
 
 

@@ -10,6 +10,7 @@ from pulley.cli.target_view import (
     look,
     pin_words,
     say_failed,
+    say_gates,
     target_facts,
     wanted_words,
     warn_of_none,
@@ -64,6 +65,7 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         deploy = suggest("deploy", target.name)
         until = f"this commit is held until a newer push or `{deploy}`"
         say(f"  held: {one_line(plan_.held)}; {until}", style="red")
+    say_gates(standing)
     if standing.tip_from == OWN_GIT:
         say("  The schedule has no token for GitHub: it uses the commit that was requested last.")
     if not standing.hosts:

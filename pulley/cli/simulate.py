@@ -68,6 +68,8 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
         return
     say(f"  follows it: its branch is {one.target.branch}")
     say(f"  pin: {one.pin or 'none'}")
+    if one.target.gates:
+        say(f"  gates: it waits for {one.target.gates}; a round decides, and is started at once")
     if one.is_announced:
         said = f", which says at once: {one.said.state}, {one.said.description}" if one.said else ""
         say(f"  on GitHub: a deployment to {one.target.environment}{said}")
@@ -113,6 +115,7 @@ def _target_document(one: SimulatedTarget) -> dict[str, object]:
         "branch": one.target.branch.name,
         "follows": one.follows,
         "pin": one.pin or None,
+        "waits_for": str(one.target.gates) or None,
         "announced": one.is_announced,
         "said": one.said,
         "command": one.request,

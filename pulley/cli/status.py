@@ -16,6 +16,7 @@ from pulley.cli.target_view import (
     pin_words,
     run_facts,
     say_failed,
+    say_gates,
     target_facts,
     wanted_words,
     warn_of_none,
@@ -122,6 +123,7 @@ def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Sta
     target = standing.target
     say(f"{target.name}: {follows(target)}", style="bold")
     say(f"  wanted: {wanted_words(standing)}")
+    say_gates(standing)
     pin = pin_words(standing, seen)
     if pin and standing.plan.wanted:
         say(f"  pin: {pin}")

@@ -8,8 +8,9 @@ import click
 from chalicelib.core.history import Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.targets import Target
+from chalicelib.core.waiting import OPEN
 from pulley.cli.group import FAILED
-from pulley.cli.output import Warnings, note, warn
+from pulley.cli.output import Warnings, note, say, warn
 from pulley.cli.terminal import one_line
 from pulley.cli.wording import host_words
 from pulley.operator.deploy.choose import UnclearError, choose_targets
@@ -81,7 +82,8 @@ def wanted_words(standing: Standing) -> str:
     wanted = standing.plan.wanted
     if wanted is None:
         return one_line(standing.plan.held)
-    by = f", by {standing.tip_from}" if standing.tip_from and not wanted.is_exact else ""
+    is_tip = standing.tip_from and not wanted.stops_at_commit
+    by = f", by {standing.tip_from}" if is_tip else ""
     return f"{wanted.commit.short} ({wanted.reason}{by})"
 
 
@@ -89,6 +91,19 @@ def pin_words(standing: Standing, seen: Standings) -> str:
     """The pin that holds now, or ""."""
     pin = standing.facts.pin
     return one_line(str(pin)) if pin and pin.holds(seen.view.snapshot.now) else ""
+
+
+def say_gates(standing: Standing) -> None:
+    """Print the gates of the newest commit that a target does not have yet, each with its state."""
+    waiting, gates = standing.waiting, standing.target.gates
+    if waiting is None:
+        if gates and not gates.needs_github:
+            say(f"  gates: it waits for {gates}")
+        return
+    say(f"  next: {waiting.commit.short}")
+    for gate in waiting.gates:
+        style = "green" if gate.state == OPEN else "yellow"
+        say(f"    {gate.name}: {gate.state}: {one_line(gate.reason)}", style=style)
 
 
 def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
@@ -102,6 +117,7 @@ def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
         "tip_from": standing.tip_from or None,
         "pin": pin_words(standing, seen) or None,
         "held": standing.plan.held or None,
+        "waiting": standing.waiting,
     }
 
 

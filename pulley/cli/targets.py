@@ -120,6 +120,7 @@ def apply(  # noqa: PLR0913 - each is an option
         _warn_of_no_stage(stage)
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
     store.check_hosts(changes, others)
+    store.check_tokens(changes, others)
     needed = [change for change in changes if change.is_needed]
     if not as_json:
         _tell_plan(stage, changes, needed)
@@ -135,6 +136,10 @@ def apply(  # noqa: PLR0913 - each is an option
         if as_json:
             say_json({"stage": stage.name, "repositories": changes, "stored": versions})
     if versions:
+        for repository in store.to_connect(changes):
+            note(
+                f"Its webhook must send the events of checks, too: {suggest('connect', repository)}"
+            )
         note(f"To see what that means for each host: {suggest('plan')}")
 
 

@@ -20,6 +20,7 @@ OnAStage = Literal[
     "connect",
     "doctor",
     "plan",
+    "promote",
     "deploy",
     "cancel",
     "status",

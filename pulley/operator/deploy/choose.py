@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.gates import MANUAL
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
+from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, wanted_of
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import StoredTargets
 from pulley.operator.suggest import Suggestion, suggest
@@ -54,11 +55,13 @@ def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, 
     return tuple(target for target in targets if (target.repository, target.branch) == where)
 
 
-def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime) -> Wanted:
+def choose_commit(
+    facts: TargetFacts, asked: CommitSha | None, *, now: datetime, passes_gates: bool = False
+) -> Wanted:
     """The commit that a deploy brings to a target. Raises NotDeployableError.
 
     `asked` is the commit that the operator named. It must be the wanted one, or the next round
-    would undo it. `now` is aware.
+    would undo it; with `passes_gates`, it may be any newer commit of the branch. `now` is aware.
     """
     target, pin = facts.target, facts.pin
     unpin = suggest("unpin", target.name)
@@ -74,6 +77,8 @@ def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime)
                 f"`{_pin(target, asked)}`; to follow {target.branch} again, `{unpin}`"
             )
         return wanted
+    if target.gates:
+        return _choose_behind_gates(facts, asked, wanted, passes_gates=passes_gates)
     if asked and facts.head and asked != facts.head:
         raise NotDeployableError(
             f"{asked.short} is not the tip of {target.branch}, which is {facts.head.short}: the "
@@ -84,11 +89,53 @@ def choose_commit(facts: TargetFacts, asked: CommitSha | None, *, now: datetime)
         why = wanted.reason if wanted and wanted.commit == asked else "you asked for it"
         return Wanted(asked, target.sent_update, why)
     if wanted is None:
+        raise NotDeployableError(_unknown(target))
+    return wanted
+
+
+def _choose_behind_gates(
+    facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, passes_gates: bool
+) -> Wanted:
+    target, is_manual = facts.target, facts.target.gates.trigger == MANUAL
+    if passes_gates or is_manual:
+        commit = asked or facts.head
+        if commit is None:
+            raise NotDeployableError(_unknown(target))
+        why = "you asked for it" if asked else "it is the branch's tip"
+        return check_is_newer(facts, Wanted(commit, target.sent_update, why))
+    if wanted and asked in {None, wanted.commit}:
+        return wanted
+    what = f"{asked.short} has not" if asked else "no commit has"
+    raise NotDeployableError(
+        f"{what} passed the gates of {target.name}: it waits for {target.gates}. "
+        f"`{suggest('plan', target.name)}` shows their state; "
+        f"`{suggest('deploy', target.name, '--now', '--reason', 'WHY')}` passes them"
+    )
+
+
+def check_is_newer(facts: TargetFacts, wanted: Wanted) -> Wanted:
+    """The commit of a target with gates. Raises NotDeployableError if it is older, or not there."""
+    commit, commits, known = wanted.commit, list(facts.commits), newest_asked(facts)
+    if not commits or commit == known:
+        return wanted
+    if commit not in commits:
         raise NotDeployableError(
-            f"no commit is known of {target.name} yet: push to {target.branch}, or stand in a "
-            f"clone of {target.repository}, or name one with --commit"
+            f"{commit.short} is not among the newest {len(commits)} commits of "
+            f"{facts.target.branch}. `{_pin(facts.target, commit)}` brings it there, and keeps it"
+        )
+    if known in commits and commits.index(commit) > commits.index(known):
+        raise NotDeployableError(
+            f"{commit.short} is older than {known.short}, which {facts.target.name} was sent: the "
+            f"next round could undo it. `{_pin(facts.target, commit)}` keeps it there"
         )
     return wanted
+
+
+def _unknown(target: Target) -> str:
+    return (
+        f"no commit is known of {target.name} yet: push to {target.branch}, or stand in a "
+        f"clone of {target.repository}, or name one with --commit"
+    )
 
 
 def _pin(target: Target, commit: CommitSha) -> Suggestion:

@@ -17,10 +17,11 @@ LONGEST_NAME = 39  # characters: a command's comment has no room for more
 
 @dataclass(frozen=True)
 class DeployOrder:
-    """A target, and the commit to send to it."""
+    """A target, and the commit to send to it. `reason`: why a person passes the gates, or ""."""
 
     target: Target
     wanted: Wanted
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def send(
         now=issue_time(order.target.repository, sent, now=utc_now()),
         by=by,
         update="exact" if order.wanted.is_exact else "",
+        reason=order.reason,
     )
     done = deployer.deploy([order.target], why)
     if done.sent:

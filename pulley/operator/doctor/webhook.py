@@ -55,10 +55,14 @@ class WebhookCheck:
             )
             yield Row(self.what, WARN, f"it cannot be looked at: {error}", hint)
             return
-        yield self._check_hooks(hooks, ours) or self.check_deliveries(attempts, now=now)
+        wrong = self._check_hooks(hooks, ours, webhooks.events)
+        yield wrong or self.check_deliveries(attempts, now=now)
 
     def _check_hooks(
-        self, hooks: Sequence[RepositoryHook], ours: Sequence[RepositoryHook]
+        self,
+        hooks: Sequence[RepositoryHook],
+        ours: Sequence[RepositoryHook],
+        events: Sequence[str],
     ) -> Row | None:
         """The row for wrong settings; None if all are right."""
         connect = str(suggest("connect", self.repository))
@@ -72,7 +76,7 @@ class WebhookCheck:
             words = f"{len(ours)} post to the same address: each push comes {len(ours)} times"
             hint = f"delete all but one, in {self.repository}'s Settings, Webhooks"
             return Row(self.what, WARN, words, hint)
-        wrong = ours[0].differences()
+        wrong = ours[0].differences(events)
         return Row(self.what, FAIL, "; ".join(wrong), connect) if wrong else None
 
     def check_deliveries(self, attempts: Sequence[FailedDelivery], *, now: datetime) -> Row:

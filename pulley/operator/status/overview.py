@@ -17,10 +17,14 @@ from chalicelib.core.observations import FAILED, RUNNING, WAITING, judge_host
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.core.waiting import Waiting
 from chalicelib.core.wanted import TargetFacts
+from chalicelib.edges.github_api import GitHubApi
 from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
+from pulley.operator.status.checks import ChecksReader
+from pulley.operator.status.gates import GatesView
 from pulley.operator.status.history import full_status
 from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
@@ -103,12 +107,16 @@ class HostStanding:
 
 @dataclass(frozen=True)
 class Standing:
-    """A target. `tip_from` says who told the branch's tip; "" if nobody was asked, or knew."""
+    """A target. `tip_from` says who told the branch's tip; "" if nobody was asked, or knew.
+
+    `waiting` is the newest commit that its gates have not let through.
+    """
 
     facts: TargetFacts
     plan: TargetPlan
     hosts: tuple[HostStanding, ...]
     tip_from: str
+    waiting: Waiting | None = None
 
     @property
     def target(self) -> Target:
@@ -135,6 +143,7 @@ class View:
     reader: Reader
     snapshot: Snapshot
     find_here: Callable[[], Here | None]
+    gates: GatesView
     _asked: set[object] = field(default_factory=set)
 
     def standing(self, target: Target) -> Standing:
@@ -149,7 +158,8 @@ class View:
             facts = self.reader.facts(target, self.snapshot)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.snapshot.now)
-        return Standing(facts, plan, self._hosts(plan, facts), tip_from)
+        waiting = self.gates.newest_waiting(facts, self.snapshot)
+        return Standing(facts, plan, self._hosts(plan, facts), tip_from, waiting)
 
     def newest(self, target: Target) -> Newest | None:
         """The newest command and its result; None if nothing was sent in the history.
@@ -230,10 +240,14 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     """
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
     reader = stage.reader(journal)
-    snapshot = reader.begin(targets, tokens, now=now)
+    names = {name for target in targets for name in target.gates.after}
+    before = [one for one in stored.targets if one.name in names and one not in targets]
+    snapshot = reader.begin([*targets, *before], tokens, now=now)
     if without_pins:
         snapshot.pins = replace(snapshot.pins, by_target={})
-    view = View(reader, snapshot, find_here)
+    checks = ChecksReader(GitHubApi(stage.settings.github_api))
+    gates = GatesView(reader, stage.github, checks, stored.targets)
+    view = View(reader, snapshot, find_here, gates)
     standings, failed = [], []
     for target in targets:
         try:

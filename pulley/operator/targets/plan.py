@@ -64,6 +64,13 @@ class ListChange:
     read: StoredValue | None = field(repr=False)
 
     @property
+    def stored_targets(self) -> Sequence[Target]:
+        """The targets that are stored now, if they are valid."""
+        with suppress(TargetsError):
+            return parse_stored_targets(self.read.value if self.read else "[]", self.repository)
+        return ()
+
+    @property
     def is_needed(self) -> bool:
         """Whether there is something to store."""
         return bool(self.changes or self.replaced)

@@ -10,6 +10,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, StoredValue, Written
 from pulley.operator.stage.stage import Stage
+from pulley.operator.suggest import suggest
 from pulley.operator.targets.file import Entry
 from pulley.operator.targets.overlaps import may_meet_on_hosts, overlaps_on_hosts
 from pulley.operator.targets.plan import (
@@ -74,6 +75,29 @@ class TargetsStore:
         problems = [one.problem() for one in overlaps_on_hosts(changed, rest, fleet)]
         if problems:
             raise TargetsError(problems)
+
+    def check_tokens(self, changes: Sequence[ListChange], others: Sequence[StoredList]) -> None:
+        """Raise TargetsError if a target has gates that need a token which is not stored."""
+        problems, token = [], suggest("setup", "--github-token-file", "-")
+        for target in targets_after(changes, others)[0]:
+            if target.gates.needs_github and not self._stage.stored_token(target.repository):
+                keys = ", ".join(target.gates.keys)
+                problems.append(
+                    f"targets.{target.name}: {keys}: needs a token for GitHub, and none is stored "
+                    f"for {target.repository}: {token}"
+                )
+        if problems:
+            raise TargetsError(problems)
+
+    def to_connect(self, changes: Sequence[ListChange]) -> list[Repository]:
+        """The repositories that have checks as a gate now, and had none before."""
+        found = []
+        for change in changes:
+            before = [one for one in change.stored_targets if one.gates.checks]
+            after = [one for one in targets_after([change], [])[0] if one.gates.checks]
+            if after and not before:
+                found.append(change.repository)
+        return found
 
     def write(self, change: ListChange) -> Written:
         """Store a repository's list."""

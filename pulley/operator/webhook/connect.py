@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from chalicelib.core.check_events import SUBSCRIBED
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
+from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
-from pulley.operator.webhook.hooks import RepositoryHook, Webhooks
+from pulley.operator.webhook.hooks import PUSH_ALONE, RepositoryHook, Webhooks
 from pulley.operator.webhook.rotate import repositories_of
 
 MADE, UPDATED, LEFT = "made", "updated", "left as it is"
@@ -51,8 +53,22 @@ def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
     token = stage.token_for(repository)
     if not token:
         return None
-    api = GitHubApi(stage.settings.github_api)
-    return Webhooks(api, repository, token, clock=time.monotonic, sleep=time.sleep)
+    api, events = GitHubApi(stage.settings.github_api), events_for(stage, repository)
+    return Webhooks(api, repository, token, events, clock=time.monotonic, sleep=time.sleep)
+
+
+def events_for(stage: Stage, repository: Repository) -> Sequence[str]:
+    """The events that the webhook needs: those of checks only if a target waits for checks.
+
+    Raises RefusedError and UnavailableError.
+    """
+    stored = stage.stored.report_settings(repository).targets
+    try:
+        targets = parse_stored_targets(stored or "[]", repository)
+    except TargetsError:
+        return PUSH_ALONE
+    has_checks = any(target.gates.checks for target in targets)
+    return [*PUSH_ALONE, *sorted(SUBSCRIBED)] if has_checks else PUSH_ALONE
 
 
 def read_secret(stage: Stage, repository: Repository) -> Secret:
@@ -100,12 +116,18 @@ def newest_since(versions: Sequence[StoredValue]) -> datetime | None:
     return since
 
 
-def plan_connection(hooks: Sequence[RepositoryHook], url: str, *, force: bool) -> Connection:
+def plan_connection(
+    hooks: Sequence[RepositoryHook],
+    url: str,
+    events: Sequence[str] = PUSH_ALONE,
+    *,
+    force: bool,
+) -> Connection:
     """Plan what to do, given the existing webhooks. `force` sets the secret anyway."""
     same = [hook for hook in hooks if hook.posts_to(url)]
     elsewhere = [hook.url for hook in hooks if not hook.posts_to(url) and hook.is_like(url)]
     hook = min(same, key=lambda one: (not one.active, one.id), default=None)
-    differences = hook.differences() if hook else []
+    differences = hook.differences(events) if hook else []
     if hook and force and not differences:
         differences = ["secret: set again"]
     return Connection(url, hook, differences, elsewhere)

@@ -4,7 +4,7 @@ GitHub never shows a webhook's secret. A ping shows whether it is the stored one
 records Pulley's answer to it. Source: GitHub's page "REST API endpoints for repository webhooks".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,7 @@ from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.webhook.pings import NOT_RECORDED, Ping, parse_ping
 
+PUSH_ALONE = ("push",)
 FIRST_POLL_SECONDS, POLL_SECONDS = 0.1, 2.0  # doubled with each poll
 ANSWER_SECONDS = 30.0  # for GitHub to record a ping's answer
 
@@ -38,11 +39,16 @@ class RepositoryHook:
         """Whether its path has the same last part: it may be another stage's, or an old one."""
         return _place(self.url)[2].rpartition("/")[2] == _place(url)[2].rpartition("/")[2]
 
-    def differences(self) -> list[str]:
-        """The settings that are not as Pulley wants them. The secret itself cannot be compared."""
+    def differences(self, events: Sequence[str]) -> list[str]:
+        """The settings that are not as Pulley wants them, for these events.
+
+        The secret itself cannot be compared.
+        """
+        has_events = set(self.events) == set(events)
+        shown = events if has_events else self.events
         wanted = {
             "content type": (self.content_type, "json"),
-            "events": (", ".join(self.events) or "none", "push"),
+            "events": (", ".join(shown) or "none", ", ".join(events)),
             "active": ("yes" if self.active else "no", "yes"),
             "check of the certificate": ("off" if self.insecure_ssl == "1" else "on", "on"),
             "secret": ("set" if self.has_secret else "none", "set"),
@@ -53,17 +59,19 @@ class RepositoryHook:
 class Webhooks:
     """The webhooks of one repository. Every method raises NotTakenError or UnavailableError."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         api: GitHubApi,
         repository: Repository,
         token: str,
+        events: Sequence[str] = PUSH_ALONE,
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], None],
     ) -> None:
-        """`clock` and `sleep` are in seconds."""
+        """`events` are those that its webhook gets. `clock` and `sleep` are in seconds."""
         self.repository = repository
+        self.events = events
         self._api = api
         self._token = token
         self._clock = clock
@@ -81,11 +89,11 @@ class Webhooks:
 
     def create(self, url: str, secret: str) -> None:
         """Create a webhook."""
-        self._call("POST", "/hooks", {"name": "web", **_wanted(url, secret)})
+        self._call("POST", "/hooks", {"name": "web", **self._wanted(url, secret)})
 
     def update(self, hook: RepositoryHook, url: str, secret: str) -> None:
         """Set everything, the secret too, because GitHub drops a secret that is left out."""
-        self._call("PATCH", f"/hooks/{hook.id}", _wanted(url, secret))
+        self._call("PATCH", f"/hooks/{hook.id}", self._wanted(url, secret))
 
     def set_secret(self, hook: RepositoryHook, secret: str) -> None:
         """Change only the secret."""
@@ -105,6 +113,10 @@ class Webhooks:
                 return NOT_RECORDED
             self._sleep(pause)
             pause = min(2 * pause, POLL_SECONDS)
+
+    def _wanted(self, url: str, secret: str) -> dict[str, object]:
+        place = {"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret}
+        return {"active": True, "events": list(self.events), "config": place}
 
     def _pings(self, hook: RepositoryHook) -> list[int]:
         """The ids of the newest deliveries that are pings."""
@@ -156,11 +168,6 @@ def _place(url: str) -> tuple[str, str, str]:
     except ValueError:
         return "", "", url
     return parts.scheme.lower(), parts.netloc.lower(), parts.path.rstrip("/")
-
-
-def _wanted(url: str, secret: str) -> dict[str, object]:
-    place = {"url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret}
-    return {"active": True, "events": ["push"], "config": place}
 
 
 def _hook(found: Any) -> RepositoryHook | None:  # noqa: ANN401 - JSON

@@ -12,7 +12,10 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.observations import RUNNING, WAITING
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
+from chalicelib.edges.github_api import GitHubApi
 from chalicelib.flows.snapshot import Reader
+from pulley.operator.status.checks import ChecksReader
+from pulley.operator.status.gates import GatesView
 from pulley.operator.status.overview import (
     BEHIND,
     BROKEN,
@@ -56,7 +59,8 @@ def view(*sent: Sent, is_online: bool = True) -> View:
     reader = Reader(
         STAGE, FakeParameters(), Directory(is_online), history, no_github, FakeJournal()
     )
-    return View(reader, reader.begin([WEB], {}, now=now), lambda: None)
+    gates = GatesView(reader, no_github, ChecksReader(GitHubApi("http://127.0.0.1:9")), [WEB])
+    return View(reader, reader.begin([WEB], {}, now=now), lambda: None, gates)
 
 
 def first_host(*sent: Sent, is_online: bool = True) -> HostStanding:
