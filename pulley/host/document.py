@@ -20,8 +20,8 @@ RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
 # writes the value into the script as text. So each is anchored, and admits no quote, `$`,
-# backslash, brace, space or newline. The value is the parameter's pattern, and what it
-# means where its name does not say it: a document has little room.
+# backslash, brace, space or newline. The value is the parameter's pattern and its description,
+# which is empty if docs/host.md says it: a document has little room.
 PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Target": (NAME_PATTERN, ""),
     "Repository": (REPOSITORY_PATTERN, ""),
@@ -30,10 +30,10 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Commit": ("^([0-9a-f]{40})?$", "Must be in the branch; empty: its tip"),
     "Update": ("^(rebase|reset|exact|check|saved|drop)$", ""),
     "AfterPull": (AFTER_PULL_PATTERN, ""),
-    "Restart": (RESTART_PATTERN, "systemd units, separated by commas"),
+    "Restart": (RESTART_PATTERN, ""),
     "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
-    "Timeout": ("^[1-9][0-9]{1,5}$", "Seconds"),
-    "Issued": ("^([0-9]{1,15})?$", "Epoch milliseconds"),
+    "Timeout": ("^[1-9][0-9]{1,5}$", ""),
+    "Issued": ("^([0-9]{1,15})?$", ""),
     "Cause": ("^(push|reconcile|rollback|manual)$", ""),
     "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
     "Deployment": ("^[0-9]{0,20}$", ""),
