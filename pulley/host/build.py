@@ -4,6 +4,7 @@
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
 lines of a function are joined, the spaces around operators left out, and functions and variables
 get short names, except where the long name may also be a word of a message or of another program.
+So a variable that is used often has a name that means nothing else (`commit_after`, not `after`).
 In a shell, the result does the same as the parts.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.

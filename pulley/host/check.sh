@@ -6,9 +6,9 @@ look() {
     read_marker
     see_head
     remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | git_reason /dev/stdin)"
-    upstream=$(echo "$remote" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
-    [ -n "$upstream" ] || finish missing_commit "the remote has no branch $Branch"
-    wanted=${Commit:-$upstream} words='' would_update=false lfs=false head=$seen head_ref=$seen_ref
+    upstream_commit=$(echo "$remote" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
+    [ -n "$upstream_commit" ] || finish missing_commit "the remote has no branch $Branch"
+    wanted=${Commit:-$upstream_commit} words='' would_update=false lfs=false head=$seen head_ref=$seen_ref
     find_drift
     [ -z "$(list_removed | tr -d '\000')" ] || drift=files
     find_unfinished
@@ -17,25 +17,25 @@ look() {
     ! has git-lfs || lfs=true
     check_git_version
     more=$(printf ',"found":{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
-        $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift" "$unfinished")
+        $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift" "$left_undone")
     finish unchanged "$words"
 }
 
-# Set `unfinished` to the file that shows what a killed run or another git has not ended; to "marker" if
+# Set `left_undone` to the file that shows what a killed run or another git has not ended; to "marker" if
 # HEAD has commits of the branch whose steps are not done; to "" if all has ended, or a run or a git is
 # still at work.
 find_unfinished() {
-    unfinished=''
+    left_undone=''
     for name in index.lock HEAD.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD BISECT_LOG sequencer; do
-        [ ! -e "$git_dir/$name" ] || unfinished=$name
+        [ ! -e "$git_dir/$name" ] || left_undone=$name
     done
     base=$(git merge-base HEAD "$upstream_ref" 2>/dev/null)
-    [ "$base" = "$marker_upstream" ] || ! is_ancestor "$marker_upstream" "$base" || unfinished=marker
+    [ "$base" = "$marker_upstream" ] || ! is_ancestor "$marker_upstream" "$base" || left_undone=marker
     for name in moving begun; do
-        [ ! -s "$state/$name" ] || unfinished=$name
+        [ ! -s "$state/$name" ] || left_undone=$name
     done
-    if [ -n "$unfinished" ] && { git_is_at_work || { [ -f "$state/lock" ] && ! flock -n "$state/lock" true; }; }; then
-        unfinished=''
+    if [ -n "$left_undone" ] && { git_is_at_work || { [ -f "$state/lock" ] && ! flock -n "$state/lock" true; }; }; then
+        left_undone=''
     fi
 }
 

@@ -124,7 +124,7 @@ reset_hard() { # commit
     } >"$state/assumed"
     [ ! -s "$state/assumed" ] || git update-index -z --skip-worktree --stdin <"$state/assumed"
     git reset -q --hard "$1" --
-    status=$?
+    exit_status=$?
     [ ! -s "$state/assumed" ] || git update-index -z --no-skip-worktree --stdin <"$state/assumed"
-    return $status
+    return $exit_status
 }

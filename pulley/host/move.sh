@@ -11,13 +11,13 @@ move() { # carry|save commit -B branch | --detach
     bring_nobodys_back
     ! lists_a_difference || look_at_tree
     end_move
-    after=$to
+    commit_after=$to
 }
 
 # Rebase the local commits since `base` onto upstream, and move the branch to the last of them. Merges are
 # not made again: what somebody did in them (such as solving a conflict) stays under a ref.
 rebase() { # base
-    edits_go=carry to=$upstream
+    edits_go=carry to=$upstream_commit
     in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | head -n 1)
     [ -z "$in_the_way" ] || stop_in_conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
@@ -25,11 +25,11 @@ rebase() { # base
         keep "$tip" || give_up_move
         merges_ref=$ref
     fi
-    checkout --detach "$upstream" && ! has_failed_to_write || give_up_move
+    checkout --detach "$upstream_commit" && ! has_failed_to_write || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
     time_to_move
     GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
-        rebase --merge -q --onto "$upstream" "$1" "$Branch" >"$errors" 2>&1 || give_up_move
+        rebase --merge -q --onto "$upstream_commit" "$1" "$Branch" >"$errors" 2>&1 || give_up_move
     bring_nobodys_back
     look_at_tree
     end_move

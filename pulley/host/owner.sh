@@ -73,14 +73,14 @@ read_uid() { # status of a process
 answer_owner() {
     trap '' HUP INT TERM
     restarts=0
-    while read -r request status; do
+    while read -r request exit_status; do
         case $request in
             restart)
-                [ "$status" -gt 0 ] && [ "$status" -le "$Timeout" ] || status=60
-                [ $((restarts += 1)) -le 2 ] && systemctl_restart "$status"
+                [ "$exit_status" -gt 0 ] && [ "$exit_status" -le "$Timeout" ] || exit_status=60
+                [ $((restarts += 1)) -le 2 ] && systemctl_restart "$exit_status"
                 echo $? >&6
                 ;;
-            exit) exit_as_owner "$status" ;;
+            exit) exit_as_owner "$exit_status" ;;
         esac
     done
     exit_as_owner 137

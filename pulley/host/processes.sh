@@ -52,18 +52,18 @@ end_marked() {
     case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run itself has the mark
     read_stat $$ || return 0
     own_group=$group own_session=$session here=$(pwd -P)
-    groups=' ' sessions=' ' asked=' ' looks_without=0
+    groups=' ' sessions=' ' asked=' ' looks=0
     read_clock
     kill_from=$((now + 100)) end_by=$((now + 300))
-    while [ $looks_without -lt 2 ]; do
+    while [ $looks -lt 2 ]; do
         find_marked
         read_clock
         if [ "$found" = ' ' ]; then
-            looks_without=$((looks_without + 1))
+            looks=$((looks + 1))
             end_groups
             continue
         fi
-        looks_without=0
+        looks=0
         [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
         if [ "$now" -ge $end_by ]; then
             echo "== these do not end: process$found" >>"$log"

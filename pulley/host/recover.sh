@@ -80,9 +80,9 @@ tree_of_now() ( # from to
         each name_if is_no_folder <"$state/new.all" >"$state/new" &&
         git update-index --add --remove -z --stdin <"$state/new" &&
         git write-tree
-    status=$?
+    exit_status=$?
     rm -f "$state/index"
-    exit $status
+    exit $exit_status
 )
 
 # Take back a rebase during which another git was killed. A rebase that stopped so that a person can continue
@@ -100,8 +100,8 @@ mend_rebase() { # folder
         read_line "$1/$name"
         set -- "$@" "$line"
     done
-    head_name=$2 orig_head=$3 onto=$4 autostash=$5
-    if [ -z "$orig_head$autostash" ]; then # it was killed before it moved anything
+    head_name=$2 orig_head=$3 onto=$4 stash_of_git=$5
+    if [ -z "$orig_head$stash_of_git" ]; then # it was killed before it moved anything
         rm -rf -- "$1"
         return
     fi
@@ -114,13 +114,13 @@ mend_rebase() { # folder
     fi
     # `git stash create` does not save files that are untracked now, and that git would overwrite.
     [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${found:+"$found"}
-    [ -z "$autostash" ] || keep "$autostash" || stop_unsaved
+    [ -z "$stash_of_git" ] || keep "$stash_of_git" || stop_unsaved
     if [ -n "$orig_head" ]; then
         [ -z "$onto" ] || remove_added "$orig_head" "$onto" "$1/onto"
         [ -z "$head_name" ] || point_head "$head_name" "$orig_head"
     fi
     reset_hard HEAD
-    [ -z "$autostash" ] || put_back "$autostash" "$ref"
+    [ -z "$stash_of_git" ] || put_back "$stash_of_git" "$ref"
     remove_rebase "$1"
 }
 

@@ -4,11 +4,11 @@
 look_at_refs() {
     see_head
     [ -n "$seen" ] || refuse "the checkout has no commit yet: clone it again"
-    head=$seen head_ref=$seen_ref before=${before:-$seen}
+    head=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen}
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
     tip=$seen
     see_ref "$upstream_ref"
-    upstream=$seen
+    upstream_commit=$seen
 }
 
 # Leave HEAD's commit in `seen`, "" if it has none, and its branch's ref in `seen_ref`, or HEAD if detached.
@@ -49,18 +49,19 @@ read_line() { # file; leaves its first line in `line`
 }
 
 # Whether the run can go on with what was fetched: the branch contains the commit; or (exact) the commit was
-# deployed here before; or the branch was rewritten without it. Then the tip replaces it (`superseded`).
+# deployed here before; or the branch was rewritten without it. Then the tip replaces it: `superseded`.
 has_commit() {
-    superseded=''
-    [ -n "$Commit" ] && [ "$Commit" != "$upstream" ] || return 0
+    other_outcome=''
+    [ -n "$Commit" ] && [ "$Commit" != "$upstream_commit" ] || return 0
     git cat-file -e "$Commit^{commit}" || return 1
-    ! is_ancestor "$Commit" "$upstream" || return 0
+    ! is_ancestor "$Commit" "$upstream_commit" || return 0
     if [ "$Update" = exact ]; then
         was_deployed
         return
     fi
-    ! is_ancestor "$upstream" "$Commit" || return 1 # a replica of the remote answered that lacks this commit yet: fetch again
-    superseded=superseded
+    # A replica of the remote answered that lacks this commit yet: fetch again.
+    ! is_ancestor "$upstream_commit" "$Commit" || return 1
+    other_outcome=superseded
 }
 
 is_ancestor() {
@@ -74,7 +75,7 @@ was_deployed() {
 # Find the commit below the local commits, and count them. Upstream may have been rewritten: its reflog
 # has the tip that they were made on, and the marker has the one that was deployed last.
 find_base() { # commit
-    base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$upstream" "$1") || base=''
+    base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$upstream_commit" "$1") || base=''
     if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
         { [ -z "$base" ] || is_ancestor "$base" "$marker_upstream"; }; then
         base=$marker_upstream
@@ -83,15 +84,15 @@ find_base() { # commit
 }
 
 count_commits() { # range
-    local_commits=$(git rev-list --count "$1" --)
+    commits_on_top=$(git rev-list --count "$1" --)
 }
 
 # Save local commits under a ref if they are about to leave the branch, or are in no branch.
 save_commits() { # commit
-    ! commits=$(git rev-list -n 1 "$1" --not "$upstream" --remotes --) || [ -n "$commits" ] || return 0
+    ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ -n "$commits" ] || return 0
     find_base "$1"
-    [ "${local_commits:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
-    local_commits=0
+    [ "${commits_on_top:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
+    commits_on_top=0
     keep "$1" || stop_in_conflict "cannot save the local commits: $(git_reason)"
     saved=$ref
 }

@@ -74,14 +74,14 @@ fetch_once() {
     within=$limit git ${haves:+-c fetch.negotiationAlgorithm="$haves"} -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
         -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$errors" 2>&1 && return 0
-    status=$?
+    exit_status=$?
     cat "$errors"
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
         refuse 'timeout is not of coreutils: it has no --foreground'
     why=unreachable words=$(git_reason)
     # Remove the temporary files of the failed fetch, or a full disk would stay full.
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
-    [ $status -ne 124 ] || words="the remote did not answer within $limit seconds"
+    [ $exit_status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
         *"couldn't find remote ref"*) why=missing_commit words="the remote has no branch $Branch" ;;
         *"cannot lock ref"* | *"nable to create"* | *"local refs could not be updated"*)

@@ -32,19 +32,19 @@ finish() { # outcome detail
     # Report the commit that is there, not the one that was meant to be.
     if [ -n "${git_dir-}" ]; then
         see_head
-        after=$seen before=${before:-$seen}
+        commit_after=$seen commit_before=${commit_before:-$seen}
     fi
     tell_kept
     tell_aside
     if [ -n "$fetched" ] && [ "$Update" != exact ]; then
         # If the ref has no file, it has not changed, unless a step packed the refs.
-        seen=$upstream
+        seen=$upstream_commit
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
-        if [ "$code" -eq 0 ] && [ "$seen" != "$upstream" ]; then
+        if [ "$code" -eq 0 ] && [ "$seen" != "$upstream_commit" ]; then
             code=73
             set -- broken "$Branch has moved to $seen meanwhile; the next run goes there"
         fi
-        upstream=$seen
+        upstream_commit=$seen
     fi
     outcome=$1
     keep_log
@@ -52,9 +52,9 @@ finish() { # outcome detail
     took=$((now - started))
     line='{"v":1,"target":"'$known_target$q
     add outcome "$outcome"
-    add before "$before"
-    add after "$after"
-    add upstream "$upstream"
+    add before "$commit_before"
+    add after "$commit_after"
+    add upstream "$upstream_commit"
     add saved "$saved"
     add step "$step"
     [ "$attempts" -eq 0 ] || line=$line,${q}attempt$q:$attempts
@@ -64,7 +64,7 @@ finish() { # outcome detail
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$line$more" "${local_commits:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+        "$line$more" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "${log-}" ] || true >"$state/kept"
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
@@ -117,7 +117,7 @@ keep_log() {
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
-        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream $outcome"
+        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream_commit $outcome"
         without_secrets <"$log" | tail -c $log_bytes
     } >>"$state/log"
 }

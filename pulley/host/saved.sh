@@ -33,7 +33,7 @@ look_at_saved() {
         find_saved
         show "$Commit" --stat -p | head -c 7900
     else
-        unset state # leave the room in the result line to the list
+        state=/dev/null # leave the room in the result line to the list
         more=$(list_refs --sort=-refname --format='%(objectname) %(refname)' | tell_saved)
     fi
     finish unchanged

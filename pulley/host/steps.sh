@@ -3,45 +3,45 @@
 
 deploy() {
     # Skip the steps only if nobody moved HEAD: that person may have built or started another commit.
-    if [ "$after" = "$marker_commit" ] && is_deployed_here && [ "${drift:-files}" = files ]; then
+    if [ "$commit_after" = "$marker_commit" ] && is_deployed_here && [ "${drift:-files}" = files ]; then
         write_marker
         succeed
     fi
     seconds_left
     kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
-    echo "$after" >"$state/begun" || finish broken "cannot write below $state"
-    if run_steps "$after" "$marker_commit" "$Cause"; then
+    echo "$commit_after" >"$state/begun" || finish broken "cannot write below $state"
+    if run_steps "$commit_after" "$marker_commit" "$Cause"; then
         stop_if_opened # by a unit that was restarted, say
         stop_if_moved
         write_marker
         true >"$state/begun"
         true >"$state/failed"
-        if [ "$marker_slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
+        if [ "$slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
             kept_for_going_back=0 step=tidy
             step_within git -c gc.autoDetach=false gc --auto --quiet
             step=''
         fi
         [ "$steps" != '||' ] || succeed
-        finish "${superseded:-updated}"
+        finish "${other_outcome:-updated}"
     fi
     stop_if_opened
     # Remember the failed commit, and how often it has failed.
     read_line "$state/failed"
-    case $line in "$after "*) attempts=${line#* } ;; esac
+    case $line in "$commit_after "*) attempts=${line#* } ;; esac
     attempts=$((attempts + 1))
-    echo "$after $attempts" >"$state/failed"
+    echo "$commit_after $attempts" >"$state/failed"
     roll_back
 }
 
 succeed() {
-    [ "$before" != "$after" ] || finish "${superseded:-unchanged}"
-    finish "${superseded:-updated}"
+    [ "$commit_before" != "$commit_after" ] || finish "${other_outcome:-unchanged}"
+    finish "${other_outcome:-updated}"
 }
 
 # If a step moved HEAD (with its own git pull, say), no steps ran for the new commit.
 stop_if_moved() {
     see_head
-    [ "$seen" != "$after" ] || return 0
+    [ "$seen" != "$commit_after" ] || return 0
     step=${AfterPull:+after_pull}
     finish broken "a step moved HEAD to $seen; the next run does the steps for it"
 }
@@ -101,9 +101,9 @@ step_within() {
         take_mark
         alone exec timeout --foreground -k 2 "$left" "$@"
     )
-    status=$?
+    exit_status=$?
     stop_if_opened
-    if [ $status -eq 0 ]; then
+    if [ $exit_status -eq 0 ]; then
         clear_mark
         return
     fi
@@ -113,7 +113,7 @@ step_within() {
     else
         words=$(tail -n 50 "$log" | without_secrets | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
         case $header in "$words"*) words="it wrote nothing" ;; esac
-        words="exit code $status: $words"
+        words="exit code $exit_status: $words"
     fi
     end_started
     return 1
@@ -124,45 +124,45 @@ restart() {
     echo "== restart: $Restart"
     if [ -n "$asks" ]; then
         echo "restart $left" >&4
-        read -r status <&5 || status=1
+        read -r exit_status <&5 || exit_status=1
     else
         alone systemctl_restart "$left"
-        status=$?
+        exit_status=$?
         stop_if_opened
     fi
-    words="systemctl reload-or-restart ended with $status"
-    return "$status"
+    words="systemctl reload-or-restart ended with $exit_status"
+    return "$exit_status"
 }
 
 roll_back() {
     failed_step=$step failed_words=$words
     echo "== $step failed: $words"
-    [ -n "$marker_commit" ] && [ "$marker_commit" != "$after" ] ||
+    [ -n "$marker_commit" ] && [ "$marker_commit" != "$commit_after" ] ||
         finish broken "$failed_words; no other commit was deployed here to go back to"
     echo "== rolling back to $marker_commit"
     kept_for_going_back=0
     # Save local commits that were not deployed before: no branch will have them.
-    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$after" --not "$upstream" --) || [ -n "$words" ]; then
-        keep "$after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
+    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$commit_after" --not "$upstream_commit" --) || [ -n "$words" ]; then
+        keep "$commit_after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
         saved=$ref
     fi
     refused_as=broken
     root_owns_folders "$marker_commit"
     # Move away what the steps made, and keep it until the next roll back. Older files are a conflict.
     rm -rf "$state/made"
-    remove_added "$after" "$marker_commit" "$state/begun" "$state/made"
-    failed=$after head=$after
+    remove_added "$commit_after" "$marker_commit" "$state/begun" "$state/made"
+    failed=$commit_after head=$commit_after
     if [ "$Update" = exact ]; then
         head_ref=HEAD # the move has detached it: after a kill the branch must not be moved
         set -- --detach
     else
-        head_ref=$local_ref tip=$after
+        head_ref=$local_ref tip=$commit_after
         set -- -B "$Branch"
     fi
     move carry "$marker_commit" "$@"
-    after=$marker_commit
-    count_commits "$marker_upstream..$after"
-    if run_steps "$after" "$failed" rollback; then
+    commit_after=$marker_commit
+    count_commits "$marker_upstream..$commit_after"
+    if run_steps "$commit_after" "$failed" rollback; then
         stop_if_moved
         true >"$state/begun"
         step=$failed_step

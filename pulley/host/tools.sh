@@ -5,26 +5,26 @@
 check_tools() {
     [ -n "$marker_commit" ] || check_git_version # else an earlier run has checked it
     [ -z "$HealthCheck" ] || has curl || has wget || refuse 'the health check needs curl or wget'
-    root_owns_folders "$upstream"
+    root_owns_folders "$upstream_commit"
     root_owns_folders "$marker_commit"
     uses_lfs=''
-    files=$(git grep --threads=1 -l -G --no-color -e . "$upstream" -- ':(glob)**/.gitattributes' .gitmodules)
+    files=$(git grep --threads=1 -l -G --no-color -e . "$upstream_commit" -- ':(glob)**/.gitattributes' .gitmodules)
     case $files in *.gitattributes*) check_lfs ;; esac
     case $files in *":.gitmodules"*) check_gitmodules ;; esac
 }
 
 check_lfs() {
-    git grep -q -E -e '^[[:space:]]*[^#[:space:]].*[[:space:]]filter=lfs' "$upstream" -- ':(glob)**/.gitattributes' ||
+    git grep -q -E -e '^[[:space:]]*[^#[:space:]].*[[:space:]]filter=lfs' "$upstream_commit" -- ':(glob)**/.gitattributes' ||
         return 0
     uses_lfs=yes
     has git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
     # Fetch before the move, so that nothing moves if the server is down or lacks an object.
     time_to_move
-    within=$left git lfs fetch origin "$upstream" >"$errors" 2>&1 && return 0
-    status=$?
+    within=$left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
+    exit_status=$?
     cat "$errors"
     words=$(git_reason)
-    [ $status -ne 124 ] || words="the server did not answer within $left seconds"
+    [ $exit_status -ne 124 ] || words="the server did not answer within $left seconds"
     finish unreachable "git-lfs: $words"
 }
 
@@ -34,9 +34,9 @@ check_lfs() {
 check_gitmodules() {
     rm -rf "$state/gitmodules"
     git init -q --template= "$state/gitmodules" &&
-        git cat-file blob "$upstream:.gitmodules" >"$state/gitmodules/.gitmodules" || stop_in_conflict "cannot write below $state"
+        git cat-file blob "$upstream_commit:.gitmodules" >"$state/gitmodules/.gitmodules" || stop_in_conflict "cannot write below $state"
     (
-        cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream,$upstream" &&
+        cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream_commit,$upstream_commit" &&
             LC_ALL=C alone command git fetch -q . 'refs/none/*:refs/none/*'
     ) 2>"$errors" || stop_in_conflict "git refuses what the commit's .gitmodules says: $(git_reason)"
     rm -rf "$state/gitmodules"
