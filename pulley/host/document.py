@@ -28,7 +28,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Checkout": (CHECKOUT_PATTERN, ""),
     "Branch": (BRANCH_PATTERN, ""),
     "Commit": ("^([0-9a-f]{40})?$", "Must be in the branch; empty: its tip"),
-    "Update": ("^(rebase|reset|exact|check|saved|drop)$", ""),
+    "Update": ("^((rebase|reset)(-to)?|exact|check|saved|drop)$", ""),
     "AfterPull": (AFTER_PULL_PATTERN, ""),
     "Restart": (RESTART_PATTERN, ""),
     "HealthCheck": (HEALTH_CHECK_PATTERN, ""),

@@ -10,7 +10,14 @@ find_drift() {
         "$local_ref" | HEAD) ;;
         *) drift=branch ;;
     esac
-    [ "$head" = "$marker_commit" ] || is_ancestor "$marker_upstream" "$head" || drift='head'
+    [ "$head" = "$marker_commit" ] || { is_ancestor "$marker_upstream" "$head" && ! is_past_commit; } || drift='head'
+}
+
+# Whether somebody pulled commits of the branch that the run will take away. That person may have built or
+# started them, so the steps must run again even if the marker has Commit.
+is_past_commit() {
+    [ -n "$goes_to_commit" ] || return
+    [ -n "$(git rev-list -n 1 "$(git merge-base "$head" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
 }
 
 # List files that were removed, but not by `git rm`. The commit has them, so no edit is lost.

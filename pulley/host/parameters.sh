@@ -37,9 +37,10 @@ check_parameters() {
         *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) bad "Branch is no branch's name" ;;
     esac
     case $Update/$Commit in
-        exact/ | drop/) bad "$Update needs a Commit" ;;
-        rebase/* | reset/* | exact/* | check/* | saved/* | drop/*) ;;
-        *) bad "Update must be rebase, reset, exact, check, saved or drop" ;;
+        exact/ | *-to/ | drop/) bad "$Update needs a Commit" ;;
+        exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
+        rebase/* | reset/* | check/* | saved/* | drop/*) ;;
+        *) bad "Update must be rebase, reset, rebase-to, reset-to, exact, check, saved or drop" ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;

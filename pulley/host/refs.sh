@@ -48,14 +48,15 @@ read_line() { # file; leaves its first line in `line`
     [ ! -f "$1" ] || read -r line <"$1"
 }
 
-# Whether the run can go on with what was fetched: the branch contains the commit; or (exact) the commit was
-# deployed here before; or the branch was rewritten without it. Then the tip replaces it: `superseded`.
+# Whether the run can go on with what was fetched: the branch contains the commit; or the run goes to the
+# commit, which was deployed here before; or the run goes to the tip, and the branch was rewritten without the
+# commit. Then the tip replaces it: `superseded`.
 has_commit() {
     other_outcome=''
     [ -n "$Commit" ] && [ "$Commit" != "$upstream_commit" ] || return 0
     git cat-file -e "$Commit^{commit}" || return 1
     ! is_ancestor "$Commit" "$upstream_commit" || return 0
-    if [ "$Update" = exact ]; then
+    if [ -n "$goes_to_commit" ]; then
         was_deployed
         return
     fi
@@ -73,9 +74,10 @@ was_deployed() {
 }
 
 # Find the commit below the local commits, and count them. Upstream may have been rewritten: its reflog
-# has the tip that they were made on, and the marker has the one that was deployed last.
+# has the tip that they were made on, and the marker has the one that was deployed last. If the run does not
+# go to the tip, commits between its commit and the tip are not local either.
 find_base() { # commit
-    base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$upstream_commit" "$1") || base=''
+    base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$1" "$upstream_commit" "$upstream_ref") || base=''
     if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
         { [ -z "$base" ] || is_ancestor "$base" "$marker_upstream"; }; then
         base=$marker_upstream

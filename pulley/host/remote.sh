@@ -54,8 +54,8 @@ EOF
 fetch() {
     delay=1
     while :; do
-        # A commit that was deployed here can be pinned even while the remote is down.
-        if fetch_once || { [ "$Update" = exact ] && was_deployed; }; then
+        # The run can go to a commit that was deployed here even while the remote is down.
+        if fetch_once || { [ -n "$goes_to_commit" ] && was_deployed; }; then
             fetched=now
             look_at_refs
             has_commit && return

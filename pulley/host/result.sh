@@ -36,7 +36,7 @@ finish() { # outcome detail
     fi
     tell_kept
     tell_aside
-    if [ -n "$fetched" ] && [ "$Update" != exact ]; then
+    if [ -n "$fetched" ] && [ -z "$goes_to_commit" ]; then
         # If the ref has no file, it has not changed, unless a step packed the refs.
         seen=$upstream_commit
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"

@@ -5,8 +5,8 @@
 stop_if_done() {
     steps="$AfterPull|$Restart|$HealthCheck"
     commits_on_top=0
+    [ -z "$goes_to_commit" ] || upstream_commit=$Commit
     if [ "$Update" = exact ]; then
-        upstream_commit=$Commit
         [ "$head_ref" = HEAD ] || return 0
     else
         [ "$head_ref" = "$local_ref" ] || return 0

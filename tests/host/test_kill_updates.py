@@ -1,4 +1,4 @@
-"""kill -9 of a roll back, of Update=exact and of Update=reset; then a person works in the checkout.
+"""kill -9 of a roll back, and of the ways of updating; then a person works in the checkout.
 
 All edits, before the kill and after it, are in the work tree or under a ref, and later runs
 converge.
@@ -23,7 +23,10 @@ from tests.host.test_processes import wait_for
 AFTER = "deploy/after"
 LINES = "line\n" * 40
 ROLLED_BACK = "{} that is rolled back"
-WAYS = (ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset"), "reset", "exact")
+WAYS = (
+    *(ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset")),
+    *("reset", "exact", "rebase-to", "reset-to"),
+)
 TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
 
 
@@ -65,7 +68,7 @@ def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
         site.write("long.txt", "edited-typed\n" + LINES + "end\n")
     tip = site.tip(site.upstream)
     parameters = {"Update": way.split(maxsplit=1)[0]}
-    if way == "exact":
+    if way in WAYS[3:]:
         parameters["Commit"] = site.git("rev-parse", "HEAD~2", cwd=site.upstream)
     if way in WAYS[:2]:
         parameters["AfterPull"] = AFTER
@@ -158,15 +161,15 @@ def assert_converges(prepared: Prepared, site: Site) -> None:
     result = pull(site, parameters).result
     assert result.outcome in {"updated", "unchanged"}, result
     assert result.upstream == wanted
-    if parameters["Update"] != "rebase":
+    if not parameters["Update"].startswith("rebase"):
         assert site.head() == wanted
     assert pull(site, parameters).result.outcome == "unchanged"
     site.git("fsck", "--strict", "--no-dangling")
 
 
 def assert_carried(prepared: Prepared, site: Site) -> None:
-    """If nobody worked in between, a rebase carries the edits to the new commit and back."""
-    if prepared.parameters["Update"] == "rebase" and len(prepared.typed) == 4:
+    """If nobody worked in between, a rebase carries the edits to the commit and back."""
+    if prepared.parameters["Update"].startswith("rebase") and len(prepared.typed) == 4:
         assert (site.checkout / "config.txt").read_text() == "staged-typed\n"
         assert (site.checkout / "long.txt").read_text().startswith("edited-typed\n")
 
