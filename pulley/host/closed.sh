@@ -13,14 +13,14 @@ stay_root() {
     folder=$PWD
     walk "$folder/.git"
     if [ ! -d .git ]; then # a linked work tree, or a submodule
-        IFS= read -r line <.git
-        walk_from "$folder" "${line#gitdir: }"
+        IFS= read -r text_line <.git
+        walk_from "$folder" "${text_line#gitdir: }"
     fi
     set -- "$walked"
     root_owns_all "$1"
     [ -f "$1/commondir" ] || return 0
-    IFS= read -r line <"$1/commondir"
-    walk_from "$1" "$line"
+    IFS= read -r text_line <"$1/commondir"
+    walk_from "$1" "$text_line"
     root_owns_all "$walked"
 }
 
@@ -34,21 +34,21 @@ stop_if_opened() {
     refused_as='' opened=''
 }
 
-# Leave in `found` the first path that is not root's, or that others may write to.
+# Leave in `finding` the first path that is not root's, or that others may write to.
 find_of_others() { # what find takes
-    found=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
+    finding=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
 }
 
 root_owns_all() { # git directory, or one of objects
     find_of_others "$1/"
-    [ ! -L "$found" ] || refuse "$found is a link, which root does not follow: remove it, or clone again"
+    [ ! -L "$finding" ] || refuse "$finding is a link, which root does not follow: remove it, or clone again"
     refuse_found "$1"
     follow_alternates "$1/objects"
     follow_alternates "$1"
 }
 
 refuse_found() { # what to close
-    [ -z "$found" ] || open_to_others "others own $found or may write to it" "chown -R root $1; chmod -R go-w $1"
+    [ -z "$finding" ] || open_to_others "others own $finding or may write to it" "chown -R root $1; chmod -R go-w $1"
 }
 
 # The owner of a folder in the repository can replace it by a link while git writes there. The owner of a
@@ -56,8 +56,8 @@ refuse_found() { # what to close
 root_owns_folders() { # commit
     [ "$euid" -eq 0 ] && [ -n "$1" ] || return 0
     has xargs || refuse 'xargs (findutils) is not installed' # without it nothing would be found
-    found=$(list_folders "$1" 8>&1 | head -n 1)
-    refuse_found "$found"
+    finding=$(list_folders "$1" 8>&1 | head -n 1)
+    refuse_found "$finding"
 }
 
 list_folders() { # commit; prints folders that others own or may write to
@@ -75,7 +75,7 @@ list_folders() { # commit; prints folders that others own or may write to
 
 find_of_others_below() { # folder
     find_of_others "$1" \( -type d -o -name .git \)
-    [ -z "$found" ] || echo "$found"
+    [ -z "$finding" ] || echo "$finding"
 }
 
 # Objects may be in another folder (git clone --shared), and git does not verify their hashes.
@@ -83,9 +83,9 @@ follow_alternates() { # folder of objects
     [ -f "$1/info/alternates" ] || return 0
     alternates=$((${alternates:-0} + 1))
     [ $alternates -le 20 ] || refuse "$1/info/alternates leads to alternates without end"
-    while IFS= read -r line; do
-        case $line in '' | '#'*) continue ;; esac
-        walk_from "$1" "$line"
+    while IFS= read -r text_line; do
+        case $text_line in '' | '#'*) continue ;; esac
+        walk_from "$1" "$text_line"
         root_owns_all "$walked"
     done <"$1/info/alternates"
 }

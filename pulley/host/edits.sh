@@ -86,7 +86,7 @@ find_replaced() {
 }
 
 tell_replaced() {
-    path=. rest=${file#./}/
+    path=. rest=${file_name#./}/
     while [ -n "$rest" ]; do
         path=$path/${rest%%/*} rest=${rest#*/}
         [ -d "$path" ] && [ ! -L "$path" ] || break

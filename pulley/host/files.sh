@@ -2,17 +2,22 @@
 # Files of the work tree, by the names that git lists.
 
 # Run a command for each name on stdin, where each name ends in NUL. The command gets the path as an
-# argument that begins with ./ and functions find it in `file`. While lines are read, \035 stands for a
+# argument that begins with ./ and functions find it in `file_name`. While lines are read, \035 stands for a
 # line break in a name.
 each() { # command
     tr '\n\000' '\035\n' | each_line "$@"
 }
 
 each_line() {
-    while IFS= read -r file; do
-        case $file in *"$(printf '\035')"*) file=$(printf '%s/' "$file" | tr '\035' '\n') file=${file%/} ;; esac
-        file=./$file
-        "$@" "$file" </dev/null
+    while IFS= read -r file_name; do
+        case $file_name in
+            *"$(printf '\035')"*)
+                file_name=$(printf '%s/' "$file_name" | tr '\035' '\n')
+                file_name=${file_name%/}
+                ;;
+        esac
+        file_name=./$file_name
+        "$@" "$file_name" </dev/null
     done
 }
 
@@ -27,16 +32,16 @@ name_commits() { # revisions
 
 # Print the file's name, with NUL at the end, if the function returns true.
 name_if() { # function
-    ! "$1" || printf '%s\0' "$file"
+    ! "$1" || printf '%s\0' "$file_name"
 }
 
 is_no_folder() {
-    [ ! -d "$file" ] || [ -L "$file" ]
+    [ ! -d "$file_name" ] || [ -L "$file_name" ]
 }
 
 # Whether one of the file's folders was replaced by a link (-L) or a file (-f).
 is_beyond() { # test
-    folder=$file
+    folder=$file_name
     while [ "$folder" != "${folder%/*}" ]; do
         folder=${folder%/*}
         ! test "$1" "$folder" || return 0
@@ -50,11 +55,11 @@ is_beyond_link() {
 
 # Whether the file, or its mode, differs from what git would write for the index's entry.
 differs() {
-    [ -z "$(git diff-files --summary -- ":(literal)$file")" ] || return 0
-    if [ -L "$file" ]; then
-        [ "$(readlink "$file")" != "$(git cat-file -p ":$file")" ]
+    [ -z "$(git diff-files --summary -- ":(literal)$file_name")" ] || return 0
+    if [ -L "$file_name" ]; then
+        [ "$(readlink "$file_name")" != "$(git cat-file -p ":$file_name")" ]
     else
-        [ ! -f "$file" ] || ! git cat-file --filters ":$file" | cmp -s - "$file"
+        [ ! -f "$file_name" ] || ! git cat-file --filters ":$file_name" | cmp -s - "$file_name"
     fi
 }
 
@@ -68,7 +73,7 @@ find_unlike() {
 }
 
 tell_unlike() {
-    is_beyond_link || ! differs || echo "${file#./}"
+    is_beyond_link || ! differs || echo "${file_name#./}"
 }
 
 # Take away the files that commit `to` has and commit `from` has not: git began to write them, or a step
@@ -80,11 +85,11 @@ remove_added() { # from to reference [folder]
 }
 
 remove_file() { # to reference folder
-    { [ -f "$file" ] || [ -L "$file" ]; } && ! is_beyond_link || return 0
-    if { [ -z "$3" ] && [ ! "$2" -nt "$file" ]; } ||
-        [ "$(git hash-object -- "$file")" = "$(commit_of "$1:$file")" ]; then
-        rm -f -- "$file"
-    elif [ ! "$2" -nt "$file" ]; then
-        mkdir -p -- "$3/${file%/*}" && mv -f -- "$file" "$3/$file"
+    { [ -f "$file_name" ] || [ -L "$file_name" ]; } && ! is_beyond_link || return 0
+    if { [ -z "$3" ] && [ ! "$2" -nt "$file_name" ]; } ||
+        [ "$(git hash-object -- "$file_name")" = "$(commit_of "$1:$file_name")" ]; then
+        rm -f -- "$file_name"
+    elif [ ! "$2" -nt "$file_name" ]; then
+        mkdir -p -- "$3/${file_name%/*}" && mv -f -- "$file_name" "$3/$file_name"
     fi
 }

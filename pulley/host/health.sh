@@ -33,11 +33,11 @@ ask() {
     else
         ! ask_with_wget >"$state/new" 2>&1 || return 0
     fi
-    while read -r line; do
-        case $line in
-            *"ERROR "[1-9]*) answer="the last answer was ${line#*ERROR }" ;;
-            *"server returned error: "*) answer="the last answer was ${line#*server returned error: }" ;;
-            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) answer="no answer: $line" ;;
+    while read -r text_line; do
+        case $text_line in
+            *"ERROR "[1-9]*) answer="the last answer was ${text_line#*ERROR }" ;;
+            *"server returned error: "*) answer="the last answer was ${text_line#*server returned error: }" ;;
+            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) answer="no answer: $text_line" ;;
         esac
     done <"$state/new"
     answer=${answer:-no answer}

@@ -9,7 +9,7 @@ take_lock() {
     seconds_left
     flock -w $((left / 2)) 9 2>&9 || {
         read_line "$state/lock" # a time, unless flock has written an error over it
-        case $line in *[!0-9]*) refuse "flock (util-linux) failed: $line" ;; esac
+        case $text_line in *[!0-9]*) refuse "flock (util-linux) failed: $text_line" ;; esac
         finish busy "another run held the lock for $((left / 2)) seconds"
     }
     log=$state/run.log # all output goes here from now on
@@ -46,7 +46,7 @@ accept_issued() {
     read_marker
     [ -n "$Issued" ] || return 0
     read_line "$state/lock"
-    newest=$line
+    newest=$text_line
     case $newest in '' | *[!0-9]*) newest=0 ;; esac
     if [ "$Issued" -lt "$newest" ] && [ "$newest" -le $((($(date +%s) + ahead) * 1000)) ]; then
         upstream_commit=$marker_upstream

@@ -47,8 +47,8 @@ list_untracked() { # revisions
 # A folder in the place of an untracked file may have tracked files in it. A file or a link in the place of
 # one of its folders would be lost, too.
 tell_untracked() {
-    folder=$file
-    [ -e "$file" ] || [ -L "$file" ] || is_beyond -f || is_beyond_link || return 0
+    folder=$file_name
+    [ -e "$file_name" ] || [ -L "$file_name" ] || is_beyond -f || is_beyond_link || return 0
     [ -n "$(git --literal-pathspecs ls-files -- "$folder")" ] || echo "${folder#./}"
 }
 
@@ -113,8 +113,8 @@ give_up_move() {
 
 # Use no process, because every move asks this.
 lists_a_difference() {
-    while read -r line; do
-        case $line in [MDT]"$tab"*) return 0 ;; esac
+    while read -r text_line; do
+        case $text_line in [MDT]"$tab"*) return 0 ;; esac
     done <"$state/git.out"
     return 1
 }

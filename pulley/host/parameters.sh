@@ -71,17 +71,18 @@ check_units() {
     units=$Restart,
     while [ -n "$units" ]; do
         unit=${units%%,*} units=${units#*,}
-        file=$unit
+        file_name=$unit
         case $unit in
             '' | [!A-Za-z0-9_]*) bad "Restart must be units separated by commas" ;;
             *.service | *.socket | *.timer | *.path) ;;
             *.*) bad "Restart takes .service, .socket, .timer and .path, not $unit" ;;
-            *) file=$unit.service ;;
+            *) file_name=$unit.service ;;
         esac
-        refuse_unit_of_machine "$file"
+        refuse_unit_of_machine "$file_name"
         # On this host the name may be an alias of such a unit, or of its template.
         for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-            for link in "$folder/systemd/system/$file" "$folder/systemd/system/${file%%@*}@.${file##*.}"; do
+            for link in "$folder/systemd/system/$file_name" \
+                "$folder/systemd/system/${file_name%%@*}@.${file_name##*.}"; do
                 [ ! -L "$link" ] || refuse_unit_of_machine "$(readlink -f "$link")"
             done
         done

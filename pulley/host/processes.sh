@@ -58,25 +58,25 @@ end_marked() {
     while [ $looks -lt 2 ]; do
         find_marked
         read_clock
-        if [ "$found" = ' ' ]; then
+        if [ "$marked" = ' ' ]; then
             looks=$((looks + 1))
             end_groups
             continue
         fi
         looks=0
-        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$found" >>"$log"
+        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$marked" >>"$log"
         if [ "$now" -ge $end_by ]; then
-            echo "== these do not end: process$found" >>"$log"
+            echo "== these do not end: process$marked" >>"$log"
             return 1
         elif [ "$now" -ge $kill_from ]; then
             end_groups
             # shellcheck disable=SC2086 # to be split
-            kill -s KILL $found
+            kill -s KILL $marked
         else
-            for pid in $found; do
+            for pid in $marked; do
                 is_in "$asked" "$pid" || kill -s TERM "$pid"
             done
-            asked=$asked$found
+            asked=$asked$marked
             sleep 0.1 || sleep 1
         fi
     done 2>/dev/null
@@ -91,10 +91,10 @@ end_groups() {
 
 # Reading an environment can hang in the kernel, so limit the time.
 find_marked() {
-    found=' '
-    for file in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
-        file=${file%/environ}
-        found="$found${file#/proc/} "
+    marked=' '
+    for process in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
+        process=${process%/environ}
+        marked="$marked${process#/proc/} "
     done
     # A name may have line breaks, after which it can look like another process.
     processes=$(LC_ALL=C grep -Hsz '' /proc/[0-9]*/stat | tr '\n\000' ' \n' |
@@ -104,8 +104,8 @@ find_marked() {
         case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac
     done
     known=''
-    until [ "$found$groups$sessions" = "$known" ]; do
-        known=$found$groups$sessions
+    until [ "$marked$groups$sessions" = "$known" ]; do
+        known=$marked$groups$sessions
         add_relatives
     done
 }
@@ -119,12 +119,12 @@ add_relatives() {
         set -- $process
         unset IFS
         pid=${1#p}
-        if is_in "$found" "$pid"; then
+        if is_in "$marked" "$pid"; then
             ! is_its_own "$groups" "$3" "$own_group" "$mark_group" || groups="$groups$3 "
             ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
         elif [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ]; then
-            ! is_in "$found" "$2" && ! is_in "$groups" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
-                found="$found$pid "
+            ! is_in "$marked" "$2" && ! is_in "$groups" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
+                marked="$marked$pid "
         fi
     done
 }
@@ -145,7 +145,7 @@ is_orphan() { # pPID parent group session start
 # process that made it) is marked or has ended.
 is_its_own() { # known id own noted
     ! is_in "$1" "$2" && [ "$2" != 0 ] && [ "$2" != "$3" ] && [ "$2" != "$4" ] || return 1
-    ! is_in "$found" "$2" || return 0
+    ! is_in "$marked" "$2" || return 0
     case $processes in *"p$2:"*) return 1 ;; esac
 }
 

@@ -9,7 +9,7 @@ mend() {
     # A power cut may leave the index empty, and then every git command fails.
     [ ! -f "$git_dir/index" ] || [ -s "$git_dir/index" ] || { rm -f "$git_dir/index" && git reset -q -- .; }
     read_line "$state/moving"
-    case $line in
+    case $text_line in
         *' whole') # without this word the disk was full, and nothing had moved yet
             save_what_came_since
             take_back
@@ -57,9 +57,9 @@ save_files() { # parent from to commit...
     if for known; do
         git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree" --
     done | sort | uniq -c | grep -q "^ *$# "; then
-        found=$(git -c user.name=Pulley -c user.email=pulley@localhost \
+        finding=$(git -c user.name=Pulley -c user.email=pulley@localhost \
             commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree" 2>"$errors") &&
-            keep "$found" || stop_unsaved
+            keep "$finding" || stop_unsaved
         saved=$ref
     fi
 }
@@ -88,17 +88,17 @@ tree_of_now() ( # from to
 # Take back a rebase during which another git was killed. A rebase that stopped so that a person can continue
 # it is a conflict.
 mend_rebase() { # folder
-    line=''
-    [ ! -f "$1/done" ] || line=$(tail -n 1 "$1/done")
-    case $line in break* | b | exec* | x\ * | edit* | e\ *) line=stopped ;; esac
-    if [ "$line" = stopped ] || [ -e "$1/stopped-sha" ] || [ -e "$1/applying" ] ||
+    text_line=''
+    [ ! -f "$1/done" ] || text_line=$(tail -n 1 "$1/done")
+    case $text_line in break* | b | exec* | x\ * | edit* | e\ *) text_line=stopped ;; esac
+    if [ "$text_line" = stopped ] || [ -e "$1/stopped-sha" ] || [ -e "$1/applying" ] ||
         [ -n "$(git ls-files -u)" ] || git_is_at_work ||
         { [ "${1##*/}" = rebase-apply ] && ! git diff --cached --quiet; }; then
         stop_in_conflict 'someone is in the middle of a rebase'
     fi
     for name in head-name orig-head onto autostash; do
         read_line "$1/$name"
-        set -- "$@" "$line"
+        set -- "$@" "$text_line"
     done
     head_name=$2 orig_head=$3 onto=$4 stash_of_git=$5
     if [ -z "$orig_head$stash_of_git" ]; then # it was killed before it moved anything
@@ -107,13 +107,13 @@ mend_rebase() { # folder
     fi
     # Save edits made after the kill. It may save files that are cut off, which does no harm.
     refresh_index
-    found=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
-    if [ -n "$found" ]; then
-        keep "$found" || stop_unsaved
+    finding=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
+    if [ -n "$finding" ]; then
+        keep "$finding" || stop_unsaved
         saved=$ref
     fi
     # `git stash create` does not save files that are untracked now, and that git would overwrite.
-    [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${found:+"$found"}
+    [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${finding:+"$finding"}
     [ -z "$stash_of_git" ] || keep "$stash_of_git" || stop_unsaved
     if [ -n "$orig_head" ]; then
         [ -z "$onto" ] || remove_added "$orig_head" "$onto" "$1/onto"

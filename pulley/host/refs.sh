@@ -14,8 +14,8 @@ look_at_refs() {
 # Leave HEAD's commit in `seen`, "" if it has none, and its branch's ref in `seen_ref`, or HEAD if detached.
 see_head() {
     read_line "$git_dir/HEAD"
-    seen_ref=${line#ref: }
-    if [ "$seen_ref" = "$line" ]; then
+    seen_ref=${text_line#ref: }
+    if [ "$seen_ref" = "$text_line" ]; then
         seen_ref=HEAD
         see_commit HEAD
     else
@@ -29,8 +29,8 @@ see_ref() { # ref
     see_commit "$1"
 }
 
-see_commit() { # ref, whose file has `line`
-    seen=$line
+see_commit() { # ref, whose file has `text_line`
+    seen=$text_line
     is_commit "$seen" || seen=$(commit_of "$1")
 }
 
@@ -43,9 +43,9 @@ commit_of() { # revision; prints nothing if it does not exist
     git rev-parse -q --verify "$1"
 }
 
-read_line() { # file; leaves its first line in `line`
-    line=''
-    [ ! -f "$1" ] || read -r line <"$1"
+read_line() { # file; leaves its first line in `text_line`
+    text_line=''
+    [ ! -f "$1" ] || read -r text_line <"$1"
 }
 
 # Whether the run can go on with what was fetched: the branch contains the commit; or the run goes to the

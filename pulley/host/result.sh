@@ -50,29 +50,29 @@ finish() { # outcome detail
     keep_log
     read_clock
     took=$((now - started))
-    line='{"v":1,"target":"'$known_target$q
+    text_line='{"v":1,"target":"'$known_target$q
     add outcome "$outcome"
     add before "$commit_before"
     add after "$commit_after"
     add upstream "$upstream_commit"
     add saved "$saved"
     add step "$step"
-    [ "$attempts" -eq 0 ] || line=$line,${q}attempt$q:$attempts
+    [ "$attempts" -eq 0 ] || text_line=$text_line,${q}attempt$q:$attempts
     [ -z "$fault" ] || add fault "$fault"
     [ -z "$drift" ] || [ "$code" -ne 0 ] || add drift "$drift"
     [ -z "$aside" ] || add set_aside "$(plain "$(printf %.80s "$aside")")"
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$line$more" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+        "$text_line$more" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "${log-}" ] || true >"$state/kept"
     [ -z "$asks" ] || echo "exit $code" >&4
     exit "$code"
 }
 
 add() { # name value
-    line=$line,$q$1$q:${2:+$q$2$q}
-    [ -n "$2" ] || line=${line}null
+    text_line=$text_line,$q$1$q:${2:+$q$2$q}
+    [ -n "$2" ] || text_line=${text_line}null
 }
 
 # Print the text as one line of ASCII without credentials, short enough for the result.
@@ -126,25 +126,25 @@ keep_log() {
 # remote, the reason is the line before it, from ssh or GitHub.
 git_reason() { # [file]
     error='' last='' cr=$(printf '\r')
-    while IFS= read -r line || [ -n "$line" ]; do
-        line=${line%"$cr"}
-        case $line in
+    while IFS= read -r text_line || [ -n "$text_line" ]; do
+        text_line=${text_line%"$cr"}
+        case $text_line in
             "fetch: "* | "Errors logged to "* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
-            '' | [Ww]arning:* | hint:* | "$tab"*) case $error in *:) error="$error ${line#"$tab"}" ;; esac ;;
+            '' | [Ww]arning:* | hint:* | "$tab"*) case $error in *:) error="$error ${text_line#"$tab"}" ;; esac ;;
             "fatal: Could not read from remote repository"*)
-                error=${error:-$last} error=${error:-$line}
+                error=${error:-$last} error=${error:-$text_line}
                 break
                 ;;
             *"cannot lock ref"*)
-                error=$line
+                error=$text_line
                 break
                 ;;
-            "error: failed to fetch some objects"*) error=${last:-$line} ;; # git-lfs
+            "error: failed to fetch some objects"*) error=${last:-$text_line} ;; # git-lfs
             fatal:* | error:*)
-                error=${error:-$line}
-                last=$line
+                error=${error:-$text_line}
+                last=$text_line
                 ;;
-            *) last=$line ;;
+            *) last=$text_line ;;
         esac
     done <"${1:-$errors}"
     if [ -z "$error" ]; then

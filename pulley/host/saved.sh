@@ -9,9 +9,9 @@ list_refs() { # how
 # `aside` whose ref still exists. If none does, a run that has the lock (and so a log) empties the file.
 tell_aside() {
     [ -s "${state-/dev/null}/aside" ] && refs=$(list_refs --format=' %(refname) ') || return 0
-    while read -r ref file; do
+    while read -r ref file_name; do
         is_in "$refs" "$ref" || continue
-        aside=${aside:-$file} saved=${saved:-$(plain "$(printf %.80s "$ref")")}
+        aside=${aside:-$file_name} saved=${saved:-$(plain "$(printf %.80s "$ref")")}
         return
     done <"$state/aside"
     [ -z "${log-}" ] || true >"$state/aside"

@@ -27,7 +27,7 @@ deploy() {
     stop_if_opened
     # Remember the failed commit, and how often it has failed.
     read_line "$state/failed"
-    case $line in "$commit_after "*) attempts=${line#* } ;; esac
+    case $text_line in "$commit_after "*) attempts=${text_line#* } ;; esac
     attempts=$((attempts + 1))
     echo "$commit_after $attempts" >"$state/failed"
     roll_back
@@ -67,7 +67,7 @@ run_after_pull() {
     if [ ! -x "$1" ] || [ ! -f "$1" ]; then
         words="$AfterPull is not an executable file in the repository"
     elif [ "$euid" -eq 0 ] && ! root_owns_after_pull; then
-        words="others own ${found#./} or may write to it, so root does not run $AfterPull"
+        words="others own ${finding#./} or may write to it, so root does not run $AfterPull"
     else
         step_within "$1" && return
         ! head -c 200 "$1" | head -n 1 | grep -q "$(printf '\r')\$" ||
@@ -83,7 +83,7 @@ root_owns_after_pull() {
         set -- "${1%/*}" "$@"
     done
     find_of_others "$@" -prune
-    [ -z "$found" ]
+    [ -z "$finding" ]
 }
 
 # Run a command within the time for steps, with its output in the log. A process that the command leaves

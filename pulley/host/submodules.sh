@@ -39,11 +39,11 @@ look_into_submodules() {
 # and git reset). In a roll back put the present file into the index, because git refuses to leave a commit
 # while a file differs from the index.
 write_again() {
-    git ls-files --debug -- ":(literal)$file" | grep -q 'ctime: 0:0$' || return 0
-    [ ! -e "$file" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file")")" ] || return 0
-    git checkout-index -q -f -u -- "$file" && is_as_written && return # before git 2.30 checkout-index never fails
-    echo "${file#./}"
-    [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file"
+    git ls-files --debug -- ":(literal)$file_name" | grep -q 'ctime: 0:0$' || return 0
+    [ ! -e "$file_name" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file_name")")" ] || return 0
+    git checkout-index -q -f -u -- "$file_name" && is_as_written && return # before git 2.30 checkout-index never fails
+    echo "${file_name#./}"
+    [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file_name"
 }
 
 # In a submodule, save a commit that is in no branch and no tag: a move would lose it.
@@ -113,17 +113,17 @@ may_have_submodules() {
 tell_filled() {
     is_filled || return 0
     if [ -n "${failed_step-}" ]; then
-        mkdir -p -- "$state/made/${file%/*}" && mv -f -- "$file" "$state/made/$file" && return
+        mkdir -p -- "$state/made/${file_name%/*}" && mv -f -- "$file_name" "$state/made/$file_name" && return
     fi
-    echo "${file#./}"
+    echo "${file_name#./}"
 }
 
 # A git directory in the folder (its own, or a submodule's) may have commits that are nowhere else.
 is_filled() {
-    [ -d "$file" ] && [ ! -L "$file" ] || return 1
-    if [ -f "$file/.git" ] && [ -z "$(find "$file" -mindepth 2 -name .git)" ]; then
-        [ -n "$(git -C "$file" status --porcelain --ignored --untracked-files=normal 2>&1)" ]
+    [ -d "$file_name" ] && [ ! -L "$file_name" ] || return 1
+    if [ -f "$file_name/.git" ] && [ -z "$(find "$file_name" -mindepth 2 -name .git)" ]; then
+        [ -n "$(git -C "$file_name" status --porcelain --ignored --untracked-files=normal 2>&1)" ]
     else
-        [ -n "$(find "$file" -mindepth 1)" ]
+        [ -n "$(find "$file_name" -mindepth 1)" ]
     fi
 }
