@@ -21,9 +21,11 @@ from chalicelib.core.results import HostResult, ResultError
 from pulley.sandbox.github.deliveries import WebhookAnswer, post_delivery, push_payload
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.interactive import describe
-from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from pulley.sandbox.setup import store_targets
 
 HOSTS = ("web-1", "web-2", "web-3")
+PRODUCTION = "prod-1"  # the host of the target that waits for the others
 _ANSWER = re.compile(r"Pulley answered (\d+): (.*?)\s*$", re.MULTILINE)
 Result = HostResult | ResultError
 _INVOCATION = "EC2 Command Invocation Status-change Notification"
@@ -71,14 +73,18 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
     """
     line = Timeline(console)
     pushes = "One push" if broken_host else "Two pushes"
-    console.print(f"{pushes}, with GitHub, an AWS account and three hosts on this machine.\n")
+    console.print(f"{pushes}, with GitHub, an AWS account and four hosts on this machine.\n")
     with Sandbox(HOSTS) as sandbox:
         times = EndTimes()
         sandbox.account.subscribe(times.note)
         line.say(f"An AWS account answers at {sandbox.account.endpoint_url}; stored in it are")
         line.add(f"a webhook secret, a token for GitHub, the targets of {FULL_NAME}, and Pulley's")
         line.add("SSM document.")
-        line.say(f"Three hosts, tagged role=web, have a clone of {FULL_NAME} in /srv/site.")
+        _add_production(sandbox)
+        line.say(
+            f"Three hosts, tagged role=web, have a clone of {FULL_NAME} in /srv/site, and so has"
+        )
+        line.add(f'{PRODUCTION}, whose target waits for theirs: [bold]after = \\["web"][/bold]')
         line.say(f"The Chalice app listens at {sandbox.webhook.url}.")
         _prepare_hosts(sandbox, line, broken_host)
         before = {machine.name: machine.head() for machine in sandbox.machines}
@@ -96,6 +102,7 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         console.print(_table(sandbox, before, results, times, pushed_at))
         _show_what_is_kept(sandbox, line)
         told = _show_deployment(sandbox, line, commit, first) == "success"
+        followed = _show_production(sandbox, line, commit)
         console.print()
         body = push_payload(
             Repo(sandbox.upstream.path), FULL_NAME, "refs/heads/main", old, str(commit)
@@ -104,8 +111,10 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         again = _show_redelivery(sandbox, line, body, first)
         # With a host in conflict only one push is shown.
         bad = broken_host is not None or _show_bad_release(sandbox, line, first)
+    should_follow = "queued" if broken_host else "success"
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
-    passed = at_commit == len(HOSTS) and all((told, forged, again, bad))
+    follows = followed == should_follow
+    passed = at_commit == len(HOSTS) and all((told, follows, forged, again, bad))
     _conclude(console, f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}.", passed=passed)
     return passed
 
@@ -121,6 +130,33 @@ def _prepare_hosts(sandbox: Sandbox, line: Timeline, broken_host: str | None) ->
             line.say(
                 f"On {machine.name} somebody committed what will conflict (BREAK asked for it)."
             )
+
+
+def _add_production(sandbox: Sandbox) -> None:
+    """Add a host and a target for it, which gets a commit when web is well at it."""
+    machine = sandbox.add_machine(PRODUCTION, tags={"pulley": STAGE, "role": "production"})
+    production = {
+        **sandbox.target,
+        "name": "production",
+        "instances": {"tags": {"role": "production"}},
+        "health_check": machine.site.health_check,
+        "after": ["web"],
+    }
+    store_targets(sandbox.account.ssm, STAGE, FULL_NAME, [sandbox.target, production])
+
+
+def _show_production(sandbox: Sandbox, line: Timeline, commit: CommitSha) -> str:
+    """Show what became of the commit in production. Returns its state, or "" without one."""
+    sandbox.wait_until_quiet()
+    made = sandbox.github.deployments(FULL_NAME)
+    found = [one for one in made if (one.environment, one.sha) == ("production", commit.sha)]
+    if not found or not found[0].status:
+        return ""
+    line.say("And as a deployment to production, which waits for web:")
+    said = found[0].statuses if found[0].state != "queued" else found[0].statuses[-1:]
+    for status in said:
+        line.add(f"{status.state}  {escape(status.description)}")
+    return found[0].state
 
 
 def _push(developer: Repo) -> WebhookAnswer:
@@ -161,7 +197,7 @@ def _table(
     pushed_at: float,
 ) -> Table:
     table = Table("host", "before", "push to pulled", "after, and what it says", box=None)
-    for machine in sandbox.machines:
+    for machine in sandbox.machines[: len(HOSTS)]:
         result = results.get(machine.name)
         table.add_row(
             machine.name,
@@ -214,11 +250,12 @@ def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> 
     answer = _push(sandbox.developer)
     _wait(sandbox, answer)
     state = _show_deployment(sandbox, line, commit, answer)
+    production = _show_production(sandbox, line, commit)
     served = {_served_by(machine) for machine in sandbox.machines}
     line.add(f"The hosts serve {' and '.join(sorted(served))}.")
     before = next(map(sandbox.deployment, _commands_of(good)), None)
     return (
-        state == "failure"
+        (state, production) == ("failure", "queued")
         and served == {"Release two"}
         and heads == [machine.head() for machine in sandbox.machines]
         and before is not None

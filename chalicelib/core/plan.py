@@ -28,7 +28,7 @@ class HostPlan:
     `wanted` is the commit for it, if known. `seen` is the time of its newest observation. `since`
     is when the last attempt on a parked host failed. An `attempt` of 0 is a recheck of a host that
     `is_there`. `set_aside` is a file whose local edit was set aside; only a person can merge it, so
-    it is no reason to send a command.
+    it is no reason to send a command. `failure` says why the newest run failed.
     """
 
     host: Host
@@ -42,6 +42,7 @@ class HostPlan:
     is_there: bool = False
     has_drifted: bool = False
     set_aside: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     wanted = wanted_of(facts, now=now)
     if wanted is None:
         pin = facts.pin
-        held = str(pin) if pin and pin.holds(now) else "no commit is known yet"
+        held = str(pin) if pin and pin.holds(now) else _unknown(facts.target)
         return TargetPlan(facts.target, None, held, _all_wait(facts, seen, held), facts.hold)
     by_host = runs_by_host(own)
     hold = find_hold(facts.runs, facts.beside, wanted.commit, facts.hold)
@@ -193,6 +194,10 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     return TargetPlan(facts.target, wanted, held, tuple(hosts), hold)
 
 
+def _unknown(target: Target) -> str:
+    return "no commit has passed the gates yet" if target.gates else "no commit is known yet"
+
+
 def _host_plan(host: Host, known: Observation | None, action: str, reason: str) -> HostPlan:
     if known is None:
         return HostPlan(host, "", action, reason)
@@ -204,6 +209,7 @@ def _host_plan(host: Host, known: Observation | None, action: str, reason: str) 
         seen=known.seen,
         has_drifted=known.has_drifted,
         set_aside=known.set_aside,
+        failure=known.verdict.words if known.verdict.kind == FAILED else "",
     )
 
 

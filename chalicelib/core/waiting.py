@@ -134,7 +134,8 @@ def forerunner_of(plan: TargetPlan) -> Forerunner:
         return Forerunner(name, why_not=f"{parked[0].host.name}: {parked[0].reason}")
     unwell = [one for one in online if not one.at or one.has_drifted]
     if unwell:
-        return Forerunner(name, why_not=f"{unwell[0].host.name}: {unwell[0].reason}")
+        first = unwell[0]
+        return Forerunner(name, why_not=f"{first.host.name}: {first.failure or first.reason}")
     commits = {one.at for one in online}
     if len(commits) > 1:
         return Forerunner(name, why_not="its hosts do not all run one commit")

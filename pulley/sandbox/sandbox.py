@@ -198,8 +198,12 @@ class Sandbox:
         """GitHub's deployment of a command's commit."""
         (command,) = self.account.ssm.list_commands(CommandId=command_id)["Commands"]
         (commit,) = command["Parameters"]["Commit"]
-        made = self.github.deployments(FULL_NAME)
-        return next((one for one in made if one.sha == commit), None)
+        (target,) = command["Parameters"]["Target"]
+        for one in self.github.deployments(FULL_NAME):
+            payload = one.payload if isinstance(one.payload, dict) else {}
+            if (one.sha, payload.get("target")) == (commit, target):
+                return one
+        return None
 
     def _start_app(self, starting: ExitStack) -> None:
         """Deploy the app in the account, and start it here. Both take a while."""

@@ -40,6 +40,6 @@ def store_secrets(ssm: "SSMClient", stage: str, *, webhook_secret: str, github_t
 def store_targets(
     ssm: "SSMClient", stage: str, full_name: str, targets: Sequence[Mapping[str, object]]
 ) -> None:
-    """Store a repository's targets."""
+    """Store a repository's targets, in place of those that are stored."""
     name = ParameterNames(stage).targets(Repository.parse(full_name))
-    ssm.put_parameter(Name=name, Value=json.dumps(targets), Type="String")
+    ssm.put_parameter(Name=name, Value=json.dumps(targets), Type="String", Overwrite=True)

@@ -452,6 +452,7 @@ class TestPlanTargetAfterAFailure:
             MAX_ATTEMPTS,
             since=minutes(3),
             seen=minutes(3),
+            failure="rolled back",
         )
         assert made.sends == ()
 
