@@ -7,12 +7,8 @@ A window is written like `Mon-Fri 09:00-17:00 Europe/Berlin`. It may pass midnig
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import lru_cache
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY = "(?:" + "|".join(_DAYS) + ")"
@@ -86,12 +82,26 @@ def _days(text: str) -> frozenset[int]:
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str) -> "ZoneInfo":
+def _zone(name: str) -> tzinfo:
     """A time zone by its name in the tz database. Raises ValueError."""
-    # A push to a target without a window must not wait for this import.
+    # A push to a target without a window must not wait for the imports.
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - see above
 
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database
-        raise ValueError(f"has no time zone that is known here: {name}") from None
+        zone = _copied_zone(name)
+    if zone is None:
+        raise ValueError(f"has no time zone that is known here: {name}")
+    return zone
+
+
+def _copied_zone(name: str) -> tzinfo | None:
+    """The zone from dateutil's copy of the database: a minimal image may have no other.
+
+    Lambda's runtime has dateutil, because the SDK needs it.
+    """
+    from dateutil import zoneinfo  # type: ignore[import-untyped] # noqa: PLC0415 - dateutil has no types, and is rarely needed
+
+    zone: tzinfo | None = zoneinfo.get_zonefile_instance().get(name)
+    return zone
