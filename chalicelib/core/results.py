@@ -42,7 +42,9 @@ class HostResult:
     `drift` names what somebody had moved since the last run, and this run has brought back: "head",
     "branch" or "files". `set_aside` is the first file whose local edit no longer fits, and stayed
     in `saved`; each run repeats it until somebody drops its ref. `dropped` is how many saved refs
-    were deleted. A line of an older release lacks the fields that have a default here.
+    were deleted. `steps_not_needed`: no file that fits the command's Paths has changed since the
+    last deploy, so the steps did not run. A line of an older release lacks the fields that have a
+    default here.
     """
 
     target: str
@@ -61,6 +63,7 @@ class HostResult:
     drift: str | None = None
     set_aside: str | None = None
     dropped: int | None = None
+    steps_not_needed: bool = False
 
     def is_at(self, commit: CommitSha) -> bool:
         """Whether the host runs this commit, with or without local commits on top of it."""

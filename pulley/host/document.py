@@ -16,6 +16,9 @@ from chalicelib.core.targets import (
 )
 from chalicelib.core.units import RESTART_PATTERN
 
+# Pathspecs of git, at most ten; the script takes 401 characters in all. None begins with a dash.
+_PATHSPEC = "(:!)?[A-Za-z0-9_.*?/@+=][A-Za-z0-9_.*?/@+=-]{0,99}"
+PATHS_PATTERN = f"^({_PATHSPEC}(,{_PATHSPEC}){{0,9}})?$"
 RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
@@ -32,6 +35,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "AfterPull": (AFTER_PULL_PATTERN, ""),
     "Restart": (RESTART_PATTERN, ""),
     "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
+    "Paths": (PATHS_PATTERN, ""),
     "Timeout": ("^[1-9][0-9]{1,5}$", ""),
     "Issued": ("^([0-9]{1,15})?$", ""),
     "Cause": ("^(push|reconcile|rollback|manual)$", ""),
@@ -44,8 +48,8 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 }
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     (
-        *("Commit", "AfterPull", "Restart", "HealthCheck", "Issued", "Delivery", "Deployment"),
-        *("Attempt", "By", "PushedAt", "Saved"),
+        *("Commit", "AfterPull", "Restart", "HealthCheck", "Paths", "Issued", "Delivery"),
+        *("Deployment", "Attempt", "By", "PushedAt", "Saved"),
     ),
     "",
 )

@@ -6,7 +6,7 @@ read_parameters() {
     for given in 'Target={{ Target }}' 'Repository={{ Repository }}' 'Checkout={{ Checkout }}' \
         'Branch={{ Branch }}' 'Commit={{ Commit }}' 'Update={{ Update }}' 'AfterPull={{ AfterPull }}' \
         'Restart={{ Restart }}' 'HealthCheck={{ HealthCheck }}' 'Timeout={{ Timeout }}' 'Issued={{ Issued }}' \
-        'Cause={{ Cause }}'; do
+        'Cause={{ Cause }}' 'Paths={{ Paths }}'; do
         name=${given%%=*} value=${given#*=}
         eval "$name=\${SSM_$name-\$value}"
         # In a run by hand a missing value still has its braces. No valid value begins with one.
@@ -29,6 +29,7 @@ check_parameters() {
     check AfterPull "${an}._" "${an}._/+-" 201 optional
     check Restart "${an}_" "${an}.:@,_-" 401 optional
     check HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
+    check Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
     case ${Repository#*/} in
         "$Repository" | */* | '' | . | ..) bad "Repository must be owner/name" ;;
     esac
@@ -54,6 +55,12 @@ check_parameters() {
         *) bad "HealthCheck must be an http:// or https:// URL" ;;
     esac
     [ -z "$Restart" ] || check_units
+    case ,$Paths, in
+        ,,) ;;
+        *,,* | *[!,]:* | *:[!!]* | *[!:]!* | *!,* | *[,!]-* | *,*,*,*,*,*,*,*,*,*,*,*,*)
+            bad "Paths must be at most 10 pathspecs separated by commas"
+            ;;
+    esac
 }
 
 # Refuse a value that is empty or too long, or whose first or other characters are not allowed.

@@ -47,6 +47,7 @@ finish() { # outcome detail
         upstream_commit=$seen
     fi
     outcome=$1
+    [ "$code" -eq 0 ] || more=''
     keep_log
     read_clock
     took=$((now - started))

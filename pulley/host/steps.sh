@@ -3,9 +3,13 @@
 
 deploy() {
     # Skip the steps only if nobody moved HEAD: that person may have built or started another commit.
-    if [ "$commit_after" = "$marker_commit" ] && is_deployed_here && [ "${drift:-files}" = files ]; then
-        write_marker
-        succeed
+    if is_deployed_here && [ "${drift:-files}" = files ]; then
+        if [ "$commit_after" = "$marker_commit" ]; then
+            write_marker
+            succeed
+        fi
+        # `steps`, which the marker gets, has their settings already.
+        ! nothing_fits || AfterPull='' Restart='' HealthCheck='' more=,${q}steps_not_needed$q:true
     fi
     seconds_left
     kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
@@ -32,6 +36,15 @@ deploy() {
     echo "$commit_after $attempts" >"$state/failed"
     roll_back
 }
+
+# Whether no file that fits Paths has changed since the last deploy. If git cannot tell, the steps run.
+nothing_fits() (
+    [ -n "$Paths" ] && [ "$steps" != '||' ] || exit
+    set -f
+    IFS=,
+    # shellcheck disable=SC2086 # to be split
+    git --glob-pathspecs diff-tree -r --quiet --ignore-submodules=none "$marker_commit" "$commit_after" -- $Paths
+)
 
 succeed() {
     [ "$commit_before" != "$commit_after" ] || finish "${other_outcome:-unchanged}"

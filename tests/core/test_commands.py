@@ -149,8 +149,11 @@ class TestBuildSendRequest:
         assert (request.max_concurrency, request.max_errors) == ("25%", "1")
         assert request.log_group == "/pulley/site"
 
-    def test_every_document_parameter_is_passed(self) -> None:
-        assert list(request_for().parameters) == list(PARAMETERS)
+    def test_every_document_parameter_but_paths_is_passed(self) -> None:
+        # SSM refuses a command with a parameter that its document lacks. A stage's document may be
+        # that of release 0.2.0, without Paths, until `pulley setup` has moved the pin.
+        passed = [name for name in PARAMETERS if name != "Paths"]
+        assert list(request_for().parameters) == passed
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
         tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}
@@ -270,7 +273,7 @@ class TestBuildSendRequest:
             cause="push",
             delivery=delivery.id,
         )
-        assert set(request.parameters) == set(PARAMETERS)
+        assert set(request.parameters) == set(PARAMETERS) - {"Paths"}
         for name, value in request.parameters.items():
             assert re.fullmatch(PARAMETERS[name][0], value), name
             assert not set(value) & set(NASTY), name

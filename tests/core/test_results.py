@@ -76,10 +76,16 @@ class TestParseResult:
         result = parse_result(json.dumps(RESULT | {"dropped": 1}))
         assert (result.dropped, parse_result(LINE).dropped) == (1, None)
 
+    def test_steps_that_were_not_needed_are_read(self) -> None:
+        result = parse_result(json.dumps(RESULT | {"steps_not_needed": True}))
+        assert (result.steps_not_needed, parse_result(LINE).steps_not_needed) == (True, False)
+
     @pytest.mark.parametrize(
         "more",
         [
             {"attempt": "2"},
+            {"steps_not_needed": "true"},
+            {"steps_not_needed": 1},
             {"dropped": "1"},
             {"fault": 1},
             {"found": None},

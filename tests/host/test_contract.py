@@ -71,6 +71,15 @@ class TestParameters:
             ("HealthCheck", "file:///etc/passwd"),
             ("HealthCheck", "http://"),
             ("HealthCheck", "http://x/`id`"),
+            *(
+                ("Paths", value)
+                for value in ("-x", "a,", ",a", "a,,b", "a,-x", ":!", ":!-x", "a,:!")
+            ),
+            *(
+                ("Paths", value)
+                for value in ("a b", "!a", "a:b", ":(top)a", ":!!a", "a!", "::!a", ":/")
+            ),
+            *(("Paths", value) for value in (",".join("abcdefghijk"), "[a]", "'a'", "a" * 402)),
             ("Timeout", "5"),
             ("Timeout", "010"),
             ("Timeout", "1e3"),
@@ -103,6 +112,7 @@ class TestParameters:
             "AfterPull": "",
             "Restart": "",
             "HealthCheck": "",
+            "Paths": "*.txt,:!app/**",
             "Timeout": "60",
             "Issued": "1",
             "Cause": "push",

@@ -27,6 +27,7 @@ GOOD = {
     "AfterPull": "deploy/after-pull",
     "Restart": "site.service,worker@1.service",
     "HealthCheck": "http://127.0.0.1:8000/health?a=b",
+    "Paths": "app/**,:!**/*.md,?.txt",
     "Timeout": "600",
     "Issued": "1896091200000",
     "Cause": "push",
