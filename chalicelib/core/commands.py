@@ -126,6 +126,8 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "By": by.removesuffix("[bot]"),
             "PushedAt": pushed,
             "Saved": target.saved,
+            # A stage's document of an older release does not have it.
+            **({"Paths": ",".join(target.paths)} if target.paths else {}),
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,

@@ -231,6 +231,8 @@ def _kept(result: HostResult) -> str:
     notes = []
     if result.drift:
         notes.append("drifted, brought back")
+    if result.steps_not_needed:
+        notes.append("steps not needed")
     if result.set_aside:
         notes.append(f"{_file(result.set_aside)} set aside")
     if type(result.local_commits) is int and 0 < result.local_commits < 1_000_000:

@@ -23,6 +23,7 @@ from chalicelib.core.fields import (
     text_reader,
 )
 from chalicelib.core.gates import Gates, gate_readers, problems_of_chain, problems_of_gates
+from chalicelib.core.pathspecs import read_paths
 from chalicelib.core.refs import Branch, Repository, shown
 from chalicelib.core.units import read_units
 
@@ -65,8 +66,8 @@ class Target:
 
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
     are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
-    aside: "keep" as a success with a note, "fail" as a failure. `gates` are what a commit must meet
-    before it goes out.
+    aside: "keep" as a success with a note, "fail" as a failure. The steps run only
+    if a file that fits `paths` has changed. `gates` are what a commit must meet before it goes out.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Target:
     recheck: str = "6h"
     saved: str = "keep"
     log_group: str = ""
+    paths: tuple[str, ...] = ()
     gates: Gates = NO_GATES
 
     @property
@@ -265,6 +267,7 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "recheck": length_reader(MIN_RECHECK, MAX_RECHECK),
     "saved": text_reader("keep|fail", "keep or fail"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
+    "paths": read_paths,
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

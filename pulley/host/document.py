@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from chalicelib.core.commands import BY_PATTERN
+from chalicelib.core.pathspecs import PATHS_PATTERN
 from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN
 from chalicelib.core.targets import (
     AFTER_PULL_PATTERN,
@@ -16,9 +17,6 @@ from chalicelib.core.targets import (
 )
 from chalicelib.core.units import RESTART_PATTERN
 
-# Pathspecs of git, at most ten; the script takes 401 characters in all. None begins with a dash.
-_PATHSPEC = "(:!)?[A-Za-z0-9_.*?/@+=][A-Za-z0-9_.*?/@+=-]{0,99}"
-PATHS_PATTERN = f"^({_PATHSPEC}(,{_PATHSPEC}){{0,9}})?$"
 RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it

@@ -26,6 +26,7 @@ NEEDED = {
     "chalicelib.core.unverified",
     "chalicelib.core.check_events",
     "chalicelib.core.gates",
+    "chalicelib.core.pathspecs",
     "chalicelib.core.units",
     "chalicelib.core.windows",
     "chalicelib.core.commands",

@@ -149,11 +149,13 @@ class TestBuildSendRequest:
         assert (request.max_concurrency, request.max_errors) == ("25%", "1")
         assert request.log_group == "/pulley/site"
 
-    def test_every_document_parameter_but_paths_is_passed(self) -> None:
+    def test_every_document_parameter_is_passed_but_paths_only_if_the_target_has_some(self) -> None:
         # SSM refuses a command with a parameter that its document lacks. A stage's document may be
         # that of release 0.2.0, without Paths, until `pulley setup` has moved the pin.
-        passed = [name for name in PARAMETERS if name != "Paths"]
-        assert list(request_for().parameters) == passed
+        assert set(request_for().parameters) == set(PARAMETERS) - {"Paths"}
+        request = request_for(paths=["site/**", ":!site/docs/**"])
+        assert set(request.parameters) == set(PARAMETERS)
+        assert request.parameters["Paths"] == "site/**,:!site/docs/**"
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
         tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}

@@ -35,6 +35,7 @@ ROLL_OUT = (
     "log_group",
     "recheck",
     "saved",
+    "paths",
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
 KEYS = REQUIRED + STEPS + ROLL_OUT + GATES
@@ -86,6 +87,7 @@ class TestParseTarget:
             "log_group": "/pulley/site",
             "recheck": "90m",
             "saved": "fail",
+            "paths": ["site/**", ":!site/docs/**"],
             "checks": ["test", "ci/lint"],
             "after": ["staging"],
             "soak": "10m",
@@ -110,6 +112,7 @@ class TestParseTarget:
             log_group="/pulley/site",
             recheck="90m",
             saved="fail",
+            paths=("site/**", ":!site/docs/**"),
             gates=Gates(
                 checks=("test", "ci/lint"),
                 after=("staging",),

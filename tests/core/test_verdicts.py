@@ -118,6 +118,7 @@ class TestJudgeHost:
         ("changes", "words"),
         [
             ({"local_commits": 1, "after": NEW}, "1 local commit on top"),
+            ({"steps_not_needed": True}, "steps not needed"),
             ({"local_commits": 2, "after": NEW}, "2 local commits on top"),
             ({"saved": "refs/pulley/saved/1"}, "kept refs/pulley/saved/1"),
             (
