@@ -7,7 +7,7 @@ A window is written like `Mon-Fri 09:00-17:00 Europe/Berlin`. It may pass midnig
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -53,14 +53,32 @@ class Window:
         return began_yesterday or (today in self.days and minute >= self.begin)
 
     def opens_at(self, now: datetime) -> datetime:
-        """When it opens next after `now` (aware), in its own zone."""
+        """The first moment from `now` (aware) on at which it is open, in its own zone."""
+        at = now.astimezone(UTC)
+        while not self.is_open(at):
+            at = self._next_chance(at)
+        return at.astimezone(_zone(self.zone))
+
+    def _next_chance(self, at: datetime) -> datetime:
+        """When it may open next, if it is closed at this time (UTC).
+
+        That is at the wall-clock time of its begin. But if the clocks change before, they may pass
+        over the begin, or go back into the window: then it is the minute of the change.
+        """
         zone = _zone(self.zone)
-        day = now.astimezone(zone).replace(
-            hour=self.begin // 60, minute=self.begin % 60, second=0, microsecond=0
-        )
-        while day <= now or day.weekday() not in self.days:
-            day += timedelta(days=1)  # of wall-clock time: across a change of the clocks, too
-        return day
+        local, minute = at.astimezone(zone), at.replace(second=0, microsecond=0)
+        unchanged = 0
+        begins = self.begin - (local.hour * 60 + local.minute)
+        changed = begins % _DAY_MINUTES or _DAY_MINUTES
+        if _after(minute, changed).astimezone(zone).utcoffset() == local.utcoffset():
+            return _after(minute, changed)
+        while changed - unchanged > 1:
+            middle = (changed + unchanged) // 2
+            if _after(minute, middle).astimezone(zone).utcoffset() == local.utcoffset():
+                unchanged = middle
+            else:
+                changed = middle
+        return _after(minute, changed)
 
 
 def next_opening(windows: Iterable[Window], now: datetime) -> datetime | None:
@@ -68,7 +86,12 @@ def next_opening(windows: Iterable[Window], now: datetime) -> datetime | None:
     listed = tuple(windows)
     if any(one.is_open(now) for one in listed):
         return None
-    return min(one.opens_at(now) for one in listed)
+    # As numbers: Python compares two times of one zone by the wall clock, which may go back.
+    return min((one.opens_at(now) for one in listed), key=datetime.timestamp)
+
+
+def _after(at: datetime, minutes: int) -> datetime:
+    return at + timedelta(minutes=minutes)
 
 
 def _days(text: str) -> frozenset[int]:
