@@ -18,6 +18,8 @@ _WINDOW = re.compile(
     r"([A-Za-z][A-Za-z0-9_+/-]{0,49})"
 )
 _DAY_MINUTES = 24 * 60
+# Names in some copies of the tz database for whatever zone the machine is set to.
+_OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,11 @@ def _zone(name: str) -> tzinfo:
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - see above
 
     try:
-        return ZoneInfo(name)
+        zone: tzinfo | None = None if name in _OF_THE_MACHINE else ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database
         zone = _copied_zone(name)
     if zone is None:
-        raise ValueError(f"has no time zone that is known here: {name}")
+        raise ValueError("must name a time zone of the tz database, like Europe/Berlin or UTC")
     return zone
 
 

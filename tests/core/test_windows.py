@@ -147,6 +147,18 @@ class TestParse:
         with pytest.raises(ValueError, match="must end at another time than it begins"):
             Window.parse(f"Mon {hours} UTC")
 
+    @pytest.mark.parametrize(
+        "zone",
+        [
+            *("Europe/Berln", "Mars/Base", "europe/berlin", "CEST-2"),
+            *("Europe", "Europe/", "Europe/Berlin/", "Europe//Berlin", "leapseconds"),
+            *("localtime", "posixrules"),  # the machine's own
+        ],
+    )
+    def test_unknown_zone_is_an_error_with_an_example(self, zone: str) -> None:
+        with pytest.raises(ValueError, match=r"must name a time zone .* like Europe/Berlin or UTC"):
+            Window.parse(f"Mon 09:00-17:00 {zone}")
+
     @given(windows())
     def test_text_of_a_window_is_parsed_as_the_same_window(self, window: Window) -> None:
         assert Window.parse(window.text) == window
