@@ -5,7 +5,7 @@ docs/targets.md is the reference for operators.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -161,26 +161,27 @@ def problems_of_chain(after: Mapping[str, Iterable[str]]) -> list[str]:
         for other in others
         if other not in after
     ]
+    # A target that waits for itself is a problem of its own.
+    circles = [circle for circle in _circles(after) if len(circle) > 2]
+    return problems + [f"targets.{one[0]}.after: {' waits for '.join(one)}" for one in circles]
+
+
+def _circles(after: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:
+    """Circles, each with its first name also last; at least one if there is any.
+
+    A search in depth without recursion: a file may have a chain of thousands.
+    """
     done: set[str] = set()
     for name in after:
-        circle = _circle_from(name, after, (), done)
-        if len(circle) > 2:  # a target that waits for itself is a problem of its own
-            problems.append(f"targets.{circle[0]}.after: {' waits for '.join(circle)}")
-        done |= {name, *circle}
-    return problems
-
-
-def _circle_from(
-    name: str, after: Mapping[str, Iterable[str]], way: tuple[str, ...], done: set[str]
-) -> tuple[str, ...]:
-    """The names of a circle that is reached from `name`, its first name also last; or ()."""
-    if name in way:
-        return (*way[way.index(name) :], name)
-    if name in done:
-        return ()
-    for other in after.get(name, ()):
-        circle = _circle_from(other, after, (*way, name), done)
-        if circle:
-            return circle
-    done.add(name)
-    return ()
+        way = {name: iter(after[name])} if name not in done else {}  # with what is left of each
+        while way:
+            last = next(reversed(way))
+            other = next(way[last], None)
+            if other is None:
+                del way[last]
+                done.add(last)
+            elif other in way:
+                names = list(way)
+                yield (*names[names.index(other) :], other)
+            elif other not in done:
+                way[other] = iter(after.get(other, ()))
