@@ -133,8 +133,9 @@ def problems_among(targets: Iterable[Target], names: Iterable[str] = ()) -> list
     `names` are those of all its targets, also of those that are not valid by themselves.
     """
     listed = list(targets)
-    after = dict.fromkeys(names, ()) | {one.name: one.gates.after for one in listed}
-    return [*problems_of_environments(listed), *problems_of_chain(after)]
+    after = {one.name: one.gates.after for one in listed}
+    others: dict[str, tuple[str, ...]] = {name: () for name in names if name not in after}
+    return [*problems_of_environments(listed), *problems_of_chain(after | others)]
 
 
 def problems_of_environments(targets: Iterable[Target]) -> list[str]:

@@ -185,7 +185,7 @@ class TestReaders:
     @pytest.mark.parametrize(
         ("window", "problem"),
         [
-            ("9 to 5", "must be like \"Mon-Fri 09:00-17:00 Europe/Berlin\", not '9 to 5'"),
+            ("9 to 5", 'must be like "Mon-Fri 09:00-17:00 Europe/Berlin"'),
             (
                 "Mon 09:00-17:00 Mars/Base",
                 "must name a time zone of the tz database, like Europe/Berlin or UTC",

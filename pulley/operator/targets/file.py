@@ -75,9 +75,11 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
             targets.append(_parse_table(name, table))
         except TargetsError as error:
             problems += error.problems
-    for repository in {one.target.repository for one in targets}:
+    # Whose repository is not known for certain.
+    invalid = tables.keys() - {one.target.name for one in targets}
+    for repository in dict.fromkeys(one.target.repository for one in targets):
         of_it = [one.target for one in targets if one.target.repository == repository]
-        problems += problems_among(of_it)
+        problems += problems_among(of_it, invalid)
     problems += [one.problem() for one in overlaps_by_selectors([one.target for one in targets])]
     if problems:
         raise TargetsError(problems)

@@ -80,6 +80,19 @@ class TestParseTargetsFile:
         other = other.replace("/srv/site", "/srv/api")
         assert len(parse_targets_file(WEB + other + 'environment = "web"\n')) == 2
 
+    def test_target_may_wait_for_another_one_of_its_repository_only(self) -> None:
+        other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
+        other += 'after = ["web"]\n'
+        assert len(parse_targets_file(WEB + other)) == 2
+        assert problems_of(WEB.replace("octo/site", "octo/shop") + other) == (
+            "targets.api.after: the repository has no target 'web'",
+        )
+
+    def test_target_may_wait_for_a_target_that_has_a_problem_of_its_own(self) -> None:
+        other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
+        (problem,) = problems_of(WEB + "timeout = 1\n" + other + 'after = ["web"]\n')
+        assert problem.startswith("targets.web.timeout: ")
+
     def test_two_targets_with_one_checkout_on_the_same_hosts_are_a_problem(self) -> None:
         other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/./site/")
         (problem,) = problems_of(WEB + other.replace("octo/site", "octo/api"))
