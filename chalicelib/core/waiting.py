@@ -98,16 +98,18 @@ def _judge_forerunner(
         return Gate("after", CLOSED, f"waits for {before.name}: {before.why_not}")
     if before.commit != commit.sha:
         return Gate("after", CLOSED, f"waits for {before.name}, which is at {before.commit[:7]}")
+    well = Gate("after", OPEN, f"{before.name} is well")
     if not soak:
-        return Gate("after", OPEN, f"{before.name} is well")
+        return well
     if before.since is None:
         return Gate("after", UNKNOWN, f"{before.name} is well, but since when is not known")
-    state = OPEN if now - before.since >= soak else CLOSED
+    if now - before.since >= soak:
+        return well
     minutes = int(soak.total_seconds()) // 60
     # The same words until the gate opens: GitHub is told only what is new.
     since = f"{before.since.astimezone(UTC):%H:%M} UTC"
     words = f"waits until {before.name} has been well for {minutes} min, since {since}"
-    return Gate("after", state, words)
+    return Gate("after", CLOSED, words)
 
 
 def checks_gate(target: Target, state: str, reason: str = "") -> Gate:
