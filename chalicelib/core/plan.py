@@ -28,7 +28,8 @@ class HostPlan:
     `wanted` is the commit for it, if known. `seen` is the time of its newest observation. `since`
     is when the last attempt on a parked host failed. An `attempt` of 0 is a recheck of a host that
     `is_there`. `set_aside` is a file whose local edit was set aside; only a person can merge it, so
-    it is no reason to send a command. `failure` says why the newest run failed.
+    it is no reason to send a command. `failure` says why the newest run did not
+    deploy `at` for this target, or failed.
     """
 
     host: Host
@@ -190,7 +191,7 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         if hold.kind == CANCELLED or is_new(runs, hold.good.sha):
             hosts.append(_plan_host(host, runs, known, case))
         else:
-            hosts.append(_host_plan(host, known, WAIT, held))
+            hosts.append(_host_plan(host, known, facts.target.name, WAIT, held))
     return TargetPlan(facts.target, wanted, held, tuple(hosts), hold)
 
 
@@ -198,7 +199,9 @@ def _unknown(target: Target) -> str:
     return "no commit has passed the gates yet" if target.gates else "no commit is known yet"
 
 
-def _host_plan(host: Host, known: Observation | None, action: str, reason: str) -> HostPlan:
+def _host_plan(
+    host: Host, known: Observation | None, target: str, action: str, reason: str
+) -> HostPlan:
     if known is None:
         return HostPlan(host, "", action, reason)
     return HostPlan(
@@ -209,13 +212,23 @@ def _host_plan(host: Host, known: Observation | None, action: str, reason: str) 
         seen=known.seen,
         has_drifted=known.has_drifted,
         set_aside=known.set_aside,
-        failure=known.verdict.words if known.verdict.kind == FAILED else "",
+        failure=_failure(known, target),
     )
+
+
+def _failure(known: Observation, target: str) -> str:
+    if known.roll_out.target != target:
+        return f"the target {known.roll_out.target} ran in its checkout"
+    if known.verdict.back_at:
+        return "a newer commit failed there"
+    return known.verdict.words if known.verdict.kind == FAILED else ""
 
 
 def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Case) -> HostPlan:
     is_there = known is not None and _is_there(known, case)
-    made = replace(_host_plan(host, known, WAIT, ""), wanted=case.wanted, is_there=is_there)
+    made = replace(
+        _host_plan(host, known, case.target, WAIT, ""), wanted=case.wanted, is_there=is_there
+    )
     if not host.is_online:
         return replace(made, reason="it is offline")
     if host.instance_id in case.busy:
@@ -266,7 +279,10 @@ def _is_under_way(run: Run, now: datetime) -> bool:
 def _all_wait(
     facts: TargetFacts, seen: Mapping[str, Observation], why: str
 ) -> tuple[HostPlan, ...]:
-    return tuple(_host_plan(host, seen.get(host.instance_id), WAIT, why) for host in facts.hosts)
+    name = facts.target.name
+    return tuple(
+        _host_plan(host, seen.get(host.instance_id), name, WAIT, why) for host in facts.hosts
+    )
 
 
 def _where(known: Observation | None, case: _Case) -> str:

@@ -124,8 +124,8 @@ def checks_gate(target: Target, state: str, reason: str = "") -> Gate:
 def forerunner_of(plan: TargetPlan) -> Forerunner:
     """How a target stands that another one waits for, without `since`: see `well_since`.
 
-    It is well at a commit if all its online hosts run that commit, by their newest observations. A
-    host whose last run failed runs none.
+    It is well at a commit if it has deployed that commit to all its online hosts, by their newest
+    observations. A host whose last run failed counts as not well, although it went back.
     """
     name = plan.target.name
     online = [one for one in plan.hosts if one.host.is_online]
@@ -134,10 +134,9 @@ def forerunner_of(plan: TargetPlan) -> Forerunner:
     parked = [one for one in online if one.action == PARKED]
     if parked:
         return Forerunner(name, why_not=f"{parked[0].host.name}: {parked[0].reason}")
-    unwell = [one for one in online if not one.at or one.has_drifted]
-    if unwell:
-        first = unwell[0]
-        return Forerunner(name, why_not=f"{first.host.name}: {first.failure or first.reason}")
+    for one in online:
+        if not one.at or one.failure:  # one that has drifted has no commit
+            return Forerunner(name, why_not=f"{one.host.name}: {one.failure or one.reason}")
     commits = {one.at for one in online}
     if len(commits) > 1:
         return Forerunner(name, why_not="its hosts do not all run one commit")
@@ -156,7 +155,7 @@ def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> date
             if not one.is_over or not one.has_begun:
                 continue
             verdict = judge_host(one, run.roll_out)
-            if verdict.kind != AT or verdict.upstream != commit:
+            if verdict.kind != AT or verdict.upstream != commit or verdict.back_at:
                 since.pop(one.instance_id, None)
             elif verdict.updated or one.instance_id not in since:
                 since[one.instance_id] = run.command.ended_on(one).astimezone(UTC)

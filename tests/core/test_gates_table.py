@@ -209,6 +209,8 @@ new host                | -     | waits for staging: web-2: nothing is known of 
 held                    | -     | waits for staging: web-1: rolled back
 cancelled in time       | -     | waits for staging, which is at aaaaaaa
 cancelled as it ran     | -     | waits for staging: web-1: its last run was cancelled
+C failed, back at B     | -     | waits for staging: web-1: a newer commit failed there
+another target ran B    | -     | waits for staging: web-1: the target job ran in its checkout
 drifted                 | -     | waits for staging: web-1: it has drifted
 apart                   | -     | waits for staging: its hosts do not all run one commit
 offline                 | -     | waits for staging: it has no host online
@@ -237,6 +239,7 @@ SOAK = """
 10m    | sent again, unchanged 09:50 | Mon 10:00 | +     |
 10m    | failed in between 09:50     | Mon 10:00 | -     | waits until staging has been well for 10 min, since 09:52 UTC
 10m    | failed in between 09:50     | Mon 10:02 | +     |
+10m    | C failed in between 09:50   | Mon 10:00 | -     | waits until staging has been well for 10 min, since 09:52 UTC
 10m    | away and back 09:50         | Mon 09:59 | -     | waits until staging has been well for 10 min, since 09:50 UTC
 10m    | away and back 09:50         | Mon 10:00 | +     |
 10m    | by a slow clock 09:50       | Mon 09:59 | -     | waits until staging has been well for 10 min, since 09:50 UTC
@@ -388,6 +391,12 @@ def aside(number: int, at: int) -> Invocation:
     return on(number, "Success", line, START + timedelta(minutes=at))
 
 
+def back_from_c(at: int) -> Invocation:
+    """The branch was at C already, which failed, so the host went back to B."""
+    line = result_line(outcome="rolled_back", before=B.sha, after=B.sha, upstream=C.sha)
+    return on(1, "Failed", line, START + timedelta(minutes=at))
+
+
 def with_clock(commit: CommitSha, ended: datetime) -> Invocation:
     """The host says that it ended at this time."""
     return replace(ran(1, commit), ended=ended)
@@ -489,6 +498,13 @@ STANDINGS: Mapping[str, Callable[[int], TargetFacts]] = {
     "went past B": lambda at: facts_of(run(B, ran(1, C), at=at), head=C),
     "failed": lambda at: facts_of(run(B, failed(1, B), at=at), head=B),
     "failed, due again": lambda at: facts_of(run(B, failed(1, B), at=at - 60), head=B),
+    "C failed, back at B": lambda at: facts_of(
+        run(B, ran(1, B), at=at - 30), run(B, back_from_c(at), at=at), head=B
+    ),
+    "another target ran B": lambda at: replace(
+        facts_of(run(A, ran(1, A), at=at - 30), head=B),
+        beside=renamed(facts_of(run(B, ran(1, B), at=at)), "job").runs,
+    ),
     "unreachable": lambda at: facts_of(run(B, said(1, "unreachable", None), at=at), head=B),
     "timed out": lambda at: facts_of(run(B, on(1, "ExecutionTimedOut"), at=at - 60), head=B),
     "one of two failed": lambda at: facts_of(
@@ -520,6 +536,12 @@ STANDINGS: Mapping[str, Callable[[int], TargetFacts]] = {
         run(B, ran(1, B), at=at),
         run(B, failed(1, B), at=at + 1),
         run(B, ran(1, B), at=at + 2),
+        head=B,
+    ),
+    "C failed in between": lambda at: facts_of(
+        run(B, ran(1, B), at=at),
+        run(B, back_from_c(at + 1), at=at + 1),
+        run(B, said(1, "unchanged", B), at=at + 2),
         head=B,
     ),
     "away and back": lambda at: facts_of(
