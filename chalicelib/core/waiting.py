@@ -159,4 +159,5 @@ def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> date
                 since.pop(one.instance_id, None)
             elif verdict.updated or one.instance_id not in since:
                 since[one.instance_id] = run.command.ended_on(one).astimezone(UTC)
-    return max(since.values()) if hosts and set(hosts) <= since.keys() else None
+    known = [since[one] for one in hosts if one in since]
+    return max(known) if known and len(known) == len(hosts) else None
