@@ -95,6 +95,13 @@ class TestBuildSendRequest:
         now = datetime.now(UTC)
         assert parse_roll_out(request.parameters, request.comment, requested=now) is None
 
+    @pytest.mark.parametrize("method", ["rebase", "reset"])
+    def test_target_with_gates_has_its_hosts_go_to_the_commit(self, method: str) -> None:
+        request = request_for(checks=["test"], update=method)
+        assert request.parameters["Update"] == f"{method}-to"
+        assert request.comment == "push: octo/site 4d5e6f7 to web"
+        assert request_to(checks=["test"], update="exact").parameters["Update"] == "exact"
+
     def test_target_with_tags_gives_the_stage_s_tag_and_its_tags(self) -> None:
         assert request_for() == SendRequest(
             target="web",

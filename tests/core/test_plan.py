@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, MAX_ATTEMPTS
+from chalicelib.core.gates import Gates
 from chalicelib.core.history import Check, Invocation, Look, RollOut, Run
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.plan import NOTHING, PARKED, SEND, WAIT, HostPlan, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha
 from chalicelib.core.targets import MAX_IDS, Instances, Target
-from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
+from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, wanted_of
 from tests.facts import ROLL_OUT, result_line, sent
 from tests.facts import invocation as on
 from tests.fakes import SITE
@@ -32,6 +33,7 @@ WEB = Target(
     checkout="/srv/site",
     recheck="20d",
 )
+GATED = replace(WEB, gates=Gates(checks=("test",)))
 PINNED = Pin("pinned", A, reason="the release")
 FROZEN = Pin("frozen")
 
@@ -207,6 +209,53 @@ class TestWantedOf:
         assert wanted_of(facts_of(), now=NOW) is None
 
 
+class TestWantedOfATargetWithGates:
+    PASSED = "it is the newest that passed the gates"
+
+    def wanted(self, *runs: Run, pin: Pin | None = None, update: str = "rebase") -> Wanted | None:
+        target = replace(GATED, update=update)
+        facts = replace(facts_of(*runs, head=C, pin=pin), target=target, commits=(C, B, A))
+        return wanted_of(facts, now=NOW)
+
+    @pytest.mark.parametrize("update", ["rebase", "reset"])
+    def test_newest_requested_commit_is_wanted_and_not_the_tip(self, update: str) -> None:
+        wanted = self.wanted(run(A, at=1), run(B, at=2), update=update)
+        assert wanted == Wanted(B, f"{update}-to", self.PASSED)
+        assert wanted.stops_at_commit
+        assert not wanted.is_exact
+
+    def test_no_commit_is_wanted_before_the_first_passed(self) -> None:
+        assert self.wanted() is None
+
+    def test_round_s_repair_requests_nothing(self) -> None:
+        wanted = self.wanted(run(A, at=1), run(B, at=2), reconciled(A, at=3))
+        assert wanted
+        assert wanted.commit == B
+
+    def test_commit_sent_before_the_target_had_gates_is_wanted(self) -> None:
+        assert self.wanted(run(A, ran(1, A), update="rebase")) == Wanted(
+            A, "rebase-to", self.PASSED
+        )
+
+    def test_pin_comes_before_the_gates(self) -> None:
+        wanted = self.wanted(run(B), pin=PINNED)
+        assert wanted == Wanted(A, "exact", "it is pinned")
+        assert wanted.stops_at_commit
+        assert self.wanted(run(B), pin=FROZEN) is None
+
+    def test_commit_of_a_pin_is_not_the_newest_that_was_requested(self) -> None:
+        facts = facts_of(run(A, at=1), run(B, at=2, update="exact", cause="manual"))
+        assert newest_asked(facts) == A
+        assert newest_asked(facts_of()) is None
+
+    @pytest.mark.parametrize("update", ["rebase", "reset"])
+    def test_target_without_gates_goes_past_the_commit_to_the_tip(self, update: str) -> None:
+        facts = replace(facts_of(head=C), target=replace(WEB, update=update))
+        wanted = wanted_of(facts, now=NOW)
+        assert wanted
+        assert not wanted.stops_at_commit
+
+
 class TestPlanTargetAtRest:
     @pytest.mark.parametrize(
         ("pin", "held"),
@@ -326,6 +375,43 @@ class TestPlanTargetBehind:
         runs = [first, reconciled(A, failed(1, A, at=20), at=20)]
         sends = planned(*runs, hosts=hosts, head=A).sends
         assert [(send.attempt, len(send.instance_ids)) for send in sends] == [(2, 1), (1, 2)]
+
+
+class TestPlanTargetWithGates:
+    def made(self, *runs: Run, head: CommitSha | None = C) -> TargetPlan:
+        return plan_target(replace(facts_of(*runs, head=head), target=GATED), now=NOW)
+
+    @pytest.mark.parametrize("head", [C, None])
+    @pytest.mark.parametrize("update", ["rebase", "rebase-to"])
+    def test_host_at_the_newest_released_commit_needs_no_command(
+        self, head: CommitSha | None, update: str
+    ) -> None:
+        made = self.made(run(B, ran(1, B), update=update), head=head)
+        assert steps(made) == [(NOTHING, "it is there")]
+
+    @pytest.mark.parametrize("head", [C, None])
+    def test_host_behind_is_sent_the_released_commit_and_not_past_it(
+        self, head: CommitSha | None
+    ) -> None:
+        (send,) = self.made(
+            run(A, ran(1, A)), run(B, on(1, "Undeliverable"), at=1), head=head
+        ).sends
+        request = send.request(stage="dev", issued=1, document_pin=None)
+        assert (request.parameters["Commit"], request.parameters["Update"]) == (B.sha, "rebase-to")
+        assert request.selectors == (("InstanceIds", (host(1).instance_id,)),)
+
+    @pytest.mark.parametrize("head", [C, None])
+    def test_host_past_the_released_commit_is_not_there(self, head: CommitSha | None) -> None:
+        """Even without a token: the tip may be a commit that has not passed the gates."""
+        made = self.made(run(B, ran(1, C), update="rebase-to"), head=head)
+        assert steps(made) == [(SEND, "it says that it runs ccccccc")]
+
+    def test_host_waits_if_no_commit_has_passed(self) -> None:
+        made = self.made()
+        assert (made.held, steps(made)) == (
+            "no commit has passed the gates yet",
+            [(WAIT, "no commit has passed the gates yet")],
+        )
 
 
 class TestPlanTargetWaits:
@@ -727,6 +813,12 @@ class TestPlanTargetDrift:
     def test_pinned_host_needs_no_command_after_its_branch_moved_on(self) -> None:
         facts = facts_of(run(A, ran(1, A), update="exact"), head=B, pin=PINNED)
         made = only_host(plan_target(replace(facts, looks=[self.look(at=5, tip=B)]), now=NOW))
+        assert (made.action, made.seen) == (NOTHING, minutes(5.05))
+
+    def test_host_with_gates_is_seen_well_behind_its_branch(self) -> None:
+        known = facts_of(run(A, ran(1, A), update="rebase-to"), head=B)
+        facts = replace(known, target=GATED, looks=[self.look(at=5, tip=B)])
+        made = only_host(plan_target(facts, now=NOW))
         assert (made.action, made.seen) == (NOTHING, minutes(5.05))
 
     def test_host_that_lost_its_marker_is_sent_the_wanted_commit(self) -> None:
