@@ -16,6 +16,7 @@ from chalicelib.core.history import (
     parse_roll_out,
     plain_status,
 )
+from chalicelib.core.hosts import Host
 from chalicelib.core.targets import parse_target
 from tests.facts import ROLL_OUT
 from tests.fakes import COMMIT, GUID, STAGE, target_json
@@ -153,6 +154,46 @@ class TestCommand:
         command = command_with("Cancelling", "Cancelling")
         assert command.is_cancelled
         assert not command.is_over
+
+
+class TestMayReach:
+    WEB = Host("i-00000000000000001", "web-1", tags={"role": "web", "pulley": "dev"})
+
+    @pytest.mark.parametrize(
+        ("selectors", "may_reach"),
+        [
+            ((), True),
+            ((("tag:pulley", ("dev",)), ("tag:role", ("web", "api"))), True),
+            ((("tag:pulley", ("dev",)), ("tag:role", ("api",))), False),
+            ((("tag:zone", ("",)),), False),
+            ((("InstanceIds", ("i-00000000000000001",)),), True),
+            ((("InstanceIds", ("i-00000000000000002",)),), False),
+            ((("resource-groups:Name", ("other",)),), True),
+        ],
+    )
+    def test_host_that_fits_every_selector_may_be_reached(
+        self, selectors: tuple[tuple[str, tuple[str, ...]], ...], *, may_reach: bool
+    ) -> None:
+        command = replace(command_with("Success", "Success"), selectors=selectors)
+        assert command.may_reach(self.WEB) == may_reach
+
+
+class TestRollOut:
+    @pytest.mark.parametrize(
+        ("update", "is_exact", "stops"),
+        [
+            ("rebase", False, False),
+            ("reset", False, False),
+            ("rebase-to", False, True),
+            ("reset-to", False, True),
+            ("exact", True, True),
+        ],
+    )
+    def test_pin_and_gates_stop_at_the_commit(
+        self, update: str, *, is_exact: bool, stops: bool
+    ) -> None:
+        roll_out = replace(ROLL_OUT, update=update)
+        assert (roll_out.is_exact, roll_out.stops_at_commit) == (is_exact, stops)
 
 
 class TestParseRollOut:

@@ -4,8 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.commands import DocumentPin
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.pins import Pin
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames, read_secrets
+from chalicelib.core.stored import (
+    ParameterNames,
+    SigningSecret,
+    StoredPins,
+    StoredSettings,
+    document_pin_of,
+    pin_of,
+    read_secrets,
+    signing_secret,
+    targets_of,
+)
+from chalicelib.core.targets import parse_target
+from chalicelib.core.webhook import SignatureError
+from tests.fakes import delivery_of, target_json, targets_text
 
 NAMES = ParameterNames("prod")
 SITE = Repository("octo", "site")
@@ -15,24 +31,29 @@ class TestParameterNames:
     @pytest.mark.parametrize(
         ("name", "promised"),
         [
-            (NAMES.webhook_secret, "/pulley/prod/webhook-secret"),
             (
                 NAMES.repository_webhook_secret(SITE),
                 "/pulley/prod/repositories/octo/site/webhook-secret",
             ),
             (NAMES.targets(SITE), "/pulley/prod/repositories/octo/site/targets"),
-            (NAMES.pin("web"), "/pulley/prod/pins/web"),
-            (NAMES.document, "/pulley/prod/document"),
-            (NAMES.github_token, "/pulley/prod/github-token"),
             (
                 NAMES.repository_github_token(SITE),
                 "/pulley/prod/repositories/octo/site/github-token",
             ),
-            (NAMES.reconcile, "/pulley/prod/reconcile"),
         ],
     )
     def test_parameter_has_the_documented_name(self, name: str, promised: str) -> None:
         assert name == promised
+
+    def test_parameters_of_the_stage_have_the_documented_names(self) -> None:
+        assert NAMES.webhook_secret == "/pulley/prod/webhook-secret"
+        assert NAMES.repositories == "/pulley/prod/repositories/"
+        assert NAMES.document == "/pulley/prod/document"
+        assert NAMES.github_token == "/pulley/prod/github-token"
+        assert NAMES.reconcile == "/pulley/prod/reconcile"
+
+    def test_pin_has_its_target_s_name(self) -> None:
+        assert NAMES.pin("web") == "/pulley/prod/pins/web"
 
     def test_parameters_of_a_repository_share_a_prefix(self) -> None:
         for name in (
@@ -67,3 +88,78 @@ class TestReadSecrets:
     @given(st.text(st.characters(exclude_categories=["Cs"])))
     def test_no_secret_is_ever_empty(self, text: str) -> None:
         assert b"" not in read_secrets(text)
+
+
+class TestSigningSecret:
+    PARAMETER = "/pulley/prod/webhook-secret"
+
+    def signed(self, *secrets: bytes) -> SigningSecret:
+        settings = StoredSettings(secrets, self.PARAMETER)
+        return signing_secret(settings, delivery_of({}, secret="new"), allow_sha1=False)
+
+    @pytest.mark.parametrize(
+        ("secrets", "position", "words"),
+        [
+            ((b"new", b"old"), 0, "signed with the newest secret of prod/webhook-secret"),
+            ((b"newer", b"new"), 1, "signed with an older secret of prod/webhook-secret"),
+        ],
+    )
+    def test_secret_is_named_by_its_parameter_and_position(
+        self, secrets: tuple[bytes, ...], position: int, words: str
+    ) -> None:
+        found = self.signed(*secrets)
+        assert found == SigningSecret(self.PARAMETER, position)
+        assert (found.place, str(found)) == ("prod/webhook-secret", words)
+
+    def test_other_secret_is_an_error_of_the_delivery(self) -> None:
+        with pytest.raises(SignatureError):
+            self.signed(b"old")
+
+    def test_missing_secret_is_an_error_whose_detail_says_where_to_put_it(self) -> None:
+        with pytest.raises(UnavailableError, match="no webhook secret is stored") as raised:
+            self.signed()
+        assert raised.value.detail.endswith(f": put one into {self.PARAMETER}")
+
+
+class TestStoredPins:
+    WEB = parse_target("targets.web", target_json())
+
+    def test_target_without_a_stored_pin_has_none(self) -> None:
+        stored = StoredPins({"api": '{"state": "frozen"}'})
+        assert pin_of(self.WEB, stored) is None
+        assert document_pin_of(stored) is None
+
+    def test_stored_pins_are_read(self) -> None:
+        document = f'{{"version": 7, "hash": "{"a" * 64}"}}'
+        stored = StoredPins({"web": '{"state": "frozen"}'}, document)
+        assert pin_of(self.WEB, stored) == Pin("frozen")
+        assert document_pin_of(stored) == DocumentPin("7", "a" * 64)
+
+    def test_invalid_pin_is_unavailable_and_the_log_has_its_parameter(self) -> None:
+        with pytest.raises(
+            UnavailableError, match=r"^the target's stored pin is not valid$"
+        ) as web:
+            pin_of(self.WEB, StoredPins({"web": "frozen"}))
+        assert web.value.detail.startswith("the parameter pins/web is not valid: ")
+        with pytest.raises(UnavailableError, match="the document's stored pin") as document:
+            document_pin_of(StoredPins({}, "7"))
+        assert document.value.detail.startswith("the parameter document is not valid: ")
+
+
+class TestTargetsOf:
+    def stored(self, targets: str | None) -> StoredSettings:
+        return StoredSettings((), "/pulley/prod/webhook-secret", targets)
+
+    def test_repository_without_stored_targets_has_none(self) -> None:
+        assert targets_of(SITE, self.stored(None)) == ()
+
+    def test_stored_targets_are_read(self) -> None:
+        assert [one.name for one in targets_of(SITE, self.stored(targets_text()))] == ["web"]
+
+    def test_invalid_targets_are_unavailable_and_the_log_has_every_problem(self) -> None:
+        text = targets_text(target_json(timeout=1, update="merge"))
+        with pytest.raises(UnavailableError, match="stored targets are not valid") as raised:
+            targets_of(SITE, self.stored(text))
+        assert raised.value.detail.startswith("the stored targets of octo/site are not valid: ")
+        assert "targets.web.timeout: " in raised.value.detail
+        assert "targets.web.update: " in raised.value.detail

@@ -13,7 +13,7 @@ from chalicelib.core.unverified import (
     claimed_repository,
     read_claim,
 )
-from chalicelib.core.webhook import FORM, Delivery, parse_payload
+from chalicelib.core.webhook import FORM, Delivery, DeliveryError, parse_payload
 from tests.core.test_webhook import form_of
 from tests.fakes import SITE, push_json
 
@@ -73,3 +73,8 @@ class TestReadClaim:
         large = body.ljust(MAX_PARSED_UNVERIFIED)
         assert read_claim(Delivery(large)) == (SITE, parse_payload(Delivery(body)))
         assert read_claim(Delivery(large + b" ")) == (SITE, None)
+
+    def test_small_body_that_is_no_payload_gives_the_reason_and_does_not_raise(self) -> None:
+        repository, error = read_claim(Delivery(b"{"))
+        assert repository is None
+        assert isinstance(error, DeliveryError)

@@ -671,6 +671,12 @@ class TestJudgeWithOthers:
         verdict = judge([first, again], now=NOW, others=[older])
         assert kinds_of(verdict) == {"web-1": AT, "web-2": AT}
 
+    def test_host_that_only_another_commit_was_sent_to_does_not_count(self) -> None:
+        first = run_of(on(1, output=UPDATED))
+        again = run_of(on(1, output=UPDATED), number=3, attempt=1)
+        verdict = judge([first, again], now=NOW, others=[self.moved(2)])
+        assert kinds_of(verdict) == {"web-1": AT}
+
     def test_newer_commit_after_the_newest_run_does_not_count(self) -> None:
         first = run_of(on(1, output=UPDATED))
         assert judge([first], now=NOW, others=[self.moved(1)]).is_everywhere
