@@ -1,14 +1,16 @@
 """Windows: which hours they have, when they open next, and what an operator may write."""
 
+import zoneinfo
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.windows import Window, next_opening
+from chalicelib.core.windows import Window, _copied_zone, _zone, next_opening
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTE = timedelta(minutes=1)
@@ -374,3 +376,52 @@ class TestNextOpening:
         else:
             assert found
             assert found.timestamp() == min(one.opens_at(now).timestamp() for one in listed)
+
+
+@pytest.fixture
+def no_database() -> Iterator[None]:
+    """The machine has no tz database, as a minimal image."""
+    path = zoneinfo.TZPATH
+    try:
+        zoneinfo.reset_tzpath(to=())
+        ZoneInfo.clear_cache()
+        _zone.cache_clear()
+        with pytest.raises(ZoneInfoNotFoundError):
+            ZoneInfo("Europe/Berlin")
+        yield
+    finally:
+        zoneinfo.reset_tzpath(to=path)
+        _zone.cache_clear()
+
+
+@pytest.mark.usefixtures("no_database")
+class TestWithoutADatabase:
+    def test_window_is_open_and_opens_at_the_same_times(self) -> None:
+        window, day = "Sun 02:30-04:00 Europe/Berlin", "2030-10-27"
+        times = (*(f"{day} 00:{at}" for at in (29, 30, 59)), f"{day} 01:00", f"{day} 01:30")
+        assert states(window, *times) == "-oo-o"
+        assert opening(window, f"{day} 00:00") == f"{day} 00:30"
+        assert opening(window, f"{day} 01:00") == f"{day} 01:30"
+        assert opening(window, "2030-03-30 12:00") == "2030-03-31 01:00"
+
+    @pytest.mark.parametrize("zone", ["Europe/Berln", "Europe", "localtime", "posixrules"])
+    def test_unknown_zone_is_an_error(self, zone: str) -> None:
+        with pytest.raises(ValueError, match="must name a time zone"):
+            Window.parse(f"Mon 09:00-17:00 {zone}")
+
+
+class TestCopiedZone:
+    @pytest.mark.parametrize("name", ZONES)
+    def test_clocks_are_those_of_the_database(self, name: str) -> None:
+        copied = _copied_zone(name)
+        months = [utc(f"2030-{month:02}-15 12:00") for month in range(1, 13)]
+        near = [
+            change + timedelta(minutes=minutes)
+            for change in changes_of(name)
+            for minutes in range(-180, 181, 15)
+        ]
+        for at in (*months, *near):
+            here, there = at.astimezone(ZoneInfo(name)), at.astimezone(copied)
+            assert here.replace(tzinfo=None) == there.replace(tzinfo=None)
+            assert (here.utcoffset(), here.tzname()) == (there.utcoffset(), there.tzname())
+            assert there.timestamp() == at.timestamp()
