@@ -507,6 +507,7 @@ def _arguments(operation: str, request: AWSPreparedRequest) -> dict[str, Any]:
         return arguments
     name = unquote(request.url.removesuffix("/invocations").rpartition("/")[2])
     kind = request.headers["X-Amz-Invocation-Type"]
+    kind = kind.decode() if isinstance(kind, bytes) else kind  # botocore may have encoded it
     return {"FunctionName": name, "InvocationType": kind, "Payload": arguments}
 
 

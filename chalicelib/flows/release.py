@@ -50,7 +50,7 @@ class Releaser:
         deployments = GatedDeployments(self.stage, target, github)
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
-            chosen, deployment = self._choose(waiting[:MAX_JUDGED], deployments, target)
+            chosen, deployment = self._choose(waiting[:MAX_JUDGED], deployments, facts)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
             return None
@@ -64,10 +64,10 @@ class Releaser:
         return sent
 
     def _choose(
-        self, waiting: Sequence[Waiting], deployments: GatedDeployments, target: Target
+        self, waiting: Sequence[Waiting], deployments: GatedDeployments, facts: TargetFacts
     ) -> tuple[CommitSha | None, Deployment | None]:
         """The newest commit with open gates, if there is one; and its judged deployment."""
-        judged = []
+        target, judged = facts.target, []
         for one in waiting:
             gates, deployment = one.gates, None
             if target.gates.checks and one.is_open:

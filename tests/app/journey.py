@@ -12,13 +12,14 @@ from tests.app.faults import Faults, Kind
 from tests.app.run_command import RunCommand, result_line
 from tests.app.stage import Stage, forget_warm_clients
 from tests.app.test_reconcile_event import EVENT, AddHost
-from tests.fakes import NAMES
+from tests.fakes import NAMES, SITE, target_json, targets_text
 
 
 class Journey:
     """A stage with one host, to which the test pushes one commit after another.
 
     The host has an earlier commit, reported as success. Systems Manager has forgotten its command.
+    Another target waits for the host's target (`after`), but is frozen.
     """
 
     def __init__(
@@ -38,6 +39,9 @@ class Journey:
         self._commit = ""
         self._lines_before = 0
         self._read_seconds = github_api.READ_SECONDS
+        late = target_json("late", after=["web"], checkout="/srv/late")
+        stage.store(NAMES.targets(SITE), targets_text(target_json(), late))
+        stage.store(NAMES.pin("late"), {"state": "frozen", "reason": "the fair"})
         self.add_host()
         self.begin()
         self.release()
@@ -95,7 +99,9 @@ class Journey:
         return {(line["about"], line["outcome"]) for line in lines}
 
     def push(self) -> str:
-        return str(self._stage.push(after=self._commit).status)
+        """Push the commit. Gives docs/faults.md's outcome."""
+        status = self._stage.push(after=self._commit).status
+        return "not woken" if ("round", "not_woken") in self.logged() else str(status)
 
     def push_unannounced(self) -> None:
         """Push while GitHub fails, so that the push has no deployment."""
@@ -111,6 +117,8 @@ class Journey:
             return "tried again"
         if ("notification", "failed") in self.logged():
             return "not notified"
+        if ("round", "not_woken") in self.logged():
+            return "not woken"
         return "told" if self.is_only_green_commit() else "not told"
 
     def reconcile(self) -> str:

@@ -131,7 +131,10 @@ class Sent:
 
 
 class RunCommand:
-    """Systems Manager's memory, at the other end of the wire. The rest is moto's."""
+    """Systems Manager's memory, at the other end of the wire. The rest is moto's.
+
+    It also accepts the asynchronous call of a function, because moto would start a container.
+    """
 
     def __init__(self) -> None:
         self.commands: list[Sent] = []
@@ -139,8 +142,9 @@ class RunCommand:
         self.fault: dict[str, Reply] = {}
 
     def reply(self, operation: str, arguments: Mapping[str, Any]) -> Reply:
-        if operation in self.fault:
-            return self.fault[operation]
+        fixed: dict[str, Reply] = {"Invoke": (202, {})} | self.fault
+        if operation in fixed:
+            return fixed[operation]
         if operation == "SendCommand":
             self.commands.insert(0, Sent(arguments))
             return 200, {"Command": self.commands[0].shown()}

@@ -220,6 +220,7 @@ def forget_warm_clients() -> None:
     wiring._receiver.cache_clear()
     wiring._reporter.cache_clear()
     wiring._reconciler.cache_clear()
+    wiring._waker.cache_clear()
 
 
 def check_metrics(line: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ def aws_calls(function: str) -> list[str]:
 
 
 def changes(call: str) -> bool:
-    return call.startswith(("POST", "SendCommand", "Put", "Publish"))
+    return call.startswith(("POST", "SendCommand", "Put", "Publish", "Invoke"))
 
 
 def failures(function: str) -> list[tuple[str, Kind]]:

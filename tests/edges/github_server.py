@@ -107,6 +107,7 @@ class Api:
 ASKING: dict[str, Callable[[RepositoryDeployments], object]] = {
     "find": lambda deployments: deployments.find(REQUEST),
     "create": lambda deployments: deployments.create(REQUEST),
+    "create_if_green": lambda deployments: deployments.create_if_green(REQUEST, ["test"]),
     "deployment": lambda deployments: deployments.deployment(42),
     "newest": lambda deployments: list(deployments.newest("production")),
     "statuses": lambda deployments: deployments.statuses(42),

@@ -15,12 +15,13 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    NotGreen,
 )
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import GitHub, RepositoryDeployments
-from chalicelib.edges.github_api import GitHubApi, GoneError, TokenError
+from chalicelib.edges.github_api import ConflictError, GitHubApi, GoneError, TokenError
 from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.github_server import (
     ASKING,
@@ -35,7 +36,7 @@ from tests.edges.github_server import (
     shown,
     shown_status,
 )
-from tests.edges.scripted_server import answer
+from tests.edges.scripted_server import Raw, answer
 from tests.fakes import COMMIT, GUID, SITE, STAGE
 
 pytestmark = pytest.mark.timeout(30)
@@ -173,6 +174,113 @@ class TestCreate:
                 api.deployments.create(REQUEST)
             assert not caught.value.is_known
         assert api.calls == 2
+
+
+def not_green(*contexts: object, **changes: object) -> Raw:
+    """GitHub's 409, as people quote it: each check that was judged, with its state."""
+    error = {
+        "contexts": list(contexts),
+        "resource": "Deployment",
+        "field": "required_contexts",
+        "code": "invalid",
+    }
+    content = {"message": f"Conflict: Commit status checks failed for {COMMIT}."}
+    return answer(content | {"errors": [error]} | changes, 409)
+
+
+def context(name: object, state: object) -> dict[str, object]:
+    return {"context": name, "state": state}
+
+
+class TestCreateIfGreen:
+    """GitHub makes a deployment only if the commit's checks have passed."""
+
+    def judge(self, api: Api, *checks: str) -> Deployment | NotGreen:
+        return api.deployments.create_if_green(REQUEST, checks)
+
+    def test_body_has_the_names_of_the_checks(self, api: Api) -> None:
+        api.answers(answer(shown(7), 201))
+        assert self.judge(api, "test", "lint / a") == deployment_of(7)
+        assert api.server.requests[0].json["required_contexts"] == ["test", "lint / a"]
+
+    def test_body_without_names_has_github_judge_every_check(self, api: Api) -> None:
+        api.answers(answer(shown(7), 201))
+        assert self.judge(api) == deployment_of(7)
+        body = api.server.requests[0].json
+        assert "required_contexts" not in body
+        assert body["auto_merge"] is False
+
+    def test_reason_names_the_checks_that_have_not_passed(self, api: Api) -> None:
+        listed = context("test", "success"), context("lint", "pending"), context("e2e", "failure")
+        api.answers(not_green(*listed))
+        assert self.judge(api, "test", "lint", "e2e") == NotGreen("lint: pending, e2e: failure")
+
+    def test_reason_names_five_checks_at_most(self, api: Api) -> None:
+        api.answers(not_green(*(context(f"test {number}", "failure") for number in range(300))))
+        outcome = self.judge(api)
+        assert isinstance(outcome, NotGreen)
+        assert outcome.reason.count("failure") == 5
+
+    @pytest.mark.parametrize(
+        "raw",
+        [
+            not_green(),
+            not_green(context("test", "success")),
+            not_green(errors=None),
+            not_green(errors=[]),
+            not_green(errors="Conflict"),
+            not_green(errors=["required_contexts"]),
+            not_green(errors=[{}]),
+            not_green(errors=[{"contexts": None}]),
+            not_green(errors=[{"contexts": ["test"]}]),
+            not_green(errors=[{"contexts": {"test": "failure"}}]),
+            not_green(errors={"contexts": [context("test", "failure")]}),
+            not_green(errors=7),
+            not_green(context(["test"], "failure")),
+            not_green({"state": "failure"}),
+            not_green({"context": "test"}),
+            said("Conflict merging main into 4d5e6f7.", 409),
+            answer(b"<html>Conflict</html>", 409),
+            answer(b"[" * 100_000, 409),
+        ],
+    )
+    def test_409_of_any_shape_is_not_green(self, api: Api, raw: Raw) -> None:
+        api.answers(raw)
+        assert self.judge(api, "test") == NotGreen("")
+
+    def test_409_is_not_remembered_so_the_next_request_is_sent(self, api: Api) -> None:
+        api.answers(not_green(context("test", "pending")), answer(shown(7), 201))
+        assert self.judge(api, "test") == NotGreen("test: pending")
+        assert self.judge(api, "test") == deployment_of(7)
+
+    def test_token_that_a_proxy_echoes_is_in_no_error(self, api: Api) -> None:
+        api.answers(said(f"Conflict for {TOKEN}", 409))
+        with pytest.raises(ConflictError) as caught:
+            api.deployments.create(REQUEST)
+        assert TOKEN not in f"{caught.value!r}{caught.value.detail}"
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_token_without_the_permission_is_an_error_and_not_green(
+        self, api: Api, status: int
+    ) -> None:
+        api.answers(said("Resource not accessible by personal access token", status))
+        with pytest.raises(TokenError, match="Deployments: write"):
+            self.judge(api, "test")
+
+    @pytest.mark.parametrize("status", [400, 405, 410, 422])
+    def test_other_refusal_is_an_error_and_not_green(self, api: Api, status: int) -> None:
+        api.answers(said("No ref found for: 4d5e6f7", status))
+        with pytest.raises(NotTakenError, match=f"{status}"):
+            self.judge(api, "test")
+
+    @pytest.mark.parametrize("content", [{"message": "Auto-merged"}, {}, [], None, b"<html>"])
+    @pytest.mark.parametrize("status", [200, 201, 202])
+    def test_answer_without_a_deployment_is_unavailable_and_not_green(
+        self, api: Api, status: int, content: object
+    ) -> None:
+        api.answers(answer(content, status))
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            self.judge(api, "test")
 
 
 class TestDeployment:

@@ -17,6 +17,7 @@ from chalicelib.edges.github_reading import RepositoryReading, reading
 from pulley.sandbox.github.server import Fault, HookDelivery
 from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
+from tests.facts import OLD
 from tests.fakes import COMMIT, GUID, SITE, TOKEN, FakeClock
 
 pytestmark = pytest.mark.timeout(30)
@@ -26,6 +27,9 @@ NOW = datetime(2030, 1, 1, 8, tzinfo=UTC)
 SINCE = NOW - timedelta(hours=1)
 REPOSITORY = "/repos/octo/site"
 HOOKS = f"{REPOSITORY}/hooks?per_page=100"
+COMMITS_PATH = f"commits?sha={COMMIT}&per_page=100"
+COMPARE_PATH = f"compare/{COMMIT}...{OLD}?per_page=1"
+A, B, C, D = ("1" * 40, "2" * 40, "3" * 40, "4" * 40)
 
 
 def said(message: str, status: int) -> Raw:
@@ -42,6 +46,28 @@ LIMIT = answer({"message": "You have exceeded a secondary rate limit."}, 403, Re
 def shown_branch(name: str = "main", sha: object = COMMIT) -> dict[str, object]:
     """A branch as GitHub's page "REST API endpoints for branches" shows it, with fewer fields."""
     return {"name": name, "commit": {"sha": sha, "url": "https://x.example"}, "protected": False}
+
+
+def shown_commit(sha: object, *parents: object) -> dict[str, object]:
+    """A commit as GitHub's page "REST API endpoints for commits" shows it, with fewer fields."""
+    return {
+        "sha": sha,
+        "commit": {"message": "Fix all the bugs", "tree": {"sha": "6dcb09b"}},
+        "parents": [{"sha": one, "url": "https://x.example"} for one in parents],
+    }
+
+
+def shown_comparison(base: object) -> dict[str, object]:
+    """A comparison as the same page shows it."""
+    return {
+        "base_commit": shown_commit(COMMIT),
+        "merge_base_commit": shown_commit(base),
+        "status": "diverged",
+        "ahead_by": 4,
+        "behind_by": 2,
+        "total_commits": 4,
+        "commits": [shown_commit(OLD)],
+    }
 
 
 def shown_hook(
@@ -116,6 +142,27 @@ class Api:
         return len(self.server.requests)
 
 
+class Git:
+    """A bare repository, in which a test makes commits."""
+
+    def __init__(self, repository: Path) -> None:
+        self.git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
+        self.tree = self._run("mktree")
+        self.made = 0
+
+    def commit(self, *parents: CommitSha) -> CommitSha:
+        self.made += 1
+        given = [word for one in parents for word in ("-p", one.sha)]
+        made = self._run("commit-tree", "-m", str(self.made), self.tree, *given)
+        return CommitSha(made)
+
+    def point(self, branch: str, commit: CommitSha) -> None:
+        self._run("update-ref", f"refs/heads/{branch}", commit.sha)
+
+    def _run(self, *arguments: str) -> str:
+        return check_output([*self.git, *arguments], input=b"").decode().strip()
+
+
 @pytest.fixture
 def api() -> Iterator[Api]:
     with ScriptedServer(lambda _request: NOT_FOUND) as server:
@@ -133,6 +180,8 @@ def hooked(api: Api) -> Api:
 
 ASKING: dict[str, Callable[[RepositoryReading], object]] = {
     "head": lambda one: one.head(MAIN),
+    "commits": lambda one: one.commits(MAIN),
+    "merge_base": lambda one: one.merge_base(CommitSha(COMMIT), CommitSha(OLD)),
     "failed_deliveries": lambda one: one.failed_deliveries(SINCE),
 }
 both = pytest.mark.parametrize("ask", ASKING.values(), ids=ASKING.keys())
@@ -202,6 +251,121 @@ class TestHead:
         api.has("branches/main", content)
         with pytest.raises(UnavailableError, match="cannot be read"):
             api.of().head(MAIN)
+
+
+class TestCommits:
+    def commits(self, api: Api, *listed: object) -> list[str]:
+        api.has("branches/main", shown_branch())
+        api.has(COMMITS_PATH, list(listed))
+        return [one.sha for one in api.of().commits(MAIN)]
+
+    def test_commits_are_the_tip_and_its_first_parents(self, api: Api) -> None:
+        listed = shown_commit(COMMIT, B), shown_commit(B, A), shown_commit(A)
+        assert self.commits(api, *listed) == [COMMIT, B, A]
+        assert api.server.lines == [
+            f"GET {REPOSITORY}/branches/main",
+            f"GET {REPOSITORY}/{COMMITS_PATH}",
+        ]
+
+    def test_commits_of_a_merged_branch_were_never_the_branch_s_tip(self, api: Api) -> None:
+        merge = shown_commit(COMMIT, B, D)
+        merged = shown_commit(D, C), shown_commit(C, A)
+        listed = merge, *merged, shown_commit(B, A), shown_commit(A)
+        assert self.commits(api, *listed) == [COMMIT, B, A]
+
+    def test_order_of_the_list_does_not_matter(self, api: Api) -> None:
+        # GitHub sorts by date, and a clock may be wrong.
+        listed = shown_commit(A), shown_commit(COMMIT, B), shown_commit(B, A)
+        assert self.commits(api, *listed) == [COMMIT, B, A]
+
+    def test_first_parents_end_where_the_page_ends(self, api: Api) -> None:
+        assert self.commits(api, shown_commit(COMMIT, B), shown_commit(B, A)) == [COMMIT, B]
+
+    def test_circle_of_parents_ends(self, api: Api) -> None:
+        assert self.commits(api, shown_commit(COMMIT, B), shown_commit(B, COMMIT)) == [COMMIT, B]
+
+    def test_missing_branch_has_no_commits_and_none_are_requested(self, api: Api) -> None:
+        assert api.of().commits(MAIN) == []
+        assert api.calls == 1
+
+    def test_redirect_to_a_renamed_branch_gives_no_commits(self, api: Api) -> None:
+        api.has("branches/main", shown_branch("trunk"))
+        assert api.of().commits(MAIN) == []
+
+    @pytest.mark.parametrize("listed", [[], [shown_commit(A)], [shown_commit(B, COMMIT)]])
+    def test_list_without_the_tip_is_unavailable(self, api: Api, listed: list[object]) -> None:
+        with pytest.raises(UnavailableError, match="cannot be read") as caught:
+            self.commits(api, *listed)
+        assert "tip" in caught.value.detail
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            None,
+            "x",
+            {},
+            {"sha": B},
+            {"sha": B, "parents": None},
+            {"sha": B, "parents": [None]},
+            {"sha": B, "parents": [{}]},
+            {"sha": B, "parents": "x"},
+            shown_commit("HEAD", A),
+            shown_commit(None, A),
+        ],
+    )
+    def test_commit_that_cannot_be_read_ends_the_list(self, api: Api, odd: object) -> None:
+        assert self.commits(api, shown_commit(COMMIT, B), odd, shown_commit(A))[:1] == [COMMIT]
+        assert A not in self.commits(api, shown_commit(COMMIT, B), odd, shown_commit(A))
+
+    @pytest.mark.parametrize("parent", [None, 7, ["x"], "main", "", "--upload-pack=x"])
+    def test_parent_that_is_no_commit_ends_the_list(self, api: Api, parent: object) -> None:
+        assert self.commits(api, shown_commit(COMMIT, parent), shown_commit(A)) == [COMMIT]
+
+    @pytest.mark.parametrize("content", [None, {}, "x", {"message": "Git Repository is empty."}])
+    def test_answer_that_is_not_a_list_is_unavailable(self, api: Api, content: object) -> None:
+        api.has("branches/main", shown_branch())
+        api.has(COMMITS_PATH, content)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            api.of().commits(MAIN)
+
+    def test_conflict_of_an_empty_repository_is_not_taken(self, api: Api) -> None:
+        api.has("branches/main", shown_branch())
+        api.by_path[f"{REPOSITORY}/{COMMITS_PATH}"] = said("Git Repository is empty.", 409)
+        with pytest.raises(NotTakenError, match="Git Repository is empty"):
+            api.of().commits(MAIN)
+
+
+class TestMergeBase:
+    def base(self, api: Api) -> CommitSha | None:
+        return api.of().merge_base(CommitSha(COMMIT), CommitSha(OLD))
+
+    def test_base_is_the_one_that_github_names(self, api: Api) -> None:
+        api.has(COMPARE_PATH, shown_comparison(A))
+        assert self.base(api) == CommitSha(A)
+        assert api.server.lines == [f"GET {REPOSITORY}/{COMPARE_PATH}"]
+
+    def test_commit_that_github_has_forgotten_has_no_base(self, api: Api) -> None:
+        assert self.base(api) is None
+        assert self.base(api) is None
+        assert api.calls == 2
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            None,
+            [],
+            "x",
+            {},
+            {"merge_base_commit": None},
+            {"merge_base_commit": A},
+            {"merge_base_commit": {}},
+            *(shown_comparison(sha) for sha in (None, 7, "4d5e6f7", "0" * 40, "main")),
+        ],
+    )
+    def test_answer_without_a_base_is_unavailable(self, api: Api, content: object) -> None:
+        api.has(COMPARE_PATH, content)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            self.base(api)
 
 
 class TestFailedDeliveries:
@@ -335,6 +499,13 @@ class TestFailedDeliveries:
 class TestPermissions:
     """A token that lacks one permission is still used for the other requests."""
 
+    CONTENTS = ("head", "commits", "merge_base")
+
+    def show_contents(self, api: Api) -> None:
+        api.has("branches/main", shown_branch())
+        api.has(COMMITS_PATH, [shown_commit(COMMIT)])
+        api.has(COMPARE_PATH, shown_comparison(OLD))
+
     def working(self, api: Api, *but: str) -> list[str]:
         """The names of the reads that GitHub does not refuse."""
         api.has("deployments?environment=x&per_page=100&page=1", [])
@@ -354,33 +525,34 @@ class TestPermissions:
         self, api: Api, refusal: Raw
     ) -> None:
         api.by_path[HOOKS] = refusal
-        api.has("branches/main", shown_branch())
+        self.show_contents(api)
         with pytest.raises(NotTakenError, match="Webhooks: read") as caught:
             api.of().failed_deliveries(SINCE)
         assert not caught.value.is_known
-        assert self.working(api) == ["head", "deployments"]
+        assert self.working(api) == [*self.CONTENTS, "deployments"]
 
     def test_refused_deliveries_leave_deployments_and_branches_working(self, hooked: Api) -> None:
         hooked.by_path[f"{REPOSITORY}/hooks/1/deliveries?per_page=100"] = FORBIDDEN
-        hooked.has("branches/main", shown_branch())
+        self.show_contents(hooked)
         with pytest.raises(NotTakenError, match="Webhooks: read"):
             hooked.of().failed_deliveries(SINCE)
-        assert self.working(hooked) == ["head", "deployments"]
+        assert self.working(hooked) == [*self.CONTENTS, "deployments"]
 
     def test_without_contents_permission_deployments_and_webhooks_work(self, hooked: Api) -> None:
-        hooked.by_path[f"{REPOSITORY}/branches/main"] = FORBIDDEN
+        for path in ("branches/main", COMPARE_PATH):
+            hooked.by_path[f"{REPOSITORY}/{path}"] = FORBIDDEN
         hooked.has_deliveries()
         with pytest.raises(NotTakenError, match="Contents: read"):
             hooked.of().head(MAIN)
         assert self.working(hooked) == ["failed_deliveries", "deployments"]
 
     def test_without_deployments_permission_branches_and_webhooks_work(self, hooked: Api) -> None:
-        hooked.has("branches/main", shown_branch())
+        self.show_contents(hooked)
         hooked.has_deliveries()
         hooked.by_path[f"{REPOSITORY}/deployments?environment=x&per_page=100&page=1"] = FORBIDDEN
         with pytest.raises(NotTakenError, match="Deployments: write"):
             list(hooked.of().newest("x"))
-        assert self.working(hooked, "deployments") == ["head", "failed_deliveries"]
+        assert self.working(hooked, "deployments") == [*self.CONTENTS, "failed_deliveries"]
 
     @both
     def test_refusal_is_new_once_and_costs_no_request_during_the_pause(
@@ -458,6 +630,36 @@ class TestOnTheSandbox:
                 assert reading(github)(SITE, TOKEN).head(Branch.parse(name)) == CommitSha(sha)
             assert reading(github)(SITE, TOKEN).head(Branch("release")) is None
             assert reading(github)(SITE, TOKEN).head(Branch("a/b")) is None
+            github._pool.clear()
+
+    def test_first_parents_and_merge_bases_are_those_of_git(self, repository: Path) -> None:
+        git = Git(repository)
+        first = git.commit()
+        second, side = git.commit(first), git.commit(first)
+        merge = git.commit(second, side)
+        other = git.commit()
+        git.point("main", merge)
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            site = reading(github)(SITE, TOKEN)
+            assert site.commits(MAIN) == [merge, second, first]
+            assert site.commits(Branch("other")) == []
+            assert site.merge_base(second, side) == first
+            assert site.merge_base(side, merge) == side
+            assert site.merge_base(merge, merge) == merge
+            assert site.merge_base(other, merge) is None
+            assert site.merge_base(CommitSha(COMMIT), merge) is None
+            github._pool.clear()
+
+    def test_newest_hundred_commits_are_read(self, repository: Path) -> None:
+        git = Git(repository)
+        made = [git.commit()]
+        for _ in range(119):
+            made.append(git.commit(made[-1]))
+        git.point("main", made[-1])
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            assert reading(github)(SITE, TOKEN).commits(MAIN) == made[:-101:-1]
             github._pool.clear()
 
     def test_failed_deliveries_of_pulley_s_webhook_are_read(self, repository: Path) -> None:

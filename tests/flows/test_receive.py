@@ -47,6 +47,11 @@ from tests.fakes import (
 )
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
 OWN_SECRET = NAMES.repository_webhook_secret(SITE)
 
 
@@ -705,3 +710,169 @@ class TestReceiveUnreadableBodies:
         with pytest.raises(DeliveryError):
             house.receive(replace(delivery_of(body), content_type=content_type))
         assert house.sent == []
+
+
+class TestReceiveAPushToATargetWithGates:
+    @pytest.fixture
+    def house(self) -> House:
+        house = House()
+        house.store(NAMES.targets(SITE), [target_json("web", checks=["test", "lint"])])
+        return house
+
+    def test_push_sends_nothing_says_what_it_waits_for_and_wakes_a_round(
+        self, house: House
+    ) -> None:
+        assert house.push() == Ignored(GUID, "web: it waits for test and lint")
+        assert (house.sent, house.waker.woken) == ([], [SITE])
+
+    def test_redelivery_of_an_old_push_sends_nothing(self, house: House) -> None:
+        for commit in (COMMIT, "a" * 40, COMMIT):
+            house.push(after=commit)
+        assert (house.sent, house.waker.woken) == ([], [SITE] * 3)
+
+    def test_push_that_cannot_wake_a_round_is_answered_and_the_reason_is_noted(
+        self, house: House
+    ) -> None:
+        house.waker.error = RefusedError("AWS refuses", detail="AccessDenied")
+        assert isinstance(house.push(), Ignored)
+        (note,) = house.journal.of("round", "not_woken")
+        assert (note.level, note.facts) == (
+            "warning",
+            {"repository": "octo/site", "reason": "AWS refuses: AccessDenied"},
+        )
+
+    def test_target_without_gates_is_sent_and_the_other_is_skipped(self, house: House) -> None:
+        house.store(
+            NAMES.targets(SITE),
+            [target_json("staging"), target_json("web", after=["staging"], soak="10m")],
+        )
+        outcome = house.accept()
+        assert outcome.sent == (("staging", "command-1"),)
+        assert outcome.skipped == (("web", "it waits for staging to be well for 10m"),)
+        assert house.waker.woken == [SITE]
+
+    def test_frozen_and_waiting_targets_are_both_skipped_with_their_reasons(
+        self, house: House
+    ) -> None:
+        house.store(
+            NAMES.targets(SITE), [target_json("staging"), target_json("web", after=["staging"])]
+        )
+        house.store(NAMES.pin("staging"), {"state": "frozen", "reason": "the fair"})
+        assert house.push() == Ignored(GUID, "staging: frozen: the fair; web: it waits for staging")
+
+    def test_manual_target_waits_for_a_person_and_wakes_no_round(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), [target_json("web", trigger="manual")])
+        reason = "web: it waits for pulley deploy (trigger is manual)"
+        assert house.push() == Ignored(GUID, reason)
+        assert house.waker.woken == []
+
+    def test_push_of_another_branch_wakes_no_round(self, house: House) -> None:
+        house.push(ref="refs/heads/other")
+        assert house.waker.woken == []
+
+
+def check_run(conclusion: object = "success", branch: object = "main") -> dict[str, object]:
+    """A payload of GitHub's event check_run: the fields that Pulley reads."""
+    run = {
+        "name": "test",
+        "head_sha": COMMIT,
+        "status": "completed",
+        "conclusion": conclusion,
+        "check_suite": {"head_branch": branch, "head_sha": COMMIT},
+    }
+    return {
+        "action": "completed",
+        "check_run": run,
+        "repository": {"full_name": "octo/site"},
+    }
+
+
+class TestReceiveACheck:
+    """Events of checks only wake the round, which asks GitHub."""
+
+    @pytest.fixture
+    def house(self) -> House:
+        house = House()
+        gated = target_json("web", checks=["test"]), target_json("api", checks=True)
+        other = target_json("old", branch="v1", checks=["test"]), target_json("plain")
+        house.store(NAMES.targets(SITE), [*gated, *other])
+        return house
+
+    def deliver(self, house: House, payload: object, event: str = "check_run") -> str:
+        outcome = house.receive(delivery_of(payload, event=event))
+        assert isinstance(outcome, Ignored)
+        assert (house.sent, house.announcements.opened) == ([], [])
+        return outcome.reason
+
+    def test_green_check_of_a_followed_branch_wakes_a_round(self, house: House) -> None:
+        reason = self.deliver(house, check_run())
+        assert reason == "check_run: a round looks whether it opens a gate of web, api"
+        assert house.waker.woken == [SITE]
+
+    @pytest.mark.parametrize(
+        ("event", "payload"),
+        [
+            ("check_suite", {"check_suite": {"conclusion": "success", "head_branch": "main"}}),
+            ("workflow_run", {"workflow_run": {"conclusion": "success", "head_branch": "main"}}),
+            ("status", {"state": "success", "branches": [{"name": "x"}, {"name": "main"}]}),
+            ("status", {"state": "success", "branches": []}),
+            ("check_suite", {"check_suite": {"conclusion": "success", "head_branch": None}}),
+        ],
+    )
+    def test_other_events_of_green_checks_wake_a_round_too(
+        self, house: House, event: str, payload: dict[str, object]
+    ) -> None:
+        self.deliver(house, payload | {"repository": {"full_name": "octo/site"}}, event)
+        assert house.waker.woken == [SITE]
+
+    @pytest.mark.parametrize("conclusion", ["failure", "skipped", "neutral", None, ["success"]])
+    def test_check_that_is_not_green_wakes_no_round(self, house: House, conclusion: object) -> None:
+        reason = self.deliver(house, check_run(conclusion))
+        assert reason == "check_run: no check became green"
+        assert house.waker.woken == []
+
+    @pytest.mark.parametrize("branch", ["feature", "Main", "refs/heads/main"])
+    def test_check_of_a_branch_that_no_target_waits_for_wakes_no_round(
+        self, house: House, branch: str
+    ) -> None:
+        reason = self.deliver(house, check_run(branch=branch))
+        assert reason == "check_run: no target waits for a check of this branch"
+        assert house.waker.woken == []
+
+    def test_repository_without_checks_wakes_no_round(self, house: House) -> None:
+        house.store(NAMES.targets(SITE), [target_json("web", trigger="manual")])
+        self.deliver(house, check_run())
+        assert house.waker.woken == []
+
+    def test_repository_without_targets_wakes_no_round(self, house: House) -> None:
+        del house.parameters.values[NAMES.targets(SITE)]
+        self.deliver(house, check_run())
+        assert house.waker.woken == []
+
+    def test_organization_s_event_without_a_repository_wakes_no_round(self, house: House) -> None:
+        reason = self.deliver(house, {"action": "completed"})
+        assert reason == "check_run events are not acted on, only push is"
+        assert house.waker.woken == []
+
+    def test_forged_check_wakes_no_round(self, house: House) -> None:
+        with pytest.raises(SignatureError):
+            house.receive(delivery_of(check_run(), event="check_run", secret="guessed"))
+        assert house.waker.woken == []
+
+    def test_round_that_cannot_be_woken_does_not_fail_the_delivery(self, house: House) -> None:
+        house.waker.error = UnavailableError("AWS throttles")
+        self.deliver(house, check_run())
+        assert house.journal.lines == [("round", "not_woken"), ("delivery", "ignored")]
+
+    @given(
+        st.dictionaries(
+            st.sampled_from(["check_run", "check_suite", "state", "branches", "action"]),
+            JSON_VALUES,
+        ),
+        st.sampled_from(["check_run", "check_suite", "workflow_run", "status"]),
+    )
+    def test_check_of_any_shape_is_answered(self, payload: dict[str, object], event: str) -> None:
+        house = House()
+        house.store(NAMES.targets(SITE), [target_json("web", checks=["test"])])
+        site = {"repository": {"full_name": "octo/site"}}
+        assert isinstance(house.receive(delivery_of(payload | site, event=event)), Ignored)

@@ -50,16 +50,18 @@ ENDLESS = float("inf")
 class Commands(FakeCommands):
     """Run Command whose history has each sent command as AWS lists it: parameters and comment."""
 
-    def __init__(self, history: FakeHistory, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, history: FakeHistory, directory: "FakeDirectory", clock: Callable[[], datetime]
+    ) -> None:
         super().__init__()
-        self.history = history
+        self.history, self.directory = history, directory
         self.clock = clock
 
     def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
         answers = super().send(requests)
         for request, answer in zip(requests, answers, strict=True):
             if isinstance(answer, str):
-                now, ids = self.clock(), dict(request.selectors)["InstanceIds"]
+                now, ids = self.clock(), self._hosts_of(request)
                 roll_out = parse_roll_out(request.parameters, request.comment, requested=now)
                 assert roll_out
                 command = Command(
@@ -74,6 +76,18 @@ class Commands(FakeCommands):
                 pending = [Invocation(one, f"web-{one[-3:]}", "Pending", "Pending") for one in ids]
                 self.history.add(command, *pending)
         return answers
+
+    def _hosts_of(self, request: SendRequest) -> Sequence[str]:
+        """The ids that the request names, or those of the hosts with its tags."""
+        selectors = dict(request.selectors)
+        if "InstanceIds" in selectors:
+            return selectors["InstanceIds"]
+        wanted = {key.removeprefix("tag:"): values for key, values in selectors.items()}
+        return [
+            one.instance_id
+            for one in self.directory.known
+            if all(one.tags.get(key) in values for key, values in wanted.items())
+        ]
 
 
 class History(FakeHistory):
@@ -169,7 +183,7 @@ class House:
         self.reading = FakeReading()
         self.deployments = FakeDeployments()
         self.journal, self.topic = FakeJournal(), FakeTopic()
-        self.commands = Commands(self.history, lambda: self.now)
+        self.commands = Commands(self.history, self.directory, lambda: self.now)
         self.interval = INTERVAL
 
     def log_url(self, command_id: str) -> str:

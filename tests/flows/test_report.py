@@ -31,9 +31,10 @@ from tests.fakes import (
     FakeParameters,
     FakeTopic,
     FakeWaker,
+    target_json,
     targets_text,
 )
-from tests.flows.runs import NOW, check_of, command_of, event_of, id_of, line_of, on, running
+from tests.flows.runs import NOW, OLD, check_of, command_of, event_of, id_of, line_of, on, running
 
 SUCCESS = DeploymentStatus("success", "1 of 1 host at 4d5e6f7: web-1")
 NOT_WELL = UnavailableError("GitHub is not well", detail="502", retry_seconds=2.0)
@@ -345,3 +346,68 @@ class TestReportTriesAgain:
             house.report()
         house.report()
         assert TOKEN not in repr(house.journal.decisions) + repr(house.topic.published)
+
+
+class TestReportWakesFollowers:
+    """A target that waits for the reported one gets a round at once."""
+
+    @pytest.fixture
+    def house(self) -> House:
+        house = House()
+        house.parameters.values[NAMES.targets(SITE)] = targets_text(
+            target_json("web"), target_json("production", after=["web"])
+        )
+        return house
+
+    def test_success_wakes_a_round_of_the_repository(self, house: House) -> None:
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        assert house.waker.woken == [SITE]
+
+    def test_failure_wakes_a_round_because_the_next_target_has_to_say_so(
+        self, house: House
+    ) -> None:
+        failed = line_of(outcome="rolled_back", after=OLD, step="health_check")
+        house.history.add(
+            command_of(status="Failed", deployment=7001), on(1, failed, details="Failed")
+        )
+        outcome = house.report()
+        assert isinstance(outcome, Reported)
+        assert (outcome.status.state, house.waker.woken) == ("failure", [SITE])
+
+    def test_roll_out_in_progress_wakes_no_round(self, house: House) -> None:
+        house.history.add(command_of(status="InProgress", deployment=7001), running(1))
+        house.report(event_of(status="InProgress"))
+        assert house.waker.woken == []
+
+    def test_target_that_nobody_waits_for_wakes_no_round(self, house: House) -> None:
+        house.history.add(command_of(target="production"), on(1, line_of(target="production")))
+        house.report()
+        assert house.waker.woken == []
+
+    def test_repository_without_targets_wakes_no_round(self, house: House) -> None:
+        del house.parameters.values[NAMES.targets(SITE)]
+        house.report()
+        assert house.waker.woken == []
+
+    def test_report_that_fails_wakes_no_round(self, house: House) -> None:
+        house.github.errors["post"] = [NOT_WELL] * 3
+        with pytest.raises(UnavailableError):
+            house.report()
+        assert house.waker.woken == []
+
+    def test_repeated_event_wakes_a_round_again(self, house: House) -> None:
+        for _ in range(2):
+            house.report()
+        assert house.waker.woken == [SITE, SITE]
+
+    def test_round_that_cannot_be_woken_does_not_fail_the_report(self, house: House) -> None:
+        house.waker.error = RefusedError("AWS refuses")
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        (note,) = house.journal.of("round", "not_woken")
+        assert note.facts == {"repository": "octo/site", "reason": "AWS refuses"}
+
+    def test_targets_that_cannot_be_read_do_not_fail_the_report(self, house: House) -> None:
+        house.parameters.values[NAMES.targets(SITE)] = "{"
+        assert house.report() == Reported(id_of(1), SUCCESS)
+        (note,) = house.journal.of("round", "not_woken")
+        assert (note.level, note.facts["target"]) == ("warning", "web")

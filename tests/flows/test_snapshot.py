@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.gates import Gates
 from chalicelib.core.history import Check, Command, Invocation, Run
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
@@ -82,6 +83,7 @@ class Past:
     def __init__(self) -> None:
         self.source = WatchedHistory()
         self.head: CommitSha | None = None
+        self.commits: Sequence[CommitSha] = ()
         self.pin: Pin | None = None
         self.hosts: Sequence[Host] = ()
         self.stored = FakeParameters()
@@ -131,7 +133,9 @@ class Tip:
         return self.past.head
 
     def commits(self, branch: Branch) -> Sequence[CommitSha]:
-        raise AssertionError("a target without gates needs the tip alone")
+        if not self.past.commits:
+            raise AssertionError("a target without gates needs the tip alone")
+        return self.past.commits
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
         raise AssertionError("a reader does not ask for these")
@@ -498,6 +502,26 @@ class TestSnapshot:
         assert past.snapshot().issued == int(LATER.timestamp() * 1000)
         past.add(sent_by(command_of(number=1), "manual", issued=10**14), on(1))
         assert past.snapshot().issued == 10**14 + 1
+
+
+class TestReadATargetWithGates:
+    def facts(self, past: Past, gates: Gates) -> TargetFacts:
+        past.commits = [CommitSha(COMMIT), CommitSha(OLD)]
+        past.head = CommitSha("c" * 40)
+        return past.reader.facts(replace(WEB, gates=gates), past.snapshot())
+
+    @pytest.mark.parametrize(
+        "gates", [Gates(checks=("test",)), Gates(after=("staging",)), Gates(trigger="manual")]
+    )
+    def test_branch_s_newest_commits_are_read_and_the_first_is_the_tip(
+        self, past: Past, gates: Gates
+    ) -> None:
+        facts = self.facts(past, gates)
+        assert (facts.commits, facts.head) == (past.commits, past.commits[0])
+
+    def test_target_without_gates_needs_the_tip_alone(self, past: Past) -> None:
+        facts = self.facts(past, Gates())
+        assert (facts.commits, facts.head) == ((), past.head)
 
 
 class TestHasSentSince:
