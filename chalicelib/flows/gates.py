@@ -1,5 +1,6 @@
 """Reads what a target's gates need: the commits that are newer, and the targets before it."""
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -91,4 +92,11 @@ def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
     base = github.merge_base(known, commits[0])
     if base is None:
         return commits[:1]
-    return newer_than(commits, base)
+    if base in commits:
+        return newer_than(commits, base)
+    # The base is further back than the listed commits; or a merge had it as its second parent, and
+    # then the first parents lead past it, to commits that are older.
+    lacking = bisect_left(
+        commits, x=True, lo=1, key=lambda one: github.merge_base(base, one) != base
+    )
+    return commits[:lacking]

@@ -1,6 +1,7 @@
 """A round reads from GitHub the tip of a branch, and the deliveries that failed."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from subprocess import check_output, run
@@ -10,15 +11,18 @@ import pytest
 
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import Branch, CommitSha
+from chalicelib.core.targets import parse_stored_targets
+from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.github_api import REFUSED_SECONDS, GoneError, RateLimitError, TokenError
 from chalicelib.edges.github_reading import RepositoryReading, reading
+from chalicelib.flows.gates import newer_commits
 from pulley.sandbox.github.server import Fault, HookDelivery
 from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
-from tests.facts import OLD
-from tests.fakes import COMMIT, GUID, SITE, TOKEN, FakeClock
+from tests.facts import OLD, ROLL_OUT
+from tests.fakes import COMMIT, GUID, SITE, TOKEN, FakeClock, target_json, targets_text
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -660,6 +664,24 @@ class TestOnTheSandbox:
         with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
             github = GitHub(sandbox.api_url)
             assert reading(github)(SITE, TOKEN).commits(MAIN) == made[:-101:-1]
+            github._pool.clear()
+
+    def test_only_a_merge_that_has_the_sent_commit_is_newer(self, repository: Path) -> None:
+        """`git pull` merged what was sent into the pusher's own line, the first parents."""
+        git = Git(repository)
+        root = git.commit()
+        old, sent = git.commit(root), git.commit(root)
+        merge = git.commit(old, sent)
+        tip = git.commit(merge)
+        git.point("main", tip)
+        (web,) = parse_stored_targets(targets_text(target_json(checks=["test"])), SITE)
+        with SandboxGitHub({"octo/site": repository}, token=TOKEN) as sandbox:
+            github = GitHub(sandbox.api_url)
+            site = reading(github)(SITE, TOKEN)
+            asked = [replace(ROLL_OUT, commit=sent)]
+            facts = TargetFacts(web, (), (), asked=asked, commits=site.commits(MAIN))
+            assert facts.commits == [tip, merge, old, root]
+            assert newer_commits(facts, site) == [tip, merge]
             github._pool.clear()
 
     def test_failed_deliveries_of_pulley_s_webhook_are_read(self, repository: Path) -> None:

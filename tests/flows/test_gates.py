@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import CommitSha
@@ -58,6 +60,15 @@ class Git:
         return commit(max(both)) if both else None
 
 
+@st.composite
+def repositories(draw: st.DrawFn) -> Git:
+    parents: list[list[int]] = [[]]
+    for number in range(1, draw(st.integers(2, 14))):
+        earlier = st.integers(max(0, number - 4), number - 1)
+        parents.append(draw(st.lists(earlier, unique=True, max_size=2)))
+    return Git(parents)
+
+
 class TestNewerCommits:
     def test_target_without_a_commit_may_get_every_commit(self) -> None:
         git = Git([[], [0]])
@@ -81,3 +92,18 @@ class TestNewerCommits:
 
         with pytest.raises(UnavailableError):
             newer_commits(facts(7, 2, 1), Away([]))
+
+    @given(repositories(), st.data())
+    def test_no_commit_is_newer_that_the_known_one_has_in_its_history(
+        self, git: Git, data: st.DataObject
+    ) -> None:
+        numbers = st.integers(0, len(git.parents) - 1)
+        known, tip = data.draw(numbers), data.draw(numbers)
+        listed = git.first_parents(tip)[: data.draw(st.integers(1, 9))]
+        newer = [int(one.sha, 16) for one in newer_commits(facts(known, *listed), git)]
+        assert newer == listed[: len(newer)]
+        assert not set(newer) & git.history(known)
+        if known in git.history(tip):
+            assert all(known in git.history(one) for one in newer)
+        if tip not in git.history(known):
+            assert tip in newer

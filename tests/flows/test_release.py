@@ -704,6 +704,36 @@ class TestForcePush:
         assert house.released() == [5, 13]
 
 
+class TestMergeOfTheBranchIntoItself:
+    """`git pull` and `git push`: the merge's first parent is the pusher's own commit.
+
+    The commit that the target was sent is then the second parent, and not among the first parents.
+    """
+
+    @pytest.fixture
+    def house(self) -> Release:
+        house = Release(one_target(checks=BOTH))
+        house.branch(5, 4, 3)
+        house.green(3, 4, 5)
+        house.settle()
+        house.branch(8, 7, 3)  # 8 merges 5 into 7, which was made from 3
+        for newer, base in ((8, 5), (7, 3), (3, 3)):
+            house.deployments.bases[CommitSha(sha(5)), CommitSha(sha(newer))] = CommitSha(sha(base))
+        return house
+
+    def test_commits_without_the_sent_commit_are_not_newer(self, house: Release) -> None:
+        house.checks(8, test="pending")
+        house.green(7)
+        for _ in range(3):
+            house.settle(15)
+        assert house.released() == [5]
+
+    def test_merge_goes_out_when_its_checks_are_green(self, house: Release) -> None:
+        house.green(8)
+        house.settle()
+        assert house.released() == [5, 8]
+
+
 class TestGitHubFails:
     """Gates stay closed, and what is there stays."""
 
