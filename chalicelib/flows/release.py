@@ -50,7 +50,7 @@ class Releaser:
         deployments = GatedDeployments(self.stage, target, github)
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
-            chosen, deployment = self._choose(waiting[:MAX_JUDGED], deployments, facts)
+            chosen, deployment = self._choose(waiting, deployments, facts)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
             return None
@@ -67,10 +67,13 @@ class Releaser:
         self, waiting: Sequence[Waiting], deployments: GatedDeployments, facts: TargetFacts
     ) -> tuple[CommitSha | None, Deployment | None]:
         """The newest commit with open gates, if there is one; and its judged deployment."""
-        target, judged = facts.target, []
+        target, judged, asked = facts.target, [], 0
         for one in waiting:
             gates, deployment = one.gates, None
             if target.gates.checks and one.is_open:
+                if asked == MAX_JUDGED:
+                    break
+                asked += 1
                 gate, deployment = deployments.judge_checks(one.commit)
                 gates = (*gates, gate)
             judged.append(replace(one, gates=gates))

@@ -318,6 +318,26 @@ class TestManyCommits:
         house.settle()
         assert house.released() == [1, 192]
 
+    def test_commit_far_behind_the_tip_goes_to_the_next_target_of_the_chain(self) -> None:
+        house = Release(
+            one_target("staging", trigger="manual"), one_target("production", after=["staging"])
+        )
+        house.branch(*range(60, 0, -1))
+        house.deployed("staging", 5)
+        house.settle()
+        assert house.released("production") == [5]
+
+    def test_commits_that_wait_for_another_gate_are_not_judged(self) -> None:
+        house = Release(
+            one_target("staging", trigger="manual"),
+            one_target("production", after=["staging"], checks=["test"]),
+        )
+        house.branch(*range(60, 0, -1))
+        house.green(*range(1, 61))
+        house.deployed("staging", 5)
+        house.settle()
+        assert (judged(house), house.released("production")) == (1, [5])
+
 
 class TestAfter:
     """`after = ["staging"]`: staging follows `main` without gates, production comes after it."""
