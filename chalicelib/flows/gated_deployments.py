@@ -4,7 +4,7 @@ GitHub judges checks. It makes a deployment only if they are green, and that dep
 which is reported on. So a commit that waits for its checks has no deployment.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,20 +59,24 @@ class GatedDeployments:
         deployment = self.github.find(request)
         if deployment is None:
             deployment = self.github.create(request)
-            self.end_waiting(waiting.commit)
+            self.end_waiting(waiting.commit, ())
         status = status_from("queued", [str(waiting)])
         if status not in self.github.statuses(deployment.id)[:1]:
             self.github.post(deployment.id, status)
 
-    def end_waiting(self, newer: CommitSha) -> None:
-        """Mark commits inactive that still wait: a newer one has overtaken them."""
+    def end_waiting(self, newer: CommitSha, ahead: Collection[CommitSha]) -> None:
+        """Mark commits inactive that still wait: a newer one has overtaken them.
+
+        `ahead` are the commits that are newer still, and wait on.
+        """
         if self.target.gates.checks:
             return
+        kept = {newer.sha, *(one.sha for one in ahead)}
         status = DeploymentStatus("inactive", f"overtaken by {newer.short} while it waited")
         for count, one in enumerate(self.github.newest(self.target.environment)):
             if count == LOOKS:
                 return
-            if (one.stage, one.target) != (self.stage, self.target.name) or one.commit == newer.sha:
+            if (one.stage, one.target) != (self.stage, self.target.name) or one.commit in kept:
                 continue
             if not any(said.state == "queued" for said in self.github.statuses(one.id)[:1]):
                 return

@@ -12,7 +12,7 @@ from chalicelib.core.deployments import Attempt, Cause, Deployment
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import Target
-from chalicelib.core.waiting import Waiting
+from chalicelib.core.waiting import Waiting, newer_than
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.deploy import Deployer, Sent
@@ -58,7 +58,8 @@ class Releaser:
             return None
         sent = self._send(chosen, deployment, target, token, snapshot)
         try:
-            deployments.end_waiting(chosen)
+            ahead = newer_than([one.commit for one in waiting], chosen)
+            deployments.end_waiting(chosen, ahead)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
         return sent

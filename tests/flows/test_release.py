@@ -454,6 +454,16 @@ class TestAfter:
         house.round()
         assert house.released("production") == [1]
 
+    def test_commit_that_is_newer_than_the_sent_one_waits_on(self, house: Release) -> None:
+        house.pin("staging", state="frozen")
+        house.branch(2, 1)
+        house.round()  # 2 is queued
+        house.deployed("staging", 1)
+        house.rest()
+        house.round()
+        assert house.released("production") == [1]
+        assert not any(said.startswith("inactive") for said in house.said(2, "production"))
+
     def test_overtaken_commit_is_ended_as_inactive_when_a_newer_one_waits(
         self, house: Release
     ) -> None:
