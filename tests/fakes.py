@@ -319,7 +319,7 @@ class FakeDeployments:
         waiting = [f"{name}: {state}" for name, state in states.items() if state != "success"]
         if waiting:
             return NotGreen(", ".join(waiting))
-        return self.add(request.commit.sha, request.environment, request.stage, request.target)
+        return self._made(request)
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         self._call("merge_base")
@@ -331,7 +331,7 @@ class FakeDeployments:
 
     def create(self, request: DeploymentRequest) -> Deployment:
         self._call("create")
-        return self.add(request.commit.sha, request.environment, request.stage, request.target)
+        return self._made(request)
 
     def deployment(self, deployment_id: int) -> Deployment | None:
         self._call("deployment")
@@ -365,6 +365,11 @@ class FakeDeployments:
         self.made[id_] = Deployment(id_, commit, environment, created, stage, target)
         self.log[id_] = []
         return self.made[id_]
+
+    def _made(self, request: DeploymentRequest) -> Deployment:
+        made = self.add(request.commit.sha, request.environment, request.stage, request.target)
+        self.made[made.id] = replace(made, checks=request.checks)
+        return self.made[made.id]
 
     def say(self, deployment_id: int, status: DeploymentStatus) -> None:
         """Add a status, within GitHub's limits for its description."""

@@ -28,18 +28,23 @@ _LAST_TAKEN = "\uffff"  # GitHub answers 422: "description doesn't accept 4-byte
 
 @dataclass(frozen=True)
 class DeploymentRequest:
-    """A request for the deployment of a commit to a target. `delivery` is for people only."""
+    """A request for the deployment of a commit to a target. `delivery` is for people only.
+
+    `checks` are the names of the checks that GitHub is to judge first (core/gates.py).
+    """
 
     commit: CommitSha
     environment: str
     stage: str
     target: str
     delivery: str
+    checks: tuple[str, ...] = ()
 
     @property
-    def payload(self) -> dict[str, str]:
+    def payload(self) -> dict[str, object]:
         """The payload, which tells it from other deployments of the commit."""
-        return {"stage": self.stage, "target": self.target, "delivery": self.delivery}
+        judged = {"checks": list(self.checks)} if self.checks else {}
+        return {"stage": self.stage, "target": self.target, "delivery": self.delivery, **judged}
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,11 @@ class DeploymentStatus:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment on GitHub. `created` is aware; `target` and `stage` are its payload's."""
+    """A deployment on GitHub. `created` is aware; `target` and `stage` are its payload's.
+
+    `checks` are those that GitHub judged before it made the deployment; without any, it was made
+    whatever the state of the checks.
+    """
 
     id: int
     commit: str
@@ -65,6 +74,7 @@ class Deployment:
     created: datetime
     stage: str
     target: str
+    checks: tuple[str, ...] = ()
 
     def answers(self, request: DeploymentRequest) -> bool:
         """Whether it is the requested deployment."""

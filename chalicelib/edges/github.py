@@ -151,6 +151,7 @@ def _deployment(one: Any) -> Deployment | None:  # noqa: ANN401 - JSON
     payload = one["payload"]
     payload = json.loads(payload) if isinstance(payload, str) and payload else payload
     payload = payload if isinstance(payload, dict) else {}
+    checks = payload.get("checks")
     created = datetime.fromisoformat(one["created_at"])
     if type(one["id"]) is not int or created.tzinfo is None:
         return None
@@ -161,6 +162,7 @@ def _deployment(one: Any) -> Deployment | None:  # noqa: ANN401 - JSON
         created=created,
         stage=text_of(payload.get("stage")),
         target=text_of(payload.get("target")),
+        checks=tuple(map(text_of, checks)) if isinstance(checks, list) else (),
     )
 
 

@@ -59,6 +59,17 @@ def find_or_create(
     return found
 
 
+def first_of(github: Deployments, made: Deployment, request: DeploymentRequest) -> Deployment:
+    """The first deployment that matches, after this one was made; if it is another one, end this.
+
+    Raises NotTakenError and UnavailableError.
+    """
+    first = github.find(request) or made
+    if first.id != made.id:
+        _end_twin(github, made.id, first, request)
+    return first
+
+
 def _end_twin(
     github: Deployments, twin: int, first: Deployment, request: DeploymentRequest
 ) -> None:

@@ -5,7 +5,7 @@ which is reported on. So a commit that waits for its checks has no deployment.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from chalicelib.core.deployments import (
@@ -19,8 +19,10 @@ from chalicelib.core.gates import EVERY_CHECK
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
-from chalicelib.flows.find_deployment import LOOKS, Deployments
+from chalicelib.flows.find_deployment import LOOKS, Deployments, first_of
 from chalicelib.flows.gates import Ancestry
+
+Made = tuple[Deployment, bool]  # whether it was created just now
 
 
 class GatedRepository(Deployments, Ancestry, Protocol):
@@ -40,16 +42,19 @@ class GatedDeployments:
     target: Target
     github: GatedRepository
 
-    def judge_checks(self, commit: CommitSha) -> tuple[Gate, Deployment | None]:
+    def judge_checks(self, commit: CommitSha) -> tuple[Gate, Made | None]:
         """The gate `checks` of a commit; and its deployment, if the gate is open."""
-        made: Deployment | NotGreen | None
-        request, checks = self._request(commit), self.target.gates.checks
-        made = self.github.find(request)
-        if made is None:
+        checks = self.target.gates.checks
+        request = replace(self._request(commit), checks=checks)
+        found = self.github.find(request)
+        is_new = found is None
+        # A deployment may have been made when the target had no such gate, or by a pin.
+        if found is None or found.checks != checks:
             made = self.github.create_if_green(request, () if checks == EVERY_CHECK else checks)
-        if isinstance(made, NotGreen):
-            return checks_gate(self.target, CLOSED, made.reason), None
-        return checks_gate(self.target, OPEN), made
+            if isinstance(made, NotGreen):
+                return checks_gate(self.target, CLOSED, made.reason), None
+            found = first_of(self.github, made, request)
+        return checks_gate(self.target, OPEN), (found, is_new)
 
     def tell(self, waiting: Waiting) -> None:
         """Post what a commit waits for."""

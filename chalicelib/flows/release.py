@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from chalicelib.core.decisions import Decision, DecisionLog
-from chalicelib.core.deployments import Attempt, Cause, Deployment
+from chalicelib.core.deployments import Attempt, Cause
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import Target
@@ -16,7 +16,7 @@ from chalicelib.core.waiting import Waiting, newer_than
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.deploy import Deployer, Sent
-from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository
+from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository, Made
 from chalicelib.flows.gates import GateReader
 from chalicelib.flows.snapshot import Snapshot
 
@@ -50,13 +50,13 @@ class Releaser:
         deployments = GatedDeployments(self.stage, target, github)
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
-            chosen, deployment = self._choose(waiting, deployments, facts)
+            chosen, made = self._choose(waiting, deployments, facts)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
             return None
         if chosen is None or self.gates.reader.has_sent_since(target, snapshot, now=self.clock()):
             return None
-        sent = self._send(chosen, deployment, target, token, snapshot)
+        sent = self._send(chosen, made, target, token, snapshot)
         try:
             ahead = newer_than([one.commit for one in waiting], chosen)
             deployments.end_waiting(chosen, ahead)
@@ -66,20 +66,20 @@ class Releaser:
 
     def _choose(
         self, waiting: Sequence[Waiting], deployments: GatedDeployments, facts: TargetFacts
-    ) -> tuple[CommitSha | None, Deployment | None]:
+    ) -> tuple[CommitSha | None, Made | None]:
         """The newest commit with open gates, if there is one; and its judged deployment."""
         target, judged, asked = facts.target, [], 0
         for one in waiting:
-            gates, deployment = one.gates, None
+            gates, made = one.gates, None
             if target.gates.checks and one.is_open:
                 if asked == MAX_JUDGED:
                     break
                 asked += 1
-                gate, deployment = deployments.judge_checks(one.commit)
+                gate, made = deployments.judge_checks(one.commit)
                 gates = (*gates, gate)
             judged.append(replace(one, gates=gates))
             if judged[-1].is_open:
-                return one.commit, deployment
+                return one.commit, made
         if judged:
             self._note_waiting(target, judged[0])
             deployments.tell(judged[0])
@@ -88,7 +88,7 @@ class Releaser:
     def _send(
         self,
         commit: CommitSha,
-        deployment: Deployment | None,
+        made: Made | None,
         target: Target,
         token: str,
         snapshot: Snapshot,
@@ -101,9 +101,10 @@ class Releaser:
             now=datetime.fromtimestamp((snapshot.issued + 0.5) / 1000, UTC),
             token=token,
         )
-        if deployment is None:
+        if made is None:
             return self.deployer.deploy([target], cause)
-        attempt = Attempt(target, cause, deployment, is_new=True)
+        deployment, is_new = made
+        attempt = Attempt(target, cause, deployment, is_new)
         return self.deployer.send([attempt], cause, SECONDS)
 
     def _note_waiting(self, target: Target, waiting: Waiting) -> None:

@@ -172,6 +172,7 @@ class TestChecks:
         house.settle()
         house.rest(15)
         house.round()
+        assert [one.checks for one in house.deployments.made.values()] == [tuple(BOTH)]
         assert house.commands.sent[0].parameters["Deployment"] == "7001"
         assert house.deployments.states(7001) == ["success"]
 
@@ -251,6 +252,7 @@ class TestChecks:
         house.checks(1, other="success")
         house.round()
         assert house.released() == [1]
+        assert [one.checks for one in house.deployments.made.values()] == [("*",)]
 
     def test_host_behind_catches_up_while_a_newer_commit_waits(self, house: Release) -> None:
         house.settle()
@@ -261,6 +263,56 @@ class TestChecks:
             ("web", 1, "rebase-to", "push"),
             ("web", 1, "rebase-to", "reconcile"),
         ]
+
+
+class TestChecksThatGitHubDidNotJudge:
+    """A deployment on GitHub does not show that checks were green: others make some as well."""
+
+    @pytest.fixture
+    def house(self) -> Release:
+        house = Release(one_target(checks=BOTH))
+        house.branch(2, 1)
+        house.green(1)
+        house.settle()
+        house.checks(2, test="failure")
+        return house
+
+    def test_deployment_of_a_push_before_the_target_had_gates_opens_nothing(
+        self, house: Release
+    ) -> None:
+        house.deployments.add(sha(2))
+        house.settle()
+        assert (house.released(), house.reasons()[-1]) == (
+            [1],
+            "waits for test: failure, lint: expected",
+        )
+
+    def test_deployment_of_a_pin_opens_nothing_when_the_pin_ends(self, house: Release) -> None:
+        house.pin("web", state="pinned", commit=sha(2))
+        house.settle()
+        house.settle(15)
+        assert [one.commit for one in house.deployments.made.values()] == [sha(1), sha(2)]
+        house.pin("web", state="none")
+        house.settle()
+        assert house.sent()[-1] == ("web", 1, "rebase-to", "reconcile")
+        assert house.released() == [1]
+
+    def test_deployment_judged_for_fewer_checks_is_judged_again(self, house: Release) -> None:
+        made = house.deployments.add(sha(2))
+        house.deployments.made[made.id] = replace(made, checks=("test",))
+        house.checks(2, test="success")
+        house.settle()
+        assert house.released() == [1]
+
+    def test_commit_that_becomes_green_is_reported_on_its_first_deployment(
+        self, house: Release
+    ) -> None:
+        first = house.deployments.add(sha(2))
+        house.green(2)
+        house.settle()
+        assert house.released() == [1, 2]
+        assert house.commands.sent[-1].parameters["Deployment"] == str(first.id)
+        assert house.deployments.states(first.id + 1) == ["inactive"]
 
 
 class TestTwoRoundsAtOnce:
@@ -283,6 +335,21 @@ class TestTwoRoundsAtOnce:
         house.reading.before = other_round
         assert house.round().sent == 0
         assert (house.released(), len(house.deployments.made)) == ([1], 1)
+
+    def test_commit_is_sent_once_if_both_rounds_were_told_that_it_is_green(
+        self, house: Release
+    ) -> None:
+        def other_round(method: str) -> None:
+            if method == "create_if_green":
+                house.deployments.before = None
+                house.round()
+
+        house.deployments.before = other_round
+        house.round()
+        assert house.released() == [1]
+        # GitHub made a deployment for each round. The report is on the first.
+        assert house.commands.sent[0].parameters["Deployment"] == "7001"
+        assert house.deployments.log[7002] == [DeploymentStatus("inactive", "the same as 7001")]
 
     def test_round_that_read_an_older_tip_sends_nothing_after_the_newer_commit(
         self, house: Release
@@ -861,7 +928,8 @@ class TestAwsFails:
 
     def test_refused_command_is_counted_and_sent_by_a_later_round(self, house: Release) -> None:
         house.commands.refused["web"] = UnavailableError("AWS throttles")
-        assert house.round().failed == 1
+        for _ in range(3):
+            assert house.round().failed == 1
         assert house.said(1) == ["error: not sent to any host: AWS throttles"]
         house.commands.refused.clear()
         house.settle()
