@@ -82,7 +82,9 @@ class Releaser:
                 return one.commit, made
         if judged:
             self._note_waiting(target, judged[0])
-            deployments.tell(judged[0])
+            # A commit that was sent before, by a pin, has a report that says how it stands.
+            if judged[0].commit not in {one.commit for one in facts.asked}:
+                deployments.tell(judged[0])
         return None, None
 
     def _send(

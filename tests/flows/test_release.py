@@ -710,6 +710,19 @@ class TestOrders:
         house.settle()
         assert house.released() == [1, 2]
 
+    def test_waiting_commit_that_a_pin_sent_before_is_left_to_its_report(self) -> None:
+        house = Release(one_target(window="Sat 09:00-17:00 UTC"))
+        house.branch(2, 1)
+        house.deployed("web", 1)
+        house.pin("web", state="pinned", commit=sha(2))
+        for _ in range(2):
+            house.settle(15)
+        house.pin("web", state="none")
+        for _ in range(10):
+            house.settle(15)
+        assert [said.partition(":")[0] for said in house.said(2)] == ["success", "inactive"]
+        assert house.reasons()[-1] == "waits for its window, which opens Sat 2030-01-05 09:00 UTC"
+
     def test_manual_target_is_not_even_looked_at(self) -> None:
         house = Release(one_target(trigger="manual"))
         house.branch(1)
