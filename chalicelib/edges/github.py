@@ -83,6 +83,8 @@ class RepositoryDeployments:
         made = _deployments([self._call("POST", "/deployments", body)])
         if not made:
             raise unreadable("no deployment in it")
+        if made[0].commit != request.commit.sha:  # `ref` could be a branch's name, too
+            raise unreadable("a deployment of another commit")
         return made[0]
 
     def deployment(self, deployment_id: int) -> Deployment | None:

@@ -279,6 +279,13 @@ class TestCreateIfGreen:
             api.deployments.create(REQUEST)
         assert TOKEN not in f"{caught.value!r}{caught.value.detail}"
 
+    def test_deployment_of_another_commit_is_unavailable_and_not_green(self, api: Api) -> None:
+        # A branch may have the commit's SHA as its name.
+        api.answers(answer(shown(7, sha=OTHER_COMMIT), 201))
+        with pytest.raises(UnavailableError, match="cannot be read") as caught:
+            self.judge(api, "test")
+        assert caught.value.detail == "a deployment of another commit"
+
     @pytest.mark.parametrize("status", [403, 404])
     def test_token_without_the_permission_is_an_error_and_not_green(
         self, api: Api, status: int
