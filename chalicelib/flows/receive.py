@@ -117,6 +117,7 @@ class Receiver:
         targets = self._followers(push, settings, delivery)
         if not targets:
             return Ignored(delivery.id, f"no target of {push.repository} follows {shown(push.ref)}")
+        plain = [one for one in targets if not one.gates]
         waiting = [one for one in targets if one.gates]
         cause = Cause(
             repository=push.repository,
@@ -128,7 +129,7 @@ class Receiver:
             pushed_at=push.pushed_at,
             by=push.by,
         )
-        done = self.deployer.deploy([one for one in targets if not one.gates], cause)
+        done = self.deployer.deploy(plain, cause) if plain else Sent((), (), ())
         if any(one.gates.needs_github for one in waiting):
             wake_round(self.waker, push.repository, self.journal)
         skipped = [(one.name, f"it waits for {one.gates}") for one in waiting]

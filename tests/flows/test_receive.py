@@ -725,6 +725,15 @@ class TestReceiveAPushToATargetWithGates:
         assert house.push() == Ignored(GUID, "web: it waits for test and lint")
         assert (house.sent, house.waker.woken) == ([], [SITE])
 
+    def test_push_makes_no_deployment_on_github(self, house: House) -> None:
+        house.store(NAMES.github_token, TOKEN)
+        house.push()
+        assert (house.announcements.tokens, house.github.made) == ([], {})
+
+    def test_push_reads_no_pins_so_an_error_of_aws_cannot_lose_the_wake(self, house: House) -> None:
+        house.push()
+        assert house.parameters.looked_up == [SITE]
+
     def test_redelivery_of_an_old_push_sends_nothing(self, house: House) -> None:
         for commit in (COMMIT, "a" * 40, COMMIT):
             house.push(after=commit)
