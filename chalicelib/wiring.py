@@ -157,7 +157,7 @@ def _reconciler() -> "Reconciler":
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.flows.catch_up import CatchUp
     from chalicelib.flows.gates import GateReader
-    from chalicelib.flows.reconcile import Reconciler
+    from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler
     from chalicelib.flows.release import Releaser
     from chalicelib.flows.round import PlanSender
     from chalicelib.flows.snapshot import Reader
@@ -187,7 +187,13 @@ def _reconciler() -> "Reconciler":
         stored=stored,
         reader=reader,
         releaser=Releaser(
-            settings.stage, GateReader(reader), reading(github), deployer, JOURNAL, _now
+            settings.stage,
+            GateReader(reader),
+            # Each request may take some seconds more: a slow GitHub must not end the round.
+            reading(github, RESERVE_SECONDS / 2),
+            deployer,
+            JOURNAL,
+            _now,
         ),
         catch_up=CatchUp(reader, _deployment_sync(settings, client, history), interval),
         sender=PlanSender(settings.stage, stored, reader, commands, JOURNAL, _now),

@@ -321,6 +321,10 @@ class FakeDeployments:
             return NotGreen(", ".join(waiting))
         return self._made(request)
 
+    def has_checks(self, commit: CommitSha) -> bool:
+        self._call("has_checks")
+        return bool(self.checks.get(commit.sha))
+
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         self._call("merge_base")
         return self.bases.get((one, other))

@@ -3,7 +3,10 @@
 Sources: GitHub's page "Webhook events and payloads": check_run, check_suite, workflow_run, status.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chalicelib.core.gates import EVERY_CHECK
 
 # The events, each with the key of its payload that has the check's result.
 _RESULTS = {"check_run": "check_run", "check_suite": "check_suite", "workflow_run": "workflow_run"}
@@ -12,17 +15,31 @@ CHECK_EVENTS = frozenset(_RESULTS) | {"status"}
 SUBSCRIBED = ("check_run", "check_suite", "status")
 
 
-def green_branches(event: str, payload: Mapping[str, object]) -> frozenset[str] | None:
-    """The branches on which a check became green, as far as GitHub names them; else None.
+@dataclass(frozen=True)
+class GreenCheck:
+    """A check that became green. `name` is "" if the event is of several checks.
 
-    An empty set: it is green, and GitHub names no branch. A fork's pull request may have a branch
-    of the same name, which does no harm: a round looks at the repository's own branch only.
+    `branches` are those of the commit, as far as GitHub names them. A fork's pull request may have
+    a branch of the same name, which does no harm: a round looks at the repository's own branch.
     """
+
+    name: str
+    branches: frozenset[str]
+
+    def may_open(self, checks: Sequence[str], branch: str) -> bool:
+        """Whether a target that waits for these checks, on this branch, may wait for this one."""
+        is_named = not self.name or checks == EVERY_CHECK or self.name in checks
+        return bool(checks) and is_named and (not self.branches or branch in self.branches)
+
+
+def parse_green_check(event: str, payload: Mapping[str, object]) -> GreenCheck | None:
+    """The check of an event in CHECK_EVENTS that became green; None if none did."""
+    name: object = ""
     if event == "status":
         branches = payload.get("branches")
         listed = branches if isinstance(branches, list) else []
         names = [one.get("name") for one in listed if isinstance(one, dict)]
-        is_green = payload.get("state") == "success"
+        is_green, name = payload.get("state") == "success", payload.get("context")
     else:
         result = payload.get(_RESULTS.get(event, ""))
         if not isinstance(result, dict):
@@ -31,5 +48,6 @@ def green_branches(event: str, payload: Mapping[str, object]) -> frozenset[str] 
         suite = suite if isinstance(suite, dict) else result
         names = [suite.get("head_branch")]
         is_green = result.get("conclusion") == "success"
+        name = result.get("name") if event == "check_run" else ""
     found = frozenset(one for one in names if isinstance(one, str) and one)
-    return found if is_green else None
+    return GreenCheck(name if isinstance(name, str) else "", found) if is_green else None

@@ -32,11 +32,13 @@ MAX_WAIT_SECONDS = 3600.0  # a primary limit is over within the hour
 MAX_REDIRECTS = 3
 _TOKEN = re.compile("[!-~]{1,1000}")  # what a header can carry
 _REDIRECTS = frozenset({301, 302, 307, 308})
-_PERMISSIONS = {  # by the first part of a path
+_PERMISSIONS = {  # by the part of a path
     "deployments": "Deployments: write",
     "branches": "Contents: read",
     "commits": "Contents: read",
     "compare": "Contents: read",
+    "check-runs": "Checks: read",
+    "status": "Commit statuses: read",
     "hooks": "Webhooks: read",
 }
 _TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading needs less
@@ -220,7 +222,10 @@ def _rate_limit(words: str, seconds: float) -> RateLimitError:
 
 
 def _part(path: str) -> str:
-    return path.partition("?")[0].split("/")[1]
+    """The part of the API that a path is of: each needs a permission of its own."""
+    parts = path.partition("?")[0].split("/")[1:]
+    is_of_commit = parts[0] == "commits" and len(parts) == 3
+    return parts[2] if is_of_commit else parts[0]
 
 
 def _error_for(words: str, method: str, path: str, status: int, wait: float | None) -> PulleyError:

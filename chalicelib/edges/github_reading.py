@@ -27,9 +27,17 @@ _WEBHOOK_PATH = "/github"  # how Pulley's address ends, behind any stage of API 
 _LONGEST_STATUS = 100  # characters of GitHub's status of a delivery
 
 
-def reading(github: GitHub) -> Callable[[Repository, str], "RepositoryReading"]:
-    """A function that takes a repository and its token."""
-    return lambda repository, token: RepositoryReading(github, repository, token, Deadline())
+def reading(
+    github: GitHub, seconds: float = float("inf")
+) -> Callable[[Repository, str], "RepositoryReading"]:
+    """A function that takes a repository and its token; no request begins after the seconds."""
+
+    def read(repository: Repository, token: str) -> RepositoryReading:
+        deadline = Deadline(who="GitHub")
+        deadline.restart(seconds)
+        return RepositoryReading(github, repository, token, deadline)
+
+    return read
 
 
 class RepositoryReading(RepositoryDeployments):
@@ -65,6 +73,20 @@ class RepositoryReading(RepositoryDeployments):
         if not chain:
             raise unreadable("the branch's tip is not among its commits")
         return chain
+
+    def has_checks(self, commit: CommitSha) -> bool:
+        """Whether the commit has any check run or status.
+
+        Needs the permissions Checks: read and Commit statuses: read.
+        """
+        for path in ("check-runs", "status"):
+            answer = self._call("GET", f"/commits/{commit.sha}/{path}?per_page=1")
+            count = answer.get("total_count") if isinstance(answer, dict) else None
+            if type(count) is not int:
+                raise unreadable("no count of checks in it")
+            if count:
+                return True
+        return False
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         """The newest commit that two commits have in their history; None if GitHub knows none.

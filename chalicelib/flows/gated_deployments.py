@@ -33,6 +33,9 @@ class GatedRepository(Deployments, Ancestry, Protocol):
     ) -> Deployment | NotGreen:
         """Create a deployment if these checks have passed; without names, if all have."""
 
+    def has_checks(self, commit: CommitSha) -> bool:
+        """Whether the commit has any check."""
+
 
 @dataclass(frozen=True)
 class GatedDeployments:
@@ -45,6 +48,9 @@ class GatedDeployments:
     def judge_checks(self, commit: CommitSha) -> tuple[Gate, Made | None]:
         """The gate `checks` of a commit; and its deployment, if the gate is open."""
         checks = self.target.gates.checks
+        # GitHub calls a commit green to which no check was reported yet.
+        if checks == EVERY_CHECK and not self.github.has_checks(commit):
+            return checks_gate(self.target, CLOSED, "every check: none was reported yet"), None
         request = replace(self._request(commit), checks=checks)
         found = self.github.find(request)
         is_new = found is None
@@ -64,7 +70,6 @@ class GatedDeployments:
         deployment = self.github.find(request)
         if deployment is None:
             deployment = self.github.create(request)
-            self.end_waiting(waiting.commit, ())
         status = status_from("queued", [str(waiting)])
         if status not in self.github.statuses(deployment.id)[:1]:
             self.github.post(deployment.id, status)

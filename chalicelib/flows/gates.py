@@ -3,9 +3,11 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import takewhile
 from typing import Protocol
 
-from chalicelib.core.history import Run, plain_status
+from chalicelib.core.history import Command, Run, plain_status
 from chalicelib.core.plan import plan_target
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
@@ -60,24 +62,35 @@ class GateReader:
             forerunner = forerunner_of(plan)
             if forerunner.commit and target.gates.soak:
                 hosts = [one.host.instance_id for one in plan.hosts if one.host.is_online]
-                runs = self._runs_of(forerunner.commit, other, snapshot)
-                since = well_since(runs, forerunner.commit, hosts)
-                forerunner = replace(forerunner, since=since)
+                forerunner = replace(
+                    forerunner, since=self._since(forerunner.commit, other, hosts, snapshot)
+                )
             found[other.name] = forerunner
         return found
 
-    def _runs_of(self, commit: str, target: Target, snapshot: Snapshot) -> Sequence[Run]:
-        """The target's runs of a commit since it last got another one.
+    def _since(
+        self, commit: str, target: Target, hosts: Sequence[str], snapshot: Snapshot
+    ) -> datetime | None:
+        """When the last of these hosts got to the commit, by the runs since another one was sent.
 
-        Rechecks that succeeded are left out: they changed nothing, and there are many.
+        Rechecks that succeeded changed nothing, and there are many. They are read only if a host
+        has no other run, because it got to the commit by the command of an older one.
         """
-        runs = []
-        for command in snapshot.sent_to(target):
-            if command.roll_out.commit.sha != commit:
-                break
-            if not command.roll_out.is_recheck or plain_status(command.status) != "success":
-                runs.append(Run(command, self.reader.invocations(command, snapshot)))
-        return runs
+        sent = list(
+            takewhile(lambda one: one.roll_out.commit.sha == commit, snapshot.sent_to(target))
+        )
+        quiet = [
+            one for one in sent if one.roll_out.is_recheck and plain_status(one.status) == "success"
+        ]
+        runs = [self._run(one, snapshot) for one in sent if one not in quiet]
+        since = well_since(runs, commit, hosts)
+        if since is None and quiet:
+            runs += [self._run(one, snapshot) for one in quiet]
+            since = well_since(runs, commit, hosts)
+        return since
+
+    def _run(self, command: Command, snapshot: Snapshot) -> Run:
+        return Run(command, self.reader.invocations(command, snapshot))
 
 
 def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:

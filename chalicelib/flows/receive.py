@@ -4,12 +4,11 @@ A redelivery is treated like the first delivery, because sending twice for one p
 A delivery that was not verified must never be acted on.
 """
 
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.check_events import CHECK_EVENTS, green_branches
+from chalicelib.core.check_events import CHECK_EVENTS, parse_green_check
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
@@ -143,12 +142,16 @@ class Receiver:
         repository = payload.repository
         if event.name not in CHECK_EVENTS or repository is None:
             return f"{event.name} events are not acted on, only push is"
-        branches = green_branches(event.name, payload.fields)
-        if branches is None:
+        check = parse_green_check(event.name, payload.fields)
+        if check is None:
             return f"{event.name}: no check became green"
-        waiting = [one.name for one in targets_of(repository, settings) if _waits(one, branches)]
+        waiting = [
+            one.name
+            for one in targets_of(repository, settings)
+            if check.may_open(one.gates.checks, one.branch.name)
+        ]
         if not waiting:
-            return f"{event.name}: no target waits for a check of this branch"
+            return f"{event.name}: no target waits for this check"
         wake_round(self.waker, repository, self.journal)
         return f"{event.name}: a round looks whether it opens a gate of {', '.join(waiting)}"
 
@@ -162,7 +165,3 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
-
-
-def _waits(target: Target, branches: AbstractSet[str]) -> bool:
-    return bool(target.gates.checks) and (not branches or target.branch.name in branches)

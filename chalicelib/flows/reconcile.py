@@ -75,8 +75,7 @@ class Reconciler:
             self._reconcile_target(target, targets, snapshot, holds, done)
             last = target.name
         if only:
-            # The next round of the schedule begins where the last one stopped.
-            self._store(RoundState(after, holds), snapshot.state, done)
+            self._store_woken(targets, holds, snapshot, done)
             done.note(self.journal, "woken")
             return done
         if len({one.repository for one in targets}) == len(
@@ -100,6 +99,28 @@ class Reconciler:
         except PulleyError as error:
             done.failed += 1
             self._note_failure({}, error)
+
+    def _store_woken(
+        self,
+        targets: Sequence[Target],
+        holds: Mapping[str, Hold],
+        snapshot: Snapshot,
+        done: Round,
+    ) -> None:
+        """Store the holds of these targets beside what another round has stored meanwhile."""
+        if holds == snapshot.state.holds:
+            return
+        try:
+            stored = self.stored.state()
+        except PulleyError as error:
+            done.failed += 1
+            self._note_failure({}, error)
+            return
+        own = {target.name for target in targets}
+        others = {name: hold for name, hold in stored.holds.items() if name not in own}
+        kept = {name: hold for name, hold in holds.items() if name in own}
+        # The next round of the schedule begins where the last one stopped.
+        self._store(RoundState(stored.after, others | kept), stored, done)
 
     def _targets(self, settings: Mapping[Repository, StoredReportSettings]) -> list[Target]:
         targets: list[Target] = []

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.check_events import CHECK_EVENTS, green_branches
+from chalicelib.core.check_events import CHECK_EVENTS, GreenCheck, parse_green_check
+from chalicelib.core.gates import EVERY_CHECK
 
 CHECKS = ("check_run", "check_suite", "workflow_run")
 EVENTS = (*CHECKS, "status")
@@ -30,7 +31,13 @@ def payload_of(event: str, outcome: object = "success", branch: object = "main")
     return {event: {"conclusion": outcome, "id": 5, "head_branch": branch}}
 
 
-class TestGreenBranches:
+def green_branches(event: str, payload: dict[str, Any]) -> frozenset[str] | None:
+    """The branches of the check that became green."""
+    check = parse_green_check(event, payload)
+    return check.branches if check else None
+
+
+class TestParseGreenCheck:
     def test_every_event_about_checks_is_known(self) -> None:
         assert set(EVENTS) == CHECK_EVENTS
 
@@ -53,6 +60,18 @@ class TestGreenBranches:
     @pytest.mark.parametrize("event", EVENTS)
     def test_any_other_outcome_is_not_green(self, event: str, outcome: object) -> None:
         assert green_branches(event, payload_of(event, outcome)) is None
+
+    @pytest.mark.parametrize(
+        ("event", "name"),
+        [("check_run", "test"), ("status", "ci/test"), ("check_suite", ""), ("workflow_run", "")],
+    )
+    def test_event_of_one_check_names_it(self, event: str, name: str) -> None:
+        check = parse_green_check(event, payload_of(event))
+        assert check == GreenCheck(name, frozenset({"main"}))
+
+    def test_name_that_is_no_text_is_left_out(self) -> None:
+        payload = payload_of("status") | {"context": 7}
+        assert parse_green_check("status", payload) == GreenCheck("", frozenset({"main"}))
 
     def test_status_names_all_branches_that_have_the_commit(self) -> None:
         payload = payload_of("status") | {"branches": [{"name": "main"}, {"name": "next"}]}
@@ -96,3 +115,27 @@ class TestGreenBranches:
         payload = data.draw(st.dictionaries(keys, RESULTS | ANYTHING))
         found = green_branches(event, payload)
         assert found is None or all(isinstance(one, str) and one for one in found)
+
+
+class TestMayOpen:
+    MAIN = frozenset({"main"})
+
+    @pytest.mark.parametrize(
+        ("name", "branches", "checks", "expected"),
+        [
+            ("test", MAIN, ("test",), True),
+            ("test", MAIN, ("lint", "test"), True),
+            ("test", MAIN, ("lint",), False),
+            ("test", MAIN, EVERY_CHECK, True),
+            ("test", MAIN, (), False),
+            ("", MAIN, ("lint",), True),  # of several checks, which are not named
+            ("", MAIN, (), False),
+            ("test", frozenset({"next"}), ("test",), False),
+            ("test", frozenset({"next", "main"}), ("test",), True),
+            ("test", frozenset(), ("test",), True),  # GitHub names no branch
+        ],
+    )
+    def test_check_may_open_the_gate_of_a_target_that_waits_for_it(
+        self, name: str, branches: frozenset[str], checks: tuple[str, ...], *, expected: bool
+    ) -> None:
+        assert GreenCheck(name, branches).may_open(checks, "main") is expected

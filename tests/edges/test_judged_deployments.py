@@ -16,7 +16,7 @@ from chalicelib.core.deployments import Deployment, DeploymentRequest, Deploymen
 from chalicelib.core.gates import EVERY_CHECK
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_stored_targets
-from chalicelib.core.waiting import CLOSED, OPEN
+from chalicelib.core.waiting import CLOSED, OPEN, Gate
 from chalicelib.edges.github import GitHub
 from chalicelib.edges.github_reading import reading
 from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository
@@ -60,7 +60,8 @@ def side(request: pytest.FixtureRequest, tmp_path: Path, commit: CommitSha) -> I
         yield GitHubSide(fake, commit, states.__setitem__)
         return
     with SandboxGitHub({"octo/site": tmp_path}, token=TOKEN) as sandbox:
-        sandbox.permissions["statuses"] = "write"  # for the CI server, which has the same token
+        # The CI server, which has the same token, writes statuses.
+        sandbox.permissions |= {"statuses": "write", "checks": "read"}
         github = GitHub(sandbox.api_url)
 
         def say(name: str, state: str) -> None:
@@ -148,8 +149,13 @@ class TestGatedDeployments:
         assert gated.judge_checks(side.commit) == (gate, (deployment, False))
 
     def test_every_check_is_judged_if_none_is_named(self, side: GitHubSide) -> None:
-        side.say("other", "failure")
         gated = self.gated(side, checks=True)
+        none_yet = gated.judge_checks(side.commit)
+        assert none_yet == (
+            Gate("checks", CLOSED, "waits for every check: none was reported yet"),
+            None,
+        )
+        side.say("other", "failure")
         assert gated.judge_checks(side.commit)[0].reason == "waits for other: failure"
         side.say("other", "success")
         gate, made = gated.judge_checks(side.commit)

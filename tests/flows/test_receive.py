@@ -845,7 +845,7 @@ class TestReceiveACheck:
         self, house: House, branch: str
     ) -> None:
         reason = self.deliver(house, check_run(branch=branch))
-        assert reason == "check_run: no target waits for a check of this branch"
+        assert reason == "check_run: no target waits for this check"
         assert house.waker.woken == []
 
     def test_repository_without_checks_wakes_no_round(self, house: House) -> None:
