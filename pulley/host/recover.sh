@@ -36,7 +36,8 @@ save_what_came_since() {
     beneath=$was
     set -- "$was_to"
     [ "$was_tip" = - ] || set -- "$@" "$was_tip"
-    for commit in "$local_ref" HEAD; do
+    for commit in "$was_branch" HEAD; do
+        commit_of "$commit" || continue # the move had not made the branch yet
         # If commits cannot be listed, assume that there are some.
         git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new" || echo >"$state/new"
         if [ -s "$state/new" ]; then
@@ -136,7 +137,8 @@ remove_rebase() { # folder
 }
 
 read_move() {
-    read -r was_ref was was_to was_tip was_edits was_edits_ref _ <"$state/moving" || refuse "cannot read $state/moving"
+    read -r was_ref was was_to was_tip was_edits was_edits_ref was_branch _ <"$state/moving" || refuse "cannot read $state/moving"
+    [ "$was_branch" != whole ] || was_branch=$local_ref # up to release 0.2.0 the branch was not written
 }
 
 # Take everything back to where a move began. If this is killed, the next run does it again.
@@ -146,10 +148,10 @@ take_back() {
     [ "$was_edits" = - ] || root_owns_folders "$was_edits"
     remove_rebase "$git_dir/rebase-merge"
     clear_locks
-    [ "$was_tip" = - ] || git update-ref "$local_ref" "$was_tip"
+    [ "$was_tip" = - ] || git update-ref "$was_branch" "$was_tip"
     point_head "$was_ref" "$was"
-    if [ "$was_tip" = - ] && commit_of "$local_ref"; then
-        git update-ref -d "$local_ref"
+    if [ "$was_tip" = - ] && commit_of "$was_branch"; then
+        git update-ref -d "$was_branch"
     fi
     [ -n "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
     # git fails in a folder that cannot be written, even if nothing has changed there.

@@ -6,6 +6,7 @@ A plain `git pull --rebase` killed at a random instant is stuck for good in half
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -194,3 +195,41 @@ def test_branch_stays_after_a_kill_during_the_roll_back_from_a_pin(
     (site.tools / "git").unlink()
     site.pull(Update="exact", Commit=first, AfterPull="deploy/after")
     assert site.git("rev-parse", "refs/heads/main") == mine
+
+
+class TestKilledMoveToAnotherBranch:
+    """A run that goes to the branch dev is killed before or after its checkout."""
+
+    @pytest.fixture
+    def killed(self, make_site: Callable[..., Site], when: str) -> Site:
+        site = make_site(SHELLS[0])
+        site.pull()
+        site.commit({"local.txt": "mine\n"}, where=site.checkout)
+        site.git("checkout", "-q", "--detach")
+        site.git("checkout", "-q", "-b", "dev", cwd=site.upstream)
+        site.commit({"app.txt": "dev\n"})
+        kill_at_the_checkout(site, when, Branch="dev")
+        return site
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_next_run_takes_it_back_and_goes_to_the_branch(self, killed: Site) -> None:
+        killed.pull(Branch="dev").must_be("updated", after=killed.tip(killed.upstream))
+        killed.pull(Branch="dev").must_be("unchanged")
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_next_run_of_another_branch_takes_it_back_and_keeps_its_own_branch(
+        self, killed: Site
+    ) -> None:
+        mine = killed.git("rev-parse", "main")
+        killed.pull(Branch="main").must_be("unchanged", after=mine, local_commits=1)
+        assert killed.git("for-each-ref", "--format=%(refname)", "refs/heads") == "refs/heads/main"
+
+
+def kill_at_the_checkout(site: Site, when: str, **parameters: str) -> None:
+    """Kill a run before or after the git call that moves HEAD."""
+    real_git = shutil.which("git")
+    kill = 'case "$*" in *no-overwrite-ignore*) kill -9 -$PULLEY_GROUP ;; esac'
+    call = f'{real_git} "$@"; status=$?'
+    site.tool("git", "\n".join((kill, call) if when == "before" else (call, kill)) + "\nexit $status")
+    assert not run_in_own_group(site, **parameters)
+    (site.tools / "git").unlink()
