@@ -11,6 +11,7 @@ Needs the standard library only, and nothing of Pulley.
 """
 
 import re
+import string
 import sys
 from collections import Counter
 from functools import cache
@@ -71,7 +72,7 @@ _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
 _READ = re.compile(r"\bread -r ([\w ]+)")
 _EXPANDED = re.compile(rf"\$(?:\{{#?)?{_LONG}\b")
 _WORD = re.compile(r"\w+")
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_DIGITS = f"{string.digits}{string.ascii_letters}"
 _SHORT = (*_DIGITS, *map("".join, product(_DIGITS, repeat=2)))  # those used most get one letter
 
 
