@@ -5,19 +5,19 @@
 look() {
     read_marker
     see_head
-    remote=$(within=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote" | git_reason /dev/stdin)"
-    upstream_commit=$(echo "$remote" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
+    remote_refs=$(time_limit=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote_refs" | git_reason /dev/stdin)"
+    upstream_commit=$(echo "$remote_refs" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
     [ -n "$upstream_commit" ] || finish missing_commit "the remote has no branch $Branch"
-    wanted=${Commit:-$upstream_commit} words='' would_update=false lfs=false head=$seen head_ref=$seen_ref
+    wanted=${Commit:-$upstream_commit} words='' would_move=false lfs=false head=$seen head_ref=$seen_ref
     find_drift
-    [ -z "$(list_removed | tr -d '\000')" ] || drift=files
+    [ -z "$(list_removed | tr -d '\000')" ] || drift_found=files
     find_unfinished
     [ "$seen" = "$marker_commit" ] && [ "$wanted" = "$marker_upstream" ] ||
-        words="would update to $wanted" would_update=true
+        words="would update to $wanted" would_move=true
     ! has git-lfs || lfs=true
     check_git_version
     more=$(printf ',"found":{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
-        $would_update "$(plain "$(id -un)")" "$(plain "$version")" "$(free_space)" $lfs "$marker_upstream" "$drift" "$left_undone")
+        $would_move "$(plain "$(id -un)")" "$(plain "$found_version")" "$(free_space)" $lfs "$marker_upstream" "$drift_found" "$left_undone")
     finish unchanged "$words"
 }
 
@@ -29,8 +29,8 @@ find_unfinished() {
     for name in index.lock HEAD.lock rebase-merge rebase-apply MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD BISECT_LOG sequencer; do
         [ ! -e "$git_dir/$name" ] || left_undone=$name
     done
-    base=$(git merge-base HEAD "$upstream_ref" 2>/dev/null)
-    [ "$base" = "$marker_upstream" ] || ! is_ancestor "$marker_upstream" "$base" || left_undone=marker
+    base_commit=$(git merge-base HEAD "$upstream_ref" 2>/dev/null)
+    [ "$base_commit" = "$marker_upstream" ] || ! is_ancestor "$marker_upstream" "$base_commit" || left_undone=marker
     for name in moving begun; do
         [ ! -s "$state/$name" ] || left_undone=$name
     done

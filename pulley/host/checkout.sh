@@ -31,7 +31,7 @@ enter_checkout() {
 
 # Run a command without the script's descriptors. A process that it leaves behind must not hold the lock,
 # send requests to root, or keep the agent waiting for the end of stdout or stderr.
-alone() { # command
+run_alone() { # command
     "$@" 3>&- 4>&- 5<&- 6>&- 9>&-
 }
 
@@ -41,15 +41,15 @@ git() {
     set -- -c gc.auto=0 -c maintenance.auto=false -c core.logAllRefUpdates=true -c core.fsmonitor=false \
         -c commit.gpgSign=false -c submodule.recurse=false -c rebase.autoStash=false \
         -c core.hooksPath=/dev/null -c log.diffMerges=separate "$@"
-    if [ -z "${within-}" ]; then
-        LC_ALL=C alone command git "$@"
+    if [ -z "${time_limit-}" ]; then
+        LC_ALL=C run_alone command git "$@"
         return
     fi
     new_mark
     (
         take_mark
         export LC_ALL=C
-        alone exec timeout --foreground -k 5 "$within" git "$@"
+        run_alone exec timeout --foreground -k 5 "$time_limit" git "$@"
     )
     set -- $?
     # After the time-out its ssh, or a filter, may still run.

@@ -10,11 +10,11 @@ stay_root() {
     walk "$Checkout"
     cd -P -- "$walked" || refuse "cannot enter $Checkout"
     [ ! -L .git ] || refuse "$Checkout/.git is a link, which root does not follow: put the git directory there"
-    folder=$PWD
-    walk "$folder/.git"
+    folder_name=$PWD
+    walk "$folder_name/.git"
     if [ ! -d .git ]; then # a linked work tree, or a submodule
         IFS= read -r text_line <.git
-        walk_from "$folder" "${text_line#gitdir: }"
+        walk_from "$folder_name" "${text_line#gitdir: }"
     fi
     set -- "$walked"
     root_owns_all "$1"
@@ -81,8 +81,8 @@ find_of_others_below() { # folder
 # Objects may be in another folder (git clone --shared), and git does not verify their hashes.
 follow_alternates() { # folder of objects
     [ -f "$1/info/alternates" ] || return 0
-    alternates=$((${alternates:-0} + 1))
-    [ $alternates -le 20 ] || refuse "$1/info/alternates leads to alternates without end"
+    alternates_seen=$((${alternates_seen:-0} + 1))
+    [ $alternates_seen -le 20 ] || refuse "$1/info/alternates leads to alternates without end"
     while IFS= read -r text_line; do
         case $text_line in '' | '#'*) continue ;; esac
         walk_from "$1" "$text_line"

@@ -1,16 +1,16 @@
 # shellcheck shell=sh
 # Drift: somebody has moved the checkout since the last run. A run brings it back.
 
-# Leave in `drift` what was moved: "head", "branch" or "files"; "" if nothing was. Local commits are no
+# Leave in `drift_found` what was moved: "head", "branch" or "files"; "" if nothing was. Local commits are no
 # drift, and may be changed or dropped.
 # If steps began and did not end, there is no drift: then this script itself left HEAD there.
 find_drift() {
     [ -n "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
     case $head_ref in
         "$local_ref" | HEAD) ;;
-        *) drift=branch ;;
+        *) drift_found=branch ;;
     esac
-    [ "$head" = "$marker_commit" ] || { is_ancestor "$marker_upstream" "$head" && ! is_past_commit; } || drift='head'
+    [ "$head" = "$marker_commit" ] || { is_ancestor "$marker_upstream" "$head" && ! is_past_commit; } || drift_found='head'
 }
 
 # Whether somebody pulled commits of the branch that the run will take away. That person may have built or
@@ -32,5 +32,5 @@ is_removed() {
 bring_files_back() {
     list_removed >"$state/new"
     time_to_move # a filter can hang
-    [ ! -s "$state/new" ] || ! within=$left git checkout-index -q -z --stdin <"$state/new" || drift=files
+    [ ! -s "$state/new" ] || ! time_limit=$left git checkout-index -q -z --stdin <"$state/new" || drift_found=files
 }

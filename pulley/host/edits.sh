@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Local edits: save them in a commit, remove them from the work tree, and put them back.
 
-# Save all edits in the commit `edits`; "" if there are none. It leaves out files in a folder that somebody
+# Save all edits in the commit `edits_commit`; "" if there are none. It leaves out files in a folder that somebody
 # replaced by a link, and files that git calls modified although they are as git writes them (because of
 # line endings or filters): nobody edited those.
 find_edits() {
@@ -11,14 +11,14 @@ find_edits() {
         changed=$(each git --literal-pathspecs diff --name-only "$head" "$to" -- <"$state/linked" | head -n 1)
         [ -z "$changed" ] || stop_in_conflict "the update changes $changed, whose folder is a link here"
     fi
-    [ -n "$edits" ] || return 0
+    [ -n "$edits_commit" ] || return 0
     list_nobodys
     [ ! -s "$state/nobodys" ] || create_stash_without "$state/linked" "$state/nobodys" || stop_with_edits
 }
 
 create_stash() {
     time_to_move # a filter can hang, and so can a promisor remote
-    edits=$(within=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
+    edits_commit=$(time_limit=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
     set -- $?
     [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $left seconds"
     return "$1"
@@ -86,14 +86,14 @@ find_replaced() {
 }
 
 tell_replaced() {
-    path=. rest=${file_name#./}/
+    this_path=. rest=${file_name#./}/
     while [ -n "$rest" ]; do
-        path=$path/${rest%%/*} rest=${rest#*/}
-        [ -d "$path" ] && [ ! -L "$path" ] || break
+        this_path=$this_path/${rest%%/*} rest=${rest#*/}
+        [ -d "$this_path" ] && [ ! -L "$this_path" ] || break
     done
     # Links that replace folders were handled before.
-    [ ! -s "$state/linked" ] || [ -z "$rest" ] || [ ! -L "$path" ] || return 0
-    [ ! -e "$path" ] && [ ! -L "$path" ] || git --literal-pathspecs ls-files -o -- "$path"
+    [ ! -s "$state/linked" ] || [ -z "$rest" ] || [ ! -L "$this_path" ] || return 0
+    [ ! -e "$this_path" ] && [ ! -L "$this_path" ] || git --literal-pathspecs ls-files -o -- "$this_path"
 }
 
 # Put edits back into the work tree. If they do not fit any more, they stay saved.
@@ -105,13 +105,13 @@ put_back() { # commit ref
     reset_hard HEAD
     if ! git stash apply -q "$1"; then
         reset_hard HEAD
-        saved=$2 aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
+        saved_ref=$2 file_aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
         # Begin with a line break, because a killed run may have left half a line.
-        printf '\n%s %s\n' "$2" "$aside" >>"$state/aside"
+        printf '\n%s %s\n' "$2" "$file_aside" >>"$state/aside"
     elif git diff --quiet "$1^2" "$1" -- || git diff --quiet "$1^1" "$1^2" --; then
         git update-ref -d "$2"
     else
-        saved=$2 # what was staged is in neither the work tree nor the commit
+        saved_ref=$2 # what was staged is in neither the work tree nor the commit
     fi
 }
 

@@ -41,10 +41,10 @@ is_no_folder() {
 
 # Whether one of the file's folders was replaced by a link (-L) or a file (-f).
 is_beyond() { # test
-    folder=$file_name
-    while [ "$folder" != "${folder%/*}" ]; do
-        folder=${folder%/*}
-        ! test "$1" "$folder" || return 0
+    folder_name=$file_name
+    while [ "$folder_name" != "${folder_name%/*}" ]; do
+        folder_name=${folder_name%/*}
+        ! test "$1" "$folder_name" || return 0
     done
     return 1
 }

@@ -3,50 +3,50 @@
 
 check_health() {
     time_for_steps
-    begun=$now tries=0 answer='' told=''
+    begun=$now tries=0 last_answer='' told=''
     tries_end=$((now + (left < 60 ? left : 60) * 100))
     echo "== health_check: $HealthCheck"
     while :; do
         ask
         tries=$((tries + 1))
-        [ -n "$answer" ] || return 0
-        [ "$answer" = "$told" ] || echo "$answer"
-        told=$answer
+        [ -n "$last_answer" ] || return 0
+        [ "$last_answer" = "$told" ] || echo "$last_answer"
+        told=$last_answer
         read_clock
         [ "$now" -lt "$tries_end" ] || break
         sleep 1
     done
-    words="$answer (asked $tries times in $(((now - begun) / 100)) seconds)"
+    words="$last_answer (asked $tries times in $(((now - begun) / 100)) seconds)"
     return 1
 }
 
-# Request it once. `answer` says what was wrong, and is empty if the answer was 2xx.
+# Request it once. `last_answer` says what was wrong, and is empty if the answer was 2xx.
 ask() {
-    answer=''
+    last_answer=''
     if has curl; then
-        code=$(ask_with_curl 2>"$state/new")
-        case $code in
+        status_code=$(ask_with_curl 2>"$state/new")
+        case $status_code in
             2??) return 0 ;;
             000 | '') ;;
-            *) answer="the last answer was $code" && return 0 ;;
+            *) last_answer="the last answer was $status_code" && return 0 ;;
         esac
     else
         ! ask_with_wget >"$state/new" 2>&1 || return 0
     fi
     while read -r text_line; do
         case $text_line in
-            *"ERROR "[1-9]*) answer="the last answer was ${text_line#*ERROR }" ;;
-            *"server returned error: "*) answer="the last answer was ${text_line#*server returned error: }" ;;
-            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) answer="no answer: $text_line" ;;
+            *"ERROR "[1-9]*) last_answer="the last answer was ${text_line#*ERROR }" ;;
+            *"server returned error: "*) last_answer="the last answer was ${text_line#*server returned error: }" ;;
+            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) last_answer="no answer: $text_line" ;;
         esac
     done <"$state/new"
-    answer=${answer:-no answer}
+    last_answer=${last_answer:-no answer}
 }
 
 ask_with_curl() {
     set --
     ! is_loopback || set -- --noproxy '*'
-    LC_ALL=C alone curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck"
+    LC_ALL=C run_alone curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck"
 }
 
 ask_with_wget() (
@@ -54,7 +54,7 @@ ask_with_wget() (
         unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY
         export no_proxy="$host" # for a proxy in a wgetrc
     fi
-    LC_ALL=C alone wget -O /dev/null -T 5 -t 1 -- "$HealthCheck"
+    LC_ALL=C run_alone wget -O /dev/null -T 5 -t 1 -- "$HealthCheck"
 )
 
 # Use no proxy for these names: they would lead the proxy to its own host.

@@ -28,7 +28,7 @@ rebase() { # base
     checkout --detach "$upstream_commit" && ! has_failed_to_write || give_up_move
     git config user.email >/dev/null || export GIT_COMMITTER_NAME=Pulley GIT_COMMITTER_EMAIL=pulley@localhost
     time_to_move
-    GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: within=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
+    GIT_EDITOR=: GIT_SEQUENCE_EDITOR=: time_limit=$left git -c rebase.updateRefs=false -c rebase.autoSquash=false \
         rebase --merge -q --onto "$upstream_commit" "$1" "$Branch" >"$errors" 2>&1 || give_up_move
     bring_nobodys_back
     look_at_tree
@@ -47,15 +47,15 @@ list_untracked() { # revisions
 # A folder in the place of an untracked file may have tracked files in it. A file or a link in the place of
 # one of its folders would be lost, too.
 tell_untracked() {
-    folder=$file_name
+    folder_name=$file_name
     [ -e "$file_name" ] || [ -L "$file_name" ] || is_beyond -f || is_beyond_link || return 0
-    [ -n "$(git --literal-pathspecs ls-files -- "$folder")" ] || echo "${folder#./}"
+    [ -n "$(git --literal-pathspecs ls-files -- "$folder_name")" ] || echo "${folder_name#./}"
 }
 
 # Save edits in a commit under a ref, then remove them from the work tree. Until the end of the move all of
 # the work tree is in commits, so that it can be taken back from any state.
 begin_move() {
-    edits='' edits_ref='' refused='' why=''
+    edits_commit='' edits_ref='' refused='' why=''
     # If another work tree has the branch, its files would seem to be edited after the branch moves.
     if [ -d "$common_dir/worktrees" ] && [ "$head_ref" != "$local_ref" ] && [ "$Update" != exact ] &&
         git worktree list --porcelain | grep -qxF "branch $local_ref"; then
@@ -63,18 +63,18 @@ begin_move() {
     fi
     stop_if_submodule_is_lost
     find_edits
-    if [ -n "$edits" ]; then
+    if [ -n "$edits_commit" ]; then
         stop_if_replaced
-        keep "$edits" || stop_in_conflict "cannot save the local edits: $(git_reason)"
+        keep "$edits_commit" || stop_in_conflict "cannot save the local edits: $(git_reason)"
         edits_ref=$ref
     fi
     # `since` is older than every file that the move will write.
-    true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits:--} ${edits_ref:--} $local_ref whole" >"$state/moving" ||
+    true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits_commit:--} ${edits_ref:--} $local_ref whole" >"$state/moving" ||
         stop_in_conflict "cannot write $state/moving"
-    [ -z "$edits" ] || reset_hard HEAD || give_up_move
+    [ -z "$edits_commit" ] || reset_hard HEAD || give_up_move
     # git refuses to overwrite a file that it calls modified. If nobody edited it, remove it for the
     # checkout; git writes it again.
-    if [ -n "$edits" ] || [ -s "$state/nobodys" ]; then
+    if [ -n "$edits_commit" ] || [ -s "$state/nobodys" ]; then
         list_nobodys
         each rm -f <"$state/nobodys"
     fi
@@ -83,11 +83,11 @@ begin_move() {
 # Put carried edits back. If they do not fit any more, they stay saved.
 end_move() {
     if [ "$edits_go" != carry ]; then
-        saved=${edits_ref:-$saved}
-    elif [ -n "$edits" ]; then
-        put_back "$edits" "$edits_ref"
+        saved_ref=${edits_ref:-$saved_ref}
+    elif [ -n "$edits_commit" ]; then
+        put_back "$edits_commit" "$edits_ref"
     fi
-    saved=${merges_ref:-$saved} merges_ref=''
+    saved_ref=${merges_ref:-$saved_ref} merges_ref=''
     true >"$state/moving"
 }
 
@@ -136,6 +136,6 @@ look_at_tree() {
 # --no-overwrite-ignore: ignored files (often a host's settings) must not be lost either.
 checkout() {
     time_to_move
-    within=${can_hang:+$left} git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
+    time_limit=${can_hang:+$left} git -c advice.detachedHead=false -c diff.ignoreSubmodules=all \
         checkout --no-overwrite-ignore "$@" -- >"$state/git.out" 2>"$errors"
 }

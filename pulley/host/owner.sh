@@ -12,7 +12,7 @@ become_owner() {
     # Root enters the checkout: a relative folder in these would load the owner's code.
     unset LD_LIBRARY_PATH LD_PRELOAD LD_AUDIT
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
-    case $0 in /*) script=$0 ;; *) script=$PWD/$0 ;; esac
+    case $0 in /*) script_file=$0 ;; *) script_file=$PWD/$0 ;; esac
     go_in
     { read -r uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
 $(stat -c '%u %N' . /proc/self/cwd .git)
@@ -23,31 +23,31 @@ EOF
         return
     fi
     judge_links "$entered"
-    [ -f "$script" ] || refuse "as root, run this script from a file"
+    [ -f "$script_file" ] || refuse "as root, run this script from a file"
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
         refuse "no user has the uid $uid, which owns $Checkout"
-    IFS=: read -r owner _ _ gid _ HOME _ <<EOF
+    IFS=: read -r owner_name _ _ gid _ HOME _ <<EOF
 $entry
 EOF
-    export HOME USER="$owner" LOGNAME="$owner" PULLEY_STARTED="$started"
+    export HOME USER="$owner_name" LOGNAME="$owner_name" PULLEY_STARTED="$started"
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     hides_status=''
     # Test it, because busybox's setpriv lacks these options.
     set -- setpriv --reuid="$uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
     "$@" -c : 2>/dev/null || {
         hides_status=yes
-        set -- runuser -u "$owner" -- "${BASH:-sh}"
+        set -- runuser -u "$owner_name" -- "${BASH:-sh}"
         "$@" -c : 2>/dev/null
     } ||
-        refuse "root cannot become $owner: setpriv or runuser (util-linux) is not installed"
+        refuse "root cannot become $owner_name: setpriv or runuser (util-linux) is not installed"
     # By hand there is a terminal. The owner's code could read from it what root types next, or write input
     # to root's shell with it (TIOCSTI).
-    [ ! -t 2 ] && [ ! -t 3 ] || refuse "root's terminal would be in reach of $owner's code: add 2>&1 | cat"
+    [ ! -t 2 ] && [ ! -t 3 ] || refuse "root's terminal would be in reach of $owner_name's code: add 2>&1 | cat"
     ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
     trap : HUP INT TERM # the owner's run handles these and prints the result
     # On SIGTERM runuser exits with 143, not with the owner's exit code. So the owner's run sends its code.
     if [ -z "$Restart$hides_status" ]; then
-        "$@" -s inside <"$script" 1>&3 3>&-
+        "$@" -s inside <"$script_file" 1>&3 3>&-
         exit_as_owner $?
     fi
     # The owner's run writes requests to 4 and reads answers from 5. Root has the other ends.
@@ -56,7 +56,7 @@ EOF
         exec 5<"$fifo/answers" 6>"$fifo/answers" 7>&- && rm -r "$fifo" ||
         finish broken 'root cannot make a temporary folder'
     trap - EXIT # answer_owner prints the result
-    PULLEY_ASKS=root "$@" -s inside <"$script" 4>&1 1>&3 3>&- 6>&- | answer_owner
+    PULLEY_ASKS=root "$@" -s inside <"$script_file" 4>&1 1>&3 3>&- 6>&- | answer_owner
     exit $?
 }
 
@@ -93,7 +93,7 @@ exit_as_owner() { # status
             trap - EXIT
             exit "$1"
             ;;
-        *) finish broken "the run as $owner was killed, or could not begin (status $1)" ;;
+        *) finish broken "the run as $owner_name was killed, or could not begin (status $1)" ;;
     esac
 }
 

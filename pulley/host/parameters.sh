@@ -18,18 +18,18 @@ read_parameters() {
 # shellcheck disable=SC2154 # eval has assigned them
 check_parameters() {
     an=A-Za-z0-9
-    check Target a-z0-9 a-z0-9- 50
+    check_value Target a-z0-9 a-z0-9- 50
     known_target=$Target # not in the result before it is checked
-    check Repository $an "${an}._/-" 170
-    check Checkout / "${an}./@+=,_-" 600
-    check Branch "${an}_" "${an}./@+=,#%_-" 200
-    check Timeout 1-9 0-9 6
-    check Commit 0-9a-f 0-9a-f 40 optional
-    check Issued 0-9 0-9 15 optional
-    check AfterPull "${an}._" "${an}._/+-" 201 optional
-    check Restart "${an}_" "${an}.:@,_-" 401 optional
-    check HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
-    check Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
+    check_value Repository $an "${an}._/-" 170
+    check_value Checkout / "${an}./@+=,_-" 600
+    check_value Branch "${an}_" "${an}./@+=,#%_-" 200
+    check_value Timeout 1-9 0-9 6
+    check_value Commit 0-9a-f 0-9a-f 40 optional
+    check_value Issued 0-9 0-9 15 optional
+    check_value AfterPull "${an}._" "${an}._/+-" 201 optional
+    check_value Restart "${an}_" "${an}.:@,_-" 401 optional
+    check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
+    check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
     case ${Repository#*/} in
         "$Repository" | */* | '' | . | ..) bad "Repository must be owner/name" ;;
     esac
@@ -64,7 +64,7 @@ check_parameters() {
 }
 
 # Refuse a value that is empty or too long, or whose first or other characters are not allowed.
-check() { # name first rest longest [optional]
+check_value() { # name first rest longest [optional]
     eval "value=\$$1"
     case $value in
         '') [ $# -eq 5 ] || bad "$1 is missing" ;;

@@ -13,7 +13,7 @@ walk_from() { # folder path
 # that was entered; a shell may only know what the path was when it looked.
 judge_links() { # the kernel's name of the folder that was entered
     case $1 in *"-> '$Checkout'" | *"-> $Checkout") return 0 ;; esac
-    others=''
+    path_of_others=''
     walk "$Checkout"
     [ "$(readlink /proc/self/cwd)" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
 }
@@ -61,12 +61,12 @@ $(stat -c '%u %a %f' -- "$1")
 EOF
     if [ "$uid" -ne 0 ]; then # a user's checkout: only links count, and who can replace them
         case $place_type/$place_mode/$place_uid in
-            a*/0 | a*/"$uid") [ -z "$others" ] || refuse "others own $others or may write to it, so they may replace the link $1" ;;
+            a*/0 | a*/"$uid") [ -z "$path_of_others" ] || refuse "others own $path_of_others or may write to it, so they may replace the link $1" ;;
             a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $uid: chown -h root $1" ;;
             */[1357]???/0 | */[1357]???/"$uid") ;;
-            */*[2367]/* | */*[2367]?/*) others=$1 ;;
+            */*[2367]/* | */*[2367]?/*) path_of_others=$1 ;;
             */0 | */"$uid") ;;
-            *) others=$1 ;;
+            *) path_of_others=$1 ;;
         esac
         case $place_type in 4???) check_mount "$1" ;; esac
         return
@@ -90,12 +90,12 @@ open_to_others() { # what cure
 # answers. The kernel knows the mount of an open folder, even if the path leads elsewhere by now.
 check_mount() { # folder
     find_mount /
-    root_mount=$mount
+    root_mount=$mount_id
     find_mount "$1"
-    [ -n "$mount" ] || refuse "cannot read $Checkout, or its mount in /proc"
-    [ "$mount" != "$root_mount" ] || return 0
+    [ -n "$mount_id" ] || refuse "cannot read $Checkout, or its mount in /proc"
+    [ "$mount_id" != "$root_mount" ] || return 0
     while read -r id _ _ _ _ fields; do
-        [ "$id" = "$mount" ] || continue
+        [ "$id" = "$mount_id" ] || continue
         case $fields in
             *' - fuse'*user_id=*)
                 mounter=${fields##*user_id=} mounter=${mounter%%,*}
@@ -109,9 +109,9 @@ check_mount() { # folder
 }
 
 find_mount() { # folder
-    mount=''
+    mount_id=''
     {
-        while read -r key mount; do
+        while read -r key mount_id; do
             [ "$key" != mnt_id: ] || break
         done </proc/self/fdinfo/8
     } 8<"$1"

@@ -52,7 +52,7 @@ end_marked() {
     case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run itself has the mark
     read_stat $$ || return 0
     own_group=$group own_session=$session here=$(pwd -P)
-    groups=' ' sessions=' ' asked=' ' looks=0
+    group_ids=' ' sessions=' ' asked=' ' looks=0
     read_clock
     kill_from=$((now + 100)) end_by=$((now + 300))
     while [ $looks -lt 2 ]; do
@@ -84,7 +84,7 @@ end_marked() {
 
 # Kill whole groups, with processes that were forked meanwhile. A marked process made each group.
 end_groups() {
-    for group in $groups; do
+    for group in $group_ids; do
         kill -9 "-$group" # -9, because after -s dash needs a -- and busybox refuses it
     done
 }
@@ -104,8 +104,8 @@ find_marked() {
         case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac
     done
     known=''
-    until [ "$marked$groups$sessions" = "$known" ]; do
-        known=$marked$groups$sessions
+    until [ "$marked$group_ids$sessions" = "$known" ]; do
+        known=$marked$group_ids$sessions
         add_relatives
     done
 }
@@ -120,10 +120,10 @@ add_relatives() {
         unset IFS
         pid=${1#p}
         if is_in "$marked" "$pid"; then
-            ! is_its_own "$groups" "$3" "$own_group" "$mark_group" || groups="$groups$3 "
+            ! is_its_own "$group_ids" "$3" "$own_group" "$mark_group" || group_ids="$group_ids$3 "
             ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
         elif [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ]; then
-            ! is_in "$marked" "$2" && ! is_in "$groups" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
+            ! is_in "$marked" "$2" && ! is_in "$group_ids" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
                 marked="$marked$pid "
         fi
     done

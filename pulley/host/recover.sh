@@ -42,7 +42,7 @@ save_what_came_since() {
         git rev-list -n 1 --cherry-pick --right-only "$was...$commit" --not "$@" -- >"$state/new" || echo >"$state/new"
         if [ -s "$state/new" ]; then
             keep "$commit" || stop_unsaved
-            beneath=$ref saved=$ref
+            beneath=$ref saved_ref=$ref
         fi
     done
     set -- "$beneath" "$was" "$was_to" HEAD
@@ -61,7 +61,7 @@ save_files() { # parent from to commit...
         finding=$(git -c user.name=Pulley -c user.email=pulley@localhost \
             commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree" 2>"$errors") &&
             keep "$finding" || stop_unsaved
-        saved=$ref
+        saved_ref=$ref
     fi
 }
 
@@ -111,7 +111,7 @@ mend_rebase() { # folder
     finding=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
     if [ -n "$finding" ]; then
         keep "$finding" || stop_unsaved
-        saved=$ref
+        saved_ref=$ref
     fi
     # `git stash create` does not save files that are untracked now, and that git would overwrite.
     [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${finding:+"$finding"}

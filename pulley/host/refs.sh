@@ -77,12 +77,12 @@ was_deployed() {
 # has the tip that they were made on, and the marker has the one that was deployed last. If the run does not
 # go to the tip, commits between its commit and the tip are not local either.
 find_base() { # commit
-    base=$(git merge-base --fork-point "$upstream_ref" "$1") || base=$(git merge-base "$1" "$upstream_commit" "$upstream_ref") || base=''
+    base_commit=$(git merge-base --fork-point "$upstream_ref" "$1") || base_commit=$(git merge-base "$1" "$upstream_commit" "$upstream_ref") || base_commit=''
     if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
-        { [ -z "$base" ] || is_ancestor "$base" "$marker_upstream"; }; then
-        base=$marker_upstream
+        { [ -z "$base_commit" ] || is_ancestor "$base_commit" "$marker_upstream"; }; then
+        base_commit=$marker_upstream
     fi
-    count_commits "${base:+$base..}$1"
+    count_commits "${base_commit:+$base_commit..}$1"
 }
 
 count_commits() { # range
@@ -96,7 +96,7 @@ save_commits() { # commit
     [ "${commits_on_top:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
     commits_on_top=0
     keep "$1" || stop_in_conflict "cannot save the local commits: $(git_reason)"
-    saved=$ref
+    saved_ref=$ref
 }
 
 # Save a commit that must not be lost under a new ref, and leave the ref's name in `ref`.

@@ -4,11 +4,11 @@
 # The remote must be the repository's. One on this machine is allowed.
 check_remote() {
     url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
-    remote=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|smudge|process)|remote\..*\.promisor)$' 2>&1)
-    case $?/$remote in
+    config_text=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|smudge|process)|remote\..*\.promisor)$' 2>&1)
+    case $?/$config_text in
         [01]/*) ;;
         127/*) refuse "git is not installed" ;;
-        *) refuse "git cannot read its configuration: ${remote#fatal: }" ;;
+        *) refuse "git cannot read its configuration: ${config_text#fatal: }" ;;
     esac
     while read -r key value; do
         case $key in
@@ -24,7 +24,7 @@ check_remote() {
             core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
         esac
     done <<EOF
-$remote
+$config_text
 EOF
     export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
     find_secret "$url"
@@ -36,18 +36,18 @@ EOF
             refuse "$Checkout has no remote origin"
             ;;
         /* | ./* | ../* | file://*) return 0 ;;
-        *://*) path=${url#*://} path=${path#*/} ;;
-        *:*) path=${url#*:} path=${path#/} ;;
+        *://*) url_path=${url#*://} url_path=${url_path#*/} ;;
+        *:*) url_path=${url#*:} url_path=${url_path#/} ;;
         *) return 0 ;;
     esac
-    path=${path%/} path=${path%.git}
-    [ "$path" != "$Repository" ] || return 0
-    ! echo "$path" | grep -qixF "$Repository" || return 0
+    url_path=${url_path%/} url_path=${url_path%.git}
+    [ "$url_path" != "$Repository" ] || return 0
+    ! echo "$url_path" | grep -qixF "$Repository" || return 0
     fault=origin
-    case $path in
+    case $url_path in
         *[!A-Za-z0-9._/-]* | */*/*) refuse "origin is not $Repository: see git remote -v there" ;;
     esac
-    refuse "origin is $path, not $Repository"
+    refuse "origin is $url_path, not $Repository"
 }
 
 # Try until the remote answers and has the commit, the retries are used up, or the time is over.
@@ -71,7 +71,7 @@ fetch() {
 fetch_once() {
     seconds_left
     limit=$((left > 20 ? left / 2 : left))
-    within=$limit git ${haves:+-c fetch.negotiationAlgorithm="$haves"} -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
+    time_limit=$limit git ${haves:+-c fetch.negotiationAlgorithm="$haves"} -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
         -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
         --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$errors" 2>&1 && return 0
     exit_status=$?
@@ -109,9 +109,9 @@ drop_broken_copies() {
 # names, so delete the ref of the old one.
 drop_refs_in_the_way() {
     git for-each-ref --format='delete %(refname)' "$upstream_ref/" | git update-ref --stdin
-    parent=${upstream_ref%/*}
-    while [ "$parent" != refs/remotes/origin ]; do
-        git update-ref -d "$parent"
-        parent=${parent%/*}
+    parent_ref=${upstream_ref%/*}
+    while [ "$parent_ref" != refs/remotes/origin ]; do
+        git update-ref -d "$parent_ref"
+        parent_ref=${parent_ref%/*}
     done
 }

@@ -17,17 +17,17 @@ finish() { # outcome detail
     if [ "$1" = conflict ] && [ -n "${failed_step-}" ]; then
         set -- broken "$failed_words; and going back: $2"
     fi
-    [ "$1" != broken ] || step=${failed_step:-$step}
+    [ "$1" != broken ] || step_name=${failed_step:-$step_name}
     case $1 in
-        updated | unchanged | superseded) code=0 ;;
-        bad_parameter) code=64 ;;
-        no_checkout) code=66 ;;
-        unreachable) code=69 ;;
-        conflict) code=70 ;;
-        missing_commit) code=71 ;;
-        rolled_back) code=72 ;;
-        broken) code=73 ;;
-        busy) code=75 ;;
+        updated | unchanged | superseded) exit_code=0 ;;
+        bad_parameter) exit_code=64 ;;
+        no_checkout) exit_code=66 ;;
+        unreachable) exit_code=69 ;;
+        conflict) exit_code=70 ;;
+        missing_commit) exit_code=71 ;;
+        rolled_back) exit_code=72 ;;
+        broken) exit_code=73 ;;
+        busy) exit_code=75 ;;
     esac
     # Report the commit that is there, not the one that was meant to be.
     if [ -n "${git_dir-}" ]; then
@@ -40,14 +40,14 @@ finish() { # outcome detail
         # If the ref has no file, it has not changed, unless a step packed the refs.
         seen=$upstream_commit
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
-        if [ "$code" -eq 0 ] && [ "$seen" != "$upstream_commit" ]; then
-            code=73
+        if [ "$exit_code" -eq 0 ] && [ "$seen" != "$upstream_commit" ]; then
+            exit_code=73
             set -- broken "$Branch has moved to $seen meanwhile; the next run goes there"
         fi
         upstream_commit=$seen
     fi
     outcome=$1
-    [ "$code" -eq 0 ] || more=''
+    [ "$exit_code" -eq 0 ] || more=''
     keep_log
     read_clock
     took=$((now - started))
@@ -56,19 +56,19 @@ finish() { # outcome detail
     add before "$commit_before"
     add after "$commit_after"
     add upstream "$upstream_commit"
-    add saved "$saved"
-    add step "$step"
+    add saved "$saved_ref"
+    add step "$step_name"
     [ "$attempts" -eq 0 ] || text_line=$text_line,${q}attempt$q:$attempts
     [ -z "$fault" ] || add fault "$fault"
-    [ -z "$drift" ] || [ "$code" -ne 0 ] || add drift "$drift"
-    [ -z "$aside" ] || add set_aside "$(plain "$(printf %.80s "$aside")")"
+    [ -z "$drift_found" ] || [ "$exit_code" -ne 0 ] || add drift "$drift_found"
+    [ -z "$file_aside" ] || add set_aside "$(plain "$(printf %.80s "$file_aside")")"
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
         "$text_line$more" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "${log-}" ] || true >"$state/kept"
-    [ -z "$asks" ] || echo "exit $code" >&4
-    exit "$code"
+    [ -z "$asks" ] || echo "exit $exit_code" >&4
+    exit "$exit_code"
 }
 
 add() { # name value
@@ -126,31 +126,31 @@ keep_log() {
 # Print why git failed: the first error that it wrote. If that only says that it could not read from the
 # remote, the reason is the line before it, from ssh or GitHub.
 git_reason() { # [file]
-    error='' last='' cr=$(printf '\r')
+    first_error='' last='' cr=$(printf '\r')
     while IFS= read -r text_line || [ -n "$text_line" ]; do
         text_line=${text_line%"$cr"}
         case $text_line in
             "fetch: "* | "Errors logged to "* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
-            '' | [Ww]arning:* | hint:* | "$tab"*) case $error in *:) error="$error ${text_line#"$tab"}" ;; esac ;;
+            '' | [Ww]arning:* | hint:* | "$tab"*) case $first_error in *:) first_error="$first_error ${text_line#"$tab"}" ;; esac ;;
             "fatal: Could not read from remote repository"*)
-                error=${error:-$last} error=${error:-$text_line}
+                first_error=${first_error:-$last} first_error=${first_error:-$text_line}
                 break
                 ;;
             *"cannot lock ref"*)
-                error=$text_line
+                first_error=$text_line
                 break
                 ;;
-            "error: failed to fetch some objects"*) error=${last:-$text_line} ;; # git-lfs
+            "error: failed to fetch some objects"*) first_error=${last:-$text_line} ;; # git-lfs
             fatal:* | error:*)
-                error=${error:-$text_line}
+                first_error=${first_error:-$text_line}
                 last=$text_line
                 ;;
             *) last=$text_line ;;
         esac
     done <"${1:-$errors}"
-    if [ -z "$error" ]; then
-        error="git gave no reason${last:+ but: $last}"
-        [ "$(free_space)" -gt 0 ] || error="the disk is full"
+    if [ -z "$first_error" ]; then
+        first_error="git gave no reason${last:+ but: $last}"
+        [ "$(free_space)" -gt 0 ] || first_error="the disk is full"
     fi
-    echo "$error"
+    echo "$first_error"
 }

@@ -11,7 +11,7 @@ tell_aside() {
     [ -s "${state-/dev/null}/aside" ] && refs=$(list_refs --format=' %(refname) ') || return 0
     while read -r ref file_name; do
         is_in "$refs" "$ref" || continue
-        aside=${aside:-$file_name} saved=${saved:-$(plain "$(printf %.80s "$ref")")}
+        file_aside=${file_aside:-$file_name} saved_ref=${saved_ref:-$(plain "$(printf %.80s "$ref")")}
         return
     done <"$state/aside"
     [ -z "${log-}" ] || true >"$state/aside"
@@ -19,10 +19,10 @@ tell_aside() {
 
 # A run that was killed could not report what it saved, so report it now.
 tell_kept() {
-    [ -z "$saved" ] && [ -s "${state-/dev/null}/kept" ] || return 0
+    [ -z "$saved_ref" ] && [ -s "${state-/dev/null}/kept" ] || return 0
     refs=$(list_refs --format=' %(refname) ')
     while read -r ref; do
-        ! is_in "$refs" "$ref" || saved=$ref
+        ! is_in "$refs" "$ref" || saved_ref=$ref
     done <"$state/kept"
 }
 
@@ -69,5 +69,5 @@ tell_saved() {
 
 show() { # commit options; shows what it changes against its first parent
     seconds_left
-    within=$left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
+    time_limit=$left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
 }

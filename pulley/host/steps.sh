@@ -3,7 +3,7 @@
 
 deploy() {
     # Skip the steps only if nobody moved HEAD: that person may have built or started another commit.
-    if is_deployed_here && [ "${drift:-files}" = files ]; then
+    if is_deployed_here && [ "${drift_found:-files}" = files ]; then
         if [ "$commit_after" = "$marker_commit" ]; then
             write_marker
             succeed
@@ -21,9 +21,9 @@ deploy() {
         true >"$state/begun"
         true >"$state/failed"
         if [ "$slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
-            kept_for_going_back=0 step=tidy
+            kept_for_going_back=0 step_name=tidy
             step_within git -c gc.autoDetach=false gc --auto --quiet
-            step=''
+            step_name=''
         fi
         [ "$steps" != '||' ] || succeed
         finish "${other_outcome:-updated}"
@@ -55,24 +55,24 @@ succeed() {
 stop_if_moved() {
     see_head
     [ "$seen" != "$commit_after" ] || return 0
-    step=${AfterPull:+after_pull}
+    step_name=${AfterPull:+after_pull}
     finish broken "a step moved HEAD to $seen; the next run does the steps for it"
 }
 
-# Run the steps in order until one fails: then `step` has its name and `words` the reason.
+# Run the steps in order until one fails: then `step_name` has its name and `words` the reason.
 run_steps() { # commit previous cause
     export PULLEY_TARGET="$Target" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
-    step=submodules
+    step_name=submodules
     [ ! -f .gitmodules ] || update_submodules || return
-    step=lfs
+    step_name=lfs
     [ -z "$uses_lfs" ] || step_within git lfs pull || return
-    step=after_pull
+    step_name=after_pull
     [ -z "$AfterPull" ] || run_after_pull || return
-    step=restart
+    step_name=restart
     [ -z "$Restart" ] || restart || return
-    step=health_check
+    step_name=health_check
     [ -z "$HealthCheck" ] || check_health || return
-    step=''
+    step_name=''
 }
 
 run_after_pull() {
@@ -105,14 +105,14 @@ root_owns_after_pull() {
 step_within() {
     time_for_steps
     left=$((left > 12 ? left - 3 : left)) # time to end what it started
-    header="== $step: $1 ${2-}"
+    header="== $step_name: $1 ${2-}"
     echo "$header"
     begun=$now
     new_mark
     (
         note_mark
         take_mark
-        alone exec timeout --foreground -k 2 "$left" "$@"
+        run_alone exec timeout --foreground -k 2 "$left" "$@"
     )
     exit_status=$?
     stop_if_opened
@@ -139,7 +139,7 @@ restart() {
         echo "restart $left" >&4
         read -r exit_status <&5 || exit_status=1
     else
-        alone systemctl_restart "$left"
+        run_alone systemctl_restart "$left"
         exit_status=$?
         stop_if_opened
     fi
@@ -148,8 +148,8 @@ restart() {
 }
 
 roll_back() {
-    failed_step=$step failed_words=$words
-    echo "== $step failed: $words"
+    failed_step=$step_name failed_words=$words
+    echo "== $step_name failed: $words"
     [ -n "$marker_commit" ] && [ "$marker_commit" != "$commit_after" ] ||
         finish broken "$failed_words; no other commit was deployed here to go back to"
     echo "== rolling back to $marker_commit"
@@ -157,7 +157,7 @@ roll_back() {
     # Save local commits that were not deployed before: no branch will have them.
     if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$commit_after" --not "$upstream_commit" --) || [ -n "$words" ]; then
         keep "$commit_after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
-        saved=$ref
+        saved_ref=$ref
     fi
     refused_as=broken
     root_owns_folders "$marker_commit"
@@ -178,8 +178,8 @@ roll_back() {
     if run_steps "$commit_after" "$failed" rollback; then
         stop_if_moved
         true >"$state/begun"
-        step=$failed_step
+        step_name=$failed_step
         finish rolled_back "$failed_words"
     fi
-    finish broken "$failed_words; and going back: $step: $words"
+    finish broken "$failed_words; and going back: $step_name: $words"
 }

@@ -20,7 +20,7 @@ check_lfs() {
     has git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
     # Fetch before the move, so that nothing moves if the server is down or lacks an object.
     time_to_move
-    within=$left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
+    time_limit=$left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
     exit_status=$?
     cat "$errors"
     words=$(git_reason)
@@ -37,20 +37,20 @@ check_gitmodules() {
         git cat-file blob "$upstream_commit:.gitmodules" >"$state/gitmodules/.gitmodules" || stop_in_conflict "cannot write below $state"
     (
         cd "$state/gitmodules" && git update-index --add --cacheinfo "160000,$upstream_commit,$upstream_commit" &&
-            LC_ALL=C alone command git fetch -q . 'refs/none/*:refs/none/*'
+            LC_ALL=C run_alone command git fetch -q . 'refs/none/*:refs/none/*'
     ) 2>"$errors" || stop_in_conflict "git refuses what the commit's .gitmodules says: $(git_reason)"
     rm -rf "$state/gitmodules"
 }
 
 # Since 2.26 `git rebase --merge` keeps its state in one folder, from which it can be taken back.
 check_git_version() {
-    version=$(git version)
-    version=${version#git version }
-    case $version. in
+    found_version=$(git version)
+    found_version=${found_version#git version }
+    case $found_version. in
         [3-9].* | [1-9][0-9].* | 2.2[6-9].* | 2.[3-9][0-9].* | 2.[1-9][0-9][0-9].*) ;;
         *)
             fault=git_version
-            refuse "git $version is too old: 2.26 or newer is needed"
+            refuse "git $found_version is too old: 2.26 or newer is needed"
             ;;
     esac
 }

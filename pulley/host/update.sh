@@ -39,16 +39,16 @@ update() {
 }
 
 update_by_rebase() { # branch's commit
-    base=$1 commits_on_top=0
+    base_commit=$1 commits_on_top=0
     [ "$1" = "$upstream_commit" ] || [ "$1" = "$marker_upstream" ] || find_base "$1"
     if [ "$commits_on_top" -eq 0 ]; then
         arrive "$upstream_commit"
-    elif [ -z "$base" ]; then
+    elif [ -z "$base_commit" ]; then
         stop_in_conflict "$Branch and its upstream have no commit in common"
-    elif is_ancestor "$base" "$upstream_commit" && is_ancestor "$upstream_commit" "$1"; then # upstream has nothing new
+    elif is_ancestor "$base_commit" "$upstream_commit" && is_ancestor "$upstream_commit" "$1"; then # upstream has nothing new
         arrive "$1"
     else
-        rebase "$base"
+        rebase "$base_commit"
         commit_after=$(git rev-parse HEAD)
         count_commits "$upstream_commit..HEAD"
     fi
