@@ -26,7 +26,7 @@ each_line() {
 # does not go on as if there were no more files.
 name_commits() { # revisions
     {
-        git log -m --first-parent --no-renames --format= --name-only -z "$@" || echo "a file that git cannot list" >&8
+        git log -m --first-parent --no-renames --format= --name-only -z "$@" || echo 'a file that git cannot list' >&8
     } | tr '\n\000' '\035\n'
 }
 

@@ -35,9 +35,9 @@ ask() {
     fi
     while read -r text_line; do
         case $text_line in
-            *"ERROR "[1-9]*) last_answer="the last answer was ${text_line#*ERROR }" ;;
-            *"server returned error: "*) last_answer="the last answer was ${text_line#*server returned error: }" ;;
-            curl:* | wget:* | *" failed: "* | *"unable to "* | *rror* | *"timed out"*) last_answer="no answer: $text_line" ;;
+            *'ERROR '[1-9]*) last_answer="the last answer was ${text_line#*ERROR }" ;;
+            *'server returned error: '*) last_answer="the last answer was ${text_line#*server returned error: }" ;;
+            curl:* | wget:* | *' failed: '* | *'unable to '* | *rror* | *'timed out'*) last_answer="no answer: $text_line" ;;
         esac
     done <"$state/new"
     last_answer=${last_answer:-no answer}

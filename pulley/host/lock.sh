@@ -50,7 +50,7 @@ accept_issued() {
     case $newest in '' | *[!0-9]*) newest=0 ;; esac
     if [ "$Issued" -lt "$newest" ] && [ "$newest" -le $((($(date +%s) + ahead) * 1000)) ]; then
         upstream_commit=$marker_upstream
-        finish superseded "a newer command was here first"
+        finish superseded 'a newer command was here first'
     fi
     printf '%015d\n' "${Issued#"${Issued%%[!0]*}"}" 1<>"$state/lock" || refuse "cannot write $state/lock"
 }

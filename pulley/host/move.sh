@@ -94,13 +94,13 @@ end_move() {
 give_up_move() {
     why=${why:-$(git_reason)}
     # In these cases git checked first and wrote nothing.
-    case $why in *"would be overwritten"* | *"would lose untracked"*) refused=yes ;; esac
+    case $why in *'would be overwritten'* | *'would lose untracked'*) refused=yes ;; esac
     cat "$errors"
     in_conflict=$(first_that_is U)
     take_back
     case $refetched$why in
         yes*) ;;
-        *"error: object file"* | *"is corrupt"* | *"unable to read"* | *"bad object"*)
+        *'error: object file'* | *'is corrupt'* | *'unable to read'* | *'bad object'*)
             # The broken object is only a copy: fetch it again.
             refetched=yes haves=noop
             drop_broken_copies

@@ -23,7 +23,7 @@ EOF
         return
     fi
     judge_links "$entered"
-    [ -f "$script_file" ] || refuse "as root, run this script from a file"
+    [ -f "$script_file" ] || refuse 'as root, run this script from a file'
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
         refuse "no user has the uid $uid, which owns $Checkout"
     IFS=: read -r owner_name _ _ gid _ HOME _ <<EOF

@@ -31,9 +31,9 @@ check_parameters() {
     check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
     check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
     case ${Repository#*/} in
-        "$Repository" | */* | '' | . | ..) bad "Repository must be owner/name" ;;
+        "$Repository" | */* | '' | . | ..) bad 'Repository must be owner/name' ;;
     esac
-    case $Checkout/ in */../*) bad "Checkout must not have .. in it" ;; esac
+    case $Checkout/ in */../*) bad 'Checkout must not have .. in it' ;; esac
     case /$Branch/ in
         *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) bad "Branch is no branch's name" ;;
     esac
@@ -41,24 +41,24 @@ check_parameters() {
         exact/ | *-to/ | drop/) bad "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
         rebase/* | reset/* | check/* | saved/* | drop/*) ;;
-        *) bad "Update must be rebase, reset, rebase-to, reset-to, exact, check, saved or drop" ;;
+        *) bad 'Update must be rebase, reset, rebase-to, reset-to, exact, check, saved or drop' ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;
-        *) bad "Cause must be push, reconcile, rollback or manual" ;;
+        *) bad 'Cause must be push, reconcile, rollback or manual' ;;
     esac
-    [ "$Timeout" -ge 20 ] || bad "Timeout must be 20 seconds or more"
-    case ${#Commit} in 0 | 40) ;; *) bad "Commit must have 40 digits" ;; esac
-    case /$AfterPull/ in */../* | */.git/*) bad "AfterPull must be in the repository" ;; esac
+    [ "$Timeout" -ge 20 ] || bad 'Timeout must be 20 seconds or more'
+    case ${#Commit} in 0 | 40) ;; *) bad 'Commit must have 40 digits' ;; esac
+    case /$AfterPull/ in */../* | */.git/*) bad 'AfterPull must be in the repository' ;; esac
     case $HealthCheck in
         '' | http://?* | https://?*) ;;
-        *) bad "HealthCheck must be an http:// or https:// URL" ;;
+        *) bad 'HealthCheck must be an http:// or https:// URL' ;;
     esac
     [ -z "$Restart" ] || check_units
     case ,$Paths, in
         ,,) ;;
         *,,* | *[!,]:* | *:[!!]* | *[!:]!* | *!,* | *[,!]-* | *,*,*,*,*,*,*,*,*,*,*,*,*)
-            bad "Paths must be at most 10 pathspecs separated by commas"
+            bad 'Paths must be at most 10 pathspecs separated by commas'
             ;;
     esac
 }
@@ -80,7 +80,7 @@ check_units() {
         unit=${units%%,*} units=${units#*,}
         file_name=$unit
         case $unit in
-            '' | [!A-Za-z0-9_]*) bad "Restart must be units separated by commas" ;;
+            '' | [!A-Za-z0-9_]*) bad 'Restart must be units separated by commas' ;;
             *.service | *.socket | *.timer | *.path) ;;
             *.*) bad "Restart takes .service, .socket, .timer and .path, not $unit" ;;
             *) file_name=$unit.service ;;

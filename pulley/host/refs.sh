@@ -3,7 +3,7 @@
 
 look_at_refs() {
     see_head
-    [ -n "$seen" ] || refuse "the checkout has no commit yet: clone it again"
+    [ -n "$seen" ] || refuse 'the checkout has no commit yet: clone it again'
     head=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen}
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
     tip=$seen

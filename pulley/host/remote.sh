@@ -7,13 +7,13 @@ check_remote() {
     config_text=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|smudge|process)|remote\..*\.promisor)$' 2>&1)
     case $?/$config_text in
         [01]/*) ;;
-        127/*) refuse "git is not installed" ;;
+        127/*) refuse 'git is not installed' ;;
         *) refuse "git cannot read its configuration: ${config_text#fatal: }" ;;
     esac
     while read -r key value; do
         case $key in
             remote.origin.url)
-                [ -z "$url" ] || [ "$url" = "$value" ] || refuse "origin has more than one address"
+                [ -z "$url" ] || [ "$url" = "$value" ] || refuse 'origin has more than one address'
                 url=$value
                 ;;
             url.*) instead=yes ;;
@@ -84,7 +84,7 @@ fetch_once() {
     [ $exit_status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
         *"couldn't find remote ref"*) why=missing_commit words="the remote has no branch $Branch" ;;
-        *"cannot lock ref"* | *"nable to create"* | *"local refs could not be updated"*)
+        *'cannot lock ref'* | *'nable to create'* | *'local refs could not be updated'*)
             drop_refs_in_the_way
             clear_locks
             ;;

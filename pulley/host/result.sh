@@ -130,17 +130,17 @@ git_reason() { # [file]
     while IFS= read -r text_line || [ -n "$text_line" ]; do
         text_line=${text_line%"$cr"}
         case $text_line in
-            "fetch: "* | "Errors logged to "* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
+            'fetch: '* | 'Errors logged to '* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
             '' | [Ww]arning:* | hint:* | "$tab"*) case $first_error in *:) first_error="$first_error ${text_line#"$tab"}" ;; esac ;;
-            "fatal: Could not read from remote repository"*)
+            'fatal: Could not read from remote repository'*)
                 first_error=${first_error:-$last} first_error=${first_error:-$text_line}
                 break
                 ;;
-            *"cannot lock ref"*)
+            *'cannot lock ref'*)
                 first_error=$text_line
                 break
                 ;;
-            "error: failed to fetch some objects"*) first_error=${last:-$text_line} ;; # git-lfs
+            'error: failed to fetch some objects'*) first_error=${last:-$text_line} ;; # git-lfs
             fatal:* | error:*)
                 first_error=${first_error:-$text_line}
                 last=$text_line
@@ -150,7 +150,7 @@ git_reason() { # [file]
     done <"${1:-$errors}"
     if [ -z "$first_error" ]; then
         first_error="git gave no reason${last:+ but: $last}"
-        [ "$(free_space)" -gt 0 ] || first_error="the disk is full"
+        [ "$(free_space)" -gt 0 ] || first_error='the disk is full'
     fi
     echo "$first_error"
 }

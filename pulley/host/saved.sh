@@ -41,7 +41,7 @@ look_at_saved() {
 
 # Update=drop: delete the refs that point at Commit, and nothing else. git's gc removes the commit later.
 drop_saved() {
-    [ ! -s "$state/moving" ] || stop_in_conflict "a killed run needs it"
+    [ ! -s "$state/moving" ] || stop_in_conflict 'a killed run needs it'
     find_saved
     echo "$refs" | git update-ref --no-deref --stdin 2>"$errors" || stop_in_conflict "$(git_reason)"
     more=,${q}dropped$q:$(echo "$refs" | grep -c .)
@@ -50,7 +50,7 @@ drop_saved() {
 
 find_saved() {
     refs=$(list_refs --points-at "$Commit" --format="delete %(refname) $Commit")
-    [ -n "$refs" ] || finish missing_commit "no saved ref has it"
+    [ -n "$refs" ] || finish missing_commit 'no saved ref has it'
 }
 
 # List the refs, newest first, as many as the line has room for: the ref's last part, the commit, the number

@@ -125,7 +125,7 @@ step_within() {
         words="it took longer than $left seconds"
     else
         words=$(tail -n 50 "$log" | without_secrets | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
-        case $header in "$words"*) words="it wrote nothing" ;; esac
+        case $header in "$words"*) words='it wrote nothing' ;; esac
         words="exit code $exit_status: $words"
     fi
     end_started

@@ -71,7 +71,7 @@ drop_half_made_submodules() {
     git ls-files -sz | tr '\n\000' '\035\n' | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
         read -r module <"$link"
         case $module in
-            "gitdir: "*/modules/*)
+            'gitdir: '*/modules/*)
                 (cd "${link%/.git}" && commit_of HEAD) || rm -f -- "$link"
                 ;;
         esac

@@ -10,7 +10,7 @@ check_tools() {
     uses_lfs=''
     files=$(git grep --threads=1 -l -G --no-color -e . "$upstream_commit" -- ':(glob)**/.gitattributes' .gitmodules)
     case $files in *.gitattributes*) check_lfs ;; esac
-    case $files in *":.gitmodules"*) check_gitmodules ;; esac
+    case $files in *':.gitmodules'*) check_gitmodules ;; esac
 }
 
 check_lfs() {
