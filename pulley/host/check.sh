@@ -5,9 +5,14 @@
 look() {
     read_marker
     see_head
-    remote_refs=$(time_limit=30 git ls-remote origin "refs/heads/$Branch" 2>&1) || finish unreachable "$(echo "$remote_refs" | git_reason /dev/stdin)"
-    upstream_commit=$(echo "$remote_refs" | sed -nE 's/^([0-9a-f]{40})[[:space:]].*/\1/p')
-    [ -n "$upstream_commit" ] || finish missing_commit "the remote has no branch $Branch"
+    remote_refs=$(time_limit=30 git ls-remote origin "$remote_ref" "$remote_ref^{}" 2>&1) || finish unreachable "$(echo "$remote_refs" | git_reason /dev/stdin)"
+    # A line with ^{} follows that of an annotated tag: it has the commit.
+    while read -r commit ref; do
+        case $ref in "$remote_ref" | "$remote_ref^{}") upstream_commit=$commit ;; esac
+    done <<EOF
+$remote_refs
+EOF
+    [ -n "$upstream_commit" ] || finish missing_commit "the remote has no $follows $Branch"
     wanted=${Commit:-$upstream_commit} words='' would_move=false lfs=false head=$seen head_ref=$seen_ref
     find_drift
     [ -z "$(list_removed | tr -d '\000')" ] || drift_found=files

@@ -26,7 +26,10 @@ enter_checkout() {
     state=$git_dir/pulley
     errors=$state/git.err
     local_ref=refs/heads/$Branch
-    upstream_ref=refs/remotes/origin/$Branch
+    remote_ref=$local_ref upstream_ref=refs/remotes/origin/$Branch
+    # Fetch a tag into a ref that is neither a tag nor a branch, so that the host's own tags, and a branch with
+    # the tag's name, stay as they are. Linked work trees share their refs, so each has a ref with its name.
+    [ $follows != tag ] || local_ref=- remote_ref=refs/tags/$Branch upstream_ref=refs/pulley/tag-${git_dir##*/}
 }
 
 # Run a command without the script's descriptors. A process that it leaves behind must not hold the lock,

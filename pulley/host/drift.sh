@@ -14,9 +14,14 @@ find_drift() {
 }
 
 # Whether somebody pulled commits of the branch that the run will take away. That person may have built or
-# started them, so the steps must run again even if the marker has Commit.
+# started them, so the steps must run again even if the marker has Commit. A tag has no such commits: any
+# commit that is not the tag's was brought here by somebody.
 is_past_commit() {
     [ -n "$goes_to_commit" ] || return
+    [ $follows = branch ] || {
+        [ "$head" != "${Commit:-$upstream_commit}" ]
+        return
+    }
     [ -n "$(git rev-list -n 1 "$(git merge-base "$head" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
 }
 

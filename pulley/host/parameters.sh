@@ -37,11 +37,14 @@ check_parameters() {
     case /$Branch/ in
         *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) bad "Branch is no branch's name" ;;
     esac
+    follows=branch
     case $Update/$Commit in
-        exact/ | *-to/ | drop/) bad "$Update needs a Commit" ;;
+        exact/ | tag/ | *-to/ | drop/) bad "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
+        tag/*) goes_to_commit=yes follows=tag Update=exact ;;
+        check-tag/*) goes_to_commit=yes follows=tag Update=check ;;
         rebase/* | reset/* | check/* | saved/* | drop/*) ;;
-        *) bad 'Update must be rebase, reset, rebase-to, reset-to, exact, check, saved or drop' ;;
+        *) bad 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, check, check-tag, saved or drop' ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;

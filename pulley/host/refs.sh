@@ -4,7 +4,8 @@
 look_at_refs() {
     see_head
     [ -n "$seen" ] || refuse 'the checkout has no commit yet: clone it again'
-    head=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen}
+    head=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen} tip='' upstream_commit=$Commit
+    [ $follows = branch ] || return 0
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
     tip=$seen
     see_ref "$upstream_ref"
@@ -91,6 +92,10 @@ count_commits() { # range
 
 # Save local commits under a ref if they are about to leave the branch, or are in no branch.
 save_commits() { # commit
+    # A tag's commit may be in no branch. If its steps did not end, the marker does not tell that it is no
+    # local commit.
+    read_line "$state/begun"
+    [ $follows = branch ] || [ "$1" != "$text_line" ] || return 0
     ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ -n "$commits" ] || return 0
     find_base "$1"
     [ "${commits_on_top:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them

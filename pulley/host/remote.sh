@@ -73,7 +73,7 @@ fetch_once() {
     limit=$((left > 20 ? left / 2 : left))
     time_limit=$limit git ${haves:+-c fetch.negotiationAlgorithm="$haves"} -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
         -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
-        --refmap= origin "+refs/heads/$Branch:$upstream_ref" >"$errors" 2>&1 && return 0
+        --refmap= origin "+$remote_ref:$upstream_ref" >"$errors" 2>&1 && follow_tag 2>>"$errors" && return 0
     exit_status=$?
     cat "$errors"
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
@@ -83,7 +83,7 @@ fetch_once() {
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
     [ $exit_status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
-        *"couldn't find remote ref"*) why=missing_commit words="the remote has no branch $Branch" ;;
+        *"couldn't find remote ref"*) why=missing_commit words="the remote has no $follows $Branch" ;;
         *'cannot lock ref'* | *'nable to create'* | *'local refs could not be updated'*)
             drop_refs_in_the_way
             clear_locks
@@ -91,6 +91,24 @@ fetch_once() {
     esac
     drop_broken_copies
     return 1
+}
+
+# Leave in `Commit` the commit that the tag points at now: the tag may have moved since the command was sent. Keep
+# the id of an annotated tag, and its commit, in the file `tag`: then a run that finds nothing new needs no process.
+follow_tag() {
+    [ $follows = tag ] || return 0
+    see_ref "$upstream_ref"
+    [ "$seen" != "$Commit" ] || return 0
+    read_line "$state/tag"
+    tag_commit=${text_line#"$seen "}
+    is_commit "$tag_commit" || {
+        tag_commit=$(commit_of "$upstream_ref^{commit}") || {
+            object_type=$(git cat-file -t "$upstream_ref^{}") || return
+            finish missing_commit "the tag $Branch points at a $object_type"
+        }
+        echo "$seen $tag_commit" >"$state/tag"
+    }
+    Commit=$tag_commit
 }
 
 # A power cut leaves empty files. Fetched objects are only copies, so fetch them again. Do not tell the
@@ -110,7 +128,7 @@ drop_broken_copies() {
 drop_refs_in_the_way() {
     git for-each-ref --format='delete %(refname)' "$upstream_ref/" | git update-ref --stdin
     parent_ref=${upstream_ref%/*}
-    while [ "$parent_ref" != refs/remotes/origin ]; do
+    while [ "$parent_ref" != refs/remotes/origin ] && [ "$parent_ref" != refs/pulley ]; do
         git update-ref -d "$parent_ref"
         parent_ref=${parent_ref%/*}
     done

@@ -196,7 +196,7 @@ class TestBuildSendRequest:
             assert re.fullmatch(PARAMETERS["Deployment"][0], value)
             assert int(value) == deployment
 
-    @pytest.mark.parametrize("update", ["exact", "check", "reset"])
+    @pytest.mark.parametrize("update", ["exact", "check", "reset", "tag", "check-tag"])
     def test_given_update_replaces_the_target_s_update(self, update: str) -> None:
         request = request_to(update=update)
         assert dict(request.parameters) == dict(request_to().parameters) | {"Update": update}

@@ -236,12 +236,14 @@ class TestParseRollOut:
         roll_out = parse_roll_out(PARAMETERS | {"Saved": sent}, self.COMMENT, requested=REQUESTED)
         assert roll_out == replace(self.ROLL_OUT, saved=saved)
 
-    @pytest.mark.parametrize("update", ["check", "saved", "drop", "", "of a later release"])
+    @pytest.mark.parametrize(
+        "update", ["check", "check-tag", "saved", "drop", "", "of a later release"]
+    )
     def test_command_that_does_not_update_is_not_a_roll_out(self, update: str) -> None:
         parameters = PARAMETERS | {"Update": update}
         assert parse_roll_out(parameters, self.COMMENT, requested=REQUESTED) is None
 
-    @pytest.mark.parametrize("update", ["rebase", "reset", "exact", "rebase-to", "reset-to"])
+    @pytest.mark.parametrize("update", ["rebase", "reset", "exact", "rebase-to", "reset-to", "tag"])
     def test_command_with_any_update_method_is_a_roll_out(self, update: str) -> None:
         expected = replace(self.ROLL_OUT, update=update)
         assert (

@@ -230,6 +230,8 @@ def kill_at_the_checkout(site: Site, when: str, **parameters: str) -> None:
     real_git = shutil.which("git")
     kill = 'case "$*" in *no-overwrite-ignore*) kill -9 -$PULLEY_GROUP ;; esac'
     call = f'{real_git} "$@"; status=$?'
-    site.tool("git", "\n".join((kill, call) if when == "before" else (call, kill)) + "\nexit $status")
+    site.tool(
+        "git", "\n".join((kill, call) if when == "before" else (call, kill)) + "\nexit $status"
+    )
     assert not run_in_own_group(site, **parameters)
     (site.tools / "git").unlink()

@@ -25,7 +25,7 @@ LINES = "line\n" * 40
 ROLLED_BACK = "{} that is rolled back"
 WAYS = (
     *(ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset")),
-    *("reset", "exact", "rebase-to", "reset-to"),
+    *("reset", "exact", "rebase-to", "reset-to", "tag"),
 )
 TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
 
@@ -70,6 +70,9 @@ def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
     parameters = {"Update": way.split(maxsplit=1)[0]}
     if way in WAYS[3:]:
         parameters["Commit"] = site.git("rev-parse", "HEAD~2", cwd=site.upstream)
+    if way == "tag":
+        parameters["Branch"] = "v1"
+        site.git("tag", "-f", "-a", "-m", "x", "v1", parameters["Commit"], cwd=site.upstream)
     if way in WAYS[:2]:
         parameters["AfterPull"] = AFTER
     marker = (site.checkout / ".git/pulley/deployed").read_text().split()[1]
@@ -118,6 +121,7 @@ def start(site: Site, parameters: Mapping[str, str]) -> "subprocess.Popen[bytes]
 
 def pull(site: Site, parameters: Mapping[str, str]) -> Run:
     return site.pull(
+        Branch=parameters.get("Branch", "main"),
         AfterPull=parameters.get("AfterPull", ""),
         Update=parameters.get("Update", "rebase"),
         Commit=parameters.get("Commit", ""),
