@@ -13,15 +13,15 @@ look() {
 $remote_refs
 EOF
     [ -n "$upstream_commit" ] || finish missing_commit "the remote has no $follows $Branch"
-    wanted=${Commit:-$upstream_commit} words='' would_move=false lfs=false head=$seen head_ref=$seen_ref
+    wanted=${Commit:-$upstream_commit} words='' would_move=false lfs=false head_commit=$seen head_ref=$seen_ref
     find_drift
     [ -z "$(list_removed | tr -d '\000')" ] || drift_found=files
     find_unfinished
     [ "$seen" = "$marker_commit" ] && [ "$wanted" = "$marker_upstream" ] ||
         words="would update to $wanted" would_move=true
-    ! has git-lfs || lfs=true
+    ! has_program git-lfs || lfs=true
     check_git_version
-    more=$(printf ',"found":{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
+    more_fields=$(printf ',"found":{"would_update":%s,"owner":"%.64s","git":"%.40s","free_mib":%d,"lfs":%s,"deployed":"%s","drift":"%s","unfinished":"%s"}' \
         $would_move "$(plain "$(id -un)")" "$(plain "$found_version")" "$(free_space)" $lfs "$marker_upstream" "$drift_found" "$left_undone")
     finish unchanged "$words"
 }

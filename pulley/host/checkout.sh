@@ -2,9 +2,9 @@
 # The checkout: its folder, and git in it.
 
 go_in() {
-    [ -z "$inside" ] || return 0
+    [ -z "$is_inside" ] || return 0
     cd -P -- "$Checkout" || refuse "cannot enter $Checkout"
-    inside=yes
+    is_inside=yes
 }
 
 refuse_folder() {

@@ -55,7 +55,7 @@ refuse_found() { # what to close
 # folder in a submodule can change git's settings, which run commands. So root must own all folders.
 root_owns_folders() { # commit
     [ "$euid" -eq 0 ] && [ -n "$1" ] || return 0
-    has xargs || refuse 'xargs (findutils) is not installed' # without it nothing would be found
+    has_program xargs || refuse 'xargs (findutils) is not installed' # without it nothing would be found
     finding=$(list_folders "$1" 8>&1 | head -n 1)
     refuse_found "$finding"
 }

@@ -10,7 +10,7 @@ find_drift() {
         "$local_ref" | HEAD) ;;
         *) drift_found=branch ;;
     esac
-    [ "$head" = "$marker_commit" ] || { is_ancestor "$marker_upstream" "$head" && ! is_past_commit; } || drift_found='head'
+    [ "$head_commit" = "$marker_commit" ] || { is_ancestor "$marker_upstream" "$head_commit" && ! is_past_commit; } || drift_found='head'
 }
 
 # Whether somebody pulled commits of the branch that the run will take away. That person may have built or
@@ -19,10 +19,10 @@ find_drift() {
 is_past_commit() {
     [ -n "$goes_to_commit" ] || return
     [ $follows = branch ] || {
-        [ "$head" != "${Commit:-$upstream_commit}" ]
+        [ "$head_commit" != "${Commit:-$upstream_commit}" ]
         return
     }
-    [ -n "$(git rev-list -n 1 "$(git merge-base "$head" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
+    [ -n "$(git rev-list -n 1 "$(git merge-base "$head_commit" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
 }
 
 # List files that were removed, but not by `git rm`. The commit has them, so no edit is lost.

@@ -8,8 +8,8 @@ find_edits() {
     true >"$state/linked" && true >"$state/nobodys" || stop_in_conflict "cannot write below $state"
     create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
     if [ -s "$state/linked" ]; then
-        changed=$(each git --literal-pathspecs diff --name-only "$head" "$to" -- <"$state/linked" | head -n 1)
-        [ -z "$changed" ] || stop_in_conflict "the update changes $changed, whose folder is a link here"
+        changed_file=$(each git --literal-pathspecs diff --name-only "$head_commit" "$to" -- <"$state/linked" | head -n 1)
+        [ -z "$changed_file" ] || stop_in_conflict "the update changes $changed_file, whose folder is a link here"
     fi
     [ -n "$edits_commit" ] || return 0
     list_nobodys

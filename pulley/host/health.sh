@@ -23,7 +23,7 @@ check_health() {
 # Request it once. `last_answer` says what was wrong, and is empty if the answer was 2xx.
 ask() {
     last_answer=''
-    if has curl; then
+    if has_program curl; then
         status_code=$(ask_with_curl 2>"$state/new")
         case $status_code in
             2??) return 0 ;;

@@ -30,11 +30,11 @@ check_programs() {
             sed | grep) package=$program ;;
             *) package=coreutils ;;
         esac
-        has "$program" || refuse "$program ($package) is not installed"
+        has_program "$program" || refuse "$program ($package) is not installed"
     done
 }
 
-has() { # program
+has_program() { # program
     command -v "$1" >/dev/null
 }
 

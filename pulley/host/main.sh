@@ -18,7 +18,7 @@ main() {
     started=${started:-$now}
     # Close the files that the caller has open, or the owner's code could use them. In the owner's part of a
     # run keep them: 4 and 5 lead to root's part.
-    [ -n "$inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    [ -n "$is_inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
     trap 'finish broken "the script ended unexpectedly"' EXIT
@@ -62,7 +62,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' goes_to_commit='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' fault='' more='' attempts=0 refetched='' commits_on_top=0 saved_refs=0 fetched='' judged='' drift_found='' file_aside='' q='"'
-started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} inside=${1-}
+known_target='' goes_to_commit='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' fault_name='' more_fields='' attempts=0 refetched='' commits_on_top=0 saved_refs=0 fetched='' judged='' drift_found='' file_aside='' q='"'
+started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} is_inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -20,7 +20,7 @@ read_marker() {
 # False if the steps of any commit began and did not end: then what was built and what runs may belong to
 # another commit than the marker's.
 is_deployed_here() {
-    [ "$Target" = "$marker_target" ] && [ "$steps" = "$marker_steps" ] && [ ! -s "$state/begun" ]
+    [ "$Target" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }
 
 # The ref and the marker are files. Each is overwritten in place by a single write, which takes no process: a
@@ -35,6 +35,6 @@ write_marker() {
         echo "$commit_after" 1<>"$1/$slot"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
-    echo "commit $commit_after upstream $upstream_commit target $Target slot $slot steps $steps" 1<>"$state/deployed" ||
+    echo "commit $commit_after upstream $upstream_commit target $Target slot $slot steps $step_settings" 1<>"$state/deployed" ||
         finish broken 'cannot write the marker'
 }

@@ -69,7 +69,7 @@ begin_move() {
         edits_ref=$ref
     fi
     # `since` is older than every file that the move will write.
-    true >"$state/since" && echo "$head_ref $head $to ${tip:--} ${edits_commit:--} ${edits_ref:--} $local_ref whole" >"$state/moving" ||
+    true >"$state/since" && echo "$head_ref $head_commit $to ${tip:--} ${edits_commit:--} ${edits_ref:--} $local_ref whole" >"$state/moving" ||
         stop_in_conflict "cannot write $state/moving"
     [ -z "$edits_commit" ] || reset_hard HEAD || give_up_move
     # git refuses to overwrite a file that it calls modified. If nobody edited it, remove it for the

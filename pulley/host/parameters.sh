@@ -31,37 +31,37 @@ check_parameters() {
     check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
     check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
     case ${Repository#*/} in
-        "$Repository" | */* | '' | . | ..) bad 'Repository must be owner/name' ;;
+        "$Repository" | */* | '' | . | ..) refuse_value 'Repository must be owner/name' ;;
     esac
-    case $Checkout/ in */../*) bad 'Checkout must not have .. in it' ;; esac
+    case $Checkout/ in */../*) refuse_value 'Checkout must not have .. in it' ;; esac
     case /$Branch/ in
-        *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) bad "Branch is no branch's name" ;;
+        *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) refuse_value "Branch is no branch's name" ;;
     esac
     follows=branch
     case $Update/$Commit in
-        exact/ | tag/ | *-to/ | drop/) bad "$Update needs a Commit" ;;
+        exact/ | tag/ | *-to/ | drop/) refuse_value "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
         tag/*) goes_to_commit=yes follows=tag Update=exact ;;
         check-tag/*) goes_to_commit=yes follows=tag Update=check ;;
         rebase/* | reset/* | check/* | saved/* | drop/*) ;;
-        *) bad 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, check, check-tag, saved or drop' ;;
+        *) refuse_value 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, check, check-tag, saved or drop' ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;
-        *) bad 'Cause must be push, reconcile, rollback or manual' ;;
+        *) refuse_value 'Cause must be push, reconcile, rollback or manual' ;;
     esac
-    [ "$Timeout" -ge 20 ] || bad 'Timeout must be 20 seconds or more'
-    case ${#Commit} in 0 | 40) ;; *) bad 'Commit must have 40 digits' ;; esac
-    case /$AfterPull/ in */../* | */.git/*) bad 'AfterPull must be in the repository' ;; esac
+    [ "$Timeout" -ge 20 ] || refuse_value 'Timeout must be 20 seconds or more'
+    case ${#Commit} in 0 | 40) ;; *) refuse_value 'Commit must have 40 digits' ;; esac
+    case /$AfterPull/ in */../* | */.git/*) refuse_value 'AfterPull must be in the repository' ;; esac
     case $HealthCheck in
         '' | http://?* | https://?*) ;;
-        *) bad 'HealthCheck must be an http:// or https:// URL' ;;
+        *) refuse_value 'HealthCheck must be an http:// or https:// URL' ;;
     esac
     [ -z "$Restart" ] || check_units
     case ,$Paths, in
         ,,) ;;
         *,,* | *[!,]:* | *:[!!]* | *[!:]!* | *!,* | *[,!]-* | *,*,*,*,*,*,*,*,*,*,*,*,*)
-            bad 'Paths must be at most 10 pathspecs separated by commas'
+            refuse_value 'Paths must be at most 10 pathspecs separated by commas'
             ;;
     esac
 }
@@ -70,22 +70,22 @@ check_parameters() {
 check_value() { # name first rest longest [optional]
     eval "value=\$$1"
     case $value in
-        '') [ $# -eq 5 ] || bad "$1 is missing" ;;
-        [!$2]* | ?*[!$3]*) bad "$1 has a character that is not allowed" ;;
+        '') [ $# -eq 5 ] || refuse_value "$1 is missing" ;;
+        [!$2]* | ?*[!$3]*) refuse_value "$1 has a character that is not allowed" ;;
     esac
-    [ ${#value} -le "$4" ] || bad "$1 has more than $4 characters"
+    [ ${#value} -le "$4" ] || refuse_value "$1 has more than $4 characters"
 }
 
 # Allow only types of units that run a site's programs. Starting a .target stops or changes other units.
 check_units() {
-    units=$Restart,
-    while [ -n "$units" ]; do
-        unit=${units%%,*} units=${units#*,}
+    units_left=$Restart,
+    while [ -n "$units_left" ]; do
+        unit=${units_left%%,*} units_left=${units_left#*,}
         file_name=$unit
         case $unit in
-            '' | [!A-Za-z0-9_]*) bad 'Restart must be units separated by commas' ;;
+            '' | [!A-Za-z0-9_]*) refuse_value 'Restart must be units separated by commas' ;;
             *.service | *.socket | *.timer | *.path) ;;
-            *.*) bad "Restart takes .service, .socket, .timer and .path, not $unit" ;;
+            *.*) refuse_value "Restart takes .service, .socket, .timer and .path, not $unit" ;;
             *) file_name=$unit.service ;;
         esac
         refuse_unit_of_machine "$file_name"
@@ -109,11 +109,11 @@ refuse_unit_of_machine() { # unit
             systemd-hibernate-resume | systemd-sysupdate-reboot | systemd-factory-reset* | \
             poweroff | reboot | halt | kexec | shutdown | single | rescue | rescue-ssh | emergency | \
             debug-shell | console-shell | system-update-cleanup | packagekit-offline-update | initrd-* | dracut-*)
-            bad "Restart takes no unit that stops the machine, isolates it or opens a root shell: $unit"
+            refuse_value "Restart takes no unit that stops the machine, isolates it or opens a root shell: $unit"
             ;;
     esac
 }
 
-bad() {
+refuse_value() {
     finish bad_parameter "$1"
 }

@@ -52,7 +52,7 @@ end_marked() {
     case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run itself has the mark
     read_stat $$ || return 0
     own_group=$group own_session=$session here=$(pwd -P)
-    group_ids=' ' sessions=' ' asked=' ' looks=0
+    group_ids=' ' sessions=' ' asked_pids=' ' looks=0
     read_clock
     kill_from=$((now + 100)) end_by=$((now + 300))
     while [ $looks -lt 2 ]; do
@@ -64,7 +64,7 @@ end_marked() {
             continue
         fi
         looks=0
-        [ "$asked" != ' ' ] || echo "== ending what it left at work: process$marked" >>"$log"
+        [ "$asked_pids" != ' ' ] || echo "== ending what it left at work: process$marked" >>"$log"
         if [ "$now" -ge $end_by ]; then
             echo "== these do not end: process$marked" >>"$log"
             return 1
@@ -74,9 +74,9 @@ end_marked() {
             kill -s KILL $marked
         else
             for pid in $marked; do
-                is_in "$asked" "$pid" || kill -s TERM "$pid"
+                is_in "$asked_pids" "$pid" || kill -s TERM "$pid"
             done
-            asked=$asked$marked
+            asked_pids=$asked_pids$marked
             sleep 0.1 || sleep 1
         fi
     done 2>/dev/null

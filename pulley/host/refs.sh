@@ -4,7 +4,7 @@
 look_at_refs() {
     see_head
     [ -n "$seen" ] || refuse 'the checkout has no commit yet: clone it again'
-    head=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen} tip='' upstream_commit=$Commit
+    head_commit=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen} tip='' upstream_commit=$Commit
     [ $follows = branch ] || return 0
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
     tip=$seen

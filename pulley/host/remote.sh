@@ -32,7 +32,7 @@ EOF
     case $url in
         '')
             words=$(git rev-parse --git-dir 2>&1) || refuse "git cannot use $Checkout: ${words#fatal: }"
-            fault=no_origin
+            fault_name=no_origin
             refuse "$Checkout has no remote origin"
             ;;
         /* | ./* | ../* | file://*) return 0 ;;
@@ -43,7 +43,7 @@ EOF
     url_path=${url_path%/} url_path=${url_path%.git}
     [ "$url_path" != "$Repository" ] || return 0
     ! echo "$url_path" | grep -qixF "$Repository" || return 0
-    fault=origin
+    fault_name=origin
     case $url_path in
         *[!A-Za-z0-9._/-]* | */*/*) refuse "origin is not $Repository: see git remote -v there" ;;
     esac

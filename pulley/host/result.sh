@@ -46,39 +46,39 @@ finish() { # outcome detail
         fi
         upstream_commit=$seen
     fi
-    outcome=$1
-    [ "$exit_code" -eq 0 ] || more=''
+    final_outcome=$1
+    [ "$exit_code" -eq 0 ] || more_fields=''
     keep_log
     read_clock
     took=$((now - started))
     text_line='{"v":1,"target":"'$known_target$q
-    add outcome "$outcome"
-    add before "$commit_before"
-    add after "$commit_after"
-    add upstream "$upstream_commit"
-    add saved "$saved_ref"
-    add step "$step_name"
+    add_field outcome "$final_outcome"
+    add_field before "$commit_before"
+    add_field after "$commit_after"
+    add_field upstream "$upstream_commit"
+    add_field saved "$saved_ref"
+    add_field step "$step_name"
     [ "$attempts" -eq 0 ] || text_line=$text_line,${q}attempt$q:$attempts
-    [ -z "$fault" ] || add fault "$fault"
-    [ -z "$drift_found" ] || [ "$exit_code" -ne 0 ] || add drift "$drift_found"
-    [ -z "$file_aside" ] || add set_aside "$(plain "$(printf %.80s "$file_aside")")"
+    [ -z "$fault_name" ] || add_field fault "$fault_name"
+    [ -z "$drift_found" ] || [ "$exit_code" -ne 0 ] || add_field drift "$drift_found"
+    [ -z "$file_aside" ] || add_field set_aside "$(plain "$(printf %.80s "$file_aside")")"
     detail=''
     [ -z "${2-}" ] || detail=$(plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$text_line$more" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
+        "$text_line$more_fields" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
     [ -z "${log-}" ] || true >"$state/kept"
     [ -z "$asks" ] || echo "exit $exit_code" >&4
     exit "$exit_code"
 }
 
-add() { # name value
+add_field() { # name value
     text_line=$text_line,$q$1$q:${2:+$q$2$q}
     [ -n "$2" ] || text_line=${text_line}null
 }
 
 # Print the text as one line of ASCII without credentials, short enough for the result.
 plain() {
-    if ! has sed; then
+    if ! has_program sed; then
         printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
         return
     fi
@@ -118,7 +118,7 @@ keep_log() {
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
-        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream_commit $outcome"
+        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream_commit $final_outcome"
         without_secrets <"$log" | tail -c $log_bytes
     } >>"$state/log"
 }
@@ -126,30 +126,30 @@ keep_log() {
 # Print why git failed: the first error that it wrote. If that only says that it could not read from the
 # remote, the reason is the line before it, from ssh or GitHub.
 git_reason() { # [file]
-    first_error='' last='' cr=$(printf '\r')
+    first_error='' last_line='' cr=$(printf '\r')
     while IFS= read -r text_line || [ -n "$text_line" ]; do
         text_line=${text_line%"$cr"}
         case $text_line in
             'fetch: '* | 'Errors logged to '* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
             '' | [Ww]arning:* | hint:* | "$tab"*) case $first_error in *:) first_error="$first_error ${text_line#"$tab"}" ;; esac ;;
             'fatal: Could not read from remote repository'*)
-                first_error=${first_error:-$last} first_error=${first_error:-$text_line}
+                first_error=${first_error:-$last_line} first_error=${first_error:-$text_line}
                 break
                 ;;
             *'cannot lock ref'*)
                 first_error=$text_line
                 break
                 ;;
-            'error: failed to fetch some objects'*) first_error=${last:-$text_line} ;; # git-lfs
+            'error: failed to fetch some objects'*) first_error=${last_line:-$text_line} ;; # git-lfs
             fatal:* | error:*)
                 first_error=${first_error:-$text_line}
-                last=$text_line
+                last_line=$text_line
                 ;;
-            *) last=$text_line ;;
+            *) last_line=$text_line ;;
         esac
     done <"${1:-$errors}"
     if [ -z "$first_error" ]; then
-        first_error="git gave no reason${last:+ but: $last}"
+        first_error="git gave no reason${last_line:+ but: $last_line}"
         [ "$(free_space)" -gt 0 ] || first_error='the disk is full'
     fi
     echo "$first_error"

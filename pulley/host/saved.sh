@@ -34,7 +34,7 @@ look_at_saved() {
         show "$Commit" --stat -p | head -c 7900
     else
         state=/dev/null # leave the room in the result line to the list
-        more=$(list_refs --sort=-refname --format='%(objectname) %(refname)' | tell_saved)
+        more_fields=$(list_refs --sort=-refname --format='%(objectname) %(refname)' | tell_saved)
     fi
     finish unchanged
 }
@@ -44,7 +44,7 @@ drop_saved() {
     [ ! -s "$state/moving" ] || stop_in_conflict 'a killed run needs it'
     find_saved
     echo "$refs" | git update-ref --no-deref --stdin 2>"$errors" || stop_in_conflict "$(git_reason)"
-    more=,${q}dropped$q:$(echo "$refs" | grep -c .)
+    more_fields=,${q}dropped$q:$(echo "$refs" | grep -c .)
     finish unchanged
 }
 

@@ -8,8 +8,8 @@ deploy() {
             write_marker
             succeed
         fi
-        # `steps`, which the marker gets, has their settings already.
-        ! nothing_fits || AfterPull='' Restart='' HealthCheck='' more=,${q}steps_not_needed$q:true
+        # `step_settings`, which the marker gets, has their settings already.
+        ! nothing_fits || AfterPull='' Restart='' HealthCheck='' more_fields=,${q}steps_not_needed$q:true
     fi
     seconds_left
     kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
@@ -25,7 +25,7 @@ deploy() {
             step_within git -c gc.autoDetach=false gc --auto --quiet
             step_name=''
         fi
-        [ "$steps" != '||' ] || succeed
+        [ "$step_settings" != '||' ] || succeed
         finish "${other_outcome:-updated}"
     fi
     stop_if_opened
@@ -39,7 +39,7 @@ deploy() {
 
 # Whether no file that fits Paths has changed since the last deploy. If git cannot tell, the steps run.
 nothing_fits() (
-    [ -n "$Paths" ] && [ "$steps" != '||' ] || exit
+    [ -n "$Paths" ] && [ "$step_settings" != '||' ] || exit
     set -f
     IFS=,
     # shellcheck disable=SC2086 # to be split
@@ -164,7 +164,7 @@ roll_back() {
     # Move away what the steps made, and keep it until the next roll back. Older files are a conflict.
     rm -rf "$state/made"
     remove_added "$commit_after" "$marker_commit" "$state/begun" "$state/made"
-    failed=$commit_after head=$commit_after
+    failed=$commit_after head_commit=$commit_after
     if [ "$Update" = exact ]; then
         head_ref=HEAD # the move has detached it: after a kill the branch must not be moved
         set -- --detach

@@ -96,7 +96,7 @@ find_links() { # folder of a submodule
 # that is what failed steps left there, so move it away like their other files.
 stop_if_submodule_is_lost() {
     may_have_submodules || return 0
-    git diff-tree -r -z --no-renames --diff-filter=T "$head" "$to" -- >"$state/new"
+    git diff-tree -r -z --no-renames --diff-filter=T "$head_commit" "$to" -- >"$state/new"
     [ -s "$state/new" ] || return 0
     filled=$(tr '\n\000' '\035\n' <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | head -n 1)
     [ -z "$filled" ] || stop_in_conflict "the submodule $filled has files or edits of its own, where the update has a file"

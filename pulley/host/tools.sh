@@ -4,7 +4,7 @@
 # Look for what a step will need, and for what would stop it, before anything moves.
 check_tools() {
     [ -n "$marker_commit" ] || check_git_version # else an earlier run has checked it
-    [ -z "$HealthCheck" ] || has curl || has wget || refuse 'the health check needs curl or wget'
+    [ -z "$HealthCheck" ] || has_program curl || has_program wget || refuse 'the health check needs curl or wget'
     root_owns_folders "$upstream_commit"
     root_owns_folders "$marker_commit"
     uses_lfs=''
@@ -17,7 +17,7 @@ check_lfs() {
     git grep -q -E -e '^[[:space:]]*[^#[:space:]].*[[:space:]]filter=lfs' "$upstream_commit" -- ':(glob)**/.gitattributes' ||
         return 0
     uses_lfs=yes
-    has git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
+    has_program git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
     # Fetch before the move, so that nothing moves if the server is down or lacks an object.
     time_to_move
     time_limit=$left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
@@ -49,7 +49,7 @@ check_git_version() {
     case $found_version. in
         [3-9].* | [1-9][0-9].* | 2.2[6-9].* | 2.[3-9][0-9].* | 2.[1-9][0-9][0-9].*) ;;
         *)
-            fault=git_version
+            fault_name=git_version
             refuse "git $found_version is too old: 2.26 or newer is needed"
             ;;
     esac

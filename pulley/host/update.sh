@@ -3,7 +3,7 @@
 
 # Fetched is not deployed: the marker is written after the last step.
 stop_if_done() {
-    steps="$AfterPull|$Restart|$HealthCheck"
+    step_settings="$AfterPull|$Restart|$HealthCheck"
     commits_on_top=0
     [ -z "$goes_to_commit" ] || upstream_commit=$Commit
     if [ "$Update" = exact ]; then
@@ -11,9 +11,9 @@ stop_if_done() {
     else
         [ "$head_ref" = "$local_ref" ] || return 0
     fi
-    if [ "$head" = "$marker_commit" ] && [ "$upstream_commit" = "$marker_upstream" ] && is_deployed_here; then
-        commit_after=$head
-        [ "$head" = "$upstream_commit" ] || count_commits "$upstream_commit..$head"
+    if [ "$head_commit" = "$marker_commit" ] && [ "$upstream_commit" = "$marker_upstream" ] && is_deployed_here; then
+        commit_after=$head_commit
+        [ "$head_commit" = "$upstream_commit" ] || count_commits "$upstream_commit..$head_commit"
         if [ "$Update" != reset ] || [ "$commits_on_top" -eq 0 ]; then
             finish "${other_outcome:-unchanged}"
         fi
@@ -23,16 +23,16 @@ stop_if_done() {
 update() {
     case $Update in
         exact)
-            save_commits "$head"
+            save_commits "$head_commit"
             move save "$Commit" --detach
             ;;
         reset)
-            save_commits "$head"
-            [ -z "$tip" ] || [ "$tip" = "$head" ] || save_commits "$tip"
+            save_commits "$head_commit"
+            [ -z "$tip" ] || [ "$tip" = "$head_commit" ] || save_commits "$tip"
             move save "$upstream_commit" -B "$Branch"
             ;;
         *)
-            [ "$head_ref" != HEAD ] || save_commits "$head"
+            [ "$head_ref" != HEAD ] || save_commits "$head_commit"
             update_by_rebase "${tip:-$upstream_commit}"
             ;;
     esac
@@ -56,7 +56,7 @@ update_by_rebase() { # branch's commit
 
 arrive() { # commit
     commit_after=$1
-    if [ "$head_ref" != "$local_ref" ] || [ "$head" != "$1" ]; then
+    if [ "$head_ref" != "$local_ref" ] || [ "$head_commit" != "$1" ]; then
         move carry "$1" -B "$Branch"
     fi
 }
