@@ -51,7 +51,7 @@ def status_events(repository: HostedRepository, url: str, status: CommitStatus) 
             for name, tip in branches
         ],
     }
-    return [_event("status", repository, url, payload)]
+    return [make_event("status", repository, url, payload)]
 
 
 def run_events(
@@ -67,10 +67,10 @@ def run_events(
     payload: Shape = {"check_run": show_check_run(repository, url, run) | in_payload}
     events: list[Event] = []
     if before is None:
-        events.append(_event("check_run", repository, url, payload, "created"))
+        events.append(make_event("check_run", repository, url, payload, "created"))
     was = (before.status, before.conclusion) if before else None
     if run.status == "completed" and was != (run.status, run.conclusion):
-        events.append(_event("check_run", repository, url, payload, "completed"))
+        events.append(make_event("check_run", repository, url, payload, "completed"))
         if suite.status == "completed":
             more = {
                 "latest_check_runs_count": len(suite.runs),
@@ -78,7 +78,7 @@ def run_events(
                 "head_commit": show_simple_commit(repository.commits.find(run.head_sha)),
             }
             whole: Shape = {"check_suite": show_check_suite(url, suite) | more}
-            events.append(_event("check_suite", repository, url, whole, "completed"))
+            events.append(make_event("check_suite", repository, url, whole, "completed"))
     return events
 
 
@@ -91,9 +91,10 @@ def posts_of(hooks: Hooks, events: Sequence[Event]) -> list[Post]:
     return posts
 
 
-def _event(
+def make_event(
     name: str, repository: HostedRepository, url: str, payload: Shape, action: str = ""
 ) -> Event:
+    """An event of a repository. `url` is the repository's in the API."""
     head: Shape = {"action": action} if action else {}
     shared: Shape = {"repository": show_repository(repository, url), "sender": SENDER}
     return Event(name, {**head, **payload, **shared})

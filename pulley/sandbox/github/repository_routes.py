@@ -1,14 +1,15 @@
 """GitHub's API for a repository itself, its branches and its deployments.
 
 From GitHub's pages "REST API endpoints for repositories", "... for branches", "... for
-deployments" and "... for deployment statuses".
+deployments", "... for deployment statuses" and "Webhook events and payloads".
 """
 
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
+from pulley.sandbox.github.check_events import make_event, posts_of
 from pulley.sandbox.github.deployments import RecordedDeployment, RecordedStatus
-from pulley.sandbox.github.shapes import node_id, show_repository, show_time
+from pulley.sandbox.github.shapes import Shape, node_id, show_repository, show_time
 
 _FILTERS = ("sha", "ref", "task", "environment")
 _CREATOR = {"login": "octo-deployer[bot]", "id": 49_699_333, "type": "Bot", "site_admin": False}
@@ -35,9 +36,10 @@ def list_deployments(call: Call) -> Response:
 
 
 def create_deployment(call: Call) -> Response:
-    """Create a deployment. 201 with the deployment."""
-    deployment = call.repository.create_deployment(call.body())
-    return respond(_show(call, deployment), 201)
+    """Create a deployment, and tell the webhooks. 201 with the deployment."""
+    shown = _show(call, call.repository.create_deployment(call.body()))
+    _tell(call, "deployment", {"deployment": shown})
+    return respond(shown, 201)
 
 
 def get_deployment(call: Call, deployment_id: int) -> Response:
@@ -52,9 +54,13 @@ def list_statuses(call: Call, deployment_id: int) -> Response:
 
 
 def create_status(call: Call, deployment_id: int) -> Response:
-    """Create a status. 201 with the status."""
+    """Create a status, and tell the webhooks unless it is `inactive`. 201 with the status."""
     status = call.repository.create_status(deployment_id, call.body())
-    return respond(_show_status(call, status, deployment_id), 201)
+    shown = _show_status(call, status, deployment_id)
+    if status.state != "inactive":
+        deployment = _show(call, call.repository.find_deployment(deployment_id))
+        _tell(call, "deployment_status", {"deployment_status": shown, "deployment": deployment})
+    return respond(shown, 201)
 
 
 ROUTES = (
@@ -66,6 +72,14 @@ ROUTES = (
     Route("GET", "/deployments/<int:deployment_id>/statuses", "deployments=read", list_statuses),
     Route("POST", "/deployments/<int:deployment_id>/statuses", "deployments=write", create_status),
 )
+
+
+def _tell(call: Call, name: str, payload: Shape) -> None:
+    """Deliver an event. It is of no workflow: here nobody runs any."""
+    of_no_workflow: Shape = {"check_run": None} if name == "deployment_status" else {}
+    of_no_workflow |= {"workflow": None, "workflow_run": None}
+    event = make_event(name, call.repository, call.url, payload | of_no_workflow, "created")
+    call.hookshot.post_events_later(posts_of(call.hooks, [event]))
 
 
 def _show(call: Call, deployment: RecordedDeployment) -> dict[str, object]:
