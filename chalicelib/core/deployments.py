@@ -3,9 +3,11 @@
 Source: GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses".
 """
 
+import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -76,6 +78,11 @@ class Deployment:
     target: str
     checks: tuple[str, ...] = ()
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether somebody else made it: its payload does not name a stage and a target."""
+        return not (self.stage and self.target)
+
     def answers(self, request: DeploymentRequest) -> bool:
         """Whether it is the requested deployment."""
         return (self.commit, self.environment, self.stage, self.target) == (
@@ -84,6 +91,13 @@ class Deployment:
             request.stage,
             request.target,
         )
+
+
+def read_payload(payload: object) -> Mapping[str, object]:
+    """A deployment's payload, which is JSON, also as text. Others may put anything there."""
+    with suppress(ValueError, RecursionError):
+        payload = json.loads(payload) if isinstance(payload, str) else payload
+    return payload if isinstance(payload, dict) else {}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from chalicelib.core.fields import Reader, is_match, length_reader, parse_length
 from chalicelib.core.refs import shown
 from chalicelib.core.windows import Window
 
-PUSH, MANUAL = "push", "manual"  # values of `trigger`
+PUSH, MANUAL, DEPLOYMENT = "push", "manual", "deployment"  # values of `trigger`
 EVERY_CHECK = ("*",)  # checks = true
 MAX_NAMES, MAX_WINDOWS = 20, 10
 MIN_SOAK, MAX_SOAK = timedelta(minutes=1), timedelta(days=20)  # history has 30 days
@@ -25,8 +25,9 @@ class Gates:
 
     `checks` are names of commit statuses and check runs on GitHub that must be green; EVERY_CHECK
     means all that exist. `after` names targets of the repository that must be well at the commit,
-    for as long as `soak`. `windows`: it is enough that one of them is open. `trigger` is PUSH or
-    MANUAL; with MANUAL, commits go out by `pulley deploy` only.
+    for as long as `soak`. `windows`: it is enough that one of them is open. `trigger` is PUSH;
+    MANUAL: commits go out by `pulley deploy` only; or DEPLOYMENT: those go out for which somebody
+    else makes a deployment on GitHub.
     """
 
     checks: tuple[str, ...] = ()
@@ -46,13 +47,18 @@ class Gates:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of the gates that are set, but for `soak`."""
-        is_set = {"checks": self.checks, "after": self.after, "window": self.windows}
+        """The keys of the gates that are set, but for `soak` and for `trigger = "manual"`."""
+        is_set = {
+            "trigger": self.trigger == DEPLOYMENT,
+            "checks": bool(self.checks),
+            "after": bool(self.after),
+            "window": bool(self.windows),
+        }
         return tuple(key for key, value in is_set.items() if value)
 
     @property
     def needs_github(self) -> bool:
-        """Whether a round has to ask GitHub which commits there are."""
+        """Whether a round has to ask GitHub which commits there are, or were asked for."""
         return bool(self) and self.trigger != MANUAL
 
     def __str__(self) -> str:
@@ -60,6 +66,8 @@ class Gates:
         if self.trigger == MANUAL:
             return "pulley deploy (trigger is manual)"
         parts = []
+        if self.trigger == DEPLOYMENT:
+            parts.append("a GitHub deployment of its environment")
         if self.checks:
             parts.append("every check" if self.checks == EVERY_CHECK else " and ".join(self.checks))
         if self.after:
@@ -130,7 +138,9 @@ def gate_readers(name_pattern: str) -> Mapping[str, Reader]:
         "checks": _checks,
         "after": _names_reader(name_pattern),
         "soak": length_reader(MIN_SOAK, MAX_SOAK),
-        "trigger": text_reader(f"{PUSH}|{MANUAL}", f"{PUSH} or {MANUAL}"),
+        "trigger": text_reader(
+            f"{PUSH}|{MANUAL}|{DEPLOYMENT}", f"{PUSH}, {MANUAL} or {DEPLOYMENT}"
+        ),
         "window": _windows,
     }
 
@@ -146,6 +156,11 @@ def problems_of_gates(path: str, name: object, gates: Gates) -> list[str]:
         problems.append(
             f"{path}.trigger: manual goes out by pulley deploy alone, so leave out "
             f"{', '.join(gates.keys)}"
+        )
+    if gates.trigger == DEPLOYMENT and gates.checks:
+        problems.append(
+            f"{path}.checks: trigger is deployment, and GitHub judged the checks when that "
+            "deployment was made, so leave out checks"
         )
     return problems
 

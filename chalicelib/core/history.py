@@ -5,7 +5,7 @@ User Guide, "Understanding command statuses".
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -225,6 +225,12 @@ def _fits(host: Host, key: str, values: Container[str]) -> bool:
     if key == "InstanceIds":
         return host.instance_id in values
     return not key.startswith("tag:") or host.tags.get(key.removeprefix("tag:")) in values
+
+
+def served_by(commands: Iterable[Command]) -> frozenset[int]:
+    """The ids of the deployments for which these commands were sent."""
+    ids = (one.roll_out.deployment for one in commands)
+    return frozenset(one for one in ids if one is not None)
 
 
 def host_name(full_name: str, instance_id: str) -> str:

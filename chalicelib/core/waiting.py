@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from chalicelib.core.gates import EVERY_CHECK, MANUAL
+from chalicelib.core.deployments import Deployment
+from chalicelib.core.gates import DEPLOYMENT, EVERY_CHECK, MANUAL
 from chalicelib.core.history import Run, age
 from chalicelib.core.observations import AT, judge_host
 from chalicelib.core.plan import PARKED, TargetPlan
@@ -44,10 +45,14 @@ class Forerunner:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A commit that a target could get, with all of the target's gates."""
+    """A commit that a target could get, with all of the target's gates.
+
+    `deployment` is somebody else's deployment on GitHub that asks for it, if one does.
+    """
 
     commit: CommitSha
     gates: tuple[Gate, ...]
+    deployment: Deployment | None = None
 
     @property
     def is_open(self) -> bool:
@@ -72,12 +77,19 @@ def judge_gates(
     forerunners: Mapping[str, Forerunner],
     *,
     now: datetime,
+    request: Gate | None = None,
 ) -> Waiting:
-    """Judge every gate but `checks`, which GitHub judges. `now` is aware."""
+    """Judge every gate but `checks`, which GitHub judges. `now` is aware.
+
+    `request` is the gate `trigger` as core/requested.py judged it.
+    """
     gates = target.gates
     found = []
     if gates.trigger == MANUAL:
         found.append(Gate("trigger", CLOSED, "waits for pulley deploy"))
+    if gates.trigger == DEPLOYMENT:
+        none = Gate("trigger", CLOSED, f"waits for a deployment to {target.environment} on GitHub")
+        found.append(request or none)
     if gates.windows:
         opening = next_opening(gates.windows, now)
         if opening is None:

@@ -3,7 +3,6 @@
 Source: GitHub's pages "REST API endpoints for deployments" and "... for deployment statuses".
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from chalicelib.core.deployments import (
     DeploymentRequest,
     DeploymentStatus,
     NotGreen,
+    read_payload,
 )
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.edges.aws import Deadline
@@ -150,9 +150,7 @@ def _deployments(answer: object) -> list[Deployment]:
 
 
 def _deployment(one: Any) -> Deployment | None:  # noqa: ANN401 - JSON
-    payload = one["payload"]
-    payload = json.loads(payload) if isinstance(payload, str) and payload else payload
-    payload = payload if isinstance(payload, dict) else {}
+    payload = read_payload(one["payload"])
     checks = payload.get("checks")
     created = datetime.fromisoformat(one["created_at"])
     if type(one["id"]) is not int or created.tzinfo is None:

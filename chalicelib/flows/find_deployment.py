@@ -5,13 +5,14 @@ A commit may have several deployments. The first one counts, for every caller.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import islice
 from typing import Protocol
 
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, replaced
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import Command, RollOut
-from chalicelib.flows.verdict import History, read_verdict, sent_to, since_made
+from chalicelib.core.history import REMEMBERED, Command, RollOut, served_by
+from chalicelib.flows.verdict import History, only_for, read_verdict, sent_to, since_made
 
 LOOKS = 50  # how many deployments to read at most
 RETRY_SECONDS = 2.0  # until GitHub finds a deployment that it has just made
@@ -42,13 +43,19 @@ class Deployments(Protocol):
 def find_or_create(
     github: Deployments, sent: RollOut, environment: str, *, stage: str
 ) -> Deployment:
-    """A command's deployment, created if there is none. Raises NotTakenError, UnavailableError."""
+    """A command's deployment, created if there is none. Raises NotTakenError, UnavailableError.
+
+    A command that was sent for somebody else's deployment has that deployment, unless it was
+    deleted.
+    """
     request = DeploymentRequest(sent.commit, environment, stage, sent.target, sent.delivery)
     known_id = sent.deployment
     found = github.find(request)
-    if found is None and known_id is not None:  # maybe made for an earlier environment
+    if known_id is not None and (found is None or found.id != known_id):
         known = github.deployment(known_id)
-        found = known if known and known.commit == request.commit.sha else None
+        # If it is Pulley's own, it may have been made for an earlier environment.
+        if known and known.commit == request.commit.sha and (known.is_foreign or found is None):
+            return known
     if found is None:
         known_id = github.create(request).id
         found = github.find(request) or github.deployment(known_id)
@@ -92,25 +99,39 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
     """Mark the replaced deployment inactive.
 
     Call it when the command's commit is on every host of its target; `now` is aware. At most one
-    deployment is still green, since each success ends the one before. Failed deployments and other
-    targets of the environment may stand before it. Raises what its ports raise.
+    deployment of Pulley's own is still green, since each success ends the one before. Failed
+    deployments and other targets of the environment may stand before it. Of those that somebody
+    else made, several may be green for one commit; only those count for which a command was sent.
+    Raises what its ports raise.
     """
-    target, commit = command.roll_out.target, command.roll_out.commit
+    target, commit, ended = command.roll_out.target, command.roll_out.commit, ""
+
+    @cache
+    def served() -> frozenset[int]:
+        return served_by(sent_to(history, command, command.requested - REMEMBERED))
+
     others = (
         one
         for one in github.newest(environment)
-        if (one.stage, one.target) == (stage, target) and one.commit != commit.sha
+        if one.commit != commit.sha
+        and ((one.stage, one.target) == (stage, target) or (one.is_foreign and one.id in served()))
     )
     for other in islice(others, LOOKS):
+        if ended and other.commit != ended:
+            continue
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
             continue
         # Post what a report on the old deployment's own commands would post. Such a report may
         # still come, and another commit than this one may have replaced the old one first.
         sent = sent_to(history, command, since_made(other, command))
+        if other.is_foreign:
+            sent = only_for(other, sent, command)
         status = replaced(commit)
         if any(one.roll_out.commit.sha == other.commit for one in sent):
             _, status = read_verdict(history, sent, other.commit, now=now)
         if status.state == "inactive":
             github.post(other.id, status)
-            return
+            if not other.is_foreign:
+                return
+            ended = other.commit

@@ -20,12 +20,12 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
 from chalicelib.flows.find_deployment import LOOKS, Deployments, first_of
-from chalicelib.flows.gates import Ancestry
+from chalicelib.flows.gates import GateRepository
 
 Made = tuple[Deployment, bool]  # whether it was created just now
 
 
-class GatedRepository(Deployments, Ancestry, Protocol):
+class GatedRepository(Deployments, GateRepository, Protocol):
     """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
 
     def create_if_green(

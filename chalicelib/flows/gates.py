@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import Protocol
 
+from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.history import Command, Run, plain_status
 from chalicelib.core.plan import plan_target
 from chalicelib.core.refs import CommitSha
@@ -20,6 +21,7 @@ from chalicelib.core.waiting import (
     well_since,
 )
 from chalicelib.core.wanted import TargetFacts, newest_asked
+from chalicelib.flows.requested import Requests, read_request
 from chalicelib.flows.snapshot import Reader, Snapshot
 
 
@@ -30,6 +32,10 @@ class Ancestry(Protocol):
         """The newest commit that both have in their history; None if GitHub knows none."""
 
 
+class GateRepository(Ancestry, Requests, Protocol):
+    """A repository on GitHub. Every method raises NotTakenError or UnavailableError."""
+
+
 @dataclass(frozen=True)
 class GateReader:
     """Reads for one stage."""
@@ -37,19 +43,40 @@ class GateReader:
     reader: Reader
 
     def waiting(
-        self, facts: TargetFacts, github: Ancestry, snapshot: Snapshot, targets: Sequence[Target]
+        self,
+        facts: TargetFacts,
+        github: GateRepository,
+        snapshot: Snapshot,
+        targets: Sequence[Target],
     ) -> Sequence[Waiting]:
         """The commits that are newer than what the target was sent, newest first, with its gates.
 
-        All gates but `checks`. `targets` are all targets of the stage. Empty if the target is
-        pinned. Raises RefusedError and UnavailableError, and NotTakenError if GitHub refuses.
+        With `trigger = "deployment"` it is the commit that was asked for, which may be older. All
+        gates but `checks`. `targets` are all targets of the stage. Empty if the target is pinned.
+        Raises RefusedError and UnavailableError, and NotTakenError if GitHub refuses.
         """
         pin = facts.pin
-        if not facts.commits or (pin and pin.holds(snapshot.now)):
+        if pin and pin.holds(snapshot.now):
+            return []
+        if facts.target.gates.trigger == DEPLOYMENT:
+            return self._requested(facts.target, github, snapshot, targets)
+        if not facts.commits:
             return []
         commits = newer_commits(facts, github)
         forerunners = self._forerunners(facts.target, snapshot, targets) if commits else {}
         return [judge_gates(facts.target, one, forerunners, now=snapshot.now) for one in commits]
+
+    def _requested(
+        self, target: Target, github: Requests, snapshot: Snapshot, targets: Sequence[Target]
+    ) -> Sequence[Waiting]:
+        found = read_request(github, target, snapshot)
+        if found is None:
+            return []
+        request, gate = found
+        forerunners = self._forerunners(target, snapshot, targets)
+        commit = CommitSha(request.commit)
+        judged = judge_gates(target, commit, forerunners, now=snapshot.now, request=gate)
+        return [replace(judged, deployment=request)]
 
     def _forerunners(
         self, target: Target, snapshot: Snapshot, targets: Sequence[Target]

@@ -32,15 +32,18 @@ class Memory:
 
     def __init__(self, most: int = 1000) -> None:
         self._most = most
-        self._known: dict[tuple[str, str], Known] = {}
+        self._known: dict[tuple[str, str, int], Known] = {}
 
-    def of(self, roll_out: RollOut) -> Known:
-        """What is known of the commit on the target."""
-        return self._known.get((roll_out.target, roll_out.commit.sha), Known())
+    def of(self, roll_out: RollOut, request: int = 0) -> Known:
+        """What is known of the commit on the target.
 
-    def keep(self, roll_out: RollOut, known: Known) -> None:
+        `request` is the id of somebody else's deployment: each one has its notifications.
+        """
+        return self._known.get((roll_out.target, roll_out.commit.sha, request), Known())
+
+    def keep(self, roll_out: RollOut, known: Known, request: int = 0) -> None:
         """Store; evict the oldest entry over the limit."""
-        key = roll_out.target, roll_out.commit.sha
+        key = roll_out.target, roll_out.commit.sha, request
         self._known.pop(key, None)
         self._known[key] = known
         if len(self._known) > self._most:

@@ -4,14 +4,17 @@ A redelivery is treated like the first delivery, because sending twice for one p
 A delivery that was not verified must never be acted on.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from chalicelib.core.check_events import CHECK_EVENTS, parse_green_check
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
+from chalicelib.core.deployment_events import DEPLOYMENT_EVENTS, asked_environment
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
+from chalicelib.core.gates import DEPLOYMENT, PUSH
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import SigningSecret, StoredSettings, targets_of
 from chalicelib.core.targets import Target, match_targets
@@ -129,7 +132,7 @@ class Receiver:
             by=push.by,
         )
         done = self.deployer.deploy(plain, cause) if plain else Sent((), (), ())
-        if any(one.gates.needs_github for one in waiting):
+        if any(one.gates.trigger == PUSH for one in waiting):
             wake_round(self.waker, push.repository, self.journal)
         skipped = [(one.name, f"it waits for {one.gates}") for one in waiting]
         done = replace(done, skipped=(*done.skipped, *skipped))
@@ -138,8 +141,10 @@ class Receiver:
         return Accepted(**vars(done), delivery=delivery.id, commit=push.after)
 
     def _look_at(self, event: OtherEvent, payload: Payload, settings: StoredSettings) -> str:
-        """Wake the round if a check became green for which a target may wait. Returns why not."""
+        """Wake the round if the event may open a gate of a target. Returns the answer."""
         repository = payload.repository
+        if event.name in DEPLOYMENT_EVENTS and repository is not None:
+            return self._look_at_deployment(event.name, repository, payload, settings)
         if event.name not in CHECK_EVENTS or repository is None:
             return f"{event.name} events are not acted on, only push is"
         check = parse_green_check(event.name, payload.fields)
@@ -152,8 +157,26 @@ class Receiver:
         ]
         if not waiting:
             return f"{event.name}: no target waits for this check"
+        return self._wake(event.name, repository, waiting)
+
+    def _look_at_deployment(
+        self, event: str, repository: Repository, payload: Payload, settings: StoredSettings
+    ) -> str:
+        environment = asked_environment(event, payload.fields)
+        if environment is None:
+            return f"{event}: nobody asks for a deployment by it"
+        waiting = [
+            one.name
+            for one in targets_of(repository, settings)
+            if one.gates.trigger == DEPLOYMENT and one.environment.lower() == environment.lower()
+        ]
+        if not waiting:
+            return f"{event}: no target waits for a deployment to {shown(environment)}"
+        return self._wake(event, repository, waiting)
+
+    def _wake(self, event: str, repository: Repository, waiting: Sequence[str]) -> str:
         wake_round(self.waker, repository, self.journal)
-        return f"{event.name}: a round looks whether it opens a gate of {', '.join(waiting)}"
+        return f"{event}: a round looks whether it opens a gate of {', '.join(waiting)}"
 
     def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
         facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}

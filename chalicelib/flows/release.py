@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import Attempt, Cause
 from chalicelib.core.errors import NotTakenError, UnavailableError
+from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import Waiting, newer_than
@@ -18,6 +19,7 @@ from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.deploy import Deployer, Sent
 from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository, Made
 from chalicelib.flows.gates import GateReader
+from chalicelib.flows.requested import RequestReport
 from chalicelib.flows.snapshot import Snapshot
 
 MAX_JUDGED = 10  # commits of a target whose checks GitHub judges in one round
@@ -47,6 +49,8 @@ class Releaser:
         if not token or not target.gates.needs_github:
             return None
         github = self.github(target.repository, token)
+        if target.gates.trigger == DEPLOYMENT:
+            return self._serve(facts, github, snapshot, targets, token)
         deployments = GatedDeployments(self.stage, target, github)
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
@@ -60,6 +64,41 @@ class Releaser:
         try:
             ahead = newer_than([one.commit for one in waiting], chosen)
             deployments.end_waiting(chosen, ahead)
+        except (NotTakenError, UnavailableError) as error:
+            note_not_asked(self.journal, target.repository, error)
+        return sent
+
+    def _serve(
+        self,
+        facts: TargetFacts,
+        github: GatedRepository,
+        snapshot: Snapshot,
+        targets: Sequence[Target],
+        token: str,
+    ) -> Sent | None:
+        """Send what somebody else's deployment asks for. None if nothing is sent."""
+        target, report = facts.target, RequestReport(facts.target, github)
+        try:
+            waiting = self.gates.waiting(facts, github, snapshot, targets)
+            asked = [(one, one.deployment) for one in waiting if one.deployment]
+            for one, request in asked:
+                if not one.is_open:
+                    self._note_waiting(target, one)
+                    report.tell(request, str(one), snapshot)
+        except (NotTakenError, UnavailableError) as error:
+            note_not_asked(self.journal, target.repository, error)
+            return None
+        chosen = next(((one.commit, request) for one, request in asked if one.is_open), None)
+        if chosen is None or self.gates.reader.has_sent_since(target, snapshot, now=self.clock()):
+            return None
+        commit, request = chosen
+        cause = _cause(commit, target, token, snapshot)
+        # Not as a new one: a final status of ours would end the request, and no round would retry.
+        sent = self.deployer.send([Attempt(target, cause, request)], cause, SECONDS)
+        try:
+            for _, why in sent.failed:
+                report.tell(request, f"not sent yet, the next round tries again: {why}", snapshot)
+            report.end_overtaken(request, snapshot)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
         return sent
@@ -95,14 +134,7 @@ class Releaser:
         token: str,
         snapshot: Snapshot,
     ) -> Sent:
-        cause = Cause(
-            repository=target.repository,
-            commit=commit,
-            word="push",
-            # Half a millisecond more, or the conversion to a float could make it one less.
-            now=datetime.fromtimestamp((snapshot.issued + 0.5) / 1000, UTC),
-            token=token,
-        )
+        cause = _cause(commit, target, token, snapshot)
         if made is None:
             return self.deployer.deploy([target], cause)
         deployment, is_new = made
@@ -117,3 +149,14 @@ class Releaser:
             "reason": str(waiting),
         }
         self.journal.note(Decision("command", "waits", facts))
+
+
+def _cause(commit: CommitSha, target: Target, token: str, snapshot: Snapshot) -> Cause:
+    return Cause(
+        repository=target.repository,
+        commit=commit,
+        word="push",
+        # Half a millisecond more, or the conversion to a float could make it one less.
+        now=datetime.fromtimestamp((snapshot.issued + 0.5) / 1000, UTC),
+        token=token,
+    )

@@ -13,15 +13,23 @@ from typing import Protocol
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import Deployment, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
-from chalicelib.core.history import Command, RollOut
+from chalicelib.core.gates import DEPLOYMENT
+from chalicelib.core.history import REMEMBERED, Command, RollOut
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.sync_steps import Seen, Step, after, next_step
-from chalicelib.core.targets import TargetsError, parse_stored_targets
+from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.core.verdicts import Verdict
 from chalicelib.flows.find_deployment import Deployments, end_replaced, find_or_create
 from chalicelib.flows.notify import Memory, Notifier, roll_out_facts
-from chalicelib.flows.verdict import History, read_verdict, sent_to, since_first
+from chalicelib.flows.verdict import (
+    History,
+    only_for,
+    read_verdict,
+    sent_to,
+    since_first,
+    with_deployments,
+)
 
 ROUNDS = 3  # how often to read and post again while others post at the same time
 RETRY_SECONDS = 2.0  # the pause after that many rounds
@@ -76,7 +84,18 @@ class DeploymentSync:
         roll_out = command.roll_out
         settings = self.parameters.report_settings(roll_out.repository)
         github = self.github(roll_out.repository, settings.token) if settings.token else None
-        return _Work(command, _environment_of(roll_out, settings), now, github)
+        target = _target_of(roll_out, settings)
+        if github and target and target.gates.trigger == DEPLOYMENT:
+            command = self._with_deployment(command)
+        environment = target.environment if target else roll_out.target
+        return _Work(command, environment, now, github)
+
+    def _with_deployment(self, command: Command) -> Command:
+        """The command, with somebody else's deployment if its commit was sent for it before."""
+        if command.roll_out.deployment is not None:
+            return command
+        sent = sent_to(self.history, command, command.requested - REMEMBERED)
+        return next(one for one in with_deployments(sent) if one.id == command.id)
 
     def _on_github(self, work: _Work) -> DeploymentStatus | None:
         """The status on GitHub; None without a token, or where GitHub refuses."""
@@ -101,11 +120,12 @@ class DeploymentSync:
     def _sync(self, work: _Work, github: Deployments) -> DeploymentStatus:
         roll_out = work.command.roll_out
         deployment = find_or_create(github, roll_out, work.environment, stage=self.stage)
+        request = deployment.id if deployment.is_foreign else 0
         for _ in range(ROUNDS):
             verdict, status = self._look(work, deployment)
             said = tuple(github.statuses(deployment.id))
-            seen = Seen(status, said, self.memory.of(roll_out).having_read(said))
-            self.memory.keep(roll_out, seen.known)
+            seen = Seen(status, said, self.memory.of(roll_out, request).having_read(said))
+            self.memory.keep(roll_out, seen.known, request)
             step, status = next_step(seen)
             while step != Step.DONE:
                 seen = after(seen, step, status)
@@ -117,9 +137,9 @@ class DeploymentSync:
                     else:
                         self.notifier.notify(verdict, status, work.environment)
                 except UnavailableError:  # GitHub may have applied it all the same
-                    self.memory.keep(roll_out, seen.known)
+                    self.memory.keep(roll_out, seen.known, request)
                     raise
-                self.memory.keep(roll_out, seen.known)
+                self.memory.keep(roll_out, seen.known, request)
                 step, status = next_step(seen)
             if seen.said == said:
                 return status
@@ -128,6 +148,8 @@ class DeploymentSync:
     def _look(self, work: _Work, deployment: Deployment | None) -> tuple[Verdict, DeploymentStatus]:
         since = since_first(work.command, deployment)
         sent = sent_to(self.history, work.command, since)
+        if deployment and deployment.is_foreign:
+            sent = only_for(deployment, sent, work.command)
         return read_verdict(self.history, sent, work.command.roll_out.commit.sha, now=work.now)
 
     def _end_replaced(self, work: _Work, github: Deployments, environment: str) -> None:
@@ -154,10 +176,10 @@ class DeploymentSync:
             self.journal.note(Decision("deployment", status.state, facts))
 
 
-def _environment_of(roll_out: RollOut, settings: StoredReportSettings) -> str:
+def _target_of(roll_out: RollOut, settings: StoredReportSettings) -> Target | None:
+    """The command's target, if it is still stored."""
     try:
         targets = parse_stored_targets(settings.targets or "[]", roll_out.repository)
     except TargetsError:
         targets = ()
-    found = (one.environment for one in targets if one.name == roll_out.target)
-    return next(found, roll_out.target)
+    return next((one for one in targets if one.name == roll_out.target), None)

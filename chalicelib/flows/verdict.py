@@ -4,6 +4,7 @@ The verdict depends on the history alone: not on which event, round or operator 
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
@@ -74,6 +75,36 @@ def sent_to(history: History, command: Command, since: datetime) -> Sequence[Com
         )
     ]
     return sorted(sent, key=age)
+
+
+def with_deployments(sent: Iterable[Command]) -> Sequence[Command]:
+    """The commands, oldest first; each with its deployment, or else with that of its commit's last.
+
+    A round or a person sends a commit again for the deployment for which it was sent before.
+    """
+    last: dict[CommitSha, int | None] = {}
+    found = []
+    for one in sent:
+        roll_out = one.roll_out
+        if roll_out.deployment is None:
+            roll_out = replace(roll_out, deployment=last.get(roll_out.commit))
+        last[roll_out.commit] = roll_out.deployment
+        found.append(replace(one, roll_out=roll_out))
+    return found
+
+
+def only_for(deployment: Deployment, sent: Sequence[Command], command: Command) -> list[Command]:
+    """The commands without those that were sent for another deployment of the commit.
+
+    `sent` has the oldest first. The commit is the deployment's, and so is `command`.
+    """
+    return [
+        one
+        for one in with_deployments(sent)
+        if one.roll_out.commit.sha != deployment.commit
+        or one.roll_out.deployment == deployment.id
+        or one.id == command.id
+    ]
 
 
 def read_verdict(

@@ -31,6 +31,7 @@ NEEDED = {
     "chalicelib.core.windows",
     "chalicelib.core.commands",
     "chalicelib.core.decisions",
+    "chalicelib.core.deployment_events",
     "chalicelib.core.deployments",
     "chalicelib.core.errors",
     "chalicelib.core.fields",

@@ -332,16 +332,48 @@ class TestDeployment:
                 ASKING[name](api.deployments)
         assert api.calls == 2
 
-    def test_deployment_made_by_hand_is_none(self, api: Api) -> None:
-        api.answers(answer(shown(payload="by hand")))
-        assert api.deployments.deployment(42) is None
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            "by hand",
+            "",
+            '"x"',
+            "7",
+            "null",
+            "[" * 100_000,
+            "9" * 5_000,
+            {},
+            None,
+            7,
+            [REQUEST.payload],
+            {"stage": "blue"},
+            {"target": "web"},
+            {"stage": 1, "target": 2},
+            {"stage": None, "target": "web"},
+        ],
+    )
+    def test_deployment_that_somebody_else_made_is_foreign(self, api: Api, payload: object) -> None:
+        api.answers(answer(shown(payload=payload)))
+        made = api.deployments.deployment(42)
+        assert made
+        assert made.is_foreign
+        assert not made.answers(REQUEST)
+
+    @pytest.mark.parametrize(
+        "payload", [REQUEST.payload, json.dumps(REQUEST.payload)], ids=["object", "string"]
+    )
+    def test_deployment_that_pulley_made_is_not_foreign(self, api: Api, payload: object) -> None:
+        api.answers(answer(shown(payload=payload)))
+        made = api.deployments.deployment(42)
+        assert made
+        assert not made.is_foreign
 
 
 class TestNewest:
     def test_readable_deployments_keep_the_order_of_github(self, api: Api) -> None:
         api.answers(answer([shown(9), shown(8, payload="by hand"), shown(3, payload={})]))
         found = api.deployments.newest("production")
-        assert [(one.id, one.target) for one in found] == [(9, "web"), (3, "")]
+        assert [(one.id, one.target) for one in found] == [(9, "web"), (8, ""), (3, "")]
 
     def pages(self, api: Api, sent: int) -> list[str]:
         """The requested pages if each page has `sent` deployments; three of them are unreadable."""

@@ -9,7 +9,7 @@ from chalicelib.core.targets import Target
 from chalicelib.core.waiting import Waiting
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.branches import note_not_asked
-from chalicelib.flows.gates import Ancestry, GateReader
+from chalicelib.flows.gates import GateReader, GateRepository
 from chalicelib.flows.snapshot import Reader, Snapshot
 from pulley.operator.status.checks import ChecksReader
 
@@ -19,7 +19,7 @@ class GatesView:
     """Looks at gates. `targets` are all targets of the stage; `github` takes also the token."""
 
     reader: Reader
-    github: Callable[[Repository, str], Ancestry]
+    github: Callable[[Repository, str], GateRepository]
     checks: ChecksReader
     targets: Sequence[Target]
 

@@ -1,0 +1,84 @@
+"""The deployments that somebody else made on GitHub for a target: read, queued, overtaken.
+
+Pulley never makes one, and ends one only if it posted on it before.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from chalicelib.core.deployments import Deployment, DeploymentStatus, status_from
+from chalicelib.core.history import served_by
+from chalicelib.core.requested import (
+    is_pending,
+    judge_request,
+    may_be_told,
+    newest_request,
+    was_queued,
+)
+from chalicelib.core.targets import Target
+from chalicelib.core.waiting import Gate
+from chalicelib.flows.find_deployment import LOOKS, Deployments
+from chalicelib.flows.snapshot import Snapshot
+
+LOOKS_BACK = 10  # how many older requests to look at, to end those that wait
+
+
+class Requests(Protocol):
+    """A repository's deployments. Both methods raise NotTakenError or UnavailableError."""
+
+    def newest(self, environment: str) -> Iterator[Deployment]:
+        """An environment's deployments, newest first, up to a limit."""
+
+    def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
+        """A deployment's statuses, newest first."""
+
+
+def read_request(
+    github: Requests, target: Target, snapshot: Snapshot
+) -> tuple[Deployment, Gate] | None:
+    """The request that a target has not served yet, with the gate `trigger`; None without one.
+
+    Raises NotTakenError and UnavailableError.
+    """
+    request = newest_request(islice(github.newest(target.environment), LOOKS))
+    served = served_by(snapshot.sent_to(target))
+    if request is None or not is_pending(request, served, now=snapshot.now):
+        return None
+    gate = judge_request(request, github.statuses(request.id))
+    return (request, gate) if gate else None
+
+
+@dataclass(frozen=True)
+class RequestReport:
+    """What GitHub is told of a target's requests before a command is sent.
+
+    Every method raises NotTakenError or UnavailableError.
+    """
+
+    target: Target
+    github: Deployments
+
+    def tell(self, request: Deployment, words: str, snapshot: Snapshot) -> None:
+        """Post what a request waits for."""
+        said = self.github.statuses(request.id)
+        status = status_from("queued", [words])
+        if not may_be_told(said) or status in said[:1]:
+            return
+        self.github.post(request.id, status)
+        if not was_queued(said):
+            self.end_overtaken(request, snapshot)
+
+    def end_overtaken(self, newer: Deployment, snapshot: Snapshot) -> None:
+        """Mark older requests inactive that Pulley has queued."""
+        served = served_by(snapshot.sent_to(self.target))
+        older = (
+            one
+            for one in islice(self.github.newest(self.target.environment), LOOKS)
+            if one.is_foreign and one.id < newer.id and is_pending(one, served, now=snapshot.now)
+        )
+        words = f"overtaken by deployment {newer.id} while it waited"
+        for one in islice(older, LOOKS_BACK):
+            if was_queued(self.github.statuses(one.id)):
+                self.github.post(one.id, DeploymentStatus("inactive", words))
