@@ -37,6 +37,8 @@ _EVENT_NAMES = {
     "check_run": "Check runs",
     "check_suite": "Check suites",
     "status": "Statuses",
+    "deployment": "Deployments",
+    "deployment_status": "Deployment statuses",
 }
 
 

@@ -4,6 +4,7 @@ from typing import BinaryIO
 
 import click
 
+from chalicelib.core.gates import PUSH
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import FileType, json_option, stage_command
@@ -69,7 +70,9 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     say(f"  follows it: its branch is {one.target.branch}")
     say(f"  pin: {one.pin or 'none'}")
     if one.target.gates:
-        say(f"  gates: it waits for {one.target.gates}; a round decides, and is started at once")
+        is_woken = one.target.gates.trigger == PUSH
+        then = "a round decides, and is started at once" if is_woken else "a push starts nothing"
+        say(f"  gates: it waits for {one.target.gates}; {then}")
     if one.is_announced:
         said = f", which says at once: {one.said.state}, {one.said.description}" if one.said else ""
         say(f"  on GitHub: a deployment to {one.target.environment}{said}")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from chalicelib.core.gates import PUSH
 from chalicelib.core.history import Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.targets import Target
@@ -97,7 +98,7 @@ def say_gates(standing: Standing) -> None:
     """Print the gates of the newest commit that a target does not have yet, each with its state."""
     waiting, gates = standing.waiting, standing.target.gates
     if waiting is None:
-        if gates and not gates.needs_github:
+        if gates.trigger != PUSH:
             say(f"  gates: it waits for {gates}")
         return
     say(f"  next: {waiting.commit.short}")

@@ -10,6 +10,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, StoredValue, Written
 from pulley.operator.stage.stage import Stage
+from pulley.operator.stage.webhook_events import events_of
 from pulley.operator.suggest import suggest
 from pulley.operator.targets.file import Entry
 from pulley.operator.targets.overlaps import may_meet_on_hosts, overlaps_on_hosts
@@ -90,14 +91,13 @@ class TargetsStore:
             raise TargetsError(problems)
 
     def to_connect(self, changes: Sequence[ListChange]) -> list[Repository]:
-        """The repositories that have checks as a gate now, and had none before."""
-        found = []
-        for change in changes:
-            before = [one for one in change.stored_targets if one.gates.checks]
-            after = [one for one in targets_after([change], [])[0] if one.gates.checks]
-            if after and not before:
-                found.append(change.repository)
-        return found
+        """The repositories whose webhook needs more events than before."""
+        return [
+            change.repository
+            for change in changes
+            if set(events_of(targets_after([change], [])[0]))
+            - set(events_of(change.stored_targets))
+        ]
 
     def write(self, change: ListChange) -> Written:
         """Store a repository's list."""

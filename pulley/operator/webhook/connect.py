@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chalicelib.core.check_events import SUBSCRIBED
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
@@ -13,6 +12,7 @@ from chalicelib.core.targets import TargetsError, parse_stored_targets
 from chalicelib.edges.github_api import GitHubApi
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage
+from pulley.operator.stage.webhook_events import events_of
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import PUSH_ALONE, RepositoryHook, Webhooks
 from pulley.operator.webhook.rotate import repositories_of
@@ -58,7 +58,7 @@ def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
 
 
 def events_for(stage: Stage, repository: Repository) -> Sequence[str]:
-    """The events that the webhook needs: those of checks only if a target waits for checks.
+    """The events that the webhook needs for the stored targets.
 
     Raises RefusedError and UnavailableError.
     """
@@ -67,8 +67,7 @@ def events_for(stage: Stage, repository: Repository) -> Sequence[str]:
         targets = parse_stored_targets(stored or "[]", repository)
     except TargetsError:
         return PUSH_ALONE
-    has_checks = any(target.gates.checks for target in targets)
-    return [*PUSH_ALONE, *sorted(SUBSCRIBED)] if has_checks else PUSH_ALONE
+    return events_of(targets)
 
 
 def read_secret(stage: Stage, repository: Repository) -> Secret:
