@@ -1,8 +1,8 @@
 """The fields that GitHub's published descriptions require, and their types.
 
 From the OpenAPI description of the REST API (schemas `status`, `combined-commit-status`,
-`check-run`, `commit`, `commit-comparison`) and from the JSON schemas of the webhooks' payloads. Of
-a repository, these are only the fields that a consumer needs.
+`check-run`, `commit`, `commit-comparison`, `deployment`) and from the JSON schemas of the webhooks'
+payloads. Of a repository, these are only the fields that a consumer needs.
 """
 
 from collections.abc import Mapping
@@ -172,6 +172,50 @@ CHECK_SUITE_EVENT = {
     },
     "repository": REPOSITORY,
     "sender": USER,
+}
+
+DEPLOYMENT = {
+    "url": str,
+    "id": int,
+    "node_id": str,
+    "sha": str,
+    "ref": str,
+    "task": str,
+    "payload": (dict, str),
+    "original_environment": str,
+    "environment": str,
+    "description": TEXT_OR_NULL,
+    "creator": USER,
+    "created_at": str,
+    "updated_at": str,
+    "statuses_url": str,
+    "repository_url": str,
+}
+DEPLOYMENT_EVENT = {
+    "action": str,
+    "deployment": DEPLOYMENT,
+    "workflow": NoneType,
+    "workflow_run": NoneType,
+    "repository": REPOSITORY,
+    "sender": USER,
+}
+DEPLOYMENT_STATUS_EVENT = {
+    **DEPLOYMENT_EVENT,
+    "check_run": NoneType,
+    "deployment_status": {
+        "url": str,
+        "id": int,
+        "node_id": str,
+        "state": str,
+        "creator": USER,
+        "description": str,
+        "environment": str,
+        "target_url": str,
+        "created_at": str,
+        "updated_at": str,
+        "deployment_url": str,
+        "repository_url": str,
+    },
 }
 
 

@@ -1,0 +1,162 @@
+"""A request end to end: somebody else's deployment on GitHub moves hosts and gets their report."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import urllib3
+from click.testing import CliRunner
+
+from pulley.cli import main
+from pulley.sandbox.github.server import RecordedDeployment
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
+from pulley.sandbox.setup import store_targets
+
+ENVIRONMENT = "production"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """Two hosts, whose target waits for a request. Pushes and requests reach the webhook."""
+    with Sandbox(["web-1", "web-2"]) as opened:
+        target = {**opened.target, "environment": ENVIRONMENT, "trigger": "deployment"}
+        store_targets(opened.account.ssm, STAGE, FULL_NAME, [target])
+        run(opened, "connect", FULL_NAME, "--yes")
+        yield opened
+
+
+def run(sandbox: Sandbox, *arguments: str) -> str:
+    """Run a command of an operator. Returns what it prints."""
+    environ = {**sandbox.environ, "GITHUB_TOKEN": None, "GH_TOKEN": None}
+    done = CliRunner().invoke(main, arguments, env=environ)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def post(sandbox: Sandbox, path: str, body: Mapping[str, object]) -> dict[str, Any]:
+    """Somebody else calls GitHub's API, with a token of theirs."""
+    url = f"{sandbox.github.api_url}/repos/{FULL_NAME}/deployments{path}"
+    headers = {"Authorization": f"Bearer {sandbox.token}", "User-Agent": "gh"}
+    answer = urllib3.request("POST", url, body=json.dumps(body), headers=headers)
+    assert answer.status == 201, answer.data
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+def ask(sandbox: Sandbox, commit: str, **fields: object) -> int:
+    """Somebody else asks for a commit. Returns the deployment's id when all is quiet."""
+    body = {"ref": commit, "environment": ENVIRONMENT, "required_contexts": [], **fields}
+    made: int = post(sandbox, "", body | {"auto_merge": False})["id"]
+    settle(sandbox)
+    return made
+
+
+def settle(sandbox: Sandbox) -> None:
+    sandbox.github.hookshot.wait_until_idle()
+    sandbox.wait_until_quiet()
+
+
+def found(sandbox: Sandbox, request: int) -> RecordedDeployment:
+    (one,) = [one for one in sandbox.github.deployments(FULL_NAME) if one.id == request]
+    return one
+
+
+def push(sandbox: Sandbox, text: str) -> str:
+    """Push a commit, which by itself deploys nothing."""
+    commit = sandbox.commit({"index.html": f"{text}\n"}, text)
+    sandbox.developer.remote().push().raise_if_error()
+    settle(sandbox)
+    return commit
+
+
+class TestRequest:
+    """The tests go on from each other: one sandbox is costly."""
+
+    def test_push_moves_no_host_and_plan_says_what_is_waited_for(self, sandbox: Sandbox) -> None:
+        commit = push(sandbox, "First")
+        assert sandbox.account.run_command.commands() == []
+        assert sandbox.github.deployments(FULL_NAME) == ()
+        assert all(one.head() != commit for one in sandbox.machines)
+        words = "gates: it waits for a GitHub deployment of its environment"
+        assert words in run(sandbox, "plan")
+        assert words in run(sandbox, "status")
+
+    def test_request_moves_the_hosts_and_gets_their_report_and_there_is_no_second_deployment(
+        self, sandbox: Sandbox
+    ) -> None:
+        commit = sandbox.developer.head.commit.hexsha
+        request = ask(sandbox, commit, payload="by a chat bot", description="please")
+        assert [one.head() for one in sandbox.machines] == [commit, commit]
+        (only,) = sandbox.github.deployments(FULL_NAME)
+        assert (only.id, only.state) == (request, "success")
+        assert only.status
+        short = commit[:7]
+        assert only.status.description == f"2 of 2 hosts at {short}: web-1, web-2"
+        assert only.payload == "by a chat bot"
+        (command,) = sandbox.account.run_command.commands()
+        assert command.request.parameters["Deployment"] == (str(request),)
+
+    def test_older_commit_that_is_asked_for_replaces_it(self, sandbox: Sandbox) -> None:
+        (first,) = sandbox.github.deployments(FULL_NAME)
+        newer = push(sandbox, "Second")
+        older = sandbox.developer.commit("HEAD~2").hexsha
+        request = ask(sandbox, older)
+        assert [one.head() for one in sandbox.machines] == [older, older]
+        assert found(sandbox, request).state == "success"
+        assert found(sandbox, first.id).state == "inactive"
+        assert newer not in {one.sha for one in sandbox.github.deployments(FULL_NAME)}
+
+    def test_commit_that_the_branch_does_not_have_is_a_failure_and_moves_no_host(
+        self, sandbox: Sandbox
+    ) -> None:
+        before = [one.head() for one in sandbox.machines]
+        git = sandbox.developer.git
+        git.checkout("-q", "--orphan", "stranger")
+        git.commit("-q", "--allow-empty", "-m", "A stranger's")
+        stranger = sandbox.developer.head.commit.hexsha
+        git.push("-q", "origin", "stranger")
+        git.checkout("-q", "-f", "main")
+        request = ask(sandbox, stranger)
+        assert [one.head() for one in sandbox.machines] == before
+        assert found(sandbox, request).state == "failure"
+
+    def test_round_of_the_schedule_finds_a_request_whose_event_was_lost(
+        self, sandbox: Sandbox
+    ) -> None:
+        tip = sandbox.developer.commit("main").hexsha
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        hook.active = False
+        try:
+            request = ask(sandbox, tip)
+            assert found(sandbox, request).statuses == ()
+        finally:
+            hook.active = True
+        sandbox.reconcile()
+        settle(sandbox)
+        assert [one.head() for one in sandbox.machines] == [tip, tip]
+        assert found(sandbox, request).state == "success"
+
+    def test_request_that_somebody_ended_moves_no_host(self, sandbox: Sandbox) -> None:
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        hook.active = False
+        before = [one.head() for one in sandbox.machines]
+        request = ask(sandbox, sandbox.developer.commit("main~1").hexsha)
+        post(sandbox, f"/{request}/statuses", {"state": "failure"})
+        hook.active = True
+        sandbox.reconcile()
+        settle(sandbox)
+        assert [one.head() for one in sandbox.machines] == before
+        assert [one.state for one in found(sandbox, request).statuses] == ["failure"]
+
+    def test_every_delivery_was_answered_and_every_deployment_is_somebody_elses(
+        self, sandbox: Sandbox
+    ) -> None:
+        settle(sandbox)
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        assert hook.events == ("push", "deployment", "deployment_status")
+        assert {one.status_code for one in hook.deliveries} == {200}
+        assert "deployment_status" in {one.event for one in hook.deliveries}
+        assert all(
+            not isinstance(one.payload, dict) for one in sandbox.github.deployments(FULL_NAME)
+        )
