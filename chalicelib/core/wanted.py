@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.history import Look, RollOut, Run
 from chalicelib.core.holds import Hold
 from chalicelib.core.hosts import Host
@@ -78,6 +79,8 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     reason = "it is the newest that was asked for"
     if facts.target.gates:
         reason = "it is the newest that passed the gates"
+    if facts.target.gates.trigger == DEPLOYMENT:  # it may be older than others that were sent
+        reason = "it was asked for last"
     return Wanted(newest, facts.target.sent_update, reason)
 
 

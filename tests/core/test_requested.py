@@ -7,7 +7,7 @@ import pytest
 
 from chalicelib.core.deployments import Deployment, DeploymentStatus, read_payload
 from chalicelib.core.gates import DEPLOYMENT, EVERY_CHECK, Gates
-from chalicelib.core.history import REMEMBERED, served_by
+from chalicelib.core.history import REMEMBERED, Run, served_by
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.requested import (
     is_pending,
@@ -18,6 +18,7 @@ from chalicelib.core.requested import (
 )
 from chalicelib.core.targets import Target, TargetsError, parse_target
 from chalicelib.core.waiting import CLOSED, OPEN, Forerunner, Gate, judge_gates
+from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
 from tests.fakes import COMMIT, STAGE, target_json
 from tests.flows.runs import command_of
 
@@ -82,6 +83,22 @@ class TestKey:
     def test_other_triggers_are_no_key(self) -> None:
         assert Gates(trigger="manual").keys == ()
         assert Gates(checks=EVERY_CHECK).keys == ("checks",)
+
+
+class TestWanted:
+    def test_rounds_keep_the_commit_that_was_asked_for_last(self) -> None:
+        newer, older = "b" * 40, "a" * 40
+        runs = [Run(command_of(newer, 1), ()), Run(command_of(older, 2), ())]
+        facts = TargetFacts(
+            target_of(trigger="deployment"), (), runs, CommitSha(newer), commits=[CommitSha(newer)]
+        )
+        assert wanted_of(facts, now=NOW) == Wanted(
+            CommitSha(older), "rebase-to", "it was asked for last"
+        )
+
+    def test_without_a_request_no_commit_is_wanted(self) -> None:
+        facts = TargetFacts(target_of(trigger="deployment"), (), (), CommitSha(COMMIT))
+        assert wanted_of(facts, now=NOW) is None
 
 
 class TestForeign:

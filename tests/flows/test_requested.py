@@ -10,10 +10,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from chalicelib.core.commands import SendRequest
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
-from chalicelib.core.history import Command, Invocation, parse_roll_out
+from chalicelib.core.history import Command, Invocation
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.flows.find_deployment import LOOKS
@@ -21,9 +20,9 @@ from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.requested import LOOKS_BACK
 from chalicelib.flows.round import Round
 from chalicelib.flows.sync import DeploymentSync
-from tests.fakes import NAMES, SITE, STAGE, FakeCommands, FakeDeployments, target_json
+from tests.fakes import NAMES, SITE, STAGE, FakeDeployments, target_json
 from tests.flows.runs import command_of, line_of
-from tests.flows.test_reconcile import Commands, House, ids
+from tests.flows.test_reconcile import House, ids
 
 AWAY = UnavailableError("GitHub is not well", detail="502")
 REFUSED = NotTakenError("the token may not do that")
@@ -45,46 +44,6 @@ def target_of(name: str = "web", **keys: object) -> dict[str, object]:
         recheck="20d",
         **keys,
     )
-
-
-class Sending(Commands):
-    """Run Command: a sent command is under way on each host of its target."""
-
-    def __init__(self, house: "Requested") -> None:
-        super().__init__(house.history, lambda: house.now)
-        self.house = house
-        self.error: PulleyError | None = None
-
-    def send(self, requests: Sequence[SendRequest]) -> Sequence[str | PulleyError]:
-        if self.error:
-            return [self.error for _ in requests]
-        answers = FakeCommands.send(self, requests)
-        for request, answer in zip(requests, answers, strict=True):
-            self._begin(request, str(answer))
-        return answers
-
-    def _begin(self, request: SendRequest, id_: str) -> None:
-        house = self.house
-        roll_out = parse_roll_out(request.parameters, request.comment, requested=house.now)
-        assert roll_out
-        named = dict(request.selectors).get("InstanceIds")
-        hosts = [
-            Invocation(one.instance_id, one.name, "Pending", "Pending")
-            for one in house.directory.known
-            if one.is_online
-            and one.tags["role"] == request.target
-            and (named is None or one.instance_id in named)
-        ]
-        command = Command(
-            id=id_,
-            status="InProgress",
-            details="InProgress",
-            requested=house.now,
-            expires=house.now + timedelta(minutes=20),
-            target_count=len(hosts),
-            roll_out=roll_out,
-        )
-        house.history.add(command, *hosts)
 
 
 class Looked(FakeDeployments):
@@ -109,7 +68,6 @@ class Requested(House):
         self.store(NAMES.targets(SITE), json.dumps(targets))
         self.add_hosts(1, 2)
         self.tell_branch(9)
-        self.commands = self.sending = Sending(self)
         self.deployments = self.looked = Looked(self.now)
 
     def tell_branch(self, tip: int) -> None:
@@ -216,7 +174,7 @@ class TestRequest:
     ) -> None:
         request = house.ask(5)
         house.settle()
-        assert house.said(request) == ["success: 2 of 2 hosts at 0000000: web-1, web-2"]
+        assert house.said(request) == ["success: 2 of 2 hosts at 0000000: web-001, web-002"]
         assert house.own == []
         assert "create" not in house.deployments.calls
         assert [one.attributes["state"] for one in house.topic.published] == ["success"]
@@ -266,7 +224,7 @@ class TestRequest:
         older = house.ask(2)
         house.settle()
         assert house.sent()[1:] == [(2, str(older))]
-        assert house.said(older) == ["success: 2 of 2 hosts at 0000000: web-1, web-2"]
+        assert house.said(older) == ["success: 2 of 2 hosts at 0000000: web-001, web-002"]
 
     def test_request_in_another_environment_is_not_the_targets(self, house: Requested) -> None:
         house.ask(5, environment="staging")
@@ -543,11 +501,11 @@ class TestFaults:
         self, house: Requested
     ) -> None:
         request = house.ask(5)
-        house.sending.error = UnavailableError("Systems Manager throttles")
+        house.commands.refused["web"] = UnavailableError("Systems Manager throttles")
         assert house.round().failed == 1
         reason = "not sent yet, the next round tries again: Systems Manager throttles"
         assert house.said(request) == [f"queued: {reason}"]
-        house.sending.error = None
+        house.commands.refused.clear()
         house.settle()
         assert house.sent() == [(5, str(request))]
         assert house.deployments.states(request) == ["queued", "success"]
@@ -594,7 +552,7 @@ class TestReport:
         house.rest()
         house.round()
         assert house.sent() == [(5, str(request)), (5, "")]
-        assert house.said(request)[-1] == "success: 2 of 2 hosts at 0000000: web-1, web-2"
+        assert house.said(request)[-1] == "success: 2 of 2 hosts at 0000000: web-001, web-002"
         assert house.own == []
 
     def test_persons_deploy_of_the_same_commit_is_reported_there(self, house: Requested) -> None:
@@ -627,7 +585,7 @@ class TestReport:
         (own,) = house.own
         request = house.ask(5)
         house.settle()
-        assert house.said(request) == ["success: 2 of 2 hosts at 0000000: web-1, web-2"]
+        assert house.said(request) == ["success: 2 of 2 hosts at 0000000: web-001, web-002"]
         assert house.deployments.states(own) == ["success"]
 
     def test_deployment_of_another_commit_is_not_reported_on(self, house: Requested) -> None:
@@ -645,7 +603,7 @@ class TestReport:
         house.settle()
         assert house.sent() == [(5, str(first)), (5, str(second))]
         for one in (first, second):
-            assert house.said(one) == ["success: 2 of 2 hosts at 0000000: web-1, web-2"]
+            assert house.said(one) == ["success: 2 of 2 hosts at 0000000: web-001, web-002"]
 
     def test_same_process_notifies_each_request_of_a_commit_once(self, house: Requested) -> None:
         sync = house.sync()
@@ -669,8 +627,8 @@ class TestReport:
         )
         line = line_of(sha(number))
         hosts = [
-            Invocation(one.instance_id, one.name, "Success", "Success", line, house.now)
-            for one in house.directory.known
+            Invocation(id_, f"web-{id_[-3:]}", "Success", "Success", line, house.now)
+            for id_ in ids(1, 2)
         ]
         sent = replace(command, roll_out=roll_out, requested=house.now)
         house.push(replace(sent, expires=house.now + timedelta(minutes=20)), *hosts)

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +150,46 @@ class TestRequest:
         settle(sandbox)
         assert [one.head() for one in sandbox.machines] == before
         assert [one.state for one in found(sandbox, request).statuses] == ["failure"]
+
+    def test_deploy_sends_again_what_was_asked_for_and_reports_it_there(
+        self, sandbox: Sandbox
+    ) -> None:
+        before = sandbox.github.deployments(FULL_NAME)
+        run(sandbox, "deploy", "--yes")
+        settle(sandbox)
+        after = sandbox.github.deployments(FULL_NAME)
+        assert [one.id for one in after] == [one.id for one in before]
+        assert len(sandbox.account.run_command.commands()) == 5
+
+    def test_simulated_push_and_simulated_request_say_what_they_start(
+        self, sandbox: Sandbox, tmp_path: Path
+    ) -> None:
+        (hook,) = sandbox.github.hooks(FULL_NAME)
+        said = {}
+        for event in ("push", "deployment"):
+            told = [one for one in hook.deliveries if one.event == event]
+            payload = tmp_path / f"{event}.json"
+            payload.write_text(json.dumps(told[0].payload))
+            said[event] = run(sandbox, "simulate", str(payload), "--event", event)
+        words = "it waits for a GitHub deployment of its environment; a push starts nothing"
+        assert words in said["push"]
+        words = "deployment: a round looks whether it opens a gate of web"
+        assert words in said["deployment"]
+
+    def test_closed_gate_is_told_on_the_request_and_shown_by_plan(self, sandbox: Sandbox) -> None:
+        closed = datetime.now(UTC) + timedelta(days=3)
+        gates = {"trigger": "deployment", "window": f"{closed:%a} 09:00-09:30 UTC"}
+        target = {**sandbox.target, "environment": ENVIRONMENT, **gates}
+        store_targets(sandbox.account.ssm, STAGE, FULL_NAME, [target])
+        commit = sandbox.developer.commit("main~1").hexsha
+        request = ask(sandbox, commit)
+        (said,) = found(sandbox, request).statuses
+        assert said.state == "queued"
+        assert said.description.startswith("waits for its window, which opens")
+        shown = run(sandbox, "plan")
+        assert f"next: {commit[:7]}" in shown
+        assert f"trigger: open: asked for by deployment {request}" in shown
+        assert "window: closed: waits for its window" in shown
 
     def test_every_delivery_was_answered_and_every_deployment_is_somebody_elses(
         self, sandbox: Sandbox

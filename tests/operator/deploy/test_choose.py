@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import RollOut
+from chalicelib.core.history import RollOut, Run
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.targets import Target, parse_target
@@ -20,6 +20,7 @@ from pulley.operator.deploy.choose import (
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import StoredTargets
 from tests.fakes import SITE, target_json
+from tests.flows.runs import command_of
 
 A, B, C = (CommitSha(digit * 40) for digit in "abc")
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -35,6 +36,32 @@ def stored(*targets: Target, problems: tuple[str, ...] = ()) -> StoredTargets:
 
 def here(branch: str | None = "main", repository: Repository = SITE) -> Here:
     return Here(repository, Branch(branch) if branch else None, A, Path("/nowhere"))
+
+
+class TestRequested:
+    """A target with `trigger = "deployment"`, which was asked for B; the branch is at A."""
+
+    def facts(self, *asked: CommitSha) -> TargetFacts:
+        web = parse_target("web", target_json(trigger="deployment"))
+        runs = [Run(command_of(one.sha, place), ()) for place, one in enumerate(asked, 1)]
+        return TargetFacts(web, (), runs, A, commits=[A, B, C])
+
+    def test_deploy_sends_again_what_was_asked_for_last(self) -> None:
+        chosen = choose_commit(self.facts(A, B), None, now=NOW)
+        assert chosen == Wanted(B, "rebase-to", "it was asked for last")
+
+    def test_deploy_without_a_request_is_refused_with_what_is_waited_for(self) -> None:
+        words = "no commit has passed the gates of web: it waits for a GitHub deployment of its"
+        with pytest.raises(NotDeployableError, match=words):
+            choose_commit(self.facts(), None, now=NOW)
+
+    def test_deploy_of_another_commit_is_refused(self) -> None:
+        with pytest.raises(NotDeployableError, match=f"{A.short} has not passed the gates"):
+            choose_commit(self.facts(B), A, now=NOW)
+
+    def test_now_passes_the_gate(self) -> None:
+        chosen = choose_commit(self.facts(B), None, now=NOW, passes_gates=True)
+        assert chosen == Wanted(A, "rebase-to", "it is the branch's tip")
 
 
 class TestChooseTargets:
