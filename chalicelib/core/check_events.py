@@ -27,9 +27,13 @@ class GreenCheck:
     branches: frozenset[str]
 
     def may_open(self, checks: Sequence[str], branch: str) -> bool:
-        """Whether a target that waits for these checks, on this branch, may wait for this one."""
+        """Whether a target that waits for these checks, on this branch, may wait for this one.
+
+        The branch is "" if the target follows tags: GitHub names no tags.
+        """
         is_named = not self.name or checks == EVERY_CHECK or self.name in checks
-        return bool(checks) and is_named and (not self.branches or branch in self.branches)
+        is_on_branch = not branch or not self.branches or branch in self.branches
+        return bool(checks) and is_named and is_on_branch
 
 
 def parse_green_check(event: str, payload: Mapping[str, object]) -> GreenCheck | None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.targets import STAGE_TAG, Target
+from chalicelib.core.targets import STAGE_TAG, TAG, Target
 
 # A login of GitHub, or the end of an ARN; empty if not known.
 BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
@@ -21,7 +21,7 @@ BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
 # Values of Update that deploy. The others only look, or drop what a host has saved.
-DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact", "tag"})
+DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact", TAG})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 # A name that does not match is left out.
 _NAME = re.compile(BY_PATTERN.replace("?$", "$"))
@@ -75,14 +75,15 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     attempt: int = 0,
     by: str = "",
     reason: str = "",
+    tag: str = "",
 ) -> SendRequest:
     """The request that brings a target's hosts to a tip with the commit, or exactly to the commit.
 
-    `issued` is in epoch milliseconds, `deployment` is GitHub's id, `pushed_at` is aware, `by` is
-    who pushed or deployed. The script ignores `deployment`, `pushed_at`, `by` and `attempt`: the
-    report reads them. `reason` is for people, who see it in the command's comment. With
-    `instance_ids`, at most fifty, only these hosts get the command. `commit` may be None only if
-    `update` is not in DEPLOYING.
+    `tag` is the name of the commit's tag, for a target that follows tags. `issued` is in epoch
+    milliseconds, `deployment` is GitHub's id, `pushed_at` is aware, `by` is who pushed or deployed.
+    The script ignores `deployment`, `pushed_at`, `by` and `attempt`: the report reads them.
+    `reason` is for people, who see it in the command's comment. With `instance_ids`, at most fifty,
+    only these hosts get the command. `commit` may be None only if `update` is not in DEPLOYING.
     """
     ids = instance_ids or target.instances.ids
     if ids:
@@ -111,7 +112,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Target": target.name,
             "Repository": str(target.repository),
             "Checkout": target.checkout,
-            "Branch": target.branch.name,
+            "Branch": target.branch.name if target.branch else tag,
             "Commit": commit.sha if commit else "",
             "Update": update or target.sent_update,
             "AfterPull": target.after_pull,

@@ -112,8 +112,8 @@ class Cause:
     """Why and when a commit is deployed to targets of a repository, and the token for GitHub.
 
     `now` and `pushed_at` are aware. `by` is who pushed or deployed, and `reason` why a person did
-    it. `update` is "exact" if the targets are pinned at the commit; otherwise it is "", and each
-    target's own `update` counts.
+    it. `tag` is the name of the commit's tag, if it has one. `update` is "exact" if the targets are
+    pinned at the commit; otherwise it is "", and each target's own `update` counts.
     """
 
     repository: Repository
@@ -126,6 +126,7 @@ class Cause:
     by: str = ""
     update: str = ""
     reason: str = ""
+    tag: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -184,6 +185,7 @@ class Attempt:
             document_pin=document_pin,
             update=cause.update,
             reason=cause.reason,
+            tag=cause.tag,
         )
         return replace(self, request=request)
 

@@ -13,7 +13,7 @@ from chalicelib.core.commands import DEPLOYING, parse_time
 from chalicelib.core.hosts import Host
 from chalicelib.core.old_comments import parse_comment
 from chalicelib.core.refs import CommitSha, RefError, Repository
-from chalicelib.core.targets import NAME_PATTERN, TO_COMMIT
+from chalicelib.core.targets import NAME_PATTERN, TAG, TO_COMMIT
 
 REMEMBERED = timedelta(days=30)  # how long Systems Manager keeps commands
 CLOCKS_APART = timedelta(minutes=5)  # the most that another clock may differ from AWS's
@@ -84,8 +84,8 @@ class RollOut:
     `issued` is in epoch milliseconds. `deployment` is the id on GitHub, if one existed when the
     command was sent. `pushed_at` (UTC) is when GitHub received the push. `attempt` counts from 1 if
     a round sent the command to a host that was not at the commit; otherwise it is 0. `by` is who
-    pushed or deployed, if known. `saved` is the target's setting when the command was sent; older
-    releases' commands lack it, and mean "keep".
+    pushed or deployed, if known. `branch` is a branch's name, or a tag's. `saved` is the target's
+    setting when the command was sent; older releases' commands lack it, and mean "keep".
     """
 
     target: str
@@ -102,6 +102,7 @@ class RollOut:
     by: str = ""
     checkout: str = ""
     saved: str = "keep"
+    branch: str = ""
 
     @property
     def is_exact(self) -> bool:
@@ -111,7 +112,7 @@ class RollOut:
     @property
     def stops_at_commit(self) -> bool:
         """Whether hosts go to this commit and not past it, by a pin or by gates."""
-        return self.is_exact or self.update.endswith(TO_COMMIT)
+        return self.is_exact or self.update == TAG or self.update.endswith(TO_COMMIT)
 
     @property
     def is_recheck(self) -> bool:
@@ -265,6 +266,7 @@ def parse_roll_out(
         update=update,
         checkout=parameters.get("Checkout", ""),
         saved=parameters.get("Saved") or "keep",
+        branch=parameters.get("Branch", ""),
         pushed_at=pushed_at,
         attempt=attempt,
         by=by,

@@ -70,6 +70,7 @@ class Send:
             attempt=self.attempt,
             document_pin=document_pin,
             by=by,
+            tag=self.wanted.tag,
         )
 
 

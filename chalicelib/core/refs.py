@@ -53,10 +53,7 @@ class Branch:
     @classmethod
     def parse(cls, text: str) -> "Branch":
         """Parse a name like `main` or `feature/x`. Raises RefError."""
-        parts = text.split("/")
-        odd = ".." in text or text.endswith(".") or text == "HEAD" or "@{" in text
-        odd = odd or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
-        if odd or text.startswith("refs/") or not re.fullmatch(BRANCH_PATTERN, text):
+        if not is_ref_name(text):
             raise RefError(
                 "must be a branch's short name, like main or release/1.2 "
                 f"(letters, digits and _ . / @ + = , # % -), not {shown(text)}"
@@ -94,6 +91,14 @@ class CommitSha:
     def __str__(self) -> str:
         """The full SHA."""
         return self.sha
+
+
+def is_ref_name(text: str) -> bool:
+    """Whether it is a short name of a branch or a tag that is safe as a document parameter."""
+    parts = text.split("/")
+    odd = ".." in text or text.endswith(".") or text == "HEAD" or "@{" in text
+    odd = odd or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
+    return not odd and not text.startswith("refs/") and bool(re.fullmatch(BRANCH_PATTERN, text))
 
 
 def shown(value: object) -> str:

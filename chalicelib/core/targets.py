@@ -22,9 +22,16 @@ from chalicelib.core.fields import (
     path_reader,
     text_reader,
 )
-from chalicelib.core.gates import Gates, gate_readers, problems_of_chain, problems_of_gates
+from chalicelib.core.gates import (
+    MANUAL,
+    Gates,
+    gate_readers,
+    problems_of_chain,
+    problems_of_gates,
+)
 from chalicelib.core.pathspecs import read_paths
 from chalicelib.core.refs import Branch, Repository, shown
+from chalicelib.core.tags import TagGlob
 from chalicelib.core.units import read_units
 
 # Each pattern is also an `allowedPattern` of the SSM document. So it is anchored, Go's RE2 can read
@@ -41,7 +48,8 @@ MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
 NO_GATES = Gates()
-TO_COMMIT = "-to"  # the end of an `Update` that goes to a commit and not past it
+# Values of `Update`, or their end, that go to a commit and not past it.
+TO_COMMIT, TAG = "-to", "tag"
 
 # TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
@@ -62,8 +70,9 @@ class Instances:
 
 @dataclass(frozen=True)
 class Target:
-    """Which hosts follow which branch, and what the script does on them.
+    """Which hosts follow which branch or tags, and what the script does on them.
 
+    It has either a `branch` or a `tag`; with `releases`, only tags of published releases count.
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
     are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
     aside: "keep" as a success with a note, "fail" as a failure. The steps run only
@@ -72,9 +81,11 @@ class Target:
 
     name: str
     repository: Repository
-    branch: Branch
     instances: Instances
     checkout: str
+    branch: Branch | None = None
+    tag: TagGlob | None = None
+    releases: bool = False
     update: str = "rebase"
     after_pull: str = ""
     restart: tuple[str, ...] = ()
@@ -95,7 +106,39 @@ class Target:
 
         Hosts of a target with gates go to the commit that passed them, not past it to the tip.
         """
+        if self.tag:
+            return TAG
         return f"{self.update}{TO_COMMIT}" if self.gates else self.update
+
+    @property
+    def is_decided_by_rounds(self) -> bool:
+        """Whether a push only wakes the round, which decides what goes out."""
+        return bool(self.gates or self.tag)
+
+    @property
+    def needs_github(self) -> bool:
+        """Whether a round has to ask GitHub what may go out."""
+        return self.is_decided_by_rounds and self.gates.trigger != MANUAL
+
+    @property
+    def line(self) -> str:
+        """What it follows, for people: `branch main` or `tag v*`."""
+        if self.branch:
+            return f"branch {self.branch}"
+        return f"{'released tag' if self.releases else 'tag'} {self.tag}"
+
+    @property
+    def waits_for(self) -> str:
+        """What a commit of its line waits for, for people; "" if it goes out at once."""
+        if self.tag and not self.gates:
+            return f"a round, which takes the highest version of {self.tag}"
+        return str(self.gates)
+
+    def follows(self, ref: str) -> bool:
+        """Whether it follows this full ref."""
+        if self.branch:
+            return self.branch.ref == ref
+        return self.tag is not None and self.tag.follows(ref)
 
     @property
     def recheck_after(self) -> timedelta:
@@ -176,27 +219,49 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
 
     The caller added the keys in `given`; the operator did not write them.
     """
+    problems = _problems_of_line(path, entry)
     try:
         values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
     except ProblemsError as error:
-        raise TargetsError(error.problems) from None
+        raise TargetsError([*error.problems, *problems]) from None
     values.setdefault("environment", values["name"])
     gates = Gates(**{_GATE_KEYS[key]: values.pop(key) for key in _GATE_KEYS if key in values})
-    problems = problems_of_gates(path, values["name"], gates)
+    problems += problems_of_gates(path, values["name"], gates)
     if problems:
         raise TargetsError(problems)
     return Target(**values, gates=gates)
 
 
+def _problems_of_line(path: str, entry: object) -> list[str]:
+    """Find a table that has not exactly one of branch and tag, or a key that does not fit it."""
+    keys = entry.keys() if isinstance(entry, dict) else {"branch"}
+    problems = []
+    if "branch" in keys and "tag" in keys:
+        problems.append(f"{path}.tag: must not stand beside branch: a target follows one of them")
+    if "branch" not in keys and "tag" not in keys:
+        problems.append(f"{path}.branch: is missing (or tag, like v*)")
+    if "tag" in keys and "update" in keys:
+        problems.append(f"{path}.update: is for a branch: hosts go to the tag's commit, detached")
+    if "releases" in keys and "tag" not in keys:
+        problems.append(f"{path}.releases: needs tag, like v*")
+    return problems
+
+
 def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
     """The targets of a repository that follow this full ref."""
-    return tuple(target for target in targets if target.branch.ref == ref)
+    return tuple(target for target in targets if target.follows(ref))
 
 
 def _path_of(index: int, entry: object) -> str:
     name = entry.get("name") if isinstance(entry, dict) else None
     named = isinstance(name, str) and re.fullmatch(NAME_PATTERN, name)
     return f"targets.{name}" if named else f"targets[{index}]"
+
+
+def _switch(value: object) -> bool:
+    if value is True or value is False:
+        return value
+    raise ValueError(f"must be true or false, not {shown(value)}")
 
 
 def _seconds(value: object) -> int:
@@ -253,6 +318,8 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "name": text_reader(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
     "repository": parsed_reader(Repository.parse),
     "branch": parsed_reader(Branch.parse),
+    "tag": parsed_reader(TagGlob.parse),
+    "releases": _switch,
     "instances": _instances,
     "checkout": path_reader(CHECKOUT_PATTERN, "an absolute path"),
     "update": text_reader("rebase|reset", "rebase or reset"),

@@ -45,7 +45,7 @@ class Forerunner:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A commit that a target could get, with all of the target's gates.
+    """A commit that a target could get, its tag if it has one, and all of the target's gates.
 
     `deployment` is somebody else's deployment on GitHub that asks for it, if one does.
     """
@@ -53,6 +53,7 @@ class Waiting:
     commit: CommitSha
     gates: tuple[Gate, ...]
     deployment: Deployment | None = None
+    tag: str = ""
 
     @property
     def is_open(self) -> bool:

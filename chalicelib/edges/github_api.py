@@ -39,6 +39,8 @@ _PERMISSIONS = {  # by the part of a path
     "compare": "Contents: read",
     "check-runs": "Checks: read",
     "status": "Commit statuses: read",
+    "git": "Contents: read",
+    "releases": "Contents: read",
     "hooks": "Webhooks: read",
 }
 _TO_CHANGE = {"hooks": "Webhooks: write"}  # where reading needs less

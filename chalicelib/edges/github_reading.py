@@ -1,7 +1,7 @@
-"""What a round reads of a repository on GitHub: its branches, and its webhooks' deliveries.
+"""What a round reads of a repository on GitHub: branches, tags, and its webhooks' deliveries.
 
-Source: GitHub's pages "REST API endpoints for branches", "... for commits" and "... for repository
-webhooks".
+Source: GitHub's pages "REST API endpoints for branches", "... for commits", "... for Git
+references", "... for Git tags", "... for releases" and "... for repository webhooks".
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
+from chalicelib.core.tags import TAG_PREFIX, TaggedCommit, TagGlob, highest_first
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.github import (
@@ -24,6 +25,8 @@ from chalicelib.edges.github import (
 from chalicelib.edges.github_api import GoneError, unreadable
 
 _WEBHOOK_PATH = "/github"  # how Pulley's address ends, behind any stage of API Gateway
+MOST_TAGS = 5  # each annotated one costs a request
+DEEPEST_TAG = 3  # a tag of a tag of a tag
 _LONGEST_STATUS = 100  # characters of GitHub's status of a delivery
 
 
@@ -88,6 +91,34 @@ class RepositoryReading(RepositoryDeployments):
                 return True
         return False
 
+    def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
+        """The highest MOST_TAGS tags that fit and point at a commit, the highest first.
+
+        With `releases`, only those of published releases that are no pre-releases.
+        """
+        answer = self._call("GET", f"/git/matching-refs/tags/{quote(glob.prefix, safe='')}")
+        found = {name: one for name, one in readable(answer, _tag) if glob.fits(name)}
+        if releases and found:
+            published = self._call("GET", f"/releases?per_page={PER_PAGE}")
+            found = {one: found[one] for one in readable(published, _published) if one in found}
+        tagged = []
+        for name in highest_first(found)[:MOST_TAGS]:
+            commit = self._peel(*found[name])
+            if commit:
+                tagged.append(TaggedCommit(name, commit))
+        return tagged
+
+    def _peel(self, kind: str, sha: str) -> CommitSha | None:
+        """The commit that a tag's object leads to; None if it leads to something else."""
+        for _ in range(DEEPEST_TAG):
+            if kind != "tag":
+                break
+            try:
+                kind, sha = _target_of(self._call("GET", f"/git/tags/{sha}"))
+            except (KeyError, TypeError, RefError):
+                raise unreadable("no tag in it") from None
+        return CommitSha(sha) if kind == "commit" else None
+
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         """The newest commit that two commits have in their history; None if GitHub knows none.
 
@@ -122,6 +153,21 @@ class RepositoryReading(RepositoryDeployments):
         except GoneError:
             return []
         return readable(answer, _attempt)
+
+
+def _tag(one: Any) -> tuple[str, tuple[str, str]]:  # noqa: ANN401 - JSON
+    """A tag's short name, and the kind and the SHA of its object."""
+    return text_of(one["ref"]).removeprefix(TAG_PREFIX), _target_of(one)
+
+
+def _target_of(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+    target = one["object"]
+    return text_of(target["type"]), CommitSha.parse(target["sha"]).sha
+
+
+def _published(one: Any) -> str | None:  # noqa: ANN401 - JSON
+    """The tag of a published release; None for a draft or a pre-release."""
+    return None if one["draft"] or one["prerelease"] else text_of(one["tag_name"])
 
 
 def _with_parent(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import takewhile
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.history import Command, Run, plain_status
 from chalicelib.core.plan import plan_target
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.tags import TaggedCommit, newer_tags
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import (
     Forerunner,
@@ -20,7 +22,7 @@ from chalicelib.core.waiting import (
     newer_than,
     well_since,
 )
-from chalicelib.core.wanted import TargetFacts, newest_asked
+from chalicelib.core.wanted import TargetFacts, newest_asked, newest_tag
 from chalicelib.flows.requested import Requests, read_request
 from chalicelib.flows.snapshot import Reader, Snapshot
 
@@ -60,11 +62,13 @@ class GateReader:
             return []
         if facts.target.gates.trigger == DEPLOYMENT:
             return self._requested(facts.target, github, snapshot, targets)
-        if not facts.commits:
-            return []
-        commits = newer_commits(facts, github)
-        forerunners = self._forerunners(facts.target, snapshot, targets) if commits else {}
-        return [judge_gates(facts.target, one, forerunners, now=snapshot.now) for one in commits]
+        if facts.target.tag:
+            newer = list(newer_tags(facts.tags, newest_tag(facts)))
+        else:
+            newer = [TaggedCommit("", one) for one in newer_commits(facts, github)]
+        forerunners = self._forerunners(facts.target, snapshot, targets) if newer else {}
+        judge = partial(judge_gates, facts.target, forerunners=forerunners, now=snapshot.now)
+        return [replace(judge(one.commit), tag=one.tag) for one in newer]
 
     def _requested(
         self, target: Target, github: Requests, snapshot: Snapshot, targets: Sequence[Target]
@@ -127,6 +131,8 @@ def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
     target's commit any more, only the tip is newer for certain.
     """
     known, commits = newest_asked(facts), facts.commits
+    if not commits:
+        return []
     if known is None or known in commits:
         return newer_than(commits, known)
     base = github.merge_base(known, commits[0])

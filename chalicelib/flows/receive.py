@@ -119,8 +119,8 @@ class Receiver:
         targets = self._followers(push, settings, delivery)
         if not targets:
             return Ignored(delivery.id, f"no target of {push.repository} follows {shown(push.ref)}")
-        plain = [one for one in targets if not one.gates]
-        waiting = [one for one in targets if one.gates]
+        plain = [one for one in targets if not one.is_decided_by_rounds]
+        waiting = [one for one in targets if one.is_decided_by_rounds]
         cause = Cause(
             repository=push.repository,
             commit=push.after,
@@ -134,7 +134,7 @@ class Receiver:
         done = self.deployer.deploy(plain, cause) if plain else Sent((), (), ())
         if any(one.gates.trigger == PUSH for one in waiting):
             wake_round(self.waker, push.repository, self.journal)
-        skipped = [(one.name, f"it waits for {one.gates}") for one in waiting]
+        skipped = [(one.name, f"it waits for {one.waits_for}") for one in waiting]
         done = replace(done, skipped=(*done.skipped, *skipped))
         if not done.sent and not done.failed:
             return Ignored(delivery.id, "; ".join(f"{name}: {why}" for name, why in done.skipped))
@@ -153,7 +153,7 @@ class Receiver:
         waiting = [
             one.name
             for one in targets_of(repository, settings)
-            if check.may_open(one.gates.checks, one.branch.name)
+            if check.may_open(one.gates.checks, one.branch.name if one.branch else "")
         ]
         if not waiting:
             return f"{event.name}: no target waits for this check"

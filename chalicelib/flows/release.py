@@ -11,7 +11,7 @@ from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import Attempt, Cause
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.gates import DEPLOYMENT
-from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import Waiting, newer_than
 from chalicelib.core.wanted import TargetFacts
@@ -46,7 +46,7 @@ class Releaser:
         Raises RefusedError and UnavailableError.
         """
         target, token = facts.target, snapshot.branches.tokens.get(facts.target.repository)
-        if not token or not target.gates.needs_github:
+        if not token or not target.needs_github:
             return None
         github = self.github(target.repository, token)
         if target.gates.trigger == DEPLOYMENT:
@@ -62,8 +62,8 @@ class Releaser:
             return None
         sent = self._send(chosen, made, target, token, snapshot)
         try:
-            ahead = newer_than([one.commit for one in waiting], chosen)
-            deployments.end_waiting(chosen, ahead)
+            ahead = newer_than([one.commit for one in waiting], chosen.commit)
+            deployments.end_waiting(chosen.commit, ahead)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
         return sent
@@ -88,11 +88,11 @@ class Releaser:
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
             return None
-        chosen = next(((one.commit, request) for one, request in asked if one.is_open), None)
+        chosen = next(((one, request) for one, request in asked if one.is_open), None)
         if chosen is None or self.gates.reader.has_sent_since(target, snapshot, now=self.clock()):
             return None
-        commit, request = chosen
-        cause = _cause(commit, target, token, snapshot)
+        waits, request = chosen
+        cause = _cause(waits, target, token, snapshot)
         # Not as a new one: a final status of ours would end the request, and no round would retry.
         sent = self.deployer.send([Attempt(target, cause, request)], cause, SECONDS)
         try:
@@ -105,7 +105,7 @@ class Releaser:
 
     def _choose(
         self, waiting: Sequence[Waiting], deployments: GatedDeployments, facts: TargetFacts
-    ) -> tuple[CommitSha | None, Made | None]:
+    ) -> tuple[Waiting | None, Made | None]:
         """The newest commit with open gates, if there is one; and its judged deployment."""
         target, judged, asked = facts.target, [], 0
         for one in waiting:
@@ -118,7 +118,7 @@ class Releaser:
                 gates = (*gates, gate)
             judged.append(replace(one, gates=gates))
             if judged[-1].is_open:
-                return one.commit, made
+                return one, made
         if judged:
             self._note_waiting(target, judged[0])
             # A commit that was sent before, by a pin, has a report that says how it stands.
@@ -128,13 +128,13 @@ class Releaser:
 
     def _send(
         self,
-        commit: CommitSha,
+        chosen: Waiting,
         made: Made | None,
         target: Target,
         token: str,
         snapshot: Snapshot,
     ) -> Sent:
-        cause = _cause(commit, target, token, snapshot)
+        cause = _cause(chosen, target, token, snapshot)
         if made is None:
             return self.deployer.deploy([target], cause)
         deployment, is_new = made
@@ -151,10 +151,11 @@ class Releaser:
         self.journal.note(Decision("command", "waits", facts))
 
 
-def _cause(commit: CommitSha, target: Target, token: str, snapshot: Snapshot) -> Cause:
+def _cause(chosen: Waiting, target: Target, token: str, snapshot: Snapshot) -> Cause:
     return Cause(
         repository=target.repository,
-        commit=commit,
+        commit=chosen.commit,
+        tag=chosen.tag,
         word="push",
         # Half a millisecond more, or the conversion to a float could make it one less.
         now=datetime.fromtimestamp((snapshot.issued + 0.5) / 1000, UTC),

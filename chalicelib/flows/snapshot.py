@@ -121,7 +121,7 @@ class Reader:
     def facts(self, target: Target, snapshot: Snapshot) -> TargetFacts:
         """A target's facts. Raises RefusedError and UnavailableError."""
         hosts, sent = snapshot.fleet.of(target), snapshot.sent_to(target)
-        commits = snapshot.branches.commits_of(target) if target.gates else ()
+        commits = snapshot.branches.commits_of(target) if target.gates and target.branch else ()
         facts = TargetFacts(
             target=target,
             hosts=hosts,
@@ -131,6 +131,7 @@ class Reader:
             asked=tuple(one.roll_out for one in sent),
             hold=snapshot.state.holds.get(target.name),
             commits=commits,
+            tags=snapshot.branches.tags_of(target),
         )
         beside = sent_beside(target, hosts, snapshot.by_checkout.get(target.checkout, ()))
         read = partial(self.invocations, snapshot=snapshot)

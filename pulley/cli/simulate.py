@@ -65,14 +65,14 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     say("")
     say(f"target {one.target.name}", style="bold")
     if not one.follows:
-        say(f"  does not follow it: its branch is {one.target.branch}, and this is {found.ref}")
+        say(f"  does not follow it: it follows {one.target.line}, and this is {found.ref}")
         return
-    say(f"  follows it: its branch is {one.target.branch}")
+    say(f"  follows it: it follows {one.target.line}")
     say(f"  pin: {one.pin or 'none'}")
-    if one.target.gates:
+    if one.target.is_decided_by_rounds:
         is_woken = one.target.gates.trigger == PUSH
         then = "a round decides, and is started at once" if is_woken else "a push starts nothing"
-        say(f"  gates: it waits for {one.target.gates}; {then}")
+        say(f"  it waits for {one.target.waits_for}; {then}")
     if one.is_announced:
         said = f", which says at once: {one.said.state}, {one.said.description}" if one.said else ""
         say(f"  on GitHub: a deployment to {one.target.environment}{said}")
@@ -115,10 +115,11 @@ def _document(stage: Stage, found: Simulation) -> dict[str, object]:
 def _target_document(one: SimulatedTarget) -> dict[str, object]:
     return {
         "target": one.target.name,
-        "branch": one.target.branch.name,
+        "branch": one.target.branch.name if one.target.branch else None,
+        "tag": one.target.tag.pattern if one.target.tag else None,
         "follows": one.follows,
         "pin": one.pin or None,
-        "waits_for": str(one.target.gates) or None,
+        "waits_for": one.target.waits_for or None,
         "announced": one.is_announced,
         "said": one.said,
         "command": one.request,

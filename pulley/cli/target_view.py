@@ -101,7 +101,8 @@ def say_gates(standing: Standing) -> None:
         if gates.trigger != PUSH:
             say(f"  gates: it waits for {gates}")
         return
-    say(f"  next: {waiting.commit.short}")
+    tag = f", {one_line(waiting.tag)}" if waiting.tag else ""
+    say(f"  next: {waiting.commit.short}{tag}")
     for gate in waiting.gates:
         style = "green" if gate.state == OPEN else "yellow"
         say(f"    {gate.name}: {gate.state}: {one_line(gate.reason)}", style=style)
@@ -113,6 +114,7 @@ def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
         "target": standing.target.name,
         "repository": standing.target.repository,
         "branch": standing.target.branch,
+        "tag": standing.target.tag,
         "wanted": standing.plan.wanted,
         "tip": standing.facts.head,
         "tip_from": standing.tip_from or None,

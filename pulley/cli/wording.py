@@ -55,7 +55,7 @@ def cause_words(roll_out: RollOut) -> str:
 
 def follows(target: Target) -> str:
     """The branch that a target follows."""
-    return f"{target.repository}, branch {target.branch}"
+    return f"{target.repository}, {target.line}"
 
 
 def no_hosts(target: Target, stage: str) -> str:

@@ -13,6 +13,7 @@ from chalicelib.core.history import Command, Invocation, parse_roll_out
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.tags import TaggedCommit, TagGlob
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Deployer
@@ -135,6 +136,7 @@ class FakeReading:
     def __init__(self) -> None:
         self.heads: dict[tuple[Repository, str], CommitSha] = {}
         self.branches: dict[tuple[Repository, str], Sequence[CommitSha]] = {}
+        self.tags: dict[tuple[Repository, str], Sequence[TaggedCommit]] = {}
         self.lost: list[FailedDelivery] = []
         self.errors: dict[str, PulleyError] = {}
         self.before: Callable[[str], object] = lambda _method: None
@@ -157,6 +159,10 @@ class Reading:
     def commits(self, branch: Branch) -> Sequence[CommitSha]:
         self.call("commits", branch.name)
         return self.fake.branches.get((self.repository, branch.name), [])
+
+    def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
+        self.call("tags", f"{glob}, releases: {releases}")
+        return self.fake.tags.get((self.repository, glob.pattern), [])
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
         self.call("failed_deliveries", str(self.repository))

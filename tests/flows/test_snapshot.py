@@ -15,6 +15,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.plan import NOTHING, SEND, WAIT, plan_target
 from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.tags import TaggedCommit, TagGlob
 from chalicelib.core.targets import Target, parse_stored_targets
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.core.webhook import FailedDelivery
@@ -136,6 +137,9 @@ class Tip:
         if not self.past.commits:
             raise AssertionError("a target without gates needs the tip alone")
         return self.past.commits
+
+    def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
+        raise AssertionError("a target with a branch needs no tag")
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:
         raise AssertionError("a reader does not ask for these")

@@ -74,10 +74,10 @@ def choose_commit(
         if asked and asked != wanted.commit:
             raise NotDeployableError(
                 f"{target.name} is {pin}. To have {asked.short} there instead, "
-                f"`{_pin(target, asked)}`; to follow {target.branch} again, `{unpin}`"
+                f"`{_pin(target, asked)}`; to follow its {target.line} again, `{unpin}`"
             )
         return wanted
-    if target.gates:
+    if target.is_decided_by_rounds:
         return _choose_behind_gates(facts, asked, wanted, passes_gates=passes_gates)
     if asked and facts.head and asked != facts.head:
         raise NotDeployableError(
@@ -97,6 +97,8 @@ def _choose_behind_gates(
     facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, passes_gates: bool
 ) -> Wanted:
     target, is_manual = facts.target, facts.target.gates.trigger == MANUAL
+    if target.tag and (passes_gates or is_manual or asked):
+        return _choose_tag(facts, asked)
     if passes_gates or is_manual:
         commit = asked or facts.head
         if commit is None:
@@ -107,10 +109,21 @@ def _choose_behind_gates(
         return wanted
     what = f"{asked.short} has not" if asked else "no commit has"
     raise NotDeployableError(
-        f"{what} passed the gates of {target.name}: it waits for {target.gates}. "
+        f"{what} passed the gates of {target.name}: it waits for {target.waits_for}. "
         f"`{suggest('plan', target.name)}` shows their state; "
         f"`{suggest('deploy', target.name, '--now', '--reason', 'WHY')}` passes them"
     )
+
+
+def _choose_tag(facts: TargetFacts, asked: CommitSha | None) -> Wanted:
+    """The highest tag, or the highest one of the named commit. Raises NotDeployableError."""
+    target = facts.target
+    tagged = [one for one in facts.tags if asked in {None, one.commit}]
+    if not tagged:
+        what = f"{asked.short} has no" if asked else "there is no"
+        raise NotDeployableError(f"{what} tag {target.tag} among the highest ones of GitHub")
+    one = tagged[0]
+    return Wanted(one.commit, target.sent_update, f"it is {one.tag}", tag=one.tag)
 
 
 def check_is_newer(facts: TargetFacts, wanted: Wanted) -> Wanted:
@@ -121,7 +134,7 @@ def check_is_newer(facts: TargetFacts, wanted: Wanted) -> Wanted:
     if commit not in commits:
         raise NotDeployableError(
             f"{commit.short} is not among the newest {len(commits)} commits of "
-            f"{facts.target.branch}. `{_pin(facts.target, commit)}` brings it there, and keeps it"
+            f"{facts.target.line}. `{_pin(facts.target, commit)}` brings it there, and keeps it"
         )
     if known in commits and commits.index(commit) > commits.index(known):
         raise NotDeployableError(
@@ -133,7 +146,7 @@ def check_is_newer(facts: TargetFacts, wanted: Wanted) -> Wanted:
 
 def _unknown(target: Target) -> str:
     return (
-        f"no commit is known of {target.name} yet: push to {target.branch}, or stand in a "
+        f"no commit is known of {target.name} yet: push to its {target.line}, or stand in a "
         f"clone of {target.repository}, or name one with --commit"
     )
 

@@ -122,9 +122,11 @@ def doubt_about(
     only = "A host takes it only if it is, or was deployed there before"
     if here is None or here.repository != target.repository:
         return (
-            f"whether {commit.short} is in {target.branch} is not known outside a clone of "
+            f"whether {commit.short} is in its {target.line} is not known outside a clone of "
             f"{target.repository}. {only}"
         )
+    if target.branch is None:
+        return f"{target.name} follows tags: a host takes only what was deployed there before"
     is_in = here.has(commit, target.branch)
     if is_in is None:
         return (

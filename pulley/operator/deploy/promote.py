@@ -15,8 +15,10 @@ def names_before(target: Target, named: str | None) -> tuple[str, ...]:
     """The targets whose commit a target gets. Raises NotDeployableError."""
     if not target.gates:
         raise NotDeployableError(
-            f"{target.name} has no gates: it follows the tip of {target.branch} by itself"
+            f"{target.name} has no gates: it follows its {target.line} by itself"
         )
+    if target.tag:
+        raise NotDeployableError(f"{target.name} follows tags: `pulley deploy` sends one")
     names = (named,) if named else target.gates.after
     if not names:
         raise NotDeployableError(

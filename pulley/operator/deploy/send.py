@@ -59,6 +59,7 @@ def send(
         by=by,
         update="exact" if order.wanted.is_exact else "",
         reason=order.reason,
+        tag=order.wanted.tag,
     )
     done = deployer.deploy([order.target], why)
     if done.sent:

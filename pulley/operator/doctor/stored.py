@@ -52,7 +52,7 @@ class Stored:
                 hint = "give one of them another name: a pin is stored by its target's name"
                 yield Row(f"target {name}", FAIL, f"{words} both have a target of this name", hint)
             target = found[0]
-            yield passed(f"target {name}", f"{target.repository}, branch {target.branch}")
+            yield passed(f"target {name}", f"{target.repository}, {target.line}")
         yield from overlap_rows(overlaps_by_selectors(self.targets.targets))
         if not self.targets.targets and not self.targets.problems:
             words, hint = "none is stored", f"write pulley.toml, then {suggest('targets apply')}"

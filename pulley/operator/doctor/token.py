@@ -81,7 +81,7 @@ class TokenCheck:
                 "commits do not say where they run",
                 answer.reason(self.token),
             )
-        for branch in sorted({target.branch.name for target in self.targets}):
+        for branch in sorted({one.branch.name for one in self.targets if one.branch}):
             answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
             # A missing branch is 404, too: the hosts' rows report that.
             if answer.status != 404 and _lacks(answer, 200):

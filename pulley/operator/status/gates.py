@@ -30,7 +30,7 @@ class GatesView:
         """
         target = facts.target
         token = snapshot.branches.tokens.get(target.repository)
-        if not token or not target.gates.needs_github:
+        if not token or not target.needs_github:
             return None
         try:
             github = self.github(target.repository, token)

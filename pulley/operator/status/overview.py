@@ -150,11 +150,12 @@ class View:
         """How a target stands. Raises RefusedError and UnavailableError."""
         facts = self.reader.facts(target, self.snapshot)
         key = (target.repository, target.branch)
-        here = self.find_here() if facts.head is None else None
-        if here and here.repository == target.repository:
+        here = self.find_here() if facts.head is None and target.branch else None
+        if here and target.branch and here.repository == target.repository:
             if key not in self._asked:
                 self._asked.add(key)
-                self.snapshot.branches.heads[key] = here.tip(target.branch)
+                heads = self.snapshot.branches.heads
+                heads[target.repository, target.branch] = here.tip(target.branch)
             facts = self.reader.facts(target, self.snapshot)
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.snapshot.now)

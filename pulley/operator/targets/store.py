@@ -81,8 +81,8 @@ class TargetsStore:
         """Raise TargetsError if a target has gates that need a token which is not stored."""
         problems, token = [], suggest("setup", "--github-token-file", "-")
         for target in targets_after(changes, others)[0]:
-            if target.gates.needs_github and not self._stage.stored_token(target.repository):
-                keys = ", ".join(target.gates.keys)
+            if target.needs_github and not self._stage.stored_token(target.repository):
+                keys = ", ".join([*(["tag"] if target.tag else []), *target.gates.keys])
                 problems.append(
                     f"targets.{target.name}: {keys}: needs a token for GitHub, and none is stored "
                     f"for {target.repository}: {token}"
