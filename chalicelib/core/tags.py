@@ -1,7 +1,8 @@
 """Tags: which of them a target follows, and their order as versions.
 
-The order is git's for versions (`git tag --sort=version:refname`), with pre-releases below their
-release, as Semantic Versioning has it: v1.9 < v1.10-rc.1 < v1.10.
+The order is exactly git's for versions, with pre-releases below their release, as Semantic
+Versioning has it: `git -c versionsort.suffix=- tag --sort=version:refname`. So
+v1.9 < v1.10-rc.1 < v1.10. Source: git's versioncmp.c; tests compare the two.
 """
 
 import re
@@ -13,9 +14,8 @@ from chalicelib.core.refs import CommitSha, RefError, is_ref_name, shown
 
 TAG_PREFIX = "refs/tags/"
 _GLOB = re.compile("[A-Za-z0-9_*?][A-Za-z0-9_./@+=,#%*?-]{0,199}")
-_NUMBER = re.compile("([0-9]+)")
-# What is before the first dash behind a digit, and the pre-release that may follow it.
-_PRE_RELEASE = re.compile("(.*?[0-9])(-.*)?")
+# A number without leading zeros, digits that begin with a zero, or another character.
+_PART = re.compile("[1-9][0-9]*|0[0-9]*|[^0-9]")
 
 
 @dataclass(frozen=True, order=True)
@@ -80,15 +80,37 @@ def newer_tags(
     ]
 
 
-Parts = tuple[str | int, ...]
+# A part of a name, for comparison: its place among other parts, then a number's length and digits.
+_Part = tuple[int, int, str]
+_PRE_RELEASE, _END, _CHARACTERS, _AFTER_ZEROS = 0, 1, 2, 1000
 
 
-def _version(name: str) -> tuple[Parts, bool, Parts]:
-    found = _PRE_RELEASE.fullmatch(name)
-    release, suffix = (found[1], found[2] or "") if found else (name, "")
-    return _parts(release), not suffix, _parts(suffix)
+def _version(name: str) -> Sequence[_Part]:
+    """The key by which git sorts the name. No two names have the same.
+
+    A dash sorts before the end of a name, but not a dash behind a dash. Numbers are compared as
+    numbers; but to git, digits behind a leading zero are a fraction: 1.02 < 1.1, and 1.02 < 1.0.
+    """
+    parts: list[_Part] = []
+    before = ""
+    for found in _PART.findall(name):
+        if found.startswith("0"):
+            parts += [_character(digit) for digit in found]
+        elif found.isdigit():
+            parts.append((_CHARACTERS + ord("1"), len(found), found))
+        else:
+            is_pre_release = found == "-" and before != "-"
+            if not is_pre_release:
+                parts += _after(before)
+            parts.append((_PRE_RELEASE, 0, "") if is_pre_release else _character(found))
+        before = found
+    return [*parts, *_after(before), (_END, 0, "")]
 
 
-def _parts(text: str) -> Parts:
-    """The text with its numbers as numbers. Every second part is one, so that any two compare."""
-    return tuple(int(one) if place % 2 else one for place, one in enumerate(_NUMBER.split(text)))
+def _character(one: str) -> _Part:
+    return _CHARACTERS + ord(one), 0, ""
+
+
+def _after(part: str) -> Sequence[_Part]:
+    """What follows zeros that no other digit follows, so that they sort behind 01 and 00."""
+    return [(_AFTER_ZEROS, 0, "")] if part and not part.strip("0") else []
