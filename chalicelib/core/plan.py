@@ -185,7 +185,8 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     if hold.good is None or wanted.is_exact:
         return TargetPlan(facts.target, wanted, held, _all_wait(facts, seen, held), hold)
     reason = f"{wanted.commit.short} is held; it is the last good one"
-    case = _Case.of(facts, Wanted(hold.good, "exact", reason, is_way_back=True), now)
+    back = Wanted(hold.good, "exact", reason, is_way_back=True, tag=wanted.tag)
+    case = _Case.of(facts, back, now)
     hosts = []
     for host in facts.hosts:
         runs, known = by_host.get(host.instance_id, ()), seen.get(host.instance_id)
@@ -197,7 +198,9 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
 
 
 def _unknown(target: Target) -> str:
-    return "no commit has passed the gates yet" if target.gates else "no commit is known yet"
+    if target.gates:
+        return "no commit has passed the gates yet"
+    return "no tag that fits was sent yet" if target.tag else "no commit is known yet"
 
 
 def _host_plan(

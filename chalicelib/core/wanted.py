@@ -67,62 +67,89 @@ class TargetFacts:
 def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     """The pin's commit, else the branch's tip, else the commit that was requested last.
 
-    A target with gates does not follow the tip: its commits are requested when they pass the gates.
+    A target with gates, or one that follows tags, does not follow the tip: rounds request its
+    commits.
     None if the target is frozen, or if no commit is known.
     """
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
     if pin:
-        if pin.state == "frozen" or pin.commit is None:
+        tag = _tag_beside_pin(facts)
+        if pin.state == "frozen" or pin.commit is None or (facts.target.tag and not tag):
             return None
-        tag = known.tag if (known := newest_tag(facts)) else ""
         return Wanted(pin.commit, "exact", "it is pinned", tag=tag)
+    if facts.target.tag:
+        known = newest_tag(facts)
+        return Wanted(known.commit, TAG, f"it is {known.tag}", tag=known.tag) if known else None
     if facts.head and not facts.target.is_decided_by_rounds:
         return Wanted(facts.head, facts.target.update, "it is the branch's tip")
     newest = newest_asked(facts)
     if newest is None:
         return None
-    if facts.target.tag:
-        tag = known.tag if (known := newest_tag(facts)) else ""
-        reason = f"it is {tag}"
-    else:
-        tag, reason = "", "it is the newest that was asked for"
+    reason = "it is the newest that was asked for"
     if facts.target.gates:
         reason = "it is the newest that passed the gates"
     if facts.target.gates.trigger == DEPLOYMENT:  # it may be older than others that were sent
         reason = "it was asked for last"
-    return Wanted(newest, facts.target.sent_update, reason, tag=tag)
+    return Wanted(newest, facts.target.sent_update, reason)
 
 
 def newest_asked(facts: TargetFacts) -> CommitSha | None:
     """The commit that was requested last, by a push, a person or open gates; None without one."""
-    return _newest_asked(facts.asked or [run.roll_out for run in facts.runs])
+    newest = _newest_asked(_asked(facts))
+    return newest.commit if newest else None
 
 
 def newest_tag(facts: TargetFacts) -> TaggedCommit | None:
-    """The tag that was requested last, with its commit; None without one."""
-    asked = facts.asked or [run.roll_out for run in facts.runs]
-    of_tags = [one for one in asked if one.update == TAG and one.branch]
-    newest = max(of_tags, key=lambda one: one.issued, default=None)
-    return TaggedCommit(newest.branch, newest.commit) if newest else None
+    """The tag that was requested last, with its commit; None without one.
 
-
-def _newest_asked(roll_outs: Iterable[RollOut]) -> CommitSha | None:
-    """The commit that a push or a person requested last. It may not be the commit sent last.
-
-    A redelivery counts from the time of its push. A round requests nothing: a commit that only
-    rounds have sent counts from its first command.
+    Only tags that still fit count: after the target got another pattern, any of its tags is new.
     """
-    pushed: dict[CommitSha, int] = {}
-    found: dict[CommitSha, int] = {}
+    glob = facts.target.tag
+    return _newest_asked(
+        one for one in _asked(facts) if one.update == TAG and glob and glob.fits(one.branch)
+    )
+
+
+def tag_sent_last(target: Target, asked: Iterable[RollOut]) -> str:
+    """The name of the tag that fits and that was in the newest command, a pin's too; or "".
+
+    The document needs such a name in every command, also where only the commit counts.
+    """
+    glob = target.tag
+    of_tags = [one for one in asked if one.update in {TAG, "exact"}]
+    fitting = [one for one in of_tags if glob and glob.fits(one.branch)]
+    newest = max(fitting, key=lambda one: one.issued, default=None)
+    return newest.branch if newest else ""
+
+
+def _tag_beside_pin(facts: TargetFacts) -> str:
+    """A tag's name for a command to a pinned target; "" if none is known, or it needs none."""
+    tag = tag_sent_last(facts.target, _asked(facts))
+    return tag or (facts.tags[0].tag if facts.tags else "")
+
+
+def _asked(facts: TargetFacts) -> Sequence[RollOut]:
+    return facts.asked or [run.roll_out for run in facts.runs]
+
+
+def _newest_asked(roll_outs: Iterable[RollOut]) -> TaggedCommit | None:
+    """The commit that a push or a person requested last, and its tag if it was sent with one.
+
+    It may not be the commit sent last. A redelivery counts from the time of its push. A round
+    requests nothing: a commit that only rounds have sent counts from its first command.
+    """
+    pushed: dict[TaggedCommit, int] = {}
+    found: dict[TaggedCommit, int] = {}
     for roll_out in roll_outs:
-        commit, issued = roll_out.commit, roll_out.issued
+        tag = roll_out.branch if roll_out.update == TAG else ""
+        tagged, issued = TaggedCommit(tag, roll_out.commit), roll_out.issued
         if roll_out.is_exact:
             continue
         if roll_out.cause == "reconcile":
-            found[commit] = min(issued, found.get(commit, issued))
+            found[tagged] = min(issued, found.get(tagged, issued))
         else:
             told = roll_out.pushed_at
             asked = int(told.timestamp() * 1000) if told else issued
-            pushed[commit] = max(asked, pushed.get(commit, asked))
+            pushed[tagged] = max(asked, pushed.get(tagged, asked))
     asked_at = found | pushed
-    return max(asked_at, key=lambda commit: (asked_at[commit], commit.sha), default=None)
+    return max(asked_at, key=lambda one: (asked_at[one], one.commit.sha, one.tag), default=None)

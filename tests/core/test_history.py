@@ -40,6 +40,7 @@ PARAMETERS = {
     "Deployment": "1234567",
     "Timeout": "600",
     "Checkout": "/srv/site",
+    "Branch": "main",
 }
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -198,7 +199,7 @@ class TestRollOut:
 
 class TestParseRollOut:
     PUSHED_AT = datetime(2030, 1, 1, 7, 59, 58, tzinfo=UTC)
-    ROLL_OUT = replace(ROLL_OUT, deployment=1_234_567, pushed_at=PUSHED_AT)
+    ROLL_OUT = replace(ROLL_OUT, deployment=1_234_567, pushed_at=PUSHED_AT, branch="main")
     COMMENT = "push at 2030-01-01T07:59:58Z: octo/site 4d5e6f7 to web"
 
     def test_all_fields_are_read(self) -> None:
@@ -229,6 +230,7 @@ class TestParseRollOut:
             timeout="",
             pushed_at=None,
             checkout="",
+            branch="",
         )
 
     @pytest.mark.parametrize(("sent", "saved"), [("fail", "fail"), ("keep", "keep"), ("", "keep")])

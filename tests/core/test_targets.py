@@ -38,7 +38,8 @@ ROLL_OUT = (
     "paths",
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
-KEYS = REQUIRED + STEPS + ROLL_OUT + GATES
+TAGS = ("tag", "releases")
+KEYS = REQUIRED + TAGS + STEPS + ROLL_OUT + GATES
 
 
 def problems_of(**changes: object) -> tuple[str, ...]:
@@ -94,7 +95,7 @@ class TestParseTarget:
             "trigger": "push",
             "window": "Mon-Fri 09:00-17:00 Europe/Berlin",
         }
-        assert sorted(entry) == sorted(KEYS)
+        assert sorted([*entry, *TAGS]) == sorted(KEYS)  # which stand in place of a branch
         assert parse_target("targets.web-2", entry) == Target(
             name="web-2",
             repository=SITE,
@@ -139,9 +140,9 @@ class TestParseTarget:
         assert caught.value.problems == (
             "targets.web.name: is missing",
             "targets.web.repository: is missing",
-            "targets.web.branch: is missing",
             "targets.web.instances: is missing",
             "targets.web.checkout: is missing",
+            "targets.web.branch: is missing (or tag, like v*)",
         )
 
     def test_unknown_key_is_refused_with_the_list_of_known_keys(self) -> None:

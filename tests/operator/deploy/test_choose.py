@@ -130,7 +130,7 @@ class TestChooseCommit:
         assert choose_commit(facts(newest=B), None, now=NOW).commit == B
 
     def test_without_any_known_commit_the_error_says_what_to_do(self) -> None:
-        with pytest.raises(NotDeployableError, match=r"push to main, .* with --commit"):
+        with pytest.raises(NotDeployableError, match=r"push to its branch main, .* with --commit"):
             choose_commit(facts(), None, now=NOW)
 
     def test_tip_may_be_given(self) -> None:

@@ -147,7 +147,7 @@ class TestDoubtAbout:
 
     def test_outside_a_clone_a_commit_is_doubted(self) -> None:
         doubt = doubt_about(CommitSha(COMMIT), TARGET, None, ())
-        assert "is in main is not known outside a clone of octo/site" in doubt
+        assert "is in its branch main is not known outside a clone of octo/site" in doubt
 
     def test_deployed_commit_is_not_doubted(self, clone: Here) -> None:
         for here in (clone, None):
