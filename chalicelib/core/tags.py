@@ -85,7 +85,7 @@ _Part = tuple[int, int, str]
 _PRE_RELEASE, _END, _CHARACTERS, _AFTER_ZEROS = 0, 1, 2, 1000
 
 
-def _version(name: str) -> Sequence[_Part]:
+def _version(name: str) -> list[_Part]:
     """The key by which git sorts the name. No two names have the same.
 
     A dash sorts before the end of a name, but not a dash behind a dash. Numbers are compared as

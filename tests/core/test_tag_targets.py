@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,11 @@ def asked(
     )
 
 
-def facts_of(*sent: RollOut, target: Target | None = None, **changes: object) -> TargetFacts:
+def facts_of(
+    *sent: RollOut,
+    target: Target | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of TargetFacts
+) -> TargetFacts:
     facts = TargetFacts(target=target or target_of(), hosts=(), runs=(), asked=sent)
     return replace(facts, **changes)
 
