@@ -26,6 +26,7 @@ class Call(NamedTuple):
     url: str  # the repository's
     hooks: Hooks  # the repository's
     hookshot: Hookshot
+    permissions: Mapping[str, str]  # the token's
 
     def body(self) -> Mapping[str, Any]:
         """Return the JSON object; an absent body is an empty object. Raises GitHubError."""

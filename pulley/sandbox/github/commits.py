@@ -37,6 +37,18 @@ class GitCommit:
 
 
 @dataclass(frozen=True)
+class GitTag:
+    """The object of an annotated tag. `kind` is that of the object that it points at."""
+
+    sha: str
+    object: str
+    kind: str
+    tag: str
+    message: str
+    tagger: Signature | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """How the head relates to the base. `commits` are those of the head alone, newest first."""
 
@@ -102,6 +114,41 @@ class Commits:
     def contains(self, commit: str, ancestor: str) -> bool:
         """Whether the ancestor is in the commit's history. A commit contains itself."""
         return self._git("merge-base", "--is-ancestor", ancestor, commit) is not None
+
+    def refs_from(self, prefix: str) -> list[tuple[str, str, str]]:
+        """The refs whose full names begin so, by name, each with its object and the object's kind.
+
+        A ref need not point at a commit.
+        """
+        shown = self._git("for-each-ref", "--format=%(objectname) %(objecttype) %(refname)")
+        lines = (line.split(" ", 2) for line in (shown or "").split("\n") if line)
+        return [(ref, sha, kind) for sha, kind, ref in lines if ref.startswith(prefix)]
+
+    def find_tag(self, sha: str) -> GitTag | None:
+        """A tag object; None if git has none with this SHA."""
+        text = self._git("cat-file", "tag", sha) if re.fullmatch(_SHA, sha) else None
+        if text is None:
+            return None
+        head, _, message = text.partition("\n\n")
+        fields = dict(line.split(" ", 1) for line in head.split("\n"))
+        return GitTag(
+            sha=sha,
+            object=fields["object"],
+            kind=fields["type"],
+            tag=fields["tag"],
+            message=message,
+            tagger=_parse_signature(fields["tagger"]) if "tagger" in fields else None,
+        )
+
+    def has_tag(self, name: str) -> bool:
+        """Whether there is a tag of this name."""
+        return self._git("show-ref", "--verify", "--", f"refs/tags/{name}") is not None
+
+    def make_tag(self, name: str, commit: str) -> bool:
+        """Make a lightweight tag; False if git does not take the name."""
+        if self._git("check-ref-format", f"refs/tags/{name}") is None:
+            return False
+        return self._git("update-ref", f"refs/tags/{name}", commit, "") is not None
 
     def branches_with(self, commit: str) -> list[tuple[str, str]]:
         """The branches whose history has the commit, with their tips, by name."""
@@ -172,3 +219,12 @@ def _parse_commit(fields: list[str]) -> GitCommit:
         committer=Signature(committer, email, datetime.fromisoformat(committed)),
         message=message.rstrip("\n"),
     )
+
+
+def _parse_signature(text: str) -> Signature:
+    """A line of git's like `name <email> 1700000000 +0100`."""
+    name, _, rest = text.partition(" <")
+    email, _, moment = rest.partition("> ")
+    seconds, _, zone = moment.partition(" ")
+    offset = datetime.strptime(zone, "%z").tzinfo
+    return Signature(name, email, datetime.fromtimestamp(int(seconds), offset))

@@ -35,10 +35,14 @@ def push_payload(repository: Repo, full_name: str, ref: str, before: str, after:
 def push_event(
     repository: Repo, full_name: str, ref: str, before: str, after: str
 ) -> dict[str, object]:
-    """Return the payload of a push event, with GitHub's keys."""
+    """Return the payload of a push event, with GitHub's keys.
+
+    A tag's `after` is its object, which may be a tag object, or lead to no commit at all.
+    """
     created, deleted = before == NULL, after == NULL
-    commits = [] if deleted else list(repository.iter_commits(after, max_count=20))
-    if not created:
+    has_commit = not deleted and _leads_to_commit(repository, after)
+    commits = list(repository.iter_commits(after, max_count=20)) if has_commit else []
+    if not created and commits and _leads_to_commit(repository, before):
         known = {commit.hexsha for commit in repository.iter_commits(before)}
         commits = [commit for commit in commits if commit.hexsha not in known]
     owner, name = full_name.split("/")
@@ -48,11 +52,11 @@ def push_event(
         "after": after,
         "created": created,
         "deleted": deleted,
-        "forced": not created and not deleted and before not in _ancestors(repository, after),
+        "forced": not created and has_commit and before not in _ancestors(repository, after),
         "base_ref": None,
         "compare": f"https://github.com/{full_name}/compare/{before[:12]}...{after[:12]}",
         "commits": [_commit(commit) for commit in reversed(commits)],
-        "head_commit": None if deleted else _commit(repository.commit(after)),
+        "head_commit": _commit(repository.commit(after)) if has_commit else None,
         "repository": {
             "name": name,
             "full_name": full_name,
@@ -105,6 +109,11 @@ def delivery_headers(  # noqa: PLR0913 - each is a header of its own
             "X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest(),
         }
     return headers
+
+
+def _leads_to_commit(repository: Repo, sha: str) -> bool:
+    name = f"{sha}^{{commit}}"
+    return bool(repository.git.rev_parse("--verify", "--quiet", name, with_exceptions=False))
 
 
 def _ancestors(repository: Repo, commit: str) -> set[str]:

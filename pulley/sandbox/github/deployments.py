@@ -14,6 +14,7 @@ from typing import Any
 from pulley.sandbox.github.checks import Checks
 from pulley.sandbox.github.commits import Commits
 from pulley.sandbox.github.errors import GitHubError, check_fields, check_urls, invalid
+from pulley.sandbox.github.releases import Releases
 
 _STATES = {"error", "failure", "inactive", "in_progress", "queued", "pending", "success"}
 _TEXTS = "ref task environment description state target_url log_url environment_url"
@@ -68,7 +69,7 @@ class RecordedDeployment:
 
 
 class HostedRepository:
-    """A repository's deployments, the git repository that has the commits, and their checks."""
+    """A repository's deployments and releases, its git repository, and the commits' checks."""
 
     def __init__(self, full_name: str, path: Path, ids: Iterator[int]) -> None:
         """`ids` is shared with other repositories, because ids are unique in all of GitHub."""
@@ -77,6 +78,7 @@ class HostedRepository:
         self._ids = ids
         self.commits = Commits(path)
         self.checks = Checks(self.commits, ids)
+        self.releases = Releases(self.commits, ids)
         self._deployments: dict[int, RecordedDeployment] = {}
 
     @property

@@ -15,6 +15,7 @@ from pulley.sandbox.github.hooks import Hooks
 from pulley.sandbox.github.sender import Hookshot
 
 PUSHES = "/sandbox/pushes"
+_MOST_TAGS = 3  # GitHub sends no event for more tags at once
 
 
 class Push(NamedTuple):
@@ -30,6 +31,9 @@ def tell_of_pushes(
 ) -> list[dict[str, object]]:
     """Deliver each push to each webhook, one after the other. Returns the answers."""
     answers: list[dict[str, object]] = []
+    tags = [one for one in pushes if one.ref.startswith("refs/tags/")]
+    if len(tags) > _MOST_TAGS:
+        pushes = [one for one in pushes if one not in tags]
     with Repo(repository.path) as git:
         for before, after, ref in pushes:
             payload = push_event(git, repository.full_name, ref, before, after)

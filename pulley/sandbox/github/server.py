@@ -23,7 +23,13 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
-from pulley.sandbox.github import check_routes, commit_routes, hook_routes, repository_routes
+from pulley.sandbox.github import (
+    check_routes,
+    commit_routes,
+    hook_routes,
+    repository_routes,
+    tag_routes,
+)
 from pulley.sandbox.github.access import (
     PERMISSIONS,
     RateLimit,
@@ -33,12 +39,14 @@ from pulley.sandbox.github.access import (
     expiration,
 )
 from pulley.sandbox.github.call import Call, Route, respond
+from pulley.sandbox.github.check_events import posts_of
 from pulley.sandbox.github.checker import Checker
 from pulley.sandbox.github.deployments import HostedRepository, RecordedDeployment, RecordedStatus
 from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.fault import Fault
 from pulley.sandbox.github.hooks import HookConfig, HookDelivery, Hooks, HostedHook
 from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
+from pulley.sandbox.github.release_events import release_events
 from pulley.sandbox.github.sender import Hookshot
 from pulley.sandbox.quiet import QuietHandler
 
@@ -68,7 +76,7 @@ _NO_USER_AGENT = (
 # Compiled once: tests open hundreds of servers.
 _ROUTES = Map(
     Rule(f"/repos/<owner>/<name>{one.path}", methods=[one.method], endpoint=one)
-    for module in (repository_routes, commit_routes, check_routes, hook_routes)
+    for module in (repository_routes, commit_routes, tag_routes, check_routes, hook_routes)
     for one in module.ROUTES
 )
 
@@ -144,6 +152,20 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         repository, hooks = self._repositories[name], self._hooks[name]
         url = self._url_of(repository)
         return Checker(repository, hooks, self.hookshot, url=url, lock=self._lock)
+
+    def publish_release(self, full_name: str, tag: str, **fields: object) -> list[HookDelivery]:
+        """Publish a release, or what the fields make of it, like `prerelease`.
+
+        Returns its deliveries. Raises KeyError, and GitHubError for what GitHub would refuse.
+        """
+        name = full_name.lower()
+        with self._lock:
+            repository = self._repositories[name]
+            release = repository.releases.create({"tag_name": tag, **fields})
+            events = release_events(repository, self._url_of(repository), release, None)
+            posts = posts_of(self._hooks[name], events)
+        # Not under the lock: the receiver of the delivery may call the API meanwhile.
+        return self.hookshot.post_events(posts)
 
     @property
     def push_url(self) -> str:
@@ -222,6 +244,7 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
             self._url_of(repository),
             self._hooks[repository.full_name.lower()],
             self.hookshot,
+            self.permissions,
         )
         return route.handle(call, *rest)
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pulley.sandbox.github.checks import CheckRun, CheckSuite, CommitStatus
-from pulley.sandbox.github.commits import GitCommit, Signature
+from pulley.sandbox.github.commits import GitCommit, GitTag, Signature
 from pulley.sandbox.github.deployments import HostedRepository
+from pulley.sandbox.github.releases import Release
 
 Shape = dict[str, object]
 
@@ -34,6 +35,12 @@ _APP: Mapping[str, object] = {
     "updated_at": "2019-12-10T19:04:12Z",
     "permissions": {"checks": "write", "statuses": "write"},
     "events": [],
+}
+_UNSIGNED: Mapping[str, object] = {
+    "verified": False,
+    "reason": "unsigned",
+    "signature": None,
+    "payload": None,
 }
 _ROLES = ("admin", "maintain", "push", "triage", "pull")
 
@@ -93,12 +100,7 @@ def show_commit(repository: HostedRepository, url: str, commit: GitCommit) -> Sh
             "message": commit.message,
             "comment_count": 0,
             "tree": {"sha": commit.tree, "url": f"{url}/git/trees/{commit.tree}"},
-            "verification": {
-                "verified": False,
-                "reason": "unsigned",
-                "signature": None,
-                "payload": None,
-            },
+            "verification": _UNSIGNED,
         },
         "author": None,
         "committer": None,
@@ -118,6 +120,56 @@ def show_simple_commit(commit: GitCommit) -> Shape:
         "timestamp": show_time(commit.committer.date),
         "author": {"name": commit.author.name, "email": commit.author.email},
         "committer": {"name": commit.committer.name, "email": commit.committer.email},
+    }
+
+
+def show_ref(url: str, ref: str, sha: str, kind: str) -> Shape:
+    """A ref and its object. Of an annotated tag, that is the tag object, not the commit."""
+    own = f"{url}/git/{ref}"
+    return {"ref": ref, "node_id": node_id(own), "url": own, "object": _show_object(url, sha, kind)}
+
+
+def show_tag(url: str, tag: GitTag) -> Shape:
+    """A tag object. It may point at another one."""
+    own = f"{url}/git/tags/{tag.sha}"
+    return {
+        "node_id": node_id(own),
+        "tag": tag.tag,
+        "sha": tag.sha,
+        "url": own,
+        "message": tag.message,
+        "tagger": _show_signature(tag.tagger) if tag.tagger else None,
+        "object": _show_object(url, tag.object, tag.kind),
+        "verification": _UNSIGNED,
+    }
+
+
+def show_release(repository: HostedRepository, url: str, release: Release) -> Shape:
+    """A release without assets. A draft's page has no tag's name."""
+    own, page = f"{url}/releases/{release.id}", f"{page_of(repository)}/releases"
+    named = f"untagged-{release.id:x}" if release.draft else release.tag_name
+    published = show_time(release.published_at) if release.published_at else None
+    return {
+        "url": own,
+        "assets_url": f"{own}/assets",
+        "upload_url": f"{own}/assets{{?name,label}}",
+        "html_url": f"{page}/tag/{named}",
+        "id": release.id,
+        "author": SENDER,
+        "node_id": node_id(own),
+        "tag_name": release.tag_name,
+        "target_commitish": release.target_commitish,
+        "name": release.name or None,
+        "draft": release.draft,
+        "immutable": False,
+        "prerelease": release.prerelease,
+        "created_at": show_time(release.created_at),
+        "updated_at": show_time(release.published_at or release.created_at),
+        "published_at": published,
+        "assets": [],
+        "tarball_url": f"{url}/tarball/{release.tag_name}",
+        "zipball_url": f"{url}/zipball/{release.tag_name}",
+        "body": release.body or None,
     }
 
 
@@ -190,3 +242,7 @@ def _show_signature(signature: Signature) -> Shape:
         "email": signature.email,
         "date": show_time(signature.date),
     }
+
+
+def _show_object(url: str, sha: str, kind: str) -> Shape:
+    return {"sha": sha, "type": kind, "url": f"{url}/git/{kind}s/{sha}"}

@@ -1,8 +1,9 @@
 """The fields that GitHub's published descriptions require, and their types.
 
 From the OpenAPI description of the REST API (schemas `status`, `combined-commit-status`,
-`check-run`, `commit`, `commit-comparison`, `deployment`) and from the JSON schemas of the webhooks'
-payloads. Of a repository, these are only the fields that a consumer needs.
+`check-run`, `commit`, `commit-comparison`, `deployment`, `git-ref`, `git-tag`, `release`) and from
+the JSON schemas of the webhooks' payloads. Of a repository, these are only the fields that a
+consumer needs.
 """
 
 from collections.abc import Mapping
@@ -155,6 +156,43 @@ CHECK_RUN_EVENT = {
     "sender": USER,
 }
 PERSON = {"name": str, "email": str}
+GIT_OBJECT = {"type": str, "sha": str, "url": str}
+GIT_REF = {"ref": str, "node_id": str, "url": str, "object": GIT_OBJECT}
+GIT_TAG = {
+    "node_id": str,
+    "tag": str,
+    "sha": str,
+    "url": str,
+    "message": str,
+    "tagger": SIGNATURE,
+    "object": GIT_OBJECT,
+    "verification": {
+        "verified": bool,
+        "reason": str,
+        "signature": TEXT_OR_NULL,
+        "payload": TEXT_OR_NULL,
+    },
+}
+RELEASE = {
+    "url": str,
+    "html_url": str,
+    "assets_url": str,
+    "upload_url": str,
+    "tarball_url": TEXT_OR_NULL,
+    "zipball_url": TEXT_OR_NULL,
+    "id": int,
+    "node_id": str,
+    "tag_name": str,
+    "target_commitish": str,
+    "name": TEXT_OR_NULL,
+    "draft": bool,
+    "prerelease": bool,
+    "created_at": str,
+    "published_at": TEXT_OR_NULL,
+    "author": USER,
+    "assets": list,
+}
+RELEASE_EVENT = {"action": str, "release": RELEASE, "repository": REPOSITORY, "sender": USER}
 CHECK_SUITE_EVENT = {
     "action": str,
     "check_suite": {
