@@ -92,11 +92,14 @@ class RepositoryReading(RepositoryDeployments):
         return False
 
     def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
-        """The highest MOST_TAGS tags that fit and point at a commit, the highest first.
+        """Of the highest MOST_TAGS tags that fit, those that point at a commit, the highest first.
 
-        With `releases`, only those of published releases that are no pre-releases.
+        With `releases`, only those of published releases that are no pre-releases, among the newest
+        hundred releases. GitHub answers with all tags of a prefix at once, without pages: about
+        10,000 of them fit into an answer that is read (github_api.MAX_ANSWER_BYTES).
         """
-        answer = self._call("GET", f"/git/matching-refs/tags/{quote(glob.prefix, safe='')}")
+        prefix = f"tags/{quote(glob.prefix)}" if glob.prefix else "tags"
+        answer = self._call("GET", f"/git/matching-refs/{prefix}")
         found = {name: one for name, one in readable(answer, _tag) if glob.fits(name)}
         if releases and found:
             published = self._call("GET", f"/releases?per_page={PER_PAGE}")
@@ -155,9 +158,10 @@ class RepositoryReading(RepositoryDeployments):
         return readable(answer, _attempt)
 
 
-def _tag(one: Any) -> tuple[str, tuple[str, str]]:  # noqa: ANN401 - JSON
-    """A tag's short name, and the kind and the SHA of its object."""
-    return text_of(one["ref"]).removeprefix(TAG_PREFIX), _target_of(one)
+def _tag(one: Any) -> tuple[str, tuple[str, str]] | None:  # noqa: ANN401 - JSON
+    """A tag's short name, and the kind and the SHA of its object; None for another ref."""
+    ref = text_of(one["ref"])
+    return (ref.removeprefix(TAG_PREFIX), _target_of(one)) if ref.startswith(TAG_PREFIX) else None
 
 
 def _target_of(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
