@@ -6,13 +6,14 @@ v1.9 < v1.10-rc.1 < v1.10. Source: git's versioncmp.c; tests compare the two.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from chalicelib.core.refs import CommitSha, RefError, is_ref_name, shown
 
 TAG_PREFIX = "refs/tags/"
+RELEASE = "release"  # the event
 _GLOB = re.compile("[A-Za-z0-9_*?][A-Za-z0-9_./@+=,#%*?-]{0,199}")
 # A number without leading zeros, digits that begin with a zero, or another character.
 _PART = re.compile("[1-9][0-9]*|0[0-9]*|[^0-9]")
@@ -78,6 +79,17 @@ def newer_tags(
         if _version(one.tag) > _version(known.tag)
         or (one.tag == known.tag and one.commit != known.commit)
     ]
+
+
+def tag_released(payload: Mapping[str, object]) -> str:
+    """The tag of a release that a `release` event says was published; "" if it says otherwise.
+
+    GitHub says `released` of a pre-release that became a release. The round asks whether it counts.
+    """
+    release = payload.get("release")
+    tag = release.get("tag_name") if isinstance(release, Mapping) else None
+    is_published = payload.get("action") in ("published", "released")
+    return tag if is_published and isinstance(tag, str) else ""
 
 
 # A part of a name, for comparison: its place among other parts, then a number's length and digits.

@@ -17,6 +17,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.gates import DEPLOYMENT, PUSH
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import SigningSecret, StoredSettings, targets_of
+from chalicelib.core.tags import RELEASE, TAG_PREFIX, tag_released
 from chalicelib.core.targets import Target, match_targets
 from chalicelib.core.unverified import read_claim
 from chalicelib.core.webhook import (
@@ -145,6 +146,8 @@ class Receiver:
         repository = payload.repository
         if event.name in DEPLOYMENT_EVENTS and repository is not None:
             return self._look_at_deployment(event.name, repository, payload, settings)
+        if event.name == RELEASE and repository:
+            return self._look_at_release(repository, payload, settings)
         if event.name not in CHECK_EVENTS or repository is None:
             return f"{event.name} events are not acted on, only push is"
         check = parse_green_check(event.name, payload.fields)
@@ -178,6 +181,19 @@ class Receiver:
         wake_round(self.waker, repository, self.journal)
         return f"{event}: a round looks whether it opens a gate of {', '.join(waiting)}"
 
+    def _look_at_release(
+        self, repository: Repository, payload: Payload, settings: StoredSettings
+    ) -> str:
+        """Wake the round if a release was published that a target may get. Returns why not."""
+        tag = tag_released(payload.fields)
+        if not tag:
+            return f"{RELEASE}: none was published"
+        waiting = [one.name for one in targets_of(repository, settings) if _takes(one, tag)]
+        if not waiting:
+            return f"{RELEASE}: no target takes releases of {shown(tag)}"
+        wake_round(self.waker, repository, self.journal)
+        return f"{RELEASE}: a round looks whether {shown(tag)} goes to {', '.join(waiting)}"
+
     def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
         facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}
         level: Level = "info"
@@ -188,3 +204,7 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
+
+
+def _takes(target: Target, tag: str) -> bool:
+    return target.releases and target.needs_github and target.follows(f"{TAG_PREFIX}{tag}")

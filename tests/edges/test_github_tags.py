@@ -1,6 +1,7 @@
 """A round reads a repository's tags from GitHub: the highest that fit, at their commits."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from subprocess import check_output
 
@@ -119,7 +120,7 @@ class TestTags:
 
     def test_nested_tags_are_followed_so_deep(self, api: Api) -> None:
         chain = [f"{number:040x}" for number in range(1, DEEPEST_TAG + 2)]
-        for one, following in zip(chain, chain[1:], strict=False):
+        for one, following in pairwise(chain):
             api.has_tag_object(one, following, "tag")
         api.has_tag_object(chain[-1], A)
         api.has_refs(shown_ref("v1", chain[0], "tag"), shown_ref("v2", chain[1], "tag"))
