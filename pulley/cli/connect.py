@@ -39,6 +39,7 @@ _EVENT_NAMES = {
     "status": "Statuses",
     "deployment": "Deployments",
     "deployment_status": "Deployment statuses",
+    "release": "Releases",
 }
 
 

@@ -137,7 +137,7 @@ def apply(  # noqa: PLR0913 - each is an option
             say_json({"stage": stage.name, "repositories": changes, "stored": versions})
     if versions:
         for repository in store.to_connect(changes):
-            note(f"Its webhook must send more events, for gates: {suggest('connect', repository)}")
+            note(f"Its webhook must send more events: {suggest('connect', repository)}")
         note(f"To see what that means for each host: {suggest('plan')}")
 
 
