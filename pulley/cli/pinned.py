@@ -77,13 +77,13 @@ def _next_facts(after: AfterUnpin) -> dict[str, object]:
 def _say_words(pinned: PinnedTarget) -> None:
     name, before = pinned.target.name, pinned.stored.pin
     if pinned.written is None:
-        say(f"Nothing to do: {name} is {_words(before, pinned.now)}.")
+        say(f"Nothing to do: {name} is {_words(before, pinned)}.")
         return
     if pinned.stored.problem:
         say(f"Before: a pin that cannot be read: {pinned.stored.problem}")
     else:
-        say(f"Before: {name} was {_words(before, pinned.now)}.")
-    say(f"Now: {name} is {_words(pinned.pin, pinned.now)}.", style="green")
+        say(f"Before: {name} was {_words(before, pinned)}.")
+    say(f"Now: {name} is {_words(pinned.pin, pinned)}.", style="green")
     if pinned.pin.state == "frozen":
         say(f"Its hosts stay as they are. To take it off: {suggest('unpin', name)}")
         return
@@ -99,9 +99,9 @@ def _say_words(pinned: PinnedTarget) -> None:
         say(f"To take it off: {suggest('unpin', name)}")
 
 
-def _words(pin: Pin, now: datetime) -> str:
-    if not pin.holds(now):
-        return "not pinned: it follows its branch"
+def _words(pin: Pin, pinned: PinnedTarget) -> str:
+    if not pin.holds(pinned.now):
+        return f"not pinned: it follows its {'tags' if pinned.target.tag else 'branch'}"
     return f"{pin} (by {pin.by}, {when(pin.at)})" if pin.by else str(pin)
 
 

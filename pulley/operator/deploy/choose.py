@@ -9,8 +9,9 @@ from datetime import datetime
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.gates import MANUAL
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.tags import newer_tags
 from chalicelib.core.targets import Target
-from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, wanted_of
+from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, newest_tag, wanted_of
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import StoredTargets
 from pulley.operator.suggest import Suggestion, suggest
@@ -49,7 +50,7 @@ def choose_targets(
 
 def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, ...]:
     """The targets that follow the repository and the branch of the current clone."""
-    if here is None:
+    if here is None or here.branch is None:
         return ()
     where = (here.repository, here.branch)
     return tuple(target for target in targets if (target.repository, target.branch) == where)
@@ -97,8 +98,8 @@ def _choose_behind_gates(
     facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, passes_gates: bool
 ) -> Wanted:
     target, is_manual = facts.target, facts.target.gates.trigger == MANUAL
-    if target.tag and (passes_gates or is_manual or asked):
-        return _choose_tag(facts, asked)
+    if target.tag:
+        return _choose_tag(facts, asked, wanted, may_be_newer=passes_gates or is_manual)
     if passes_gates or is_manual:
         commit = asked or facts.head
         if commit is None:
@@ -107,22 +108,48 @@ def _choose_behind_gates(
         return check_is_newer(facts, Wanted(commit, target.sent_update, why))
     if wanted and asked in {None, wanted.commit}:
         return wanted
+    raise _not_passed(target, asked)
+
+
+def _not_passed(target: Target, asked: CommitSha | None) -> NotDeployableError:
     what = f"{asked.short} has not" if asked else "no commit has"
-    raise NotDeployableError(
+    return NotDeployableError(
         f"{what} passed the gates of {target.name}: it waits for {target.waits_for}. "
         f"`{suggest('plan', target.name)}` shows their state; "
         f"`{suggest('deploy', target.name, '--now', '--reason', 'WHY')}` passes them"
     )
 
 
-def _choose_tag(facts: TargetFacts, asked: CommitSha | None) -> Wanted:
-    """The highest tag, or the highest one of the named commit. Raises NotDeployableError."""
-    target = facts.target
-    tagged = [one for one in facts.tags if asked in {None, one.commit}]
-    if not tagged:
-        what = f"{asked.short} has no" if asked else "there is no"
-        raise NotDeployableError(f"{what} tag {target.tag} among the highest ones of GitHub")
-    one = tagged[0]
+def _choose_tag(
+    facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, may_be_newer: bool
+) -> Wanted:
+    """The tag that was sent last; if it may be newer, the highest. Raises NotDeployableError.
+
+    A named commit must have a tag that fits, and no round may undo it.
+    """
+    target, known = facts.target, newest_tag(facts)
+    if wanted and (asked == wanted.commit if asked else not may_be_newer):
+        return wanted
+    if target.gates and not may_be_newer:
+        raise _not_passed(target, asked)
+    of_commit = [one for one in facts.tags if asked in {None, one.commit}]
+    if not of_commit:
+        what = f"{asked.short} has no tag" if asked else "there is no tag"
+        raise NotDeployableError(
+            f"{what} that fits among the highest that GitHub has of {target.line}"
+            + (f". `{_pin(target, asked)}` keeps a commit there" if asked else "")
+        )
+    one, highest = of_commit[0], facts.tags[0]
+    if known and one != known and one not in newer_tags(of_commit, known):
+        raise NotDeployableError(
+            f"{one.tag} is lower than {known.tag}, which {target.name} was sent. "
+            f"`{_pin(target, one.commit)}` goes back, and keeps it there"
+        )
+    if one != highest and not may_be_newer:
+        raise NotDeployableError(
+            f"{one.tag} is not the highest: the next round sends {highest.tag}. "
+            f"`{_pin(target, one.commit)}` keeps a commit there"
+        )
     return Wanted(one.commit, target.sent_update, f"it is {one.tag}", tag=one.tag)
 
 

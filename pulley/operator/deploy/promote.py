@@ -9,6 +9,7 @@ from chalicelib.core.waiting import forerunner_of
 from chalicelib.core.wanted import Wanted
 from pulley.operator.deploy.choose import NotDeployableError, check_is_newer
 from pulley.operator.status.overview import Standing
+from pulley.operator.suggest import suggest
 
 
 def names_before(target: Target, named: str | None) -> tuple[str, ...]:
@@ -18,7 +19,9 @@ def names_before(target: Target, named: str | None) -> tuple[str, ...]:
             f"{target.name} has no gates: it follows its {target.line} by itself"
         )
     if target.tag:
-        raise NotDeployableError(f"{target.name} follows tags: `pulley deploy` sends one")
+        raise NotDeployableError(
+            f"{target.name} follows tags: `{suggest('deploy', target.name)}` sends one"
+        )
     names = (named,) if named else target.gates.after
     if not names:
         raise NotDeployableError(

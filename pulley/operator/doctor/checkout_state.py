@@ -133,7 +133,7 @@ def _bring(target: Target, place: Place) -> str:
         return "the next round of the schedule brings it to the last good commit"
     fix = "fix the commit and push"
     if place.is_pinned:
-        fix = f"{suggest('unpin', name)} follows the branch again"
+        fix = f"{suggest('unpin', name)} follows its {target.line} again"
     if place.held or place.has_bad_commit:
         return (
             f"{suggest('logs', name)} shows why. Then {fix}, or go back to the last good commit: "

@@ -14,6 +14,7 @@ from chalicelib.core.targets import Target
 from pulley.operator.doctor.checkout_state import Place, check_place
 from pulley.operator.doctor.nodes import AGENT_WITH_ENVIRONMENT, Node, Untagged
 from pulley.operator.doctor.row import FAIL, UNKNOWN, WARN, Row, passed
+from pulley.operator.hosts.ask import NoTagError
 from pulley.operator.hosts.git_command import git_command
 from pulley.operator.suggest import suggest
 
@@ -23,7 +24,7 @@ _HINTS = {
     "no_checkout": "clone the repository there, as its owner: docs/getting-started.md says how",
     "unreachable": "on the host, as the checkout's owner: git ls-remote origin. Is there a deploy "
     "key, are GitHub's host keys known?",
-    "missing_commit": "push the branch, or name another branch in pulley.toml",
+    "missing_commit": "push the branch (or the tag), or name another in pulley.toml",
 }
 
 
@@ -190,5 +191,9 @@ def no_answer(target: Target, host: Host) -> Row:
 
 def not_asked(target: Target, error: PulleyError) -> Row:
     """The row for a target whose check could not be sent."""
+    what = f"target {target.name}: checkouts"
+    if isinstance(error, NoTagError):
+        words = f"no tag that fits {target.tag} was sent yet, so its hosts were not asked"
+        return Row(what, WARN, words, f"push such a tag; {suggest('plan', target.name)} shows it")
     words = f"its hosts could not be asked: {error.in_full}"
-    return Row(f"target {target.name}: checkouts", FAIL, words, str(suggest("setup")))
+    return Row(what, FAIL, words, str(suggest("setup")))

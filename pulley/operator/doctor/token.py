@@ -81,15 +81,18 @@ class TokenCheck:
                 "commits do not say where they run",
                 answer.reason(self.token),
             )
-        for branch in sorted({one.branch.name for one in self.targets if one.branch}):
-            answer = self._ask("GET", f"/branches/{quote(branch, safe='')}")
+        branches = {one.branch.name for one in self.targets if one.branch}
+        lines = [
+            (f"/branches/{quote(one, safe='')}", "the branch's tip") for one in sorted(branches)
+        ]
+        if any(one.tag for one in self.targets):
+            lines.append(("/git/matching-refs/tags", "the tags"))
+        for path, unknown in lines:
+            answer = self._ask("GET", path)
             # A missing branch is 404, too: the hosts' rows report that.
             if answer.status != 404 and _lacks(answer, 200):
-                yield (
-                    "Contents: read",
-                    "rounds do not know the branch's tip",
-                    answer.reason(self.token),
-                )
+                lost = f"rounds do not know {unknown}"
+                yield "Contents: read", lost, answer.reason(self.token)
                 break
         answer = self._ask("GET", "/hooks?per_page=1")
         if _lacks(answer, 200):

@@ -3,20 +3,28 @@
 Run Command's history keeps the answers, so later commands see them too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from chalicelib.core.commands import SendRequest, build_send_request
-from chalicelib.core.errors import PulleyError
-from chalicelib.core.history import Invocation
+from chalicelib.core.errors import PulleyError, UnavailableError
+from chalicelib.core.history import REMEMBERED, Invocation
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.stored import StoredPins, document_pin_of
 from chalicelib.core.targets import MAX_IDS, Target
+from chalicelib.core.wanted import tag_sent_last
+from chalicelib.flows.snapshot import MAX_COMMANDS
+from pulley.operator.aws.commands import commands_to
 from pulley.operator.stage.stage import Stage
 
 ANSWER_SECONDS = 90.0  # a host's own time-out is 60 s
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.0  # seconds between two polls
+
+
+class NoTagError(UnavailableError):
+    """A target that follows tags was sent none yet, so there is nothing to check."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Question:
 
 
 CHECK = Question()
+CHECK_TAG = "check-tag"  # the check of a target that follows tags
 
 
 def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
@@ -39,11 +48,17 @@ def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
     issued: int,
     document: str | None,
     question: Question = CHECK,
+    tag: str = "",
 ) -> list[SendRequest]:
     """The requests that ask every online host, even if others fail. Raises UnavailableError.
 
     `document` is the stored pin of the document, so that AWS refuses one that was edited by hand.
+    `tag` is the name of the tag that was sent last, for a target that follows tags: a check
+    compares the host with that tag. Without it, raises NoTagError.
     """
+    if target.tag and not tag:
+        raise NoTagError(f"no tag was sent to {target.name} yet: there is none to check")
+    update = CHECK_TAG if target.tag and question.update == CHECK.update else question.update
     asked = replace(target, max_concurrency="100%", max_errors="100%", timeout=60)
     ids = [host.instance_id for host in hosts if host.is_online]
     return [
@@ -53,7 +68,8 @@ def build_check_requests(  # noqa: PLR0913 - each is a fact of its own
             commit=question.commit,
             issued=issued,
             cause="manual",
-            update=question.update,
+            update=update,
+            tag=tag,
             by=question.by,
             instance_ids=tuple(ids[start : start + MAX_IDS]),
             document_pin=document_pin_of(StoredPins({}, document)),
@@ -95,6 +111,7 @@ class Checker:
         """
         answers = Answers()
         document = self.stage.parameters.read_one(self.stage.names.document)
+        tags = self._tags_sent_last(hosts, issued)
         sent: list[tuple[Target, str, list[Host]]] = []
         for target, of_target in hosts.items():
             try:
@@ -105,6 +122,7 @@ class Checker:
                     issued=issued,
                     document=document.value if document else None,
                     question=question,
+                    tag=tags.get(target, ""),
                 )
             except PulleyError as error:
                 answers.refused.append((target, error))
@@ -125,6 +143,19 @@ class Checker:
                 named = replace(answer, host=host.name) if answer else None
                 answers.by_target.append((target, host, named))
         return answers
+
+    def _tags_sent_last(self, targets: Iterable[Target], issued: int) -> Mapping[Target, str]:
+        """The tag that each target was sent last, by Run Command's history."""
+        of_tags = [one for one in targets if one.tag]
+        if not of_tags:
+            return {}
+        since = datetime.fromtimestamp(issued / 1000, UTC) - REMEMBERED
+        commands = self.stage.history.commands_since(since, MAX_COMMANDS)
+        found = {}
+        for target in of_tags:
+            sent = [one.roll_out for one in commands_to(target, commands)]
+            found[target] = tag_sent_last(target, sent)
+        return found
 
     def _wait(self, command_id: str, expected: int, until: float) -> tuple[Invocation, ...]:
         """The command's invocations, once all hosts have ended or the time is over."""

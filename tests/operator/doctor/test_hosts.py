@@ -12,6 +12,7 @@ from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
+from chalicelib.core.tags import TagGlob
 from chalicelib.core.targets import Instances, Target, parse_target
 from pulley.operator.doctor.checkout_state import Place
 from pulley.operator.doctor.functions import check_address
@@ -23,7 +24,7 @@ from pulley.operator.doctor.hosts import (
 from pulley.operator.doctor.nodes import Node, parse_version
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row, passed, rows_of
 from pulley.operator.doctor.token import TokenCheck
-from pulley.operator.hosts.ask import Question, build_check_requests
+from pulley.operator.hosts.ask import NoTagError, Question, build_check_requests
 from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
 from tests.fakes import STAGE, target_json
 
@@ -250,6 +251,12 @@ class TestCheckInvocation:
         row = not_asked(WEB, RefusedError("AWS refused the command (InvalidDocument)"))
         assert (row.outcome, row.mend) == (FAIL, "pulley setup")
 
+    def test_target_that_was_sent_no_tag_is_a_warning(self) -> None:
+        target = replace(WEB, branch=None, tag=TagGlob("v*"))
+        row = not_asked(target, NoTagError("no tag was sent to web yet"))
+        assert (row.outcome, row.mend) == (WARN, "push such a tag; pulley plan web shows it")
+        assert row.words == "no tag that fits v* was sent yet, so its hosts were not asked"
+
 
 class TestToken:
     NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -341,6 +348,22 @@ class TestToken:
 
         (row,) = self.rows(script)
         assert (row.outcome, row.words.endswith(words)) == (outcome, True)
+
+    def test_tags_need_the_permission_too(self) -> None:
+        asked = []
+
+        def script(request: Request) -> Raw:
+            asked.append(request.target)
+            is_it = request.target.endswith("/git/matching-refs/tags")
+            return answer({"message": "no"}, 403) if is_it else self.usual(request)
+
+        target = replace(WEB, branch=None, tag=TagGlob("v*"))
+        with ScriptedServer(script) as server:
+            check = TokenCheck(server.url, WEB.repository, "t0ken", [target], is_own=False)
+            (row,) = rows_of(check.what, partial(check.check, now=self.NOW))
+        assert row.outcome == FAIL
+        assert "it lacks Contents: read: rounds do not know the tags" in row.words
+        assert not any("/branches/" in one for one in asked)
 
     def test_missing_branch_is_no_missing_permission(self) -> None:
         def script(request: Request) -> Raw:

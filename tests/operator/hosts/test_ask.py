@@ -1,20 +1,29 @@
 """A check waits for all its hosts, and lists hosts without an answer."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
-from chalicelib.core.history import Invocation
+from chalicelib.core.commands import SendRequest
+from chalicelib.core.history import REMEMBERED, Command, Invocation, RollOut
 from chalicelib.core.hosts import Host
 from chalicelib.core.stored import ParameterNames
-from chalicelib.core.targets import parse_target
-from pulley.operator.hosts.ask import ANSWER_SECONDS, Checker
+from chalicelib.core.targets import Target, parse_target
+from pulley.operator.hosts.ask import ANSWER_SECONDS, CHECK, CHECK_TAG, Answers, Checker, Question
 from pulley.operator.stage.stage import Stage
+from tests.facts import ROLL_OUT, sent
 from tests.fakes import STAGE, FakeClock, target_json
 from tests.operator.doctor.test_hosts import ONE, TAGS, found, line
 
+NOW = datetime(2030, 1, 1, 8, tzinfo=UTC)
 WEB = parse_target("targets.web", target_json())
+TAGGED = parse_target(
+    "targets.web", {key: one for key, one in target_json(tag="v*").items() if key != "branch"}
+)
 TWO = Host("i-0123456789abcdef1", "web-2", TAGS)
 
 
@@ -73,3 +82,77 @@ def test_host_without_an_answer_is_listed_after_the_time_limit(
     names = {host.name for host in listed}
     assert found == [(name, name if name in names else None) for name in ("web-1", "web-2")]
     assert clock.now - began >= ANSWER_SECONDS
+
+
+class Sending:
+    """Run Command with these roll-outs in its history. It records what is sent."""
+
+    def __init__(self, *roll_outs: RollOut) -> None:
+        self.sent: list[SendRequest] = []
+        self.since: list[datetime] = []
+        self.known = [
+            sent(f"command-{number}", one, NOW, status="Success", details="", count=1)
+            for number, one in enumerate(roll_outs)
+        ]
+
+    def commands_since(self, since: datetime, _limit: int) -> Sequence[Command]:
+        self.since.append(since)
+        return self.known
+
+    def command(self, _command_id: str) -> object:
+        return SimpleNamespace(is_over=True)
+
+    def invocations(self, _command_id: str) -> tuple[Invocation, ...]:
+        return (answer_of(ONE),)
+
+    def send(self, requests: Sequence[SendRequest]) -> Sequence[str]:
+        self.sent += requests
+        return ["command" for _ in requests]
+
+    def ask(self, *targets: Target, question: Question = CHECK) -> Answers:
+        stage = SimpleNamespace(
+            name=STAGE,
+            names=ParameterNames(STAGE),
+            parameters=SimpleNamespace(read_one=lambda _name: None),
+            commands=self,
+            history=self,
+        )
+        checker = Checker(cast("Stage", stage), clock=FakeClock(), sleep=lambda _seconds: None)
+        hosts = {target: [ONE] for target in targets}
+        return checker.ask(hosts, issued=int(NOW.timestamp() * 1000), question=question)
+
+
+def of_tag(tag: str, minute: int, update: str = "tag") -> RollOut:
+    issued = int((NOW + timedelta(minutes=minute)).timestamp() * 1000)
+    return replace(ROLL_OUT, branch=tag, update=update, issued=issued)
+
+
+class TestTags:
+    def test_host_is_compared_with_the_tag_that_was_sent_last(self) -> None:
+        house = Sending(of_tag("v1.1", 2), of_tag("v1.0", 1), of_tag("main", 3, "rebase"))
+        assert house.ask(TAGGED).refused == []
+        (request,) = house.sent
+        assert (request.parameters["Update"], request.parameters["Branch"]) == (CHECK_TAG, "v1.1")
+        assert request.comment == "manual: check-tag of web"
+        assert house.since == [NOW - REMEMBERED]
+
+    def test_saved_edits_are_asked_for_as_of_any_target(self) -> None:
+        house = Sending(of_tag("v1.1", 2))
+        house.ask(TAGGED, question=Question("saved"))
+        assert house.sent[0].parameters["Update"] == "saved"
+
+    def test_before_a_tag_was_sent_the_reason_is_told_and_others_are_asked(self) -> None:
+        house = Sending(of_tag("main", 1, "rebase"))
+        answers = house.ask(TAGGED, replace(WEB, name="api"))
+        ((target, error),) = answers.refused
+        assert (target, str(error)) == (
+            TAGGED,
+            "no tag was sent to web yet: there is none to check",
+        )
+        assert [one.parameters["Update"] for one in house.sent] == ["check"]
+
+    def test_without_such_a_target_the_history_is_not_listed(self) -> None:
+        house = Sending()
+        house.ask(WEB)
+        assert house.since == []
+        assert house.sent[0].parameters["Branch"] == "main"
