@@ -67,6 +67,9 @@ def deploy(  # noqa: PLR0913 - each is an option
     --now passes the gates: it sends the tip of the branch, or COMMIT, which must not be older than
     what the target has.
 
+    A target that follows tags gets the tag that was sent last; with --now or trigger = "manual",
+    the highest one. COMMIT must have a tag that fits.
+
     If a command is still running, `deploy` says so and sends anyway. Each host waits for its
     earlier run, for at most half of the target's timeout. If a target has no hosts, nothing is
     sent, and the exit code is 3.
