@@ -4,20 +4,16 @@ A redelivery is treated like the first delivery, because sending twice for one p
 A delivery that was not verified must never be acted on.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.check_events import CHECK_EVENTS, parse_green_check
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
-from chalicelib.core.deployment_events import DEPLOYMENT_EVENTS, asked_environment
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.gates import DEPLOYMENT, PUSH
+from chalicelib.core.gates import PUSH
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import SigningSecret, StoredSettings, targets_of
-from chalicelib.core.tags import RELEASE, TAG_PREFIX, tag_released
 from chalicelib.core.targets import Target, match_targets
 from chalicelib.core.unverified import read_claim
 from chalicelib.core.webhook import (
@@ -142,57 +138,21 @@ class Receiver:
         return Accepted(**vars(done), delivery=delivery.id, commit=push.after)
 
     def _look_at(self, event: OtherEvent, payload: Payload, settings: StoredSettings) -> str:
-        """Wake the round if the event may open a gate of a target. Returns the answer."""
+        """Wake the round if a target may wait for the event. Returns the answer."""
+        # A push must not wait for this import.
+        from chalicelib.core.waking import (  # noqa: PLC0415 - see above
+            WAKING_EVENTS,
+            targets_that_wait,
+        )
+
         repository = payload.repository
-        if event.name in DEPLOYMENT_EVENTS and repository is not None:
-            return self._look_at_deployment(event.name, repository, payload, settings)
-        if event.name == RELEASE and repository:
-            return self._look_at_release(repository, payload, settings)
-        if event.name not in CHECK_EVENTS or repository is None:
+        if repository is None or event.name not in WAKING_EVENTS:
             return f"{event.name} events are not acted on, only push is"
-        check = parse_green_check(event.name, payload.fields)
-        if check is None:
-            return f"{event.name}: no check became green"
-        waiting = [
-            one.name
-            for one in targets_of(repository, settings)
-            if check.may_open(one.gates.checks, one.branch.name if one.branch else "")
-        ]
-        if not waiting:
-            return f"{event.name}: no target waits for this check"
-        return self._wake(event.name, repository, waiting)
-
-    def _look_at_deployment(
-        self, event: str, repository: Repository, payload: Payload, settings: StoredSettings
-    ) -> str:
-        environment = asked_environment(event, payload.fields)
-        if environment is None:
-            return f"{event}: nobody asks for a deployment by it"
-        waiting = [
-            one.name
-            for one in targets_of(repository, settings)
-            if one.gates.trigger == DEPLOYMENT and one.environment.lower() == environment.lower()
-        ]
-        if not waiting:
-            return f"{event}: no target waits for a deployment to {shown(environment)}"
-        return self._wake(event, repository, waiting)
-
-    def _wake(self, event: str, repository: Repository, waiting: Sequence[str]) -> str:
-        wake_round(self.waker, repository, self.journal)
-        return f"{event}: a round looks whether it opens a gate of {', '.join(waiting)}"
-
-    def _look_at_release(
-        self, repository: Repository, payload: Payload, settings: StoredSettings
-    ) -> str:
-        """Wake the round if a release was published that a target may get. Returns why not."""
-        tag = tag_released(payload.fields)
-        if not tag:
-            return f"{RELEASE}: none was published"
-        waiting = [one.name for one in targets_of(repository, settings) if _takes(one, tag)]
-        if not waiting:
-            return f"{RELEASE}: no target takes releases of {shown(tag)}"
-        wake_round(self.waker, repository, self.journal)
-        return f"{RELEASE}: a round looks whether {shown(tag)} goes to {', '.join(waiting)}"
+        targets = targets_of(repository, settings)
+        names, answer = targets_that_wait(event.name, payload.fields, targets)
+        if names:
+            wake_round(self.waker, repository, self.journal)
+        return answer
 
     def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
         facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}
@@ -204,7 +164,3 @@ class Receiver:
             if outcome.failed:
                 word, level = "failed", "error"
         self.journal.note(Decision("delivery", word, facts, level, count("Deliveries")))
-
-
-def _takes(target: Target, tag: str) -> bool:
-    return target.releases and target.needs_github and target.follows(f"{TAG_PREFIX}{tag}")

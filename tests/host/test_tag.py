@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def tag(site: Site, name: str, target: str, kind: str = "lightweight") -> None:
     site.git("tag", "-f", *annotated, name, target, cwd=site.upstream)
 
 
-def pull(site: Site, name: str, commit: str, **parameters: str) -> Run:
+def pull(site: Site, name: str, commit: str, **parameters: Any) -> Run:
     return site.pull(Update="tag", Branch=name, Commit=commit, AfterPull=BUILD, **parameters)
 
 
