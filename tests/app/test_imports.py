@@ -25,6 +25,7 @@ NEEDED = {
     "chalicelib.core",
     "chalicelib.core.unverified",
     "chalicelib.core.gates",
+    "chalicelib.core.tags",
     "chalicelib.core.pathspecs",
     "chalicelib.core.units",
     "chalicelib.core.windows",

@@ -50,8 +50,21 @@ def tag(site: Site, name: str, target: str, kind: str = "lightweight") -> None:
     site.git("tag", "-f", *annotated, name, target, cwd=site.upstream)
 
 
+<<<<<<< HEAD
 def pull(site: Site, name: str, commit: str, **parameters: Any) -> Run:
     return site.pull(Update="tag", Branch=name, Commit=commit, AfterPull=BUILD, **parameters)
+=======
+def pull(site: Site, name: str, commit: str, *, paths: str = "", checkout: str = "") -> Run:
+    return site.pull(
+        Update="tag",
+        Branch=name,
+        Commit=commit,
+        AfterPull=BUILD,
+        Paths=paths,
+        Cause="reconcile",
+        Checkout=checkout or str(site.checkout),
+    )
+>>>>>>> a6a36ab (fixup! Take hosts to a tag: Update=tag, and check-tag)
 
 
 def exact(site: Site, name: str, commit: str) -> Run:
@@ -182,12 +195,12 @@ class TestUpdate:
         self, site: Site, commits: Commits
     ) -> None:
         site.git("worktree", "add", "-q", "--detach", "../second")
-        second = {"Checkout": str(site.root / "second")}
+        second = str(site.root / "second")
         tag(site, "v1", commits.second, "annotated")
         tag(site, "v2", commits.third, "annotated")
-        pull(site, "v1", commits.second, **second).must_be("updated", after=commits.second)
+        pull(site, "v1", commits.second, checkout=second).must_be("updated", after=commits.second)
         pull(site, "v2", commits.third).must_be("updated", after=commits.third)
-        pull(site, "v1", commits.second, **second).must_be("unchanged", after=commits.second)
+        pull(site, "v1", commits.second, checkout=second).must_be("unchanged", after=commits.second)
         refs = site.git("for-each-ref", "--format=%(refname)", "refs/pulley/tag*").split()
         assert refs == [UPSTREAM_REF, "refs/pulley/tag-second"]
 
@@ -251,7 +264,7 @@ class TestMissingTag:
         pull(site, "v1", commits.second)
         site.git("tag", "-d", "v1", cwd=site.upstream)
         state = site.state()
-        result = pull(site, "v1", commits.second, Cause="reconcile")
+        result = pull(site, "v1", commits.second)
         result.must_be("unchanged", after=commits.second, upstream=commits.second, drift=None)
         assert site.state() == state
 
@@ -433,12 +446,12 @@ class TestOtherWaysOfUpdating:
 
     def test_paths_compare_the_commits_of_two_tags(self, site: Site, commits: Commits) -> None:
         tag(site, "v1", commits.second)
-        pull(site, "v1", commits.second, Paths="other/**")
+        pull(site, "v1", commits.second, paths="other/**")
         tag(site, "v2", commits.third)
-        result = pull(site, "v2", commits.third, Paths="other/**")
+        result = pull(site, "v2", commits.third, paths="other/**")
         result.must_be("updated", after=commits.third, steps_not_needed=True)
         tag(site, "v3", commits.tip)
-        result = pull(site, "v3", commits.tip, Paths="*.txt")
+        result = pull(site, "v3", commits.tip, paths="*.txt")
         result.must_be("updated", after=commits.tip, steps_not_needed=False)
         assert built(site)[-1] == commits.tip
 
