@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,10 +49,6 @@ def tag(site: Site, name: str, target: str, kind: str = "lightweight") -> None:
     site.git("tag", "-f", *annotated, name, target, cwd=site.upstream)
 
 
-<<<<<<< HEAD
-def pull(site: Site, name: str, commit: str, **parameters: Any) -> Run:
-    return site.pull(Update="tag", Branch=name, Commit=commit, AfterPull=BUILD, **parameters)
-=======
 def pull(site: Site, name: str, commit: str, *, paths: str = "", checkout: str = "") -> Run:
     return site.pull(
         Update="tag",
@@ -61,10 +56,8 @@ def pull(site: Site, name: str, commit: str, *, paths: str = "", checkout: str =
         Commit=commit,
         AfterPull=BUILD,
         Paths=paths,
-        Cause="reconcile",
         Checkout=checkout or str(site.checkout),
     )
->>>>>>> a6a36ab (fixup! Take hosts to a tag: Update=tag, and check-tag)
 
 
 def exact(site: Site, name: str, commit: str) -> Run:
@@ -264,7 +257,9 @@ class TestMissingTag:
         pull(site, "v1", commits.second)
         site.git("tag", "-d", "v1", cwd=site.upstream)
         state = site.state()
-        result = pull(site, "v1", commits.second)
+        result = site.pull(
+            Update="tag", Branch="v1", Commit=commits.second, AfterPull=BUILD, Cause="reconcile"
+        )
         result.must_be("unchanged", after=commits.second, upstream=commits.second, drift=None)
         assert site.state() == state
 
