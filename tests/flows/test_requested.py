@@ -546,13 +546,27 @@ class TestReport:
         house.round()
         house.arrive(1)
         house.rest()
-        house.round()  # sends to web-2
+        house.round()  # sends to the other host
         house.rest(1)
         house.arrive()
         house.rest()
         house.round()
         assert house.sent() == [(5, str(request)), (5, "")]
         assert house.said(request)[-1] == "success: 2 of 2 hosts at 0000000: web-001, web-002"
+        assert house.own == []
+
+    def test_clock_of_github_that_is_fast_does_no_harm(self, house: Requested) -> None:
+        request = house.ask(5)
+        made = house.deployments.made[request]
+        fast = replace(made, created=house.now + timedelta(hours=1))
+        house.deployments.made[request] = fast
+        house.round()
+        house.arrive(1)
+        house.rest()
+        house.round()
+        house.arrive()
+        assert house.report(-1).state == "success"
+        assert house.deployments.states(request)[-1] == "success"
         assert house.own == []
 
     def test_persons_deploy_of_the_same_commit_is_reported_there(self, house: Requested) -> None:
@@ -669,6 +683,29 @@ class TestReplaced:
         self.serve(house, 6)
         assert house.deployments.states(own) == ["success", "inactive"]
         assert house.deployments.states(request) == ["success", "inactive"]
+
+    def test_late_report_ends_the_earlier_request_although_its_commit_arrives_again_meanwhile(
+        self, house: Requested
+    ) -> None:
+        first = self.serve(house, 5)
+        between = house.ask(6)
+        house.round()
+        house.arrive()
+        house.rest(1)
+        again = house.ask(5)
+
+        def arrive(method: str) -> None:
+            if method == "newest":
+                house.deployments.before = None
+                TestReport().deploy(house, 5, deployment=again)
+
+        house.deployments.before = arrive
+        house.report(1)
+        assert house.deployments.states(first) == ["success", "inactive"]
+        house.deployments.before = None
+        house.report(2)
+        assert house.deployments.states(between) == ["success", "inactive"]
+        assert house.deployments.states(again) == ["success"]
 
     def test_success_of_somebody_else_that_pulley_never_served_is_left_alone(
         self, house: Requested
