@@ -15,7 +15,9 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.tags import TaggedCommit, newer_tags
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import (
+    CLOSED,
     Forerunner,
+    Gate,
     Waiting,
     forerunner_of,
     judge_gates,
@@ -61,7 +63,7 @@ class GateReader:
         if pin and pin.holds(snapshot.now):
             return []
         if facts.target.gates.trigger == DEPLOYMENT:
-            return self._requested(facts.target, github, snapshot, targets)
+            return self._requested(facts, github, snapshot, targets)
         if facts.target.tag:
             newer = list(newer_tags(facts.tags, newest_tag(facts)))
         else:
@@ -71,16 +73,24 @@ class GateReader:
         return [replace(judge(one.commit), tag=one.tag) for one in newer]
 
     def _requested(
-        self, target: Target, github: Requests, snapshot: Snapshot, targets: Sequence[Target]
+        self,
+        facts: TargetFacts,
+        github: Requests,
+        snapshot: Snapshot,
+        targets: Sequence[Target],
     ) -> Sequence[Waiting]:
-        found = read_request(github, target, snapshot)
+        target, found = facts.target, read_request(github, facts.target, snapshot)
         if found is None:
             return []
         request, gate = found
-        forerunners = self._forerunners(target, snapshot, targets)
         commit = CommitSha(request.commit)
+        tag = next((one.tag for one in facts.tags if one.commit == commit), "")
+        if target.tag and not tag:
+            words = f"waits until {commit.short} has a tag that the target follows"
+            gate = Gate("trigger", CLOSED, words)
+        forerunners = self._forerunners(target, snapshot, targets)
         judged = judge_gates(target, commit, forerunners, now=snapshot.now, request=gate)
-        return [replace(judged, deployment=request)]
+        return [replace(judged, deployment=request, tag=tag)]
 
     def _forerunners(
         self, target: Target, snapshot: Snapshot, targets: Sequence[Target]

@@ -170,10 +170,10 @@ class TestReaders:
             'targets.web.soak: must be a length of time like "6h", 1m to 20d, not '
         )
 
-    @pytest.mark.parametrize("trigger", [None, True, "", "Push", "deployment", ["push"]])
-    def test_trigger_must_be_push_or_manual(self, trigger: object) -> None:
+    @pytest.mark.parametrize("trigger", [None, True, "", "Push", "Deployment", ["push"]])
+    def test_trigger_must_be_push_manual_or_deployment(self, trigger: object) -> None:
         (problem,) = problems_of(trigger=trigger)
-        assert problem.startswith("targets.web.trigger: must be push or manual, not ")
+        assert problem.startswith("targets.web.trigger: must be push, manual or deployment, not ")
 
     @pytest.mark.parametrize(
         "window", [None, True, 9, {}, [], [OFFICE] * 11, [OFFICE, 9], [[OFFICE]]]

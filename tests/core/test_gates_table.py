@@ -71,13 +71,14 @@ WINDOWS = {
 }
 
 TRIGGER = """
-# keys         | now       | gates    | reason
-               | Mon 10:00 |          |
-               | Sun 03:00 |          |
-trigger=push   | Mon 10:00 |          |
-trigger=push   | Sun 03:00 |          |
-trigger=manual | Mon 10:00 | trigger- | waits for pulley deploy
-trigger=manual | Sun 03:00 | trigger- | waits for pulley deploy
+# keys             | now       | gates    | reason
+                   | Mon 10:00 |          |
+                   | Sun 03:00 |          |
+trigger=push       | Mon 10:00 |          |
+trigger=push       | Sun 03:00 |          |
+trigger=manual     | Mon 10:00 | trigger- | waits for pulley deploy
+trigger=manual     | Sun 03:00 | trigger- | waits for pulley deploy
+trigger=deployment | Mon 10:00 | trigger- | waits for a deployment to production on GitHub
 """
 
 REFUSED = """
@@ -86,7 +87,8 @@ trigger=manual window=office         | trigger: manual goes out by pulley deploy
 trigger=manual after=staging         | trigger: manual goes out by pulley deploy alone, so leave out after
 trigger=manual checks=test           | trigger: manual goes out by pulley deploy alone, so leave out checks
 trigger=manual checks=* window=night | trigger: manual goes out by pulley deploy alone, so leave out checks, window
-trigger=tag                          | trigger: must be push or manual, not 'tag'
+trigger=tag                          | trigger: must be push, manual or deployment, not 'tag'
+trigger=deployment checks=test       | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
 soak=10m                             | soak: needs after, the targets that must be well for so long
 soak=10m window=office               | soak: needs after, the targets that must be well for so long
 after=staging soak=30s               | soak: must be a length of time like "6h", 1m to 20d, not '30s'

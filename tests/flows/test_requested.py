@@ -23,6 +23,7 @@ from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import NAMES, SITE, STAGE, FakeDeployments, target_json
 from tests.flows.runs import command_of, line_of
 from tests.flows.test_reconcile import House, ids
+from tests.flows.test_tags import tag_json, tagged
 
 AWAY = UnavailableError("GitHub is not well", detail="502")
 REFUSED = NotTakenError("the token may not do that")
@@ -293,6 +294,45 @@ class TestRequest:
         house.store(NAMES.github_token, "")
         house.round()
         assert house.sent() == []
+
+
+class TestTags:
+    """The target follows `v*`: only a commit with such a tag can go out."""
+
+    @pytest.fixture
+    def house(self) -> Requested:
+        house = Requested(tag_json(trigger="deployment", environment=WEB, checkout="/srv/web"))
+        house.reading.tags[SITE, "v*"] = tagged(v2_1=6, v2_0=5, v1_0=2)
+        return house
+
+    @pytest.mark.parametrize(("number", "tag"), [(6, "v2.1"), (2, "v1.0")])
+    def test_commit_goes_out_by_its_tag_also_if_a_higher_version_is_there(
+        self, house: Requested, number: int, tag: str
+    ) -> None:
+        request = house.ask(number)
+        house.settle()
+        (sent,) = house.commands.sent
+        assert sent.parameters["Branch"] == tag
+        assert sent.parameters["Update"] == "tag"
+        assert house.sent() == [(number, str(request))]
+        assert house.deployments.states(request) == ["success"]
+
+    def test_commit_without_a_tag_waits_for_it(self, house: Requested) -> None:
+        request = house.ask(7)
+        house.round()
+        assert house.sent() == []
+        assert house.said(request) == [
+            "queued: waits until 0000000 has a tag that the target follows"
+        ]
+        house.reading.tags[SITE, "v*"] = tagged(v3_0=7, v2_1=6)
+        house.rest()
+        house.round()
+        assert house.sent() == [(7, str(request))]
+
+    def test_request_under_review_is_not_told(self, house: Requested) -> None:
+        request = house.ask(7, "waiting")
+        house.round()
+        assert house.deployments.states(request) == ["waiting"]
 
 
 class TestApproval:
