@@ -161,6 +161,31 @@ class TestRequest:
         assert [one.id for one in after] == [one.id for one in before]
         assert len(sandbox.account.run_command.commands()) == 5
 
+    def test_job_moves_the_hosts_when_its_reviewers_have_approved_and_not_before(
+        self, sandbox: Sandbox
+    ) -> None:
+        jobs, commit = sandbox.github.jobs(FULL_NAME), push(sandbox, "Third")
+        job = jobs.start(commit, ENVIRONMENT, needs_review=True)
+        settle(sandbox)
+        sandbox.reconcile()
+        settle(sandbox)
+        assert all(one.head() != commit for one in sandbox.machines)
+        assert [one.state for one in found(sandbox, job).statuses] == ["waiting"]
+        words = f"trigger: closed: waits until deployment {job} is approved on GitHub"
+        assert words in run(sandbox, "plan")
+        jobs.approve(job)
+        settle(sandbox)
+        assert [one.head() for one in sandbox.machines] == [commit, commit]
+        states = [one.state for one in found(sandbox, job).statuses]
+        assert states[:3] == ["waiting", "queued", "in_progress"]
+        assert states[-1] == "success"
+        jobs.post(job, "success")
+        sandbox.reconcile()
+        settle(sandbox)
+        status = found(sandbox, job).status
+        assert status
+        assert status.description == f"2 of 2 hosts at {commit[:7]}: web-1, web-2"
+
     def test_simulated_push_and_simulated_request_say_what_they_start(
         self, sandbox: Sandbox, tmp_path: Path
     ) -> None:

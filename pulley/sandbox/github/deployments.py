@@ -143,6 +143,10 @@ class HostedRepository:
             self._retire_before(self._deployments[deployment_id])
         return status
 
+    def add_job_status(self, deployment_id: int, state: str) -> RecordedStatus:
+        """Create a status as GitHub Actions does: `waiting` too, which the API refuses."""
+        return self._add_status(self.find_deployment(deployment_id), state=state)
+
     def _add_status(self, deployment: RecordedDeployment, **fields: str) -> RecordedStatus:
         defaults = {"description": "", "log_url": "", "environment": deployment.environment}
         status = RecordedStatus(

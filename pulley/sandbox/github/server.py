@@ -45,6 +45,7 @@ from pulley.sandbox.github.deployments import HostedRepository, RecordedDeployme
 from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.fault import Fault
 from pulley.sandbox.github.hooks import HookConfig, HookDelivery, Hooks, HostedHook
+from pulley.sandbox.github.jobs import Jobs
 from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
 from pulley.sandbox.github.release_events import release_events
 from pulley.sandbox.github.sender import Hookshot
@@ -166,6 +167,13 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
             posts = posts_of(self._hooks[name], events)
         # Not under the lock: the receiver of the delivery may call the API meanwhile.
         return self.hookshot.post_events(posts)
+
+    def jobs(self, full_name: str) -> Jobs:
+        """GitHub Actions for the repository. Raises KeyError if it is not served."""
+        name = full_name.lower()
+        repository, hooks = self._repositories[name], self._hooks[name]
+        url = self._url_of(repository)
+        return Jobs(repository, hooks, self.hookshot, url=url, lock=self._lock)
 
     @property
     def push_url(self) -> str:
