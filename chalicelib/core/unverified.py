@@ -16,7 +16,11 @@ MAX_PARSED_UNVERIFIED = 256 * 1024  # bytes
 MAX_TRIES = 64
 _KEY_IN_JSON, _KEY_IN_FORM = b'"full_name"', b"%22full_name%22"
 _OWNER, _NAME = rb"[A-Za-z0-9_-]{1,64}", rb"[A-Za-z0-9._-]{1,100}"
-_IN_JSON = re.compile(_KEY_IN_JSON + rb'\s{0,8}:\s{0,8}"(' + _OWNER + rb")/(" + _NAME + rb')"')
+# In Gitea's payloads, users have a "full_name" too, which they choose, followed by their "email".
+_IN_JSON = re.compile(
+    _KEY_IN_JSON + rb'\s{0,8}:\s{0,8}"(' + _OWNER + rb")/(" + _NAME + rb')"'
+    rb'(?!\s{0,8},\s{0,16}"email")'
+)
 _SPACE = rb"(?:\+|%20|%0A){0,8}"
 _IN_FORM = re.compile(
     _KEY_IN_FORM + _SPACE + rb"%3A" + _SPACE + rb"%22"

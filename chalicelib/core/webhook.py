@@ -1,16 +1,22 @@
-"""A GitHub delivery: its signature verified, its payload parsed.
+"""A delivery of GitHub, Gitea or Forgejo: its signature verified, its payload parsed.
 
 No code may act on a delivery before its signature is verified. Only the repository's name is read
 from the payload earlier, because the name chooses the secret.
 
-Sources: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads".
+Gitea and Forgejo send GitHub's headers and shapes beside their own. Only their forms differ: they
+sign the JSON inside the form, and GitHub signs the form. So a form of theirs is turned into the
+JSON inside it before anything else looks at it (`without_form`).
+
+Sources: GitHub's pages "Validating webhook deliveries" and "Webhook events and payloads"; Gitea's
+and Forgejo's pages "Webhooks".
 """
 
 import hmac
 import json
 import re
+import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from urllib.parse import parse_qs
@@ -28,6 +34,16 @@ _SIGNATURE_1 = re.compile(r"sha1=[0-9a-f]{40}")
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{0,64}")
 _EVENT = re.compile(r"[a-z0-9_]{1,64}")  # projects_v2_item
 _YEAR_3000 = 32_503_680_000  # in epoch seconds
+_FORM_START = b"payload="
+# All that a value in a form of Gitea consists of: Go escapes every other byte.
+_ESCAPED = (string.ascii_letters + string.digits + "._~*-+%").encode()
+_GITEAS_OWN = ("x-gitea-event", "x-forgejo-event")
+# Other forges, by a header that their deliveries have. Gitea sends Gogs' headers, too.
+_OTHER_FORGES = {
+    "x-gitlab-event": "GitLab",
+    "x-event-key": "Bitbucket",
+    "x-gogs-event": "Gogs",
+}
 
 
 class DeliveryError(PulleyError):
@@ -48,7 +64,13 @@ class SignatureError(DeliveryError):
 
 @dataclass(frozen=True)
 class Delivery:
-    """One HTTP request to the webhook, not parsed: the signature covers the body's bytes."""
+    """One HTTP request to the webhook, not parsed: the signature covers the body's bytes.
+
+    `signs_payload`: it comes from Gitea or Forgejo, by its headers. In a form of theirs the
+    signature covers the form's payload instead: see `without_form`. `foreign` is the name of a
+    forge whose deliveries Pulley does not take, by its headers, or "". Nothing has verified the
+    headers: they must not decide whether a delivery is acted on.
+    """
 
     body: bytes
     content_type: str = JSON
@@ -56,6 +78,8 @@ class Delivery:
     id: str = ""
     signature_256: str = ""
     signature_1: str = ""
+    signs_payload: bool = False
+    foreign: str = ""
 
     @classmethod
     def from_http(cls, headers: Mapping[str, str], body: bytes) -> "Delivery":
@@ -67,6 +91,8 @@ class Delivery:
             id=headers.get("x-github-delivery", ""),
             signature_256=headers.get("x-hub-signature-256", ""),
             signature_1=headers.get("x-hub-signature", ""),
+            signs_payload=any(headers.get(name) for name in _GITEAS_OWN),
+            foreign=_other_forge(headers),
         )
 
 
@@ -110,7 +136,8 @@ class Payload:
     def pusher(self) -> str:
         """The pusher's login, or "". It is not validated: check it before you show it."""
         pusher = self.fields.get("pusher")
-        name = pusher.get("name") if isinstance(pusher, dict) else None
+        user = pusher if isinstance(pusher, dict) else {}
+        name = user.get("name", user.get("login"))  # GitHub's key, Gitea's
         return name if isinstance(name, str) else ""
 
 
@@ -159,6 +186,29 @@ def check_envelope(delivery: Delivery, *, allow_sha1: bool) -> None:
     _presented_signature(delivery, allow_sha1=allow_sha1)
 
 
+def without_form(delivery: Delivery) -> Delivery:
+    """Turn a form of Gitea or Forgejo into the JSON in it; return any other delivery as it is.
+
+    The JSON becomes the body, so the very bytes that are parsed are verified. This is no way to
+    choose a weaker check: what GitHub signs for a form begins with `payload=`, so it is no JSON,
+    and what GitHub signs as JSON can only become the same JSON again. Raises SignatureError, as an
+    unverified sender may learn no more.
+    """
+    if not delivery.signs_payload or delivery.content_type != FORM:
+        return delivery
+    text = delivery.body.removeprefix(_FORM_START)
+    wrong = SignatureError("the form must be the field payload alone, as Gitea and Forgejo send it")
+    if text == delivery.body or text.translate(None, _ESCAPED):
+        raise wrong
+    try:
+        # Many times faster than urllib: a stranger's megabytes come here. The text has no
+        # backslash, so each escape sequence is the two hex digits of a percent sign.
+        decoded = text.replace(b"+", b" ").replace(b"%", b"\\x").decode("unicode_escape")
+    except UnicodeDecodeError:
+        raise wrong from None
+    return replace(delivery, body=decoded.encode("latin-1"), content_type=JSON)
+
+
 def verify_signature(delivery: Delivery, *, secrets: Sequence[bytes], allow_sha1: bool) -> int:
     """Find the secret that made the delivery's signature. Each comparison takes constant time.
 
@@ -199,7 +249,7 @@ def parse_delivery(delivery: Delivery, payload: Payload) -> Event:
     """Parse a verified delivery. Raises DeliveryError with every problem at once."""
     problems = []
     if not _EVENT.fullmatch(delivery.event):
-        problems.append("X-GitHub-Event: missing or malformed")
+        problems.append(f"X-GitHub-Event: missing or malformed{_whose(delivery)}")
     if not _DELIVERY_ID.fullmatch(delivery.id):
         problems.append("X-GitHub-Delivery: malformed")
     if problems:
@@ -238,10 +288,30 @@ def _presented_signature(delivery: Delivery, *, allow_sha1: bool) -> tuple[str, 
         raise SignatureError("X-Hub-Signature-256 must be sha256= and 64 hex digits")
     if allow_sha1 and _SIGNATURE_1.fullmatch(delivery.signature_1):
         return "sha1", delivery.signature_1.removeprefix("sha1=")
-    raise SignatureError("X-Hub-Signature-256 is missing: set a secret on the webhook")
+    raise SignatureError(
+        f"X-Hub-Signature-256 is missing{_whose(delivery) or ': set a secret on the webhook'}"
+    )
+
+
+def _other_forge(headers: Mapping[str, str]) -> str:
+    if headers.get("x-github-event"):
+        return ""
+    return next((name for header, name in _OTHER_FORGES.items() if headers.get(header)), "")
+
+
+def _whose(delivery: Delivery) -> str:
+    if not delivery.foreign:
+        return ""
+    return (
+        f": this is a delivery of {delivery.foreign}, and Pulley takes those of GitHub, Gitea and "
+        "Forgejo"
+    )
 
 
 def _payload_field(body: bytes) -> bytes:
+    wrong = DeliveryError("the form must have one field named payload")
+    if not body.startswith(_FORM_START):  # with fields before it, one text could be form and JSON
+        raise wrong
     try:
         form = parse_qs(
             body.decode("ascii"),
@@ -253,7 +323,7 @@ def _payload_field(body: bytes) -> bytes:
         (payload,) = form["payload"]
         return payload.encode("utf-8")
     except (ValueError, KeyError):
-        raise DeliveryError("the form must have one field named payload") from None
+        raise wrong from None
 
 
 def _object_of_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -27,6 +27,7 @@ from chalicelib.core.webhook import (
     check_envelope,
     parse_delivery,
     parse_payload,
+    without_form,
 )
 from chalicelib.flows.deploy import Deployer, Sent
 from chalicelib.flows.verify import Verified, Verifier
@@ -68,6 +69,7 @@ class Receiver:
         UnavailableError for errors of AWS.
         """
         check_envelope(delivery, allow_sha1=self.verifier.allow_sha1)
+        delivery = without_form(delivery)
         repository, payload = read_claim(delivery)
         verified = self.verifier.verify(delivery, repository)
         payload = payload or parse_payload(delivery)

@@ -45,6 +45,7 @@ from tests.fakes import (
     target_json,
     targets_text,
 )
+from tests.forges import gitea_headers, gitea_json, gitea_push, gitea_user, in_form
 
 NOW = datetime(2030, 1, 31, 12, tzinfo=UTC)
 JSON_VALUES = st.recursive(
@@ -155,6 +156,50 @@ class TestReceiveAPush:
         house.receiver.receive(delivery_of(push_json()), now=NOW + timedelta(milliseconds=1500))
         issued = int(house.commands.sent[0].parameters["Issued"])
         assert issued == int(NOW.timestamp() * 1000) + 1500
+
+
+class TestReceiveFromGiteaAndForgejo:
+    """tests/core/test_forges.py has what a form may be, and what an attacker may try with it."""
+
+    def delivery(self, payload: object, content_type: str, *, forgejo: bool = False) -> Delivery:
+        body = gitea_json(payload)
+        headers = gitea_headers(body, content_type=content_type, forgejo=forgejo)
+        named = {name.lower(): value for name, value in headers.items()}
+        return Delivery.from_http(named, in_form(body) if content_type == FORM else body)
+
+    @pytest.mark.parametrize("forgejo", [False, True])
+    @pytest.mark.parametrize("content_type", [JSON, FORM])
+    def test_push_is_sent(self, house: House, content_type: str, *, forgejo: bool) -> None:
+        outcome = house.receive(self.delivery(gitea_push(), content_type, forgejo=forgejo))
+        assert isinstance(outcome, Accepted)
+        assert (outcome.delivery, outcome.sent) == (GUID, (("web", "command-1"),))
+        assert house.commands.sent[0].parameters["By"] == "mona"
+
+    @pytest.mark.parametrize("content_type", [JSON, FORM])
+    def test_large_push_of_an_owner_named_like_a_repository_is_sent(
+        self, house: House, content_type: str
+    ) -> None:
+        house.store(NAMES.repository_webhook_secret(Repository("evil", "site")), "another")
+        owner = gitea_user(full_name="evil/site")
+        commits = [{"id": COMMIT, "message": "x" * MAX_PARSED_UNVERIFIED}]
+        payload = gitea_push(owner=owner, commits=commits)
+        assert isinstance(house.receive(self.delivery(payload, content_type)), Accepted)
+
+    @pytest.mark.parametrize("event", ["create", "delete", "release", "pull_request"])
+    def test_other_event_is_ignored(self, house: House, event: str) -> None:
+        delivery = replace(self.delivery(gitea_push(), JSON), event=event)
+        outcome = Ignored(GUID, f"{event} events are not acted on, only push is")
+        assert house.receive(delivery) == outcome
+
+    @pytest.mark.parametrize("content_type", [JSON, FORM])
+    def test_wrong_signature_or_form_is_refused_before_anything_is_looked_up(
+        self, house: House, content_type: str
+    ) -> None:
+        delivery = self.delivery(gitea_push(), content_type)
+        for body in (delivery.body + b"%", delivery.body.replace(b"main", b"mainn")):
+            with pytest.raises(SignatureError):
+                house.receive(replace(delivery, body=body))
+        assert house.sent == []
 
 
 class TestReceiveAndIgnore:
