@@ -8,7 +8,9 @@ from chalicelib.core.errors import UnavailableError
 
 CONFIG = ".chalice/config.json"
 STAGE_NAME = re.compile("[A-Za-z0-9_-]{1,30}")
-_API_URL = re.compile(r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?/?")
+_API_URL = re.compile(
+    r"https://[^\s/?#@]+(/[^\s?#]*)?|http://(127\.0\.0\.1|localhost)(:\d+)?(/api/v[13])?/?"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,10 @@ class Settings:
         if not STAGE_NAME.fullmatch(settings.stage):
             problems.append("PULLEY_STAGE must be letters, digits, _ and -")
         if not _API_URL.fullmatch(settings.github_api):
-            problems.append("PULLEY_GITHUB_API must be like https://github.example.com/api/v3")
+            problems.append(
+                "PULLEY_GITHUB_API must be like https://github.example.com/api/v3, "
+                "or /api/v1 for Gitea and Forgejo"
+            )
         topic = f"pulley-{settings.stage}"  # the only one that the role may publish to
         is_topic = re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:(.*)", settings.topic_arn)
         if settings.topic_arn and (not is_topic or is_topic[1] != topic):

@@ -21,7 +21,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
-from chalicelib.edges.github import GitHub
+from chalicelib.edges.github import github_at
 from chalicelib.edges.github_deadline import PromptGitHub
 from chalicelib.edges.journal import Journal
 from chalicelib.edges.parameters import KnownRepositories, ParameterStore
@@ -102,7 +102,7 @@ def _receiver() -> tuple[Receiver, Deadline]:
         stage=settings.stage,
         pins=parameters,
         commands=RunCommand(client),
-        announcements=PromptGitHub(GitHub(settings.github_api), deadline),
+        announcements=PromptGitHub(github_at(settings.github_api), deadline),
         journal=JOURNAL,
     )
     verifier = Verifier(settings.allow_sha1, parameters)
@@ -167,7 +167,7 @@ def _reconciler() -> "Reconciler":
     history = CommandHistory(client, document_name(settings.stage))
     stored = RoundParameters(client, settings.stage)
     interval = timedelta(minutes=RECONCILE_MINUTES)
-    github, commands = GitHub(settings.github_api), RunCommand(client)
+    github, commands = github_at(settings.github_api), RunCommand(client)
     reader = Reader(
         stage=settings.stage,
         stored=stored,
@@ -224,7 +224,7 @@ def _deployment_sync(
         stage=settings.stage,
         parameters=ParameterStore(client, settings.stage),
         history=history,
-        github=GitHub(settings.github_api).of,
+        github=github_at(settings.github_api).of,
         notifier=Notifier(settings.stage, topic, JOURNAL, log_url),
         journal=JOURNAL,
         memory=Memory(),

@@ -61,6 +61,12 @@ class Gates:
         """Whether a round has to ask GitHub which commits there are, or were asked for."""
         return bool(self) and self.trigger != MANUAL
 
+    @property
+    def on_github_alone(self) -> tuple[str, ...]:
+        """The keys that need GitHub's deployments, which Gitea and Forgejo do not have."""
+        needed = {"checks": bool(self.checks), "trigger": self.trigger not in {PUSH, MANUAL}}
+        return tuple(key for key, is_set in needed.items() if is_set)
+
     def __str__(self) -> str:
         """What the target waits for, for people; "" without a gate."""
         if self.trigger == MANUAL:

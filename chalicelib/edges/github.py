@@ -37,6 +37,20 @@ class GitHub(GitHubApi):
         return RepositoryDeployments(self, repository, token, deadline or Deadline())
 
 
+def has_deployments(api_url: str) -> bool:
+    """Whether it is GitHub's API: that of Gitea and Forgejo ends in /api/v1, and has none."""
+    return not api_url.rstrip("/").endswith("/api/v1")
+
+
+def github_at(api_url: str) -> GitHub:
+    """The API at an address: GitHub's, or that of a Gitea or Forgejo server."""
+    if has_deployments(api_url):
+        return GitHub(api_url)
+    from chalicelib.edges.commit_statuses import Forge  # noqa: PLC0415 - not for GitHub's pushes
+
+    return Forge(api_url)
+
+
 @dataclass(frozen=True)
 class RepositoryDeployments:
     """One repository. Every method raises NotTakenError or UnavailableError."""

@@ -122,13 +122,19 @@ class GitHubApi:
             closed = (token, str(repository), _EVERY_PART if status == 401 else part)
             if status == 409:
                 raise ConflictError(words, _errors_in(content))
-            raise self._noted(closed, _error_for(words, method, path, status, wait))
+            needed = partial(self.permission_for, method, part)
+            raise self._noted(closed, _error_for(words, path, status, wait, needed))
         if not has_content:
             return None
         try:
             return json.loads(content)
         except (ValueError, RecursionError):
             raise unreadable(f"{method} {path}: not JSON") from None
+
+    def permission_for(self, method: str, part: str) -> str:
+        """What a token needs for a request."""
+        needed = _PERMISSIONS[part] if method == "GET" else _TO_CHANGE.get(part, _PERMISSIONS[part])
+        return f"the permission {needed} on this repository"
 
     def _follow(self, request: Callable[[str], Answer], url: str) -> Answer:
         """Follow the redirects of a renamed repository; each is a request within the deadline.
@@ -230,8 +236,12 @@ def _part(path: str) -> str:
     return parts[2] if is_of_commit else parts[0]
 
 
-def _error_for(words: str, method: str, path: str, status: int, wait: float | None) -> PulleyError:
+def _error_for(
+    words: str, path: str, status: int, wait: float | None, needed: Callable[[], str]
+) -> PulleyError:
     """Map a status of 300 or more; `wait` is in seconds, for a rate limit.
+
+    `needed` says what the token needs.
 
     404 also means that a token may not see it. A whole part (`/hooks`) always exists, so a 404 for
     it is about the token; for one thing within it (`/branches/main`), it is about that thing.
@@ -245,9 +255,7 @@ def _error_for(words: str, method: str, path: str, status: int, wait: float | No
         return GoneError(words)
     if status in {403, 404}:
         or_else = "there is no such repository, or " if status == 404 else ""
-        needed = _PERMISSIONS[part] if method == "GET" else _TO_CHANGE.get(part, _PERMISSIONS[part])
-        permission = f"the permission {needed} on this repository"
-        return TokenError(f"{words}: {or_else}the token needs {permission}")
+        return TokenError(f"{words}: {or_else}the token needs {needed()}")
     if status >= 500:
         return UnavailableError("GitHub is not well", detail=words, retry_seconds=RETRY_SECONDS)
     return NotTakenError(words)

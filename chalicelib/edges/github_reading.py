@@ -38,6 +38,9 @@ def reading(
     def read(repository: Repository, token: str) -> RepositoryReading:
         deadline = Deadline(who="GitHub")
         deadline.restart(seconds)
+        found = github.of(repository, token, deadline)
+        if isinstance(found, RepositoryReading):  # of Gitea or Forgejo
+            return found
         return RepositoryReading(github, repository, token, deadline)
 
     return read
@@ -54,7 +57,8 @@ class RepositoryReading(RepositoryDeployments):
             return None
         try:
             # GitHub redirects from a renamed branch to the new name, which nobody asked for.
-            name, commit = answer["name"], CommitSha.parse(answer["commit"]["sha"])
+            name, tip = answer["name"], answer["commit"]
+            commit = CommitSha.parse(tip["sha"] if "sha" in tip else tip["id"])  # "id": Gitea's
         except (KeyError, TypeError, RefError):
             raise unreadable("no branch in it") from None
         return commit if name == branch.name else None
@@ -67,8 +71,8 @@ class RepositoryReading(RepositoryDeployments):
         tip = self.head(branch)
         if tip is None:
             return []
-        answer = self._call("GET", f"/commits?{query(sha=tip.sha, per_page=PER_PAGE)}")
-        parents = dict(readable(answer, _with_parent))
+        answer = self._call("GET", self.commits_path(tip))
+        parents = dict(readable(answer, with_parent))
         chain, commit = [], tip.sha
         while commit in parents:
             chain.append(CommitSha(commit))
@@ -76,6 +80,10 @@ class RepositoryReading(RepositoryDeployments):
         if not chain:
             raise unreadable("the branch's tip is not among its commits")
         return chain
+
+    def commits_path(self, tip: CommitSha) -> str:
+        """The path of the commits up to a tip."""
+        return f"/commits?{query(sha=tip.sha, per_page=PER_PAGE)}"
 
     def has_checks(self, commit: CommitSha) -> bool:
         """Whether the commit has any check run or status.
@@ -174,7 +182,7 @@ def _published(one: Any) -> str | None:  # noqa: ANN401 - JSON
     return None if one["draft"] or one["prerelease"] else text_of(one["tag_name"])
 
 
-def _with_parent(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+def with_parent(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
     """A commit's SHA and its first parent's, or ""."""
     parents = one["parents"]
     return CommitSha.parse(one["sha"]).sha, text_of(parents[0]["sha"]) if parents else ""

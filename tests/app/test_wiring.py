@@ -61,6 +61,9 @@ class TestSettingsFromEnviron:
             "https://api.github.com/",
             "https://api.octo.ghe.com",
             "https://github.example.com:8443/api/v3",
+            "https://git.example.com/api/v1",
+            "https://example.com/gitea/api/v1/",
+            "http://127.0.0.1:3000/api/v1",
             "http://127.0.0.1:8080",
             "http://localhost",
             "http://localhost:3000/",
@@ -83,6 +86,7 @@ class TestSettingsFromEnviron:
             "https://github.example.com/a b",
             "https://",
             "https:///api/v3",
+            "http://localhost:3000/other",
             "https://github.example.com\n",
             "ftp://github.example.com",
             " ",
@@ -91,7 +95,8 @@ class TestSettingsFromEnviron:
     def test_other_github_api_is_a_problem(self, url: str) -> None:
         assert problems_of(PULLEY_GITHUB_API=url) == (
             "in .chalice/config.json: "
-            "PULLEY_GITHUB_API must be like https://github.example.com/api/v3"
+            "PULLEY_GITHUB_API must be like https://github.example.com/api/v3, or /api/v1 for "
+            "Gitea and Forgejo"
         )
 
     @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from chalicelib.core.stored import ParameterNames, StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
 from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.command_history import CommandHistory
-from chalicelib.edges.github import GitHub
+from chalicelib.edges.github import github_at, has_deployments
 from chalicelib.edges.github_reading import RepositoryReading, reading
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
@@ -143,8 +143,13 @@ class Stage:
 
     @cached_property
     def github(self) -> Callable[[Repository, str], RepositoryReading]:
-        """GitHub, or the Enterprise server of the stage, by repository and token."""
-        return reading(GitHub(self.settings.github_api))
+        """GitHub, or the stage's own server, by repository and token."""
+        return reading(github_at(self.settings.github_api))
+
+    @property
+    def has_deployments(self) -> bool:
+        """Whether it reports to GitHub; False for a Gitea or Forgejo server."""
+        return has_deployments(self.settings.github_api)
 
     @property
     def webhook_url(self) -> str:
