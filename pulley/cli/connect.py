@@ -15,6 +15,7 @@ from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, read_targets
 from pulley.operator.suggest import suggest
 from pulley.operator.webhook.connect import (
+    BY_HAND,
     LEFT,
     MADE,
     UPDATED,
@@ -75,7 +76,8 @@ def connect(  # noqa: PLR0913 - each is an option
     the permission Webhooks: write, in GITHUB_TOKEN or GH_TOKEN; without these it uses the stored
     token. Without any token it prints the settings, for you to paste on GitHub. If the webhook's
     settings are right, the command only pings it: GitHub never shows a webhook's secret, and the
-    answer to the ping shows whether the secret is right.
+    answer to the ping shows whether the secret is right. For a Gitea or Forgejo server it always
+    prints the settings.
     """
     found = _repository(repository)
     address = _url(stage, url)
@@ -83,6 +85,9 @@ def connect(  # noqa: PLR0913 - each is an option
     if found not in read_targets(stage).settings:
         apply = suggest("targets apply")
         warn(f"no target of {found} is stored yet, so its pushes deploy nothing: {apply}")
+    if not stage.has_deployments:
+        note(f"{BY_HAND}. Set it up by hand:")
+        print_only = True
     webhooks = None if print_only else webhooks_of(stage, found)
     if webhooks is None:
         if not print_only:
@@ -203,14 +208,25 @@ def _events_to_select(events: Sequence[str]) -> str:
 def _say_settings(
     stage: Stage, repository: Repository, url: str, secret: Secret, *, as_json: bool
 ) -> None:
-    settings = {
-        "Payload URL": url,
-        "Content type": "application/json",
-        "Secret": f"what this prints: {secret_command(secret.name)}",
-        "SSL verification": "Enable SSL verification",
-        "Which events": _events_to_select(events_for(stage, repository)),
-        "Active": "yes",
-    }
+    shown_secret = f"what this prints: {secret_command(secret.name)}"
+    if stage.has_deployments:
+        settings = {
+            "Payload URL": url,
+            "Content type": "application/json",
+            "Secret": shown_secret,
+            "SSL verification": "Enable SSL verification",
+            "Which events": _events_to_select(events_for(stage, repository)),
+            "Active": "yes",
+        }
+    else:  # the words of their page, for a webhook of the type Gitea or Forgejo
+        settings = {
+            "Target URL": url,
+            "HTTP method": "POST",
+            "POST content type": "application/json",
+            "Secret": shown_secret,
+            "Trigger on": "Push events",
+            "Active": "yes",
+        }
     page = settings_page(stage, repository)
     if as_json:
         document = {"stage": stage.name, "repository": str(repository)}

@@ -120,6 +120,7 @@ def apply(  # noqa: PLR0913 - each is an option
         _warn_of_no_stage(stage)
     changes = plan_targets(read, stored, others, prune=prune, advanced=advanced)
     store.check_hosts(changes, others)
+    store.check_forge(changes, others)
     store.check_tokens(changes, others)
     needed = [change for change in changes if change.is_needed]
     if not as_json:

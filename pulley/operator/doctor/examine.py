@@ -24,7 +24,7 @@ from pulley.operator.doctor.hosts import (
     not_asked,
 )
 from pulley.operator.doctor.nodes import Node, find_untagged, read_nodes
-from pulley.operator.doctor.row import FAIL, Check, Row, passed, rows_of
+from pulley.operator.doctor.row import FAIL, PASS, Check, Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored, overlap_rows
 from pulley.operator.doctor.token import TokenCheck
 from pulley.operator.doctor.webhook import WebhookCheck
@@ -35,7 +35,7 @@ from pulley.operator.stage.stage import Identity, Stage, StoredTargets, read_tar
 from pulley.operator.status.overview import Standing, look_at
 from pulley.operator.suggest import suggest
 from pulley.operator.targets.overlaps import overlaps_on_hosts
-from pulley.operator.webhook.connect import github_host, secret_since, webhooks_of
+from pulley.operator.webhook.connect import BY_HAND, github_host, secret_since, webhooks_of
 from pulley.project import find_project
 
 
@@ -147,6 +147,10 @@ class Doctor:
 
     def _check_webhook(self, repository: Repository, url: str) -> Iterator[Row]:
         stage = self.stage
+        if not stage.has_deployments:
+            words = f"{BY_HAND}: its page there shows its deliveries"
+            yield Row(f"webhook of {repository}", PASS, words)
+            return
         webhooks = webhooks_of(stage, repository)
         if webhooks is None or not url:
             return

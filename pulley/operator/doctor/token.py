@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from urllib.parse import quote
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
+from chalicelib.edges.github import has_deployments
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.setup.token import TokenAnswer, ask
 from pulley.operator.suggest import suggest
@@ -73,6 +75,9 @@ class TokenCheck:
     def _missing(self) -> Iterator[tuple[str, str, str]]:
         """The permissions that the token lacks, what that disables, and GitHub's own reason."""
         body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
+        if not has_deployments(self.api_url):
+            yield from self._missing_scopes()
+            return
         # GitHub checks the permission before it looks for the commit.
         answer = self._ask("POST", "/deployments", body)
         if _lacks(answer, 422):
@@ -97,6 +102,17 @@ class TokenCheck:
         answer = self._ask("GET", "/hooks?per_page=1")
         if _lacks(answer, 200):
             yield "Webhooks: read", "lost deliveries are not noticed", answer.reason(self.token)
+
+    def _missing_scopes(self) -> Iterator[tuple[str, str, str]]:
+        """What a token of Gitea or Forgejo lacks. They check scopes before they look for a commit.
+
+        The token may read: it just read the repository.
+        """
+        body = {"state": "pending", "context": "pulley"}
+        answer = self._ask("POST", f"/statuses/{_NOWHERE}", body)
+        if answer.status == HTTPStatus.FORBIDDEN:
+            said = answer.reason(self.token)
+            yield "write:repository", "commits do not say where they run", said
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> TokenAnswer:
         """Send a request. A refusal is returned as an answer, and not raised."""

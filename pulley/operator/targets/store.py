@@ -90,6 +90,19 @@ class TargetsStore:
         if problems:
             raise TargetsError(problems)
 
+    def check_forge(self, changes: Sequence[ListChange], others: Sequence[StoredList]) -> None:
+        """Raise TargetsError if a target needs GitHub's deployments on Gitea or Forgejo."""
+        if self._stage.has_deployments:
+            return
+        problems = [
+            f"targets.{target.name}.{key}: needs GitHub, which judges it with its deployments; "
+            "Gitea and Forgejo have none: leave it out"
+            for target in targets_after(changes, others)[0]
+            for key in target.gates.on_github_alone
+        ]
+        if problems:
+            raise TargetsError(problems)
+
     def to_connect(self, changes: Sequence[ListChange]) -> list[Repository]:
         """The repositories whose webhook needs more events than before."""
         return [

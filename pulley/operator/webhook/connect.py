@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chalicelib.core.errors import UnavailableError
+from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.core.targets import TargetsError, parse_stored_targets
@@ -17,6 +17,10 @@ from pulley.operator.suggest import suggest
 from pulley.operator.webhook.hooks import PUSH_ALONE, RepositoryHook, Webhooks
 from pulley.operator.webhook.rotate import repositories_of
 
+BY_HAND = (
+    "Gitea and Forgejo show neither a webhook's secret nor the answer to a ping, so Pulley leaves "
+    "webhooks there to you"
+)
 MADE, UPDATED, LEFT = "made", "updated", "left as it is"
 
 
@@ -48,8 +52,10 @@ class Connection:
 def webhooks_of(stage: Stage, repository: Repository) -> Webhooks | None:
     """The repository's webhooks on GitHub; None without a token.
 
-    Raises RefusedError and UnavailableError.
+    Raises RefusedError and UnavailableError; NotTakenError for a Gitea or Forgejo server.
     """
+    if not stage.has_deployments:
+        raise NotTakenError(BY_HAND)
     token = stage.token_for(repository)
     if not token:
         return None
@@ -158,4 +164,6 @@ def github_host(stage: Stage) -> str:
 
 def _site(stage: Stage) -> str:
     api = stage.settings.github_api.rstrip("/")
-    return "https://github.com" if api == "https://api.github.com" else api.removesuffix("/api/v3")
+    if api == "https://api.github.com":
+        return "https://github.com"
+    return api.removesuffix("/api/v3").removesuffix("/api/v1")
