@@ -242,5 +242,5 @@ class TestOtherForges:
         assert sent(BODY, forgejo=forgejo).foreign == ""
 
     def test_github_without_a_secret_is_told_to_set_it(self) -> None:
-        with pytest.raises(SignatureError, match="is missing: set a secret on the webhook$"):
+        with pytest.raises(SignatureError, match=r"is missing: set a secret on the webhook$"):
             check_envelope(Delivery.from_http({"x-github-event": "push"}, BODY), allow_sha1=False)
