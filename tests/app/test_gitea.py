@@ -34,9 +34,8 @@ def deliver(
     *,
     secret: str = SECRET,
     forgejo: bool = False,
-    **changes: object,
 ) -> Answer:
-    payload = gitea_json(gitea_push(**changes))
+    payload = gitea_json(gitea_push())
     headers = gitea_headers(payload, content_type=content_type, secret=secret, forgejo=forgejo)
     body = in_form(payload) if content_type == FORM else payload
     return stage.post(body, headers)

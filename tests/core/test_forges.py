@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chalicelib.core.gates import Gates
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.unverified import MAX_PARSED_UNVERIFIED, claimed_repository, read_claim
 from chalicelib.core.webhook import (
@@ -244,3 +245,21 @@ class TestOtherForges:
     def test_github_without_a_secret_is_told_to_set_it(self) -> None:
         with pytest.raises(SignatureError, match=r"is missing: set a secret on the webhook$"):
             check_envelope(Delivery.from_http({"x-github-event": "push"}, BODY), allow_sha1=False)
+
+
+class TestGatesOnGitHubAlone:
+    @pytest.mark.parametrize(
+        ("gates", "keys"),
+        [
+            (Gates(), ()),
+            (Gates(after=("staging",), soak="10m"), ()),
+            (Gates(trigger="manual"), ()),
+            (Gates(checks=("test",)), ("checks",)),
+            (Gates(trigger="deployment"), ("trigger",)),
+            (Gates(checks=("test",), trigger="deployment"), ("checks", "trigger")),
+        ],
+    )
+    def test_gates_that_need_deployments_are_named(
+        self, gates: Gates, keys: tuple[str, ...]
+    ) -> None:
+        assert gates.on_github_alone == keys
