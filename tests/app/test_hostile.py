@@ -12,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, unquote_to_bytes
 
 from tests.app.stage import FORM, JSON, Stage, rest_event
 from tests.fakes import COMMIT, GUID, NAMES, SECRET, SITE, push_json, sign
@@ -98,6 +98,10 @@ def as_form(request: HostileRequest) -> None:
     request.headers["Content-Type"] = FORM
 
 
+def as_form_of_gitea(request: HostileRequest) -> None:
+    request.headers |= {"Content-Type": FORM, "X-Gitea-Event": "push"}
+
+
 def another_secret(request: HostileRequest) -> None:
     request.secret = request.chance.choice(OTHER_SECRETS)
 
@@ -108,7 +112,7 @@ def no_signature(request: HostileRequest) -> None:
 
 BEFORE: tuple[Callable[[HostileRequest], None], ...] = (
     another_value, another_ref, another_commit, another_repository, deep, large, another_event,
-    as_form, another_secret, another_secret, no_signature,
+    as_form, as_form_of_gitea, another_secret, another_secret, no_signature,
 )  # fmt: skip
 
 
@@ -147,9 +151,19 @@ def old_signature_alone(request: HostileRequest) -> None:
     request.headers["X-Hub-Signature"] = sign(request.body, algorithm="sha1")
 
 
+def from_gitea(request: HostileRequest) -> None:
+    """Change what the signature covers, if it is a form: no signature covers the headers."""
+    request.headers[request.chance.choice(["X-Gitea-Event", "x-forgejo-event"])] = "push"
+
+
+def in_a_form(request: HostileRequest) -> None:
+    request.body = b"payload=" + quote_plus(request.body).encode()
+    request.headers["Content-Type"] = FORM
+
+
 AFTER: tuple[Callable[[HostileRequest], None], ...] = (
     bytes_in_between, cut, in_base64, another_signature, old_signature_alone, another_header,
-    no_header,
+    no_header, from_gitea, in_a_form,
 )  # fmt: skip
 
 
@@ -167,7 +181,8 @@ def make_request(seed: int) -> HostileRequest:
     is_form = request.headers["Content-Type"] == FORM
     request.body = b"payload=" + quote_plus(body).encode() if is_form else body
     if request.secret is not None:
-        request.headers["X-Hub-Signature-256"] = sign(request.body, request.secret)
+        signed = body if "X-Gitea-Event" in request.headers else request.body
+        request.headers["X-Hub-Signature-256"] = sign(signed, request.secret)
     for twist in chance.sample(AFTER, chance.choice([0, 0, 1, 2])):
         twist(request)
         request.twists.append(twist.__name__)
@@ -175,8 +190,16 @@ def make_request(seed: int) -> HostileRequest:
 
 
 def is_genuine(request: HostileRequest) -> bool:
-    """Whether the header is the body's HMAC under the stored secret, computed without Pulley."""
-    expected = "sha256=" + hmac.new(SECRET.encode(), request.body, "sha256").hexdigest()
+    """Whether the header is the HMAC under the stored secret, computed without Pulley.
+
+    It is of the body, or in a form of Gitea or Forgejo of the form's payload.
+    """
+    signed = request.body
+    kind = request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+    is_giteas = any(request.headers.get(one) for one in ("X-Gitea-Event", "x-forgejo-event"))
+    if kind == FORM and is_giteas:
+        signed = unquote_to_bytes(signed.removeprefix(b"payload=").replace(b"+", b" "))
+    expected = "sha256=" + hmac.new(SECRET.encode(), signed, "sha256").hexdigest()
     return request.headers.get("X-Hub-Signature-256") == expected
 
 
