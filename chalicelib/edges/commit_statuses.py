@@ -31,6 +31,7 @@ from chalicelib.edges.github_reading import RepositoryReading, with_parent
 
 PER_PAGE = 50  # the servers' default limit
 MAX_KNOWN = 1000  # deployments that a process remembers
+_LEFT_OUT = {"stat": "false", "verification": "false", "files": "false"}  # of commits
 _INACTIVE = "inactive"
 _STATES = {  # of a commit status, by a deployment's state
     "queued": "pending",
@@ -135,10 +136,10 @@ class ForgeRepository(RepositoryReading):
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         """The newest commit of the second one's line that the first one has in its history.
 
-        Servers older than Gitea 1.22 and Forgejo 7 cannot compare: None.
+        None also if the server is too old to compare two commits.
         """
         try:
-            answer = self._call("GET", f"/compare/{one.sha}...{other.sha}")
+            answer = self._call("GET", f"/compare/{one.sha}...{other.sha}?{query(**_LEFT_OUT)}")
         except GoneError:
             return None
         try:
@@ -161,8 +162,7 @@ class ForgeRepository(RepositoryReading):
 
     def commits_path(self, tip: CommitSha) -> str:
         """The path of the commits up to a tip, without what costs the server most."""
-        left_out = {"stat": "false", "verification": "false", "files": "false"}
-        return f"/commits?{query(sha=tip.sha, limit=PER_PAGE, **left_out)}"
+        return f"/commits?{query(sha=tip.sha, limit=PER_PAGE, **_LEFT_OUT)}"
 
     def _remember(self, request: DeploymentRequest) -> int:
         """The id of the deployment: the same one in each process, as it is made from the request.

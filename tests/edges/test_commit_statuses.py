@@ -284,7 +284,7 @@ class TestReading:
         assert gitea.repository.merge_base(B, A) == B
         assert gitea.repository.merge_base(A, B) == B
         assert gitea.repository.merge_base(A, A) == A
-        assert gitea.http.lines[0].endswith(f"/compare/{D.sha}...{A.sha}")
+        assert f"/compare/{D.sha}...{A.sha}?stat=false&" in gitea.http.lines[0]
 
     def test_lines_without_a_common_commit_have_no_merge_base(self, gitea: Server) -> None:
         gitea.api.parents = {A.sha: [B.sha]}
