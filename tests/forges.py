@@ -7,7 +7,7 @@ beside its own.
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, unquote, urlsplit
 
@@ -123,6 +123,8 @@ class GiteaApi:
         self.statuses: dict[str, list[dict[str, Any]]] = {}
         self.branches: dict[str, str] = {}
         self.parents: dict[str, list[str]] = {}
+        self.tags: dict[str, str] = {}  # newest first
+        self.releases: list[dict[str, object]] = []
         self.page_limit = 50
         self.can_compare = True
         self.refusal: Raw | None = None  # of posts
@@ -136,26 +138,45 @@ class GiteaApi:
         part, _, rest = path.partition("/")
         if part == "statuses":
             return self._statuses(request, rest, asked)
-        if part == "branches" and unquote(rest) in self.branches:
-            tip = self.branches[unquote(rest)]
-            return answer({"name": unquote(rest), "commit": {"id": tip, "message": "x"}})
-        if part == "commits":
-            return answer(self._line(asked["sha"])[: min(int(asked["limit"]), self.page_limit)])
-        if part == "compare" and self.can_compare:
+        found = self._found(part, unquote(rest), asked)
+        if found is None:
+            return answer({"message": "The target couldn't be found.", "url": ""}, 404)
+        return answer(found)
+
+    def _found(self, part: str, rest: str, asked: Mapping[str, str]) -> object:
+        found: object = None
+        if part == "branches" and rest in self.branches:
+            found = {"name": rest, "commit": {"id": self.branches[rest], "message": "x"}}
+        elif part == "tags":
+            tags = [
+                {"name": name, "message": "", "id": "f" * 40, "commit": {"url": "", "sha": sha}}
+                for name, sha in self.tags.items()
+            ]
+            found = self._page(tags, asked)
+        elif part == "releases":
+            found = self._page(self.releases, asked)
+        elif part == "commits":
+            found = self._line(asked["sha"])[: min(int(asked["limit"]), self.page_limit)]
+        elif part == "compare" and self.can_compare:
             base, _, head = rest.partition("...")
             known = {one["sha"] for one in self._line(base)}
             lacking = [one for one in self._line(head) if one["sha"] not in known]
-            return answer({"total_commits": len(lacking), "commits": lacking or None})
-        return answer({"message": "The target couldn't be found.", "url": ""}, 404)
+            found = {"total_commits": len(lacking), "commits": lacking or None}
+        return found
 
     def _statuses(self, request: Request, sha: str, asked: Mapping[str, str]) -> Raw:
         listed = self.statuses.setdefault(sha, [])
         if request.method == "POST":
             return self.refusal or answer(self.add(sha, **request.json), 201)
+        # By whole seconds, newest first: statuses of the same second come in any order.
+        return answer(self._page(listed, asked))
+
+    def _page(
+        self, listed: Sequence[Mapping[str, Any]], asked: Mapping[str, str]
+    ) -> Sequence[Mapping[str, Any]]:
         limit = min(int(asked.get("limit", 30)), self.page_limit)
         first = (int(asked.get("page", 1)) - 1) * limit
-        # By whole seconds, newest first: statuses of the same second come in any order.
-        return answer(listed[first : first + limit])
+        return listed[first : first + limit]
 
     def add(self, sha: str, state: str, **fields: object) -> dict[str, Any]:
         listed = self.statuses.setdefault(sha, [])

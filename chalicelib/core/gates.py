@@ -64,7 +64,7 @@ class Gates:
     @property
     def on_github_alone(self) -> tuple[str, ...]:
         """The keys that need GitHub's deployments, which Gitea and Forgejo do not have."""
-        needed = {"checks": bool(self.checks), "trigger": self.trigger not in {PUSH, MANUAL}}
+        needed = {"checks": bool(self.checks), "trigger": self.trigger == DEPLOYMENT}
         return tuple(key for key, is_set in needed.items() if is_set)
 
     def __str__(self) -> str:

@@ -23,13 +23,15 @@ from urllib.parse import urldefrag
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, NotGreen
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.tags import TaggedCommit, TagGlob, highest_first
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.aws import Deadline
-from chalicelib.edges.github import PAGES, GitHub, listed, query, readable, text_of
+from chalicelib.edges.github import PAGES, GitHub, Parsed, listed, query, readable, text_of
 from chalicelib.edges.github_api import GoneError, unreadable
-from chalicelib.edges.github_reading import RepositoryReading, with_parent
+from chalicelib.edges.github_reading import MOST_TAGS, RepositoryReading, published_tag, with_parent
 
 PER_PAGE = 50  # the servers' default limit
+PAGES_OF_TAGS, PAGES_OF_RELEASES = 40, 2  # read at most
 MAX_KNOWN = 1000  # deployments that a process remembers
 _LEFT_OUT = {"stat": "false", "verification": "false", "files": "false"}  # of commits
 _INACTIVE = "inactive"
@@ -152,6 +154,18 @@ class ForgeRepository(RepositoryReading):
             commit = parents.pop(commit)
         return CommitSha.parse(commit) if commit else None
 
+    def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
+        """The highest MOST_TAGS tags that fit, the highest first.
+
+        Among the 2,000 tags that were made last; with `releases`, only those of published releases
+        that are no pre-releases, among the newest hundred releases.
+        """
+        found = dict(one for one in self._paged("/tags", PAGES_OF_TAGS, _tag) if glob.fits(one[0]))
+        if releases and found:
+            names = self._paged("/releases", PAGES_OF_RELEASES, published_tag)
+            found = {name: found[name] for name in names if name in found}
+        return [TaggedCommit(name, found[name]) for name in highest_first(found)[:MOST_TAGS]]
+
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:  # noqa: ARG002
         """None: the API does not list deliveries. Their page of the webhook does."""
         return []
@@ -190,16 +204,20 @@ class ForgeRepository(RepositoryReading):
 
         Times are whole seconds, so the order is that of the numbers.
         """
-        found: dict[int, _Status] = {}
-        for page in range(1, PAGES + 1):
-            asked = query(limit=PER_PAGE, page=page)
-            answer = listed(self._call("GET", f"/statuses/{request.commit.sha}?{asked}"))
-            found |= {one.number: one for one in readable(answer, _status)}
+        listed_now = self._paged(f"/statuses/{request.commit}", PAGES, _status)
+        context = _context(request)
+        own = {one.number: one for one in listed_now if one.context == context}
+        return [own[number] for number in sorted(own, reverse=True)]
+
+    def _paged(self, path: str, pages: int, parse: Callable[[Any], Parsed | None]) -> list[Parsed]:
+        """The entries of a list that can be read, of so many pages at most."""
+        found: list[Parsed] = []
+        for page in range(1, pages + 1):
+            answer = listed(self._call("GET", f"{path}?{query(limit=PER_PAGE, page=page)}"))
+            found += readable(answer, parse)
             if len(answer) < PER_PAGE:
                 break
-        context = _context(request)
-        own = [one for one in found.values() if one.context == context]
-        return sorted(own, key=lambda one: one.number, reverse=True)
+        return found
 
     def _post(
         self, request: DeploymentRequest, status: DeploymentStatus, shown: str, log_url: str = ""
@@ -228,6 +246,10 @@ def _deployment(id_: int, request: DeploymentRequest, created: datetime) -> Depl
         stage=request.stage,
         target=request.target,
     )
+
+
+def _tag(one: Any) -> tuple[str, CommitSha]:  # noqa: ANN401 - JSON
+    return text_of(one["name"]), CommitSha.parse(one["commit"]["sha"])
 
 
 def _status(one: Any) -> _Status | None:  # noqa: ANN401 - JSON

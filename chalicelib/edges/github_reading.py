@@ -111,7 +111,7 @@ class RepositoryReading(RepositoryDeployments):
         found = {name: one for name, one in readable(answer, _tag) if glob.fits(name)}
         if releases and found:
             published = self._call("GET", f"/releases?per_page={PER_PAGE}")
-            found = {one: found[one] for one in readable(published, _published) if one in found}
+            found = {one: found[one] for one in readable(published, published_tag) if one in found}
         tagged = []
         for name in highest_first(found)[:MOST_TAGS]:
             commit = self._peel(*found[name])
@@ -177,7 +177,7 @@ def _target_of(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
     return text_of(target["type"]), CommitSha.parse(target["sha"]).sha
 
 
-def _published(one: Any) -> str | None:  # noqa: ANN401 - JSON
+def published_tag(one: Any) -> str | None:  # noqa: ANN401 - JSON
     """The tag of a published release; None for a draft or a pre-release."""
     return None if one["draft"] or one["prerelease"] else text_of(one["tag_name"])
 

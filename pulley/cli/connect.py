@@ -6,6 +6,7 @@ import click
 
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
+from chalicelib.core.tags import RELEASE
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
@@ -205,6 +206,12 @@ def _events_to_select(events: Sequence[str]) -> str:
     return f"Let me select individual events: {', '.join(_EVENT_NAMES[one] for one in events)}"
 
 
+def _events_to_select_there(events: Sequence[str]) -> str:
+    """What to select on the page of Gitea and Forgejo."""
+    names = ["Push", *(["Release"] if RELEASE in events else [])]
+    return ", ".join(names)
+
+
 def _say_settings(
     stage: Stage, repository: Repository, url: str, secret: Secret, *, as_json: bool
 ) -> None:
@@ -224,7 +231,7 @@ def _say_settings(
             "HTTP method": "POST",
             "POST content type": "application/json",
             "Secret": shown_secret,
-            "Trigger on": "Push events",
+            "Trigger on": _events_to_select_there(events_for(stage, repository)),
             "Active": "yes",
         }
     page = settings_page(stage, repository)

@@ -1,12 +1,13 @@
 """The commands of a stage of a Gitea or Forgejo server."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pulley.sandbox.sandbox import Sandbox
-from tests.cli.conftest import NAMES, Pulley, json_of, stored
+from tests.cli.conftest import NAMES, TARGETS, Pulley, json_of, stored
 from tests.edges.scripted_server import Raw, Request, ScriptedServer, answer
 from tests.forges import GiteaApi
 
@@ -45,7 +46,7 @@ class TestConnect:
         assert "Pulley leaves webhooks there to you. Set it up by hand" in done.stderr
         site = environ["PULLEY_GITHUB_API"].removesuffix("/api/v1")
         assert f"{site}/octo/site/settings/hooks" in done.stdout
-        for words in (sandbox.webhook.url, "Target URL", "POST content type", "Push events"):
+        for words in (sandbox.webhook.url, "Target URL", "POST content type", "Push"):
             assert words in done.stdout
         assert sandbox.secret.decode() not in done.output
 
@@ -56,6 +57,15 @@ class TestConnect:
         settings = json_of(done)["settings"]
         assert settings["Target URL"] == sandbox.webhook.url
         assert settings["POST content type"] == "application/json"
+
+    def test_target_of_releases_needs_their_events(
+        self, sandbox: Sandbox, pulley: Pulley, environ: dict[str, str]
+    ) -> None:
+        target = {one: value for one, value in sandbox.target.items() if one != "branch"}
+        value = json.dumps([{**target, "tag": "v*", "releases": True}])
+        with stored(sandbox, TARGETS, value):
+            done = pulley("connect", "octo/site", "--json", environ=environ)
+        assert json_of(done)["settings"]["Trigger on"] == "Push, Release"
 
     def test_rotation_says_to_set_the_secret_by_hand(
         self, sandbox: Sandbox, pulley: Pulley, environ: dict[str, str]
@@ -98,6 +108,14 @@ class TestTargetsApply:
         assert done.exit_code == 3
         assert "targets.gated.checks: needs GitHub" in done.stderr
         assert "Gitea and Forgejo have none: leave it out" in done.stderr
+
+    def test_trigger_by_deployments_is_refused_with_the_reason(
+        self, pulley: Pulley, environ: dict[str, str], tmp_path: Path
+    ) -> None:
+        file = self.targets(tmp_path, 'trigger = "deployment"')
+        done = pulley("targets", "apply", "--dry-run", str(file), environ=environ)
+        assert done.exit_code == 3
+        assert "targets.gated.trigger: needs GitHub" in done.stderr
 
     @pytest.mark.parametrize("gate", ['after = ["first"]', 'window = "Mon 09:00-17:00 UTC"', ""])
     def test_gates_that_rounds_judge_are_allowed(

@@ -10,12 +10,13 @@ import pytest
 from chalicelib.core.deployments import Cause, DeploymentRequest, DeploymentStatus
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.tags import TaggedCommit, TagGlob
 from chalicelib.edges.aws import Deadline
 from chalicelib.edges.commit_statuses import MAX_KNOWN, Forge, ForgeRepository
 from chalicelib.edges.github import GitHub, github_at
 from chalicelib.edges.github_api import GoneError, TokenError
 from chalicelib.edges.github_deadline import PromptGitHub
-from chalicelib.edges.github_reading import reading
+from chalicelib.edges.github_reading import MOST_TAGS, reading
 from chalicelib.flows.find_deployment import find_or_create
 from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.sync import DeploymentSync
@@ -301,6 +302,29 @@ class TestReading:
         gitea.http.script = lambda _request: answer(content)
         with pytest.raises(UnavailableError, match="cannot be read"):
             gitea.repository.merge_base(A, B)
+
+    def test_highest_tags_that_fit_are_found_on_any_page(self, gitea: Server) -> None:
+        gitea.api.tags = {f"x{number}": B.sha for number in range(120)}
+        gitea.api.tags |= {"v1.9": C.sha, "v1.10-rc.1": D.sha, "v1.10": A.sha, "v": "odd"}
+        found = gitea.repository.tags(TagGlob("v*"), releases=False)
+        assert found == [
+            TaggedCommit("v1.10", A),
+            TaggedCommit("v1.10-rc.1", D),
+            TaggedCommit("v1.9", C),
+        ]
+        assert len(gitea.http.requests) == 3
+        assert len(gitea.repository.tags(TagGlob("x*"), releases=False)) == MOST_TAGS
+
+    def test_only_tags_of_published_releases_count_if_asked(self, gitea: Server) -> None:
+        gitea.api.tags = {"v3": A.sha, "v2": B.sha, "v1": C.sha}
+        gitea.api.releases = [
+            {"tag_name": "v3", "draft": False, "prerelease": True},
+            {"tag_name": "v2", "draft": True, "prerelease": False},
+            {"tag_name": "v1", "draft": False, "prerelease": False},
+            {"tag_name": "v0", "draft": False, "prerelease": False},
+        ]
+        assert gitea.repository.tags(TagGlob("v*"), releases=True) == [TaggedCommit("v1", C)]
+        assert gitea.repository.tags(TagGlob("x*"), releases=True) == []
 
     def test_deliveries_are_not_asked_for(self, gitea: Server) -> None:
         assert gitea.repository.failed_deliveries(NOW - timedelta(hours=1)) == []

@@ -74,10 +74,10 @@ class TokenCheck:
 
     def _missing(self) -> Iterator[tuple[str, str, str]]:
         """The permissions that the token lacks, what that disables, and GitHub's own reason."""
-        body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
         if not has_deployments(self.api_url):
             yield from self._missing_scopes()
             return
+        body = {"ref": _NOWHERE, "auto_merge": False, "required_contexts": []}
         # GitHub checks the permission before it looks for the commit.
         answer = self._ask("POST", "/deployments", body)
         if _lacks(answer, 422):
