@@ -139,3 +139,7 @@ class TestMayOpen:
         self, name: str, branches: frozenset[str], checks: tuple[str, ...], *, expected: bool
     ) -> None:
         assert GreenCheck(name, branches).may_open(checks, "main") is expected
+
+    def test_target_that_follows_tags_may_wait_for_a_check_of_any_branch(self) -> None:
+        assert GreenCheck("test", self.MAIN).may_open(("test",), "")
+        assert not GreenCheck("test", self.MAIN).may_open(("lint",), "")
