@@ -11,6 +11,7 @@ import click
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.tags import TagGlob
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
 from pulley.cli.terminal import printable
 
@@ -75,7 +76,7 @@ def plain(value: object) -> object:
     """
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, Repository | Branch | CommitSha):
+    if isinstance(value, Repository | Branch | TagGlob | CommitSha):
         return str(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.repr}
