@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from chalicelib.core.deployments import Deployment
 from chalicelib.core.gates import DEPLOYMENT, EVERY_CHECK, MANUAL
 from chalicelib.core.history import Run, age
-from chalicelib.core.observations import AT, judge_host
+from chalicelib.core.observations import HostVerdict, judge_host
 from chalicelib.core.plan import PARKED, TargetPlan
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
@@ -159,8 +159,8 @@ def forerunner_of(plan: TargetPlan) -> Forerunner:
 def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> datetime | None:
     """When the last of these hosts (instance ids) got to the commit (a full SHA) to stay there.
 
-    `runs` are those of this commit in the target since it was last at another. None if a host has
-    no such run.
+    `runs` are those of the target since then, at least; they may be of other commits, because a
+    host may report a newer commit than it was sent. None if a host has no such run.
     """
     since: dict[str, datetime] = {}
     for run in sorted(runs, key=lambda one: age(one.command)):
@@ -168,9 +168,30 @@ def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> date
             if not one.is_over or not one.has_begun:
                 continue
             verdict = judge_host(one, run.roll_out)
-            if verdict.kind != AT or verdict.upstream != commit or verdict.back_at:
+            if not _is_well_at(commit, verdict):
                 since.pop(one.instance_id, None)
             elif verdict.updated or one.instance_id not in since:
                 since[one.instance_id] = run.command.ended_on(one).astimezone(UTC)
     known = [since[one] for one in hosts if one in since]
     return max(known) if known and len(known) == len(hosts) else None
+
+
+def settled_by(run: Run, commit: str) -> frozenset[str]:
+    """The hosts (instance ids) about which no older run can tell since when they are at the commit.
+
+    This run brought them there, or they were not well there after it.
+    """
+    judged = {
+        one.instance_id: judge_host(one, run.roll_out)
+        for one in run.invocations
+        if one.is_over and one.has_begun
+    }
+    return frozenset(
+        instance_id
+        for instance_id, verdict in judged.items()
+        if verdict.updated or not _is_well_at(commit, verdict)
+    )
+
+
+def _is_well_at(commit: str, verdict: HostVerdict) -> bool:
+    return verdict.upstream == commit and not verdict.back_at

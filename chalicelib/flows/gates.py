@@ -1,11 +1,9 @@
 """Reads what a target's gates need: the commits that are newer, and the targets before it."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import partial
-from itertools import takewhile
 from typing import Protocol
 
 from chalicelib.core.gates import DEPLOYMENT
@@ -22,11 +20,13 @@ from chalicelib.core.waiting import (
     forerunner_of,
     judge_gates,
     newer_than,
+    settled_by,
     well_since,
 )
 from chalicelib.core.wanted import TargetFacts, newest_asked, newest_tag
 from chalicelib.flows.requested import Requests, read_request
 from chalicelib.flows.snapshot import Reader, Snapshot
+from chalicelib.flows.target_runs import MAX_READ
 
 
 class Ancestry(Protocol):
@@ -103,35 +103,44 @@ class GateReader:
             forerunner = forerunner_of(plan)
             if forerunner.commit and target.gates.soak:
                 hosts = [one.host.instance_id for one in plan.hosts if one.host.is_online]
-                forerunner = replace(
-                    forerunner, since=self._since(forerunner.commit, other, hosts, snapshot)
-                )
+                runs = self._runs_since(forerunner.commit, hosts, other, snapshot)
+                since = well_since(runs, forerunner.commit, hosts)
+                forerunner = replace(forerunner, since=since)
             found[other.name] = forerunner
         return found
 
-    def _since(
-        self, commit: str, target: Target, hosts: Sequence[str], snapshot: Snapshot
-    ) -> datetime | None:
-        """When the last of these hosts got to the commit, by the runs since another one was sent.
+    def _runs_since(
+        self, commit: str, hosts: Collection[str], target: Target, snapshot: Snapshot
+    ) -> Sequence[Run]:
+        """The target's runs since these hosts (instance ids) got to the commit (a full SHA).
 
-        Rechecks that succeeded changed nothing, and there are many. They are read only if a host
-        has no other run, because it got to the commit by the command of an older one.
+        Rechecks of the commit that succeeded changed nothing, and there are many. So they are read
+        only for a host that no other run tells of, the oldest first.
         """
-        sent = list(
-            takewhile(lambda one: one.roll_out.commit.sha == commit, snapshot.sent_to(target))
-        )
-        quiet = [
-            one for one in sent if one.roll_out.is_recheck and plain_status(one.status) == "success"
-        ]
-        runs = [self._run(one, snapshot) for one in sent if one not in quiet]
-        since = well_since(runs, commit, hosts)
-        if since is None and quiet:
-            runs += [self._run(one, snapshot) for one in quiet]
-            since = well_since(runs, commit, hosts)
-        return since
+        quiet: list[Command] = []
+        runs: list[Run] = []
+        left, unseen = set(hosts), set(hosts)
+        for command in snapshot.sent_to(target):
+            if not left or len(runs) == MAX_READ:
+                break
+            roll_out = command.roll_out
+            is_recheck = roll_out.is_recheck and roll_out.commit.sha == commit
+            if is_recheck and plain_status(command.status) == "success":
+                quiet.append(command)
+                continue
+            runs.append(Run(command, self.reader.invocations(command, snapshot)))
+            left -= settled_by(runs[-1], commit)
+            unseen -= _ended_on(runs[-1])
+        for command in quiet[: -MAX_READ - 1 : -1]:
+            if not unseen:
+                break
+            runs.append(Run(command, self.reader.invocations(command, snapshot)))
+            unseen -= _ended_on(runs[-1])
+        return runs
 
-    def _run(self, command: Command, snapshot: Snapshot) -> Run:
-        return Run(command, self.reader.invocations(command, snapshot))
+
+def _ended_on(run: Run) -> frozenset[str]:
+    return frozenset(one.instance_id for one in run.invocations if one.is_over and one.has_begun)
 
 
 def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
