@@ -6,6 +6,7 @@ which is reported on. So a commit that waits for its checks has no deployment.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Protocol
 
 from chalicelib.core.deployments import (
@@ -22,6 +23,9 @@ from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
 from chalicelib.flows.find_deployment import LOOKS, Deployments, first_of
 from chalicelib.flows.gates import GateRepository
 
+OTHERS = (
+    10  # how many of the target's deployments that do not wait end the search for those that do
+)
 Made = tuple[Deployment, bool]  # whether it was created just now
 
 
@@ -75,21 +79,32 @@ class GatedDeployments:
             self.github.post(deployment.id, status)
 
     def end_waiting(self, newer: CommitSha, ahead: Collection[CommitSha]) -> None:
-        """Mark commits inactive that still wait: a newer one has overtaken them.
+        """Mark queued commits inactive: a newer one has overtaken them, or a force push.
 
-        `ahead` are the commits that are newer still, and wait on.
+        `ahead` are commits that wait on.
         """
         if self.target.gates.checks:
             return
         kept = {newer.sha, *(one.sha for one in ahead)}
         status = DeploymentStatus("inactive", f"overtaken by {newer.short} while it waited")
-        for count, one in enumerate(self.github.newest(self.target.environment)):
-            if count == LOOKS:
-                return
-            if (one.stage, one.target) != (self.stage, self.target.name) or one.commit in kept:
+        mine = (
+            one
+            for one in islice(self.github.newest(self.target.environment), LOOKS)
+            if (one.stage, one.target) == (self.stage, self.target.name)
+        )
+        waiting, others = [], 0
+        for one in mine:
+            if one.commit in kept:
                 continue
-            if not any(said.state == "queued" for said in self.github.statuses(one.id)[:1]):
-                return
+            if any(said.state == "queued" for said in self.github.statuses(one.id)[:1]):
+                waiting.append(one)
+                continue
+            # A commit that waits may stand behind some that a person has deployed since.
+            others += 1
+            if others == OTHERS:
+                break
+        # The oldest first: if GitHub fails now, a later call finds the others at the same place.
+        for one in reversed(waiting):
             self.github.post(one.id, status)
 
     def _request(self, commit: CommitSha) -> DeploymentRequest:

@@ -5,16 +5,16 @@ A release is the same deploy as a push.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.deployments import Attempt, Cause
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.gates import DEPLOYMENT
-from chalicelib.core.refs import Repository
+from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import Waiting, newer_than
-from chalicelib.core.wanted import TargetFacts
+from chalicelib.core.wanted import TargetFacts, newest_asked
 from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.deploy import Deployer, Sent
 from chalicelib.flows.gated_deployments import GatedDeployments, GatedRepository, Made
@@ -23,6 +23,8 @@ from chalicelib.flows.requested import RequestReport
 from chalicelib.flows.snapshot import Snapshot
 
 MAX_JUDGED = 10  # commits of a target whose checks GitHub judges in one round
+# For so long after a commit was sent, rounds look whether an older commit still shows as queued.
+RECENT = timedelta(hours=24)
 SECONDS = 10.0  # to post on GitHub that a release could not be sent
 
 
@@ -55,6 +57,8 @@ class Releaser:
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
             chosen, made = self._choose(waiting, deployments, facts)
+            if chosen is None:
+                self._end_waiting([one.commit for one in waiting], facts, deployments, snapshot)
         except (NotTakenError, UnavailableError) as error:
             note_not_asked(self.journal, target.repository, error)
             return None
@@ -125,6 +129,26 @@ class Releaser:
             if judged[0].commit not in {one.commit for one in facts.asked}:
                 deployments.tell(judged[0])
         return None, None
+
+    def _end_waiting(
+        self,
+        waiting: Sequence[CommitSha],
+        facts: TargetFacts,
+        deployments: GatedDeployments,
+        snapshot: Snapshot,
+    ) -> None:
+        """End queued commits that do not wait any more.
+
+        A person has sent a newer one, a force push has removed them, or GitHub failed before.
+        """
+        last, pin = newest_asked(facts), facts.pin
+        if waiting:
+            deployments.end_waiting(waiting[0], waiting)
+        elif last and not (pin and pin.holds(snapshot.now)):
+            sent = snapshot.sent_to(facts.target)
+            asked = (one.requested for one in sent if one.roll_out.cause != "reconcile")
+            if any(snapshot.now - one < RECENT for one in asked):
+                deployments.end_waiting(last, ())
 
     def _send(
         self,
