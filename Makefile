@@ -71,7 +71,8 @@ docs: $(READY)
 # PULLEY_DELIVERIES: 3,000 deliveries at 50 a second, to 8 functions (brief: 150, to 4).
 # PULLEY_ORDERS: 100 orders of the sandbox's events (brief: 6).
 # PULLEY_SEEDS: 60 random orders of the events of the story in tests/flows/test_sync.py (brief: 8).
-# PULLEY_SCHEDULES: 1,000 schedules of a fleet with a token, and as many without (brief: 100 each).
+# PULLEY_SCHEDULES: 1,000 schedules of a fleet with a token, as many without, and as many of targets
+#   with gates (brief: 100 each).
 # PULLEY_EXAMPLES: 1,000 examples of each property of the core, the flows and the edges, except one
 #   that uses the network (brief: 50).
 # PULLEY_SIGNALS: each of three signals to `pulley demo` and to `pulley sandbox` (brief: one to each).

@@ -128,7 +128,7 @@ class Account:
     def _run(self, sent: Sent, part: Part) -> None:
         """The end of the script."""
         part.is_false = bool(part.machine.lies)
-        part.ended = self.now
+        part.end_script(self.now)
         if isinstance(sent, SentRun):
             self._deploy(sent, part)
         elif isinstance(sent, SentCheck):
@@ -200,7 +200,7 @@ class Account:
         for part in sent.parts:
             if not part.is_over:
                 if part.status == "InProgress":
-                    part.ended = self.now
+                    part.end_script(self.now)
                     part.machine.note_run(sent.roll_out, "", at=self.now, requested=sent.requested)
                 part.end("Cancelled")
 

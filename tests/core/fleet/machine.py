@@ -40,6 +40,7 @@ class Machine:
     def run(self, roll_out: RollOut, upstream: Upstream) -> tuple[str, str]:
         """One run of the script: its outcome and upstream. docs/host.md has the steps."""
         commit, is_exact = roll_out.commit.sha, roll_out.update == "exact"
+        stops = is_exact or roll_out.update in {"rebase-to", "reset-to"}  # at the commit
         if self.failure == "busy":
             return "busy", ""
         if roll_out.issued < self.newest:
@@ -48,10 +49,10 @@ class Machine:
         if self.failure == "unreachable":
             return "unreachable", ""
         self.known |= set(upstream.line_of(upstream.tip))
-        if not self._has(commit, upstream, is_exact=is_exact):
+        if not self._has(commit, upstream, stops=stops):
             return "missing_commit", upstream.tip
-        to = commit if is_exact else upstream.tip
-        is_left = not is_exact and not upstream.has(to, commit)
+        to = commit if stops else upstream.tip
+        is_left = not upstream.has(to, commit)
         well = "superseded" if is_left else ""
         return self._go(to, upstream, target=roll_out.target, is_exact=is_exact, well=well), to
 
@@ -99,11 +100,11 @@ class Machine:
         """Somebody replaces the checkout by a fresh clone."""
         self.ran = self.ran_for = ""
 
-    def _has(self, commit: str, upstream: Upstream, *, is_exact: bool) -> bool:
+    def _has(self, commit: str, upstream: Upstream, *, stops: bool) -> bool:
         """Whether the commit is in the branch, or was in it as far as this host knows."""
         if upstream.has(upstream.tip, commit):
             return True
-        if is_exact:
+        if stops:
             return any(upstream.has(one, commit) for one in self.deployed[-10:])
         return commit in self.known and not upstream.has(commit, upstream.tip)
 

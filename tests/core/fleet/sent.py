@@ -12,7 +12,8 @@ OVER = frozenset({"Success", "Failed", "TimedOut", "Cancelled"})
 @dataclass
 class Part:
     """A command on one host. `saw` is the true finding of a check: "well", "behind" its
-    branch, "drift" or "". `is_false` is whether the host printed a false result.
+    branch, "drift" or "". `is_false` is whether the host printed a false result. The script ended
+    at `ended` by AWS's clock, and at `told` by the host's.
     """
 
     machine: Machine
@@ -23,12 +24,16 @@ class Part:
     ends: int = 0
     output: str = ""
     ended: int | None = None
+    told: int | None = None
     saw: str = ""
     is_false: bool = False
 
     @property
     def is_over(self) -> bool:
         return self.status in OVER
+
+    def end_script(self, now: int) -> None:
+        self.ended, self.told = now, now + self.machine.clock_is_off
 
     def end(self, status: str, details: str = "") -> None:
         self.status, self.details = status, details or status
@@ -144,5 +149,5 @@ class SentCheck(Sent):
 
 def _invocation(part: Part) -> Invocation:
     machine = part.machine
-    ended = None if part.ended is None else time_of(part.ended + machine.clock_is_off)
+    ended = None if part.told is None else time_of(part.told)
     return Invocation(machine.id, machine.id[-3:], part.status, part.details, part.output, ended)
