@@ -7,9 +7,9 @@ Each of these mutations of the flows turned a hundred schedules red: ignore the 
 window, the window's zone, one of two targets in `after`, the commit of a target in `after`; send
 the tip, or the oldest commit, in place of the newest open commit; judge the tip's checks, the first
 check only, or none; take every commit for newer, one more or one less; skip `merge_base`, or trust
-all commits if GitHub has forgotten the last one; let a manual target go by itself; let hosts go past
-the commit; let a round repair a gated target to the tip; let a push go out past the gates; forget
-what a person sent, or count a pin's commit as sent; never end a commit that waits.
+all commits if GitHub has forgotten the last one; let a manual target go by itself; let hosts go
+past the commit; let a round repair a gated target to the tip; let a push go out past the gates;
+forget what a person sent, or count a pin's commit as sent; never end a commit that waits.
 """
 
 import os
@@ -322,6 +322,15 @@ class TestFoundBySchedules:
         world.set_pin("a0", Pin("none"))
         world.rest(2)
         assert [one.roll_out.update for one in world.runs] == ["exact"]
+
+    def test_pin_is_brought_to_the_hosts_although_a_newer_commit_has_passed_its_gates(self) -> None:
+        world = World(Layout((GREEN_TESTS,)))
+        world.push(has_ci=False)
+        world.set_check(world.upstream.tip, "test", "success")
+        world.pin_back("a0", 1)
+        world.rest(1)
+        assert [one.roll_out.update for one in world.runs] == ["exact"]
+        assert {one.ran for one in world.machines} == {world.upstream.tips[0]}
 
     def test_late_delivery_of_an_older_push_does_not_hide_the_soak_time(self) -> None:
         world = World(Layout((Node(), Node(after=(0,), soak=10))))

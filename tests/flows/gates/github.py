@@ -14,6 +14,7 @@ from chalicelib.core.deployments import (
 )
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.tags import TaggedCommit, TagGlob
 from chalicelib.core.webhook import FailedDelivery
 from tests.core.fleet.upstream import Upstream
 from tests.fakes import STAGE, TOKEN, FakeAnnouncements, FakeDeployments
@@ -52,6 +53,9 @@ class Site(FakeDeployments):
         self._call("commits")
         line = self.upstream.line_of(self.upstream.tip) if branch.name == "main" else []
         return [CommitSha(one) for one in line[:LISTED]]
+
+    def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
+        raise NotImplementedError  # no target of a schedule follows tags
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         self._call("merge_base")
