@@ -14,6 +14,7 @@ from chalicelib.core.tags import TaggedCommit, newer_tags
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import (
     CLOSED,
+    OPEN,
     Forerunner,
     Gate,
     Waiting,
@@ -85,9 +86,9 @@ class GateReader:
         request, gate = found
         commit = CommitSha(request.commit)
         tag = next((one.tag for one in facts.tags if one.commit == commit), "")
-        if target.tag and not tag:
+        if target.tag and not tag and gate.state == OPEN:
             words = f"waits until {commit.short} has a tag that the target follows"
-            gate = Gate("trigger", CLOSED, words)
+            gate = Gate(gate.name, CLOSED, words)
         forerunners = self._forerunners(target, snapshot, targets)
         judged = judge_gates(target, commit, forerunners, now=snapshot.now, request=gate)
         return [replace(judged, deployment=request, tag=tag)]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Command
 from chalicelib.core.refs import Branch, CommitSha
@@ -219,6 +220,50 @@ class TestGates:
         house.tag(v1=1)
         house.settle()
         assert house.sent == []
+
+
+class TestRequests:
+    """`trigger = "deployment"`: somebody else's deployment names the commit of a tag."""
+
+    @pytest.fixture
+    def house(self) -> House:
+        house = House(tag_json(trigger="deployment"))
+        house.deployments.now = house.now
+        house.tag(v1_2=3, v1_1=2, v1_0=1)
+        return house
+
+    def ask(self, house: House, number: int) -> int:
+        return house.deployments.add(sha(number), stage="", target="").id
+
+    def said(self, house: House, request: int) -> list[str]:
+        log = house.deployments.log[request]
+        return [f"{one.state}: {one.description}" for one in log]
+
+    def test_commit_goes_out_by_its_tag_and_may_be_lower(self, house: House) -> None:
+        house.settle()
+        assert house.sent == []
+        for number in (2, 1):
+            request = self.ask(house, number)
+            house.settle()
+            assert house.commands.sent[-1].parameters["Deployment"] == str(request)
+        assert house.sent == [("v1.1", 2, "tag", "push"), ("v1.0", 1, "tag", "push")]
+
+    def test_commit_without_a_tag_waits_and_says_why(self, house: House) -> None:
+        request = self.ask(house, 9)
+        house.settle()
+        assert house.sent == []
+        words = "queued: waits until 0000000 has a tag that the target follows"
+        assert self.said(house, request) == [words]
+        house.tag(v1_3=9, v1_2=3)
+        house.settle()
+        assert [one[:2] for one in house.sent] == [("v1.3", 9)]
+
+    def test_request_that_is_under_review_waits_for_that(self, house: House) -> None:
+        request = self.ask(house, 9)
+        house.deployments.log[request].append(DeploymentStatus("waiting", ""))
+        house.settle()
+        (words,) = {str(note["reason"]) for note in house.notes("command", "waits")}
+        assert words == f"waits until deployment {request} is approved on GitHub"
 
 
 class TestPins:
