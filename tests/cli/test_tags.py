@@ -244,3 +244,19 @@ class TestDeploy:
         assert done.exit_code == 0, done.output
         assert "(it is v1.3) to 2 hosts" in done.stderr
         assert heads(sandbox) == {story.other}
+
+
+@pytest.mark.usefixtures("story")
+class TestReleases:
+    """The webhook sends releases if the target takes them alone."""
+
+    def test_webhook_s_events_follow_the_target(self, sandbox: Sandbox, pulley: Pulley) -> None:
+        store(sandbox, releases=True)
+        try:
+            printed = pulley("connect", FULL_NAME, "--print-only").stdout
+            assert "Let me select individual events: Pushes, Releases" in printed
+            assert pulley("connect", FULL_NAME, "--yes").exit_code == 0
+            (hook,) = sandbox.github.hooks(FULL_NAME)
+            assert hook.events == ("push", "release")
+        finally:
+            store(sandbox)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import Result
 
 from chalicelib.core.refs import Repository
+from chalicelib.core.stored import ParameterNames
 from chalicelib.core.targets import parse_stored_targets
 from pulley.operator.aws.parameters import Parameters
 from pulley.sandbox.account import Account
@@ -120,6 +121,21 @@ class TestApply:
         assert [one.name for one in parse_stored_targets(text, SITE)] == ["web", "worker"]
         assert ", " not in text
         assert '      checkout: "/srv/site"\n' in done.stdout
+
+    def test_tags_need_a_token_and_releases_more_events(
+        self, account: Account, apply: Pulley
+    ) -> None:
+        tags = WEB.replace('branch = "main"', 'tag = "v*"\nreleases = true')
+        refused = apply(tags)
+        assert refused.exit_code == 3, refused.output
+        words = "targets.web: tag: needs a token for GitHub, and none is stored for octo/site"
+        assert words in refused.output
+        name = ParameterNames("dev").github_token
+        account.ssm.put_parameter(Name=name, Value="t0ken", Type="SecureString")
+        done = apply(tags)
+        assert done.exit_code == 0, done.output
+        said = "Its webhook must send more events: pulley connect octo/site"
+        assert said in done.stderr
 
     def test_unchanged_file_stores_nothing_and_asks_no_question(
         self, account: Account, apply: Pulley, targets: Pulley

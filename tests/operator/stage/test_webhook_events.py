@@ -29,3 +29,10 @@ def test_webhook_sends_pushes_and_what_opens_the_gates(
 ) -> None:
     targets = [parse_target("targets.api", target_json("api", **one)) for one in gates]
     assert list(events_of(targets)) == ["push", *sorted(expected)]
+
+
+def test_webhook_sends_releases_only_if_a_target_takes_them_alone() -> None:
+    entry = {key: one for key, one in target_json("api", tag="v*").items() if key != "branch"}
+    tags, releases = (parse_target("", {**entry, "releases": one}) for one in (False, True))
+    assert list(events_of([tags])) == ["push"]
+    assert list(events_of([tags, releases])) == ["push", "release"]
