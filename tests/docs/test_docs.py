@@ -125,7 +125,7 @@ class TestAnswers:
 
 class TestHost:
     def test_every_outcome_and_exit_code_is_documented(self) -> None:
-        branches = re.findall(r"^        ([a-z_ |]+)\) code=(\d+) ;;", SCRIPT, re.MULTILINE)
+        branches = re.findall(r"^        ([a-z_ |]+)\) exit_code=(\d+) ;;", SCRIPT, re.MULTILINE)
         codes = {outcome: code for outcomes, code in branches for outcome in outcomes.split(" | ")}
         assert len(codes) == 11
         rows = re.findall(r"^\| (\d+) \| (.+?) \|", read("docs/host.md"), re.MULTILINE)
@@ -138,7 +138,7 @@ class TestHost:
 
     def test_every_outcome_that_the_script_ends_with_has_a_code(self) -> None:
         ended_with = set(re.findall(r"\bfinish ([a-z_]+)", SCRIPT))
-        coded = re.findall(r"^        ([a-z_ |]+)\) code=", SCRIPT, re.MULTILINE)
+        coded = re.findall(r"^        ([a-z_ |]+)\) exit_code=", SCRIPT, re.MULTILINE)
         assert ended_with <= {outcome for outcomes in coded for outcome in outcomes.split(" | ")}
 
 

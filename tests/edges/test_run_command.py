@@ -267,7 +267,7 @@ class TestRunCommandSend:
 DOCUMENT = "pulley-dev-pull"
 REQUESTED = datetime(2030, 1, 31, 12, 0, 5, tzinfo=UTC)
 SINCE = datetime(2030, 1, 31, 11, 59, 59, 900_000, tzinfo=UTC)
-SENT = replace(ROLL_OUT, deployment=3_000_000_019, checkout="/srv/site")
+SENT = replace(ROLL_OUT, deployment=3_000_000_019, checkout="/srv/site", branch="main")
 
 
 def command_id(number: int) -> str:
