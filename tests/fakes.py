@@ -319,7 +319,7 @@ class FakeDeployments:
         waiting = [f"{name}: {state}" for name, state in states.items() if state != "success"]
         if waiting:
             return NotGreen(", ".join(waiting))
-        return self._made(request)
+        return self.create_for(request)
 
     def has_checks(self, commit: CommitSha) -> bool:
         self._call("has_checks")
@@ -335,7 +335,7 @@ class FakeDeployments:
 
     def create(self, request: DeploymentRequest) -> Deployment:
         self._call("create")
-        return self._made(request)
+        return self.create_for(request)
 
     def deployment(self, deployment_id: int) -> Deployment | None:
         self._call("deployment")
@@ -370,10 +370,9 @@ class FakeDeployments:
         self.log[id_] = []
         return self.made[id_]
 
-    def _made(self, request: DeploymentRequest) -> Deployment:
-        made = self.add(request.commit.sha, request.environment, request.stage, request.target)
-        self.made[made.id] = replace(made, checks=request.checks)
-        return self.made[made.id]
+    def create_for(self, request: DeploymentRequest) -> Deployment:
+        """Add the requested deployment."""
+        return self.add(request.commit.sha, request.environment, request.stage, request.target)
 
     def say(self, deployment_id: int, status: DeploymentStatus) -> None:
         """Add a status, within GitHub's limits for its description."""

@@ -30,23 +30,18 @@ _LAST_TAKEN = "\uffff"  # GitHub answers 422: "description doesn't accept 4-byte
 
 @dataclass(frozen=True)
 class DeploymentRequest:
-    """A request for the deployment of a commit to a target. `delivery` is for people only.
-
-    `checks` are the names of the checks that GitHub is to judge first (core/gates.py).
-    """
+    """A request for the deployment of a commit to a target. `delivery` is for people only."""
 
     commit: CommitSha
     environment: str
     stage: str
     target: str
     delivery: str
-    checks: tuple[str, ...] = ()
 
     @property
-    def payload(self) -> dict[str, object]:
+    def payload(self) -> dict[str, str]:
         """The payload, which tells it from other deployments of the commit."""
-        judged = {"checks": list(self.checks)} if self.checks else {}
-        return {"stage": self.stage, "target": self.target, "delivery": self.delivery, **judged}
+        return {"stage": self.stage, "target": self.target, "delivery": self.delivery}
 
 
 @dataclass(frozen=True)
@@ -64,11 +59,7 @@ class DeploymentStatus:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A deployment on GitHub. `created` is aware; `target` and `stage` are its payload's.
-
-    `checks` are those that GitHub judged before it made the deployment; without any, it was made
-    whatever the state of the checks.
-    """
+    """A deployment on GitHub. `created` is aware; `target` and `stage` are its payload's."""
 
     id: int
     commit: str
@@ -76,7 +67,6 @@ class Deployment:
     created: datetime
     stage: str
     target: str
-    checks: tuple[str, ...] = ()
 
     @property
     def is_foreign(self) -> bool:

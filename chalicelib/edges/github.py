@@ -165,7 +165,6 @@ def _deployments(answer: object) -> list[Deployment]:
 
 def _deployment(one: Any) -> Deployment | None:  # noqa: ANN401 - JSON
     payload = read_payload(one["payload"])
-    checks = payload.get("checks")
     created = datetime.fromisoformat(one["created_at"])
     if type(one["id"]) is not int or created.tzinfo is None:
         return None
@@ -176,7 +175,6 @@ def _deployment(one: Any) -> Deployment | None:  # noqa: ANN401 - JSON
         created=created,
         stage=text_of(payload.get("stage")),
         target=text_of(payload.get("target")),
-        checks=tuple(map(text_of, checks)) if isinstance(checks, list) else (),
     )
 
 

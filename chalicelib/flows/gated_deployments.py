@@ -5,7 +5,7 @@ which is reported on. So a commit that waits for its checks has no deployment.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
@@ -55,16 +55,14 @@ class GatedDeployments:
         # GitHub calls a commit green to which no check was reported yet.
         if checks == EVERY_CHECK and not self.github.has_checks(commit):
             return checks_gate(self.target, CLOSED, "every check: none was reported yet"), None
-        request = replace(self._request(commit), checks=checks)
-        found = self.github.find(request)
-        is_new = found is None
-        # A deployment may have been made when the target had no such gate, or by a pin.
-        if found is None or found.checks != checks:
-            made = self.github.create_if_green(request, () if checks == EVERY_CHECK else checks)
-            if isinstance(made, NotGreen):
-                return checks_gate(self.target, CLOSED, made.reason), None
-            found = first_of(self.github, made, request)
-        return checks_gate(self.target, OPEN), (found, is_new)
+        request = self._request(commit)
+        # A deployment that is there says nothing of the checks now: it may have been made by a pin,
+        # or before a check turned red, and then the commit was not sent.
+        made = self.github.create_if_green(request, () if checks == EVERY_CHECK else checks)
+        if isinstance(made, NotGreen):
+            return checks_gate(self.target, CLOSED, made.reason), None
+        found = first_of(self.github, made, request)
+        return checks_gate(self.target, OPEN), (found, found.id == made.id)
 
     def tell(self, waiting: Waiting) -> None:
         """Post what a commit waits for."""

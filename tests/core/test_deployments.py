@@ -158,10 +158,6 @@ class TestDeploymentRequest:
     def test_payload_names_the_stage_the_target_and_the_delivery(self) -> None:
         assert REQUEST.payload == {"stage": "dev", "target": "web", "delivery": GUID}
 
-    def test_payload_names_the_checks_that_github_judges(self) -> None:
-        request = replace(REQUEST, checks=("test", "lint"))
-        assert request.payload == REQUEST.payload | {"checks": ["test", "lint"]}
-
     def test_announcement_has_the_target_s_environment_and_the_cause_s_commit(self) -> None:
         target = parse_target("", target_json(environment="production"))
         cause = Cause(SITE, CommitSha(COMMIT), "push", REQUESTED, delivery=GUID)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from subprocess import check_output, run
 from typing import Any
@@ -210,25 +209,6 @@ class TestCreateIfGreen:
         body = api.server.requests[0].json
         assert "required_contexts" not in body
         assert body["auto_merge"] is False
-
-    def test_judged_checks_are_kept_in_the_payload_and_read_again(self, api: Api) -> None:
-        request = replace(REQUEST, checks=("test", "lint"))
-        api.answers(answer(shown(7, payload=request.payload), 201))
-        made = api.deployments.create_if_green(request, request.checks)
-        assert made == replace(deployment_of(7), checks=("test", "lint"))
-        assert api.server.requests[0].json["payload"]["checks"] == ["test", "lint"]
-
-    @pytest.mark.parametrize("checks", [None, "test", 7, {"test": 1}, {}])
-    def test_checks_of_another_shape_in_a_payload_are_none(self, api: Api, checks: object) -> None:
-        api.answers(answer([shown(7, payload=REQUEST.payload | {"checks": checks})]))
-        assert api.deployments.find(REQUEST) == deployment_of(7)
-
-    def test_checks_that_are_no_texts_match_no_name(self, api: Api) -> None:
-        payload = REQUEST.payload | {"checks": ["test", None, 7]}
-        api.answers(answer([shown(7, payload=payload)]))
-        found = api.deployments.find(REQUEST)
-        assert found
-        assert found.checks == ("test", "", "")
 
     def test_reason_names_the_checks_that_have_not_passed(self, api: Api) -> None:
         listed = context("test", "success"), context("lint", "pending"), context("e2e", "failure")

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 class Site(FakeDeployments):
     """`tick` is called before each answer. `fails_in` counts down the calls until a call fails; if
     `loses_answer`, GitHub has done then what it was asked. `has_failed` tells that a call failed.
-    `judged` has the commits, by target, that were green when GitHub was asked to judge them.
+    `judged` has the time at which GitHub found a commit green, by commit and target.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Site(FakeDeployments):
         self.upstream, self.clock, self.tick = upstream, clock, tick
         self.is_away = self.loses_answer = self.has_failed = self.has_forgotten = False
         self.fails_in = 0
-        self.judged: set[tuple[str, str]] = set()
+        self.judged: dict[tuple[str, str], datetime] = {}
 
     def of(self, repository: Repository, token: str) -> "Site":
         assert (str(repository), token) == ("octo/site", TOKEN)
@@ -98,7 +98,7 @@ class Site(FakeDeployments):
     ) -> Deployment | NotGreen:
         made = super().create_if_green(request, checks)
         if isinstance(made, Deployment):
-            self.judged.add((request.commit.sha, request.target))
+            self.judged[request.commit.sha, request.target] = self.clock()
         return self._answer(made) if isinstance(made, Deployment) else made
 
     def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:

@@ -125,8 +125,8 @@ class Promises:
         """The target's gates that are open for a commit now; with `is_certain`, without doubt."""
         world, node = self.world, self.world.nodes[name]
         now, is_open = time_of(world.now), set()
-        was_green = (commit, name) in world.site.judged and not is_certain
-        # If a commit was green, but could not be sent, a later round tries it again.
+        # A check may turn red in the middle of a round, after GitHub has judged.
+        was_green = world.site.judged.get((commit, name)) == now and not is_certain
         if not node.checks or was_green or world.site.is_green(commit, node.checks):
             is_open.add("checks")
         if not node.windows or any(is_window_open(one, now) for one in node.windows):
