@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.targets import STAGE_TAG, TAG, Target
+from chalicelib.core.targets import STAGE_TAG, TAGS, Target
 
 # A login of GitHub, or the end of an ARN; empty if not known.
 BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
@@ -21,7 +21,7 @@ BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
 # Values of Update that deploy. The others only look, or drop what a host has saved.
-DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact", TAG})
+DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact", *TAGS})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 # A name that does not match is left out.
 _NAME = re.compile(BY_PATTERN.replace("?$", "$"))

@@ -50,6 +50,7 @@ STAGE_TAG = "pulley"
 NO_GATES = Gates()
 # Values of `Update`, or their end, that go to a commit and not past it.
 TO_COMMIT, TAG = "-to", "tag"
+TAGS = frozenset({TAG, f"{TAG}{TO_COMMIT}"})  # what hosts of a target that follows tags get
 
 # TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
@@ -104,11 +105,11 @@ class Target:
     def sent_update(self) -> str:
         """The document's `Update` for a deploy.
 
-        Hosts of a target with gates go to the commit that passed them, not past it to the tip.
+        Hosts of a target with gates go to the commit that passed them, not past it to the tip, or
+        to where its tag was moved since.
         """
-        if self.tag:
-            return TAG
-        return f"{self.update}{TO_COMMIT}" if self.gates else self.update
+        update = TAG if self.tag else self.update
+        return f"{update}{TO_COMMIT}" if self.gates else update
 
     @property
     def is_decided_by_rounds(self) -> bool:

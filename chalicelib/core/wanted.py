@@ -11,7 +11,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.tags import TaggedCommit
-from chalicelib.core.targets import TAG, TO_COMMIT, Target
+from chalicelib.core.targets import TAG, TAGS, TO_COMMIT, Target
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,7 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
             return None
         return Wanted(pin.commit, "exact", "it is pinned", tag=tag)
     if facts.target.tag:
-        known = newest_tag(facts)
-        return Wanted(known.commit, TAG, f"it is {known.tag}", tag=known.tag) if known else None
+        return _wanted_tag(facts)
     if facts.head and not facts.target.is_decided_by_rounds:
         return Wanted(facts.head, facts.target.update, "it is the branch's tip")
     newest = newest_asked(facts)
@@ -91,6 +90,14 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     if facts.target.gates.trigger == DEPLOYMENT:  # it may be older than others that were sent
         reason = "it was asked for last"
     return Wanted(newest, facts.target.sent_update, reason)
+
+
+def _wanted_tag(facts: TargetFacts) -> Wanted | None:
+    known = newest_tag(facts)
+    if known is None:
+        return None
+    update = facts.target.sent_update
+    return Wanted(known.commit, update, f"it is {known.tag}", tag=known.tag)
 
 
 def newest_asked(facts: TargetFacts) -> CommitSha | None:
@@ -106,7 +113,7 @@ def newest_tag(facts: TargetFacts) -> TaggedCommit | None:
     """
     glob = facts.target.tag
     return _newest_asked(
-        one for one in _asked(facts) if one.update == TAG and glob and glob.fits(one.branch)
+        one for one in _asked(facts) if one.update in TAGS and glob and glob.fits(one.branch)
     )
 
 
@@ -116,7 +123,7 @@ def tag_sent_last(target: Target, asked: Iterable[RollOut]) -> str:
     The document needs such a name in every command, also where only the commit counts.
     """
     glob = target.tag
-    of_tags = [one for one in asked if one.update in {TAG, "exact"}]
+    of_tags = [one for one in asked if one.update in {*TAGS, "exact"}]
     fitting = [one for one in of_tags if glob and glob.fits(one.branch)]
     newest = max(fitting, key=lambda one: one.issued, default=None)
     return newest.branch if newest else ""
@@ -141,7 +148,7 @@ def _newest_asked(roll_outs: Iterable[RollOut]) -> TaggedCommit | None:
     pushed: dict[TaggedCommit, int] = {}
     found: dict[TaggedCommit, int] = {}
     for roll_out in roll_outs:
-        tag = roll_out.branch if roll_out.update == TAG else ""
+        tag = roll_out.branch if roll_out.update in TAGS else ""
         tagged, issued = TaggedCommit(tag, roll_out.commit), roll_out.issued
         if roll_out.is_exact:
             continue

@@ -29,7 +29,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Checkout": (CHECKOUT_PATTERN, ""),
     "Branch": (BRANCH_PATTERN, ""),
     "Commit": ("^([0-9a-f]{40})?$", "Empty: the branch's tip"),
-    "Update": ("^((rebase|reset)(-to)?|exact|(check-)?tag|check|saved|drop)$", ""),
+    "Update": ("^((rebase|reset|tag)(-to)?|exact|check(-tag)?|saved|drop)$", ""),
     "AfterPull": (AFTER_PULL_PATTERN, ""),
     "Restart": (RESTART_PATTERN, ""),
     "HealthCheck": (HEALTH_CHECK_PATTERN, ""),

@@ -41,10 +41,10 @@ check_parameters() {
     case $Update/$Commit in
         exact/ | tag/ | *-to/ | drop/) refuse_value "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
-        tag/*) goes_to_commit=yes follows=tag Update=exact ;;
+        tag/* | tag-to/*) goes_to_commit=$Update follows=tag Update=exact ;;
         check-tag/*) goes_to_commit=yes follows=tag Update=check ;;
         rebase/* | reset/* | check/* | saved/* | drop/*) ;;
-        *) refuse_value 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, check, check-tag, saved or drop' ;;
+        *) refuse_value 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, tag-to, check, check-tag, saved or drop' ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;

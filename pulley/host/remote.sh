@@ -108,7 +108,11 @@ follow_tag() {
         }
         echo "$seen $tag_commit" >"$state/tag"
     }
-    Commit=$tag_commit
+    if [ "$goes_to_commit" = tag ]; then
+        Commit=$tag_commit
+    else # tag-to: a commit that has not passed the target's gates must not come here
+        is_ancestor "$Commit" "$tag_commit" || was_deployed || finish missing_commit "commit $Commit is not in $Branch"
+    fi
 }
 
 # A power cut leaves empty files. Fetched objects are only copies, so fetch them again. Do not tell the

@@ -245,7 +245,9 @@ class TestParseRollOut:
         parameters = PARAMETERS | {"Update": update}
         assert parse_roll_out(parameters, self.COMMENT, requested=REQUESTED) is None
 
-    @pytest.mark.parametrize("update", ["rebase", "reset", "exact", "rebase-to", "reset-to", "tag"])
+    @pytest.mark.parametrize(
+        "update", ["rebase", "reset", "exact", "rebase-to", "reset-to", "tag", "tag-to"]
+    )
     def test_command_with_any_update_method_is_a_roll_out(self, update: str) -> None:
         expected = replace(self.ROLL_OUT, update=update)
         assert (

@@ -156,7 +156,8 @@ class TestTarget:
 
     def test_hosts_go_to_the_tags_commit(self) -> None:
         assert target_of().sent_update == "tag"
-        assert target_of(after=["staging"]).sent_update == "tag"
+        assert target_of(after=["staging"]).sent_update == "tag-to"
+        assert target_of(trigger="manual").sent_update == "tag-to"
 
     def test_tag_and_branch_of_one_name_are_never_confused(self) -> None:
         of_tag, of_pattern = target_of("v1"), target_of("v*")
@@ -168,6 +169,36 @@ class TestTarget:
 
     def test_target_without_a_line_follows_nothing(self) -> None:
         assert not replace(target_of(), tag=None).follows("refs/tags/v1")
+
+
+class TestGates:
+    """A host of a target with gates must not go where its tag was moved since."""
+
+    def test_commit_that_passed_is_wanted_and_not_what_the_tag_points_at_now(self) -> None:
+        facts = facts_of(
+            asked(A, "v1", 1, update="tag-to"),
+            target=target_of(after=["staging"]),
+            tags=[TaggedCommit("v1", B)],
+        )
+        wanted = wanted_of(facts, now=NOW)
+        assert wanted == Wanted(A, "tag-to", "it is v1", tag="v1")
+        assert wanted.stops_at_commit
+
+    def test_tags_sent_with_and_without_gates_count(self) -> None:
+        facts = facts_of(asked(A, "v1.0", 1, update="tag-to"), asked(B, "v1.1", 2))
+        assert newest_tag(facts) == TaggedCommit("v1.1", B)
+        newest = asked(C, "v1.2", 3, update="tag-to")
+        assert newest_tag(facts_of(*facts.asked, newest)) == TaggedCommit("v1.2", C)
+        assert tag_sent_last(target_of(), [*facts.asked, newest]) == "v1.2"
+
+    def test_its_command_is_read_back(self) -> None:
+        request = build_send_request(
+            target_of(checks=["test"]), stage="dev", commit=A, issued=1, cause="push", tag="v1"
+        )
+        assert request.parameters["Update"] == "tag-to"
+        read = parse_roll_out(request.parameters, request.comment, requested=NOW)
+        assert read is not None
+        assert read.stops_at_commit
 
 
 class TestCommand:

@@ -313,7 +313,7 @@ class TestTags:
         house.settle()
         (sent,) = house.commands.sent
         assert sent.parameters["Branch"] == tag
-        assert sent.parameters["Update"] == "tag"
+        assert sent.parameters["Update"] == "tag-to"
         assert house.sent() == [(number, str(request))]
         assert house.deployments.states(request) == ["success"]
 

@@ -210,7 +210,7 @@ class TestGates:
             sha(1): {"test": "success"},
         }
         house.settle()
-        assert [one[:3] for one in house.sent] == [("v1.1", 2, "tag")]
+        assert [one[:3] for one in house.sent] == [("v1.1", 2, "tag-to")]
         house.deployments.checks[sha(3)] = {"test": "success"}
         house.settle()
         assert [one[:2] for one in house.sent] == [("v1.1", 2), ("v1.2", 3)]
@@ -246,7 +246,7 @@ class TestRequests:
             request = self.ask(house, number)
             house.settle()
             assert house.commands.sent[-1].parameters["Deployment"] == str(request)
-        assert house.sent == [("v1.1", 2, "tag", "push"), ("v1.0", 1, "tag", "push")]
+        assert house.sent == [("v1.1", 2, "tag-to", "push"), ("v1.0", 1, "tag-to", "push")]
 
     def test_commit_without_a_tag_waits_and_says_why(self, house: House) -> None:
         request = self.ask(house, 9)

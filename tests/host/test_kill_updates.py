@@ -25,7 +25,7 @@ LINES = "line\n" * 40
 ROLLED_BACK = "{} that is rolled back"
 WAYS = (
     *(ROLLED_BACK.format("rebase"), ROLLED_BACK.format("reset")),
-    *("reset", "exact", "rebase-to", "reset-to", "tag"),
+    *("reset", "exact", "rebase-to", "reset-to", "tag", "tag-to"),
 )
 TRIALS = max(2, RANDOM_KILLS // len(WAYS) // 2)
 
@@ -70,7 +70,7 @@ def prepare(site: Site, way: str, *, edits: bool) -> Prepared:
     parameters = {"Update": way.split(maxsplit=1)[0]}
     if way in WAYS[3:]:
         parameters["Commit"] = site.git("rev-parse", "HEAD~2", cwd=site.upstream)
-    if way == "tag":
+    if way.startswith("tag"):
         parameters["Branch"] = "v1"
         site.git("tag", "-f", "-a", "-m", "x", "v1", parameters["Commit"], cwd=site.upstream)
     if way in WAYS[:2]:

@@ -562,6 +562,47 @@ def loose(git_dir: Path, object_id: str) -> Path:
     return git_dir / "objects" / object_id[:2] / object_id[2:]
 
 
+class TestToCommit:
+    """tag-to: a moved tag must not bring a commit that has not passed the target's gates."""
+
+    def pull(self, site: Site, name: str, commit: str) -> Run:
+        return site.pull(Update="tag-to", Branch=name, Commit=commit, AfterPull=BUILD)
+
+    @in_both_kinds
+    def test_host_goes_to_the_tags_commit(self, site: Site, commits: Commits, kind: str) -> None:
+        tag(site, "v1", commits.second, kind)
+        result = self.pull(site, "v1", commits.second)
+        result.must_be("updated", after=commits.second, upstream=commits.second)
+        self.pull(site, "v1", commits.second).must_be("unchanged", upstream=commits.second)
+
+    @in_both_kinds
+    def test_host_stays_where_it_is_if_the_tag_moves(
+        self, site: Site, commits: Commits, kind: str
+    ) -> None:
+        tag(site, "v1", commits.second, kind)
+        self.pull(site, "v1", commits.second)
+        for moved in (commits.third, commits.first):
+            tag(site, "v1", moved, kind)
+            self.pull(site, "v1", commits.second).must_be("unchanged", upstream=commits.second)
+
+    @in_both_kinds
+    def test_host_goes_to_a_commit_that_the_moved_tag_has_and_to_no_other(
+        self, site: Site, commits: Commits, kind: str
+    ) -> None:
+        tag(site, "v1", commits.third, kind)
+        result = self.pull(site, "v1", commits.second)
+        result.must_be("updated", after=commits.second, upstream=commits.second)
+        before = site.head()
+        for name in (commits.tip, "f" * 40):
+            result = self.pull(site, "v1", name)
+            result.must_be("missing_commit", f"commit {name} is not in v1")
+        assert site.head() == before
+
+    def test_without_a_commit_it_is_refused(self, site: Site) -> None:
+        result = site.pull(Update="tag-to", Branch="v1", Commit="")
+        result.must_be("bad_parameter", "tag-to needs a Commit")
+
+
 class TestCheck:
     @in_both_kinds
     def test_check_compares_the_tags_commit_with_the_deployed_one(

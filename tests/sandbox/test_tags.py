@@ -223,3 +223,25 @@ def test_new_host_gets_the_tag_and_none_that_was_deleted(tags: Tags) -> None:
     assert isinstance(result, HostResult)
     assert (result.outcome, later.head()) == ("missing_commit", before)
     tags.sandbox.terminate_machine(later)
+
+
+def test_moved_tag_brings_no_commit_past_a_closed_gate(tags: Tags) -> None:
+    tags.follow(checks=["test"])
+    (hook,) = tags.sandbox.github.hooks(FULL_NAME)
+    hook.events = ("push", "check_run", "release")  # as `pulley connect` makes it
+    green, red = tags.commit("green"), tags.commit("red")
+    tags.push("1", green)
+    assert tags.sent() == []
+    tags.sandbox.checker.finish_check(green, "test")
+    tags.sandbox.wait_until_quiet()
+    assert tags.heads() == {green}
+    tags.push("1", red)
+    late = tags.sandbox.add_machine("late")
+    assert tags.sandbox.reconcile()["sent"] == 1
+    tags.sandbox.wait_until_quiet()
+    assert (tags.heads(), late.head()) == ({green}, green)
+    assert {one[1:] for one in tags.sent()} == {(green, "tag-to")}
+    tags.sandbox.checker.finish_check(red, "test")
+    tags.sandbox.wait_until_quiet()
+    assert tags.heads() == {red}
+    tags.sandbox.terminate_machine(late)

@@ -52,7 +52,7 @@ def choose(
     found: TargetFacts, asked: CommitSha | None = None, *, passes_gates: bool = False
 ) -> tuple[str, CommitSha]:
     wanted = choose_commit(found, asked, now=NOW, passes_gates=passes_gates)
-    assert wanted.update == "tag"
+    assert wanted.update == found.target.sent_update
     return wanted.tag, wanted.commit
 
 
