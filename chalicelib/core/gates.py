@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from chalicelib.core.fields import Reader, is_match, length_reader, parse_length, text_reader
 from chalicelib.core.refs import shown
-from chalicelib.core.windows import Window
+
+if TYPE_CHECKING:
+    from chalicelib.core.windows import Window
 
 PUSH, MANUAL, DEPLOYMENT = "push", "manual", "deployment"  # values of `trigger`
 EVERY_CHECK = ("*",)  # checks = true
@@ -34,7 +37,7 @@ class Gates:
     after: tuple[str, ...] = ()
     soak: str = ""
     trigger: str = PUSH
-    windows: tuple[Window, ...] = ()
+    windows: "tuple[Window, ...]" = ()
 
     def __bool__(self) -> bool:
         """Whether there is a gate."""
@@ -105,7 +108,9 @@ def _is_check(value: object) -> bool:
     )
 
 
-def _windows(value: object) -> tuple[Window, ...]:
+def _windows(value: object) -> "tuple[Window, ...]":
+    from chalicelib.core.windows import Window
+
     listed = value if isinstance(value, list) else [value]
     texts = [one for one in listed if isinstance(one, str)]
     if not 1 <= len(listed) <= MAX_WINDOWS or len(texts) < len(listed):

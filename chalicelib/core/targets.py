@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from chalicelib.core.fields import (
     ProblemsError,
@@ -29,10 +30,10 @@ from chalicelib.core.gates import (
     problems_of_chain,
     problems_of_gates,
 )
-from chalicelib.core.pathspecs import read_paths
 from chalicelib.core.refs import Branch, Repository, shown
-from chalicelib.core.tags import TagGlob
-from chalicelib.core.units import read_units
+
+if TYPE_CHECKING:
+    from chalicelib.core.tags import TagGlob
 
 # Each pattern is also an `allowedPattern` of the SSM document. So it is anchored, Go's RE2 can read
 # it, and it matches no quote, `$`, backslash, brace, space or newline (see core/commands.py).
@@ -85,7 +86,7 @@ class Target:
     instances: Instances
     checkout: str
     branch: Branch | None = None
-    tag: TagGlob | None = None
+    tag: "TagGlob | None" = None
     releases: bool = False
     update: str = "rebase"
     after_pull: str = ""
@@ -265,6 +266,24 @@ def _switch(value: object) -> bool:
     raise ValueError(f"must be true or false, not {shown(value)}")
 
 
+def _tag_glob(text: str) -> "TagGlob":
+    from chalicelib.core.tags import TagGlob
+
+    return TagGlob.parse(text)
+
+
+def _units(value: object) -> tuple[str, ...]:
+    from chalicelib.core.units import read_units
+
+    return read_units(value)
+
+
+def _paths(value: object) -> tuple[str, ...]:
+    from chalicelib.core.pathspecs import read_paths
+
+    return read_paths(value)
+
+
 def _seconds(value: object) -> int:
     if type(value) is not int or not MIN_TIMEOUT <= value <= MAX_TIMEOUT:
         limits = f"{MIN_TIMEOUT} to {MAX_TIMEOUT}"
@@ -319,13 +338,13 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "name": text_reader(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
     "repository": parsed_reader(Repository.parse),
     "branch": parsed_reader(Branch.parse),
-    "tag": parsed_reader(TagGlob.parse),
+    "tag": parsed_reader(_tag_glob),
     "releases": _switch,
     "instances": _instances,
     "checkout": path_reader(CHECKOUT_PATTERN, "an absolute path"),
     "update": text_reader("rebase|reset", "rebase or reset"),
     "after_pull": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
-    "restart": read_units,
+    "restart": _units,
     "health_check": text_reader(HEALTH_CHECK_PATTERN, "an http:// or https:// URL"),
     "max_concurrency": count_reader(minimum=1),
     "max_errors": count_reader(minimum=0),
@@ -336,7 +355,7 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "recheck": length_reader(MIN_RECHECK, MAX_RECHECK),
     "saved": text_reader("keep|fail", "keep or fail"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
-    "paths": read_paths,
+    "paths": _paths,
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -109,8 +109,7 @@ def _days(text: str) -> frozenset[int]:
 @lru_cache(maxsize=64)
 def _zone(name: str) -> tzinfo:
     """A time zone by its name in the tz database. Raises ValueError."""
-    # A push to a target without a window must not wait for the imports.
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - see above
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     try:
         zone: tzinfo | None = None if name in _OF_THE_MACHINE else ZoneInfo(name)
@@ -126,7 +125,7 @@ def _copied_zone(name: str) -> tzinfo | None:
 
     Lambda's runtime has dateutil, because the SDK needs it.
     """
-    from dateutil import zoneinfo  # type: ignore[import-untyped] # noqa: PLC0415 - dateutil has no types, and is rarely needed
+    from dateutil import zoneinfo  # type: ignore[import-untyped] # dateutil has no types
 
     zone: tzinfo | None = zoneinfo.get_zonefile_instance().get(name)
     return zone

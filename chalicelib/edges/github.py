@@ -46,7 +46,7 @@ def github_at(api_url: str) -> GitHub:
     """The API at an address: GitHub's, or that of a Gitea or Forgejo server."""
     if has_deployments(api_url):
         return GitHub(api_url)
-    from chalicelib.edges.commit_statuses import Forge  # noqa: PLC0415 - not for GitHub's pushes
+    from chalicelib.edges.commit_statuses import Forge
 
     return Forge(api_url)
 

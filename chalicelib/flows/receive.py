@@ -7,6 +7,7 @@ A delivery that was not verified must never be acted on.
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import Cause
@@ -31,7 +32,9 @@ from chalicelib.core.webhook import (
 )
 from chalicelib.flows.deploy import Deployer, Sent
 from chalicelib.flows.verify import Verified, Verifier
-from chalicelib.flows.wake import Waker, wake_round
+
+if TYPE_CHECKING:
+    from chalicelib.flows.wake import Waker
 
 PING = "ping: the webhook is set up, a push will deploy"
 
@@ -59,7 +62,7 @@ class Receiver:
 
     verifier: Verifier
     deployer: Deployer
-    waker: Waker
+    waker: "Waker"
     journal: DecisionLog
 
     def receive(self, delivery: Delivery, *, now: datetime) -> Ignored | Accepted:
@@ -132,7 +135,7 @@ class Receiver:
         )
         done = self.deployer.deploy(plain, cause) if plain else Sent((), (), ())
         if any(one.gates.trigger == PUSH for one in waiting):
-            wake_round(self.waker, push.repository, self.journal)
+            self._wake(push.repository)
         skipped = [(one.name, f"it waits for {one.waits_for}") for one in waiting]
         done = replace(done, skipped=(*done.skipped, *skipped))
         if not done.sent and not done.failed:
@@ -141,11 +144,7 @@ class Receiver:
 
     def _look_at(self, event: OtherEvent, payload: Payload, settings: StoredSettings) -> str:
         """Wake the round if a target may wait for the event. Returns the answer."""
-        # A push must not wait for this import.
-        from chalicelib.core.waking import (  # noqa: PLC0415 - see above
-            WAKING_EVENTS,
-            targets_that_wait,
-        )
+        from chalicelib.core.waking import WAKING_EVENTS, targets_that_wait
 
         repository = payload.repository
         if repository is None or event.name not in WAKING_EVENTS:
@@ -153,8 +152,13 @@ class Receiver:
         targets = targets_of(repository, settings)
         names, answer = targets_that_wait(event.name, payload.fields, targets)
         if names:
-            wake_round(self.waker, repository, self.journal)
+            self._wake(repository)
         return answer
+
+    def _wake(self, repository: Repository) -> None:
+        from chalicelib.flows.wake import wake_round
+
+        wake_round(self.waker, repository, self.journal)
 
     def _note(self, repository: Repository | None, outcome: Ignored | Accepted) -> None:
         facts: dict[str, object] = {"delivery": outcome.delivery, "repository": repository}

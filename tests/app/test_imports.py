@@ -25,10 +25,6 @@ NEEDED = {
     "chalicelib.core",
     "chalicelib.core.unverified",
     "chalicelib.core.gates",
-    "chalicelib.core.tags",
-    "chalicelib.core.pathspecs",
-    "chalicelib.core.units",
-    "chalicelib.core.windows",
     "chalicelib.core.commands",
     "chalicelib.core.decisions",
     "chalicelib.core.deployments",
@@ -51,7 +47,6 @@ NEEDED = {
     "chalicelib.flows.deploy",
     "chalicelib.flows.receive",
     "chalicelib.flows.verify",
-    "chalicelib.flows.wake",
     "chalicelib.settings",
     "chalicelib.wiring",
 }
