@@ -245,6 +245,14 @@ class TestChecks:
             house.settle()
         assert house.released() == [2]
 
+    def test_commit_without_any_check_waits_if_every_check_counts(self, house: Release) -> None:
+        house.store(NAMES.targets(SITE), json.dumps([one_target(checks=True)]))
+        house.branch(2, 1)
+        house.deployed("web", 1)
+        house.round()
+        assert house.reasons() == ["waits for every check: none was reported yet"]
+        assert house.released() == []
+
     def test_every_check_that_there_is_must_be_green(self, house: Release) -> None:
         house.store(NAMES.targets(SITE), json.dumps([one_target(checks=True)]))
         house.checks(1, other="pending")
@@ -543,6 +551,15 @@ class TestAfter:
         waits = "queued: waits for staging: web-1: frozen: the fair"
         assert [house.said(one, "production") for one in (1, 2, 3)] == [[waits]] * 3
 
+    def test_rounds_long_after_a_deploy_do_not_look_for_queued_commits(self) -> None:
+        house = Release(one_target(window="Mon-Fri 00:00-24:00 UTC"))
+        house.branch(1)
+        house.settle(1)
+        house.settle(60 * 24)
+        house.deployments.calls.clear()
+        house.round()
+        assert "newest" not in house.deployments.calls
+
     def test_queued_commit_is_ended_as_inactive_when_a_newer_one_goes_out(
         self, house: Release
     ) -> None:
@@ -643,6 +660,19 @@ class TestSoak:
         house.rest(9)
         house.round()
         assert house.released("production") == []
+
+    def test_commit_of_which_only_good_rechecks_are_remembered_is_well_since_the_first(
+        self,
+    ) -> None:
+        house = Release(
+            one_target("staging"), one_target("production", after=["staging"], soak="10m")
+        )
+        house.branch(1)
+        for _ in range(3):
+            house.recheck("staging", 1)
+            house.rest(4)
+        house.round()
+        assert house.released("production") == [1]
 
 
 class TestWindow:
@@ -1020,6 +1050,23 @@ class TestWokenRound:
         house.round(only=SITE)
         stored = parse_round_state(house.parameters.values[NAMES.reconcile])
         assert stored == RoundState("staging", {"staging": hold})
+
+    def test_state_that_cannot_be_read_again_is_not_overwritten(self, house: Release) -> None:
+        hold = Hold(CommitSha(sha(1)), "cancelled", 1)
+        state = write_round_state(RoundState("staging", {"web": hold}))
+        house.store(NAMES.reconcile, state)
+        house.deployed("web", 1)  # lifts the hold
+        reads = iter([house.parameters.state(), UnavailableError("AWS is too busy")])
+
+        def read() -> RoundState:
+            answer = next(reads)
+            if isinstance(answer, UnavailableError):
+                raise answer
+            return answer
+
+        house.parameters.state = read  # type: ignore[method-assign] # fails the second time
+        assert house.round(only=SITE).failed == 1
+        assert house.parameters.values[NAMES.reconcile] == state
 
     def test_failed_deliveries_are_not_requested(self, house: Release) -> None:
         house.now -= timedelta(minutes=20)  # the full hour, when a round of the schedule asks
