@@ -307,6 +307,7 @@ class FakeDeployments:
         self.before: Callable[[str], None] | None = None
         self.calls: list[str] = []
         self.checks: dict[str, dict[str, str]] = {}
+        self.committed: dict[str, datetime] = {}
         self.bases: dict[tuple[CommitSha, CommitSha], CommitSha] = {}
 
     def create_if_green(
@@ -324,6 +325,10 @@ class FakeDeployments:
     def has_checks(self, commit: CommitSha) -> bool:
         self._call("has_checks")
         return bool(self.checks.get(commit.sha))
+
+    def committed_at(self, commit: CommitSha) -> datetime:
+        self._call("committed_at")
+        return self.committed.get(commit.sha, self.now)
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         self._call("merge_base")

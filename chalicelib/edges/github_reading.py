@@ -5,7 +5,7 @@ references", "... for Git tags", "... for releases" and "... for repository webh
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -129,6 +129,15 @@ class RepositoryReading(RepositoryDeployments):
             except (KeyError, TypeError, RefError):
                 raise unreadable("no tag in it") from None
         return CommitSha(sha) if kind == "commit" else None
+
+    def committed_at(self, commit: CommitSha) -> datetime:
+        """When the commit was made (aware), by its author's clock."""
+        answer = self._call("GET", f"/commits/{commit.sha}")
+        try:
+            at = datetime.fromisoformat(answer["commit"]["committer"]["date"])
+        except (KeyError, TypeError, ValueError):
+            raise unreadable("no commit in it") from None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         """The newest commit that two commits have in their history; None if GitHub knows none.

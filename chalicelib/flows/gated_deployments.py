@@ -1,11 +1,12 @@
 """The deployments on GitHub of a target with gates: judged, queued, overtaken.
 
 GitHub judges checks. It makes a deployment only if they are green, and that deployment is the one
-which is reported on. So a commit that waits for its checks has no deployment.
+which is reported on. So a commit that waits for its checks has no deployment for a day.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -26,6 +27,8 @@ from chalicelib.flows.gates import GateRepository
 OTHERS = (
     10  # how many of the target's deployments that do not wait end the search for those that do
 )
+PATIENCE = timedelta(hours=24)  # with checks that do not come
+
 Made = tuple[Deployment, bool]  # whether it was created just now
 
 
@@ -39,6 +42,9 @@ class GatedRepository(Deployments, GateRepository, Protocol):
 
     def has_checks(self, commit: CommitSha) -> bool:
         """Whether the commit has any check."""
+
+    def committed_at(self, commit: CommitSha) -> datetime:
+        """When the commit was made (aware), by its author's clock."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,12 @@ class GatedDeployments:
         found = first_of(self.github, made, request)
         return checks_gate(self.target, OPEN), (found, found.id == made.id)
 
-    def tell(self, waiting: Waiting) -> None:
-        """Post what a commit waits for."""
-        if self.target.gates.checks:
+    def tell(self, waiting: Waiting, *, now: datetime) -> None:
+        """Post what a commit waits for. If it may wait for checks, only after a day.
+
+        Usually its checks are green or red within the hour, and a red commit needs no deployment.
+        """
+        if self.target.gates.checks and now - self.github.committed_at(waiting.commit) < PATIENCE:
             return
         request = self._request(waiting.commit)
         deployment = self.github.find(request)
@@ -81,8 +90,6 @@ class GatedDeployments:
 
         `ahead` are commits that wait on.
         """
-        if self.target.gates.checks:
-            return
         kept = {newer.sha, *(one.sha for one in ahead)}
         status = DeploymentStatus("inactive", f"overtaken by {newer.short} while it waited")
         mine = (

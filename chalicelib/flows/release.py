@@ -56,7 +56,7 @@ class Releaser:
         deployments = GatedDeployments(self.stage, target, github)
         try:
             waiting = self.gates.waiting(facts, github, snapshot, targets)
-            chosen, made = self._choose(waiting, deployments, facts)
+            chosen, made = self._choose(waiting, deployments, facts, snapshot.now)
             if chosen is None:
                 self._end_waiting([one.commit for one in waiting], facts, deployments, snapshot)
         except (NotTakenError, UnavailableError) as error:
@@ -108,7 +108,11 @@ class Releaser:
         return sent
 
     def _choose(
-        self, waiting: Sequence[Waiting], deployments: GatedDeployments, facts: TargetFacts
+        self,
+        waiting: Sequence[Waiting],
+        deployments: GatedDeployments,
+        facts: TargetFacts,
+        now: datetime,
     ) -> tuple[Waiting | None, Made | None]:
         """The newest commit with open gates, if there is one; and its judged deployment."""
         target, judged, asked = facts.target, [], 0
@@ -127,7 +131,7 @@ class Releaser:
             self._note_waiting(target, judged[0])
             # A commit that was sent before, by a pin, has a report that says how it stands.
             if judged[0].commit not in {one.commit for one in facts.asked}:
-                deployments.tell(judged[0])
+                deployments.tell(judged[0], now=now)
         return None, None
 
     def _end_waiting(

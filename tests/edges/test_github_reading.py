@@ -615,6 +615,28 @@ class TestPermissions:
         assert api.calls == 2
 
 
+class TestCommittedAt:
+    @pytest.mark.parametrize(
+        ("date", "expected"),
+        [
+            ("2029-12-31T08:00:00Z", datetime(2029, 12, 31, 8, tzinfo=UTC)),
+            ("2029-12-31T10:00:00+02:00", datetime(2029, 12, 31, 8, tzinfo=UTC)),
+            ("2029-12-31T08:00:00", datetime(2029, 12, 31, 8, tzinfo=UTC)),
+        ],
+    )
+    def test_committer_s_time_is_read(self, api: Api, date: str, expected: datetime) -> None:
+        api.has(f"commits/{COMMIT}", {"sha": COMMIT, "commit": {"committer": {"date": date}}})
+        assert api.of().committed_at(CommitSha(COMMIT)) == expected
+
+    @pytest.mark.parametrize(
+        "shown", [[], {}, {"commit": None}, {"commit": {"committer": {"date": "yesterday"}}}]
+    )
+    def test_answer_without_a_time_is_an_error(self, api: Api, shown: object) -> None:
+        api.has(f"commits/{COMMIT}", shown)
+        with pytest.raises(UnavailableError, match="cannot be read"):
+            api.of().committed_at(CommitSha(COMMIT))
+
+
 class TestOnTheSandbox:
     @pytest.fixture
     def repository(self, tmp_path: Path) -> Path:

@@ -27,6 +27,7 @@ from pulley.operator.doctor.nodes import Node, find_untagged, read_nodes
 from pulley.operator.doctor.row import FAIL, PASS, Check, Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored, overlap_rows
 from pulley.operator.doctor.token import TokenCheck
+from pulley.operator.doctor.waiting import check_waiting
 from pulley.operator.doctor.webhook import WebhookCheck
 from pulley.operator.hosts.ask import Checker
 from pulley.operator.stage.endpoint import AWS, EndedError, check_endpoint, check_environment
@@ -195,12 +196,18 @@ class Doctor:
         }
         for standing in standings:
             yield from check_hold(standing)
+            yield from self._rows("checks", partial(self._waiting, standing))
         for target, host, answer in answers.by_target:
             if answer is None:
                 yield no_answer(target, host)
                 continue
             place = places.get((target.name, host.instance_id))
             yield from check_invocation(target, answer, place, github=github_host(stage))
+
+    def _waiting(self, standing: Standing) -> Iterator[Row]:
+        repository = standing.target.repository
+        github = self.stage.github(repository, self.stage.token_for(repository))
+        return check_waiting(standing, github.committed_at, now=self.now())
 
     def _standings(self, targets: StoredTargets) -> Sequence[Standing]:
         """Read how the targets stand after the hosts' answers."""
