@@ -5,9 +5,10 @@ docs/targets.md is the reference for operators.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from chalicelib.core.fields import Reader, is_match, length_reader, parse_length, text_reader
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PUSH, MANUAL, DEPLOYMENT = "push", "manual", "deployment"  # values of `trigger`
 EVERY_CHECK = ("*",)  # checks = true
 MAX_NAMES, MAX_WINDOWS = 20, 10
+MAX_CIRCLES, MAX_SHOWN = 10, 10  # circles of targets that are told; names of each, about
 MIN_SOAK, MAX_SOAK = timedelta(minutes=1), timedelta(days=20)  # history has 30 days
 
 
@@ -187,9 +189,15 @@ def problems_of_chain(after: Mapping[str, Iterable[str]]) -> list[str]:
         for other in others
         if other not in after
     ]
-    # A target that waits for itself is a problem of its own.
-    circles = [circle for circle in _circles(after) if len(circle) > 2]
-    return problems + [f"targets.{one[0]}.after: {' waits for '.join(one)}" for one in circles]
+    # A target that waits for itself is a problem of its own. A file may be full of circles.
+    circles = islice((circle for circle in _circles(after) if len(circle) > 2), MAX_CIRCLES)
+    return problems + [f"targets.{one[0]}.after: {_words_of_circle(one)}" for one in circles]
+
+
+def _words_of_circle(circle: Sequence[str]) -> str:
+    if len(circle) > MAX_SHOWN:
+        circle = (*circle[: MAX_SHOWN - 2], "...", *circle[-2:])
+    return " waits for ".join(circle)
 
 
 def _circles(after: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, ...]]:

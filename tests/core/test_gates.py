@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chalicelib.core.gates import (
     EVERY_CHECK,
     MANUAL,
+    MAX_CIRCLES,
     PUSH,
     Gates,
     problems_of_chain,
@@ -325,6 +326,16 @@ class TestProblemsOfChain:
         (problem,) = problems_of_chain(after | {names[-1]: (names[0],)})
         assert problem.startswith("targets.t0.after: t0 waits for t1 waits for t2 ")
         assert problem.endswith(" waits for t4999 waits for t0")
+
+    def test_file_that_is_full_of_circles_gets_a_short_answer(self) -> None:
+        # Each target leads to the next one and back to ten: thousands of circles, a thousand long.
+        after = {
+            f"t{place}": [f"t{place + 1}", *(f"t{other}" for other in range(min(place, 10)))]
+            for place in range(1000)
+        } | {"t1000": ["t0"]}
+        problems = problems_of_chain(after)
+        assert len(problems) == MAX_CIRCLES
+        assert max(len(one) for one in problems) < 300
 
     def test_ladder_of_diamonds_is_no_circle(self) -> None:
         after: dict[str, tuple[str, ...]] = {"a0": (), "b0": ()}
