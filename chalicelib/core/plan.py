@@ -13,9 +13,9 @@ from chalicelib.core.commands import DocumentPin, SendRequest, build_send_reques
 from chalicelib.core.history import Run
 from chalicelib.core.holds import CANCELLED, Hold, find_hold
 from chalicelib.core.hosts import Host
-from chalicelib.core.observations import FAILED, Observation, newest_observations
+from chalicelib.core.observations import FAILED, OVERTAKEN, Observation, newest_observations
 from chalicelib.core.recheck import due_for_recheck
-from chalicelib.core.targets import MAX_IDS, Target
+from chalicelib.core.targets import MAX_IDS, TAG, Target
 from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
 
 NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
@@ -225,7 +225,21 @@ def _failure(known: Observation, target: str) -> str:
         return f"the target {known.roll_out.target} ran in its checkout"
     if known.verdict.back_at:
         return "a newer commit failed there"
+    if _claims_another(known):
+        return f"it says that it runs {known.commit[:7]}, which was never sent"
     return known.verdict.words if known.verdict.kind == FAILED else ""
+
+
+def _claims_another(known: Observation) -> bool:
+    """Whether a host that had to go to one commit says that it runs another.
+
+    The script never reports this. A host that lies could open the gate `after` of another target,
+    for a commit that has not passed the gates of its own.
+    """
+    asked, said = known.roll_out, known.verdict
+    stops = asked.stops_at_commit and asked.update != TAG  # a tag may have moved meanwhile
+    is_other = said.kind == OVERTAKEN and not said.is_superseded and known.commit != ""
+    return stops and is_other and known.commit != asked.commit.sha
 
 
 def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Case) -> HostPlan:

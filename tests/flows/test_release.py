@@ -489,6 +489,21 @@ class TestAfter:
         house.settle()
         assert house.released("production") == [1]
 
+    def test_staging_host_that_names_a_commit_that_it_was_not_sent_opens_nothing(self) -> None:
+        after = one_target("production", after=["staging"])
+        house = Release(one_target("staging", checks=BOTH), after)
+        house.branch(2, 1)
+        house.green(1)
+        house.checks(2, test="failure", lint="success")
+        house.round()
+        house.arrive(upstream=sha(2), after=sha(2))
+        for _ in range(3):
+            house.round()
+            house.rest(1)
+        assert (house.released("staging"), house.released("production")) == ([1], [])
+        said = "it says that it runs 0000000, which was never sent"
+        assert house.said(2, "production")[-1] == f"queued: waits for staging: web-1: {said}"
+
     def test_frozen_staging_is_well_at_the_commit_where_it_stays(self, house: Release) -> None:
         house.settle()
         house.pin("staging", state="frozen")
