@@ -188,7 +188,7 @@ def _reconciler() -> "Reconciler":
         reader=reader,
         releaser=Releaser(
             settings.stage,
-            GateReader(reader),
+            GateReader(reader, pause=time.sleep),
             # Each request may take some seconds more: a slow GitHub must not end the round.
             reading(github, RESERVE_SECONDS / 2),
             deployer,

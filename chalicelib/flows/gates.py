@@ -1,7 +1,7 @@
 """Reads what a target's gates need: the commits that are newer, and the targets before it."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -43,9 +43,10 @@ class GateRepository(Ancestry, Requests, Protocol):
 
 @dataclass(frozen=True)
 class GateReader:
-    """Reads for one stage."""
+    """Reads for one stage. `pause` (seconds) is for a caller that sends what it reads."""
 
     reader: Reader
+    pause: Callable[[float], None] | None = None
 
     def waiting(
         self,
@@ -80,7 +81,7 @@ class GateReader:
         snapshot: Snapshot,
         targets: Sequence[Target],
     ) -> Sequence[Waiting]:
-        target, found = facts.target, read_request(github, facts.target, snapshot)
+        target, found = facts.target, read_request(github, facts.target, snapshot, self.pause)
         if found is None:
             return []
         request, gate = found

@@ -3,8 +3,9 @@
 Pulley never makes one, and ends one only if it posted on it before.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import islice
 from typing import Protocol
 
@@ -22,6 +23,9 @@ from chalicelib.core.waiting import Gate
 from chalicelib.flows.find_deployment import LOOKS, Deployments
 from chalicelib.flows.snapshot import Snapshot
 
+# GitHub makes a job's deployment first, and then says that it waits for reviewers. The first of
+# these wakes a round, which must not take the request for one that nobody has to approve.
+NEW, NEW_SECONDS = timedelta(minutes=1), 3.0
 LOOKS_BACK = 10  # how many older requests to look at, to end those that wait
 
 
@@ -36,17 +40,25 @@ class Requests(Protocol):
 
 
 def read_request(
-    github: Requests, target: Target, snapshot: Snapshot
+    github: Requests,
+    target: Target,
+    snapshot: Snapshot,
+    pause: Callable[[float], None] | None = None,
 ) -> tuple[Deployment, Gate] | None:
     """The request that a target has not served yet, with the gate `trigger`; None without one.
 
-    Raises NotTakenError and UnavailableError.
+    `pause` takes seconds: a new request without a status may get the status that it waits for
+    reviewers. Without `pause`, it is judged as it is. Raises NotTakenError and UnavailableError.
     """
     request = newest_request(islice(github.newest(target.environment), LOOKS))
     served = served_by(snapshot.sent_to(target))
     if request is None or not is_pending(request, served, now=snapshot.now):
         return None
-    gate = judge_request(request, github.statuses(request.id))
+    said = github.statuses(request.id)
+    if pause and not said and snapshot.now - request.created < NEW:
+        pause(NEW_SECONDS)
+        said = github.statuses(request.id)
+    gate = judge_request(request, said)
     return (request, gate) if gate else None
 
 

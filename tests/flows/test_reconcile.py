@@ -191,6 +191,12 @@ class House:
         self.journal, self.topic = FakeJournal(), FakeTopic()
         self.commands = Commands(self.history, self.directory, lambda: self.now)
         self.interval = INTERVAL
+        self.pauses: list[float] = []
+        self.meanwhile: Callable[[], object] = lambda: None  # what happens while a round pauses
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.meanwhile()
 
     def log_url(self, command_id: str) -> str:
         return f"https://console/{command_id}"
@@ -217,7 +223,7 @@ class House:
             reader=reader,
             releaser=Releaser(
                 stage=STAGE,
-                gates=GateReader(reader),
+                gates=GateReader(reader, pause=self.pause),
                 github=lambda _repository, _token: self.deployments,
                 deployer=deployer,
                 journal=self.journal,

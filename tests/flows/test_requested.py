@@ -17,7 +17,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.flows.find_deployment import LOOKS
 from chalicelib.flows.notify import Memory, Notifier
-from chalicelib.flows.requested import LOOKS_BACK
+from chalicelib.flows.requested import LOOKS_BACK, NEW_SECONDS
 from chalicelib.flows.round import Round
 from chalicelib.flows.sync import DeploymentSync
 from tests.fakes import NAMES, SITE, STAGE, FakeDeployments, target_json
@@ -189,6 +189,30 @@ class TestRequest:
     def test_without_a_request_nothing_is_sent_or_said(self, house: Requested) -> None:
         assert house.round() == Round(targets=1, hosts=2)
         assert (house.sent(), house.deployments.made, house.reasons()) == ([], {}, [])
+
+    def test_job_whose_deployment_is_older_than_its_first_status_is_not_sent_without_approval(
+        self, house: Requested
+    ) -> None:
+        request = house.ask(5)
+        house.meanwhile = lambda: house.say(request, "waiting")
+        house.round()
+        assert house.sent() == []
+        assert house.reasons() == [f"waits until deployment {request} is approved on GitHub"]
+        house.say(request, "queued")
+        house.round()
+        assert house.sent() == [(5, str(request))]
+
+    def test_round_pauses_only_for_a_new_request_without_a_status(self, house: Requested) -> None:
+        house.ask(5, "in_progress")
+        house.round()
+        assert house.pauses == []
+        house.ask(6)
+        house.rest(2)
+        house.round()
+        assert house.pauses == []
+        house.ask(7)
+        house.round()
+        assert house.pauses == [NEW_SECONDS]
 
     @pytest.mark.parametrize("state", ["pending", "queued", "in_progress"])
     def test_state_of_somebody_else_that_is_not_final_does_not_matter(
