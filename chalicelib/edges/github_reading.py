@@ -132,10 +132,10 @@ class RepositoryReading(RepositoryDeployments):
 
     def committed_at(self, commit: CommitSha) -> datetime:
         """When the commit was made (aware), by its author's clock."""
-        answer = self._call("GET", f"/commits/{commit.sha}")
+        answer = self._call("GET", f"/commits?{query(sha=commit.sha, per_page=1)}")
         try:
-            at = datetime.fromisoformat(answer["commit"]["committer"]["date"])
-        except (KeyError, TypeError, ValueError):
+            at = datetime.fromisoformat(answer[0]["commit"]["committer"]["date"])
+        except (LookupError, TypeError, ValueError):
             raise unreadable("no commit in it") from None
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 

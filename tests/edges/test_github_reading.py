@@ -625,14 +625,16 @@ class TestCommittedAt:
         ],
     )
     def test_committer_s_time_is_read(self, api: Api, date: str, expected: datetime) -> None:
-        api.has(f"commits/{COMMIT}", {"sha": COMMIT, "commit": {"committer": {"date": date}}})
+        commit = {"sha": COMMIT, "commit": {"committer": {"date": date}}}
+        api.has(f"commits?sha={COMMIT}&per_page=1", [commit])
         assert api.of().committed_at(CommitSha(COMMIT)) == expected
 
     @pytest.mark.parametrize(
-        "shown", [[], {}, {"commit": None}, {"commit": {"committer": {"date": "yesterday"}}}]
+        "shown",
+        [[], {}, [{"commit": None}], [{"commit": {"committer": {"date": "yesterday"}}}], [7]],
     )
     def test_answer_without_a_time_is_an_error(self, api: Api, shown: object) -> None:
-        api.has(f"commits/{COMMIT}", shown)
+        api.has(f"commits?sha={COMMIT}&per_page=1", shown)
         with pytest.raises(UnavailableError, match="cannot be read"):
             api.of().committed_at(CommitSha(COMMIT))
 
