@@ -1,54 +1,60 @@
-"""Which commit goes out when: every trigger, gate and state of a gate, a line each.
+"""Which commit goes out when: every trigger, line, gate and state of a gate, a line each.
 
-Read the tables as the specification. They judge the commit B, which came after A and before C, for
-the target production. Times are in UTC; Mon is 2030-01-07. A gate's state is + open, - closed or
-? not known; a commit goes out if all are open.
+Read the tables as the specification. The target is production, which follows a branch, tags or tags
+of releases. They judge the commit B, which came after A and before C. Times are in UTC; Mon is
+2030-01-07. A gate's state is + open, - closed or ? not known; a commit goes out if all are open.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 
 import pytest
 
-from chalicelib.core.gates import Gates
-from chalicelib.core.history import Check, Command, Invocation, Look, Run, age
-from chalicelib.core.pins import Pin
-from chalicelib.core.plan import plan_target
+from chalicelib.core.commands import build_send_request
+from chalicelib.core.deployments import DeploymentStatus
+from chalicelib.core.gates import DEPLOYMENT, MANUAL, PUSH
+from chalicelib.core.history import Run
+from chalicelib.core.holds import RoundState
+from chalicelib.core.hosts import Fleet
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.targets import Target, TargetsError, parse_target
+from chalicelib.core.stored import StoredPins
+from chalicelib.core.tags import TaggedCommit, TagGlob, highest_first, newer_tags
+from chalicelib.core.targets import Target, TargetsError, match_targets, parse_target
 from chalicelib.core.waiting import (
     CLOSED,
     OPEN,
     UNKNOWN,
-    Forerunner,
+    Gate,
     Waiting,
     checks_gate,
-    forerunner_of,
     judge_gates,
     newer_than,
-    well_since,
 )
+from chalicelib.core.waking import targets_that_wait
 from chalicelib.core.wanted import TargetFacts
-from tests.core.test_plan import (
-    START,
-    WEB,
-    A,
-    B,
-    C,
-    facts_of,
-    failed,
-    host,
-    ran,
-    reconciled,
-    run,
-    said,
+from chalicelib.flows.branches import Branches
+from chalicelib.flows.gates import GateReader
+from chalicelib.flows.receive import Accepted
+from chalicelib.flows.snapshot import Reader, Snapshot
+from tests.core.standings import STANDINGS, forerunner, standing
+from tests.core.test_plan import A, B, C
+from tests.facts import ROLL_OUT, sent
+from tests.fakes import (
+    NAMES,
+    SITE,
+    STAGE,
+    FakeDeployments,
+    FakeHistory,
+    FakeJournal,
+    FakeParameters,
+    delivery_of,
+    push_json,
+    target_json,
 )
-from tests.facts import invocation as on
-from tests.facts import result_line
-from tests.fakes import target_json
+from tests.flows.test_receive import House
+from tests.flows.test_reconcile import FakeDirectory, FakeReading
 
 STATES = {"+": OPEN, "-": CLOSED, "?": UNKNOWN}
 D = CommitSha("d" * 40)
@@ -82,19 +88,53 @@ trigger=deployment | Mon 10:00 | trigger- | waits for a deployment to production
 """
 
 REFUSED = """
-# keys                               | problem
-trigger=manual window=office         | trigger: manual goes out by pulley deploy alone, so leave out window
-trigger=manual after=staging         | trigger: manual goes out by pulley deploy alone, so leave out after
-trigger=manual checks=test           | trigger: manual goes out by pulley deploy alone, so leave out checks
-trigger=manual checks=* window=night | trigger: manual goes out by pulley deploy alone, so leave out checks, window
-trigger=tag                          | trigger: must be push, manual or deployment, not 'tag'
-trigger=deployment checks=test       | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
-soak=10m                             | soak: needs after, the targets that must be well for so long
-soak=10m window=office               | soak: needs after, the targets that must be well for so long
-after=staging soak=30s               | soak: must be a length of time like "6h", 1m to 20d, not '30s'
-after=staging soak=21d               | soak: must be a length of time like "6h", 1m to 20d, not '21d'
-after=production                     | after: must not have the target itself
-after=staging+production             | after: must not have the target itself
+# keys                                                  | problem
+trigger=manual window=office                            | trigger: manual goes out by pulley deploy alone, so leave out window
+trigger=manual after=staging                            | trigger: manual goes out by pulley deploy alone, so leave out after
+trigger=manual checks=test                              | trigger: manual goes out by pulley deploy alone, so leave out checks
+trigger=manual checks=* window=night                    | trigger: manual goes out by pulley deploy alone, so leave out checks, window
+trigger=tag                                             | trigger: must be push, manual or deployment, not 'tag'
+trigger=deployment checks=test                          | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
+soak=10m                                                | soak: needs after, the targets that must be well for so long
+soak=10m window=office                                  | soak: needs after, the targets that must be well for so long
+after=staging soak=30s                                  | soak: must be a length of time like "6h", 1m to 20d, not '30s'
+after=staging soak=21d                                  | soak: must be a length of time like "6h", 1m to 20d, not '21d'
+after=production                                        | after: must not have the target itself
+after=staging+production                                | after: must not have the target itself
+tag=v* trigger=manual window=office                     | trigger: manual goes out by pulley deploy alone, so leave out window
+tag=v* trigger=manual after=staging                     | trigger: manual goes out by pulley deploy alone, so leave out after
+tag=v* trigger=manual after=staging soak=10m            | trigger: manual goes out by pulley deploy alone, so leave out after
+tag=v* trigger=manual checks=test                       | trigger: manual goes out by pulley deploy alone, so leave out checks
+tag=v* trigger=deployment checks=test                   | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
+tag=v* soak=10m                                         | soak: needs after, the targets that must be well for so long
+tag=v* trigger=tag                                      | trigger: must be push, manual or deployment, not 'tag'
+tag=v* releases=* trigger=manual window=office          | trigger: manual goes out by pulley deploy alone, so leave out window
+tag=v* releases=* trigger=manual after=staging          | trigger: manual goes out by pulley deploy alone, so leave out after
+tag=v* releases=* trigger=manual after=staging soak=10m | trigger: manual goes out by pulley deploy alone, so leave out after
+tag=v* releases=* trigger=manual checks=test            | trigger: manual goes out by pulley deploy alone, so leave out checks
+tag=v* releases=* trigger=deployment checks=test        | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
+tag=v* releases=* soak=10m                              | soak: needs after, the targets that must be well for so long
+tag=v* releases=* trigger=tag                           | trigger: must be push, manual or deployment, not 'tag'
+trigger=manual after=staging soak=10m                   | trigger: manual goes out by pulley deploy alone, so leave out after
+trigger=deployment checks=*                             | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
+trigger=deployment checks=test window=office            | checks: trigger is deployment, and GitHub judged the checks when that deployment was made, so leave out checks
+trigger=deployment soak=10m                             | soak: needs after, the targets that must be well for so long
+trigger=release                                         | trigger: must be push, manual or deployment, not 'release'
+branch=main tag=v*                                      | tag: must not stand beside branch: a target follows one of them
+branch=main tag=v* releases=*                           | tag: must not stand beside branch: a target follows one of them
+branch=main tag=v* update=reset                         | tag: must not stand beside branch: a target follows one of them; update: is for a branch: hosts go to the tag's commit, detached
+branch=                                                 | branch: is missing (or tag, like v*)
+branch= releases=*                                      | branch: is missing (or tag, like v*); releases: needs tag, like v*
+branch=main releases=*                                  | releases: needs tag, like v*
+branch=main releases=* trigger=manual                   | releases: needs tag, like v*
+tag=v* releases=yes                                     | releases: must be true or false, not 'yes'
+tag=v* update=rebase                                    | update: is for a branch: hosts go to the tag's commit, detached
+tag=v* update=reset                                     | update: is for a branch: hosts go to the tag's commit, detached
+tag=v* update=reset after=staging                       | update: is for a branch: hosts go to the tag's commit, detached
+tag=v* releases=* update=reset                          | update: is for a branch: hosts go to the tag's commit, detached
+branch=refs/heads/main                                  | branch: must be a branch's short name, like main or release/1.2 (letters, digits and _ . / @ + = , # % -), not 'refs/heads/main'
+tag=refs/tags/v*                                        | tag: must be a tag's name or a pattern, like v* or release/1.* (letters, digits and _ . / @ + = , # % - * ?), not 'refs/tags/v*'
+tag=v[1]                                                | tag: must be a tag's name or a pattern, like v* or release/1.* (letters, digits and _ . / @ + = , # % - * ?), not 'v[1]'
 """  # noqa: E501 - a row is a line
 
 # When a window is closed, the reason is: waits for its window, which opens ...
@@ -349,6 +389,357 @@ D C      | A            | D C
 D B      | C            | D B
 """
 
+# What a push of each ref does: it sends the commit at once, it only wakes a round, or it waits for
+# somebody (`waits`); `-`: the target does not follow the ref. Update is the document's, whenever a
+# commit goes out; "waits for" is the answer to the push.
+PUSHES = """
+# keys                                                           | main  | other | branch v1.2 | tag v1.2 | tag w1 | tag main | Update    | waits for
+# A branch, push.
+branch=main                                                      | sends | -     | -           | -        | -      | -        | rebase    |
+branch=main window=office                                        | wakes | -     | -           | -        | -      | -        | rebase-to | Mon-Fri 09:00-17:00 UTC
+branch=main after=staging                                        | wakes | -     | -           | -        | -      | -        | rebase-to | staging
+branch=main after=staging soak=10m                               | wakes | -     | -           | -        | -      | -        | rebase-to | staging to be well for 10m
+branch=main checks=test                                          | wakes | -     | -           | -        | -      | -        | rebase-to | test
+branch=main checks=*                                             | wakes | -     | -           | -        | -      | -        | rebase-to | every check
+branch=main window=office after=staging checks=test              | wakes | -     | -           | -        | -      | -        | rebase-to | test, staging, Mon-Fri 09:00-17:00 UTC
+# A branch, manual.
+branch=main trigger=manual                                       | waits | -     | -           | -        | -      | -        | rebase-to | pulley deploy (trigger is manual)
+# A branch, deployment.
+branch=main trigger=deployment                                   | waits | -     | -           | -        | -      | -        | rebase-to | a GitHub deployment of its environment
+branch=main trigger=deployment window=office                     | waits | -     | -           | -        | -      | -        | rebase-to | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+branch=main trigger=deployment after=staging                     | waits | -     | -           | -        | -      | -        | rebase-to | a GitHub deployment of its environment, staging
+branch=main trigger=deployment after=staging soak=10m            | waits | -     | -           | -        | -      | -        | rebase-to | a GitHub deployment of its environment, staging to be well for 10m
+branch=main trigger=deployment window=office after=staging       | waits | -     | -           | -        | -      | -        | rebase-to | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
+# A branch, push.
+branch=main update=reset                                         | sends | -     | -           | -        | -      | -        | reset     |
+branch=main update=reset window=office                           | wakes | -     | -           | -        | -      | -        | reset-to  | Mon-Fri 09:00-17:00 UTC
+# A branch, manual.
+branch=main update=reset trigger=manual                          | waits | -     | -           | -        | -      | -        | reset-to  | pulley deploy (trigger is manual)
+# A branch, deployment.
+branch=main update=reset trigger=deployment                      | waits | -     | -           | -        | -      | -        | reset-to  | a GitHub deployment of its environment
+branch=main update=reset trigger=deployment window=office        | waits | -     | -           | -        | -      | -        | reset-to  | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+# A tag, push.
+tag=v*                                                           | -     | -     | -           | wakes    | -      | -        | tag       | a round, which takes the highest version of v*
+tag=v* window=office                                             | -     | -     | -           | wakes    | -      | -        | tag-to    | Mon-Fri 09:00-17:00 UTC
+tag=v* after=staging                                             | -     | -     | -           | wakes    | -      | -        | tag-to    | staging
+tag=v* after=staging soak=10m                                    | -     | -     | -           | wakes    | -      | -        | tag-to    | staging to be well for 10m
+tag=v* checks=test                                               | -     | -     | -           | wakes    | -      | -        | tag-to    | test
+tag=v* checks=*                                                  | -     | -     | -           | wakes    | -      | -        | tag-to    | every check
+tag=v* window=office after=staging checks=test                   | -     | -     | -           | wakes    | -      | -        | tag-to    | test, staging, Mon-Fri 09:00-17:00 UTC
+# A tag, manual.
+tag=v* trigger=manual                                            | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
+# A tag, deployment.
+tag=v* trigger=deployment                                        | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
+tag=v* trigger=deployment window=office                          | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+tag=v* trigger=deployment after=staging                          | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
+tag=v* trigger=deployment after=staging soak=10m                 | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
+tag=v* trigger=deployment window=office after=staging            | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
+# A released tag, push.
+tag=v* releases=*                                                | -     | -     | -           | wakes    | -      | -        | tag       | a round, which takes the highest version of v*
+tag=v* releases=* window=office                                  | -     | -     | -           | wakes    | -      | -        | tag-to    | Mon-Fri 09:00-17:00 UTC
+tag=v* releases=* after=staging                                  | -     | -     | -           | wakes    | -      | -        | tag-to    | staging
+tag=v* releases=* after=staging soak=10m                         | -     | -     | -           | wakes    | -      | -        | tag-to    | staging to be well for 10m
+tag=v* releases=* checks=test                                    | -     | -     | -           | wakes    | -      | -        | tag-to    | test
+tag=v* releases=* checks=*                                       | -     | -     | -           | wakes    | -      | -        | tag-to    | every check
+tag=v* releases=* window=office after=staging checks=test        | -     | -     | -           | wakes    | -      | -        | tag-to    | test, staging, Mon-Fri 09:00-17:00 UTC
+# A released tag, manual.
+tag=v* releases=* trigger=manual                                 | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
+# A released tag, deployment.
+tag=v* releases=* trigger=deployment                             | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
+tag=v* releases=* trigger=deployment window=office               | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+tag=v* releases=* trigger=deployment after=staging               | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
+tag=v* releases=* trigger=deployment after=staging soak=10m      | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
+tag=v* releases=* trigger=deployment window=office after=staging | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
+# A branch, push.
+branch=v1.2                                                      | -     | -     | sends       | -        | -      | -        | rebase    |
+branch=v1.2 trigger=push window=office                           | -     | -     | wakes       | -        | -      | -        | rebase-to | Mon-Fri 09:00-17:00 UTC
+# A branch, manual.
+branch=v1.2 trigger=manual                                       | -     | -     | waits       | -        | -      | -        | rebase-to | pulley deploy (trigger is manual)
+# A branch, deployment.
+branch=v1.2 trigger=deployment                                   | -     | -     | waits       | -        | -      | -        | rebase-to | a GitHub deployment of its environment
+# A tag, push.
+tag=main                                                         | -     | -     | -           | -        | -      | wakes    | tag       | a round, which takes the highest version of main
+tag=main trigger=push window=office                              | -     | -     | -           | -        | -      | wakes    | tag-to    | Mon-Fri 09:00-17:00 UTC
+# A tag, manual.
+tag=main trigger=manual                                          | -     | -     | -           | -        | -      | waits    | tag-to    | pulley deploy (trigger is manual)
+# A tag, deployment.
+tag=main trigger=deployment                                      | -     | -     | -           | -        | -      | waits    | tag-to    | a GitHub deployment of its environment
+# A tag, push.
+tag=v1.2                                                         | -     | -     | -           | wakes    | -      | -        | tag       | a round, which takes the highest version of v1.2
+tag=v1.2 trigger=push window=office                              | -     | -     | -           | wakes    | -      | -        | tag-to    | Mon-Fri 09:00-17:00 UTC
+# A tag, manual.
+tag=v1.2 trigger=manual                                          | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
+# A tag, deployment.
+tag=v1.2 trigger=deployment                                      | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
+# A tag, push.
+tag=*                                                            | -     | -     | -           | wakes    | wakes  | wakes    | tag       | a round, which takes the highest version of *
+tag=* trigger=push window=office                                 | -     | -     | -           | wakes    | wakes  | wakes    | tag-to    | Mon-Fri 09:00-17:00 UTC
+# A tag, manual.
+tag=* trigger=manual                                             | -     | -     | -           | waits    | waits  | waits    | tag-to    | pulley deploy (trigger is manual)
+# A tag, deployment.
+tag=* trigger=deployment                                         | -     | -     | -           | waits    | waits  | waits    | tag-to    | a GitHub deployment of its environment
+"""  # noqa: E501 - a row is a line
+
+# EVENTS has the events; all others wake no round. No event of these sends anything.
+WAKES = """
+# keys                                                           | wakes
+# A branch, push.
+branch=main                                                      | nothing
+branch=main window=office                                        | nothing
+branch=main after=staging                                        | nothing
+branch=main after=staging soak=10m                               | nothing
+branch=main checks=test                                          | test, test of a tag, suite
+branch=main checks=*                                             | test, lint, test of a tag, suite
+branch=main window=office after=staging checks=test              | test, test of a tag, suite
+# A branch, manual.
+branch=main trigger=manual                                       | nothing
+# A branch, deployment.
+branch=main trigger=deployment                                   | asked, approved
+branch=main trigger=deployment window=office                     | asked, approved
+branch=main trigger=deployment after=staging                     | asked, approved
+branch=main trigger=deployment after=staging soak=10m            | asked, approved
+branch=main trigger=deployment window=office after=staging       | asked, approved
+# A tag, push.
+tag=v*                                                           | nothing
+tag=v* window=office                                             | nothing
+tag=v* after=staging                                             | nothing
+tag=v* after=staging soak=10m                                    | nothing
+tag=v* checks=test                                               | test, test elsewhere, test of a tag, suite
+tag=v* checks=*                                                  | test, lint, test elsewhere, test of a tag, suite
+tag=v* window=office after=staging checks=test                   | test, test elsewhere, test of a tag, suite
+# A tag, manual.
+tag=v* trigger=manual                                            | nothing
+# A tag, deployment.
+tag=v* trigger=deployment                                        | asked, approved
+tag=v* trigger=deployment window=office                          | asked, approved
+tag=v* trigger=deployment after=staging                          | asked, approved
+tag=v* trigger=deployment after=staging soak=10m                 | asked, approved
+tag=v* trigger=deployment window=office after=staging            | asked, approved
+# A released tag, push.
+tag=v* releases=*                                                | release v1.2
+tag=v* releases=* window=office                                  | release v1.2
+tag=v* releases=* after=staging                                  | release v1.2
+tag=v* releases=* after=staging soak=10m                         | release v1.2
+tag=v* releases=* checks=test                                    | test, test elsewhere, test of a tag, suite, release v1.2
+tag=v* releases=* checks=*                                       | test, lint, test elsewhere, test of a tag, suite, release v1.2
+tag=v* releases=* window=office after=staging checks=test        | test, test elsewhere, test of a tag, suite, release v1.2
+# A released tag, manual.
+tag=v* releases=* trigger=manual                                 | nothing
+# A released tag, deployment.
+tag=v* releases=* trigger=deployment                             | asked, approved, release v1.2
+tag=v* releases=* trigger=deployment window=office               | asked, approved, release v1.2
+tag=v* releases=* trigger=deployment after=staging               | asked, approved, release v1.2
+tag=v* releases=* trigger=deployment after=staging soak=10m      | asked, approved, release v1.2
+tag=v* releases=* trigger=deployment window=office after=staging | asked, approved, release v1.2
+# A tag, push.
+tag=*                                                            | nothing
+tag=* trigger=push window=office                                 | nothing
+# A tag, manual.
+tag=* trigger=manual                                             | nothing
+# A tag, deployment.
+tag=* trigger=deployment                                         | asked, approved
+# A released tag, push.
+tag=w* releases=*                                                | release w1
+tag=v* releases=* trigger=push checks=test+lint                  | test, lint, test elsewhere, test of a tag, suite, release v1.2
+# A branch, push.
+branch=main checks=lint                                          | lint, suite
+"""  # noqa: E501 - a row is a line
+
+# What a round sends: Update, Branch and Commit of the command, `-` if a gate is not open, `nothing`
+# without a commit that may go out. Production was sent A, and B is new; with tags, A is v1.1 and B
+# is v1.2. "Asked on GitHub" are deployments of somebody else, the oldest first, with their state.
+# The commit C has no tag. Staging is `unread` if no command tells since when it is well.
+# A branch without gates does not wait for a round: see PUSHES.
+WALK = """
+# keys                                                           | now       | asked on GitHub | before it                 | checks                | gates                   | is sent          | reason
+# A branch, push.
+branch=main                                                      | Mon 10:00 |                 |                           |                       |                         | rebase main B    |
+branch=main window=office                                        | Mon 10:00 |                 |                           |                       | window+                 | rebase-to main B |
+branch=main window=office                                        | Mon 08:00 |                 |                           |                       | window-                 | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+branch=main after=staging                                        | Mon 10:00 |                 | staging well              |                       | after+                  | rebase-to main B |
+branch=main after=staging                                        | Mon 10:00 |                 | staging failed            |                       | after-                  | -                | waits for staging: web-1: rolled back
+branch=main after=staging                                        | Mon 10:00 |                 |                           |                       | after-                  | -                | waits for staging: it could not be read
+branch=main after=staging soak=10m                               | Mon 10:00 |                 | staging well 09:50        |                       | after+                  | rebase-to main B |
+branch=main after=staging soak=10m                               | Mon 10:00 |                 | staging well 09:51        |                       | after-                  | -                | waits until staging has been well for 10 min, since 09:51 UTC
+branch=main after=staging soak=10m                               | Mon 10:00 |                 | staging well 09:00 unread |                       | after?                  | -                | staging is well, but since when is not known
+branch=main checks=test                                          | Mon 10:00 |                 |                           | green                 | checks+                 | rebase-to main B |
+branch=main checks=test                                          | Mon 10:00 |                 |                           | closed: test: pending | checks-                 | -                | waits for test: pending
+branch=main checks=test                                          | Mon 10:00 |                 |                           | unknown               | checks?                 | -                | waits for test
+branch=main window=office after=staging checks=test              | Mon 10:00 |                 | staging well              | green                 | window+ after+ checks+  | rebase-to main B |
+branch=main window=office after=staging checks=test              | Mon 08:00 |                 | staging behind            | closed                | window- after- checks-  | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging, which is at aaaaaaa; waits for test
+# A branch, manual.
+branch=main trigger=manual                                       | Mon 10:00 |                 |                           |                       | trigger-                | -                | waits for pulley deploy
+# A branch, deployment.
+branch=main trigger=deployment                                   | Mon 10:00 |                 |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B               |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | B pending       |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | B queued        |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | B in_progress   |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | B waiting       |                           |                       | trigger-                | -                | waits until deployment 7001 is approved on GitHub
+branch=main trigger=deployment                                   | Mon 10:00 | B success       |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B failure       |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B error         |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B inactive      |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B served        |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B forgotten     |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B by Pulley     |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B; B by Pulley  |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | A               |                           |                       | trigger+                | rebase-to main A |
+branch=main trigger=deployment                                   | Mon 10:00 | C               |                           |                       | trigger+                | rebase-to main C |
+branch=main trigger=deployment                                   | Mon 10:00 | A; B            |                           |                       | trigger+                | rebase-to main B |
+branch=main trigger=deployment                                   | Mon 10:00 | B; A            |                           |                       | trigger+                | rebase-to main A |
+branch=main trigger=deployment                                   | Mon 10:00 | B; A waiting    |                           |                       | trigger-                | -                | waits until deployment 7002 is approved on GitHub
+branch=main trigger=deployment                                   | Mon 10:00 | B; A success    |                           |                       |                         | nothing          |
+branch=main trigger=deployment                                   | Mon 10:00 | B; A served     |                           |                       |                         | nothing          |
+branch=main trigger=deployment window=office                     | Mon 10:00 | B waiting       |                           |                       | trigger- window+        | -                | waits until deployment 7001 is approved on GitHub
+branch=main trigger=deployment window=office                     | Mon 10:00 | B               |                           |                       | trigger+ window+        | rebase-to main B |
+branch=main trigger=deployment window=office                     | Mon 08:00 | B waiting       |                           |                       | trigger- window-        | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC
+branch=main trigger=deployment window=office                     | Mon 08:00 | B               |                           |                       | trigger+ window-        | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B waiting       | staging well              |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B               | staging well              |                       | trigger+ after+         | rebase-to main B |
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B waiting       | staging failed            |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: web-1: rolled back
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B               | staging failed            |                       | trigger+ after-         | -                | waits for staging: web-1: rolled back
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B waiting       |                           |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: it could not be read
+branch=main trigger=deployment after=staging                     | Mon 10:00 | B               |                           |                       | trigger+ after-         | -                | waits for staging: it could not be read
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B waiting       | staging well 09:50        |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B               | staging well 09:50        |                       | trigger+ after+         | rebase-to main B |
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B waiting       | staging well 09:51        |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits until staging has been well for 10 min, since 09:51 UTC
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B               | staging well 09:51        |                       | trigger+ after-         | -                | waits until staging has been well for 10 min, since 09:51 UTC
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B waiting       | staging well 09:00 unread |                       | trigger- after?         | -                | waits until deployment 7001 is approved on GitHub; staging is well, but since when is not known
+branch=main trigger=deployment after=staging soak=10m            | Mon 10:00 | B               | staging well 09:00 unread |                       | trigger+ after?         | -                | staging is well, but since when is not known
+branch=main trigger=deployment window=office after=staging       | Mon 10:00 | B waiting       | staging well              |                       | trigger- window+ after+ | -                | waits until deployment 7001 is approved on GitHub
+branch=main trigger=deployment window=office after=staging       | Mon 10:00 | B               | staging well              |                       | trigger+ window+ after+ | rebase-to main B |
+branch=main trigger=deployment window=office after=staging       | Mon 08:00 | B waiting       | staging failed            |                       | trigger- window- after- | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+branch=main trigger=deployment window=office after=staging       | Mon 08:00 | B               | staging failed            |                       | trigger+ window- after- | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+# A tag, push.
+tag=v*                                                           | Mon 10:00 |                 |                           |                       |                         | tag v1.2 B       |
+tag=v* window=office                                             | Mon 10:00 |                 |                           |                       | window+                 | tag-to v1.2 B    |
+tag=v* window=office                                             | Mon 08:00 |                 |                           |                       | window-                 | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* after=staging                                             | Mon 10:00 |                 | staging well              |                       | after+                  | tag-to v1.2 B    |
+tag=v* after=staging                                             | Mon 10:00 |                 | staging failed            |                       | after-                  | -                | waits for staging: web-1: rolled back
+tag=v* after=staging                                             | Mon 10:00 |                 |                           |                       | after-                  | -                | waits for staging: it could not be read
+tag=v* after=staging soak=10m                                    | Mon 10:00 |                 | staging well 09:50        |                       | after+                  | tag-to v1.2 B    |
+tag=v* after=staging soak=10m                                    | Mon 10:00 |                 | staging well 09:51        |                       | after-                  | -                | waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* after=staging soak=10m                                    | Mon 10:00 |                 | staging well 09:00 unread |                       | after?                  | -                | staging is well, but since when is not known
+tag=v* checks=test                                               | Mon 10:00 |                 |                           | green                 | checks+                 | tag-to v1.2 B    |
+tag=v* checks=test                                               | Mon 10:00 |                 |                           | closed: test: pending | checks-                 | -                | waits for test: pending
+tag=v* checks=test                                               | Mon 10:00 |                 |                           | unknown               | checks?                 | -                | waits for test
+tag=v* window=office after=staging checks=test                   | Mon 10:00 |                 | staging well              | green                 | window+ after+ checks+  | tag-to v1.2 B    |
+tag=v* window=office after=staging checks=test                   | Mon 08:00 |                 | staging behind            | closed                | window- after- checks-  | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging, which is at aaaaaaa; waits for test
+# A tag, manual.
+tag=v* trigger=manual                                            | Mon 10:00 |                 |                           |                       | trigger-                | -                | waits for pulley deploy
+# A tag, deployment.
+tag=v* trigger=deployment                                        | Mon 10:00 |                 |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B               |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B pending       |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B queued        |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B in_progress   |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B waiting       |                           |                       | trigger-                | -                | waits until deployment 7001 is approved on GitHub
+tag=v* trigger=deployment                                        | Mon 10:00 | B success       |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B failure       |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B error         |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B inactive      |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B served        |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B forgotten     |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B by Pulley     |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B; B by Pulley  |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | A               |                           |                       | trigger+                | tag-to v1.1 A    |
+tag=v* trigger=deployment                                        | Mon 10:00 | C               |                           |                       | trigger-                | -                | waits until ccccccc has a tag that the target follows
+tag=v* trigger=deployment                                        | Mon 10:00 | A; B            |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B; A            |                           |                       | trigger+                | tag-to v1.1 A    |
+tag=v* trigger=deployment                                        | Mon 10:00 | B; A waiting    |                           |                       | trigger-                | -                | waits until deployment 7002 is approved on GitHub
+tag=v* trigger=deployment                                        | Mon 10:00 | B; A success    |                           |                       |                         | nothing          |
+tag=v* trigger=deployment                                        | Mon 10:00 | B; A served     |                           |                       |                         | nothing          |
+tag=v* trigger=deployment window=office                          | Mon 10:00 | B waiting       |                           |                       | trigger- window+        | -                | waits until deployment 7001 is approved on GitHub
+tag=v* trigger=deployment window=office                          | Mon 10:00 | B               |                           |                       | trigger+ window+        | tag-to v1.2 B    |
+tag=v* trigger=deployment window=office                          | Mon 08:00 | B waiting       |                           |                       | trigger- window-        | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* trigger=deployment window=office                          | Mon 08:00 | B               |                           |                       | trigger+ window-        | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B waiting       | staging well              |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B               | staging well              |                       | trigger+ after+         | tag-to v1.2 B    |
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B waiting       | staging failed            |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: web-1: rolled back
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B               | staging failed            |                       | trigger+ after-         | -                | waits for staging: web-1: rolled back
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B waiting       |                           |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: it could not be read
+tag=v* trigger=deployment after=staging                          | Mon 10:00 | B               |                           |                       | trigger+ after-         | -                | waits for staging: it could not be read
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B waiting       | staging well 09:50        |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B               | staging well 09:50        |                       | trigger+ after+         | tag-to v1.2 B    |
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B waiting       | staging well 09:51        |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B               | staging well 09:51        |                       | trigger+ after-         | -                | waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B waiting       | staging well 09:00 unread |                       | trigger- after?         | -                | waits until deployment 7001 is approved on GitHub; staging is well, but since when is not known
+tag=v* trigger=deployment after=staging soak=10m                 | Mon 10:00 | B               | staging well 09:00 unread |                       | trigger+ after?         | -                | staging is well, but since when is not known
+tag=v* trigger=deployment window=office after=staging            | Mon 10:00 | B waiting       | staging well              |                       | trigger- window+ after+ | -                | waits until deployment 7001 is approved on GitHub
+tag=v* trigger=deployment window=office after=staging            | Mon 10:00 | B               | staging well              |                       | trigger+ window+ after+ | tag-to v1.2 B    |
+tag=v* trigger=deployment window=office after=staging            | Mon 08:00 | B waiting       | staging failed            |                       | trigger- window- after- | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+tag=v* trigger=deployment window=office after=staging            | Mon 08:00 | B               | staging failed            |                       | trigger+ window- after- | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+# A released tag, push.
+tag=v* releases=*                                                | Mon 10:00 |                 |                           |                       |                         | tag v1.2 B       |
+tag=v* releases=* window=office                                  | Mon 10:00 |                 |                           |                       | window+                 | tag-to v1.2 B    |
+tag=v* releases=* window=office                                  | Mon 08:00 |                 |                           |                       | window-                 | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* releases=* after=staging                                  | Mon 10:00 |                 | staging well              |                       | after+                  | tag-to v1.2 B    |
+tag=v* releases=* after=staging                                  | Mon 10:00 |                 | staging failed            |                       | after-                  | -                | waits for staging: web-1: rolled back
+tag=v* releases=* after=staging                                  | Mon 10:00 |                 |                           |                       | after-                  | -                | waits for staging: it could not be read
+tag=v* releases=* after=staging soak=10m                         | Mon 10:00 |                 | staging well 09:50        |                       | after+                  | tag-to v1.2 B    |
+tag=v* releases=* after=staging soak=10m                         | Mon 10:00 |                 | staging well 09:51        |                       | after-                  | -                | waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* releases=* after=staging soak=10m                         | Mon 10:00 |                 | staging well 09:00 unread |                       | after?                  | -                | staging is well, but since when is not known
+tag=v* releases=* checks=test                                    | Mon 10:00 |                 |                           | green                 | checks+                 | tag-to v1.2 B    |
+tag=v* releases=* checks=test                                    | Mon 10:00 |                 |                           | closed: test: pending | checks-                 | -                | waits for test: pending
+tag=v* releases=* checks=test                                    | Mon 10:00 |                 |                           | unknown               | checks?                 | -                | waits for test
+tag=v* releases=* window=office after=staging checks=test        | Mon 10:00 |                 | staging well              | green                 | window+ after+ checks+  | tag-to v1.2 B    |
+tag=v* releases=* window=office after=staging checks=test        | Mon 08:00 |                 | staging behind            | closed                | window- after- checks-  | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging, which is at aaaaaaa; waits for test
+# A released tag, manual.
+tag=v* releases=* trigger=manual                                 | Mon 10:00 |                 |                           |                       | trigger-                | -                | waits for pulley deploy
+# A released tag, deployment.
+tag=v* releases=* trigger=deployment                             | Mon 10:00 |                 |                           |                       |                         | nothing          |
+tag=v* releases=* trigger=deployment                             | Mon 10:00 | B               |                           |                       | trigger+                | tag-to v1.2 B    |
+tag=v* releases=* trigger=deployment                             | Mon 10:00 | B waiting       |                           |                       | trigger-                | -                | waits until deployment 7001 is approved on GitHub
+tag=v* releases=* trigger=deployment                             | Mon 10:00 | B success       |                           |                       |                         | nothing          |
+tag=v* releases=* trigger=deployment                             | Mon 10:00 | B served        |                           |                       |                         | nothing          |
+tag=v* releases=* trigger=deployment                             | Mon 10:00 | C               |                           |                       | trigger-                | -                | waits until ccccccc has a tag that the target follows
+tag=v* releases=* trigger=deployment window=office               | Mon 10:00 | B waiting       |                           |                       | trigger- window+        | -                | waits until deployment 7001 is approved on GitHub
+tag=v* releases=* trigger=deployment window=office               | Mon 10:00 | B               |                           |                       | trigger+ window+        | tag-to v1.2 B    |
+tag=v* releases=* trigger=deployment window=office               | Mon 08:00 | B waiting       |                           |                       | trigger- window-        | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* releases=* trigger=deployment window=office               | Mon 08:00 | B               |                           |                       | trigger+ window-        | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B waiting       | staging well              |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B               | staging well              |                       | trigger+ after+         | tag-to v1.2 B    |
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B waiting       | staging failed            |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: web-1: rolled back
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B               | staging failed            |                       | trigger+ after-         | -                | waits for staging: web-1: rolled back
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B waiting       |                           |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits for staging: it could not be read
+tag=v* releases=* trigger=deployment after=staging               | Mon 10:00 | B               |                           |                       | trigger+ after-         | -                | waits for staging: it could not be read
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B waiting       | staging well 09:50        |                       | trigger- after+         | -                | waits until deployment 7001 is approved on GitHub
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B               | staging well 09:50        |                       | trigger+ after+         | tag-to v1.2 B    |
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B waiting       | staging well 09:51        |                       | trigger- after-         | -                | waits until deployment 7001 is approved on GitHub; waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B               | staging well 09:51        |                       | trigger+ after-         | -                | waits until staging has been well for 10 min, since 09:51 UTC
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B waiting       | staging well 09:00 unread |                       | trigger- after?         | -                | waits until deployment 7001 is approved on GitHub; staging is well, but since when is not known
+tag=v* releases=* trigger=deployment after=staging soak=10m      | Mon 10:00 | B               | staging well 09:00 unread |                       | trigger+ after?         | -                | staging is well, but since when is not known
+tag=v* releases=* trigger=deployment window=office after=staging | Mon 10:00 | B waiting       | staging well              |                       | trigger- window+ after+ | -                | waits until deployment 7001 is approved on GitHub
+tag=v* releases=* trigger=deployment window=office after=staging | Mon 10:00 | B               | staging well              |                       | trigger+ window+ after+ | tag-to v1.2 B    |
+tag=v* releases=* trigger=deployment window=office after=staging | Mon 08:00 | B waiting       | staging failed            |                       | trigger- window- after- | -                | waits until deployment 7001 is approved on GitHub; waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+tag=v* releases=* trigger=deployment window=office after=staging | Mon 08:00 | B               | staging failed            |                       | trigger+ window- after- | -                | waits for its window, which opens Mon 2030-01-07 09:00 UTC; waits for staging: web-1: rolled back
+"""  # noqa: E501 - a row is a line
+
+# The tags on GitHub, in any order, each with its commit; and the tag that was sent last.
+NEWER_TAGS = """
+# tag | on GitHub                   | sent last    | newer, the highest first
+v*    |                             |              |
+v*    | v1.1=A v1.2=B               |              | v1.2=B v1.1=A
+v*    | v1.1=A v1.2=B               | v1.1=A       | v1.2=B
+v*    | v1.1=A v1.2=B               | v1.2=B       |
+v*    | v1.9=A v1.10=B              | v1.9=A       | v1.10=B
+v*    | v1.10-rc.1=A v1.10=B v1.9=A | v1.9=A       | v1.10=B v1.10-rc.1=A
+v*    | v1.10-rc.1=A v1.10=A        | v1.10-rc.1=A | v1.10=A
+v*    | v1.10-rc.1=A v1.10=A        | v1.10=A      |
+# Moved, and deleted.
+v*    | v1.1=A v1.2=C               | v1.2=B       | v1.2=C
+v*    | v1.1=C v1.2=B               | v1.2=B       |
+v*    | v1.1=A                      | v1.2=B       |
+v*    |                             | v1.2=B       |
+# Other tags do not count.
+v*    | w1=C v1.1=A                 |              | v1.1=A
+v*    | w2=C main=C v1.2=B          | v1.1=A       | v1.2=B
+v1.?  | v1.2=B v1.10=C v2=C         | v1.1=A       | v1.2=B
+v1.2  | v1.1=A v1.2=B v1.3=C        |              | v1.2=B
+*     | w1=C v1.1=A                 | v1.1=A       | w1=C
+"""
+
 
 def rows(table: str) -> list[tuple[str, ...]]:
     lines = [line for line in table.splitlines() if line and not line.startswith("#")]
@@ -369,236 +760,27 @@ def time_of(text: str) -> datetime:
     return datetime.fromisoformat(f"{date} {clock}").replace(tzinfo=UTC)
 
 
-def production(keys: str) -> Target:
-    """The target with keys like `after=staging+canary soak=10m`."""
-    entry: dict[str, object] = {}
+def entry_of(keys: str, name: str = "production") -> dict[str, object]:
+    """The stored target with keys like `tag=v* after=staging+canary soak=10m`; `key=*` is true.
+
+    Without a line it follows the branch main; `branch=` is a target without a branch.
+    """
+    entry = target_json(name)
     for key, _, value in (part.partition("=") for part in keys.split()):
         listed = value.split("+")
         entry[key] = listed if key in {"checks", "after"} else value
         if key == "window":
             entry[key] = [WINDOWS[one] for one in listed]
-        elif value == "*":
+        elif value == "*" and key in {"checks", "releases"}:
             entry[key] = True
-    return parse_target("targets.production", target_json("production", **entry))
+    if "branch=" in keys.split() or ("tag" in entry and "branch=" not in keys):
+        del entry["branch"]
+    return entry
 
 
-# --- How a target stands before production -------------------------------------------------------
-
-FIRST, BOTH, ONE_AWAY = (host(1),), (host(1), host(2)), (host(1), host(2, is_online=False))
-FAIR = Pin("frozen", reason="the fair")
-
-
-def aside(number: int, at: int) -> Invocation:
-    line = result_line(outcome="updated", upstream=B.sha, set_aside="settings.py")
-    return on(number, "Success", line, START + timedelta(minutes=at))
-
-
-def back_from_c(at: int) -> Invocation:
-    """The branch was at C already, which failed, so the host went back to B."""
-    line = result_line(outcome="rolled_back", before=B.sha, after=B.sha, upstream=C.sha)
-    return on(1, "Failed", line, START + timedelta(minutes=at))
-
-
-def with_clock(commit: CommitSha, ended: datetime) -> Invocation:
-    """The host says that it ended at this time."""
-    return replace(ran(1, commit), ended=ended)
-
-
-def under_way(commit: CommitSha, at: int) -> Run:
-    return run(commit, on(1, "InProgress"), at=at, status="InProgress")
-
-
-def five_attempts(at: int) -> list[Run]:
-    later = enumerate((at - 840, at - 720, at - 540, at - 300, at), start=1)
-    return [
-        run(B, failed(1, B, at=at - 900), at=at - 900),
-        *(reconciled(B, failed(1, B, at=one), at=one, attempt=number) for number, one in later),
-    ]
-
-
-def checked(at: int, *, drift: str = "") -> TargetFacts:
-    """B got there, and a check came a minute later."""
-    requested = START + timedelta(minutes=at + 1)
-    found = {"would_update": False, "owner": "site", "git": "2.39", "free_mib": 900, "lfs": False}
-    found |= {"deployed": B.sha, "drift": drift}
-    line = result_line(outcome="unchanged", upstream=B.sha, found=found)
-    sent = run(B, at=at + 1).command
-    check = Check(
-        id="check",
-        status="Success",
-        details="Success",
-        requested=requested,
-        expires=sent.expires,
-        target_count=1,
-        checkout=WEB.checkout,
-        target=WEB.name,
-    )
-    known = facts_of(run(B, ran(1, B), at=at), head=B)
-    return replace(known, looks=[Look(check, (on(1, "Success", line, requested),))])
-
-
-def stopped(at: int) -> TargetFacts:
-    """B failed on the first host, so the second did not begin."""
-    good = run(A, ran(1, A), ran(2, A), at=at - 60)
-    bad = run(B, failed(1, B, at=at), on(2, "Terminated"), at=at, status="Failed")
-    return facts_of(good, bad, hosts=BOTH, head=B)
-
-
-def cancelled(at: int, *, has_begun: bool) -> TargetFacts:
-    ended = START + timedelta(minutes=at) if has_begun else None
-    bad = run(B, replace(on(1, "Cancelled"), ended=ended), at=at, status="Cancelled")
-    return facts_of(run(A, ran(1, A), at=at - 60), bad, head=B)
-
-
-def with_checks(facts: TargetFacts) -> TargetFacts:
-    return replace(facts, target=replace(facts.target, gates=Gates(checks=("test",))))
-
-
-# Each takes when the newest run, or the one that counts, was sent, in minutes from START.
-STANDINGS: Mapping[str, Callable[[int], TargetFacts]] = {
-    "well": lambda at: facts_of(run(B, ran(1, B), at=at), head=B),
-    "well by a round": lambda at: facts_of(reconciled(B, ran(1, B), at=at), head=B),
-    "well with an edit aside": lambda at: facts_of(run(B, aside(1, at), at=at), head=B),
-    "well, to the commit": lambda at: with_checks(
-        facts_of(run(B, ran(1, B), at=at, update="rebase-to"), head=C)
-    ),
-    "well after a failure": lambda at: facts_of(
-        run(B, failed(1, B, at=at - 60), at=at - 60), reconciled(B, ran(1, B), at=at), head=B
-    ),
-    "pinned to B": lambda at: facts_of(
-        run(B, ran(1, B), at=at, update="exact"), head=C, pin=Pin("pinned", B)
-    ),
-    "pinned to A": lambda at: facts_of(
-        run(A, ran(1, A), at=at, update="exact"), head=C, pin=Pin("pinned", A)
-    ),
-    "frozen at B": lambda at: facts_of(run(B, ran(1, B), at=at), head=C, pin=FAIR),
-    "frozen at A": lambda at: facts_of(run(A, ran(1, A), at=at), head=C, pin=FAIR),
-    "frozen and failed": lambda at: facts_of(run(B, failed(1, B), at=at), head=B, pin=FAIR),
-    "one of two offline": lambda at: facts_of(
-        run(A, ran(2, A), at=at - 60), run(B, ran(1, B), at=at), hosts=ONE_AWAY, head=B
-    ),
-    "offline, other behind": lambda at: facts_of(
-        run(B, ran(2, B), at=at - 60), run(A, ran(1, A), at=at), hosts=ONE_AWAY, head=B
-    ),
-    "offline": lambda at: facts_of(
-        run(B, ran(1, B), at=at), hosts=[host(1, is_online=False)], head=B
-    ),
-    "without a host": lambda _: facts_of(hosts=[], head=B),
-    "GitHub away": lambda at: facts_of(run(B, ran(1, B), at=at)),
-    "superseded by B": lambda at: facts_of(run(A, said(1, "superseded", B), at=at), head=B),
-    "checked": checked,
-    "drifted": lambda at: checked(at, drift="head"),
-    "not reached by C": lambda at: facts_of(
-        run(B, ran(1, B), at=at - 30), run(C, on(1, "DeliveryTimedOut"), at=at), head=C
-    ),
-    "C under way": lambda at: facts_of(run(B, ran(1, B), at=at - 30), under_way(C, at), head=C),
-    "B under way": lambda at: facts_of(run(A, ran(1, A), at=at - 30), under_way(B, at), head=B),
-    "first run under way": lambda at: facts_of(under_way(B, at), head=B),
-    "behind": lambda at: facts_of(run(A, ran(1, A), at=at), head=B),
-    "ahead": lambda at: facts_of(run(C, ran(1, C), at=at), head=C),
-    "went past A": lambda at: facts_of(run(A, ran(1, B), at=at), head=B),
-    "went past B": lambda at: facts_of(run(B, ran(1, C), at=at), head=C),
-    "failed": lambda at: facts_of(run(B, failed(1, B), at=at), head=B),
-    "failed, due again": lambda at: facts_of(run(B, failed(1, B), at=at - 60), head=B),
-    "C failed, back at B": lambda at: facts_of(
-        run(B, ran(1, B), at=at - 30), run(B, back_from_c(at), at=at), head=B
-    ),
-    "another target ran B": lambda at: replace(
-        facts_of(run(A, ran(1, A), at=at - 30), head=B),
-        beside=renamed(facts_of(run(B, ran(1, B), at=at)), "job").runs,
-    ),
-    "unreachable": lambda at: facts_of(run(B, said(1, "unreachable", None), at=at), head=B),
-    "timed out": lambda at: facts_of(run(B, on(1, "ExecutionTimedOut"), at=at - 60), head=B),
-    "one of two failed": lambda at: facts_of(
-        run(B, ran(1, B), failed(2, B), at=at), hosts=BOTH, head=B
-    ),
-    "parked": lambda at: facts_of(*five_attempts(at), head=B),
-    "new host": lambda at: facts_of(run(B, ran(1, B), at=at), hosts=BOTH, head=B),
-    "held": stopped,
-    "cancelled in time": lambda at: cancelled(at, has_begun=False),
-    "cancelled as it ran": lambda at: cancelled(at, has_begun=True),
-    "apart": lambda at: facts_of(
-        run(A, ran(1, A), ran(2, A), at=at - 60), run(B, ran(1, B), at=at), hosts=BOTH, head=B
-    ),
-    "never deployed": lambda _: facts_of(head=B),
-    "without any commit": lambda _: facts_of(),
-    # For the soak time.
-    "second host later": lambda at: facts_of(
-        run(B, ran(1, B), at=at), reconciled(B, ran(2, B), at=at + 5), hosts=BOTH, head=B
-    ),
-    "rechecked": lambda at: facts_of(
-        run(B, ran(1, B), at=at),
-        reconciled(B, said(1, "unchanged", B), at=at + 5, attempt=0),
-        head=B,
-    ),
-    "sent again, unchanged": lambda at: facts_of(
-        run(B, ran(1, B), at=at), run(B, said(1, "unchanged", B), at=at + 5), head=B
-    ),
-    "failed in between": lambda at: facts_of(
-        run(B, ran(1, B), at=at),
-        run(B, failed(1, B), at=at + 1),
-        run(B, ran(1, B), at=at + 2),
-        head=B,
-    ),
-    "C failed in between": lambda at: facts_of(
-        run(B, ran(1, B), at=at),
-        run(B, back_from_c(at + 1), at=at + 1),
-        run(B, said(1, "unchanged", B), at=at + 2),
-        head=B,
-    ),
-    "away and back": lambda at: facts_of(
-        run(B, ran(1, B), at=at - 60),
-        run(A, ran(1, A), at=at - 30, pushed=at - 90),
-        run(B, ran(1, B), at=at),
-        head=B,
-    ),
-    "by a slow clock": lambda at: facts_of(
-        run(B, with_clock(B, START - timedelta(days=400)), at=at), head=B
-    ),
-    "by a fast clock": lambda at: facts_of(
-        run(B, with_clock(B, START + timedelta(days=400)), at=at), head=B
-    ),
-}
-
-
-def renamed(facts: TargetFacts, name: str) -> TargetFacts:
-    """The facts of a target of this name; the helpers' target is `web`."""
-
-    def told(invocations: Iterable[Invocation]) -> tuple[Invocation, ...]:
-        old, new = (f'"target": "{one}"' for one in (WEB.name, name))
-        return tuple(replace(one, output=one.output.replace(old, new)) for one in invocations)
-
-    def sent(command: Command) -> Command:
-        return replace(command, roll_out=replace(command.roll_out, target=name))
-
-    return replace(
-        facts,
-        target=replace(facts.target, name=name),
-        runs=[Run(sent(one.command), told(one.invocations)) for one in facts.runs],
-        looks=[Look(replace(one.check, target=name), told(one.invocations)) for one in facts.looks],
-    )
-
-
-def forerunner(name: str, words: str, now: datetime) -> Forerunner:
-    """Words like `well 09:50`; without a time, its newest run was ten minutes ago."""
-    found = re.fullmatch(r"(.*?)(?: (\d\d):(\d\d))?", words)
-    assert found
-    sent = now - timedelta(minutes=10)
-    if found[2]:
-        sent = now.replace(hour=int(found[2]), minute=int(found[3]))
-    at = int((sent - START) / timedelta(minutes=1))
-    facts = renamed(STANDINGS[found[1]](at), name)
-    plan = plan_target(facts, now=now)
-    stands = forerunner_of(plan)
-    hosts = [one.host.instance_id for one in plan.hosts if one.host.is_online]
-    since = well_since(newest_runs(facts.runs, stands.commit), stands.commit, hosts)
-    return replace(stands, since=since)
-
-
-def newest_runs(runs: Iterable[Run], commit: str) -> list[Run]:
-    """The runs of this commit since there was another one, as a round reads them."""
-    newest = sorted(runs, key=lambda one: age(one.command), reverse=True)
-    return list(takewhile(lambda one: one.roll_out.commit.sha == commit, newest))
+def production(keys: str) -> Target:
+    """The target with these keys: see entry_of."""
+    return parse_target("targets.production", entry_of(keys))
 
 
 def judged(keys: str, now: str, before: str = "", checks: str = "") -> Waiting:
@@ -613,9 +795,212 @@ def judged(keys: str, now: str, before: str = "", checks: str = "") -> Waiting:
     assert waiting.commit == B
     if not checks:
         return waiting
-    word, _, reason = checks.partition(": ")
+    return replace(waiting, gates=(*waiting.gates, told_checks(target, checks)))
+
+
+def told_checks(target: Target, says: str) -> Gate:
+    """The gate `checks` after GitHub said this."""
+    word, _, reason = says.partition(": ")
     state = {"green": OPEN, "closed": CLOSED, "unknown": UNKNOWN}[word]
-    return replace(waiting, gates=(*waiting.gates, checks_gate(target, state, reason)))
+    return checks_gate(target, state, reason)
+
+
+# --- Deliveries ----------------------------------------------------------------------------------
+
+PUSHED = {
+    "main": "refs/heads/main",
+    "other": "refs/heads/other",
+    "branch v1.2": "refs/heads/v1.2",
+    "tag v1.2": "refs/tags/v1.2",
+    "tag w1": "refs/tags/w1",
+    "tag main": "refs/tags/main",
+}
+
+
+def green(name: str, branch: str | None, conclusion: str = "success") -> Mapping[str, object]:
+    suite = {"head_branch": branch}
+    return {"check_run": {"name": name, "conclusion": conclusion, "check_suite": suite}}
+
+
+def status(state: str, **changes: object) -> Mapping[str, object]:
+    """A status that a workflow posted on somebody else's deployment."""
+    made = {"deployment": {"id": 1, "environment": "production", "payload": ""} | changes}
+    return made | {"deployment_status": {"state": state}, "workflow_run": {"id": 5}}
+
+
+def asks(environment: str, payload: object = "") -> Mapping[str, object]:
+    return {"deployment": {"id": 1, "environment": environment, "payload": payload}}
+
+
+def released(tag: str, action: str = "published") -> Mapping[str, object]:
+    return {"action": action, "release": {"tag_name": tag}}
+
+
+EVENTS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "test": ("check_run", green("test", "main")),
+    "lint": ("check_run", green("lint", "main")),
+    "test elsewhere": ("check_run", green("test", "feature")),
+    "test of a tag": ("check_run", green("test", None)),
+    "test failed": ("check_run", green("test", "main", "failure")),
+    "suite": ("check_suite", {"check_suite": {"conclusion": "success", "head_branch": "main"}}),
+    "asked": ("deployment", asks("production")),
+    "asked elsewhere": ("deployment", asks("staging")),
+    "asked by Pulley": ("deployment", asks("production", {"stage": STAGE, "target": "production"})),
+    "approved": ("deployment_status", status("queued")),
+    "not approved yet": ("deployment_status", status("waiting")),
+    "approved elsewhere": ("deployment_status", status("queued", environment="staging")),
+    "release v1.2": ("release", released("v1.2")),
+    "release w1": ("release", released("w1")),
+    "draft v1.2": ("release", released("v1.2", "created")),
+    "deleted v1.2": ("release", released("v1.2", "deleted")),
+}
+
+
+def house_of(keys: str) -> House:
+    """A stage with production, and with the targets that it may wait for, on another branch."""
+    house = House()
+    others = [target_json(name, branch="forerunners") for name in ("staging", "canary")]
+    house.store(NAMES.targets(SITE), [entry_of(keys), *others])
+    return house
+
+
+def follows(keys: str, ref: str) -> str:
+    """What a push of the full ref does: `sends`, `wakes`, `waits` (for a person) or `-`."""
+    target, house = production(keys), house_of(keys)
+    outcome = house.push(ref=ref)
+    is_followed = match_targets([target], ref) == (target,)
+    assert is_followed == target.follows(ref)
+    if house.sent:
+        assert isinstance(outcome, Accepted)
+        assert (house.sent, house.waker.woken, is_followed) == (["production"], [], True)
+        (request,) = house.commands.sent
+        assert request.parameters["Update"] == target.sent_update
+        return "sends"
+    assert not isinstance(outcome, Accepted)
+    if is_followed:
+        assert outcome.reason == f"production: it waits for {target.waits_for}"
+        return "wakes" if house.waker.woken == [SITE] else "waits"
+    assert outcome.reason == f"no target of octo/site follows '{ref}'"
+    assert house.waker.woken == []
+    return "-"
+
+
+def is_woken(keys: str, name: str) -> bool:
+    """Whether a delivery of the event wakes a round; it never sends anything."""
+    event, payload = EVENTS[name]
+    house = house_of(keys)
+    house.receive(delivery_of({**push_json(), **payload}, event=event))
+    names, _ = targets_that_wait(event, payload, [production(keys)])
+    assert house.sent == []
+    assert house.waker.woken == [SITE] * len(names)
+    return names == ["production"]
+
+
+# --- A round -------------------------------------------------------------------------------------
+
+# The commits on GitHub, the newest first. Production was sent A, or its tag v1.1.
+TAGS = (TaggedCommit("v1.2", B), TaggedCommit("v1.1", A))
+COMMITS = {"A": A, "B": B, "C": C}
+
+
+@dataclass(frozen=True)
+class Told(Reader):
+    """A reader that was told each target's facts."""
+
+    told: Mapping[str, TargetFacts]
+
+    def facts(self, target: Target, snapshot: Snapshot) -> TargetFacts:
+        return self.told[target.name]
+
+
+def asked_on_github(words: str, now: datetime) -> tuple[FakeDeployments, Sequence[Run]]:
+    """Deployments on GitHub like `A; B waiting`, the oldest first, and the commands for them.
+
+    A word is a state that somebody else posted, or `served`, `forgotten` or `by Pulley`.
+    """
+    github, runs = FakeDeployments(now - timedelta(hours=1)), []
+    for part in filter(None, words.split("; ")):
+        letter, _, word = part.partition(" ")
+        own = ("dev", "production") if word == "by Pulley" else ("", "")
+        made = github.add(COMMITS[letter].sha, "production", *own)
+        if word == "forgotten":
+            github.made[made.id] = replace(made, created=now - timedelta(days=30))
+        elif word == "served":
+            runs.append(sent_to_production(COMMITS[letter], now, deployment=made.id))
+        elif word and word != "by Pulley":
+            github.log[made.id].append(DeploymentStatus(word, ""))
+    return github, runs
+
+
+def sent_to_production(
+    commit: CommitSha, now: datetime, *, branch: str = "main", deployment: int | None = None
+) -> Run:
+    roll_out = replace(
+        ROLL_OUT,
+        target="production",
+        commit=commit,
+        branch=branch,
+        update="rebase-to" if branch == "main" else "tag-to",
+        deployment=deployment,
+    )
+    id_ = f"production-{deployment}"
+    at = now - timedelta(hours=2)
+    return Run(sent(id_, roll_out, at, status="Success", details="Success", count=1), ())
+
+
+def walked(
+    keys: str, now: str, asked: str, before: str, checks: str
+) -> tuple[Target, Waiting | None]:
+    """What a round finds for production: the newest commit that it may get, and its gates."""
+    target, at = production(keys), time_of(now)
+    github, served = asked_on_github(asked, at)
+    known = sent_to_production(A, at, branch="v1.1" if target.tag else "main")
+    runs, told, others = [known, *served], dict[str, TargetFacts](), list[Target]()
+    for part in filter(None, before.split("; ")):
+        name, _, words = part.partition(" ")
+        told[name] = standing(name, words.removesuffix(" unread"), at)
+        others.append(told[name].target)
+        if not words.endswith(" unread"):
+            runs += told[name].runs
+    reading = FakeReading()
+    reader = Told(
+        STAGE, FakeParameters(), FakeDirectory(), FakeHistory(), reading.of, FakeJournal(), told
+    )
+    snapshot = Snapshot(
+        now=at,
+        fleet=Fleet((), STAGE),
+        commands=sorted((one.command for one in runs), key=lambda one: one.requested)[::-1],
+        pins=StoredPins({}),
+        state=RoundState(),
+        branches=Branches(reading.of, {}, FakeJournal()),
+        read={one.command.id: one.invocations for one in runs},
+    )
+    facts = TargetFacts(
+        target,
+        hosts=(),
+        runs=(),
+        asked=[one.roll_out for one in (known, *served)],
+        commits=() if target.tag else (B, A),
+        tags=[one for one in TAGS if target.tag and target.tag.fits(one.tag)],
+    )
+    found = GateReader(reader).waiting(facts, github, snapshot, others)
+    if not found:
+        return target, None
+    waiting = found[0]
+    if checks:
+        waiting = replace(waiting, gates=(*waiting.gates, told_checks(target, checks)))
+    return target, waiting
+
+
+def sent_of(target: Target, waiting: Waiting) -> str:
+    """The document's Update, Branch and Commit, like `rebase-to main B`; `-` if it waits."""
+    if not waiting.is_open:
+        return "-"
+    parameters = build_send_request(
+        target, stage=STAGE, commit=waiting.commit, issued=1, cause="push", tag=waiting.tag
+    ).parameters
+    letter = next(name for name, one in COMMITS.items() if one.sha == parameters["Commit"])
+    return f"{parameters['Update']} {parameters['Branch']} {letter}"
 
 
 def states(waiting: Waiting) -> str:
@@ -636,7 +1021,8 @@ class TestJudgeGates:
     def test_keys_that_are_refused(self, keys: str, problem: str) -> None:
         with pytest.raises(TargetsError) as raised:
             production(keys)
-        assert raised.value.problems == (f"targets.production.{problem}",)
+        problems = [one.removeprefix("targets.production.") for one in raised.value.problems]
+        assert "; ".join(problems) == problem
 
     @table_of("window now state opens", WINDOW)
     def test_window(self, window: str, now: str, state: str, opens: str) -> None:
@@ -670,6 +1056,69 @@ class TestJudgeGates:
         assert waiting.is_open == (reasons == [])
 
 
+class TestDelivery:
+    @table_of("keys main other branch_v1_2 tag_v1_2 tag_w1 tag_main update waits", PUSHES)
+    def test_push(
+        self,
+        keys: str,
+        main: str,
+        other: str,
+        branch_v1_2: str,
+        tag_v1_2: str,
+        tag_w1: str,
+        tag_main: str,
+        update: str,
+        waits: str,
+    ) -> None:
+        target = production(keys)
+        found = [follows(keys, ref) for ref in PUSHED.values()]
+        assert found == [main, other, branch_v1_2, tag_v1_2, tag_w1, tag_main]
+        assert (target.sent_update, target.waits_for) == (update, waits)
+        assert target.is_decided_by_rounds == ("sends" not in found)
+
+    @table_of("keys wakes", WAKES)
+    def test_event(self, keys: str, wakes: str) -> None:
+        found = [name for name in EVENTS if is_woken(keys, name)]
+        assert (", ".join(found) or "nothing") == wakes
+        if found:  # a round that is woken must be able to send something
+            assert production(keys).needs_github
+
+
+class TestRound:
+    @table_of("keys now asked before checks gates sent reason", WALK)
+    def test_round(
+        self,
+        keys: str,
+        now: str,
+        asked: str,
+        before: str,
+        checks: str,
+        gates: str,
+        sent: str,
+        reason: str,
+    ) -> None:
+        target, waiting = walked(keys, now, asked, before, checks)
+        if waiting is None:
+            assert (gates, sent, reason) == ("", "nothing", "")
+            return
+        assert (states(waiting), str(waiting)) == (gates, reason)
+        assert sent_of(target, waiting) == sent
+        assert (waiting.deployment is not None) == (target.gates.trigger == DEPLOYMENT)
+
+
+class TestNewerTags:
+    @table_of("tag there last newer", NEWER_TAGS)
+    def test_higher_and_moved_tags_are_newer(
+        self, tag: str, there: str, last: str, newer: str
+    ) -> None:
+        glob, commits = TagGlob.parse(tag), dict(one.split("=") for one in there.split())
+        fitting = highest_first(one for one in commits if glob.fits(one))
+        listed = [TaggedCommit(one, COMMITS[commits[one]]) for one in fitting]
+        name, _, letter = last.partition("=")
+        found = newer_tags(listed, TaggedCommit(name, COMMITS[letter]) if last else None)
+        assert [f"{one.tag}={commits[one.tag]}" for one in found] == newer.split()
+
+
 class TestNewerThan:
     @table_of("branch known newer", NEWER)
     def test_commits_before_the_known_one_are_newer(
@@ -685,3 +1134,30 @@ class TestTables:
         told = WINDOW + AFTER + SOAK + COMBINED
         assert [one for one in WINDOWS if not re.search(rf"\b{one}\b", told)] == []
         assert [one for one in STANDINGS if one not in told] == []
+
+    def test_walk_has_each_trigger_with_each_line_and_each_gate_in_each_state(self) -> None:
+        found = set()
+        for keys, *_, gates, _, _ in rows(WALK):
+            target = production(keys)
+            for gate in gates.split() or ["none"]:
+                soaks = gate.startswith("after") and target.gates.soak
+                name = gate.replace("after", "soak") if soaks else gate
+                found.add((target.line, target.gates.trigger, name))
+        both = ["window+", "window-", "after+", "after-", "soak+", "soak-", "soak?"]
+        states_of = {
+            PUSH: ["none", *both, "checks+", "checks-", "checks?"],
+            MANUAL: ["trigger-"],
+            DEPLOYMENT: ["none", "trigger+", "trigger-", *both],
+        }
+        lines = ["branch main", "tag v*", "released tag v*"]
+        assert found == {
+            (line, trigger, state)
+            for line in lines
+            for trigger, listed in states_of.items()
+            for state in listed
+        }
+
+    def test_tables_of_deliveries_have_each_trigger_and_each_gate_with_each_line(self) -> None:
+        walk = {production(row[0]) for row in rows(WALK)}
+        assert walk <= {production(row[0]) for row in rows(PUSHES)}
+        assert walk <= {production(row[0]) for row in rows(WAKES)}
