@@ -24,7 +24,9 @@ from chalicelib.core.fields import (
     text_reader,
 )
 from chalicelib.core.gates import (
+    DEPLOYMENT,
     MANUAL,
+    PUSH,
     Gates,
     gate_readers,
     problems_of_chain,
@@ -116,6 +118,11 @@ class Target:
     def is_decided_by_rounds(self) -> bool:
         """Whether a push only wakes the round, which decides what goes out."""
         return bool(self.gates or self.tag)
+
+    @property
+    def is_woken_by_pushes(self) -> bool:
+        """Whether a push may let out a commit: a request may wait for its tag."""
+        return self.gates.trigger == PUSH or bool(self.tag and self.gates.trigger == DEPLOYMENT)
 
     @property
     def needs_github(self) -> bool:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.deployments import Cause
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.gates import PUSH
 from chalicelib.core.refs import CommitSha, Repository, shown
 from chalicelib.core.stored import SigningSecret, StoredSettings, targets_of
 from chalicelib.core.targets import Target, match_targets
@@ -134,7 +133,7 @@ class Receiver:
             by=push.by,
         )
         done = self.deployer.deploy(plain, cause) if plain else Sent((), (), ())
-        if any(one.gates.trigger == PUSH for one in waiting):
+        if any(one.is_woken_by_pushes for one in waiting):
             self._wake(push.repository)
         skipped = [(one.name, f"it waits for {one.waits_for}") for one in waiting]
         done = replace(done, skipped=(*done.skipped, *skipped))

@@ -4,7 +4,6 @@ from typing import BinaryIO
 
 import click
 
-from chalicelib.core.gates import PUSH
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import FileType, json_option, stage_command
@@ -71,7 +70,7 @@ def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     say(f"  follows it: its {kind} is {name}")
     say(f"  pin: {one.pin or 'none'}")
     if one.target.is_decided_by_rounds:
-        is_woken = one.target.gates.trigger == PUSH
+        is_woken = one.target.is_woken_by_pushes
         then = "a round decides, and is started at once" if is_woken else "a push starts nothing"
         say(f"  it waits for {one.target.waits_for}; {then}")
     if one.is_announced:

@@ -429,11 +429,11 @@ tag=v* window=office after=staging checks=test                   | -     | -    
 # A tag, manual.
 tag=v* trigger=manual                                            | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
 # A tag, deployment.
-tag=v* trigger=deployment                                        | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
-tag=v* trigger=deployment window=office                          | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
-tag=v* trigger=deployment after=staging                          | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
-tag=v* trigger=deployment after=staging soak=10m                 | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
-tag=v* trigger=deployment window=office after=staging            | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
+tag=v* trigger=deployment                                        | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment
+tag=v* trigger=deployment window=office                          | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+tag=v* trigger=deployment after=staging                          | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
+tag=v* trigger=deployment after=staging soak=10m                 | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
+tag=v* trigger=deployment window=office after=staging            | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
 # A released tag, push.
 tag=v* releases=*                                                | -     | -     | -           | wakes    | -      | -        | tag       | a round, which takes the highest version of v*
 tag=v* releases=* window=office                                  | -     | -     | -           | wakes    | -      | -        | tag-to    | Mon-Fri 09:00-17:00 UTC
@@ -445,11 +445,11 @@ tag=v* releases=* window=office after=staging checks=test        | -     | -    
 # A released tag, manual.
 tag=v* releases=* trigger=manual                                 | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
 # A released tag, deployment.
-tag=v* releases=* trigger=deployment                             | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
-tag=v* releases=* trigger=deployment window=office               | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
-tag=v* releases=* trigger=deployment after=staging               | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
-tag=v* releases=* trigger=deployment after=staging soak=10m      | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
-tag=v* releases=* trigger=deployment window=office after=staging | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
+tag=v* releases=* trigger=deployment                             | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment
+tag=v* releases=* trigger=deployment window=office               | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, Mon-Fri 09:00-17:00 UTC
+tag=v* releases=* trigger=deployment after=staging               | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging
+tag=v* releases=* trigger=deployment after=staging soak=10m      | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging to be well for 10m
+tag=v* releases=* trigger=deployment window=office after=staging | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment, staging, Mon-Fri 09:00-17:00 UTC
 # A branch, push.
 branch=v1.2                                                      | -     | -     | sends       | -        | -      | -        | rebase    |
 branch=v1.2 trigger=push window=office                           | -     | -     | wakes       | -        | -      | -        | rebase-to | Mon-Fri 09:00-17:00 UTC
@@ -463,21 +463,21 @@ tag=main trigger=push window=office                              | -     | -    
 # A tag, manual.
 tag=main trigger=manual                                          | -     | -     | -           | -        | -      | waits    | tag-to    | pulley deploy (trigger is manual)
 # A tag, deployment.
-tag=main trigger=deployment                                      | -     | -     | -           | -        | -      | waits    | tag-to    | a GitHub deployment of its environment
+tag=main trigger=deployment                                      | -     | -     | -           | -        | -      | wakes    | tag-to    | a GitHub deployment of its environment
 # A tag, push.
 tag=v1.2                                                         | -     | -     | -           | wakes    | -      | -        | tag       | a round, which takes the highest version of v1.2
 tag=v1.2 trigger=push window=office                              | -     | -     | -           | wakes    | -      | -        | tag-to    | Mon-Fri 09:00-17:00 UTC
 # A tag, manual.
 tag=v1.2 trigger=manual                                          | -     | -     | -           | waits    | -      | -        | tag-to    | pulley deploy (trigger is manual)
 # A tag, deployment.
-tag=v1.2 trigger=deployment                                      | -     | -     | -           | waits    | -      | -        | tag-to    | a GitHub deployment of its environment
+tag=v1.2 trigger=deployment                                      | -     | -     | -           | wakes    | -      | -        | tag-to    | a GitHub deployment of its environment
 # A tag, push.
 tag=*                                                            | -     | -     | -           | wakes    | wakes  | wakes    | tag       | a round, which takes the highest version of *
 tag=* trigger=push window=office                                 | -     | -     | -           | wakes    | wakes  | wakes    | tag-to    | Mon-Fri 09:00-17:00 UTC
 # A tag, manual.
 tag=* trigger=manual                                             | -     | -     | -           | waits    | waits  | waits    | tag-to    | pulley deploy (trigger is manual)
 # A tag, deployment.
-tag=* trigger=deployment                                         | -     | -     | -           | waits    | waits  | waits    | tag-to    | a GitHub deployment of its environment
+tag=* trigger=deployment                                         | -     | -     | -           | wakes    | wakes  | wakes    | tag-to    | a GitHub deployment of its environment
 """  # noqa: E501 - a row is a line
 
 # EVENTS has the events; all others wake no round. No event of these sends anything.
