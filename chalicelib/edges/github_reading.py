@@ -26,7 +26,9 @@ from chalicelib.edges.github_api import GoneError, unreadable
 
 _WEBHOOK_PATH = "/github"  # how Pulley's address ends, behind any stage of API Gateway
 MOST_TAGS = 5  # each annotated one costs a request
+MOST_TRIED = 20  # of these, some may point at no commit
 DEEPEST_TAG = 3  # a tag of a tag of a tag
+_MAY_LEAD_TO_COMMIT = frozenset({"commit", "tag"})
 _LONGEST_STATUS = 100  # characters of GitHub's status of a delivery
 
 
@@ -100,7 +102,9 @@ class RepositoryReading(RepositoryDeployments):
         return False
 
     def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
-        """Of the highest MOST_TAGS tags that fit, those that point at a commit, the highest first.
+        """The highest MOST_TAGS tags that fit and point at a commit, the highest first.
+
+        Tags of trees and blobs do not count, but of annotated ones only so many are passed over.
 
         With `releases`, only those of published releases that are no pre-releases, among the newest
         hundred releases. GitHub answers with all tags of a prefix at once, without pages: about
@@ -112,8 +116,11 @@ class RepositoryReading(RepositoryDeployments):
         if releases and found:
             published = self._call("GET", f"/releases?per_page={PER_PAGE}")
             found = {one: found[one] for one in readable(published, published_tag) if one in found}
-        tagged = []
-        for name in highest_first(found)[:MOST_TAGS]:
+        tagged: list[TaggedCommit] = []
+        leading = [name for name in highest_first(found) if found[name][0] in _MAY_LEAD_TO_COMMIT]
+        for name in leading[:MOST_TRIED]:
+            if len(tagged) == MOST_TAGS:
+                break
             commit = self._peel(*found[name])
             if commit:
                 tagged.append(TaggedCommit(name, commit))

@@ -11,7 +11,13 @@ from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.tags import TaggedCommit, TagGlob
 from chalicelib.edges.github import GitHub
-from chalicelib.edges.github_reading import DEEPEST_TAG, MOST_TAGS, RepositoryReading, reading
+from chalicelib.edges.github_reading import (
+    DEEPEST_TAG,
+    MOST_TAGS,
+    MOST_TRIED,
+    RepositoryReading,
+    reading,
+)
 from pulley.sandbox.github.server import GitHubServer as SandboxGitHub
 from tests.edges.scripted_server import Raw, ScriptedServer, answer
 from tests.fakes import SITE, TOKEN, FakeClock
@@ -131,6 +137,25 @@ class TestTags:
         api.has_refs(shown_ref("v3", B, kind), shown_ref("v2", C, "tag"), shown_ref("v1"))
         api.has_tag_object(C, B, kind)
         assert api.tags() == at(("v1", A))
+
+    @pytest.mark.parametrize("kind", ["tree", "tag"])
+    def test_tags_that_point_at_no_commit_do_not_hide_the_lower_ones(
+        self, api: Api, kind: str
+    ) -> None:
+        odd = range(90, 90 + MOST_TAGS + 1)
+        for number in odd:
+            api.has_tag_object(f"{number:040x}", B, "tree")
+        hiding = [shown_ref(f"v{number}", f"{number:040x}", kind) for number in odd]
+        api.has_refs(shown_ref("v1", A), *hiding)
+        assert api.tags() == at(("v1", A))
+
+    def test_only_so_many_tags_of_no_commit_are_tried(self, api: Api) -> None:
+        numbers = range(1, 2 * MOST_TRIED)
+        for number in numbers:
+            api.has_tag_object(f"{number:040x}", B, "tree")
+        api.has_refs(*(shown_ref(f"v{number}", f"{number:040x}", "tag") for number in numbers))
+        assert api.tags() == []
+        assert len(api.paths) == 1 + MOST_TRIED
 
     def test_only_so_many_tag_objects_are_asked_for(self, api: Api) -> None:
         numbers = range(1, 3 * MOST_TAGS)
