@@ -106,6 +106,16 @@ def newest_asked(facts: TargetFacts) -> CommitSha | None:
     return newest.commit if newest else None
 
 
+def pinned_last(facts: TargetFacts) -> CommitSha | None:
+    """The commit that a pin's newest command had; None without one.
+
+    After a pin of more than a month, Systems Manager remembers no other command.
+    """
+    exact = [one for one in _asked(facts) if one.is_exact]
+    newest = max(exact, key=lambda one: one.issued, default=None)
+    return newest.commit if newest else None
+
+
 def newest_tag(facts: TargetFacts) -> TaggedCommit | None:
     """The tag that was requested last, with its commit; None without one.
 

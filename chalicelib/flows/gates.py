@@ -24,7 +24,7 @@ from chalicelib.core.waiting import (
     settled_by,
     well_since,
 )
-from chalicelib.core.wanted import TargetFacts, newest_asked, newest_tag
+from chalicelib.core.wanted import TargetFacts, newest_asked, newest_tag, pinned_last, tag_sent_last
 from chalicelib.flows.requested import Requests, read_request
 from chalicelib.flows.snapshot import Reader, Snapshot
 from chalicelib.flows.target_runs import MAX_READ
@@ -67,7 +67,7 @@ class GateReader:
         if facts.target.gates.trigger == DEPLOYMENT:
             return self._requested(facts, github, snapshot, targets)
         if facts.target.tag:
-            newer = list(newer_tags(facts.tags, newest_tag(facts)))
+            newer = newer_tags_of(facts)
         else:
             newer = [TaggedCommit("", one) for one in newer_commits(facts, github)]
         forerunners = self._forerunners(facts.target, snapshot, targets) if newer else {}
@@ -145,15 +145,36 @@ def _ended_on(run: Run) -> frozenset[str]:
     return frozenset(one.instance_id for one in run.invocations if one.is_over and one.has_begun)
 
 
+def newer_tags_of(facts: TargetFacts) -> Sequence[TaggedCommit]:
+    """The tags that are newer than the tag that the target was sent, the highest first.
+
+    If only a pin's commands are remembered, they name that tag, and it counts as well: its commit
+    may not be the pin's.
+    """
+    known, name = newest_tag(facts), tag_sent_last(facts.target, facts.asked)
+    if known or not name:
+        return newer_tags(facts.tags, known)
+    return [
+        one
+        for one in facts.tags
+        if one.tag == name or newer_tags([one], TaggedCommit(name, one.commit))
+    ]
+
+
 def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
     """The branch's commits that are newer than what the target was sent, newest first.
 
     After a force push these are the commits since the two lines parted. If GitHub does not know the
-    target's commit any more, only the tip is newer for certain.
+    target's commit any more, only the tip is newer for certain. If only a pin's commands are
+    remembered, the pin's commit counts as well: it was not sent because its gates were open.
     """
     known, commits = newest_asked(facts), facts.commits
     if not commits:
         return []
+    if known is None:
+        known = pinned_last(facts)
+        if known and known in commits:
+            return [*newer_than(commits, known), known]
     if known is None or known in commits:
         return newer_than(commits, known)
     base = github.merge_base(known, commits[0])

@@ -750,6 +750,25 @@ class TestOrders:
         house.branch(2, 1)
         return house
 
+    def test_nothing_goes_back_after_a_pin_of_more_than_a_month(
+        self,
+    ) -> None:
+        house = Release(one_target(checks=BOTH) | {"recheck": "1d"})
+        house.branch(3, 2, 1)
+        house.green(1, 2, 3)
+        house.settle()
+        house.pin("web", state="pinned", commit=sha(2))
+        for _ in range(32):
+            house.settle(24 * 60)
+        house.pin("web", state="none")
+        house.checks(2, test="failure")
+        house.checks(3, test="failure")
+        house.settle()
+        assert house.released() == [3]
+        house.green(2)
+        house.settle()
+        assert house.released() == [3, 2]  # where it is
+
     @pytest.mark.parametrize("pin", [{"state": "frozen"}, {"state": "pinned", "commit": sha(1)}])
     def test_pinned_target_gets_no_newer_commit_and_github_judges_none(
         self, house: Release, pin: dict[str, str]

@@ -127,6 +127,26 @@ class TestRound:
         house.settle()
         assert [one[:2] for one in house.sent] == [("v1.1", 1), ("v1.2", 3)]
 
+    def test_nothing_goes_back_after_a_pin_of_more_than_a_month(
+        self,
+    ) -> None:
+        house = House(tag_json(recheck="1d"))
+        house.tag(v1_2=2, v1_1=1)
+        house.settle()
+        pin = {"state": "pinned", "commit": sha(1), "reason": "x"}
+        house.store(NAMES.pin("web"), json.dumps(pin))
+        for _ in range(32):
+            house.settle(1)
+            house.rest(24 * 60)
+        house.store(NAMES.pin("web"), json.dumps({"state": "none", "reason": "x"}))
+        house.tag(v1_1=1)  # v1.2 was deleted
+        before = len(house.sent)
+        house.settle()
+        assert house.sent[before:] == []
+        house.tag(v1_2=2, v1_1=1)
+        house.settle()
+        assert [one[:2] for one in house.sent[before:]] == [("v1.2", 2)]
+
     def test_moved_tag_is_sent_again_and_so_is_one_that_moves_back(self, house: House) -> None:
         for number in (1, 2, 1):
             house.tag(v1=number)
