@@ -223,11 +223,13 @@ def _host_plan(
 def _failure(known: Observation, target: str) -> str:
     if known.roll_out.target != target:
         return f"the target {known.roll_out.target} ran in its checkout"
+    if known.verdict.kind == FAILED:
+        return known.verdict.words
     if known.verdict.back_at:
         return "a newer commit failed there"
     if _claims_another(known):
         return f"it says that it runs {known.commit[:7]}, which was never sent"
-    return known.verdict.words if known.verdict.kind == FAILED else ""
+    return ""
 
 
 def _claims_another(known: Observation) -> bool:

@@ -73,7 +73,7 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     """
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
     if pin:
-        tag = _tag_beside_pin(facts)
+        tag = tag_beside_pin(facts)
         if pin.state == "frozen" or pin.commit is None or (facts.target.tag and not tag):
             return None
         return Wanted(pin.commit, "exact", "it is pinned", tag=tag)
@@ -86,7 +86,7 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
         return None
     reason = "it is the newest that was asked for"
     if facts.target.gates:
-        reason = "it is the newest that passed the gates"
+        reason = "it was sent last"
     if facts.target.gates.trigger == DEPLOYMENT:  # it may be older than others that were sent
         reason = "it was asked for last"
     return Wanted(newest, facts.target.sent_update, reason)
@@ -139,10 +139,18 @@ def tag_sent_last(target: Target, asked: Iterable[RollOut]) -> str:
     return newest.branch if newest else ""
 
 
-def _tag_beside_pin(facts: TargetFacts) -> str:
-    """A tag's name for a command to a pinned target; "" if none is known, or it needs none."""
-    tag = tag_sent_last(facts.target, _asked(facts))
-    return tag or (facts.tags[0].tag if facts.tags else "")
+def tag_beside_pin(facts: TargetFacts) -> str:
+    """A tag's name for a command to a pinned target; "" if none is known, or it needs none.
+
+    A target that followed a branch before has sent no tag: then any tag that fits will do, or the
+    name of that branch. The host takes only a commit that was deployed there.
+    """
+    if facts.target.tag is None:
+        return ""
+    asked = _asked(facts)
+    newest = max(asked, key=lambda one: one.issued, default=None)
+    names = [one.tag for one in facts.tags[:1]] + [newest.branch if newest else ""]
+    return tag_sent_last(facts.target, asked) or next(filter(None, names), "")
 
 
 def _asked(facts: TargetFacts) -> Sequence[RollOut]:

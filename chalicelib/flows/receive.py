@@ -147,7 +147,7 @@ class Receiver:
 
         repository = payload.repository
         if repository is None or event.name not in WAKING_EVENTS:
-            return f"{event.name} events are not acted on, only push is"
+            return f"{event.name} events are not acted on"
         targets = targets_of(repository, settings)
         names, answer = targets_that_wait(event.name, payload.fields, targets)
         if names:

@@ -61,7 +61,7 @@ def promote(  # noqa: PLR0913 - each is an option
     if known and known.commit == wanted.commit and all(one.is_there for one in standing.hosts):
         note(f"{found.name} is at {wanted.commit.short} already: {wanted.reason}.")
         return
-    left = known.commit.short if known else "nothing"
+    left = known.commit.short if known else "nothing sent yet"
     note(f"{found.name}: {left} -> {wanted.commit.short} on {hosts(len(standing.hosts))}")
     note(f"  {one_line(wanted.reason)}")
     say_gates(standing)

@@ -4,7 +4,7 @@ import click
 
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
-from chalicelib.core.wanted import Wanted, tag_sent_last, wanted_of
+from chalicelib.core.wanted import Wanted, tag_beside_pin, wanted_of
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
 from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
@@ -75,7 +75,7 @@ def rollback(  # noqa: PLR0913 - each is an option
         note("Nothing was sent.")
         raise click.exceptions.Exit(FAILED)
     try:
-        tag = tag_sent_last(found, standing.facts.asked)
+        tag = tag_beside_pin(standing.facts)
         order = DeployOrder(found, Wanted(back, "exact", words, tag=tag))
         outcome = send_to_hosts(stage, order, standing, seen, cause="rollback")
         finish(stage, [outcome], seen, is_whole=True, no_wait=no_wait, as_json=as_json)

@@ -102,7 +102,8 @@ def say_gates(standing: Standing) -> None:
             say(f"  gates: it waits for {gates}")
         return
     tag = f", {one_line(waiting.tag)}" if waiting.tag else ""
-    say(f"  next: {waiting.commit.short}{tag}")
+    then = ": all gates are open, the next round sends it" if waiting.is_open else ""
+    say(f"  next: {waiting.commit.short}{tag}{then}")
     for gate in waiting.gates:
         style = "green" if gate.state == OPEN else "yellow"
         say(f"    {gate.name}: {gate.state}: {one_line(gate.reason)}", style=style)

@@ -31,6 +31,8 @@ def run_sandbox(console: Console, hosts: int, *, empty: bool = False) -> None:
     ending = threading.Event()
     names = [f"web-{number}" for number in range(1, hosts + 1)]
     with Sandbox(names, empty=empty) as sandbox:
+        # A person plays CI here, too: Pulley's own token needs none of these.
+        sandbox.github.permissions |= {"statuses": "write", "checks": "write", "contents": "write"}
 
         def show(event: Mapping[str, object]) -> None:
             try:
@@ -93,6 +95,9 @@ def _describe_places(sandbox: Sandbox) -> str:
         f"GitHub's token:    {sandbox.directory}/github-token\n"
         f"GitHub's API:      curl -H \"Authorization: Bearer $(cat {sandbox.directory}"
         f'/github-token)" {sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n'
+        f'A check, as CI:    curl -H "Authorization: Bearer $(cat {sandbox.directory}'
+        f'/github-token)" {sandbox.github.api_url}/repos/{FULL_NAME}/statuses/$(git rev-parse HEAD)'
+        ' -d \'{"context": "test", "state": "success"}\'\n'
         f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
         f"Its log:           {sandbox.directory}/webhook.log\n"
         f"The reports' log:  {sandbox.directory}/report.log\n"

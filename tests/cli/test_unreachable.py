@@ -35,6 +35,7 @@ ARGUMENTS: Mapping[str, list[str]] = {
     "pin": ["web", "a" * 40, "--reason", "why"],
     "freeze": ["web", "--reason", "why"],
     "unpin": ["web"],
+    "promote": ["web"],
     "rollback": ["web"],
     "simulate": ["push.json"],
 }

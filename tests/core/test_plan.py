@@ -210,7 +210,7 @@ class TestWantedOf:
 
 
 class TestWantedOfATargetWithGates:
-    PASSED = "it is the newest that passed the gates"
+    PASSED = "it was sent last"
 
     def wanted(self, *runs: Run, pin: Pin | None = None, update: str = "rebase") -> Wanted | None:
         target = replace(GATED, update=update)

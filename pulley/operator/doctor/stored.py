@@ -80,6 +80,10 @@ class Stored:
             words = f"none for {', '.join(without)}: commits do not say where they run"
             hint = suggest("setup", "--github-token-file", "-")
             yield Row("GitHub token", WARN, words, str(hint))
+            for target in self.targets.targets:
+                if target.needs_github and str(target.repository) in without:
+                    words = "nothing goes out: a round has to ask GitHub what may, and cannot"
+                    yield Row(f"target {target.name}", FAIL, words, str(hint))
 
 
 def overlap_rows(overlaps: Iterable[Overlap]) -> Iterator[Row]:

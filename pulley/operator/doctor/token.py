@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
+from chalicelib.core.gates import EVERY_CHECK
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from chalicelib.edges.github import has_deployments
@@ -99,6 +100,10 @@ class TokenCheck:
                 lost = f"rounds do not know {unknown}"
                 yield "Contents: read", lost, answer.reason(self.token)
                 break
+        for one in self.targets:
+            if one.gates.checks == EVERY_CHECK and one.branch:
+                yield from self._missing_for_checks(quote(one.branch.name, safe=""))
+                break
         answer = self._ask("GET", "/hooks?per_page=1")
         if _lacks(answer, 200):
             yield "Webhooks: read", "lost deliveries are not noticed", answer.reason(self.token)
@@ -113,6 +118,18 @@ class TokenCheck:
         if answer.status == HTTPStatus.FORBIDDEN:
             said = answer.reason(self.token)
             yield "write:repository", "commits do not say where they run", said
+
+    def _missing_for_checks(self, branch: str) -> Iterator[tuple[str, str, str]]:
+        """The permissions that `checks = true` needs."""
+        for path, permission in (
+            ("check-runs", "Checks: read"),
+            ("status", "Commit statuses: read"),
+        ):
+            answer = self._ask("GET", f"/commits/{branch}/{path}?per_page=1")
+            # A missing branch is 404 or 422: the hosts' rows report that.
+            if answer.status not in {404, 422} and _lacks(answer, 200):
+                loses = "targets with checks = true get no commit; or name the checks"
+                yield permission, loses, answer.reason(self.token)
 
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> TokenAnswer:
         """Send a request. A refusal is returned as an answer, and not raised."""

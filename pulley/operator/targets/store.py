@@ -73,7 +73,8 @@ class TargetsStore:
         if not may_meet_on_hosts(changed, rest):
             return
         fleet = Fleet(self._stage.directory.hosts(), self._stage.name)
-        problems = [one.problem() for one in overlaps_on_hosts(changed, rest, fleet)]
+        kept = {name for change in changes for name in change.kept}
+        problems = [one.problem(kept) for one in overlaps_on_hosts(changed, rest, fleet)]
         if problems:
             raise TargetsError(problems)
 
