@@ -129,6 +129,13 @@ class Planter:
     def no_token(self) -> None:
         self.store(NAMES.github_token, None)
 
+    def gates_without_a_token(self) -> None:
+        self.retarget(checks=["test"])
+        self.no_token()
+
+    def every_check_with_a_token_that_reads_none(self) -> None:
+        self.retarget(checks=True)
+
     # --- the hosts ---
 
     def no_host(self) -> None:
@@ -359,6 +366,12 @@ FAULTS: list[list[Fault]] = [
     [
         (Planter.old_git, WEB_2, "fail", "install git 2.26"),
         (Planter.hook_of_other_events, WEBHOOK_ROW, "fail", "pulley connect octo/site"),
+        (
+            Planter.every_check_with_a_token_that_reads_none,
+            TOKEN,
+            "fail",
+            "Commit statuses: read",
+        ),
     ],
     [
         (Planter.full_disk, WEB_2, "fail", "make room"),
@@ -369,6 +382,9 @@ FAULTS: list[list[Fault]] = [
     ],
     [
         (Planter.red_deliveries, WEBHOOK_ROW, "fail", "pulley connect octo/site --force"),
+    ],
+    [
+        (Planter.gates_without_a_token, "target web", "fail", "pulley setup --github-token-file"),
     ],
 ]
 if AS_ROOT:

@@ -291,6 +291,11 @@ class TestWanted:
         wanted = wanted_of(facts_of(pin=Pin("pinned", A), tags=tags), now=NOW)
         assert wanted == Wanted(A, "exact", "it is pinned", tag="v1.1")
 
+    def test_pin_of_a_target_that_followed_a_branch_goes_with_that_branch(self) -> None:
+        sent = [asked(B, "main", 1, update="rebase"), asked(A, "main", 2, update="rebase")]
+        wanted = wanted_of(facts_of(*sent, pin=Pin("pinned", A)), now=NOW)
+        assert wanted == Wanted(A, "exact", "it is pinned", tag="main")
+
     def test_pin_without_any_tag_wants_nothing(self) -> None:
         assert wanted_of(facts_of(pin=Pin("pinned", A)), now=NOW) is None
 
