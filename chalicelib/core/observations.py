@@ -84,14 +84,7 @@ def newest_observations(
     runs: Iterable[Run], looks: Iterable[Look] = (), *, with_commit: bool = False
 ) -> Mapping[str, Observation]:
     """Each host's newest observation in a checkout (`with_commit`: of a commit), by instance id."""
-    found: dict[str, Observation] = {}
-    for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
-        for one in run.invocations:
-            if one.instance_id not in found and one.is_over and one.has_begun:
-                at, verdict = run.command.ended_on(one), judge_host(one, run.roll_out)
-                seen = Observation(run.roll_out, at, verdict, set_aside=verdict.set_aside)
-                if seen.commit or not with_commit:
-                    found[one.instance_id] = seen
+    found = _newest_of_runs(runs, with_commit=with_commit)
     news: dict[str, list[tuple[datetime, bool, Observation]]] = {}
     aside: dict[str, list[tuple[datetime, str]]] = {}
     for look in looks:
@@ -109,6 +102,27 @@ def newest_observations(
     # Checks may overlap: the one that ended last counts, whichever was sent first.
     found |= {id_: max(seen, key=itemgetter(0, 1))[2] for id_, seen in news.items()}
     return found | {id_: replace(found[id_], set_aside=max(of)[1]) for id_, of in aside.items()}
+
+
+def _newest_of_runs(runs: Iterable[Run], *, with_commit: bool) -> dict[str, Observation]:
+    """Each host's newest observation by a run, by instance id.
+
+    A host accepts two commands that were issued at the same time, in either order. Then the run
+    that ended last counts.
+    """
+    found: dict[str, Observation] = {}
+    for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
+        for one in run.invocations:
+            if not one.is_over or not one.has_begun:
+                continue
+            known, at = found.get(one.instance_id), run.command.ended_on(one)
+            if known and (known.roll_out.issued != run.roll_out.issued or at <= known.seen):
+                continue
+            verdict = judge_host(one, run.roll_out)
+            seen = Observation(run.roll_out, at, verdict, set_aside=verdict.set_aside)
+            if seen.commit or not with_commit:
+                found[one.instance_id] = seen
+    return found
 
 
 def _result_of(one: Invocation) -> HostResult | None:

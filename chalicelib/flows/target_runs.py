@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from chalicelib.core.history import Check, Command, Invocation, Look, Run, age, plain_status
+from chalicelib.core.history import (
+    Check,
+    Command,
+    Invocation,
+    Look,
+    Run,
+    age,
+    issued_of,
+    plain_status,
+)
 from chalicelib.core.holds import how_stopped, is_lifted
 from chalicelib.core.hosts import Host
 from chalicelib.core.targets import MAX_IDS, Target
@@ -63,9 +72,13 @@ class Runs:
     def facts(self) -> TargetFacts:
         """The facts, with the runs."""
         most = MAX_READ + len(self._facts.hosts) // MAX_IDS
+        read_last: Command | None = None
         for count, command in enumerate(self._left):
-            if command.id in self._needed or (count < most and not self._is_enough()):
+            # Of two commands that were issued at the same time, a host may have run either last.
+            is_tied = read_last is not None and issued_of(command) == issued_of(read_last)
+            if command.id in self._needed or (count < most and (is_tied or not self._is_enough())):
                 self._read(command)
+                read_last = command
         self._read_checks()
         return replace(self._facts, runs=self._runs, beside=self._beside, looks=self._looks)
 

@@ -722,6 +722,19 @@ class TestIsThere:
         (made,) = planned(run(A, ran(1, A)), hosts=[host(1, is_online=False)], head=A).hosts
         assert (made.action, made.is_there) == (WAIT, True)
 
+    @pytest.mark.parametrize("last", [A, B])
+    @pytest.mark.parametrize("is_swapped", [False, True])
+    def test_of_two_runs_issued_at_the_same_time_the_one_that_ended_last_counts(
+        self, last: CommitSha, *, is_swapped: bool
+    ) -> None:
+        # A host takes both, in either order.
+        runs = [run(one, said(1, "updated", one, at=2 if one == last else 1)) for one in (A, B)]
+        runs = runs[::-1] if is_swapped else runs
+        for number, one in enumerate(runs):
+            runs[number] = replace(one, command=replace(one.command, id=f"command-{number}"))
+        (made,) = planned(*runs, head=C).hosts
+        assert made.at == last.sha
+
     def test_held_host_wants_the_last_good_commit(self) -> None:
         cancelled = TestPlanTargetCancelled()
         runs = (cancelled.good(), cancelled.cancelled())

@@ -315,6 +315,15 @@ GREEN_TESTS = Node(checks=("test",))
 class TestFoundBySchedules:
     """What schedules found, or find rarely, in as few acts as possible."""
 
+    def test_of_two_pushes_in_one_moment_the_next_target_gets_what_its_forerunner_runs(
+        self,
+    ) -> None:
+        chain = Layout(tuple(Node(after=after) for after in CHAIN))
+        steps = [("many pushes", 4, 1), ("a freeze", 0, 1), *[("a push", 0, 1)] * 10]
+        world = Schedule(seed=0, layout=chain, begins=BEGINS[0], losses=0.0, steps=steps).play()
+        world.end_faults()
+        _check_end(world)
+
     def test_commit_of_a_pin_waits_for_its_checks_when_the_pin_ends(self) -> None:
         world = World(Layout((GREEN_TESTS,)))
         world.pin_back("a0", 0)

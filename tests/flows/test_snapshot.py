@@ -176,6 +176,15 @@ class TestRead:
         _, _, read = past.plan(host(1), host(2))
         assert read == [id_of(2), id_of(1)]
 
+    def test_commands_issued_at_the_same_time_are_read_together(self, past: Past) -> None:
+        past.add(command_of(OTHER, 1), on(1, line_of(OTHER)))
+        older, newer = command_of(OLD, 2), command_of(COMMIT, 3)
+        past.add(older, on(1, line_of(OLD), ended=LATER))
+        tied = replace(newer.roll_out, issued=older.roll_out.issued)
+        past.add(replace(newer, roll_out=tied), on(1, line_of()))
+        past.head = CommitSha(COMMIT)
+        assert past.plan(host(1)) == (COMMIT, [SEND], [id_of(3), id_of(2)])
+
     def test_offline_host_is_not_looked_up(self, past: Past) -> None:
         past.add(command_of(OLD, 1), on(1, line_of(OLD)), on(2, line_of(OLD)))
         past.add(command_of(COMMIT, 2), on(1, line_of()))
