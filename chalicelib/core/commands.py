@@ -1,8 +1,8 @@
 """The contract with Systems Manager: a send request of the stage's document.
 
-Of a payload, only a commit of 40 hex digits, the delivery's GUID, the time and the pusher's login
-reach the command; the rest comes from the target. Each value is checked against its pattern when
-the target is parsed, by SSM (pulley/host/document.py), and again by the script.
+Of a delivery, only a commit of 40 hex digits, the GUID, the time and the pusher's login reach the
+command; the rest comes from the target. Each value is checked against its pattern when it is
+parsed, by SSM (pulley/host/document.py), and again by the script.
 """
 
 import json
@@ -77,7 +77,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
     reason: str = "",
     tag: str = "",
 ) -> SendRequest:
-    """The request that brings a target's hosts to a tip with the commit, or exactly to the commit.
+    """The request that brings a target's hosts to a tip that contains the commit, or to the commit.
 
     `tag` is the name of the commit's tag, for a target that follows tags. `issued` is in epoch
     milliseconds, `deployment` is GitHub's id, `pushed_at` is aware, `by` is who pushed or deployed.

@@ -23,7 +23,7 @@ class RefusedError(PulleyError):
 
 
 class NotTakenError(RefusedError):
-    """GitHub refused a deployment or a status. `is_known`: the log has the reason already."""
+    """GitHub refused a request, or has no such API. `is_known`: the log has the reason already."""
 
     def __init__(self, message: str, *, is_known: bool = False) -> None:
         """The message is for the operator: GitHub's text never reaches the sender of a delivery."""

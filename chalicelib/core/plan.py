@@ -1,7 +1,7 @@
 """Plans what to do with each host of a target: nothing, send a command, wait, or park it.
 
-Pure: the same facts give the same plan to a round, an operator and a page. A plan never undoes
-what somebody stopped.
+Pure: the same facts give the same plan to a round, an operator and a page. A plan never
+resumes a roll-out that was stopped or cancelled. It may send hosts back to the last good commit.
 """
 
 from collections.abc import Mapping, Sequence

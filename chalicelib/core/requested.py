@@ -26,7 +26,7 @@ def newest_request(deployments: Iterable[Deployment]) -> Deployment | None:
 def is_pending(request: Deployment, served: Collection[int], *, now: datetime) -> bool:
     """Whether no command was sent for it yet. `now` is aware.
 
-    Of a request that is older than Systems Manager's memory nobody knows that: it is not pending.
+    Systems Manager forgets commands after REMEMBERED. An older request does not count as pending.
     """
     return request.id not in served and now - request.created < REMEMBERED
 
@@ -54,7 +54,7 @@ def may_be_told(said: Sequence[DeploymentStatus]) -> bool:
 
 
 def was_queued(said: Sequence[DeploymentStatus]) -> bool:
-    """Whether Pulley posted that a request waits, and nobody anything since.
+    """Whether the newest status of a request is Pulley's, which says that it waits.
 
     GitHub Actions posts the same state, but without a description.
     """

@@ -1,7 +1,7 @@
-"""Judges a commit on a target's hosts by the observations of each host, and by nothing else.
+"""Judges a commit on a target's hosts, by the commands that were sent and what each host answered.
 
 A target may get the same commit several times (a redelivery, a host that was offline), so each
-host's newest run counts. The order of events does not matter: the verdict depends on the history.
+host's newest run counts. Exit codes and the order of events do not matter, nor what a check saw.
 """
 
 from collections.abc import Collection, Iterable

@@ -1,7 +1,7 @@
 """Judges a target's gates for a commit: which are open, and what the others wait for.
 
-Pure: a round, an operator and a page get the same answer from the same facts. No gate is open
-because nothing is known of it.
+Pure: a round, an operator and a page get the same answer from the same facts. A gate of which
+nothing is known does not count as open.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ class Gate:
 class Forerunner:
     """A target that another one waits for (`after`).
 
-    `commit` is the full commit that every host of it runs, "" if they do not, and `why_not` says
+    `commit` is the full SHA that all its online hosts run, "" if they do not; then `why_not` says
     why. `since` (aware) is when the last of them got there, if that is known.
     """
 
@@ -66,7 +66,10 @@ class Waiting:
 
 
 def newer_than(commits: Sequence[CommitSha], known: CommitSha | None) -> Sequence[CommitSha]:
-    """The commits (newest first) before the known one; all if it is None or not among them."""
+    """Those of the commits that are newer than the known one; all if it is None or not among them.
+
+    The commits are newest first.
+    """
     if known is None or known not in commits:
         return commits
     return commits[: list(commits).index(known)]
@@ -177,9 +180,9 @@ def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> date
 
 
 def settled_by(run: Run, commit: str) -> frozenset[str]:
-    """The hosts (instance ids) about which no older run can tell since when they are at the commit.
+    """The hosts (instance ids) for which no older run has to be read.
 
-    This run brought them there, or they were not well there after it.
+    This run brought them to the commit, or they were not well at it after this run.
     """
     judged = {
         one.instance_id: judge_host(one, run.roll_out)

@@ -160,8 +160,8 @@ def _asked(facts: TargetFacts) -> Sequence[RollOut]:
 def _newest_asked(roll_outs: Iterable[RollOut]) -> TaggedCommit | None:
     """The commit that a push or a person requested last, and its tag if it was sent with one.
 
-    It may not be the commit sent last. A redelivery counts from the time of its push. A round
-    requests nothing: a commit that only rounds have sent counts from its first command.
+    It may not be the commit sent last. A redelivery counts from the time of its push. A repair by a
+    round requests nothing, so a commit with repairs alone counts from its first command.
     """
     pushed: dict[TaggedCommit, int] = {}
     found: dict[TaggedCommit, int] = {}

@@ -98,7 +98,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class FailedDelivery:
-    """A delivery that failed, as GitHub's API lists it. `delivered_at` is aware."""
+    """One attempt of a delivery, failed or not, as GitHub lists it. `delivered_at` is aware."""
 
     id: str
     event: str
@@ -169,7 +169,7 @@ class PingEvent:
 
 @dataclass(frozen=True)
 class OtherEvent:
-    """Any event that Pulley does not act on."""
+    """Any event but push and ping. Some of them wake a round: see core/waking.py."""
 
     name: str
 

@@ -90,7 +90,10 @@ class ForgeRepository(RepositoryReading):
     forge: Forge
 
     def find(self, request: DeploymentRequest) -> Deployment | None:
-        """The deployment, if it has a status. A process that asks for it knows its id then."""
+        """The deployment, if the commit has a status of it.
+
+        `deployment`, `statuses` and `post` know only the ids that this process found or created.
+        """
         id_ = self._remember(request)
         own = self._own(request)
         return _deployment(id_, request, own[-1].created) if own else None
@@ -118,7 +121,7 @@ class ForgeRepository(RepositoryReading):
         return self.find(request) if request else None
 
     def newest(self, environment: str) -> Iterator[Deployment]:  # noqa: ARG002 - the port's
-        """None: statuses are listed by commit only. So nobody ends what a commit replaces."""
+        """Empty: statuses are listed by commit only. So nobody ends what a commit replaces."""
         return iter(())
 
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
@@ -136,9 +139,10 @@ class ForgeRepository(RepositoryReading):
         self._post(request, status, shown, log_url)
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
-        """The newest commit of the second one's line that the first one has in its history.
+        """The newest commit among `other` and its first parents that `one` has in its history.
 
-        None also if the server is too old to compare two commits.
+        It may be older than git's merge base. None also if the server is too old to compare
+        two commits.
         """
         try:
             answer = self._call("GET", f"/compare/{one.sha}...{other.sha}?{query(**_LEFT_OUT)}")
@@ -167,11 +171,11 @@ class ForgeRepository(RepositoryReading):
         return [TaggedCommit(name, found[name]) for name in highest_first(found)[:MOST_TAGS]]
 
     def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:  # noqa: ARG002
-        """None: the API does not list deliveries. Their page of the webhook does."""
+        """Empty: the API does not list deliveries. Their page of the webhook does."""
         return []
 
     def attempts(self, hook_id: int) -> Sequence[FailedDelivery]:  # noqa: ARG002 - the port's
-        """None: see `failed_deliveries`."""
+        """Empty: see `failed_deliveries`."""
         return []
 
     def commits_path(self, tip: CommitSha) -> str:

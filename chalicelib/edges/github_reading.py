@@ -68,7 +68,7 @@ class RepositoryReading(RepositoryDeployments):
     def commits(self, branch: Branch) -> Sequence[CommitSha]:
         """The branch's newest commits, newest first; empty if there is no such branch.
 
-        They were the branch's tips: of a merge, the first parent. At most one page is read.
+        Only first parents: of a merge, not the commits that it brought. At most one page is read.
         """
         tip = self.head(branch)
         if tip is None:
@@ -104,7 +104,8 @@ class RepositoryReading(RepositoryDeployments):
     def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
         """The highest MOST_TAGS tags that fit and point at a commit, the highest first.
 
-        Tags of trees and blobs do not count, but of annotated ones only so many are passed over.
+        Tags of trees and blobs are passed over. What an annotated tag points at costs a request, so
+        MOST_TRIED tags are tried at most.
 
         With `releases`, only those of published releases that are no pre-releases, among the newest
         hundred releases. GitHub answers with all tags of a prefix at once, without pages: about
@@ -138,7 +139,7 @@ class RepositoryReading(RepositoryDeployments):
         return CommitSha(sha) if kind == "commit" else None
 
     def committed_at(self, commit: CommitSha) -> datetime:
-        """When the commit was made (aware), by its author's clock."""
+        """The commit's committer date (aware)."""
         answer = self._call("GET", f"/commits?{query(sha=commit.sha, per_page=1)}")
         try:
             at = datetime.fromisoformat(answer[0]["commit"]["committer"]["date"])

@@ -1,6 +1,7 @@
 """Finds a target's deployments on GitHub: a commit's, and the one that its success replaces.
 
-A commit may have several deployments. The first one counts, for every caller.
+Of Pulley's own deployments of a commit, the first one counts, for every caller. A command that was
+sent for a request counts for the deployment of that request.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,8 @@
 """The deployments on GitHub of a target with gates: judged, queued, overtaken.
 
 GitHub judges checks. It makes a deployment only if they are green, and that deployment is the one
-which is reported on. So a commit that waits for its checks has no deployment for a day.
+which is reported on. So a commit that waits for its checks has no deployment. Once it is a
+day old, by its committer's date, it gets one that is queued.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,9 +25,8 @@ from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
 from chalicelib.flows.find_deployment import LOOKS, Deployments, first_of
 from chalicelib.flows.gates import GateRepository
 
-OTHERS = (
-    10  # how many of the target's deployments that do not wait end the search for those that do
-)
+# The search for queued deployments ends after so many that are not queued.
+OTHERS = 10
 PATIENCE = timedelta(hours=24)  # with checks that do not come
 
 Made = tuple[Deployment, bool]  # whether it was created just now
@@ -44,7 +44,7 @@ class GatedRepository(Deployments, GateRepository, Protocol):
         """Whether the commit has any check."""
 
     def committed_at(self, commit: CommitSha) -> datetime:
-        """When the commit was made (aware), by its author's clock."""
+        """The commit's committer date (aware)."""
 
 
 @dataclass(frozen=True)

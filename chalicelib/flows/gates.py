@@ -43,7 +43,11 @@ class GateRepository(Ancestry, Requests, Protocol):
 
 @dataclass(frozen=True)
 class GateReader:
-    """Reads for one stage. `pause` (seconds) is for a caller that sends what it reads."""
+    """Reads for one stage.
+
+    `pause` sleeps for so many seconds. A round has it, to wait for GitHub's first status of a new
+    request. Who only shows what waits has none.
+    """
 
     reader: Reader
     pause: Callable[[float], None] | None = None
@@ -148,8 +152,8 @@ def _ended_on(run: Run) -> frozenset[str]:
 def newer_tags_of(facts: TargetFacts) -> Sequence[TaggedCommit]:
     """The tags that are newer than the tag that the target was sent, the highest first.
 
-    If only a pin's commands are remembered, they name that tag, and it counts as well: its commit
-    may not be the pin's.
+    If only a pin's commands are remembered, they name that tag, and it counts as well: a pin goes
+    to its own commit, whichever tag its commands name.
     """
     known, name = newest_tag(facts), tag_sent_last(facts.target, facts.asked)
     if known or not name:
@@ -166,7 +170,7 @@ def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
 
     After a force push these are the commits since the two lines parted. If GitHub does not know the
     target's commit any more, only the tip is newer for certain. If only a pin's commands are
-    remembered, the pin's commit counts as well: it was not sent because its gates were open.
+    remembered, the pin's commit counts as well: a pin goes past the gates, so they may be closed.
     """
     known, commits = newest_asked(facts), facts.commits
     if not commits:

@@ -40,7 +40,10 @@ PING = "ping: the webhook is set up, a push will deploy"
 
 @dataclass(frozen=True)
 class Ignored:
-    """A verified delivery without work to do. `secret` signed a ping: `pulley connect` reads it."""
+    """A verified delivery for which no command was sent; it may have woken a round.
+
+    `secret` signed a ping: `pulley connect` reads it.
+    """
 
     delivery: str
     reason: str
@@ -49,7 +52,7 @@ class Ignored:
 
 @dataclass(frozen=True)
 class Accepted(Sent):
-    """A push that at least one target follows."""
+    """A push for which at least one command was sent, or should have been."""
 
     delivery: str
     commit: CommitSha

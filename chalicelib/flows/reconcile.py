@@ -1,8 +1,9 @@
 """A round of the schedule: brings every target to the wanted commit, and repairs what was lost.
 
-A round sends commands only to hosts that are behind or due for a recheck, and syncs deployments
-whose last event was lost. Two rounds at once do no harm: a round sends nothing to a target that got
-a command after the round began, and a host obeys the newer of two commands.
+A round sends a commit whose gates have opened to all hosts of its target. Otherwise it sends
+commands only to hosts that are behind or due for a recheck. It syncs deployments whose last event
+was lost. Two rounds at once do no harm: a round sends nothing to a target that got a command after
+the round began, and a host obeys the newer of two commands.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -44,8 +44,8 @@ class Releaser:
     ) -> Sent | None:
         """Send the newest commit whose gates are open, if it is newer than the target's.
 
-        `targets` are all targets of the stage. None if nothing is sent; the log has the reason.
-        Raises RefusedError and UnavailableError.
+        `targets` are all targets of the stage. None if nothing is sent: the log has the gates
+        that are not open, and what GitHub refused. Raises RefusedError and UnavailableError.
         """
         target, token = facts.target, snapshot.branches.tokens.get(facts.target.repository)
         if not token or not target.needs_github:
