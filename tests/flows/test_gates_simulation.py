@@ -324,6 +324,14 @@ class TestFoundBySchedules:
         world.end_faults()
         _check_end(world)
 
+    def test_target_that_had_only_a_pin_goes_to_nothing_older_than_the_pin(self) -> None:
+        chain = Layout(tuple(Node(after=after) for after in CHAIN))
+        push = ("a push", 0, 1)
+        steps = [push, push, push, ("a pin", 0, 1), push, ("a pin", 1, 1)]
+        world = Schedule(seed=0, layout=chain, begins=BEGINS[0], losses=0.0, steps=steps).play()
+        world.end_faults()
+        _check_end(world)
+
     def test_commit_of_a_pin_waits_for_its_checks_when_the_pin_ends(self) -> None:
         world = World(Layout((GREEN_TESTS,)))
         world.pin_back("a0", 0)

@@ -47,11 +47,16 @@ class Act:
 
 
 class Promises:
-    """The promises of a world. `asked` has what each target was sent, but no repairs."""
+    """The promises of a world.
+
+    `asked` has what each target was sent by open gates or people, `exact` what it was sent for pins
+    and ways back.
+    """
 
     def __init__(self, world: "World") -> None:
         self.world = world
         self.asked: dict[str, list[Asked]] = {name: [] for name in world.nodes}
+        self.exact: dict[str, list[Asked]] = {name: [] for name in world.nodes}
         self.reported: dict[str, set[str]] = {name: set() for name in world.nodes}
         self.releases = self.dues = 0
 
@@ -67,6 +72,7 @@ class Promises:
             pins = act.pins[name], world.pins[name]
             is_to_pin = any(one.state == "pinned" and one.commit == roll_out.commit for one in pins)
             assert is_to_pin or commit in self.reported[name], "an unknown commit is sent"
+            self.exact[name].append(Asked(roll_out.issued, world.now, world.now + sent.lag, commit))
             return
         if act.who != "person":
             may_go = not world.is_pinned(name) or world.interrupted_at == world.ticks
@@ -110,6 +116,12 @@ class Promises:
             is_unknown = commit in tips and not world.site.base_of(last, commit)
             is_older = world.upstream.has(last, commit) and not is_unknown
             assert not is_older, "an older commit is sent"
+        else:
+            pins = [one for one in self.exact[name] if one.listed_at <= act.begun]
+            pin = max(pins, key=lambda one: one.issued).commit if pins else commit
+            is_unknown = commit in tips and not world.site.base_of(pin, commit)
+            is_older = pin != commit and world.upstream.has(pin, commit) and not is_unknown
+            assert not is_older, "a commit is sent that is older than the pin was"
         is_open = self.open_gates(name, commit) | act.open_before.get((name, commit), frozenset())
         closed = [gate for gate in GATES if gate not in is_open]
         assert not closed, f"{commit[-4:]} goes to {name} past a closed gate: {closed}"
@@ -209,9 +221,16 @@ class Promises:
                 yield commit
 
     def newer(self, name: str) -> list[str]:
-        """The commits of the branch that are newer than what the target was sent last."""
+        """The commits of the branch that are newer than what the target was sent last.
+
+        If it was sent only pins, also the commit of the newest pin.
+        """
         upstream, last = self.world.upstream, self.last(name)
         line = upstream.line_of(upstream.tip)
+        if not last and self.exact[name]:
+            last = max(self.exact[name], key=lambda one: one.issued).commit
+            if last in line:  # the pin's commit may have closed gates
+                return line[: line.index(last) + 1]
         if not last:
             return line
         base = self.world.site.base_of(last, upstream.tip)
