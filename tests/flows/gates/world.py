@@ -366,5 +366,7 @@ class World(Account):
         while windows and not any(is_window_open(one, time_of(later)) for one in windows):
             later += INTERVAL
         if later > self.now:
-            self.rest(2)  # after so long a time without rounds, some work would be too late
+            # After so long a time without rounds, some work would be too late. Each target of a
+            # chain may get a commit in a round of its own, and the next one reports a lost result.
+            self.rest(len(self.nodes) + 1)
             self.wait(later - self.now)
