@@ -147,8 +147,8 @@ class Hookshot:
         with self._changed:
             if self._closed:
                 return
+            thread.start()  # within the lock: `close` can join only a thread that was started
             self._threads.add(thread)
-        thread.start()
 
     def _ask(self, url: str, body: bytes, headers: Mapping[str, str]) -> _Answer:
         try:
