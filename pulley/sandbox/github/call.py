@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
+from pulley.sandbox.github.check_events import Event, posts_of
 from pulley.sandbox.github.deployments import HostedRepository
 from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.hooks import Hooks
@@ -27,6 +28,10 @@ class Call(NamedTuple):
     hooks: Hooks  # the repository's
     hookshot: Hookshot
     permissions: Mapping[str, str]  # the token's
+
+    def tell_webhooks(self, events: Sequence[Event]) -> None:
+        """Deliver what happened to the webhooks that want it, in the background."""
+        self.hookshot.post_events_later(posts_of(self.hooks, events))
 
     def body(self) -> Mapping[str, Any]:
         """Return the JSON object; an absent body is an empty object. Raises GitHubError."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
-from pulley.sandbox.github.check_events import posts_of, run_events, status_events
+from pulley.sandbox.github.check_events import run_events, status_events
 from pulley.sandbox.github.shapes import (
     SENDER,
     show_check_run,
@@ -22,7 +22,7 @@ def create_status(call: Call, sha: str) -> Response:
     """Create a status, and tell the webhooks. 201 with the status."""
     status = call.repository.checks.create_status(sha, call.body())
     events = status_events(call.repository, call.url, status)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_commit_status(call.url, status) | {"creator": SENDER}, 201)
 
 
@@ -53,7 +53,7 @@ def create_run(call: Call) -> Response:
     """Create a check run, and tell the webhooks. 201 with the run."""
     run = call.repository.checks.create_run(call.body())
     events = run_events(call.repository, call.url, run, None)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_check_run(call.repository, call.url, run), 201)
 
 
@@ -62,7 +62,7 @@ def update_run(call: Call, run_id: int) -> Response:
     before = call.repository.checks.find_run(run_id)
     run = call.repository.checks.update_run(run_id, call.body())
     events = run_events(call.repository, call.url, run, before)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_check_run(call.repository, call.url, run))
 
 

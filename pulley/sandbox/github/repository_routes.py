@@ -7,7 +7,6 @@ deployments", "... for deployment statuses" and "Webhook events and payloads".
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
-from pulley.sandbox.github.check_events import posts_of
 from pulley.sandbox.github.deployment_events import (
     deployment_events,
     show_deployment,
@@ -43,7 +42,7 @@ def create_deployment(call: Call) -> Response:
     """Create a deployment, and tell the webhooks. 201 with the deployment."""
     deployment = call.repository.create_deployment(call.body())
     events = deployment_events(call.repository, call.url, deployment)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_deployment(call.url, deployment), 201)
 
 
@@ -62,7 +61,7 @@ def create_status(call: Call, deployment_id: int) -> Response:
     """Create a status, and tell the webhooks. 201 with the status."""
     status = call.repository.create_status(deployment_id, call.body())
     events = status_events(call.repository, call.url, deployment_id, status)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_status(call.url, status, deployment_id), 201)
 
 

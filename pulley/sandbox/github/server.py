@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -39,10 +39,11 @@ from pulley.sandbox.github.access import (
     expiration,
 )
 from pulley.sandbox.github.call import Call, Route, respond
-from pulley.sandbox.github.check_events import posts_of
+from pulley.sandbox.github.check_events import Event
 from pulley.sandbox.github.checker import Checker
 from pulley.sandbox.github.deployments import HostedRepository, RecordedDeployment, RecordedStatus
 from pulley.sandbox.github.errors import GitHubError
+from pulley.sandbox.github.event_source import EventSource
 from pulley.sandbox.github.fault import Fault
 from pulley.sandbox.github.hooks import HookConfig, HookDelivery, Hooks, HostedHook
 from pulley.sandbox.github.jobs import Jobs
@@ -53,6 +54,8 @@ from pulley.sandbox.quiet import QuietHandler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+Source = TypeVar("Source", bound=EventSource)
 
 __all__ = [
     "Fault",
@@ -149,31 +152,30 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
 
     def checker(self, full_name: str) -> Checker:
         """A CI server that reports on the repository's commits. Raises KeyError likewise."""
-        name = full_name.lower()
-        repository, hooks = self._repositories[name], self._hooks[name]
-        url = self._url_of(repository)
-        return Checker(repository, hooks, self.hookshot, url=url, lock=self._lock)
+        return self._source(Checker, full_name)
 
     def publish_release(self, full_name: str, tag: str, **fields: object) -> list[HookDelivery]:
         """Publish a release, or what the fields make of it, like `prerelease`.
 
         Returns its deliveries. Raises KeyError, and GitHubError for what GitHub would refuse.
         """
-        name = full_name.lower()
-        with self._lock:
-            repository = self._repositories[name]
-            release = repository.releases.create({"tag_name": tag, **fields})
-            events = release_events(repository, self._url_of(repository), release, None)
-            posts = posts_of(self._hooks[name], events)
-        # Not under the lock: the receiver of the delivery may call the API meanwhile.
-        return self.hookshot.post_events(posts)
+        source = self._source(EventSource, full_name)
+
+        def publish() -> list[Event]:
+            release = source.repository.releases.create({"tag_name": tag, **fields})
+            return release_events(source.repository, source.url, release, None)
+
+        return source.deliver(publish)
 
     def jobs(self, full_name: str) -> Jobs:
         """GitHub Actions for the repository. Raises KeyError if it is not served."""
+        return self._source(Jobs, full_name)
+
+    def _source(self, kind: type[Source], full_name: str) -> Source:
         name = full_name.lower()
         repository, hooks = self._repositories[name], self._hooks[name]
         url = self._url_of(repository)
-        return Jobs(repository, hooks, self.hookshot, url=url, lock=self._lock)
+        return kind(repository, hooks, self.hookshot, url=url, lock=self._lock)
 
     @property
     def push_url(self) -> str:

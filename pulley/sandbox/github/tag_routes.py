@@ -7,7 +7,6 @@ releases". Left out: a release's assets and reactions.
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
-from pulley.sandbox.github.check_events import posts_of
 from pulley.sandbox.github.errors import GitHubError
 from pulley.sandbox.github.release_events import release_events
 from pulley.sandbox.github.shapes import show_ref, show_release, show_tag
@@ -39,7 +38,7 @@ def create_release(call: Call) -> Response:
     """Create a release, and tell the webhooks. 201 with the release."""
     release = call.repository.releases.create(call.body())
     events = release_events(call.repository, call.url, release, None)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_release(call.repository, call.url, release), 201)
 
 
@@ -48,7 +47,7 @@ def update_release(call: Call, release_id: int) -> Response:
     before = call.repository.releases.find(release_id)
     release = call.repository.releases.update(release_id, call.body())
     events = release_events(call.repository, call.url, release, before)
-    call.hookshot.post_events_later(posts_of(call.hooks, events))
+    call.tell_webhooks(events)
     return respond(show_release(call.repository, call.url, release))
 
 
