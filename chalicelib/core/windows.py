@@ -18,7 +18,7 @@ _WINDOW = re.compile(
     r"([A-Za-z][A-Za-z0-9_+/-]{0,49})"
 )
 _DAY_MINUTES = 24 * 60
-# Names in some copies of the tz database for whatever zone the machine is set to.
+# Some copies of the tz database have these names; they mean the machine's own zone.
 _OF_THE_MACHINE = frozenset({"localtime", "posixrules"})
 
 

@@ -170,7 +170,10 @@ class ForgeRepository(RepositoryReading):
             found = {name: found[name] for name in names if name in found}
         return [TaggedCommit(name, found[name]) for name in highest_first(found)[:MOST_TAGS]]
 
-    def failed_deliveries(self, since: datetime) -> Sequence[FailedDelivery]:  # noqa: ARG002
+    def failed_deliveries(
+        self,
+        since: datetime,  # noqa: ARG002 - the port's
+    ) -> Sequence[FailedDelivery]:
         """Empty: the API does not list deliveries. Their page of the webhook does."""
         return []
 

@@ -62,7 +62,7 @@ class GoneError(NotTakenError):
 
 
 class ConflictError(NotTakenError):
-    """GitHub answered 409. `errors` are the answer's `errors`, whatever their shape."""
+    """GitHub answered 409. `errors` are the answer's `errors`, which may have any shape."""
 
     def __init__(self, message: str, errors: object) -> None:
         """The message is for the operator."""

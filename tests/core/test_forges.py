@@ -192,7 +192,7 @@ class TestTwoMeanings:
         assert self.parsed(delivery) in {SignatureError, DeliveryError}
 
     @given(st.dictionaries(st.text(), st.text(), max_size=3), st.integers(0, 2), st.binary())
-    def test_signed_bytes_have_one_meaning_whatever_is_sent_with_the_signature(
+    def test_signed_bytes_have_one_meaning_with_any_headers(
         self, fields: dict[str, str], forms: int, other: bytes
     ) -> None:
         signed = json.dumps(fields).encode()

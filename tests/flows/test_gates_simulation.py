@@ -248,7 +248,7 @@ SCHEDULE = st.builds(
 
 
 def _check_pins(world: World) -> None:
-    """Rounds bring the hosts of a pinned target to the pin, whatever its gates are."""
+    """Rounds bring the hosts of a pinned target to the pin, with any gates."""
     pinned = {
         name: pin.commit.sha
         for name, pin in world.pins.items()

@@ -1,7 +1,6 @@
 """tag: hosts go to the commit that a tag points at, and follow a tag that moved."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,38 +8,20 @@ import pytest
 from tests.host.conftest import Run, Site, run_in_own_group
 from tests.host.test_contract import in_each_shell
 from tests.host.test_kill import kill_at_the_checkout
+from tests.host.upstream_commits import BUILD, Commits, built, commits_of, site_with_commits
 
-BUILD = "deploy/build"
 UPSTREAM_REF = "refs/pulley/tag-.git"
 in_both_kinds = pytest.mark.parametrize("kind", ["lightweight", "annotated"])
 
 
-@dataclass(frozen=True)
-class Commits:
-    """The upstream commits. The first one is deployed as the branch's tip; others get tags."""
-
-    first: str
-    second: str
-    third: str
-    tip: str
-
-
 @pytest.fixture(scope="module")
 def like(make_shared_site: Callable[[str], Site]) -> Site:
-    """A site with three commits after the deployed one; each run of the step writes a line."""
-    site = make_shared_site("sh")
-    build = "#!/bin/sh\ngit rev-parse HEAD >>commits.built\n"
-    site.commit({BUILD: build, ".gitignore": "*.built\n"})
-    site.pull(AfterPull=BUILD)
-    for text in ("two\n", "three\n", "four\n"):
-        site.commit({"app.txt": text})
-    return site
+    return site_with_commits(make_shared_site)
 
 
 @pytest.fixture
 def commits(site: Site) -> Commits:
-    newest_first = site.git("rev-list", "-n", "4", "main", cwd=site.upstream).split()
-    return Commits(*reversed(newest_first))
+    return commits_of(site)
 
 
 def tag(site: Site, name: str, target: str, kind: str = "lightweight") -> None:
@@ -66,10 +47,6 @@ def exact(site: Site, name: str, commit: str) -> Run:
 
 def check(site: Site, name: str, commit: str = "") -> Run:
     return site.pull(Update="check-tag", Branch=name, Commit=commit)
-
-
-def built(site: Site) -> list[str]:
-    return (site.checkout / "commits.built").read_text().split()
 
 
 def is_detached(site: Site) -> bool:

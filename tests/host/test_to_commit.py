@@ -1,47 +1,24 @@
 """rebase-to and reset-to: hosts go to the commit, and not past it to the branch's tip."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from tests.host.conftest import Site
 from tests.host.test_contract import in_each_shell
+from tests.host.upstream_commits import BUILD, Commits, built, commits_of, site_with_commits
 
-BUILD = "deploy/build"
 in_both_ways = pytest.mark.parametrize("update", ["rebase-to", "reset-to"])
-
-
-@dataclass(frozen=True)
-class Commits:
-    """The upstream commits: the first one is deployed, and hosts may go to the second one."""
-
-    first: str
-    second: str
-    third: str
-    tip: str
 
 
 @pytest.fixture(scope="module")
 def like(make_shared_site: Callable[[str], Site]) -> Site:
-    """A site with three commits after the deployed one; each run of the step writes a line."""
-    site = make_shared_site("sh")
-    build = "#!/bin/sh\ngit rev-parse HEAD >>commits.built\n"
-    site.commit({BUILD: build, ".gitignore": "*.built\n"})
-    site.pull(AfterPull=BUILD)
-    for text in ("two\n", "three\n", "four\n"):
-        site.commit({"app.txt": text})
-    return site
+    return site_with_commits(make_shared_site)
 
 
 @pytest.fixture
 def commits(site: Site) -> Commits:
-    newest_first = site.git("rev-list", "-n", "4", "main", cwd=site.upstream).split()
-    return Commits(*reversed(newest_first))
-
-
-def built(site: Site) -> list[str]:
-    return (site.checkout / "commits.built").read_text().split()
+    return commits_of(site)
 
 
 def is_on_branch(site: Site) -> bool:

@@ -89,7 +89,7 @@ class Function:
             self._worker.submit(self._take, event)
 
     def run(self, event: object, *, timeout: float = 600) -> FunctionOutcome:
-        """Queue an event, and return its own outcome, whatever else is queued.
+        """Queue an event, and return the outcome of this event, not of others in the queue.
 
         Raises TimeoutError after `timeout` seconds, RuntimeError if the function is closed.
         """

@@ -152,7 +152,9 @@ class Promises:
         world, other = self.world, self.world.layout.name(place)
         if is_certain:
             is_doubtful = any(one.has_lied for one in world.hosts[other])
-            return not is_doubtful and self._has_soaked(name, other, commit, world.now, is_certain)
+            return not is_doubtful and self._has_soaked(
+                name, other, commit, world.now, is_certain=is_certain
+            )
         # What a run reported is not known before Run Command lists it.
         begun, hosts = world.acts[-1].begun if world.acts else world.now, world.hosts[other]
         hidden = [
@@ -166,7 +168,9 @@ class Promises:
             else []
         )
         times = {world.now, *hidden, *changes, *(time - 1 for time in changes)}
-        return any(self._has_soaked(name, other, commit, time, is_certain) for time in times)
+        return any(
+            self._has_soaked(name, other, commit, time, is_certain=is_certain) for time in times
+        )
 
     def _has_soaked(
         self,
@@ -174,7 +178,8 @@ class Promises:
         other: str,
         commit: str,
         time: int,
-        is_certain: bool,  # noqa: FBT001
+        *,
+        is_certain: bool,
     ) -> bool:
         world = self.world
         well, soak = well_at(world.hosts[other], time), world.nodes[name].soak
