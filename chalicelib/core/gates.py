@@ -62,15 +62,14 @@ class Gates:
         return tuple(key for key, value in is_set.items() if value)
 
     @property
-    def needs_github(self) -> bool:
-        """Whether a round has to ask GitHub which commits there are, or were asked for."""
-        return bool(self) and self.trigger != MANUAL
-
-    @property
     def on_github_alone(self) -> tuple[str, ...]:
         """The keys that need GitHub's deployments, which Gitea and Forgejo do not have."""
-        needed = {"checks": bool(self.checks), "trigger": self.trigger == DEPLOYMENT}
-        return tuple(key for key, is_set in needed.items() if is_set)
+        return tuple(key for key in ("checks", "trigger") if key in self.keys)
+
+    @property
+    def named_checks(self) -> str:
+        """The checks that it waits for, for people."""
+        return "every check" if self.checks == EVERY_CHECK else ", ".join(self.checks)
 
     def __str__(self) -> str:
         """What the target waits for, for people; "" without a gate."""

@@ -13,7 +13,7 @@ from chalicelib.core.commands import DEPLOYING, parse_time
 from chalicelib.core.hosts import Host
 from chalicelib.core.old_comments import parse_comment
 from chalicelib.core.refs import CommitSha, RefError, Repository
-from chalicelib.core.targets import NAME_PATTERN, TAG, TO_COMMIT
+from chalicelib.core.targets import NAME_PATTERN, stops_at_commit
 
 REMEMBERED = timedelta(days=30)  # how long Systems Manager keeps commands
 CLOCKS_APART = timedelta(minutes=5)  # the most that another clock may differ from AWS's
@@ -69,6 +69,11 @@ class Invocation:
         return f"its SSM agent refused the document: {reason}" if self.is_refused else ""
 
     @property
+    def has_answered(self) -> bool:
+        """Whether it began on the host and has ended, so that its result counts."""
+        return self.is_over and self.has_begun
+
+    @property
     def has_begun(self) -> bool:
         """Whether the script has begun on the host, or may still begin."""
         if self.is_refused:
@@ -112,7 +117,7 @@ class RollOut:
     @property
     def stops_at_commit(self) -> bool:
         """Whether hosts go to this commit and not past it, by a pin or by gates."""
-        return self.is_exact or self.update == TAG or self.update.endswith(TO_COMMIT)
+        return stops_at_commit(self.update)
 
     @property
     def is_recheck(self) -> bool:

@@ -113,7 +113,7 @@ def _newest_of_runs(runs: Iterable[Run], *, with_commit: bool) -> dict[str, Obse
     found: dict[str, Observation] = {}
     for run in sorted(runs, key=lambda one: age(one.command), reverse=True):
         for one in run.invocations:
-            if not one.is_over or not one.has_begun:
+            if not one.has_answered:
                 continue
             known, at = found.get(one.instance_id), run.command.ended_on(one)
             if known and (known.roll_out.issued != run.roll_out.issued or at <= known.seen):

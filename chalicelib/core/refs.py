@@ -95,10 +95,12 @@ class CommitSha:
 
 def is_ref_name(text: str) -> bool:
     """Whether it is a short name of a branch or a tag that is safe as a document parameter."""
+    if not re.fullmatch(BRANCH_PATTERN, text):  # bounds its length, too
+        return False
     parts = text.split("/")
     odd = ".." in text or text.endswith(".") or text == "HEAD" or "@{" in text
     odd = odd or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
-    return not odd and not text.startswith("refs/") and bool(re.fullmatch(BRANCH_PATTERN, text))
+    return not odd and not text.startswith("refs/")
 
 
 def shown(value: object) -> str:

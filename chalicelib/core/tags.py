@@ -43,7 +43,7 @@ class TagGlob:
 
     def fits(self, name: str) -> bool:
         """Whether a tag's short name fits, and can be a parameter of the document."""
-        return fnmatchcase(name, self.pattern) and is_ref_name(name)
+        return is_ref_name(name) and fnmatchcase(name, self.pattern)
 
     def follows(self, ref: str) -> bool:
         """Whether a full ref is a tag that fits."""

@@ -64,6 +64,11 @@ class TargetsError(ProblemsError):
     """Targets that are not valid."""
 
 
+def stops_at_commit(update: str) -> bool:
+    """Whether hosts go to the command's commit and not past it, by the document's `Update`."""
+    return update in {"exact", TAG} or update.endswith(TO_COMMIT)
+
+
 @dataclass(frozen=True)
 class Instances:
     """Which hosts: by tags (for each key a host has one of the values) or by instance ids."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chalicelib.core.deployments import Deployment
-from chalicelib.core.gates import DEPLOYMENT, EVERY_CHECK, MANUAL
+from chalicelib.core.gates import DEPLOYMENT, MANUAL, Gates
 from chalicelib.core.history import Run, age
 from chalicelib.core.observations import HostVerdict, judge_host
 from chalicelib.core.plan import PARKED, TargetPlan
@@ -128,13 +128,16 @@ def _judge_forerunner(
     return Gate("after", CLOSED, words)
 
 
-def checks_gate(target: Target, state: str, reason: str = "") -> Gate:
+def checks_gate(gates: Gates, state: str, reason: str = "") -> Gate:
     """The gate `checks` in this state; the reason is GitHub's."""
-    names = target.gates.checks
-    named = "every check" if names == EVERY_CHECK else ", ".join(names)
     if state == OPEN:
-        return Gate("checks", OPEN, f"{named}: green")
-    return Gate("checks", state, f"waits for {reason or named}")
+        return Gate("checks", OPEN, f"{gates.named_checks}: green")
+    return Gate("checks", state, f"waits for {reason or gates.named_checks}")
+
+
+def no_check_yet(gates: Gates) -> Gate:
+    """The gate `checks = true` of a commit without any check, which GitHub calls green."""
+    return checks_gate(gates, CLOSED, f"{gates.named_checks}: none was reported yet")
 
 
 def forerunner_of(plan: TargetPlan) -> Forerunner:
@@ -168,7 +171,7 @@ def well_since(runs: Sequence[Run], commit: str, hosts: Collection[str]) -> date
     since: dict[str, datetime] = {}
     for run in sorted(runs, key=lambda one: age(one.command)):
         for one in run.invocations:
-            if not one.is_over or not one.has_begun:
+            if not one.has_answered:
                 continue
             verdict = judge_host(one, run.roll_out)
             if not _is_well_at(commit, verdict):
@@ -187,7 +190,7 @@ def settled_by(run: Run, commit: str) -> frozenset[str]:
     judged = {
         one.instance_id: judge_host(one, run.roll_out)
         for one in run.invocations
-        if one.is_over and one.has_begun
+        if one.has_answered
     }
     return frozenset(
         instance_id

@@ -11,7 +11,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.tags import TaggedCommit
-from chalicelib.core.targets import TAG, TAGS, TO_COMMIT, Target
+from chalicelib.core.targets import TAGS, Target, stops_at_commit
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Wanted:
     @property
     def stops_at_commit(self) -> bool:
         """Whether hosts go to this commit and not past it, by a pin or by gates."""
-        return self.is_exact or self.update == TAG or self.update.endswith(TO_COMMIT)
+        return stops_at_commit(self.update)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import lru_cache
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DAY = "(?:" + "|".join(_DAYS) + ")"
 _WINDOW = re.compile(
-    rf"({_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?)*) "
+    rf"({_DAY}(?:-{_DAY})?(?:,{_DAY}(?:-{_DAY})?){{0,6}}) "
     r"([01][0-9]|2[0-3]):([0-5][0-9])-(?:([01][0-9]|2[0-3]):([0-5][0-9])|24:00) "
     r"([A-Za-z][A-Za-z0-9_+/-]{0,49})"
 )

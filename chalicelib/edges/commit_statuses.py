@@ -22,7 +22,7 @@ from urllib.parse import urldefrag
 
 from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, NotGreen
 from chalicelib.core.errors import NotTakenError
-from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.tags import TaggedCommit, TagGlob, highest_first
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.edges.aws import Deadline
@@ -153,10 +153,15 @@ class ForgeRepository(RepositoryReading):
         except (KeyError, TypeError):
             raise unreadable("no comparison in it") from None
         parents = dict(readable(lacking, with_parent))
+        if len(parents) < len(lacking):  # the way through them would end too early
+            raise unreadable("a commit without its parents in it")
         commit = other.sha
         while commit in parents:
             commit = parents.pop(commit)
-        return CommitSha.parse(commit) if commit else None
+        try:
+            return CommitSha.parse(commit) if commit else None
+        except RefError:
+            raise unreadable("a parent in it that is no commit") from None
 
     def tags(self, glob: TagGlob, *, releases: bool) -> Sequence[TaggedCommit]:
         """The highest MOST_TAGS tags that fit, the highest first.

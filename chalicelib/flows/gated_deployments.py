@@ -21,7 +21,7 @@ from chalicelib.core.deployments import (
 from chalicelib.core.gates import EVERY_CHECK
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate
+from chalicelib.core.waiting import CLOSED, OPEN, Gate, Waiting, checks_gate, no_check_yet
 from chalicelib.flows.find_deployment import LOOKS, Deployments, first_of
 from chalicelib.flows.gates import GateRepository
 
@@ -60,15 +60,15 @@ class GatedDeployments:
         checks = self.target.gates.checks
         # GitHub calls a commit green to which no check was reported yet.
         if checks == EVERY_CHECK and not self.github.has_checks(commit):
-            return checks_gate(self.target, CLOSED, "every check: none was reported yet"), None
+            return no_check_yet(self.target.gates), None
         request = self._request(commit)
         # A deployment that is there says nothing of the checks now: it may have been made by a pin,
         # or before a check turned red, and then the commit was not sent.
         made = self.github.create_if_green(request, () if checks == EVERY_CHECK else checks)
         if isinstance(made, NotGreen):
-            return checks_gate(self.target, CLOSED, made.reason), None
+            return checks_gate(self.target.gates, CLOSED, made.reason), None
         found = first_of(self.github, made, request)
-        return checks_gate(self.target, OPEN), (found, found.id == made.id)
+        return checks_gate(self.target.gates, OPEN), (found, found.id == made.id)
 
     def tell(self, waiting: Waiting, *, now: datetime) -> None:
         """Post what a commit waits for. If it may wait for checks, only after a day.

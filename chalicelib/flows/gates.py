@@ -146,7 +146,7 @@ class GateReader:
 
 
 def _ended_on(run: Run) -> frozenset[str]:
-    return frozenset(one.instance_id for one in run.invocations if one.is_over and one.has_begun)
+    return frozenset(one.instance_id for one in run.invocations if one.has_answered)
 
 
 def newer_tags_of(facts: TargetFacts) -> Sequence[TaggedCommit]:

@@ -89,7 +89,7 @@ class Runs:
         if command.roll_out.checkout != self._facts.target.checkout:
             return  # the target had another checkout then
         for one in invocations:
-            if one.is_over and one.has_begun:
+            if one.has_answered:
                 self._ended.setdefault(one.instance_id, command.ended_on(one))
         self._unseen -= self._ended.keys()
 
@@ -107,7 +107,7 @@ class Runs:
             invocations = self._invocations(check)
             self._looks.append(Look(check, invocations))
             if check.target == self._facts.target.name and check.update != "drop":
-                answered = {one.instance_id for one in invocations if one.is_over and one.has_begun}
+                answered = {one.instance_id for one in invocations if one.has_answered}
                 left = [one for one in left if one.instance_id not in answered]
 
     def _is_enough(self) -> bool:

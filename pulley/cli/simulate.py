@@ -63,11 +63,10 @@ def _say(found: Simulation) -> None:
 def _say_target(one: SimulatedTarget, found: Simulation) -> None:
     say("")
     say(f"target {one.target.name}", style="bold")
-    kind, _, name = one.target.line.rpartition(" ")
     if not one.follows:
-        say(f"  does not follow it: its {kind} is {name}, and this is {found.ref}")
+        say(f"  does not follow it: it follows {one.target.line}, and this is {found.ref}")
         return
-    say(f"  follows it: its {kind} is {name}")
+    say(f"  follows it, as it follows {one.target.line}")
     say(f"  pin: {one.pin or 'none'}")
     if one.target.is_decided_by_rounds:
         is_woken = one.target.is_woken_by_pushes

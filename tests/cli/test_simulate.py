@@ -35,7 +35,7 @@ class TestSimulateAPush:
             "secret       /pulley/dev/webhook-secret",
             "ref          refs/heads/main",
             f"commit       {COMMIT}",
-            "follows it: its branch is main",
+            "follows it, as it follows branch main",
             "pin: none",
             "on GitHub: a deployment to web",
             "the document pulley-dev-pull, version 1",
@@ -84,7 +84,7 @@ class TestSimulateAPush:
     def test_target_of_another_branch_is_shown_with_the_reason(self, pulley: Pulley) -> None:
         done = pulley("simulate", "-", stdin=json.dumps(push_json(ref="refs/heads/x")))
         assert done.exit_code == 0
-        assert "does not follow it: its branch is main, and this is refs/heads/x" in done.stdout
+        assert "does not follow it: it follows branch main, and this is refs/heads/x" in done.stdout
         assert "The webhook would answer 200:" in done.stdout
 
     def test_frozen_target_gets_no_command_and_an_inactive_deployment(

@@ -170,14 +170,14 @@ class TestSimulate:
 
     def test_tag_that_fits_starts_a_round(self, sandbox: Sandbox, pulley: Pulley) -> None:
         said = self.simulate(sandbox, pulley, "refs/tags/v2")
-        assert "follows it: its tag is v*" in said
+        assert "follows it, as it follows tag v*" in said
         assert "it waits for a round, which takes the highest version of v*" in said
         assert "The webhook would answer 200:" in said
 
     @pytest.mark.parametrize("ref", ["refs/tags/x2", "refs/heads/v2", "refs/heads/main"])
     def test_other_refs_are_not_followed(self, sandbox: Sandbox, pulley: Pulley, ref: str) -> None:
         said = self.simulate(sandbox, pulley, ref)
-        assert f"does not follow it: its tag is v*, and this is {ref}" in said
+        assert f"does not follow it: it follows tag v*, and this is {ref}" in said
 
     def test_json_has_the_pattern(self, sandbox: Sandbox, pulley: Pulley) -> None:
         tip = sandbox.developer.head.commit.hexsha

@@ -62,7 +62,7 @@ class TestGates:
         gates = gates_of()
         assert gates == NO_GATES
         assert not gates
-        assert not gates.needs_github
+        assert not parse_target("", target_json()).needs_github
         assert str(gates) == ""
 
     @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ class TestGates:
         self, gates: Gates, *, needs_github: bool
     ) -> None:
         assert gates
-        assert gates.needs_github == needs_github
+        target = replace(parse_target("", target_json()), gates=gates)
+        assert target.needs_github == needs_github
 
     @pytest.mark.parametrize(
         ("soak", "length"),

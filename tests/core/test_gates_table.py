@@ -802,7 +802,7 @@ def told_checks(target: Target, says: str) -> Gate:
     """The gate `checks` after GitHub said this."""
     word, _, reason = says.partition(": ")
     state = {"green": OPEN, "closed": CLOSED, "unknown": UNKNOWN}[word]
-    return checks_gate(target, state, reason)
+    return checks_gate(target.gates, state, reason)
 
 
 # --- Deliveries ----------------------------------------------------------------------------------

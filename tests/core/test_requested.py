@@ -42,10 +42,11 @@ class TestKey:
     """`trigger = "deployment"` in an operator's table."""
 
     def test_target_waits_for_a_deployment_and_needs_github(self) -> None:
-        gates = target_of(trigger="deployment").gates
+        target = target_of(trigger="deployment")
+        gates = target.gates
         assert gates == Gates(trigger=DEPLOYMENT)
         assert bool(gates)
-        assert gates.needs_github
+        assert target.needs_github
         assert gates.keys == ("trigger",)
         assert str(gates) == "a GitHub deployment of its environment"
 

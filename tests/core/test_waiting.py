@@ -91,10 +91,10 @@ class TestJudgeGates:
 
 class TestChecksGate:
     def test_each_state_has_a_reason(self) -> None:
-        target = replace(WEB, gates=Gates(checks=("test", "lint")))
-        assert checks_gate(target, OPEN) == Gate("checks", OPEN, "test, lint: green")
-        assert checks_gate(target, CLOSED) == Gate("checks", CLOSED, "waits for test, lint")
-        assert checks_gate(target, UNKNOWN, "GitHub") == Gate("checks", UNKNOWN, "waits for GitHub")
+        gates = Gates(checks=("test", "lint"))
+        assert checks_gate(gates, OPEN) == Gate("checks", OPEN, "test, lint: green")
+        assert checks_gate(gates, CLOSED) == Gate("checks", CLOSED, "waits for test, lint")
+        assert checks_gate(gates, UNKNOWN, "GitHub") == Gate("checks", UNKNOWN, "waits for GitHub")
 
 
 class TestForerunnerOf:

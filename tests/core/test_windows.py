@@ -127,6 +127,7 @@ class TestParse:
             "Mon, 09:00-17:00 UTC",
             "Mon 9:00-17:00 UTC",
             "Mon 09:00-24:01 UTC",
+            "Mon,Tue,Wed,Thu,Fri,Sat,Sun,Mon 09:00-17:00 UTC",
             "Mon 24:00-09:00 UTC",
             "Mon 25:00-09:00 UTC",
             "Mon 09:60-17:00 UTC",

@@ -295,7 +295,17 @@ class TestReading:
         gitea.api.can_compare = False
         assert gitea.repository.merge_base(A, B) is None
 
-    @pytest.mark.parametrize("content", [[], {}, 1, {"commits": 1}])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            [],
+            {},
+            1,
+            {"commits": 1},
+            {"commits": [{"sha": B.sha, "parents": [{"sha": "x" * 40}]}]},
+            {"commits": [{"sha": B.sha, "parents": [{"sha": C.sha}]}, 7]},
+        ],
+    )
     def test_comparison_that_cannot_be_read_is_an_error(
         self, gitea: Server, content: object
     ) -> None:

@@ -4,6 +4,7 @@ That needs the permissions Checks: read and Commit statuses: read, which no othe
 needs. Source: GitHub's pages "REST API endpoints for check runs" and "... for commit statuses".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.gates import EVERY_CHECK
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
-from chalicelib.core.waiting import CLOSED, OPEN, UNKNOWN, Gate, checks_gate
+from chalicelib.core.waiting import CLOSED, OPEN, UNKNOWN, Gate, checks_gate, no_check_yet
 from chalicelib.edges.aws import Deadline
-from chalicelib.edges.github_api import GitHubApi
+from chalicelib.edges.github import PER_PAGE, readable, text_of
+from chalicelib.edges.github_api import GitHubApi, unreadable
 
 GREEN, MISSING = "success", "not there yet"
 _ASKED_LATER = "GitHub judges it when a round asks"
@@ -26,34 +28,46 @@ class ChecksReader:
     api: GitHubApi
 
     def read(self, target: Target, commit: CommitSha, token: str) -> Gate:
-        """The gate `checks` of a commit, unknown if GitHub does not tell."""
-        names = target.gates.checks
+        """The gate `checks` of a commit, unknown if GitHub does not tell, or not everything."""
+        gates = target.gates
+        asked_later = checks_gate(gates, UNKNOWN, f"{gates.named_checks}: {_ASKED_LATER}")
         try:
-            states = self._states(target, commit, token)
+            states, is_all = self._states(target, commit, token)
         except (NotTakenError, UnavailableError):
-            named = "every check" if names == EVERY_CHECK else ", ".join(names)
-            return checks_gate(target, UNKNOWN, f"{named}: {_ASKED_LATER}")
-        wanted = states if names == EVERY_CHECK else names
-        waiting = [
-            f"{name}: {states.get(name, MISSING)}" for name in wanted if states.get(name) != GREEN
-        ]
-        return checks_gate(target, CLOSED if waiting else OPEN, ", ".join(waiting))
+            return asked_later
+        if gates.checks == EVERY_CHECK and not states:
+            return no_check_yet(gates)
+        wanted = states if gates.checks == EVERY_CHECK else gates.checks
+        waiting = {name: states.get(name, MISSING) for name in wanted if states.get(name) != GREEN}
+        if not is_all and not waiting.keys() & states.keys():
+            return asked_later
+        words = ", ".join(f"{name}: {state}" for name, state in waiting.items())
+        return checks_gate(gates, CLOSED if waiting else OPEN, words)
 
-    def _states(self, target: Target, commit: CommitSha, token: str) -> dict[str, str]:
-        path = f"/commits/{commit.sha}"
-        runs = self._call(target, f"{path}/check-runs?per_page=100", token).get("check_runs")
-        said = self._call(target, f"{path}/status?per_page=100", token).get("statuses")
+    def _states(
+        self, target: Target, commit: CommitSha, token: str
+    ) -> tuple[Mapping[str, str], bool]:
+        """The state of each check by its name; and whether these are all."""
         states: dict[str, str] = {}
-        for one in runs if isinstance(runs, list) else []:
-            state = str(one.get("conclusion") or one.get("status"))
-            _keep(states, str(one.get("name")), state)
-        for one in said if isinstance(said, list) else []:
-            _keep(states, str(one.get("context")), str(one.get("state")))
-        return states
+        is_all = True
+        for kind, key, parse in (("check-runs", "check_runs", _run), ("status", "statuses", _said)):
+            path = f"/commits/{commit.sha}/{kind}?per_page={PER_PAGE}"
+            answer = self.api.call("GET", target.repository, path, token=token, deadline=Deadline())
+            if not isinstance(answer, dict):
+                raise unreadable("no checks in it")
+            for name, state in readable(answer.get(key), parse):
+                _keep(states, name, state)
+            count = answer.get("total_count")
+            is_all = is_all and type(count) is int and count <= PER_PAGE
+        return states, is_all
 
-    def _call(self, target: Target, path: str, token: str) -> dict[str, Any]:
-        answer = self.api.call("GET", target.repository, path, token=token, deadline=Deadline())
-        return answer if isinstance(answer, dict) else {}
+
+def _run(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+    return text_of(one["name"]), text_of(one["conclusion"] or one["status"])
+
+
+def _said(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+    return text_of(one["context"]), text_of(one["state"])
 
 
 def _keep(states: dict[str, str], name: str, state: str) -> None:

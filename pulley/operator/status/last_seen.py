@@ -27,7 +27,7 @@ def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
     found: dict[str, tuple[datetime, str]] = {}
     for look in looks:
         for invocation in look.invocations:
-            if invocation.is_over and invocation.has_begun:
+            if invocation.has_answered:
                 seen = look.check.ended_on(invocation), _head_in(invocation)
                 found[invocation.instance_id] = max(seen, found.get(invocation.instance_id, seen))
     return {id_: head for id_, (_, head) in found.items()}
@@ -48,7 +48,7 @@ def find_whereabouts(
     for run in runs:
         for invocation in run.invocations:
             id_ = invocation.instance_id
-            if id_ not in left or not (invocation.is_over and invocation.has_begun):
+            if id_ not in left or not invocation.has_answered:
                 continue
             verdict = judge_host(invocation, run.roll_out)
             commit = verdict.upstream or _head_in(invocation)

@@ -174,8 +174,10 @@ def _hook(found: Any) -> RepositoryHook | None:  # noqa: ANN401 - JSON
     """Parse a webhook in GitHub's answer; None if it is malformed."""
     try:
         place, id_ = found["config"], found["id"]
+        if type(id_) is not int:
+            return None
         return RepositoryHook(
-            id=int(id_),
+            id=id_,
             url=str(place.get("url") or ""),
             content_type=str(place.get("content_type") or "form"),
             insecure_ssl=str(place.get("insecure_ssl") or "0"),
