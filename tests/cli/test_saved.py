@@ -12,8 +12,8 @@ SAVED = "refs/pulley/saved"
 
 @pytest.fixture(scope="module")
 def sandbox(used: Sandbox) -> Sandbox:
-    """Hosts without saved refs. A run that another module cancelled may have left half a move, which
-    the run after it saves."""
+    """Hosts without saved refs. The run after one that another module cancelled may have saved what
+    the cancelled one left."""
     for machine in used.machines:
         for ref in machine.git("for-each-ref", "--format=%(refname)", SAVED).split():
             machine.git("update-ref", "-d", ref)
