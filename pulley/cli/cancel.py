@@ -9,20 +9,22 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command
 from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
+from chalicelib.status.overview import Standing, Standings
+from chalicelib.status.safe_text import one_line
+from chalicelib.status.words import cause_words
 from pulley.cli.group import FAILED
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.target_view import chosen
-from pulley.cli.terminal import one_line
-from pulley.cli.wording import cause_words, hosts
+from pulley.cli.wording import hosts
 from pulley.operator.aws.commands import Addressed, Operations, under_way
 from pulley.operator.deploy.cancel import send_way_back, wait_until_over
 from pulley.operator.deploy.pin import read_pin, store_pin
 from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_now
 from pulley.operator.status.history import commands_of, find_addressees
-from pulley.operator.status.overview import Standing, Standings, look_at
+from pulley.operator.status.look import look_at
 from pulley.operator.suggest import suggest
 
 

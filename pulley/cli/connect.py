@@ -7,10 +7,10 @@ import click
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import RefError, Repository
 from chalicelib.core.tags import RELEASE
+from chalicelib.status.safe_text import one_line
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, say_values, warn
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import secret_command
 from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, read_targets

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
-from pulley.cli.terminal import printable
+from chalicelib.status.safe_text import printable
 
 # docs/cli.md says what each is for.
 FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130

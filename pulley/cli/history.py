@@ -3,12 +3,13 @@
 import click
 
 from chalicelib.core.refs import CommitSha
+from chalicelib.status.safe_text import one_line
+from chalicelib.status.words import cause_words
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import note, say_json, when
 from pulley.cli.table import Cell, say_rows
 from pulley.cli.target_view import warn_of_problems
-from pulley.cli.terminal import one_line
-from pulley.cli.wording import cause_words, hosts, short_id
+from pulley.cli.wording import hosts, short_id
 from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import (

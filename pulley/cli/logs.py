@@ -9,10 +9,11 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation, RollOut, Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.results import ResultError, parse_result
+from chalicelib.status.safe_text import one_line, printable
+from chalicelib.status.words import cause_words, host_words
 from pulley.cli.options import IdType, json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
-from pulley.cli.terminal import one_line, printable
-from pulley.cli.wording import cause_words, host_style, host_words
+from pulley.cli.wording import host_style
 from pulley.operator.aws.commands import Operations, Output
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.stage import Stage, read_targets, utc_now

@@ -3,17 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from chalicelib.core.decisions import Decision
-from chalicelib.core.refs import Branch, CommitSha, Repository
-from chalicelib.core.tags import TagGlob
+from chalicelib.status.as_json import plain
+from chalicelib.status.safe_text import printable
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
-from pulley.cli.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,24 +65,6 @@ def warn(words: str) -> None:
 def say_json(value: object) -> None:
     """Print the one JSON document of a command. Times are RFC 3339 in UTC."""
     click.echo(json.dumps(plain(value), indent=2))
-
-
-def plain(value: object) -> object:
-    """Convert a value for JSON: a dataclass to an object of its fields, any other type by `str`.
-
-    Fields with `repr=False` are left out: they hold secrets, or what is too long to show.
-    """
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, Repository | Branch | TagGlob | CommitSha):
-        return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: plain(getattr(value, one.name)) for one in fields(value) if one.repr}
-    if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -7,11 +7,11 @@ import click
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
+from chalicelib.status.safe_text import one_line
 from pulley.cli.options import Function, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, warn
 from pulley.cli.pinned import meant_reason, say_pinned, store
 from pulley.cli.problems import Problems
-from pulley.cli.terminal import one_line
 from pulley.operator.deploy.failed_commits import failure_words, failures_everywhere
 from pulley.operator.deploy.pin import (
     MeaningError,

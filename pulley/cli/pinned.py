@@ -7,9 +7,9 @@ import click
 
 from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
+from chalicelib.status.safe_text import one_line
 from pulley.cli.output import say, say_json, when
 from pulley.cli.stored_changes import say_overwritten
-from pulley.cli.terminal import one_line
 from pulley.operator.aws.parameters import Written
 from pulley.operator.deploy.pin import MeaningError, StoredPin, parse_reason, read_pin, store_pin
 from pulley.operator.deploy.stored_pin import as_stored

@@ -3,6 +3,8 @@
 import click
 
 from chalicelib.core.plan import NOTHING, PARKED, SEND
+from chalicelib.status.overview import OWN_GIT, HostStanding, Standing, Standings
+from chalicelib.status.safe_text import one_line
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import say, say_json
 from pulley.cli.table import say_rows
@@ -15,10 +17,8 @@ from pulley.cli.target_view import (
     wanted_words,
     warn_of_none,
 )
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import follows, no_hosts
 from pulley.operator.stage.stage import Stage
-from pulley.operator.status.overview import OWN_GIT, HostStanding, Standing, Standings
 from pulley.operator.suggest import suggest
 
 _STYLES = {NOTHING: "green", SEND: "cyan", PARKED: "red"}

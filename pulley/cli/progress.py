@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.observations import FAILED, judge_host
+from chalicelib.status.safe_text import one_line, tail
+from chalicelib.status.words import host_words
 from pulley.cli.output import note, out, say
-from pulley.cli.terminal import one_line, tail
-from pulley.cli.wording import host_style, host_words
+from pulley.cli.wording import host_style
 from pulley.operator.aws.commands import Operations
 from pulley.operator.deploy.follow import Ended, Follower, FollowStep
 

@@ -2,19 +2,19 @@
 
 import click
 
+from chalicelib.status.safe_text import one_line
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import INTERRUPTED
 from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note
 from pulley.cli.pinned import meant_reason
 from pulley.cli.target_view import say_failed, say_gates, warn_of_problems
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import hosts
 from pulley.operator.deploy.promote import choose_promotion, names_before
 from pulley.operator.deploy.send import DeployOrder
 from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
-from pulley.operator.status.overview import look_at
+from pulley.operator.status.look import look_at
 from pulley.operator.suggest import suggest
 
 

@@ -5,6 +5,8 @@ import click
 from chalicelib.core.pins import Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted, tag_beside_pin, wanted_of
+from chalicelib.status.overview import Standing
+from chalicelib.status.safe_text import one_line
 from pulley.cli.deploy import finish, send_to_hosts
 from pulley.cli.group import FAILED, INTERRUPTED
 from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
@@ -13,7 +15,6 @@ from pulley.cli.pinned import meant_reason
 from pulley.cli.problems import Problems
 from pulley.cli.stored_changes import say_overwritten
 from pulley.cli.target_view import look, say_failed
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import hosts, no_hosts
 from pulley.operator.deploy.pin import read_pin, store_pin
 from pulley.operator.deploy.rollback import (
@@ -24,7 +25,6 @@ from pulley.operator.deploy.rollback import (
 )
 from pulley.operator.deploy.send import DeployOrder
 from pulley.operator.stage.stage import Stage, utc_now
-from pulley.operator.status.overview import Standing
 from pulley.operator.suggest import suggest
 
 

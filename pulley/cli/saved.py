@@ -10,10 +10,10 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult
 from chalicelib.core.targets import Target
+from chalicelib.status.safe_text import one_line, printable
 from pulley.cli.options import IdType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn, when
 from pulley.cli.table import say_rows
-from pulley.cli.terminal import one_line, printable
 from pulley.cli.wording import hosts as hosts_words
 from pulley.cli.wording import no_hosts
 from pulley.operator.aws.commands import Operations

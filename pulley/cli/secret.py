@@ -5,10 +5,10 @@ import time
 import click
 
 from chalicelib.core.refs import RefError, Repository
+from chalicelib.status.safe_text import one_line
 from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import secret_command
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest

@@ -6,6 +6,19 @@ import click
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.observations import RUNNING, WAITING
+from chalicelib.status.overview import (
+    BEHIND,
+    BROKEN,
+    DRIFTED,
+    THERE,
+    UNKNOWN,
+    HostStanding,
+    Newest,
+    Standing,
+    Standings,
+)
+from chalicelib.status.safe_text import one_line
+from chalicelib.status.words import cause_words, host_words
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import ago, say, say_json, when
@@ -21,20 +34,8 @@ from pulley.cli.target_view import (
     wanted_words,
     warn_of_none,
 )
-from pulley.cli.terminal import one_line
-from pulley.cli.wording import cause_words, follows, host_words, no_hosts
+from pulley.cli.wording import follows, no_hosts
 from pulley.operator.stage.stage import Stage
-from pulley.operator.status.overview import (
-    BEHIND,
-    BROKEN,
-    DRIFTED,
-    THERE,
-    UNKNOWN,
-    HostStanding,
-    Newest,
-    Standing,
-    Standings,
-)
 from pulley.operator.suggest import suggest
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from chalicelib.status.safe_text import printable
 from pulley.cli.output import out
-from pulley.cli.terminal import printable
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -10,15 +10,16 @@ from chalicelib.core.history import Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import OPEN
+from chalicelib.status.overview import Standing, Standings
+from chalicelib.status.safe_text import one_line
+from chalicelib.status.words import host_words
 from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, say, warn
-from pulley.cli.terminal import one_line
-from pulley.cli.wording import host_words
 from pulley.operator.deploy.choose import UnclearError, choose_targets
 from pulley.operator.hosts.ask import Checker
 from pulley.operator.stage.checkout import Here, find_here
 from pulley.operator.stage.stage import Stage, StoredTargets, read_targets, utc_now
-from pulley.operator.status.overview import Standing, Standings, look_at
+from pulley.operator.status.look import look_at
 from pulley.operator.suggest import suggest
 
 

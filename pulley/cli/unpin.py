@@ -8,12 +8,12 @@ import click
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.pins import Pin
 from chalicelib.core.targets import Target
+from chalicelib.status.safe_text import one_line
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, warn
 from pulley.cli.pinned import meant_reason, say_pinned, store
 from pulley.cli.problems import Problems
 from pulley.cli.target_view import wanted_words
-from pulley.cli.terminal import one_line
 from pulley.cli.wording import hosts
 from pulley.operator.deploy.pin import read_pin
 from pulley.operator.deploy.unpin import AfterUnpin, look_past_pin

@@ -68,7 +68,7 @@ class TestHelp:
         assert {name for name in modules if name.startswith("pulley.")} == {
             "pulley.cli",
             "pulley.cli.group",
-            "pulley.cli.terminal",
+            "chalicelib.status.safe_text",
         }
 
     @pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main)))))

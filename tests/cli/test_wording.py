@@ -21,10 +21,11 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
+from chalicelib.status.safe_text import one_line, printable, tail
+from chalicelib.status.words import cause_words, host_words
 from pulley.cli.logs import show_host
 from pulley.cli.output import ago
-from pulley.cli.terminal import one_line, printable, tail
-from pulley.cli.wording import cause_words, host_words, no_hosts
+from pulley.cli.wording import no_hosts
 from pulley.operator.aws.commands import Output
 from tests.fakes import COMMIT, SITE, target_json
 

@@ -7,9 +7,9 @@ from chalicelib.core.errors import PulleyError, RefusedError
 from chalicelib.core.history import Command, Run
 from chalicelib.core.plan import Send
 from chalicelib.core.stored import document_pin_of
+from chalicelib.status.overview import Standing, Standings
 from pulley.operator.deploy.send import LONGEST_NAME
 from pulley.operator.stage.stage import Stage
-from pulley.operator.status.overview import Standing, Standings
 from pulley.operator.suggest import suggest
 
 PATIENCE = timedelta(seconds=60)  # for the script to be killed on the hosts

@@ -7,8 +7,8 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import forerunner_of
 from chalicelib.core.wanted import Wanted
+from chalicelib.status.overview import Standing
 from pulley.operator.deploy.choose import NotDeployableError, check_is_newer
-from pulley.operator.status.overview import Standing
 from pulley.operator.suggest import suggest
 
 

@@ -12,8 +12,8 @@ from chalicelib.core.status_text import status_of
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.wanted import Wanted
+from chalicelib.status.overview import View
 from pulley.operator.deploy.offline import without_sleepers
-from pulley.operator.status.overview import View
 from pulley.operator.suggest import suggest
 
 MAX_RUNS = 50  # each costs a call

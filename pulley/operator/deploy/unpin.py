@@ -8,10 +8,11 @@ from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import age
 from chalicelib.core.targets import Target
+from chalicelib.status.overview import Standing
 from pulley.operator.deploy.rollback import left_by_roll_backs
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
-from pulley.operator.status.overview import Standing, look_at
+from pulley.operator.status.look import look_at
 
 
 @dataclass(frozen=True)

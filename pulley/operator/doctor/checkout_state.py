@@ -8,8 +8,8 @@ from chalicelib.core.observations import FAILED
 from chalicelib.core.plan import PARKED, SEND
 from chalicelib.core.results import Found
 from chalicelib.core.targets import Target
+from chalicelib.status.overview import HostStanding, Standing
 from pulley.operator.doctor.row import FAIL, WARN, Row
-from pulley.operator.status.overview import HostStanding, Standing
 from pulley.operator.suggest import suggest
 
 _BY_A_PERSON = frozenset(

@@ -10,6 +10,7 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Fleet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
+from chalicelib.status.overview import Standing
 from pulley.operator.aws.document import Documents
 from pulley.operator.deploy.issue_time import milliseconds
 from pulley.operator.deploy.send import SilentJournal
@@ -33,7 +34,7 @@ from pulley.operator.hosts.ask import Checker
 from pulley.operator.stage.endpoint import AWS, EndedError, check_endpoint, check_environment
 from pulley.operator.stage.existing import NoStageError
 from pulley.operator.stage.stage import Identity, Stage, StoredTargets, read_targets
-from pulley.operator.status.overview import Standing, look_at
+from pulley.operator.status.look import look_at
 from pulley.operator.suggest import suggest
 from pulley.operator.targets.overlaps import overlaps_on_hosts
 from pulley.operator.webhook.connect import BY_HAND, github_host, secret_since, webhooks_of

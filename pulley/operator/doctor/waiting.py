@@ -6,8 +6,8 @@ from datetime import datetime
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.waiting import OPEN
 from chalicelib.flows.gated_deployments import PATIENCE
+from chalicelib.status.overview import Standing
 from pulley.operator.doctor.row import WARN, Row
-from pulley.operator.status.overview import Standing
 from pulley.operator.suggest import suggest
 
 

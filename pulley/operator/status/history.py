@@ -9,8 +9,8 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run, plain_status
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
-from chalicelib.core.status_text import status_of
 from chalicelib.core.verdicts import Verdict, judge
+from chalicelib.status.overview import full_status
 from pulley.operator.aws.commands import Addressed, addressees_of, commands_to
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage, StoredTargets, short_name
@@ -18,7 +18,6 @@ from pulley.operator.suggest import suggest
 
 _NOBODY = "N/A"  # the user in some emulators of AWS
 _WHOLE_ID = 36  # characters
-_IN_FULL = 4_000  # characters: GitHub's lower limit does not apply here
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,6 @@ class Cancel:
 
 
 Entry = HistoryCommand | PinChange | Cancel
-
-
-def full_status(verdict: Verdict) -> DeploymentStatus:
-    """A command's state and description, with every host that failed."""
-    return status_of(verdict, limit=_IN_FULL)
 
 
 def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command | Check]:

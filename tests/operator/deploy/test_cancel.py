@@ -13,9 +13,9 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins
 from chalicelib.flows.branches import Branches, GitHubRepository
 from chalicelib.flows.snapshot import Snapshot
+from chalicelib.status.overview import Standing, Standings
 from pulley.operator.deploy.cancel import send_way_back
 from pulley.operator.stage.stage import Stage
-from pulley.operator.status.overview import Standing, Standings
 from tests.core.test_plan import NOW, A, B, TestPlanTargetCancelled, facts_of, host
 from tests.fakes import FakeJournal
 

@@ -12,7 +12,7 @@ from pulley.operator.doctor.checkout_state import Place, check_hold, check_place
 from pulley.operator.doctor.row import FAIL, WARN, Row
 from tests.fakes import COMMIT, target_json
 from tests.flows.runs import OLD, command_of, line_of, on, running
-from tests.operator.status.test_overview import view
+from tests.status.test_overview import view
 
 WEB = parse_target("web", target_json(instances={"tags": {"role": "web"}}))
 FOUND = Found(

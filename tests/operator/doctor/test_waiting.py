@@ -8,9 +8,9 @@ import pytest
 
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.waiting import CLOSED, OPEN, UNKNOWN, Gate, Waiting
+from chalicelib.status.overview import Standing
 from pulley.operator.doctor.row import WARN
 from pulley.operator.doctor.waiting import check_waiting
-from pulley.operator.status.overview import Standing
 from tests.fakes import COMMIT
 
 NOW = datetime(2030, 1, 2, 8, tzinfo=UTC)

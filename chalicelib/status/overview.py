@@ -4,34 +4,43 @@ It reads and plans as the schedule does. Only if the stage has no token for GitH
 comes from the operator's token or git.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
-from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command, Run, age
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED, RUNNING, WAITING, judge_host
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
+from chalicelib.core.refs import Branch, CommitSha, Repository
+from chalicelib.core.status_text import status_of
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.waiting import Waiting
 from chalicelib.core.wanted import TargetFacts
-from chalicelib.edges.github_api import GitHubApi
 from chalicelib.flows.snapshot import Reader, Snapshot
-from pulley.operator.stage.checkout import Here
-from pulley.operator.stage.stage import Stage, StoredTargets
-from pulley.operator.status.checks import ChecksReader
-from pulley.operator.status.gates import GatesView
-from pulley.operator.status.history import full_status
-from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
+from chalicelib.status.gates import GatesView
+from chalicelib.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
 MAX_RUNS = 40  # of a target, read to find since when a host is at its commit
 GITHUB, OWN_GIT = "GitHub", "your own git"
 THERE, BEHIND, BROKEN = "at it", "behind", "broken"
 UNKNOWN, DRIFTED = "unknown", "drifted"
+_IN_FULL = 4_000  # characters: GitHub's lower limit does not apply here
+
+
+class Clone(Protocol):
+    """An operator's own clone of a repository."""
+
+    @property
+    def repository(self) -> Repository:
+        """The repository on GitHub."""
+
+    def tip(self, branch: Branch) -> CommitSha | None:
+        """The branch's tip, as the operator's git is told by the remote; None if it is not."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,7 @@ class View:
 
     reader: Reader
     snapshot: Snapshot
-    find_here: Callable[[], Here | None]
+    find_here: Callable[[], Clone | None]
     gates: GatesView
     _asked: set[object] = field(default_factory=set)
 
@@ -225,34 +234,34 @@ class Standings:
 
 
 def look_at(  # noqa: PLR0913 - each is a fact of its own
-    stage: Stage,
-    stored: StoredTargets,
+    gates: GatesView,
     targets: Sequence[Target],
+    tokens: Mapping[Repository, str],
     *,
-    find_here: Callable[[], Here | None],
-    journal: DecisionLog,
+    find_here: Callable[[], Clone | None],
     now: datetime,
     without_pins: bool = False,
 ) -> Standings:
     """Read how the targets stand. `now` is aware. Raises RefusedError and UnavailableError.
 
-    The stage's token is preferred to the operator's own, so that the operator sees what a round
-    sees. `without_pins` ignores the targets' pins.
+    `tokens` has each repository's token for GitHub, or "". `without_pins` ignores the targets'
+    pins.
     """
-    tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
-    reader = stage.reader(journal)
     names = {name for target in targets for name in target.gates.after}
-    before = [one for one in stored.targets if one.name in names and one not in targets]
-    snapshot = reader.begin([*targets, *before], tokens, now=now)
+    before = [one for one in gates.targets if one.name in names and one not in targets]
+    snapshot = gates.reader.begin([*targets, *before], tokens, now=now)
     if without_pins:
         snapshot.pins = replace(snapshot.pins, by_target={})
-    checks = ChecksReader(GitHubApi(stage.settings.github_api))
-    gates = GatesView(reader, stage.github, checks, stored.targets)
-    view = View(reader, snapshot, find_here, gates)
+    view = View(gates.reader, snapshot, find_here, gates)
     standings, failed = [], []
     for target in targets:
         try:
             standings.append(view.standing(target))
         except PulleyError as error:
             failed.append((target.name, error.in_full))
-    return Standings(view, tuple(standings), tuple(failed), stored.problems)
+    return Standings(view, tuple(standings), tuple(failed))
+
+
+def full_status(verdict: Verdict) -> DeploymentStatus:
+    """A command's state and description, with every host that failed."""
+    return status_of(verdict, limit=_IN_FULL)

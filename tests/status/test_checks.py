@@ -9,7 +9,7 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
 from chalicelib.core.waiting import CLOSED, OPEN, UNKNOWN, Gate
 from chalicelib.edges.github_api import GitHubApi
-from pulley.operator.status.checks import ChecksReader
+from chalicelib.status.checks import ChecksReader
 from tests.fakes import TOKEN, target_json
 
 COMMIT = CommitSha("a" * 40)

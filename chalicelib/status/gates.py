@@ -11,7 +11,7 @@ from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.gates import GateReader, GateRepository
 from chalicelib.flows.snapshot import Reader, Snapshot
-from pulley.operator.status.checks import ChecksReader
+from chalicelib.status.checks import ChecksReader
 
 
 @dataclass(frozen=True)

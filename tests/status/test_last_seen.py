@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from chalicelib.core.history import Invocation, Look, Run
 from chalicelib.core.observations import AT, FAILED
-from pulley.operator.status.last_seen import Whereabouts, find_heads, find_whereabouts
+from chalicelib.status.last_seen import Whereabouts, find_heads, find_whereabouts
 from tests.flows.runs import OLD, START, check_of, command_of, line_of, on, rolled_back, running
 
 ONE, TWO = "i-00000000000000001", "i-00000000000000002"

@@ -14,9 +14,9 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.github_api import GitHubApi
 from chalicelib.flows.snapshot import Reader
-from pulley.operator.status.checks import ChecksReader
-from pulley.operator.status.gates import GatesView
-from pulley.operator.status.overview import (
+from chalicelib.status.checks import ChecksReader
+from chalicelib.status.gates import GatesView
+from chalicelib.status.overview import (
     BEHIND,
     BROKEN,
     THERE,
