@@ -22,6 +22,13 @@ class Settings:
     github_api: str = "https://api.github.com"
     topic_arn: str = ""
 
+    @property
+    def github_pages(self) -> str:
+        """The address of the pages of GitHub, or of the server that has this API."""
+        if self.github_api.rstrip("/") == "https://api.github.com":
+            return "https://github.com"
+        return re.sub("(/api/v[13])?/?$", "", self.github_api)
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, place: str = CONFIG) -> "Settings":
         """Read variables set at `place`. Raises UnavailableError with every problem at once."""

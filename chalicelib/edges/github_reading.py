@@ -4,7 +4,7 @@ Source: GitHub's pages "REST API endpoints for branches", "... for commits", "..
 references", "... for Git tags", "... for releases" and "... for repository webhooks".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -29,6 +29,7 @@ MOST_TAGS = 5  # each annotated one costs a request
 MOST_TRIED = 20  # of these, some may point at no commit
 DEEPEST_TAG = 3  # a tag of a tag of a tag
 _MAY_LEAD_TO_COMMIT = frozenset({"commit", "tag"})
+_LONGEST_SUBJECT = 200  # characters
 _LONGEST_STATUS = 100  # characters of GitHub's status of a delivery
 
 
@@ -82,6 +83,10 @@ class RepositoryReading(RepositoryDeployments):
         if not chain:
             raise unreadable("the branch's tip is not among its commits")
         return chain
+
+    def subjects(self, tip: CommitSha) -> Mapping[str, str]:
+        """The first lines of a commit's message and of those before it, by SHA: a page of them."""
+        return dict(readable(self._call("GET", self.commits_path(tip)), _subject))
 
     def commits_path(self, tip: CommitSha) -> str:
         """The path of the commits up to a tip."""
@@ -203,6 +208,11 @@ def with_parent(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
     """A commit's SHA and its first parent's, or ""."""
     parents = one["parents"]
     return CommitSha.parse(one["sha"]).sha, text_of(parents[0]["sha"]) if parents else ""
+
+
+def _subject(one: Any) -> tuple[str, str]:  # noqa: ANN401 - JSON
+    lines = text_of(one["commit"]["message"]).strip().splitlines()
+    return CommitSha.parse(one["sha"]).sha, lines[0][:_LONGEST_SUBJECT] if lines else ""
 
 
 def _is_pulleys(hook: Any) -> bool:  # noqa: ANN401 - JSON

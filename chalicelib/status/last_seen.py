@@ -7,19 +7,25 @@ from datetime import datetime
 
 from chalicelib.core.history import Invocation, Look, Run
 from chalicelib.core.observations import HostVerdict, judge_host
-from chalicelib.core.results import ResultError, parse_result
+from chalicelib.core.results import HostResult, ResultError, parse_result
 
 _SHA = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
 class Whereabouts:
-    """The full commit of a host ("" if unknown), and since when. `last` is its last verdict."""
+    """The full commit of a host ("" if unknown), and since when.
+
+    `last` is the verdict on its last run, of the command `command_id` with the commit `asked`
+    (short). `local_commits` is how many commits of its own it has on top of the branch's commit.
+    """
 
     commit: str
     since: datetime | None
     last: HostVerdict
     asked: str
+    command_id: str = ""
+    local_commits: int = 0
 
 
 def find_heads(looks: Iterable[Look]) -> Mapping[str, str]:
@@ -54,7 +60,15 @@ def find_whereabouts(
             commit = verdict.upstream or _head_in(invocation)
             known = found.get(id_)
             if known is None:
-                found[id_] = Whereabouts(commit, verdict.ended, verdict, run.roll_out.commit.short)
+                result = _result_in(invocation)
+                found[id_] = Whereabouts(
+                    commit,
+                    verdict.ended,
+                    verdict,
+                    asked=run.roll_out.commit.short,
+                    command_id=run.command.id,
+                    local_commits=result.local_commits if result else 0,
+                )
             elif commit == known.commit:
                 found[id_] = replace(known, since=verdict.ended)
             if verdict.updated or commit != found[id_].commit:
@@ -66,8 +80,13 @@ def find_whereabouts(
 
 def _head_in(invocation: Invocation) -> str:
     """The HEAD that a host reported, with any local commits; or ""."""
+    result = _result_in(invocation)
+    after = result.after if result else None
+    return after if after and _SHA.fullmatch(after) else ""
+
+
+def _result_in(invocation: Invocation) -> HostResult | None:
     try:
-        after = parse_result(invocation.output).after or ""
+        return parse_result(invocation.output)
     except ResultError:
-        return ""
-    return after if _SHA.fullmatch(after) else ""
+        return None

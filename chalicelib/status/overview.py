@@ -9,19 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Command, Run, age
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED, RUNNING, WAITING, judge_host
 from chalicelib.core.plan import SEND, HostPlan, TargetPlan, plan_target
 from chalicelib.core.refs import Branch, CommitSha, Repository
-from chalicelib.core.status_text import status_of
 from chalicelib.core.targets import Target
-from chalicelib.core.verdicts import Verdict, judge
 from chalicelib.core.waiting import Waiting
 from chalicelib.core.wanted import TargetFacts
 from chalicelib.flows.snapshot import Reader, Snapshot
+from chalicelib.status.deploys import Deploy, deploy_of
 from chalicelib.status.gates import GatesView
 from chalicelib.status.last_seen import Whereabouts, find_heads, find_whereabouts
 
@@ -29,7 +27,6 @@ MAX_RUNS = 40  # of a target, read to find since when a host is at its commit
 GITHUB, OWN_GIT = "GitHub", "your own git"
 THERE, BEHIND, BROKEN = "at it", "behind", "broken"
 UNKNOWN, DRIFTED = "unknown", "drifted"
-_IN_FULL = 4_000  # characters: GitHub's lower limit does not apply here
 
 
 class Clone(Protocol):
@@ -118,7 +115,8 @@ class HostStanding:
 class Standing:
     """A target. `tip_from` says who told the branch's tip; "" if nobody was asked, or knew.
 
-    `waiting` is the newest commit that its gates have not let through.
+    `waiting` is the newest commit that its gates have not let through. `newest` is the newest
+    command, as the history shows it; None if nothing was sent in the history.
     """
 
     facts: TargetFacts
@@ -126,20 +124,12 @@ class Standing:
     hosts: tuple[HostStanding, ...]
     tip_from: str
     waiting: Waiting | None = None
+    newest: Deploy | None = None
 
     @property
     def target(self) -> Target:
         """The target."""
         return self.facts.target
-
-
-@dataclass(frozen=True)
-class Newest:
-    """A target's newest command and its own result, as the history shows it."""
-
-    run: Run
-    verdict: Verdict
-    status: DeploymentStatus
 
 
 @dataclass(frozen=True)
@@ -169,23 +159,16 @@ class View:
         tip_from = "" if facts.head is None else OWN_GIT if key in self._asked else GITHUB
         plan = plan_target(facts, now=self.snapshot.now)
         waiting = self.gates.newest_waiting(facts, self.snapshot)
-        return Standing(facts, plan, self._hosts(plan, facts), tip_from, waiting)
-
-    def newest(self, target: Target) -> Newest | None:
-        """The newest command and its result; None if nothing was sent in the history.
-
-        Raises RefusedError and UnavailableError.
-        """
-        sent = [one for one in self.snapshot.sent_to(target) if not one.roll_out.is_recheck]
-        if not sent:
-            return None
-        run = self.run(sent[0])
-        verdict = judge([run], now=self.snapshot.now).told
-        return Newest(run, verdict, full_status(verdict))
+        newest = self._newest(target)
+        return Standing(facts, plan, self._hosts(plan, facts), tip_from, waiting, newest)
 
     def run(self, command: Command) -> Run:
         """A command with its invocations. Raises RefusedError and UnavailableError."""
         return Run(command, self.reader.invocations(command, self.snapshot))
+
+    def _newest(self, target: Target) -> Deploy | None:
+        sent = [one for one in self.snapshot.sent_to(target) if not one.roll_out.is_recheck]
+        return deploy_of(self.run(sent[0]), now=self.snapshot.now) if sent else None
 
     def _hosts(self, plan: TargetPlan, facts: TargetFacts) -> tuple[HostStanding, ...]:
         ids = [one.host.instance_id for one in plan.hosts]
@@ -260,8 +243,3 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
         except PulleyError as error:
             failed.append((target.name, error.in_full))
     return Standings(view, tuple(standings), tuple(failed))
-
-
-def full_status(verdict: Verdict) -> DeploymentStatus:
-    """A command's state and description, with every host that failed."""
-    return status_of(verdict, limit=_IN_FULL)

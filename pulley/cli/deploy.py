@@ -9,15 +9,17 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.core.verdicts import Verdict
-from chalicelib.status.overview import Standing, Standings, full_status
+from chalicelib.status.deploys import full_status
+from chalicelib.status.overview import Standing, Standings
 from chalicelib.status.safe_text import one_line
+from chalicelib.status.state import run_facts
 from chalicelib.status.words import cause_words
 from pulley.cli.group import FAILED, INTERRUPTED, NOT_WELL
 from pulley.cli.options import json_option, no_wait_option, stage_command, yes_option
 from pulley.cli.output import Warnings, confirm, note, say, say_json
 from pulley.cli.pinned import meant_reason
 from pulley.cli.progress import follow
-from pulley.cli.target_view import chosen, run_facts, warn_of_problems
+from pulley.cli.target_view import chosen, warn_of_problems
 from pulley.cli.wording import hosts, no_hosts, short_id
 from pulley.operator.aws.commands import Operations, under_way
 from pulley.operator.deploy.choose import NotDeployableError, choose_commit

@@ -3,6 +3,7 @@
 import click
 
 from chalicelib.core.refs import CommitSha
+from chalicelib.status.deploys import Deploy, deploy_facts
 from chalicelib.status.safe_text import one_line
 from chalicelib.status.words import cause_words
 from pulley.cli.options import json_option, stage_command
@@ -15,7 +16,6 @@ from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import (
     Cancel,
     Entry,
-    HistoryCommand,
     PinChange,
     commands_of,
     find_addressees,
@@ -68,7 +68,7 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
 
 
 def _commit(entry: Entry) -> CommitSha | None:
-    if isinstance(entry, HistoryCommand | Cancel):
+    if isinstance(entry, Deploy | Cancel):
         return entry.command.roll_out.commit
     return entry.pin.commit if entry.pin else None
 
@@ -80,7 +80,7 @@ def _subject(here: Here | None, commit: CommitSha | None) -> str:
 def _row(entry: Entry, subject: str) -> tuple[Cell, ...]:
     commit = _commit(entry)
     short = commit.short if commit else "-"
-    if isinstance(entry, HistoryCommand):
+    if isinstance(entry, Deploy):
         words = f"{entry.status.state}: {one_line(entry.status.description)}"
         outcome = (words, _STYLES.get(entry.status.state, ""))
         cause, id_ = cause_words(entry.roll_out), short_id(entry.command.id)
@@ -114,23 +114,14 @@ def pin_change_words(change: PinChange) -> str:
 
 
 def _facts(entry: Entry, subject: str) -> dict[str, object]:
+    if isinstance(entry, Deploy):
+        return deploy_facts(entry, subject)
     facts: dict[str, object] = {
         "at": entry.at,
         "target": entry.target,
         "commit": _commit(entry),
         "subject": subject or None,
     }
-    if isinstance(entry, HistoryCommand):
-        return facts | {
-            "kind": "command",
-            "cause": entry.roll_out.cause,
-            "by": entry.roll_out.by or None,
-            "attempt": entry.roll_out.attempt or None,
-            "update": entry.roll_out.update,
-            "command_id": entry.command.id,
-            "state": entry.status.state,
-            "description": entry.status.description,
-        }
     if isinstance(entry, Cancel):
         return facts | {
             "kind": "cancel",

@@ -5,15 +5,14 @@ import click
 from chalicelib.core.plan import NOTHING, PARKED, SEND
 from chalicelib.status.overview import OWN_GIT, HostStanding, Standing, Standings
 from chalicelib.status.safe_text import one_line
+from chalicelib.status.state import pin_words, target_facts
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import say, say_json
 from pulley.cli.table import say_rows
 from pulley.cli.target_view import (
     look,
-    pin_words,
     say_failed,
     say_gates,
-    target_facts,
     wanted_words,
     warn_of_none,
 )
@@ -58,7 +57,7 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
     target, plan_ = standing.target, standing.plan
     say(f"{target.name}: {follows(target)}", style="bold")
     say(f"  wanted: {wanted_words(standing)}")
-    pin = pin_words(standing, seen)
+    pin = pin_words(standing, seen.view.snapshot.now)
     if pin and plan_.wanted:
         say(f"  pin: {pin}")
     if plan_.wanted and plan_.held:

@@ -4,7 +4,6 @@ from datetime import datetime
 
 import click
 
-from chalicelib.core.errors import PulleyError
 from chalicelib.core.observations import RUNNING, WAITING
 from chalicelib.status.overview import (
     BEHIND,
@@ -13,12 +12,12 @@ from chalicelib.status.overview import (
     THERE,
     UNKNOWN,
     HostStanding,
-    Newest,
     Standing,
     Standings,
 )
 from chalicelib.status.safe_text import one_line
-from chalicelib.status.words import cause_words, host_words
+from chalicelib.status.state import is_well, last_words, pin_words, state_of
+from chalicelib.status.words import cause_words
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import ago, say, say_json, when
@@ -26,11 +25,8 @@ from pulley.cli.table import Cell, say_rows
 from pulley.cli.target_view import (
     ask_hosts,
     look,
-    pin_words,
-    run_facts,
     say_failed,
     say_gates,
-    target_facts,
     wanted_words,
     warn_of_none,
 )
@@ -41,7 +37,6 @@ from pulley.operator.suggest import suggest
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
 _PLACES = {THERE: "green", RUNNING: "cyan", WAITING: "cyan", UNKNOWN: "yellow"}
 _PLACES |= dict.fromkeys((BEHIND, BROKEN, DRIFTED), "red")
-_LOOKED_AT = tuple[Standing, Newest | None]
 
 
 @stage_command
@@ -73,66 +68,31 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
     if live:
         ask_hosts(stage, target)
     seen = look(stage, target)
-    failed = list(seen.failed)
-    found: list[_LOOKED_AT] = []
-    for one in seen.standings:
-        try:
-            found.append((one, seen.view.newest(one.target)))
-        except PulleyError as error:
-            failed.append((one.target.name, error.in_full))
     if as_json:
-        say_json(
-            {
-                "stage": stage.name,
-                "targets": [_facts(one, newest, seen) for one, newest in found],
-                "failed": [{"target": name, "reason": why} for name, why in failed],
-                "problems": seen.problems,
-            }
-        )
+        say_json(state_of(seen, stage.surroundings, stage.subjects))
     else:
-        for one, newest in found:
-            _show(one, newest, seen, stage)
+        for one in seen.standings:
+            _show(one, seen, stage)
         warn_of_none(seen, stage)
-    say_failed(failed)
-    is_whole = bool(found) and (target is not None or not seen.problems)
-    if (check or live) and not (is_whole and all(is_well(one) for one, _ in found)):
+    say_failed(seen.failed)
+    is_whole = bool(seen.standings) and (target is not None or not seen.problems)
+    if (check or live) and not (is_whole and all(is_well(one) for one in seen.standings)):
         raise click.exceptions.Exit(NOT_WELL)
 
 
-def is_well(standing: Standing) -> bool:
-    """Whether the target has hosts, and each one that is online is at the wanted commit.
-
-    The hosts of a frozen target are well where they are, unless a checkout has drifted. If the
-    target has `saved = "fail"`, a host whose edit was set aside is not well until a person has
-    dropped it.
-    """
-    pin, fails = standing.facts.pin, standing.target.saved == "fail"
-    is_frozen = standing.plan.wanted is None and pin is not None and pin.state == "frozen"
-    awake = [one for one in standing.hosts if one.host.is_online]
-    is_known = standing.plan.wanted is not None or is_frozen
-    return (
-        is_known
-        and bool(standing.hosts)
-        and all(
-            (is_frozen or one.is_there) and not one.has_drifted and not (fails and one.set_aside)
-            for one in awake
-        )
-    )
-
-
-def _show(standing: Standing, newest: Newest | None, seen: Standings, stage: Stage) -> None:
-    target = standing.target
+def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
+    target, newest = standing.target, standing.newest
     say(f"{target.name}: {follows(target)}", style="bold")
     say(f"  wanted: {wanted_words(standing)}")
     say_gates(standing)
-    pin = pin_words(standing, seen)
+    pin = pin_words(standing, seen.view.snapshot.now)
     if pin and standing.plan.wanted:
         say(f"  pin: {pin}")
     if standing.plan.wanted and standing.plan.held:
         say(f"  held: {one_line(standing.plan.held)}", style="red")
     if newest:
-        roll_out, state = newest.run.roll_out, newest.status.state
-        sent = f"{when(newest.run.command.requested)}, {roll_out.commit.short}"
+        roll_out, state = newest.roll_out, newest.status.state
+        sent = f"{when(newest.at)}, {roll_out.commit.short}"
         say(f"  newest: {sent}, {cause_words(roll_out)}")
         style = _STYLES.get(state, "")
         say(f"          {state}: {one_line(newest.status.description)}", style=style)
@@ -159,51 +119,5 @@ def _row(host: HostStanding, now: datetime) -> tuple[Cell, ...]:
         (host.place, _PLACES.get(host.place, "")),
         when(host.since),
         ago(host.plan.seen, now),
-        _last(host) or "none is known",
+        last_words(host) or "none is known",
     )
-
-
-def _last(host: HostStanding) -> str:
-    if host.running:
-        roll_out = host.running.roll_out
-        what = "waiting for its turn" if host.is_waiting else "running"
-        what = what if host.host.is_online else "waiting until it is online"
-        return f"{what}: {roll_out.commit.short}, {cause_words(roll_out)}"
-    if host.whereabouts is None:
-        return ""
-    last = host.whereabouts.last
-    is_seen_to = last.set_aside != "" and not host.set_aside
-    return host_words(last, host.whereabouts.asked) + (" (seen to since)" if is_seen_to else "")
-
-
-def _facts(standing: Standing, newest: Newest | None, seen: Standings) -> dict[str, object]:
-    facts = target_facts(standing, seen) | {"well": is_well(standing), "newest": None}
-    if newest:
-        facts["newest"] = {
-            "command_id": newest.run.command.id,
-            "commit": newest.run.roll_out.commit,
-            "cause": newest.run.roll_out.cause,
-            "by": newest.run.roll_out.by or None,
-            "at": newest.run.command.requested,
-            "state": newest.status.state,
-            "description": newest.status.description,
-            "hosts": run_facts(newest.run),
-        }
-    facts["hosts"] = [
-        {
-            "host": one.host.name,
-            "instance_id": one.host.instance_id,
-            "online": one.host.is_online,
-            "commit": one.commit or None,
-            "wanted": one.wanted or None,
-            "there": one.is_there if one.wanted else None,
-            "since": one.since,
-            "seen": one.plan.seen,
-            "drifted": one.has_drifted,
-            "set_aside": one.set_aside or None,
-            "place": one.place or None,
-            "last": _last(one) or None,
-        }
-        for one in standing.hosts
-    ]
-    return facts

@@ -6,13 +6,10 @@ from collections.abc import Sequence
 import click
 
 from chalicelib.core.gates import PUSH
-from chalicelib.core.history import Run
-from chalicelib.core.observations import judge_host
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import OPEN
 from chalicelib.status.overview import Standing, Standings
 from chalicelib.status.safe_text import one_line
-from chalicelib.status.words import host_words
 from pulley.cli.group import FAILED
 from pulley.cli.output import Warnings, note, say, warn
 from pulley.operator.deploy.choose import UnclearError, choose_targets
@@ -89,12 +86,6 @@ def wanted_words(standing: Standing) -> str:
     return f"{wanted.commit.short} ({wanted.reason}{by})"
 
 
-def pin_words(standing: Standing, seen: Standings) -> str:
-    """The pin that holds now, or ""."""
-    pin = standing.facts.pin
-    return one_line(str(pin)) if pin and pin.holds(seen.view.snapshot.now) else ""
-
-
 def say_gates(standing: Standing) -> None:
     """Print the gates of the newest commit that a target does not have yet, each with its state."""
     waiting, gates = standing.waiting, standing.target.gates
@@ -110,45 +101,9 @@ def say_gates(standing: Standing) -> None:
         say(f"    {gate.name}: {gate.state}: {one_line(gate.reason)}", style=style)
 
 
-def target_facts(standing: Standing, seen: Standings) -> dict[str, object]:
-    """A target's facts, for JSON."""
-    return {
-        "target": standing.target.name,
-        "repository": standing.target.repository,
-        "branch": standing.target.branch,
-        "tag": standing.target.tag,
-        "wanted": standing.plan.wanted,
-        "tip": standing.facts.head,
-        "tip_from": standing.tip_from or None,
-        "pin": pin_words(standing, seen) or None,
-        "held": standing.plan.held or None,
-        "waiting": standing.waiting,
-    }
-
-
 def chosen(stored: StoredTargets, name: str | None, here: Here | None) -> tuple[Target, ...]:
     """The targets that the operator means. If that is not clear, it is a usage error."""
     try:
         return choose_targets(stored, name, here)
     except UnclearError as error:
         raise click.UsageError(str(error)) from None
-
-
-def run_facts(run: Run) -> list[dict[str, object]]:
-    """Each host's part of a command, for JSON."""
-    found = sorted(run.invocations, key=lambda one: (one.host, one.instance_id))
-    rows: list[dict[str, object]] = []
-    for one in found:
-        verdict = judge_host(one, run.roll_out)
-        rows.append(
-            {
-                "host": one.host,
-                "instance_id": one.instance_id,
-                "kind": verdict.kind,
-                "words": host_words(verdict, run.roll_out.commit.short),
-                "commit": verdict.upstream or None,
-                "status": one.details,
-                "ended": one.ended,
-            }
-        )
-    return rows

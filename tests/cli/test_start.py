@@ -65,11 +65,8 @@ class TestHelp:
         printed, modules = started(["--help"])
         assert "  rollback    Go back to the last good commit" in printed
         assert not packages(modules) & SLOW
-        assert {name for name in modules if name.startswith("pulley.")} == {
-            "pulley.cli",
-            "pulley.cli.group",
-            "chalicelib.status.safe_text",
-        }
+        ours = {name for name in modules if name.startswith(("pulley.", "chalicelib.status."))}
+        assert ours == {"pulley.cli", "pulley.cli.group", "chalicelib.status.safe_text"}
 
     @pytest.mark.parametrize("name", sorted(set(main.list_commands(click.Context(main)))))
     def test_summary_in_the_list_is_the_command_s_own_short_help(self, name: str) -> None:

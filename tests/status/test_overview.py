@@ -114,7 +114,7 @@ class TestNewest:
             command_of(number=2, status="Failed", count=3),
             [on(1, line_of()), *(on(one, UNTOUCHED, "Failed") for one in (2, 3))],
         )
-        newest = view(first, again).newest(WEB)
+        newest = view(first, again).standing(WEB).newest
         assert newest
         assert newest.run.command.id == again[0].id
         assert newest.status.state == "failure"
@@ -126,9 +126,9 @@ class TestNewest:
             for one in (1, 2, 3)
         ]
         failed = [on(number, line, "Failed") for number, line in enumerate(said, 1)]
-        newest = view((command_of(status="Failed", count=3), failed)).newest(WEB)
+        newest = view((command_of(status="Failed", count=3), failed)).standing(WEB).newest
         assert newest
         assert all(f"web-{number}: " in newest.status.description for number in (1, 2, 3))
 
     def test_target_without_commands_has_no_newest(self) -> None:
-        assert view().newest(WEB) is None
+        assert view().standing(WEB).newest is None

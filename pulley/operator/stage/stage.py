@@ -22,6 +22,8 @@ from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.snapshot import Reader
 from chalicelib.settings import CONFIG, Settings
+from chalicelib.status.state import Surroundings
+from chalicelib.status.subjects import Subjects
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.deployed import DeployedStage
@@ -145,6 +147,16 @@ class Stage:
     def github(self) -> Callable[[Repository, str], RepositoryReading]:
         """GitHub, or the stage's own server, by repository and token."""
         return reading(github_at(self.settings.github_api))
+
+    @cached_property
+    def subjects(self) -> Subjects:
+        """The first lines of commits."""
+        return Subjects(self.github)
+
+    @property
+    def surroundings(self) -> Surroundings:
+        """Where the stage is, for links."""
+        return Surroundings(self.name, self.region, self.settings.github_pages)
 
     @property
     def has_deployments(self) -> bool:

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from chalicelib.core.deployments import DeploymentStatus
 from chalicelib.core.errors import UnavailableError
-from chalicelib.core.history import REMEMBERED, Check, Command, RollOut, Run, plain_status
+from chalicelib.core.history import REMEMBERED, Check, Command, Run, plain_status
 from chalicelib.core.pins import Pin, PinError, parse_pin
 from chalicelib.core.refs import shown
-from chalicelib.core.verdicts import Verdict, judge
-from chalicelib.status.overview import full_status
+from chalicelib.status.deploys import Deploy, deploy_of
 from pulley.operator.aws.commands import Addressed, addressees_of, commands_to
 from pulley.operator.aws.parameters import StoredValue
 from pulley.operator.stage.stage import Stage, StoredTargets, short_name
@@ -18,18 +16,6 @@ from pulley.operator.suggest import suggest
 
 _NOBODY = "N/A"  # the user in some emulators of AWS
 _WHOLE_ID = 36  # characters
-
-
-@dataclass(frozen=True)
-class HistoryCommand:
-    """A command and its own result. Later commands do not change it."""
-
-    at: datetime
-    target: str
-    command: Command
-    roll_out: RollOut
-    verdict: Verdict
-    status: DeploymentStatus
 
 
 @dataclass(frozen=True)
@@ -63,7 +49,7 @@ class Cancel:
     begun: int
 
 
-Entry = HistoryCommand | PinChange | Cancel
+Entry = Deploy | PinChange | Cancel
 
 
 def commands_of(stage: Stage, *, now: datetime) -> Sequence[Command | Check]:
@@ -114,15 +100,9 @@ def read_past(
     for command in commands:
         if command.requested >= oldest:
             run = Run(command, stage.history.invocations(command.id))
-            verdict, roll_out = judge([run], now=now).told, command.roll_out
-            status = full_status(verdict)
             if command.is_cancelled:
                 entries.append(cancel_of(run))
-            entries.append(
-                HistoryCommand(
-                    command.requested, roll_out.target, command, roll_out, verdict, status
-                )
-            )
+            entries.append(deploy_of(run, now=now))
     return sorted(entries, key=_place, reverse=True)[:limit]
 
 
