@@ -167,6 +167,20 @@ def _parsed(
         raise UnavailableError(f"{what} is not valid", detail=detail) from None
 
 
+def every_target(
+    settings: Mapping[Repository, StoredReportSettings],
+) -> tuple[tuple[Target, ...], tuple[str, ...]]:
+    """All targets that are valid, sorted by name; and what is wrong with the others, for people."""
+    targets: list[Target] = []
+    problems: list[str] = []
+    for repository, stored in settings.items():
+        try:
+            targets += _parse_stored_targets(stored.targets or "[]", repository)
+        except TargetsError as error:
+            problems += [f"{repository}: {problem}" for problem in error.problems]
+    return tuple(sorted(targets, key=lambda one: one.name)), tuple(problems)
+
+
 def targets_of(repository: Repository, stored: StoredSettings) -> tuple[Target, ...]:
     """The repository's targets. Raises UnavailableError if they are not valid."""
     if stored.targets is None:

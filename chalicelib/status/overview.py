@@ -216,7 +216,7 @@ class Standings:
     problems: tuple[str, ...] = ()
 
 
-def look_at(  # noqa: PLR0913 - each is a fact of its own
+def view_of(  # noqa: PLR0913 - each is a fact of its own
     gates: GatesView,
     targets: Sequence[Target],
     tokens: Mapping[Repository, str],
@@ -224,8 +224,8 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     find_here: Callable[[], Clone | None],
     now: datetime,
     without_pins: bool = False,
-) -> Standings:
-    """Read how the targets stand. `now` is aware. Raises RefusedError and UnavailableError.
+) -> View:
+    """Read what the targets share. `now` is aware. Raises RefusedError and UnavailableError.
 
     `tokens` has each repository's token for GitHub, or "". `without_pins` ignores the targets'
     pins.
@@ -235,11 +235,15 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     snapshot = gates.reader.begin([*targets, *before], tokens, now=now)
     if without_pins:
         snapshot.pins = replace(snapshot.pins, by_target={})
-    view = View(gates.reader, snapshot, find_here, gates)
+    return View(gates.reader, snapshot, find_here, gates)
+
+
+def look_at(view: View, targets: Sequence[Target], problems: Sequence[str] = ()) -> Standings:
+    """Read how the targets stand. `problems` are of stored targets that are not valid."""
     standings, failed = [], []
     for target in targets:
         try:
             standings.append(view.standing(target))
         except PulleyError as error:
             failed.append((target.name, error.in_full))
-    return Standings(view, tuple(standings), tuple(failed))
+    return Standings(view, tuple(standings), tuple(failed), tuple(problems))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from chalicelib.core.history import Run
 from chalicelib.core.observations import FAILED, RUNNING, judge_host
@@ -15,12 +16,14 @@ from chalicelib.core.plan import NOTHING, PARKED, SEND
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import Target
 from chalicelib.status.deploys import Deploy
+from chalicelib.status.outputs import Outputs
 from chalicelib.status.overview import BROKEN, DRIFTED, THERE, HostStanding, Standing, Standings
 from chalicelib.status.safe_text import one_line
 from chalicelib.status.subjects import Subjects
 from chalicelib.status.words import cause_words, host_words
 
 VERSION = 1  # of the document's shape
+MOST_OUTPUTS = 10  # failed hosts of a target whose output is read: each costs a call
 # The state of a host, beside the places of overview.py.
 HOST_FAILED, HOST_PARKED, ASLEEP, OLD = "failed", "parked", "asleep", "old"
 
@@ -34,15 +37,17 @@ class Surroundings:
     github: str = ""
 
 
-def state_of(seen: Standings, at: Surroundings, subjects: Subjects) -> dict[str, object]:
-    """The document."""
+def state_of(
+    seen: Standings, at: Surroundings, subjects: Subjects, outputs: Outputs
+) -> dict[str, object]:
+    """The document. Raises RefusedError and UnavailableError."""
     tokens = seen.view.snapshot.branches.tokens
     targets = []
     for one in seen.standings:
         repository = one.target.repository
         token, others = tokens.get(repository, ""), [host.commit for host in one.hosts]
         told = subjects.of(repository, _commits_of(one), token, others=others)
-        targets.append(target_state(one, seen, told))
+        targets.append(target_state(one, seen, told, outputs))
     return {
         "version": VERSION,
         "stage": at.stage,
@@ -56,7 +61,7 @@ def state_of(seen: Standings, at: Surroundings, subjects: Subjects) -> dict[str,
 
 
 def target_state(
-    standing: Standing, seen: Standings, subjects: Mapping[str, str]
+    standing: Standing, seen: Standings, subjects: Mapping[str, str], outputs: Outputs
 ) -> dict[str, object]:
     """One target of the document. `subjects` has the subjects of its commits, by SHA."""
     target, now = standing.target, seen.view.snapshot.now
@@ -67,7 +72,7 @@ def target_state(
         "next": next_of(standing),
         "well": is_well(standing),
         "newest": _newest(standing.newest) if standing.newest else None,
-        "hosts": [_host(one, standing, now) for one in standing.hosts],
+        "hosts": _hosts(standing, now, outputs),
     }
 
 
@@ -233,6 +238,14 @@ def _newest(newest: Deploy) -> dict[str, object]:
     }
 
 
+def _hosts(standing: Standing, now: datetime, outputs: Outputs) -> list[dict[str, object]]:
+    hosts = [_host(one, standing, now) for one in standing.hosts]
+    failed = (one for one in hosts if one["state"] in {HOST_FAILED, HOST_PARKED})
+    for one in islice((one for one in failed if one["command_id"]), MOST_OUTPUTS):
+        one["output"] = outputs.end_of(str(one["command_id"]), str(one["instance_id"])) or None
+    return hosts
+
+
 def _host(host: HostStanding, standing: Standing, now: datetime) -> dict[str, object]:
     known = host.whereabouts
     return {
@@ -255,4 +268,5 @@ def _host(host: HostStanding, standing: Standing, now: datetime) -> dict[str, ob
         "later": host.is_later,
         "attempt": host.plan.attempt,
         "reason": host.plan.reason,
+        "output": None,
     }

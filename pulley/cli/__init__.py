@@ -27,6 +27,7 @@ main = CommandGroup(
         ),
         "cancel": Listed("pulley.cli.cancel", "Stop a deploy to a target before it ends."),
         "status": Listed("pulley.cli.status", "Show each host's commit, and the newest command."),
+        "open": Listed("pulley.cli.open", "Show what runs where, in a browser."),
         "history": Listed(
             "pulley.cli.history", "Show who deployed what, when and why, the newest first."
         ),

@@ -21,7 +21,7 @@ from pulley.cli.pinned import meant_reason
 from pulley.cli.progress import follow
 from pulley.cli.target_view import chosen, warn_of_problems
 from pulley.cli.wording import hosts, no_hosts, short_id
-from pulley.operator.aws.commands import Operations, under_way
+from pulley.operator.aws.commands import under_way
 from pulley.operator.deploy.choose import NotDeployableError, choose_commit
 from pulley.operator.deploy.follow import Follower
 from pulley.operator.deploy.pin import MeaningError, parse_commit
@@ -196,7 +196,7 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
     _say_sent(sent, no_wait=no_wait, as_json=as_json)
     if sent and not no_wait:
         try:
-            follow(follower, Operations(stage.ssm), as_json=as_json)
+            follow(follower, stage.history, as_json=as_json)
         except PulleyError as error:
             is_whole = False
             note(f"Error: {one_line(error.in_full)}. The deploy goes on.", style="red")

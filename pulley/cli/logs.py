@@ -9,12 +9,12 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation, RollOut, Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.results import ResultError, parse_result
+from chalicelib.edges.command_history import Output
 from chalicelib.status.safe_text import one_line, printable
 from chalicelib.status.words import cause_words, host_words
 from pulley.cli.options import IdType, json_option, stage_command
 from pulley.cli.output import note, say, say_json, when
 from pulley.cli.wording import host_style
-from pulley.operator.aws.commands import Operations, Output
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.status.history import commands_of, find_addressees, find_run
@@ -46,8 +46,7 @@ def logs(
     names = {one.instance_id: one.name for one in stage.directory.hosts()}
     run = find_run(stage, found, sent, command_id)
     chosen = _chosen(_named(run, names), host)
-    operations = Operations(stage.ssm)
-    outputs = [(one, operations.output(run.command.id, one.instance_id)) for one in chosen]
+    outputs = [(one, stage.history.output(run.command.id, one.instance_id)) for one in chosen]
     if as_json:
         say_json(_document(run, outputs))
         return

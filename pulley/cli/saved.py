@@ -16,7 +16,6 @@ from pulley.cli.output import confirm, note, say, say_json, warn, when
 from pulley.cli.table import say_rows
 from pulley.cli.wording import hosts as hosts_words
 from pulley.cli.wording import no_hosts
-from pulley.operator.aws.commands import Operations
 from pulley.operator.hosts.ask import Checker, Question
 from pulley.operator.hosts.saved import (
     SHOWN_BYTES,
@@ -152,7 +151,7 @@ def _show(stage: Stage, target: Target, host: Host, kept: SavedRef, *, as_json: 
     commit = CommitSha(kept.commit)
     (told,), command_ids = _ask(stage, target, [host], Question("saved", commit))
     _done(told)
-    text = Operations(stage.ssm).output(command_ids[0], host.instance_id).stderr
+    text = stage.history.output(command_ids[0], host.instance_id).stderr
     is_cut = len(text.encode()) >= SHOWN_BYTES
     if as_json:
         facts = {"target": target.name, "host": host.name, "instance_id": host.instance_id}

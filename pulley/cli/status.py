@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from chalicelib.core.observations import RUNNING, WAITING
+from chalicelib.status.outputs import Outputs
 from chalicelib.status.overview import (
     BEHIND,
     BROKEN,
@@ -69,7 +70,7 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
         ask_hosts(stage, target)
     seen = look(stage, target)
     if as_json:
-        say_json(state_of(seen, stage.surroundings, stage.subjects))
+        say_json(state_of(seen, stage.surroundings, stage.subjects, Outputs(stage.history)))
     else:
         for one in seen.standings:
             _show(one, seen, stage)

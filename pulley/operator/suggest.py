@@ -24,6 +24,7 @@ OnAStage = Literal[
     "deploy",
     "cancel",
     "status",
+    "open",
     "history",
     "logs",
     "saved",

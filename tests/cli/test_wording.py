@@ -21,12 +21,12 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
+from chalicelib.edges.command_history import Output
 from chalicelib.status.safe_text import one_line, printable, tail
 from chalicelib.status.words import cause_words, host_words
 from pulley.cli.logs import show_host
 from pulley.cli.output import ago
 from pulley.cli.wording import no_hosts
-from pulley.operator.aws.commands import Output
 from tests.fakes import COMMIT, SITE, target_json
 
 

@@ -1,6 +1,6 @@
 """Calls to Run Command that Lambda does not need, and may not make.
 
-Source: AWS Systems Manager API Reference, "CancelCommand" and "GetCommandInvocation".
+Source: AWS Systems Manager API Reference, "CancelCommand".
 """
 
 from collections.abc import Iterable
@@ -36,14 +36,6 @@ class Addressee:
     repository: Repository
 
 
-@dataclass(frozen=True)
-class Output:
-    """What a script wrote on a host. AWS keeps the first 24,000 bytes of each stream."""
-
-    stdout: str
-    stderr: str
-
-
 class Operations:
     """Operations on single commands. Every method raises RefusedError or UnavailableError."""
 
@@ -54,19 +46,6 @@ class Operations:
         """Cancel a command. The script is killed on the hosts on which it runs."""
         with calling(f"cancelling {command_id}"):
             self._client.cancel_command(CommandId=command_id)
-
-    def output(self, command_id: str, instance_id: str) -> Output:
-        """Read what the script wrote on a host; empty if it has not begun there."""
-        with calling(f"reading the output of {instance_id}"):
-            try:
-                answer = self._client.get_command_invocation(
-                    CommandId=command_id, InstanceId=instance_id
-                )
-            except self._client.exceptions.InvocationDoesNotExist:
-                return Output("", "")
-        return Output(
-            answer.get("StandardOutputContent", ""), answer.get("StandardErrorContent", "")
-        )
 
 
 def addressees_of(commands: Iterable[Command | Check]) -> tuple[Addressee, ...]:

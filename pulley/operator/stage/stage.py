@@ -11,8 +11,8 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
-from chalicelib.core.stored import ParameterNames, StoredReportSettings
-from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.core.stored import ParameterNames, StoredReportSettings, every_target
+from chalicelib.core.targets import Target
 from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.github import github_at, has_deployments
@@ -263,14 +263,8 @@ def read_targets(stage: Stage) -> StoredTargets:
     settings = stage.stored.every_repository()
     if not settings:
         check_is_there(stage.name, stage.parameters)
-    targets: list[Target] = []
-    problems: list[str] = []
-    for repository, stored in settings.items():
-        try:
-            targets += parse_stored_targets(stored.targets or "[]", repository)
-        except TargetsError as error:
-            problems += [f"{repository}: {problem}" for problem in error.problems]
-    return StoredTargets(tuple(sorted(targets, key=_name)), tuple(problems), settings)
+    targets, problems = every_target(settings)
+    return StoredTargets(targets, problems, settings)
 
 
 def _no_profile(name: str) -> UnavailableError:
@@ -283,10 +277,6 @@ def _no_profile(name: str) -> UnavailableError:
     )
     near = did_you_mean(name, known)
     return UnavailableError(f"AWS's configuration has no profile {name}{near}{there}")
-
-
-def _name(target: Target) -> str:
-    return target.name
 
 
 def utc_now() -> datetime:

@@ -1,7 +1,6 @@
 """Looks at targets with the operator's credentials, and the stage's token where there is one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from chalicelib.core.decisions import DecisionLog
@@ -9,7 +8,7 @@ from chalicelib.core.targets import Target
 from chalicelib.edges.github_api import GitHubApi
 from chalicelib.status.checks import ChecksReader
 from chalicelib.status.gates import GatesView
-from chalicelib.status.overview import Standings
+from chalicelib.status.overview import Standings, view_of
 from chalicelib.status.overview import look_at as look_at_targets
 from pulley.operator.stage.checkout import Here
 from pulley.operator.stage.stage import Stage, StoredTargets
@@ -33,7 +32,5 @@ def look_at(  # noqa: PLR0913 - each is a fact of its own
     tokens = {repository: token or stage.own_token() for repository, token in stored.tokens.items()}
     checks = ChecksReader(GitHubApi(stage.settings.github_api))
     gates = GatesView(stage.reader(journal), stage.github, checks, stored.targets)
-    seen = look_at_targets(
-        gates, targets, tokens, find_here=find_here, now=now, without_pins=without_pins
-    )
-    return replace(seen, problems=stored.problems)
+    view = view_of(gates, targets, tokens, find_here=find_here, now=now, without_pins=without_pins)
+    return look_at_targets(view, targets, stored.problems)

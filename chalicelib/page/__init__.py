@@ -1,0 +1,1 @@
+"""The page that shows what runs where. The webhook imports nothing here."""

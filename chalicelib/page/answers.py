@@ -1,0 +1,23 @@
+"""The HTTP headers of the page's answers."""
+
+from collections.abc import Mapping
+
+from chalicelib.page.document import content_policy
+
+# Nothing of it is for a cache, another site, or a guess at its type.
+HEADERS: Mapping[str, str] = {
+    "Content-Type": "application/json",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+def html_headers() -> Mapping[str, str]:
+    """The headers of the page itself."""
+    return {
+        **HEADERS,
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": f"{content_policy()}; frame-ancestors 'none'",
+    }

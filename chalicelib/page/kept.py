@@ -1,0 +1,34 @@
+"""Keeps an answer for some seconds, so that many lookers cost no more calls than one."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Kept(Generic[Value]):
+    """Values by key, each made at most once in so many seconds. Errors are not kept."""
+
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, most: int = 100
+    ) -> None:
+        """`clock` is in seconds. Over `most` values, all are made anew."""
+        self._seconds = seconds
+        self._clock = clock
+        self._most = most
+        self._known: dict[str, tuple[float, Value]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str, make: Callable[[], Value]) -> Value:
+        """The value of the key, which `make` makes if the kept one is too old."""
+        with self._lock:
+            made_at, value = self._known.get(key, (0.0, None))
+            if value is not None and self._clock() - made_at < self._seconds:
+                return value
+            made = make()
+            if len(self._known) >= self._most:
+                self._known.clear()
+            self._known[key] = self._clock(), made
+            return made

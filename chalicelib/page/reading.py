@@ -1,0 +1,221 @@
+"""Reads a stage for the page: side by side, because each call waits for AWS, and kept for a while.
+
+A command whose hosts have all ended does not change any more, so its results are read once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, Run
+from chalicelib.core.holds import RoundState
+from chalicelib.core.hosts import Host
+from chalicelib.core.refs import Repository
+from chalicelib.core.stored import StoredPins, every_target
+from chalicelib.core.targets import Target
+from chalicelib.flows.snapshot import MAX_COMMANDS, Directory, Reader, Snapshot
+from chalicelib.status.as_json import plain
+from chalicelib.status.deploys import deploy_facts, deploys_of
+from chalicelib.status.gates import GatesView
+from chalicelib.status.outputs import Outputs
+from chalicelib.status.overview import Standings, look_at, view_of
+from chalicelib.status.state import Surroundings, state_of
+from chalicelib.status.subjects import Subjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chalicelib.core.decisions import DecisionLog
+    from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.github_reading import RepositoryReading
+    from chalicelib.edges.round_parameters import RoundParameters
+    from chalicelib.status.checks import ChecksReader
+
+SIDE_BY_SIDE = 10  # calls at once: boto3 keeps as many connections
+LIKELY = 2  # commands of a target that are read before it is known that they are needed
+MOST_REMEMBERED = 500  # commands
+MOST_DEPLOYS = 60  # of a target, in its past
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a page's facts come from. `own_token` is used for repositories without a token."""
+
+    surroundings: Surroundings
+    stored: "RoundParameters"
+    directory: Directory
+    history: "CommandHistory"
+    github: "Callable[[Repository, str], RepositoryReading]"
+    checks: "ChecksReader"
+    journal: "DecisionLog"
+    own_token: str = field(default="", repr=False)
+
+
+class StageReading:
+    """Reads one stage. Every method raises RefusedError and UnavailableError."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._results = _Results(source.history)
+        self._subjects = Subjects(source.github)
+        self._outputs = Outputs(source.history)
+
+    def state(self, *, now: datetime, only: str = "") -> Mapping[str, object]:
+        """The stage's state, as plain JSON; of one target, if it is named. `now` is aware."""
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            seen = self._look(pool, now, only)
+            document = state_of(seen, self._source.surroundings, self._subjects, self._outputs)
+        found = plain(document)
+        assert isinstance(found, dict)  # noqa: S101 - for mypy
+        return found
+
+    def past(self, target: str, *, now: datetime) -> Mapping[str, object] | None:
+        """The deploys of a target in 30 days, newest first, as plain JSON; None if unknown."""
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            commands = pool.submit(self._results.commands_since, now - REMEMBERED, MAX_COMMANDS)
+            settings = self._source.stored.every_repository()
+            found = [one for one in every_target(settings)[0] if one.name == target]
+            if not found:
+                return None
+            (one,) = found
+            sent = _sent_to(one, commands.result())[:MOST_DEPLOYS]
+            runs = dict(zip(sent, pool.map(self._run, sent), strict=True))
+        deploys = deploys_of(sent, runs.__getitem__, limit=MOST_DEPLOYS, now=now)
+        token = settings[one.repository].token or self._source.own_token
+        newest = [deploy.roll_out.commit for deploy in deploys[:1]]
+        others = [deploy.roll_out.commit.sha for deploy in deploys]
+        subjects = self._subjects.of(one.repository, newest, token, others=others)
+        entries = [deploy_facts(one, subjects.get(one.roll_out.commit.sha, "")) for one in deploys]
+        stage = self._source.surroundings.stage
+        return {"version": 1, "stage": stage, "entries": plain(entries)}
+
+    def _look(self, pool: ThreadPoolExecutor, now: datetime, only: str) -> Standings:
+        source = self._source
+        ahead = _Ahead(
+            pool.submit(self._results.commands_since, now - REMEMBERED, MAX_COMMANDS),
+            pool.submit(source.directory.hosts),
+            pool.submit(source.stored.state),
+            source.stored,
+            self._results,
+        )
+        settings = source.stored.every_repository()
+        every, problems = every_target(settings)
+        targets = [one for one in every if not only or one.name == only]
+        tokens = {name: one.token or source.own_token for name, one in settings.items()}
+        reader = Reader(
+            stage=source.surroundings.stage,
+            stored=ahead,
+            directory=ahead,
+            history=ahead,
+            github=source.github,
+            journal=source.journal,
+        )
+        gates = GatesView(reader, source.github, source.checks, every)
+        view = view_of(gates, targets, tokens, find_here=lambda: None, now=now)
+        _read_ahead(pool, reader, view.snapshot, targets)
+        return look_at(view, targets, problems)
+
+    def _run(self, command: Command) -> Run:
+        return Run(command, self._results.invocations(command.id))
+
+
+@dataclass(frozen=True)
+class _Ahead:
+    """What a snapshot begins with, on its way already."""
+
+    commands: "Future[Sequence[Command | Check]]"
+    nodes: "Future[Sequence[Host]]"
+    round_state: "Future[RoundState]"
+    stored: "RoundParameters"
+    results: "_Results"
+
+    def command(self, command_id: str) -> Command | Check | None:
+        return self.results.command(command_id)
+
+    def commands_since(
+        self, since: datetime, limit: int = MAX_COMMANDS
+    ) -> Sequence[Command | Check]:
+        del since, limit
+        return self.commands.result()
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        return self.results.invocations(command_id)
+
+    def hosts(self) -> Sequence[Host]:
+        return self.nodes.result()
+
+    def state(self) -> RoundState:
+        return self.round_state.result()
+
+    def pins(self, targets: Sequence[str]) -> StoredPins:
+        return self.stored.pins(targets)
+
+
+class _Results:
+    """Run Command's history, with the results that will not change any more."""
+
+    def __init__(self, history: "CommandHistory") -> None:
+        self._history = history
+        self._listed: Mapping[str, Command | Check] = {}
+        self._known: OrderedDict[str, tuple[Invocation, ...]] = OrderedDict()
+
+    def command(self, command_id: str) -> Command | Check | None:
+        return self._history.command(command_id)
+
+    def commands_since(self, since: datetime, limit: int) -> Sequence[Command | Check]:
+        found = self._history.commands_since(since, limit)
+        self._listed = {one.id: one for one in found}
+        return found
+
+    def invocations(self, command_id: str) -> tuple[Invocation, ...]:
+        known = self._known.get(command_id)
+        if known is not None:
+            return known
+        found = self._history.invocations(command_id)
+        command = self._listed.get(command_id)
+        if isinstance(command, Command) and Run(command, found).is_settled:
+            self._known[command_id] = found
+            while len(self._known) > MOST_REMEMBERED:
+                self._known.popitem(last=False)
+        return found
+
+
+def _read_ahead(
+    pool: ThreadPoolExecutor, reader: Reader, snapshot: Snapshot, targets: Sequence[Target]
+) -> None:
+    """Read, side by side, what the targets' standings are likely to need."""
+    commands = {one.id: one for target in targets for one in _likely(snapshot.sent_to(target))}
+    lines = {(one.repository, one.line): one for one in targets}.values()
+    read = [pool.submit(reader.invocations, one, snapshot) for one in commands.values()]
+    asked = [pool.submit(_ask_github, snapshot, one) for one in lines]
+    wait(read)  # who needs an answer that did not come asks again, and is told why
+    wait(asked)
+
+
+def _likely(sent: Sequence[Command]) -> Iterable[Command]:
+    newest = [one for one in sent if not one.roll_out.is_recheck][:1]
+    return [*sent[:LIKELY], *newest]
+
+
+def _ask_github(snapshot: Snapshot, target: Target) -> None:
+    branches = snapshot.branches
+    if target.gates and target.branch:
+        branches.commits_of(target)
+    elif target.tag:
+        branches.tags_of(target)
+    else:
+        branches.head_of(target)
+
+
+def _sent_to(target: Target, commands: Iterable[Command | Check]) -> list[Command]:
+    found = [
+        one
+        for one in commands
+        if isinstance(one, Command)
+        and (one.roll_out.repository, one.roll_out.target) == (target.repository, target.name)
+        and not one.roll_out.is_recheck
+    ]
+    return sorted(found, key=lambda one: one.requested, reverse=True)

@@ -1,0 +1,1 @@
+"""The page on the operator's machine, and the link to the hosted one."""
