@@ -1,4 +1,4 @@
-"""The three entry points. Each unpacks its event, calls one flow and returns the outcome.
+"""The entry points. Each unpacks its event, calls one flow and returns the outcome.
 
 chalicelib/answers.py has the HTTP codes.
 """
@@ -34,6 +34,30 @@ def receive_delivery() -> Response:
     return _answer(outcome)
 
 
+@app.route("/")
+def show_page() -> Response:
+    """Show what runs where, to those whom a link of `pulley open --hosted` has let in."""
+    return _page_answer("/")
+
+
+@app.route("/state.json")
+def show_state() -> Response:
+    """Answer with the facts that the page shows."""
+    return _page_answer("/state.json")
+
+
+@app.route("/history.json")
+def show_history() -> Response:
+    """Answer with a target's deploys."""
+    return _page_answer("/history.json")
+
+
+@app.route("/badge/{file}")
+def show_badge(file: str) -> Response:
+    """Answer with a target's badge, to everybody."""
+    return _page_answer(f"/badge/{file}")
+
+
 @app.on_cw_event(wiring.STATUS_CHANGES)
 def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
     """Report a command whose status changed. Lambda retries if this raises."""
@@ -63,6 +87,14 @@ def _seconds_left(context: object) -> float:
     """Seconds before the Lambda times out; infinite outside Lambda."""
     milliseconds = getattr(context, "get_remaining_time_in_millis", None)
     return milliseconds() / 1000 if milliseconds else float("inf")
+
+
+def _page_answer(path: str) -> Response:
+    request = app.current_request
+    if request is None:
+        raise AssertionError("Chalice calls a route with a request only")
+    answer = wiring.show_page(path, request.query_params or {}, request.headers.get("cookie", ""))
+    return Response(body=answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
 def _body_of(request: Request) -> bytes:

@@ -8,7 +8,7 @@ because a delivery to a cold function waits for each import (benchmarks/cold.py 
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from chalicelib.flows.report import Reported, Reporter
     from chalicelib.flows.round import Round
     from chalicelib.flows.sync import DeploymentSync
+    from chalicelib.page.hosted import Answer, HostedPage
 
 _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
 RECONCILE_MINUTES = int(_MINUTES) if re.fullmatch("[1-9][0-9]{0,3}", _MINUTES) else 15
 JOURNAL = Journal(_STAGE)
+PAGE_SECONDS = 12.0  # in which a view's calls begin: Lambda ends the function after 20
 # The events for which EventBridge calls the reporter: of a whole command, not of each host's part.
 STATUS_CHANGES = {
     "source": ["aws.ssm"],
@@ -76,6 +78,15 @@ def reconcile(event: object, seconds_left: Callable[[], float]) -> "Round":
         only = parse_wake(event)
         reconciler = _reconciler()
     return reconciler.reconcile(seconds_left=seconds_left, only=only)
+
+
+def show_page(path: str, query: Mapping[str, str], cookies: str) -> "Answer":
+    """Answer a request for the hosted page now."""
+    from chalicelib.page.hosted import Asked
+
+    hosted, deadline = _hosted_page()
+    deadline.restart(PAGE_SECONDS)
+    return hosted.answer(Asked(path, query, cookies), now=datetime.now(UTC))
 
 
 @contextmanager
@@ -201,6 +212,47 @@ def _reconciler() -> "Reconciler":
         interval=interval,
         clock=_now,
     )
+
+
+@cache
+def _hosted_page() -> "tuple[HostedPage, Deadline]":
+    from secrets import token_urlsafe
+
+    from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.github_api import GitHubApi
+    from chalicelib.edges.github_reading import reading
+    from chalicelib.edges.hosts import HostDirectory
+    from chalicelib.edges.round_parameters import RoundParameters
+    from chalicelib.page.hosted import BADGE_SECONDS, FRESH_SECONDS, HostedPage
+    from chalicelib.page.kept import Kept
+    from chalicelib.page.keys import PageKeys
+    from chalicelib.page.reading import Source, StageReading
+    from chalicelib.status.checks import ChecksReader
+    from chalicelib.status.state import Surroundings
+
+    settings = Settings.from_environ(os.environ)
+    deadline = Deadline()
+    client = build_ssm_client(deadline)
+    region = client.meta.region_name
+    source = Source(
+        surroundings=Surroundings(settings.stage, region, settings.github_pages),
+        stored=RoundParameters(client, settings.stage),
+        directory=HostDirectory(build_ec2_client(deadline), client, settings.stage),
+        history=CommandHistory(client, document_name(settings.stage)),
+        github=reading(github_at(settings.github_api), PAGE_SECONDS),
+        checks=ChecksReader(GitHubApi(settings.github_api)),
+        journal=JOURNAL,
+    )
+    hosted = HostedPage(
+        stage=settings.stage,
+        keys=PageKeys(client, settings.stage),
+        reading=StageReading(source),
+        journal=JOURNAL,
+        nonce=lambda: token_urlsafe(16),
+        kept=Kept(FRESH_SECONDS),
+        badges=Kept(BADGE_SECONDS),
+    )
+    return hosted, deadline
 
 
 def _now() -> datetime:

@@ -21,10 +21,12 @@ from chalicelib.core.commands import SendRequest
 from chalicelib.core.decisions import Decision
 from chalicelib.core.deployments import (
     MAX_DESCRIPTION,
+    NO_LINKS,
     Cause,
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    Links,
     NotGreen,
 )
 from chalicelib.core.errors import PulleyError
@@ -302,6 +304,7 @@ class FakeDeployments:
         self.made: dict[int, Deployment] = {}
         self.log: dict[int, list[DeploymentStatus]] = {}
         self.log_urls: dict[int, str] = {}
+        self.environment_urls: dict[int, str] = {}
         self.errors: dict[str, list[PulleyError | None]] = {}
         self.unreadable: set[int] = set()
         self.before: Callable[[str], None] | None = None
@@ -359,11 +362,13 @@ class FakeDeployments:
         self._call("statuses")
         return self.log[deployment_id][::-1][:100]
 
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+    def post(self, deployment_id: int, status: DeploymentStatus, links: Links = NO_LINKS) -> None:
         self._call("post")
         self.say(deployment_id, status)
-        if log_url:
-            self.log_urls[deployment_id] = log_url
+        if links.log_url:
+            self.log_urls[deployment_id] = links.log_url
+        if links.environment_url:
+            self.environment_urls[deployment_id] = links.environment_url
 
     def add(
         self, commit: str, environment: str = "web", stage: str = STAGE, target: str = "web"

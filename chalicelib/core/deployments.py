@@ -45,6 +45,20 @@ class DeploymentRequest:
 
 
 @dataclass(frozen=True)
+class Links:
+    """Addresses that GitHub shows beside a status; "" for none.
+
+    `log_url` is where the deploy can be looked at, `environment_url` what the hosts serve.
+    """
+
+    log_url: str = ""
+    environment_url: str = ""
+
+
+NO_LINKS = Links()
+
+
+@dataclass(frozen=True)
 class DeploymentStatus:
     """A state and its reason. `description` is plain text within GitHub's limit."""
 

@@ -61,6 +61,25 @@ class ParameterNames:
         return f"/pulley/{self.stage}/pins/{target}"
 
     @property
+    def page_key(self) -> str:
+        """The key that signs links to the hosted page. Without it there is no hosted page."""
+        return f"/pulley/{self.stage}/page-key"
+
+    @property
+    def page_url(self) -> str:
+        """The hosted page's address, for GitHub."""
+        return f"/pulley/{self.stage}/page-url"
+
+    @property
+    def used_links(self) -> str:
+        """The prefix of the notes of links to the hosted page that were used."""
+        return f"/pulley/{self.stage}/page-links"
+
+    def used_link(self, nonce: str) -> str:
+        """The note that a link was used."""
+        return f"{self.used_links}/{nonce}"
+
+    @property
     def document(self) -> str:
         """The document's version and hash."""
         return f"/pulley/{self.stage}/document"
@@ -111,10 +130,14 @@ class SigningSecret:
 
 @dataclass(frozen=True)
 class StoredReportSettings:
-    """A repository's settings for a report: its token, or "", and its targets as stored."""
+    """A repository's settings for a report: its token, or "", and its targets as stored.
+
+    `page_url` is the address of the stage's hosted page, or "".
+    """
 
     token: str = field(default="", repr=False)
     targets: str | None = None
+    page_url: str = ""
 
 
 @dataclass(frozen=True)

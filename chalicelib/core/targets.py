@@ -43,6 +43,7 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
 CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
 AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
 HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
+URL_PATTERN = r"(https://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?(/[!-~]{0,300})?)?"
 
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
@@ -84,8 +85,10 @@ class Target:
     It has either a `branch` or a `tag`; with `releases`, only tags of published releases count.
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
     are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
-    aside: "keep" as a success with a note, "fail" as a failure. The steps run only
-    if a file that fits `paths` has changed. `gates` are what a commit must meet before it goes out.
+    aside: "keep" as a success with a note, "fail" as a failure. The steps run only if a file that
+    fits `paths` has changed. `url` is where people find what the hosts serve. With `badge`,
+    everybody may see how many hosts are at which commit. `gates` are what a commit must meet before
+    it goes out.
     """
 
     name: str
@@ -107,6 +110,8 @@ class Target:
     saved: str = "keep"
     log_group: str = ""
     paths: tuple[str, ...] = ()
+    url: str = ""
+    badge: bool = False
     gates: Gates = NO_GATES
 
     @property
@@ -368,6 +373,8 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "saved": text_reader("keep|fail", "keep or fail"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
     "paths": _paths,
+    "url": text_reader(URL_PATTERN, "an https:// URL of up to 400 characters"),
+    "badge": _switch,
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

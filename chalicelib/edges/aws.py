@@ -96,9 +96,14 @@ def build_sns_client() -> "SNSClient":
     return client
 
 
-def build_ec2_client() -> "EC2Client":
-    """A patient client of EC2 in boto3's usual region. Raises UnavailableError."""
-    client: EC2Client = _build("ec2", "EC2")
+def build_ec2_client(deadline: Deadline | None = None) -> "EC2Client":
+    """A client of EC2 in boto3's usual region. With a deadline, its time-outs are short.
+
+    Raises UnavailableError.
+    """
+    client: EC2Client = _build("ec2", "EC2", deadline)
+    if deadline is not None:
+        client.meta.events.register("before-send.ec2", deadline.check)
     return client
 
 

@@ -20,7 +20,14 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urldefrag
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, NotGreen
+from chalicelib.core.deployments import (
+    NO_LINKS,
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+    Links,
+    NotGreen,
+)
 from chalicelib.core.errors import NotTakenError
 from chalicelib.core.refs import CommitSha, RefError, Repository
 from chalicelib.core.tags import TaggedCommit, TagGlob, highest_first
@@ -128,7 +135,7 @@ class ForgeRepository(RepositoryReading):
         """A deployment's statuses, newest first, as they were posted."""
         return [one.said for one in self._own(self._request(deployment_id))]
 
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+    def post(self, deployment_id: int, status: DeploymentStatus, links: Links = NO_LINKS) -> None:
         """Post a status. For `inactive` the newest statuses are read first."""
         request = self._request(deployment_id)
         shown = _STATES.get(status.state, _NO_END)
@@ -136,7 +143,7 @@ class ForgeRepository(RepositoryReading):
             own = self._own(request)
             ended = (one.shown for one in own if one.shown != _STATES["queued"])
             shown = next(ended, _NO_END)
-        self._post(request, status, shown, log_url)
+        self._post(request, status, shown, links.log_url)
 
     def merge_base(self, one: CommitSha, other: CommitSha) -> CommitSha | None:
         """The newest commit among `other` and its first parents that `one` has in its history.

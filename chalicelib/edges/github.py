@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from chalicelib.core.deployments import (
+    NO_LINKS,
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    Links,
     NotGreen,
     read_payload,
 )
@@ -127,15 +129,14 @@ class RepositoryDeployments:
             if isinstance(one, dict)
         ]
 
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+    def post(self, deployment_id: int, status: DeploymentStatus, links: Links = NO_LINKS) -> None:
         """Post a status. GitHub ends no other deployment by it: the caller does."""
         body: dict[str, object] = {
             "state": status.state,
             "description": status.description,
             "auto_inactive": False,
         }
-        if log_url:
-            body["log_url"] = log_url
+        body |= {name: url for name, url in vars(links).items() if url}
         self._call("POST", f"/deployments/{deployment_id}/statuses", body)
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401

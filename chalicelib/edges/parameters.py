@@ -149,8 +149,11 @@ class ParameterStore:
     def report_settings(self, repository: Repository) -> StoredReportSettings:
         """A repository's settings for a report, never from the cache."""
         tokens, targets = self.token_names(repository), self._names.targets(repository)
-        values = self.get([*tokens, targets])
-        return StoredReportSettings(token=first_of(tokens, values), targets=values.get(targets))
+        page = self._names.page_url
+        values = self.get([*tokens, targets, page])
+        return StoredReportSettings(
+            first_of(tokens, values), values.get(targets), first_of([page], values)
+        )
 
     def token_names(self, repository: Repository) -> tuple[str, ...]:
         """The names of a repository's token; the first that is stored counts."""

@@ -10,7 +10,14 @@ from functools import cache
 from itertools import islice
 from typing import Protocol
 
-from chalicelib.core.deployments import Deployment, DeploymentRequest, DeploymentStatus, replaced
+from chalicelib.core.deployments import (
+    NO_LINKS,
+    Deployment,
+    DeploymentRequest,
+    DeploymentStatus,
+    Links,
+    replaced,
+)
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import REMEMBERED, Command, RollOut, served_by
 from chalicelib.flows.verdict import History, only_for, read_verdict, sent_to, since_made
@@ -37,7 +44,7 @@ class Deployments(Protocol):
     def statuses(self, deployment_id: int) -> Sequence[DeploymentStatus]:
         """A deployment's statuses, newest first."""
 
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
+    def post(self, deployment_id: int, status: DeploymentStatus, links: Links = NO_LINKS) -> None:
         """Post a status."""
 
 

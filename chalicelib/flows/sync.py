@@ -6,12 +6,12 @@ same state.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from chalicelib.core.decisions import Decision, DecisionLog
-from chalicelib.core.deployments import Deployment, DeploymentStatus
+from chalicelib.core.deployments import Deployment, DeploymentStatus, Links
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.history import REMEMBERED, Command, RollOut
@@ -50,6 +50,7 @@ class _Work:
     environment: str
     now: datetime
     github: Deployments | None  # None without a token
+    links: Links
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class DeploymentSync:
         if github and target and target.gates.trigger == DEPLOYMENT:
             command = self._with_deployment(command)
         environment = target.environment if target else roll_out.target
-        return _Work(command, environment, now, github)
+        page = f"{settings.page_url}#{roll_out.target}" if settings.page_url else ""
+        return _Work(command, environment, now, github, Links(page, target.url if target else ""))
 
     def _with_deployment(self, command: Command) -> Command:
         """The command, with somebody else's deployment if its commit was sent for it before."""
@@ -170,7 +172,8 @@ class DeploymentSync:
         status: DeploymentStatus,
         verdict: Verdict,
     ) -> None:
-        github.post(deployment.id, status, log_url=self.notifier.log_url(verdict.command_id))
+        log_url = work.links.log_url or self.notifier.log_url(verdict.command_id)
+        github.post(deployment.id, status, replace(work.links, log_url=log_url))
         if not status.is_final:
             facts = roll_out_facts(work.command.roll_out) | {"command_id": verdict.command_id}
             self.journal.note(Decision("deployment", status.state, facts))

@@ -13,6 +13,12 @@ HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+BADGE_HEADERS: Mapping[str, str] = {
+    **HEADERS,
+    "Content-Type": "image/svg+xml",
+    "Cache-Control": "max-age=60",
+}
+
 
 def html_headers() -> Mapping[str, str]:
     """The headers of the page itself."""

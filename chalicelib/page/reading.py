@@ -92,6 +92,11 @@ class StageReading:
         stage = self._source.surroundings.stage
         return {"version": 1, "stage": stage, "entries": plain(entries)}
 
+    def badges(self) -> Sequence[str]:
+        """The names of the targets that have a badge."""
+        targets, _ = every_target(self._source.stored.every_repository())
+        return [one.name for one in targets if one.badge]
+
     def _look(self, pool: ThreadPoolExecutor, now: datetime, only: str) -> Standings:
         source = self._source
         ahead = _Ahead(

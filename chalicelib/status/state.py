@@ -67,6 +67,7 @@ def target_state(
     target, now = standing.target, seen.view.snapshot.now
     return target_facts(standing, seen) | {
         "environment": target.environment or target.name,
+        "url": target.url or None,
         "subjects": subjects,
         "pinned": _pin_of(standing, now),
         "next": next_of(standing),

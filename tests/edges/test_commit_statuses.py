@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from chalicelib.core.deployments import Cause, DeploymentRequest, DeploymentStatus
+from chalicelib.core.deployments import Cause, DeploymentRequest, DeploymentStatus, Links
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.tags import TaggedCommit, TagGlob
@@ -182,7 +182,7 @@ class TestStatuses:
         self, gitea: Server, state: str, shown: str
     ) -> None:
         id_, status = gitea.repository.create(REQUEST).id, DeploymentStatus(state, "why & how…")
-        gitea.repository.post(id_, status, log_url=LOG)
+        gitea.repository.post(id_, status, Links(LOG))
         assert gitea.repository.statuses(id_)[0] == status
         newest = gitea.api.statuses[COMMIT][-1]
         assert newest["status"] == shown

@@ -15,6 +15,7 @@ from chalicelib.core.deployments import (
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    Links,
     NotGreen,
 )
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
@@ -408,7 +409,7 @@ class TestPost:
 
     def test_log_url_is_sent(self, api: Api) -> None:
         api.answers(answer(shown_status("success"), 201))
-        api.deployments.post(42, STATUS, log_url="https://console.example/x")
+        api.deployments.post(42, STATUS, Links("https://console.example/x"))
         assert api.server.requests[0].json["log_url"] == "https://console.example/x"
 
     def test_description_beyond_ascii_is_sent(self, api: Api) -> None:
@@ -521,7 +522,7 @@ class TestOnTheSandbox:
             assert deployments.deployment(made.id - 1) is None
             begun = DeploymentStatus("in_progress", "deploying")
             deployments.post(made.id, begun)
-            deployments.post(made.id, STATUS, log_url="https://console.example/x")
+            deployments.post(made.id, STATUS, Links("https://console.example/x"))
             assert deployments.statuses(made.id) == [STATUS, begun]
             with pytest.raises(TokenError, match="401"):
                 github.of(SITE, "another").find(request)

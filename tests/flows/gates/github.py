@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import TypeVar
 
 from chalicelib.core.deployments import (
+    NO_LINKS,
     Cause,
     Deployment,
     DeploymentRequest,
     DeploymentStatus,
+    Links,
     NotGreen,
 )
 from chalicelib.core.errors import PulleyError, UnavailableError
@@ -101,8 +103,8 @@ class Site(FakeDeployments):
             self.judged[request.commit.sha, request.target] = self.clock()
         return self._answer(made) if isinstance(made, Deployment) else made
 
-    def post(self, deployment_id: int, status: DeploymentStatus, *, log_url: str = "") -> None:
-        super().post(deployment_id, status, log_url=log_url)
+    def post(self, deployment_id: int, status: DeploymentStatus, links: Links = NO_LINKS) -> None:
+        super().post(deployment_id, status, links)
         self._answer(deployment_id)
 
     def _call(self, method: str) -> None:
