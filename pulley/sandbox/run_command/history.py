@@ -19,6 +19,7 @@ Body = Mapping[str, Any]
 Row = TypeVar("Row")
 
 _PAGE = 50
+_STDERR_CHARACTERS = 8_000  # of GetCommandInvocation; the agent keeps more
 _FILTERS = frozenset({"InvokedAfter", "InvokedBefore", "Status", "DocumentName"})
 _STAGE = "ExecutionStage"
 
@@ -56,7 +57,7 @@ def list_command_invocations(body: Body, commands: Sequence[EmulatedCommand]) ->
 
 
 def get_command_invocation(body: Body, commands: Sequence[EmulatedCommand]) -> Output:
-    """GetCommandInvocation: one step's output, as much as the agent keeps."""
+    """GetCommandInvocation: one step's output: of stdout what the agent keeps, of stderr less."""
     command = next((one for one in commands if one.id == body["CommandId"]), None)
     invocation = command.invocation(body["InstanceId"]) if command else None
     if command is None or invocation is None:
@@ -79,7 +80,7 @@ def get_command_invocation(body: Body, commands: Sequence[EmulatedCommand]) -> O
         "Status": status.name,
         "StatusDetails": status.details,
         "StandardOutputContent": result.stdout.decode(errors="replace") if result else "",
-        "StandardErrorContent": result.stderr.decode(errors="replace") if result else "",
+        "StandardErrorContent": _first(result.stderr, _STDERR_CHARACTERS) if result else "",
         "StandardOutputUrl": "",
         "StandardErrorUrl": "",
     }
@@ -91,6 +92,10 @@ def get_command_invocation(body: Body, commands: Sequence[EmulatedCommand]) -> O
             "ExecutionElapsedTime": f"PT{seconds:.3f}S",
         }
     return shown
+
+
+def _first(stream: bytes, characters: int) -> str:
+    return stream.decode(errors="replace")[:characters]
 
 
 def describe_instance_information(body: Body, instances: Sequence[Instance]) -> Output:

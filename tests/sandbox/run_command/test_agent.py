@@ -325,7 +325,18 @@ class TestOutput:
         )
         cut = "--output truncated--"
         assert shown["StandardOutputContent"] == "begun" + "x" * (23_980 - 5) + cut
-        assert shown["StandardErrorContent"] == "e" * 23_980 + cut
+        assert only_result(command).stderr == b"e" * 23_980 + cut.encode()
+
+    @pytest.mark.parametrize("length", [8_000, 8_001])
+    def test_of_stderr_the_api_shows_the_first_8000_characters(self, lab: Lab, length: int) -> None:
+        host = lab.add_host()
+        lab.store(f"printf first >&2; head -c {length - 5} /dev/zero | tr '\\0' e >&2")
+        command = lab.run()
+        shown = lab.account.ssm.get_command_invocation(
+            CommandId=command.id, InstanceId=host.instance_id
+        )
+        assert len(only_result(command).stderr) == length
+        assert shown["StandardErrorContent"] == "first" + "e" * 7_995
 
     def test_stream_of_24000_bytes_is_whole(self, lab: Lab) -> None:
         assert (
