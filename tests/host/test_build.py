@@ -73,6 +73,19 @@ def test_exported_printed_or_evaluated_variable_keeps_its_name(
     assert not re.search("my_own|my_first|my_second|another_s", script)
 
 
+def test_root_passes_on_every_exit_code_of_the_owners_run_and_no_other() -> None:
+    script = build(commented=True)
+    (accepted,) = re.findall(
+        r"^exit_as_owner\(\) \{.*\n    case \$1 in\n        (.+)\)$", script, re.MULTILINE
+    )
+    loop = f"while read -r code; do case $code in {accepted}) echo $code ;; esac; done"
+    every_code = "".join(f"{code}\n" for code in range(256))
+    passed_on = subprocess.check_output(["/bin/sh", "-c", loop], input=every_code, text=True)
+    given = {int(code) for code in re.findall(r"\) exit_code=(\d+) ;;$", script, re.MULTILINE)}
+    assert given == set(EXIT_CODES.values())
+    assert {int(code) for code in passed_on.split()} == given
+
+
 def test_script_composes_only_parameter_names_at_run_time() -> None:
     code = build()
     assert not re.findall(r"""(?:read|export|unset|eval|for) [^\n;|&]*[a-z]_\$""", code)
