@@ -37,10 +37,10 @@ from pulley.operator.suggest import Suggestion, suggest
 @click.option(
     "--commit",
     metavar="COMMIT",
-    help="Deploy this commit, if it is the branch's tip (or the pinned commit).",
+    help="Deploy this commit, if Pulley would not undo it: see above.",
 )
-@click.option("--now", is_flag=True, help="Pass the gates of the target. Needs --reason.")
-@click.option("--reason", metavar="WHY", help="Why you pass them; Run Command's history keeps it.")
+@click.option("--now", is_flag=True, help="Skip the target's gates. Needs --reason.")
+@click.option("--reason", metavar="WHY", help="Why you skip them; Run Command's history keeps it.")
 @no_wait_option
 @yes_option
 @json_option
@@ -67,7 +67,7 @@ def deploy(  # noqa: PLR0913 - each is an option
     commit, `pulley rollback` goes back to one.
 
     A target with gates gets the newest commit that passed them; with trigger = "manual", the tip.
-    --now passes the gates: it sends the tip of the branch, or COMMIT, which must not be older than
+    --now skips the gates: it sends the tip of the branch, or COMMIT, which must not be older than
     what the target has.
 
     A target that follows tags gets the tag that was sent last; with --now or trigger = "manual",
@@ -139,7 +139,7 @@ def _orders(
                 one.facts,
                 asked[one.target.name],
                 now=seen.view.snapshot.now,
-                passes_gates=bool(reason),
+                skips_gates=bool(reason),
             )
         except NotDeployableError as error:
             refused.append(str(error))

@@ -8,7 +8,7 @@ window, the window's zone, one of two targets in `after`, the commit of a target
 the tip, or the oldest commit, in place of the newest open commit; judge the tip's checks, the first
 check only, or none; take every commit for newer, one more or one less; skip `merge_base`, or trust
 all commits if GitHub has forgotten the last one; let a manual target go by itself; let hosts go
-past the commit; let a round repair a gated target to the tip; let a push go out past the gates;
+past the commit; let a round repair a gated target to the tip; let a push skip the gates;
 forget what a person sent, or count a pin's commit as sent; never end a commit that waits.
 """
 

@@ -57,12 +57,12 @@ def followers_of(targets: Sequence[Target], here: Here | None) -> tuple[Target, 
 
 
 def choose_commit(
-    facts: TargetFacts, asked: CommitSha | None, *, now: datetime, passes_gates: bool = False
+    facts: TargetFacts, asked: CommitSha | None, *, now: datetime, skips_gates: bool = False
 ) -> Wanted:
     """The commit that a deploy brings to a target. Raises NotDeployableError.
 
     `asked` is the commit that the operator named. It must be the wanted one, or the next round
-    would undo it; with `passes_gates`, it may be any newer commit of the branch. `now` is aware.
+    would undo it; with `skips_gates`, it may be any newer commit of the branch. `now` is aware.
     """
     target, pin = facts.target, facts.pin
     unpin = suggest("unpin", target.name)
@@ -79,7 +79,7 @@ def choose_commit(
             )
         return wanted
     if target.is_decided_by_rounds:
-        return _choose_behind_gates(facts, asked, wanted, passes_gates=passes_gates)
+        return _choose_behind_gates(facts, asked, wanted, skips_gates=skips_gates)
     if asked and facts.head and asked != facts.head:
         raise NotDeployableError(
             f"{asked.short} is not the tip of {target.branch}, which is {facts.head.short}: the "
@@ -95,12 +95,12 @@ def choose_commit(
 
 
 def _choose_behind_gates(
-    facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, passes_gates: bool
+    facts: TargetFacts, asked: CommitSha | None, wanted: Wanted | None, *, skips_gates: bool
 ) -> Wanted:
     target, is_manual = facts.target, facts.target.gates.trigger == MANUAL
     if target.tag:
-        return _choose_tag(facts, asked, wanted, may_be_newer=passes_gates or is_manual)
-    if passes_gates or is_manual:
+        return _choose_tag(facts, asked, wanted, may_be_newer=skips_gates or is_manual)
+    if skips_gates or is_manual:
         commit = asked or facts.head
         if commit is None:
             raise NotDeployableError(_unknown(target))
@@ -116,7 +116,7 @@ def _not_passed(target: Target, asked: CommitSha | None) -> NotDeployableError:
     return NotDeployableError(
         f"{what} passed the gates of {target.name}: it waits for {target.waits_for}. "
         f"`{suggest('plan', target.name)}` shows their state; "
-        f"`{suggest('deploy', target.name, '--now', '--reason', 'WHY')}` passes them"
+        f"`{suggest('deploy', target.name, '--now', '--reason', 'WHY')}` skips them"
     )
 
 

@@ -17,7 +17,7 @@ LONGEST_NAME = 39  # characters: a command's comment has no room for more
 
 @dataclass(frozen=True)
 class DeployOrder:
-    """A target, and the commit to send to it. `reason`: why a person passes the gates, or ""."""
+    """A target, and the commit to send to it. `reason`: why a person skips the gates, or ""."""
 
     target: Target
     wanted: Wanted

@@ -26,6 +26,6 @@ def check_waiting(
     words = f"{waiting.commit.short} of {since:%Y-%m-%d %H:%M} {checks.reason}"
     hint = (
         "see that each name in `checks` is one that GitHub shows on the commit; "
-        f"`{suggest('deploy', standing.target.name, '--now', '--reason', 'WHY')}` passes them"
+        f"`{suggest('deploy', standing.target.name, '--now', '--reason', 'WHY')}` skips them"
     )
     yield Row(f"checks of {standing.target.name}", WARN, words, hint)

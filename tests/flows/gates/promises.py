@@ -88,7 +88,7 @@ class Promises:
                 ), "a repair brings hosts to an older commit"
             return
         if act.who != "person" and node.has_gates:
-            assert act.who == "round", "a push goes past the gates"
+            assert act.who == "round", "a push skips the gates"
             if world.interrupted_at < world.ticks - CALLS:
                 others = (
                     one

@@ -299,7 +299,7 @@ class World(Account):
         self.emit(partial(self.receive, delivery_of(facts, event=event)))
 
     def deploy(self, name: str, *, clock_is_off: int = 0) -> None:
-        """`pulley deploy` of the tip, which passes the gates."""
+        """`pulley deploy` of the tip, which skips the gates."""
         listed = self.history.commands_since(START)
         now = time_of(self.now + clock_is_off)
         issued = issue_time(SITE, listed, now=now)

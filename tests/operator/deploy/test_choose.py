@@ -60,7 +60,7 @@ class TestRequested:
             choose_commit(self.facts(B), A, now=NOW)
 
     def test_now_passes_the_gate(self) -> None:
-        chosen = choose_commit(self.facts(B), None, now=NOW, passes_gates=True)
+        chosen = choose_commit(self.facts(B), None, now=NOW, skips_gates=True)
         assert chosen == Wanted(A, "rebase-to", "it is the branch's tip")
 
 

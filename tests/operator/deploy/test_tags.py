@@ -49,18 +49,18 @@ def facts(
 
 
 def choose(
-    found: TargetFacts, asked: CommitSha | None = None, *, passes_gates: bool = False
+    found: TargetFacts, asked: CommitSha | None = None, *, skips_gates: bool = False
 ) -> tuple[str, CommitSha]:
-    wanted = choose_commit(found, asked, now=NOW, passes_gates=passes_gates)
+    wanted = choose_commit(found, asked, now=NOW, skips_gates=skips_gates)
     assert wanted.update == found.target.sent_update
     return wanted.tag, wanted.commit
 
 
 def refusal(
-    found: TargetFacts, asked: CommitSha | None = None, *, passes_gates: bool = False
+    found: TargetFacts, asked: CommitSha | None = None, *, skips_gates: bool = False
 ) -> str:
     with pytest.raises(NotDeployableError) as caught:
-        choose_commit(found, asked, now=NOW, passes_gates=passes_gates)
+        choose_commit(found, asked, now=NOW, skips_gates=skips_gates)
     return str(caught.value)
 
 
@@ -100,8 +100,8 @@ class TestRounds:
         assert said.startswith("v1.1 is not the highest: the next round sends v1.2.")
 
     def test_now_sends_the_highest(self) -> None:
-        assert choose(facts(sent(A, "v1.0")), passes_gates=True) == ("v1.2", C)
-        assert choose(facts(sent(C, "v1.2")), passes_gates=True) == ("v1.2", C)
+        assert choose(facts(sent(A, "v1.0")), skips_gates=True) == ("v1.2", C)
+        assert choose(facts(sent(C, "v1.2")), skips_gates=True) == ("v1.2", C)
 
     def test_moved_tag_may_be_sent(self) -> None:
         assert choose(facts(sent(B, "v1.2")), C) == ("v1.2", C)
@@ -121,9 +121,9 @@ class TestGates:
 
     def test_now_passes_the_gates_to_any_higher_version(self) -> None:
         found = facts(sent(A, "v1.0"), of=GATED)
-        assert choose(found, passes_gates=True) == ("v1.2", C)
-        assert choose(found, B, passes_gates=True) == ("v1.1", B)
-        assert "lower than v1.2" in refusal(facts(sent(C, "v1.2")), B, passes_gates=True)
+        assert choose(found, skips_gates=True) == ("v1.2", C)
+        assert choose(found, B, skips_gates=True) == ("v1.1", B)
+        assert "lower than v1.2" in refusal(facts(sent(C, "v1.2")), B, skips_gates=True)
 
 
 class TestManual:

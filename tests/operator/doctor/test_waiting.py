@@ -35,7 +35,7 @@ def test_commit_that_waits_for_its_checks_for_a_day_is_a_warning(state: str) -> 
     ((what, outcome, words, hint),) = rows(checks(state))
     assert (what, outcome) == ("checks of web", WARN)
     assert words == "4d5e6f7 of 2030-01-01 08:00 waits for lint: not there yet"
-    assert hint.endswith("`pulley deploy web --now --reason WHY` passes them")
+    assert hint.endswith("`pulley deploy web --now --reason WHY` skips them")
 
 
 @pytest.mark.parametrize(
