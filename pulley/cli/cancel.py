@@ -43,9 +43,8 @@ def cancel(stage: Stage, target: str | None, *, leave: bool, yes: bool, as_json:
     Hosts that have not begun stay as they are. If the script is running on a host, it is killed.
     Hosts on which the deploy had begun, or was done, go back to the commit that most hosts ran
     before it. The cancelled commit is then held: the schedule does not deploy it until a newer
-    push, or `pulley deploy`. If you then cancel the command that takes the hosts back, the first
-    commit stays held, and they get such a command once more. With --leave all hosts stay as they
-    are.
+    push, or `pulley deploy`. If you cancel that way back too, the first commit stays held, and the
+    hosts are sent back once more. With --leave all hosts stay as they are.
     """
     stored, now = read_targets(stage), utc_now()
     sent = commands_of(stage, now=now)

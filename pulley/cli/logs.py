@@ -37,9 +37,9 @@ def logs(
 ) -> None:
     """Show what the newest deploy wrote on its hosts.
 
-    HOST is a name or an instance id. Without HOST, the output of every host is shown. Systems
-    Manager keeps the first 24,000 bytes that a script writes to stdout, and to stderr; if the
-    target has a log_group, that has everything. `pulley history` has the ids of older commands.
+    HOST is a name or an instance id. Without HOST, the output of every host is shown: the last
+    4,000 bytes that the run and its steps wrote. If the target has a log_group, that has the same.
+    `.git/pulley/log` on the host has more. `pulley history` has the ids of older commands.
     """
     sent = commands_of(stage, now=utc_now())
     found = find_addressees(read_targets(stage), sent, target)

@@ -59,11 +59,13 @@ def pin(  # noqa: PLR0913 - each is an option
     """Keep a target at one commit: pushes do not move it.
 
     COMMIT is a full id; in a clone of the target's repository also a short id, a branch or a tag.
-    The commit must be in the target's branch, or have been deployed before; if the command cannot
-    find out either, it asks you. A commit that failed on every host that tried it, in the 30 days
-    that Systems Manager remembers, is refused without --force. While the pin holds, a push gets the
-    reason as its answer, and its commit on GitHub shows it. Hosts go to the pinned commit in the
-    next round (every 15 minutes, unless set otherwise), or now with `pulley deploy TARGET`.
+    The commit must be in the target's branch, or have been deployed before. If the command can
+    confirm neither, it asks you first. A commit that failed on every host that tried it, in the 30
+    days that Systems Manager remembers, is refused without --force. Hosts go to the pinned commit
+    in the next round (every 15 minutes, unless set otherwise), or now with `pulley deploy TARGET`.
+
+    While the pin holds, the reason is the answer to a push, and GitHub shows it on the pushed
+    commit. If the target has gates or tags, the answer names these, and GitHub shows nothing.
 
     Example: pulley pin web 4d5e6f7 --reason "the fair" --until 3d
     """
@@ -99,8 +101,9 @@ def freeze(
 ) -> None:
     """Leave a target as it is: pushes do not move it.
 
-    While the freeze holds, a push gets the reason as its answer, and its commit on GitHub shows it.
-    Hosts that are new, or were asleep, stay as they are, too.
+    While the freeze holds, the reason is the answer to a push, and GitHub shows it on the pushed
+    commit. If the target has gates or tags, the answer names these, and GitHub shows nothing. Hosts
+    that are new, or were asleep, stay as they are, too.
 
     Example: pulley freeze web --reason "a holiday" --until 2030-01-02
     """

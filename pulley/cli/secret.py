@@ -106,7 +106,7 @@ def rotate(  # noqa: PLR0913 - each is an option
         )
     except KeyboardInterrupt:
         again = suggest("secret rotate", *same)
-        note(f"Interrupted. Each secret in it is valid: {again} goes on from here.")
+        note(f"Interrupted. Every secret in {name} is still valid. To continue: {again}")
         raise click.exceptions.Exit(INTERRUPTED) from None
     if as_json:
         say_json(_document(name, proofs, dropped))

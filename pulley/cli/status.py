@@ -51,9 +51,9 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
     """Show each host's commit, and the newest command.
 
     Without TARGET, the command shows every target. A host's commit is the one that the last run or
-    check on the host saw, at the time under "seen". When that is older than the target's `recheck`,
-    the schedule asks the host again. `pulley plan` shows what will be done with hosts that are
-    behind.
+    check on the host saw, at the time under "seen". Before that is older than the target's
+    `recheck`, a round runs the script there again. `pulley plan` shows what will be done with hosts
+    that are behind.
 
     With --live the command asks the hosts first, which changes nothing on them. A host has drifted
     if somebody moved its checkout by hand.

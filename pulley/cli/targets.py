@@ -127,7 +127,8 @@ def apply(  # noqa: PLR0913 - each is an option
         _tell_plan(stage, changes, needed)
     gone = leavers(changes)
     for name, words in store.holds(gone, now=utc_now()).items():
-        warn(f"{name} {gone[name]}, and is {words}. The pin stays, for a target of this name.")
+        stays = f"Its pin stays stored, and will hold any target named {name}."
+        warn(f"{name} {gone[name]}, and is {words}. {stays}")
     versions: dict[Repository, int] = {}
     try:
         if needed and not dry_run:
