@@ -198,7 +198,8 @@ class Attempt:
         """The status to post at once if no command was sent."""
         if isinstance(self.answer, PulleyError):
             return status_from("error", [f"not sent to any host: {self.answer}"])
-        # A pin to this commit deploys it by itself: the next round reports that.
+        # If the target is pinned at this very commit, post nothing: the next round sends it, and
+        # the report posts the result.
         if self.pin and not self.pin.is_to(self.cause.commit):
             return status_from("inactive", [f"not deployed: {self.pin}"])
         return None

@@ -95,8 +95,9 @@ def how_stopped(run: Run) -> str:
 def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSha | None:
     """The commit that most hosts ran before that time (epoch milliseconds).
 
-    In a tie, a commit other than `commit` wins, then the newest. A commit that its own command
-    asked for wins over one that a host only claims to run.
+    Ties: first a commit other than `commit`; then the one whose command was issued last; then, if
+    they were issued in the same millisecond, one that a command asked for, before one that a host
+    only claims to run.
     """
     earlier = (run for run in runs if run.roll_out.issued < before)
     seen = newest_observations(earlier, with_commit=True).values()

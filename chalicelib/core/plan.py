@@ -76,7 +76,10 @@ class Send:
 
 @dataclass(frozen=True)
 class TargetPlan:
-    """The plan of a target. `held`: why it stays as it is, or "". `hold` is the hold to store."""
+    """The plan of a target. `hold` is the hold to store.
+
+    `held`: why no round sends the wanted commit, or why none is wanted; else "".
+    """
 
     target: Target
     wanted: Wanted | None

@@ -111,5 +111,8 @@ def after(seen: Seen, step: Step, status: DeploymentStatus) -> Seen:
 
 
 def _is_news(before: DeploymentStatus, now: DeploymentStatus) -> bool:
-    """Whether to post it. Another reason for `inactive` is not posted."""
+    """Whether the status is news for GitHub.
+
+    If GitHub already shows `inactive`, a changed description alone is not.
+    """
     return before != now and not before.state == now.state == "inactive"

@@ -131,7 +131,11 @@ class Target:
 
     @property
     def is_woken_by_pushes(self) -> bool:
-        """Whether a push may let out a commit: a request may wait for its tag."""
+        """Whether a push wakes a round for this target.
+
+        With `trigger = "deployment"` only a pushed tag does, because a request may be waiting until
+        its commit has a tag.
+        """
         return self.gates.trigger == PUSH or bool(self.tag and self.gates.trigger == DEPLOYMENT)
 
     @property

@@ -151,7 +151,7 @@ def error_for(operation: str, error: "BotoCoreError | ClientError | ValueError")
     if not isinstance(error, ClientError):
         name, detail = type(error).__name__, str(error)
         if name in _NO_CONNECTION:
-            detail = f"{detail.rstrip('.')}: see that the region is right, and the network"
+            detail = f"{detail.rstrip('.')}: check the region and the network"
         detail = _what_to_do(name) or detail
         return UnavailableError(f"AWS could not be reached for {operation}", detail=detail)
     code = error.response.get("Error", {}).get("Code", "")

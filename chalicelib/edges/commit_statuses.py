@@ -75,7 +75,8 @@ class Forge(GitHub):
         """`clock` is in epoch seconds."""
         super().__init__(api_url, clock)
         self.site = api_url.rstrip("/").removesuffix("/api/v1")
-        # A status has no id to find it by. By a number of ours: what was asked for.
+        # A commit status cannot be looked up by id. So each deployment gets an id computed from its
+        # request (`_remember`); this maps the id back to the request.
         self.known: OrderedDict[tuple[Repository, int], DeploymentRequest] = OrderedDict()
 
     def of(

@@ -130,8 +130,8 @@ def end_replaced(  # noqa: PLR0913 - each is a fact of its own
         said = github.statuses(other.id)
         if not said or said[0].state != "success":
             continue
-        # Post what a report on the old deployment's own commands would post. Such a report may
-        # still come, and another commit than this one may have replaced the old one first.
+        # Post the status that a late report on the old deployment would post, so that the two
+        # agree. It may name a third commit, if that one replaced the old one before this one did.
         sent = sent_to(history, command, since_made(other, command))
         if other.is_foreign:
             sent = only_for(other, sent, command)

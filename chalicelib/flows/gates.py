@@ -169,8 +169,9 @@ def newer_commits(facts: TargetFacts, github: Ancestry) -> Sequence[CommitSha]:
     """The branch's commits that are newer than what the target was sent, newest first.
 
     After a force push these are the commits since the two lines parted. If GitHub does not know the
-    target's commit any more, only the tip is newer for certain. If only a pin's commands are
-    remembered, the pin's commit counts as well: a pin goes past the gates, so they may be closed.
+    target's commit any more, only the tip is newer for certain. If only commands of a pin are
+    remembered, the pinned commit is itself a candidate: the pin sent it without asking the gates,
+    so it must still pass them.
     """
     known, commits = newest_asked(facts), facts.commits
     if not commits:

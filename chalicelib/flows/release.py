@@ -97,7 +97,8 @@ class Releaser:
             return None
         waits, request = chosen
         cause = _cause(waits, target, token, snapshot)
-        # Not as a new one: a final status of ours would end the request, and no round would retry.
+        # Leave `is_new` False, so that the deployer posts nothing on the request: an `error` from
+        # us would end it, and no round would try again.
         sent = self.deployer.send([Attempt(target, cause, request)], cause, SECONDS)
         try:
             for _, why in sent.failed:
@@ -129,7 +130,8 @@ class Releaser:
                 return one, made
         if judged:
             self._note_waiting(target, judged[0])
-            # A commit that was sent before, by a pin, has a report that says how it stands.
+            # If a pin already sent this commit, its deployment shows the report's state: do not
+            # post "queued" over it.
             if judged[0].commit not in {one.commit for one in facts.asked}:
                 deployments.tell(judged[0], now=now)
         return None, None

@@ -55,7 +55,8 @@ class PlanSender:
         target, pins = plan.target, self.pins.pins([plan.target.name])
         if pins.by_target.get(target.name) != snapshot.pins.by_target.get(target.name):
             return
-        # The tip's roll-out may be too new for the snapshot, and may have been stopped by now.
+        # Send nothing if the target got a command that the snapshot lacks: it may be a roll-out of
+        # this commit, already stopped by `max_errors`.
         if self.reader.has_sent_since(target, snapshot, now=self.clock()):
             return
         # Issued before anything was read, so that a host prefers a command that was sent since.

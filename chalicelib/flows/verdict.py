@@ -78,9 +78,10 @@ def sent_to(history: History, command: Command, since: datetime) -> Sequence[Com
 
 
 def with_deployments(sent: Iterable[Command]) -> Sequence[Command]:
-    """The commands, oldest first; each with its deployment, or else with that of its commit's last.
+    """The commands, oldest first, each with its deployment.
 
-    A round or a person sends a commit again for the deployment for which it was sent before.
+    A command without a deployment gets that of the previous command for the same commit: a round or
+    a person sends a commit again for the deployment for which it was sent before.
     """
     last: dict[CommitSha, int | None] = {}
     found = []
@@ -96,7 +97,7 @@ def with_deployments(sent: Iterable[Command]) -> Sequence[Command]:
 def only_for(deployment: Deployment, sent: Sequence[Command], command: Command) -> list[Command]:
     """The commands without those that were sent for another deployment of the commit.
 
-    `sent` has the oldest first. The commit is the deployment's, and so is `command`.
+    Commands of other commits stay. `command` itself always stays. `sent` is oldest first.
     """
     return [
         one

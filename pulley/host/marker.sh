@@ -17,8 +17,8 @@ read_marker() {
     is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
 }
 
-# False if the steps of any commit began and did not end: then what was built and what runs may belong to
-# another commit than the marker's.
+# Whether the marker is this target's, with these settings of the steps, and no steps began without ending
+# (then what was built and what runs may belong to another commit than the marker's).
 is_deployed_here() {
     [ "$Target" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ]
 }

@@ -10,7 +10,8 @@ new_mark() {
     read -r mark </proc/sys/kernel/random/uuid
 }
 
-# Call this in the subshell that becomes the command. Marks of an outer run stay, too.
+# Call this in the subshell that becomes the command. If this script was itself started by a step of another
+# run, keep that run's mark too, so that it still finds these processes.
 take_mark() {
     export PULLEY_STEP="$mark${PULLEY_STEP:+,$PULLEY_STEP}"
 }

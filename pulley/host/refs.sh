@@ -74,9 +74,9 @@ was_deployed() {
     [ -n "$(git for-each-ref --contains "$Commit" refs/pulley/deployed)" ]
 }
 
-# Find the commit below the local commits, and count them. Upstream may have been rewritten: its reflog
-# has the tip that they were made on, and the marker has the one that was deployed last. If the run does not
-# go to the tip, commits between its commit and the tip are not local either.
+# Find the commit below the local commits, and count them. Upstream may have been rewritten. Upstream's reflog
+# still has the tip that the local commits were made on; the marker has the tip that was deployed last. If the
+# run does not go to the tip, commits between its commit and the tip are not local either.
 find_base() { # commit
     base_commit=$(git merge-base --fork-point "$upstream_ref" "$1") || base_commit=$(git merge-base "$1" "$upstream_commit" "$upstream_ref") || base_commit=''
     if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&

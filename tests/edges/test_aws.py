@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 URL = "https://ssm.eu-central-1.amazonaws.com/"
-NO_CONNECTION = ": see that the region is right, and the network"
+NO_CONNECTION = ": check the region and the network"
 LONGEST_BACKOFF_SECONDS = 2
 GITHUB_WAITS_SECONDS = 10
 RETRIED: dict[str, Reply] = {

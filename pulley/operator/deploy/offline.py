@@ -7,9 +7,10 @@ from chalicelib.core.history import NOT_DELIVERED, Run, plain_status
 
 
 def without_sleepers(run: Run, asleep: Container[str]) -> Run:
-    """The run if its offline hosts stay offline: it is over as soon as all other hosts have ended.
+    """The run with its offline hosts counted as undeliverable.
 
-    `asleep` are instance ids. A host that the command has reached counts, even if offline now.
+    So it is over when the others have ended. `asleep` are instance ids. A host that the command has
+    reached counts, even if offline now.
     """
     sleepers = {
         invocation.instance_id

@@ -94,7 +94,7 @@ def check_place(what: str, target: Target, found: Found, at: str, place: Place) 
 
 
 def check_hold(standing: Standing) -> Iterator[Row]:
-    """Warn if the target's commit is held: hosts stay as they are until somebody acts."""
+    """Warn if the target's commit is held: no round sends it until somebody acts."""
     target, plan = standing.target, standing.plan
     if plan.wanted and plan.held:
         hint = _bring(target, Place(held=plan.held, is_pinned=plan.wanted.is_exact))

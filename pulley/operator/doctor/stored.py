@@ -82,7 +82,8 @@ class Stored:
             yield Row("GitHub token", WARN, words, str(hint))
             for target in self.targets.targets:
                 if target.needs_github and str(target.repository) in without:
-                    words = "nothing goes out: a round has to ask GitHub what may, and cannot"
+                    words = "nothing is sent: a round must ask GitHub which commit may go out, "
+                    words += "and has no token"
                     yield Row(f"target {target.name}", FAIL, words, str(hint))
 
 

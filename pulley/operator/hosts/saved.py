@@ -102,8 +102,12 @@ def find_commit(told: Told, begins: str) -> SavedRef:
     if len(begins) == _WHOLE_ID:
         return SavedRef("", begins, 0, "")
     more = told.saved.count - len(told.saved.refs)
-    whole = f"; {more} older ones are not listed, and take their whole id" if more else ""
-    raise UnavailableError(f"{told.host.name} lists no saved commit that begins {begins}{whole}")
+    older = (
+        f"; {more} older ones are not listed: name one of those by its full {_WHOLE_ID}-digit id"
+    )
+    raise UnavailableError(
+        f"{told.host.name} lists no saved commit that begins {begins}{older if more else ''}"
+    )
 
 
 def saved_at(ref: SavedRef) -> datetime | None:

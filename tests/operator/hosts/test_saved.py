@@ -112,8 +112,8 @@ class TestFindCommit:
         with pytest.raises(UnavailableError) as caught:
             find_commit(self.told(NEW, count=9), "0123456")
         assert str(caught.value) == (
-            "web-1 lists no saved commit that begins 0123456; 8 older ones are not listed, and "
-            "take their whole id"
+            "web-1 lists no saved commit that begins 0123456; 8 older ones are not listed: name "
+            "one of those by its full 40-digit id"
         )
 
     def test_host_without_an_answer_is_an_error(self) -> None:
