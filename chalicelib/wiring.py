@@ -219,13 +219,14 @@ def _hosted_page() -> "tuple[HostedPage, Deadline]":
     from secrets import token_urlsafe
 
     from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.command_output import CommandOutput
     from chalicelib.edges.github_api import GitHubApi
     from chalicelib.edges.github_reading import reading
     from chalicelib.edges.hosts import HostDirectory
+    from chalicelib.edges.page_keys import PageKeys
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.page.hosted import BADGE_SECONDS, FRESH_SECONDS, HostedPage
     from chalicelib.page.kept import Kept
-    from chalicelib.page.keys import PageKeys
     from chalicelib.page.reading import Source, StageReading
     from chalicelib.status.checks import ChecksReader
     from chalicelib.status.state import Surroundings
@@ -239,6 +240,7 @@ def _hosted_page() -> "tuple[HostedPage, Deadline]":
         stored=RoundParameters(client, settings.stage),
         directory=HostDirectory(build_ec2_client(deadline), client, settings.stage),
         history=CommandHistory(client, document_name(settings.stage)),
+        outputs=CommandOutput(client),
         github=reading(github_at(settings.github_api), PAGE_SECONDS),
         checks=ChecksReader(GitHubApi(settings.github_api)),
         journal=JOURNAL,

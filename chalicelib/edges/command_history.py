@@ -1,7 +1,6 @@
 """SSM Run Command's history: the commands that were sent, and each host's part of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,18 +22,6 @@ if TYPE_CHECKING:
 PAGE = 50  # commands or invocations in one answer, at most
 MAX_TRACE = 300  # characters of an agent's reason: nobody needs more
 MAX_COMMANDS = 1000  # of a stage, listed unless the caller says otherwise
-
-
-@dataclass(frozen=True)
-class Output:
-    """What a script wrote on a host.
-
-    AWS keeps the first 24,000 characters of stdout and the first 8,000 of stderr (API Reference,
-    "GetCommandInvocation").
-    """
-
-    stdout: str
-    stderr: str
 
 
 class CommandHistory:
@@ -76,19 +63,6 @@ class CommandHistory:
         )
         with calling("reading what the hosts said"):
             return tuple(_invocation(one) for page in pages for one in page["CommandInvocations"])
-
-    def output(self, command_id: str, instance_id: str) -> Output:
-        """Read what the script wrote on a host; empty if it has not begun there."""
-        with calling(f"reading the output of {instance_id}"):
-            try:
-                answer = self._client.get_command_invocation(
-                    CommandId=command_id, InstanceId=instance_id
-                )
-            except self._client.exceptions.InvocationDoesNotExist:
-                return Output("", "")
-        return Output(
-            answer.get("StandardOutputContent", ""), answer.get("StandardErrorContent", "")
-        )
 
 
 def _command(found: "CommandTypeDef") -> Command | Check:

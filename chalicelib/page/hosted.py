@@ -14,8 +14,7 @@ from typing import Protocol
 
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.targets import NAME_PATTERN
-from chalicelib.page.access import (
+from chalicelib.core.page_access import (
     COOKIE,
     COOKIE_SECONDS,
     LINK_SECONDS,
@@ -26,6 +25,7 @@ from chalicelib.page.access import (
     make_cookie,
     read_signed,
 )
+from chalicelib.core.targets import NAME_PATTERN
 from chalicelib.page.answers import BADGE_HEADERS, HEADERS, html_headers
 from chalicelib.page.badge import badge
 from chalicelib.page.document import page

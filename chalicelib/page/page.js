@@ -1,8 +1,8 @@
 "use strict";
-// Shows state.json, and asks again: every few seconds while a deploy runs, else twice a minute.
+// Shows state.json, and asks again: every three seconds while a deploy runs, else every ten.
 // Commit subjects, host output and names are hostile: all of it is set as text, never as HTML.
 
-const LIVE = 3000, AT_REST = 30000, MOST_CELLS = 120, MOST_REASONS = 4;
+const LIVE = 3000, AT_REST = 10000, MOST_CELLS = 120, MOST_REASONS = 4;
 const GLYPHS = {
   "at it": ["✓", "at the wanted commit"],
   running: ["▸", "running the script now"],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, Run
+from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, Run, age
 from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Repository
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from chalicelib.core.decisions import DecisionLog
     from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.command_output import CommandOutput
     from chalicelib.edges.github_reading import RepositoryReading
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.status.checks import ChecksReader
@@ -48,6 +49,7 @@ class Source:
     stored: "RoundParameters"
     directory: Directory
     history: "CommandHistory"
+    outputs: "CommandOutput"
     github: "Callable[[Repository, str], RepositoryReading]"
     checks: "ChecksReader"
     journal: "DecisionLog"
@@ -61,7 +63,7 @@ class StageReading:
         self._source = source
         self._results = _Results(source.history)
         self._subjects = Subjects(source.github)
-        self._outputs = Outputs(source.history)
+        self._outputs = Outputs(source.outputs)
 
     def state(self, *, now: datetime, only: str = "") -> Mapping[str, object]:
         """The stage's state, as plain JSON; of one target, if it is named. `now` is aware."""
@@ -81,7 +83,11 @@ class StageReading:
             if not found:
                 return None
             (one,) = found
-            sent = _sent_to(one, commands.result())[:MOST_DEPLOYS]
+            sent = [
+                command
+                for command in _sent_to(one, commands.result())
+                if not command.roll_out.is_recheck
+            ][:MOST_DEPLOYS]
             runs = dict(zip(sent, pool.map(self._run, sent), strict=True))
         deploys = deploys_of(sent, runs.__getitem__, limit=MOST_DEPLOYS, now=now)
         token = settings[one.repository].token or self._source.own_token
@@ -99,16 +105,11 @@ class StageReading:
 
     def _look(self, pool: ThreadPoolExecutor, now: datetime, only: str) -> Standings:
         source = self._source
-        ahead = _Ahead(
-            pool.submit(self._results.commands_since, now - REMEMBERED, MAX_COMMANDS),
-            pool.submit(source.directory.hosts),
-            pool.submit(source.stored.state),
-            source.stored,
-            self._results,
-        )
+        ahead = _Ahead(pool, source, self._results, now)
         settings = source.stored.every_repository()
         every, problems = every_target(settings)
         targets = [one for one in every if not only or one.name == only]
+        ahead.read_for(targets, every)
         tokens = {name: one.token or source.own_token for name, one in settings.items()}
         reader = Reader(
             stage=source.surroundings.stage,
@@ -120,43 +121,56 @@ class StageReading:
         )
         gates = GatesView(reader, source.github, source.checks, every)
         view = view_of(gates, targets, tokens, find_here=lambda: None, now=now)
-        _read_ahead(pool, reader, view.snapshot, targets)
+        lines = {(one.repository, one.line): one for one in targets}.values()
+        wait([pool.submit(_ask_github, view.snapshot, one) for one in lines])
         return look_at(view, targets, problems)
 
     def _run(self, command: Command) -> Run:
         return Run(command, self._results.invocations(command.id))
 
 
-@dataclass(frozen=True)
 class _Ahead:
-    """What a snapshot begins with, on its way already."""
+    """What a view needs, or is likely to need: it is on its way before anybody asks."""
 
-    commands: "Future[Sequence[Command | Check]]"
-    nodes: "Future[Sequence[Host]]"
-    round_state: "Future[RoundState]"
-    stored: "RoundParameters"
-    results: "_Results"
+    def __init__(
+        self, pool: ThreadPoolExecutor, source: Source, results: "_Results", now: datetime
+    ) -> None:
+        self._pool, self._stored, self._results = pool, source.stored, results
+        self._hosts = pool.submit(source.directory.hosts)
+        self._commands = pool.submit(results.commands_since, now - REMEMBERED, MAX_COMMANDS)
+        self._state = pool.submit(source.stored.state)
+        self._pins: Future[StoredPins] | None = None
+        self._invocations: dict[str, Future[tuple[Invocation, ...]]] = {}
+
+    def read_for(self, targets: Sequence[Target], every: Sequence[Target]) -> None:
+        """Read what these targets are likely to need. Pins are read of every target."""
+        self._pins = self._pool.submit(self._stored.pins, [one.name for one in every])
+        commands = self._commands.result()
+        for target in targets:
+            for one in _likely(_sent_to(target, commands)):
+                self._invocations[one.id] = self._pool.submit(self._results.invocations, one.id)
 
     def command(self, command_id: str) -> Command | Check | None:
-        return self.results.command(command_id)
+        return self._results.command(command_id)
 
     def commands_since(
         self, since: datetime, limit: int = MAX_COMMANDS
     ) -> Sequence[Command | Check]:
         del since, limit
-        return self.commands.result()
+        return self._commands.result()
 
     def invocations(self, command_id: str) -> tuple[Invocation, ...]:
-        return self.results.invocations(command_id)
+        known = self._invocations.get(command_id)
+        return known.result() if known else self._results.invocations(command_id)
 
     def hosts(self) -> Sequence[Host]:
-        return self.nodes.result()
+        return self._hosts.result()
 
     def state(self) -> RoundState:
-        return self.round_state.result()
+        return self._state.result()
 
     def pins(self, targets: Sequence[str]) -> StoredPins:
-        return self.stored.pins(targets)
+        return self._pins.result() if self._pins else self._stored.pins(targets)
 
 
 class _Results:
@@ -188,21 +202,9 @@ class _Results:
         return found
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor, reader: Reader, snapshot: Snapshot, targets: Sequence[Target]
-) -> None:
-    """Read, side by side, what the targets' standings are likely to need."""
-    commands = {one.id: one for target in targets for one in _likely(snapshot.sent_to(target))}
-    lines = {(one.repository, one.line): one for one in targets}.values()
-    read = [pool.submit(reader.invocations, one, snapshot) for one in commands.values()]
-    asked = [pool.submit(_ask_github, snapshot, one) for one in lines]
-    wait(read)  # who needs an answer that did not come asks again, and is told why
-    wait(asked)
-
-
 def _likely(sent: Sequence[Command]) -> Iterable[Command]:
     newest = [one for one in sent if not one.roll_out.is_recheck][:1]
-    return [*sent[:LIKELY], *newest]
+    return {one.id: one for one in [*sent[:LIKELY], *newest]}.values()
 
 
 def _ask_github(snapshot: Snapshot, target: Target) -> None:
@@ -216,11 +218,11 @@ def _ask_github(snapshot: Snapshot, target: Target) -> None:
 
 
 def _sent_to(target: Target, commands: Iterable[Command | Check]) -> list[Command]:
+    """The commands to a target, newest first."""
     found = [
         one
         for one in commands
         if isinstance(one, Command)
         and (one.roll_out.repository, one.roll_out.target) == (target.repository, target.name)
-        and not one.roll_out.is_recheck
     ]
-    return sorted(found, key=lambda one: one.requested, reverse=True)
+    return sorted(found, key=age, reverse=True)

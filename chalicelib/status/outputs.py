@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from chalicelib.edges.command_history import Output
+from chalicelib.edges.command_output import Output
 from chalicelib.status.safe_text import tail
 
 LINES = 20
@@ -13,7 +13,7 @@ MOST = 200  # outputs kept; over it, all are read again
 class OutputReader(Protocol):
     """Reads outputs. Raises RefusedError and UnavailableError."""
 
-    def output(self, command_id: str, instance_id: str) -> Output:
+    def read(self, command_id: str, instance_id: str) -> Output:
         """What the script wrote on a host."""
 
 
@@ -31,7 +31,7 @@ class Outputs:
         """
         key = command_id, instance_id
         if key not in self._known:
-            lines = tail(self._reader.output(command_id, instance_id).stderr, LINES)
+            lines = tail(self._reader.read(command_id, instance_id).stderr, LINES)
             if len(self._known) >= MOST:
                 self._known.clear()
             self._known[key] = "\n".join(line[:LONGEST_LINE] for line in lines)

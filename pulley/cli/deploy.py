@@ -196,7 +196,7 @@ def finish(  # noqa: PLR0913 - each is a fact of its own
     _say_sent(sent, no_wait=no_wait, as_json=as_json)
     if sent and not no_wait:
         try:
-            follow(follower, stage.history, as_json=as_json)
+            follow(follower, stage.outputs, as_json=as_json)
         except PulleyError as error:
             is_whole = False
             note(f"Error: {one_line(error.in_full)}. The deploy goes on.", style="red")

@@ -9,7 +9,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation, RollOut, Run
 from chalicelib.core.observations import judge_host
 from chalicelib.core.results import ResultError, parse_result
-from chalicelib.edges.command_history import Output
+from chalicelib.edges.command_output import Output
 from chalicelib.status.safe_text import one_line, printable
 from chalicelib.status.words import cause_words, host_words
 from pulley.cli.options import IdType, json_option, stage_command
@@ -46,7 +46,7 @@ def logs(
     names = {one.instance_id: one.name for one in stage.directory.hosts()}
     run = find_run(stage, found, sent, command_id)
     chosen = _chosen(_named(run, names), host)
-    outputs = [(one, stage.history.output(run.command.id, one.instance_id)) for one in chosen]
+    outputs = [(one, stage.outputs.read(run.command.id, one.instance_id)) for one in chosen]
     if as_json:
         say_json(_document(run, outputs))
         return

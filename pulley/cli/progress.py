@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.observations import FAILED, judge_host
-from chalicelib.edges.command_history import CommandHistory
+from chalicelib.edges.command_output import CommandOutput
 from chalicelib.status.safe_text import one_line, tail
 from chalicelib.status.words import host_words
 from pulley.cli.output import note, out, say
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LAST_LINES = 20  # of a failed host's output; `pulley logs` shows all of it
 
 
-def follow(follower: Follower, history: CommandHistory, *, as_json: bool) -> None:
+def follow(follower: Follower, outputs: CommandOutput, *, as_json: bool) -> None:
     """Show commands until they are over. With JSON, print on stderr and without a bar.
 
     Raises RefusedError and UnavailableError.
@@ -32,7 +32,7 @@ def follow(follower: Follower, history: CommandHistory, *, as_json: bool) -> Non
         for step in follower.steps():
             for ended in step.ended:
                 name = f"{ended.target} " if len(follower.sent) > 1 else ""
-                for line, style in _lines(ended, history, with_output=not as_json):
+                for line, style in _lines(ended, outputs, with_output=not as_json):
                     tell(f"{name}{line}" if style else line, style=style)
             if step.trouble and step.trouble != trouble:
                 tell(f"{one_line(step.trouble)}. The deploy goes on.", style="yellow")
@@ -67,9 +67,7 @@ def _bar(*, is_shown: bool) -> "Iterator[Progress | None]":
         yield bar
 
 
-def _lines(
-    ended: Ended, history: CommandHistory, *, with_output: bool
-) -> Iterator[tuple[str, str]]:
+def _lines(ended: Ended, outputs: CommandOutput, *, with_output: bool) -> Iterator[tuple[str, str]]:
     """Yield the lines to print for a host that has ended, each with its style."""
     verdict = judge_host(ended.invocation, ended.run.roll_out)
     words = host_words(verdict, ended.run.roll_out.commit.short)
@@ -77,7 +75,7 @@ def _lines(
     if verdict.kind != FAILED or not with_output:
         return
     try:
-        output = history.output(ended.run.command.id, ended.invocation.instance_id)
+        output = outputs.read(ended.run.command.id, ended.invocation.instance_id)
     except PulleyError as error:
         yield f"    its output could not be read: {one_line(error.in_full)}", ""
         return

@@ -151,7 +151,7 @@ def _show(stage: Stage, target: Target, host: Host, kept: SavedRef, *, as_json: 
     commit = CommitSha(kept.commit)
     (told,), command_ids = _ask(stage, target, [host], Question("saved", commit))
     _done(told)
-    text = stage.history.output(command_ids[0], host.instance_id).stderr
+    text = stage.outputs.read(command_ids[0], host.instance_id).stderr
     is_cut = len(text.encode()) >= SHOWN_BYTES
     if as_json:
         facts = {"target": target.name, "host": host.name, "instance_id": host.instance_id}

@@ -70,7 +70,7 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
         ask_hosts(stage, target)
     seen = look(stage, target)
     if as_json:
-        say_json(state_of(seen, stage.surroundings, stage.subjects, Outputs(stage.history)))
+        say_json(state_of(seen, stage.surroundings, stage.subjects, Outputs(stage.outputs)))
     else:
         for one in seen.standings:
             _show(one, seen, stage)

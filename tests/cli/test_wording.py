@@ -21,7 +21,7 @@ from chalicelib.core.observations import (
 )
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import parse_target
-from chalicelib.edges.command_history import Output
+from chalicelib.edges.command_output import Output
 from chalicelib.status.safe_text import one_line, printable, tail
 from chalicelib.status.words import cause_words, host_words
 from pulley.cli.logs import show_host

@@ -36,6 +36,8 @@ ROLL_OUT = (
     "recheck",
     "saved",
     "paths",
+    "url",
+    "badge",
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
 TAGS = ("tag", "releases")
@@ -89,6 +91,8 @@ class TestParseTarget:
             "recheck": "90m",
             "saved": "fail",
             "paths": ["site/**", ":!site/docs/**"],
+            "url": "https://site.example.com:8443/home?a=1",
+            "badge": True,
             "checks": ["test", "ci/lint"],
             "after": ["staging"],
             "soak": "10m",
@@ -114,6 +118,8 @@ class TestParseTarget:
             recheck="90m",
             saved="fail",
             paths=("site/**", ":!site/docs/**"),
+            url="https://site.example.com:8443/home?a=1",
+            badge=True,
             gates=Gates(
                 checks=("test", "ci/lint"),
                 after=("staging",),
@@ -122,6 +128,14 @@ class TestParseTarget:
                 windows=(Window.parse("Mon-Fri 09:00-17:00 Europe/Berlin"),),
             ),
         )
+
+    @pytest.mark.parametrize(
+        "url",
+        ["http://x.org", "https://", "https://x.org/a b", "javascript:alert(1)", "https://u@x"],
+    )
+    def test_url_that_is_not_plain_https_is_refused(self, url: str) -> None:
+        (problem,) = problems_of(url=url)
+        assert problem.startswith("targets.web.url: must be an https:// URL")
 
     def test_tags_are_sorted_and_one_value_is_a_list_of_one(self) -> None:
         target = parse_target(

@@ -53,12 +53,16 @@ def _overwrite(gateway: "APIGatewayClient", api_id: str, document: Mapping[str, 
         if resource["path"] != "/":
             gateway.delete_resource(restApiId=api_id, resourceId=resource["id"])
     (root,) = gateway.get_resources(restApiId=api_id)["items"]
+    made = {"": root["id"]}
     for path, methods in document["paths"].items():
-        part = path.removeprefix("/")
-        assert "/" not in part, "Pulley has no path of two parts"
-        resource_id = gateway.create_resource(restApiId=api_id, parentId=root["id"], pathPart=part)[
-            "id"
-        ]
+        at = ""
+        for part in filter(None, path.split("/")):
+            above, at = at, f"{at}/{part}"
+            if at not in made:
+                made[at] = gateway.create_resource(
+                    restApiId=api_id, parentId=made[above], pathPart=part
+                )["id"]
+        resource_id = made[at]
         for method, operation in methods.items():
             integration = operation["x-amazon-apigateway-integration"]
             where: Any = {

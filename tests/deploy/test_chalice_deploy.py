@@ -27,6 +27,10 @@ HANDLERS = {
     "report_status_change": "app.report_status_change",
     "reconcile_targets": "app.reconcile_targets",
 }
+METHODS = (
+    ("/github", "POST"),
+    *((path, "GET") for path in ("/", "/state.json", "/history.json", "/badge/{file}")),
+)
 LOG_DAYS = {"dev": 14, "prod": 90}
 
 Found = dict[str, Any]
@@ -191,7 +195,7 @@ class TestDeploy:
         assert len(record.deployed["rules"]) == len(STAGES) * len(EVENT_FUNCTIONS)
 
     @every_stage
-    def test_api_has_only_the_webhook(self, record: Record, stage: str) -> None:
+    def test_api_has_only_the_webhook_and_the_page(self, record: Record, stage: str) -> None:
         (noted,) = (one for one in record.noted[stage] if one["resource_type"] == "rest_api")
         api_id, name = noted["rest_api_id"], name_of("api_handler", stage)
         arn = record.deployed["functions"][name]["FunctionArn"]
@@ -201,7 +205,7 @@ class TestDeploy:
             "name": "pulley",
             "endpoint": ["REGIONAL"],
             "stages": [stage],
-            "methods": {("/github", "POST"): f"arn:aws:apigateway:eu-central-1:{path}"},
+            "methods": dict.fromkeys(METHODS, f"arn:aws:apigateway:eu-central-1:{path}"),
         }
         source = f"arn:aws:execute-api:eu-central-1:{record.account.id}:{api_id}/*"
         assert record.deployed["permissions"][name] == [("apigateway.amazonaws.com", source)]

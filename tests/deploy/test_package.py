@@ -41,11 +41,11 @@ pytestmark = pytest.mark.xdist_group("chalice package")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}
 # Every function writes a log; no client in edges/ calls these.
 LOG_ACTIONS = {"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
-# The function of wiring.py that builds the objects of each Lambda function.
+# The functions of wiring.py that build the objects of each Lambda function.
 BUILDERS = {
-    "api_handler": "_receiver",
-    "report_status_change": "_reporter",
-    "reconcile_targets": "_reconciler",
+    "api_handler": ("_receiver", "_hosted_page"),
+    "report_status_change": ("_reporter",),
+    "reconcile_targets": ("_reconciler",),
 }
 HANDLERS = {
     "api_handler": "app.app",
@@ -63,6 +63,7 @@ ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 WITHOUT_RESOURCE = {
     "ssm:ListCommands",
     "ssm:ListCommandInvocations",
+    "ssm:GetCommandInvocation",
     "ssm:DescribeParameters",
     "ssm:DescribeInstanceInformation",
     "ec2:DescribeInstances",
@@ -178,11 +179,17 @@ class TestTemplate:
         assert policy["PolicyDocument"] == json.loads(policy_text(function, package.stage))
         assert "ManagedPolicyArns" not in role
 
-    def test_api_has_only_post_github(self, package: Package) -> None:
+    def test_api_has_only_the_webhook_and_the_page(self, package: Package) -> None:
         api = package.only("AWS::Serverless::Api")
         assert api["StageName"] == package.stage
         paths = api["DefinitionBody"]["paths"]
-        assert {path: set(methods) for path, methods in paths.items()} == {"/github": {"post"}}
+        assert {path: set(methods) for path, methods in paths.items()} == {
+            "/github": {"post"},
+            "/": {"get"},
+            "/state.json": {"get"},
+            "/history.json": {"get"},
+            "/badge/{file}": {"get"},
+        }
         assert "Events" not in package.function("api_handler")
 
     def test_rule_matches_only_commands_of_the_stage_s_document(self, package: Package) -> None:
@@ -308,7 +315,7 @@ class TestPolicies:
     @pytest.mark.parametrize(
         ("function", "changing"),
         [
-            ("api_handler", {"SendCommand", "InvokeFunction"}),
+            ("api_handler", {"SendCommand", "InvokeFunction", "PutParameter", "DeleteParameters"}),
             ("report_status_change", {"Publish", "InvokeFunction"}),
             ("reconcile_targets", {"SendCommand", "PutParameter", "Publish"}),
         ],
@@ -369,6 +376,19 @@ class TestPolicies:
                 arn = f"{ARN}parameter{name}"
                 can_write = is_allowed("reconcile_targets", stage, "ssm:PutParameter", arn)
                 assert can_write == (name == ParameterNames(stage).reconcile), name
+
+    @every_stage
+    @pytest.mark.parametrize("action", ["PutParameter", "DeleteParameters"])
+    def test_page_can_write_only_the_notes_of_used_links(self, action: str, stage: str) -> None:
+        for other in ("dev", "prod", "dev2", "de"):
+            names = ParameterNames(other)
+            stored = [*(name for group in parameter_names(other).values() for name in group)]
+            for name in (*stored, names.used_link("N" * 22), f"/pulley/{other}/page-linksx"):
+                can_write = is_allowed(
+                    "api_handler", stage, f"ssm:{action}", f"{ARN}parameter{name}"
+                )
+                is_note = name == ParameterNames(stage).used_link("N" * 22)
+                assert can_write == is_note, name
 
     @every_stage
     @pytest.mark.parametrize("function", PUBLISHERS)
@@ -509,11 +529,11 @@ def client_builders(function: str) -> set[str]:
 
 @cache
 def names_in_builder(function: str) -> set[str]:
-    """All names in the function's builder, and in what it names of wiring.py."""
+    """All names in the function's builders, and in what these name of wiring.py."""
     tree = ast.parse((PROJECT / "chalicelib/wiring.py").read_text())
     kinds = (ast.FunctionDef, ast.ClassDef)
     bodies = {node.name: node for node in tree.body if isinstance(node, kinds)}
-    names, to_read = set[str](), {BUILDERS[function]}
+    names, to_read = set[str](), {*BUILDERS[function]}
     while to_read:
         body = bodies[to_read.pop()]
         new = {node.id for node in ast.walk(body) if isinstance(node, ast.Name)} - names
@@ -577,9 +597,11 @@ def parameter_names(stage: str) -> dict[str, list[str]]:
             names.repository_webhook_secret(SITE),
             names.pin("web"),
             names.document,
+            names.reconcile,
+            names.page_key,
         ],
-        "report_status_change": [],
-        "reconcile_targets": [names.pin("web"), names.document, names.reconcile],
+        "report_status_change": [names.page_url],
+        "reconcile_targets": [names.pin("web"), names.document, names.reconcile, names.page_url],
     }
 
 

@@ -274,7 +274,7 @@ class TestParameterStoreSettings:
         before = store.calls
         store.edge.report_settings(SITE)
         assert store.names_asked()[before:] == [
-            [OWN_TOKEN, NAMES.github_token, NAMES.targets(SITE)]
+            [OWN_TOKEN, NAMES.github_token, NAMES.targets(SITE), NAMES.page_url]
         ]
 
     def test_without_a_repository_only_the_default_secret_is_requested(self, store: Store) -> None:

@@ -4,8 +4,8 @@ import secrets
 from datetime import datetime
 
 from chalicelib.core.errors import UnavailableError
-from chalicelib.page.access import make_link
-from chalicelib.page.keys import PageKeys
+from chalicelib.core.page_access import make_link
+from chalicelib.edges.page_keys import PageKeys
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
 

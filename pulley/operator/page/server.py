@@ -35,6 +35,7 @@ def reading_of(stage: Stage, journal: DecisionLog) -> StageReading:
         stored=stage.stored,
         directory=stage.directory,
         history=stage.history,
+        outputs=stage.outputs,
         github=stage.github,
         checks=ChecksReader(GitHubApi(stage.settings.github_api)),
         journal=journal,

@@ -15,6 +15,7 @@ from chalicelib.core.stored import ParameterNames, StoredReportSettings, every_t
 from chalicelib.core.targets import Target
 from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
 from chalicelib.edges.command_history import CommandHistory
+from chalicelib.edges.command_output import CommandOutput
 from chalicelib.edges.github import github_at, has_deployments
 from chalicelib.edges.github_reading import RepositoryReading, reading
 from chalicelib.edges.hosts import HostDirectory
@@ -132,6 +133,11 @@ class Stage:
     def history(self) -> CommandHistory:
         """Run Command's history."""
         return CommandHistory(self.ssm, self.document)
+
+    @cached_property
+    def outputs(self) -> CommandOutput:
+        """What scripts wrote on hosts."""
+        return CommandOutput(self.ssm)
 
     @cached_property
     def commands(self) -> RunCommand:

@@ -8,12 +8,11 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from chalicelib.core.commands import document_name
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.history import Check, Command
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import parse_target
-from chalicelib.edges.command_history import CommandHistory, Output
+from chalicelib.edges.command_output import CommandOutput, Output
 from pulley.operator.aws.commands import (
     Addressee,
     Operations,
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 WEB = parse_target("web", target_json())
-DOCUMENT = document_name("prod")
 HOST = "i-0123456789abcdef0"
 
 
@@ -70,19 +68,19 @@ class TestOperations:
         with pytest.raises(error, match=id_of(1)):
             Operations(client).cancel(id_of(1))
         with pytest.raises(error, match=HOST):
-            CommandHistory(client, DOCUMENT).output(id_of(1), HOST)
+            CommandOutput(client).read(id_of(1), HOST)
 
     def test_output_is_both_streams(self, client: "SSMClient", stub: Stubber) -> None:
         answer = {"StandardOutputContent": "out", "StandardErrorContent": "err"}
         arguments = {"CommandId": id_of(1), "InstanceId": HOST}
         stub.add_response("get_command_invocation", answer, arguments)
-        assert CommandHistory(client, DOCUMENT).output(id_of(1), HOST) == Output("out", "err")
+        assert CommandOutput(client).read(id_of(1), HOST) == Output("out", "err")
 
     def test_host_without_an_invocation_has_empty_output(
         self, client: "SSMClient", stub: Stubber
     ) -> None:
         stub.add_client_error("get_command_invocation", "InvocationDoesNotExist")
-        assert CommandHistory(client, DOCUMENT).output(id_of(1), HOST) == Output("", "")
+        assert CommandOutput(client).read(id_of(1), HOST) == Output("", "")
 
 
 class TestCommandsTo:

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from chalicelib.core.page_access import LEAST_KEY, PageKey
 from chalicelib.core.stored import ParameterNames
 from chalicelib.edges.aws import calling
 from chalicelib.edges.parameters import whole
-from chalicelib.page.access import LEAST_KEY, PageKey
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 TRUSTED_SECONDS = 60.0  # how long a key that was read counts
-AGAIN_SECONDS = 5.0  # the least time between two readings
+AGAIN_SECONDS = 1.0  # the least time between two readings
 FORGOTTEN = timedelta(hours=1)  # a used link is valid for two minutes; clocks may differ
 
 
