@@ -25,7 +25,10 @@ RESULTS = Path(__file__).parent / "results"
 PAGE = PROJECT / "docs/performance.md"
 BEGIN, END = "<!-- make bench writes from here -->\n", "<!-- to here -->\n"
 # Each has `measure(*, quick)`, which yields figures and curves.
-SUBJECTS = ("webhook", "forged", "cold", "calls", "growth", "host", "fleet", "cost", "package")
+SUBJECTS = (
+    *("webhook", "forged", "cold", "calls", "page", "growth", "host", "fleet", "cost"),
+    "package",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,6 +12,9 @@ from tests.deploy.project import chalice, copy_project
 BYTES_GOAL = 180_000
 # A cold start reads only what a first delivery imports: tests/app/test_imports.py lists it.
 FILES_GOAL = 84
+# What only the page needs: no delivery imports it.
+PAGE = ("chalicelib/page/", "chalicelib/status/")
+PAGE_BYTES_GOAL, PAGE_FILES_GOAL = 36_000, 24
 # Chalice adds its own runtime. Nothing else is bundled, because requirements.txt is empty.
 OWN = ("app.py", "chalicelib/", "chalice/")
 
@@ -26,9 +29,13 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         with zipfile.ZipFile(path) as archive:
             names = [one.filename for one in archive.infolist() if not one.is_dir()]
         size = path.stat().st_size
+        page = [one for one in archive.infolist() if one.filename.startswith(PAGE)]
     bundled = [name for name in names if not name.startswith(OWN)]
-    yield Figure("zip: size", size, "bytes", BYTES_GOAL)
-    yield Figure("zip: files", len(names), "files", FILES_GOAL)
+    taken = sum(one.compress_size for one in page)
+    yield Figure("zip: size without the page", size - taken, "bytes", BYTES_GOAL)
+    yield Figure("zip: files without the page's", len(names) - len(page), "files", FILES_GOAL)
+    yield Figure("zip: size of the page", taken, "bytes", PAGE_BYTES_GOAL)
+    yield Figure("zip: files of the page", len(page), "files", PAGE_FILES_GOAL)
     yield Figure(
         "zip: files of bundled packages", len(bundled), "files", 0, detail={"are": bundled}
     )

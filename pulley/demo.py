@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from git import Repo
 from rich.console import Console
@@ -18,14 +19,17 @@ from rich.table import Table
 
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.results import HostResult, ResultError
+from pulley.project import project
 from pulley.sandbox.github.deliveries import WebhookAnswer, post_delivery, push_payload
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.interactive import describe
+from pulley.sandbox.picture import write_picture
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from pulley.sandbox.setup import store_targets
 
 HOSTS = ("web-1", "web-2", "web-3")
 PRODUCTION = "prod-1"  # the host of the target that waits for the others
+PICTURE = project() / "build/demo/page.html"
 _ANSWER = re.compile(r"Pulley answered (\d+): (.*?)\s*$", re.MULTILINE)
 Result = HostResult | ResultError
 _INVOCATION = "EC2 Command Invocation Status-change Notification"
@@ -111,11 +115,13 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         again = _show_redelivery(sandbox, line, body, first)
         # With a host in conflict only one push is shown.
         bad = broken_host is not None or _show_bad_release(sandbox, line, first)
+        picture = write_picture(sandbox, PICTURE)
     should_follow = "queued" if broken_host else "success"
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
     follows = followed == should_follow
     passed = at_commit == len(HOSTS) and all((told, follows, forged, again, bad))
-    _conclude(console, f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}.", passed=passed)
+    words = f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}."
+    _conclude(console, words, picture, passed=passed)
     return passed
 
 
@@ -237,6 +243,7 @@ def _show_deployment(
 
 def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> bool:
     """Push a commit that fails the health check. True if hosts went back and GitHub shows it."""
+    sandbox.wait_until_quiet()  # a round that still runs could send the bad release first
     heads = [machine.head() for machine in sandbox.machines]
     sandbox.developer.index.remove(["health"], working_tree=True)
     commit = CommitSha.parse(
@@ -292,7 +299,7 @@ def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Webho
     return unchanged == len(HOSTS) and heads == [m.head() for m in sandbox.machines]
 
 
-def _conclude(console: Console, words: str, *, passed: bool) -> None:
+def _conclude(console: Console, words: str, picture: Path, *, passed: bool) -> None:
     colour = "green" if passed else "red"
     console.print(f"\n[{colour}]{words}[/{colour}]", highlight=False)
     if not passed:
@@ -300,7 +307,13 @@ def _conclude(console: Console, words: str, *, passed: bool) -> None:
             "So this ends with exit code 1. docs/host.md says what to do for each outcome."
         )
     console.print(
-        "\nWhere to look next:\n"
+        "\nA picture of this fleet, as `pulley open` shows it live. Open it in a browser:\n"
+        f"  {picture.as_uri()}\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(
+        "Where to look next:\n"
         "  .venv/bin/pulley sandbox   the same, left running, to push to by hand\n"
         "  make demo BREAK=web-2      what it looks like when a host fails\n"
         "  docs/getting-started.md    into an AWS account, step by step\n"

@@ -4,7 +4,7 @@ EC2 knows the tags, and the hosts that are offline. Systems Manager knows the ag
 and the hybrid nodes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.core.hosts import Host
@@ -40,15 +40,23 @@ class HostDirectory:
         A hybrid node has only the tag `pulley`: reading its other tags would cost a call for each
         node. Raises RefusedError or UnavailableError.
         """
-        nodes = {one["InstanceId"]: one for one in self._nodes()}
-        instances = {
-            one["InstanceId"]: _instance(one, nodes.get(one["InstanceId"]))
-            for one in self._instances()
-        }
-        hybrid = [self._hybrid(one) for id_, one in nodes.items() if id_.startswith(_HYBRID)]
-        return [*instances.values(), *hybrid]
+        return self.joined(self.nodes(), self.instances())
 
-    def _instances(self) -> "Iterator[InstanceTypeDef]":
+    def joined(
+        self,
+        nodes: "Sequence[InstanceInformationTypeDef]",
+        instances: "Sequence[InstanceTypeDef]",
+    ) -> Sequence[Host]:
+        """The hosts, from what Systems Manager and EC2 know of them."""
+        by_id = {one["InstanceId"]: one for one in nodes}
+        found = {
+            one["InstanceId"]: _instance(one, by_id.get(one["InstanceId"])) for one in instances
+        }
+        hybrid = [self._hybrid(one) for id_, one in by_id.items() if id_.startswith(_HYBRID)]
+        return [*found.values(), *hybrid]
+
+    def instances(self) -> "Sequence[InstanceTypeDef]":
+        """The instances that EC2 knows. Raises RefusedError or UnavailableError."""
         pages = self._ec2.get_paginator("describe_instances").paginate(
             Filters=[
                 {"Name": f"tag:{STAGE_TAG}", "Values": [self._stage]},
@@ -57,18 +65,21 @@ class HostDirectory:
             PaginationConfig={"PageSize": INSTANCES_A_PAGE},
         )
         with calling("reading the instances"):
-            for page in pages:
-                for reservation in page["Reservations"]:
-                    yield from reservation.get("Instances", [])
+            return [
+                one
+                for page in pages
+                for reservation in page["Reservations"]
+                for one in reservation.get("Instances", [])
+            ]
 
-    def _nodes(self) -> "Iterator[InstanceInformationTypeDef]":
+    def nodes(self) -> "Sequence[InstanceInformationTypeDef]":
+        """The agents that Systems Manager knows. Raises RefusedError or UnavailableError."""
         pages = self._ssm.get_paginator("describe_instance_information").paginate(
             Filters=[{"Key": f"tag:{STAGE_TAG}", "Values": [self._stage]}],
             PaginationConfig={"PageSize": NODES_A_PAGE},
         )
         with calling("reading which hosts are online"):
-            for page in pages:
-                yield from page["InstanceInformationList"]
+            return [one for page in pages for one in page["InstanceInformationList"]]
 
     def _hybrid(self, node: "InstanceInformationTypeDef") -> Host:
         named = node.get("Name", "") or node.get("ComputerName", "").partition(".")[0]

@@ -33,12 +33,17 @@ def sent_beside(
     target: Target, hosts: Sequence[Host], in_checkout: Sequence[Command | Check]
 ) -> list[Command | Check]:
     """The commands in the target's checkout that may reach these hosts, but not its own runs."""
-    return [
+    others = [
         one
         for one in in_checkout
         if not (isinstance(one, Command) and one.roll_out.target == target.name)
-        and any(one.may_reach(host) for host in hosts)
     ]
+    # Another target's commands have the same selectors, so try each only once.
+    reach = {
+        one.selectors: any(one.may_reach(host) for host in hosts)
+        for one in {one.selectors: one for one in others}.values()
+    }
+    return [one for one in others if reach[one.selectors]]
 
 
 class Runs:

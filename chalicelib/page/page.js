@@ -146,6 +146,7 @@ function next(target) {
   if (target.held) return target.held;
   const open = target.waiting && target.waiting.gates.every((one) => one.state === "open");
   if (open && target.waiting.gates.length) return `The next round sends ${target.waiting.commit.slice(0, 7)}: all gates are open.`;
+  if (target.waiting && !open) return `${target.waiting.commit.slice(0, 7)} goes out when its gates are open.`;
   if (!target.next.length) return target.hosts.length ? "Nothing: there is nothing to do." : "Nothing: the target has no hosts.";
   return make("ul", {}, target.next.slice(0, MOST_REASONS).map((one) => {
     const hosts = many(one.hosts, "host"), does = DOES[one.action] || (() => `${one.action} for ${hosts}`);

@@ -16,7 +16,7 @@ from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins, every_target
 from chalicelib.core.targets import Target
-from chalicelib.flows.snapshot import MAX_COMMANDS, Directory, Reader, Snapshot
+from chalicelib.flows.snapshot import MAX_COMMANDS, Reader, Snapshot
 from chalicelib.status.as_json import plain
 from chalicelib.status.deploys import deploy_facts, deploys_of
 from chalicelib.status.gates import GatesView
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.edges.command_output import CommandOutput
     from chalicelib.edges.github_reading import RepositoryReading
+    from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.status.checks import ChecksReader
 
@@ -47,7 +48,7 @@ class Source:
 
     surroundings: Surroundings
     stored: "RoundParameters"
-    directory: Directory
+    directory: "HostDirectory"
     history: "CommandHistory"
     outputs: "CommandOutput"
     github: "Callable[[Repository, str], RepositoryReading]"
@@ -136,7 +137,9 @@ class _Ahead:
         self, pool: ThreadPoolExecutor, source: Source, results: "_Results", now: datetime
     ) -> None:
         self._pool, self._stored, self._results = pool, source.stored, results
-        self._hosts = pool.submit(source.directory.hosts)
+        self._directory = source.directory
+        self._nodes = pool.submit(source.directory.nodes)
+        self._instances = pool.submit(source.directory.instances)
         self._commands = pool.submit(results.commands_since, now - REMEMBERED, MAX_COMMANDS)
         self._state = pool.submit(source.stored.state)
         self._pins: Future[StoredPins] | None = None
@@ -164,7 +167,7 @@ class _Ahead:
         return known.result() if known else self._results.invocations(command_id)
 
     def hosts(self) -> Sequence[Host]:
-        return self._hosts.result()
+        return self._directory.joined(self._nodes.result(), self._instances.result())
 
     def state(self) -> RoundState:
         return self._state.result()
