@@ -17,7 +17,7 @@ quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
 COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint template format docs soak bench bench-quick audit package release lock clean
+.PHONY: demo test check lint template format docs screenshots soak bench bench-quick audit package release lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like.
@@ -56,6 +56,10 @@ format: $(TOOLS_READY)
 # Write the commands of docs/cli.md from their help. A test fails if this was not run after a change.
 docs: $(READY)
 	$(BIN)/python -m pulley.reference
+
+# Draw the pictures of the page in docs/images: a sandbox deploys, a browser shows it.
+screenshots: $(READY)
+	$(BIN)/python -m tests.page.screenshots docs/images
 
 # What `make test` tries briefly (in brackets), at length:
 # PULLEY_KILLS: up to 3,000 kills of a rebase at random instants, in 1,000 trials of three (brief: 12).

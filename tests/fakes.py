@@ -148,7 +148,8 @@ class FakeParameters:
     def report_settings(self, repository: Repository) -> StoredReportSettings:
         self._look_up("report")
         targets = self.values.get(NAMES.targets(repository))
-        return StoredReportSettings(token=self._token(repository), targets=targets)
+        page = self.values.get(NAMES.page_url, "")
+        return StoredReportSettings(self._token(repository), targets, page)
 
     def every_repository(self) -> Mapping[Repository, StoredReportSettings]:
         self._look_up("repositories")

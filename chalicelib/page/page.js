@@ -20,7 +20,7 @@ const DOES = {
   send: (one, hosts) => `The next round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   later: (one, hosts) => `A later round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   recheck: (one, hosts) => `The next round looks again at ${hosts}`,
-  wait: (one, hosts) => `The next round leaves ${hosts} as they are`,
+  wait: (one, hosts) => `The next round leaves ${hosts} as ${one.hosts === 1 ? "it is" : "they are"}`,
   parked: (one, hosts) => `No round sends anything more to ${hosts}`,
 };
 const byId = (id) => document.getElementById(id);
@@ -75,7 +75,7 @@ function length(seconds) {
 function ago(at) {
   if (!at) return "";
   const seconds = Math.max(0, (Date.parse(state.at) - Date.parse(at)) / 1000);
-  const words = seconds < 5 ? "just now" : `${length(Math.round(seconds))} ago`;
+  const words = seconds < 5 ? "just now" : seconds < 10 ? `${Math.round(seconds)} s ago` : `${length(Math.round(seconds))} ago`;
   return make("time", { datetime: at, title: at }, words);
 }
 
@@ -172,7 +172,7 @@ function lastDeploy(target) {
 function card(target, isWhole) {
   const kind = kindOf(target), pinned = target.pinned, wanted = target.wanted && target.wanted.commit;
   const heading = make("h2", {}, make("a", { href: isWhole ? "#" : `#${target.target}`, id: `to-${target.target}` }, target.target));
-  const others = target.hosts.filter((one) => one.commit && wanted && !one.there).map((one) => one.commit);
+  const others = target.hosts.filter((one) => one.commit && wanted && !one.there && !one.local_commits).map((one) => one.commit);
   const facts = [
     ...(pinned ? [make("dt", {}, pinned.state), make("dd", {}, parts(pinned.reason || "no reason is given",
       pinned.by && `by ${pinned.by}`, pinned.until && make("span", {}, "until ", until(pinned.until))))] : []),
@@ -200,10 +200,10 @@ function details(target) {
 
 function hostRow(target, one) {
   const aside = parts(one.local_commits && many(one.local_commits, "local commit"), one.set_aside && `set aside: ${one.set_aside}`,
-    one.state === "failed" || one.state === "drifted" ? compare(target, one.commit, one.wanted) : null, one.state === "failed" && console_(one.command_id));
+    !one.local_commits && (one.state === "failed" || one.state === "drifted") ? compare(target, one.commit, one.wanted) : null, one.state === "failed" && console_(one.command_id));
   return make("li", {}, cell(one.state, ""),
     make("span", { class: "name" }, one.host, one.host === one.instance_id ? null : make("span", { class: "faint" }, one.instance_id)),
-    commit(target, one.commit),
+    one.local_commits ? make("span", { class: "commit", title: "with commits of its own" }, (one.commit || "").slice(0, 7)) : commit(target, one.commit),
     make("span", { class: "seen faint" }, one.seen ? ["seen ", ago(one.seen)] : "never seen"),
     make("span", { class: "words" }, told(one)),
     aside.length ? make("span", { class: "wide faint" }, aside) : null,

@@ -44,6 +44,20 @@ class TestSettingsFromEnviron:
         environ = {"PULLEY_STAGE": "dev", "PULLEY_ALLOW_SHA1": value}
         assert not Settings.from_environ(environ).allow_sha1
 
+    @pytest.mark.parametrize(
+        ("api", "pages"),
+        [
+            ("https://api.github.com", "https://github.com"),
+            ("https://api.github.com/", "https://github.com"),
+            ("https://github.example.com/api/v3", "https://github.example.com"),
+            ("https://gitea.example.com/api/v1/", "https://gitea.example.com"),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ],
+    )
+    def test_pages_of_github_are_beside_its_api(self, api: str, pages: str) -> None:
+        environ = {"PULLEY_STAGE": "dev", "PULLEY_GITHUB_API": api}
+        assert Settings.from_environ(environ).github_pages == pages
+
     @pytest.mark.parametrize("stage", ["", " ", "a b", "a/b", "x" * 31, "dev\n", "é"])
     def test_stage_must_be_letters_digits_underscore_and_hyphen(self, stage: str) -> None:
         assert problems_of(PULLEY_STAGE=stage) == (

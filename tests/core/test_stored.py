@@ -12,8 +12,10 @@ from chalicelib.core.stored import (
     ParameterNames,
     SigningSecret,
     StoredPins,
+    StoredReportSettings,
     StoredSettings,
     document_pin_of,
+    every_target,
     pin_of,
     read_secrets,
     signing_secret,
@@ -51,6 +53,11 @@ class TestParameterNames:
         assert NAMES.document == "/pulley/prod/document"
         assert NAMES.github_token == "/pulley/prod/github-token"
         assert NAMES.reconcile == "/pulley/prod/reconcile"
+
+    def test_parameters_of_the_page_have_the_documented_names(self) -> None:
+        assert NAMES.page_key == "/pulley/prod/page-key"
+        assert NAMES.page_url == "/pulley/prod/page-url"
+        assert NAMES.used_link("N") == f"{NAMES.used_links}/N" == "/pulley/prod/page-links/N"
 
     def test_pin_has_its_target_s_name(self) -> None:
         assert NAMES.pin("web") == "/pulley/prod/pins/web"
@@ -163,3 +170,17 @@ class TestTargetsOf:
         assert raised.value.detail.startswith("the stored targets of octo/site are not valid: ")
         assert "targets.web.timeout: " in raised.value.detail
         assert "targets.web.update: " in raised.value.detail
+
+
+class TestEveryTarget:
+    def test_valid_targets_are_sorted_and_the_others_are_told(self) -> None:
+        other = Repository("octo", "api")
+        settings = {
+            SITE: StoredReportSettings("", targets_text(target_json("web"), target_json("a"))),
+            other: StoredReportSettings("", "[{}]"),
+            Repository("octo", "none"): StoredReportSettings(),
+        }
+        targets, problems = every_target(settings)
+        assert [one.name for one in targets] == ["a", "web"]
+        assert problems
+        assert all(one.startswith("octo/api: targets[0]") for one in problems)

@@ -412,6 +412,12 @@ class TestPost:
         api.deployments.post(42, STATUS, Links("https://console.example/x"))
         assert api.server.requests[0].json["log_url"] == "https://console.example/x"
 
+    def test_environment_url_is_sent_alone(self, api: Api) -> None:
+        api.answers(answer(shown_status("success"), 201))
+        api.deployments.post(42, STATUS, Links(environment_url="https://site.example"))
+        assert api.server.requests[0].json["environment_url"] == "https://site.example"
+        assert "log_url" not in api.server.requests[0].json
+
     def test_description_beyond_ascii_is_sent(self, api: Api) -> None:
         api.answers(answer(shown_status("error"), 201))
         api.deployments.post(42, DeploymentStatus("error", "Zürich…"))

@@ -154,6 +154,25 @@ class TestSync:
         assert house.notified_states == ["success"]
         assert house.journal.lines == [("deployment", "success")]
 
+    def test_deployment_leads_to_the_hosted_page_and_to_the_target_s_url(
+        self, house: House
+    ) -> None:
+        target = target_json(url="https://site.example.com/")
+        house.parameters.values[NAMES.targets(SITE)] = targets_text(target)
+        house.parameters.values[NAMES.page_url] = "https://api.example.com/dev/"
+        id_ = house.ran()
+        assert house.sync() == SUCCESS
+        assert house.github.log_urls == {id_: "https://api.example.com/dev/#web"}
+        assert house.github.environment_urls == {id_: "https://site.example.com/"}
+
+    def test_deployment_of_a_target_that_is_not_stored_any_more_has_no_url(
+        self, house: House
+    ) -> None:
+        house.parameters.values[NAMES.targets(SITE)] = "[]"
+        house.ran()
+        house.sync()
+        assert house.github.environment_urls == {}
+
     def test_rolled_back_host_makes_the_deployment_a_failure(self, house: House) -> None:
         house.ran(rolled_back(COMMIT))
         assert house.sync() == replace(
