@@ -173,10 +173,12 @@ function card(target, isWhole) {
   const kind = kindOf(target), pinned = target.pinned, wanted = target.wanted && target.wanted.commit;
   const heading = make("h2", {}, make("a", { href: isWhole ? "#" : `#${target.target}`, id: `to-${target.target}` }, target.target));
   const others = target.hosts.filter((one) => one.commit && wanted && !one.there && !one.local_commits).map((one) => one.commit);
+  const aside = target.hosts.filter((one) => one.set_aside).slice(0, MOST_REASONS);
   const facts = [
     ...(pinned ? [make("dt", {}, pinned.state), make("dd", {}, parts(pinned.reason || "no reason is given",
       pinned.by && `by ${pinned.by}`, pinned.until && make("span", {}, "until ", until(pinned.until))))] : []),
     ...(gates(target) || []),
+    ...(aside.length ? [make("dt", {}, "Set aside"), make("dd", {}, make("ul", {}, aside.map((one) => make("li", {}, `${one.set_aside} on ${one.host}`))))] : []),
     make("dt", {}, "Next"), make("dd", {}, next(target)),
     make("dt", {}, "Last deploy"), make("dd", {}, lastDeploy(target)),
   ];

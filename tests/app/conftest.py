@@ -1,7 +1,7 @@
 """The app under its stage, an AWS account for it, and a GitHub."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +19,10 @@ from tests.fakes import NAMES, SECRET, SITE, STAGE, Wire, targets_text
 # Lambda has the stage's variables before app.py is imported, which reads its stage there.
 with pytest.MonkeyPatch.context() as patch:
     patch.setenv("PULLEY_STAGE", STAGE)
-    from tests.app.run_command import RunCommand
+    from tests.app.run_command import RunCommand, Sent, result_line
     from tests.app.stage import REGION, TOKEN, URL, Log, Stage, forget_warm_clients
 
+AddHost = Callable[..., str]
 PROJECT = Path(__file__).parents[2]
 
 
@@ -88,6 +89,43 @@ def run_command(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     run_command = RunCommand()
     stage.wire.reply = run_command.reply
     return run_command
+
+
+@pytest.fixture
+def add_host(run_command: RunCommand) -> AddHost:
+    """Run an instance of the stage. Gives its id. Its agent answers if `is_awake`."""
+    ec2 = boto3.client("ec2")
+
+    def add(name: str, role: str = "web", *, is_awake: bool = True, stage: str = "dev") -> str:
+        tags = {"Name": name, "role": role, "pulley": stage}
+        answer = ec2.run_instances(
+            ImageId="ami-00000000",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[
+                {
+                    "ResourceType": "instance",
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                }
+            ],
+        )
+        instance_id = answer["Instances"][0]["InstanceId"]
+        if is_awake:
+            run_command.online.append(instance_id)
+        return instance_id
+
+    return add
+
+
+@pytest.fixture
+def pushed(stage: Stage, run_command: RunCommand, commit: str, add_host: AddHost) -> Sent:
+    """The command of a push that succeeded on web-1."""
+    id_ = add_host("web-1")
+    stage.push(after=commit)
+    (sent,) = run_command.commands
+    sent.add_host(result_line(commit), instance_id=id_, name="web-1")
+    sent.end()
+    return sent
 
 
 def git(path: Path, *arguments: str) -> str:

@@ -7,11 +7,11 @@ import boto3
 from chalicelib.core.errors import PulleyError
 from chalicelib.edges import github_api
 from pulley.sandbox.github.server import GitHubServer
-from tests.app.conftest import git
+from tests.app.conftest import AddHost, git
 from tests.app.faults import Faults, Kind
 from tests.app.run_command import RunCommand, result_line
 from tests.app.stage import Stage, forget_warm_clients
-from tests.app.test_reconcile_event import EVENT, AddHost
+from tests.app.test_reconcile_event import EVENT
 from tests.fakes import NAMES, SITE, target_json, targets_text
 
 

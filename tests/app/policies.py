@@ -83,6 +83,8 @@ def is_call_allowed(
         arn = FUNCTION_ARN + arguments["FunctionName"]
         return is_allowed(function, stage, "lambda:InvokeFunction", arn)
     arns = [f"{ARN}parameter{name}" for name in arguments.get("Names", [])]
+    if operation == "GetParametersByPath":
+        arns = [f"{ARN}parameter{arguments['Path']}"]
     if operation == "PutParameter":
         arns = [f"{ARN}parameter{arguments['Name']}"]
     if operation == "SendCommand":

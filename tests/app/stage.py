@@ -82,6 +82,25 @@ def rest_event(
     }
 
 
+def get_event(
+    path: str, *, cookie: str = "", query: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """A proxy event of a browser's GET, for a route that has no parameters in its path."""
+    event = rest_event({"Cookie": cookie} if cookie else {}, None)
+    values = {name: [value] for name, value in (query or {}).items()}
+    resource = "/badge/{file}" if path.startswith("/badge/") else path
+    return event | {
+        "resource": resource,
+        "path": path,
+        "httpMethod": "GET",
+        "queryStringParameters": dict(query) if query else None,
+        "multiValueQueryStringParameters": values or None,
+        "pathParameters": {"file": path.rpartition("/")[2]} if resource != path else None,
+        "requestContext": event["requestContext"]
+        | {"resourcePath": resource, "httpMethod": "GET", "path": f"/dev{path}"},
+    }
+
+
 def github_headers(body: bytes, *, event: str = "push", secret: str = SECRET) -> dict[str, str]:
     return {
         "Content-Type": JSON,
@@ -131,7 +150,7 @@ class Stage:
 
     def store(self, name: str, value: object) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
-        is_secret = name.endswith(("secret", "token"))
+        is_secret = name.endswith(("secret", "token", "-key"))
         if is_secret:
             self.secrets += filter(None, map(str.strip, text.splitlines()))
         self.ssm.put_parameter(
@@ -151,6 +170,16 @@ class Stage:
             assert secret not in text
         assert len(text) < 2000
         return Answer(answer["statusCode"], json.loads(text))
+
+    def get(self, path: str, *, cookie: str = "", **query: str) -> Mapping[str, Any]:
+        """The function's answer to a browser, as API Gateway gets it."""
+        with self._watched("api_handler"):
+            answer: Mapping[str, Any] = app.app(
+                get_event(path, cookie=cookie, query=query), SimpleNamespace()
+            )
+        for secret in (*self.secrets, *self.signatures, "Traceback"):
+            assert secret not in answer["body"]
+        return answer
 
     def report(self, event: Mapping[str, Any]) -> dict[str, str]:
         """What the reporter returns. Raises what it raises."""
@@ -221,6 +250,7 @@ def forget_warm_clients() -> None:
     wiring._reporter.cache_clear()
     wiring._reconciler.cache_clear()
     wiring._waker.cache_clear()
+    wiring._hosted_page.cache_clear()
 
 
 def check_metrics(line: Mapping[str, Any]) -> None:

@@ -17,13 +17,11 @@ from botocore.session import Session
 
 from chalicelib import wiring
 from pulley.sandbox.github.server import GitHubServer
+from tests.app.conftest import AddHost
 from tests.app.faults import Faults, Kind
 from tests.app.journey import Journey
 from tests.app.run_command import RunCommand
 from tests.app.stage import REGION, Stage
-from tests.app.test_reconcile_event import AddHost, add_host
-
-__all__ = ["add_host"]
 
 PAGE = Path(__file__).parents[2] / "docs/faults.md"
 ALL_KINDS = os.environ.get("PULLEY_FAULTS") == "all"

@@ -11,12 +11,11 @@ import urllib3
 
 from chalicelib.core.wake import WakeError, build_wake
 from pulley.sandbox.github.server import GitHubServer
+from tests.app.conftest import AddHost
 from tests.app.run_command import RunCommand, Sent, result_line
 from tests.app.stage import TOKEN, Answer, Stage
-from tests.app.test_reconcile_event import EVENT, AddHost, add_host
+from tests.app.test_reconcile_event import EVENT
 from tests.fakes import GUID, NAMES, SITE, aws_error, target_json, targets_text
-
-__all__ = ["add_host"]
 
 WAKE = {
     "FunctionName": "pulley-dev-reconcile_targets",

@@ -5,12 +5,10 @@ fail.
 """
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from chalice.test import Client
 
@@ -18,6 +16,7 @@ import app
 from chalicelib import wiring
 from chalicelib.core.errors import RefusedError, UnavailableError
 from pulley.sandbox.github.server import GitHubServer, HookDelivery
+from tests.app.conftest import AddHost
 from tests.app.run_command import DOCUMENT, RunCommand, Sent, result_line
 from tests.app.stage import REGION, Stage, forget_warm_clients
 from tests.fakes import NAMES, SITE, aws_error, target_json, targets_text
@@ -35,45 +34,6 @@ EVENT = {
     "detail": {},
 }
 QUIET = {"targets": 1, "hosts": 1, "behind": 0, "sent": 0, "parked": 0, "failed": 0}
-
-AddHost = Callable[..., str]
-
-
-@pytest.fixture
-def add_host(run_command: RunCommand) -> AddHost:
-    """Run an instance of the stage. Gives its id. Its agent answers if `is_awake`."""
-    ec2 = boto3.client("ec2")
-
-    def add(name: str, role: str = "web", *, is_awake: bool = True, stage: str = "dev") -> str:
-        tags = {"Name": name, "role": role, "pulley": stage}
-        answer = ec2.run_instances(
-            ImageId="ami-00000000",
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[
-                {
-                    "ResourceType": "instance",
-                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-                }
-            ],
-        )
-        instance_id = answer["Instances"][0]["InstanceId"]
-        if is_awake:
-            run_command.online.append(instance_id)
-        return instance_id
-
-    return add
-
-
-@pytest.fixture
-def pushed(stage: Stage, run_command: RunCommand, commit: str, add_host: AddHost) -> Sent:
-    """The command of a push that succeeded on web-1."""
-    id_ = add_host("web-1")
-    stage.push(after=commit)
-    (sent,) = run_command.commands
-    sent.add_host(result_line(commit), instance_id=id_, name="web-1")
-    sent.end()
-    return sent
 
 
 def sent_by_rounds(run_command: RunCommand) -> list[tuple[str, tuple[str, ...]]]:
