@@ -68,6 +68,12 @@ class TestLink:
     def test_link_that_is_valid_for_too_long_was_not_made_here(self) -> None:
         assert read_signed(link(NOW + timedelta(days=1)), now=NOW, seconds=LINK_SECONDS) is None
 
+    @pytest.mark.parametrize(
+        "text", ["", "x", link()[:-1], f"{link()}x", link().replace(".", "-"), f"{link()}\n"]
+    )
+    def test_text_of_another_form_is_no_link(self, text: str) -> None:
+        assert read_signed(text, now=NOW, seconds=LINK_SECONDS) is None
+
     def test_key_and_signature_are_not_shown(self) -> None:
         signed = parts_of(link())
         assert KEY.value not in repr(KEY)
