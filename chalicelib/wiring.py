@@ -82,9 +82,13 @@ def reconcile(event: object, seconds_left: Callable[[], float]) -> "Round":
 
 def show_page(path: str, query: Mapping[str, str], cookies: str) -> "Answer":
     """Answer a request for the hosted page now."""
-    from chalicelib.page.hosted import Asked
+    from chalicelib.page.hosted import Asked, not_found
 
-    hosted, deadline = _hosted_page()
+    try:
+        with _noting("page"):
+            hosted, deadline = _hosted_page()
+    except PulleyError:  # a stranger does not learn that the stage is not set up
+        return not_found()
     deadline.restart(PAGE_SECONDS)
     return hosted.answer(Asked(path, query, cookies), now=datetime.now(UTC))
 

@@ -51,6 +51,15 @@ def test_stage_without_a_page_key_has_no_page(stage: Stage, path: str) -> None:
     assert shown(stage.get(path, cookie=visitor())) == STRANGER
 
 
+def test_stage_that_is_not_set_up_has_no_page(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULLEY_GITHUB_API", "ftp://x")
+    assert shown(stage.get("/")) == STRANGER
+    (line,) = stage.log.lines("page")
+    assert "PULLEY_GITHUB_API must be like" in line["reason"]
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("cookie", ["", "x", f"{COOKIE}=", f"{COOKIE}=1.2.3.4", "\u20ac=\x00"])
 def test_stranger_costs_no_call(keyed: Stage, path: str, cookie: str) -> None:

@@ -6,6 +6,7 @@ guesses the port can read it.
 
 import json
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from pulley.operator.stage.stage import Stage, utc_now
 
 FRESH_SECONDS = 2.5
 IDLE_SECONDS = 3600.0  # without a request, the server ends
+SLOW_SECONDS = 30  # a browser that sends nothing for so long has gone away
 _NOT_FOUND = {"error": "not found"}
 
 
@@ -44,6 +46,15 @@ def reading_of(stage: Stage, journal: DecisionLog) -> StageReading:
     return StageReading(source)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a browser that went away. Anything else is a defect: show it."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type] # a socket
+
+
 class PageServer:
     """Serves the page until nobody has looked for a while, or `close` is called."""
 
@@ -53,8 +64,7 @@ class PageServer:
         self._reading = reading
         self._kept: Kept[bytes] = Kept(FRESH_SECONDS)
         self._asked_at = time.monotonic()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), self._handler())
 
     @property
     def url(self) -> str:
@@ -104,6 +114,8 @@ class PageServer:
         answer = self.answer
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = SLOW_SECONDS
+
             def do_GET(self) -> None:
                 status, headers, body = answer(self.path)
                 self.send_response(status)
