@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from chalicelib.core.decisions import Decision
 from chalicelib.core.page_access import make_link
@@ -86,6 +86,11 @@ def push(sandbox: Sandbox, files: Mapping[str, str], subject: str) -> str:
     return commit
 
 
+def shows(seen: Visit, selector: str, words: str) -> None:
+    """Wait until the first element that fits has these words."""
+    expect(seen.page.locator(selector).first).to_contain_text(words, timeout=30_000)
+
+
 @contextmanager
 def opened(browser: Browser, state: Mapping[str, Any], folder: Path, **how: Any) -> Iterator[Visit]:  # noqa: ANN401
     """A page with a state in it, opened from a file."""
@@ -154,12 +159,12 @@ class TestDeploy:
             push(sandbox, {"deploy/after-pull": SLOW.format(gate.name)}, "Build slowly")
             with visit(browser, f"{url}#web") as seen:
                 wait_for_verdict(seen, "web: deploying")
-                assert seen.page.locator('.cell[data-is="running"]').count() >= 3
+                seen.page.wait_for_selector('.strip .cell[data-is="running"]')
                 gate.unlink()
                 wait_for_verdict(seen, "web: 3 of 3 hosts at it")
-                assert "Build slowly" in seen.text("article .subject")
+                shows(seen, "article .subject", "Build slowly")
+                shows(seen, ".deploys", "success: 3 of 3 hosts")
                 seen.page.wait_for_selector("svg")
-                assert "success: 3 of 3 hosts" in seen.text(".deploys")
                 assert seen.complaints == []
                 assert {one.rpartition(":")[0] for one in seen.origins} == {"http://127.0.0.1"}
         finally:
@@ -176,12 +181,11 @@ class TestDeploy:
             wait_for_verdict(seen, "web: failed on 1 of 3 hosts")
             assert seen.text(".why").startswith("web-2 failed: conflict in index.html")
             assert "it failed, and is due again at " in seen.text("dl")
-            assert "Greet in two languages" in seen.text(".subject")
+            shows(seen, ".subject", "Greet in two languages")
             seen.page.click("h2 a")
-            first = seen.page.locator(".hosts li").first
-            assert first.inner_text().startswith("✕\nweb-2\n")
-            first.locator("summary").click()
-            assert "CONFLICT (content)" in first.locator("pre").inner_text()
+            shows(seen, ".hosts li:first-child", "web-2")
+            seen.page.click(".hosts li:first-child summary")
+            shows(seen, ".hosts li:first-child pre", "CONFLICT (content)")
             assert seen.complaints == []
 
     def test_drifted_host_is_shown(
