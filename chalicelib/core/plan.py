@@ -274,7 +274,7 @@ def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
             made, action=PARKED, reason=reason, attempt=failed.attempts, since=failed.ended
         )
     if case.now < failed.due:
-        reason = f"it failed, and is due again at {failed.due:%H:%M} UTC"
+        reason = f"it failed, and is tried again at {failed.due:%H:%M} UTC"
         return replace(made, reason=reason, attempt=failed.attempts)
     reason = failed.words or "it was not reached"
     return replace(made, action=SEND, reason=reason, attempt=failed.next_attempt)

@@ -12,7 +12,7 @@ const GLYPHS = {
   parked: ["‖", "failed too often: needs a person"],
   drifted: ["≠", "somebody moved the checkout"],
   asleep: ["z", "offline"],
-  old: ["?", "not heard of for too long"],
+  old: ["…", "not heard of for too long"],
   unknown: ["?", "never heard of"],
 };
 const ORDER = ["failed", "parked", "drifted", "behind", "running", "waiting", "unknown", "old", "asleep", "at it", ""];
@@ -20,7 +20,7 @@ const DOES = {
   send: (one, hosts) => `The next round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   later: (one, hosts) => `A later round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   recheck: (one, hosts) => `The next round looks again at ${hosts}`,
-  wait: (one, hosts) => `The next round leaves ${hosts} as ${one.hosts === 1 ? "it is" : "they are"}`,
+  wait: (one, hosts) => `The next round skips ${hosts}`,
   parked: (one, hosts) => `No round sends anything more to ${hosts}`,
 };
 const byId = (id) => document.getElementById(id);
@@ -52,13 +52,13 @@ function commit(target, sha) {
 
 function compare(target, from, to) {
   if (!state.github || !from || !to || from === to || !/^[0-9a-f]{80}$/.test(from + to)) return null;
-  return link(`${state.github}/${target.repository}/compare/${from}...${to}`, "compare");
+  return link(`${state.github}/${target.repository}/compare/${from}...${to}`, "what differs");
 }
 
 function console_(id) {
   const isId = /^[0-9a-f-]{36}$/.test(id || "") && /^[a-z0-9-]+$/.test(state.region || "");
   const place = `https://${state.region}.console.aws.amazon.com/systems-manager/run-command/${id}?region=${state.region}`;
-  return isId ? link(place, "console") : null;
+  return isId ? link(place, "AWS console") : null;
 }
 
 const many = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
@@ -98,10 +98,12 @@ const RANK = ["bad", "busy", "held", "good"];
 function verdictOf(target) {
   const all = target.hosts.length, bad = troubled(target), at = target.hosts.filter((one) => one.there).length;
   if (!all) return "no hosts";
-  if (isBusy(target)) return `deploying: ${at} of ${all} at it`;
+  if (isBusy(target)) return `deploying: ${at} of ${all} done`;
   if (bad.length) return `${bad[0].state} on ${bad.length === all ? many(all, "host") : `${bad.length} of ${many(all, "host")}`}`;
   if (target.pinned && target.pinned.state === "frozen") return "frozen";
-  return `${at} of ${many(all, "host")} at it`;
+  const off = target.hosts.filter((one) => one.state === "asleep").length;
+  const on = target.wanted ? `on ${target.wanted.commit.slice(0, 7)}` : "at the wanted commit";
+  return `${at} of ${many(all, "host")} ${on}${off ? `, ${off} offline` : ""}`;
 }
 
 /** Hosts with the same words, the largest group first. */
@@ -146,7 +148,7 @@ function next(target) {
   if (target.held) return target.held;
   const open = target.waiting && target.waiting.gates.every((one) => one.state === "open");
   if (open && target.waiting.gates.length) return `The next round sends ${target.waiting.commit.slice(0, 7)}: all gates are open.`;
-  if (target.waiting && !open) return `${target.waiting.commit.slice(0, 7)} goes out when its gates are open.`;
+  if (target.waiting && !open) return `${target.waiting.commit.slice(0, 7)} goes out when every gate above is open.`;
   if (!target.next.length) return target.hosts.length ? "Nothing: there is nothing to do." : "Nothing: the target has no hosts.";
   return make("ul", {}, target.next.slice(0, MOST_REASONS).map((one) => {
     const hosts = many(one.hosts, "host"), does = DOES[one.action] || (() => `${one.action} for ${hosts}`);
@@ -157,7 +159,7 @@ function next(target) {
 function gates(target) {
   const waiting = target.waiting;
   if (!waiting || !waiting.gates.length) return null;
-  const rows = waiting.gates.map((one) => make("li", {}, make("b", {}, `${one.name}: ${one.state}`), one.reason ? ` ${one.reason}` : ""));
+  const rows = waiting.gates.map((one) => make("li", {}, make("b", {}, `gate “${one.name}” is ${one.state}`), one.reason ? `: ${one.reason}` : ""));
   return [make("dt", {}, "Waiting"), make("dd", {}, commit(target, waiting.commit), ` ${target.subjects[waiting.commit] || waiting.tag}`, make("ul", {}, rows))];
 }
 
@@ -171,7 +173,7 @@ function lastDeploy(target) {
 
 function card(target, isWhole) {
   const kind = kindOf(target), pinned = target.pinned, wanted = target.wanted && target.wanted.commit;
-  const heading = make("h2", {}, make("a", { href: isWhole ? "#" : `#${target.target}`, id: `to-${target.target}` }, target.target));
+  const heading = make("h2", {}, isWhole ? target.target : make("a", { href: `#${target.target}`, id: `to-${target.target}` }, target.target));
   const others = target.hosts.filter((one) => one.commit && wanted && !one.there && !one.local_commits).map((one) => one.commit);
   const aside = target.hosts.filter((one) => one.set_aside).slice(0, MOST_REASONS);
   const facts = [
@@ -183,7 +185,7 @@ function card(target, isWhole) {
     make("dt", {}, "Last deploy"), make("dd", {}, lastDeploy(target)),
   ];
   return make("article", { class: kind, id: `target-${target.target}` },
-    make("div", { class: "top" }, heading, make("span", { class: "is" }, verdictOf(target))),
+    make("div", { class: "top" }, heading, make("span", { class: "is" }, isWhole ? make("a", { href: "#", id: "back" }, "← all targets") : verdictOf(target))),
     make("p", { class: "faint" }, parts(target.repository, target.branch ? `branch ${target.branch}` : `tag ${target.tag}`,
       target.environment !== target.target && `environment ${target.environment}`,
       target.url && link(target.url, target.url.replace(/^https?:\/\//, "")))),
@@ -216,6 +218,7 @@ function hostRow(target, one) {
 /** A host's state, and what its last run said; once, if both begin with the same word. */
 function told(one) {
   const state = one.state || "no commit is wanted", last = one.last || "";
+  if (state === "at it" && last) return [last];
   const rest = last.startsWith(state) ? last.slice(state.length) : last && `: ${last}`;
   return [make("b", {}, state), rest];
 }
@@ -292,7 +295,7 @@ function show() {
   byId("verdict").className = (target ? kindOf(target) === "bad" : bad.length) ? "bad" : "";
   document.title = `${bad.length ? "✕ " : busy.length ? "▸ " : ""}${state.stage} · Pulley`;
   byId("stage").textContent = `· stage ${state.stage}${state.region ? `, ${state.region}` : ""}`;
-  byId("asked").textContent = `${SNAPSHOT ? "a picture taken" : "as"} of ${state.at.replace("T", " ").replace("Z", " UTC")}`;
+  byId("asked").textContent = `${SNAPSHOT ? "snapshot" : "as"} of ${state.at.replace("T", " ").replace("Z", " UTC")}`;
   trouble([...state.failed.map((one) => `${one.target} cannot be read: ${one.reason}`), ...state.problems.map((one) => `not a valid target: ${one}`)]);
   byId("about").hidden = false;
 }

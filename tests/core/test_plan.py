@@ -430,7 +430,7 @@ class TestPlanTargetWaits:
     def test_host_whose_command_expired_without_an_answer_has_failed(self) -> None:
         runs = reconciled(A, on(1, "InProgress"), at=0, attempt=2)
         assert steps(planned(runs, head=A, now=minutes(21))) == [
-            (WAIT, "it failed, and is due again at 09:20 UTC")
+            (WAIT, "it failed, and is tried again at 09:20 UTC")
         ]
         assert steps(planned(runs, head=A)) == [(SEND, "no answer in time")]
         assert planned(runs, head=A).sends[0].attempt == 3
@@ -485,7 +485,7 @@ class TestPlanTargetWaits:
         report = json.loads(failed(1, B).output) | {"after": A.sha}
         back = run(A, replace(failed(1, B, at=1), output=json.dumps(report)))
         assert steps(planned(back, now=minutes(2))) == [
-            (WAIT, "it failed, and is due again at 08:16 UTC")
+            (WAIT, "it failed, and is tried again at 08:16 UTC")
         ]
         made = only_host(planned(back))
         assert (made.action, made.reason, made.at) == (SEND, "a newer commit failed there", A.sha)
@@ -517,7 +517,7 @@ class TestPlanTargetAfterAFailure:
         last = run(A, failed(1, A, at=3), cause=cause, attempt=attempt)
         due = minutes(3 + backoff)
         before = only_host(planned(last, head=A, now=due - timedelta(seconds=1)))
-        reason = f"it failed, and is due again at {due:%H:%M} UTC"
+        reason = f"it failed, and is tried again at {due:%H:%M} UTC"
         assert (before.action, before.reason, before.attempt) == (WAIT, reason, attempt)
         then = only_host(planned(last, head=A, now=due))
         assert (then.action, then.reason, then.attempt) == (SEND, "rolled back", attempt + 1)

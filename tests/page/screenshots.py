@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from playwright.sync_api import Page
+
 from pulley.sandbox.picture import write_picture
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from pulley.sandbox.setup import store_targets
@@ -41,7 +43,17 @@ def main(folder: Path) -> None:
                 address = f"{page.as_uri()}{view}"
                 with visit(browser, address, width=width, is_dark=is_dark) as seen:
                     seen.page.wait_for_selector("article")
-                    seen.page.screenshot(path=folder / f"{name}.png", full_page=not view)
+                    if not view:  # cards outside the screen are drawn only once they are inside it
+                        _grow(seen.page, width)
+                    seen.page.screenshot(path=folder / f"{name}.png")
+
+
+def _grow(page: Page, width: int) -> None:
+    """Make the window as high as the page, whose height is an estimate until it is drawn."""
+    for _ in range(2):
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(500)
 
 
 def _deploy(sandbox: Sandbox) -> None:
@@ -61,7 +73,7 @@ def _deploy(sandbox: Sandbox) -> None:
     store_targets(sandbox.account.ssm, STAGE, FULL_NAME, targets)
     for subject, text in RELEASES[:-1]:
         _push(sandbox, subject, text)
-    sandbox.machines[3].commit("index.html", "<h1>Closed today</h1>\n", "Close the shop by hand")
+    sandbox.machines[3].commit("index.html", "<h1>Closed today</h1>\n", "Hotfix made on web-4")
     sandbox.machines[-1].host.sleep()
     _push(sandbox, *RELEASES[-1])
 

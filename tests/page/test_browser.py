@@ -161,7 +161,7 @@ class TestDeploy:
                 wait_for_verdict(seen, "web: deploying")
                 seen.page.wait_for_selector('.strip .cell[data-is="running"]')
                 gate.unlink()
-                wait_for_verdict(seen, "web: 3 of 3 hosts at it")
+                wait_for_verdict(seen, "web: 3 of 3 hosts on ")
                 shows(seen, "article .subject", "Build slowly")
                 shows(seen, ".deploys", "success: 3 of 3 hosts")
                 seen.page.wait_for_selector("svg")
@@ -180,7 +180,7 @@ class TestDeploy:
         with visit(browser, url) as seen:
             wait_for_verdict(seen, "web: failed on 1 of 3 hosts")
             assert seen.text(".why").startswith("web-2 failed: conflict in index.html")
-            assert "it failed, and is due again at " in seen.text("dl")
+            assert "it failed, and is tried again at " in seen.text("dl")
             shows(seen, ".subject", "Greet in two languages")
             seen.page.click("h2 a")
             shows(seen, ".hosts li:first-child", "web-2")
@@ -307,7 +307,7 @@ class TestLook:
             seen.page.keyboard.press("Enter")
             seen.page.wait_for_selector(".hosts")
             assert seen.page.evaluate("document.activeElement.id") == "main"
-            seen.page.keyboard.press("Shift+Tab")  # to the home link
+            seen.page.keyboard.press("Tab")  # to the link back
             seen.page.keyboard.press("Enter")
             seen.page.wait_for_selector("#targets:not(.one)")
 
@@ -345,6 +345,6 @@ class TestLook:
     ) -> None:
         with opened(browser, state_with({}), tmp_path) as seen:
             wait_for_verdict(seen, "Every host is where it should be")
-            assert "a picture taken of" in seen.text("#asked")
+            assert "snapshot of" in seen.text("#asked")
             assert seen.origins == {"file://"}
             assert seen.complaints == []
