@@ -1,10 +1,11 @@
-"""An answer is kept for some seconds, and an error is not."""
+"""An answer is kept for some seconds, and an error for two."""
 
 import threading
 
 import pytest
 
-from chalicelib.page.kept import Kept
+from chalicelib.core.errors import UnavailableError
+from chalicelib.page.kept import ERROR_SECONDS, Kept
 
 
 class Clock:
@@ -23,7 +24,23 @@ def test_value_is_made_once_in_its_seconds() -> None:
     assert kept.get("a", lambda: next(made)) == 2
 
 
-def test_error_is_not_kept() -> None:
+def test_error_is_kept_for_two_seconds() -> None:
+    clock, tries = Clock(), [0]
+    kept: Kept[int] = Kept(60, clock)
+
+    def fail() -> int:
+        tries[0] += 1
+        raise UnavailableError("AWS is too busy")
+
+    for _ in range(9):
+        with pytest.raises(UnavailableError, match="too busy"):
+            kept.get("a", fail)
+    assert tries == [1]
+    clock.now += ERROR_SECONDS
+    assert kept.get("a", lambda: 1) == 1
+
+
+def test_defect_is_not_kept() -> None:
     kept: Kept[int] = Kept(5, Clock())
     with pytest.raises(ZeroDivisionError):
         kept.get("a", lambda: 1 // 0)
