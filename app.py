@@ -1,4 +1,4 @@
-"""The entry points. Each unpacks its event, calls one flow and returns the outcome.
+"""The entry points. Each unpacks its event, calls one flow or the page, and returns the outcome.
 
 chalicelib/answers.py has the HTTP codes.
 """

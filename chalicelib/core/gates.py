@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PUSH, MANUAL, DEPLOYMENT = "push", "manual", "deployment"  # values of `trigger`
 EVERY_CHECK = ("*",)  # checks = true
 MAX_NAMES, MAX_WINDOWS = 20, 10
-MAX_CIRCLES, MAX_SHOWN = 10, 10  # circles of targets that are told; names of each, about
+MAX_CIRCLES, MAX_SHOWN = 10, 10  # circles of targets shown, and about how many names of each
 MIN_SOAK, MAX_SOAK = timedelta(minutes=1), timedelta(days=20)  # history has 30 days
 
 
@@ -178,7 +178,7 @@ def problems_of_gates(path: str, name: object, gates: Gates) -> list[str]:
 
 
 def problems_of_chain(after: Mapping[str, Iterable[str]]) -> list[str]:
-    """Find names that are no target, and targets that wait for themselves over others.
+    """Find names that are no target, and targets that wait for themselves through others.
 
     `after` has the names that each target of a repository waits for, by the target's name.
     """

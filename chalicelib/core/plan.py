@@ -26,10 +26,10 @@ class HostPlan:
     """The plan for a host: an action and its reason. `at` is the host's commit, "" if unknown.
 
     `wanted` is the commit for it, if known. `seen` is the time of its newest observation. `since`
-    is when the last attempt on a parked host failed. An `attempt` of 0 is a recheck of a host that
-    `is_there`. `set_aside` is a file whose local edit was set aside; only a person can merge it, so
-    it is no reason to send a command. `failure` says why the newest run failed, or
-    did not deploy `at` for this target.
+    is when the last attempt on a parked host failed. A SEND with an `attempt` of 0 is a recheck.
+    `set_aside` is a file whose local edit was set aside; only a person can merge it, so it is no
+    reason to send a command. `failure` says why the newest run failed, or did not deploy `at` for
+    this target.
     """
 
     host: Host

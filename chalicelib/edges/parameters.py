@@ -1,7 +1,7 @@
 """Parameter Store: the stage's secrets, tokens, targets and pins.
 
 A repository's settings are read in one call and cached for a while. Strangers choose the
-repository that a delivery names, so the cache is bounded, and every read costs a small common
+repository that a delivery names, so the cache is bounded, and reads of unknown ones share a small
 budget. Once that is spent, the repositories that have targets are listed, once a minute, and are
 read all the same: no stranger can block their deliveries
 (docs/decisions/16-known-repositories-are-listed.md). Verified senders have a budget of their own,
@@ -130,7 +130,7 @@ class ParameterStore:
     def settings_again(
         self, repository: Repository | None, *, is_verified: bool = False
     ) -> StoredSettings | None:
-        """The settings, not from the cache; None if half of the budget is spent."""
+        """The settings, not from the cache; None if the sender's share of the budget is spent."""
         if is_verified:
             may_read = self._verified_budget.spend()
         else:

@@ -41,7 +41,7 @@ def since_first(command: Command, deployment: Deployment | None) -> datetime:
     """The time from which to look for commands of the commit: no later than its first command.
 
     If a deployment existed when the command was sent, it was made before the commit's first command
-    to the whole target. Otherwise the first may be as old as Systems Manager's memory.
+    to the whole target. A round's command may follow one as old as Systems Manager's memory.
     """
     if deployment and command.roll_out.deployment is not None:
         return since_made(deployment, command)

@@ -1,8 +1,8 @@
 """Answers requests for the hosted page. A stranger always gets the same 404, whatever they send.
 
-A browser sends a cookie with SameSite=Strict only if the page that leads to ours is ours too. So a
-link is answered with a page that moves on by itself, not with a redirect, which the browser would
-count as the first page's.
+Browsers send a cookie with SameSite=Strict only on navigation that began on our own site. A
+redirect still belongs to the navigation from the site that had the link. So a link is answered with
+a page that moves on by itself.
 """
 
 import json

@@ -83,7 +83,7 @@ def full_status(verdict: Verdict) -> DeploymentStatus:
 
 
 def deploy_facts(deploy: Deploy, subject: str) -> dict[str, object]:
-    """A deploy's facts, for JSON: docs/state.md has each of them."""
+    """A deploy's facts, for the JSON of `pulley history`."""
     return {
         "kind": "command",
         "at": deploy.at,

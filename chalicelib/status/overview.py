@@ -1,7 +1,7 @@
 """An overview of targets: what a round would see and do, and the newest command's result.
 
-It reads and plans as the schedule does. Only if the stage has no token for GitHub, the branch's tip
-comes from the operator's token or git.
+It reads and plans as the schedule does. Only if GitHub does not tell the branch's tip, the
+operator's own git is asked.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,7 +115,7 @@ class HostStanding:
 class Standing:
     """A target. `tip_from` says who told the branch's tip; "" if nobody was asked, or knew.
 
-    `waiting` is the newest commit that its gates have not let through. `newest` is the newest
+    `waiting` is the newest commit that the target was not sent. `newest` is the newest
     command, as the history shows it; None if nothing was sent in the history.
     """
 

@@ -1,6 +1,6 @@
 """What runs where, as one JSON document: `pulley status --json`, and `state.json` of the page.
 
-docs/state.md has its shape. Programs read the data, people the words.
+docs/page.md has its shape. Programs read the data, people the words.
 """
 
 from collections import Counter

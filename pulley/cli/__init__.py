@@ -31,7 +31,7 @@ main = CommandGroup(
         "history": Listed(
             "pulley.cli.history", "Show who deployed what, when and why, the newest first."
         ),
-        "logs": Listed("pulley.cli.logs", "Show what the newest deploy wrote on its hosts."),
+        "logs": Listed("pulley.cli.logs", "Show what the newest command wrote on its hosts."),
         "saved": Listed(
             "pulley.cli.saved", "Show the edits and commits of people that hosts have set aside."
         ),

@@ -67,8 +67,8 @@ def _check_release(rows: list[Row]) -> None:
     for row in rows:
         if row.what == "document" and not row.is_well and not row.fix:
             raise UnavailableError(
-                f"nothing was fixed, since {row.words}: --fix would store this command's. "
-                f"First {row.mend}"
+                f"nothing was fixed: {row.words}. --fix would replace the stored document with "
+                f"this command's own. Do this first: {row.mend}"
             )
 
 

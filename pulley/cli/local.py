@@ -27,7 +27,7 @@ from pulley.sandbox.interactive import run_sandbox
 def demo(broken_host: str | None) -> None:
     """Show a good push and a bad one on this machine.
 
-    The demo goes from `git push` to three hosts, and back to the commit's status on GitHub.
+    The demo goes from `git push` to four hosts, and back to the commit's status on GitHub.
 
     Exits with 1 unless every host ends at the good commit, and GitHub shows both correctly.
     """

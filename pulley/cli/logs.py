@@ -35,7 +35,7 @@ COMMAND_ID = IdType("a command", "[0-9a-f]{8}[0-9a-f-]{0,28}", 8)
 def logs(
     stage: Stage, target: str, host: str | None, *, command_id: str | None, as_json: bool
 ) -> None:
-    """Show what the newest deploy wrote on its hosts.
+    """Show what the newest command wrote on its hosts.
 
     HOST is a name or an instance id. Without HOST, the output of every host is shown: the last
     4,000 bytes that the run and its steps wrote. If the target has a log_group, that has the same.

@@ -92,8 +92,8 @@ count_commits() { # range
 
 # Save local commits under a ref if they are about to leave the branch, or are in no branch.
 save_commits() { # commit
-    # A tag's commit may be in no branch. If its steps did not end, the marker does not tell that it is no
-    # local commit.
+    # A tag's commit may be in no branch. If its steps did not end, the marker does not name it, and it
+    # would count as a local commit; `begun` names it.
     read_line "$state/begun"
     [ $follows = branch ] || [ "$1" != "$text_line" ] || return 0
     ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ -n "$commits" ] || return 0

@@ -563,7 +563,7 @@ class TestFix:
         done = pulley("doctor", "--fix", "--yes")
         assert done.exit_code == 1
         assert "is of release 99.0.0; this command is of" in done.stdout
-        assert "Error: nothing was fixed, since pulley-dev-pull is of release 99" in done.stderr
+        assert "Error: nothing was fixed: pulley-dev-pull is of release 99" in done.stderr
         assert planter.ssm.get_parameter(Name=NAMES.document)["Parameter"]["Value"] == pin
         warned = pulley("setup", "--dry-run")
         assert warned.exit_code == 0

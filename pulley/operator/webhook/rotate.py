@@ -48,7 +48,7 @@ class StoredSecret:
         return len(self.secrets) > 1
 
     def seconds_to_wait(self, wait: float, *, now: datetime) -> float:
-        """The seconds until no Lambda remembers the old secrets, by clocks that may differ."""
+        """The seconds until every Lambda has read the new secret, by clocks that may differ."""
         if self.read.at and now - self.read.at > timedelta(seconds=wait) + _CLOCKS_APART:
             return 0.0
         return wait
