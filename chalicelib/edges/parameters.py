@@ -6,6 +6,9 @@ budget. Once that is spent, the repositories that have targets are listed, once 
 read all the same: no stranger can block their deliveries
 (docs/decisions/16-known-repositories-are-listed.md). Verified senders have a budget of their own,
 so that strangers cannot block a rotation of secrets.
+
+Ages are measured by the wall clock: a monotonic one may stand still while Lambda freezes a
+function.
 """
 
 import time
@@ -39,7 +42,7 @@ REMEMBERED_SECONDS = 60.0
 REMEMBERED_REPOSITORIES = 500  # also the most that are listed: so each is read once a minute
 BUDGET = 30  # look-ups at once; the budget grows back by one look-up a second
 VERIFIED_BUDGET = 30  # the same, for verified senders
-NAMES_A_CALL = 10  # GetParameters' limit
+NAMES_A_CALL = 10  # the limit of GetParameters, and of DeleteParameters
 NAMES_A_PAGE = 50  # DescribeParameters' limit
 # This leaves out secrets and tokens: each of them is a SecureString.
 _TARGETS_ALONE: "ParameterStringFilterTypeDef" = {
@@ -61,7 +64,7 @@ class Budget:
     def spend(self, *, reserve: float = 0) -> bool:
         """Take one look-up if more than the reserve is left, and return whether it was taken."""
         now = self._clock()
-        self._left = min(self._size, self._left + now - self._counted_at)
+        self._left = min(self._size, self._left + max(0, now - self._counted_at))
         self._counted_at = now
         if self._left < reserve + 1:
             return False
@@ -73,7 +76,7 @@ class KnownRepositories:
     """The repositories that have targets, from a list that is a minute old at most."""
 
     def __init__(
-        self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.monotonic
+        self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.time
     ) -> None:
         """`clock` is in seconds."""
         self._client = client
@@ -84,8 +87,8 @@ class KnownRepositories:
 
     def has(self, repository: Repository) -> bool:
         """Whether it has targets. Raises RefusedError and UnavailableError."""
-        is_old = self._clock() - self._listed_at >= REMEMBERED_SECONDS
-        if is_old and self._attempts.spend():
+        is_young = 0 <= self._clock() - self._listed_at < REMEMBERED_SECONDS
+        if not is_young and self._attempts.spend():
             with calling("listing the repositories"):
                 describe = self._client.get_paginator("describe_parameters")
                 names = list_repositories(describe, self._names, _TARGETS_ALONE)
@@ -101,7 +104,7 @@ class ParameterStore:
         self,
         client: "SSMClient",
         stage: str,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
         known: KnownRepositories | None = None,
     ) -> None:
         """`clock` is in seconds. Without `known`, no repository is listed as known."""
@@ -120,7 +123,7 @@ class ParameterStore:
         UnavailableError if the budget is spent.
         """
         read_at, settings = self._memory.get(repository, (0.0, None))
-        if settings and self._clock() - read_at < REMEMBERED_SECONDS:
+        if settings and 0 <= self._clock() - read_at < REMEMBERED_SECONDS:
             self._memory.move_to_end(repository)
             return settings
         if repository and not (settings and settings.known):
