@@ -1,17 +1,21 @@
 """The page key in Parameter Store, and the links that were used.
 
-The key is read at most once in some seconds, whatever strangers send.
+The key is read at most once in some seconds, whatever strangers send. Ages are measured by the wall
+clock: a monotonic one may stand still while Lambda freezes a function.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from chalicelib.core.errors import PulleyError
 from chalicelib.core.page_access import LEAST_KEY, PageKey
 from chalicelib.core.stored import ParameterNames
 from chalicelib.edges.aws import calling
-from chalicelib.edges.parameters import whole
+from chalicelib.edges.parameters import NAMES_A_CALL, whole
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -25,23 +29,28 @@ class PageKeys:
     """Reads a stage's page key. Every method raises RefusedError and UnavailableError."""
 
     def __init__(
-        self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.monotonic
+        self, client: "SSMClient", stage: str, clock: Callable[[], float] = time.time
     ) -> None:
         """`clock` is in seconds."""
         self._client = client
         self._names = ParameterNames(stage)
         self._clock = clock
-        self._read_at = float("-inf")
+        self._tried_at = self._read_at = float("-inf")
         self._key: PageKey | None = None
 
     def key(self, version: int | None = None) -> PageKey | None:
-        """The key; None if the stage has none. If it has another version, it is read again soon."""
-        age = self._clock() - self._read_at
+        """The key; None if the stage has none. If it has another version, it is read again soon.
+
+        If AWS does not answer, a key that was read less than TRUSTED_SECONDS ago still counts.
+        """
+        if not self._is_young(self._read_at, TRUSTED_SECONDS):
+            self._key = None
         is_wrong = version is not None and (self._key is None or self._key.version != version)
-        if age >= TRUSTED_SECONDS or (is_wrong and age >= AGAIN_SECONDS):
-            self._read_at = self._clock()
-            self._key = None  # if AWS does not answer, nobody gets in by an old key
+        is_old = not self._is_young(self._read_at, TRUSTED_SECONDS)
+        if (is_old or is_wrong) and not self._is_young(self._tried_at, AGAIN_SECONDS):
+            self._tried_at = self._clock()
             self._key = self._read()
+            self._read_at = self._clock()
         return self._key
 
     def use(self, nonce: str, *, now: datetime) -> bool:
@@ -49,15 +58,21 @@ class PageKeys:
 
         Of two Lambda functions that try at the same time, Parameter Store lets one write.
         """
+        name, mine = self._names.used_link(nonce), token_hex(8)
         with calling("noting that a link was used"):
             try:
-                self._client.put_parameter(
-                    Name=self._names.used_link(nonce), Value="used", Type="String", Overwrite=False
-                )
+                self._client.put_parameter(Name=name, Value=mine, Type="String", Overwrite=False)
             except self._client.exceptions.ParameterAlreadyExists:
-                return False
-        self._forget_old(now)
+                # The note may be our own: boto3 tries again if an answer is lost.
+                found = whole(self._client.get_parameters(Names=[name]), [name])
+                if [one["Value"] for one in found] != [mine]:
+                    return False
+        with suppress(PulleyError):  # the next visitor tries again
+            self._forget_old(now)
         return True
+
+    def _is_young(self, then: float, seconds: float) -> bool:
+        return 0 <= self._clock() - then < seconds
 
     def _read(self) -> PageKey | None:
         names = [self._names.page_key]
@@ -70,11 +85,12 @@ class PageKeys:
     def _forget_old(self, now: datetime) -> None:
         """Delete the notes of links that nobody could use any more."""
         with calling("reading the used links"):
-            answer = self._client.get_parameters_by_path(Path=self._names.used_links)
+            pages = self._client.get_paginator("get_parameters_by_path")
             old = [
                 one["Name"]
-                for one in answer["Parameters"]
+                for page in pages.paginate(Path=self._names.used_links)
+                for one in page["Parameters"]
                 if one["LastModifiedDate"].astimezone(UTC) < now - FORGOTTEN
             ]
-            if old:
-                self._client.delete_parameters(Names=old)
+            for start in range(0, len(old), NAMES_A_CALL):
+                self._client.delete_parameters(Names=old[start : start + NAMES_A_CALL])
