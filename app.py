@@ -34,25 +34,26 @@ def receive_delivery() -> Response:
     return _answer(outcome)
 
 
-@app.route("/")
+# Accept any content type here too: Chalice's own answer would tell a stranger who answers.
+@app.route("/", content_types=["*/*"])
 def show_page() -> Response:
     """Show what runs where, to those whom a link of `pulley open --hosted` has let in."""
     return _page_answer("/")
 
 
-@app.route("/state.json")
+@app.route("/state.json", content_types=["*/*"])
 def show_state() -> Response:
     """Answer with the facts that the page shows."""
     return _page_answer("/state.json")
 
 
-@app.route("/history.json")
+@app.route("/history.json", content_types=["*/*"])
 def show_history() -> Response:
     """Answer with a target's deploys."""
     return _page_answer("/history.json")
 
 
-@app.route("/badge/{file}")
+@app.route("/badge/{file}", content_types=["*/*"])
 def show_badge(file: str) -> Response:
     """Answer with a target's badge, to everybody."""
     return _page_answer(f"/badge/{file}")

@@ -47,7 +47,6 @@ _STAGE = os.environ.get("PULLEY_STAGE", "")
 _MINUTES = os.environ.get("PULLEY_RECONCILE_MINUTES", "")
 RECONCILE_MINUTES = int(_MINUTES) if re.fullmatch("[1-9][0-9]{0,3}", _MINUTES) else 15
 JOURNAL = Journal(_STAGE)
-PAGE_SECONDS = 12.0  # in which a view's calls begin: Lambda ends the function after 20
 # The events for which EventBridge calls the reporter: of a whole command, not of each host's part.
 STATUS_CHANGES = {
     "source": ["aws.ssm"],
@@ -85,11 +84,9 @@ def show_page(path: str, query: Mapping[str, str], cookies: str) -> "Answer":
     from chalicelib.page.hosted import Asked, not_found
 
     try:
-        with _noting("page"):
-            hosted, deadline = _hosted_page()
-    except PulleyError:  # a stranger does not learn that the stage is not set up
+        hosted = _hosted_page()
+    except PulleyError:  # of the settings, which each delivery and round logs
         return not_found()
-    deadline.restart(PAGE_SECONDS)
     return hosted.answer(Asked(path, query, cookies), now=datetime.now(UTC))
 
 
@@ -219,20 +216,17 @@ def _reconciler() -> "Reconciler":
 
 
 @cache
-def _hosted_page() -> "tuple[HostedPage, Deadline]":
+def _hosted_page() -> "HostedPage":
     from secrets import token_urlsafe
 
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.edges.command_output import CommandOutput
-    from chalicelib.edges.github_api import GitHubApi
-    from chalicelib.edges.github_reading import reading
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.page_keys import PageKeys
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.page.hosted import BADGE_SECONDS, FRESH_SECONDS, HostedPage
     from chalicelib.page.kept import Kept
     from chalicelib.page.reading import Source, StageReading
-    from chalicelib.status.checks import ChecksReader
     from chalicelib.status.state import Surroundings
 
     settings = Settings.from_environ(os.environ)
@@ -240,25 +234,24 @@ def _hosted_page() -> "tuple[HostedPage, Deadline]":
     client = build_ssm_client(deadline)
     region = client.meta.region_name
     source = Source(
-        surroundings=Surroundings(settings.stage, region, settings.github_pages),
+        surroundings=Surroundings(settings.stage, region, settings.github_pages, in_full=False),
         stored=RoundParameters(client, settings.stage),
         directory=HostDirectory(build_ec2_client(deadline), client, settings.stage),
         history=CommandHistory(client, document_name(settings.stage)),
         outputs=CommandOutput(client),
-        github=reading(github_at(settings.github_api), PAGE_SECONDS),
-        checks=ChecksReader(GitHubApi(settings.github_api)),
+        github_api=settings.github_api,
         journal=JOURNAL,
     )
-    hosted = HostedPage(
+    return HostedPage(
         stage=settings.stage,
         keys=PageKeys(client, settings.stage),
         reading=StageReading(source),
         journal=JOURNAL,
         nonce=lambda: token_urlsafe(16),
+        deadline=deadline,
         kept=Kept(FRESH_SECONDS),
         badges=Kept(BADGE_SECONDS),
     )
-    return hosted, deadline
 
 
 def _now() -> datetime:

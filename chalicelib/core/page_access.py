@@ -13,9 +13,6 @@ from datetime import datetime
 from hashlib import sha256
 
 LINK_SECONDS, COOKIE_SECONDS = 120, 12 * 3600
-COOKIE = (
-    "__Host-pulley"  # the prefix: browsers take it over HTTPS only, for this host and all paths
-)
 LEAST_KEY = 16  # characters; a shorter key could be guessed from a link
 _LINK, _COOKIE = "link", "cookie"
 _SIGNED = re.compile(r"([0-9]{1,9})\.([0-9]{1,11})\.([A-Za-z0-9_-]{22})\.([A-Za-z0-9_-]{43})")
@@ -72,11 +69,16 @@ def is_cookie_of(key: PageKey, stage: str, signed: Signed) -> bool:
     return _is_of(_COOKIE, key, stage, signed)
 
 
-def cookies_in(header: str) -> Iterable[str]:
-    """The values of our cookie in a Cookie header; a browser may send several."""
+def cookie_name(stage: str) -> str:
+    """The cookie's name. By its prefix, browsers take it over HTTPS only, for this host alone."""
+    return f"__Host-pulley-{stage}"
+
+
+def cookies_in(header: str, stage: str) -> Iterable[str]:
+    """The values of the stage's cookie in a Cookie header; a browser may send several."""
     for part in header.split(";"):
         name, _, value = part.strip().partition("=")
-        if name == COOKIE:
+        if name == cookie_name(stage):
             yield value
 
 

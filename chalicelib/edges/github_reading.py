@@ -41,12 +41,19 @@ def reading(
     def read(repository: Repository, token: str) -> RepositoryReading:
         deadline = Deadline(who="GitHub")
         deadline.restart(seconds)
-        found = github.of(repository, token, deadline)
-        if isinstance(found, RepositoryReading):  # of Gitea or Forgejo
-            return found
-        return RepositoryReading(github, repository, token, deadline)
+        return read_until(github, deadline, repository, token)
 
     return read
+
+
+def read_until(
+    github: GitHub, deadline: Deadline, repository: Repository, token: str
+) -> "RepositoryReading":
+    """A repository; no request begins after the deadline."""
+    found = github.of(repository, token, deadline)
+    if isinstance(found, RepositoryReading):  # of Gitea or Forgejo
+        return found
+    return RepositoryReading(github, repository, token, deadline)
 
 
 class RepositoryReading(RepositoryDeployments):

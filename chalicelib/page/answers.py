@@ -1,5 +1,6 @@
 """The HTTP headers of the page's answers."""
 
+import json
 from collections.abc import Mapping
 
 from chalicelib.page.document import content_policy
@@ -18,6 +19,11 @@ BADGE_HEADERS: Mapping[str, str] = {
     "Content-Type": "image/svg+xml",
     "Cache-Control": "max-age=60",
 }
+
+
+def json_text(value: object) -> str:
+    """JSON; without escapes, which would make six characters of one."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def html_headers() -> Mapping[str, str]:

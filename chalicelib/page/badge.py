@@ -1,24 +1,26 @@
 """A target's badge: `production · 4d5e6f7 · 12/12`, as an SVG image."""
 
-from collections.abc import Mapping
-from typing import Any
 from xml.sax.saxutils import escape
+
+from chalicelib.status.overview import Standing
+from chalicelib.status.state import is_well
 
 _WIDTH = 6.6  # of a character of the font, about
 _GOOD, _BAD, _OTHER = "#0b6046", "#b23410", "#5a5f66"
 
 
-def badge(state: Mapping[str, Any]) -> str:
-    """The badge of the only target in a state. It says "unknown" if the target cannot be read."""
-    target = next(iter(state["targets"]), None)
-    if target is None:
-        name = next((one["target"] for one in state["failed"]), "")
-        return _drawn([name, "unknown"], _OTHER)
-    hosts, wanted = target["hosts"], target["wanted"]
-    there = sum(bool(one["there"]) for one in hosts)
-    commit = wanted["commit"][:7] if wanted else "frozen" if target["pinned"] else "unknown"
-    colour = _GOOD if target["well"] else _BAD if wanted else _OTHER
-    return _drawn([target["target"], commit, f"{there}/{len(hosts)}"], colour)
+def badge_of(standing: Standing) -> str:
+    """The badge: the target, its wanted commit, and how many of its hosts are at that."""
+    wanted, pin = standing.plan.wanted, standing.facts.pin
+    there = sum(one.is_there for one in standing.hosts if one.wanted)
+    commit = wanted.commit.short if wanted else "frozen" if pin else "unknown"
+    colour = _GOOD if is_well(standing) else _BAD if wanted else _OTHER
+    return _drawn([standing.target.name, commit, f"{there}/{len(standing.hosts)}"], colour)
+
+
+def unknown_badge(name: str) -> str:
+    """The badge of a target that could not be read."""
+    return _drawn([name, "unknown"], _OTHER)
 
 
 def _drawn(parts: list[str], colour: str) -> str:

@@ -5,48 +5,48 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from chalicelib.core.errors import PulleyError
+from chalicelib.core.errors import PulleyError, UnavailableError
 
 ERROR_SECONDS = 2.0
 Value = TypeVar("Value")
 
 
+class KeptError(UnavailableError):
+    """The value could not be made some moments ago, and is not tried again yet."""
+
+
 class Kept(Generic[Value]):
-    """Values by key, each made at most once in so many seconds.
+    """A value, made at most once in so many seconds.
 
     An error is kept for ERROR_SECONDS, so that strangers do not burden an AWS that fails.
     """
 
-    def __init__(
-        self, seconds: float, clock: Callable[[], float] = time.monotonic, most: int = 100
-    ) -> None:
-        """`clock` is in seconds. Over `most` values, all are made anew."""
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.time) -> None:
+        """`clock` is in seconds, and goes on while Lambda freezes the function."""
         self._seconds = seconds
         self._clock = clock
-        self._most = most
-        self._known: dict[str, tuple[float, Value]] = {}
-        self._failed: dict[str, tuple[float, PulleyError]] = {}
+        self._made: tuple[float, Value] | None = None
+        self._failed: tuple[float, str] | None = None
         self._lock = threading.Lock()
 
-    def get(self, key: str, make: Callable[[], Value]) -> Value:
-        """The value of the key, which `make` makes if the kept one is too old.
+    def get(self, make: Callable[[], Value]) -> Value:
+        """The value, which `make` makes if the kept one is too old.
 
-        Raises what `make` does.
+        Raises what `make` does, and KeptError for some seconds after.
         """
         with self._lock:
-            failed_at, error = self._failed.pop(key, (0.0, None))
-            if error is not None and self._clock() - failed_at < ERROR_SECONDS:
-                self._failed[key] = failed_at, error
-                raise error
-            made_at, value = self._known.get(key, (0.0, None))
-            if value is not None and self._clock() - made_at < self._seconds:
-                return value
+            if self._made and self._is_young(self._made[0], self._seconds):
+                return self._made[1]
+            if self._failed and self._is_young(self._failed[0], ERROR_SECONDS):
+                raise KeptError(self._failed[1])
             try:
-                made = make()
-            except PulleyError as failure:
-                self._failed = {key: (self._clock(), failure)}  # of the last key alone
+                value = make()
+            except Exception as error:
+                words = str(error) if isinstance(error, PulleyError) else "it failed"
+                self._failed = self._clock(), words
                 raise
-            if len(self._known) >= self._most:
-                self._known.clear()
-            self._known[key] = self._clock(), made
-            return made
+            self._made = self._clock(), value
+            return value
+
+    def _is_young(self, then: float, seconds: float) -> bool:
+        return 0 <= self._clock() - then < seconds

@@ -3,21 +3,28 @@
 A command whose hosts have all ended does not change any more, so its results are read once.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from chalicelib.core.decisions import Decision
 from chalicelib.core.history import REMEMBERED, Check, Command, Invocation, Run, age
 from chalicelib.core.holds import RoundState
 from chalicelib.core.hosts import Host
-from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins, every_target
 from chalicelib.core.targets import Target
+from chalicelib.edges.aws import Deadline
+from chalicelib.edges.github import github_at
+from chalicelib.edges.github_api import GitHubApi
+from chalicelib.edges.github_reading import read_until
 from chalicelib.flows.snapshot import MAX_COMMANDS, Reader, Snapshot
+from chalicelib.page.badge import badge_of, unknown_badge
 from chalicelib.status.as_json import plain
+from chalicelib.status.checks import ChecksReader
 from chalicelib.status.deploys import deploy_facts, deploys_of
 from chalicelib.status.gates import GatesView
 from chalicelib.status.outputs import Outputs
@@ -31,28 +38,30 @@ if TYPE_CHECKING:
     from chalicelib.core.decisions import DecisionLog
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.edges.command_output import CommandOutput
-    from chalicelib.edges.github_reading import RepositoryReading
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
-    from chalicelib.status.checks import ChecksReader
 
 SIDE_BY_SIDE = 10  # calls at once: boto3 keeps as many connections
 LIKELY = 2  # commands of a target that are read before it is known that they are needed
 MOST_REMEMBERED = 500  # commands
 MOST_DEPLOYS = 60  # of a target, in its past
+GITHUB_SECONDS = 6.0  # in which a view's requests to GitHub begin and end
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a page's facts come from. `own_token` is used for repositories without a token."""
+    """Where a page's facts come from.
+
+    `github_api` is the address of GitHub's API. `own_token` is used for repositories without a
+    token.
+    """
 
     surroundings: Surroundings
     stored: "RoundParameters"
     directory: "HostDirectory"
     history: "CommandHistory"
     outputs: "CommandOutput"
-    github: "Callable[[Repository, str], RepositoryReading]"
-    checks: "ChecksReader"
+    github_api: str
     journal: "DecisionLog"
     own_token: str = field(default="", repr=False)
 
@@ -63,25 +72,39 @@ class StageReading:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._results = _Results(source.history)
-        self._subjects = Subjects(source.github)
+        # One for all requests of a view, so that a GitHub that hangs delays it only once.
+        self._github_deadline = Deadline(who="GitHub")
+        self._github = partial(read_until, github_at(source.github_api), self._github_deadline)
+        self._checks = ChecksReader(GitHubApi(source.github_api), self._github_deadline)
+        self._subjects = Subjects(self._github)
         self._outputs = Outputs(source.outputs)
 
-    def state(self, *, now: datetime, only: str = "") -> Mapping[str, object]:
-        """The stage's state, as plain JSON; of one target, if it is named. `now` is aware."""
+    def state(self, *, now: datetime) -> Mapping[str, object]:
+        """The stage's state, as plain JSON. `now` is aware."""
+        self._github_deadline.restart(GITHUB_SECONDS)
+        surroundings = self._source.surroundings
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            seen = self._look(pool, now, only)
-            document = state_of(seen, self._source.surroundings, self._subjects, self._outputs)
+            seen = self._look(pool, now, lambda _: True, self._checks)
+            document = state_of(seen, surroundings, self._subjects, self._outputs)
+        if not surroundings.in_full:
+            for name, error in seen.failed:
+                facts = {"target": name, "reason": error.in_full}
+                self._source.journal.note(Decision("page", "failed", facts, "error"))
         found = plain(document)
         assert isinstance(found, dict)  # noqa: S101 - for mypy
         return found
 
     def past(self, target: str, *, now: datetime) -> Mapping[str, object] | None:
-        """The deploys of a target in 30 days, newest first, as plain JSON; None if unknown."""
+        """The deploys of a target in 30 days, newest first, as plain JSON; None if unknown.
+
+        A name that two targets have is unknown, too.
+        """
+        self._github_deadline.restart(GITHUB_SECONDS)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             commands = pool.submit(self._results.commands_since, now - REMEMBERED, MAX_COMMANDS)
             settings = self._source.stored.every_repository()
             found = [one for one in every_target(settings)[0] if one.name == target]
-            if not found:
+            if len(found) != 1:
                 return None
             (one,) = found
             sent = [
@@ -99,17 +122,31 @@ class StageReading:
         stage = self._source.surroundings.stage
         return {"version": 1, "stage": stage, "entries": plain(entries)}
 
-    def badges(self) -> Sequence[str]:
-        """The names of the targets that have a badge."""
-        targets, _ = every_target(self._source.stored.every_repository())
-        return [one.name for one in targets if one.badge]
+    def badges(self, *, now: datetime) -> Mapping[str, str]:
+        """The badges of the targets that have one, by the target's name. `now` is aware.
 
-    def _look(self, pool: ThreadPoolExecutor, now: datetime, only: str) -> Standings:
+        A name that two targets have has none.
+        """
+        self._github_deadline.restart(GITHUB_SECONDS)
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            seen = self._look(pool, now, lambda one: one.badge, None)
+        made = [(one.target.name, badge_of(one)) for one in seen.standings]
+        made += [(name, unknown_badge(name)) for name, _ in seen.failed]
+        count = Counter(name for name, _ in made)
+        return {name: badge for name, badge in made if count[name] == 1}
+
+    def _look(
+        self,
+        pool: ThreadPoolExecutor,
+        now: datetime,
+        is_shown: "Callable[[Target], bool]",
+        checks: ChecksReader | None,
+    ) -> Standings:
         source = self._source
         ahead = _Ahead(pool, source, self._results, now)
         settings = source.stored.every_repository()
         every, problems = every_target(settings)
-        targets = [one for one in every if not only or one.name == only]
+        targets = [one for one in every if is_shown(one)]
         ahead.read_for(targets, every)
         tokens = {name: one.token or source.own_token for name, one in settings.items()}
         reader = Reader(
@@ -117,10 +154,10 @@ class StageReading:
             stored=ahead,
             directory=ahead,
             history=ahead,
-            github=source.github,
+            github=self._github,
             journal=source.journal,
         )
-        gates = GatesView(reader, source.github, source.checks, every)
+        gates = GatesView(reader, self._github, checks, every)
         view = view_of(gates, targets, tokens, find_here=lambda: None, now=now)
         lines = {(one.repository, one.line): one for one in targets}.values()
         wait([pool.submit(_ask_github, view.snapshot, one) for one in lines])

@@ -5,7 +5,7 @@ needs. Source: GitHub's pages "REST API endpoints for check runs" and "... for c
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from chalicelib.core.errors import NotTakenError, UnavailableError
@@ -26,6 +26,7 @@ class ChecksReader:
     """Reads from GitHub. A refusal closes `api` for further reading, so it must be its own."""
 
     api: GitHubApi
+    deadline: Deadline = field(default_factory=Deadline)
 
     def read(self, target: Target, commit: CommitSha, token: str) -> Gate:
         """The gate `checks` of a commit, unknown if GitHub does not tell, or not everything."""
@@ -52,7 +53,9 @@ class ChecksReader:
         is_all = True
         for kind, key, parse in (("check-runs", "check_runs", _run), ("status", "statuses", _said)):
             path = f"/commits/{commit.sha}/{kind}?per_page={PER_PAGE}"
-            answer = self.api.call("GET", target.repository, path, token=token, deadline=Deadline())
+            answer = self.api.call(
+                "GET", target.repository, path, token=token, deadline=self.deadline
+            )
             if not isinstance(answer, dict):
                 raise unreadable("no checks in it")
             for name, state in readable(answer.get(key), parse):

@@ -16,11 +16,14 @@ from chalicelib.status.checks import ChecksReader
 
 @dataclass(frozen=True)
 class GatesView:
-    """Looks at gates. `targets` are all targets of the stage; `github` takes also the token."""
+    """Looks at gates. `targets` are all targets of the stage; `github` takes also the token.
+
+    Without `checks`, the gate `checks` is left out.
+    """
 
     reader: Reader
     github: Callable[[Repository, str], GateRepository]
-    checks: ChecksReader
+    checks: ChecksReader | None
     targets: Sequence[Target]
 
     def newest_waiting(self, facts: TargetFacts, snapshot: Snapshot) -> Waiting | None:
@@ -41,7 +44,7 @@ class GatesView:
         if not waiting:
             return None
         newest = waiting[0]
-        if not target.gates.checks:
+        if not target.gates.checks or not self.checks:
             return newest
         gate = self.checks.read(target, newest.commit, token)
         return replace(newest, gates=(*newest.gates, gate))

@@ -205,14 +205,14 @@ class View:
 
 @dataclass(frozen=True)
 class Standings:
-    """The targets that could be read, and why the others could not: (target, words).
+    """The targets that could be read, and why the others could not: (target, error).
 
     `problems` are of stored targets that are not valid.
     """
 
     view: View
     standings: tuple[Standing, ...]
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[tuple[str, PulleyError], ...]
     problems: tuple[str, ...] = ()
 
 
@@ -245,5 +245,5 @@ def look_at(view: View, targets: Sequence[Target], problems: Sequence[str] = ())
         try:
             standings.append(view.standing(target))
         except PulleyError as error:
-            failed.append((target.name, error.in_full))
+            failed.append((target.name, error))
     return Standings(view, tuple(standings), tuple(failed), tuple(problems))

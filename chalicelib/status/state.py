@@ -4,11 +4,13 @@ docs/page.md has its shape. Programs read the data, people the words.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Run
 from chalicelib.core.observations import FAILED, RUNNING, judge_host
 from chalicelib.core.observations import WAITING as NOT_BEGUN_YET
@@ -24,17 +26,22 @@ from chalicelib.status.words import cause_words, host_words
 
 VERSION = 1  # of the document's shape
 MOST_OUTPUTS = 10  # failed hosts of a target whose output is read: each costs a call
+MOST_OUTPUTS_IN_ALL = 100  # each has up to 10 kB, and Lambda's answer at most 6 MB
 # The state of a host, beside the places of overview.py.
 HOST_FAILED, HOST_PARKED, ASLEEP, OLD = "failed", "parked", "asleep", "old"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where the stage is, for links. `github` is the address of its pages; "" if unknown."""
+    """Where the stage is, for links. `github` is the address of its pages; "" if unknown.
+
+    `in_full`: whether errors are shown with AWS's own words, which may name the account.
+    """
 
     stage: str
     region: str
     github: str = ""
+    in_full: bool = True
 
 
 def state_of(
@@ -43,11 +50,12 @@ def state_of(
     """The document. Raises RefusedError and UnavailableError."""
     tokens = seen.view.snapshot.branches.tokens
     targets = []
+    outputs_left = iter(range(MOST_OUTPUTS_IN_ALL))
     for one in seen.standings:
         repository = one.target.repository
         token, others = tokens.get(repository, ""), [host.commit for host in one.hosts]
         told = subjects.of(repository, _commits_of(one), token, others=others)
-        targets.append(target_state(one, seen, told, outputs))
+        targets.append(target_state(one, seen, told, outputs, outputs_left))
     return {
         "version": VERSION,
         "stage": at.stage,
@@ -55,15 +63,25 @@ def state_of(
         "github": at.github or None,
         "at": seen.view.snapshot.now,
         "targets": targets,
-        "failed": [{"target": name, "reason": why} for name, why in seen.failed],
+        "failed": [
+            {"target": name, "reason": error.in_full if at.in_full else str(error)}
+            for name, error in seen.failed
+        ],
         "problems": seen.problems,
     }
 
 
 def target_state(
-    standing: Standing, seen: Standings, subjects: Mapping[str, str], outputs: Outputs
+    standing: Standing,
+    seen: Standings,
+    subjects: Mapping[str, str],
+    outputs: Outputs,
+    outputs_left: Iterator[object],
 ) -> dict[str, object]:
-    """One target of the document. `subjects` has the subjects of its commits, by SHA."""
+    """One target of the document. `subjects` has the subjects of its commits, by SHA.
+
+    `outputs_left` has an item for each output that may still be read.
+    """
     target, now = standing.target, seen.view.snapshot.now
     return target_facts(standing, seen) | {
         "environment": target.environment or target.name,
@@ -73,7 +91,7 @@ def target_state(
         "next": next_of(standing),
         "well": is_well(standing),
         "newest": _newest(standing.newest) if standing.newest else None,
-        "hosts": _hosts(standing, now, outputs),
+        "hosts": _hosts(standing, now, outputs, outputs_left),
     }
 
 
@@ -239,11 +257,15 @@ def _newest(newest: Deploy) -> dict[str, object]:
     }
 
 
-def _hosts(standing: Standing, now: datetime, outputs: Outputs) -> list[dict[str, object]]:
+def _hosts(
+    standing: Standing, now: datetime, outputs: Outputs, outputs_left: Iterator[object]
+) -> list[dict[str, object]]:
     hosts = [_host(one, standing, now) for one in standing.hosts]
     failed = (one for one in hosts if one["state"] in {HOST_FAILED, HOST_PARKED})
-    for one in islice((one for one in failed if one["command_id"]), MOST_OUTPUTS):
-        one["output"] = outputs.end_of(str(one["command_id"]), str(one["instance_id"])) or None
+    shown = islice((one for one in failed if one["command_id"]), MOST_OUTPUTS)
+    for one, _ in zip(shown, outputs_left, strict=False):
+        with suppress(PulleyError):  # the page is of use without an output
+            one["output"] = outputs.end_of(str(one["command_id"]), str(one["instance_id"])) or None
     return hosts
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from chalicelib.core.errors import NotTakenError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
+from chalicelib.status.safe_text import one_line
 
 MOST = 5_000  # subjects kept; over it, all are read again
 
@@ -46,9 +47,12 @@ class Subjects:
     def _read(self, repository: Repository, sha: str, token: str) -> None:
         try:
             told = self._github(repository, token).subjects(CommitSha(sha))
-        except (NotTakenError, UnavailableError):
+        except NotTakenError:
             told = {}
+        except UnavailableError:
+            return
         if len(self._known) > MOST:
             self._known.clear()
-        # A commit that GitHub does not tell of is not asked for again.
-        self._known |= {(repository, one): words for one, words in {sha: "", **told}.items()}
+        # A commit that GitHub does not know is not asked for again.
+        for one, words in {sha: "", **told}.items():
+            self._known[repository, one] = one_line(words)

@@ -132,7 +132,7 @@ def _orders(
     seen: Standings, asked: Mapping[str, CommitSha | None], reason: str
 ) -> tuple[list[DeployOrder], list[str]]:
     """Return the orders to send, and the reason for each target that gets none."""
-    orders, refused = [], [f"{name}: {why}" for name, why in seen.failed]
+    orders, refused = [], [f"{name}: {one.in_full}" for name, one in seen.failed]
     for one in seen.standings:
         try:
             wanted = choose_commit(

@@ -42,7 +42,7 @@ def plan(stage: Stage, target: str | None, *, as_json: bool) -> None:
             {
                 "stage": stage.name,
                 "targets": [_facts(one, seen) for one in seen.standings],
-                "failed": [{"target": name, "reason": why} for name, why in seen.failed],
+                "failed": [{"target": name, "reason": one.in_full} for name, one in seen.failed],
                 "problems": seen.problems,
             }
         )

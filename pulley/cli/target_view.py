@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import click
 
+from chalicelib.core.errors import PulleyError
 from chalicelib.core.gates import PUSH
 from chalicelib.core.targets import Target
 from chalicelib.core.waiting import OPEN
@@ -68,10 +69,10 @@ def warn_of_none(seen: Standings, stage: Stage) -> None:
         note(f"Stage {stage.name} has no targets: {apply} stores those of pulley.toml")
 
 
-def say_failed(failed: Sequence[tuple[str, str]]) -> None:
+def say_failed(failed: Sequence[tuple[str, PulleyError]]) -> None:
     """Print the targets that could not be read. If there are any, exit with FAILED."""
-    for name, why in failed:
-        note(f"Error: {name}: {one_line(why)}", style="red")
+    for name, error in failed:
+        note(f"Error: {name}: {one_line(error.in_full)}", style="red")
     if failed:
         raise click.exceptions.Exit(FAILED)
 

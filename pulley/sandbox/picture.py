@@ -9,14 +9,10 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.decisions import Decision
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.command_output import CommandOutput
-from chalicelib.edges.github import github_at
-from chalicelib.edges.github_api import GitHubApi
-from chalicelib.edges.github_reading import reading
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.page.document import picture
 from chalicelib.page.reading import Source, StageReading
-from chalicelib.status.checks import ChecksReader
 from chalicelib.status.state import Surroundings
 from pulley.sandbox.sandbox import STAGE, Sandbox
 
@@ -38,8 +34,7 @@ def reading_of(sandbox: Sandbox) -> StageReading:
         directory=HostDirectory(sandbox.account.client("ec2"), ssm, STAGE),
         history=CommandHistory(ssm, document_name(STAGE)),
         outputs=CommandOutput(ssm),
-        github=reading(github_at(api_url)),
-        checks=ChecksReader(GitHubApi(api_url)),
+        github_api=api_url,
         journal=_NoLog(),
     )
     return StageReading(source)

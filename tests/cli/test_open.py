@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -59,6 +60,13 @@ class TestOpen:
             root = place.rpartition("/")[0].rpartition("/")[0]
             for wrong in ("/", "/state.json", f"{place.rpartition('/')[0]}x/"):
                 assert get(f"{root}{wrong}" if wrong.startswith("/") else wrong)[0] == 404
+            port = int(root.rpartition(":")[2])
+            for line in (b"GET http://[ HTTP/1.0", b"GET /x?[ HTTP/1.0", b"HEAD / HTTP/1.0"):
+                with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+                    connection.sendall(line + b"\r\n\r\n")
+                    answer = connection.makefile("rb").read()
+                assert answer.split()[1] in {b"404", b"501"}
+                assert (b"Server: Pulley" in answer, b"ython" in answer) == (True, False)
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 0
 
@@ -103,7 +111,7 @@ class TestHosted:
             sandbox.account.ssm.delete_parameters(Names=names)
 
     def test_stage_whose_address_is_unknown_says_so(self, pulley: Pulley) -> None:
-        for address in ("", "https://example.com/elsewhere"):
+        for address in ("", "https://example.com/elsewhere", "http://example.com/github"):
             done = pulley(
                 "open", "--hosted", "--no-browser", environ={"PULLEY_WEBHOOK_URL": address}
             )

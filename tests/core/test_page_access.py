@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chalicelib.core.page_access import (
-    COOKIE,
     COOKIE_SECONDS,
     LINK_SECONDS,
     PageKey,
     Signed,
+    cookie_name,
     cookies_in,
     is_cookie_of,
     is_link_of,
@@ -22,6 +22,7 @@ from chalicelib.core.page_access import (
 )
 
 NOW = datetime(2030, 1, 10, 12, 0, tzinfo=UTC)
+COOKIE = cookie_name("prod")
 KEY = PageKey("a key that nobody can guess", 3)
 NONCE = "A" * 22
 
@@ -105,9 +106,10 @@ class TestCookie:
             (f"{COOKIE}=one", ["one"]),
             (f"a=b; {COOKIE}=one;{COOKIE}=two; x", ["one", "two"]),
             (f"x{COOKIE}=one", []),
+            (f"{COOKIE}2=one; {cookie_name('dev')}=one", []),
         ],
     )
     def test_cookies_of_our_name_are_found_in_a_header(
         self, header: str, values: list[str]
     ) -> None:
-        assert list(cookies_in(header)) == values
+        assert list(cookies_in(header, "prod")) == values

@@ -21,13 +21,9 @@ from chalicelib.core.commands import document_name
 from chalicelib.core.refs import Repository
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.command_output import CommandOutput
-from chalicelib.edges.github import github_at
-from chalicelib.edges.github_api import GitHubApi
-from chalicelib.edges.github_reading import reading
 from chalicelib.edges.hosts import HostDirectory
 from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.page.reading import Source
-from chalicelib.status.checks import ChecksReader
 from chalicelib.status.state import Surroundings
 from tests.fakes import COMMIT, NAMES, STAGE, FakeJournal, target_json
 
@@ -42,6 +38,7 @@ class Fleet:
 
     def __init__(self, targets: int, hosts: int, *, delay: float = 0.0) -> None:
         self.delay = delay
+        self.github_api = NOWHERE
         self.calls: Counter[str] = Counter()
         self.at_once = 0
         self._now = 0
@@ -72,8 +69,7 @@ class Fleet:
                 directory=HostDirectory(ec2, ssm, STAGE),
                 history=CommandHistory(ssm, document_name(STAGE)),
                 outputs=CommandOutput(ssm),
-                github=reading(github_at(NOWHERE)),
-                checks=ChecksReader(GitHubApi(NOWHERE)),
+                github_api=self.github_api,
                 journal=FakeJournal(),
             )
         finally:

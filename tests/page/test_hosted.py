@@ -8,13 +8,23 @@ from typing import Any
 
 import pytest
 
-from chalicelib.core.errors import PulleyError, UnavailableError
-from chalicelib.core.page_access import COOKIE, PageKey, make_cookie, make_link
-from chalicelib.page.hosted import Answer, Asked, HostedPage, not_found
+from chalicelib.core.errors import UnavailableError
+from chalicelib.core.page_access import PageKey, cookie_name, make_cookie, make_link
+from chalicelib.edges.aws import Deadline
+from chalicelib.page.hosted import (
+    MOST_BYTES,
+    STRANGER_SECONDS,
+    VIEW_SECONDS,
+    Answer,
+    Asked,
+    HostedPage,
+    not_found,
+)
 from chalicelib.page.kept import Kept
 from tests.fakes import STAGE, FakeJournal
 
 NOW = datetime(2030, 1, 10, 12, 0, tzinfo=UTC)
+COOKIE = cookie_name(STAGE)
 KEY = PageKey("a key that nobody can guess", 3)
 NONCE = "N" * 22
 STATE = {"targets": [], "failed": [{"target": "web"}]}
@@ -25,7 +35,7 @@ class Keys:
     """The page key; None for a stage without one."""
 
     found: PageKey | None = KEY
-    error: PulleyError | None = None
+    error: Exception | None = None
     used: set[str] = field(default_factory=set)
     asked: int = 0
 
@@ -47,22 +57,27 @@ class Keys:
 class Reading:
     """A stage with the target web, which has a badge."""
 
-    error: PulleyError | None = None
+    error: Exception | None = None
     reads: int = 0
+    shown: Mapping[str, Any] = field(default_factory=lambda: STATE)
 
-    def state(self, *, now: datetime, only: str = "") -> Mapping[str, Any]:
-        del now, only
+    def state(self, *, now: datetime) -> Mapping[str, Any]:
+        del now
         self.reads += 1
         if self.error:
             raise self.error
-        return STATE
+        return self.shown
 
     def past(self, target: str, *, now: datetime) -> Mapping[str, Any] | None:
         del now
         return {"entries": []} if target == "web" else None
 
-    def badges(self) -> list[str]:
-        return ["web"]
+    def badges(self, *, now: datetime) -> Mapping[str, str]:
+        del now
+        self.reads += 1
+        if self.error:
+            raise self.error
+        return {"web": "<svg>web</svg>"}
 
 
 class Site:
@@ -70,12 +85,14 @@ class Site:
 
     def __init__(self) -> None:
         self.keys, self.reading, self.journal = Keys(), Reading(), FakeJournal()
+        self.deadline = Deadline()
         self.page = HostedPage(
             stage=STAGE,
             keys=self.keys,
             reading=self.reading,  # type: ignore[arg-type] # its methods
             journal=self.journal,
             nonce=lambda: NONCE,
+            deadline=self.deadline,
             kept=Kept(3),
             badges=Kept(60),
         )
@@ -111,7 +128,8 @@ class TestStranger:
     @pytest.mark.parametrize("path", [*PATHS, "/badge/other.svg", "/badge/web", "/badge/", "/x"])
     def test_every_path_is_the_same_404(self, site: Site, path: str) -> None:
         assert site.get(path) == not_found()
-        assert site.reading.reads == 0
+        # Only the list of badges tells that a target has none; it is kept for a minute.
+        assert site.reading.reads == (path == "/badge/other.svg")
 
     @pytest.mark.parametrize("path", PATHS)
     @pytest.mark.parametrize(
@@ -167,6 +185,18 @@ class TestStranger:
         (one, _) = site.journal.decisions
         assert (one.about, one.facts["reason"]) == ("page", site.keys.error.in_full)
 
+    def test_defect_is_the_same_404_and_its_words_are_not_logged(self, site: Site) -> None:
+        site.keys.error = KeyError("a secret")
+        assert site.get("/", cookie=cookie()) == not_found()
+        assert site.get("/badge/web.svg") == not_found()
+        assert [one.facts["reason"] for one in site.journal.decisions] == ["KeyError"] * 2
+
+    def test_slow_aws_may_keep_a_stranger_less_long_than_a_visitor(self, site: Site) -> None:
+        site.get("/", cookie=cookie(stage="other"))
+        assert 0 < site.deadline.left() < STRANGER_SECONDS
+        site.get("/", cookie=cookie())
+        assert STRANGER_SECONDS < site.deadline.left() < VIEW_SECONDS
+
     def test_stage_without_a_key_has_no_page_and_no_badge(self, site: Site) -> None:
         site.keys.found = None
         answers = [site.get(one, cookie=cookie()) for one in (*PATHS, "/badge/web.svg")]
@@ -185,6 +215,12 @@ class TestLink:
     def test_link_works_once(self, site: Site) -> None:
         assert site.get("/", link=link()).status == 200
         assert site.get("/", link=link()) == not_found()
+
+    def test_reload_of_a_used_link_leads_to_the_page_for_whom_it_let_in(self, site: Site) -> None:
+        mine = cookie_in(site.get("/", link=link()))
+        again = site.get("/", cookie=mine, link=link(), target="web")
+        assert 'content="0;url=./#web"' in again.body
+        assert "Set-Cookie" not in again.headers
 
     @pytest.mark.parametrize(
         ("target", "place"), [("web", "./#web"), ("", "./"), ('"><script>', "./"), ("//evil", "./")]
@@ -220,7 +256,25 @@ class TestVisitor:
         site.reading.error = UnavailableError("AWS is too busy", detail="arn:aws:secret")
         answer = site.get("/state.json", cookie=cookie())
         assert (answer.status, answer.body) == (503, '{"error": "AWS is too busy"}')
-        assert site.journal.decisions[0].facts["reason"] == site.reading.error.in_full
+        assert site.get("/state.json", cookie=cookie()) == answer
+        (noted,) = site.journal.decisions
+        assert noted.facts["reason"] == site.reading.error.in_full
+
+    def test_defect_is_told_without_its_words(self, site: Site) -> None:
+        site.reading.error = KeyError("a secret")
+        answer = site.get("/state.json", cookie=cookie())
+        assert (answer.status, "secret" in answer.body) == (503, False)
+        assert [one.facts["reason"] for one in site.journal.decisions] == ["KeyError"]
+
+    def test_words_in_other_scripts_are_no_longer_than_they_are(self, site: Site) -> None:
+        site.reading.shown = {"targets": [{"subject": "дом 家 🏠"}]}
+        body = site.get("/state.json", cookie=cookie()).body
+        assert "дом 家 🏠" in body
+
+    def test_state_that_lambda_could_not_send_is_an_error_that_says_so(self, site: Site) -> None:
+        site.reading.shown = {"targets": ["家" * (MOST_BYTES // 3)]}
+        answer = site.get("/state.json", cookie=cookie())
+        assert (answer.status, "use `pulley open`" in answer.body) == (503, True)
 
 
 class TestBadge:
@@ -230,5 +284,15 @@ class TestBadge:
             (200, "image/svg+xml")
         }
         assert answers[0].headers["Cache-Control"] == "max-age=60"
-        assert "web · unknown" in answers[0].body
+        assert answers[0].body == "<svg>web</svg>"
+        assert site.get("/badge/other.svg") == not_found()
         assert site.reading.reads == 1
+
+    def test_error_of_aws_costs_one_reading_for_all_badges_and_is_logged_once(
+        self, site: Site
+    ) -> None:
+        site.reading.error = UnavailableError("AWS is too busy")
+        for _ in range(5):
+            assert site.get("/badge/web.svg") == not_found()
+            assert site.get("/badge/other.svg") == not_found()
+        assert site.reading.reads == len(site.journal.decisions) == 1

@@ -1,12 +1,18 @@
 """A view is read side by side, and what cannot change is read once. Real boto3, over HTTP."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from chalicelib.page import reading
 from chalicelib.page.reading import MOST_DEPLOYS, SIDE_BY_SIDE, StageReading
-from tests.fakes import COMMIT
+from tests.fakes import COMMIT, NAMES, TOKEN
 from tests.page.fleet import COMMANDS, Fleet
 
 
@@ -17,8 +23,8 @@ def now() -> datetime:
 def test_fifty_targets_with_twenty_hosts_take_few_calls_side_by_side() -> None:
     fleet = Fleet(50, 20, delay=0.02)
     with fleet.source() as source:
-        reading = StageReading(source)
-        state: Any = reading.state(now=now())
+        stage = StageReading(source)
+        state: Any = stage.state(now=now())
         first = dict(fleet.calls)
         assert {one["target"] for one in state["targets"]} == set(fleet.names)
         assert all(one["well"] and len(one["hosts"]) == 20 for one in state["targets"])
@@ -34,16 +40,48 @@ def test_fifty_targets_with_twenty_hosts_take_few_calls_side_by_side() -> None:
         }
         assert SIDE_BY_SIDE / 2 < fleet.at_once <= SIDE_BY_SIDE + 1
         fleet.calls.clear()
-        assert reading.state(now=now())["targets"]
+        assert stage.state(now=now())["targets"]
         assert "ListCommandInvocations" not in fleet.calls
 
 
-def test_one_target_alone_costs_its_own_commands() -> None:
-    fleet = Fleet(10, 2)
-    with fleet.source() as source:
-        state: Any = StageReading(source).state(now=now(), only="web-3")
-        assert [one["target"] for one in state["targets"]] == ["web-3"]
-        assert fleet.calls["ListCommandInvocations"] == 2
+def changed(fleet: Fleet, name: str, old: str, new: str) -> None:
+    """Change a target's stored JSON."""
+    ((parameter, text),) = [one for one in fleet.parameters.items() if f'"{name}"' in one[1]]
+    assert old in text
+    fleet.parameters[parameter] = text.replace(old, new, 1)
+
+
+@contextmanager
+def github_that_hangs() -> Iterator[tuple[str, list[socket.socket]]]:
+    """The address of a server that takes requests and never answers, and its connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        thread = threading.Thread(target=take, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", taken
+        server.shutdown(socket.SHUT_RDWR)
+        for one in taken:
+            one.close()
+
+
+def test_github_that_hangs_delays_a_view_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "GITHUB_SECONDS", 0.5)
+    fleet = Fleet(20, 1)
+    for name in ("web-1", "web-2"):
+        changed(fleet, name, f'"{name}",', f'"{name}", "checks": true,')
+    with github_that_hangs() as (fleet.github_api, taken), fleet.source() as source:
+        stage = StageReading(replace(source, own_token=TOKEN))
+        state: Any = stage.state(now=now())
+        assert len(state["targets"]) == 20
+        # The tips of four repositories were asked for side by side, and nothing after the time.
+        assert 0 < len(taken) <= 4
+        assert stage.past("web-1", now=now())
 
 
 class TestPast:
@@ -64,10 +102,38 @@ class TestPast:
         with Fleet(1, 1).source() as source:
             assert StageReading(source).past("nobody", now=now()) is None
 
+    def test_name_that_two_targets_have_has_no_past(self) -> None:
+        fleet = Fleet(8, 1)
+        changed(fleet, "web-6", '"web-6"', '"web-1"')
+        with fleet.source() as source:
+            stage = StageReading(source)
+            assert stage.past("web-1", now=now()) is None
+            assert stage.past("web-2", now=now())
 
-def test_only_targets_that_ask_for_a_badge_have_one() -> None:
-    fleet = Fleet(2, 1)
-    name, text = next(iter(fleet.parameters.items()))
-    fleet.parameters[name] = text.replace('"web-1",', '"web-1", "badge": true,', 1)
-    with fleet.source() as source:
-        assert StageReading(source).badges() == ["web-1"]
+
+class TestBadges:
+    def test_only_targets_that_ask_for_a_badge_have_one_and_only_they_are_read(self) -> None:
+        fleet = Fleet(10, 2)
+        changed(fleet, "web-1", '"web-1",', '"web-1", "badge": true,')
+        with fleet.source() as source:
+            (badge,) = StageReading(source).badges(now=now()).items()
+        assert badge[0] == "web-1"
+        assert f"web-1 · {COMMIT[:7]} · 2/2" in badge[1]
+        assert fleet.calls["ListCommandInvocations"] == 2
+
+    def test_target_that_cannot_be_read_is_unknown(self) -> None:
+        fleet = Fleet(2, 1)
+        changed(fleet, "web-1", '"web-1",', '"web-1", "badge": true,')
+        fleet.parameters[NAMES.pin("web-1")] = "nonsense"
+        with fleet.source() as source:
+            assert "web-1 · unknown" in StageReading(source).badges(now=now())["web-1"]
+
+    def test_name_that_two_targets_have_has_no_badge(self) -> None:
+        fleet = Fleet(8, 1)
+        changed(fleet, "web-6", '"web-6",', '"web-1", "badge": true,')
+        changed(fleet, "web-2", '"web-2",', '"web-2", "badge": true,')
+        with fleet.source() as source:
+            assert [*StageReading(source).badges(now=now())] == ["web-1", "web-2"]
+        changed(fleet, "web-2", '"web-1",', '"web-1", "badge": true,')
+        with fleet.source() as source:
+            assert [*StageReading(source).badges(now=now())] == ["web-2"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import Invocation
 from chalicelib.core.pins import Pin
 from chalicelib.core.stored import StoredPins
@@ -93,13 +94,18 @@ class TestStateOf:
     def test_target_that_cannot_be_read_is_listed_as_failed(self) -> None:
         seen = view((command_of(), [on(1, line_of())]))
         seen.snapshot.pins = StoredPins({"web": "nonsense"})
-        told: Any = plain(
-            state_of(look_at(seen, [WEB]), AT, Subjects(no_github), Outputs(Reader()))
-        )
-        assert told["targets"] == []
-        (failed,) = told["failed"]
-        assert failed["target"] == "web"
-        assert "the parameter pins/web is not valid" in failed["reason"]
+        shown = {}
+        for at in (AT, replace(AT, in_full=False)):
+            told: Any = plain(
+                state_of(look_at(seen, [WEB]), at, Subjects(no_github), Outputs(Reader()))
+            )
+            assert told["targets"] == []
+            (failed,) = told["failed"]
+            assert failed["target"] == "web"
+            shown[at.in_full] = failed["reason"]
+        assert "the parameter pins/web is not valid" in shown[True]
+        assert shown[False]
+        assert "the parameter pins/web" not in shown[False]
 
     def test_failed_host_is_told_with_reason_command_and_output(self) -> None:
         command = command_of(count=3)
@@ -147,7 +153,8 @@ class TestPinned:
         assert self.told(over)["pinned"] is None
 
     def told(self, standing: Standing) -> Any:  # noqa: ANN401 - JSON
-        return plain(target_state(standing, look_at(view(), []), {}, Outputs(Reader())))
+        seen, outputs = look_at(view(), []), Outputs(Reader())
+        return plain(target_state(standing, seen, {}, outputs, iter("")))
 
 
 def test_frozen_target_has_nothing_next() -> None:
@@ -157,5 +164,20 @@ def test_frozen_target_has_nothing_next() -> None:
 def test_few_outputs_are_read_however_many_hosts_failed() -> None:
     standing = view((command_of(), [on(1, CONFLICT, "Failed")])).standing(WEB)
     many = replace(standing, hosts=standing.hosts[:1] * 50)
-    told: Any = plain(target_state(many, look_at(view(), []), {}, Outputs(Reader())))
+    seen, outputs, left = look_at(view(), []), Outputs(Reader()), iter("x" * 2 * MOST_OUTPUTS)
+    told: Any = plain(target_state(many, seen, {}, outputs, left))
     assert sum(one["output"] is not None for one in told["hosts"]) == MOST_OUTPUTS
+    assert len(list(left)) == MOST_OUTPUTS
+    told = plain(target_state(many, seen, {}, outputs, iter("x")))
+    assert sum(one["output"] is not None for one in told["hosts"]) == 1
+
+
+def test_output_that_cannot_be_read_is_left_out() -> None:
+    class Failing:
+        def read(self, command_id: str, instance_id: str) -> Output:
+            raise UnavailableError(f"AWS is too busy for {command_id} {instance_id}")
+
+    seen = look_at(view((command_of(), [on(1, CONFLICT, "Failed")])), [WEB])
+    told: Any = plain(state_of(seen, AT, Subjects(no_github), Outputs(Failing())))
+    first = told["targets"][0]["hosts"][0]
+    assert (first["state"], first["output"]) == ("failed", None)

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import pytest
-
 from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.status.subjects import MOST, Subjects
@@ -16,6 +14,7 @@ class GitHub:
 
     def __init__(self, error: PulleyError | None = None) -> None:
         self.error = error
+        self.words = "Two"
         self.asked: list[str] = []
 
     def of(self, repository: Repository, token: str) -> "GitHub":
@@ -26,7 +25,7 @@ class GitHub:
         self.asked.append(tip.sha)
         if self.error:
             raise self.error
-        return {COMMIT: "Two", OLD: "One"} if tip.sha == COMMIT else {}
+        return {COMMIT: self.words, OLD: "One"} if tip.sha == COMMIT else {}
 
 
 def test_one_call_tells_the_commit_and_those_before_it() -> None:
@@ -53,15 +52,26 @@ def test_without_a_token_nobody_is_asked() -> None:
     assert github.asked == []
 
 
-@pytest.mark.parametrize("error", [NotTakenError("no permission"), UnavailableError("down")])
-def test_commit_that_github_does_not_tell_has_none_and_is_not_asked_for_again(
-    error: PulleyError,
-) -> None:
-    github = GitHub(error)
+def test_commit_that_github_does_not_know_is_not_asked_for_again() -> None:
+    github = GitHub(NotTakenError("no permission"))
     subjects = Subjects(github.of)
     for _ in range(3):
         assert subjects.of(SITE, [CommitSha(COMMIT)], TOKEN) == {}
     assert github.asked == [COMMIT]
+
+
+def test_commit_is_asked_for_again_after_a_github_that_did_not_answer() -> None:
+    github = GitHub(UnavailableError("down"))
+    subjects = Subjects(github.of)
+    assert subjects.of(SITE, [CommitSha(COMMIT)], TOKEN) == {}
+    github.error = None
+    assert subjects.of(SITE, [CommitSha(COMMIT)], TOKEN) == {COMMIT: "Two"}
+
+
+def test_subject_is_one_line_without_what_controls_a_terminal_or_the_direction() -> None:
+    github = GitHub()
+    github.words = "Fix \u202eevil\x1b[31m\tthing"
+    assert Subjects(github.of).of(SITE, [CommitSha(COMMIT)], TOKEN) == {COMMIT: "Fix evil thing"}
 
 
 def test_memory_is_bounded() -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chalicelib.core.decisions import DecisionLog
-from chalicelib.core.errors import UnavailableError
 from chalicelib.core.history import age
 from chalicelib.core.targets import Target
 from chalicelib.status.overview import Standing
@@ -42,8 +41,8 @@ def look_past_pin(  # noqa: PLR0913 - each is a fact of its own
         now=now,
         without_pins=True,
     )
-    for _, why in seen.failed:
-        raise UnavailableError(why)
+    for _, error in seen.failed:
+        raise error
     (standing,) = seen.standings
     sent = sorted(seen.view.snapshot.sent_to(target), key=age)
     wanted = standing.plan.wanted

@@ -8,6 +8,7 @@ from chalicelib.core.page_access import make_link
 from chalicelib.edges.page_keys import PageKeys
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
+from pulley.operator.webhook.hooks import is_webhook_url
 
 KEY_BYTES = 32
 _WEBHOOK = "github"  # how the webhook's address ends
@@ -16,13 +17,13 @@ _WEBHOOK = "github"  # how the webhook's address ends
 def hosted_url(stage: Stage) -> str:
     """The address of the hosted page. Raises UnavailableError if the app is not deployed."""
     url = stage.webhook_url
-    if not url.endswith(f"/{_WEBHOOK}"):
+    if not is_webhook_url(url):
         raise UnavailableError(
             f"the address of stage {stage.name} is not known here: deploy it with `chalice deploy "
-            f"--stage {stage.name}`, or set PULLEY_WEBHOOK_URL to the webhook's address, ending in "
-            "/github"
+            f"--stage {stage.name}`, or set PULLEY_WEBHOOK_URL to the webhook's address, which "
+            "begins with https:// and ends in /github"
         )
-    return url.removesuffix(_WEBHOOK)
+    return url.rstrip("/").removesuffix(_WEBHOOK)
 
 
 def link_to(stage: Stage, *, now: datetime, target: str = "") -> str:

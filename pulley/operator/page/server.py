@@ -12,16 +12,14 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from chalicelib.core.decisions import DecisionLog
 from chalicelib.core.errors import PulleyError
-from chalicelib.edges.github_api import GitHubApi
-from chalicelib.page.answers import HEADERS, html_headers
+from chalicelib.page.answers import HEADERS, html_headers, json_text
 from chalicelib.page.document import page
 from chalicelib.page.kept import Kept
 from chalicelib.page.reading import Source, StageReading
-from chalicelib.status.checks import ChecksReader
 from pulley.operator.stage.stage import Stage, utc_now
 
 FRESH_SECONDS = 2.5
@@ -38,8 +36,7 @@ def reading_of(stage: Stage, journal: DecisionLog) -> StageReading:
         directory=stage.directory,
         history=stage.history,
         outputs=stage.outputs,
-        github=stage.github,
-        checks=ChecksReader(GitHubApi(stage.settings.github_api)),
+        github_api=stage.settings.github_api,
         journal=journal,
         own_token=stage.own_token(),
     )
@@ -48,6 +45,7 @@ def reading_of(stage: Stage, journal: DecisionLog) -> StageReading:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    allow_reuse_port = False  # else another process could take part of the requests
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a browser that went away. Anything else is a defect: show it."""
@@ -86,35 +84,42 @@ class PageServer:
 
     def answer(self, target: str) -> tuple[int, Mapping[str, str], bytes]:
         """The answer to GET of a path with its query: status, headers and body."""
-        asked = urlsplit(target)
-        if not asked.path.startswith(self._place):
+        if not target.startswith(self._place):
             return HTTPStatus.NOT_FOUND, HEADERS, json.dumps(_NOT_FOUND).encode()
         self._asked_at = time.monotonic()
-        name, query = asked.path.removeprefix(self._place), parse_qs(asked.query)
         try:
-            if name == "":
-                return HTTPStatus.OK, html_headers(), page().encode()
-            if name == "state.json":
-                return HTTPStatus.OK, HEADERS, self._kept.get("", self._state)
-            if name == "history.json" and (body := self._past(query.get("target", [""])[0])):
-                return HTTPStatus.OK, HEADERS, body
+            return self._found(urlsplit(target))
         except PulleyError as error:
-            body = json.dumps({"error": error.in_full}).encode()
+            body = json_text({"error": error.in_full}).encode()
             return HTTPStatus.SERVICE_UNAVAILABLE, HEADERS, body
+        except Exception as error:  # noqa: BLE001 - a defect: show it on the page
+            body = json_text({"error": f"{type(error).__name__}: {error}"}).encode()
+            return HTTPStatus.INTERNAL_SERVER_ERROR, HEADERS, body
+
+    def _found(self, asked: SplitResult) -> tuple[int, Mapping[str, str], bytes]:
+        name, query = asked.path.removeprefix(self._place), parse_qs(asked.query)
+        if name == "":
+            return HTTPStatus.OK, html_headers(), page().encode()
+        if name == "state.json":
+            return HTTPStatus.OK, HEADERS, self._kept.get(self._state)
+        if name == "history.json" and (body := self._past(query.get("target", [""])[0])):
+            return HTTPStatus.OK, HEADERS, body
         return HTTPStatus.NOT_FOUND, HEADERS, json.dumps(_NOT_FOUND).encode()
 
     def _state(self) -> bytes:
-        return json.dumps(self._reading.state(now=utc_now())).encode()
+        return json_text(self._reading.state(now=utc_now())).encode()
 
     def _past(self, target: str) -> bytes:
         found = self._reading.past(target, now=utc_now())
-        return json.dumps(found).encode() if found else b""
+        return json_text(found).encode() if found else b""
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         answer = self.answer
 
         class Handler(BaseHTTPRequestHandler):
             timeout = SLOW_SECONDS
+
+            server_version, sys_version = "Pulley", ""
 
             def do_GET(self) -> None:
                 status, headers, body = answer(self.path)
