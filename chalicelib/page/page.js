@@ -2,8 +2,9 @@
 // Shows state.json, and asks again: every three seconds while a deploy runs, else every ten.
 // Commit subjects, host output and names are hostile: all of it is set as text, never as HTML.
 
-const LIVE = 3000, AT_REST = 10000, MOST_CELLS = 120, MOST_REASONS = 4;
-const GLYPHS = {
+const LIVE = 3000, AT_REST = 10000, SLOWEST = 60000, MOST_FAILURES = 20, MOST_CELLS = 120, MOST_REASONS = 4;
+// What a server names (targets, commits, states) is looked up in Maps: an object knows "constructor".
+const GLYPHS = new Map(Object.entries({
   "at it": ["✓", "at the wanted commit"],
   running: ["▸", "running the script now"],
   waiting: ["·", "its turn has not come"],
@@ -14,20 +15,25 @@ const GLYPHS = {
   asleep: ["z", "offline"],
   old: ["…", "not heard of for too long"],
   unknown: ["?", "never heard of"],
-};
+  replaced: ["»", "a deploy that a newer one replaced"],
+  "": ["–", "no commit is wanted"],
+}));
 const ORDER = ["failed", "parked", "drifted", "behind", "running", "waiting", "unknown", "old", "asleep", "at it", ""];
-const DOES = {
+const DOES = new Map(Object.entries({
   send: (one, hosts) => `The next round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   later: (one, hosts) => `A later round sends ${one.commit.slice(0, 7)} to ${hosts}`,
   recheck: (one, hosts) => `The next round looks again at ${hosts}`,
-  wait: (one, hosts) => `The next round skips ${hosts}`,
+  wait: (one, hosts) => `Nothing yet for ${hosts}`,
   parked: (one, hosts) => `No round sends anything more to ${hosts}`,
-};
+}));
+const OUTCOMES = new Map(Object.entries({ success: "at it", in_progress: "running", pending: "running", queued: "waiting", inactive: "replaced" }));
+const TROUBLES = ["failed", "parked", "drifted"];
 const byId = (id) => document.getElementById(id);
 const embedded = (id) => { const found = byId(id); return found ? JSON.parse(found.textContent) : null; };
 const SNAPSHOT = embedded("state"), PAST = embedded("history");
 
-let state = null, histories = {}, timer = 0, asking = false;
+const histories = new Map(Object.entries(PAST || {})), asked = new Map();
+let state = null, timer = 0, asking = false, failures = 0, sorry = [];
 
 /** An element with text or elements in it. No attribute here takes HTML or script. */
 function make(tag, attributes, ...children) {
@@ -43,16 +49,18 @@ function link(address, words, attributes = {}) {
   return isPlain ? make("a", { href: address, rel: "noreferrer", ...attributes }, words) : make("span", attributes, words);
 }
 
+const subjectOf = (target, sha) => (Object.hasOwn(target.subjects, sha) ? target.subjects[sha] : "");
+
 function commit(target, sha) {
   if (!sha) return make("span", { class: "commit faint" }, "unknown");
-  const words = sha.slice(0, 7), subject = target.subjects[sha] || "";
+  const words = sha.slice(0, 7), subject = subjectOf(target, sha);
   const address = state.github && /^[0-9a-f]{40}$/.test(sha) ? `${state.github}/${target.repository}/commit/${sha}` : "";
   return link(address, words, { class: "commit", title: subject });
 }
 
 function compare(target, from, to) {
   if (!state.github || !from || !to || from === to || !/^[0-9a-f]{80}$/.test(from + to)) return null;
-  return link(`${state.github}/${target.repository}/compare/${from}...${to}`, "what differs");
+  return link(`${state.github}/${target.repository}/compare/${from}...${to}`, `changes since ${from.slice(0, 7)}`);
 }
 
 function console_(id) {
@@ -62,7 +70,8 @@ function console_(id) {
 }
 
 const many = (count, what) => `${count} ${what}${count === 1 ? "" : "s"}`;
-const parts = (...all) => all.filter(Boolean).flatMap((one, at) => (at ? [" · ", one] : [one]));
+const apart = (text) => make("bdi", {}, text);
+const parts = (...all) => all.filter(Boolean).flatMap((one, at) => [at ? " · " : "", typeof one === "string" ? apart(one) : one]);
 
 function length(seconds) {
   if (seconds === null || seconds === undefined) return "";
@@ -86,11 +95,13 @@ function until(at) {
 const isBusy = (target) =>
   target.hosts.some((one) => one.online && (one.state === "running" || one.state === "waiting")) ||
   Boolean(target.newest && target.newest.state === "in_progress");
-const troubled = (target) => target.hosts.filter((one) => ["failed", "parked", "drifted"].includes(one.state));
+const troubled = (target) => target.hosts.filter((one) => TROUBLES.includes(one.state));
+const away = (target) => target.hosts.filter((one) => one.state === "asleep");
+const missed = (target) => away(target).filter((one) => one.there === false);
 const kindOf = (target) => {
   if (isBusy(target)) return "busy";
   if (troubled(target).length || !target.hosts.length) return "bad";
-  if (!target.well || target.held || (target.pinned && target.pinned.state === "frozen")) return "held";
+  if (!target.well || target.held || target.hosts.some((one) => one.there === false) || (target.pinned && target.pinned.state === "frozen")) return "held";
   return "good";
 };
 const RANK = ["bad", "busy", "held", "good"];
@@ -101,9 +112,9 @@ function verdictOf(target) {
   if (isBusy(target)) return `deploying: ${at} of ${all} done`;
   if (bad.length) return `${bad[0].state} on ${bad.length === all ? many(all, "host") : `${bad.length} of ${many(all, "host")}`}`;
   if (target.pinned && target.pinned.state === "frozen") return "frozen";
-  const off = target.hosts.filter((one) => one.state === "asleep").length;
+  const off = away(target).length, late = missed(target);
   const on = target.wanted ? `on ${target.wanted.commit.slice(0, 7)}` : "at the wanted commit";
-  return `${at} of ${many(all, "host")} ${on}${off ? `, ${off} offline` : ""}`;
+  return `${at} of ${many(all, "host")} ${on}${late.length ? `, ${names(late)} ${late.length === 1 ? "is" : "are"} offline` : off ? `, ${off} offline` : ""}`;
 }
 
 /** Hosts with the same words, the largest group first. */
@@ -117,7 +128,7 @@ function groups(hosts, words) {
 }
 
 function names(hosts) {
-  const shown = hosts.slice(0, 3).map((one) => one.host).join(", ");
+  const shown = hosts.slice(0, 3).map((one) => one.host.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "")).join(", ");
   return hosts.length > 3 ? `${shown} and ${hosts.length - 3} more` : shown;
 }
 
@@ -131,7 +142,7 @@ function strip(target) {
 }
 
 function cell(is, title) {
-  return make("span", { class: "cell", "data-is": is || "none", title, "aria-hidden": "true" }, (GLYPHS[is] || ["–"])[0]);
+  return make("span", { class: "cell", "data-is": is || "none", title, "aria-hidden": "true" }, (GLYPHS.get(is || "") || ["–"])[0]);
 }
 
 function why(target) {
@@ -139,48 +150,49 @@ function why(target) {
   if (!bad.length) return null;
   const words = (one) => (one.state === "drifted" ? "drifted: somebody moved the checkout by hand" : one.last || one.state);
   const found = groups(bad, words);
-  const rows = found.slice(0, MOST_REASONS).map(([said, hosts]) => make("li", {}, make("b", {}, names(hosts)), " ", said));
+  const rows = found.slice(0, MOST_REASONS).map(([said, hosts]) => make("li", {}, make("b", {}, names(hosts)), " ", apart(said)));
   if (found.length > MOST_REASONS) rows.push(make("li", {}, `and ${found.length - MOST_REASONS} other reasons`));
   return make("ul", { class: "why" }, rows);
 }
 
 function next(target) {
-  if (target.held) return target.held;
-  const open = target.waiting && target.waiting.gates.every((one) => one.state === "open");
-  if (open && target.waiting.gates.length) return `The next round sends ${target.waiting.commit.slice(0, 7)}: all gates are open.`;
-  if (target.waiting && !open) return `${target.waiting.commit.slice(0, 7)} goes out when every gate above is open.`;
-  if (!target.next.length) return target.hosts.length ? "Nothing: there is nothing to do." : "Nothing: the target has no hosts.";
-  return make("ul", {}, target.next.slice(0, MOST_REASONS).map((one) => {
-    const hosts = many(one.hosts, "host"), does = DOES[one.action] || (() => `${one.action} for ${hosts}`);
-    return make("li", {}, `${does(one, hosts)}: ${one.reason}.`);
-  }));
+  const waiting = target.waiting, open = waiting && waiting.gates.every((one) => one.state === "open");
+  if (!target.held && open && waiting.gates.length) return `The next round sends ${waiting.commit.slice(0, 7)}: all gates are open.`;
+  const first = target.held || (waiting && !open && `${waiting.commit.slice(0, 7)} goes out when every gate above is open.`);
+  const rest = target.next.filter((one) => one.reason !== target.held).slice(0, MOST_REASONS).map((one) => {
+    const hosts = many(one.hosts, "host"), does = DOES.get(one.action) || (() => `${one.action} for ${hosts}`);
+    return [does(one, hosts), ": ", apart(one.reason), "."];
+  });
+  if (!rest.length) return first || (target.hosts.length ? "Nothing: there is nothing to do." : "Nothing: the target has no hosts.");
+  return make("ul", {}, (first ? [first, ...rest] : rest).map((one) => make("li", {}, one)));
 }
 
 function gates(target) {
   const waiting = target.waiting;
   if (!waiting || !waiting.gates.length) return null;
-  const rows = waiting.gates.map((one) => make("li", {}, make("b", {}, `gate “${one.name}” is ${one.state}`), one.reason ? `: ${one.reason}` : ""));
-  return [make("dt", {}, "Waiting"), make("dd", {}, commit(target, waiting.commit), ` ${target.subjects[waiting.commit] || waiting.tag}`, make("ul", {}, rows))];
+  const rows = waiting.gates.map((one) => make("li", {}, one.reason
+    ? [make("b", {}, one.reason), " ", make("span", { class: "faint" }, `(gate “${one.name}”, ${one.state})`)] : make("b", {}, `gate “${one.name}” is ${one.state}`)));
+  return [make("dt", {}, "Waiting"), make("dd", {}, commit(target, waiting.commit), " ", apart(subjectOf(target, waiting.commit) || waiting.tag), make("ul", {}, rows))];
 }
 
 function lastDeploy(target) {
-  const newest = target.newest;
+  const newest = target.newest, wanted = target.wanted && target.wanted.commit;
   if (!newest) return "nothing was sent in the last 30 days";
   const who = newest.by ? `by ${newest.by}` : "";
   return parts(newest.state.replace("_", " "), ago(newest.at), `${newest.cause} ${who}`.trim(),
-    newest.seconds !== null && `took ${length(newest.seconds)}`, commit(target, newest.commit), console_(newest.command_id));
+    newest.seconds !== null && `took ${length(newest.seconds)}`, newest.commit !== wanted && commit(target, newest.commit), console_(newest.command_id));
 }
 
 function card(target, isWhole) {
   const kind = kindOf(target), pinned = target.pinned, wanted = target.wanted && target.wanted.commit;
-  const heading = make("h2", {}, isWhole ? target.target : make("a", { href: `#${target.target}`, id: `to-${target.target}` }, target.target));
+  const heading = make("h2", {}, isWhole ? target.target : make("a", { href: `#${encodeURIComponent(target.target)}`, id: `to-${target.target}` }, target.target));
   const others = target.hosts.filter((one) => one.commit && wanted && !one.there && !one.local_commits).map((one) => one.commit);
   const aside = target.hosts.filter((one) => one.set_aside).slice(0, MOST_REASONS);
   const facts = [
     ...(pinned ? [make("dt", {}, pinned.state), make("dd", {}, parts(pinned.reason || "no reason is given",
       pinned.by && `by ${pinned.by}`, pinned.until && make("span", {}, "until ", until(pinned.until))))] : []),
     ...(gates(target) || []),
-    ...(aside.length ? [make("dt", {}, "Set aside"), make("dd", {}, make("ul", {}, aside.map((one) => make("li", {}, `${one.set_aside} on ${one.host}`))))] : []),
+    ...(aside.length ? [make("dt", {}, "Set aside"), make("dd", {}, make("ul", {}, aside.map((one) => make("li", {}, apart(one.set_aside), " on ", apart(one.host)))))] : []),
     make("dt", {}, "Next"), make("dd", {}, next(target)),
     make("dt", {}, "Last deploy"), make("dd", {}, lastDeploy(target)),
   ];
@@ -190,8 +202,8 @@ function card(target, isWhole) {
       target.environment !== target.target && `environment ${target.environment}`,
       target.url && link(target.url, target.url.replace(/^https?:\/\//, "")))),
     make("p", { class: "subject" }, wanted ? parts(make("span", {}, "wants ", commit(target, wanted)),
-      target.subjects[wanted], compare(target, others[0], wanted)) : "no commit is wanted"),
-    strip(target), why(target), make("dl", {}, facts), isWhole ? details(target) : null);
+      subjectOf(target, wanted), compare(target, others[0], wanted)) : "no commit is wanted"),
+    strip(target), isWhole && troubled(target).length === 1 ? null : why(target), make("dl", {}, facts), isWhole ? details(target) : null);
 }
 
 function details(target) {
@@ -203,7 +215,7 @@ function details(target) {
 }
 
 function hostRow(target, one) {
-  const aside = parts(one.local_commits && many(one.local_commits, "local commit"), one.set_aside && `set aside: ${one.set_aside}`,
+  const aside = parts(one.local_commits && `${many(one.local_commits, "commit")} made on this host`, one.set_aside && `set aside: ${one.set_aside}`,
     !one.local_commits && (one.state === "failed" || one.state === "drifted") ? compare(target, one.commit, one.wanted) : null, one.state === "failed" && console_(one.command_id));
   return make("li", {}, cell(one.state, ""),
     make("span", { class: "name" }, one.host, one.host === one.instance_id ? null : make("span", { class: "faint" }, one.instance_id)),
@@ -220,18 +232,17 @@ function told(one) {
   const state = one.state || "no commit is wanted", last = one.last || "";
   if (state === "at it" && last) return [last];
   const rest = last.startsWith(state) ? last.slice(state.length) : last && `: ${last}`;
-  return [make("b", {}, state), rest];
+  return [make("b", { class: TROUBLES.includes(state) ? "trouble" : "" }, state), rest];
 }
 
 function past(target) {
-  const entries = histories[target.target];
+  const entries = histories.get(target.target);
   if (!entries) return make("p", { class: "faint" }, "Asking AWS …");
   if (typeof entries === "string") return make("p", {}, entries);
   const deploys = entries.filter((one) => one.kind === "command");
   if (!deploys.length) return make("p", { class: "faint" }, "Nothing was sent.");
-  const outcome = { success: "at it", in_progress: "running", pending: "running", queued: "waiting", inactive: "old" };
-  const rows = deploys.slice(0, 50).map((one) => make("li", {}, cell(outcome[one.state] || "failed", one.state), ago(one.at), commit(target, one.commit),
-    make("span", { class: "subject faint" }, one.subject || target.subjects[one.commit] || "",
+  const rows = deploys.slice(0, 50).map((one) => make("li", {}, cell(OUTCOMES.get(one.state) || "failed", one.state === "inactive" ? "replaced by a newer one" : one.state), ago(one.at), commit(target, one.commit),
+    make("span", { class: "subject faint" }, apart(one.subject || subjectOf(target, one.commit)),
       make("div", {}, parts(`${one.cause} ${one.by ? `by ${one.by}` : ""}`.trim(), one.seconds !== null && `took ${length(one.seconds)}`, console_(one.command_id)))),
     make("span", { class: "words" }, make("b", {}, one.state.replace("_", " ")), `: ${one.description}`)));
   return [
@@ -276,8 +287,15 @@ function chart(title, deploys, secondsOf) {
   return figure;
 }
 
+function chosen() {
+  try {
+    const name = decodeURIComponent(location.hash.slice(1));
+    return state.targets.find((one) => one.target === name);
+  } catch { return undefined; }
+}
+
 function show() {
-  const chosen = decodeURIComponent(location.hash.slice(1)), target = state.targets.find((one) => one.target === chosen);
+  const target = chosen();
   const sorted = [...state.targets].sort((one, other) => RANK.indexOf(kindOf(one)) - RANK.indexOf(kindOf(other)) || one.target.localeCompare(other.target));
   const focused = document.activeElement && document.activeElement.id;
   const opened = [...document.querySelectorAll("details[open]")].map((one) => one.id);
@@ -286,44 +304,48 @@ function show() {
   place.replaceChildren(...(target ? [card(target, true)] : sorted.map((one) => card(one, false))));
   opened.forEach((id) => byId(id) && byId(id).setAttribute("open", ""));
   if (focused && byId(focused)) byId(focused).focus({ preventScroll: true });
-  if (target && !SNAPSHOT) askHistory(target.target);
   const bad = sorted.filter((one) => kindOf(one) === "bad"), busy = sorted.filter(isBusy), late = sorted.filter((one) => kindOf(one) === "held" && !one.well);
+  const off = sorted.flatMap(away).length;
   const verdict = target ? `${target.target}: ${verdictOf(target)}` : bad.length === 1 ? `${bad[0].target}: ${verdictOf(bad[0])}` : bad.length ? `${names(bad.map((one) => ({ host: one.target })))} need a look`
-    : busy.length ? `${names(busy.map((one) => ({ host: one.target })))}: a deploy is running` : late.length ? `${many(late.length, "target")} of ${sorted.length} not in step yet`
-      : sorted.length ? "Every host is where it should be" : "No targets are stored yet";
+    : state.failed.length && !target ? `${many(state.failed.length, "target")} could not be read` : busy.length ? `${names(busy.map((one) => ({ host: one.target })))}: a deploy is running` : late.length ? `${many(late.length, "target")} of ${sorted.length} not in step yet`
+      : sorted.some((one) => missed(one).length) ? `Every host online is where it should be, ${off} offline` : sorted.length ? "Every host is where it should be" : "No targets are stored yet";
   if (byId("verdict").textContent !== verdict) byId("verdict").textContent = verdict;
-  byId("verdict").className = (target ? kindOf(target) === "bad" : bad.length) ? "bad" : "";
+  byId("verdict").className = (target ? kindOf(target) === "bad" : bad.length || state.failed.length) ? "bad" : "";
   document.title = `${bad.length ? "✕ " : busy.length ? "▸ " : ""}${state.stage} · Pulley`;
   byId("stage").textContent = `· stage ${state.stage}${state.region ? `, ${state.region}` : ""}`;
   byId("asked").textContent = `${SNAPSHOT ? "snapshot" : "as"} of ${state.at.replace("T", " ").replace("Z", " UTC")}`;
-  trouble([...state.failed.map((one) => `${one.target} cannot be read: ${one.reason}`), ...state.problems.map((one) => `not a valid target: ${one}`)]);
+  trouble();
   byId("about").hidden = false;
 }
 
-function trouble(all) {
+function trouble() {
+  const all = [...sorry, ...(state ? [...state.failed.map((one) => `${one.target} cannot be read: ${one.reason}`), ...state.problems.map((one) => `not a valid target: ${one}`)] : [])];
   const place = byId("trouble");
   place.hidden = !all.length;
-  place.replaceChildren(...all.map((one) => make("div", {}, one)));
+  if (place.textContent !== all.join("")) place.replaceChildren(...all.map((one) => make("div", {}, one)));
 }
 
-async function read(address) {
+async function read(address, gone) {
   const answer = await fetch(address, { credentials: "same-origin", cache: "no-store" });
-  if (answer.status === 404) throw new Error("You are not signed in any more: run pulley open --hosted again.");
+  if (answer.status === 404) throw new Error(gone);
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error || `the answer was ${answer.status}`);
   return body;
 }
 
-async function askHistory(name) {
-  const newest = (state.targets.find((one) => one.target === name).newest || {});
-  const key = `${newest.command_id} ${newest.state} ${newest.ended}`;
-  if (askHistory[name] === key) return;
-  askHistory[name] = key;
+/** Asks for the past of the target that is shown: once for each deploy, and again if that failed. */
+async function askHistory() {
+  const target = chosen();
+  if (!target) return;
+  const name = target.target, newest = target.newest || {}, key = `${newest.command_id} ${newest.state} ${newest.ended}`;
+  const before = asked.get(name), failed = before && before.key === key ? before.failed : -1;
+  if (failed === 0 || failed >= MOST_FAILURES) return;
+  asked.set(name, { key, failed: 0 });
   try {
-    histories[name] = (await read(`history.json?target=${encodeURIComponent(name)}`)).entries;
+    histories.set(name, (await read(`history.json?target=${encodeURIComponent(name)}`, "not found")).entries);
   } catch (error) {
-    histories[name] = `The past cannot be read: ${error.message}`;
-    askHistory[name] = "";
+    histories.set(name, `The past cannot be read: ${error.message}`);
+    asked.set(name, { key, failed: Math.max(failed, 0) + 1 });
   }
   show();
 }
@@ -333,24 +355,44 @@ async function ask() {
   if (asking) return;
   asking = true;
   try {
-    state = await read("state.json");
+    state = await read("state.json", "You are not signed in any more: run pulley open --hosted again.");
+    sorry = [];
     show();
+    failures = 0;
+    askHistory();
   } catch (error) {
-    trouble([`${state ? "This is not new any more. " : ""}${error.message}`]);
+    failures += 1;
+    sorry = [`${state ? "This is not new any more. " : ""}${error.message}`];
+    if (failures >= MOST_FAILURES) sorry.push("The page has stopped asking. Reload it to start again.");
+    trouble();
     if (!state) byId("verdict").textContent = "Nothing can be shown";
   }
   asking = false;
-  if (!document.hidden) timer = setTimeout(ask, state && state.targets.some(isBusy) ? LIVE : AT_REST);
+  const pause = (state && state.targets.some(isBusy) ? LIVE : AT_REST) * 2 ** failures;
+  if (!document.hidden && failures < MOST_FAILURES) timer = setTimeout(ask, Math.min(pause, SLOWEST));
 }
 
-for (const [is, [, words]] of Object.entries(GLYPHS)) {
-  byId("legend").append(make("li", {}, cell(is, ""), make("span", {}, `${is}: ${words}`)));
+for (const [is, [, words]] of GLYPHS) {
+  byId("legend").append(make("li", {}, cell(is, ""), make("span", {}, is ? `${is}: ${words}` : words)));
 }
-addEventListener("hashchange", () => { if (state) { show(); scrollTo(0, 0); byId("main").focus({ preventScroll: true }); } });
-document.addEventListener("visibilitychange", () => { if (!document.hidden && !SNAPSHOT) ask(); });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // "#main" in the address would be a target's name
+  byId("main").focus();
+});
+addEventListener("hashchange", () => {
+  if (!state) return;
+  show();
+  if (!SNAPSHOT) askHistory();
+  scrollTo(0, 0);
+  byId("main").focus({ preventScroll: true });
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden || SNAPSHOT) return;
+  failures = 0;
+  ask();
+});
 if (SNAPSHOT) {
   state = SNAPSHOT;
-  histories = PAST || {};
   show();
 } else {
   ask();

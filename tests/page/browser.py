@@ -1,11 +1,13 @@
 """A real browser for the tests of the page: Chromium from the distribution's packages."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -24,6 +26,16 @@ _ARGUMENTS = ("--no-sandbox", "--disable-dev-shm-usage")
 def chromium() -> str:
     """The path of the browser; "" if there is none."""
     return next((path for name in NAMES if (path := shutil.which(name))), "")
+
+
+# One process runs all tests with a browser.
+MARKS = [
+    pytest.mark.skipif(
+        not chromium() and not os.environ.get("PULLEY_BROWSER"),
+        reason="there is no Chromium: apt-get install chromium",
+    ),
+    pytest.mark.xdist_group("browser"),
+]
 
 
 @dataclass

@@ -4,10 +4,8 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,25 +15,17 @@ from chalicelib.core.decisions import Decision
 from chalicelib.core.page_access import make_link
 from chalicelib.core.stored import every_target
 from chalicelib.edges.page_keys import PageKeys
-from chalicelib.page.document import picture
 from pulley.operator.hosts.ask import Checker
 from pulley.operator.page.link import link_to, store_new_key
 from pulley.operator.page.server import PageServer, reading_of
 from pulley.operator.stage.stage import Stage, utc_now
 from pulley.sandbox.sandbox import STAGE, Sandbox
-from tests.page.browser import Visit, chromium, started, visit, wait_for_verdict
+from tests.page.browser import MARKS, Visit, started, visit, wait_for_verdict
+from tests.page.states import COMMIT, FROZEN, opened, state_with
 
-pytestmark = [
-    pytest.mark.skipif(
-        not chromium() and not os.environ.get("PULLEY_BROWSER"),
-        reason="there is no Chromium: apt-get install chromium",
-    ),
-    pytest.mark.xdist_group("browser"),
-]
+pytestmark = MARKS
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-COMMIT = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
-FROZEN = {"state": "frozen", "reason": "a holiday", "by": "mona", "until": None}
 SLOW = (
     "#!/bin/sh\nmkdir -p build && cp health index.html build/\n"
     "while [ -e /tmp/{} ]; do sleep 0.1; done\n"
@@ -89,64 +79,6 @@ def push(sandbox: Sandbox, files: Mapping[str, str], subject: str) -> str:
 def shows(seen: Visit, selector: str, words: str) -> None:
     """Wait until the first element that fits has these words."""
     expect(seen.page.locator(selector).first).to_contain_text(words, timeout=30_000)
-
-
-@contextmanager
-def opened(browser: Browser, state: Mapping[str, Any], folder: Path, **how: Any) -> Iterator[Visit]:  # noqa: ANN401
-    """A page with a state in it, opened from a file."""
-    file = folder / "page.html"
-    file.write_text(picture(state, {"web": []}))
-    with visit(browser, file.as_uri(), **how) as seen:
-        yield seen
-
-
-def state_with(*hosts: Mapping[str, object], **changes: object) -> dict[str, Any]:
-    """A state of one target with these hosts."""
-    target = {
-        "target": "web",
-        "repository": "octo/site",
-        "branch": "main",
-        "tag": None,
-        "wanted": {"commit": COMMIT},
-        "subjects": {},
-        "environment": "web",
-        "url": None,
-        "pinned": None,
-        "held": None,
-        "waiting": None,
-        "next": [],
-        "well": True,
-        "newest": None,
-        "hosts": [host(number) | dict(one) for number, one in enumerate(hosts, 1)],
-    }
-    return {
-        "version": 1,
-        "stage": "prod",
-        "region": "eu-west-1",
-        "github": "https://github.com",
-        "at": "2030-01-10T12:00:00Z",
-        "targets": [target | changes],
-        "failed": [],
-        "problems": [],
-    }
-
-
-def host(number: int) -> dict[str, object]:
-    return {
-        "host": f"web-{number}",
-        "instance_id": f"i-{number:017x}",
-        "online": True,
-        "commit": COMMIT,
-        "wanted": COMMIT,
-        "there": True,
-        "seen": "2030-01-10T11:55:00Z",
-        "set_aside": None,
-        "state": "at it",
-        "last": "at 4d5e6f7: updated",
-        "command_id": None,
-        "local_commits": 0,
-        "output": None,
-    }
 
 
 class TestDeploy:
@@ -310,6 +242,18 @@ class TestLook:
             seen.page.keyboard.press("Tab")  # to the link back
             seen.page.keyboard.press("Enter")
             seen.page.wait_for_selector("#targets:not(.one)")
+
+    def test_skip_link_leads_to_the_targets_and_to_no_other_view(
+        self, browser: Browser, tmp_path: Path
+    ) -> None:
+        with opened(browser, state_with({}, target="main"), tmp_path, view="main") as seen:
+            seen.page.wait_for_selector("#targets.one")
+            seen.page.evaluate("location.hash = ''")
+            seen.page.wait_for_selector("#targets:not(.one)")
+            seen.page.evaluate("document.querySelector('.skip').focus()")
+            seen.page.keyboard.press("Enter")
+            assert seen.page.evaluate("document.activeElement.id") == "main"
+            assert seen.page.locator("#targets:not(.one)").count() == 1
 
     def test_thousand_hosts_are_few_elements_for_the_first_screen(
         self, browser: Browser, tmp_path: Path
