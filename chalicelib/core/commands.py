@@ -127,8 +127,9 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "By": by.removesuffix("[bot]"),
             "PushedAt": pushed,
             "Saved": target.saved,
-            # A stage's document of an older release does not have it.
+            # A stage's document of an older release does not have these.
             **({"Paths": ",".join(target.paths)} if target.paths else {}),
+            **({"Clone": target.clone, "Owner": target.owner} if target.clone else {}),
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,

@@ -1,4 +1,4 @@
-"""Names of things in git and on GitHub, validated once, when they are parsed.
+"""Names of things in git, on GitHub and in AWS, validated once, when they are parsed.
 
 Each pattern is written so that Go's RE2 reads it as Python does: the SSM document carries some of
 them as `allowedPattern`. Whatever passes them is free of quotes, `$`, braces, spaces and newlines,
@@ -18,6 +18,7 @@ COMMIT_PATTERN = "^[0-9a-f]{40}$"
 
 BRANCH_PREFIX = "refs/heads/"
 NULL_COMMIT = "0" * 40
+_INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
 
 
 class RefError(PulleyError):
@@ -101,6 +102,17 @@ def is_ref_name(text: str) -> bool:
     odd = ".." in text or text.endswith(".") or text == "HEAD" or "@{" in text
     odd = odd or any(not p or p.startswith(".") or p.endswith(".lock") for p in parts)
     return not odd and not text.startswith("refs/")
+
+
+class InstanceId(str):
+    """The id of an EC2 instance or of a hybrid node."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, text: str) -> "InstanceId | None":
+        """The id that this text is; None if it is none."""
+        return cls(text) if _INSTANCE_ID.fullmatch(text) else None
 
 
 def shown(value: object) -> str:

@@ -32,7 +32,7 @@ from chalicelib.core.gates import (
     problems_of_chain,
     problems_of_gates,
 )
-from chalicelib.core.refs import Branch, Repository, shown
+from chalicelib.core.refs import Branch, InstanceId, Repository, shown
 
 if TYPE_CHECKING:
     from chalicelib.core.tags import TagGlob
@@ -43,10 +43,18 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9-]{0,49}$"
 CHECKOUT_PATTERN = "^/[A-Za-z0-9_./@+=,-]{1,400}$"
 AFTER_PULL_PATTERN = "^([A-Za-z0-9_.][A-Za-z0-9_./+-]{0,200})?$"
 HEALTH_CHECK_PATTERN = "^(https?://[A-Za-z0-9_.:/?&=%~+,;@#*!()-]{1,400})?$"
+# No password fits, because only ssh takes a user. `_problems_of_clone` compares the end with the
+# repository, and so leaves git's three ways of writing an address.
+CLONE_PATTERN = (
+    "^((https://|(ssh://)?([a-z][a-z0-9_-]*@)?)[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?[:/]"
+    "[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+)?$"
+)
+OWNER_PATTERN = "^([A-Za-z_][A-Za-z0-9._-]{0,31})?$"
 URL_PATTERN = r"(https://[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?(/[!-~]{0,300})?)?"
 
 MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
+MAX_CLONE_LENGTH = 180  # as in the script
 MAX_IDS = 50
 MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag is the first
 MAX_TAG_VALUES = 50
@@ -58,7 +66,8 @@ TAGS = frozenset({TAG, f"{TAG}{TO_COMMIT}"})  # what hosts of a target that foll
 
 # TargetKey's pattern (API Reference, "Target"): EC2's tags may have + # % & and more in their keys.
 _TAG_KEY = re.compile(r"[\w .:/=@-]{1,128}")
-_INSTANCE_ID = re.compile("i-[0-9a-f]{8,17}|mi-[0-9a-f]{17}")
+_CLONE = re.compile(CLONE_PATTERN)
+_read_owner = text_reader(OWNER_PATTERN, "the name of a Linux user")
 
 
 class TargetsError(ProblemsError):
@@ -86,7 +95,9 @@ class Target:
     `timeout` is in seconds and bounds the whole run on a host. `max_concurrency` and `max_errors`
     are SendCommand's: a count or a percentage. `saved` says how a run counts if it set a local edit
     aside: "keep" as a success with a note, "fail" as a failure. The steps run only if a file that
-    fits `paths` has changed. `url` is where people find what the hosts serve. With `badge`,
+    fits `paths` has changed. If a host has no checkout, `owner` clones it from `clone`. `launch` is
+    what Auto Scaling is told if an instance that is being launched cannot be brought to its commit:
+    "abandon" or "continue". `url` is where people find what the hosts serve. With `badge`,
     everybody may see how many hosts are at which commit. `gates` are what a commit must meet before
     it goes out.
     """
@@ -108,10 +119,13 @@ class Target:
     timeout: int = 600
     recheck: str = "6h"
     saved: str = "keep"
+    launch: str = "abandon"
     log_group: str = ""
     paths: tuple[str, ...] = ()
     url: str = ""
     badge: bool = False
+    clone: str = ""
+    owner: str = ""
     gates: Gates = NO_GATES
 
     @property
@@ -242,7 +256,7 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
 
     The caller added the keys in `given`; the operator did not write them.
     """
-    problems = _problems_of_line(path, entry)
+    problems = [*_problems_of_line(path, entry), *_problems_of_clone(path, entry)]
     try:
         values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
     except ProblemsError as error:
@@ -270,6 +284,28 @@ def _problems_of_line(path: str, entry: object) -> list[str]:
     return problems
 
 
+def _problems_of_clone(path: str, entry: object) -> list[str]:
+    """Find a clone without an owner, or the reverse, or one of another repository."""
+    stored = entry if isinstance(entry, dict) else {}
+    clone, owner = stored.get("clone", ""), stored.get("owner", "")
+    problems = []
+    if clone and not owner:
+        problems.append(f"{path}.owner: is missing: clone needs the user who will own the checkout")
+    if owner and not clone:
+        problems.append(f"{path}.clone: is missing: owner is only for a host without a checkout")
+    repository = str(stored.get("repository", "")).lower()
+    if clone and is_match(_CLONE, clone) and _repository_in(clone).lower() != repository:
+        problems.append(f"{path}.clone: must end in the target's repository, after the host")
+    return problems
+
+
+def _repository_in(address: str) -> str:
+    """What the address has after the host, without .git, as the script reads it of `origin`."""
+    _, has_scheme, place = address.partition("://")
+    _, _, named = place.partition("/") if has_scheme else address.partition(":")
+    return named.removesuffix(".git")
+
+
 def match_targets(targets: Iterable[Target], ref: str) -> tuple[Target, ...]:
     """The targets of a repository that follow this full ref."""
     return tuple(target for target in targets if target.follows(ref))
@@ -285,6 +321,24 @@ def _switch(value: object) -> bool:
     if value is True or value is False:
         return value
     raise ValueError(f"must be true or false, not {shown(value)}")
+
+
+def _clone(value: object) -> str:
+    # The message does not repeat the value, which may have a password in it.
+    if not is_match(_CLONE, value):
+        raise ValueError(
+            "must be an address without a password, like git@github.com:octo/site.git, "
+            "ssh://git@git.example.com:2222/octo/site.git or https://github.com/octo/site.git"
+        )
+    if len(text := str(value)) > MAX_CLONE_LENGTH:
+        raise ValueError(f"must not have more than {MAX_CLONE_LENGTH} characters")
+    return text
+
+
+def _owner(value: object) -> str:
+    if value == "root":
+        raise ValueError("must not be root: whoever can push would be root on the hosts")
+    return _read_owner(value)
 
 
 def _tag_glob(text: str) -> "TagGlob":
@@ -340,7 +394,7 @@ def _ids(value: object) -> tuple[str, ...]:
     if (
         not isinstance(value, list)
         or not 1 <= len(value) <= MAX_IDS
-        or not all(is_match(_INSTANCE_ID, one) for one in value)
+        or not all(isinstance(one, str) and InstanceId.read(one) for one in value)
     ):
         raise ValueError(f'must be 1 to {MAX_IDS} instance ids, like ["i-0123456789abcdef0"]')
     return tuple(value)
@@ -375,10 +429,13 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "timeout": _seconds,
     "recheck": length_reader(MIN_RECHECK, MAX_RECHECK),
     "saved": text_reader("keep|fail", "keep or fail"),
+    "launch": text_reader("abandon|continue", "abandon or continue"),
     "log_group": text_reader("([A-Za-z0-9_./#-]{1,512})?", "a CloudWatch log group"),
     "paths": _paths,
     "url": text_reader(URL_PATTERN, "an https:// URL of up to 400 characters"),
     "badge": _switch,
+    "clone": _clone,
+    "owner": _owner,
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

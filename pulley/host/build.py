@@ -14,6 +14,7 @@ import re
 import string
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -25,6 +26,7 @@ PARTS = (
     "path",
     "closed",
     "checkout",
+    "clone",
     "lock",
     "marker",
     "remote",
@@ -72,8 +74,12 @@ _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
 _READ = re.compile(r"\bread -r ([\w ]+)")
 _EXPANDED = re.compile(rf"\$(?:\{{#?)?{_LONG}\b")
 _WORD = re.compile(r"\w+")
-_DIGITS = f"{string.digits}{string.ascii_letters}"
-_SHORT = (*_DIGITS, *map("".join, product(_DIGITS, repeat=2)))  # those used most get one letter
+_LETTERS = string.ascii_letters
+_SHORT = (
+    *_LETTERS,
+    *(f"_{one}" for one in _LETTERS),
+    *map("".join, product(_LETTERS.replace("m", ""), string.digits)),  # m4 is a command
+)
 
 
 def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
@@ -86,32 +92,36 @@ def build(*, commented: bool = False, folder: Path = _FOLDER) -> str:
 
 def short_names() -> dict[str, str]:
     """The short name of each function and variable that gets one."""
-    return _short_names("".join(map(_shorten, _read_parts(_FOLDER))))
+    return _short_names(_read_parts(_FOLDER))
 
 
 @cache  # `pulley setup` and `pulley doctor` join the same parts several times
 def _join(parts: tuple[str, ...]) -> str:
+    names = _short_names(parts)
     joined = "".join(map(_shorten, parts))
-    names = _short_names(joined)
     return _WORD.sub(lambda word: names.get(word[0], word[0]), joined)
 
 
-def _short_names(script: str) -> dict[str, str]:
+def _short_names(parts: Sequence[str]) -> dict[str, str]:
     """The short name by the long one, of functions and of variables.
 
     A function has one if its name has several words, or is in _SAID_NOWHERE; a variable has one if
     its name is used for nothing else.
 
-    A short name begins with `_`, as no command and no other variable does. The names that are used
-    most get the shortest.
+    A short name is no word of the parts. It is a letter, or begins with `_`, or ends in a digit: no
+    command of the script and no other variable is named like that. The names that are used most get
+    a letter.
     """
+    script = "".join(map(_shorten, parts))
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     used = Counter(_WORD.findall(script))
     assigned = _ASSIGNED.findall(script) + re.findall(_LONG, " ".join(_READ.findall(script)))
     alone = Counter(assigned + _EXPANDED.findall(script))
     variables = {name for name in assigned if alone[name] == used[name]}
     by_use = sorted(functions | variables, key=lambda name: (-used[name], name))
-    return {name: f"_{short}" for name, short in zip(by_use, _SHORT, strict=False)}
+    words = set(_WORD.findall("".join(parts)))
+    free = [short for short in _SHORT if short not in words]
+    return dict(zip(by_use, free, strict=False))
 
 
 def _read_parts(folder: Path) -> list[str]:

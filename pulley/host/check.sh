@@ -12,7 +12,7 @@ look() {
     done <<EOF
 $remote_refs
 EOF
-    [ -n "$upstream_commit" ] || finish missing_commit "the remote has no $follows $Branch"
+    [ "$upstream_commit" ] || finish missing_commit "the remote has no $follows $Branch"
     wanted=${Commit:-$upstream_commit} words='' would_move=false lfs=false head_commit=$seen head_ref=$seen_ref
     find_drift
     [ -z "$(list_removed | tr -d '\000')" ] || drift_found=files
@@ -39,7 +39,7 @@ find_unfinished() {
     for name in moving begun; do
         [ ! -s "$state/$name" ] || left_undone=$name
     done
-    if [ -n "$left_undone" ] && { git_is_at_work || { [ -f "$state/lock" ] && ! flock -n "$state/lock" true; }; }; then
+    if [ "$left_undone" ] && { git_is_at_work || { [ -f "$state/lock" ] && ! flock -n "$state/lock" true; }; }; then
         left_undone=''
     fi
 }

@@ -3,19 +3,20 @@
 
 go_in() {
     [ -z "$is_inside" ] || return 0
-    cd -P -- "$Checkout" || refuse "cannot enter $Checkout"
+    [ -z "$Clone" ] || [ -e "$checkout_path/.git" ] || make_place
+    cd -P -- "$checkout_path" || refuse "cannot enter $checkout_path${Owner:+: it is not cloned yet}"
     is_inside=yes
 }
 
 refuse_folder() {
-    refuse "$Checkout is not a git work tree"
+    refuse "$checkout_path is not a git work tree"
 }
 
 enter_checkout() {
     export GIT_TERMINAL_PROMPT=0
     go_in
     check_mount .
-    [ -e .git ] || refuse_folder
+    [ -e .git ] || begin_clone
     if [ -d .git ] && [ ! -L .git ]; then
         git_dir=.git common_dir=.git # relative, so that the path is not followed again
     else # a linked work tree, or a submodule

@@ -7,9 +7,9 @@
 # The same rules hold for the git directory and all files in it, because git and this script read these
 # files and run some of them.
 stay_root() {
-    walk "$Checkout"
-    cd -P -- "$walked" || refuse "cannot enter $Checkout"
-    [ ! -L .git ] || refuse "$Checkout/.git is a link, which root does not follow: put the git directory there"
+    walk "$checkout_path"
+    cd -P -- "$walked" || refuse "cannot enter $checkout_path"
+    [ ! -L .git ] || refuse "$checkout_path/.git is a link, which root does not follow: put the git directory there"
     folder_name=$PWD
     walk "$folder_name/.git"
     if [ ! -d .git ]; then # a linked work tree, or a submodule
@@ -36,7 +36,7 @@ stop_if_opened() {
 
 # Leave in `finding` the first path that is not root's, or that others may write to.
 find_of_others() { # what find takes
-    finding=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | head -n 1)
+    finding=$(find "$@" \( ! -user 0 -o -perm -020 -o -perm -002 \) | first_line)
 }
 
 root_owns_all() { # git directory, or one of objects
@@ -54,9 +54,9 @@ refuse_found() { # what to close
 # The owner of a folder in the repository can replace it by a link while git writes there. The owner of a
 # folder in a submodule can change git's settings, which run commands. So root must own all folders.
 root_owns_folders() { # commit
-    [ "$euid" -eq 0 ] && [ -n "$1" ] || return 0
+    [ "$euid" -eq 0 ] && [ "$1" ] || return 0
     has_program xargs || refuse 'xargs (findutils) is not installed' # without it nothing would be found
-    finding=$(list_folders "$1" 8>&1 | head -n 1)
+    finding=$(list_folders "$1" 8>&1 | first_line)
     refuse_found "$finding"
 }
 
@@ -65,7 +65,7 @@ list_folders() { # commit; prints folders that others own or may write to
         git ls-tree -rdz --name-only "$1"
         # The folders of staged files and of local commits.
         {
-            git ls-files -z | tr '\n\000' '\035\n'
+            git ls-files -z | to_lines
             name_commits HEAD "$(commit_of "$local_ref" || echo HEAD)" --not "$1" --
         } | LC_ALL=C sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
     } | xargs -0 stat -c '%u %f %n' -- |

@@ -12,8 +12,10 @@ from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN
 from chalicelib.core.targets import (
     AFTER_PULL_PATTERN,
     CHECKOUT_PATTERN,
+    CLONE_PATTERN,
     HEALTH_CHECK_PATTERN,
     NAME_PATTERN,
+    OWNER_PATTERN,
 )
 from chalicelib.core.units import RESTART_PATTERN
 
@@ -34,6 +36,8 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "Restart": (RESTART_PATTERN, ""),
     "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
     "Paths": (PATHS_PATTERN, ""),
+    "Clone": (CLONE_PATTERN, ""),
+    "Owner": (OWNER_PATTERN, ""),
     "Timeout": ("^[1-9][0-9]{1,5}$", ""),
     "Issued": ("^([0-9]{1,15})?$", ""),
     "Cause": ("^(push|reconcile|rollback|manual)$", ""),
@@ -47,7 +51,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     (
         *("Commit", "AfterPull", "Restart", "HealthCheck", "Paths", "Issued", "Delivery"),
-        *("Deployment", "Attempt", "By", "PushedAt", "Saved"),
+        *("Deployment", "Attempt", "By", "PushedAt", "Saved", "Clone", "Owner"),
     ),
     "",
 )

@@ -5,7 +5,7 @@
 # drift, and may be changed or dropped.
 # If steps began and did not end, there is no drift: then this script itself left HEAD there.
 find_drift() {
-    [ -n "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
+    [ "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
     case $head_ref in
         "$local_ref" | HEAD) ;;
         *) drift_found=branch ;;
@@ -17,17 +17,17 @@ find_drift() {
 # started them, so the steps must run again even if the marker has Commit. A tag has no such commits: any
 # commit that is not the tag's was brought here by somebody.
 is_past_commit() {
-    [ -n "$goes_to_commit" ] || return
+    [ "$goes_to_commit" ] || return
     [ $follows = branch ] || {
         [ "$head_commit" != "${Commit:-$upstream_commit}" ]
         return
     }
-    [ -n "$(git rev-list -n 1 "$(git merge-base "$head_commit" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
+    [ "$(git rev-list -n 1 "$(git merge-base "$head_commit" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
 }
 
 # List files that were removed, but not by `git rm`. The commit has them, so no edit is lost.
 list_removed() {
-    git diff-files -z --name-only --diff-filter=D --ignore-submodules=all | each name_if is_removed
+    list_differing --diff-filter=D | each name_if is_removed
 }
 
 is_removed() {

@@ -8,10 +8,10 @@ find_edits() {
     true >"$state/linked" && true >"$state/nobodys" || stop_in_conflict "cannot write below $state"
     create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
     if [ -s "$state/linked" ]; then
-        changed_file=$(each git --literal-pathspecs diff --name-only "$head_commit" "$to" -- <"$state/linked" | head -n 1)
+        changed_file=$(each git --literal-pathspecs diff --name-only "$head_commit" "$to" -- <"$state/linked" | first_line)
         [ -z "$changed_file" ] || stop_in_conflict "the update changes $changed_file, whose folder is a link here"
     fi
-    [ -n "$edits_commit" ] || return 0
+    [ "$edits_commit" ] || return 0
     list_nobodys
     [ ! -s "$state/nobodys" ] || create_stash_without "$state/linked" "$state/nobodys" || stop_with_edits
 }
@@ -56,18 +56,18 @@ bring_nobodys_back() {
 }
 
 first_that_is() { # git's letter for it
-    git diff --name-only --diff-filter="$1" | head -n 1
+    git diff --name-only --diff-filter="$1" | first_line
 }
 
 stop_with_edits() {
     unmerged=$(first_that_is U)
     half_added=$(first_that_is A)
-    linked=$(tr '\000' '\n' <"$state/linked" | head -n 1)
-    if [ -n "$linked" ]; then
+    linked=$(tr '\000' '\n' <"$state/linked" | first_line)
+    if [ "$linked" ]; then
         stop_in_conflict "the folder of ${linked#./} is a link here: $(git_reason)"
-    elif [ -n "$unmerged" ]; then
+    elif [ "$unmerged" ]; then
         stop_in_conflict "someone is in the middle of a merge: $unmerged is in conflict"
-    elif [ -n "$half_added" ]; then
+    elif [ "$half_added" ]; then
         stop_in_conflict "$half_added is only half added (git add -N): add it or reset it"
     else
         stop_if_replaced # git 2.30 does not name the file
@@ -82,12 +82,12 @@ stop_if_replaced() {
 
 # Print the first untracked file or folder in the place of a file of HEAD: git cannot save it in a commit.
 find_replaced() {
-    git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | each tell_replaced | head -n 1
+    git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | each tell_replaced | first_line
 }
 
 tell_replaced() {
     this_path=. rest=${file_name#./}/
-    while [ -n "$rest" ]; do
+    while [ "$rest" ]; do
         this_path=$this_path/${rest%%/*} rest=${rest#*/}
         [ -d "$this_path" ] && [ ! -L "$this_path" ] || break
     done
@@ -105,7 +105,7 @@ put_back() { # commit ref
     reset_hard HEAD
     if ! git stash apply -q "$1"; then
         reset_hard HEAD
-        saved_ref=$2 file_aside=$(git diff --name-only "$1^1" "$1" -- | head -n 1)
+        saved_ref=$2 file_aside=$(git diff --name-only "$1^1" "$1" -- | first_line)
         # Begin with a line break, because a killed run may have left half a line.
         printf '\n%s %s\n' "$2" "$file_aside" >>"$state/aside"
     elif git diff --quiet "$1^2" "$1" -- || git diff --quiet "$1^1" "$1^2" --; then

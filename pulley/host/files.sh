@@ -2,10 +2,14 @@
 # Files of the work tree, by the names that git lists.
 
 # Run a command for each name on stdin, where each name ends in NUL. The command gets the path as an
-# argument that begins with ./ and functions find it in `file_name`. While lines are read, \035 stands for a
-# line break in a name.
+# argument that begins with ./ and functions find it in `file_name`.
 each() { # command
-    tr '\n\000' '\035\n' | each_line "$@"
+    to_lines | each_line "$@"
+}
+
+# Names with NUL at the end become lines; \035 stands for a line break in a name.
+to_lines() {
+    tr '\n\000' '\035\n'
 }
 
 each_line() {
@@ -21,13 +25,17 @@ each_line() {
     done
 }
 
+first_line() {
+    head -n 1
+}
+
 # Print the names of all files that commits change, one a line; \035 stands for a line break in a name. If
 # git fails, print an invented name to descriptor 8. The caller takes it for a file that is in the way, and so
 # does not go on as if there were no more files.
 name_commits() { # revisions
     {
         git log -m --first-parent --no-renames --format= --name-only -z "$@" || echo 'a file that git cannot list' >&8
-    } | tr '\n\000' '\035\n'
+    } | to_lines
 }
 
 # Print the file's name, with NUL at the end, if the function returns true.
@@ -69,7 +77,12 @@ is_as_written() {
 
 # Print the first file that is not as git would write it, if there is one.
 find_unlike() {
-    git diff-files -z --name-only --ignore-submodules=all | each tell_unlike | head -n 1
+    list_differing | each tell_unlike | first_line
+}
+
+# List the files that differ from the index, each with NUL at the end.
+list_differing() { # git's options
+    git diff-files -z --name-only --ignore-submodules=all "$@"
 }
 
 tell_unlike() {

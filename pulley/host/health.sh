@@ -9,7 +9,7 @@ check_health() {
     while :; do
         ask
         tries=$((tries + 1))
-        [ -n "$last_answer" ] || return 0
+        [ "$last_answer" ] || return 0
         [ "$last_answer" = "$told" ] || echo "$last_answer"
         told=$last_answer
         read_clock

@@ -44,7 +44,7 @@ has_program() { # program
 # later runs.
 accept_issued() {
     read_marker
-    [ -n "$Issued" ] || return 0
+    [ "$Issued" ] || return 0
     read_line "$state/lock"
     newest=$text_line
     case $newest in '' | *[!0-9]*) newest=0 ;; esac
@@ -64,10 +64,10 @@ clear_locks() {
     done
     [ $# -gt 0 ] || return 0
     waited=0
-    while git_is_at_work || { [ -n "$hidden_git" ] && [ $waited -lt 5 ]; }; do
+    while git_is_at_work || { [ "$hidden_git" ] && [ $waited -lt 5 ]; }; do
         seconds_left
         if [ $waited -ge 30 ] || [ "$left" -le 10 ]; then
-            ! git_is_at_work || finish busy "another git is at work in $Checkout"
+            ! git_is_at_work || finish busy "another git is at work in $checkout_path"
             break
         fi
         sleep 1

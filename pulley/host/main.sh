@@ -18,7 +18,7 @@ main() {
     started=${started:-$now}
     # Close the files that the caller has open, or the owner's code could use them. In the owner's part of a
     # run keep them: 4 and 5 lead to root's part.
-    [ -n "$is_inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+    [ "$is_inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
     exec 3>&1 1>&2 </dev/null # stdout is for the result line alone
     trap 'finish broken "stopped by a signal"' HUP INT TERM
     trap 'finish broken "the script ended unexpectedly"' EXIT

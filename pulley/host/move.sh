@@ -18,10 +18,10 @@ move() { # carry|save commit -B branch | --detach
 # not made again: what somebody did in them (such as solving a conflict) stays under a ref.
 rebase() { # base
     edits_go=carry to=$upstream_commit
-    in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | head -n 1)
+    in_the_way=$(list_untracked "$tip" --not "$1" -- 8>&1 | first_line)
     [ -z "$in_the_way" ] || stop_in_conflict "$in_the_way is untracked, where a local commit has it"
     begin_move
-    if [ -n "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
+    if [ "$(git rev-list -n 1 --merges "$1..$tip" --)" ]; then
         keep "$tip" || give_up_move
         merges_ref=$ref
     fi
@@ -40,7 +40,7 @@ rebase() { # base
 list_untracked() { # revisions
     {
         name_commits "$@" | sort -u
-        git ls-files -z | tr '\n\000' '\035\n' | sed p
+        git ls-files -z | to_lines | sed p
     } | sort | uniq -u | each_line tell_untracked
 }
 
@@ -49,7 +49,7 @@ list_untracked() { # revisions
 tell_untracked() {
     folder_name=$file_name
     [ -e "$file_name" ] || [ -L "$file_name" ] || is_beyond -f || is_beyond_link || return 0
-    [ -n "$(git --literal-pathspecs ls-files -- "$folder_name")" ] || echo "${folder_name#./}"
+    [ "$(git --literal-pathspecs ls-files -- "$folder_name")" ] || echo "${folder_name#./}"
 }
 
 # Save edits in a commit under a ref, then remove them from the work tree. Until the end of the move all of
@@ -63,7 +63,7 @@ begin_move() {
     fi
     stop_if_submodule_is_lost
     find_edits
-    if [ -n "$edits_commit" ]; then
+    if [ "$edits_commit" ]; then
         stop_if_replaced
         keep "$edits_commit" || stop_in_conflict "cannot save the local edits: $(git_reason)"
         edits_ref=$ref
@@ -74,7 +74,7 @@ begin_move() {
     [ -z "$edits_commit" ] || reset_hard HEAD || give_up_move
     # git refuses to overwrite a file that it calls modified. If nobody edited it, remove it for the
     # checkout; git writes it again.
-    if [ -n "$edits_commit" ] || [ -s "$state/nobodys" ]; then
+    if [ "$edits_commit" ] || [ -s "$state/nobodys" ]; then
         list_nobodys
         each rm -f <"$state/nobodys"
     fi
@@ -84,7 +84,7 @@ begin_move() {
 end_move() {
     if [ "$edits_go" != carry ]; then
         saved_ref=${edits_ref:-$saved_ref}
-    elif [ -n "$edits_commit" ]; then
+    elif [ "$edits_commit" ]; then
         put_back "$edits_commit" "$edits_ref"
     fi
     saved_ref=${merges_ref:-$saved_ref} merges_ref=''
@@ -128,7 +128,7 @@ has_failed_to_write() {
 # after a checkout, or all that a rebase has written.
 look_at_tree() {
     unlike=$(find_unlike)
-    [ -n "$unlike" ] || return 0
+    [ "$unlike" ] || return 0
     why="git could not write $unlike: $(git_reason)"
     give_up_move
 }

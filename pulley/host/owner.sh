@@ -14,10 +14,11 @@ become_owner() {
     case :${PATH-}: in *:[!/]*) PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin ;; esac
     case $0 in /*) script_file=$0 ;; *) script_file=$PWD/$0 ;; esac
     go_in
+    # shellcheck disable=SC2154 # read_parameters has assigned it
     { read -r uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
-$(stat -c '%u %N' . /proc/self/cwd .git)
+$(stat -c '%u %N' . /proc/self/cwd .git 2>&- || [ -z "$Clone" ] || id -u "$Owner")
 EOF
-    [ "$uid" = "$git_uid" ] || refuse "$Checkout belongs to the uid $uid, its .git to $git_uid: chown -R it to one user"
+    [ "$uid" = "$git_uid" ] || refuse "$checkout_path belongs to the uid $uid, its .git to $git_uid: chown -R it to one user"
     if [ "$uid" -eq 0 ]; then
         stay_root
         return
@@ -25,7 +26,7 @@ EOF
     judge_links "$entered"
     [ -f "$script_file" ] || refuse 'as root, run this script from a file'
     entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
-        refuse "no user has the uid $uid, which owns $Checkout"
+        refuse "no user has the uid $uid, which owns $checkout_path"
     IFS=: read -r owner_name _ _ gid _ HOME _ <<EOF
 $entry
 EOF

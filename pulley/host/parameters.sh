@@ -6,7 +6,7 @@ read_parameters() {
     for given in 'Target={{ Target }}' 'Repository={{ Repository }}' 'Checkout={{ Checkout }}' \
         'Branch={{ Branch }}' 'Commit={{ Commit }}' 'Update={{ Update }}' 'AfterPull={{ AfterPull }}' \
         'Restart={{ Restart }}' 'HealthCheck={{ HealthCheck }}' 'Timeout={{ Timeout }}' 'Issued={{ Issued }}' \
-        'Cause={{ Cause }}' 'Paths={{ Paths }}'; do
+        'Cause={{ Cause }}' 'Paths={{ Paths }}' 'Clone={{ Clone }}' 'Owner={{ Owner }}'; do
         name=${given%%=*} value=${given#*=}
         eval "$name=\${SSM_$name-\$value}"
         # In a run by hand a missing value still has its braces. No valid value begins with one.
@@ -30,9 +30,12 @@ check_parameters() {
     check_value Restart "${an}_" "${an}.:@,_-" 401 optional
     check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
     check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
+    check_value Clone $an "${an}.:/@_-" 180 optional
+    [ -z "$Clone" ] || check_value Owner A-Za-z_ "${an}._-" 32
     case ${Repository#*/} in
         "$Repository" | */* | '' | . | ..) refuse_value 'Repository must be owner/name' ;;
     esac
+    checkout_path=$Checkout # the built script has a short name for it
     case $Checkout/ in */../*) refuse_value 'Checkout must not have .. in it' ;; esac
     case /$Branch/ in
         *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) refuse_value "Branch is no branch's name" ;;
@@ -42,8 +45,9 @@ check_parameters() {
         exact/ | tag/ | *-to/ | drop/) refuse_value "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
         tag/* | tag-to/*) goes_to_commit=$Update follows=tag Update=exact ;;
-        check-tag/*) goes_to_commit=yes follows=tag Update=check ;;
-        rebase/* | reset/* | check/* | saved/* | drop/*) ;;
+        check-tag/*) goes_to_commit=yes follows=tag Update=check Clone='' ;;
+        check/* | saved/* | drop/*) Clone='' ;; # these make nothing
+        rebase/* | reset/*) ;;
         *) refuse_value 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, tag-to, check, check-tag, saved or drop' ;;
     esac
     case $Cause in
@@ -79,7 +83,7 @@ check_value() { # name first rest longest [optional]
 # Allow only types of units that run a site's programs. Starting a .target stops or changes other units.
 check_units() {
     units_left=$Restart,
-    while [ -n "$units_left" ]; do
+    while [ "$units_left" ]; do
         unit=${units_left%%,*} units_left=${units_left#*,}
         file_name=$unit
         case $unit in

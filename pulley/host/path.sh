@@ -12,10 +12,10 @@ walk_from() { # folder path
 # replace it, or they would choose in which of that user's checkouts root deploys. The kernel knows the folder
 # that was entered; a shell may only know what the path was when it looked.
 judge_links() { # the kernel's name of the folder that was entered
-    case $1 in *"-> '$Checkout'" | *"-> $Checkout") return 0 ;; esac
+    case $1 in *"-> '$checkout_path'" | *"-> $checkout_path") return 0 ;; esac
     path_of_others=''
-    walk "$Checkout"
-    [ "$(readlink /proc/self/cwd)" = "$walked" ] || refuse "$Checkout leads elsewhere by now"
+    walk "$checkout_path"
+    [ "$(readlink /proc/self/cwd)" = "$walked" ] || refuse "$checkout_path leads elsewhere by now"
 }
 
 # Resolve a path without links, into `walked`. Each part is checked before it is followed. A link is
@@ -23,7 +23,7 @@ judge_links() { # the kernel's name of the folder that was entered
 walk() { # absolute path
     walked='' rest=$1/ links=0
     judge /
-    while [ -n "$rest" ]; do
+    while [ "$rest" ]; do
         name=${rest%%/*} rest=${rest#*/}
         case $name in
             '' | .) continue ;;
@@ -33,7 +33,7 @@ walk() { # absolute path
                 ;;
         esac
         place=$walked/$name
-        case $place/ in /proc/*) refuse "$Checkout leads through /proc" ;; esac
+        case $place/ in /proc/*) refuse "$checkout_path leads through /proc" ;; esac
         judge "$place"
         case $place_type in
             a???)
@@ -92,7 +92,7 @@ check_mount() { # folder
     find_mount /
     root_mount=$mount_id
     find_mount "$1"
-    [ -n "$mount_id" ] || refuse "cannot read $Checkout, or its mount in /proc"
+    [ "$mount_id" ] || refuse "cannot read $checkout_path, or its mount in /proc"
     [ "$mount_id" != "$root_mount" ] || return 0
     while read -r id _ _ _ _ fields; do
         [ "$id" = "$mount_id" ] || continue
@@ -100,12 +100,12 @@ check_mount() { # folder
             *' - fuse'*user_id=*)
                 mounter=${fields##*user_id=} mounter=${mounter%%,*}
                 [ "$mounter" = 0 ] || [ "$mounter" = "$euid" ] ||
-                    refuse "$Checkout is on a file system that the uid $mounter mounted (FUSE)"
+                    refuse "$checkout_path is on a file system that the uid $mounter mounted (FUSE)"
                 ;;
         esac
         return 0
     done </proc/self/mountinfo
-    refuse "$Checkout leads to another mount namespace, through a link to /proc"
+    refuse "$checkout_path leads to another mount namespace, through a link to /proc"
 }
 
 find_mount() { # folder

@@ -93,7 +93,7 @@ mend_rebase() { # folder
     [ ! -f "$1/done" ] || text_line=$(tail -n 1 "$1/done")
     case $text_line in break* | b | exec* | x\ * | edit* | e\ *) text_line=stopped ;; esac
     if [ "$text_line" = stopped ] || [ -e "$1/stopped-sha" ] || [ -e "$1/applying" ] ||
-        [ -n "$(git ls-files -u)" ] || git_is_at_work ||
+        [ "$(git ls-files -u)" ] || git_is_at_work ||
         { [ "${1##*/}" = rebase-apply ] && ! git diff --cached --quiet; }; then
         stop_in_conflict 'someone is in the middle of a rebase'
     fi
@@ -109,14 +109,14 @@ mend_rebase() { # folder
     # Save edits made after the kill. It may save files that are cut off, which does no harm.
     refresh_index
     finding=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
-    if [ -n "$finding" ]; then
+    if [ "$finding" ]; then
         keep "$finding" || stop_unsaved
         saved_ref=$ref
     fi
     # `git stash create` does not save files that are untracked now, and that git would overwrite.
     [ -z "$orig_head" ] || save_files HEAD "$orig_head" HEAD ${finding:+"$finding"}
     [ -z "$stash_of_git" ] || keep "$stash_of_git" || stop_unsaved
-    if [ -n "$orig_head" ]; then
+    if [ "$orig_head" ]; then
         [ -z "$onto" ] || remove_added "$orig_head" "$onto" "$1/onto"
         [ -z "$head_name" ] || point_head "$head_name" "$orig_head"
     fi
@@ -153,7 +153,7 @@ take_back() {
     if [ "$was_tip" = - ] && commit_of "$was_branch"; then
         git update-ref -d "$was_branch"
     fi
-    [ -n "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
+    [ "${refused-}" ] || remove_added "$was" "$was_to" "$state/since"
     # git fails in a folder that cannot be written, even if nothing has changed there.
     reset_hard "$was" || { git reset -q "$was" --; [ -z "$(find_unlike)" ]; } ||
         finish broken "cannot take back what was moved: $(tail -n 1 "$log")"

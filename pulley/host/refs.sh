@@ -3,8 +3,9 @@
 
 look_at_refs() {
     see_head
-    [ -n "$seen" ] || refuse 'the checkout has no commit yet: clone it again'
-    head_commit=$seen head_ref=$seen_ref commit_before=${commit_before:-$seen} tip='' upstream_commit=$Commit
+    head_commit=${seen:-$text_line} head_ref=$seen_ref commit_before=${commit_before:-$head_commit} tip='' upstream_commit=$Commit
+    is_commit "$head_commit" || refuse 'the checkout has no commit yet: clone it again'
+    [ "$seen" ] || rm -rf .git.pulley* # of killed runs
     [ $follows = branch ] || return 0
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
     tip=$seen
@@ -33,6 +34,7 @@ see_ref() { # ref
 see_commit() { # ref, whose file has `text_line`
     seen=$text_line
     is_commit "$seen" || seen=$(commit_of "$1")
+    [ "$seen" != $no_commit ] || seen=''
 }
 
 is_commit() {
@@ -54,10 +56,10 @@ read_line() { # file; leaves its first line in `text_line`
 # commit. Then the tip replaces it: `superseded`.
 has_commit() {
     other_outcome=''
-    [ -n "$Commit" ] && [ "$Commit" != "$upstream_commit" ] || return 0
+    [ "$Commit" ] && [ "$Commit" != "$upstream_commit" ] || return 0
     git cat-file -e "$Commit^{commit}" || return 1
     ! is_ancestor "$Commit" "$upstream_commit" || return 0
-    if [ -n "$goes_to_commit" ]; then
+    if [ "$goes_to_commit" ]; then
         was_deployed
         return
     fi
@@ -71,7 +73,7 @@ is_ancestor() {
 }
 
 was_deployed() {
-    [ -n "$(git for-each-ref --contains "$Commit" refs/pulley/deployed)" ]
+    [ "$(git for-each-ref --contains "$Commit" refs/pulley/deployed)" ]
 }
 
 # Find the commit below the local commits, and count them. Upstream may have been rewritten. Upstream's reflog
@@ -79,7 +81,7 @@ was_deployed() {
 # run does not go to the tip, commits between its commit and the tip are not local either.
 find_base() { # commit
     base_commit=$(git merge-base --fork-point "$upstream_ref" "$1") || base_commit=$(git merge-base "$1" "$upstream_commit" "$upstream_ref") || base_commit=''
-    if [ -n "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
+    if [ "$marker_upstream" ] && is_ancestor "$marker_upstream" "$1" &&
         { [ -z "$base_commit" ] || is_ancestor "$base_commit" "$marker_upstream"; }; then
         base_commit=$marker_upstream
     fi
@@ -92,11 +94,12 @@ count_commits() { # range
 
 # Save local commits under a ref if they are about to leave the branch, or are in no branch.
 save_commits() { # commit
+    [ "$1" != $no_commit ] || return 0
     # A tag's commit may be in no branch. If its steps did not end, the marker does not name it, and it
     # would count as a local commit; `begun` names it.
     read_line "$state/begun"
     [ $follows = branch ] || [ "$1" != "$text_line" ] || return 0
-    ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ -n "$commits" ] || return 0
+    ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ "$commits" ] || return 0
     find_base "$1"
     [ "${commits_on_top:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
     commits_on_top=0

@@ -19,7 +19,7 @@ check_remote() {
             url.*) instead=yes ;;
             filter.* | *.promisor) can_hang=yes ;;
             extensions.*) # this script knows only the usual locks and ids
-                case $value in files | sha1) ;; *) refuse "$Checkout is a $value repository, which is not supported" ;; esac
+                case $value in files | sha1) ;; *) refuse "$checkout_path is a $value repository, which is not supported" ;; esac
                 ;;
             core.sshcommand) ssh=${GIT_SSH_COMMAND-$value} ;;
         esac
@@ -29,11 +29,15 @@ EOF
     export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
     find_secret "$url"
     [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
+    check_address
+}
+
+check_address() {
     case $url in
         '')
-            words=$(git rev-parse --git-dir 2>&1) || refuse "git cannot use $Checkout: ${words#fatal: }"
+            words=$(git rev-parse --git-dir 2>&1) || refuse "git cannot use $checkout_path: ${words#fatal: }"
             fault_name=no_origin
-            refuse "$Checkout has no remote origin"
+            refuse "$checkout_path has no remote origin"
             ;;
         /* | ./* | ../* | file://*) return 0 ;;
         *://*) url_path=${url#*://} url_path=${url_path#*/} ;;
@@ -55,7 +59,7 @@ fetch() {
     delay=1
     while :; do
         # The run can go to a commit that was deployed here even while the remote is down.
-        if fetch_once || { [ -n "$goes_to_commit" ] && was_deployed; }; then
+        if fetch_once || { [ "$goes_to_commit" ] && was_deployed; }; then
             fetched=now
             look_at_refs
             has_commit && return

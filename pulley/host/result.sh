@@ -14,7 +14,7 @@ finish() { # outcome detail
     trap - EXIT
     [ -z "${opened-}" ] || mark='' git_dir='' log='' fetched='' state=/dev/null
     [ -z "${mark-}" ] || end_started # stopped by a signal
-    if [ "$1" = conflict ] && [ -n "${failed_step-}" ]; then
+    if [ "$1" = conflict ] && [ "${failed_step-}" ]; then
         set -- broken "$failed_words; and going back: $2"
     fi
     [ "$1" != broken ] || step_name=${failed_step:-$step_name}
@@ -30,13 +30,13 @@ finish() { # outcome detail
         busy) exit_code=75 ;;
     esac
     # Report the commit that is there, not the one that was meant to be.
-    if [ -n "${git_dir-}" ]; then
+    if [ "${git_dir-}" ]; then
         see_head
         commit_after=$seen commit_before=${commit_before:-$seen}
     fi
     tell_kept
     tell_aside
-    if [ -n "$fetched" ] && [ -z "$goes_to_commit" ]; then
+    if [ "$fetched" ] && [ -z "$goes_to_commit" ]; then
         # If the ref has no file, it has not changed, unless a step packed the refs.
         seen=$upstream_commit
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
@@ -53,7 +53,7 @@ finish() { # outcome detail
     took=$((now - started))
     text_line='{"v":1,"target":"'$known_target$q
     add_field outcome "$final_outcome"
-    add_field before "$commit_before"
+    add_field before "${commit_before#"$no_commit"}"
     add_field after "$commit_after"
     add_field upstream "$upstream_commit"
     add_field saved "$saved_ref"
@@ -73,7 +73,7 @@ finish() { # outcome detail
 
 add_field() { # name value
     text_line=$text_line,$q$1$q:${2:+$q$2$q}
-    [ -n "$2" ] || text_line=${text_line}null
+    [ "$2" ] || text_line=${text_line}null
 }
 
 # Print the text as one line of ASCII without credentials, short enough for the result.
@@ -112,7 +112,7 @@ find_secret() { # address
 # Write the end of this run's log to stderr, and append all of it to the log on the host. The agent keeps
 # only the beginning of stderr, so stderr is short.
 keep_log() {
-    [ -n "${log-}" ] && [ -s "$log" ] || return 0
+    [ "${log-}" ] && [ -s "$log" ] || return 0
     without_secrets <"$log" | tail -c 4000 >&6
     size=0
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
@@ -127,7 +127,7 @@ keep_log() {
 # remote, the reason is the line before it, from ssh or GitHub.
 git_reason() { # [file]
     first_error='' last_line='' cr=$(printf '\r')
-    while IFS= read -r text_line || [ -n "$text_line" ]; do
+    while IFS= read -r text_line || [ "$text_line" ]; do
         text_line=${text_line%"$cr"}
         case $text_line in
             'fetch: '* | 'Errors logged to '* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason

@@ -29,7 +29,7 @@ tell_kept() {
 # Update=saved: list the saved refs in the result; or show the saved Commit on stderr, of which Systems
 # Manager keeps the first 8,000 bytes. It changes nothing.
 look_at_saved() {
-    if [ -n "$Commit" ]; then
+    if [ "$Commit" ]; then
         find_saved
         show "$Commit" --stat -p | head -c 7900
     else
@@ -50,7 +50,7 @@ drop_saved() {
 
 find_saved() {
     refs=$(list_refs --points-at "$Commit" --format="delete %(refname) $Commit")
-    [ -n "$refs" ] || finish missing_commit 'no saved ref has it'
+    [ "$refs" ] || finish missing_commit 'no saved ref has it'
 }
 
 # List the refs, newest first, as many as the line has room for: the ref's last part, the commit, the number
@@ -62,7 +62,7 @@ tell_saved() {
         [ ${#list} -lt 470 ] || continue
         files=$(show "$commit" --format= --name-only)
         list=$list$(printf ',["%.30s","%s",%d,"%s"]' "${ref##*[!A-Za-z0-9-]}" "$commit" \
-            "$(printf %s "$files" | grep -c .)" "$(plain "$(printf %.40s "$files" | head -n 1)")")
+            "$(printf %s "$files" | grep -c .)" "$(plain "$(printf %.40s "$files" | first_line)")")
     done
     printf ',"saved_count":%d,"saved_refs":[%s]' $all "${list#,}"
 }

@@ -39,7 +39,7 @@ deploy() {
 
 # Whether no file that fits Paths has changed since the last deploy. If git cannot tell, the steps run.
 nothing_fits() (
-    [ -n "$Paths" ] && [ "$step_settings" != '||' ] || exit
+    [ "$Paths" ] && [ "$step_settings" != '||' ] || exit
     set -f
     IFS=,
     # shellcheck disable=SC2086 # to be split
@@ -83,7 +83,7 @@ run_after_pull() {
         words="others own ${finding#./} or may write to it, so root does not run $AfterPull"
     else
         step_within "$1" && return
-        ! head -c 200 "$1" | head -n 1 | grep -q "$(printf '\r')\$" ||
+        ! head -c 200 "$1" | first_line | grep -q "$(printf '\r')\$" ||
             words="$AfterPull has Windows line endings (CRLF): $words"
     fi
     return 1
@@ -135,7 +135,7 @@ step_within() {
 restart() {
     time_for_steps
     echo "== restart: $Restart"
-    if [ -n "$asks" ]; then
+    if [ "$asks" ]; then
         echo "restart $left" >&4
         read -r exit_status <&5 || exit_status=1
     else
@@ -150,12 +150,12 @@ restart() {
 roll_back() {
     failed_step=$step_name failed_words=$words
     echo "== $step_name failed: $words"
-    [ -n "$marker_commit" ] && [ "$marker_commit" != "$commit_after" ] ||
+    [ "$marker_commit" ] && [ "$marker_commit" != "$commit_after" ] ||
         finish broken "$failed_words; no other commit was deployed here to go back to"
     echo "== rolling back to $marker_commit"
     kept_for_going_back=0
     # Save local commits that were not deployed before: no branch will have them.
-    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$commit_after" --not "$upstream_commit" --) || [ -n "$words" ]; then
+    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$commit_after" --not "$upstream_commit" --) || [ "$words" ]; then
         keep "$commit_after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
         saved_ref=$ref
     fi

@@ -29,7 +29,7 @@ look_into_submodules() {
     git submodule --quiet foreach --recursive "$look_at_one" >"$state/new" 2>"$errors"
     words=$(grep -m 1 -e '^error: ' -e '^fatal: ' "$errors")
     while IFS= read -r module; do
-        unwritten=$({ cd "$module" && git diff-files -z --name-only --ignore-submodules=all | each write_again; } 2>"$errors" | sed -n 1p)
+        unwritten=$({ cd "$module" && list_differing | each write_again; } 2>"$errors" | sed -n 1p)
         [ -z "$unwritten" ] || words="git could not write $module/$unwritten: $(git_reason)"
     done <"$state/new"
 }
@@ -40,7 +40,7 @@ look_into_submodules() {
 # while a file differs from the index.
 write_again() {
     git ls-files --debug -- ":(literal)$file_name" | grep -q 'ctime: 0:0$' || return 0
-    [ ! -e "$file_name" ] || [ -n "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file_name")")" ] || return 0
+    [ ! -e "$file_name" ] || [ "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file_name")")" ] || return 0
     git checkout-index -q -f -u -- "$file_name" && is_as_written && return # before git 2.30 checkout-index never fails
     echo "${file_name#./}"
     [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file_name"
@@ -68,7 +68,7 @@ a_level='
 # another user could replace what was found by a link.
 drop_half_made_submodules() {
     [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f -- {} +
-    git ls-files -sz | tr '\n\000' '\035\n' | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
+    git ls-files -sz | to_lines | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
         read -r module <"$link"
         case $module in
             'gitdir: '*/modules/*)
@@ -98,7 +98,7 @@ stop_if_submodule_is_lost() {
     may_have_submodules || return 0
     git diff-tree -r -z --no-renames --diff-filter=T "$head_commit" "$to" -- >"$state/new"
     [ -s "$state/new" ] || return 0
-    filled=$(tr '\n\000' '\035\n' <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | head -n 1)
+    filled=$(to_lines <"$state/new" | sed -n '/^:16/{n;p;}' | each_line tell_filled | first_line)
     [ -z "$filled" ] || stop_in_conflict "the submodule $filled has files or edits of its own, where the update has a file"
 }
 
@@ -112,7 +112,7 @@ may_have_submodules() {
 
 tell_filled() {
     is_filled || return 0
-    if [ -n "${failed_step-}" ]; then
+    if [ "${failed_step-}" ]; then
         mkdir -p -- "$state/made/${file_name%/*}" && mv -f -- "$file_name" "$state/made/$file_name" && return
     fi
     echo "${file_name#./}"
@@ -122,8 +122,8 @@ tell_filled() {
 is_filled() {
     [ -d "$file_name" ] && [ ! -L "$file_name" ] || return 1
     if [ -f "$file_name/.git" ] && [ -z "$(find "$file_name" -mindepth 2 -name .git)" ]; then
-        [ -n "$(git -C "$file_name" status --porcelain --ignored --untracked-files=normal 2>&1)" ]
+        [ "$(git -C "$file_name" status --porcelain --ignored --untracked-files=normal 2>&1)" ]
     else
-        [ -n "$(find "$file_name" -mindepth 1)" ]
+        [ "$(find "$file_name" -mindepth 1)" ]
     fi
 }

@@ -3,7 +3,7 @@
 
 # Look for what a step will need, and for what would stop it, before anything moves.
 check_tools() {
-    [ -n "$marker_commit" ] || check_git_version # else an earlier run has checked it
+    [ "$marker_commit" ] || check_git_version # else an earlier run has checked it
     [ -z "$HealthCheck" ] || has_program curl || has_program wget || refuse 'the health check needs curl or wget'
     root_owns_folders "$upstream_commit"
     root_owns_folders "$marker_commit"

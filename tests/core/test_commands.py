@@ -31,6 +31,7 @@ from chalicelib.core.webhook import PushEvent, parse_delivery, parse_payload
 from pulley.host.document import PARAMETERS
 from tests.fakes import COMMIT, GUID, STAGE, delivery_of, push_json, target_json
 
+NEW = {"Paths", "Clone", "Owner"}  # since release 0.2.0
 NASTY = "'\"$\\{}` \n\r\t\x00"
 
 
@@ -156,13 +157,19 @@ class TestBuildSendRequest:
         assert (request.max_concurrency, request.max_errors) == ("25%", "1")
         assert request.log_group == "/pulley/site"
 
-    def test_every_document_parameter_is_passed_but_paths_only_if_the_target_has_some(self) -> None:
+    def test_every_document_parameter_is_passed_but_a_new_one_only_if_the_target_has_its_key(
+        self,
+    ) -> None:
         # SSM refuses a command with a parameter that its document lacks. A stage's document may be
-        # that of release 0.2.0, without Paths, until `pulley setup` has moved the pin.
-        assert set(request_for().parameters) == set(PARAMETERS) - {"Paths"}
-        request = request_for(paths=["site/**", ":!site/docs/**"])
-        assert set(request.parameters) == set(PARAMETERS)
-        assert request.parameters["Paths"] == "site/**,:!site/docs/**"
+        # that of release 0.2.0, without these, until `pulley setup` has moved the pin.
+        assert set(request_for().parameters) == set(PARAMETERS) - NEW
+        of_paths = request_for(paths=["site/**", ":!site/docs/**"]).parameters
+        assert set(of_paths) == set(PARAMETERS) - NEW | {"Paths"}
+        assert of_paths["Paths"] == "site/**,:!site/docs/**"
+        of_clone = request_for(clone="git@github.com:octo/site.git", owner="deploy").parameters
+        assert set(of_clone) == set(PARAMETERS) - NEW | {"Clone", "Owner"}
+        assert of_clone["Clone"] == "git@github.com:octo/site.git"
+        assert of_clone["Owner"] == "deploy"
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
         tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}
@@ -282,7 +289,7 @@ class TestBuildSendRequest:
             cause="push",
             delivery=delivery.id,
         )
-        assert set(request.parameters) == set(PARAMETERS) - {"Paths"}
+        assert set(request.parameters) == set(PARAMETERS) - NEW
         for name, value in request.parameters.items():
             assert re.fullmatch(PARAMETERS[name][0], value), name
             assert not set(value) & set(NASTY), name

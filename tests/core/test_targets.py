@@ -38,6 +38,9 @@ ROLL_OUT = (
     "paths",
     "url",
     "badge",
+    "clone",
+    "owner",
+    "launch",
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
 TAGS = ("tag", "releases")
@@ -93,6 +96,9 @@ class TestParseTarget:
             "paths": ["site/**", ":!site/docs/**"],
             "url": "https://site.example.com:8443/home?a=1",
             "badge": True,
+            "clone": "git@github.com:octo/site.git",
+            "owner": "deploy",
+            "launch": "continue",
             "checks": ["test", "ci/lint"],
             "after": ["staging"],
             "soak": "10m",
@@ -120,6 +126,9 @@ class TestParseTarget:
             paths=("site/**", ":!site/docs/**"),
             url="https://site.example.com:8443/home?a=1",
             badge=True,
+            clone="git@github.com:octo/site.git",
+            owner="deploy",
+            launch="continue",
             gates=Gates(
                 checks=("test", "ci/lint"),
                 after=("staging",),
@@ -235,6 +244,10 @@ class TestParseTarget:
             ("timeout", 172_800),
             ("recheck", "15m"),
             ("recheck", "20d"),
+            ("clone", ""),
+            ("owner", ""),
+            ("launch", "abandon"),
+            ("launch", "continue"),
             ("log_group", ""),
             ("log_group", "l" * 512),
             ("instances", {"ids": ["i-01234567"] * 50}),
@@ -313,6 +326,8 @@ class TestParseTarget:
             ("timeout", 600.0, "must be a whole number of seconds, 30 to 172800"),
             ("timeout", True, "must be a whole number of seconds, 30 to 172800"),
             ("log_group", "l" * 513, "must be a CloudWatch log group"),
+            ("launch", "retry", "must be abandon or continue"),
+            ("launch", True, "must be abandon or continue"),
             ("instances", [], "must be an object, not []"),
             ("instances", {}, "must have either tags or ids"),
             (
@@ -328,6 +343,94 @@ class TestParseTarget:
     ) -> None:
         (problem,) = problems_of(**{key: value})
         assert problem.startswith(f"targets.web.{key}: {reason}")
+
+    @pytest.mark.parametrize(
+        "clone",
+        [
+            "git@github.com:octo/site.git",
+            "git@github.com:Octo/Site",
+            "github-site:octo/site",  # a Host of ~/.ssh/config
+            "ssh://git@github.com/octo/site.git",
+            "ssh://forgejo@git.example.com:2222/octo/site",
+            "ssh://git.example.com/octo/site",
+            "https://github.com/octo/site.git",
+            "https://git.example.com:8443/octo/site.git",
+        ],
+    )
+    def test_address_that_git_clones_from_is_accepted(self, clone: str) -> None:
+        assert problems_of(clone=clone, owner="deploy") == ()
+
+    @pytest.mark.parametrize(
+        "clone",
+        [
+            *(
+                "-oProxyCommand=x:octo/site",
+                "git@-x:octo/site",
+                "ssh://-x/octo/site",
+                "a b:octo/site",
+            ),
+            *("https://x:hunter2@github.com/octo/site", "https://hunter2@github.com/octo/site"),
+            *("ssh://git:hunter2@github.com/octo/site", "https://github.com/octo/site?t=hunter2"),
+            *("http://github.com/octo/site", "git://github.com/octo/site", "file:///srv/octo/site"),
+            *("ext::sh -c x octo/site", "/srv/octo/site", "../octo/site", "octo/site"),
+            *("git@github.com:octo/site\n", "git@github.com:octo/$(id)", "git@github.com:octo/'"),
+            7,
+        ],
+    )
+    def test_other_address_is_refused_and_not_repeated(self, clone: object) -> None:
+        (problem,) = problems_of(clone=clone, owner="deploy")
+        assert problem.startswith("targets.web.clone: must be an address without a password, like")
+        assert "hunter2" not in problem
+
+    @pytest.mark.parametrize(
+        "clone",
+        [
+            *("git@github.com:octo/other.git", "git@github.com:other/site", "https://x.org/octo/x"),
+            # git would take these for a folder, a port or another path.
+            *("github.com/octo/site", "ssh://github.com:octo/site", "https://github.com:octo/site"),
+            *("github.com:22:octo/site", "github.com:22/octo/site"),
+        ],
+    )
+    def test_address_that_does_not_lead_to_the_repository_is_refused(self, clone: str) -> None:
+        assert problems_of(clone=clone, owner="deploy") == (
+            "targets.web.clone: must end in the target's repository, after the host",
+        )
+
+    def test_long_address_is_refused(self) -> None:
+        host = "h" * (180 - len(":octo/site"))
+        assert problems_of(clone=f"{host}:octo/site", owner="deploy") == ()
+        (problem,) = problems_of(clone=f"h{host}:octo/site", owner="deploy")
+        assert problem == "targets.web.clone: must not have more than 180 characters"
+
+    def test_clone_and_owner_need_each_other(self) -> None:
+        assert problems_of(clone="git@github.com:octo/site.git") == (
+            "targets.web.owner: is missing: clone needs the user who will own the checkout",
+        )
+        assert problems_of(owner="deploy") == (
+            "targets.web.clone: is missing: owner is only for a host without a checkout",
+        )
+
+    @pytest.mark.parametrize("owner", ["deploy", "_www", "web-1", "a.b", "Deploy", "d" * 32])
+    def test_name_of_a_linux_user_is_accepted(self, owner: str) -> None:
+        assert problems_of(clone="git@github.com:octo/site.git", owner=owner) == ()
+
+    @pytest.mark.parametrize(
+        "owner", ["-x", "0", "1000", "a b", "a:b", "a/b", "d" * 33, "deploy\n", "größe", 7]
+    )
+    def test_what_is_no_user_s_name_is_refused(self, owner: object) -> None:
+        (problem,) = problems_of(clone="git@github.com:octo/site.git", owner=owner)
+        assert problem.startswith("targets.web.owner: must be the name of a Linux user, not ")
+
+    def test_root_is_no_owner(self) -> None:
+        (problem,) = problems_of(clone="git@github.com:octo/site.git", owner="root")
+        assert problem.startswith("targets.web.owner: must not be root")
+
+    def test_problems_of_a_clone_are_reported_with_the_others(self) -> None:
+        problems = problems_of(clone="x", branch="-main", after_pull="../x")
+        assert sorted(problem.partition(": ")[0] for problem in problems) == [
+            *("targets.web.after_pull", "targets.web.branch"),
+            *("targets.web.clone", "targets.web.owner"),
+        ]
 
     @pytest.mark.parametrize(
         ("tags", "problem"),

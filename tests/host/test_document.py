@@ -28,6 +28,8 @@ GOOD = {
     "Restart": "site.service,worker@1.service",
     "HealthCheck": "http://127.0.0.1:8000/health?a=b",
     "Paths": "app/**,:!**/*.md,?.txt",
+    "Clone": "ssh://git@git.example.com:2222/octo/site.git",
+    "Owner": "deploy",
     "Timeout": "600",
     "Issued": "1896091200000",
     "Cause": "push",

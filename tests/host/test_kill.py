@@ -57,9 +57,9 @@ def assert_converged(site: Site, commit: str, *, edits: bool, local_commits: boo
     assert site.pull().result.outcome == "unchanged"
 
 
-def kill(site: Site, after_seconds: float) -> bool:
+def kill(site: Site, after_seconds: float, **parameters: str) -> bool:
     """Start a run and kill its process group after a while. False if it had ended before."""
-    command, environ = site.command()
+    command, environ = site.command(**parameters)
     run = subprocess.Popen(
         command,
         cwd="/",

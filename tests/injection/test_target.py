@@ -41,6 +41,9 @@ GOOD_KEYS: Mapping[str, str] = {
     "max_errors": "0",
     "timeout": "60",
     "log_group": "/pulley",
+    "clone": f"git@github.com:{FULL_NAME}",
+    "owner": "deploy",
+    "launch": "abandon",
 }
 
 

@@ -125,7 +125,7 @@ def check_invocation(
         yield Row(what, UNKNOWN, words, f"see amazon-ssm-agent's log on {invocation.instance_id}")
         return
     if result.outcome != "unchanged":
-        yield _failed(what, result, remote_line(target, github))
+        yield _failed(what, result, target, remote_line(target, github))
     elif result.found is None:
         words = "it ran a document of an older release"
         yield Row(what, UNKNOWN, words, str(suggest("setup")))
@@ -142,7 +142,7 @@ def _other_release() -> str:
     return f"{suggest('setup')}: the document is of another release"
 
 
-def _failed(what: str, result: HostResult, remote: str) -> Row:
+def _failed(what: str, result: HostResult, target: Target, remote: str) -> Row:
     hint = _HINTS.get(result.outcome, "docs/host.md says what to do for each outcome")
     if result.outcome == "bad_parameter":
         hint = _other_release()
@@ -151,6 +151,8 @@ def _failed(what: str, result: HostResult, remote: str) -> Row:
     elif result.fault in {"origin", "no_origin"}:
         verb = remote.replace(" set-url ", " add ") if result.fault == "no_origin" else remote
         hint = f"on the host: {verb}. Or see `repository` in pulley.toml"
+    elif result.outcome == "no_checkout" and result.after is None and target.clone:
+        hint = f"the next run clones it, as {target.owner}: {suggest('deploy', target.name)}"
     return Row(what, FAIL, failure_words(result), hint)
 
 

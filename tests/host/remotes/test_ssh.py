@@ -1,5 +1,6 @@
 """OpenSSH's own client and server, with real keys: faults are reported with ssh's messages."""
 
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import AS_OWNER, Run, Site
+from tests.host.conftest import AS_OWNER, OWNER, Run, Site, own
 from tests.host.remotes.connections import Port
 from tests.host.remotes.news import assert_updated, commit_large
 from tests.host.remotes.processes import left_by_runs
@@ -33,6 +34,24 @@ def commit(site: Site, sshd: Sshd) -> str:
 def test_a_host_with_a_deploy_key_is_updated(site: Site, sshd: Sshd, commit: str) -> None:
     assert_updated(site, commit)
     assert sshd.connections.count == 1
+
+
+def test_first_clone_waits_half_made_until_the_key_is_let_in(site: Site, sshd: Sshd) -> None:
+    address, command = (site.git("config", key) for key in ("remote.origin.url", "core.sshCommand"))
+    settings = site.write("settings", f"[core]\n\tsshCommand = {command}\n", where=site.root)
+    shutil.rmtree(site.checkout)
+    site.checkout.mkdir()
+    own(site.checkout)
+    sshd.make_key("deploy_key")
+
+    def clone() -> Run:
+        environ = {"GIT_CONFIG_GLOBAL": str(settings)}
+        return site.pull(Clone=address, Owner=OWNER.pw_name, more_environ=environ)
+
+    clone().must_be("unreachable", "Permission denied (publickey).", before=None, after=None)
+    assert [path.name for path in site.checkout.iterdir()] == [".git"]
+    sshd.authorize("deploy_key")
+    clone().must_be("updated", before=None, after=site.tip(site.upstream))
 
 
 class TestKeys:

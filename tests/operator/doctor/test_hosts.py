@@ -223,6 +223,14 @@ class TestCheckInvocation:
         assert row.outcome == FAIL
         assert fix in row.mend
 
+    def test_checkout_that_a_run_will_clone_needs_a_run(self) -> None:
+        target = replace(WEB, clone="git@github.com:octo/site.git", owner="deploy")
+        missing = line("no_checkout", "cannot enter /srv/site", before=None, after=None)
+        (row,) = check_invocation(target, missing)
+        assert row.mend == "the next run clones it, as deploy: pulley deploy web"
+        (row,) = check_invocation(target, line("no_checkout", "flock is not installed"))
+        assert row.mend.startswith("clone the repository there")
+
     def test_fix_for_a_wrong_remote_is_a_complete_command(self) -> None:
         target = replace(WEB, checkout="/srv/my site")
         said = line("no_checkout", "origin is octo/other, not octo/site", fault="origin")
