@@ -84,6 +84,18 @@ def reconcile_targets(event: CloudWatchEvent) -> dict[str, object]:
     return vars(wiring.reconcile(event.to_dict(), lambda: _seconds_left(context)))
 
 
+@app.on_cw_event(wiring.LAUNCHES)
+def receive_launch(event: CloudWatchEvent) -> dict[str, str]:
+    """Watch a new instance until it has what its targets want. Lambda retries if this raises."""
+    from chalicelib.core.launches import NotLaunched
+
+    context = event.context
+    outcome = wiring.watch_launch(event.to_dict(), lambda: _seconds_left(context))
+    if isinstance(outcome, NotLaunched):
+        return {"ignored": outcome.reason}
+    return {"outcome": outcome.outcome}
+
+
 def _seconds_left(context: object) -> float:
     """Seconds before the Lambda times out; infinite outside Lambda."""
     milliseconds = getattr(context, "get_remaining_time_in_millis", None)

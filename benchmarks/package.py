@@ -9,12 +9,23 @@ from benchmarks.figures import Figure
 from benchmarks.stub import ENVIRON
 from tests.deploy.project import chalice, copy_project
 
-BYTES_GOAL = 180_000
-# A cold start reads only what a first delivery imports: tests/app/test_imports.py lists it.
-FILES_GOAL = 84
-# What only the page needs: no delivery imports it.
-PAGE = ("chalicelib/page/", "chalicelib/status/")
-PAGE_BYTES_GOAL, PAGE_FILES_GOAL = 36_000, 24
+# Of everything but the parts below: bytes and files. The targets' keys `clone`, `owner` and
+# `launch`, and the planning of new hosts, made room of 180,000 bytes too small.
+GOALS = (187_000, 84)
+# What no delivery imports. A cold start reads only what a first delivery imports:
+# tests/app/test_imports.py lists it.
+PARTS = {
+    "page": (("chalicelib/page/", "chalicelib/status/"), (36_000, 24)),
+    "launches": (
+        (
+            "chalicelib/core/launches.py",
+            "chalicelib/edges/auto_scaling.py",
+            "chalicelib/flows/launch.py",
+            "chalicelib/flows/launches.py",
+        ),
+        (8_000, 4),
+    ),
+}
 # Chalice adds its own runtime. Nothing else is bundled, because requirements.txt is empty.
 OWN = ("app.py", "chalicelib/", "chalice/")
 
@@ -26,16 +37,23 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         project = copy_project(Path(folder) / "pulley")
         chalice(project, "package", "--stage", ENVIRON["PULLEY_STAGE"], "out")
         path = project / "out/deployment.zip"
-        with zipfile.ZipFile(path) as archive:
-            names = [one.filename for one in archive.infolist() if not one.is_dir()]
         size = path.stat().st_size
-        page = [one for one in archive.infolist() if one.filename.startswith(PAGE)]
-    bundled = [name for name in names if not name.startswith(OWN)]
-    taken = sum(one.compress_size for one in page)
-    yield Figure("zip: size without the page", size - taken, "bytes", BYTES_GOAL)
-    yield Figure("zip: files without the page's", len(names) - len(page), "files", FILES_GOAL)
-    yield Figure("zip: size of the page", taken, "bytes", PAGE_BYTES_GOAL)
-    yield Figure("zip: files of the page", len(page), "files", PAGE_FILES_GOAL)
+        with zipfile.ZipFile(path) as archive:
+            listed = [one for one in archive.infolist() if not one.is_dir()]
+    files = {one.filename: one.compress_size for one in listed}
+    bundled = [name for name in files if not name.startswith(OWN)]
+    for part, (prefixes, goals) in PARTS.items():
+        own = {name: taken for name, taken in files.items() if name.startswith(prefixes)}
+        files = {name: taken for name, taken in files.items() if name not in own}
+        size -= sum(own.values())
+        yield from _figures(f"of the {part}", sum(own.values()), len(own), goals)
+    yield from _figures("of the rest", size, len(files), GOALS)
     yield Figure(
         "zip: files of bundled packages", len(bundled), "files", 0, detail={"are": bundled}
     )
+
+
+def _figures(what: str, size: int, files: int, goals: tuple[int, int]) -> Iterator[Figure]:
+    bytes_goal, files_goal = goals
+    yield Figure(f"zip: size {what}", size, "bytes", bytes_goal)
+    yield Figure(f"zip: files {what}", files, "files", files_goal)

@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
 from chalicelib.core.decisions import Decision
 from chalicelib.core.errors import PulleyError
-from chalicelib.core.refs import Repository
 from chalicelib.core.webhook import Delivery
-from chalicelib.edges.aws import Deadline, build_ec2_client, build_sns_client, build_ssm_client
+from chalicelib.edges.aws import (
+    Deadline,
+    build_autoscaling_client,
+    build_ec2_client,
+    build_sns_client,
+    build_ssm_client,
+)
 from chalicelib.edges.github import github_at
 from chalicelib.edges.github_deadline import PromptGitHub
 from chalicelib.edges.journal import Journal
@@ -35,8 +40,12 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
     from chalicelib.core.events import NotReported
+    from chalicelib.core.launches import NotLaunched
+    from chalicelib.core.wake import Woken
     from chalicelib.edges.command_history import CommandHistory
+    from chalicelib.edges.topic import Topic
     from chalicelib.edges.wake import Waker
+    from chalicelib.flows.launch import LaunchWatcher, Watched
     from chalicelib.flows.reconcile import Reconciler
     from chalicelib.flows.report import Reported, Reporter
     from chalicelib.flows.round import Round
@@ -55,6 +64,29 @@ STATUS_CHANGES = {
 }
 
 
+def launch_events(stage: str) -> dict[str, object]:
+    """The pattern of the events for which EventBridge calls the launch function.
+
+    They are of instances that our lifecycle hook holds, and of any instance that starts, because
+    EventBridge cannot look at tags. core/launches.py has the same names; no delivery loads it.
+    """
+    absent = {"exists": False}
+    return {
+        "source": ["aws.autoscaling", "aws.ec2"],
+        "detail-type": [
+            "EC2 Instance-launch Lifecycle Action",
+            "EC2 Instance State-change Notification",
+        ],
+        "detail": {
+            "LifecycleHookName": [f"pulley-{stage}", absent],
+            "state": ["running", absent],
+        },
+    }
+
+
+LAUNCHES = launch_events(_STAGE)
+
+
 def receive(delivery: Delivery) -> Ignored | Accepted:
     """Act on a delivery that came now. Raises what Receiver.receive does."""
     receiver, deadline = _receiver()
@@ -69,8 +101,15 @@ def report(event: object) -> "Reported | NotReported":
     return reporter.report(event, now=datetime.now(UTC))
 
 
+def watch_launch(event: object, seconds_left: Callable[[], float]) -> "Watched | NotLaunched":
+    """Watch a new instance. Raises what LaunchWatcher.watch does."""
+    with _noting("launch"):
+        watcher = _launch_watcher()
+    return watcher.watch(event, seconds_left=seconds_left)
+
+
 def reconcile(event: object, seconds_left: Callable[[], float]) -> "Round":
-    """Do a round now; for one repository if the event is a wake. Raises what its parts raise."""
+    """Do a round now; a part of one if the event is a wake. Raises what its parts raise."""
     from chalicelib.core.wake import parse_wake
 
     with _noting("round"):
@@ -128,9 +167,9 @@ class _LateWaker:
     stage: str
     deadline: Deadline | None = None
 
-    def wake(self, repository: Repository) -> None:
-        """Start a round for this repository. Raises RefusedError or UnavailableError."""
-        _waker(self.stage, self.deadline).wake(repository)
+    def wake(self, of: "Woken") -> None:
+        """Start a round. Raises RefusedError or UnavailableError."""
+        _waker(self.stage, self.deadline).wake(of)
 
 
 @cache
@@ -162,13 +201,36 @@ def _reporter() -> "Reporter":
 
 
 @cache
+def _launch_watcher() -> "LaunchWatcher":
+    from chalicelib.edges.auto_scaling import HeldLaunch
+    from chalicelib.edges.command_history import HostAnswers
+    from chalicelib.edges.hosts import HostDirectory
+    from chalicelib.flows.launch import LaunchWatcher
+
+    stage = Settings.from_environ(os.environ).stage
+    client = build_ssm_client()
+    return LaunchWatcher(
+        stage=stage,
+        hosts=HostDirectory(build_ec2_client(), client, stage),
+        answers=HostAnswers(client, document_name(stage)),
+        held=HeldLaunch(build_autoscaling_client(), stage),
+        waker=_LateWaker(stage),
+        journal=JOURNAL,
+        clock=time.monotonic,
+        pause=time.sleep,
+    )
+
+
+@cache
 def _reconciler() -> "Reconciler":
+    from chalicelib.edges.auto_scaling import HeldLaunches
     from chalicelib.edges.command_history import CommandHistory
     from chalicelib.edges.github_reading import reading
     from chalicelib.edges.hosts import HostDirectory
     from chalicelib.edges.round_parameters import RoundParameters
     from chalicelib.flows.catch_up import CatchUp
     from chalicelib.flows.gates import GateReader
+    from chalicelib.flows.launches import LaunchCompleter
     from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler
     from chalicelib.flows.release import Releaser
     from chalicelib.flows.round import PlanSender
@@ -209,6 +271,12 @@ def _reconciler() -> "Reconciler":
         ),
         catch_up=CatchUp(reader, _deployment_sync(settings, client, history), interval),
         sender=PlanSender(settings.stage, stored, reader, commands, JOURNAL, _now),
+        launches=LaunchCompleter(
+            settings.stage,
+            HeldLaunches(build_autoscaling_client(), settings.stage),
+            _topic(settings),
+            JOURNAL,
+        ),
         journal=JOURNAL,
         interval=interval,
         clock=_now,
@@ -261,7 +329,6 @@ def _now() -> datetime:
 def _deployment_sync(
     settings: Settings, client: "SSMClient", history: "CommandHistory"
 ) -> "DeploymentSync":
-    from chalicelib.edges.topic import Topic
     from chalicelib.flows.notify import Memory, Notifier
     from chalicelib.flows.sync import DeploymentSync
 
@@ -270,13 +337,18 @@ def _deployment_sync(
         console = f"https://{region}.console.aws.amazon.com/systems-manager/run-command"
         return f"{console}/{command_id}?region={region}"
 
-    topic = Topic(build_sns_client(), settings.topic_arn) if settings.topic_arn else None
     return DeploymentSync(
         stage=settings.stage,
         parameters=ParameterStore(client, settings.stage),
         history=history,
         github=github_at(settings.github_api).of,
-        notifier=Notifier(settings.stage, topic, JOURNAL, log_url),
+        notifier=Notifier(settings.stage, _topic(settings), JOURNAL, log_url),
         journal=JOURNAL,
         memory=Memory(),
     )
+
+
+def _topic(settings: Settings) -> "Topic | None":
+    from chalicelib.edges.topic import Topic
+
+    return Topic(build_sns_client(), settings.topic_arn) if settings.topic_arn else None

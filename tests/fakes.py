@@ -32,6 +32,7 @@ from chalicelib.core.deployments import (
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.history import Check, Command, Invocation
 from chalicelib.core.holds import RoundState, parse_round_state, write_round_state
+from chalicelib.core.launches import Launch
 from chalicelib.core.notifications import Notification
 from chalicelib.core.refs import CommitSha, Repository
 from chalicelib.core.stored import (
@@ -41,6 +42,7 @@ from chalicelib.core.stored import (
     StoredSettings,
     read_secrets,
 )
+from chalicelib.core.wake import Woken
 from chalicelib.core.webhook import Delivery
 from chalicelib.edges.github import PAGES
 
@@ -410,13 +412,45 @@ class FakeWaker:
     """Records the repositories whose rounds were woken; raises `error` if there is one."""
 
     def __init__(self) -> None:
-        self.woken: list[Repository] = []
+        self.woken: list[Woken] = []
         self.error: PulleyError | None = None
 
-    def wake(self, repository: Repository) -> None:
+    def wake(self, of: Woken) -> None:
         if self.error:
             raise self.error
-        self.woken.append(repository)
+        self.woken.append(of)
+
+
+class FakeGroups:
+    """Auto Scaling: the groups of the instances that wait, and what they were answered."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, str] = {}
+        self.answers: list[tuple[Launch, str]] = []
+        self.asked_for_time: list[Launch] = []
+        self.calls = 0
+        self.errors: dict[str, PulleyError] = {}  # by method
+
+    def waiting(self, instance_ids: Sequence[str]) -> Mapping[str, str]:
+        self._call("waiting")
+        return {one: self.held[one] for one in instance_ids if one in self.held}
+
+    def is_waiting(self, launch: Launch) -> bool:
+        return launch.instance in self.waiting([launch.instance])
+
+    def complete(self, launch: Launch, result: str) -> bool:
+        self._call("complete")
+        self.answers.append((launch, result))
+        return self.held.pop(launch.instance, None) is not None
+
+    def ask_for_time(self, launch: Launch) -> None:
+        self._call("ask_for_time")
+        self.asked_for_time.append(launch)
+
+    def _call(self, method: str) -> None:
+        self.calls += 1
+        if method in self.errors:
+            raise self.errors[method]
 
 
 class FakeAnnouncements:

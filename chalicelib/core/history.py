@@ -6,7 +6,7 @@ User Guide, "Understanding command statuses".
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from chalicelib.core.commands import DEPLOYING, parse_time
@@ -202,6 +202,11 @@ class Run:
             and len(self.invocations) >= self.command.target_count
             and all(invocation.is_over for invocation in self.invocations)
         )
+
+    def on(self, hosts: Container[str]) -> "Run":
+        """The same, with the invocations on these hosts alone."""
+        there = tuple(one for one in self.invocations if one.instance_id in hosts)
+        return replace(self, invocations=there)
 
 
 @dataclass(frozen=True)

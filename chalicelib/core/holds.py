@@ -6,9 +6,9 @@ are stored.
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chalicelib.core.history import Run, age, plain_status
 from chalicelib.core.observations import newest_observations
@@ -48,7 +48,8 @@ def find_hold(
     """
     known = sorted(runs, key=lambda run: age(run.command))
     own = {one.instance_id for run in known for one in run.invocations}
-    seen = [*known, *(_on(run, own) for run in beside)]
+    # Other hosts must not decide which commit is good.
+    seen = [*known, *(run.on(own) for run in beside)]
     hold, begun = None, -1
     if stored and stored.commit == commit and not is_lifted(stored, known):
         return stored
@@ -66,12 +67,6 @@ def find_hold(
         good = most_run(seen, commit, before=begun if begun >= 0 else roll_out.issued)
         hold = Hold(commit, kind, roll_out.issued, good if good != commit else None)
     return hold
-
-
-def _on(run: Run, hosts: Container[str]) -> Run:
-    """The run on these hosts only: other hosts must not decide which commit is good."""
-    there = tuple(one for one in run.invocations if one.instance_id in hosts)
-    return replace(run, invocations=there)
 
 
 def is_lifted(hold: Hold, runs: Iterable[Run]) -> bool:
@@ -92,7 +87,9 @@ def how_stopped(run: Run) -> str:
     return STOPPED if has_stopped else ""
 
 
-def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSha | None:
+def most_run(
+    runs: Iterable[Run], commit: CommitSha | None, *, before: float = float("inf")
+) -> CommitSha | None:
     """The commit that most hosts ran before that time (epoch milliseconds).
 
     Ties: first a commit other than `commit`; then the one whose command was issued last; then, if
@@ -106,9 +103,8 @@ def most_run(runs: Iterable[Run], commit: CommitSha, *, before: int) -> CommitSh
         (one.roll_out.issued, one.commit == one.roll_out.commit.sha, one.commit) for one in seen
     ]
     newest = {sha: (issued, was_asked) for issued, was_asked, sha in sorted(told)}
-    most = max(
-        counts, key=lambda sha: (counts[sha], sha != commit.sha, newest[sha], sha), default=""
-    )
+    last = commit.sha if commit else ""
+    most = max(counts, key=lambda sha: (counts[sha], sha != last, newest[sha], sha), default="")
     return CommitSha(most) if most else None
 
 

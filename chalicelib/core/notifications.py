@@ -1,4 +1,4 @@
-"""The notification of a finished deployment: JSON for programs, with a line for people.
+"""The notification of a finished deployment or a failed launch: JSON, with a line for people.
 
 Amazon Q Developer in chat applications (formerly AWS Chatbot) shows this JSON in Slack and Teams as
 a custom notification; its `additionalContext` has the same facts, each as text.
@@ -23,6 +23,22 @@ class Notification:
     attributes: Mapping[str, str]
 
 
+def launch_notification(
+    *, stage: str, host: str, group: str, done: str, reason: str
+) -> Notification:
+    """The notification of an instance that could not be brought to its commit at its launch.
+
+    `done` is "abandoned" or "continued".
+    """
+    return _notification(
+        f"{host}: launch {done}, {reason}",
+        f"{host} in {group}: launch {done}",
+        {"threadId": f"launch-{group}", "eventType": "launch"},
+        {"state": done, "group": group},
+        {"stage": stage, "host": host, "reason": reason},
+    )
+
+
 def notification_of(
     verdict: Verdict, status: DeploymentStatus, *, stage: str, environment: str, log_url: str
 ) -> Notification:
@@ -42,23 +58,27 @@ def notification_of(
         "hosts_at_commit": str(verdict.count(AT)),
         "log_url": log_url,
     }
+    title = f"{roll_out.repository} {roll_out.commit.short}: {status.state}"
+    thread = f"{roll_out.target}-{roll_out.commit.short}"
+    about = {"threadId": thread, "eventType": "deployment"}
+    return _notification(line, title, about, attributes, parts)
+
+
+def _notification(
+    line: str,
+    title: str,
+    about: Mapping[str, str],
+    attributes: Mapping[str, str],
+    parts: Mapping[str, str],
+) -> Notification:
+    facts = {name: text for name, text in {**attributes, **parts}.items() if text}
     return Notification(
         subject=plain_text(line, MAX_SUBJECT).encode("ascii", "replace").decode(),
         message={
             "version": "1.0",
             "source": "custom",
-            "content": {
-                "title": f"{roll_out.repository} {roll_out.commit.short}: {status.state}",
-                "description": line,
-            },
-            "metadata": {
-                "threadId": f"{roll_out.target}-{roll_out.commit.short}",
-                "summary": line,
-                "eventType": "deployment",
-                "additionalContext": {
-                    name: text for name, text in (attributes | parts).items() if text
-                },
-            },
+            "content": {"title": title, "description": line},
+            "metadata": {**about, "summary": line, "additionalContext": facts},
         },
         attributes=attributes,
     )

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha, RefError
 
-STATES = ("none", "pinned", "frozen")
+FROZEN = "frozen"
+STATES = ("none", "pinned", FROZEN)
 
 _UNREADABLE = (
     *(TypeError, KeyError, AttributeError),  # another shape

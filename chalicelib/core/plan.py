@@ -8,15 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.attempts import FailedAttempt, HostRuns, failed_attempt, is_new, runs_by_host
+from chalicelib.core.attempts import (
+    LAUNCH_BACKOFF,
+    FailedAttempt,
+    HostRuns,
+    failed_attempt,
+    has_failed_at,
+    is_new,
+    runs_by_host,
+)
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.history import Run
-from chalicelib.core.holds import CANCELLED, Hold, find_hold
+from chalicelib.core.holds import CANCELLED, Hold, find_hold, most_run
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED, OVERTAKEN, Observation, newest_observations
+from chalicelib.core.pins import FROZEN
 from chalicelib.core.recheck import due_for_recheck
+from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import MAX_IDS, TAG, Target
-from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
+from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, tag_beside_pin, wanted_of
 
 NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
 
@@ -29,7 +39,7 @@ class HostPlan:
     is when the last attempt on a parked host failed. A SEND with an `attempt` of 0 is a recheck.
     `set_aside` is a file whose local edit was set aside; only a person can merge it, so it is no
     reason to send a command. `failure` says why the newest run failed, or did not deploy `at` for
-    this target.
+    this target. `failed` is the newest attempt to bring it to `wanted`, if that failed.
     """
 
     host: Host
@@ -44,6 +54,7 @@ class HostPlan:
     has_drifted: bool = False
     set_aside: str = ""
     failure: str = ""
+    failed: FailedAttempt | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,7 @@ class _Case:
     half_listed: tuple[frozenset[str], ...]
     busy: frozenset[str]
     is_rolling_out: bool
+    launching: frozenset[str]
 
     @classmethod
     def of(cls, facts: TargetFacts, wanted: Wanted, now: datetime) -> "_Case":
@@ -151,6 +163,7 @@ class _Case:
                 run.roll_out.commit == wanted.commit and not run.roll_out.is_recheck
                 for run in under_way
             ),
+            launching=facts.launching,
         )
 
     def why_not_yet(self, host: Host) -> str:
@@ -165,22 +178,26 @@ class _Case:
 
 def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     """Plan one target."""
-    # A target may have had another checkout before: what ran there says nothing about this one.
-    own = [run for run in facts.runs if run.roll_out.checkout == facts.target.checkout]
+    own = _own_runs(facts)
     seen = newest_observations([*own, *facts.beside], facts.looks)
-    wanted = wanted_of(facts, now=now)
+    wanted, by_host = wanted_of(facts, now=now), runs_by_host(own)
     if wanted is None:
-        pin = facts.pin
-        held = str(pin) if pin and pin.holds(now) else _unknown(facts.target)
-        return TargetPlan(facts.target, None, held, _all_wait(facts, seen, held), facts.hold)
-    by_host = runs_by_host(own)
+        pin = facts.pin if facts.pin and facts.pin.holds(now) else None
+        held = str(pin) if pin else _unknown(facts.target)
+        waiting: Sequence[HostPlan] = _all_wait(facts, seen, held)
+        if pin and pin.state == FROZEN and facts.launching:
+            # A freeze keeps what is in service from changing, and no fleet from growing.
+            waiting = _with_launches(waiting, facts, seen, now=now)
+        return TargetPlan(facts.target, None, held, tuple(waiting), facts.hold)
     hold = find_hold(facts.runs, facts.beside, wanted.commit, facts.hold)
     if hold is None:
         case = _Case.of(facts, wanted, now)
-        plans = [
+        plans: Sequence[HostPlan] = [
             _plan_host(host, by_host.get(host.instance_id, ()), seen.get(host.instance_id), case)
             for host in facts.hosts
         ]
+        if facts.launching and not wanted.is_exact:
+            plans = _with_launches(plans, facts, seen, now=now, failed=wanted.commit)
         kept = facts.hold if wanted.is_exact else None  # this hold counts again when the pin ends
         return TargetPlan(facts.target, wanted, "", _with_rechecks(plans, facts, case), kept)
     held = str(hold)
@@ -193,11 +210,17 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     hosts = []
     for host in facts.hosts:
         runs, known = by_host.get(host.instance_id, ()), seen.get(host.instance_id)
-        if hold.kind == CANCELLED or is_new(runs, hold.good.sha):
+        is_launching = host.instance_id in facts.launching
+        if hold.kind == CANCELLED or is_launching or is_new(runs, hold.good.sha):
             hosts.append(_plan_host(host, runs, known, case))
         else:
             hosts.append(_host_plan(host, known, facts.target.name, WAIT, held))
     return TargetPlan(facts.target, wanted, held, tuple(hosts), hold)
+
+
+def _own_runs(facts: TargetFacts) -> Sequence[Run]:
+    """The target's runs in its checkout. What ran in another one before says nothing about this."""
+    return [run for run in facts.runs if run.roll_out.checkout == facts.target.checkout]
 
 
 def _unknown(target: Target) -> str:
@@ -268,6 +291,11 @@ def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Cas
 
 
 def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
+    made = replace(made, failed=failed)
+    if made.host.instance_id in case.launching and failed.touched_nothing:
+        if case.now >= failed.ended + LAUNCH_BACKOFF:
+            return replace(made, action=SEND, reason=failed.words, attempt=1)
+        return replace(made, reason=f"{failed.words}: it is tried again in a minute")
     if failed.is_last:
         reason = f"{failed.attempts} attempts failed: {failed.words}"
         return replace(
@@ -306,6 +334,37 @@ def _all_wait(
     return tuple(
         _host_plan(host, seen.get(host.instance_id), name, WAIT, why) for host in facts.hosts
     )
+
+
+def _with_launches(
+    plans: Sequence[HostPlan],
+    facts: TargetFacts,
+    seen: Mapping[str, Observation],
+    *,
+    now: datetime,
+    failed: CommitSha | None = None,
+) -> Sequence[HostPlan]:
+    """Plan hosts that are being launched: they get their peers' commit, if no other can be had.
+
+    That is the commit that most other hosts run, or if there are none, that was sent last. It is
+    for hosts that failed at the commit `failed`, or for all of them if none is named.
+    """
+    own, tag = _own_runs(facts), tag_beside_pin(facts)
+    newest, hold = newest_asked(facts), facts.hold
+    last = hold.good if hold and hold.commit == newest else newest
+    peers = {one.instance_id for one in facts.hosts} - facts.launching
+    most = most_run([run.on(peers) for run in [*own, *facts.beside]], failed) or last
+    if most in {None, failed} or (facts.target.tag and not tag):
+        return plans
+    wanted = Wanted(most, "exact", "its peers run it", is_way_back=True, tag=tag)
+    case, by_host, found = _Case.of(facts, wanted, now), runs_by_host(own), []
+    for one in plans:
+        id_ = one.host.instance_id
+        runs = by_host.get(id_, ())
+        needs_it = failed is None or has_failed_at(runs, failed)
+        is_of_them = id_ in facts.launching and needs_it
+        found.append(_plan_host(one.host, runs, seen.get(id_), case) if is_of_them else one)
+    return found
 
 
 def _where(known: Observation | None, case: _Case) -> str:

@@ -8,7 +8,7 @@ from chalicelib.core.gates import DEPLOYMENT
 from chalicelib.core.history import Look, RollOut, Run
 from chalicelib.core.holds import Hold
 from chalicelib.core.hosts import Host
-from chalicelib.core.pins import Pin
+from chalicelib.core.pins import FROZEN, Pin
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.tags import TaggedCommit
 from chalicelib.core.targets import TAGS, Target, stops_at_commit
@@ -48,7 +48,8 @@ class TargetFacts:
     `asked` are all roll-outs that were sent to the target; `runs` are those that were read.
     `beside` are runs of other targets in the same checkout; `looks` are checks of that checkout.
     `hold` is the stored hold. `commits` are the branch's newest, newest first, if the target has
-    gates. `tags` are the highest ones that fit, the highest first, if it follows tags.
+    gates. `tags` are the highest ones that fit, the highest first, if it follows tags. `launching`
+    are the ids of hosts that Auto Scaling holds out of service until they have their commit.
     """
 
     target: Target
@@ -62,6 +63,7 @@ class TargetFacts:
     hold: Hold | None = None
     commits: Sequence[CommitSha] = ()
     tags: Sequence[TaggedCommit] = ()
+    launching: frozenset[str] = frozenset()
 
 
 def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
@@ -74,7 +76,7 @@ def wanted_of(facts: TargetFacts, *, now: datetime) -> Wanted | None:
     pin = facts.pin if facts.pin and facts.pin.holds(now) else None
     if pin:
         tag = tag_beside_pin(facts)
-        if pin.state == "frozen" or pin.commit is None or (facts.target.tag and not tag):
+        if pin.state == FROZEN or pin.commit is None or (facts.target.tag and not tag):
             return None
         return Wanted(pin.commit, "exact", "it is pinned", tag=tag)
     if facts.target.tag:

@@ -17,6 +17,7 @@ from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
@@ -93,6 +94,12 @@ def build_lambda_client(deadline: Deadline | None = None) -> "LambdaClient":
 def build_sns_client() -> "SNSClient":
     """A patient client of SNS in boto3's usual region. Raises UnavailableError."""
     client: SNSClient = _build("sns", "SNS")
+    return client
+
+
+def build_autoscaling_client() -> "AutoScalingClient":
+    """A patient client of EC2 Auto Scaling in boto3's usual region. Raises UnavailableError."""
+    client: AutoScalingClient = _build("autoscaling", "Auto Scaling")
     return client
 
 

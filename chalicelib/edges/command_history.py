@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from chalicelib.core.history import (
+    OVER,
     Check,
     Command,
     Invocation,
@@ -13,6 +14,7 @@ from chalicelib.core.history import (
     parse_roll_out,
     plain_status,
 )
+from chalicelib.core.refs import InstanceId
 from chalicelib.edges.aws import calling
 
 if TYPE_CHECKING:
@@ -63,6 +65,28 @@ class CommandHistory:
         )
         with calling("reading what the hosts said"):
             return tuple(_invocation(one) for page in pages for one in page["CommandInvocations"])
+
+
+class HostAnswers:
+    """Reads how far the newest commands are on one host."""
+
+    def __init__(self, client: "SSMClient", document: str) -> None:
+        """Commands of other documents are left out."""
+        self._client = client
+        self._document = document
+
+    def answers_of(self, instance: InstanceId) -> Mapping[str, bool]:
+        """The newest commands of this document on a host, by id, and whether each is over there.
+
+        At most PAGE of them. Raises RefusedError or UnavailableError.
+        """
+        with calling("reading what a host said"):
+            answer = self._client.list_command_invocations(InstanceId=instance, MaxResults=PAGE)
+            return {
+                one["CommandId"]: plain_status(one["Status"]) in OVER
+                for one in answer["CommandInvocations"]
+                if one.get("DocumentName") == self._document
+            }
 
 
 def _command(found: "CommandTypeDef") -> Command | Check:

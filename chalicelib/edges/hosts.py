@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from chalicelib.core.hosts import Host
+from chalicelib.core.refs import InstanceId
 from chalicelib.core.targets import STAGE_TAG
 from chalicelib.edges.aws import calling
 
@@ -33,6 +34,27 @@ class HostDirectory:
         self._ec2 = ec2
         self._ssm = ssm
         self._stage = stage
+
+    def host(self, instance: InstanceId) -> Host | None:
+        """One of them; None if there is no such instance (any more, or yet), or without the tag.
+
+        Raises RefusedError or UnavailableError.
+        """
+        with calling("reading an instance"):
+            try:
+                answer = self._ec2.describe_instances(InstanceIds=[instance])
+            except self._ec2.exceptions.ClientError as error:
+                if error.response["Error"]["Code"].startswith("InvalidInstanceID"):
+                    return None
+                raise
+            found = [one for part in answer["Reservations"] for one in part.get("Instances", [])]
+            alive = [one for one in found if one.get("State", {}).get("Name") in _STATES]
+        with calling("reading whether a host is online"):
+            nodes = self._ssm.describe_instance_information(
+                Filters=[{"Key": "InstanceIds", "Values": [instance]}]
+            )["InstanceInformationList"]
+        hosts = self.joined(nodes, alive)
+        return next((one for one in hosts if one.tags.get(STAGE_TAG) == self._stage), None)
 
     def hosts(self) -> Sequence[Host]:
         """All of them, also offline, stopped and new ones.
@@ -102,6 +124,7 @@ def _instance(instance: "InstanceTypeDef", node: "InstanceInformationTypeDef | N
         name=tags.get("Name", "") or instance["InstanceId"],
         tags=tags,
         is_online=is_running and node is not None and _answers(node),
+        launched=instance.get("LaunchTime"),
     )
 
 

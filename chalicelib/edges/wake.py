@@ -10,7 +10,7 @@ from chalicelib.edges.aws import calling
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-    from chalicelib.core.refs import Repository
+    from chalicelib.core.wake import Woken
 
 
 class Waker:
@@ -21,8 +21,8 @@ class Waker:
         self._client = client
         self._function_name = function_name
 
-    def wake(self, repository: "Repository") -> None:
-        """Start a round for this repository. Raises RefusedError or UnavailableError.
+    def wake(self, of: "Woken") -> None:
+        """Start a round for this repository, or this host. Raises RefusedError, UnavailableError.
 
         A retry of the SDK may start a second round, which finds nothing to do.
         """
@@ -30,7 +30,7 @@ class Waker:
             answer = self._client.invoke(
                 FunctionName=self._function_name,
                 InvocationType="Event",
-                Payload=json.dumps(build_wake(repository)),
+                Payload=json.dumps(build_wake(of)),
             )
             # A proxy's page has another status: Lambda accepts an event with 202 only.
             if answer["StatusCode"] != HTTPStatus.ACCEPTED:

@@ -15,10 +15,12 @@ from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.plan import PARKED, TargetPlan, plan_target
-from chalicelib.core.refs import Repository
+from chalicelib.core.refs import InstanceId, Repository
 from chalicelib.core.stored import StoredReportSettings
 from chalicelib.core.targets import Target, TargetsError, parse_stored_targets
+from chalicelib.core.wake import Woken
 from chalicelib.flows.catch_up import CatchUp
+from chalicelib.flows.launches import LaunchCompleter
 from chalicelib.flows.release import Releaser
 from chalicelib.flows.round import PlanSender, Round, target_facts
 from chalicelib.flows.snapshot import Reader, Snapshot, StoredParameters
@@ -46,42 +48,41 @@ class Reconciler:
     releaser: Releaser
     catch_up: CatchUp
     sender: PlanSender
+    launches: LaunchCompleter
     journal: DecisionLog
     interval: timedelta
     clock: Callable[[], datetime]
 
-    def reconcile(
-        self, *, seconds_left: Callable[[], float], only: Repository | None = None
-    ) -> Round:
-        """Run a round; for one repository, if something may have opened a gate of its targets.
+    def reconcile(self, *, seconds_left: Callable[[], float], only: Woken | None = None) -> Round:
+        """Run a round: of all targets, or of those of one repository or one host, if it was woken.
 
         Raises RefusedError and UnavailableError if it could not begin.
         """
-        try:
-            settings = self.stored.every_repository()
-            if only:
-                settings = {only: settings[only]} if only in settings else {}
-            targets = self._targets(settings)
-            tokens = {repository: one.token for repository, one in settings.items()}
-            snapshot = self.reader.begin(targets, tokens, now=self.clock())
-        except PulleyError as error:
-            self._note_failure({}, error)
-            raise
+        settings, every, snapshot = self._begin(only)
+        targets, fleet = every, snapshot.fleet
+        knows_all = len({one.repository for one in every}) == len(settings)
+        if isinstance(only, InstanceId):
+            targets = [one for one in every if fleet.has(one, only)]
+        if not isinstance(only, Repository):
+            hosts = (one for one in fleet.hosts if only in {None, one.instance_id})
+            snapshot.launching = self.launches.held(hosts, now=snapshot.now)
         done, after = Round(), snapshot.state.after
-        last, holds = after, dict(snapshot.state.holds)
+        last, holds, plans = after, dict(snapshot.state.holds), dict[str, TargetPlan]()
         for target in sorted(targets, key=lambda one: (one.name <= after, one.name)):
             if seconds_left() < RESERVE_SECONDS:
                 done.is_whole = False
                 break
-            self._reconcile_target(target, targets, snapshot, holds, done)
+            plan = self._reconcile_target(target, every, snapshot, holds, done)
+            plans |= {target.name: plan} if plan else {}
             last = target.name
+        if snapshot.launching:
+            unread = [one for one in targets if one.name not in plans]
+            self._complete_launches(unread, plans, snapshot, knows_all=knows_all)
         if only:
             self._store_woken(targets, holds, snapshot, done)
             done.note(self.journal, "woken")
             return done
-        if len({one.repository for one in targets}) == len(
-            settings
-        ):  # otherwise a repository's targets could not be read, and their holds must stay
+        if knows_all:  # else the holds of those that could not be read must stay
             known = {target.name for target in targets}
             holds = {name: hold for name, hold in holds.items() if name in known}
         self._store(RoundState("" if done.is_whole else last, holds), snapshot.state, done)
@@ -90,6 +91,38 @@ class Reconciler:
                 self.catch_up.note_lost_deliveries(repository, snapshot)
         done.note(self.journal, "whole" if done.is_whole else "cut_short")
         return done
+
+    def _begin(
+        self, only: Woken | None
+    ) -> tuple[Mapping[Repository, StoredReportSettings], Sequence[Target], Snapshot]:
+        """Read what is stored, of one repository if it woke the round, and what targets share."""
+        try:
+            settings = self.stored.every_repository()
+            if isinstance(only, Repository):
+                settings = {only: settings[only]} if only in settings else {}
+            targets = self._targets(settings)
+            tokens = {repository: one.token for repository, one in settings.items()}
+            return settings, targets, self.reader.begin(targets, tokens, now=self.clock())
+        except PulleyError as error:
+            self._note_failure({}, error)
+            raise
+
+    def _complete_launches(
+        self,
+        unread: Sequence[Target],
+        plans: Mapping[str, TargetPlan],
+        snapshot: Snapshot,
+        *,
+        knows_all: bool,
+    ) -> None:
+        """Answer for hosts that are being launched, except those of targets without a plan."""
+        fleet = snapshot.fleet
+        read = (
+            one
+            for one in fleet.hosts
+            if not any(fleet.has(target, one.instance_id) for target in unread)
+        )
+        self.launches.complete(read, snapshot.launching, plans.values(), knows_all=knows_all)
 
     def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
         """Store the state. If that fails, the next round begins where this round began."""
@@ -140,8 +173,11 @@ class Reconciler:
         snapshot: Snapshot,
         holds: dict[str, Hold],
         done: Round,
-    ) -> None:
-        """Reconcile a target; log its errors, so that the other targets get their turn."""
+    ) -> TargetPlan | None:
+        """Reconcile a target; log its errors, so that the other targets get their turn.
+
+        Returns its plan, or None after an error.
+        """
         done.targets += 1
         try:
             facts = self.reader.facts(target, snapshot)
@@ -161,6 +197,8 @@ class Reconciler:
         except PulleyError as error:
             done.failed += 1
             self._note_failure(target_facts(target), error)
+            return None
+        return plan
 
     def _note_parked(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
         """Log a parked host in the round after its last attempt. Better twice than never."""

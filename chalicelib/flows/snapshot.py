@@ -54,6 +54,8 @@ class Snapshot:
     read: dict[str, tuple[Invocation, ...]] = field(default_factory=dict)  # by command id
     looked: datetime | None = None  # when newer commands were last listed
     sent_since: set[tuple[Repository, str]] = field(default_factory=set)  # to these targets
+    # Each host that Auto Scaling holds out of service, by id, and its group. Only rounds know it.
+    launching: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def issued(self) -> int:
@@ -132,6 +134,7 @@ class Reader:
             hold=snapshot.state.holds.get(target.name),
             commits=commits,
             tags=snapshot.branches.tags_of(target),
+            launching=frozenset(snapshot.launching),
         )
         beside = sent_beside(target, hosts, snapshot.by_checkout.get(target.checkout, ()))
         read = partial(self.invocations, snapshot=snapshot)

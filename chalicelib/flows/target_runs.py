@@ -117,6 +117,8 @@ class Runs:
 
     def _is_enough(self) -> bool:
         """Whether every host that is awake was seen, or nothing is to be done about any."""
+        if self._facts.launching:
+            return False  # what their peers ran before may be needed
         pin = self._facts.pin
         if self._wanted is None and not (pin and pin.holds(self._now)):
             return False  # every command that was read so far was for a pin

@@ -8,12 +8,13 @@ from typing import Protocol
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import Repository
+from chalicelib.core.wake import Woken
 
 
 class Waker(Protocol):
-    """Starts a round for a repository at once. Raises RefusedError or UnavailableError."""
+    """Starts a round for a repository or a host. Raises RefusedError or UnavailableError."""
 
-    def wake(self, repository: Repository) -> None:
+    def wake(self, of: Woken) -> None:
         """Start it; it runs by itself."""
 
 

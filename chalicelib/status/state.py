@@ -171,12 +171,11 @@ def state_of_host(host: HostStanding, target: Target, now: datetime) -> str:
 
 def next_of(standing: Standing) -> list[dict[str, object]]:
     """What the next round will do, and why, with the number of hosts for which it is the same."""
-    if standing.plan.wanted is None:
-        return []
     found = Counter(
         (_action(one), one.plan.reason, one.wanted)
         for one in standing.hosts
-        if one.plan.action != NOTHING
+        # A frozen target wants no commit, but a host that comes new gets one.
+        if one.plan.action != NOTHING and (standing.plan.wanted or one.plan.wanted)
     )
     return [
         {

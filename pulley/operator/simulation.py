@@ -18,6 +18,7 @@ from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import pin_of
 from chalicelib.core.targets import Target, TargetsError, match_targets, parse_stored_targets
+from chalicelib.core.wake import Woken
 from chalicelib.core.webhook import (
     FORM,
     JSON,
@@ -145,7 +146,7 @@ class _Recorder:
             self.said[self.announced[id_ - 1]] = status
         return [None for _ in posts]
 
-    def wake(self, repository: Repository) -> None:
+    def wake(self, of: Woken) -> None:
         """Start no round."""
 
     def note(self, decision: Decision) -> None:

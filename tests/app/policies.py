@@ -12,6 +12,7 @@ POLICY_FILES = {
     "api_handler": ".chalice/policy-receive-{stage}.json",
     "report_status_change": ".chalice/policy-report-{stage}.json",
     "reconcile_targets": ".chalice/policy-reconcile-{stage}.json",
+    "receive_launch": ".chalice/policy-launch-{stage}.json",
 }
 ARN = "arn:aws:ssm:eu-central-1:000000000000:"
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:000000000000:function:"

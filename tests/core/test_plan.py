@@ -9,9 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.attempts import FIRST_BACKOFF, LONGEST_BACKOFF, MAX_ATTEMPTS
+from chalicelib.core.attempts import (
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    MAX_ATTEMPTS,
+    FailedAttempt,
+)
 from chalicelib.core.gates import Gates
 from chalicelib.core.history import Check, Invocation, Look, RollOut, Run
+from chalicelib.core.holds import Hold
 from chalicelib.core.hosts import Host
 from chalicelib.core.pins import Pin
 from chalicelib.core.plan import NOTHING, PARKED, SEND, WAIT, HostPlan, TargetPlan, plan_target
@@ -254,6 +260,136 @@ class TestWantedOfATargetWithGates:
         wanted = wanted_of(facts, now=NOW)
         assert wanted
         assert not wanted.stops_at_commit
+
+
+class TestLaunchDuringAFreeze:
+    """Auto Scaling holds host 4 out of service until it has its commit."""
+
+    HOSTS = (host(1), host(2), host(3), host(4))
+
+    def plan(self, *runs: Run, **facts: object) -> TargetPlan:
+        known = facts_of(*runs, hosts=self.HOSTS, head=C, pin=FROZEN)
+        launching = frozenset({host(4).instance_id})
+        return plan_target(replace(known, **{"launching": launching} | facts), now=NOW)  # type: ignore[arg-type]
+
+    def test_held_host_gets_the_commit_that_most_others_run_and_they_get_nothing(self) -> None:
+        made = self.plan(run(A, ran(1, A), ran(2, A), said(3, "updated", B)))
+        assert [one.action for one in made.hosts] == [WAIT, WAIT, WAIT, SEND]
+        (send,) = made.sends
+        assert (send.wanted.commit, send.wanted.update, send.attempt) == (A, "exact", 1)
+        assert (made.wanted, made.held) == (None, "frozen")
+
+    def test_it_is_there_when_it_has_that_commit(self) -> None:
+        told = run(A, ran(4, A), at=60, cause="reconcile", attempt=1, update="exact")
+        made = self.plan(run(A, ran(1, A)), told)
+        assert [(one.action, one.is_there) for one in made.hosts[2:]] == [
+            (WAIT, False),
+            (NOTHING, True),
+        ]
+        assert made.sends == ()
+
+    def test_it_goes_back_if_a_push_reached_it_before_the_freeze(self) -> None:
+        made = self.plan(run(A, ran(1, A), ran(2, A)), run(B, ran(4, B), at=60))
+        assert made.hosts[3].action == SEND
+
+    def test_failed_attempt_is_tried_again_as_elsewhere(self) -> None:
+        told = run(A, failed(4, A, at=715), at=710, cause="reconcile", attempt=1, update="exact")
+        made = self.plan(run(A, ran(1, A)), told)
+        assert made.hosts[3].action == WAIT
+        assert made.hosts[3].failed
+
+    def test_fleet_that_had_no_host_gets_the_commit_that_was_sent_last(self) -> None:
+        made = self.plan(run(B, at=30), run(A))
+        assert made.sends[0].wanted.commit == B
+        held = Hold(B, "stopped", 1, good=A)
+        assert self.plan(run(B, at=30), run(A), hold=held).sends[0].wanted.commit == A
+        assert self.plan(run(B, at=30), hold=replace(held, good=None)).sends == ()
+
+    def test_without_a_known_commit_nothing_is_sent(self) -> None:
+        made = self.plan()
+        assert (made.sends, {one.action for one in made.hosts}) == ((), {WAIT})
+
+    def test_host_in_service_gets_nothing(self) -> None:
+        made = self.plan(run(A, ran(1, A)), launching=frozenset())
+        assert made.sends == ()
+
+
+class TestLaunchOfACommitThatFails:
+    """Auto Scaling holds host 4 out of service; the branch's tip is C."""
+
+    HOSTS = (host(1), host(2), host(3), host(4))
+
+    def plan(self, *runs: Run, pin: Pin | None = None, **facts: object) -> HostPlan:
+        known = facts_of(*runs, hosts=self.HOSTS, head=C, pin=pin)
+        launching = frozenset({host(4).instance_id})
+        made = plan_target(replace(known, launching=launching, **facts), now=NOW)  # type: ignore[arg-type]
+        return made.hosts[3]
+
+    BEFORE = run(A, ran(1, A), ran(2, A), ran(3, A))
+    PUSHED = run(C, *(failed(one, C, at=701) for one in (1, 2, 3)), at=700)
+    TRIED = run(C, failed(4, C, at=706), at=705, cause="reconcile", attempt=1)
+
+    def test_it_is_tried_first(self) -> None:
+        made = self.plan(self.BEFORE, self.PUSHED)
+        assert (made.action, made.wanted and made.wanted.commit) == (SEND, C)
+
+    def test_then_it_gets_what_its_peers_run(self) -> None:
+        made = self.plan(self.BEFORE, self.PUSHED, self.TRIED)
+        assert (made.action, made.attempt) == (SEND, 1)
+        assert (made.wanted and made.wanted.commit, made.wanted and made.wanted.update) == (
+            A,
+            "exact",
+        )
+
+    def test_with_that_it_is_there(self) -> None:
+        back = run(A, ran(4, A), at=710, cause="reconcile", attempt=1, update="exact")
+        made = self.plan(self.BEFORE, self.PUSHED, self.TRIED, back)
+        assert (made.action, made.is_there) == (NOTHING, True)
+
+    def test_if_that_fails_too_nothing_can_be_had(self) -> None:
+        back = run(A, failed(4, A, at=715), at=710, cause="reconcile", attempt=1, update="exact")
+        made = self.plan(self.BEFORE, self.PUSHED, self.TRIED, back)
+        assert made.action == WAIT
+        assert made.failed
+
+    def test_if_its_peers_run_the_commit_the_host_itself_is_at_fault(self) -> None:
+        there = run(C, *(ran(one, C) for one in (1, 2, 3)), at=700)
+        made = self.plan(self.BEFORE, there, self.TRIED)
+        assert (made.action, made.wanted and made.wanted.commit) == (WAIT, C)
+        assert made.failed
+
+    def test_no_other_commit_replaces_that_of_a_pin(self) -> None:
+        pinned = Pin("pinned", C)
+        tried = run(C, failed(4, C, at=706), at=705, cause="reconcile", attempt=1, update="exact")
+        there = run(C, *(ran(one, C) for one in (1, 2, 3)), at=700, update="exact")
+        made = self.plan(self.BEFORE, there, tried, pin=pinned)
+        assert (made.action, made.wanted and made.wanted.commit) == (WAIT, C)
+
+    @pytest.mark.parametrize("outcome", ["unreachable", "no_checkout", "missing_commit", "busy"])
+    @pytest.mark.parametrize(("minutes", "action"), [(719.5, WAIT), (719, SEND), (100, SEND)])
+    def test_run_that_touched_nothing_is_tried_again_after_a_minute_and_never_parked(
+        self, outcome: str, minutes: float, action: str
+    ) -> None:
+        away = said(4, outcome, None, at=minutes)  # type: ignore[arg-type] # timedelta takes floats
+        tried = run(C, away, at=int(minutes) - 1, cause="reconcile", attempt=1)
+        made = self.plan(self.BEFORE, tried)
+        assert (made.action, made.wanted and made.wanted.commit) == (action, C)
+        assert made.attempt == (1 if action == SEND else 0)
+
+    def test_remote_that_is_away_is_waited_for(self) -> None:
+        away = said(4, "unreachable", None, at=706)
+        tried = run(C, away, at=705, cause="reconcile", attempt=1)
+        made = self.plan(self.BEFORE, self.PUSHED, tried)
+        assert (made.action, made.wanted and made.wanted.commit) == (SEND, C)
+        assert made.failed
+        assert made.failed.touched_nothing
+
+    def test_held_commit_is_replaced_by_the_last_good_one_even_if_it_failed_here(self) -> None:
+        stopped = run(
+            C, failed(1, C, at=701), on(2, "Terminated"), at=700, status="Failed", count=2
+        )
+        made = self.plan(self.BEFORE, stopped, self.TRIED)
+        assert (made.action, made.wanted and made.wanted.commit) == (SEND, A)
 
 
 class TestPlanTargetAtRest:
@@ -539,6 +675,7 @@ class TestPlanTargetAfterAFailure:
             since=minutes(3),
             seen=minutes(3),
             failure="rolled back",
+            failed=FailedAttempt(MAX_ATTEMPTS, "rolled back", minutes(3)),
         )
         assert made.sends == ()
 

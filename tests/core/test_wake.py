@@ -7,7 +7,7 @@ from chalice.app import CloudWatchEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chalicelib.core.refs import Repository
+from chalicelib.core.refs import InstanceId, Repository
 from chalicelib.core.wake import WakeError, build_wake, parse_wake, reconciler_name
 from pulley.operator.stage.settings import RECONCILE, function_name
 from pulley.sandbox.sandbox import SCHEDULED
@@ -38,6 +38,18 @@ class TestBuildWake:
 class TestParseWake:
     def test_wake_gives_its_repository(self) -> None:
         assert parse_wake(build_wake(SITE)) == SITE
+
+    def test_wake_of_a_host_gives_its_instance(self) -> None:
+        event = build_wake(InstanceId("i-0123456789abcdef0"))
+        assert event["detail"] == {"instance": "i-0123456789abcdef0"}
+        found = parse_wake(event)
+        assert isinstance(found, InstanceId)
+        assert found == "i-0123456789abcdef0"
+
+    @pytest.mark.parametrize("name", ["", "web-1", "i-", "i-0123456789abcdef0\n", "i-*"])
+    def test_wake_of_no_instance_is_an_error(self, name: str) -> None:
+        with pytest.raises(WakeError, match="the instance of a wake must be like i-0abc"):
+            parse_wake(wake(detail={"instance": name}))
 
     def test_repository_is_read_in_lower_case(self) -> None:
         assert parse_wake(wake(detail={"repository": "Octo/Site"})) == Repository("octo", "site")

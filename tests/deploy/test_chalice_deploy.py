@@ -21,11 +21,12 @@ from tests.deploy.project import STAGES, chalice, copy_project
 pytestmark = pytest.mark.xdist_group("chalice deploy")
 every_stage = pytest.mark.parametrize("stage", STAGES)
 every_function = pytest.mark.parametrize("function", POLICY_FILES)
-EVENT_FUNCTIONS = ("report_status_change", "reconcile_targets")
+EVENT_FUNCTIONS = ("report_status_change", "reconcile_targets", "receive_launch")
 HANDLERS = {
     "api_handler": "app.app",
     "report_status_change": "app.report_status_change",
     "reconcile_targets": "app.reconcile_targets",
+    "receive_launch": "app.receive_launch",
 }
 METHODS = (
     ("/github", "POST"),
@@ -185,6 +186,8 @@ class TestDeploy:
         rule = record.deployed["rules"][f"pulley-{stage}-{function}-event"]
         if function == "report_status_change":
             assert rule["pattern"]["detail"] == {"document-name": [f"pulley-{stage}-pull"]}
+        elif function == "receive_launch":
+            assert rule["pattern"]["detail"]["LifecycleHookName"][0] == f"pulley-{stage}"
         else:
             assert rule["schedule"] == "rate(15 minutes)"
         arn = record.deployed["functions"][name]["FunctionArn"]

@@ -16,6 +16,7 @@ import pytest
 from botocore import xform_name
 
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
+from chalicelib.core.launches import LAUNCH_ACTION, STATE_CHANGE, hook_name
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from chalicelib.core.wake import reconciler_name
@@ -46,15 +47,17 @@ BUILDERS = {
     "api_handler": ("_receiver", "_hosted_page"),
     "report_status_change": ("_reporter",),
     "reconcile_targets": ("_reconciler",),
+    "receive_launch": ("_launch_watcher",),
 }
 HANDLERS = {
     "api_handler": "app.app",
     "report_status_change": "app.report_status_change",
     "reconcile_targets": "app.reconcile_targets",
+    "receive_launch": "app.receive_launch",
 }
 SENDERS = ("api_handler", "reconcile_targets")
 PUBLISHERS = ("report_status_change", "reconcile_targets")
-WAKERS = ("api_handler", "report_status_change")
+WAKERS = ("api_handler", "report_status_change", "receive_launch")
 # IAM's names of actions, where they are not the operations' names. Service Authorization Reference,
 # "AWS Lambda".
 ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
@@ -67,6 +70,7 @@ WITHOUT_RESOURCE = {
     "ssm:DescribeParameters",
     "ssm:DescribeInstanceInformation",
     "ec2:DescribeInstances",
+    "autoscaling:DescribeAutoScalingInstances",
 }
 SITE = Repository("octo", "site")
 
@@ -201,6 +205,23 @@ class TestTemplate:
         }
         assert rule == {"Type": "CloudWatchEvent", "Properties": {"Pattern": pattern}}
 
+    def test_launch_may_be_watched_as_long_as_lambda_allows(self, package: Package) -> None:
+        assert package.function("receive_launch")["Timeout"] == 900
+
+    def test_rule_matches_the_stage_s_hooks_and_instances_that_start(
+        self, package: Package
+    ) -> None:
+        (rule,) = package.function("receive_launch")["Events"].values()
+        pattern = {
+            "source": ["aws.autoscaling", "aws.ec2"],
+            "detail-type": [LAUNCH_ACTION, STATE_CHANGE],
+            "detail": {
+                "LifecycleHookName": [hook_name(package.stage), {"exists": False}],
+                "state": ["running", {"exists": False}],
+            },
+        }
+        assert rule == {"Type": "CloudWatchEvent", "Properties": {"Pattern": pattern}}
+
     def test_round_starts_every_15_minutes(self, package: Package) -> None:
         (schedule,) = package.function("reconcile_targets")["Events"].values()
         assert schedule == {"Type": "Schedule", "Properties": {"Schedule": "rate(15 minutes)"}}
@@ -245,7 +266,8 @@ class TestPolicies:
                 continue
             for resource in as_list(one["Resource"]):
                 assert re.match(
-                    r"arn:aws:(ssm|ec2|logs|sns|lambda):\*:000000000000:[a-z/]", resource
+                    r"arn:aws:(ssm|ec2|logs|sns|lambda|autoscaling):\*:000000000000:[a-z/]",
+                    resource,
                 )
 
     @every_stage
@@ -256,6 +278,8 @@ class TestPolicies:
         for other in ("dev", "prod", "dev2", "de", "staging"):
             names = parameter_names(other)
             needed = names["shared"] + names[function] if other == stage else []
+            if function == "receive_launch":  # it reads no parameter: it only wakes rounds
+                needed = []
             for name in (name for group in names.values() for name in group):
                 can_read = is_allowed(function, stage, "ssm:GetParameters", f"{ARN}parameter{name}")
                 assert can_read == (name in needed), name
@@ -317,7 +341,11 @@ class TestPolicies:
         [
             ("api_handler", {"SendCommand", "InvokeFunction", "PutParameter", "DeleteParameters"}),
             ("report_status_change", {"Publish", "InvokeFunction"}),
-            ("reconcile_targets", {"SendCommand", "PutParameter", "Publish"}),
+            (
+                "reconcile_targets",
+                {"SendCommand", "PutParameter", "Publish", "CompleteLifecycleAction"},
+            ),
+            ("receive_launch", {"InvokeFunction", "RecordLifecycleActionHeartbeat"}),
         ],
     )
     def test_function_has_only_these_changing_actions(
@@ -339,6 +367,24 @@ class TestPolicies:
             for tail in ("", ":log-stream:2030/01/01/[$LATEST]a"):
                 can_write = is_allowed(function, stage, "logs:PutLogEvents", logs + name + tail)
                 assert can_write == (name == own), (name, tail)
+
+    @every_stage
+    @pytest.mark.parametrize(
+        ("function", "action"),
+        [
+            ("reconcile_targets", "CompleteLifecycleAction"),
+            ("receive_launch", "RecordLifecycleActionHeartbeat"),
+        ],
+    )
+    def test_lifecycle_actions_only_of_groups_tagged_for_the_stage(
+        self, function: str, action: str, stage: str
+    ) -> None:
+        arn = "arn:aws:autoscaling:eu-central-1:000000000000:autoScalingGroup:x:"
+        arn += "autoScalingGroupName/web"
+        for tags in ({"pulley": "dev"}, {"pulley": "prod"}, {"role": stage}, {}):
+            context = {f"autoscaling:ResourceTag/{key}": value for key, value in tags.items()}
+            can = is_allowed(function, stage, f"autoscaling:{action}", arn, context)
+            assert can == (tags == {"pulley": stage})
 
     @every_stage
     @pytest.mark.parametrize("function", PUBLISHERS)
@@ -602,6 +648,7 @@ def parameter_names(stage: str) -> dict[str, list[str]]:
         ],
         "report_status_change": [names.page_url],
         "reconcile_targets": [names.pin("web"), names.document, names.reconcile, names.page_url],
+        "receive_launch": [],
     }
 
 

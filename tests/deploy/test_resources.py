@@ -21,7 +21,9 @@ from tests.deploy.project import STAGES, copy_project, package, resources_of
 
 pytestmark = pytest.mark.xdist_group("chalice package")
 every_function = pytest.mark.parametrize("function", POLICY_FILES)
-event_functions = pytest.mark.parametrize("function", ["report_status_change", "reconcile_targets"])
+event_functions = pytest.mark.parametrize(
+    "function", ["report_status_change", "reconcile_targets", "receive_launch"]
+)
 DOCUMENT = build_document(build())
 ACCOUNT = "123456789012"
 WEEK = 7 * 24 * 60 * 60

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
@@ -20,6 +21,11 @@ def new_ssm() -> "SSMClient":
 
 def new_ec2() -> "EC2Client":
     client: EC2Client = _new("ec2")
+    return client
+
+
+def new_auto_scaling() -> "AutoScalingClient":
+    client: AutoScalingClient = _new("autoscaling")
     return client
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from botocore.stub import Stubber
 
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.hosts import Host
+from chalicelib.core.refs import InstanceId
 from chalicelib.edges.hosts import INSTANCES_A_PAGE, NODES_A_PAGE, HostDirectory
 from pulley.sandbox.account import Account
 from tests.edges.clients import new_ec2, new_ssm
@@ -70,6 +72,44 @@ def aws() -> Iterator[Aws]:
         yield Aws(HostDirectory(ec2, ssm, STAGE), ec2_stub, ssm_stub)
         ec2_stub.assert_no_pending_responses()
         ssm_stub.assert_no_pending_responses()
+
+
+class TestHost:
+    def test_one_host_is_read_by_its_id(self, aws: Aws) -> None:
+        one = InstanceId(id_of(0))
+        launched = datetime(2030, 1, 1, tzinfo=UTC)
+        aws.ec2.add_response(
+            "describe_instances",
+            reservations([instance(role="web") | {"LaunchTime": launched}]),
+            {"InstanceIds": [one]},
+        )
+        wanted = {"Filters": [{"Key": "InstanceIds", "Values": [one]}]}
+        aws.ssm.add_response(
+            "describe_instance_information", {"InstanceInformationList": [node()]}, wanted
+        )
+        found = aws.directory.host(one)
+        assert found
+        assert (found.name, found.is_online, found.launched) == ("web-0", True, launched)
+        assert found.tags["role"] == "web"
+
+    @pytest.mark.parametrize(
+        "instances", [[], [instance(pulley="other")], [instance(state="terminated")]]
+    )
+    def test_instance_of_another_stage_or_none_is_none(
+        self, aws: Aws, instances: list[dict[str, Any]]
+    ) -> None:
+        aws.ec2.add_response("describe_instances", reservations(instances))
+        aws.ssm.add_response("describe_instance_information", {"InstanceInformationList": []})
+        assert aws.directory.host(InstanceId(id_of(0))) is None
+
+    def test_instance_that_ec2_does_not_know_is_none(self, aws: Aws) -> None:
+        aws.ec2.add_client_error("describe_instances", "InvalidInstanceID.NotFound")
+        assert aws.directory.host(InstanceId(id_of(0))) is None
+
+    def test_other_refusal_is_an_error(self, aws: Aws) -> None:
+        aws.ec2.add_client_error("describe_instances", "UnauthorizedOperation")
+        with pytest.raises(RefusedError, match="reading an instance"):
+            aws.directory.host(InstanceId(id_of(0)))
 
 
 class TestHostDirectoryPages:

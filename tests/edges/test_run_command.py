@@ -14,10 +14,16 @@ from botocore.stub import Stubber
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.errors import PulleyError, RefusedError, UnavailableError
 from chalicelib.core.history import CLOCKS_APART, Check, Command, Invocation, issued_of
-from chalicelib.core.refs import CommitSha
+from chalicelib.core.refs import CommitSha, InstanceId
 from chalicelib.core.targets import parse_target
 from chalicelib.edges.aws import Deadline, LateError
-from chalicelib.edges.command_history import MAX_COMMANDS, MAX_TRACE, PAGE, CommandHistory
+from chalicelib.edges.command_history import (
+    MAX_COMMANDS,
+    MAX_TRACE,
+    PAGE,
+    CommandHistory,
+    HostAnswers,
+)
 from chalicelib.edges.run_command import SENT_AT_ONCE, RunCommand
 from chalicelib.flows.deploy import Commands
 from pulley.sandbox.account import Account
@@ -667,3 +673,32 @@ class TestCommandHistoryOnTheSandbox:
         assert history.command("f" * 36) is None
         assert history.commands_since(datetime.now(UTC) - timedelta(hours=1)) == []
         assert history.invocations(command_id(7)) == ()
+
+
+class TestHostAnswers:
+    ID = InstanceId("i-0123456789abcdef0")
+
+    def test_newest_commands_of_this_document_are_told_with_whether_they_are_over(self) -> None:
+        client = new_ssm()
+        rows = [
+            {"CommandId": command_id(0), "DocumentName": DOCUMENT, "Status": "Success"},
+            {"CommandId": command_id(1), "DocumentName": DOCUMENT, "Status": "InProgress"},
+            {"CommandId": command_id(2), "DocumentName": DOCUMENT, "Status": "TimedOut"},
+            {
+                "CommandId": command_id(3),
+                "DocumentName": "AWS-RunPatchBaseline",
+                "Status": "Pending",
+            },
+        ]
+        wanted = {"InstanceId": self.ID, "MaxResults": PAGE}
+        with Stubber(client) as stub:
+            stub.add_response("list_command_invocations", {"CommandInvocations": rows}, wanted)
+            found = HostAnswers(client, DOCUMENT).answers_of(self.ID)
+        assert found == {command_id(0): True, command_id(1): False, command_id(2): True}
+
+    def test_refusal_is_an_error(self) -> None:
+        client = new_ssm()
+        with Stubber(client) as stub:
+            stub.add_client_error("list_command_invocations", "AccessDeniedException")
+            with pytest.raises(RefusedError, match="reading what a host said"):
+                HostAnswers(client, DOCUMENT).answers_of(self.ID)

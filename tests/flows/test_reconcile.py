@@ -14,10 +14,12 @@ from chalicelib.core.holds import Hold, RoundState
 from chalicelib.core.hosts import Host
 from chalicelib.core.refs import Branch, CommitSha, Repository
 from chalicelib.core.tags import TaggedCommit, TagGlob
+from chalicelib.core.wake import Woken
 from chalicelib.core.webhook import FailedDelivery
 from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.gates import GateReader
+from chalicelib.flows.launches import LaunchCompleter
 from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.reconcile import RESERVE_SECONDS, Reconciler
 from chalicelib.flows.release import Releaser
@@ -33,6 +35,7 @@ from tests.fakes import (
     FakeAnnouncements,
     FakeCommands,
     FakeDeployments,
+    FakeGroups,
     FakeHistory,
     FakeJournal,
     FakeParameters,
@@ -189,6 +192,7 @@ class House:
         self.reading = FakeReading()
         self.deployments = FakeDeployments()
         self.journal, self.topic = FakeJournal(), FakeTopic()
+        self.groups = FakeGroups()
         self.commands = Commands(self.history, self.directory, lambda: self.now)
         self.interval = INTERVAL
         self.pauses: list[float] = []
@@ -250,6 +254,7 @@ class House:
                 journal=self.journal,
                 clock=lambda: self.now,
             ),
+            launches=LaunchCompleter(STAGE, self.groups, self.topic, self.journal),
             journal=self.journal,
             interval=self.interval,
             clock=lambda: self.now,
@@ -258,7 +263,7 @@ class House:
     def round(
         self,
         seconds_left: Callable[[], float] = lambda: ENDLESS,
-        only: Repository | None = None,
+        only: Woken | None = None,
     ) -> Round:
         return self.reconciler.reconcile(seconds_left=seconds_left, only=only)
 

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.commands import COMMAND_CHANGE, document_name
+from chalicelib.core.launches import LAUNCH_ACTION, hook_name
 from chalicelib.core.refs import shown
 from chalicelib.edges.aws import calling, error_for
 from pulley.operator.doctor.row import FAIL, WARN, Row, passed
 from pulley.operator.stage.policies import PLACEHOLDER
-from pulley.operator.stage.settings import FUNCTIONS, RECONCILE, REPORT, WEBHOOK, function_name
+from pulley.operator.stage.settings import (
+    FUNCTIONS,
+    LAUNCH,
+    RECONCILE,
+    REPORT,
+    WEBHOOK,
+    function_name,
+)
 from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS = 10.0
 _APP = "pulley"
-_POLICIES = {WEBHOOK: "receive", REPORT: "report", RECONCILE: "reconcile"}
+_POLICIES = {WEBHOOK: "receive", REPORT: "report", RECONCILE: "reconcile", LAUNCH: "launch"}
 
 
 @dataclass(frozen=True)
@@ -160,7 +168,10 @@ class Functions:
                 self.deploy,
             )
         schedule = fitting[0].get("ScheduleExpression")
-        return passed(what, schedule or "at each change of a command's status")
+        when = (
+            "instance that starts" if function.endswith(LAUNCH) else "change of a command's status"
+        )
+        return passed(what, schedule or f"at each {when}")
 
 
 def _is_for(rule: Mapping[str, Any], function: str, stage: str) -> bool:
@@ -168,10 +179,12 @@ def _is_for(rule: Mapping[str, Any], function: str, stage: str) -> bool:
         return bool(rule.get("ScheduleExpression"))
     try:
         pattern = json.loads(rule.get("EventPattern", "{}"))
-        kinds, names = pattern["detail-type"], pattern["detail"]["document-name"]
+        kinds, detail = pattern["detail-type"], pattern["detail"]
+        if function.endswith(LAUNCH):
+            return LAUNCH_ACTION in kinds and hook_name(stage) in detail["LifecycleHookName"]
+        return COMMAND_CHANGE in kinds and document_name(stage) in detail["document-name"]
     except (ValueError, KeyError, TypeError):
         return False
-    return COMMAND_CHANGE in kinds and document_name(stage) in names
 
 
 def _may_be_called(functions: "LambdaClient", function: str) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 from chalicelib.core.commands import document_name
 from pulley.operator.stage.policies import PLACEHOLDER
-from pulley.operator.stage.settings import RECONCILE, REPORT, WEBHOOK, StageSettings
+from pulley.operator.stage.settings import LAUNCH, RECONCILE, REPORT, WEBHOOK, StageSettings
 
 Json = dict[str, object]
 
@@ -24,6 +24,7 @@ LOGICAL_IDS = {
     WEBHOOK: "APIHandler",
     REPORT: "ReportStatusChange",
     RECONCILE: "ReconcileTargets",
+    LAUNCH: "ReceiveLaunch",
 }
 _ROLES = {name: f"{id_}Role" for name, id_ in LOGICAL_IDS.items()} | {WEBHOOK: "ApiHandlerRole"}
 # EventBridge calls these, and nobody sees the answer: an event that fails must not be lost.
@@ -182,7 +183,7 @@ def _alarms(settings: StageSettings) -> Json:
         ),
         "FailedEventsAlarm": _alarm(
             f"{settings.function_name(WEBHOOK)}-failed-events",
-            "A report or a round failed three times: the queue has the event and the error",
+            "A report, a round or a launch failed three times: the queue has the event and error",
             {
                 "Namespace": "AWS/SQS",
                 "MetricName": "ApproximateNumberOfMessagesVisible",

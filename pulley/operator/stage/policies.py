@@ -14,7 +14,7 @@ PLACEHOLDER = "000000000000"
 _ACCOUNT = re.compile(r"(arn:aws[a-z-]*:[a-z0-9-]*:[^:\"\s]*:)(\d{12})(?=:)")
 _STAGE = re.compile(
     r":parameter/pulley/([^/\"]+)/|:document/pulley-([^/\"]+)-pull\""
-    r"|:function:pulley-([^\"]+)-reconcile_targets\""
+    r"|:function:pulley-([^\"]+)-reconcile_targets\"|:ResourceTag/pulley\": \"([^\"]+)\""
 )
 
 

@@ -16,7 +16,8 @@ from pulley.operator.stage.policies import PoliciesError, read_object
 
 # Chalice's names of the app's functions.
 WEBHOOK, REPORT, RECONCILE = "api_handler", "report_status_change", "reconcile_targets"
-FUNCTIONS = (WEBHOOK, REPORT, RECONCILE)
+LAUNCH = "receive_launch"
+FUNCTIONS = (WEBHOOK, REPORT, RECONCILE, LAUNCH)
 _ROUND_MINUTES = 15  # the default in wiring.py
 _API_STAGE = "api"  # Chalice's default
 

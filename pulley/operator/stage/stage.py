@@ -13,7 +13,12 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, StoredReportSettings, every_target
 from chalicelib.core.targets import Target
-from chalicelib.edges.aws import build_ec2_client, build_ssm_client, calling
+from chalicelib.edges.aws import (
+    build_autoscaling_client,
+    build_ec2_client,
+    build_ssm_client,
+    calling,
+)
 from chalicelib.edges.command_history import CommandHistory
 from chalicelib.edges.command_output import CommandOutput
 from chalicelib.edges.github import github_at, has_deployments
@@ -33,6 +38,7 @@ from pulley.operator.stage.existing import check_is_there
 from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
@@ -108,6 +114,12 @@ class Stage:
         """EC2."""
         check_endpoint(self.environ.get(AWS, ""))
         return build_ec2_client()
+
+    @cached_property
+    def auto_scaling(self) -> "AutoScalingClient":
+        """EC2 Auto Scaling."""
+        check_endpoint(self.environ.get(AWS, ""))
+        return build_autoscaling_client()
 
     @cached_property
     def identity(self) -> Identity:

@@ -11,6 +11,7 @@ from chalicelib.core.history import Check, Command, Invocation, SentCommand, par
 from chalicelib.core.hosts import Host as ListedHost
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import StoredPins
+from chalicelib.core.wake import Woken
 from tests.core.fleet.sent import Part, SentRun
 from tests.core.fleet.times import HISTORY, time_of
 from tests.fakes import STAGE, FakeParameters
@@ -131,7 +132,8 @@ class Waker:
 
     world: "World"
 
-    def wake(self, repository: Repository) -> None:
+    def wake(self, of: Woken) -> None:
         if self.world.random.random() < self.world.losses / 3:
             raise UnavailableError("Lambda is busy")
-        self.world.start_soon(repository)
+        assert isinstance(of, Repository)
+        self.world.start_soon(of)

@@ -17,6 +17,7 @@ from chalicelib.core.webhook import Delivery
 from chalicelib.flows.catch_up import CatchUp
 from chalicelib.flows.deploy import Deployer
 from chalicelib.flows.gates import GateReader
+from chalicelib.flows.launches import LaunchCompleter
 from chalicelib.flows.notify import Memory, Notifier
 from chalicelib.flows.receive import Receiver
 from chalicelib.flows.reconcile import Reconciler
@@ -38,6 +39,7 @@ from tests.fakes import (
     SITE,
     STAGE,
     TOKEN,
+    FakeGroups,
     delivery_of,
     push_json,
     targets_text,
@@ -124,6 +126,7 @@ class World(Account):
             releaser=Releaser(STAGE, GateReader(reader), self.site.of, deployer, journal, clock),
             catch_up=CatchUp(reader, sync, interval),
             sender=PlanSender(STAGE, self.parameters, reader, commands, journal, clock),
+            launches=LaunchCompleter(STAGE, FakeGroups(), None, journal),
             journal=journal,
             interval=interval,
             clock=clock,

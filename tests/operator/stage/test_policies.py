@@ -27,11 +27,10 @@ def problems_of(folder: Path, stage: str = "dev") -> tuple[str, ...]:
 
 
 class TestReadPolicies:
-    def test_stage_s_three_files_get_the_account_and_then_need_no_change(
-        self, folder: Path
-    ) -> None:
+    def test_stage_s_files_get_the_account_and_then_need_no_change(self, folder: Path) -> None:
         policies = read_policies(folder, "dev", HERE)
         assert sorted(one.path.name for one in policies) == [
+            "policy-launch-dev.json",
             "policy-receive-dev.json",
             "policy-reconcile-dev.json",
             "policy-report-dev.json",
