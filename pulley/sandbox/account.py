@@ -1,9 +1,9 @@
 """One AWS account on loopback, which plain boto3 reaches through `AWS_ENDPOINT_URL`.
 
 moto answers for everything that it emulates well: Parameter Store, documents, EC2's instances.
-moto only pretends to do Run Command, so this package answers for it, and for Invoke of a function
-that runs here. moto's state belongs to the whole Python process, so an Account clears it when it
-starts, and there may be one at a time.
+moto only pretends to do Run Command, and completes each launch of Auto Scaling at once. So this
+package answers for both, and for Invoke of a function that runs here. moto's state belongs to the
+whole Python process, so an Account clears it when it starts, and there may be one at a time.
 """
 
 import json
@@ -32,6 +32,9 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
+from pulley.sandbox.auto_scaling.query import read_query
+from pulley.sandbox.auto_scaling.service import AutoScaling
+from pulley.sandbox.event_bus import EventBus, Pattern, Subscriber
 from pulley.sandbox.invoke import Invocations, Invoked
 from pulley.sandbox.models import keep_models
 from pulley.sandbox.quiet import QuietHandler
@@ -39,7 +42,7 @@ from pulley.sandbox.run_command import history
 from pulley.sandbox.run_command.agent import AGENT_VERSION, EmulatedHost
 from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.dispatcher import Dispatcher
-from pulley.sandbox.run_command.events import EventBus, Subscriber
+from pulley.sandbox.run_command.events import SOURCE, StatusEvents
 from pulley.sandbox.run_command.inventory import Inventory
 from pulley.sandbox.run_command.send_request import ApiError, check_input
 from pulley.sandbox.run_command.throttle import Throttle, refuse
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _TARGET_PREFIX = "AmazonSSM."
+_OF_COMMANDS: Pattern = {"source": [SOURCE]}
 _IMAGE = "ami-00000000"  # moto accepts any image
 _SHUTDOWN_SECONDS = 0.01  # how long the server may take to notice that it should stop
 
@@ -65,12 +69,13 @@ class Account:
         region: str = "eu-west-1",
         delivery_second: float = 1.0,
         execution_second: float = 1.0,
+        hook_second: float = 1.0,
     ) -> None:
         """Serve on 127.0.0.1, on any free port by default. Raises OSError for a port in use.
 
-        AWS allows no delivery time-out below 30 s and no limit of a step below 5 s. The two
-        arguments say how long one of these seconds takes here: with 0.01 the shortest delivery
-        takes 0.3 s.
+        AWS allows no delivery time-out and no time-out of a lifecycle hook below 30 s, and no limit
+        of a step below 5 s. The three arguments say how long one of these seconds takes here: with
+        0.01 the shortest delivery takes 0.3 s.
         """
         if port:
             # Raises, because werkzeug would print a line and end the program.
@@ -92,7 +97,10 @@ class Account:
         self.ec2: EC2Client = self.client("ec2")
         self._fleet = Inventory(self.ssm, self.ec2)
         self._events = EventBus(account=self.id, region=region)
-        self.run_command = Dispatcher(self._fleet, self._events, delivery_second=delivery_second)
+        self.run_command = Dispatcher(
+            self._fleet, StatusEvents(self._events), delivery_second=delivery_second
+        )
+        self.auto_scaling = AutoScaling(self._events, hook_second=hook_second)
         self.throttle: Throttle | None = None  # without one, every call is allowed
         # Last: building clients takes a while, and Ctrl-C meanwhile would leave the server running.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
@@ -158,8 +166,29 @@ class Account:
                 }
             ],
         )
-        instance_id = answer["Instances"][0]["InstanceId"]
-        host = EmulatedHost(
+        host = self.build_agent(
+            answer["Instances"][0]["InstanceId"],
+            name,
+            root=root,
+            path_prefix=path_prefix,
+            agent_version=agent_version,
+            unit=unit,
+        )
+        self.connect(host)
+        return host
+
+    def build_agent(  # noqa: PLR0913 - each is a fact of its own
+        self,
+        instance_id: str,
+        name: str,
+        *,
+        root: Path,
+        path_prefix: Sequence[Path] = (),
+        agent_version: str = AGENT_VERSION,
+        unit: Mapping[str, str] = {},
+    ) -> EmulatedHost:
+        """An agent for an instance that EC2 has, as in `add_host`. `connect` makes it known."""
+        return EmulatedHost(
             name,
             instance_id,
             root=root,
@@ -170,12 +199,17 @@ class Account:
             unit=unit,
             second=self._execution_second,
         )
-        self._fleet.add(host)
-        return host
 
-    def subscribe(self, callback: Subscriber) -> None:
-        """Call back with each EventBridge event of Run Command, in order, on one thread."""
-        self._events.subscribe(callback)
+    def connect(self, host: EmulatedHost) -> None:
+        """Let an agent connect for the first time: from now on it is a managed instance."""
+        self._fleet.add(host)
+
+    def subscribe(self, callback: Subscriber, pattern: Pattern = _OF_COMMANDS) -> None:
+        """Call back with each EventBridge event that matches, in order, on one thread.
+
+        Without a pattern, these are the events of Run Command.
+        """
+        self._events.subscribe(callback, pattern)
 
     def run_function(self, name: str, invoked: Invoked) -> None:
         """Hand each event of an asynchronous Invoke of a deployed function to `invoked`.
@@ -201,6 +235,7 @@ class Account:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self.auto_scaling.close()
         self._events.close()
         for client in self._clients:
             client.close()
@@ -209,10 +244,13 @@ class Account:
     def _answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """The WSGI application: answers Run Command and Invoke, and gives the rest to moto."""
+        """The WSGI application: answers what moto cannot, and gives the rest to moto."""
         invoked = self._invocations.answer(Request(environ))
         if invoked is not None:
             return invoked(environ, start_response)
+        query = read_query(environ, self.region)
+        if query:
+            return self.auto_scaling.answer(query, environ, start_response, _moto())
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         name = target.removeprefix(_TARGET_PREFIX)
         operation = self._operations().get(name) if target != name else None

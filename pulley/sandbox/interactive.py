@@ -30,7 +30,7 @@ def run_sandbox(console: Console, hosts: int, *, empty: bool = False) -> None:
         signal.signal(number, lambda *_: None)
     ending = threading.Event()
     names = [f"web-{number}" for number in range(1, hosts + 1)]
-    with Sandbox(names, empty=empty) as sandbox:
+    with Sandbox(names, empty=empty, launches=True) as sandbox:
         # A person plays CI here, too: Pulley's own token needs none of these.
         sandbox.github.permissions |= {"statuses": "write", "checks": "write", "contents": "write"}
 
@@ -102,6 +102,7 @@ def _describe_places(sandbox: Sandbox) -> str:
         f"Its log:           {sandbox.directory}/webhook.log\n"
         f"The reports' log:  {sandbox.directory}/report.log\n"
         f"The rounds' log:   {sandbox.directory}/reconcile.log\n"
+        f"The launches' log: {sandbox.directory}/launch.log\n"
     )
 
 

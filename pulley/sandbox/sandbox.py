@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
+from chalicelib.core.launches import hook_name
 from chalicelib.core.results import HostResult, ResultError, parse_result
 from chalicelib.core.wake import reconciler_name
 from pulley.sandbox.account import Account
@@ -27,6 +28,7 @@ from pulley.sandbox.developer import commit_files, open_clone
 from pulley.sandbox.environment import write_environment, write_secret
 from pulley.sandbox.github.git_server import Upstream
 from pulley.sandbox.github.server import GitHubServer, RecordedDeployment
+from pulley.sandbox.hosts.launched import LaunchedMachines
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.hosts.machines import Machines, Unlike
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
@@ -38,6 +40,7 @@ __all__ = ["FULL_NAME", "SCHEDULED", "STAGE", "TAGS", "TARGET", "Sandbox"]
 
 STAGE = "dev"
 REMOVALS = 40
+LAUNCHES = 10  # so many calls of the launch function run at once; each waits for its instance
 FULL_NAME = "octo/site"
 TAGS: Mapping[str, str] = {"pulley": STAGE, "role": "web"}
 # Without its health check, because each Sandbox finds a port of its own.
@@ -71,10 +74,23 @@ class Sandbox:
     An empty one has the app and the hosts, but nothing that an operator sets up: no document, no
     secret (`secret` is b""), no stored token, no targets and no webhook. `token` is GitHub's.
     `checker` is a CI server: `checker.finish_check(sha, "test", "failure")` reports on a commit.
+    `launched` has the machines of Auto Scaling groups, which `make_group` and `scale_out` start.
     """
 
-    def __init__(self, host_names: Sequence[str], *, empty: bool = False) -> None:
-        """Start everything. If something fails, stop what was started."""
+    def __init__(
+        self,
+        host_names: Sequence[str],
+        *,
+        empty: bool = False,
+        launches: bool = False,
+        hook_second: float = 1.0,
+    ) -> None:
+        """Start everything. If something fails, stop what was started.
+
+        With `launches` the app's function for launches runs, too: it gets an event for each
+        instance that starts from now on. `hook_second` is how long a second of a lifecycle hook's
+        time-out takes.
+        """
         with ExitStack() as starting:
             # Open to the hosts' owner, like /srv.
             self.directory = Path(tempfile.gettempdir(), f"pulley-sandbox-{secrets.token_hex(4)}")
@@ -82,7 +98,7 @@ class Sandbox:
             starting.callback(_remove, self.directory)
             self.directory.mkdir()
             self.directory.chmod(0o755)
-            self.account = starting.enter_context(Account())
+            self.account = starting.enter_context(Account(hook_second=hook_second))
             self.upstream = Upstream(self.directory / "github", FULL_NAME)
             starting.callback(self.upstream.close)
             self.developer = open_clone(self.directory / "developer", self.upstream.url)
@@ -97,6 +113,8 @@ class Sandbox:
                 )
             )
             self._machines.open(host_names)
+            self.launched = LaunchedMachines(self.account, self._machines)
+            starting.callback(self.launched.close)
             # A failing health check takes most of the time-out, so it is short here.
             health_check = self.machines[0].site.health_check
             self.target = {**TARGET, "health_check": health_check, "timeout": 30}
@@ -108,7 +126,8 @@ class Sandbox:
             )
             self.checker = self.github.checker(FULL_NAME)
             self.upstream.tell_of_pushes(self.github.push_url, self.github.push_key)
-            self._start_app(starting)
+            self.launcher: Function | None = None
+            self._start_app(starting, launches=launches)
             if not empty:
                 self._set_up()
             write_environment(self.directory / "environment", self.environ)
@@ -169,6 +188,29 @@ class Sandbox:
         """Terminate the instance in EC2, and delete its disk. Its name is free again."""
         self._machines.terminate(machine)
 
+    def make_group(
+        self,
+        name: str = "web",
+        *,
+        size: int = 0,
+        tags: Mapping[str, str] = TAGS,
+        hook_seconds: int = 0,
+        has_checkout: bool = False,
+    ) -> list[str]:
+        """Make an Auto Scaling group. Returns the ids of its first instances.
+
+        With `hook_seconds` it has the stage's launch hook, with this time-out. Its instances have
+        no checkout, unless `has_checkout` says so.
+        """
+        hooks = {hook_name(STAGE): hook_seconds} if hook_seconds else {}
+        return self.launched.make_group(
+            name, tags=tags, size=size, hooks=hooks, has_checkout=has_checkout
+        )
+
+    def scale_out(self, name: str = "web", *, by: int = 1) -> list[str]:
+        """Let a group launch more instances. Returns their ids."""
+        return self.launched.scale_out(name, by=by)
+
     def reconcile(self) -> Mapping[str, object]:
         """Run a round now, like the schedule, after the queued ones. Returns its result."""
         outcome = self.reconciler.run(SCHEDULED)
@@ -177,9 +219,9 @@ class Sandbox:
         return outcome.returned
 
     def wait_until_quiet(self) -> None:
-        """Return when every command has ended and was reported, and every round has ended.
+        """Return when all commands, reports, rounds and calls of the launch function have ended.
 
-        A report may start a round, and a round may send a command.
+        A report or a launch may start a round, and a round may send a command.
         """
         waited_for: set[str] | None = None
         while waited_for != (sent := {one.id for one in self.account.run_command.commands()}):
@@ -187,6 +229,8 @@ class Sandbox:
             for command_id in sent:
                 self.account.wait_until_ended(command_id)
             self.wait_until_reported()
+            if self.launcher:
+                self.launcher.wait_until_idle()
             self.reconciler.wait_until_idle()
 
     def wait_until_reported(self) -> None:
@@ -205,7 +249,7 @@ class Sandbox:
                 return one
         return None
 
-    def _start_app(self, starting: ExitStack) -> None:
+    def _start_app(self, starting: ExitStack, *, launches: bool) -> None:
         """Deploy the app in the account, and start it here. Both take a while."""
         settings = {"PULLEY_GITHUB_API": self.github.api_url}
         environ = {**self.account.environ, **settings}
@@ -217,13 +261,22 @@ class Sandbox:
                 "report_status_change", environ, stage=STAGE, log=self.directory / "report.log"
             )
             starting.callback(self.reporter.close)
-            self.account.subscribe(self.reporter.invoke)
+            self.account.subscribe(self.reporter.invoke, self.reporter.pattern)
             self.reconciler = Function(
                 "reconcile_targets", environ, stage=STAGE, log=self.directory / "reconcile.log"
             )
             starting.callback(self.reconciler.close)
             self.account.run_function(reconciler_name(STAGE), self.reconciler.enqueue)
+            if launches:
+                self._start_launcher(starting, environ)
             self.deployed = deployed.result()
+
+    def _start_launcher(self, starting: ExitStack, environ: Mapping[str, str]) -> None:
+        log = self.directory / "launch.log"
+        launcher = Function("receive_launch", environ, stage=STAGE, log=log, at_once=LAUNCHES)
+        starting.callback(launcher.close)
+        self.account.subscribe(launcher.invoke, launcher.pattern)
+        self.launcher = launcher
 
     def _set_up(self) -> None:
         """Do an operator's part: store what the app needs, and connect the repository."""

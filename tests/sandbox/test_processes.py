@@ -31,7 +31,8 @@ from pulley.sandbox.app.chalice_local import Webhook
 folder, environ = Path(sys.argv[1]), {"AWS_DEFAULT_REGION": "eu-west-1"}
 webhook = Webhook(environ, stage="dev", log=folder / "webhook.log")
 function = Function("reconcile_targets", environ, stage="dev", log=folder / "function.log")
-print(json.dumps([webhook._server.pid, function._process._child.pid]), flush=True)
+(process,) = function._processes.values()
+print(json.dumps([webhook._server.pid, process._child.pid]), flush=True)
 signal.pause()
 """
 

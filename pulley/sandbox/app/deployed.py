@@ -22,6 +22,7 @@ from moto.iam.models import iam_backends
 
 from chalicelib import wiring
 from chalicelib.core.commands import document_name
+from chalicelib.core.launches import hook_name
 from pulley.project import project
 from pulley.sandbox.account import Account
 
@@ -32,10 +33,12 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 WEBHOOK, REPORTER, RECONCILER = "api_handler", "report_status_change", "reconcile_targets"
+LAUNCHER = "receive_launch"
 _HANDLERS = {
     WEBHOOK: "app.app",
     REPORTER: "app.report_status_change",
     RECONCILER: "app.reconcile_targets",
+    LAUNCHER: "app.receive_launch",
 }
 _NO_ACCOUNT = "000000000000"  # the account's id in the policies of .chalice/
 _TRUST = {
@@ -109,13 +112,18 @@ class DeployedApp:
 
     def _deploy(self) -> None:
         arns = {function: self._create_function(function) for function in _HANDLERS}
-        pattern = {
-            **wiring.STATUS_CHANGES,  # its `detail` is of this process's stage
-            "detail": {"document-name": [document_name(self.stage)]},
-        }
-        rule = self.rule_name(REPORTER)
-        made = self.events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
-        self._connect(rule, made["RuleArn"], arns[REPORTER])
+        # Their `detail` is of this process's stage.
+        of_commands = {"document-name": [document_name(self.stage)]}
+        detail: Any = wiring.LAUNCHES["detail"]
+        of_hook = [hook_name(self.stage), {"exists": False}]
+        of_launches = {**detail, "LifecycleHookName": of_hook}
+        for function, pattern in {
+            REPORTER: {**wiring.STATUS_CHANGES, "detail": of_commands},
+            LAUNCHER: {**wiring.LAUNCHES, "detail": of_launches},
+        }.items():
+            rule = self.rule_name(function)
+            made = self.events.put_rule(Name=rule, EventPattern=json.dumps(pattern))
+            self._connect(rule, made["RuleArn"], arns[function])
         rule = self.rule_name(RECONCILER)
         schedule = Rate(wiring.RECONCILE_MINUTES, unit=Rate.MINUTES).to_string()
         made = self.events.put_rule(Name=rule, ScheduleExpression=schedule, Description="")

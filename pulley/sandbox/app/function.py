@@ -2,8 +2,9 @@
 
 Another function may call it too, with Lambda's Invoke: see `enqueue`.
 
-It is the real app.py, in a process of its own that stays warm between events. Delivering an event
-never blocks the caller, and no fault of the function leaves this module as an exception.
+It is the real app.py, in a process of its own that stays warm between events; several events at
+once have a process each, as in Lambda. Delivering an event never blocks the caller, and no fault of
+the function leaves this module as an exception.
 """
 
 import json
@@ -12,17 +13,18 @@ import selectors
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from chalice.config import Config
-from moto.events.models import EventPattern
 
 from pulley import project as own
+from pulley.sandbox.event_bus import matches
 
 START_SECONDS = 600  # only a process that hangs takes so long
 ATTEMPTS = 3  # Lambda's default for an asynchronous invocation: once, and two retries
@@ -44,7 +46,7 @@ class FunctionOutcome:
 
 
 class Function:
-    """Calls a function with one event after the other. `outcomes` has an entry for each event."""
+    """Calls a function with events. `outcomes` has an entry for each event that has ended."""
 
     def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
@@ -55,11 +57,13 @@ class Function:
         log: Path,
         project: Path | None = None,
         retry_seconds: float = 0.2,
+        at_once: int = 1,
     ) -> None:
-        """Start its process. Raises FunctionError with the end of its log.
+        """Start its first process. Raises FunctionError with the end of its log.
 
         The stage's environment variables come from Chalice's configuration; `environ` overrides
-        them. Lambda waits minutes before a retry, we wait retry_seconds.
+        them. Lambda waits one minute before the first retry and two before the second; here
+        `retry_seconds` is that minute. By default one event comes after the other, in order.
         """
         project = project or own.project()
         config = _config(project, stage, name)
@@ -69,14 +73,16 @@ class Function:
         self._retry_seconds = retry_seconds
         self._closing = threading.Event()
         self.outcomes: list[FunctionOutcome] = []
-        # The process dies with the thread that started it, so this thread starts all of them.
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        # A process dies with the thread that started it, so each thread starts its own.
+        self._workers = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix=name)
+        self._processes: dict[int, _Process] = {}  # by thread
+        self._queued: set[Future[FunctionOutcome]] = set()
+        self._lock = threading.Lock()  # for both
         try:
-            self._process = self._worker.submit(self._start).result()
+            self.pattern = self._workers.submit(self._living_process).result().pattern
         except BaseException:
-            self._worker.shutdown()
+            self._workers.shutdown()
             raise
-        self.pattern = self._process.pattern
 
     def invoke(self, event: Mapping[str, object]) -> None:
         """Queue an event if the function's rule matches it and the function is not closed."""
@@ -86,25 +92,40 @@ class Function:
     def enqueue(self, event: object) -> None:
         """Queue an event if the function is not closed. No rule decides about it."""
         with suppress(RuntimeError):  # closed: an account sends events at its end, too
-            self._worker.submit(self._take, event)
+            self._submit(event)
 
     def run(self, event: object, *, timeout: float = 600) -> FunctionOutcome:
         """Queue an event, and return the outcome of this event, not of others in the queue.
 
         Raises TimeoutError after `timeout` seconds, RuntimeError if the function is closed.
         """
-        return self._worker.submit(self._take, event).result(timeout)
+        return self._submit(event).result(timeout)
 
     def wait_until_idle(self, *, timeout: float = 600) -> None:
         """Return when all queued events are done. Raises TimeoutError after `timeout` seconds."""
-        self._worker.submit(lambda: None).result(timeout)
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            queued = tuple(self._queued)
+        for one in queued:
+            with suppress(CancelledError):  # the function is closed
+                one.result(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
-        """Kill the process, even during an event, and drop the queued events."""
+        """Kill the processes, even during an event, and drop the queued events."""
         self._closing.set()
-        self._process.kill()
-        self._worker.shutdown(cancel_futures=True)
-        self._process.close()
+        with self._lock:
+            for process in self._processes.values():
+                process.kill()
+        self._workers.shutdown(cancel_futures=True)
+        for process in self._processes.values():
+            process.close()
+
+    def _submit(self, event: object) -> Future[FunctionOutcome]:
+        """Queue an event. Raises RuntimeError if the function is closed."""
+        with self._lock:
+            queued = self._workers.submit(self._take, event)
+            self._queued = {queued, *(one for one in self._queued if not one.done())}
+        return queued
 
     def _take(self, event: object) -> FunctionOutcome:
         for attempt in range(1, ATTEMPTS + 1):
@@ -112,7 +133,7 @@ class Function:
             if not outcome.error or self._closing.is_set():
                 break
             if attempt < ATTEMPTS:
-                self._closing.wait(self._retry_seconds)
+                self._closing.wait(self._retry_seconds * attempt)
         self.outcomes.append(outcome)
         return outcome
 
@@ -124,15 +145,18 @@ class Function:
         return FunctionOutcome(**answer, attempts=attempt)
 
     def _living_process(self) -> "_Process":
-        if self._process.is_dead and not self._closing.is_set():
-            self._process.close()
-            self._process = self._start()
-        if self._closing.is_set():  # `close` may have killed the previous one
+        """The process of this thread. Raises FunctionError."""
+        thread = threading.get_ident()
+        process = self._processes.get(thread)
+        if (process is None or process.is_dead) and not self._closing.is_set():
+            if process:
+                process.close()
+            process = _Process(self._name, self._environ, project=self._project, log=self._log)
+            with self._lock:
+                self._processes[thread] = process
+        if process is None or self._closing.is_set():  # `close` may have killed the previous one
             raise FunctionError("the function is closed")
-        return self._process
-
-    def _start(self) -> "_Process":
-        return _Process(self._name, self._environ, project=self._project, log=self._log)
+        return process
 
 
 class _Process:
@@ -203,11 +227,6 @@ class _Process:
         if in_time:
             raise FunctionError(f"its process ended with {self._child.returncode}")
         raise FunctionError(f"it took longer than {seconds:g} s")
-
-
-def matches(pattern: Mapping[str, object], event: Mapping[str, object]) -> bool:
-    """Whether EventBridge would deliver the event to a rule with this pattern, by moto."""
-    return bool(EventPattern(None, dict(pattern)).matches_event(dict(event)))  # type: ignore[arg-type]
 
 
 def _config(project: Path, stage: str, name: str) -> Config:

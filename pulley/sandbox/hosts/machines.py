@@ -1,8 +1,10 @@
 """The hosts of a sandbox: instances, their disks, and a site for each, all on one port."""
 
 import shutil
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -40,12 +42,14 @@ class Machines(ExitStack):
         self.all: list[Machine] = []
         self._account, self._directory = account, directory
         self._upstream, self._checkout, self._tags = upstream, checkout, tags
+        self._lock = threading.Lock()  # for the newest site: machines of groups boot on threads
 
     def open(self, names: Sequence[str]) -> None:
         """Add the first machines. Their port is free at every site's address."""
         sites = open_sites([self._folder(name) for name in names])
         for site in sites:
             self.callback(site.close)
+        self._newest_site = sites[-1]
         for name, site in zip(names, sites, strict=True):
             self._add(name, site, {})
 
@@ -53,11 +57,23 @@ class Machines(ExitStack):
         """Add a machine. Raises ValueError for a checkout of root's if we are not root."""
         if facts.get("is_root_s") and not AS_ROOT:
             raise ValueError("only root can make a checkout that is root's")
-        network, _, number = self._newest_site.address.rpartition(".")
-        address = f"{network}.{int(number) + 1}"
-        site = Site(self._folder(name), address, self._newest_site.port)
-        self.callback(site.close)
-        return self._add(name, site, facts)
+        return self._add(name, self._open_site(name), facts)
+
+    def adopt(self, instance_id: str, name: str, *, has_checkout: bool) -> Machine:
+        """Add the machine of an instance that runs already. Its agent connects at the end."""
+        site = self._open_site(instance_id)
+        root = self._directory / instance_id
+        host = self._account.build_agent(instance_id, name, root=root, path_prefix=[root / "bin"])
+        machine = install(
+            host,
+            site,
+            checkout=self._checkout,
+            upstream=self._upstream,
+            has_checkout=has_checkout,
+        )
+        self.all.append(machine)
+        self._account.connect(host)
+        return machine
 
     def terminate(self, machine: Machine) -> None:
         """Terminate the instance in EC2, and delete its disk."""
@@ -66,8 +82,23 @@ class Machines(ExitStack):
         machine.host.close()
         shutil.rmtree(machine.host.root)
 
+    def remove(self, machine: Machine) -> None:
+        """Delete the disk of an instance that is terminated, unless `terminate` does it."""
+        if machine in self.all:
+            self.all.remove(machine)
+            machine.host.close()
+            shutil.rmtree(machine.host.root, ignore_errors=True)  # a script may still write
+
+    def _open_site(self, name: str) -> Site:
+        """A site at the next address. It is closed at the end: nobody needs the address before."""
+        with self._lock:
+            address = str(ip_address(self._newest_site.address) + 1)
+            site = Site(self._folder(name), address, self._newest_site.port)
+            self.callback(site.close)
+            self._newest_site = site
+        return site
+
     def _add(self, name: str, site: Site, facts: Unlike) -> Machine:
-        self._newest_site = site
         root = self._directory / name
         host = self._account.add_host(
             name,

@@ -25,7 +25,7 @@ from pulley.sandbox.run_command.commands import (
     terminate_unsent,
 )
 from pulley.sandbox.run_command.documents import ParameterError
-from pulley.sandbox.run_command.events import EventBus
+from pulley.sandbox.run_command.events import StatusEvents
 from pulley.sandbox.run_command.inventory import Instance, Inventory
 from pulley.sandbox.run_command.send_request import ApiError, ReceivedRequest, parse_send_request
 from pulley.sandbox.run_command.statuses import (
@@ -47,7 +47,9 @@ _LOG = logging.getLogger(__name__)
 class Dispatcher:
     """The commands of one account. Every change goes through `_change`, under one lock."""
 
-    def __init__(self, fleet: Inventory, events: EventBus, *, delivery_second: float = 1.0) -> None:
+    def __init__(
+        self, fleet: Inventory, events: StatusEvents, *, delivery_second: float = 1.0
+    ) -> None:
         """`delivery_second` is how long a second of `TimeoutSeconds` takes here."""
         self._fleet = fleet
         self._events = events

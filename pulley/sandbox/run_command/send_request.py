@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from botocore.model import Shape
 
 _DEFAULT_DELIVERY_SECONDS = 3600
-# Classes that Python's `re` does not know: letters, separators, numbers. `\w` has "_" as well.
-_CLASSES = {r"\p{L}": r"\w", r"\p{Z}": " ", r"\p{N}": r"\d"}
+# Classes that Python's `re` does not know: letters, separators, numbers (`\w` has "_" as well), and
+# all that UTF-16 writes as two halves.
+_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{Z}": " ",
+    r"\p{N}": r"\d",
+    r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF",
+}
 
 
 class ApiError(Exception):

@@ -11,11 +11,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pulley.sandbox.account import Account
-from pulley.sandbox.app.deployed import RECONCILER, REPORTER, WEBHOOK, DeployedApp
+from pulley.sandbox.app.deployed import LAUNCHER, RECONCILER, REPORTER, WEBHOOK, DeployedApp
 from pulley.sandbox.sandbox import STAGE
 from tests.app.policies import POLICY_FILES, PROJECT
 
-FUNCTIONS = (WEBHOOK, REPORTER, RECONCILER)
+FUNCTIONS = (WEBHOOK, REPORTER, RECONCILER, LAUNCHER)
 ENVIRON = {"PULLEY_GITHUB_API": "http://127.0.0.1:1"}
 # Prints Chalice's own graph of the app, from which it plans. It runs in a separate process, because
 # the app reads its stage when it is imported.
@@ -123,7 +123,7 @@ class TestRoles:
 
 
 class TestRules:
-    @pytest.mark.parametrize("name", [REPORTER, RECONCILER])
+    @pytest.mark.parametrize("name", [REPORTER, RECONCILER, LAUNCHER])
     def test_rule_calls_its_function_and_has_the_permission(
         self, deployed: DeployedApp, chalice: Graph, name: str
     ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pulley.sandbox.app.function import Function, FunctionError, FunctionOutcome, matches
+from pulley.sandbox.app.function import Function, FunctionError, FunctionOutcome
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -45,6 +45,13 @@ def take(event):
         os._exit(3)
     if words == "hang":
         time.sleep(60)
+    if words.startswith("meet"):  # both processes are here at once
+        with open(f"here-{{os.getpid()}}", "w"):
+            pass
+        while len([one for one in os.listdir() if one.startswith("here-")]) < 2:
+            time.sleep(0.01)
+        if words == "meet and say who":
+            return os.getpid()
     if words == "read":
         return sys.stdin.read()
     if words == "return a set":
@@ -75,7 +82,9 @@ def project(tmp_path: Path) -> Path:
 def start(project: Path, tmp_path: Path) -> Iterator[Start]:
     started: list[Function] = []
 
-    def start_function(name: str = "take", *, retry_seconds: float = 0, **environ: str) -> Function:
+    def start_function(
+        name: str = "take", *, retry_seconds: float = 0, at_once: int = 1, **environ: str
+    ) -> Function:
         function = Function(
             name,
             environ,
@@ -83,6 +92,7 @@ def start(project: Path, tmp_path: Path) -> Iterator[Start]:
             log=tmp_path / "log",
             project=project,
             retry_seconds=retry_seconds,
+            at_once=at_once,
         )
         started.append(function)
         return function
@@ -139,6 +149,12 @@ class TestInvoke:
         ask(function, "fail")
         assert time.monotonic() - begun >= 0.4
 
+    def test_second_retry_waits_twice_as_long_as_the_first(self, start: Start) -> None:
+        function = start(retry_seconds=0.2)
+        begun = time.monotonic()
+        ask(function, "fail")
+        assert time.monotonic() - begun >= 0.6
+
     def test_process_that_dies_is_an_error_and_a_new_process_takes_the_next_event(
         self, start: Start
     ) -> None:
@@ -179,6 +195,39 @@ class TestInvoke:
         function.invoke(event("greet", source="aws.ec2"))
         function.invoke(event("greet", detail={"document-name": "Other", "do": "greet"}))
         assert ask(function, "greet") == [FunctionOutcome(["greet", 1])]
+
+
+class TestAtOnce:
+    def test_events_at_once_have_processes_of_their_own(self, start: Start) -> None:
+        function = start(at_once=2)
+        for _ in range(2):
+            function.enqueue(event("meet"))
+        function.wait_until_idle()
+        assert [one.returned for one in function.outcomes] == [["meet", 1]] * 2
+
+    def test_more_events_than_processes_wait(self, start: Start) -> None:
+        function = start(at_once=2)
+        for words in ("meet", "meet", "process", "process", "process"):
+            function.enqueue(event(words))
+        function.wait_until_idle()
+        processes = [one.returned for one in function.outcomes if isinstance(one.returned, int)]
+        assert len(processes) == 3
+        assert len({*processes}) <= 2
+
+    def test_event_comes_while_another_waits_for_its_retry(self, start: Start) -> None:
+        function = start(at_once=2, retry_seconds=30)
+        function.enqueue(event("fail"))
+        assert function.run(event("greet")).error == ""
+
+    def test_closing_kills_all_processes(self, start: Start) -> None:
+        function = start(at_once=2)
+        for _ in range(2):
+            function.enqueue(event("meet and say who"))
+        function.wait_until_idle()
+        processes = [one.returned for one in function.outcomes]
+        function.close()
+        assert len({*processes}) == 2
+        assert not any(map(is_running, processes))
 
 
 class TestEnqueue:
@@ -251,6 +300,15 @@ class TestWaitUntilIdle:
         with pytest.raises(TimeoutError):
             function.wait_until_idle(timeout=0.1)
 
+    def test_wait_ends_when_the_function_is_closed(self, start: Start) -> None:
+        function = start()
+        for words in ("hang", "greet"):
+            function.invoke(event(words))
+        with ThreadPoolExecutor() as callers:
+            waiting = callers.submit(function.wait_until_idle)
+            function.close()
+            waiting.result(30)
+
 
 class TestClose:
     def test_closing_leaves_no_process(self, start: Start) -> None:
@@ -280,22 +338,3 @@ class TestClose:
         function.close()
         function.invoke(event("greet"))
         assert function.outcomes == []
-
-
-class TestMatches:
-    @pytest.mark.parametrize(
-        ("pattern", "fits"),
-        [
-            ({}, True),
-            ({"source": ["aws.ssm"]}, True),
-            ({"source": ["aws.ec2", "aws.ssm"]}, True),
-            ({"source": ["aws.ec2"]}, False),
-            ({"detail": {"document-name": ["Pulley-dev"], "do": [{"exists": False}]}}, False),
-            ({"detail": {"document-name": [{"prefix": "Pulley-"}]}}, True),
-            ({"detail": {"status": ["Success"]}}, False),
-        ],
-    )
-    def test_rule_matches_as_eventbridge_does(
-        self, pattern: dict[str, object], *, fits: bool
-    ) -> None:
-        assert matches(pattern, event("greet")) is fits

@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import pytest
 
+from pulley.sandbox.event_bus import Event
 from pulley.sandbox.run_command.agent import AgentOrder
 from pulley.sandbox.run_command.commands import EmulatedCommand
 from pulley.sandbox.run_command.documents import parse_document
-from pulley.sandbox.run_command.events import Event
 from pulley.sandbox.run_command.statuses import StepResult
 from tests.processes import HANG_SECONDS
 from tests.sandbox.lab import Lab
