@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import click
 
-from chalicelib.core.errors import PulleyError
+from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.fields import ProblemsError
+from chalicelib.core.hosts import Fleet
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
 from pulley.cli.group import NOT_WELL, NamedGroup
@@ -14,8 +15,9 @@ from pulley.cli.options import REPOSITORY, Function, json_option, stage_command,
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.aws.parameters import LIMITS
+from pulley.operator.launches.groups import Groups
 from pulley.operator.stage.existing import NoStageError, check_is_there
-from pulley.operator.stage.stage import Stage, utc_now
+from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
 from pulley.operator.targets.file import (
     FileTarget,
@@ -174,7 +176,56 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(NOT_WELL)
 
 
+@click.argument("name", metavar="TARGET")
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, and stop.")
+@yes_option
+@json_option
+def launch_hook(stage: Stage, *, name: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Keep new instances out of service until they have their commit.
+
+    The command finds the Auto Scaling groups that launch hosts of TARGET: by the tags that their
+    instances get, and by the hosts that are there. It shows what each lacks, asks, and gives it the
+    tag `pulley` with the stage's name, and a lifecycle hook, pulley-STAGE. From then on an instance
+    that the group launches waits (Pending:Wait) until it was seen at what each of its targets
+    wants; it takes traffic only then. If its steps fail, the group replaces it, unless the target
+    says launch = "continue". After 15 minutes without a word the group replaces it too.
+
+    The command exits with 1 if no group launches hosts of TARGET.
+    """
+    stored = read_targets(stage)
+    target = stored.named(name)
+    groups = Groups(stage.auto_scaling, stage.name)
+    found = groups.of(target, Fleet(stage.directory.hosts(), stage.name))
+    if not found:
+        raise UnavailableError(
+            f"no Auto Scaling group of {stage.region} launches hosts of {target.name}: the tags of "
+            "the group that its instances get must be those of the target's `instances`"
+        )
+    needed = [one for one in found if one.missing(stage.name)]
+    if not as_json:
+        for one in found:
+            words = "; ".join(one.missing(stage.name))
+            say(f"{one.name}: {f'lacks {words}' if words else 'nothing to do'}")
+    if needed and not dry_run:
+        confirm("Change it?" if len(needed) == 1 else "Change them?", yes=yes)
+        for one in needed:
+            groups.prepare(one)
+            if not as_json:
+                say(f"{one.name}: its instances wait until they have their commit")
+    if as_json:
+        rows = [
+            {
+                "group": one.name,
+                "missing": one.missing(stage.name),
+                "changed": one in needed and not dry_run,
+            }
+            for one in found
+        ]
+        say_json({"stage": stage.name, "groups": rows})
+
+
 targets.add_command(stage_command(apply), "apply")
+targets.add_command(stage_command(launch_hook), "launch-hook")
 targets.add_command(stage_command(show), "show")
 
 

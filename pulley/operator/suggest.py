@@ -17,6 +17,7 @@ OnAStage = Literal[
     "setup",
     "targets apply",
     "targets show",
+    "targets launch-hook",
     "connect",
     "doctor",
     "plan",

@@ -8,6 +8,7 @@ from functools import partial
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Fleet
+from chalicelib.core.launches import GROUP_TAG
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from chalicelib.status.overview import Standing
@@ -24,6 +25,7 @@ from pulley.operator.doctor.hosts import (
     no_answer,
     not_asked,
 )
+from pulley.operator.doctor.launches import check_launches
 from pulley.operator.doctor.nodes import Node, find_untagged, read_nodes
 from pulley.operator.doctor.row import FAIL, PASS, Check, Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored, overlap_rows
@@ -31,6 +33,7 @@ from pulley.operator.doctor.token import TokenCheck
 from pulley.operator.doctor.waiting import check_waiting
 from pulley.operator.doctor.webhook import WebhookCheck
 from pulley.operator.hosts.ask import Checker
+from pulley.operator.launches.groups import Groups
 from pulley.operator.stage.endpoint import AWS, EndedError, check_endpoint, check_environment
 from pulley.operator.stage.existing import NoStageError
 from pulley.operator.stage.stage import Identity, Stage, StoredTargets, read_targets
@@ -166,6 +169,10 @@ class Doctor:
         nodes = read_nodes(stage.ssm)
         untagged = {one.name: find_untagged(stage.ec2, one, stage.name) for one in targets.targets}
         yield from overlap_rows(overlaps_on_hosts(targets.targets, (), fleet))
+        if any(GROUP_TAG in host.tags for host in fleet.hosts):
+            groups = Groups(stage.auto_scaling, stage.name)
+            check = partial(check_launches, groups, targets.targets, fleet)
+            yield from self._rows("Auto Scaling groups", check)
         told: set[str] = set()
         for target in targets.targets:
             for row in check_hosts(target, fleet, nodes, untagged[target.name], stage.name):
