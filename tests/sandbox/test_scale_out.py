@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.auto_scaling.service import IN_SERVICE, WAITING
-from pulley.sandbox.sandbox import STAGE, Sandbox
+from pulley.sandbox.hosts.machines import CLONE
+from pulley.sandbox.hosts.users import OWNER
+from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from tests.processes import HANG_SECONDS
-from tests.sandbox.test_push import pin, push
+from tests.sandbox.test_push import pin, push, store
 
 NAMES = ParameterNames(STAGE)
 BAD = "#!/bin/sh\necho this commit cannot be built >&2\nexit 1\n"
@@ -39,9 +42,9 @@ def sandbox(shared: Sandbox) -> Iterator[Sandbox]:
     scale_in(shared)
 
 
-def scale_in(sandbox: Sandbox) -> None:
+def scale_in(sandbox: Sandbox, group: str = "web") -> None:
     client: Any = sandbox.account.client("autoscaling")
-    client.set_desired_capacity(AutoScalingGroupName="web", DesiredCapacity=0)
+    client.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=0)
     sandbox.wait_until_quiet()
 
 
@@ -133,6 +136,21 @@ class TestScaleOut:
         (line,) = [one for one in log_of(sandbox, "launch") if one["outcome"] == "abandoned"]
         assert line["instance_id"] == new
         assert "health check" in line["reason"]
+
+
+def test_instance_without_a_checkout_gets_its_first_clone(sandbox: Sandbox) -> None:
+    target = {**sandbox.target, "clone": CLONE, "owner": OWNER.pw_name}
+    store(sandbox, NAMES.targets(Repository.parse(FULL_NAME)), [target])
+    try:
+        sandbox.make_group("bare", hook_seconds=7200)
+        (new,) = sandbox.scale_out("bare")
+        assert in_service(sandbox, new) == {sandbox.developer.head.commit.hexsha}
+        checkout = sandbox.launched.wait_for(new).checkout
+        assert checkout.stat().st_uid == OWNER.pw_uid
+        assert CLONE in (checkout / ".git/config").read_text()
+    finally:
+        store(sandbox, NAMES.targets(Repository.parse(FULL_NAME)), [sandbox.target])
+        scale_in(sandbox, "bare")
 
 
 class TestFaults:

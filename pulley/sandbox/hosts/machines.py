@@ -14,6 +14,8 @@ from pulley.sandbox.hosts.site import Site, open_sites
 from pulley.sandbox.hosts.users import AS_ROOT
 from pulley.sandbox.run_command.agent import AGENT_VERSION
 
+CLONE = "git@github.com:octo/site.git"  # what a target of the sandbox may have as its `clone`
+
 
 class Unlike(TypedDict, total=False):
     """How a machine may differ from the others."""
@@ -63,7 +65,13 @@ class Machines(ExitStack):
         """Add the machine of an instance that runs already. Its agent connects at the end."""
         site = self._open_site(instance_id)
         root = self._directory / instance_id
-        host = self._account.build_agent(instance_id, name, root=root, path_prefix=[root / "bin"])
+        host = self._account.build_agent(
+            instance_id,
+            name,
+            root=root,
+            path_prefix=[root / "bin"],
+            unit={"GIT_CONFIG_GLOBAL": str(self._git_settings())},
+        )
         machine = install(
             host,
             site,
@@ -74,6 +82,13 @@ class Machines(ExitStack):
         self.all.append(machine)
         self._account.connect(host)
         return machine
+
+    def _git_settings(self) -> Path:
+        """A file of git's settings, by which the address CLONE leads to the upstream."""
+        path = self._directory / "launched.gitconfig"
+        path.write_text(f'[url "{self._upstream}"]\n\tinsteadOf = {CLONE}\n')
+        path.chmod(0o644)
+        return path
 
     def terminate(self, machine: Machine) -> None:
         """Terminate the instance in EC2, and delete its disk."""
