@@ -1,9 +1,10 @@
 """One AWS account on loopback, which plain boto3 reaches through `AWS_ENDPOINT_URL`.
 
 moto answers for everything that it emulates well: Parameter Store, documents, EC2's instances.
-moto only pretends to do Run Command, and completes each launch of Auto Scaling at once. So this
-package answers for both, and for Invoke of a function that runs here. moto's state belongs to the
-whole Python process, so an Account clears it when it starts, and there may be one at a time.
+moto only pretends to do Run Command, completes each launch of Auto Scaling at once, and calls each
+target of a load balancer healthy. So this package answers for these, and for Invoke of a function
+that runs here. moto's state belongs to the whole Python process, so an Account clears it when it
+starts, and there may be one at a time.
 """
 
 import json
@@ -32,11 +33,12 @@ from moto.moto_server.werkzeug_app import (
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from pulley.sandbox.auto_scaling.query import read_query
 from pulley.sandbox.auto_scaling.service import AutoScaling
 from pulley.sandbox.event_bus import EventBus, Pattern, Subscriber
 from pulley.sandbox.invoke import Invocations, Invoked
+from pulley.sandbox.load_balancing.service import LoadBalancing
 from pulley.sandbox.models import keep_models
+from pulley.sandbox.query import LOAD_BALANCING, read_query
 from pulley.sandbox.quiet import QuietHandler
 from pulley.sandbox.run_command import history
 from pulley.sandbox.run_command.agent import AGENT_VERSION, EmulatedHost
@@ -62,7 +64,7 @@ _SHUTDOWN_SECONDS = 0.01  # how long the server may take to notice that it shoul
 class Account:
     """An endpoint, clients for it, and hosts. A context manager: `close` ends all processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         *,
         port: int = 0,
@@ -70,12 +72,14 @@ class Account:
         delivery_second: float = 1.0,
         execution_second: float = 1.0,
         hook_second: float = 1.0,
+        balancing_second: float = 1.0,
     ) -> None:
         """Serve on 127.0.0.1, on any free port by default. Raises OSError for a port in use.
 
         AWS allows no delivery time-out and no time-out of a lifecycle hook below 30 s, and no limit
-        of a step below 5 s. The three arguments say how long one of these seconds takes here: with
-        0.01 the shortest delivery takes 0.3 s.
+        of a step and no interval between health checks below 5 s. These arguments say how long one
+        of these seconds takes here: with 0.01 the shortest delivery takes 0.3 s. The seconds of a
+        deregistration delay are those of `balancing_second`, too.
         """
         if port:
             # Raises, because werkzeug would print a line and end the program.
@@ -100,7 +104,8 @@ class Account:
         self.run_command = Dispatcher(
             self._fleet, StatusEvents(self._events), delivery_second=delivery_second
         )
-        self.auto_scaling = AutoScaling(self._events, hook_second=hook_second)
+        self.load_balancing = LoadBalancing(account=self.id, region=region, second=balancing_second)
+        self.auto_scaling = AutoScaling(self._events, self.load_balancing, hook_second=hook_second)
         self.throttle: Throttle | None = None  # without one, every call is allowed
         # Last: building clients takes a while, and Ctrl-C meanwhile would leave the server running.
         self._directory = Path(tempfile.mkdtemp(prefix="pulley-agents-"))
@@ -236,6 +241,7 @@ class Account:
         self._thread.join()
         self._server.server_close()
         self.auto_scaling.close()
+        self.load_balancing.close()
         self._events.close()
         for client in self._clients:
             client.close()
@@ -250,7 +256,8 @@ class Account:
             return invoked(environ, start_response)
         query = read_query(environ, self.region)
         if query:
-            return self.auto_scaling.answer(query, environ, start_response, _moto())
+            service = self.load_balancing if query.service == LOAD_BALANCING else self.auto_scaling
+            return service.answer(query, environ, start_response, _moto())
         target = environ.get("HTTP_X_AMZ_TARGET", "")
         name = target.removeprefix(_TARGET_PREFIX)
         operation = self._operations().get(name) if target != name else None

@@ -24,6 +24,7 @@ from pulley.sandbox.account import Account
 from pulley.sandbox.app.chalice_local import Webhook
 from pulley.sandbox.app.deployed import DeployedApp
 from pulley.sandbox.app.function import Function
+from pulley.sandbox.balanced import make_balancer
 from pulley.sandbox.developer import commit_files, open_clone
 from pulley.sandbox.environment import write_environment, write_secret
 from pulley.sandbox.github.git_server import Upstream
@@ -31,6 +32,7 @@ from pulley.sandbox.github.server import GitHubServer, RecordedDeployment
 from pulley.sandbox.hosts.launched import LaunchedMachines
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.hosts.machines import Machines, Unlike
+from pulley.sandbox.load_balancing.balancer import Balancer
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
 
 if TYPE_CHECKING:
@@ -77,19 +79,23 @@ class Sandbox:
     `launched` has the machines of Auto Scaling groups, which `make_group` and `scale_out` start.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         host_names: Sequence[str],
         *,
         empty: bool = False,
         launches: bool = False,
         hook_second: float = 1.0,
+        balancing_second: float = 0.1,
+        restart_seconds: float = 0.0,
     ) -> None:
         """Start everything. If something fails, stop what was started.
 
         With `launches` the app's function for launches runs, too: it gets an event for each
         instance that starts from now on. `hook_second` is how long a second of a lifecycle hook's
-        time-out takes.
+        time-out takes, `balancing_second` one of a load balancer's intervals and delays. For
+        `restart_seconds` a host's site is down when its unit is restarted; it is up all the time
+        without them.
         """
         with ExitStack() as starting:
             # Open to the hosts' owner, like /srv.
@@ -98,7 +104,9 @@ class Sandbox:
             starting.callback(_remove, self.directory)
             self.directory.mkdir()
             self.directory.chmod(0o755)
-            self.account = starting.enter_context(Account(hook_second=hook_second))
+            self.account = starting.enter_context(
+                Account(hook_second=hook_second, balancing_second=balancing_second)
+            )
             self.upstream = Upstream(self.directory / "github", FULL_NAME)
             starting.callback(self.upstream.close)
             self.developer = open_clone(self.directory / "developer", self.upstream.url)
@@ -110,6 +118,7 @@ class Sandbox:
                     upstream=self.upstream.url,
                     checkout=str(TARGET["checkout"]),
                     tags=TAGS,
+                    restart_seconds=restart_seconds,
                 )
             )
             self._machines.open(host_names)
@@ -188,7 +197,7 @@ class Sandbox:
         """Terminate the instance in EC2, and delete its disk. Its name is free again."""
         self._machines.terminate(machine)
 
-    def make_group(
+    def make_group(  # noqa: PLR0913 - each is a fact of its own
         self,
         name: str = "web",
         *,
@@ -196,20 +205,46 @@ class Sandbox:
         tags: Mapping[str, str] = TAGS,
         hook_seconds: int = 0,
         has_checkout: bool = False,
+        target_groups: Sequence[str] = (),
     ) -> list[str]:
         """Make an Auto Scaling group. Returns the ids of its first instances.
 
         With `hook_seconds` it has the stage's launch hook, with this time-out. Its instances have
-        no checkout, unless `has_checkout` says so.
+        no checkout, unless `has_checkout` says so. Those in service are in the target groups with
+        these ARNs.
         """
         hooks = {hook_name(STAGE): hook_seconds} if hook_seconds else {}
         return self.launched.make_group(
-            name, tags=tags, size=size, hooks=hooks, has_checkout=has_checkout
+            name,
+            tags=tags,
+            size=size,
+            hooks=hooks,
+            has_checkout=has_checkout,
+            target_groups=target_groups,
         )
 
     def scale_out(self, name: str = "web", *, by: int = 1) -> list[str]:
         """Let a group launch more instances. Returns their ids."""
         return self.launched.scale_out(name, by=by)
+
+    def balance(
+        self,
+        machines: Sequence[Machine] | None = None,
+        *,
+        name: str = "web",
+        deregistration_delay: int = 10,
+    ) -> Balancer:
+        """Put machines, all by default, behind a load balancer that listens until the end.
+
+        It checks `/health`. The delay is in seconds, each as long as `balancing_second`.
+        """
+        return make_balancer(
+            self.account,
+            self.machines if machines is None else machines,
+            name=name,
+            port=self.machines[0].site.port,
+            deregistration_delay=deregistration_delay,
+        )
 
     def reconcile(self) -> Mapping[str, object]:
         """Run a round now, like the schedule, after the queued ones. Returns its result."""

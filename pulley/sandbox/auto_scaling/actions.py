@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pulley.sandbox.auto_scaling.hooks import LifecycleHook
-from pulley.sandbox.auto_scaling.query import invalid
+from pulley.sandbox.query import invalid
 from pulley.sandbox.run_command.send_request import ApiError
 
 

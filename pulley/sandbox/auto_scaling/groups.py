@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.backends import get_backend
 
-from pulley.sandbox.auto_scaling.query import invalid
+from pulley.sandbox.query import invalid
 
 IN_SERVICE = "InService"
 _GONE = frozenset({"shutting-down", "terminated"})
@@ -33,10 +33,6 @@ class Groups:
     @cached_property
     def _ec2(self) -> Any:  # noqa: ANN401 - a class of moto's
         return get_backend("ec2")[self._account][self._region]
-
-    @cached_property
-    def _balancing(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("elbv2")[self._account][self._region]
 
     def instance_states(self) -> dict[str, str]:
         """EC2's state of each instance, by id."""
@@ -93,7 +89,6 @@ class Groups:
             ]
         if self.instance_states().get(instance_id) not in _GONE:
             self._ec2.terminate_instances([instance_id])
-        self._balancing.notify_terminate_instances([instance_id])
 
     def fill(self, group: str) -> None:
         """Launch what a group lacks, unless its process Launch is suspended."""
@@ -101,16 +96,18 @@ class Groups:
         if "Launch" not in {one["ProcessName"] for one in found.suspended_processes}:
             self._groups.set_desired_capacity(group, found.desired_capacity)
 
-    def keep_out(self, instance_id: str, group: str) -> None:
-        """Take an instance that waits out of the group's target groups: moto registers it."""
-        for arn in self._groups.autoscaling_groups[group].target_group_arns:
-            found = self._balancing.target_groups.get(arn)
-            if found and instance_id in found.targets:
-                found.deregister([{"Id": instance_id}])
+    def attached(self) -> set[tuple[str, str]]:
+        """A target group's ARN and an instance's id for each that should be registered there.
 
-    def put_into_service(self, group: str) -> None:
-        """Register the group's instances with its target groups. `keep_out` those that wait."""
-        self._groups.update_attached_target_groups(group)
+        moto's state of an instance that waits is InService, too.
+        """
+        return {
+            (arn, member.instance_id)
+            for group in self._groups.autoscaling_groups.values()
+            for member in group.instance_states
+            if member.lifecycle_state == IN_SERVICE
+            for arn in group.target_group_arns
+        }
 
     def _member(self, instance_id: str) -> Any:  # noqa: ANN401 - a class of moto's
         """The record of an instance in a group; None if it is in none."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pulley.sandbox.auto_scaling.query import invalid
+from pulley.sandbox.query import invalid
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 _TRANSITIONS = (LAUNCHING, "autoscaling:EC2_INSTANCE_TERMINATING")

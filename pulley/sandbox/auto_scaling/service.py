@@ -12,9 +12,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from werkzeug.wrappers import Response
 
@@ -29,9 +28,9 @@ from pulley.sandbox.auto_scaling.actions import (
 from pulley.sandbox.auto_scaling.events import LaunchEvents
 from pulley.sandbox.auto_scaling.groups import IN_SERVICE, Groups
 from pulley.sandbox.auto_scaling.hooks import ABANDON, CONTINUE, Hooks, check_result
-from pulley.sandbox.auto_scaling.query import AUTO_SCALING, Query
 from pulley.sandbox.auto_scaling.warm_pools import WarmPools, is_warm
 from pulley.sandbox.event_bus import EventBus
+from pulley.sandbox.query import AUTO_SCALING, THROTTLED, Call, Query
 from pulley.sandbox.run_command.send_request import ApiError
 
 if TYPE_CHECKING:
@@ -39,25 +38,27 @@ if TYPE_CHECKING:
 
 WAITING = "Pending:Wait"
 _WARM_WAITING = "Warmed:Pending:Wait"
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, and what SDKs retry.
-THROTTLED = ApiError("Throttling", "Rate exceeded")
 _LOG = logging.getLogger(__name__)
 
 Parameters = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Call:
-    """A request to Auto Scaling, for assertions."""
+class Registrar(Protocol):
+    """Whoever registers instances with target groups. Both raise ApiError."""
 
-    action: str
-    fields: Mapping[str, str]
+    def register(self, arn: str, instance_id: str) -> None:
+        """Register an instance with a target group."""
+        ...
+
+    def deregister(self, arn: str, instance_id: str) -> None:
+        """Deregister an instance."""
+        ...
 
 
 class AutoScaling:
     """The groups of an account. `fault` may refuse an action; `calls` has every request so far."""
 
-    def __init__(self, bus: EventBus, *, hook_second: float = 1.0) -> None:
+    def __init__(self, bus: EventBus, registrar: Registrar, *, hook_second: float = 1.0) -> None:
         """`hook_second` is how long a second of a hook's time-out takes here."""
         self.fault: Callable[[str], ApiError | None] = lambda _action: None
         self.calls: list[Call] = []
@@ -69,6 +70,8 @@ class AutoScaling:
         self._changed = threading.Condition(threading.RLock())
         self._states: dict[str, str] = {}  # EC2's, of all instances
         self._members: dict[str, str] = {}
+        self._registrar = registrar
+        self._attached: set[tuple[str, str]] = set()  # a target group's ARN, an instance's id
         self._closed = False
         self._timer = threading.Thread(target=self._watch_the_clock, daemon=True)
         self._timer.start()
@@ -85,12 +88,7 @@ class AutoScaling:
         def forward() -> Iterable[bytes]:
             return moto(environ, start_response)
 
-        try:
-            answer = self._answer(query, forward)
-        except Exception:  # noqa: BLE001 - our own fault is a 500, as at AWS
-            _LOG.exception("%s failed", query.action)
-            answer = query.answer(ApiError("InternalFailure", status=500))
-        return answer(environ, start_response) if isinstance(answer, Response) else answer
+        return query.respond(lambda: self._answer(query, forward), environ, start_response)
 
     def _answer(
         self, query: Query, forward: Callable[[], Iterable[bytes]]
@@ -98,17 +96,14 @@ class AutoScaling:
         if query.service != AUTO_SCALING:
             return forward() if query.only_reads else self._forward(forward)
         self.calls.append(Call(query.action, query.fields))
-        try:
-            refused = self.fault(query.action)
-            if refused:
-                raise refused
-            operation = self._operations().get(query.action)
-            if operation:
-                with self._changed:
-                    return query.answer(operation(query.parameters()))
-            return self._read(query, forward) if query.only_reads else self._change(query, forward)
-        except ApiError as error:
-            return query.answer(error)
+        refused = self.fault(query.action)
+        if refused:
+            raise refused
+        operation = self._operations().get(query.action)
+        if operation:
+            with self._changed:
+                return query.answer(operation(query.parameters()))
+        return self._read(query, forward) if query.only_reads else self._change(query, forward)
 
     def state_of(self, instance_id: str) -> str:
         """The lifecycle state of an instance, such as Pending:Wait; "" if it is in no group."""
@@ -209,7 +204,7 @@ class AutoScaling:
             self._notice()
             for instance_id in taken:
                 self._launch(instance_id, group, OUT_OF_POOL)
-            self._keep_waiting_out()
+            self._attach()
         return answer
 
     def _prepare(self, action: str, group: str, asked: Parameters) -> list[str]:
@@ -226,6 +221,7 @@ class AutoScaling:
         with self._changed:
             answer = forward()
             self._notice()
+            self._attach()
         return answer
 
     def _notice(self) -> None:
@@ -243,7 +239,6 @@ class AutoScaling:
                 warm = is_warm(self._groups.state_of(instance_id))
                 self._launch(instance_id, group, INTO_POOL if warm else INTO_GROUP)
         self._hooks.keep(self._groups.exists)
-        self._keep_waiting_out()
         self._changed.notify_all()
 
     def _launch(self, instance_id: str, group: str, way: Way) -> None:
@@ -252,15 +247,13 @@ class AutoScaling:
             action = self._actions.begin(hook, instance_id, way, time.monotonic())
             self._events.publish_launch(action, self._groups.arn(group))
         if not self._actions.of(instance_id):
-            self._arrive(instance_id, group, way)
+            self._arrive(instance_id, way)
 
-    def _arrive(self, instance_id: str, group: str, way: Way) -> None:
+    def _arrive(self, instance_id: str, way: Way) -> None:
         """An instance that waits for nothing any more comes to where it goes."""
         if way == INTO_POOL:
             self._pools.settle(instance_id)
             self._notice()
-        else:
-            self._groups.put_into_service(group)
 
     def _finish(self, action: LifecycleAction, result: str) -> None:
         """Apply the result of one action: it goes into service after the last, or is replaced."""
@@ -268,17 +261,29 @@ class AutoScaling:
         if result == CONTINUE:
             self._actions.end(action)
             if not self._actions.of(instance_id):
-                self._arrive(instance_id, group, action.way)
+                self._arrive(instance_id, action.way)
         else:
             self._actions.end_all(instance_id)
             self._groups.terminate(instance_id)
             self._groups.fill(group)
             self._pools.fill(group)
         self._notice()
+        self._attach()
 
-    def _keep_waiting_out(self) -> None:
-        for instance_id in self._actions.instances():
-            self._groups.keep_out(instance_id, self._members[instance_id])
+    def _attach(self) -> None:
+        """Register who came into service with its group's target groups; deregister who left.
+
+        Whom somebody else deregistered meanwhile stays out.
+        """
+        waiting = set(self._actions.instances())
+        before = self._attached
+        self._attached = {one for one in self._groups.attached() if one[1] not in waiting}
+        for arn, instance_id in sorted(before - self._attached):
+            with suppress(ApiError):  # the target group was deleted
+                self._registrar.deregister(arn, instance_id)
+        for arn, instance_id in sorted(self._attached - before):
+            with suppress(ApiError):
+                self._registrar.register(arn, instance_id)
 
     def _shown(self) -> dict[str, str]:
         """The lifecycle states of instances that wait."""

@@ -5,7 +5,7 @@ EC2's events say when. So it does not matter who scaled the group, or why an ins
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pulley.sandbox.account import Account
@@ -48,7 +48,7 @@ class LaunchedMachines:
         self._closed = False
         account.subscribe(self._note, _STARTS_AND_ENDS)
 
-    def make_group(
+    def make_group(  # noqa: PLR0913 - each is a fact of its own
         self,
         name: str,
         *,
@@ -56,10 +56,12 @@ class LaunchedMachines:
         size: int = 0,
         hooks: Mapping[str, int] = {},
         has_checkout: bool = False,
+        target_groups: Sequence[str] = (),
     ) -> list[str]:
         """Make a group whose instances get these tags. Returns the ids of its first instances.
 
         `hooks` has the seconds of each launch hook's time-out, by name; their default is ABANDON.
+        `target_groups` has ARNs.
         """
         self._ec2.create_launch_template(
             LaunchTemplateName=name,
@@ -87,6 +89,7 @@ class LaunchedMachines:
                 for key, value in tags.items()
             ],
             LifecycleHookSpecificationList=specified,
+            TargetGroupARNs=target_groups,
         )
         return self._account.auto_scaling.members_of(name)
 

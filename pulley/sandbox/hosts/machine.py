@@ -1,13 +1,15 @@
-"""An emulated host's disk: a checkout with its owner, a systemctl and a curl.
+"""An emulated host's disk: a checkout with its owner, a systemctl, a curl and an aws.
 
 The checkout is a real clone, and its owner is a real user. Only systemd cannot run several times on
-one machine, so its command just records its arguments. The host's site serves what is built in the
-checkout.
+one machine, so its command just records its arguments (that of restarts.py does more). The host's
+site serves what is built in the checkout.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pulley.sandbox.hosts import aws
 from pulley.sandbox.hosts.site import Site
 from pulley.sandbox.hosts.users import give_to_owner, run_as_owner, run_as_self
 from pulley.sandbox.run_command.agent import EmulatedHost
@@ -78,6 +80,20 @@ class Machine:
     def remove_program(self, name: str) -> None:
         """Remove such a program."""
         (self.host.root / "bin" / name).unlink()
+
+    def install_aws(self, environ: Mapping[str, str]) -> None:
+        """Give the host the AWS command line, with an account's environment; none if we lack it."""
+        text = aws.aws_program(environ)
+        if text:
+            self.install_program("aws", text)
+
+    def hang_aws(self) -> None:
+        """Make the AWS command line wait for ever."""
+        self.install_program("aws", aws.HANGING)
+
+    def refuse_aws(self) -> None:
+        """Make the AWS command line fail as if the host's role allowed nothing."""
+        self.install_program("aws", aws.REFUSING)
 
     def age_git(self, version: str) -> None:
         """Make git report an old version; it works as before."""

@@ -10,6 +10,7 @@ from typing import TypedDict, Unpack
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.hosts.machine import Machine, install, place_below
+from pulley.sandbox.hosts.restarts import Restarts
 from pulley.sandbox.hosts.site import Site, open_sites
 from pulley.sandbox.hosts.users import AS_ROOT
 from pulley.sandbox.run_command.agent import AGENT_VERSION
@@ -25,12 +26,13 @@ class Unlike(TypedDict, total=False):
     has_checkout: bool
     is_root_s: bool  # the checkout; only root can make it
     remote: str  # the checkout's `origin`
+    has_aws: bool  # the AWS command line
 
 
 class Machines(ExitStack):
     """Hosts with a clone of the upstream at the path of the checkout. Closes their sites."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact of its own
         self,
         account: Account,
         directory: Path,
@@ -38,12 +40,17 @@ class Machines(ExitStack):
         upstream: str,
         checkout: str,
         tags: Mapping[str, str],
+        restart_seconds: float = 0.0,
     ) -> None:
-        """Without machines. `directory` gets a folder for each."""
+        """Without machines. `directory` gets a folder for each.
+
+        For `restart_seconds` a site is down when its unit is restarted.
+        """
         super().__init__()
         self.all: list[Machine] = []
         self._account, self._directory = account, directory
         self._upstream, self._checkout, self._tags = upstream, checkout, tags
+        self._restart_seconds = restart_seconds
         self._lock = threading.Lock()  # for the newest site: machines of groups boot on threads
 
     def open(self, names: Sequence[str]) -> None:
@@ -79,7 +86,7 @@ class Machines(ExitStack):
             upstream=self._upstream,
             has_checkout=has_checkout,
         )
-        self.all.append(machine)
+        self._finish(machine)
         self._account.connect(host)
         return machine
 
@@ -93,6 +100,7 @@ class Machines(ExitStack):
     def terminate(self, machine: Machine) -> None:
         """Terminate the instance in EC2, and delete its disk."""
         self.all.remove(machine)
+        self._account.load_balancing.displace(machine.host.instance_id)
         self._account.ec2.terminate_instances(InstanceIds=[machine.host.instance_id])
         machine.host.close()
         shutil.rmtree(machine.host.root)
@@ -101,6 +109,7 @@ class Machines(ExitStack):
         """Delete the disk of an instance that is terminated, unless `terminate` does it."""
         if machine in self.all:
             self.all.remove(machine)
+            self._account.load_balancing.displace(machine.host.instance_id)
             machine.host.close()
             shutil.rmtree(machine.host.root, ignore_errors=True)  # a script may still write
 
@@ -131,8 +140,19 @@ class Machines(ExitStack):
             has_checkout=facts.get("has_checkout", True),
             is_root_s=facts.get("is_root_s", False),
         )
-        self.all.append(machine)
+        self._finish(machine, has_aws=facts.get("has_aws", True))
         return machine
+
+    def _finish(self, machine: Machine, *, has_aws: bool = True) -> None:
+        """What each machine has beside its disk."""
+        if has_aws:
+            machine.install_aws(self._account.environ)
+        if self._restart_seconds:
+            restarts = Restarts(machine.site, self._restart_seconds)
+            self.callback(restarts.close)
+            restarts.install(machine.host.root, machine.journal)
+        self._account.load_balancing.place(machine.host.instance_id, machine.site.address)
+        self.all.append(machine)
 
     def _folder(self, name: str) -> Path:
         """The folder that the host's checkout builds."""

@@ -10,7 +10,6 @@ import io
 import os
 import shlex
 import shutil
-import socketserver
 import sys
 import threading
 from collections.abc import Sequence
@@ -22,11 +21,11 @@ from pathlib import Path
 
 from pulley.sandbox.hosts import curl
 from pulley.sandbox.hosts.users import OWNER
+from pulley.sandbox.tcp_server import TcpServer
 
 _NETWORK = "127.0.1"
 _SHARED = "127.0.0.1"  # the address that each host uses for itself
 _PORTS_TRIED = 20
-_STOP_SECONDS = 0.05  # how long a server may take to notice that it should stop
 # The hosts' owner may not be allowed to enter the folder of the Python that runs the sandbox.
 _CURL = """\
 #!/bin/sh
@@ -38,17 +37,46 @@ exec "$python" -IS {program} {shared} {own} "$@"
 
 
 class Site:
-    """A static web server of one folder, on an address of its own."""
+    """A static web server of one folder, on an address of its own.
+
+    `pause` is how many seconds it thinks about each answer.
+    """
 
     def __init__(self, folder: Path, address: str, port: int = 0) -> None:
         """Serve the folder as it is at each request. Raises OSError for a port in use."""
-        self._server = _Server((address, port), partial(_Handler, directory=str(folder)))
+        self.pause = 0.0
+        self._handler = partial(_Handler, self, directory=str(folder))
+        self._server = TcpServer(address, port, self._handler)
         self.address, self.port = address, int(self._server.server_address[1])
         self.url = f"http://{address}:{self.port}/"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_STOP_SECONDS,), daemon=True
-        )
-        self._thread.start()
+        self._lock = threading.RLock()
+        self._is_up = self._is_closed = False
+        self._starting: threading.Timer | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Serve, unless it serves already, or is closed."""
+        with self._lock:
+            if not self._is_up and not self._is_closed:
+                self._server.start()
+                self._is_up = True
+
+    def stop(self) -> None:
+        """Refuse connections, and cut those under way, as when the server's process is killed."""
+        with self._lock:
+            self._forget_restart()
+            if self._is_up:
+                self._server.stop()
+                self._server = TcpServer(self.address, self.port, self._handler)
+                self._is_up = False
+
+    def restart(self, seconds: float) -> None:
+        """Stop, and serve again after this time. Does not wait for it."""
+        with self._lock:
+            self.stop()
+            self._starting = threading.Timer(seconds, self._come_back)
+            self._starting.daemon = True
+            self._starting.start()
 
     @property
     def health_check(self) -> str:
@@ -75,10 +103,22 @@ class Site:
         return stand_in
 
     def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        """Stop serving for ever."""
+        with self._lock:
+            self._forget_restart()
+            if not self._is_closed:
+                self._server.stop()
+            self._is_closed = True
+
+    def _forget_restart(self) -> None:
+        if self._starting:
+            self._starting.cancel()
+        self._starting = None
+
+    def _come_back(self) -> None:
+        with self._lock:
+            if self._starting is threading.current_thread():  # nobody stopped it meanwhile
+                self.start()
 
 
 def open_sites(folders: Sequence[Path]) -> list[Site]:
@@ -100,18 +140,20 @@ def open_sites(folders: Sequence[Path]) -> list[Site]:
     raise AssertionError("a last try returns or raises")
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    """A server that, unlike `http.server`'s, does not look up the name of its address in DNS."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-
-
 class _Handler(SimpleHTTPRequestHandler):
     """Serves files as nginx does, and lists no folder."""
 
+    server: TcpServer
+
+    def __init__(self, site: Site, *connection: object, directory: str) -> None:
+        """Answer one request."""
+        self._site = site
+        super().__init__(*connection, directory=directory)  # type: ignore[arg-type]
+
     def send_head(self) -> io.BytesIO | None:
         """Answer a GET or a HEAD with the current file, or with 404."""
+        if self.server.cut.wait(self._site.pause):
+            raise ConnectionAbortedError
         content = _content(Path(self.translate_path(self.path)))
         if content is None:
             self.send_error(HTTPStatus.NOT_FOUND)

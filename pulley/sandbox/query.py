@@ -1,11 +1,13 @@
 """AWS's query protocol: which operation a request asks for, its parameters, and the answer in XML.
 
-EC2 and Auto Scaling use it. Botocore's model has the shapes; moto reads and writes them.
+EC2, Auto Scaling and Elastic Load Balancing use it. Botocore's model has the shapes; moto reads and
+writes them.
 """
 
 import io
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -22,11 +24,17 @@ from werkzeug.wrappers import Request, Response
 from pulley.sandbox.run_command.send_request import ApiError, check_input
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-EC2, AUTO_SCALING = "ec2", "autoscaling"
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html, and what SDKs retry.
+THROTTLED = ApiError("Throttling", "Rate exceeded")
+# The names that requests are signed for.
+EC2, AUTO_SCALING, LOAD_BALANCING = "ec2", "autoscaling", "elasticloadbalancing"
+# Botocore's models of the services that this package answers itself.
+_MODELS = {AUTO_SCALING: "autoscaling", LOAD_BALANCING: "elbv2"}
 # The scope of Signature Version 4: the key's id, the day, the Region, the service.
 _SCOPE = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
+_LOG = logging.getLogger(__name__)
 # What moto's parsers of other protocols read.
 _NO_REST: RequestDict = {
     "body": "",
@@ -39,8 +47,16 @@ _NO_REST: RequestDict = {
 
 
 @dataclass(frozen=True)
+class Call:
+    """A request to a service, for assertions."""
+
+    action: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Query:
-    """A request to EC2 or to Auto Scaling. `fields` are the form's."""
+    """A request to one of these services. `fields` are the form's."""
 
     service: str
     action: str
@@ -54,14 +70,14 @@ class Query:
     def parameters(self) -> Mapping[str, Any]:
         """The parameters, parsed and checked. Raises ApiError."""
         try:
-            operation = _model().operation_model(self.action)
+            operation = self._model.operation_model(self.action)
             parsed: dict[str, Any] = QueryParser(operation).parse(
                 {**_NO_REST, "values": self.fields}
             )
             if operation.input_shape is not None:
                 check_input(parsed, operation.input_shape)
         except OperationNotFoundError:
-            words = f"Could not find operation {self.action} for version 2011-01-01"
+            words = f"Could not find operation {self.action}"
             raise ApiError("InvalidAction", words) from None
         except ValueError as error:  # a number that is none
             raise invalid(str(error)) from None
@@ -73,14 +89,35 @@ class Query:
         """The answer with the operation's result, or with an ApiError."""
         if isinstance(result, ApiError):
             return _answer_error(result)
-        made = QuerySerializer(_model().operation_model(self.action)).serialize(result)
+        made = QuerySerializer(self._model.operation_model(self.action)).serialize(result)
         return Response(made["body"], made["status_code"], made["headers"])
+
+    def respond(
+        self,
+        answer: Callable[[], Response | Iterable[bytes]],
+        environ: "WSGIEnvironment",
+        start_response: "StartResponse",
+    ) -> Iterable[bytes]:
+        """What the WSGI server sends: our own answer, or the answer of moto's application."""
+        try:
+            answered = answer()
+        except ApiError as error:
+            answered = self.answer(error)
+        except Exception:  # noqa: BLE001 - our own fault is a 500, as at AWS
+            _LOG.exception("%s failed", self.action)
+            answered = self.answer(ApiError("InternalFailure", status=500))
+        return answered(environ, start_response) if isinstance(answered, Response) else answered
+
+    @property
+    def _model(self) -> ServiceModel:
+        return _load_model(_MODELS[self.service])
 
 
 def read_query(environ: "WSGIEnvironment", region: str) -> Query | None:
     """The query of a request in this Region; None for another request. Its body stays unread."""
     scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if not scope or scope["service"] not in {EC2, AUTO_SCALING} or scope["region"] != region:
+    known = {EC2, *_MODELS}
+    if not scope or scope["service"] not in known or scope["region"] != region:
         return None
     body = Request(environ).get_data()
     environ["wsgi.input"] = io.BytesIO(body)
@@ -89,13 +126,13 @@ def read_query(environ: "WSGIEnvironment", region: str) -> Query | None:
 
 
 def invalid(message: str) -> ApiError:
-    """Auto Scaling's error for input that does not fit."""
+    """The error of these services for input that does not fit."""
     return ApiError("ValidationError", message)
 
 
 @cache
-def _model() -> ServiceModel:
-    model: ServiceModel = get_service_model(AUTO_SCALING)
+def _load_model(name: str) -> ServiceModel:
+    model: ServiceModel = get_service_model(name)
     return model
 
 

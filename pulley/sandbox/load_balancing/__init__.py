@@ -1,0 +1,1 @@
+"""Elastic Load Balancing: target groups whose health is checked, and a balancer that forwards."""
