@@ -18,12 +18,13 @@ PARTS = {
     "page": (("chalicelib/page/", "chalicelib/status/"), (36_000, 24)),
     "launches": (
         (
+            "chalicelib/core/launch_plan.py",
             "chalicelib/core/launches.py",
             "chalicelib/edges/auto_scaling.py",
             "chalicelib/flows/launch.py",
             "chalicelib/flows/launches.py",
         ),
-        (8_000, 4),
+        (10_000, 5),
     ),
 }
 # Chalice adds its own runtime. Nothing else is bundled, because requirements.txt is empty.

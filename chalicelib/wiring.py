@@ -213,7 +213,7 @@ def _launch_watcher() -> "LaunchWatcher":
         stage=stage,
         hosts=HostDirectory(build_ec2_client(), client, stage),
         answers=HostAnswers(client, document_name(stage)),
-        held=HeldLaunch(build_autoscaling_client(), stage),
+        held=HeldLaunch(build_autoscaling_client()),
         waker=_LateWaker(stage),
         journal=JOURNAL,
         clock=time.monotonic,

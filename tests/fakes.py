@@ -426,6 +426,7 @@ class FakeGroups:
 
     def __init__(self) -> None:
         self.held: dict[str, str] = {}
+        self.held_by_others: set[str] = set()
         self.answers: list[tuple[Launch, str]] = []
         self.asked_for_time: list[Launch] = []
         self.calls = 0
@@ -440,6 +441,8 @@ class FakeGroups:
 
     def complete(self, launch: Launch, result: str) -> bool:
         self._call("complete")
+        if launch.instance in self.held_by_others:
+            return False
         self.answers.append((launch, result))
         return self.held.pop(launch.instance, None) is not None
 

@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chalicelib.core.history import Invocation, Run, age
-from chalicelib.core.observations import FAILED, OFFLINE, OVERTAKEN, UNDER_WAY, judge_host
+from chalicelib.core.observations import (
+    FAILED,
+    OFFLINE,
+    OVERTAKEN,
+    UNDER_WAY,
+    HostVerdict,
+    judge_host,
+)
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.wanted import Wanted
 
 FIRST_BACKOFF = timedelta(minutes=15)  # doubles with each failed attempt
 LONGEST_BACKOFF = timedelta(hours=4)
-# On a host that is being launched, after a run that touched nothing: its user data may not have
-# made its checkout or its owner yet.
-LAUNCH_BACKOFF = timedelta(minutes=1)
 MAX_ATTEMPTS = 5  # by rounds; a push or an operator may always try again
 
 HostRuns = Sequence[tuple[Run, Invocation]]  # of one host, oldest first
@@ -39,7 +43,7 @@ def is_new(runs: HostRuns, good: str) -> bool:
 def has_failed_at(runs: HostRuns, commit: CommitSha) -> bool:
     """Whether a host has failed at a commit after it had begun to change something."""
     verdicts = (judge_host(one, run.roll_out) for run, one in runs if run.roll_out.commit == commit)
-    return any(one.kind == FAILED and not one.touched_nothing for one in verdicts)
+    return any(one.kind == FAILED and not _is_untouched(one) for one in verdicts)
 
 
 @dataclass(frozen=True)
@@ -98,4 +102,10 @@ def failed_attempt(runs: HostRuns, wanted: Wanted, *, knows_tip: bool) -> Failed
         words = f"it says that it runs {verdict.upstream[:7]}"
     else:
         return None
-    return FailedAttempt(attempts, words, ended, may_pass, verdict.touched_nothing)
+    return FailedAttempt(attempts, words, ended, may_pass, _is_untouched(verdict))
+
+
+def _is_untouched(verdict: HostVerdict) -> bool:
+    """Whether the run changed nothing: it failed before that, never began, or came too late."""
+    never_began = verdict.kind == OFFLINE or verdict.is_superseded
+    return verdict.touched_nothing or verdict.may_pass or never_began

@@ -7,10 +7,10 @@ Source: Amazon EC2 Auto Scaling User Guide, "EventBridge event reference for Aut
 hooks"; Amazon EC2 User Guide, "State change events".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chalicelib.core.plan import PARKED, WAIT, HostPlan, TargetPlan
+from chalicelib.core.plan import NOTHING, PARKED, SEND, WAIT, HostPlan, TargetPlan
 from chalicelib.core.refs import InstanceId, shown
 
 LAUNCH_ACTION = "EC2 Instance-launch Lifecycle Action"
@@ -75,19 +75,21 @@ def _launch(named: object, group: str) -> Launch | NotLaunched:
 class LaunchAnswer:
     """What to answer Auto Scaling; "" for not yet. `has_failed`: some target's commit is not there.
 
-    `reason` is for people.
+    `reason` is for people. `is_under_way`: a command is, so the instance needs more time.
     """
 
     result: str
     reason: str
     has_failed: bool = False
+    is_under_way: bool = False
 
 
-def answer_launch(plans: Iterable[tuple[TargetPlan, HostPlan]]) -> LaunchAnswer:
+def answer_launch(plans: Sequence[tuple[TargetPlan, HostPlan]]) -> LaunchAnswer:
     """The answer for an instance, by its plan in each of its targets.
 
-    It continues when it was seen at what every target wants; a target that wants nothing keeps
-    nobody waiting. If a target failed and nothing else can be had, the target's `launch` decides.
+    It continues when it was seen at what every target wants, and no command is under way on it. It
+    waits for a target of which no commit is known. If a target failed and nothing else can be had,
+    the target's `launch` decides.
     """
     failed: list[tuple[TargetPlan, str]] = []
     waiting: list[str] = []
@@ -96,21 +98,26 @@ def answer_launch(plans: Iterable[tuple[TargetPlan, HostPlan]]) -> LaunchAnswer:
         why = _why_failed(target_plan, plan)
         if why:
             failed.append((target_plan, f"{name}: {why}"))
-        elif not plan.is_there and (target_plan.wanted or plan.wanted):
+        elif not plan.is_there or plan.action != NOTHING:
             waiting.append(f"{name}: {plan.reason}")
     said = "; ".join(words for _, words in failed)
     if any(one.target.launch == "abandon" for one, _ in failed):
         return LaunchAnswer(ABANDON_ANSWER, said, has_failed=True)
     if waiting:
-        return LaunchAnswer("", "; ".join(waiting))
+        # Runs that touch nothing, again and again, must not keep it for ever.
+        is_under_way = any(
+            plan.is_busy or (plan.action == SEND and plan.failed is None) for _, plan in plans
+        )
+        return LaunchAnswer("", "; ".join(waiting), is_under_way=is_under_way)
     if failed:
         return LaunchAnswer(CONTINUE_ANSWER, said, has_failed=True)
-    return LaunchAnswer(CONTINUE_ANSWER, "it has what its targets want")
+    has = "it has what its targets want" if plans else "no target has it"
+    return LaunchAnswer(CONTINUE_ANSWER, has)
 
 
 def _why_failed(target_plan: TargetPlan, plan: HostPlan) -> str:
     """Why the instance cannot be brought to a commit now; "" if it is there, or still may be."""
-    if plan.is_there or plan.action not in {WAIT, PARKED}:
+    if plan.is_there or plan.is_busy or plan.action not in {WAIT, PARKED}:
         return ""
     failed = plan.failed
     if failed and not failed.touched_nothing:

@@ -8,25 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from chalicelib.core.attempts import (
-    LAUNCH_BACKOFF,
-    FailedAttempt,
-    HostRuns,
-    failed_attempt,
-    has_failed_at,
-    is_new,
-    runs_by_host,
-)
+from chalicelib.core.attempts import FailedAttempt, HostRuns, failed_attempt, is_new, runs_by_host
 from chalicelib.core.commands import DocumentPin, SendRequest, build_send_request
 from chalicelib.core.history import Run
-from chalicelib.core.holds import CANCELLED, Hold, find_hold, most_run
+from chalicelib.core.holds import CANCELLED, Hold, find_hold
 from chalicelib.core.hosts import Host
 from chalicelib.core.observations import FAILED, OVERTAKEN, Observation, newest_observations
-from chalicelib.core.pins import FROZEN
 from chalicelib.core.recheck import due_for_recheck
-from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import MAX_IDS, TAG, Target
-from chalicelib.core.wanted import TargetFacts, Wanted, newest_asked, tag_beside_pin, wanted_of
+from chalicelib.core.wanted import TargetFacts, Wanted, wanted_of
 
 NOTHING, SEND, WAIT, PARKED = "nothing", "send", "wait", "parked"
 
@@ -39,7 +29,8 @@ class HostPlan:
     is when the last attempt on a parked host failed. A SEND with an `attempt` of 0 is a recheck.
     `set_aside` is a file whose local edit was set aside; only a person can merge it, so it is no
     reason to send a command. `failure` says why the newest run failed, or did not deploy `at` for
-    this target. `failed` is the newest attempt to bring it to `wanted`, if that failed.
+    this target. `failed` is the newest attempt to bring it to `wanted`, if that failed. `is_busy`:
+    a command is under way for it, or may be.
     """
 
     host: Host
@@ -55,23 +46,29 @@ class HostPlan:
     set_aside: str = ""
     failure: str = ""
     failed: FailedAttempt | None = None
+    is_busy: bool = False
 
 
 @dataclass(frozen=True)
 class Send:
-    """One command, to fifty hosts at most. `attempt` counts from 1; it is 0 for a recheck."""
+    """One command, to fifty hosts at most. `attempt` counts from 1; it is 0 for a recheck.
+
+    `is_launch`: these hosts are being launched. The failure of one says nothing about the others,
+    so it stops no command and holds no commit.
+    """
 
     target: Target
     wanted: Wanted
     attempt: int
     instance_ids: tuple[str, ...]
+    is_launch: bool = False
 
     def request(
         self, *, stage: str, issued: int, document_pin: DocumentPin | None, by: str = ""
     ) -> SendRequest:
         """The request to Systems Manager. `issued` is in epoch milliseconds."""
         return build_send_request(
-            self.target,
+            replace(self.target, max_errors="100%") if self.is_launch else self.target,
             stage=stage,
             commit=self.wanted.commit,
             issued=issued,
@@ -89,7 +86,8 @@ class Send:
 class TargetPlan:
     """The plan of a target. `hold` is the hold to store.
 
-    `held`: why no round sends the wanted commit, or why none is wanted; else "".
+    `held`: why no round sends the wanted commit, or why none is wanted; else "". `launching` are
+    the ids of its hosts that are being launched (core/launch_plan.py).
     """
 
     target: Target
@@ -97,6 +95,7 @@ class TargetPlan:
     held: str
     hosts: tuple[HostPlan, ...]
     hold: Hold | None = None
+    launching: frozenset[str] = frozenset()
 
     @property
     def sends(self) -> tuple[Send, ...]:
@@ -105,21 +104,24 @@ class TargetPlan:
         A commit that is on no host yet goes to at most fifty hosts first, in one command, because
         the target's limits (max_concurrency, max_errors) apply to each command separately.
         """
-        groups: dict[tuple[Wanted, int], list[str]] = {}
+        groups: dict[tuple[bool, Wanted, int], list[str]] = {}
         for one in self.hosts:
             if one.action == SEND and one.wanted:
-                groups.setdefault((one.wanted, one.attempt), []).append(one.host.instance_id)
-        sends = tuple(
-            Send(self.target, wanted, attempt, tuple(ids[start : start + MAX_IDS]))
-            for (wanted, attempt), ids in groups.items()
+                key = one.host.instance_id in self.launching, one.wanted, one.attempt
+                groups.setdefault(key, []).append(one.host.instance_id)
+        sends = [
+            Send(self.target, wanted, attempt, tuple(ids[start : start + MAX_IDS]), is_launch)
+            for (is_launch, wanted, attempt), ids in groups.items()
             for start in range(0, len(ids), MAX_IDS)
-        )
+        ]
+        of_launches = [one for one in sends if one.is_launch]
+        others = [one for one in sends if not one.is_launch]
         is_somewhere = any(one.is_there for one in self.hosts)
-        return sends if is_somewhere else sends[:1]
+        return (*of_launches, *(others if is_somewhere else others[:1]))
 
 
 @dataclass(frozen=True)
-class _Case:
+class Case:
     """The facts that all hosts of a target share in a plan.
 
     AWS lists the hosts of a command one after the other. `half_listed` has an entry for each
@@ -136,10 +138,10 @@ class _Case:
     half_listed: tuple[frozenset[str], ...]
     busy: frozenset[str]
     is_rolling_out: bool
-    launching: frozenset[str]
 
     @classmethod
-    def of(cls, facts: TargetFacts, wanted: Wanted, now: datetime) -> "_Case":
+    def of(cls, facts: TargetFacts, wanted: Wanted, now: datetime) -> "Case":
+        """The case of a target for a commit. `now` is aware."""
         under_way = [run for run in facts.runs if _is_under_way(run, now)]
         beside = [run for run in facts.beside if _is_under_way(run, now)]
         return cls(
@@ -163,7 +165,6 @@ class _Case:
                 run.roll_out.commit == wanted.commit and not run.roll_out.is_recheck
                 for run in under_way
             ),
-            launching=facts.launching,
         )
 
     def why_not_yet(self, host: Host) -> str:
@@ -178,26 +179,21 @@ class _Case:
 
 def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
     """Plan one target."""
-    own = _own_runs(facts)
+    own = own_runs(facts)
     seen = newest_observations([*own, *facts.beside], facts.looks)
-    wanted, by_host = wanted_of(facts, now=now), runs_by_host(own)
+    wanted = wanted_of(facts, now=now)
     if wanted is None:
-        pin = facts.pin if facts.pin and facts.pin.holds(now) else None
-        held = str(pin) if pin else _unknown(facts.target)
-        waiting: Sequence[HostPlan] = _all_wait(facts, seen, held)
-        if pin and pin.state == FROZEN and facts.launching:
-            # A freeze keeps what is in service from changing, and no fleet from growing.
-            waiting = _with_launches(waiting, facts, seen, now=now)
-        return TargetPlan(facts.target, None, held, tuple(waiting), facts.hold)
+        pin = facts.pin
+        held = str(pin) if pin and pin.holds(now) else _unknown(facts.target)
+        return TargetPlan(facts.target, None, held, _all_wait(facts, seen, held), facts.hold)
+    by_host = runs_by_host(own)
     hold = find_hold(facts.runs, facts.beside, wanted.commit, facts.hold)
     if hold is None:
-        case = _Case.of(facts, wanted, now)
-        plans: Sequence[HostPlan] = [
-            _plan_host(host, by_host.get(host.instance_id, ()), seen.get(host.instance_id), case)
+        case = Case.of(facts, wanted, now)
+        plans = [
+            plan_host(host, by_host.get(host.instance_id, ()), seen.get(host.instance_id), case)
             for host in facts.hosts
         ]
-        if facts.launching and not wanted.is_exact:
-            plans = _with_launches(plans, facts, seen, now=now, failed=wanted.commit)
         kept = facts.hold if wanted.is_exact else None  # this hold counts again when the pin ends
         return TargetPlan(facts.target, wanted, "", _with_rechecks(plans, facts, case), kept)
     held = str(hold)
@@ -206,19 +202,18 @@ def plan_target(facts: TargetFacts, *, now: datetime) -> TargetPlan:
         return TargetPlan(facts.target, wanted, held, _all_wait(facts, seen, held), hold)
     reason = f"{wanted.commit.short} is held; it is the last good one"
     back = Wanted(hold.good, "exact", reason, is_way_back=True, tag=wanted.tag)
-    case = _Case.of(facts, back, now)
+    case = Case.of(facts, back, now)
     hosts = []
     for host in facts.hosts:
         runs, known = by_host.get(host.instance_id, ()), seen.get(host.instance_id)
-        is_launching = host.instance_id in facts.launching
-        if hold.kind == CANCELLED or is_launching or is_new(runs, hold.good.sha):
-            hosts.append(_plan_host(host, runs, known, case))
+        if hold.kind == CANCELLED or is_new(runs, hold.good.sha):
+            hosts.append(plan_host(host, runs, known, case))
         else:
             hosts.append(_host_plan(host, known, facts.target.name, WAIT, held))
     return TargetPlan(facts.target, wanted, held, tuple(hosts), hold)
 
 
-def _own_runs(facts: TargetFacts) -> Sequence[Run]:
+def own_runs(facts: TargetFacts) -> Sequence[Run]:
     """The target's runs in its checkout. What ran in another one before says nothing about this."""
     return [run for run in facts.runs if run.roll_out.checkout == facts.target.checkout]
 
@@ -270,7 +265,8 @@ def _claims_another(known: Observation) -> bool:
     return stops and is_other and known.commit != asked.commit.sha
 
 
-def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Case) -> HostPlan:
+def plan_host(host: Host, runs: HostRuns, known: Observation | None, case: Case) -> HostPlan:
+    """Plan one host. `runs` are its own, oldest first; `known` is its newest observation."""
     is_there = known is not None and _is_there(known, case)
     made = replace(
         _host_plan(host, known, case.target, WAIT, ""), wanted=case.wanted, is_there=is_there
@@ -278,24 +274,20 @@ def _plan_host(host: Host, runs: HostRuns, known: Observation | None, case: _Cas
     if not host.is_online:
         return replace(made, reason="it is offline")
     if host.instance_id in case.busy:
-        return replace(made, reason="a command for it is under way")
+        return replace(made, reason="a command for it is under way", is_busy=True)
     if is_there:
         return replace(made, action=NOTHING, reason="it is there")
     not_yet = case.why_not_yet(host)
     if not_yet:
-        return replace(made, reason=not_yet)
+        return replace(made, reason=not_yet, is_busy=True)
     failed = failed_attempt(runs, case.wanted, knows_tip=not case.trusts_asking)
     if failed:
         return _plan_after(made, failed, case)
     return replace(made, action=SEND, reason=_where(known, case), attempt=1)
 
 
-def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
+def _plan_after(made: HostPlan, failed: FailedAttempt, case: Case) -> HostPlan:
     made = replace(made, failed=failed)
-    if made.host.instance_id in case.launching and failed.touched_nothing:
-        if case.now >= failed.ended + LAUNCH_BACKOFF:
-            return replace(made, action=SEND, reason=failed.words, attempt=1)
-        return replace(made, reason=f"{failed.words}: it is tried again in a minute")
     if failed.is_last:
         reason = f"{failed.attempts} attempts failed: {failed.words}"
         return replace(
@@ -309,7 +301,7 @@ def _plan_after(made: HostPlan, failed: FailedAttempt, case: _Case) -> HostPlan:
 
 
 def _with_rechecks(
-    plans: Sequence[HostPlan], facts: TargetFacts, case: _Case
+    plans: Sequence[HostPlan], facts: TargetFacts, case: Case
 ) -> tuple[HostPlan, ...]:
     if case.is_rolling_out or case.half_listed:
         return tuple(plans)
@@ -336,38 +328,7 @@ def _all_wait(
     )
 
 
-def _with_launches(
-    plans: Sequence[HostPlan],
-    facts: TargetFacts,
-    seen: Mapping[str, Observation],
-    *,
-    now: datetime,
-    failed: CommitSha | None = None,
-) -> Sequence[HostPlan]:
-    """Plan hosts that are being launched: they get their peers' commit, if no other can be had.
-
-    That is the commit that most other hosts run, or if there are none, that was sent last. It is
-    for hosts that failed at the commit `failed`, or for all of them if none is named.
-    """
-    own, tag = _own_runs(facts), tag_beside_pin(facts)
-    newest, hold = newest_asked(facts), facts.hold
-    last = hold.good if hold and hold.commit == newest else newest
-    peers = {one.instance_id for one in facts.hosts} - facts.launching
-    most = most_run([run.on(peers) for run in [*own, *facts.beside]], failed) or last
-    if most in {None, failed} or (facts.target.tag and not tag):
-        return plans
-    wanted = Wanted(most, "exact", "its peers run it", is_way_back=True, tag=tag)
-    case, by_host, found = _Case.of(facts, wanted, now), runs_by_host(own), []
-    for one in plans:
-        id_ = one.host.instance_id
-        runs = by_host.get(id_, ())
-        needs_it = failed is None or has_failed_at(runs, failed)
-        is_of_them = id_ in facts.launching and needs_it
-        found.append(_plan_host(one.host, runs, seen.get(id_), case) if is_of_them else one)
-    return found
-
-
-def _where(known: Observation | None, case: _Case) -> str:
+def _where(known: Observation | None, case: Case) -> str:
     if known is None:
         return "nothing is known of it"
     if known.has_drifted:
@@ -380,7 +341,7 @@ def _where(known: Observation | None, case: _Case) -> str:
     return "its last run failed" if kind == FAILED else f"its last run was {kind}"
 
 
-def _is_there(known: Observation, case: _Case) -> bool:
+def _is_there(known: Observation, case: Case) -> bool:
     """Whether the host has the wanted commit, reached by the wanted `update`.
 
     The branch's tip contains every commit that was sent before. So if the tip is not known, it is

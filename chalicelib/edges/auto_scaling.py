@@ -60,21 +60,6 @@ class HeldLaunches:
                 return False
             return True
 
-
-class HeldLaunch:
-    """For the watch of one launch. Every method raises RefusedError and UnavailableError."""
-
-    def __init__(self, client: "AutoScalingClient", stage: str) -> None:
-        self._client = client
-        self._hook = hook_name(stage)
-
-    def is_waiting(self, launch: "Launch") -> bool:
-        """Whether the instance is still being launched."""
-        with calling("reading whether an instance is being launched"):
-            found = self._client.describe_auto_scaling_instances(InstanceIds=[launch.instance])
-            states = [one["LifecycleState"] for one in found["AutoScalingInstances"]]
-            return any(one in _WAITING for one in states)
-
     def ask_for_time(self, launch: "Launch") -> None:
         """Let the hook's time-out begin again, if somebody waits still."""
         with calling("asking for time to launch"):
@@ -87,3 +72,17 @@ class HeldLaunch:
             except self._client.exceptions.ClientError as error:
                 if error.response["Error"]["Code"] != _NOBODY_WAITS:
                     raise
+
+
+class HeldLaunch:
+    """For the watch of one launch. Raises RefusedError and UnavailableError."""
+
+    def __init__(self, client: "AutoScalingClient") -> None:
+        self._client = client
+
+    def is_waiting(self, launch: "Launch") -> bool:
+        """Whether the instance is still being launched."""
+        with calling("reading whether an instance is being launched"):
+            found = self._client.describe_auto_scaling_instances(InstanceIds=[launch.instance])
+            states = [one["LifecycleState"] for one in found["AutoScalingInstances"]]
+            return any(one in _WAITING for one in states)

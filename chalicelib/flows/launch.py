@@ -8,17 +8,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from chalicelib.core.decisions import Decision, DecisionLog
+from chalicelib.core.decisions import Decision, DecisionLog, Level
 from chalicelib.core.errors import PulleyError, UnavailableError
 from chalicelib.core.hosts import Host
-from chalicelib.core.launches import Launch, NotLaunched, parse_launch
+from chalicelib.core.launches import GROUP_TAG, Launch, NotLaunched, parse_launch
 from chalicelib.core.refs import InstanceId
 from chalicelib.flows.wake import Waker
 
-LOOK_SECONDS = 3.0
-AGAIN_SECONDS = 60.0  # a round may have had to wait for another command, or may be lost
-TIME_SECONDS = 60.0  # after which a command that still runs gets more time, and again
+LOOK_SECONDS, LATER_LOOK_SECONDS, SOON_SECONDS = 3.0, 10.0, 120.0  # often while it is new
+# A round may have had to wait for another command, or may be lost. It gives a long run more time.
+AGAIN_SECONDS, LONGEST_AGAIN_SECONDS = 60.0, 480.0  # doubles
+# AWS may not know a new instance, its tags or its wait for some seconds. What it knew once, it may
+# fail to tell once.
+LOOKS_AT_FIRST, LOOKS_LATER = 20, 2
 RESERVE_SECONDS = 20.0  # kept back, so that the last look can end
+_UNKNOWN, _SILENT = "unknown", "silent"
 
 
 class Hosts(Protocol):
@@ -36,18 +40,19 @@ class Answers(Protocol):
 
 
 class Held(Protocol):
-    """Auto Scaling. Every method raises RefusedError or UnavailableError."""
+    """Auto Scaling. Raises RefusedError or UnavailableError."""
 
     def is_waiting(self, launch: Launch) -> bool:
         """Whether the instance is still being launched."""
 
-    def ask_for_time(self, launch: Launch) -> None:
-        """Let the hook's time-out begin again."""
-
 
 @dataclass(frozen=True)
 class Watched:
-    """How the watch ended: `outcome` is "awake", "answered" or "gone"."""
+    """How the watch ended.
+
+    `outcome` is "answered" or "gone" for an instance that our hook held; "awake", "held" (so its
+    other event is watched) or "silent" (it never came online) for another one.
+    """
 
     outcome: str
 
@@ -71,50 +76,76 @@ class LaunchWatcher:
         Raises UnavailableError and RefusedError if Lambda should try again.
         """
         launch = parse_launch(event, self.stage)
-        facts: dict[str, object] = {}
-        if isinstance(launch, Launch):
-            facts = {"instance_id": str(launch.instance), "group": launch.group}
-            if self.hosts.host(launch.instance) is None:
-                launch = NotLaunched("it is no instance of this stage")
         if isinstance(launch, NotLaunched):
-            if facts.get("group"):  # everybody's instances start; these should be ours
-                self.journal.note(Decision("launch", "ignored", facts | vars(launch), "warning"))
             return launch
+        facts: dict[str, object] = {"instance_id": str(launch.instance), "group": launch.group}
         try:
             outcome = self._watch(launch, seconds_left)
         except PulleyError as error:
-            self.journal.note(
-                Decision("launch", "failed", facts | {"reason": error.in_full}, "warning")
-            )
+            facts["reason"] = error.in_full
+            self.journal.note(Decision("launch", "failed", facts, "warning"))
             raise
-        self.journal.note(Decision("launch", outcome, facts))
+        if outcome == _UNKNOWN:
+            ignored = NotLaunched("it is no instance of this stage")
+            if launch.group:  # everybody's instances start; this one should be ours
+                self.journal.note(Decision("launch", "ignored", facts | vars(ignored), "warning"))
+            return ignored
+        level: Level = "warning" if outcome == _SILENT else "info"
+        self.journal.note(Decision("launch", outcome, facts, level))
         return Watched(outcome)
 
     def _watch(self, launch: Launch, seconds_left: Callable[[], float]) -> str:
-        woken_at, quiet_at = float("-inf"), self.clock()
-        known: Mapping[str, bool] | None = None
+        wakes = _Wakes(self.waker, launch.instance, self.clock)
+        began, misses, patience = self.clock(), 0, LOOKS_AT_FIRST if launch.group else LOOKS_LATER
+        is_known = False
         while seconds_left() > RESERVE_SECONDS:
-            if launch.group and not self.held.is_waiting(launch):
-                return "answered"
             host = self.hosts.host(launch.instance)
-            if host is None:
-                return "gone"
-            if host.is_online:
-                answers = self.answers.answers_of(launch.instance)
-                is_running = not all(answers.values())
-                # Short runs that fail again and again must not keep the instance for ever.
-                quiet_at = quiet_at if is_running else self.clock()
-                if launch.group and self.clock() - quiet_at >= TIME_SECONDS:
-                    self.held.ask_for_time(launch)
-                    quiet_at = self.clock()
-                # While a command runs, a round could only wait for it.
-                has_news = answers != known or self.clock() - woken_at >= AGAIN_SECONDS
-                if has_news and not is_running:
-                    self.waker.wake(launch.instance)
-                    woken_at = self.clock()
-                    if not launch.group:
-                        return "awake"
-                known = answers
-            self.pause(LOOK_SECONDS)
-        why = "is still being launched" if launch.group else "did not come online"
-        raise UnavailableError(f"the instance {launch.instance} {why}")
+            is_held = not launch.group or self.held.is_waiting(launch)
+            if host and is_held:
+                misses, patience, is_known = 0, LOOKS_LATER, True
+                if self._is_held_elsewhere(launch, host):
+                    return "held"
+                has_woken = host.is_online and wakes.look(self.answers.answers_of(launch.instance))
+                if has_woken and not launch.group:
+                    return "awake"
+            else:
+                misses += 1
+                if misses >= patience:
+                    gone = "gone" if is_known else _UNKNOWN
+                    return "answered" if host else gone
+            is_new = self.clock() - began < SOON_SECONDS
+            self.pause(LOOK_SECONDS if is_new else LATER_LOOK_SECONDS)
+        if not launch.group:
+            return _SILENT
+        raise UnavailableError(f"the instance {launch.instance} is still being launched")
+
+    def _is_held_elsewhere(self, launch: Launch, host: Host) -> bool:
+        """Whether this is the event of EC2 for an instance that a hook holds."""
+        group = host.tags.get(GROUP_TAG, "")
+        return bool(group and not launch.group) and self.held.is_waiting(
+            Launch(launch.instance, group)
+        )
+
+
+class _Wakes:
+    """Wakes a round when a host has news, and again after a while."""
+
+    def __init__(self, waker: Waker, instance: InstanceId, clock: Callable[[], float]) -> None:
+        self._waker, self._instance, self._clock = waker, instance, clock
+        self._again = AGAIN_SECONDS
+        self._at = float("-inf")
+        self._known: Mapping[str, bool] | None = None
+
+    def look(self, answers: Mapping[str, bool]) -> bool:
+        """Look at the commands on the host, and return whether a round was woken."""
+        is_due = self._clock() - self._at >= self._again
+        # While a command runs, a round could only wait for it.
+        has_news = answers != self._known and all(answers.values())
+        self._known = answers
+        if not is_due and not has_news:
+            return False
+        self._waker.wake(self._instance)
+        is_again = is_due and self._at > float("-inf")
+        self._again = min(self._again * 2, LONGEST_AGAIN_SECONDS) if is_again else AGAIN_SECONDS
+        self._at = self._clock()
+        return True

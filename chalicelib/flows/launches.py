@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
-from chalicelib.core.errors import PulleyError
+from chalicelib.core.errors import PulleyError, RefusedError
 from chalicelib.core.hosts import Host
 from chalicelib.core.launches import ABANDON_ANSWER, GROUP_TAG, Launch, LaunchAnswer, answer_launch
 from chalicelib.core.notifications import launch_notification
 from chalicelib.core.plan import TargetPlan
 from chalicelib.core.refs import InstanceId
+from chalicelib.core.targets import STAGE_TAG
 from chalicelib.flows.notify import Publisher
 
 LONGEST_WAIT = timedelta(hours=48)  # after which Auto Scaling holds no instance
@@ -26,6 +27,9 @@ class Groups(Protocol):
     def complete(self, launch: Launch, result: str) -> bool:
         """Answer CONTINUE or ABANDON. False if nobody waits for it (any more)."""
 
+    def ask_for_time(self, launch: Launch) -> None:
+        """Let the hook's time-out begin again, if somebody waits still."""
+
 
 @dataclass(frozen=True)
 class LaunchCompleter:
@@ -36,12 +40,17 @@ class LaunchCompleter:
     topic: Publisher | None
     journal: DecisionLog
 
-    def held(self, hosts: Iterable[Host], *, now: datetime) -> Mapping[str, str]:
+    def held(self, hosts: Iterable[Host], *, named: str = "", now: datetime) -> Mapping[str, str]:
         """Which of the hosts are being launched: the group of each, by its id.
 
-        An error is logged: the next round tries again.
+        Only young ones are asked for, and the one that is named: an instance of a warm pool may be
+        old. An error is logged: the next round tries again.
         """
-        new = [one.instance_id for one in hosts if _may_be_held(one, now)]
+        new = [
+            one.instance_id
+            for one in hosts
+            if GROUP_TAG in one.tags and (one.instance_id == named or _is_young(one, now))
+        ]
         if not new:
             return {}
         try:
@@ -58,34 +67,40 @@ class LaunchCompleter:
         *,
         knows_all: bool,
     ) -> None:
-        """Answer for those that are at what their targets want, or cannot be.
+        """Answer for those of the held hosts that are at what their targets want, or cannot be.
 
         `plans` are of all targets of these hosts. If some stored targets cannot be read, it does
         not `knows_all`: then a host without a target keeps waiting, because it may have one.
         """
         for host in hosts:
-            group = held.get(host.instance_id)
             known = [
                 (plan, one)
                 for plan in plans
                 for one in plan.hosts
                 if one.host.instance_id == host.instance_id
             ]
-            if group and (known or knows_all):
-                launch = Launch(InstanceId(host.instance_id), group)
+            if known or knows_all:
+                launch = Launch(InstanceId(host.instance_id), held[host.instance_id])
                 self._answer(host, launch, answer_launch(known))
 
     def _answer(self, host: Host, launch: Launch, answer: LaunchAnswer) -> None:
         facts: dict[str, object] = {"host": host.name, "instance_id": host.instance_id}
         facts["group"] = launch.group
-        if not answer.result:
-            self._note(facts, "waiting", answer.reason)
-            return
         try:
+            if not answer.result:
+                self._note(facts, "waiting", answer.reason)
+                if answer.is_under_way:
+                    self.groups.ask_for_time(launch)
+                return
             if not self.groups.complete(launch, answer.result):
                 return  # it has been answered, or another hook holds it
+        except RefusedError as error:
+            tag = f"{STAGE_TAG} = {self.stage}"
+            hint = f"does the group {launch.group} have the tag {tag}? pulley targets launch-hook"
+            self._note(facts, "failed", f"{error.in_full}; {hint}", "warning")
+            return
         except PulleyError as error:
-            self._note(facts, "failed", error.in_full, "error")
+            self._note(facts, "failed", error.in_full, "warning")
             return
         outcome = "abandoned" if answer.result == ABANDON_ANSWER else "continued"
         self._note(facts, outcome, answer.reason, "error" if answer.has_failed else "info")
@@ -112,6 +127,5 @@ class LaunchCompleter:
         self.journal.note(Decision("launch", outcome, {**facts, "reason": reason}, level, metrics))
 
 
-def _may_be_held(host: Host, now: datetime) -> bool:
-    is_young = host.launched is not None and now - host.launched < LONGEST_WAIT
-    return is_young and GROUP_TAG in host.tags
+def _is_young(host: Host, now: datetime) -> bool:
+    return host.launched is not None and now - host.launched < LONGEST_WAIT

@@ -14,6 +14,7 @@ from typing import Protocol
 from chalicelib.core.decisions import Decision, DecisionLog
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.holds import Hold, RoundState
+from chalicelib.core.launch_plan import with_launches
 from chalicelib.core.plan import PARKED, TargetPlan, plan_target
 from chalicelib.core.refs import InstanceId, Repository
 from chalicelib.core.stored import StoredReportSettings
@@ -63,9 +64,8 @@ class Reconciler:
         knows_all = len({one.repository for one in every}) == len(settings)
         if isinstance(only, InstanceId):
             targets = [one for one in every if fleet.has(one, only)]
-        if not isinstance(only, Repository):
-            hosts = (one for one in fleet.hosts if only in {None, one.instance_id})
-            snapshot.launching = self.launches.held(hosts, now=snapshot.now)
+        named = only if isinstance(only, InstanceId) else ""
+        snapshot.launching = self.launches.held(fleet.hosts, named=named, now=snapshot.now)
         done, after = Round(), snapshot.state.after
         last, holds, plans = after, dict(snapshot.state.holds), dict[str, TargetPlan]()
         for target in sorted(targets, key=lambda one: (one.name <= after, one.name)):
@@ -75,9 +75,10 @@ class Reconciler:
             plan = self._reconcile_target(target, every, snapshot, holds, done)
             plans |= {target.name: plan} if plan else {}
             last = target.name
-        if snapshot.launching:
+        # A round of one repository does not know the other targets of its hosts.
+        if snapshot.launching and not isinstance(only, Repository):
             unread = [one for one in targets if one.name not in plans]
-            self._complete_launches(unread, plans, snapshot, knows_all=knows_all)
+            self._complete_launches(unread, plans, snapshot, named=named, knows_all=knows_all)
         if only:
             self._store_woken(targets, holds, snapshot, done)
             done.note(self.journal, "woken")
@@ -113,15 +114,21 @@ class Reconciler:
         plans: Mapping[str, TargetPlan],
         snapshot: Snapshot,
         *,
+        named: str,
         knows_all: bool,
     ) -> None:
-        """Answer for hosts that are being launched, except those of targets without a plan."""
+        """Answer for hosts that are being launched, except those of targets without a plan.
+
+        If a host woke the round, only its targets were read, so only it is answered for.
+        """
         fleet = snapshot.fleet
-        read = (
+        read = [
             one
             for one in fleet.hosts
-            if not any(fleet.has(target, one.instance_id) for target in unread)
-        )
+            if one.instance_id in snapshot.launching
+            and named in {"", one.instance_id}
+            and not any(fleet.has(target, one.instance_id) for target in unread)
+        ]
         self.launches.complete(read, snapshot.launching, plans.values(), knows_all=knows_all)
 
     def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
@@ -176,12 +183,12 @@ class Reconciler:
     ) -> TargetPlan | None:
         """Reconcile a target; log its errors, so that the other targets get their turn.
 
-        Returns its plan, or None after an error.
+        Returns its plan; None after an error, or if a commit was released: its plan is of before.
         """
         done.targets += 1
         try:
             facts = self.reader.facts(target, snapshot)
-            plan = plan_target(facts, now=snapshot.now)
+            plan = with_launches(plan_target(facts, now=snapshot.now), facts, now=snapshot.now)
             holds.pop(target.name, None)
             if plan.hold:
                 holds[target.name] = plan.hold
@@ -198,7 +205,7 @@ class Reconciler:
             done.failed += 1
             self._note_failure(target_facts(target), error)
             return None
-        return plan
+        return plan if released is None else None
 
     def _note_parked(self, plan: TargetPlan, snapshot: Snapshot, done: Round) -> None:
         """Log a parked host in the round after its last attempt. Better twice than never."""

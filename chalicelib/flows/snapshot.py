@@ -134,7 +134,7 @@ class Reader:
             hold=snapshot.state.holds.get(target.name),
             commits=commits,
             tags=snapshot.branches.tags_of(target),
-            launching=frozenset(snapshot.launching),
+            launching=frozenset(one.instance_id for one in hosts) & snapshot.launching.keys(),
         )
         beside = sent_beside(target, hosts, snapshot.by_checkout.get(target.checkout, ()))
         read = partial(self.invocations, snapshot=snapshot)

@@ -177,10 +177,13 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
 
 
 @click.argument("name", metavar="TARGET")
+@click.option("--group", "only", help="Only this group, also if nothing says that it is ours.")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and stop.")
 @yes_option
 @json_option
-def launch_hook(stage: Stage, *, name: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def launch_hook(  # noqa: PLR0913 - each is an option
+    stage: Stage, *, name: str, only: str | None, dry_run: bool, yes: bool, as_json: bool
+) -> None:
     """Keep new instances out of service until they have their commit.
 
     The command finds the Auto Scaling groups that launch hosts of TARGET: by the tags that their
@@ -188,7 +191,10 @@ def launch_hook(stage: Stage, *, name: str, dry_run: bool, yes: bool, as_json: b
     tag `pulley` with the stage's name, and a lifecycle hook, pulley-STAGE. From then on an instance
     that the group launches waits (Pending:Wait) until it was seen at what each of its targets
     wants; it takes traffic only then. If its steps fail, the group replaces it, unless the target
-    says launch = "continue". After 15 minutes without a word the group replaces it too.
+    says launch = "continue". After 30 minutes without a word the group replaces it too.
+
+    A group that has the tags of TARGET, but neither the tag `pulley` nor a host of the stage, may
+    be somebody else's: it is changed only if --group names it.
 
     The command exits with 1 if no group launches hosts of TARGET.
     """
@@ -196,16 +202,24 @@ def launch_hook(stage: Stage, *, name: str, dry_run: bool, yes: bool, as_json: b
     target = stored.named(name)
     groups = Groups(stage.auto_scaling, stage.name)
     found = groups.of(target, Fleet(stage.directory.hosts(), stage.name))
+    found = [one for one in found if only in {None, one.name}]
     if not found:
+        named = f"named {only} " if only else ""
         raise UnavailableError(
-            f"no Auto Scaling group of {stage.region} launches hosts of {target.name}: the tags of "
-            "the group that its instances get must be those of the target's `instances`"
+            f"no Auto Scaling group {named}of {stage.region} launches hosts of {target.name}: the "
+            "group's own tags that its instances get must be those of the target's `instances`; "
+            "the tags of a launch template are not looked at"
         )
+    groups.check(found)
     needed = [one for one in found if one.missing(stage.name)]
+    foreign = [one for one in needed if not only and not one.tag and not one.has_hosts]
+    needed = [one for one in needed if one not in foreign]
     if not as_json:
         for one in found:
             words = "; ".join(one.missing(stage.name))
-            say(f"{one.name}: {f'lacks {words}' if words else 'nothing to do'}")
+            left = "left alone, because it may be somebody else's (see --group): "
+            words = f"lacks {words}" if words else "nothing to do"
+            say(f"{one.name}: {left if one in foreign else ''}{words}")
     if needed and not dry_run:
         confirm("Change it?" if len(needed) == 1 else "Change them?", yes=yes)
         for one in needed:

@@ -9,6 +9,7 @@ from pulley.sandbox.sandbox import TAGS, Sandbox
 from tests.cli.conftest import Pulley, json_of
 
 COMMAND = ("targets", "launch-hook")
+FLEET = ("web", "--group", "fleet")
 
 
 @pytest.fixture
@@ -34,28 +35,35 @@ class TestLaunchHook:
     def test_plan_says_what_the_group_lacks_and_changes_nothing(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
-        done = pulley(*COMMAND, "web", "--dry-run")
+        done = pulley(*COMMAND, *FLEET, "--dry-run")
         assert done.exit_code == 0
         assert "fleet: lacks the tag pulley = dev" in done.stdout
         assert "the lifecycle hook pulley-dev" in done.stdout
         assert hooks(sandbox) == []
 
     def test_without_yes_nothing_is_changed(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        assert pulley(*COMMAND, "web").exit_code == 4
+        assert pulley(*COMMAND, *FLEET).exit_code == 4
         assert hooks(sandbox) == []
 
     def test_group_gets_its_hook_once(self, sandbox: Sandbox, pulley: Pulley) -> None:
-        done = pulley(*COMMAND, "web", "--yes")
+        done = pulley(*COMMAND, *FLEET, "--yes")
         assert (done.exit_code, "its instances wait until" in done.stdout) == (0, True)
         (hook,) = hooks(sandbox)
-        assert (hook["LifecycleHookName"], hook["HeartbeatTimeout"]) == ("pulley-dev", 900)
+        assert (hook["LifecycleHookName"], hook["HeartbeatTimeout"]) == ("pulley-dev", 1800)
         done = pulley(*COMMAND, "web")
         assert (done.exit_code, done.stdout) == (0, "fleet: nothing to do\n")
 
+    def test_group_that_may_be_somebody_else_s_is_left_alone_unless_it_is_named(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        done = pulley(*COMMAND, "web", "--yes")
+        assert (done.exit_code, "fleet: left alone, because it may be" in done.stdout) == (0, True)
+        assert hooks(sandbox) == []
+
     def test_json_says_what_was_missing_and_changed(self, pulley: Pulley) -> None:
-        (row,) = json_of(pulley(*COMMAND, "web", "--dry-run", "--json"))["groups"]
+        (row,) = json_of(pulley(*COMMAND, *FLEET, "--dry-run", "--json"))["groups"]
         assert (row["group"], row["changed"], len(row["missing"])) == ("fleet", False, 2)
-        (row,) = json_of(pulley(*COMMAND, "web", "--yes", "--json"))["groups"]
+        (row,) = json_of(pulley(*COMMAND, *FLEET, "--yes", "--json"))["groups"]
         assert row["changed"] is True
         (row,) = json_of(pulley(*COMMAND, "web", "--json"))["groups"]
         assert (row["changed"], row["missing"]) == (False, [])

@@ -141,8 +141,13 @@ class TestAnswerLaunch:
         ("known", "result", "reason"),
         [
             ([THERE], "CONTINUE", "it has what its targets want"),
-            ([], "CONTINUE", "it has what its targets want"),
-            ([plans(wanted=None, reason="frozen")], "CONTINUE", "it has what its targets want"),
+            ([], "CONTINUE", "no target has it"),
+            # Nothing is known of what it should have: that is no reason to serve.
+            ([plans(wanted=None, reason="frozen")], "", "web: frozen"),
+            ([THERE, plans(target="api", wanted=None, reason="no commit is known")], "", "api: no"),
+            # A command is under way on it, though it was seen at the commit.
+            ([plans(is_there=True, is_busy=True, reason="a command")], "", "web: a command"),
+            ([plans(SEND, is_there=True, reason="last seen")], "", "web: last seen"),
             ([plans(SEND, reason="nothing is known of it")], "", "web: nothing is known of it"),
             ([plans(reason="it is offline")], "", "web: it is offline"),
             ([THERE, plans(SEND, "api")], "", "api: why"),
@@ -164,6 +169,23 @@ class TestAnswerLaunch:
         assert answer.result == result
         assert answer.reason.startswith(reason)
         assert answer.has_failed == (result == "ABANDON")
+
+    @pytest.mark.parametrize(
+        ("known", "is_under_way"),
+        [
+            (plans(SEND), True),
+            (plans(is_busy=True), True),
+            (plans(reason="it is offline"), False),
+            # Runs that touch nothing, again and again, must not keep it for ever.
+            (plans(SEND, failed=failed(touched_nothing=True)), False),
+            (plans(failed=failed(touched_nothing=True)), False),
+        ],
+    )
+    def test_command_under_way_needs_time(
+        self, known: tuple[TargetPlan, HostPlan], *, is_under_way: bool
+    ) -> None:
+        answer = answer_launch([known])
+        assert (answer.result, answer.is_under_way) == ("", is_under_way)
 
     def test_target_may_say_that_a_failed_instance_serves_all_the_same(self) -> None:
         lenient = plans(launch="continue", failed=failed())

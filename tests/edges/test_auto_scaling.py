@@ -31,7 +31,7 @@ class Aws:
 def aws() -> Iterator[Aws]:
     client = new_auto_scaling()
     with Stubber(client) as stub:
-        yield Aws(HeldLaunches(client, STAGE), HeldLaunch(client, STAGE), stub)
+        yield Aws(HeldLaunches(client, STAGE), HeldLaunch(client), stub)
         stub.assert_no_pending_responses()
 
 
@@ -120,11 +120,11 @@ class TestAskForTime:
         self, aws: Aws
     ) -> None:
         aws.stub.add_response("record_lifecycle_action_heartbeat", {}, HOOK)
-        aws.launch.ask_for_time(LAUNCH)
+        aws.launches.ask_for_time(LAUNCH)
         aws.stub.add_client_error("record_lifecycle_action_heartbeat", "ValidationError", NOBODY)
-        aws.launch.ask_for_time(LAUNCH)
+        aws.launches.ask_for_time(LAUNCH)
 
     def test_refusal_is_an_error(self, aws: Aws) -> None:
         aws.stub.add_client_error("record_lifecycle_action_heartbeat", "AccessDenied")
         with pytest.raises(RefusedError, match="asking for time"):
-            aws.launch.ask_for_time(LAUNCH)
+            aws.launches.ask_for_time(LAUNCH)

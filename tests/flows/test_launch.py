@@ -1,19 +1,20 @@
 """A new instance is watched: a round is woken as soon as there is something to do or to answer."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import pytest
 
 from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.hosts import Host
-from chalicelib.core.launches import Launch, NotLaunched
+from chalicelib.core.launches import GROUP_TAG, NotLaunched
 from chalicelib.core.refs import InstanceId
 from chalicelib.flows.launch import (
-    AGAIN_SECONDS,
+    LATER_LOOK_SECONDS,
     LOOK_SECONDS,
+    LOOKS_AT_FIRST,
+    LOOKS_LATER,
     RESERVE_SECONDS,
-    TIME_SECONDS,
+    SOON_SECONDS,
     LaunchWatcher,
     Watched,
 )
@@ -94,60 +95,77 @@ class TestHeldByOurHook:
         assert world.waker.woken == [ID, ID]
         assert world.outcomes() == ["answered"]
 
-    def test_instance_that_is_offline_wakes_nobody_and_gets_no_more_time(
-        self, world: World
-    ) -> None:
+    def test_instance_that_is_offline_wakes_nobody(self, world: World) -> None:
         with pytest.raises(UnavailableError, match="is still being launched"):
             world.watch()
-        assert (world.waker.woken, world.groups.asked_for_time) == ([], [])
-        assert world.now > LIMIT - RESERVE_SECONDS - LOOK_SECONDS
+        assert world.waker.woken == []
+        assert world.now > LIMIT - RESERVE_SECONDS - LATER_LOOK_SECONDS
+        assert world.looks < 1 + SOON_SECONDS / LOOK_SECONDS + LIMIT / LATER_LOOK_SECONDS
 
-    def test_long_run_gets_more_time_once_a_minute(self, world: World) -> None:
+    def test_round_is_woken_again_ever_more_rarely_while_nothing_happens(
+        self, world: World
+    ) -> None:
         world.come_online()
-        world.commands = {"old": True, "long": False}
-        world.at = {250: world.groups.held.clear}
-        assert world.watch() == Watched("answered")
-        assert world.groups.asked_for_time == [Launch(ID, "web")] * int(250 / TIME_SECONDS)
-        assert world.waker.woken == []  # a round could only wait
+        with pytest.raises(UnavailableError):
+            world.watch()
+        assert len(world.waker.woken) == 4  # at once, and after 1, 3 and 7 minutes
 
-    def test_short_runs_get_no_more_time_however_many_there_are(self, world: World) -> None:
-        world.come_online()
-
-        def end(number: int) -> None:
-            world.commands[str(number)] = True
-
-        def begin(number: int) -> None:
-            world.commands[str(number)] = False
-
-        for number in range(8):
-            world.at[number * 60 + 5] = partial(begin, number)
-            world.at[number * 60 + 35] = partial(end, number)
-        world.at[480] = world.groups.held.clear
-        assert world.watch() == Watched("answered")
-        assert world.groups.asked_for_time == []
-
-    def test_round_is_woken_again_each_minute_while_nothing_happens(self, world: World) -> None:
-        world.come_online()
-        world.at = {200: world.groups.held.clear}
-        world.watch()
-        assert len(world.waker.woken) == 1 + int(200 / AGAIN_SECONDS)
-
-    def test_instance_that_is_gone_ends_the_watch(self, world: World) -> None:
+    def test_instance_that_is_gone_ends_the_watch_at_the_second_look(self, world: World) -> None:
         def terminate() -> None:
             world.host_now = None
 
         world.at = {30: terminate}
         assert world.watch() == Watched("gone")
+        assert world.now == 30 + LOOK_SECONDS
 
-    def test_instance_for_which_nobody_waits_costs_two_looks(self, world: World) -> None:
+    def test_one_look_at_which_aws_forgets_it_does_not_end_the_watch(self, world: World) -> None:
+        known = world.host_now
+
+        def forget() -> None:
+            world.host_now = None
+
+        def remember() -> None:
+            world.host_now = known
+
+        world.at = {
+            9: forget,
+            12: remember,
+            18: world.groups.held.clear,
+            21: lambda: world.groups.held.update({ID: "web"}),
+            30: world.come_online,
+            90: world.groups.held.clear,
+        }
+        assert world.watch() == Watched("answered")
+        assert world.now > 90
+
+    def test_aws_may_learn_late_of_the_instance_its_tags_and_its_wait(self, world: World) -> None:
+        known, world.host_now = world.host_now, None
+        world.groups.held.clear()
+
+        def appear() -> None:
+            world.host_now = known
+
+        world.at = {
+            20: appear,
+            40: lambda: world.groups.held.update({ID: "web"}),
+            50: world.come_online,
+            100: world.groups.held.clear,
+        }
+        assert world.watch() == Watched("answered")
+        assert world.waker.woken
+
+    def test_instance_for_which_nobody_waits_is_left_after_a_minute(self, world: World) -> None:
         world.groups.held.clear()
         assert world.watch() == Watched("answered")
-        assert (world.looks, world.groups.calls, world.waker.woken) == (1, 1, [])
+        assert (world.looks, world.waker.woken) == (LOOKS_AT_FIRST, [])
 
-    def test_instance_of_another_stage_is_ignored_and_logged(self, world: World) -> None:
+    def test_instance_of_another_stage_is_ignored_after_a_minute_and_logged(
+        self, world: World
+    ) -> None:
         world.host_now = None
         assert world.watch() == NotLaunched("it is no instance of this stage")
         assert world.outcomes() == ["ignored"]
+        assert world.looks == LOOKS_AT_FIRST
 
     @pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("later")])
     def test_error_of_aws_is_logged_and_lambda_tries_again(
@@ -168,14 +186,26 @@ class TestStarted:
         assert world.watch(started()) == Watched("awake")
         assert (world.waker.woken, world.groups.calls, world.now) == ([ID], 0, 51)
 
+    def test_instance_that_a_hook_holds_is_left_to_its_other_event(self, world: World) -> None:
+        world.host_now = Host(ID, "web-1", {GROUP_TAG: "web"}, is_online=False)
+        assert world.watch(started()) == Watched("held")
+        assert (world.looks, world.waker.woken) == (1, [])
+
+    def test_instance_of_a_group_without_our_hook_is_brought_up(self, world: World) -> None:
+        world.host_now = Host(ID, "web-1", {GROUP_TAG: "web"})
+        world.groups.held.clear()
+        assert world.watch(started()) == Watched("awake")
+
     def test_instance_of_somebody_else_is_ignored_without_a_line(self, world: World) -> None:
         world.host_now = None
         assert world.watch(started()) == NotLaunched("it is no instance of this stage")
-        assert world.outcomes() == []
+        assert (world.outcomes(), world.looks) == ([], LOOKS_LATER)
 
-    def test_instance_that_never_comes_online_is_tried_again_by_lambda(self, world: World) -> None:
-        with pytest.raises(UnavailableError, match="did not come online"):
-            world.watch(started())
+    def test_instance_that_never_comes_online_is_logged_and_fails_nothing(
+        self, world: World
+    ) -> None:
+        assert world.watch(started()) == Watched("silent")
+        assert world.outcomes() == ["silent"]
 
 
 def test_event_of_another_kind_is_ignored_without_a_call(world: World) -> None:

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from chalicelib.core.errors import UnavailableError
+from chalicelib.core.errors import RefusedError, UnavailableError
 from chalicelib.core.history import Command
 from chalicelib.core.hosts import Host
 from chalicelib.core.launches import Launch
 from chalicelib.core.refs import CommitSha, InstanceId
-from tests.fakes import COMMIT, NAMES, SITE, target_json, targets_text
+from tests.fakes import COMMIT, NAMES, SITE, TOKEN, target_json, targets_text
 from tests.flows.runs import command_of, line_of, on
 from tests.flows.test_reconcile import OTHER, TIP, House
 
@@ -74,12 +74,57 @@ class TestLaunch:
 
     def test_round_that_a_repository_woke_answers_for_nobody(self) -> None:
         made = house()
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
         made.round(only=SITE)
-        assert made.groups.calls == 0
+        assert (made.groups.answers, launches(made)) == ([], [])
+
+    def test_commit_that_the_round_itself_releases_is_not_there_yet(self) -> None:
+        made = house()
+        window = ["Mon-Sun 00:00-24:00 UTC"]
+        made.store(NAMES.targets(SITE), targets_text(target_json(window=window, recheck="20d")))
+        made.history.commands.clear()
+        made.reading.branches[SITE, "main"] = [CommitSha(COMMIT)]
+        made.store(NAMES.repository_github_token(SITE), TOKEN)
+        assert made.round(only=NEW).sent == 1
+        assert made.groups.answers == []
+
+    def test_target_of_which_no_commit_is_known_keeps_it_waiting(self) -> None:
+        made = house()
+        made.history.commands.clear()
+        made.reading.heads.clear()
+        made.round(only=NEW)
+        assert (made.groups.answers, launches(made)) == ([], ["waiting"])
+
+    def test_instance_gets_time_while_a_command_is_under_way(self) -> None:
+        made = house()
+        made.round(only=NEW)
+        assert made.groups.asked_for_time == [LAUNCH]
+        made.rest(1)
+        made.round()
+        assert made.groups.asked_for_time == [LAUNCH] * 2
+        made = house(is_online=False)
+        made.round(only=NEW)
+        assert made.groups.asked_for_time == []
+
+    def test_failed_launch_of_one_holds_no_commit_for_the_others(self) -> None:
+        made = house()
+        made.history.commands.clear()
+        made.directory.known = [
+            replace(made.directory.known[1], instance_id=id_of(number)) for number in (2, 3, 4)
+        ]
+        made.groups.held = dict.fromkeys(map(id_of, (2, 3, 4)), "fleet")
+        made.store(NAMES.repository_github_token(SITE), TOKEN)
+        made.round()
+        (request,) = made.commands.sent
+        assert request.max_errors == "100%"
 
     def test_instance_whose_steps_fail_is_abandoned_and_the_topic_is_told(self) -> None:
         made = house()
         made.round(only=NEW)
+        made.rest(1)
+        run_on_new(made, BROKEN, "Failed")
+        made.round(only=NEW)
+        assert made.groups.answers == []  # host 1 runs the commit: it is tried once more
         made.rest(1)
         run_on_new(made, BROKEN, "Failed")
         made.round(only=NEW)
@@ -92,24 +137,25 @@ class TestLaunch:
     def test_target_may_let_it_continue(self) -> None:
         made = house()
         made.store(NAMES.targets(SITE), targets_text(target_json(launch="continue", recheck="20d")))
-        made.round(only=NEW)
-        made.rest(1)
-        run_on_new(made, BROKEN, "Failed")
+        for _ in range(2):
+            made.round(only=NEW)
+            made.rest(1)
+            run_on_new(made, BROKEN, "Failed")
         made.round(only=NEW)
         assert made.groups.answers == [(LAUNCH, "CONTINUE")]
         (told,) = made.topic.published
         assert told.attributes["state"] == "continued"
 
-    def test_remote_that_is_away_keeps_it_waiting(self) -> None:
+    def test_remote_that_is_away_keeps_it_waiting_and_is_tried_again_every_minute(self) -> None:
         made = house()
-        made.round(only=NEW)
-        made.rest(1)
-        run_on_new(made, line_of(outcome="unreachable", after=None, upstream=None), "Failed")
-        made.round(only=NEW)
+        for number in range(1, 9):
+            made.round(only=NEW)
+            assert len(made.commands.sent) == number
+            run_on_new(made, line_of(outcome="unreachable", after=None, upstream=None), "Failed")
+            made.round(only=NEW)
+            assert len(made.commands.sent) == number
+            made.rest(1)
         assert made.groups.answers == []
-        made.rest(60)
-        made.round()
-        assert len(made.commands.sent) == 2
 
     def test_instance_is_answered_for_when_all_its_targets_are_there(self) -> None:
         made = house()
@@ -194,11 +240,27 @@ class TestWhatIsNotKnown:
         made.round()
         assert made.groups.answers == [(LAUNCH, "CONTINUE")]
 
+    def test_refusal_says_what_the_group_may_lack(self) -> None:
+        made = house()
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
+        made.groups.errors["complete"] = RefusedError("AWS refused completing a launch")
+        made.round()
+        (line,) = [one for one in made.journal.decisions if one.about == "launch"]
+        assert "does the group fleet have the tag pulley = dev?" in str(line.facts["reason"])
+
+    def test_hook_of_somebody_else_that_holds_it_is_not_answered_for(self) -> None:
+        made = house()
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
+        made.groups.held_by_others.add(NEW)
+        made.round()
+        assert launches(made) == []
+
     def test_failed_publish_is_only_logged(self) -> None:
         made = house()
-        made.round(only=NEW)
-        made.rest(1)
-        run_on_new(made, BROKEN, "Failed")
+        for _ in range(2):
+            made.round(only=NEW)
+            made.rest(1)
+            run_on_new(made, BROKEN, "Failed")
         made.topic.error = UnavailableError("SNS is too busy")
         made.round(only=NEW)
         assert launches(made)[-1] == "abandoned"
@@ -209,8 +271,12 @@ class TestWhatIsNotKnown:
 class TestWhoIsAsked:
     def test_hosts_that_cannot_be_held_cost_no_call(self) -> None:
         made = house(minutes=48 * 60 + 1)
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
         made.round()
         assert made.groups.calls == 0
+        # But one of a warm pool may leave it when it is old: its event names it.
+        made.round(only=NEW)
+        assert made.groups.answers == [(LAUNCH, "CONTINUE")]
 
     def test_instance_for_which_nobody_waits_is_not_answered_for(self) -> None:
         made = house()
@@ -218,12 +284,19 @@ class TestWhoIsAsked:
         made.round()
         assert (made.groups.calls, made.groups.answers, launches(made)) == (1, [], [])
 
-    def test_wake_of_one_host_asks_for_no_other(self) -> None:
+    def test_round_of_one_host_answers_for_no_other_but_knows_that_it_is_held(self) -> None:
         made = house()
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
         made.round(only=id_of(1))
-        assert made.groups.calls == 0
+        assert (made.groups.calls, made.groups.answers) == (1, [])
+
+    def test_many_hosts_of_which_one_is_held_are_answered_for_alone(self) -> None:
+        made = house()
+        made.history.add(command_of(), on(1, line_of()), on(2, line_of()))
+        made.round()
+        assert [one.instance for one, _ in made.groups.answers] == [NEW]
 
     def test_wake_of_an_unknown_host_does_nothing(self) -> None:
         made = house()
         done = made.round(only=id_of(9))
-        assert (done.targets, done.sent, made.groups.calls) == (0, 0, 0)
+        assert (done.targets, done.sent, made.groups.answers) == (0, 0, [])

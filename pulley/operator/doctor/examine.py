@@ -8,7 +8,6 @@ from functools import partial
 
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.hosts import Fleet
-from chalicelib.core.launches import GROUP_TAG
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import Target
 from chalicelib.status.overview import Standing
@@ -169,10 +168,9 @@ class Doctor:
         nodes = read_nodes(stage.ssm)
         untagged = {one.name: find_untagged(stage.ec2, one, stage.name) for one in targets.targets}
         yield from overlap_rows(overlaps_on_hosts(targets.targets, (), fleet))
-        if any(GROUP_TAG in host.tags for host in fleet.hosts):
-            groups = Groups(stage.auto_scaling, stage.name)
-            check = partial(check_launches, groups, targets.targets, fleet)
-            yield from self._rows("Auto Scaling groups", check)
+        groups = Groups(stage.auto_scaling, stage.name)
+        check = partial(check_launches, groups, targets.targets, fleet)
+        yield from self._rows("Auto Scaling groups", check)
         told: set[str] = set()
         for target in targets.targets:
             for row in check_hosts(target, fleet, nodes, untagged[target.name], stage.name):

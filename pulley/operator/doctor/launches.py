@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from chalicelib.core.errors import RefusedError
 from chalicelib.core.hosts import Fleet
+from chalicelib.core.launches import GROUP_TAG
 from chalicelib.core.targets import Target
 from pulley.operator.doctor.row import WARN, Row, passed
 from pulley.operator.launches.groups import Groups
@@ -10,10 +12,20 @@ from pulley.operator.suggest import suggest
 
 
 def check_launches(groups: Groups, targets: Sequence[Target], fleet: Fleet) -> Iterator[Row]:
-    """Check each group once. Raises RefusedError and UnavailableError."""
+    """Check each group once. Raises RefusedError and UnavailableError.
+
+    If the operator may not ask Auto Scaling, and no host is in a group, there is no row.
+    """
     told: set[str] = set()
+    is_needed = any(GROUP_TAG in host.tags for host in fleet.hosts)
     for target in targets:
-        for group in groups.of(target, fleet):
+        try:
+            found = groups.of(target, fleet)
+        except RefusedError:
+            if is_needed:
+                raise
+            return
+        for group in found:
             if group.name in told:
                 continue
             told.add(group.name)

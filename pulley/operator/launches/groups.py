@@ -3,7 +3,7 @@
 Source: Amazon EC2 Auto Scaling API Reference, "PutLifecycleHook", "CreateOrUpdateTags".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,24 +17,31 @@ if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
 
 LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
-# The function asks for more time while a command runs. A shorter time-out would be over before
-# Lambda's last retry.
-WAIT_SECONDS = 900
+# Rounds ask for more time while a command is under way. They come every 15 minutes.
+WAIT_SECONDS = 1800
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group. `tag` is its tag `pulley`, "" without one; `hook` is our hook in it, {} without."""
+    """A group. `tag` is its tag `pulley`, "" without one; `hook` is our hook in it, {} without.
+
+    `has_hosts`: some of the stage's hosts are in it. `tags_hosts`: its instances get that tag, from
+    the group or by its launch template.
+    """
 
     name: str
     tag: str
     hook: Mapping[str, Any]
+    has_hosts: bool = False
+    tags_hosts: bool = False
 
     def missing(self, stage: str) -> Sequence[str]:
         """What it lacks, in words, so that its instances are held until they have their commit."""
         words = []
         if self.tag != stage:
             words.append(f"the tag {STAGE_TAG} = {stage}, by which the functions may answer")
+        elif not self.tags_hosts:
+            words.append(f"to pass its tag {STAGE_TAG} on to its instances")
         if not self.hook:
             words.append(f"the lifecycle hook {hook_name(stage)}")
         else:
@@ -60,20 +67,25 @@ class Groups:
                 for one in page["AutoScalingGroups"]
             ]
         return [
-            self._group(name, tags)
+            self._group(name, tags, has_hosts=name in names)
             for name, tags in sorted(found)
             if name in names or _launches(tags, target, self.stage)
         ]
 
-    def prepare(self, group: Group) -> None:
-        """Give a group its tag and its hook. A hook with other settings is changed."""
-        if group.tag not in {"", self.stage}:
+    def check(self, groups: Iterable[Group]) -> None:
+        """Raise UnavailableError if one of them belongs to another stage."""
+        others = [one for one in groups if one.tag not in {"", self.stage}]
+        if others:
+            named = ", ".join(f"{one.name} (stage {one.tag})" for one in others)
             raise UnavailableError(
-                f"the Auto Scaling group {group.name} belongs to the stage {group.tag}: an "
-                f"instance cannot have two values of the tag {STAGE_TAG}"
+                f"these Auto Scaling groups belong to another stage: {named}. An instance cannot "
+                f"have two values of the tag {STAGE_TAG}"
             )
+
+    def prepare(self, group: Group) -> None:
+        """Give a group its tag and its hook, as far as they are missing or have other settings."""
         with calling(f"changing the Auto Scaling group {group.name}"):
-            if group.tag != self.stage:
+            if group.tag != self.stage or not group.tags_hosts:
                 self.client.create_or_update_tags(
                     Tags=[
                         {
@@ -85,20 +97,23 @@ class Groups:
                         }
                     ]
                 )
-            self.client.put_lifecycle_hook(
-                AutoScalingGroupName=group.name,
-                LifecycleHookName=hook_name(self.stage),
-                LifecycleTransition=LAUNCHING,
-                HeartbeatTimeout=WAIT_SECONDS,
-                DefaultResult=ABANDON_ANSWER,
-            )
+            if not group.hook or _differences(group.hook):
+                self.client.put_lifecycle_hook(
+                    AutoScalingGroupName=group.name,
+                    LifecycleHookName=hook_name(self.stage),
+                    LifecycleTransition=LAUNCHING,
+                    HeartbeatTimeout=max(WAIT_SECONDS, group.hook.get("HeartbeatTimeout", 0)),
+                    DefaultResult=ABANDON_ANSWER,
+                )
 
-    def _group(self, name: str, tags: Mapping[str, tuple[str, bool]]) -> Group:
+    def _group(self, name: str, tags: Mapping[str, tuple[str, bool]], *, has_hosts: bool) -> Group:
         with calling(f"reading the lifecycle hooks of {name}"):
             found = self.client.describe_lifecycle_hooks(AutoScalingGroupName=name)
             hook = hook_name(self.stage)
             ours = (one for one in found["LifecycleHooks"] if one["LifecycleHookName"] == hook)
-            return Group(name, tags.get(STAGE_TAG, ("", False))[0], next(ours, {}))
+            tag, is_passed_on = tags.get(STAGE_TAG, ("", False))
+            tags_hosts = is_passed_on or has_hosts
+            return Group(name, tag, next(ours, {}), has_hosts, tags_hosts)
 
 
 def _tags(group: Mapping[str, Any]) -> Mapping[str, tuple[str, bool]]:

@@ -144,7 +144,7 @@ class TestPrepare:
                 {"LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING"},
                 "LifecycleTransition = autoscaling:EC2_INSTANCE_LAUNCHING in its hook",
             ),
-            ({"HeartbeatTimeout": 60}, "a HeartbeatTimeout of at least 900 s"),
+            ({"HeartbeatTimeout": 60}, "a HeartbeatTimeout of at least 1800 s"),
         ],
     )
     def test_hook_with_other_settings_is_changed(
@@ -157,18 +157,49 @@ class TestPrepare:
         world.groups.prepare(group)
         assert world.missing() == ""
 
-    def test_longer_time_is_kept_as_well(self, world: World) -> None:
-        world.add("web", ROLE | {"pulley": STAGE})
-        world.put_hook(HeartbeatTimeout=7200)
+    def test_longer_time_is_kept_whatever_else_is_changed(self, world: World) -> None:
+        world.add("web", ROLE)
+        world.put_hook(HeartbeatTimeout=7200, DefaultResult="CONTINUE")
+        (group,) = world.groups.of(WEB, NOBODY)
+        world.groups.prepare(group)
         assert world.missing() == ""
+        (hook,) = world.hooks()
+        assert hook["HeartbeatTimeout"] == 7200
+
+    def test_tag_that_is_not_passed_on_is_passed_on(self, world: World) -> None:
+        world.add("web", ROLE)
+        world.client.create_or_update_tags(
+            Tags=[
+                {
+                    "ResourceId": "web",
+                    "ResourceType": "auto-scaling-group",
+                    "Key": "pulley",
+                    "Value": STAGE,
+                    "PropagateAtLaunch": False,
+                }
+            ]
+        )
+        world.put_hook()
+        assert world.missing() == "to pass its tag pulley on to its instances"
+        (group,) = world.groups.of(WEB, NOBODY)
+        world.groups.prepare(group)
+        assert world.missing() == ""
+
+    def test_tag_of_a_launch_template_counts_if_a_host_has_it(self, world: World) -> None:
+        world.add("web", {"pulley": STAGE}, passed_on=False)
+        world.put_hook()
+        tags = {"pulley": STAGE, **ROLE, "aws:autoscaling:groupName": "web"}
+        fleet = Fleet([Host("i-00000001", "web-1", tags)], STAGE)
+        (group,) = world.groups.of(WEB, fleet)
+        assert group.missing(STAGE) == []
 
     def test_group_of_another_stage_is_refused(self, world: World) -> None:
         world.add("web", {"pulley": "other"})
         tags = {"pulley": STAGE, **ROLE, "aws:autoscaling:groupName": "web"}
         fleet = Fleet([Host("i-00000001", "web-1", tags)], STAGE)
         (group,) = world.groups.of(WEB, fleet)
-        with pytest.raises(UnavailableError, match="web belongs to the stage other"):
-            world.groups.prepare(group)
+        with pytest.raises(UnavailableError, match=r"web \(stage other\)"):
+            world.groups.check([group])
 
 
 class TestDoctor:
