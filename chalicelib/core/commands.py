@@ -130,6 +130,9 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             # A stage's document of an older release does not have these.
             **({"Paths": ",".join(target.paths)} if target.paths else {}),
             **({"Clone": target.clone, "Owner": target.owner} if target.clone else {}),
+            **({"Drain": ",".join(target.drain)} if target.drain else {}),
+            **({"BeforeRestart": target.before_restart} if target.before_restart else {}),
+            **({"AfterHealthy": target.after_healthy} if target.after_healthy else {}),
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,

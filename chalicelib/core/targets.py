@@ -97,9 +97,10 @@ class Target:
     aside: "keep" as a success with a note, "fail" as a failure. The steps run only if a file that
     fits `paths` has changed. If a host has no checkout, `owner` clones it from `clone`. `launch` is
     what Auto Scaling is told if an instance that is being launched cannot be brought to its commit:
-    "abandon" or "continue". `url` is where people find what the hosts serve. With `badge`,
-    everybody may see how many hosts are at which commit. `gates` are what a commit must meet before
-    it goes out.
+    "abandon" or "continue". `drain` has the ARNs of the target groups that a host leaves around its
+    restart; the programs `before_restart` and `after_healthy` do the same for other balancers.
+    `url` is where people find what the hosts serve. With `badge`, everybody may see how many hosts
+    are at which commit. `gates` are what a commit must meet before it goes out.
     """
 
     name: str
@@ -126,6 +127,9 @@ class Target:
     badge: bool = False
     clone: str = ""
     owner: str = ""
+    drain: tuple[str, ...] = ()
+    before_restart: str = ""
+    after_healthy: str = ""
     gates: Gates = NO_GATES
 
     @property
@@ -256,7 +260,11 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
 
     The caller added the keys in `given`; the operator did not write them.
     """
-    problems = [*_problems_of_line(path, entry), *_problems_of_clone(path, entry)]
+    problems = [
+        *_problems_of_line(path, entry),
+        *_problems_of_clone(path, entry),
+        *_problems_of_restart(path, entry),
+    ]
     try:
         values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
     except ProblemsError as error:
@@ -297,6 +305,16 @@ def _problems_of_clone(path: str, entry: object) -> list[str]:
     if clone and is_match(_CLONE, clone) and _repository_in(clone).lower() != repository:
         problems.append(f"{path}.clone: must end in the target's repository, after the host")
     return problems
+
+
+def _problems_of_restart(path: str, entry: object) -> list[str]:
+    """Find keys of what happens around a restart, without a restart."""
+    stored = entry if isinstance(entry, dict) else {}
+    return [
+        f"{path}.{key}: needs restart: it is for what happens around a restart"
+        for key in ("drain", "before_restart", "after_healthy")
+        if stored.get(key) and not stored.get("restart")
+    ]
 
 
 def _repository_in(address: str) -> str:
@@ -351,6 +369,12 @@ def _units(value: object) -> tuple[str, ...]:
     from chalicelib.core.units import read_units
 
     return read_units(value)
+
+
+def _drain(value: object) -> tuple[str, ...]:
+    from chalicelib.core.drain import read_drain
+
+    return read_drain(value)
 
 
 def _paths(value: object) -> tuple[str, ...]:
@@ -436,6 +460,9 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "badge": _switch,
     "clone": _clone,
     "owner": _owner,
+    "drain": _drain,
+    "before_restart": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
+    "after_healthy": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -25,6 +25,7 @@ from pulley.operator.targets.file import (
     read_text,
     write_targets_file,
 )
+from pulley.operator.targets.host_policy import host_policy
 from pulley.operator.targets.plan import (
     ADDED,
     REMOVED,
@@ -238,7 +239,27 @@ def launch_hook(  # noqa: PLR0913 - each is an option
         say_json({"stage": stage.name, "groups": rows})
 
 
+@click.argument("name", metavar="TARGET")
+def show_host_policy(stage: Stage, *, name: str) -> None:
+    """Print the policy that the role of TARGET's hosts needs for `drain`.
+
+    It allows exactly the target groups of `drain`, beside AWS's own policy for managed instances.
+    The command exits with 1 if TARGET needs no such policy.
+
+    \b
+        pulley targets host-policy web >drain.json
+        aws iam put-role-policy --role-name ROLE --policy-name pulley-drain \\
+            --policy-document file://drain.json
+    """  # noqa: D301 - click's mark against rewrapping
+    target = read_targets(stage).named(name)
+    policy = host_policy(target)
+    if policy is None:
+        raise UnavailableError(f"{target.name} has no `drain`, so its hosts need no such policy")
+    say_json(policy)
+
+
 targets.add_command(stage_command(apply), "apply")
+targets.add_command(stage_command(show_host_policy), "host-policy")
 targets.add_command(stage_command(launch_hook), "launch-hook")
 targets.add_command(stage_command(show), "show")
 

@@ -43,6 +43,7 @@ PARTS = (
     "steps",
     "processes",
     "health",
+    "drain",
     "check",
     "clock",
     "result",

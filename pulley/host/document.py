@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from chalicelib.core.commands import BY_PATTERN
+from chalicelib.core.drain import DRAIN_PATTERN
 from chalicelib.core.pathspecs import PATHS_PATTERN
 from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN
 from chalicelib.core.targets import (
@@ -47,11 +48,15 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "By": (BY_PATTERN, ""),
     "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
     "Saved": ("^(keep|fail)?$", ""),
+    "Drain": (DRAIN_PATTERN, ""),
+    "BeforeRestart": (AFTER_PULL_PATTERN, ""),
+    "AfterHealthy": (AFTER_PULL_PATTERN, ""),
 }
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     (
         *("Commit", "AfterPull", "Restart", "HealthCheck", "Paths", "Issued", "Delivery"),
         *("Deployment", "Attempt", "By", "PushedAt", "Saved", "Clone", "Owner"),
+        *("Drain", "BeforeRestart", "AfterHealthy"),
     ),
     "",
 )

@@ -6,7 +6,8 @@ read_parameters() {
     for given in 'Target={{ Target }}' 'Repository={{ Repository }}' 'Checkout={{ Checkout }}' \
         'Branch={{ Branch }}' 'Commit={{ Commit }}' 'Update={{ Update }}' 'AfterPull={{ AfterPull }}' \
         'Restart={{ Restart }}' 'HealthCheck={{ HealthCheck }}' 'Timeout={{ Timeout }}' 'Issued={{ Issued }}' \
-        'Cause={{ Cause }}' 'Paths={{ Paths }}' 'Clone={{ Clone }}' 'Owner={{ Owner }}'; do
+        'Cause={{ Cause }}' 'Paths={{ Paths }}' 'Clone={{ Clone }}' 'Owner={{ Owner }}' 'Drain={{ Drain }}' \
+        'BeforeRestart={{ BeforeRestart }}' 'AfterHealthy={{ AfterHealthy }}'; do
         name=${given%%=*} value=${given#*=}
         eval "$name=\${SSM_$name-\$value}"
         # In a run by hand a missing value still has its braces. No valid value begins with one.
@@ -26,7 +27,11 @@ check_parameters() {
     check_value Timeout 1-9 0-9 6
     check_value Commit 0-9a-f 0-9a-f 40 optional
     check_value Issued 0-9 0-9 15 optional
-    check_value AfterPull "${an}._" "${an}._/+-" 201 optional
+    for name in AfterPull BeforeRestart AfterHealthy; do
+        check_value $name "${an}._" "${an}._/+-" 201 optional
+        case /$value/ in */../* | */.git/*) refuse_value "$name must be in the repository" ;; esac
+    done
+    check_value Drain a "${an}:/,-" 519 optional
     check_value Restart "${an}_" "${an}.:@,_-" 401 optional
     check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
     check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
@@ -56,7 +61,6 @@ check_parameters() {
     esac
     [ "$Timeout" -ge 20 ] || refuse_value 'Timeout must be 20 seconds or more'
     case ${#Commit} in 0 | 40) ;; *) refuse_value 'Commit must have 40 digits' ;; esac
-    case /$AfterPull/ in */../* | */.git/*) refuse_value 'AfterPull must be in the repository' ;; esac
     case $HealthCheck in
         '' | http://?* | https://?*) ;;
         *) refuse_value 'HealthCheck must be an http:// or https:// URL' ;;

@@ -29,6 +29,7 @@ finish() { # outcome detail
         broken) exit_code=73 ;;
         busy) exit_code=75 ;;
     esac
+    [ "$exit_code" -eq 0 ] || [ ! -s "${state:-/dev/null}/drained" ] || set -- "$1" "$2; it is out of its load balancer"
     # Report the commit that is there, not the one that was meant to be.
     if [ "${git_dir-}" ]; then
         see_head

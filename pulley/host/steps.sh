@@ -9,7 +9,7 @@ deploy() {
             succeed
         fi
         # `step_settings`, which the marker gets, has their settings already.
-        ! nothing_fits || AfterPull='' Restart='' HealthCheck='' more_fields=,${q}steps_not_needed$q:true
+        ! nothing_fits || AfterPull='' Drain='' BeforeRestart='' Restart='' HealthCheck='' AfterHealthy='' more_fields=,${q}steps_not_needed$q:true
     fi
     seconds_left
     kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
@@ -66,32 +66,39 @@ run_steps() { # commit previous cause
     [ ! -f .gitmodules ] || update_submodules || return
     step_name=lfs
     [ -z "$uses_lfs" ] || step_within git lfs pull || return
-    step_name=after_pull
-    [ -z "$AfterPull" ] || run_after_pull || return
+    run_program after_pull "$AfterPull" || return
+    step_name=drain
+    drain || [ "${failed_step-}" ] || return # the way back goes on all the same
+    run_program before_restart "$BeforeRestart" || return
     step_name=restart
     [ -z "$Restart" ] || restart || return
     step_name=health_check
     [ -z "$HealthCheck" ] || check_health || return
+    run_program after_healthy "$AfterHealthy" || return
+    step_name=drain
+    rejoin || return
     step_name=''
 }
 
-run_after_pull() {
-    set -- "./$AfterPull"
-    if [ ! -x "$1" ] || [ ! -f "$1" ]; then
-        words="$AfterPull is not an executable file in the repository"
-    elif [ "$euid" -eq 0 ] && ! root_owns_after_pull; then
-        words="others own ${finding#./} or may write to it, so root does not run $AfterPull"
+run_program() { # step path
+    step_name=$1
+    set -- "./$2"
+    if [ "$1" = ./ ]; then
+        return
+    elif [ ! -x "$1" ] || [ ! -f "$1" ]; then
+        words="${1#./} is not an executable file in the repository"
+    elif [ "$euid" -eq 0 ] && ! root_owns_program "$1"; then
+        words="others own ${finding#./} or may write to it, so root does not run ${1#./}"
     else
         step_within "$1" && return
         ! head -c 200 "$1" | first_line | grep -q "$(printf '\r')\$" ||
-            words="$AfterPull has Windows line endings (CRLF): $words"
+            words="${1#./} has Windows line endings (CRLF): $words"
     fi
     return 1
 }
 
 # Check the file and each folder above it, up to the checkout, which was checked before.
-root_owns_after_pull() {
-    set -- "./$AfterPull"
+root_owns_program() { # path
     while [ "${1%/*}" != . ]; do
         set -- "${1%/*}" "$@"
     done

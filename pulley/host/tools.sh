@@ -5,6 +5,7 @@
 check_tools() {
     [ "$marker_commit" ] || check_git_version # else an earlier run has checked it
     [ -z "$HealthCheck" ] || has_program curl || has_program wget || refuse 'the health check needs curl or wget'
+    check_drain
     root_owns_folders "$upstream_commit"
     root_owns_folders "$marker_commit"
     uses_lfs=''

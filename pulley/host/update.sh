@@ -3,7 +3,8 @@
 
 # Fetched is not deployed: the marker is written after the last step.
 stop_if_done() {
-    step_settings="$AfterPull|$Restart|$HealthCheck"
+    # The others are there only if they are set, as in the markers of older releases.
+    step_settings="$AfterPull|$Restart|$HealthCheck${BeforeRestart:+|before $BeforeRestart}${AfterHealthy:+|after $AfterHealthy}"
     commits_on_top=0
     [ -z "$goes_to_commit" ] || upstream_commit=$Commit
     if [ "$Update" = exact ]; then

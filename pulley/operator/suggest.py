@@ -18,6 +18,7 @@ OnAStage = Literal[
     "targets apply",
     "targets show",
     "targets launch-hook",
+    "targets host-policy",
     "connect",
     "doctor",
     "plan",

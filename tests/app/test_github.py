@@ -43,7 +43,8 @@ class TestAccepted202:
         assert command["Parameters"]["Delivery"] == [GUID]
         described = stage.ssm.describe_document(Name="pulley-dev-pull")["Document"]
         names = {parameter["Name"] for parameter in described["Parameters"]}
-        of_a_key = {"Paths", "Clone", "Owner"}  # sent only to a target that has the key
+        # Sent only to a target that has the key.
+        of_a_key = {"Paths", "Clone", "Owner", "Drain", "BeforeRestart", "AfterHealthy"}
         assert names - of_a_key == set(command["Parameters"])
 
     def test_frozen_target_is_skipped_and_the_answer_gives_the_reason(self, stage: Stage) -> None:

@@ -29,6 +29,8 @@ TARGETS = (
 )
 ARGUMENTS: Mapping[str, list[str]] = {
     "targets apply": ["pulley.toml"],
+    "targets launch-hook": ["web"],
+    "targets host-policy": ["web"],
     "connect": ["octo/site"],
     "logs": ["web"],
     "saved": ["web"],

@@ -29,9 +29,10 @@ from chalicelib.core.targets import (
 from chalicelib.core.units import UNIT_PATTERN
 from chalicelib.core.webhook import PushEvent, parse_delivery, parse_payload
 from pulley.host.document import PARAMETERS
+from tests.core.test_targets import GROUP, OTHER_GROUP
 from tests.fakes import COMMIT, GUID, STAGE, delivery_of, push_json, target_json
 
-NEW = {"Paths", "Clone", "Owner"}  # since release 0.2.0
+NEW = {"Paths", "Clone", "Owner", "Drain", "BeforeRestart", "AfterHealthy"}  # since release 0.2.0
 NASTY = "'\"$\\{}` \n\r\t\x00"
 
 
@@ -170,6 +171,15 @@ class TestBuildSendRequest:
         assert set(of_clone) == set(PARAMETERS) - NEW | {"Clone", "Owner"}
         assert of_clone["Clone"] == "git@github.com:octo/site.git"
         assert of_clone["Owner"] == "deploy"
+        of_drain = request_for(
+            restart=["site.service"],
+            drain={"target_group": [GROUP, OTHER_GROUP]},
+            before_restart="deploy/before",
+            after_healthy="deploy/after",
+        ).parameters
+        assert set(of_drain) == set(PARAMETERS) - {"Paths", "Clone", "Owner"}
+        assert of_drain["Drain"] == f"{GROUP},{OTHER_GROUP}"
+        assert re.fullmatch(PARAMETERS["Drain"][0], of_drain["Drain"])
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
         tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}

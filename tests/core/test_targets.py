@@ -41,6 +41,13 @@ ROLL_OUT = (
     "clone",
     "owner",
     "launch",
+    "drain",
+    "before_restart",
+    "after_healthy",
+)
+GROUP, OTHER_GROUP = (
+    f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{name}/0123456789abcdef"
+    for name in ("web", "api")
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
 TAGS = ("tag", "releases")
@@ -99,6 +106,9 @@ class TestParseTarget:
             "clone": "git@github.com:octo/site.git",
             "owner": "deploy",
             "launch": "continue",
+            "drain": {"target_group": [GROUP, OTHER_GROUP]},
+            "before_restart": "deploy/before",
+            "after_healthy": "deploy/after",
             "checks": ["test", "ci/lint"],
             "after": ["staging"],
             "soak": "10m",
@@ -129,6 +139,9 @@ class TestParseTarget:
             clone="git@github.com:octo/site.git",
             owner="deploy",
             launch="continue",
+            drain=(GROUP, OTHER_GROUP),
+            before_restart="deploy/before",
+            after_healthy="deploy/after",
             gates=Gates(
                 checks=("test", "ci/lint"),
                 after=("staging",),
@@ -480,6 +493,60 @@ class TestParseTarget:
         assert problem == (
             'targets.web.instances.ids: must be 1 to 50 instance ids, like ["i-0123456789abcdef0"]'
         )
+
+
+class TestAroundARestart:
+    """The keys for load balancers: each needs a restart."""
+
+    @pytest.mark.parametrize(
+        ("group", "read"),
+        [
+            (GROUP, (GROUP,)),
+            ([GROUP], (GROUP,)),
+            ([GROUP, OTHER_GROUP], (GROUP, OTHER_GROUP)),
+            (GROUP.replace("arn:aws:", "arn:aws-us-gov:"),) * 2,
+        ],
+    )
+    def test_target_groups_are_read(self, group: object, read: object) -> None:
+        entry = target_json(restart=["site.service"], drain={"target_group": group})
+        assert parse_target("", entry).drain == (read if isinstance(read, tuple) else (read,))
+
+    @pytest.mark.parametrize(
+        ("key", "value", "words"),
+        [
+            ("drain", GROUP, "drain: must be an object"),
+            ("drain", {}, "drain.target_group: is missing"),
+            ("drain", {"target_group": "web"}, "drain.target_group: must be the ARN of a target"),
+            ("drain", {"target_group": [GROUP] * 5}, "or 1 to 4 of them"),
+            ("drain", {"target_group": []}, "must be the ARN of a target group"),
+            ("drain", {"target_group": 7}, "must be the ARN of a target group"),
+            ("drain", {"target_group": [GROUP, GROUP]}, "must not have the same target group"),
+            (
+                "drain",
+                {"target_group": [GROUP, OTHER_GROUP.replace("eu-west-1", "eu-west-2")]},
+                "drain.target_group: must be of one region",
+            ),
+            ("drain", {"target_group": f"{GROUP}\n"}, "must be the ARN of a target group"),
+            ("before_restart", "../x", "before_restart: must not have .. in it"),
+            ("after_healthy", "/bin/sh", "after_healthy: must be a path in the repository"),
+        ],
+    )
+    def test_wrong_value_is_a_problem(self, key: str, value: object, words: str) -> None:
+        (problem,) = problems_of(restart=["site.service"], **{key: value})
+        assert words in problem
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("drain", {"target_group": GROUP}),
+            ("before_restart", "deploy/before"),
+            ("after_healthy", "deploy/after"),
+        ],
+    )
+    def test_what_happens_around_a_restart_needs_one(self, key: str, value: object) -> None:
+        words = f"targets.web.{key}: needs restart: it is for what happens around a restart"
+        assert problems_of(**{key: value}) == (words,)
+        assert problems_of(**{key: value, "restart": []}) == (words,)
 
 
 class TestParseStoredTargets:

@@ -39,6 +39,11 @@ GOOD = {
     "By": "mona",
     "PushedAt": "2030-01-01T08:00:07Z",
     "Saved": "fail",
+    "Drain": (
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
+    ),
+    "BeforeRestart": "deploy/before",
+    "AfterHealthy": "deploy/after",
 }
 
 

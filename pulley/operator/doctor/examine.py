@@ -79,7 +79,8 @@ class Doctor:
         address = partial(check_address, url, self.stage.name)
         yield from self._rows("the webhook's address", address, url)
         yield from self._github(stored, url)
-        yield from self._rows("hosts' roles", lambda: self._host_roles(identity).check())
+        roles = partial(self._check_roles, identity, targets)
+        yield from self._rows("hosts' roles", roles)
         yield from self._rows("hosts", lambda: self._hosts(targets))
 
     def _targets(self) -> StoredTargets | Row:
@@ -120,6 +121,12 @@ class Doctor:
         found = find_project()
         policies = found and found / ".chalice"
         return Functions(Clients.build(), self.stage.name, account, policies)
+
+    def _check_roles(self, identity: Identity, targets: StoredTargets) -> Iterator[Row]:
+        roles = self._host_roles(identity)
+        yield from roles.check()
+        for target in targets.targets:
+            yield from roles.check_drain(target)
 
     def _host_roles(self, identity: Identity) -> HostRoles:
         stage, partition = self.stage, identity.arn.split(":")[1]

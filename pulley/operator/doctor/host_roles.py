@@ -28,13 +28,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from chalicelib.core.stored import ParameterNames
-from chalicelib.core.targets import STAGE_TAG
+from chalicelib.core.targets import STAGE_TAG, Target
 from chalicelib.edges.aws import calling
-from pulley.operator.doctor.nodes import STATES
-from pulley.operator.doctor.row import WARN, Row, passed
+from pulley.operator.doctor.nodes import STATES, filters_of
+from pulley.operator.doctor.row import FAIL, WARN, Row, passed
+from pulley.operator.suggest import suggest
+from pulley.operator.targets.host_policy import CHANGING, READING
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
     from mypy_boto3_iam import IAMClient
 
 _READ_ONE = ("ssm:GetParameter", "ssm:GetParameters", "ssm:GetParameterHistory")
@@ -69,19 +72,38 @@ class HostRoles:
 
     def check(self) -> Iterator[Row]:
         """Check that no role may read or write a secret of the stage."""
-        profiles = self._profiles()
-        roles = sorted({role for profile in profiles for role in self._roles(profile)})
+        roles = self._every_role([])
         if not roles:
             yield passed("hosts' roles", "no instance has a role")
         for role in roles:
             yield self._check_role(role)
 
-    def _profiles(self) -> Sequence[str]:
+    def check_drain(self, target: Target) -> Iterator[Row]:
+        """Check that the roles of a target's hosts may do what its `drain` needs."""
+        if not target.drain:
+            return
+        for role in self._every_role(filters_of(target)):
+            what = f"hosts' role {role}, drain of {target.name}"
+            missing = missing_for_drain(self._policies(role), target)
+            if not missing:
+                yield passed(what, "its hosts may leave the target group and come back")
+                continue
+            words = ", ".join(f"{one.action} on {one.arn}" for one in missing)
+            hint = str(suggest("targets host-policy", target.name))
+            yield Row(what, FAIL, f"it may not {words}", hint)
+
+    def _every_role(self, filters: "Sequence[FilterTypeDef]") -> Sequence[str]:
+        """The roles of those of the stage's hosts that fit the filters."""
+        profiles = self._profiles(filters)
+        return sorted({role for profile in profiles for role in self._roles(profile)})
+
+    def _profiles(self, filters: "Sequence[FilterTypeDef]") -> Sequence[str]:
         """The names of the instance profiles of the stage's hosts."""
         pages = self.ec2.get_paginator("describe_instances").paginate(
             Filters=[
                 {"Name": f"tag:{STAGE_TAG}", "Values": [self.names.stage]},
                 {"Name": "instance-state-name", "Values": list(STATES)},
+                *filters,
             ]
         )
         with calling("reading the instances' profiles"):
@@ -156,8 +178,16 @@ def accesses(names: ParameterNames, secrets: Iterable[str], parameters: str) -> 
 
 def find_allowed(documents: Iterable[Any], wanted: Iterable[Access]) -> Access | None:
     """The first access that the policies allow together."""
-    statements = [one for document in documents for one in _as_list(document.get("Statement", []))]
+    statements = _statements(documents)
     return next((one for one in wanted if _is_allowed(statements, one)), None)
+
+
+def missing_for_drain(documents: Iterable[Any], target: Target) -> Sequence[Access]:
+    """What the policies do not allow of what a target's `drain` needs."""
+    statements = _statements(documents)
+    wanted = [Access(action, arn) for action in CHANGING for arn in target.drain]
+    wanted += [Access(READING, "*")] if target.drain else []
+    return [one for one in wanted if not _is_allowed(statements, one)]
 
 
 def denial(parameters: str) -> dict[str, Any]:
@@ -170,6 +200,10 @@ def denial(parameters: str) -> dict[str, Any]:
         "Resource": [arns + path for path in paths],
     }
     return {"Version": "2012-10-17", "Statement": [deny]}
+
+
+def _statements(documents: Iterable[Any]) -> Sequence[Any]:
+    return [one for document in documents for one in _as_list(document.get("Statement", []))]
 
 
 def _is_allowed(statements: Sequence[Any], access: Access) -> bool:

@@ -66,11 +66,7 @@ def read_nodes(ssm: "SSMClient") -> Mapping[str, Node]:
 def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Untagged]:
     """The instances that fit a target and lack the stage's tag. Raises as `read_nodes` does."""
     filters: list[FilterTypeDef] = [{"Name": "instance-state-name", "Values": list(STATES)}]
-    if target.instances.ids:
-        ids = [one for one in target.instances.ids if one.startswith("i-")]
-        filters.append({"Name": "instance-id", "Values": ids})
-    for key, values in target.instances.tags:
-        filters.append({"Name": f"tag:{key}", "Values": list(values)})
+    filters += filters_of(target)
     pages = ec2.get_paginator("describe_instances").paginate(Filters=filters)
     with calling("reading the instances"):
         instances = [
@@ -87,6 +83,14 @@ def find_untagged(ec2: "EC2Client", target: Target, stage: str) -> Sequence[Unta
         if tag is None or (tag != stage and tag.strip().lower() == stage.lower()):
             found.append(Untagged(one["InstanceId"], tags.get("Name", "") or one["InstanceId"]))
     return found
+
+
+def filters_of(target: Target) -> "Sequence[FilterTypeDef]":
+    """EC2's filters for a target's instances."""
+    if target.instances.ids:
+        ids = [one for one in target.instances.ids if one.startswith("i-")]
+        return [{"Name": "instance-id", "Values": ids}]
+    return [{"Name": f"tag:{key}", "Values": list(values)} for key, values in target.instances.tags]
 
 
 def parse_version(text: str) -> Version:

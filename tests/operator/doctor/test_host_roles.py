@@ -5,11 +5,24 @@ import re
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from chalicelib.core.stored import ParameterNames
-from pulley.operator.doctor.host_roles import Access, accesses, denial, find_allowed
+from chalicelib.core.targets import parse_target
+from pulley.operator.doctor.host_roles import (
+    Access,
+    HostRoles,
+    accesses,
+    denial,
+    find_allowed,
+    missing_for_drain,
+)
+from pulley.operator.doctor.row import FAIL, PASS
+from pulley.operator.targets.host_policy import CHANGING, READING, host_policy
+from tests.fakes import target_json
 
 PROJECT = Path(__file__).parents[3]
 ARNS = "arn:aws:ssm:eu-central-1:123456789012:parameter"
@@ -222,3 +235,70 @@ class TestDenial:
         documents = [managed("AmazonSSMManagedInstanceCore"), denial(ARNS)]
         own = Access("ssm:GetParameter", f"{ARNS}/mine/password")
         assert find_allowed(documents, [own]) == own
+
+
+class TestDrain:
+    GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
+    TARGET = parse_target(
+        "web", target_json(restart=["site.service"], drain={"target_group": GROUP})
+    )
+
+    def missing(self, *documents: Any) -> list[str]:  # noqa: ANN401 - IAM's JSON
+        return [one.action for one in missing_for_drain(documents, self.TARGET)]
+
+    def test_printed_policy_is_enough_and_allows_nothing_more(self) -> None:
+        printed = host_policy(self.TARGET)
+        assert printed
+        assert self.missing(printed) == []
+        other = self.GROUP.replace("/web/", "/api/")
+        allowed = [Access(action, other) for action in CHANGING]
+        assert find_allowed([printed], allowed) is None
+
+    def test_role_without_it_lacks_all_three(self) -> None:
+        core = managed("AmazonSSMManagedInstanceCore")
+        assert self.missing(core) == [*CHANGING, READING]
+
+    def test_policy_of_another_group_is_not_enough(self) -> None:
+        other = self.GROUP.replace("/web/", "/api/")
+        assert self.missing(policy(allow([*CHANGING, READING], other))) == [*CHANGING, READING]
+        assert self.missing(policy(allow([*CHANGING, READING]))) == []
+
+    def test_denial_counts(self) -> None:
+        documents = policy(allow([*CHANGING, READING])), policy(deny(CHANGING[0]))
+        assert self.missing(*documents) == [CHANGING[0]]
+
+    def test_target_that_stays_in_needs_nothing(self) -> None:
+        plain = parse_target("web", target_json())
+        assert host_policy(plain) is None
+        assert missing_for_drain([], plain) == []
+
+    def test_roles_of_the_target_s_hosts_are_looked_at(self) -> None:
+        with mock_aws():
+            session = boto3.Session("testing", "testing", region_name="eu-west-1")
+            iam, ec2 = session.client("iam"), session.client("ec2")
+            for name in ("good", "bad", "other"):
+                iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+                iam.create_instance_profile(InstanceProfileName=name)
+                iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+                tags = {"pulley": "prod", "role": "web" if name != "other" else "api"}
+                ec2.run_instances(
+                    ImageId="ami-12c6146b",
+                    MinCount=1,
+                    MaxCount=1,
+                    IamInstanceProfile={"Name": name},
+                    TagSpecifications=[
+                        {
+                            "ResourceType": "instance",
+                            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                        }
+                    ],
+                )
+            text = json.dumps(host_policy(self.TARGET))
+            iam.put_role_policy(RoleName="good", PolicyName="drain", PolicyDocument=text)
+            rows = list(HostRoles(ec2, iam, NAMES, [], ARNS).check_drain(self.TARGET))
+        assert [(row.what, row.outcome) for row in rows] == [
+            ("hosts' role bad, drain of web", FAIL),
+            ("hosts' role good, drain of web", PASS),
+        ]
+        assert "elasticloadbalancing:DeregisterTargets on arn:aws" in rows[0].words
+        assert rows[0].mend == "pulley targets host-policy web"
