@@ -308,13 +308,20 @@ def _problems_of_clone(path: str, entry: object) -> list[str]:
 
 
 def _problems_of_restart(path: str, entry: object) -> list[str]:
-    """Find keys of what happens around a restart, without a restart."""
+    """Find keys of what happens around a restart that lack another key."""
     stored = entry if isinstance(entry, dict) else {}
-    return [
+    given = [one for one in ("drain", "before_restart", "after_healthy") if stored.get(one)]
+    problems = [
         f"{path}.{key}: needs restart: it is for what happens around a restart"
-        for key in ("drain", "before_restart", "after_healthy")
-        if stored.get(key) and not stored.get("restart")
+        for key in given
+        if not stored.get("restart")
     ]
+    if {"drain", "before_restart"} & {*given} and "max_concurrency" not in stored:
+        problems.append(
+            f"{path}.max_concurrency: is needed with drain or before_restart: it is how many hosts "
+            'leave their load balancer at once, such as "25%"; else 50 would'
+        )
+    return problems
 
 
 def _repository_in(address: str) -> str:

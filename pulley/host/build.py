@@ -5,7 +5,7 @@ lines and indentation, because a document holds 64 KB; so no string in a part ma
 lines of a function are joined, the spaces around operators left out, and functions and variables
 get short names, except where the long name may also be a word of a message or of another program.
 So a variable that is used often has a name that means nothing else (`commit_after`, not `after`).
-In a shell, the result does the same as the parts.
+An empty value (`name=''`) loses its quotes. In a shell, the result does the same as the parts.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -53,9 +53,10 @@ SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
 # A backslash with the character after it, a quote, or the place where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
-# A string or a calculation, which stays as it is, or an operator with spaces that it does not need.
+# An empty value, which needs no quotes; a string or a calculation, which stays as it is; or an
+# operator with spaces that it does not need.
 _OPERATOR = re.compile(
-    r"""(\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\(\(.*?\)\))"""
+    r"""(?<==)''(?=[ ;]|$)|(\\.|'[^']*'|"(?:\\.|[^"\\])*"|\$\(\(.*?\)\))"""
     r"| *(&&|\|\|?|;;?) *|(?<!\d) +(?=[<>])|(?<=\(\)) +"
 )
 # A pattern of a case, with the spaces after it.

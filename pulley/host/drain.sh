@@ -2,7 +2,7 @@
 # Take the host out of its load balancer around restart and health check, and put it back.
 #
 # The note `drained` has a line for each place that the host left: the target group and the port. It is written
-# before the host leaves, and emptied when the host is back. So after a kill the next run puts it back.
+# before the host leaves, and emptied when the host is back and healthy. So after a kill the next run puts it back.
 
 # Ask AWS before anything moves, so that nothing moves if the host cannot ask, or may not.
 check_drain() {
@@ -18,6 +18,7 @@ find_places() {
     while [ "$groups" ]; do
         group=${groups%%,*} groups=${groups#*,}
         look_at_group || return
+        [ "$ports" ] || echo "== drain: $group does not have this host"
         [ "$others" ] || [ -z "$ports" ] || echo "== drain: $group has no other healthy host"
         for port in ${others:+$ports}; do
             echo "$group $port" >>"$state/new"
@@ -27,12 +28,15 @@ find_places() {
 
 # Leave in `ports` where the group has this host, in `health` how, in `others` whether another host is healthy.
 look_at_group() {
-    ask_balancer describe-target-health --query 'TargetHealthDescriptions[].[Target.Id,Target.Port,TargetHealth.State,TargetHealth.Reason]' >"$state/targets" || return
+    ask_balancer describe-target-health --query 'TargetHealthDescriptions[].[Target.Id,Target.Port,TargetHealth.State,TargetHealth.Reason]' >"$state/targets" || {
+        health=$words
+        return 1
+    }
     ports='' health='' others=''
     while read -r id port value reason; do
         case $id/$value in
             "${AWS_SSM_INSTANCE_ID-}"/draining) health=draining ;;
-            "${AWS_SSM_INSTANCE_ID-}"/*) ports="$ports $port" health="$value $reason" ;;
+            "${AWS_SSM_INSTANCE_ID-}"/*) ports="$ports $port" health="$health$value $reason " ;;
             */healthy) others=yes ;;
         esac
     done <"$state/targets"
@@ -41,50 +45,56 @@ look_at_group() {
 ask_balancer() { # verb [arguments]
     region=${group#arn:*:*:} region=${region%%:*}
     time_for_steps
+    words=''
     run_alone timeout --foreground -k 2 "$left" aws elbv2 "$@" --region "$region" --target-group-arn "$group" \
         --output text </dev/null 2>"$errors" && return
     words=$(grep . "$errors" | tail -n 1)
+    words=${words:-no answer}
     return 1
 }
 
 # A note from before does not say where the host is now: it may have been put back, or still be draining.
 drain() {
     [ "$Drain" ] || return 0
-    find_places && cat "$state/new" >>"$state/drained" && each_place deregister-targets &&
-        cp -f "$state/drained" "$state/new" || return
-    # The way back does not spend its time on what has used up the time before.
-    [ "${failed_step-}" = drain ] || wait_until is_out 'it still has connections:'
+    find_places && cat "$state/new" >>"$state/drained" && sync && each_place deregister-targets <"$state/new" &&
+        wait_until is_out 'it still has connections:' <"$state/drained"
 }
 
 rejoin() {
     [ -s "$state/drained" ] || return 0
-    cp -f "$state/drained" "$state/new" && each_place register-targets && true >"$state/drained" &&
-        wait_until is_back 'the load balancer calls it'
+    each_place register-targets <"$state/drained" &&
+        wait_until is_back 'the load balancer calls it' <"$state/drained" && true >"$state/drained"
 }
 
 each_place() { # verb
     while read -r group port; do
         echo "== $1: $group, port $port"
-        ask_balancer "$1" --targets "Id=${AWS_SSM_INSTANCE_ID-},Port=$port" || return
-    done <"$state/new"
+        ask_balancer "$1" --targets "Id=${AWS_SSM_INSTANCE_ID-},Port=$port" || is_gone || return
+    done
 }
 
 wait_until() { # condition words
     while read -r group port; do
-        until look_at_group && "$1"; do
+        until look_at_group && "$1" || is_gone; do
             words="$2 $health"
             time_for_steps
             [ "$left" -gt 3 ] || return
             sleep 1
         done
-    done <"$state/new"
+    done
 }
 
+# Whether the group of the last call exists no more: the host is owed nothing there.
+is_gone() {
+    case $words in *TargetGroupNotFound*) ;; *) return 1 ;; esac
+}
+
+# The last healthy host of a group stays in it.
 is_out() {
-    [ "$health" != draining ]
+    [ -z "$others" ] || [ -z "$health" ]
 }
 
 # A group that no load balancer uses has no other state than unused.
 is_back() {
-    case $health in healthy* | unused*) ;; *) return 1 ;; esac
+    case $health in '' | dr* | *ini* | *unh* | *una*) return 1 ;; esac
 }

@@ -62,7 +62,7 @@ clean_environment() {
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' goes_to_commit='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' fault_name='' more_fields='' attempts=0 kept_for_going_back=0 refetched='' commits_on_top=0 saved_refs=0 fetched='' judged='' drift_found='' file_aside='' q='"'
+known_target='' goes_to_commit='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' failed_step='' fault_name='' more_fields='' attempts=0 kept_for_going_back=0 refetched='' commits_on_top=0 saved_refs=0 fetched='' judged='' drift_found='' file_aside='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} is_inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -14,7 +14,7 @@ finish() { # outcome detail
     trap - EXIT
     [ -z "${opened-}" ] || mark='' git_dir='' log='' fetched='' state=/dev/null
     [ -z "${mark-}" ] || end_started # stopped by a signal
-    if [ "$1" = conflict ] && [ "${failed_step-}" ]; then
+    if [ "$1" = conflict ] && [ "$failed_step" ]; then
         set -- broken "$failed_words; and going back: $2"
     fi
     [ "$1" != broken ] || step_name=${failed_step:-$step_name}
@@ -29,7 +29,7 @@ finish() { # outcome detail
         broken) exit_code=73 ;;
         busy) exit_code=75 ;;
     esac
-    [ "$exit_code" -eq 0 ] || [ ! -s "${state:-/dev/null}/drained" ] || set -- "$1" "$2; it is out of its load balancer"
+    [ "$exit_code" -eq 0 ] || [ ! -s "${state:-/dev/null}/drained" ] || set -- "$1" "it may be out of its load balancer: $2"
     # Report the commit that is there, not the one that was meant to be.
     if [ "${git_dir-}" ]; then
         see_head

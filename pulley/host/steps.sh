@@ -68,15 +68,20 @@ run_steps() { # commit previous cause
     [ -z "$uses_lfs" ] || step_within git lfs pull || return
     run_program after_pull "$AfterPull" || return
     step_name=drain
-    drain || [ "${failed_step-}" ] || return # the way back goes on all the same
-    run_program before_restart "$BeforeRestart" || return
+    # The way back goes on without it all the same, and keeps half of its time for what comes then.
+    [ -z "$failed_step" ] || {
+        seconds_left
+        kept_for_going_back=$((left / 2))
+    }
+    drain && run_program before_restart "$BeforeRestart" || [ "$failed_step" ] || return
+    [ -z "$failed_step" ] || kept_for_going_back=0
     step_name=restart
     [ -z "$Restart" ] || restart || return
     step_name=health_check
     [ -z "$HealthCheck" ] || check_health || return
-    run_program after_healthy "$AfterHealthy" || return
     step_name=drain
     rejoin || return
+    run_program after_healthy "$AfterHealthy" || return
     step_name=''
 }
 

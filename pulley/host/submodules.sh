@@ -43,7 +43,7 @@ write_again() {
     [ ! -e "$file_name" ] || [ "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file_name")")" ] || return 0
     git checkout-index -q -f -u -- "$file_name" && is_as_written && return # before git 2.30 checkout-index never fails
     echo "${file_name#./}"
-    [ -z "${failed_step-}" ] || git update-index --add --remove -- "$file_name"
+    [ -z "$failed_step" ] || git update-index --add --remove -- "$file_name"
 }
 
 # In a submodule, save a commit that is in no branch and no tag: a move would lose it.
@@ -112,7 +112,7 @@ may_have_submodules() {
 
 tell_filled() {
     is_filled || return 0
-    if [ "${failed_step-}" ]; then
+    if [ "$failed_step" ]; then
         mkdir -p -- "$state/made/${file_name%/*}" && mv -f -- "$file_name" "$state/made/$file_name" && return
     fi
     echo "${file_name#./}"

@@ -173,6 +173,7 @@ class TestBuildSendRequest:
         assert of_clone["Owner"] == "deploy"
         of_drain = request_for(
             restart=["site.service"],
+            max_concurrency="25%",
             drain={"target_group": [GROUP, OTHER_GROUP]},
             before_restart="deploy/before",
             after_healthy="deploy/after",

@@ -508,7 +508,9 @@ class TestAroundARestart:
         ],
     )
     def test_target_groups_are_read(self, group: object, read: object) -> None:
-        entry = target_json(restart=["site.service"], drain={"target_group": group})
+        entry = target_json(
+            restart=["site.service"], max_concurrency="25%", drain={"target_group": group}
+        )
         assert parse_target("", entry).drain == (read if isinstance(read, tuple) else (read,))
 
     @pytest.mark.parametrize(
@@ -532,7 +534,8 @@ class TestAroundARestart:
         ],
     )
     def test_wrong_value_is_a_problem(self, key: str, value: object, words: str) -> None:
-        (problem,) = problems_of(restart=["site.service"], **{key: value})
+        stored = {"restart": ["site.service"], "max_concurrency": "25%", key: value}
+        (problem,) = problems_of(**stored)
         assert words in problem
 
     @pytest.mark.parametrize(
@@ -545,8 +548,20 @@ class TestAroundARestart:
     )
     def test_what_happens_around_a_restart_needs_one(self, key: str, value: object) -> None:
         words = f"targets.web.{key}: needs restart: it is for what happens around a restart"
-        assert problems_of(**{key: value}) == (words,)
-        assert problems_of(**{key: value, "restart": []}) == (words,)
+        stored = {"max_concurrency": "25%", key: value}
+        assert problems_of(**stored) == (words,)
+        assert problems_of(**stored, restart=[]) == (words,)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [("drain", {"target_group": GROUP}), ("before_restart", "deploy/before")],
+    )
+    def test_how_many_hosts_leave_at_once_must_be_said(self, key: str, value: object) -> None:
+        """Else up to fifty would: each of them sees the others in service."""
+        (problem,) = problems_of(restart=["site.service"], **{key: value})
+        words = "targets.web.max_concurrency: is needed with drain or before_restart: "
+        assert problem.startswith(words)
+        assert problems_of(restart=["site.service"], after_healthy="deploy/after") == ()
 
 
 class TestParseStoredTargets:

@@ -23,12 +23,13 @@ AWS_BYTES, VALUES_BYTES = 65_536, 3_800
 
 
 def functions(script: str) -> str:
-    """The functions as bash parses them, without indentation."""
+    """The functions as bash parses them, without indentation. `x=` and `x=''` are the same."""
     bash = shutil.which("bash")
     assert bash
     definitions = script.removesuffix("main\n") + "declare -f\n"
     printed = subprocess.check_output([bash, "-c", definitions], text=True)
-    return "\n".join(line.strip() for line in printed.splitlines())
+    lines = "\n".join(line.strip() for line in printed.splitlines())
+    return re.sub(r"(?<==)''(?=[ ;]|$)", "", lines, flags=re.MULTILINE)
 
 
 def test_build_prints_the_script_with_only_the_standard_library() -> None:

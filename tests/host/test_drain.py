@@ -78,6 +78,11 @@ class Balancer:
     def restarts(self, script: str) -> None:
         self.site.tool("systemctl", f"echo restart >>{self.seen_file}\n{script}")
 
+    def edits_aws(self, old: str, new: str) -> None:
+        text = (self.site.tools / "aws").read_text()
+        assert old in text
+        self.site.write("aws", text.replace(old, new, 1), where=self.site.tools)
+
     def group(self, name: str = "web") -> str:
         return (self.folder / name).read_text()
 
@@ -220,7 +225,7 @@ class TestFailure:
 
     def test_host_whose_health_check_fails_does_not_come_back(self, balancer: Balancer) -> None:
         balancer.restarts("exit 1")
-        balancer.pull().must_be("broken", "; it is out of its load balancer", step="restart")
+        balancer.pull().must_be("broken", "it may be out of its load balancer: ", step="restart")
         assert balancer.seen() == ["out web 80", "restart", "restart"]
         assert HOST not in balancer.group()
         assert is_noted(balancer)
@@ -237,8 +242,7 @@ class TestFailure:
         assert run.result.step == "drain"
 
     def test_connections_that_do_not_end_are_a_failure(self, balancer: Balancer) -> None:
-        aws = (balancer.site.tools / "aws").read_text()
-        balancer.site.write("aws", aws.replace("-e '/ draining/d' ", ""), where=balancer.site.tools)
+        balancer.edits_aws("-e '/ draining/d' ", "")
         balancer.pull(Timeout="20").must_be("rolled_back", "it still has connections", step="drain")
         assert balancer.seen() == ["out web 80", "restart", "in web 80"]
 
@@ -251,10 +255,72 @@ class TestFailure:
         self, balancer: Balancer
     ) -> None:
         balancer.write("refuses-register-targets", "")
-        balancer.pull().must_be("broken", "AccessDenied", "out of its load balancer")
+        balancer.pull().must_be("broken", "AccessDenied", "may be out of its load balancer: ")
         (balancer.folder / "refuses-register-targets").unlink()
         balancer.pull().must_be("updated")
         assert balancer.is_in()
+
+    @pytest.mark.parametrize("groups", [API, ""])
+    def test_group_that_was_deleted_meanwhile_is_owed_nothing(
+        self, balancer: Balancer, groups: str
+    ) -> None:
+        balancer.restarts("exit 1")
+        balancer.pull().must_be("broken")
+        balancer.restarts("exit 0")
+        (balancer.folder / "web").unlink()
+        balancer.seen()
+        balancer.pull(groups).must_be("updated")
+        assert balancer.is_in("api")
+        assert not is_noted(balancer)
+
+    def test_host_is_back_only_when_each_of_its_ports_is_healthy(self, balancer: Balancer) -> None:
+        balancer.write("web", f"{HOST} 81 healthy\n{HOST} 82 healthy\n{OTHER} 81 healthy\n")
+        balancer.edits_aws(" initial.*/", " 82 initial.*/ 82")
+        balancer.pull(Timeout="20").must_be("broken", "calls it initial", step="drain")
+
+    def test_program_that_the_old_commit_lacks_does_not_stop_the_way_back(
+        self, balancer: Balancer
+    ) -> None:
+        old = balancer.site.head()
+        balancer.site.commit({"deploy/before": "#!/bin/sh\nexit 1\n"})
+        balancer.pull(BeforeRestart="deploy/before").must_be("rolled_back", step="before_restart")
+        assert (balancer.site.head(), balancer.is_in()) == (old, True)
+
+    def test_host_that_lacks_the_program_of_another_balancer_is_back_all_the_same(
+        self, balancer: Balancer
+    ) -> None:
+        balancer.site.commit({"deploy/after": "#!/bin/sh\nexit 1\n"})
+        run = balancer.pull(AfterHealthy="deploy/after")
+        run.must_be("broken", "deploy/after is not an executable file", step="after_healthy")
+        assert "load balancer" not in run.result.detail
+        assert balancer.is_in()
+        assert not is_noted(balancer)
+
+    def test_silent_aws_leaves_time_for_the_way_back(self, balancer: Balancer) -> None:
+        """It answers when the run asks for permission, and is silent from then on."""
+        hang = f"[ ! -e {balancer.folder}/silent ] || exec sleep 100"
+        balancer.edits_aws("case $verb in", f"{hang}\ncase $verb in")
+        script = (
+            f"#!/bin/sh\ngrep -q bad app.txt || exit 0\ntouch {balancer.folder}/silent\nexit 1\n"
+        )
+        balancer.site.commit({"deploy/build": script})
+        balancer.pull(AfterPull="deploy/build").must_be("updated")
+        balancer.site.commit({"app.txt": "bad\n"})
+        balancer.restarts(f"sleep 2\necho restarted >>{balancer.seen_file}")
+        balancer.seen()
+        balancer.pull(AfterPull="deploy/build", Timeout="40").must_be("rolled_back")
+        assert balancer.seen() == ["restart", "restarted"]
+
+    def test_slow_drain_leaves_time_for_the_way_back(self, balancer: Balancer) -> None:
+        script = "#!/bin/sh\n! grep -q bad app.txt\n"
+        balancer.site.commit({"deploy/build": script})
+        balancer.pull(AfterPull="deploy/build").must_be("updated")
+        balancer.site.commit({"app.txt": "bad\n"})
+        balancer.edits_aws("-e '/ draining/d' ", "")
+        balancer.restarts(f"sleep 2\necho restarted >>{balancer.seen_file}")
+        balancer.seen()
+        balancer.pull(AfterPull="deploy/build", Timeout="40").must_be("rolled_back")
+        assert balancer.seen() == ["out web 80", "restart", "restarted", "in web 80"]
 
     def test_target_without_drain_any_more_puts_the_host_back_all_the_same(
         self, balancer: Balancer

@@ -82,7 +82,11 @@ class HostRoles:
         """Check that the roles of a target's hosts may do what its `drain` needs."""
         if not target.drain:
             return
-        for role in self._every_role(filters_of(target)):
+        roles = self._every_role(filters_of(target))
+        if not roles:
+            words = "no host of it has a role, so none could leave its target group"
+            yield Row(f"hosts' role, drain of {target.name}", WARN, words)
+        for role in roles:
             what = f"hosts' role {role}, drain of {target.name}"
             missing = missing_for_drain(self._policies(role), target)
             if not missing:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from moto import mock_aws
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from chalicelib.core.stored import ParameterNames
-from chalicelib.core.targets import parse_target
+from chalicelib.core.targets import Instances, parse_target
 from pulley.operator.doctor.host_roles import (
     Access,
     HostRoles,
@@ -20,7 +21,7 @@ from pulley.operator.doctor.host_roles import (
     find_allowed,
     missing_for_drain,
 )
-from pulley.operator.doctor.row import FAIL, PASS
+from pulley.operator.doctor.row import FAIL, PASS, WARN
 from pulley.operator.targets.host_policy import CHANGING, READING, host_policy
 from tests.fakes import target_json
 
@@ -240,7 +241,8 @@ class TestDenial:
 class TestDrain:
     GROUP = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
     TARGET = parse_target(
-        "web", target_json(restart=["site.service"], drain={"target_group": GROUP})
+        "web",
+        target_json(restart=["site.service"], max_concurrency="25%", drain={"target_group": GROUP}),
     )
 
     def missing(self, *documents: Any) -> list[str]:  # noqa: ANN401 - IAM's JSON
@@ -295,10 +297,15 @@ class TestDrain:
                 )
             text = json.dumps(host_policy(self.TARGET))
             iam.put_role_policy(RoleName="good", PolicyName="drain", PolicyDocument=text)
-            rows = list(HostRoles(ec2, iam, NAMES, [], ARNS).check_drain(self.TARGET))
+            roles = HostRoles(ec2, iam, NAMES, [], ARNS)
+            rows = list(roles.check_drain(self.TARGET))
+            (none,) = roles.check_drain(
+                replace(self.TARGET, instances=Instances(tags=(("role", ("db",)),)))
+            )
         assert [(row.what, row.outcome) for row in rows] == [
             ("hosts' role bad, drain of web", FAIL),
             ("hosts' role good, drain of web", PASS),
         ]
         assert "elasticloadbalancing:DeregisterTargets on arn:aws" in rows[0].words
         assert rows[0].mend == "pulley targets host-policy web"
+        assert (none.outcome, "no host of it has a role" in none.words) == (WARN, True)
