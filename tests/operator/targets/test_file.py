@@ -67,7 +67,7 @@ class TestParseTargetsFile:
 
     def test_unknown_key_is_reported_with_the_keys_of_a_file(self) -> None:
         (problem,) = problems_of(WEB + 'colour = "red"\n')
-        assert "unknown key 'colour'; the keys are after, after_pull, " in problem
+        assert "unknown key 'colour'; the keys are after, after_healthy, after_pull, " in problem
         assert " name," not in problem
 
     def test_two_targets_of_one_repository_may_not_share_an_environment(self) -> None:
