@@ -78,7 +78,8 @@ def report_status_change(event: CloudWatchEvent) -> dict[str, str]:
 def reconcile_targets(event: CloudWatchEvent) -> dict[str, object]:
     """Run a round: bring hosts to the wanted commit, and repair what was lost.
 
-    The other two functions call it for one repository when a gate of its targets may have opened.
+    Other functions call it for one repository when a gate of its targets may have opened, or for
+    one host that is being launched.
     """
     context = event.context
     return vars(wiring.reconcile(event.to_dict(), lambda: _seconds_left(context)))

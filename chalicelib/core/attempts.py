@@ -33,7 +33,10 @@ def runs_by_host(runs: Iterable[Run]) -> Mapping[str, HostRuns]:
 
 
 def is_new(runs: HostRuns, good: str) -> bool:
-    """Whether a host has run no commit yet, and was sent none except perhaps `good`, a full SHA."""
+    """Whether a host has run no commit yet, and was sent none except perhaps `good`.
+
+    That is the full SHA of the last good commit, while another is held.
+    """
     return all(
         run.roll_out.commit.sha == good and not judge_host(one, run.roll_out).upstream
         for run, one in runs

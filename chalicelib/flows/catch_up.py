@@ -13,7 +13,7 @@ from chalicelib.flows.branches import note_not_asked
 from chalicelib.flows.snapshot import Reader, Snapshot
 from chalicelib.flows.sync import DeploymentSync
 
-# An event that has not come by this time after the command was sent, or expired, never comes.
+# For so long after a command was sent, and after it expired, rounds look whether an event was lost.
 RECENT, EXPIRED = timedelta(hours=2), timedelta(hours=1)
 # For longer outages of GitHub, but rarely: each commit costs two of the token's requests.
 FAR_BACK, FAR_BACK_EVERY = timedelta(hours=24), timedelta(hours=6)

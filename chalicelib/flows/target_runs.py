@@ -121,7 +121,7 @@ class Runs:
             return False  # what their peers ran before may be needed
         pin = self._facts.pin
         if self._wanted is None and not (pin and pin.holds(self._now)):
-            return False  # every command that was read so far was for a pin
+            return False  # what is wanted is not known, so no host is known to be at it
         return bool(self._runs) and not self._unseen and not self._may_be_held()
 
     def _is_under_way(self, command: Command) -> bool:
