@@ -47,7 +47,7 @@ def opened(**changes: object) -> Iterator[tuple[Sandbox, Balancer]]:
     with Sandbox(HOSTS, restart_seconds=0.5, balancing_second=0.05) as sandbox:
         balancer = sandbox.balance(deregistration_delay=10)
         drain = {"target_group": balancer.arn}
-        more = {"restart": ["site.service"], "timeout": 60, "max_concurrency": "1"}
+        more = {"restart": ["site.service"], "timeout": 180, "max_concurrency": "1"}
         target = {**sandbox.target, **more, "max_errors": "100%", "drain": drain} | changes
         kept = {key: value for key, value in target.items() if value}
         store(sandbox, NAMES.targets(Repository.parse(FULL_NAME)), [kept])
