@@ -114,13 +114,13 @@ class TestNames:
             waiting={"commit": name, "tag": "v1", "gates": []},
         )
         with opened(browser, state, tmp_path, history={}) as seen:
-            assert seen.text(".strip .cell") == "\N{EN DASH}"
-            assert f"{name} for 1 host: why not." in seen.text("dl")
+            expect(seen.page.locator(".strip .cell")).to_have_text("\N{EN DASH}")
+            expect(seen.page.locator("dl")).to_contain_text(f"{name} for 1 host: why not.")
             assert "native code" not in seen.page.content()
             assert seen.complaints == []
         past = {"web": [deploy(state=name, commit=name)]}
         with opened(browser, state, tmp_path, view="web", history=past) as seen:
-            assert seen.text(".deploys .cell") == "✕"
+            expect(seen.page.locator(".deploys .cell")).to_have_text("✕")
             assert "native code" not in seen.page.content()
             assert seen.complaints == []
         state["targets"][0]["target"] = name
