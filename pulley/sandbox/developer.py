@@ -16,8 +16,12 @@ _FIRST_FILES = {
         "#!/bin/sh\n"
         "# Runs on each host, as the checkout's owner, after the pull.\n"
         "set -e\n"
-        "rm -rf build && mkdir build && cp index.html build/\n"
-        "if [ -f health ]; then cp health build/; fi\n"
+        "mkdir -p build\n"
+        "# The site serves these files meanwhile, so each is replaced at once.\n"
+        "for file in index.html health; do\n"
+        "    if [ -f $file ]; then cp $file build/.new && mv build/.new build/$file\n"
+        "    else rm -f build/$file; fi\n"
+        "done\n"
         'echo "built $PULLEY_COMMIT for $PULLEY_TARGET"\n'
     ),
 }

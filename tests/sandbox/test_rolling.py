@@ -26,15 +26,6 @@ pytestmark = pytest.mark.skipif(
 )
 NAMES = ParameterNames(STAGE)
 A_SECOND = 50  # requests
-# The sites serve files from the checkout, so what is built there is replaced by a rename.
-BUILD = """#!/bin/sh
-set -e
-mkdir -p build
-for file in index.html health; do
-    cp $file build/.$file
-    mv build/.$file build/$file
-done
-"""
 HOSTS = ("web-1", "web-2", "web-3")
 
 
@@ -51,8 +42,7 @@ def opened(**changes: object) -> Iterator[tuple[Sandbox, Balancer]]:
         target = {**sandbox.target, **more, "max_errors": "100%", "drain": drain} | changes
         kept = {key: value for key, value in target.items() if value}
         store(sandbox, NAMES.targets(Repository.parse(FULL_NAME)), [kept])
-        sandbox.commit({"deploy/after-pull": BUILD}, "Build by renames")
-        push(sandbox, "main")
+        push_page(sandbox, "first")
         settle(sandbox, balancer)
         yield sandbox, balancer
 

@@ -6,33 +6,17 @@ So moto's own state of a waiting instance stays InService: `showing` changes it 
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
-from moto.backends import get_backend
-
+from pulley.sandbox.moto_state import MotoState
 from pulley.sandbox.query import invalid
 
 IN_SERVICE = "InService"
 _GONE = frozenset({"shutting-down", "terminated"})
 
 
-class Groups:
+class Groups(MotoState):
     """The groups and instances of one account in one Region. Not thread-safe: see AutoScaling."""
-
-    def __init__(self, *, account: str, region: str) -> None:
-        """`account` is an id."""
-        self._account, self._region = account, region
-
-    # Each is loaded when it is first needed. EC2's takes long, and reads the environment's profile.
-
-    @cached_property
-    def _groups(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("autoscaling")[self._account][self._region]
-
-    @cached_property
-    def _ec2(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("ec2")[self._account][self._region]
 
     def instance_states(self) -> dict[str, str]:
         """EC2's state of each instance, by id."""
@@ -46,7 +30,7 @@ class Groups:
         """The group of each instance that is in one, by id."""
         return {
             member.instance_id: group.name
-            for group in self._groups.autoscaling_groups.values()
+            for group in self._auto_scaling.autoscaling_groups.values()
             for member in group.instance_states
         }
 
@@ -57,11 +41,11 @@ class Groups:
 
     def exists(self, group: str) -> bool:
         """Whether there is such a group."""
-        return group in self._groups.autoscaling_groups
+        return group in self._auto_scaling.autoscaling_groups
 
     def arn(self, group: str) -> str:
         """The ARN of a group."""
-        return str(self._groups.autoscaling_groups[group].arn)
+        return str(self._auto_scaling.autoscaling_groups[group].arn)
 
     def state_of(self, instance_id: str) -> str:
         """The lifecycle state that moto has; "" for an instance in no group."""
@@ -83,7 +67,7 @@ class Groups:
 
     def terminate(self, instance_id: str) -> None:
         """Terminate an instance, and take it out of its group. `fill` replaces it."""
-        for group in self._groups.autoscaling_groups.values():
+        for group in self._auto_scaling.autoscaling_groups.values():
             group.instance_states = [
                 one for one in group.instance_states if one.instance_id != instance_id
             ]
@@ -92,9 +76,9 @@ class Groups:
 
     def fill(self, group: str) -> None:
         """Launch what a group lacks, unless its process Launch is suspended."""
-        found = self._groups.autoscaling_groups[group]
+        found = self._auto_scaling.autoscaling_groups[group]
         if "Launch" not in {one["ProcessName"] for one in found.suspended_processes}:
-            self._groups.set_desired_capacity(group, found.desired_capacity)
+            self._auto_scaling.set_desired_capacity(group, found.desired_capacity)
 
     def attached(self) -> set[tuple[str, str]]:
         """A target group's ARN and an instance's id for each that should be registered there.
@@ -103,7 +87,7 @@ class Groups:
         """
         return {
             (arn, member.instance_id)
-            for group in self._groups.autoscaling_groups.values()
+            for group in self._auto_scaling.autoscaling_groups.values()
             for member in group.instance_states
             if member.lifecycle_state == IN_SERVICE
             for arn in group.target_group_arns
@@ -111,7 +95,7 @@ class Groups:
 
     def _member(self, instance_id: str) -> Any:  # noqa: ANN401 - a class of moto's
         """The record of an instance in a group; None if it is in none."""
-        for group in self._groups.autoscaling_groups.values():
+        for group in self._auto_scaling.autoscaling_groups.values():
             for one in group.instance_states:
                 if one.instance_id == instance_id:
                     return one

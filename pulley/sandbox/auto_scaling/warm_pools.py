@@ -9,10 +9,9 @@ Source: Amazon EC2 Auto Scaling User Guide, "Using lifecycle hooks with a warm p
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
-from moto.backends import get_backend
+from pulley.sandbox.moto_state import MotoState
 
 _WARMED = "Warmed:"
 _ENTERING = "Warmed:Pending"
@@ -24,26 +23,12 @@ def is_warm(state: str) -> bool:
     return state.startswith(_WARMED)
 
 
-class WarmPools:
+class WarmPools(MotoState):
     """The pools of one account in one Region. Not thread-safe: see AutoScaling."""
-
-    def __init__(self, *, account: str, region: str) -> None:
-        """`account` is an id."""
-        self._account, self._region = account, region
-
-    # Loaded when first needed, as in groups.py.
-
-    @cached_property
-    def _groups(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("autoscaling")[self._account][self._region]
-
-    @cached_property
-    def _ec2(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("ec2")[self._account][self._region]
 
     def fill(self, name: str) -> None:
         """Launch what a group's pool lacks, if it has a pool."""
-        group = self._groups.autoscaling_groups[name]
+        group = self._auto_scaling.autoscaling_groups[name]
         if group.warm_pool is None:
             return
         prepared = group.warm_pool.max_group_prepared_capacity
@@ -61,7 +46,7 @@ class WarmPools:
 
     def settle(self, instance_id: str) -> None:
         """Keep an instance that was launched into its pool, stopped or running."""
-        for group in self._groups.autoscaling_groups.values():
+        for group in self._auto_scaling.autoscaling_groups.values():
             for member in _members(group):
                 if member.instance_id == instance_id:
                     state = group.warm_pool.pool_state if group.warm_pool else "Stopped"
@@ -71,7 +56,7 @@ class WarmPools:
 
     def take(self, name: str, capacity: int) -> list[str]:
         """Move instances from the pool into a group of this new capacity. Returns their ids."""
-        group = self._groups.autoscaling_groups[name]
+        group = self._auto_scaling.autoscaling_groups[name]
         ready = [one for one in _members(group) if one.lifecycle_state != _ENTERING]
         taken = ready[: max(0, capacity - len(group.active_instances()))]
         for member in taken:
@@ -82,18 +67,18 @@ class WarmPools:
 
     def empty(self, name: str) -> None:
         """Terminate the instances of a pool that is deleted."""
-        group = self._groups.autoscaling_groups[name]
+        group = self._auto_scaling.autoscaling_groups[name]
         for member in _members(group):
             group.instance_states.remove(member)
             self._ec2.terminate_instances([member.instance_id])
 
     def members_of(self, name: str) -> list[str]:
         """The ids of a pool's instances."""
-        return [one.instance_id for one in _members(self._groups.autoscaling_groups[name])]
+        return [one.instance_id for one in _members(self._auto_scaling.autoscaling_groups[name])]
 
     def described(self, name: str) -> dict[str, object]:
         """A pool as DescribeWarmPool shows it."""
-        group = self._groups.autoscaling_groups[name]
+        group = self._auto_scaling.autoscaling_groups[name]
         members = [
             {
                 "InstanceId": one.instance_id,
@@ -118,7 +103,7 @@ class WarmPools:
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """Hide the pools' instances within the block, as DescribeAutoScalingGroups does."""
-        groups = [*self._groups.autoscaling_groups.values()]
+        groups = [*self._auto_scaling.autoscaling_groups.values()]
         before = [group.instance_states for group in groups]
         for group, members in zip(groups, before, strict=True):
             group.instance_states = [one for one in members if not is_warm(one.lifecycle_state)]

@@ -3,11 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-from moto.backends import get_backend
-
+from pulley.sandbox.moto_state import MotoState
 from pulley.sandbox.query import invalid
 from pulley.sandbox.run_command.send_request import ApiError
 
@@ -43,25 +40,15 @@ class Settings:
         return False
 
 
-class TargetGroups:
+class TargetGroups(MotoState):
     """The groups of one account in one Region, by ARN."""
 
     def __init__(self, *, account: str, region: str) -> None:
         """`account` is an id."""
-        self._account, self._region = account, region
+        super().__init__(account=account, region=region)
         self._arn = re.compile(
             rf"arn:aws:elasticloadbalancing:{region}:{account}:targetgroup/[^/]+/[0-9a-f]+"
         )
-
-    # Each is loaded when it is first needed, as in Auto Scaling's groups.py.
-
-    @cached_property
-    def _balancing(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("elbv2")[self._account][self._region]
-
-    @cached_property
-    def _ec2(self) -> Any:  # noqa: ANN401 - a class of moto's
-        return get_backend("ec2")[self._account][self._region]
 
     def check(self, arn: str) -> None:
         """Raise ApiError if there is no such group."""
@@ -72,11 +59,11 @@ class TargetGroups:
 
     def exists(self, arn: str) -> bool:
         """Whether there is such a group."""
-        return arn in self._balancing.target_groups
+        return arn in self._load_balancing.target_groups
 
     def settings(self, arn: str) -> Settings:
         """The settings of a group, as they are now."""
-        group = self._balancing.target_groups[arn]
+        group = self._load_balancing.target_groups[arn]
         return Settings(
             port=int(group.port),
             check_port=str(group.health_check_port or _TRAFFIC_PORT),
@@ -91,7 +78,7 @@ class TargetGroups:
 
     def is_used(self, arn: str) -> bool:
         """Whether a listener of a load balancer forwards to the group."""
-        return bool(self._balancing._any_listener_using(arn))  # noqa: SLF001 - moto asks nobody else
+        return bool(self._load_balancing._any_listener_using(arn))  # noqa: SLF001 - moto asks nobody else
 
     def instance_states(self) -> Mapping[str, str]:
         """EC2's state of each instance, by id."""

@@ -1,4 +1,4 @@
-"""Clients of a site: so many requests a second, whatever comes back.
+"""Clients of a site: a fixed number of requests a second, even if answers are late or fail.
 
 A request is due at its time, even if those before it are slow: so an outage is not counted too low.
 """
