@@ -1,7 +1,7 @@
 """The page key in Parameter Store, and the links that were used.
 
-The key is read at most once in some seconds, whatever strangers send. Ages are measured by the wall
-clock: a monotonic one may stand still while Lambda freezes a function.
+However many requests strangers send, the key is read once in some seconds at most. Ages are
+measured by the wall clock: a monotonic one may stand still while Lambda freezes a function.
 """
 
 import time

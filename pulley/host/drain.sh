@@ -86,10 +86,10 @@ wait_until() { # condition words
 
 # Whether the group of the last call exists no more: the host is owed nothing there.
 is_gone() {
-    case $words in *TargetGroupNotFound*) ;; *) return 1 ;; esac
+    case $words in *'(TargetGroupNotFound)'*) ;; *) return 1 ;; esac
 }
 
-# The last healthy host of a group stays in it.
+# A host that saw no other healthy host has stayed in: it waits for nothing.
 is_out() {
     [ -z "$others" ] || [ -z "$health" ]
 }

@@ -364,7 +364,7 @@ def test_next_run_puts_the_host_back_after_a_kill(balancer: Balancer, at: str, w
     mine = [line for line in balancer.group().splitlines() if line.startswith(HOST)]
     leaves = ["out web 80" for line in mine if "draining" not in line]
     balancer.pull().must_be("updated")
-    # It restarts only when it is out, whatever the killed run has noted.
+    # The run looks where the host is, and does not trust the killed run's note.
     assert balancer.seen()[: len(leaves) + 1] == [*leaves, "restart"]
     assert balancer.is_in()
     assert not is_noted(balancer)

@@ -89,7 +89,7 @@ def filters_of(target: Target) -> "Sequence[FilterTypeDef]":
     """EC2's filters for a target's instances."""
     if target.instances.ids:
         ids = [one for one in target.instances.ids if one.startswith("i-")]
-        return [{"Name": "instance-id", "Values": ids}]
+        return [{"Name": "instance-id", "Values": ids or ["none"]}]  # EC2 takes no empty list
     return [{"Name": f"tag:{key}", "Values": list(values)} for key, values in target.instances.tags]
 
 
