@@ -133,12 +133,18 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             **({"Drain": ",".join(target.drain)} if target.drain else {}),
             **({"BeforeRestart": target.before_restart} if target.before_restart else {}),
             **({"AfterHealthy": target.after_healthy} if target.after_healthy else {}),
+            **({"Releases": _releases(target)} if target.has_releases else {}),
         },
         comment=comment[:100],
         max_concurrency=target.max_concurrency,
         max_errors=target.max_errors,
         log_group=target.log_group,
     )
+
+
+def _releases(target: Target) -> str:
+    """How many release folders are kept, and the paths that they share."""
+    return ",".join((str(target.keep), *target.shared))
 
 
 def parse_time(text: str) -> datetime | None:

@@ -56,6 +56,7 @@ MIN_TIMEOUT, MAX_TIMEOUT = 30, 172_800  # seconds; the agent takes 5 to 172800
 MIN_RECHECK, MAX_RECHECK = timedelta(minutes=15), timedelta(days=20)  # history has 30 days
 MAX_CLONE_LENGTH = 180  # as in the script
 MAX_IDS = 50
+MAX_KEPT = 99  # releases
 MAX_TAG_KEYS = 4  # SendCommand takes five target selectors, and the stage's tag is the first
 MAX_TAG_VALUES = 50
 STAGE_TAG = "pulley"
@@ -99,6 +100,8 @@ class Target:
     what Auto Scaling is told if an instance that is being launched cannot be brought to its commit:
     "abandon" or "continue". `drain` has the ARNs of the target groups that a host leaves around its
     restart; the programs `before_restart` and `after_healthy` do the same for other balancers.
+    With the `layout` "releases" each commit is built in a folder of its own; `keep` of them stay,
+    and all have the same files at the paths in `shared`.
     `url` is where people find what the hosts serve. With `badge`, everybody may see how many hosts
     are at which commit. `gates` are what a commit must meet before it goes out.
     """
@@ -130,6 +133,9 @@ class Target:
     drain: tuple[str, ...] = ()
     before_restart: str = ""
     after_healthy: str = ""
+    layout: str = "checkout"
+    keep: int = 5
+    shared: tuple[str, ...] = ()
     gates: Gates = NO_GATES
 
     @property
@@ -139,8 +145,14 @@ class Target:
         Hosts of a target with gates go to the commit that passed them, not past it to the tip, or
         to where its tag was moved since.
         """
-        update = TAG if self.tag else self.update
+        update = "reset" if self.has_releases else self.update
+        update = TAG if self.tag else update
         return f"{update}{TO_COMMIT}" if self.gates else update
+
+    @property
+    def has_releases(self) -> bool:
+        """Whether each commit is built in a folder of its own."""
+        return self.layout == "releases"
 
     @property
     def is_decided_by_rounds(self) -> bool:
@@ -264,6 +276,7 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
         *_problems_of_line(path, entry),
         *_problems_of_clone(path, entry),
         *_problems_of_restart(path, entry),
+        *_problems_of_layout(path, entry),
     ]
     try:
         values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
@@ -321,6 +334,23 @@ def _problems_of_restart(path: str, entry: object) -> list[str]:
             f"{path}.max_concurrency: is needed with drain or before_restart: it is how many hosts "
             'leave their load balancer at once, such as "25%"; else 50 would'
         )
+    return problems
+
+
+def _problems_of_layout(path: str, entry: object) -> list[str]:
+    """Find keys that go only with release folders, or do not go with them."""
+    stored = entry if isinstance(entry, dict) else {}
+    if stored.get("layout") != "releases":
+        return [
+            f'{path}.{key}: needs layout = "releases"'
+            for key in ("keep", "shared")
+            if key in stored
+        ]
+    problems = []
+    if stored.get("update") == "rebase":
+        problems.append(f"{path}.update: nothing is rebased in release folders: leave it out")
+    if stored.get("paths"):
+        problems.append(f"{path}.paths: cannot go with releases: a new folder needs all its steps")
     return problems
 
 
@@ -385,9 +415,21 @@ def _drain(value: object) -> tuple[str, ...]:
 
 
 def _paths(value: object) -> tuple[str, ...]:
-    from chalicelib.core.pathspecs import read_paths
+    from chalicelib.core.paths import read_paths
 
     return read_paths(value)
+
+
+def _shared(value: object) -> tuple[str, ...]:
+    from chalicelib.core.paths import read_shared
+
+    return read_shared(value)
+
+
+def _keep(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_KEPT:
+        raise ValueError(f"must be how many releases stay, 1 to {MAX_KEPT}, not {shown(value)}")
+    return value
 
 
 def _seconds(value: object) -> int:
@@ -470,6 +512,9 @@ _TARGET_KEYS: Mapping[str, Reader] = {
     "drain": _drain,
     "before_restart": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
     "after_healthy": path_reader(AFTER_PULL_PATTERN, "a path in the repository"),
+    "layout": text_reader("checkout|releases", "checkout or releases"),
+    "keep": _keep,
+    "shared": _shared,
     **gate_readers(NAME_PATTERN),
 }
 _REQUIRED_KEYS = [field.name for field in fields(Target) if field.default is MISSING]

@@ -2,10 +2,12 @@
 
 `python3 pulley/host/build.py` prints the script as the document carries it: without comments, blank
 lines and indentation, because a document holds 64 KB; so no string in a part may rely on these. The
-lines of a function are joined, the spaces around operators left out, and functions and variables
-get short names, except where the long name may also be a word of a message or of another program.
-So a variable that is used often has a name that means nothing else (`commit_after`, not `after`).
-An empty value (`name=''`) loses its quotes. In a shell, the result does the same as the parts.
+lines of a function, and the functions, are joined, the spaces around operators left out, and
+functions and variables get short names, except where the long name may also be a word of a message
+or of another program. So a variable that is used often has a name that means nothing else
+(`commit_after`, not `after`). An empty value (`name=''`) loses its quotes. So does a word that no
+shell splits: a file's name after `<` or `>`, and what consists of variables that have no space
+(_ONE_WORD). The result does the same as the parts.
 `--commented` keeps all, for shellcheck and readers.
 Needs the standard library only, and nothing of Pulley.
 """
@@ -37,10 +39,12 @@ PARTS = (
     "edits",
     "saved",
     "move",
+    "releases",
     "tools",
     "update",
     "submodules",
     "steps",
+    "back",
     "processes",
     "health",
     "drain",
@@ -53,6 +57,30 @@ SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
 # A backslash with the character after it, a quote, or the place where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
+# These are never empty, and have only letters, digits and `/.@+=,#%_-`: parameters.sh and
+# enter_checkout see to that.
+_ONE_WORD = "state|errors|git_dir|common_dir|checkout_path|local_ref|remote_ref|upstream_ref"
+# These may be empty. Else they have the same characters, or `:` and `,`: flags, commits, refs, and
+# checked parameters.
+_WORD_OR_EMPTY = "|".join(
+    (
+        *("asked_commit", "asks", "base_commit", "branch_tip", "drift_found", "edits_commit"),
+        *("failed_step", "fault_name", "fetched", "goes_to_commit", "has_switched", "hidden_git"),
+        *("is_inside", "marker_commit", "marker_upstream", "mount_id", "onto", "orig_head"),
+        *("others_healthy", "release_before", "release_settings", "saved_ref", "seen"),
+        *("stash_of_git", "this_release", "upstream_commit", "uses_lfs"),
+        *("Clone", "Drain", "Issued", "Restart"),
+    )
+)
+_UNQUOTED = re.compile(
+    # A file's name after a redirection, of a variable and a plain word.
+    r'(?<=[<>])"(\$\w+(?:/[\w.]+)?)"|'
+    rf'(?<=[ \[])"((?:\$(?:{_ONE_WORD})\b|(?<=[\w/])[\w./-]+)+)"(?=[ );|&]|$)|'
+    # What a test with nothing else in it asks for.
+    rf'(?<=\[ )((?:-z )?)"(\$(?:{_WORD_OR_EMPTY}))"(?= \])'
+)
+# A calculation without a command in it.
+_SUM = re.compile(r"\$\(\((?:[^$]|\$(?!\())*?\)\)")
 # An empty value, which needs no quotes; a string or a calculation, which stays as it is; or an
 # operator with spaces that it does not need.
 _OPERATOR = re.compile(
@@ -61,6 +89,14 @@ _OPERATOR = re.compile(
 )
 # A pattern of a case, with the spaces after it.
 _PATTERN = re.compile(r"""^((?:'[^']*'|"[^"]*"|[^'"()])*\)) +""")
+# The same within a line.
+_BRANCH = re.compile(r"""((?: in |;;)[^ ()'";]*\)) +""")
+# To empty a file takes no command.
+_EMPTIED = re.compile(r"""(?:(?<=[ &|;{])|^)true(?=>"?\$)""")
+# `read` with its one option, as a function: it is called often.
+_READS = re.compile(r"(?<![=:] )\bread -r ")
+_READ_IN = "read_in "
+_READ_IN_FUNCTION = 'read_in(){ read -r "$@";};'
 # A line that ends like this is joined to the next line: with a space, or (AT_ONCE) without one.
 _GOES_ON = re.compile(r"(?:^|[\s;)|&])(?:then|do|else|in|\{)$")
 _GOES_ON_AT_ONCE = re.compile(r"(?:\\|&&|\||;;|\()$")
@@ -68,13 +104,16 @@ _FUNCTION = re.compile(r"(?:^|;)([a-z]+(?:_[a-z]+)+)\(\)", re.MULTILINE)
 # Functions whose name is a single word that occurs in no string and names nothing else.
 _SAID_NOWHERE = frozenset(("finish", "refuse", "succeed", "differs", "arrive", "judge"))
 _VARIABLE = re.compile(r"(?<=\$)\w+|(?<=\$\{)\w+|\w+(?==)")
-# A variable that only this shell sees: assigned and not exported, read, expanded. A name that is
-# also printed, calculated with, or set or read by another program occurs in other places too, and
+# A variable that only this shell sees: assigned and not exported, read, looped over, expanded, or
+# calculated with.
+# A name that is also printed, or set or read by another program, occurs in other places too, and
 # stays long.
 _LONG = "([a-z]+(?:_[a-z]+)+|[a-z]{4,})"
 _ASSIGNED = re.compile(rf"(?<![\w$*-])(?<!export ){_LONG}(?==)")
-_READ = re.compile(r"\bread -r ([\w ]+)")
+_READ = re.compile(r"\bread(?: -r|_in) ([\w ]+)")
 _EXPANDED = re.compile(rf"\$(?:\{{#?)?{_LONG}\b")
+_CALCULATED = re.compile(rf"(?<![\w${{]){_LONG}\b")
+_LOOPED = re.compile(rf"\bfor {_LONG}\b")
 _WORD = re.compile(r"\w+")
 _LETTERS = string.ascii_letters
 _SHORT = (
@@ -100,7 +139,7 @@ def short_names() -> dict[str, str]:
 @cache  # `pulley setup` and `pulley doctor` join the same parts several times
 def _join(parts: tuple[str, ...]) -> str:
     names = _short_names(parts)
-    joined = "".join(map(_shorten, parts))
+    joined = _READ_IN_FUNCTION + "".join(map(_shorten, parts))
     return _WORD.sub(lambda word: names.get(word[0], word[0]), joined)
 
 
@@ -114,11 +153,13 @@ def _short_names(parts: Sequence[str]) -> dict[str, str]:
     command of the script and no other variable is named like that. The names that are used most get
     a letter.
     """
-    script = "".join(map(_shorten, parts))
+    script = _READ_IN_FUNCTION + "".join(map(_shorten, parts))
     functions = (set(_FUNCTION.findall(script)) | _SAID_NOWHERE) - set(_VARIABLE.findall(script))
     used = Counter(_WORD.findall(script))
     assigned = _ASSIGNED.findall(script) + re.findall(_LONG, " ".join(_READ.findall(script)))
-    alone = Counter(assigned + _EXPANDED.findall(script))
+    assigned += _LOOPED.findall(script)
+    calculated = _CALCULATED.findall(" ".join(_SUM.findall(script)))
+    alone = Counter(assigned + calculated + _EXPANDED.findall(script))
     variables = {name for name in assigned if alone[name] == used[name]}
     by_use = sorted(functions | variables, key=lambda name: (-used[name], name))
     words = set(_WORD.findall("".join(parts)))
@@ -141,24 +182,43 @@ def _shorten(part: str) -> str:
         if not code:
             continue
         if not (quote or in_string or document):
-            code = _OPERATOR.sub(lambda found: found[1] or found[2] or "", code)
-        if code.startswith(";;") and not in_string:
-            shortened = shortened.removesuffix(";")
-        if code.startswith("esac") and shortened.endswith(";;") and not shortened.endswith(");;"):
-            shortened = shortened.removesuffix(";")  # before `esac` one is enough
+            code = _tighten(code)
+        if not in_string:
+            shortened = _without_needless_end(shortened, code)
         in_pattern = shortened.endswith((" in ", ";;")) or (in_pattern and continued)
         if in_pattern and not quote:
             code = _PATTERN.sub(r"\1", code)
         continued = code.endswith("\\")
         document = "<<EOF" in code or (document and code != "EOF")
         begins_function = code.endswith(("(){", "()("))
-        if quote or document or code == "EOF" or not (line.startswith(" ") or begins_function):
+        if line in {"}", ")"} and not quote:
+            shortened += code + ";"
+        elif quote or document or code == "EOF" or not (line.startswith(" ") or begins_function):
             shortened += code + "\n"
         elif (in_pattern and code.endswith(")")) or _GOES_ON_AT_ONCE.search(code):
             shortened += code.removesuffix("\\")
         else:
             shortened += code + (" " if _GOES_ON.search(code) else ";")
     return shortened
+
+
+def _without_needless_end(shortened: str, code: str) -> str:
+    """What comes before this code, without a `;` that the code's beginning makes needless."""
+    if code.startswith(";;"):
+        return shortened.removesuffix(";")
+    # Before `esac` one is enough, but not after an empty branch.
+    if code.startswith("esac") and shortened.endswith(";;") and not shortened.endswith(");;"):
+        return shortened.removesuffix(";")
+    return shortened
+
+
+def _tighten(code: str) -> str:
+    """The code without spaces and quotes that it does not need."""
+    code = _OPERATOR.sub(lambda found: found[1] or found[2] or "", code)
+    code = _BRANCH.sub(r"\1", code)
+    code = _EMPTIED.sub("", _READS.sub(_READ_IN, code))
+    code = _UNQUOTED.sub(lambda found: "".join(part or "" for part in found.groups()), code)
+    return _SUM.sub(lambda found: found[0].replace(" ", ""), code)
 
 
 def _split_comment(line: str, quote: str) -> tuple[str, str]:

@@ -23,14 +23,17 @@ enter_checkout() {
         git_dir=$(git rev-parse --absolute-git-dir) &&
             common_dir=$(cd "$(git rev-parse --git-common-dir)" && pwd -P) ||
             refuse_folder
+        # The built script has no quotes around these.
+        case $git_dir$common_dir in *[!A-Za-z0-9/.@+=,#%_-]*) refuse "a folder on the way to $git_dir has an odd character in its name" ;; esac
     fi
     state=$git_dir/pulley
     errors=$state/git.err
-    local_ref=refs/heads/$Branch
-    remote_ref=$local_ref upstream_ref=refs/remotes/origin/$Branch
+    local_ref=refs/heads/$branch_name
+    remote_ref=$local_ref upstream_ref=refs/remotes/origin/$branch_name
     # Fetch a tag into a ref that is neither a tag nor a branch, so that the host's own tags, and a branch with
     # the tag's name, stay as they are. Linked work trees share their refs, so each has a ref with its name.
-    [ $follows != tag ] || local_ref=- remote_ref=refs/tags/$Branch upstream_ref=refs/pulley/tag-${git_dir##*/}
+    [ $follows != tag ] || local_ref=- remote_ref=refs/tags/$branch_name upstream_ref=refs/pulley/tag-${git_dir##*/}
+    enter_current
 }
 
 # Run a command without the script's descriptors. A process that it leaves behind must not hold the lock,

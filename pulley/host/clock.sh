@@ -1,22 +1,22 @@
 # shellcheck shell=sh
 # The time that is left.
 
-# Leave in `now` the hundredths of a second since boot. This starts no process.
+# Leave in `now_ticks` the hundredths of a second since boot. This starts no process.
 read_clock() {
-    read -r now _ </proc/uptime
-    now=${now%.*}${now#*.}
+    read -r now_ticks _ </proc/uptime
+    now_ticks=${now_ticks%.*}${now_ticks#*.}
 }
 
 seconds_left() { # [kept back]
     read_clock
-    left=$(((deadline - now) / 100 - ${1-0}))
-    [ "$left" -gt 1 ] || left=1
+    time_left=$(((deadline - now_ticks) / 100 - ${1-0}))
+    [ "$time_left" -gt 1 ] || time_left=1
 }
 
 # A filter, or the remote of a partial clone, can hang. So keep some time to take the move back.
 time_to_move() {
     seconds_left
-    left=$((left > 20 ? left * 2 / 3 : left))
+    time_left=$((time_left > 20 ? time_left * 2 / 3 : time_left))
 }
 
 time_for_steps() {

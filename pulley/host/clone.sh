@@ -10,7 +10,7 @@ no_commit=b95728f668010c14779451f9fcb0f21b64ef5317
 # may write, and where no program of root's looks for settings or code.
 make_place() {
     if [ "$euid" -ne 0 ]; then
-        mkdir -p -- "$checkout_path"
+        mkdir -p "$checkout_path"
     else
         words=" $(id -Gn "$Owner") " || refuse "there is no user $Owner"
         case $words in
@@ -18,17 +18,17 @@ make_place() {
         esac
         (give_place) >/dev/null 2>&1 3>&1
     fi
-    [ "$(stat -L -c %U -- "$checkout_path")" = "$Owner" ] || refuse "make an empty folder: install -d -o $Owner $checkout_path"
+    [ "$(stat -L -c %U "$checkout_path")" = "$Owner" ] || refuse "make an empty folder: install -d -o $Owner $checkout_path"
 }
 
 give_place() {
-    uid=0 place=$checkout_path
+    owner_uid=0 place=$checkout_path
     until [ -e "$place/" ]; do place=${place%/*}; done
-    walk "$place/"
+    walk_path "$place/"
     umask 22
     case $walked/ in
         /home/* | /mnt/* | /opt/* | /srv/* | /tmp/* | /var/www/*)
-            mkdir -p -- "$checkout_path" && [ -z "$(ls -A -- "$checkout_path")" ] && chown "$Owner:" -- "$checkout_path"
+            mkdir -p "$checkout_path" && [ -z "$(ls -A "$checkout_path")" ] && chown "$Owner:" -- "$checkout_path"
             ;;
     esac
 }
@@ -36,8 +36,8 @@ give_place() {
 # Make the git directory, as the owner. Of two runs at a time, the first one's stays.
 begin_clone() {
     check_programs
-    [ "$Clone" ] && [ -z "$(find . ! -path . ! -path './.git.pulley*' | first_line)" ] || [ -e .git ] || refuse_folder
-    url=$Clone
+    [ "$Clone" ] && [ -z "$(find . ! -path . ! -path './.git.pulley*' ! -path './shared*' | first_line)" ] || [ -e .git ] || refuse_folder
+    origin_url=$Clone
     check_address
     words=$(make_git_dir 2>&1) || rm -rf .git.pulley$$
     [ -e .git ] || refuse "cannot clone: $words"

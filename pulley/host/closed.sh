@@ -7,11 +7,11 @@
 # The same rules hold for the git directory and all files in it, because git and this script read these
 # files and run some of them.
 stay_root() {
-    walk "$checkout_path"
+    walk_path "$checkout_path"
     cd -P -- "$walked" || refuse "cannot enter $checkout_path"
     [ ! -L .git ] || refuse "$checkout_path/.git is a link, which root does not follow: put the git directory there"
     folder_name=$PWD
-    walk "$folder_name/.git"
+    walk_path "$folder_name/.git"
     if [ ! -d .git ]; then # a linked work tree, or a submodule
         IFS= read -r text_line <.git
         walk_from "$folder_name" "${text_line#gitdir: }"
@@ -30,6 +30,9 @@ stop_if_opened() {
     [ "$euid" -eq 0 ] || return 0
     judged='' refused_as=broken opened=yes
     stay_root
+    set -- "$this_release"
+    this_release=''
+    [ -z "$1" ] || go_to "$1"
     root_owns_folders HEAD
     refused_as='' opened=''
 }
@@ -70,7 +73,7 @@ list_folders() { # commit; prints folders that others own or may write to
         } | LC_ALL=C sed -n -e :a -e 's|/[^/]*$||p' -e ta | sort -u | tr '\n\035' '\000\n'
     } | xargs -0 stat -c '%u %f %n' -- |
         sed -n '/^0 \(a\|..[02468ace][014589cd] \)/!s/^[^ ]* [^ ]* //p'
-    git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab//p" | each_line find_of_others_below
+    git ls-tree -rdz "$1" | tr '\000' '\n' | sed -n "s/^16.*$tab_char//p" | each_line find_of_others_below
 } 2>/dev/null
 
 find_of_others_below() { # folder

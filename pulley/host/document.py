@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from chalicelib.core.commands import BY_PATTERN
 from chalicelib.core.drain import DRAIN_PATTERN
-from chalicelib.core.pathspecs import PATHS_PATTERN
+from chalicelib.core.paths import PATHS_PATTERN, RELEASES_PATTERN
 from chalicelib.core.refs import BRANCH_PATTERN, REPOSITORY_PATTERN
 from chalicelib.core.targets import (
     AFTER_PULL_PATTERN,
@@ -24,39 +24,39 @@ RELEASE = "0.2.0"  # pyproject.toml has the same
 PRODUCT = "Pulley/"
 # The agent enforces allowedPattern only, unanchored, as RE2; and before version 3.3.2746.0 it
 # writes the value into the script as text. So each is anchored, and admits no quote, `$`,
-# backslash, brace, space or newline. The value is the parameter's pattern and its description,
-# which is empty if docs/host.md says it: a document has little room.
-PARAMETERS: Mapping[str, tuple[str, str]] = {
-    "Target": (NAME_PATTERN, ""),
-    "Repository": (REPOSITORY_PATTERN, ""),
-    "Checkout": (CHECKOUT_PATTERN, ""),
-    "Branch": (BRANCH_PATTERN, ""),
-    "Commit": ("^([0-9a-f]{40})?$", "Empty: the branch's tip"),
-    "Update": ("^((rebase|reset|tag)(-to)?|exact|check(-tag)?|saved|drop)$", ""),
-    "AfterPull": (AFTER_PULL_PATTERN, ""),
-    "Restart": (RESTART_PATTERN, ""),
-    "HealthCheck": (HEALTH_CHECK_PATTERN, ""),
-    "Paths": (PATHS_PATTERN, ""),
-    "Clone": (CLONE_PATTERN, ""),
-    "Owner": (OWNER_PATTERN, ""),
-    "Timeout": ("^[1-9][0-9]{1,5}$", ""),
-    "Issued": ("^([0-9]{1,15})?$", ""),
-    "Cause": ("^(push|reconcile|rollback|manual)$", ""),
-    "Delivery": ("^[0-9A-Za-z-]{0,64}$", ""),
-    "Deployment": ("^[0-9]{0,20}$", ""),
-    "Attempt": ("^[1-9]?$", ""),
-    "By": (BY_PATTERN, ""),
-    "PushedAt": ("^([0-9-]{10}T[0-9:]{8}Z)?$", ""),
-    "Saved": ("^(keep|fail)?$", ""),
-    "Drain": (DRAIN_PATTERN, ""),
-    "BeforeRestart": (AFTER_PULL_PATTERN, ""),
-    "AfterHealthy": (AFTER_PULL_PATTERN, ""),
+# backslash, brace, space or newline. docs/host.md has the meanings.
+PARAMETERS: Mapping[str, str] = {
+    "Target": NAME_PATTERN,
+    "Repository": REPOSITORY_PATTERN,
+    "Checkout": CHECKOUT_PATTERN,
+    "Branch": BRANCH_PATTERN,
+    "Commit": "^([0-9a-f]{40})?$",
+    "Update": "^((rebase|reset|tag)(-to)?|exact|check(-tag)?|saved|drop)$",
+    "AfterPull": AFTER_PULL_PATTERN,
+    "Restart": RESTART_PATTERN,
+    "HealthCheck": HEALTH_CHECK_PATTERN,
+    "Paths": PATHS_PATTERN,
+    "Clone": CLONE_PATTERN,
+    "Owner": OWNER_PATTERN,
+    "Timeout": "^[1-9][0-9]{1,5}$",
+    "Issued": "^([0-9]{1,15})?$",
+    "Cause": "^(push|reconcile|rollback|manual)$",
+    "Delivery": "^[0-9A-Za-z-]{0,64}$",
+    "Deployment": "^[0-9]{0,20}$",
+    "Attempt": "^[1-9]?$",
+    "By": BY_PATTERN,
+    "PushedAt": "^([0-9-]{10}T[0-9:]{8}Z)?$",
+    "Saved": "^(keep|fail)?$",
+    "Drain": DRAIN_PATTERN,
+    "BeforeRestart": AFTER_PULL_PATTERN,
+    "AfterHealthy": AFTER_PULL_PATTERN,
+    "Releases": RELEASES_PATTERN,
 }
 _DEFAULTS = {"Update": "rebase", "Timeout": "600", "Cause": "manual"} | dict.fromkeys(
     (
         *("Commit", "AfterPull", "Restart", "HealthCheck", "Paths", "Issued", "Delivery"),
         *("Deployment", "Attempt", "By", "PushedAt", "Saved", "Clone", "Owner"),
-        *("Drain", "BeforeRestart", "AfterHealthy"),
+        *("Drain", "BeforeRestart", "AfterHealthy", "Releases"),
     ),
     "",
 )
@@ -74,10 +74,8 @@ def build_document(script: str) -> dict[str, object]:
     which took a second of every run when each line was one.
     """
     parameters = {}
-    for name, (pattern, meaning) in PARAMETERS.items():
+    for name, pattern in PARAMETERS.items():
         parameter = {"type": "String", "allowedPattern": pattern}
-        if meaning:
-            parameter["description"] = meaning
         if name in _DEFAULTS:
             parameter["default"] = _DEFAULTS[name]
         if name not in _FOR_THE_REPORT | {_BY_TEXT}:

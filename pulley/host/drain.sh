@@ -14,39 +14,39 @@ check_drain() {
 # Leave in $state/new the places that the host may leave. The last healthy host of a group stays where it is.
 find_places() {
     true >"$state/new"
-    groups=$Drain,
-    while [ "$groups" ]; do
-        group=${groups%%,*} groups=${groups#*,}
+    groups_left=$Drain,
+    while [ "$groups_left" ]; do
+        this_group=${groups_left%%,*} groups_left=${groups_left#*,}
         look_at_group || return
-        [ "$ports" ] || echo "== drain: $group does not have this host"
-        [ "$others" ] || [ -z "$ports" ] || echo "== drain: $group has no other healthy host"
-        for port in ${others:+$ports}; do
-            echo "$group $port" >>"$state/new"
+        [ "$ports" ] || echo "== drain: $this_group does not have this host"
+        [ "$others_healthy" ] || [ -z "$ports" ] || echo "== drain: $this_group has no other healthy host"
+        for port in ${others_healthy:+$ports}; do
+            echo "$this_group $port" >>"$state/new"
         done
     done
 }
 
-# Leave in `ports` where the group has this host, in `health` how, in `others` whether another host is healthy.
+# Leave in `ports` where the group has this host, in `health_found` how, in `others_healthy` whether another host is healthy.
 look_at_group() {
     ask_balancer describe-target-health --query 'TargetHealthDescriptions[].[Target.Id,Target.Port,TargetHealth.State,TargetHealth.Reason]' >"$state/targets" || {
-        health=$words
+        health_found=$words
         return 1
     }
-    ports='' health='' others=''
+    ports='' health_found='' others_healthy=''
     while read -r id port value reason; do
         case $id/$value in
-            "${AWS_SSM_INSTANCE_ID-}"/draining) health=draining ;;
-            "${AWS_SSM_INSTANCE_ID-}"/*) ports="$ports $port" health="$health$value $reason " ;;
-            */healthy) others=yes ;;
+            "${AWS_SSM_INSTANCE_ID-}"/draining) health_found=draining ;;
+            "${AWS_SSM_INSTANCE_ID-}"/*) ports="$ports $port" health_found="$health_found$value $reason " ;;
+            */healthy) others_healthy=yes ;;
         esac
     done <"$state/targets"
 }
 
 ask_balancer() { # verb [arguments]
-    region=${group#arn:*:*:} region=${region%%:*}
+    its_region=${this_group#arn:*:*:} its_region=${its_region%%:*}
     time_for_steps
     words=''
-    run_alone timeout --foreground -k 2 "$left" aws elbv2 "$@" --region "$region" --target-group-arn "$group" \
+    run_alone timeout --foreground -k 2 "$time_left" aws elbv2 "$@" --region "$its_region" --target-group-arn "$this_group" \
         --output text </dev/null 2>"$errors" && return
     words=$(grep . "$errors" | tail -n 1)
     words=${words:-no answer}
@@ -67,18 +67,18 @@ rejoin() {
 }
 
 each_place() { # verb
-    while read -r group port; do
-        echo "== $1: $group, port $port"
+    while read -r this_group port; do
+        echo "== $1: $this_group, port $port"
         ask_balancer "$1" --targets "Id=${AWS_SSM_INSTANCE_ID-},Port=$port" || is_gone || return
     done
 }
 
 wait_until() { # condition words
-    while read -r group port; do
+    while read -r this_group port; do
         until look_at_group && "$1" || is_gone; do
-            words="$2 $health"
+            words="$2 $health_found"
             time_for_steps
-            [ "$left" -gt 3 ] || return
+            [ "$time_left" -gt 3 ] || return
             sleep 1
         done
     done
@@ -91,10 +91,10 @@ is_gone() {
 
 # A host that saw no other healthy host has stayed in: it waits for nothing.
 is_out() {
-    [ -z "$others" ] || [ -z "$health" ]
+    [ -z "$others_healthy" ] || [ -z "$health_found" ]
 }
 
 # A group that no load balancer uses has no other state than unused.
 is_back() {
-    case $health in '' | dr* | *ini* | *unh* | *una*) return 1 ;; esac
+    case $health_found in '' | dr* | *ini* | *unh* | *una*) return 1 ;; esac
 }

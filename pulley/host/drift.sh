@@ -19,15 +19,15 @@ find_drift() {
 is_past_commit() {
     [ "$goes_to_commit" ] || return
     [ $follows = branch ] || {
-        [ "$head_commit" != "${Commit:-$upstream_commit}" ]
+        [ "$head_commit" != "${asked_commit:-$upstream_commit}" ]
         return
     }
-    [ "$(git rev-list -n 1 "$(git merge-base "$head_commit" "$upstream_ref")" --not "$Commit" "$marker_upstream" --)" ]
+    [ "$(git rev-list -n 1 "$(git merge-base "$head_commit" "$upstream_ref")" --not "$asked_commit" "$marker_upstream" --)" ]
 }
 
 # List files that were removed, but not by `git rm`. The commit has them, so no edit is lost.
 list_removed() {
-    list_differing --diff-filter=D | each name_if is_removed
+    list_differing --diff-filter=D | each_file name_if is_removed
 }
 
 is_removed() {
@@ -37,5 +37,5 @@ is_removed() {
 bring_files_back() {
     list_removed >"$state/new"
     time_to_move # a filter can hang
-    [ ! -s "$state/new" ] || ! time_limit=$left git checkout-index -q -z --stdin <"$state/new" || drift_found=files
+    [ ! -s "$state/new" ] || ! time_limit=$time_left git checkout-index -q -z --stdin <"$state/new" || drift_found=files
 }

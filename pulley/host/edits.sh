@@ -8,7 +8,7 @@ find_edits() {
     true >"$state/linked" && true >"$state/nobodys" || stop_in_conflict "cannot write below $state"
     create_stash || { refresh_index; create_stash; } || create_stash_beside_links || stop_with_edits
     if [ -s "$state/linked" ]; then
-        changed_file=$(each git --literal-pathspecs diff --name-only "$head_commit" "$to" -- <"$state/linked" | first_line)
+        changed_file=$(each_file git --literal-pathspecs diff --name-only "$head_commit" "$to" -- <"$state/linked" | first_line)
         [ -z "$changed_file" ] || stop_in_conflict "the update changes $changed_file, whose folder is a link here"
     fi
     [ "$edits_commit" ] || return 0
@@ -18,9 +18,9 @@ find_edits() {
 
 create_stash() {
     time_to_move # a filter can hang, and so can a promisor remote
-    edits_commit=$(time_limit=${can_hang:+$left} git stash create "pulley: edits on $Target" 2>"$errors")
+    edits_commit=$(time_limit=${can_hang:+$time_left} git stash create "pulley: edits on $Target" 2>"$errors")
     set -- $?
-    [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $left seconds"
+    [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $time_left seconds"
     return "$1"
 }
 
@@ -41,14 +41,14 @@ create_stash_without() { # files of names
 # Hosts often replace a folder of the repository by a link to shared data.
 create_stash_beside_links() {
     grep -q 'beyond a symbolic link' "$errors" || return 1
-    git diff-files -z --name-only --diff-filter=D | each name_if is_beyond_link >"$state/linked"
+    git diff-files -z --name-only --diff-filter=D | each_file name_if is_beyond_link >"$state/linked"
     [ -s "$state/linked" ] && create_stash_without "$state/linked"
 }
 
 # List files that git calls modified, although they are what git would write.
 list_nobodys() {
     git -c core.fileMode=false diff-files -z --name-only --diff-filter=M --ignore-submodules=all |
-        each name_if is_as_written >"$state/nobodys"
+        each_file name_if is_as_written >"$state/nobodys"
 }
 
 bring_nobodys_back() {
@@ -82,7 +82,7 @@ stop_if_replaced() {
 
 # Print the first untracked file or folder in the place of a file of HEAD: git cannot save it in a commit.
 find_replaced() {
-    git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | each tell_replaced | first_line
+    git diff-index -z --no-renames --diff-filter=D --name-only HEAD -- | each_file tell_replaced | first_line
 }
 
 tell_replaced() {

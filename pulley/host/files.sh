@@ -3,7 +3,7 @@
 
 # Run a command for each name on stdin, where each name ends in NUL. The command gets the path as an
 # argument that begins with ./ and functions find it in `file_name`.
-each() { # command
+each_file() { # command
     to_lines | each_line "$@"
 }
 
@@ -77,7 +77,7 @@ is_as_written() {
 
 # Print the first file that is not as git would write it, if there is one.
 find_unlike() {
-    list_differing | each tell_unlike | first_line
+    list_differing | each_file tell_unlike | first_line
 }
 
 # List the files that differ from the index, each with NUL at the end.
@@ -91,18 +91,18 @@ tell_unlike() {
 
 # Take away the files that commit `to` has and commit `from` has not: git began to write them, or a step
 # made them. A file with the content of `to` is removed. A file with other content that is not older than
-# the file `reference` is moved to `folder`; without `folder` it is removed, too. An older file with other
+# the file `reference` is moved to `one_folder`; without `one_folder` it is removed, too. An older file with other
 # content stays. A file whose path leads through a link stays, too.
 remove_added() { # from to reference [folder]
-    git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | each remove_file "$2" "$3" "${4-}"
+    git diff-tree -r -z --no-renames --diff-filter=A --name-only "$1" "$2" -- | each_file remove_file "$2" "$3" "${4-}"
 }
 
 remove_file() { # to reference folder
     { [ -f "$file_name" ] || [ -L "$file_name" ]; } && ! is_beyond_link || return 0
     if { [ -z "$3" ] && [ ! "$2" -nt "$file_name" ]; } ||
-        [ "$(git hash-object -- "$file_name")" = "$(commit_of "$1:$file_name")" ]; then
-        rm -f -- "$file_name"
+        [ "$(git hash-object "$file_name")" = "$(commit_of "$1:$file_name")" ]; then
+        rm -f "$file_name"
     elif [ ! "$2" -nt "$file_name" ]; then
-        mkdir -p -- "$3/${file_name%/*}" && mv -f -- "$file_name" "$3/$file_name"
+        mkdir -p "$3/${file_name%/*}" && mv -f "$file_name" "$3/$file_name"
     fi
 }

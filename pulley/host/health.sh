@@ -3,25 +3,25 @@
 
 check_health() {
     time_for_steps
-    begun=$now tries=0 last_answer='' told=''
-    tries_end=$((now + (left < 60 ? left : 60) * 100))
-    echo "== health_check: $HealthCheck"
+    begun=$now_ticks tries=0 last_answer='' told=''
+    tries_end=$((now_ticks + (time_left < 60 ? time_left : 60) * 100))
+    echo "== health_check: $health_url"
     while :; do
-        ask
+        ask_site
         tries=$((tries + 1))
         [ "$last_answer" ] || return 0
         [ "$last_answer" = "$told" ] || echo "$last_answer"
         told=$last_answer
         read_clock
-        [ "$now" -lt "$tries_end" ] || break
+        [ "$now_ticks" -lt "$tries_end" ] || break
         sleep 1
     done
-    words="$last_answer (asked $tries times in $(((now - begun) / 100)) seconds)"
+    words="$last_answer (asked $tries times in $(((now_ticks - begun) / 100)) seconds)"
     return 1
 }
 
 # Request it once. `last_answer` says what was wrong, and is empty if the answer was 2xx.
-ask() {
+ask_site() {
     last_answer=''
     if has_program curl; then
         status_code=$(ask_with_curl 2>"$state/new")
@@ -46,27 +46,27 @@ ask() {
 ask_with_curl() {
     set --
     ! is_loopback || set -- --noproxy '*'
-    LC_ALL=C run_alone curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$HealthCheck"
+    LC_ALL=C run_alone curl -gsS -o /dev/null -w '%{http_code}' --max-time 5 "$@" -- "$health_url"
 }
 
 ask_with_wget() (
     if is_loopback; then
         unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY
-        export no_proxy="$host" # for a proxy in a wgetrc
+        export no_proxy="$health_host" # for a proxy in a wgetrc
     fi
-    LC_ALL=C run_alone wget -O /dev/null -T 5 -t 1 -- "$HealthCheck"
+    LC_ALL=C run_alone wget -O /dev/null -T 5 -t 1 -- "$health_url"
 )
 
 # Use no proxy for these names: they would lead the proxy to its own host.
 is_loopback() {
-    host=${HealthCheck#*://}
-    host=${host%%[/?#]*}
-    host=${host##*@}
-    case $host in
-        "["*) host=${host#"["} host=${host%%"]"*} ;;
-        *) host=${host%%:*} ;;
+    health_host=${health_url#*://}
+    health_host=${health_host%%[/?#]*}
+    health_host=${health_host##*@}
+    case $health_host in
+        "["*) health_host=${health_host#"["} health_host=${health_host%%"]"*} ;;
+        *) health_host=${health_host%%:*} ;;
     esac
-    case ${host%.} in
+    case ${health_host%.} in
         [Ll][Oo][Cc][Aa][Ll][Hh][Oo][Ss][Tt]) ;;
         ::1 | 0:0:0:0:0:0:0:1) ;;
         127.*[!0-9.]*) return 1 ;; # a name

@@ -7,14 +7,14 @@ take_lock() {
     [ -d "$state" ] || mkdir -p -m 700 "$state" || refuse "cannot write below $git_dir"
     command exec 9<>"$state/lock" || refuse "cannot write $state/lock"
     seconds_left
-    flock -w $((left / 2)) 9 2>&9 || {
+    flock -w $((time_left / 2)) 9 2>&9 || {
         read_line "$state/lock" # a time, unless flock has written an error over it
         case $text_line in *[!0-9]*) refuse "flock (util-linux) failed: $text_line" ;; esac
-        finish busy "another run held the lock for $((left / 2)) seconds"
+        finish busy "another run held the lock for $((time_left / 2)) seconds"
     }
-    log=$state/run.log # all output goes here from now on
-    true >"$log" || refuse "cannot write $log"
-    exec 6>&2 >>"$log" 2>&1
+    run_log=$state/run.log # all output goes here from now on
+    true >"$run_log" || refuse "cannot write $run_log"
+    exec 6>&2 >>"$run_log" 2>&1
 }
 
 # Look for all programs first: if one were missing in the middle of a move, edits could be lost.
@@ -22,15 +22,15 @@ check_programs() {
     programs='flock find cmp sed grep timeout sort uniq head tail tr cut wc cat cp mv rm mkdir date readlink df'
     # shellcheck disable=SC2086 # names
     ! hash $programs 2>/dev/null || return 0
-    for program in $programs; do
-        case $program in
+    for one_program in $programs; do
+        case $one_program in
             flock) package=util-linux ;;
             find) package=findutils ;;
             cmp) package=diffutils ;;
-            sed | grep) package=$program ;;
+            sed | grep) package=$one_program ;;
             *) package=coreutils ;;
         esac
-        has_program "$program" || refuse "$program ($package) is not installed"
+        has_program "$one_program" || refuse "$one_program ($package) is not installed"
     done
 }
 
@@ -66,7 +66,7 @@ clear_locks() {
     waited=0
     while git_is_at_work || { [ "$hidden_git" ] && [ $waited -lt 5 ]; }; do
         seconds_left
-        if [ $waited -ge 30 ] || [ "$left" -le 10 ]; then
+        if [ $waited -ge 30 ] || [ "$time_left" -le 10 ]; then
             ! git_is_at_work || finish busy "another git is at work in $checkout_path"
             break
         fi
@@ -88,7 +88,7 @@ only_reads() {
 
 # The subcommand of a git process: the first word that is neither an option nor an option's value.
 git_command() {
-    tr '\000' '\n' <"$proc/cmdline" | {
+    tr '\000' '\n' <"$one_proc/cmdline" | {
         read -r _
         while read -r word; do
             case $word in
@@ -105,15 +105,15 @@ git_command() {
 # The owner cannot see in which folder a process of root works: then set `hidden_git`, for which
 # clear_locks waits some seconds.
 git_is_at_work() {
-    here=$(pwd -P) hidden_git=''
-    for proc in /proc/[0-9]*; do
-        read -r name <"$proc/comm" || continue
-        case $name in git | git-*) ;; *) continue ;; esac
-        read_uid "$proc/status"
+    here_path=$(cd ./${this_release:+../..} && pwd -P) hidden_git=''
+    for one_proc in /proc/[0-9]*; do
+        read -r this_name <"$one_proc/comm" || continue
+        case $this_name in git | git-*) ;; *) continue ;; esac
+        read_uid "$one_proc/status"
         [ "$real_uid" = "$euid" ] || [ "$real_uid" = 0 ] || continue
-        case $(readlink "$proc/cwd") in
-            "$here" | "$here"/*) only_reads || return 0 ;;
-            '') [ ! -d "$proc" ] || hidden_git=yes ;;
+        case $(readlink "$one_proc/cwd") in
+            "$here_path" | "$here_path"/*) only_reads || return 0 ;;
+            '') [ ! -d "$one_proc" ] || hidden_git=yes ;;
         esac
     done 2>/dev/null
     return 1

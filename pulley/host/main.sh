@@ -14,8 +14,8 @@ ahead=600          # seconds that Issued may be ahead of the host's clock and st
 main() {
     clean_environment
     read_clock
-    tab=${IFS#?} tab=${tab%?} # cut out of IFS (space, tab, newline), which starts no process
-    started=${started:-$now}
+    tab_char=${IFS#?} tab_char=${tab_char%?} # cut out of IFS (space, tab, newline), which starts no process
+    started=${started:-$now_ticks}
     # Close the files that the caller has open, or the owner's code could use them. In the owner's part of a
     # run keep them: 4 and 5 lead to root's part.
     [ "$is_inside" ] || exec 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
@@ -29,10 +29,10 @@ main() {
     enter_checkout
     check_remote # before anything is written or removed
     root_owns_folders HEAD
-    [ "$Update" != check ] || look
-    [ "$Update" != saved ] || look_at_saved
+    [ "$update_mode" != check ] || look
+    [ "$update_mode" != saved ] || look_at_saved
     take_lock
-    [ "$Update" != drop ] || drop_saved
+    [ "$update_mode" != drop ] || drop_saved
     accept_issued
     mend
     bring_here
@@ -51,18 +51,18 @@ bring_here() {
 # The caller's environment must not change what git or this shell does. The locale decides what [a-z] means.
 clean_environment() {
     unset LC_ALL CDPATH ENV BASH_ENV POSIXLY_CORRECT SSH_ASKPASS
-    for name in DIR WORK_TREE INDEX_FILE COMMON_DIR OBJECT_DIRECTORY ALTERNATE_OBJECT_DIRECTORIES NAMESPACE \
+    for this_name in DIR WORK_TREE INDEX_FILE COMMON_DIR OBJECT_DIRECTORY ALTERNATE_OBJECT_DIRECTORIES NAMESPACE \
         PREFIX SHALLOW_FILE GRAFT_FILE REPLACE_REF_BASE CONFIG CONFIG_PARAMETERS CONFIG_COUNT EXEC_PATH \
         QUARANTINE_PATH CEILING_DIRECTORIES LITERAL_PATHSPECS GLOB_PATHSPECS NOGLOB_PATHSPECS ICASE_PATHSPECS \
         EXTERNAL_DIFF DIFF_OPTS REFLOG_ACTION ASKPASS; do
-        unset "GIT_$name"
+        unset "GIT_$this_name"
     done
     LC_ALL=C # not exported: for this shell, not for the steps
     case $started in *[!0-9]*) started='' ;; esac
     [ -z "$asks" ] || { true >&4; } 2>/dev/null || asks=''
 }
 
-known_target='' goes_to_commit='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' failed_step='' fault_name='' more_fields='' attempts=0 kept_for_going_back=0 refetched='' commits_on_top=0 saved_refs=0 fetched='' judged='' drift_found='' file_aside='' q='"'
+known_target='' goes_to_commit='' this_release='' release_before='' has_switched='' secret='' haves='' commit_before='' commit_after='' upstream_commit='' saved_ref='' merges_ref='' step_name='' failed_step='' fault_name='' more_fields='' attempts=0 kept_for_going_back=0 refetched='' commits_on_top=0 refs_kept=0 fetched='' judged='' drift_found='' file_aside='' q='"'
 started=${PULLEY_STARTED-} asks=${PULLEY_ASKS-} is_inside=${1-}
 unset PULLEY_STARTED PULLEY_ASKS
 main

@@ -2,25 +2,26 @@
 # The marker: the commit that was deployed here last, and the settings of its steps.
 
 read_marker() {
-    marker_commit='' marker_upstream='' marker_target='' marker_steps='' slot=0
+    marker_commit='' marker_upstream='' marker_target='' marker_steps='' marker_slot=0
     [ -f "$state/deployed" ] || return 0
     {
-        read -r _ marker_commit _ marker_upstream _ marker_target _ slot _ marker_steps
+        read -r _ marker_commit _ marker_upstream _ marker_target _ marker_slot _ marker_steps
         if [ -z "$marker_upstream" ]; then # until release 0.2.0 each had its own line
             read -r _ marker_upstream
             read -r _ marker_target
-            read -r _ slot
+            read -r _ marker_slot
             read -r _ marker_steps
         fi
     } <"$state/deployed"
-    case $slot in [0-9]) ;; *) slot=0 ;; esac
+    case $marker_slot in [0-9]) ;; *) marker_slot=0 ;; esac
     is_commit "$marker_commit" && is_commit "$marker_upstream" || marker_commit='' marker_upstream=''
 }
 
 # Whether the marker is this target's, with these settings of the steps, and no steps began without ending
 # (then what was built and what runs may belong to another commit than the marker's).
 is_deployed_here() {
-    [ "$Target" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ]
+    [ "$Target" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ] &&
+        { [ -z "$release_settings" ] || [ "$this_release" ]; }
 }
 
 # The ref and the marker are files. Each is overwritten in place by a single write, which takes no process: a
@@ -29,12 +30,12 @@ is_deployed_here() {
 # may be empty; the next fetch removes it.
 write_marker() {
     if [ "$commit_after" != "$marker_commit" ]; then
-        slot=$(((slot + 1) % 10))
+        marker_slot=$(((marker_slot + 1) % 10))
         set -- "$common_dir/refs/pulley/deployed"
         [ -d "$1" ] || mkdir -p "$1"
-        echo "$commit_after" 1<>"$1/$slot"
+        echo "$commit_after" 1<>"$1/$marker_slot"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
-    echo "commit $commit_after upstream $upstream_commit target $Target slot $slot steps $step_settings" 1<>"$state/deployed" ||
+    echo "commit $commit_after upstream $upstream_commit target $Target slot $marker_slot steps $step_settings" 1<>"$state/deployed" ||
         finish broken 'cannot write the marker'
 }

@@ -15,18 +15,18 @@ become_owner() {
     case $0 in /*) script_file=$0 ;; *) script_file=$PWD/$0 ;; esac
     go_in
     # shellcheck disable=SC2154 # read_parameters has assigned it
-    { read -r uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
+    { read -r owner_uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
 $(stat -c '%u %N' . /proc/self/cwd .git 2>&- || [ -z "$Clone" ] || id -u "$Owner")
 EOF
-    [ "$uid" = "$git_uid" ] || refuse "$checkout_path belongs to the uid $uid, its .git to $git_uid: chown -R it to one user"
-    if [ "$uid" -eq 0 ]; then
+    [ "$owner_uid" = "$git_uid" ] || refuse "$checkout_path belongs to the uid $owner_uid, its .git to $git_uid: chown -R it to one user"
+    if [ "$owner_uid" -eq 0 ]; then
         stay_root
         return
     fi
     judge_links "$entered"
     [ -f "$script_file" ] || refuse 'as root, run this script from a file'
-    entry=$(getent passwd "$uid" || grep -m 1 "^[^:]*:[^:]*:$uid:" /etc/passwd) ||
-        refuse "no user has the uid $uid, which owns $checkout_path"
+    entry=$(getent passwd "$owner_uid" || grep -m 1 "^[^:]*:[^:]*:$owner_uid:" /etc/passwd) ||
+        refuse "no user has the uid $owner_uid, which owns $checkout_path"
     IFS=: read -r owner_name _ _ gid _ HOME _ <<EOF
 $entry
 EOF
@@ -34,7 +34,7 @@ EOF
     unset SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
     hides_status=''
     # Test it, because busybox's setpriv lacks these options.
-    set -- setpriv --reuid="$uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
+    set -- setpriv --reuid="$owner_uid" --regid="$gid" --init-groups -- "${BASH:-sh}"
     "$@" -c : 2>/dev/null || {
         hides_status=yes
         set -- runuser -u "$owner_name" -- "${BASH:-sh}"

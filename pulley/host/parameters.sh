@@ -7,7 +7,7 @@ read_parameters() {
         'Branch={{ Branch }}' 'Commit={{ Commit }}' 'Update={{ Update }}' 'AfterPull={{ AfterPull }}' \
         'Restart={{ Restart }}' 'HealthCheck={{ HealthCheck }}' 'Timeout={{ Timeout }}' 'Issued={{ Issued }}' \
         'Cause={{ Cause }}' 'Paths={{ Paths }}' 'Clone={{ Clone }}' 'Owner={{ Owner }}' 'Drain={{ Drain }}' \
-        'BeforeRestart={{ BeforeRestart }}' 'AfterHealthy={{ AfterHealthy }}'; do
+        'BeforeRestart={{ BeforeRestart }}' 'AfterHealthy={{ AfterHealthy }}' 'Releases={{ Releases }}'; do
         name=${given%%=*} value=${given#*=}
         eval "$name=\${SSM_$name-\$value}"
         # In a run by hand a missing value still has its braces. No valid value begins with one.
@@ -29,79 +29,86 @@ check_parameters() {
     check_value Issued 0-9 0-9 15 optional
     for name in AfterPull BeforeRestart AfterHealthy; do
         check_value $name "${an}._" "${an}._/+-" 201 optional
-        case /$value/ in */../* | */.git/*) refuse_value "$name must be in the repository" ;; esac
+        case /$value/ in */../* | */.git/*) refuse_value $name ;; esac
     done
     check_value Drain a "${an}:/,-" 519 optional
     check_value Restart "${an}_" "${an}.:@,_-" 401 optional
     check_value HealthCheck h "${an}.:/?&=%~+,;@#*!()_-" 408 optional
     check_value Paths "${an}_.*?/@+=:" "${an}_.*?/@+=:,!-" 401 optional
+    check_value Releases 1-9 "${an}._/,-" 401 optional
+    shared_paths=${Releases#"${Releases%%,*}"}
+    case ${Releases%%,*}:$shared_paths, in
+        *[!0-9]*:* | *,[,/-]* | *..* | *.git[/,]*) refuse_value Releases ;;
+    esac
     check_value Clone $an "${an}.:/@_-" 180 optional
     [ -z "$Clone" ] || check_value Owner A-Za-z_ "${an}._-" 32
     case ${Repository#*/} in
-        "$Repository" | */* | '' | . | ..) refuse_value 'Repository must be owner/name' ;;
+        "$Repository" | */* | '' | . | ..) refuse_value Repository ;;
     esac
-    checkout_path=$Checkout # the built script has a short name for it
-    case $Checkout/ in */../*) refuse_value 'Checkout must not have .. in it' ;; esac
+    case $Checkout/ in */../*) refuse_value Checkout ;; esac
     case /$Branch/ in
-        *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) refuse_value "Branch is no branch's name" ;;
+        *..* | *//* | */.* | *./* | *.lock/* | /HEAD/ | /refs/*) refuse_value Branch ;;
     esac
     follows=branch
     case $Update/$Commit in
-        exact/ | tag/ | *-to/ | drop/) refuse_value "$Update needs a Commit" ;;
+        exact/ | tag/ | *-to/ | drop/) finish bad_parameter "$Update needs a Commit" ;;
         exact/* | rebase-to/* | reset-to/*) goes_to_commit=yes Update=${Update%-to} ;;
         tag/* | tag-to/*) goes_to_commit=$Update follows=tag Update=exact ;;
         check-tag/*) goes_to_commit=yes follows=tag Update=check Clone='' ;;
         check/* | saved/* | drop/*) Clone='' ;; # these make nothing
         rebase/* | reset/*) ;;
-        *) refuse_value 'Update must be rebase, reset, rebase-to, reset-to, exact, tag, tag-to, check, check-tag, saved or drop' ;;
+        *) refuse_value Update ;;
     esac
     case $Cause in
         push | reconcile | rollback | manual) ;;
-        *) refuse_value 'Cause must be push, reconcile, rollback or manual' ;;
+        *) refuse_value Cause ;;
     esac
-    [ "$Timeout" -ge 20 ] || refuse_value 'Timeout must be 20 seconds or more'
-    case ${#Commit} in 0 | 40) ;; *) refuse_value 'Commit must have 40 digits' ;; esac
+    [ "$Timeout" -ge 20 ] || refuse_value Timeout
+    case ${#Commit} in 0 | 40) ;; *) refuse_value Commit ;; esac
     case $HealthCheck in
         '' | http://?* | https://?*) ;;
-        *) refuse_value 'HealthCheck must be an http:// or https:// URL' ;;
+        *) refuse_value HealthCheck ;;
     esac
     [ -z "$Restart" ] || check_units
     case ,$Paths, in
         ,,) ;;
         *,,* | *[!,]:* | *:[!!]* | *[!:]!* | *!,* | *[,!]-* | *,*,*,*,*,*,*,*,*,*,*,*,*)
-            refuse_value 'Paths must be at most 10 pathspecs separated by commas'
+            refuse_value Paths
             ;;
     esac
+    # The built script has short names for these.
+    checkout_path=$Checkout branch_name=$Branch asked_commit=$Commit update_mode=$Update health_url=$HealthCheck
+    release_settings=$Releases after_pull_program=$AfterPull
+    before_restart_program=$BeforeRestart after_healthy_program=$AfterHealthy
 }
 
 # Refuse a value that is empty or too long, or whose first or other characters are not allowed.
 check_value() { # name first rest longest [optional]
     eval "value=\$$1"
     case $value in
-        '') [ $# -eq 5 ] || refuse_value "$1 is missing" ;;
-        [!$2]* | ?*[!$3]*) refuse_value "$1 has a character that is not allowed" ;;
-    esac
-    [ ${#value} -le "$4" ] || refuse_value "$1 has more than $4 characters"
+        '') [ $# -eq 5 ] ;;
+        [!$2]* | ?*[!$3]*) false ;;
+    esac && [ ${#value} -le "$4" ] || refuse_value "$1"
 }
 
 # Allow only types of units that run a site's programs. Starting a .target stops or changes other units.
 check_units() {
     units_left=$Restart,
     while [ "$units_left" ]; do
-        unit=${units_left%%,*} units_left=${units_left#*,}
-        file_name=$unit
-        case $unit in
-            '' | [!A-Za-z0-9_]*) refuse_value 'Restart must be units separated by commas' ;;
+        this_unit=${units_left%%,*} units_left=${units_left#*,}
+        file_name=$this_unit
+        case $this_unit in
+            '' | [!A-Za-z0-9_]*) refuse_value Restart ;;
             *.service | *.socket | *.timer | *.path) ;;
-            *.*) refuse_value "Restart takes .service, .socket, .timer and .path, not $unit" ;;
-            *) file_name=$unit.service ;;
+            *.*) refuse_value "Restart: $this_unit" ;;
+            *) file_name=$this_unit.service ;;
         esac
         refuse_unit_of_machine "$file_name"
         # On this host the name may be an alias of such a unit, or of its template.
-        for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-            for link in "$folder/systemd/system/$file_name" \
-                "$folder/systemd/system/${file_name%%@*}@.${file_name##*.}"; do
-                [ ! -L "$link" ] || refuse_unit_of_machine "$(readlink -f "$link")"
+        for one_folder in /etc /run /usr/local/lib /usr/lib /lib; do
+            for this_link in "$one_folder/systemd/system/$file_name" \
+                "$one_folder/systemd/system/${file_name%%@*}@.${file_name##*.}"; do
+                [ ! -L "$this_link" ] || refuse_unit_of_machine "$(readlink -f "$this_link")"
             done
         done
     done
@@ -117,11 +124,11 @@ refuse_unit_of_machine() { # unit
             systemd-hibernate-resume | systemd-sysupdate-reboot | systemd-factory-reset* | \
             poweroff | reboot | halt | kexec | shutdown | single | rescue | rescue-ssh | emergency | \
             debug-shell | console-shell | system-update-cleanup | packagekit-offline-update | initrd-* | dracut-*)
-            refuse_value "Restart takes no unit that stops the machine, isolates it or opens a root shell: $unit"
+            finish bad_parameter "Restart takes no unit that stops the machine, isolates it or opens a root shell: $this_unit"
             ;;
     esac
 }
 
-refuse_value() {
-    finish bad_parameter "$1"
+refuse_value() { # parameter
+    finish bad_parameter "$1 has a value that is not allowed: see docs/host.md"
 }

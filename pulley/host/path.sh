@@ -3,8 +3,8 @@
 
 walk_from() { # folder path
     case $2 in
-        /*) walk "$2" ;;
-        *) walk "$1/$2" ;;
+        /*) walk_path "$2" ;;
+        *) walk_path "$1/$2" ;;
     esac
 }
 
@@ -14,34 +14,34 @@ walk_from() { # folder path
 judge_links() { # the kernel's name of the folder that was entered
     case $1 in *"-> '$checkout_path'" | *"-> $checkout_path") return 0 ;; esac
     path_of_others=''
-    walk "$checkout_path"
+    walk_path "$checkout_path"
     [ "$(readlink /proc/self/cwd)" = "$walked" ] || refuse "$checkout_path leads elsewhere by now"
 }
 
 # Resolve a path without links, into `walked`. Each part is checked before it is followed. A link is
 # followed by its text, so that a link in /proc cannot lead elsewhere.
-walk() { # absolute path
+walk_path() { # absolute path
     walked='' rest=$1/ links=0
     judge /
     while [ "$rest" ]; do
-        name=${rest%%/*} rest=${rest#*/}
-        case $name in
+        this_name=${rest%%/*} rest=${rest#*/}
+        case $this_name in
             '' | .) continue ;;
             ..)
                 walked=${walked%/*}
                 continue
                 ;;
         esac
-        place=$walked/$name
+        place=$walked/$this_name
         case $place/ in /proc/*) refuse "$checkout_path leads through /proc" ;; esac
         judge "$place"
         case $place_type in
             a???)
                 links=$((links + 1))
                 [ $links -le 40 ] || refuse "the link $place leads to links without end"
-                target=$(readlink "$place")
-                case $target in /*) walked='' ;; esac
-                rest=$target/$rest
+                link_target=$(readlink "$place")
+                case $link_target in /*) walked='' ;; esac
+                rest=$link_target/$rest
                 ;;
             *) walked=$place ;;
         esac
@@ -59,13 +59,13 @@ judge() { # path
     read -r place_uid place_mode place_type <<EOF || refuse "$1 is not there"
 $(stat -c '%u %a %f' -- "$1")
 EOF
-    if [ "$uid" -ne 0 ]; then # a user's checkout: only links count, and who can replace them
+    if [ "$owner_uid" -ne 0 ]; then # a user's checkout: only links count, and who can replace them
         case $place_type/$place_mode/$place_uid in
-            a*/0 | a*/"$uid") [ -z "$path_of_others" ] || refuse "others own $path_of_others or may write to it, so they may replace the link $1" ;;
-            a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $uid: chown -h root $1" ;;
-            */[1357]???/0 | */[1357]???/"$uid") ;;
+            a*/0 | a*/"$owner_uid") [ -z "$path_of_others" ] || refuse "others own $path_of_others or may write to it, so they may replace the link $1" ;;
+            a*) refuse "the link $1 belongs to the uid $place_uid, the checkout to $owner_uid: chown -h root $1" ;;
+            */[1357]???/0 | */[1357]???/"$owner_uid") ;;
             */*[2367]/* | */*[2367]?/*) path_of_others=$1 ;;
-            */0 | */"$uid") ;;
+            */0 | */"$owner_uid") ;;
             *) path_of_others=$1 ;;
         esac
         case $place_type in 4???) check_mount "$1" ;; esac

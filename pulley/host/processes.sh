@@ -19,7 +19,7 @@ take_mark() {
 # Call this in the same subshell. It stores the mark, so that a run after a kill finds the processes that
 # are left.
 note_mark() {
-    read_stat self && echo "$mark $group $session $start whole" >"$state/step"
+    read_stat self && echo "$mark $this_group $session $start whole" >"$state/step"
 }
 
 read_note() {
@@ -52,10 +52,10 @@ end_marked() {
     [ ${#mark} -eq 36 ] || return 0 # a mark that is cut off could be in other environments, too
     case ${PULLEY_STEP-} in *"$mark"*) return 0 ;; esac # then this run itself has the mark
     read_stat $$ || return 0
-    own_group=$group own_session=$session here=$(pwd -P)
+    own_group=$this_group own_session=$session here_path=$(pwd -P)
     group_ids=' ' sessions=' ' asked_pids=' ' looks=0
     read_clock
-    kill_from=$((now + 100)) end_by=$((now + 300))
+    kill_from=$((now_ticks + 100)) end_by=$((now_ticks + 300))
     while [ $looks -lt 2 ]; do
         find_marked
         read_clock
@@ -65,17 +65,17 @@ end_marked() {
             continue
         fi
         looks=0
-        [ "$asked_pids" != ' ' ] || echo "== ending what it left at work: process$marked" >>"$log"
-        if [ "$now" -ge $end_by ]; then
-            echo "== these do not end: process$marked" >>"$log"
+        [ "$asked_pids" != ' ' ] || echo "== ending what it left at work: process$marked" >>"$run_log"
+        if [ "$now_ticks" -ge $end_by ]; then
+            echo "== these do not end: process$marked" >>"$run_log"
             return 1
-        elif [ "$now" -ge $kill_from ]; then
+        elif [ "$now_ticks" -ge $kill_from ]; then
             end_groups
             # shellcheck disable=SC2086 # to be split
             kill -s KILL $marked
         else
-            for pid in $marked; do
-                is_in "$asked_pids" "$pid" || kill -s TERM "$pid"
+            for one_pid in $marked; do
+                is_in "$asked_pids" "$one_pid" || kill -s TERM "$one_pid"
             done
             asked_pids=$asked_pids$marked
             sleep 0.1 || sleep 1
@@ -85,24 +85,24 @@ end_marked() {
 
 # Kill whole groups, with processes that were forked meanwhile. A marked process made each group.
 end_groups() {
-    for group in $group_ids; do
-        kill -9 "-$group" # -9, because after -s dash needs a -- and busybox refuses it
+    for this_group in $group_ids; do
+        kill -9 "-$this_group" # -9, because after -s dash needs a -- and busybox refuses it
     done
 }
 
 # Reading an environment can hang in the kernel, so limit the time.
 find_marked() {
     marked=' '
-    for process in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
-        process=${process%/environ}
-        marked="$marked${process#/proc/} "
+    for one_process in $(timeout --foreground -s KILL 2 grep -lszF -e "$mark" /proc/[0-9]*/environ); do
+        one_process=${one_process%/environ}
+        marked="$marked${one_process#/proc/} "
     done
     # A name may have line breaks, after which it can look like another process.
     processes=$(LC_ALL=C grep -Hsz '' /proc/[0-9]*/stat | tr '\n\000' ' \n' |
         LC_ALL=C sed -nE 's#^/proc/([0-9]*)/.*\) [^XZ] ([0-9]*) ([0-9]*) ([0-9]*) ([-0-9]* ){15}([0-9]*) .*#p\1:\2:\3:\4:\6#p')
     members=' '
-    for process in $processes; do
-        case $process in p*:*:"$own_group":*:*) process=${process#p} members="$members${process%%:*} " ;; esac
+    for one_process in $processes; do
+        case $one_process in p*:*:"$own_group":*:*) one_process=${one_process#p} members="$members${one_process%%:*} " ;; esac
     done
     known=''
     until [ "$marked$group_ids$sessions" = "$known" ]; do
@@ -114,18 +114,18 @@ find_marked() {
 # A process that cleared its environment is found by its parent, by the group or session that a marked
 # process made, or as an orphan in this run's group.
 add_relatives() {
-    for process in $processes; do
+    for one_process in $processes; do
         IFS=:
         # shellcheck disable=SC2086 # to be split
-        set -- $process
+        set -- $one_process
         unset IFS
-        pid=${1#p}
-        if is_in "$marked" "$pid"; then
+        one_pid=${1#p}
+        if is_in "$marked" "$one_pid"; then
             ! is_its_own "$group_ids" "$3" "$own_group" "$mark_group" || group_ids="$group_ids$3 "
             ! is_its_own "$sessions" "$4" "$own_session" "$mark_session" || sessions="$sessions$4 "
-        elif [ "$pid" -ne $$ ] && [ "$pid" -ne 1 ]; then
+        elif [ "$one_pid" -ne $$ ] && [ "$one_pid" -ne 1 ]; then
             ! is_in "$marked" "$2" && ! is_in "$group_ids" "$3" && ! is_in "$sessions" "$4" && ! is_orphan "$@" ||
-                marked="$marked$pid "
+                marked="$marked$one_pid "
         fi
     done
 }
@@ -139,7 +139,7 @@ is_in() { # list word
 is_orphan() { # pPID parent group session start
     [ "$3" = "$own_group" ] && [ "$3" = "$mark_group" ] && [ "$5" -ge "$mark_start" ] &&
         ! is_in "$members" "$2" || return 1
-    case $(readlink "/proc/$pid/cwd")/ in "$here"/*) ;; *) return 1 ;; esac
+    case $(readlink "/proc/$one_pid/cwd")/ in "$here_path"/*) ;; *) return 1 ;; esac
 }
 
 # Whether a marked process made this group or session: if it is not the run's own, and its leader (the
@@ -156,5 +156,5 @@ read_stat() { # pid
     # shellcheck disable=SC2086 # to be split
     set -- ${stat##*) }
     [ $# -ge 20 ] || return 1
-    group=$3 session=$4 start=${20}
+    this_group=$3 session=$4 start=${20}
 }

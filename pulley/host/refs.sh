@@ -3,12 +3,12 @@
 
 look_at_refs() {
     see_head
-    head_commit=${seen:-$text_line} head_ref=$seen_ref commit_before=${commit_before:-$head_commit} tip='' upstream_commit=$Commit
+    head_commit=${seen:-$text_line} head_ref=$seen_ref commit_before=${commit_before:-$head_commit} branch_tip='' upstream_commit=$asked_commit
     is_commit "$head_commit" || refuse 'the checkout has no commit yet: clone it again'
     [ "$seen" ] || rm -rf .git.pulley* # of killed runs
     [ $follows = branch ] || return 0
     [ "$head_ref" = "$local_ref" ] || see_ref "$local_ref"
-    tip=$seen
+    branch_tip=$seen
     see_ref "$upstream_ref"
     upstream_commit=$seen
 }
@@ -56,15 +56,15 @@ read_line() { # file; leaves its first line in `text_line`
 # commit. Then the tip replaces it: `superseded`.
 has_commit() {
     other_outcome=''
-    [ "$Commit" ] && [ "$Commit" != "$upstream_commit" ] || return 0
-    git cat-file -e "$Commit^{commit}" || return 1
-    ! is_ancestor "$Commit" "$upstream_commit" || return 0
+    [ "$asked_commit" ] && [ "$asked_commit" != "$upstream_commit" ] || return 0
+    git cat-file -e "$asked_commit^{commit}" || return 1
+    ! is_ancestor "$asked_commit" "$upstream_commit" || return 0
     if [ "$goes_to_commit" ]; then
         was_deployed
         return
     fi
     # A replica of the remote answered that lacks this commit yet: fetch again.
-    ! is_ancestor "$upstream_commit" "$Commit" || return 1
+    ! is_ancestor "$upstream_commit" "$asked_commit" || return 1
     other_outcome=superseded
 }
 
@@ -73,7 +73,7 @@ is_ancestor() {
 }
 
 was_deployed() {
-    [ "$(git for-each-ref --contains "$Commit" refs/pulley/deployed)" ]
+    [ "$(git for-each-ref --contains "$asked_commit" refs/pulley/deployed)" ]
 }
 
 # Find the commit below the local commits, and count them. Upstream may have been rewritten. Upstream's reflog
@@ -99,18 +99,22 @@ save_commits() { # commit
     # would count as a local commit; `begun` names it.
     read_line "$state/begun"
     [ $follows = branch ] || [ "$1" != "$text_line" ] || return 0
-    ! commits=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ "$commits" ] || return 0
+    ! local_ones=$(git rev-list -n 1 "$1" --not "$upstream_commit" --remotes --) || [ "$local_ones" ] || return 0
     find_base "$1"
     [ "${commits_on_top:-1}" -gt 0 ] || return 0 # if they cannot be counted, save them
     commits_on_top=0
-    keep "$1" || stop_in_conflict "cannot save the local commits: $(git_reason)"
-    saved_ref=$ref
+    save_or_stop "$1" commits
 }
 
-# Save a commit that must not be lost under a new ref, and leave the ref's name in `ref`.
-keep() { # commit
-    saved_refs=$((saved_refs + 1))
-    ref=refs/pulley/saved/$(date -u +%Y%m%dT%H%M%SZ)-$$-$saved_refs
-    git update-ref "$ref" "$1" '' 2>"$errors" || return # '': it must be new
-    echo "$ref" >>"$state/kept" || true
+save_or_stop() { # commit what
+    keep_commit "$1" || stop_in_conflict "cannot save the local $2: $(git_reason)"
+    saved_ref=$this_ref
+}
+
+# Save a commit that must not be lost under a new ref, and leave the ref's name in `this_ref`.
+keep_commit() { # commit
+    refs_kept=$((refs_kept + 1))
+    this_ref=refs/pulley/saved/$(date -u +%Y%m%dT%H%M%SZ)-$$-$refs_kept
+    git update-ref "$this_ref" "$1" '' 2>"$errors" || return # '': it must be new
+    echo "$this_ref" >>"$state/kept" || true
 }

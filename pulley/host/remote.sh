@@ -3,7 +3,7 @@
 
 # The remote must be the repository's. One on this machine is allowed.
 check_remote() {
-    url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
+    origin_url='' instead='' can_hang='' ssh=${GIT_SSH_COMMAND-}
     config_text=$(git config --get-regexp '^(remote\.origin\.url|core\.sshcommand|url\..*\.insteadof|extensions\.(refstorage|objectformat)|filter\..*\.(clean|smudge|process)|remote\..*\.promisor)$' 2>&1)
     case $?/$config_text in
         [01]/*) ;;
@@ -13,8 +13,8 @@ check_remote() {
     while read -r key value; do
         case $key in
             remote.origin.url)
-                [ -z "$url" ] || [ "$url" = "$value" ] || refuse 'origin has more than one address'
-                url=$value
+                [ -z "$origin_url" ] || [ "$origin_url" = "$value" ] || refuse 'origin has more than one address'
+                origin_url=$value
                 ;;
             url.*) instead=yes ;;
             filter.* | *.promisor) can_hang=yes ;;
@@ -27,21 +27,21 @@ check_remote() {
 $config_text
 EOF
     export GIT_SSH_COMMAND="${ssh:-ssh} -o BatchMode=yes -o ConnectTimeout=15 -o ServerAliveInterval=15"
-    find_secret "$url"
-    [ -z "$url" ] || [ -z "$instead" ] || url=$(git ls-remote --get-url origin)
+    find_secret "$origin_url"
+    [ -z "$origin_url" ] || [ -z "$instead" ] || origin_url=$(git ls-remote --get-url origin)
     check_address
 }
 
 check_address() {
-    case $url in
+    case $origin_url in
         '')
             words=$(git rev-parse --git-dir 2>&1) || refuse "git cannot use $checkout_path: ${words#fatal: }"
             fault_name=no_origin
             refuse "$checkout_path has no remote origin"
             ;;
         /* | ./* | ../* | file://*) return 0 ;;
-        *://*) url_path=${url#*://} url_path=${url_path#*/} ;;
-        *:*) url_path=${url#*:} url_path=${url_path#/} ;;
+        *://*) url_path=${origin_url#*://} url_path=${url_path#*/} ;;
+        *:*) url_path=${origin_url#*:} url_path=${url_path#/} ;;
         *) return 0 ;;
     esac
     url_path=${url_path%/} url_path=${url_path%.git}
@@ -63,10 +63,10 @@ fetch() {
             fetched=now
             look_at_refs
             has_commit && return
-            why=missing_commit words="commit $Commit is not in $Branch"
+            move_reason=missing_commit words="commit $asked_commit is not in $branch_name"
         fi
         seconds_left
-        [ $delay -le 4 ] && [ "$left" -gt $((delay + 5)) ] || finish "$why" "$words"
+        [ $delay -le 4 ] && [ "$time_left" -gt $((delay + 5)) ] || finish "$move_reason" "$words"
         sleep $delay
         delay=$((delay * 2))
     done
@@ -74,7 +74,7 @@ fetch() {
 
 fetch_once() {
     seconds_left
-    limit=$((left > 20 ? left / 2 : left))
+    limit=$((time_left > 20 ? time_left / 2 : time_left))
     time_limit=$limit git ${haves:+-c fetch.negotiationAlgorithm="$haves"} -c http.lowSpeedLimit=1 -c http.lowSpeedTime=30 \
         -c fetch.writeCommitGraph=false fetch -q --no-tags --no-prune --no-recurse-submodules \
         --refmap= origin "+$remote_ref:$upstream_ref" >"$errors" 2>&1 && follow_tag 2>>"$errors" && return 0
@@ -82,12 +82,12 @@ fetch_once() {
     cat "$errors"
     ! grep -q 'nrecognized option.*foreground' "$errors" ||
         refuse 'timeout is not of coreutils: it has no --foreground'
-    why=unreachable words=$(git_reason)
+    move_reason=unreachable words=$(git_reason)
     # Remove the temporary files of the failed fetch, or a full disk would stay full.
     git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
     [ $exit_status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
-        *"couldn't find remote ref"*) why=missing_commit words="the remote has no $follows $Branch" ;;
+        *"couldn't find remote ref"*) move_reason=missing_commit words="the remote has no $follows $branch_name" ;;
         *'cannot lock ref'* | *'nable to create'* | *'local refs could not be updated'*)
             drop_refs_in_the_way
             clear_locks
@@ -102,20 +102,20 @@ fetch_once() {
 follow_tag() {
     [ $follows = tag ] || return 0
     see_ref "$upstream_ref"
-    [ "$seen" != "$Commit" ] || return 0
+    [ "$seen" != "$asked_commit" ] || return 0
     read_line "$state/tag"
     tag_commit=${text_line#"$seen "}
     is_commit "$tag_commit" || {
         tag_commit=$(commit_of "$upstream_ref^{commit}") || {
             object_type=$(git cat-file -t "$upstream_ref^{}") || return
-            finish missing_commit "the tag $Branch points at a $object_type"
+            finish missing_commit "the tag $branch_name points at a $object_type"
         }
         echo "$seen $tag_commit" >"$state/tag"
     }
     if [ "$goes_to_commit" = tag ]; then
-        Commit=$tag_commit
+        asked_commit=$tag_commit
     else # tag-to: a commit that has not passed the target's gates must not come here
-        is_ancestor "$Commit" "$tag_commit" || was_deployed || finish missing_commit "commit $Commit is not in $Branch"
+        is_ancestor "$asked_commit" "$tag_commit" || was_deployed || finish missing_commit "commit $asked_commit is not in $branch_name"
     fi
 }
 
@@ -128,7 +128,7 @@ drop_broken_copies() {
         -path '*/refs/pulley/*' -o -path '*/refs/remotes/*' \) -print -exec rm -f -- {} + >"$state/new"
     [ ! -s "$state/new" ] || haves=noop
     [ -f "$common_dir/$upstream_ref" ] || return 0
-    commit_of "$upstream_ref^{commit}" || rm -f -- "$common_dir/$upstream_ref"
+    commit_of "$upstream_ref^{commit}" || rm -f "$common_dir/$upstream_ref"
 }
 
 # On the remote, a branch `feature` was replaced by `feature/x`, or the reverse. git cannot have refs of both

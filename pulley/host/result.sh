@@ -12,7 +12,7 @@ stop_in_conflict() { # what is in the way
 finish() { # outcome detail
     trap '' HUP INT TERM
     trap - EXIT
-    [ -z "${opened-}" ] || mark='' git_dir='' log='' fetched='' state=/dev/null
+    [ -z "${opened-}" ] || mark='' git_dir='' run_log='' fetched='' state=/dev/null
     [ -z "${mark-}" ] || end_started # stopped by a signal
     if [ "$1" = conflict ] && [ "$failed_step" ]; then
         set -- broken "$failed_words; and going back: $2"
@@ -32,6 +32,7 @@ finish() { # outcome detail
     [ "$exit_code" -eq 0 ] || [ ! -s "${state:-/dev/null}/drained" ] || set -- "$1" "it may be out of its load balancer: $2"
     # Report the commit that is there, not the one that was meant to be.
     if [ "${git_dir-}" ]; then
+        enter_current
         see_head
         commit_after=$seen commit_before=${commit_before:-$seen}
     fi
@@ -43,7 +44,7 @@ finish() { # outcome detail
         [ ! -f "$common_dir/$upstream_ref" ] && [ "$fetched" = now ] || see_ref "$upstream_ref"
         if [ "$exit_code" -eq 0 ] && [ "$seen" != "$upstream_commit" ]; then
             exit_code=73
-            set -- broken "$Branch has moved to $seen meanwhile; the next run goes there"
+            set -- broken "$branch_name has moved to $seen meanwhile; the next run goes there"
         fi
         upstream_commit=$seen
     fi
@@ -51,7 +52,7 @@ finish() { # outcome detail
     [ "$exit_code" -eq 0 ] || more_fields=''
     keep_log
     read_clock
-    took=$((now - started))
+    took=$((now_ticks - started))
     text_line='{"v":1,"target":"'$known_target$q
     add_field outcome "$final_outcome"
     add_field before "${commit_before#"$no_commit"}"
@@ -62,12 +63,12 @@ finish() { # outcome detail
     [ "$attempts" -eq 0 ] || text_line=$text_line,${q}attempt$q:$attempts
     [ -z "$fault_name" ] || add_field fault "$fault_name"
     [ -z "$drift_found" ] || [ "$exit_code" -ne 0 ] || add_field drift "$drift_found"
-    [ -z "$file_aside" ] || add_field set_aside "$(plain "$(printf %.80s "$file_aside")")"
-    detail=''
-    [ -z "${2-}" ] || detail=$(plain "$2")
+    [ -z "$file_aside" ] || add_field set_aside "$(as_plain "$(printf %.80s "$file_aside")")"
+    plain_detail=''
+    [ -z "${2-}" ] || plain_detail=$(as_plain "$2")
     printf '%s,"local_commits":%s,"detail":"%s","seconds":%d.%d}\n' \
-        "$text_line$more_fields" "${commits_on_top:-0}" "$detail" $((took / 100)) $((took % 100 / 10)) >&3
-    [ -z "${log-}" ] || true >"$state/kept"
+        "$text_line$more_fields" "${commits_on_top:-0}" "$plain_detail" $((took / 100)) $((took % 100 / 10)) >&3
+    [ -z "${run_log-}" ] || true >"$state/kept"
     [ -z "$asks" ] || echo "exit $exit_code" >&4
     exit "$exit_code"
 }
@@ -78,7 +79,7 @@ add_field() { # name value
 }
 
 # Print the text as one line of ASCII without credentials, short enough for the result.
-plain() {
+as_plain() {
     if ! has_program sed; then
         printf '%s' "$1" | tr -cd 'A-Za-z0-9 ._()-'
         return
@@ -113,14 +114,14 @@ find_secret() { # address
 # Write the end of this run's log to stderr, and append all of it to the log on the host. The agent keeps
 # only the beginning of stderr, so stderr is short.
 keep_log() {
-    [ "${log-}" ] && [ -s "$log" ] || return 0
-    without_secrets <"$log" | tail -c 4000 >&6
+    [ "${run_log-}" ] && [ -s "$run_log" ] || return 0
+    without_secrets <"$run_log" | tail -c 4000 >&6
     size=0
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
         echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream_commit $final_outcome"
-        without_secrets <"$log" | tail -c $log_bytes
+        without_secrets <"$run_log" | tail -c $log_bytes
     } >>"$state/log"
 }
 
@@ -132,7 +133,7 @@ git_reason() { # [file]
         text_line=${text_line%"$cr"}
         case $text_line in
             'fetch: '* | 'Errors logged to '* | "Use \`git lfs logs"*) ;; # git-lfs, around its reason
-            '' | [Ww]arning:* | hint:* | "$tab"*) case $first_error in *:) first_error="$first_error ${text_line#"$tab"}" ;; esac ;;
+            '' | [Ww]arning:* | hint:* | "$tab_char"*) case $first_error in *:) first_error="$first_error ${text_line#"$tab_char"}" ;; esac ;;
             'fatal: Could not read from remote repository'*)
                 first_error=${first_error:-$last_line} first_error=${first_error:-$text_line}
                 break

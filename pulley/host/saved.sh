@@ -8,30 +8,30 @@ list_refs() { # how
 # Each run reports an edit that was set aside, until somebody drops its ref: the first one in the file
 # `aside` whose ref still exists. If none does, a run that has the lock (and so a log) empties the file.
 tell_aside() {
-    [ -s "${state-/dev/null}/aside" ] && refs=$(list_refs --format=' %(refname) ') || return 0
-    while read -r ref file_name; do
-        is_in "$refs" "$ref" || continue
-        file_aside=${file_aside:-$file_name} saved_ref=${saved_ref:-$(plain "$(printf %.80s "$ref")")}
+    [ -s "${state-/dev/null}/aside" ] && listed_refs=$(list_refs --format=' %(refname) ') || return 0
+    while read -r this_ref file_name; do
+        is_in "$listed_refs" "$this_ref" || continue
+        file_aside=${file_aside:-$file_name} saved_ref=${saved_ref:-$(as_plain "$(printf %.80s "$this_ref")")}
         return
     done <"$state/aside"
-    [ -z "${log-}" ] || true >"$state/aside"
+    [ -z "${run_log-}" ] || true >"$state/aside"
 }
 
 # A run that was killed could not report what it saved, so report it now.
 tell_kept() {
     [ -z "$saved_ref" ] && [ -s "${state-/dev/null}/kept" ] || return 0
-    refs=$(list_refs --format=' %(refname) ')
-    while read -r ref; do
-        ! is_in "$refs" "$ref" || saved_ref=$ref
+    listed_refs=$(list_refs --format=' %(refname) ')
+    while read -r this_ref; do
+        ! is_in "$listed_refs" "$this_ref" || saved_ref=$this_ref
     done <"$state/kept"
 }
 
 # Update=saved: list the saved refs in the result; or show the saved Commit on stderr, of which Systems
 # Manager keeps the first 8,000 bytes. It changes nothing.
 look_at_saved() {
-    if [ "$Commit" ]; then
+    if [ "$asked_commit" ]; then
         find_saved
-        show "$Commit" --stat -p | head -c 7900
+        show "$asked_commit" --stat -p | head -c 7900
     else
         state=/dev/null # leave the room in the result line to the list
         more_fields=$(list_refs --sort=-refname --format='%(objectname) %(refname)' | tell_saved)
@@ -43,31 +43,31 @@ look_at_saved() {
 drop_saved() {
     [ ! -s "$state/moving" ] || stop_in_conflict 'a killed run needs it'
     find_saved
-    echo "$refs" | git update-ref --no-deref --stdin 2>"$errors" || stop_in_conflict "$(git_reason)"
-    more_fields=,${q}dropped$q:$(echo "$refs" | grep -c .)
+    echo "$listed_refs" | git update-ref --no-deref --stdin 2>"$errors" || stop_in_conflict "$(git_reason)"
+    more_fields=,${q}dropped$q:$(echo "$listed_refs" | grep -c .)
     finish unchanged
 }
 
 find_saved() {
-    refs=$(list_refs --points-at "$Commit" --format="delete %(refname) $Commit")
-    [ "$refs" ] || finish missing_commit 'no saved ref has it'
+    listed_refs=$(list_refs --points-at "$asked_commit" --format="delete %(refname) $asked_commit")
+    [ "$listed_refs" ] || finish missing_commit 'no saved ref has it'
 }
 
 # List the refs, newest first, as many as the line has room for: the ref's last part, the commit, the number
 # of files that it changes and the first of them. Also print how many refs there are.
 tell_saved() {
-    list='' all=0
-    while read -r commit ref; do
+    saved_list='' all=0
+    while read -r one_commit this_ref; do
         all=$((all + 1))
-        [ ${#list} -lt 470 ] || continue
-        files=$(show "$commit" --format= --name-only)
-        list=$list$(printf ',["%.30s","%s",%d,"%s"]' "${ref##*[!A-Za-z0-9-]}" "$commit" \
-            "$(printf %s "$files" | grep -c .)" "$(plain "$(printf %.40s "$files" | first_line)")")
+        [ ${#saved_list} -lt 470 ] || continue
+        listed_files=$(show "$one_commit" --format= --name-only)
+        saved_list=$saved_list$(printf ',["%.30s","%s",%d,"%s"]' "${this_ref##*[!A-Za-z0-9-]}" "$one_commit" \
+            "$(printf %s "$listed_files" | grep -c .)" "$(as_plain "$(printf %.40s "$listed_files" | first_line)")")
     done
-    printf ',"saved_count":%d,"saved_refs":[%s]' $all "${list#,}"
+    printf ',"saved_count":%d,"saved_refs":[%s]' $all "${saved_list#,}"
 }
 
 show() { # commit options; shows what it changes against its first parent
     seconds_left
-    time_limit=$left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
+    time_limit=$time_left git show -m --first-parent --no-textconv --no-ext-diff -O/dev/null "$@"
 }

@@ -9,18 +9,23 @@ deploy() {
             succeed
         fi
         # `step_settings`, which the marker gets, has their settings already.
-        ! nothing_fits || AfterPull='' Drain='' BeforeRestart='' Restart='' HealthCheck='' AfterHealthy='' more_fields=,${q}steps_not_needed$q:true
+        [ "$release_settings" ] || ! nothing_fits || after_pull_program='' Drain='' before_restart_program='' Restart='' health_url='' after_healthy_program='' more_fields=,${q}steps_not_needed$q:true
     fi
     seconds_left
-    kept_for_going_back=$((left / 3)) fetched=${fetched:+before}
-    echo "$commit_after" >"$state/begun" || finish broken "cannot write below $state"
+    kept_for_going_back=$((time_left / 3)) fetched=${fetched:+before}
+    # Steps in a release change nothing that runs until the link is switched.
+    if [ "$release_settings" ]; then
+        [ ! -s "$state/begun" ] || has_switched=yes
+    else
+        echo "$commit_after" >"$state/begun" || finish broken "cannot write below $state"
+    fi
     if run_steps "$commit_after" "$marker_commit" "$Cause"; then
         stop_if_opened # by a unit that was restarted, say
         stop_if_moved
         write_marker
         true >"$state/begun"
         true >"$state/failed"
-        if [ "$slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
+        if [ "$marker_slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
             kept_for_going_back=0 step_name=tidy
             step_within git -c gc.autoDetach=false gc --auto --quiet
             step_name=''
@@ -55,33 +60,37 @@ succeed() {
 stop_if_moved() {
     see_head
     [ "$seen" != "$commit_after" ] || return 0
-    step_name=${AfterPull:+after_pull}
+    step_name=${after_pull_program:+after_pull}
     finish broken "a step moved HEAD to $seen; the next run does the steps for it"
 }
 
 # Run the steps in order until one fails: then `step_name` has its name and `words` the reason.
 run_steps() { # commit previous cause
     export PULLEY_TARGET="$Target" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
-    step_name=submodules
-    [ ! -f .gitmodules ] || update_submodules || return
-    step_name=lfs
-    [ -z "$uses_lfs" ] || step_within git lfs pull || return
-    run_program after_pull "$AfterPull" || return
+    if make_release "$1"; then
+        step_name=submodules
+        [ ! -f .gitmodules ] || update_submodules || return
+        step_name=lfs
+        [ -z "$uses_lfs" ] || step_within git lfs pull || return
+        run_program after_pull "$after_pull_program" || return
+        [ -z "$release_settings" ] || { see_edits && note_built "$after_pull_program$shared_paths"; } || return
+    fi
+    switch_release || return
     step_name=drain
     # The way back goes on without it all the same, and keeps half of its time for what comes then.
     [ -z "$failed_step" ] || {
         seconds_left
-        kept_for_going_back=$((left / 2))
+        kept_for_going_back=$((time_left / 2))
     }
-    drain && run_program before_restart "$BeforeRestart" || [ "$failed_step" ] || return
+    drain && run_program before_restart "$before_restart_program" || [ "$failed_step" ] || return
     [ -z "$failed_step" ] || kept_for_going_back=0
     step_name=restart
     [ -z "$Restart" ] || restart || return
     step_name=health_check
-    [ -z "$HealthCheck" ] || check_health || return
+    [ -z "$health_url" ] || check_health || return
     step_name=drain
     rejoin || return
-    run_program after_healthy "$AfterHealthy" || return
+    run_program after_healthy "$after_healthy_program" || return
     step_name=''
 }
 
@@ -116,15 +125,15 @@ root_owns_program() { # path
 # it started is ended.
 step_within() {
     time_for_steps
-    left=$((left > 12 ? left - 3 : left)) # time to end what it started
+    time_left=$((time_left > 12 ? time_left - 3 : time_left)) # time to end what it started
     header="== $step_name: $1 ${2-}"
     echo "$header"
-    begun=$now
+    begun=$now_ticks
     new_mark
     (
         note_mark
         take_mark
-        run_alone exec timeout --foreground -k 2 "$left" "$@"
+        run_alone exec timeout --foreground -k 2 "$time_left" "$@"
     )
     exit_status=$?
     stop_if_opened
@@ -133,10 +142,10 @@ step_within() {
         return
     fi
     read_clock
-    if [ $((now - begun)) -ge $((left * 100)) ]; then
-        words="it took longer than $left seconds"
+    if [ $((now_ticks - begun)) -ge $((time_left * 100)) ]; then
+        words="it took longer than $time_left seconds"
     else
-        words=$(tail -n 50 "$log" | without_secrets | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
+        words=$(tail -n 50 "$run_log" | without_secrets | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c1-150)
         case $header in "$words"*) words='it wrote nothing' ;; esac
         words="exit code $exit_status: $words"
     fi
@@ -148,50 +157,13 @@ restart() {
     time_for_steps
     echo "== restart: $Restart"
     if [ "$asks" ]; then
-        echo "restart $left" >&4
+        echo "restart $time_left" >&4
         read -r exit_status <&5 || exit_status=1
     else
-        run_alone systemctl_restart "$left"
+        run_alone systemctl_restart "$time_left"
         exit_status=$?
         stop_if_opened
     fi
     words="systemctl reload-or-restart ended with $exit_status"
     return "$exit_status"
-}
-
-roll_back() {
-    failed_step=$step_name failed_words=$words
-    echo "== $step_name failed: $words"
-    [ "$marker_commit" ] && [ "$marker_commit" != "$commit_after" ] ||
-        finish broken "$failed_words; no other commit was deployed here to go back to"
-    echo "== rolling back to $marker_commit"
-    kept_for_going_back=0
-    # Save local commits that were not deployed before: no branch will have them.
-    if ! words=$(git rev-list -n 1 --cherry-pick --right-only "$marker_commit...$commit_after" --not "$upstream_commit" --) || [ "$words" ]; then
-        keep "$commit_after" || finish broken "$failed_words; cannot save the local commits: $(git_reason)"
-        saved_ref=$ref
-    fi
-    refused_as=broken
-    root_owns_folders "$marker_commit"
-    # Move away what the steps made, and keep it until the next roll back. Older files are a conflict.
-    rm -rf "$state/made"
-    remove_added "$commit_after" "$marker_commit" "$state/begun" "$state/made"
-    failed=$commit_after head_commit=$commit_after
-    if [ "$Update" = exact ]; then
-        head_ref=HEAD # the move has detached it: after a kill the branch must not be moved
-        set -- --detach
-    else
-        head_ref=$local_ref tip=$commit_after
-        set -- -B "$Branch"
-    fi
-    move carry "$marker_commit" "$@"
-    commit_after=$marker_commit
-    count_commits "$marker_upstream..$commit_after"
-    if run_steps "$commit_after" "$failed" rollback; then
-        stop_if_moved
-        true >"$state/begun"
-        step_name=$failed_step
-        finish rolled_back "$failed_words"
-    fi
-    finish broken "$failed_words; and going back: $step_name: $words"
 }

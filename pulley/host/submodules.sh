@@ -19,7 +19,7 @@ bring_submodules() {
 # shellcheck disable=SC2016 # git's own shell expands
 look_at_one='
     case $(git -C "$toplevel" config "submodule.$name.update") in
-        "" | checkout) test "$(git rev-parse HEAD)" = "$sha1" ;;
+        "" | check_out) test "$(git rev-parse HEAD)" = "$sha1" ;;
     esac || echo "error: $displaypath is not at $sha1" >&2
     echo "$displaypath"'
 
@@ -29,7 +29,7 @@ look_into_submodules() {
     git submodule --quiet foreach --recursive "$look_at_one" >"$state/new" 2>"$errors"
     words=$(grep -m 1 -e '^error: ' -e '^fatal: ' "$errors")
     while IFS= read -r module; do
-        unwritten=$({ cd "$module" && list_differing | each write_again; } 2>"$errors" | sed -n 1p)
+        unwritten=$({ cd "$module" && list_differing | each_file write_again; } 2>"$errors" | sed -n 1p)
         [ -z "$unwritten" ] || words="git could not write $module/$unwritten: $(git_reason)"
     done <"$state/new"
 }
@@ -40,7 +40,7 @@ look_into_submodules() {
 # while a file differs from the index.
 write_again() {
     git ls-files --debug -- ":(literal)$file_name" | grep -q 'ctime: 0:0$' || return 0
-    [ ! -e "$file_name" ] || [ "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object -- "$file_name")")" ] || return 0
+    [ ! -e "$file_name" ] || [ "$(git log -1 --format=%h --exclude=refs/stash --all --find-object="$(git hash-object "$file_name")")" ] || return 0
     git checkout-index -q -f -u -- "$file_name" && is_as_written && return # before git 2.30 checkout-index never fails
     echo "${file_name#./}"
     [ -z "$failed_step" ] || git update-index --add --remove -- "$file_name"
@@ -68,11 +68,11 @@ a_level='
 # another user could replace what was found by a link.
 drop_half_made_submodules() {
     [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f -- {} +
-    git ls-files -sz | to_lines | sed -n "s/^16.*$tab//p" | each_line find_links | while IFS= read -r link; do
-        read -r module <"$link"
+    git ls-files -sz | to_lines | sed -n "s/^16.*$tab_char//p" | each_line find_links | while IFS= read -r this_link; do
+        read -r module <"$this_link"
         case $module in
             'gitdir: '*/modules/*)
-                (cd "${link%/.git}" && commit_of HEAD) || rm -f -- "$link"
+                (cd "${this_link%/.git}" && commit_of HEAD) || rm -f "$this_link"
                 ;;
         esac
     done
@@ -83,7 +83,7 @@ drop_half_made_submodules() {
         # cloned completely once, so keep it.
         if [ -d "$module/objects" ] && [ -z "$(find "$module/refs/heads" -type f)" ] &&
             ! grep -qs ' refs/heads/' "$module/packed-refs" && ! git --git-dir="$module" rev-parse -q --verify HEAD; then
-            rm -rf -- "$module"
+            rm -rf "$module"
         fi
     done
 }
@@ -104,8 +104,8 @@ stop_if_submodule_is_lost() {
 
 # Without .gitmodules, somebody may have committed a clone as a submodule by mistake.
 may_have_submodules() {
-    for link in .gitmodules "$git_dir/modules" */.git .[!.]*/.git */*/.git */*/*/.git; do
-        [ ! -e "$link" ] || return 0
+    for this_link in .gitmodules "$git_dir/modules" */.git .[!.]*/.git */*/.git */*/*/.git; do
+        [ ! -e "$this_link" ] || return 0
     done
     return 1
 }
@@ -113,7 +113,7 @@ may_have_submodules() {
 tell_filled() {
     is_filled || return 0
     if [ "$failed_step" ]; then
-        mkdir -p -- "$state/made/${file_name%/*}" && mv -f -- "$file_name" "$state/made/$file_name" && return
+        mkdir -p "$state/made/${file_name%/*}" && mv -f "$file_name" "$state/made/$file_name" && return
     fi
     echo "${file_name#./}"
 }

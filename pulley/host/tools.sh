@@ -4,14 +4,14 @@
 # Look for what a step will need, and for what would stop it, before anything moves.
 check_tools() {
     [ "$marker_commit" ] || check_git_version # else an earlier run has checked it
-    [ -z "$HealthCheck" ] || has_program curl || has_program wget || refuse 'the health check needs curl or wget'
+    [ -z "$health_url" ] || has_program curl || has_program wget || refuse 'the health check needs curl or wget'
     check_drain
     root_owns_folders "$upstream_commit"
     root_owns_folders "$marker_commit"
     uses_lfs=''
-    files=$(git grep --threads=1 -l -G --no-color -e . "$upstream_commit" -- ':(glob)**/.gitattributes' .gitmodules)
-    case $files in *.gitattributes*) check_lfs ;; esac
-    case $files in *':.gitmodules'*) check_gitmodules ;; esac
+    listed_files=$(git grep --threads=1 -l -G --no-color -e . "$upstream_commit" -- ':(glob)**/.gitattributes' .gitmodules)
+    case $listed_files in *.gitattributes*) check_lfs ;; esac
+    case $listed_files in *':.gitmodules'*) check_gitmodules ;; esac
 }
 
 check_lfs() {
@@ -21,11 +21,11 @@ check_lfs() {
     has_program git-lfs || refuse 'the repository uses LFS, and git-lfs is not installed'
     # Fetch before the move, so that nothing moves if the server is down or lacks an object.
     time_to_move
-    time_limit=$left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
+    time_limit=$time_left git lfs fetch origin "$upstream_commit" >"$errors" 2>&1 && return 0
     exit_status=$?
     cat "$errors"
     words=$(git_reason)
-    [ $exit_status -ne 124 ] || words="the server did not answer within $left seconds"
+    [ $exit_status -ne 124 ] || words="the server did not answer within $time_left seconds"
     finish unreachable "git-lfs: $words"
 }
 

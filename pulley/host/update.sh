@@ -4,10 +4,10 @@
 # Fetched is not deployed: the marker is written after the last step.
 stop_if_done() {
     # The others are there only if they are set, as in the markers of older releases.
-    step_settings="$AfterPull|$Restart|$HealthCheck${BeforeRestart:+|before $BeforeRestart}${AfterHealthy:+|after $AfterHealthy}"
+    step_settings="$after_pull_program|$Restart|$health_url${before_restart_program:+|before $before_restart_program}${after_healthy_program:+|after $after_healthy_program}${release_settings:+|releases$shared_paths}"
     commits_on_top=0
-    [ -z "$goes_to_commit" ] || upstream_commit=$Commit
-    if [ "$Update" = exact ]; then
+    [ -z "$goes_to_commit" ] || upstream_commit=$asked_commit
+    if [ "$update_mode" = exact ] || [ "$release_settings" ]; then
         [ "$head_ref" = HEAD ] || return 0
     else
         [ "$head_ref" = "$local_ref" ] || return 0
@@ -15,26 +15,31 @@ stop_if_done() {
     if [ "$head_commit" = "$marker_commit" ] && [ "$upstream_commit" = "$marker_upstream" ] && is_deployed_here; then
         commit_after=$head_commit
         [ "$head_commit" = "$upstream_commit" ] || count_commits "$upstream_commit..$head_commit"
-        if [ "$Update" != reset ] || [ "$commits_on_top" -eq 0 ]; then
+        if [ "$update_mode" != reset ] || [ "$commits_on_top" -eq 0 ]; then
             finish "${other_outcome:-unchanged}"
         fi
     fi
 }
 
 update() {
-    case $Update in
+    if [ "$release_settings" ]; then
+        save_release
+        commit_after=$upstream_commit
+        return
+    fi
+    case $update_mode in
         exact)
             save_commits "$head_commit"
-            move save "$Commit" --detach
+            move_to save "$asked_commit" --detach
             ;;
         reset)
             save_commits "$head_commit"
-            [ -z "$tip" ] || [ "$tip" = "$head_commit" ] || save_commits "$tip"
-            move save "$upstream_commit" -B "$Branch"
+            [ -z "$branch_tip" ] || [ "$branch_tip" = "$head_commit" ] || save_commits "$branch_tip"
+            move_to save "$upstream_commit" -B "$branch_name"
             ;;
         *)
             [ "$head_ref" != HEAD ] || save_commits "$head_commit"
-            update_by_rebase "${tip:-$upstream_commit}"
+            update_by_rebase "${branch_tip:-$upstream_commit}"
             ;;
     esac
 }
@@ -45,7 +50,7 @@ update_by_rebase() { # branch's commit
     if [ "$commits_on_top" -eq 0 ]; then
         arrive "$upstream_commit"
     elif [ -z "$base_commit" ]; then
-        stop_in_conflict "$Branch and its upstream have no commit in common"
+        stop_in_conflict "$branch_name and its upstream have no commit in common"
     elif is_ancestor "$base_commit" "$upstream_commit" && is_ancestor "$upstream_commit" "$1"; then # upstream has nothing new
         arrive "$1"
     else
@@ -58,6 +63,6 @@ update_by_rebase() { # branch's commit
 arrive() { # commit
     commit_after=$1
     if [ "$head_ref" != "$local_ref" ] || [ "$head_commit" != "$1" ]; then
-        move carry "$1" -B "$Branch"
+        move_to carry "$1" -B "$branch_name"
     fi
 }

@@ -32,7 +32,15 @@ from pulley.host.document import PARAMETERS
 from tests.core.test_targets import GROUP, OTHER_GROUP
 from tests.fakes import COMMIT, GUID, STAGE, delivery_of, push_json, target_json
 
-NEW = {"Paths", "Clone", "Owner", "Drain", "BeforeRestart", "AfterHealthy"}  # since release 0.2.0
+NEW = {
+    "Paths",
+    "Clone",
+    "Owner",
+    "Drain",
+    "BeforeRestart",
+    "AfterHealthy",
+    "Releases",
+}  # since release 0.2.0
 NASTY = "'\"$\\{}` \n\r\t\x00"
 
 
@@ -178,9 +186,17 @@ class TestBuildSendRequest:
             before_restart="deploy/before",
             after_healthy="deploy/after",
         ).parameters
-        assert set(of_drain) == set(PARAMETERS) - {"Paths", "Clone", "Owner"}
+        assert set(of_drain) == set(PARAMETERS) - {"Paths", "Clone", "Owner", "Releases"}
         assert of_drain["Drain"] == f"{GROUP},{OTHER_GROUP}"
-        assert re.fullmatch(PARAMETERS["Drain"][0], of_drain["Drain"])
+        assert re.fullmatch(PARAMETERS["Drain"], of_drain["Drain"])
+
+    def test_release_folders_are_one_parameter(self) -> None:
+        of_releases = request_for(layout="releases").parameters
+        assert set(of_releases) == set(PARAMETERS) - NEW | {"Releases"}
+        assert of_releases["Releases"] == "5"
+        of_releases = request_for(layout="releases", keep=3, shared=["a/", ".env"]).parameters
+        assert of_releases["Releases"] == "3,a/,.env"
+        assert re.fullmatch(PARAMETERS["Releases"], of_releases["Releases"])
 
     def test_the_stage_s_own_tag_is_the_first_selector(self) -> None:
         tags = {"role": "web", "env": ["a", "b"], "a": "1", "z": "2"}
@@ -211,14 +227,14 @@ class TestBuildSendRequest:
     def test_document_accepts_every_deployment_id_of_github(self) -> None:
         for deployment in (0, 1, 2**63 - 1):
             value = request_for(deployment=deployment).parameters["Deployment"]
-            assert re.fullmatch(PARAMETERS["Deployment"][0], value)
+            assert re.fullmatch(PARAMETERS["Deployment"], value)
             assert int(value) == deployment
 
     @pytest.mark.parametrize("update", ["exact", "check", "reset", "tag", "check-tag"])
     def test_given_update_replaces_the_target_s_update(self, update: str) -> None:
         request = request_to(update=update)
         assert dict(request.parameters) == dict(request_to().parameters) | {"Update": update}
-        assert re.fullmatch(PARAMETERS["Update"][0], request.parameters["Update"])
+        assert re.fullmatch(PARAMETERS["Update"], request.parameters["Update"])
 
     @pytest.mark.parametrize(
         "instances", [{"tags": {"role": "web"}}, {"ids": ["i-0123456789abcdef0"]}]
@@ -302,7 +318,7 @@ class TestBuildSendRequest:
         )
         assert set(request.parameters) == set(PARAMETERS) - NEW
         for name, value in request.parameters.items():
-            assert re.fullmatch(PARAMETERS[name][0], value), name
+            assert re.fullmatch(PARAMETERS[name], value), name
             assert not set(value) & set(NASTY), name
 
 
@@ -343,7 +359,7 @@ class TestCause:
         pushed_at = datetime(2030, 1, 1, 8, 0, 7, tzinfo=UTC)
         parameters = request_for(by="mona", pushed_at=pushed_at).parameters
         for name in ("By", "PushedAt", "Attempt"):
-            assert re.fullmatch(PARAMETERS[name][0], parameters[name])
+            assert re.fullmatch(PARAMETERS[name], parameters[name])
 
 
 class TestParseDocumentPin:

@@ -44,6 +44,7 @@ ROLL_OUT = (
     "drain",
     "before_restart",
     "after_healthy",
+    "layout",
 )
 GROUP, OTHER_GROUP = (
     f"arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/{name}/0123456789abcdef"
@@ -51,7 +52,8 @@ GROUP, OTHER_GROUP = (
 )
 GATES = ("checks", "after", "soak", "trigger", "window")
 TAGS = ("tag", "releases")
-KEYS = REQUIRED + TAGS + STEPS + ROLL_OUT + GATES
+RELEASES = ("keep", "shared")
+KEYS = REQUIRED + TAGS + STEPS + ROLL_OUT + GATES + RELEASES
 
 
 def problems_of(**changes: object) -> tuple[str, ...]:
@@ -109,13 +111,15 @@ class TestParseTarget:
             "drain": {"target_group": [GROUP, OTHER_GROUP]},
             "before_restart": "deploy/before",
             "after_healthy": "deploy/after",
+            "layout": "checkout",
             "checks": ["test", "ci/lint"],
             "after": ["staging"],
             "soak": "10m",
             "trigger": "push",
             "window": "Mon-Fri 09:00-17:00 Europe/Berlin",
         }
-        assert sorted([*entry, *TAGS]) == sorted(KEYS)  # which stand in place of a branch
+        # Some stand in place of a branch, and some go with the other layout.
+        assert sorted([*entry, *TAGS, *RELEASES]) == sorted(KEYS)
         assert parse_target("targets.web-2", entry) == Target(
             name="web-2",
             repository=SITE,
@@ -562,6 +566,41 @@ class TestAroundARestart:
         words = "targets.web.max_concurrency: is needed with drain or before_restart: "
         assert problem.startswith(words)
         assert problems_of(restart=["site.service"], after_healthy="deploy/after") == ()
+
+
+class TestReleases:
+    def test_layout_has_how_many_stay_and_what_they_share(self) -> None:
+        entry = target_json(layout="releases", keep=3, shared=["uploads/", ".env"])
+        target = parse_target("targets.web", entry)
+        assert (target.has_releases, target.keep, target.shared) == (True, 3, ("uploads/", ".env"))
+        assert target.sent_update == "reset"
+
+    def test_five_stay_and_nothing_is_shared_if_nothing_is_said(self) -> None:
+        target = parse_target("targets.web", target_json(layout="releases", update="reset"))
+        assert (target.keep, target.shared) == (5, ())
+        assert not parse_target("targets.web", target_json()).has_releases
+
+    def test_target_that_follows_a_tag_gets_it_in_release_folders_too(self) -> None:
+        entry = target_json(layout="releases", tag="v*")
+        del entry["branch"]
+        assert parse_target("targets.web", entry).sent_update == "tag"
+
+    @pytest.mark.parametrize(
+        ("stored", "words"),
+        [
+            ({"layout": "folders"}, "layout: must be checkout or releases"),
+            ({"keep": 3}, 'keep: needs layout = "releases"'),
+            ({"shared": ["a"], "layout": "checkout"}, 'shared: needs layout = "releases"'),
+            ({"update": "rebase", "layout": "releases"}, "update: nothing is rebased"),
+            ({"paths": ["a/**"], "layout": "releases"}, "paths: cannot go with releases"),
+            ({"keep": 0, "layout": "releases"}, "keep: must be how many releases stay, 1 to 99"),
+            ({"keep": True, "layout": "releases"}, "keep: must be how many releases stay"),
+            ({"keep": 100, "layout": "releases"}, "keep: must be how many releases stay"),
+        ],
+    )
+    def test_other_values_are_a_problem(self, stored: dict[str, object], words: str) -> None:
+        (problem,) = problems_of(**stored)
+        assert problem.startswith(f"targets.web.{words}")
 
 
 class TestParseStoredTargets:

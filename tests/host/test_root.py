@@ -241,6 +241,21 @@ class TestClosedCheckout:
         assert site.deploy(site.root / "linked").result.outcome == "updated"
         assert site.ran_as() == {"0"}
 
+    def test_root_makes_releases_of_its_own(self, site: RootSite) -> None:
+        def deploy() -> Run:
+            return site.pull(AfterPull="after", Releases="3")
+
+        deploy().must_be("updated")
+        assert site.ran_as() == {"0"}
+        deploy().must_be("unchanged")
+        release = (site.checkout / "current").resolve()
+        assert release.stat().st_uid == 0
+        give(release / "app.txt")
+        give(release)
+        site.root_git("commit", "-q", "--allow-empty", "-m", "next", where=site.upstream)
+        deploy().must_be("no_checkout", "others own")
+        assert (site.checkout / "current").resolve() == release
+
     @pytest.mark.parametrize(
         ("folder", "mode", "outcome"),
         [

@@ -1,10 +1,13 @@
 """Show people how two texts differ: a unified diff of a limited length."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from difflib import unified_diff
 
 MAX_LINES = 60
+# The built script has its functions on one line.
+_FUNCTION = re.compile(r"(?<=[})];)(?=\w+\(\)[{(])")
 
 
 def difference(before: Sequence[str], after: Sequence[str], what: str) -> tuple[str, ...]:
@@ -32,7 +35,11 @@ def _script_of(content: Mapping[str, object]) -> list[str]:
     inputs = _inputs_of(content)
     command = inputs.get("runCommand")
     parts = command if isinstance(command, list) else [command]
-    return [line for part in parts if isinstance(part, str) for line in part.splitlines()]
+    return [line for part in parts if isinstance(part, str) for line in _lines_of(part)]
+
+
+def _lines_of(script: str) -> list[str]:
+    return [function for line in script.splitlines() for function in _FUNCTION.split(line)]
 
 
 def _rest_of(content: Mapping[str, object]) -> list[str]:

@@ -50,18 +50,24 @@ class Machine:
         """The host's name."""
         return self.host.name
 
+    @property
+    def work_tree(self) -> Path:
+        """The folder of what the host runs: the checkout, or its current release."""
+        current = self.checkout / "current"
+        return current if current.is_symlink() else self.checkout
+
     def head(self) -> str:
         """The commit that the host has checked out."""
         return self.git("rev-parse", "HEAD")
 
     def git(self, *arguments: str) -> str:
-        """Run git in the checkout as its owner, and return its output."""
+        """Run git in the work tree as its owner, and return its output."""
         run = run_as_self if self.is_root_s else run_as_owner
-        return run(["git", *arguments], cwd=self.checkout)
+        return run(["git", *arguments], cwd=self.work_tree)
 
     def write(self, path: str, content: str) -> None:
-        """Edit a file of the checkout as its owner would."""
-        file = self.checkout / path
+        """Edit a file of the work tree as its owner would."""
+        file = self.work_tree / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
         give_to_owner(file)

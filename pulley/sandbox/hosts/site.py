@@ -39,13 +39,15 @@ exec "$python" -IS {program} {shared} {own} "$@"
 class Site:
     """A static web server of one folder, on an address of its own.
 
+    Where there are release folders, it serves this folder of the release that is current.
+
     `pause` is how many seconds it thinks about each answer.
     """
 
     def __init__(self, folder: Path, address: str, port: int = 0) -> None:
         """Serve the folder as it is at each request. Raises OSError for a port in use."""
         self.pause = 0.0
-        self._handler = partial(_Handler, self, directory=str(folder))
+        self._handler = partial(_Handler, self, folder)
         self._server = TcpServer(address, port, self._handler)
         self.address, self.port = address, int(self._server.server_address[1])
         self.url = f"http://{address}:{self.port}/"
@@ -145,10 +147,12 @@ class _Handler(SimpleHTTPRequestHandler):
 
     server: TcpServer
 
-    def __init__(self, site: Site, *connection: object, directory: str) -> None:
+    def __init__(self, site: Site, folder: Path, *connection: object) -> None:
         """Answer one request."""
         self._site = site
-        super().__init__(*connection, directory=directory)  # type: ignore[arg-type]
+        current = folder.parent / "current"
+        served = current / folder.name if current.is_symlink() else folder
+        super().__init__(*connection, directory=str(served))  # type: ignore[arg-type]
 
     def send_head(self) -> io.BytesIO | None:
         """Answer a GET or a HEAD with the current file, or with 404."""

@@ -1,0 +1,148 @@
+# shellcheck shell=sh
+# Release folders: with Releases, each commit is built in a work tree of its own below `releases`, and `current` is
+# a link to the one that runs. The clone beside them has the history, the lock and this script's state.
+#
+# A release is whole when its git directory has the note `built`: its commit, the tree of the edits that its own
+# build made, and the settings that it was built with. The next run removes all others.
+
+# Work in a release from now on; "" is the clone. The paths are relative, so that they are not followed again.
+go_to() { # release
+    cd "./${this_release:+../../}$1" || { git_dir='' && finish broken "cannot enter $1"; }
+    this_release=$1 common_dir=${1:+../../}.git
+    git_dir=$common_dir${1:+/worktrees/}${1#*/} state=$common_dir/pulley
+    errors=$state/git.err run_log=${run_log:+$state/run.log}
+    [ "$1" ] && [ "$euid" -eq 0 ] || return 0
+    opened=yes
+    find_of_others . .. .git -prune
+    refuse_found "$checkout_path/$1"
+    root_owns_folders HEAD
+    opened=''
+}
+
+# Work in the release that runs; before there is one, in the clone.
+enter_current() {
+    [ "$release_settings" ] || return 0
+    go_to ''
+    [ -d .git ] && [ ! -L releases ] && { [ -L current ] || [ ! -e current ]; } ||
+        { git_dir='' && refuse "releases need a clone in $checkout_path, and current must be a link"; }
+    running=$(readlink current)
+    case ${running#releases/} in "$running" | */* | .*) return ;; esac
+    [ ! -f "$running/.git" ] || [ ! -f ".git/worktrees/${running#*/}/HEAD" ] || go_to "$running"
+}
+
+# Leave in `edits_commit` what somebody has edited in this release since it was built.
+see_edits() {
+    built_commit='' built_tree=''
+    [ ! -f "$git_dir/built" ] || read -r built_commit built_tree _ <"$git_dir/built"
+    create_stash || { refresh_index; create_stash; } || return
+    edits_tree=$(commit_of "$edits_commit^{tree}")
+    [ "${edits_tree:--}" != "$built_tree" ] || edits_commit=''
+}
+
+is_as_built() {
+    see_edits && [ -z "$edits_commit" ] && [ "$(commit_of HEAD)" = "$built_commit" ]
+}
+
+# Go to a whole release of a commit, if there is one in which nobody has changed anything. The way back takes the
+# one that ran, whatever somebody has changed in it.
+find_release() { # commit
+    [ -z "$failed_step" ] || [ -z "$this_release" ] || [ "$(commit_of HEAD)" != "$1" ] || return 0
+    go_to ''
+    for one_folder in releases/2*T*-*; do
+        read_line ".git/worktrees/${one_folder#*/}/built"
+        case $text_line in "$1 "*" $after_pull_program$shared_paths") ;; *) continue ;; esac
+        go_to "$one_folder"
+        ! is_as_built || return 0
+        go_to ''
+    done
+    return 1
+}
+
+# Make a release of a commit, up to where its own build begins, and go into it. Return 1 if a whole one is there.
+make_release() { # commit
+    [ "$release_settings" ] || return 0
+    step_name=release words='' unlike=''
+    ! find_release "$1" || return
+    tidy_releases
+    new_release=releases/$(date -u +%Y%m%dT%H%M%S)-$(printf %.7s "$1")
+    [ ! -e "$new_release" ] || new_release=$new_release.$$
+    time_to_move
+    time_limit=$time_left git worktree add -f --detach "$new_release" "$1" >"$errors" 2>&1 && go_to "$new_release" &&
+        unlike=$(find_unlike) && [ -z "$unlike" ] && link_shared && return
+    words="${unlike:+git could not write $unlike: }${words:-$(git_reason)}"
+    # Free the room at once: the disk may be full.
+    go_to ''
+    drop_release "$new_release"
+    stop_in_conflict "$words"
+}
+
+# A folder shared/x/ is made if it is missing. But shared/x must be there: nobody knows what it should be.
+link_shared() {
+    # shellcheck disable=SC2046 # to be split; no path has a glob in it
+    for place in $(echo "$shared_paths" | tr , ' '); do
+        one_shared=${place%/}
+        words="cannot link $checkout_path/shared/$one_shared: it is missing, or the repository has it, too"
+        [ "$place" = "$one_shared" ] || mkdir -p "../../shared/$place"
+        [ -e "../../shared/$place" ] && mkdir -p "$one_shared" && rmdir "$one_shared" &&
+            ln -s "$checkout_path/shared/$one_shared" "$one_shared" || return
+    done
+}
+
+# A site sees nothing but the rename.
+switch_release() {
+    [ "$release_settings" ] || return 0
+    step_name=switch has_switched=yes words="cannot write $checkout_path/current"
+    echo "$commit_after" >"$state/begun" && rm -f ../../.current && ln -s "$this_release" ../../.current &&
+        mv -fT ../../.current ../../current
+}
+
+# Save what somebody did in the release that is left. After that it is not used again, and may be removed.
+save_release() {
+    release_before=$this_release
+    save_commits "$head_commit"
+    see_edits || stop_with_edits
+    [ -z "$edits_commit" ] || save_or_stop "$edits_commit" edits
+    [ -z "$saved_ref" ] || [ -z "$built_commit" ] || note_built edited
+}
+
+note_built() { # settings
+    echo "$(commit_of HEAD) ${edits_tree:--} $1" >"$git_dir/built"
+}
+
+# Go back to the release that ran. If nothing else has run meanwhile, that is all.
+leave_failed_release() {
+    [ "$this_release" = "$release_before" ] || rm -f "$git_dir/built"
+    go_to ''
+    [ -z "$release_before" ] || go_to "$release_before"
+    step_name=$failed_step
+    [ "$has_switched" ] || [ "$head_commit" != "$marker_commit" ] || finish rolled_back "$failed_words"
+}
+
+# Remove what a killed or failed run left: git may be unable to read it, and then every fetch would fail.
+drop_half_made_releases() {
+    [ "$release_settings" ] || return 0
+    go_to ''
+    for one_folder in releases/2*T*-* .git/worktrees/2*T*-*; do
+        one_folder=releases/${one_folder##*/}
+        [ -f ".git/worktrees/${one_folder#*/}/built" ] || drop_release "$one_folder"
+    done
+    enter_current
+}
+
+# Make room for one more: remove the oldest, but none that somebody has changed since.
+tidy_releases() {
+    set -- releases/2*T*-*
+    while [ $# -ge "${release_settings%%,*}" ] && [ -e "$1" ]; do
+        go_to "$1"
+        ! is_as_built || { go_to '' && drop_release "$1"; }
+        go_to ''
+        shift
+    done
+}
+
+# The note goes first. Neither the release that runs is removed nor a link.
+drop_release() { # release
+    [ "$1" != "$(readlink current)" ] && [ ! -L "$1" ] || return 0
+    rm -f ".git/worktrees/${1#*/}/built"
+    rm -rf "$1" ".git/worktrees/${1#*/}"
+}
