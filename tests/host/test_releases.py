@@ -450,10 +450,18 @@ class TestConversion:
         releases.pull().must_be("updated")
         assert releases.running == "three"
         assert (site.checkout / "built.txt").read_text() == "two\n"
+        for name in ("app.txt", "config.txt", "build", "built.txt"):
+            (site.checkout / name).unlink()  # as docs/targets.md says
+        releases.commit("three and a half")
+        releases.pull().must_be("updated")
+        site.git("reset", "-q", "--hard")
         commit = releases.commit("four")
         site.pull(AfterPull="build").must_be("updated", after=commit)
         assert (site.checkout / "built.txt").read_text() == "four\n"
         assert site.head() == commit
+        site.as_owner("rm", "-r", "current", "releases")
+        site.git("worktree", "prune")
+        site.pull(AfterPull="build").must_be("unchanged")
 
     def test_edits_of_the_checkout_stay_there_and_are_saved(self, releases: Releases) -> None:
         site = releases.site

@@ -156,7 +156,7 @@ class TestRolling:
             """Kill the first host's script the moment it asks for this."""
             if action == at and not kills:
                 kills.append(action)
-                for pid in pids_of(victim.host.root.name):
+                for pid in pids_of(victim.host.root):
                     os.kill(pid, signal.SIGKILL)
 
         shared.account.load_balancing.fault = kill
@@ -184,15 +184,18 @@ def settle_by_deploy(sandbox: Sandbox) -> None:
     sandbox.wait_until_quiet()
 
 
-def pids_of(host: str) -> list[int]:
-    """The processes of a host's script, by what is in their environment."""
+def pids_of(root: Path) -> list[int]:
+    """The processes of a host's script, by what is in their environment.
+
+    By the whole path: other tests, which run at the same time, have hosts of the same name.
+    """
     found = []
     for folder in Path("/proc").iterdir():
         with suppress(OSError):  # it has ended
             if not folder.name.isdigit() or int(folder.name) == os.getpid():
                 continue
             text = (folder / "environ").read_bytes()
-            if b"SSM_Target=" in text and f"/{host}/".encode() in text:
+            if b"SSM_Target=" in text and f"{root}/".encode() in text:
                 found.append(int(folder.name))
     return found
 

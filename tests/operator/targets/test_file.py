@@ -169,7 +169,7 @@ class TestDocuments:
         examples = re.findall(
             "^```toml\n(.*?)^```", REFERENCE.read_text(), re.MULTILINE | re.DOTALL
         )
-        assert [len(parse_targets_file(one)) for one in examples] == [1, 1, 1, 2, 1, 1, 2]
+        assert [len(parse_targets_file(one)) for one in examples] == [1, 1, 1, 1, 2, 1, 1, 2]
 
 
 def test_too_long_number_is_wrong_syntax() -> None:
