@@ -8,10 +8,11 @@ checks a site's health every five of its seconds, which are a twentieth of a sec
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.figures import Figure
 from chalicelib.core.refs import Repository
+from chalicelib.core.results import HostResult
 from chalicelib.core.stored import ParameterNames
 from pulley.sandbox.load_balancing.balancer import Balancer
 from pulley.sandbox.load_balancing.traffic import Seen, traffic
@@ -23,13 +24,20 @@ AT_ONCE = "25%"
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Deploy to twelve hosts, without `drain` and with it. Then launch an instance."""
+    """Deploy to twelve hosts in three ways. Then launch an instance."""
     del quick
-    for name, drains in (("in place", False), ("with drain", True)):
+    ways: Mapping[str, Mapping[str, object]] = {
+        "in place": {},
+        "with drain": {"drain": True},
+        "release folders with drain": {"drain": True, "layout": "releases"},
+    }
+    back: list[float] = []
+    for name, way in ways.items():
         with Sandbox(HOSTS, restart_seconds=0.5, balancing_second=0.05) as sandbox:
-            seen = _roll_out(sandbox, drains=drains)
+            seen = _roll_out(sandbox, way)
+            back = _go_back(sandbox) if "layout" in way else []
         detail = {"requests": seen.total, "failed": seen.failed}
-        goal = 0.0 if drains else None
+        goal = 0.0 if "drain" in way else None
         yield Figure(
             f"a roll-out over {len(HOSTS)} hosts, {AT_ONCE} at once, {name}: failed requests",
             1000 * seen.share_failed,
@@ -37,6 +45,14 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             goal,
             detail=detail,
         )
+    yield Figure(
+        "a roll back to a release that is still there, without drain: a host's run",
+        back[len(back) // 2],
+        "s",
+        low=back[0],
+        high=back[-1],
+        detail={"hosts, one after the other": len(back)},
+    )
     with Sandbox(["web-1"], launches=True, balancing_second=0.05) as sandbox:
         seconds = sorted(_launches(sandbox))
     yield Figure(
@@ -48,16 +64,11 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     )
 
 
-def _roll_out(sandbox: Sandbox, *, drains: bool) -> Seen:
+def _roll_out(sandbox: Sandbox, way: Mapping[str, object]) -> Seen:
     """Push a page to all hosts, while requests come."""
     balancer = sandbox.balance(deregistration_delay=10)
-    more = {"restart": ["site.service"], "timeout": 120, "max_concurrency": AT_ONCE}
-    drain = {"drain": {"target_group": balancer.arn}} if drains else {}
-    stored = [{**sandbox.target, **more, **drain}]
-    names = ParameterNames(STAGE)
-    sandbox.account.ssm.put_parameter(
-        Name=names.targets(Repository.parse(FULL_NAME)), Value=json.dumps(stored), Overwrite=True
-    )
+    drain = {"drain": {"target_group": balancer.arn}} if "drain" in way else {}
+    _store(sandbox, {"max_concurrency": AT_ONCE, **way, **drain})
     sandbox.commit({"index.html": "<h1>old</h1>\n"}, "The page before")
     _push(sandbox)
     _wait_for([one.host.instance_id for one in sandbox.machines], balancer)
@@ -69,6 +80,31 @@ def _roll_out(sandbox: Sandbox, *, drains: bool) -> Seen:
     if {one.head() for one in sandbox.machines} != {sha}:
         raise RuntimeError("a host was not brought to the commit")
     return seen
+
+
+def _go_back(sandbox: Sandbox) -> list[float]:
+    """Pin all hosts to the commit before, one by one; returns the seconds of their runs."""
+    _store(sandbox, {"max_concurrency": "1", "layout": "releases"})
+    before = sandbox.developer.head.commit.parents[0].hexsha
+    sandbox.account.ssm.put_parameter(
+        Name=ParameterNames(STAGE).pin("web"),
+        Value=json.dumps({"state": "pinned", "commit": before}),
+        Type="String",
+    )
+    sandbox.reconcile()
+    sandbox.wait_until_quiet()
+    newest = max(sandbox.account.run_command.commands(), key=lambda one: one.requested)
+    results = sandbox.results(newest.id).values()
+    return sorted(one.seconds for one in results if isinstance(one, HostResult))
+
+
+def _store(sandbox: Sandbox, changes: Mapping[str, object]) -> None:
+    target = {**sandbox.target, "restart": ["site.service"], "timeout": 120, **changes}
+    sandbox.account.ssm.put_parameter(
+        Name=ParameterNames(STAGE).targets(Repository.parse(FULL_NAME)),
+        Value=json.dumps([target]),
+        Overwrite=True,
+    )
 
 
 def _launches(sandbox: Sandbox, rounds: int = 5) -> Iterator[float]:
