@@ -44,7 +44,7 @@ class TestAccepted202:
         described = stage.ssm.describe_document(Name="pulley-dev-pull")["Document"]
         names = {parameter["Name"] for parameter in described["Parameters"]}
         # Sent only to a target that has the key.
-        of_a_key = {"Paths", "Clone", "Owner", "Drain", "BeforeRestart", "AfterHealthy"}
+        of_a_key = {"Paths", "Clone", "Owner", "Drain", "BeforeRestart", "AfterHealthy", "Releases"}
         assert names - of_a_key == set(command["Parameters"])
 
     def test_frozen_target_is_skipped_and_the_answer_gives_the_reason(self, stage: Stage) -> None:
