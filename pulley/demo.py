@@ -304,7 +304,7 @@ def _conclude(console: Console, words: str, picture: Path, *, passed: bool) -> N
     console.print(f"\n[{colour}]{words}[/{colour}]", highlight=False)
     if not passed:
         console.print(
-            "So this ends with exit code 1. docs/host.md says what to do for each outcome."
+            "So pulley demo ends with exit code 1. docs/host.md says what to do for each outcome."
         )
     console.print(
         "\nA picture of this fleet, as `pulley open` shows it live. Open it in a browser:\n"

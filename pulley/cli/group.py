@@ -3,6 +3,8 @@
 Listing commands, completing a name and printing the version import no command.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -93,6 +95,22 @@ class CommandGroup(NamedGroup):
             if name.startswith(incomplete)
         ]
         return names + click.Command.shell_complete(self, ctx, incomplete)
+
+    def main(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run the program. If stdout cannot be written, say why, and exit with FAILED."""
+        try:
+            try:
+                return super().main(*arguments, **named)
+            finally:
+                sys.stdout.flush()  # or Python would say so at its end, in its own words
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            # Nothing more can be written there, and Python would try again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # the reader has seen enough
+                click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            sys.exit(FAILED)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         """Run the command, and turn an error into a message and an exit code."""

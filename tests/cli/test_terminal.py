@@ -1,6 +1,10 @@
 """No command sends escape codes from other people's text to the terminal."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +13,7 @@ from pulley.cli.output import say
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.cli.conftest import NAMES, Pulley, stored
 
+PULLEY = str(Path(sys.executable).with_name("pulley"))
 GIVEN = "\x1b]0;PWNED\x07hi \x1b[2J\x9b1m\u202e there"
 EVIL = GIVEN + "\ud800"  # half a surrogate pair, which JSON can hold and no argument can
 
@@ -62,3 +67,26 @@ def test_simulated_payload_is_printed_without_escape_codes(
 def test_harmless_text_is_printed_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     say("ж 💥 [bold] :smile: \\")
     assert capsys.readouterr().out == "ж 💥 [bold] :smile: \\\n"
+
+
+class TestOutput:
+    """What a program prints goes to a place that may not take it."""
+
+    @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("document",)])
+    def test_full_disk_is_one_line_and_exit_code_1(self, arguments: tuple[str, ...]) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [PULLEY, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+            )
+        assert done.stderr == "Error: the output cannot be written: No space left on device\n"
+        assert done.returncode == 1
+
+    @pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("document",)])
+    def test_closed_pipe_ends_it_without_a_word(self, arguments: tuple[str, ...]) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [PULLEY, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(writer)
+        assert (done.stderr, done.returncode) == ("", 1)

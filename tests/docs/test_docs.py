@@ -120,7 +120,9 @@ class TestTargets:
 
 class TestAnswers:
     def test_every_status_is_described(self) -> None:
-        section = read("docs/how-it-works.md").split("## What the webhook answers")[1].split("\n## ")[0]
+        section = (
+            read("docs/how-it-works.md").split("## What the webhook answers")[1].split("\n## ")[0]
+        )
         documented = {part for cell in first_cells(section) for part in re.findall(r"\d{3}", cell)}
         assert documented == {"200", "202"} | {str(status) for status in STATUS_OF.values()}
 
