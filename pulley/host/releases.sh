@@ -24,7 +24,7 @@ enter_current() {
     [ "$release_settings" ] || return 0
     go_to ''
     [ -d .git ] && [ ! -L releases ] && { [ -L current ] || [ ! -e current ]; } ||
-        { git_dir='' && refuse "releases need a clone in $checkout_path, and current must be a link"; }
+        { git_dir='' && refuse 'releases need a clone, and current must be a link'; }
     running=$(readlink current)
     case ${running#releases/} in "$running" | */* | .*) return ;; esac
     [ ! -f "$running/.git" ] || [ ! -f ".git/worktrees/${running#*/}/HEAD" ] || go_to "$running"
@@ -66,6 +66,7 @@ make_release() { # commit
     tidy_releases
     new_release=releases/$(date -u +%Y%m%dT%H%M%S)-$(printf %.7s "$1")
     [ ! -e "$new_release" ] || new_release=$new_release.$$
+    echo "== $new_release"
     time_to_move
     time_limit=$time_left git worktree add -f --detach "$new_release" "$1" >"$errors" 2>&1 && go_to "$new_release" &&
         unlike=$(find_unlike) && [ -z "$unlike" ] && link_shared && return
@@ -80,17 +81,18 @@ make_release() { # commit
 link_shared() {
     # shellcheck disable=SC2046 # to be split; no path has a glob in it
     for place in $(echo "$shared_paths" | tr , ' '); do
-        one_shared=${place%/}
-        words="cannot link $checkout_path/shared/$one_shared: it is missing, or the repository has it, too"
+        one_shared=${place%/} words="$place is missing in $checkout_path/shared"
         [ "$place" = "$one_shared" ] || mkdir -p "../../shared/$place"
-        [ -e "../../shared/$place" ] && mkdir -p "$one_shared" && rmdir "$one_shared" &&
-            ln -s "$checkout_path/shared/$one_shared" "$one_shared" || return
+        [ -e "../../shared/$place" ] || return
+        words="$one_shared is in the repository, so it cannot be shared"
+        mkdir -p "$one_shared" && rmdir "$one_shared" && ln -s "$checkout_path/shared/$one_shared" "$one_shared" || return
     done
 }
 
 # A site sees nothing but the rename.
 switch_release() {
     [ "$release_settings" ] || return 0
+    [ "$failed_step" ] || save_release
     step_name=switch has_switched=yes words="cannot write $checkout_path/current"
     echo "$commit_after" >"$state/begun" && rm -f ../../.current && ln -s "$this_release" ../../.current &&
         mv -fT ../../.current ../../current
@@ -98,11 +100,13 @@ switch_release() {
 
 # Save what somebody did in the release that is left. After that it is not used again, and may be removed.
 save_release() {
-    release_before=$this_release
-    save_commits "$head_commit"
+    set -- "$this_release"
+    go_to "$release_before"
     see_edits || stop_with_edits
+    [ "$head_commit" = "$built_commit" ] || save_commits "$head_commit"
     [ -z "$edits_commit" ] || save_or_stop "$edits_commit" edits
     [ -z "$saved_ref" ] || [ -z "$built_commit" ] || note_built edited
+    go_to "$1"
 }
 
 note_built() { # settings
@@ -112,8 +116,7 @@ note_built() { # settings
 # Go back to the release that ran. If nothing else has run meanwhile, that is all.
 leave_failed_release() {
     [ "$this_release" = "$release_before" ] || rm -f "$git_dir/built"
-    go_to ''
-    [ -z "$release_before" ] || go_to "$release_before"
+    go_to "$release_before"
     step_name=$failed_step
     [ "$has_switched" ] || [ "$head_commit" != "$marker_commit" ] || finish rolled_back "$failed_words"
 }

@@ -23,8 +23,7 @@ stop_if_done() {
 
 update() {
     if [ "$release_settings" ]; then
-        save_release
-        commit_after=$upstream_commit
+        release_before=$this_release commit_after=$upstream_commit
         return
     fi
     case $update_mode in

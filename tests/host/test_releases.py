@@ -352,8 +352,8 @@ class TestShared:
 
     def test_shared_file_that_is_not_there_is_named(self, releases: Releases) -> None:
         releases.settings = "3,.env"
-        place = f"{releases.site.checkout}/shared/.env"
-        releases.pull().must_be("conflict", f"cannot link {place}: it is missing")
+        words = f".env is missing in {releases.site.checkout}/shared"
+        releases.pull().must_be("conflict", words)
         assert releases.folders == []
 
     def test_shared_path_that_the_repository_has_too_is_named(self, releases: Releases) -> None:
@@ -361,7 +361,8 @@ class TestShared:
         folder = releases.link
         releases.settings = "3,config.txt"
         releases.site.write("shared/config.txt", "mine\n")
-        releases.pull().must_be("conflict", "shared/config.txt", "the repository has it, too")
+        words = "config.txt is in the repository, so it cannot be shared"
+        releases.pull().must_be("conflict", words)
         assert releases.link == folder
         assert len(releases.folders) == 1
 
@@ -429,8 +430,18 @@ class TestEdits:
         releases.site.write("config.txt", "odd\n", where=releases.current.resolve())
         releases.commit("three", build="#!/bin/sh\nexit 3\n")
         for _ in range(3):
-            releases.pull().must_be("rolled_back")
-        assert len(releases.site.saved()) == 1
+            releases.pull().must_be("rolled_back", saved=None)
+        assert releases.site.saved() == []  # nothing was left
+        assert (releases.current / "config.txt").read_text() == "odd\n"
+        local = releases.site.commit({"local.txt": "mine\n"}, where=releases.current.resolve())
+        releases.site.write("config.txt", "odder\n", where=releases.current.resolve())
+        TestFailures().be_ill_at(releases, "four")
+        commit = releases.commit("four", build=BUILD)
+        for _ in range(3):
+            result = releases.pull(HealthCheck="http://127.0.0.1:1/", Timeout="20")
+            result.must_be("rolled_back", upstream=commit)
+        assert len(releases.site.saved()) == 2
+        assert releases.site.git("rev-parse", f"{releases.site.saved()[0]}") == local
 
     def test_what_the_build_itself_changes_is_nobodys_edit(self, releases: Releases) -> None:
         releases.commit("three", build=BUILD + "echo built >>config.txt\n")
