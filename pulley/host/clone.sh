@@ -28,7 +28,7 @@ give_place() {
     umask 22
     case $walked/ in
         /home/* | /mnt/* | /opt/* | /srv/* | /tmp/* | /var/www/*)
-            mkdir -p "$checkout_path" && [ -z "$(ls -A "$checkout_path")" ] && chown "$Owner:" -- "$checkout_path"
+            mkdir -p "$checkout_path" && [ -z "$(ls -A "$checkout_path")" ] && chown "$Owner:" "$checkout_path"
             ;;
     esac
 }

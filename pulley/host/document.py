@@ -92,7 +92,7 @@ def build_document(script: str) -> dict[str, object]:
     }
     return {
         "schemaVersion": "2.2",
-        "description": f"{PRODUCT}{RELEASE} brings a git checkout to its branch.",
+        "description": f"{PRODUCT}{RELEASE} pulls on a host.",
         "parameters": parameters,
         "mainSteps": [step],
     }

@@ -73,7 +73,7 @@ clear_locks() {
         sleep 1
         waited=$((waited + 1))
     done
-    rm -f -- "$@"
+    rm -f "$@"
 }
 
 # Whether a git process only reads, and so holds no lock. Editors, services and pagers keep such processes

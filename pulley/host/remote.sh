@@ -84,7 +84,7 @@ fetch_once() {
         refuse 'timeout is not of coreutils: it has no --foreground'
     move_reason=unreachable words=$(git_reason)
     # Remove the temporary files of the failed fetch, or a full disk would stay full.
-    git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f -- {} +
+    git_is_at_work || find "$common_dir/objects" -type f -name 'tmp_*' -exec rm -f {} +
     [ $exit_status -ne 124 ] || words="the remote did not answer within $limit seconds"
     case $words in
         *"couldn't find remote ref"*) move_reason=missing_commit words="the remote has no $follows $branch_name" ;;
@@ -125,7 +125,7 @@ follow_tag() {
 drop_broken_copies() {
     find "$common_dir/objects" "$common_dir/refs" -type f -size 0 ! -name '*.lock' \( \
         -path '*/objects/[0-9a-f][0-9a-f]/*' -o -name '*.pack' -o -name '*.idx' -o \
-        -path '*/refs/pulley/*' -o -path '*/refs/remotes/*' \) -print -exec rm -f -- {} + >"$state/new"
+        -path '*/refs/pulley/*' -o -path '*/refs/remotes/*' \) -print -exec rm -f {} + >"$state/new"
     [ ! -s "$state/new" ] || haves=noop
     [ -f "$common_dir/$upstream_ref" ] || return 0
     commit_of "$upstream_ref^{commit}" || rm -f "$common_dir/$upstream_ref"

@@ -67,7 +67,7 @@ a_level='
 # git was killed later, it left locks. Look only into folders that git lists: in any other folder
 # another user could replace what was found by a link.
 drop_half_made_submodules() {
-    [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f -- {} +
+    [ ! -d "$git_dir/modules" ] || git_is_at_work || find "$git_dir/modules" -name '*.lock' -exec rm -f {} +
     git ls-files -sz | to_lines | sed -n "s/^16.*$tab_char//p" | each_line find_links | while IFS= read -r this_link; do
         read -r module <"$this_link"
         case $module in
