@@ -58,8 +58,11 @@ _FOLDER = Path(__file__).parent
 # A backslash with the character after it, a quote, or the place where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
 # These are never empty, and have only letters, digits and `/.@+=,#%_-`: parameters.sh and
-# enter_checkout see to that.
-_ONE_WORD = "state|errors|git_dir|common_dir|checkout_path|local_ref|remote_ref|upstream_ref"
+# enter_checkout see to that; or they are numbers.
+_ONE_WORD = (
+    "state|errors|git_dir|common_dir|checkout_path|local_ref|remote_ref|upstream_ref|head_ref"
+    "|time_left|exit_code|marker_slot|euid|owner_uid"
+)
 # These may be empty. Else they have the same characters, or `:` and `,`: flags, commits, refs, and
 # checked parameters.
 _WORD_OR_EMPTY = "|".join(

@@ -4,7 +4,7 @@
 go_in() {
     [ -z "$is_inside" ] || return 0
     [ -z "$Clone" ] || [ -e "$checkout_path/.git" ] || make_place
-    cd -P -- "$checkout_path" || refuse "cannot enter $checkout_path${Owner:+: it is not cloned yet}"
+    cd -P -- "$checkout_path" || refuse "cannot enter $checkout_path${owner_user:+: it is not cloned yet}"
     is_inside=yes
 }
 
@@ -24,7 +24,7 @@ enter_checkout() {
             common_dir=$(cd "$(git rev-parse --git-common-dir)" && pwd -P) ||
             refuse_folder
         # The built script has no quotes around these.
-        case $git_dir$common_dir in *[!A-Za-z0-9/.@+=,#%_-]*) refuse "a folder on the way to $git_dir has an odd character in its name" ;; esac
+        case $git_dir$common_dir in *[!A-Za-z0-9/.@+=,#%_-]*) refuse "$git_dir has an odd character" ;; esac
     fi
     state=$git_dir/pulley
     errors=$state/git.err

@@ -12,13 +12,13 @@ make_place() {
     if [ "$euid" -ne 0 ]; then
         mkdir -p "$checkout_path"
     else
-        words=" $(id -Gn "$Owner") " || refuse "there is no user $Owner"
+        words=" $(id -Gn "$owner_user") " || refuse "there is no user $owner_user"
         case $words in
-            *' root '* | *' sudo '* | *' wheel '* | *' admin '*) refuse "$Owner can become root: clone $checkout_path by hand" ;;
+            *' root '* | *' sudo '* | *' wheel '* | *' admin '*) refuse "$owner_user can become root: clone $checkout_path by hand" ;;
         esac
         (give_place) >/dev/null 2>&1 3>&1
     fi
-    [ "$(stat -L -c %U "$checkout_path")" = "$Owner" ] || refuse "make an empty folder: install -d -o $Owner $checkout_path"
+    [ "$(stat -L -c %U "$checkout_path")" = "$owner_user" ] || refuse "make an empty folder: install -d -o $owner_user $checkout_path"
 }
 
 give_place() {
@@ -28,7 +28,7 @@ give_place() {
     umask 22
     case $walked/ in
         /home/* | /mnt/* | /opt/* | /srv/* | /tmp/* | /var/www/*)
-            mkdir -p "$checkout_path" && [ -z "$(ls -A "$checkout_path")" ] && chown "$Owner:" "$checkout_path"
+            mkdir -p "$checkout_path" && [ -z "$(ls -A "$checkout_path")" ] && chown "$owner_user:" "$checkout_path"
             ;;
     esac
 }

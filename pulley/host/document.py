@@ -92,7 +92,7 @@ def build_document(script: str) -> dict[str, object]:
     }
     return {
         "schemaVersion": "2.2",
-        "description": f"{PRODUCT}{RELEASE} pulls on a host.",
+        "description": PRODUCT + RELEASE,
         "parameters": parameters,
         "mainSteps": [step],
     }

@@ -5,7 +5,9 @@
 # drift, and may be changed or dropped.
 # If steps began and did not end, there is no drift: then this script itself left HEAD there.
 find_drift() {
-    [ "$marker_commit" ] && [ "$Target" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
+    [ "$marker_commit" ] && [ "$target_name" = "$marker_target" ] && [ ! -s "$state/begun" ] || return 0
+    # The link is gone.
+    case $release_settings:$this_release:$marker_steps in [1-9]*::*'|releases'*) drift_found='head' ;; esac
     case $head_ref in
         "$local_ref" | HEAD) ;;
         *) drift_found=branch ;;

@@ -18,7 +18,7 @@ find_edits() {
 
 create_stash() {
     time_to_move # a filter can hang, and so can a promisor remote
-    edits_commit=$(time_limit=${can_hang:+$time_left} git stash create "pulley: edits on $Target" 2>"$errors")
+    edits_commit=$(time_limit=${can_hang:+$time_left} git stash create "pulley: edits on $target_name" 2>"$errors")
     set -- $?
     [ "$1" -ne 124 ] || stop_in_conflict "git did not save the local edits within $time_left seconds"
     return "$1"

@@ -20,7 +20,7 @@ read_marker() {
 # Whether the marker is this target's, with these settings of the steps, and no steps began without ending
 # (then what was built and what runs may belong to another commit than the marker's).
 is_deployed_here() {
-    [ "$Target" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ] &&
+    [ "$target_name" = "$marker_target" ] && [ "$step_settings" = "$marker_steps" ] && [ ! -s "$state/begun" ] &&
         { [ -z "$release_settings" ] || [ "$this_release" ]; }
 }
 
@@ -36,6 +36,6 @@ write_marker() {
         echo "$commit_after" 1<>"$1/$marker_slot"
     fi
     [ -d "$state" ] || mkdir -m 700 "$state"
-    echo "commit $commit_after upstream $upstream_commit target $Target slot $marker_slot steps $step_settings" 1<>"$state/deployed" ||
+    echo "commit $commit_after upstream $upstream_commit target $target_name slot $marker_slot steps $step_settings" 1<>"$state/deployed" ||
         finish broken 'cannot write the marker'
 }

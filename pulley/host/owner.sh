@@ -16,7 +16,7 @@ become_owner() {
     go_in
     # shellcheck disable=SC2154 # read_parameters has assigned it
     { read -r owner_uid _ && read -r entered && read -r git_uid _; } <<EOF || refuse_folder
-$(stat -c '%u %N' . /proc/self/cwd .git 2>&- || [ -z "$Clone" ] || id -u "$Owner")
+$(stat -c '%u %N' . /proc/self/cwd .git 2>&- || [ -z "$Clone" ] || id -u "$owner_user")
 EOF
     [ "$owner_uid" = "$git_uid" ] || refuse "$checkout_path belongs to the uid $owner_uid, its .git to $git_uid: chown -R it to one user"
     if [ "$owner_uid" -eq 0 ]; then
@@ -47,7 +47,7 @@ EOF
     ! (: </dev/tty) 2>/dev/null || set -- setsid "$@"
     trap : HUP INT TERM # the owner's run handles these and prints the result
     # On SIGTERM runuser exits with 143, not with the owner's exit code. So the owner's run sends its code.
-    if [ -z "$Restart$hides_status" ]; then
+    if [ -z "$restart_units$hides_status" ]; then
         "$@" -s inside <"$script_file" 1>&3 3>&-
         exit_as_owner $?
     fi
@@ -102,6 +102,6 @@ systemctl_restart() { # seconds
     (
         IFS=,
         # shellcheck disable=SC2086 # split into one word for each unit; no unit has a glob in it
-        timeout --foreground -k 5 "$1" systemctl reload-or-restart -- $Restart
+        timeout --foreground -k 5 "$1" systemctl reload-or-restart -- $restart_units
     )
 }

@@ -78,7 +78,8 @@ check_parameters() {
     esac
     # The built script has short names for these.
     checkout_path=$Checkout branch_name=$Branch asked_commit=$Commit update_mode=$Update health_url=$HealthCheck
-    release_settings=$Releases after_pull_program=$AfterPull
+    release_settings=$Releases after_pull_program=$AfterPull target_name=$Target repository_name=$Repository
+    restart_units=$Restart owner_user=$Owner
     before_restart_program=$BeforeRestart after_healthy_program=$AfterHealthy
 }
 
@@ -130,5 +131,5 @@ refuse_unit_of_machine() { # unit
 }
 
 refuse_value() { # parameter
-    finish bad_parameter "$1 has a value that is not allowed: see docs/host.md"
+    finish bad_parameter "$1 is not valid: see docs/host.md"
 }

@@ -5,7 +5,7 @@
 # commands left is removed, too. What a person has begun and not ended is not touched.
 mend() {
     end_leftovers
-    drop_half_made_releases
+    drop_doomed_releases
     clear_locks
     # A power cut may leave the index empty, and then every git command fails.
     [ ! -f "$git_dir/index" ] || [ -s "$git_dir/index" ] || { rm -f "$git_dir/index" && git reset -q -- .; }
@@ -60,7 +60,7 @@ save_files() { # parent from to commit...
         git diff-tree -r --no-renames --diff-filter=d --name-only "$known" "$tree" --
     done | sort | uniq -c | grep -q "^ *$# "; then
         finding=$(git -c user.name=Pulley -c user.email=pulley@localhost \
-            commit-tree -p "$beneath" -m "pulley: found on $Target" "$tree" 2>"$errors") &&
+            commit-tree -p "$beneath" -m "pulley: found on $target_name" "$tree" 2>"$errors") &&
             keep_commit "$finding" || stop_unsaved
         saved_ref=$this_ref
     fi
@@ -109,7 +109,7 @@ mend_rebase() { # folder
     fi
     # Save edits made after the kill. It may save files that are cut off, which does no harm.
     refresh_index
-    finding=$(git stash create "pulley: found on $Target" 2>"$errors") || stop_unsaved
+    finding=$(git stash create "pulley: found on $target_name" 2>"$errors") || stop_unsaved
     if [ "$finding" ]; then
         keep_commit "$finding" || stop_unsaved
         saved_ref=$this_ref

@@ -3,7 +3,8 @@
 # a link to the one that runs. The clone beside them has the history, the lock and this script's state.
 #
 # A release is whole when its git directory has the note `built`: its commit, the tree of the edits that its own
-# build made, and the settings that it was built with. The next run removes all others.
+# build made, and the settings that it was built with. Only such folders, and those in the list `doomed`, are ever
+# used or removed: all others belong to somebody else.
 
 # Work in a release from now on; "" is the clone. The paths are relative, so that they are not followed again.
 go_to() { # release
@@ -11,23 +12,23 @@ go_to() { # release
     this_release=$1 common_dir=${1:+../../}.git
     git_dir=$common_dir${1:+/worktrees/}${1#*/} state=$common_dir/pulley
     errors=$state/git.err run_log=${run_log:+$state/run.log}
-    [ "$1" ] && [ "$euid" -eq 0 ] || return 0
+    [ "$euid" -eq 0 ] || return 0
     opened=yes
-    find_of_others . .. .git -prune
+    find_of_others . "./${1:+..}" .git releases -prune
     refuse_found "$checkout_path/$1"
-    root_owns_folders HEAD
+    [ -z "$1" ] || root_owns_folders HEAD
     opened=''
 }
 
-# Work in the release that runs; before there is one, in the clone.
+# Work in the release that runs; before there is one, in the clone. The link may be spelled in any way.
 enter_current() {
     [ "$release_settings" ] || return 0
     go_to ''
     [ -d .git ] && [ ! -L releases ] && { [ -L current ] || [ ! -e current ]; } ||
         { git_dir='' && refuse 'releases need a clone, and current must be a link'; }
-    running=$(readlink current)
-    case ${running#releases/} in "$running" | */* | .*) return ;; esac
-    [ ! -f "$running/.git" ] || [ ! -f ".git/worktrees/${running#*/}/HEAD" ] || go_to "$running"
+    running=$(cd -P current 2>/dev/null && pwd -P)
+    running=${running#"$(pwd -P)/"}
+    [ ! -f "$running/.git" ] || [ ! -s ".git/worktrees/${running#releases/}/built" ] || go_to "$running"
 }
 
 # Leave in `edits_commit` what somebody has edited in this release since it was built.
@@ -39,8 +40,10 @@ see_edits() {
     [ "${edits_tree:--}" != "$built_tree" ] || edits_commit=''
 }
 
+# Whether HEAD is detached at the commit, nothing was edited, and no submodule was.
 is_as_built() {
-    see_edits && [ -z "$edits_commit" ] && [ "$(commit_of HEAD)" = "$built_commit" ]
+    see_edits && read_line "$git_dir/HEAD" && [ "$text_line$edits_commit" = "$built_commit" ] &&
+        ! git diff-files --ignore-submodules=untracked | grep -q ^:16
 }
 
 # Go to a whole release of a commit, if there is one in which nobody has changed anything. The way back takes the
@@ -48,14 +51,22 @@ is_as_built() {
 find_release() { # commit
     [ -z "$failed_step" ] || [ -z "$this_release" ] || [ "$(commit_of HEAD)" != "$1" ] || return 0
     go_to ''
-    for one_folder in releases/2*T*-*; do
-        read_line ".git/worktrees/${one_folder#*/}/built"
-        case $text_line in "$1 "*" $after_pull_program$shared_paths") ;; *) continue ;; esac
+    for one_note in .git/worktrees/*/built; do
+        read_line "$one_note"
+        case $text_line in "$1 "*" :$after_pull_program$shared_paths") ;; *) continue ;; esac
+        has_folder "$one_note" || continue
         go_to "$one_folder"
         ! is_as_built || return 0
         go_to ''
     done
     return 1
+}
+
+# Leave the release in `one_folder`; whether it is there.
+has_folder() { # note
+    one_folder=${1%/built}
+    one_folder=releases/${one_folder##*/}
+    [ -f "$one_folder/.git" ]
 }
 
 # Make a release of a commit, up to where its own build begins, and go into it. Return 1 if a whole one is there.
@@ -64,9 +75,9 @@ make_release() { # commit
     step_name=release words='' unlike=''
     ! find_release "$1" || return
     tidy_releases
-    new_release=releases/$(date -u +%Y%m%dT%H%M%S)-$(printf %.7s "$1")
-    [ ! -e "$new_release" ] || new_release=$new_release.$$
+    new_release=releases/$(date -u +%Y%m%dT%H%M%S)-$(printf %.7s "$1")-$$
     echo "== $new_release"
+    echo "$new_release" >>"$state/doomed" # until it runs
     time_to_move
     time_limit=$time_left git worktree add -f --detach "$new_release" "$1" >"$errors" 2>&1 && go_to "$new_release" &&
         unlike=$(find_unlike) && [ -z "$unlike" ] && link_shared && return
@@ -77,14 +88,15 @@ make_release() { # commit
     stop_in_conflict "$words"
 }
 
-# A folder shared/x/ is made if it is missing. But shared/x must be there: nobody knows what it should be.
+# A folder shared/x/ is made if it is missing, but not by root, who could be led elsewhere. And shared/x must be
+# there: nobody knows what it should be.
 link_shared() {
     # shellcheck disable=SC2046 # to be split; no path has a glob in it
     for place in $(echo "$shared_paths" | tr , ' '); do
-        one_shared=${place%/} words="$place is missing in $checkout_path/shared"
-        [ "$place" = "$one_shared" ] || mkdir -p "../../shared/$place"
+        one_shared=${place%/} words="$place is missing in shared"
+        [ "$place" = "$one_shared" ] || [ "$euid" -eq 0 ] || mkdir -p "../../shared/$place"
         [ -e "../../shared/$place" ] || return
-        words="$one_shared is in the repository, so it cannot be shared"
+        words="$one_shared is in the repository: it cannot be shared"
         mkdir -p "$one_shared" && rmdir "$one_shared" && ln -s "$checkout_path/shared/$one_shared" "$one_shared" || return
     done
 }
@@ -93,9 +105,9 @@ link_shared() {
 switch_release() {
     [ "$release_settings" ] || return 0
     [ "$failed_step" ] || save_release
-    step_name=switch has_switched=yes words="cannot write $checkout_path/current"
+    step_name=switch words='cannot write current'
     echo "$commit_after" >"$state/begun" && rm -f ../../.current && ln -s "$this_release" ../../.current &&
-        mv -fT ../../.current ../../current
+        mv -fT ../../.current ../../current && has_switched=yes
 }
 
 # Save what somebody did in the release that is left. After that it is not used again, and may be removed.
@@ -105,47 +117,53 @@ save_release() {
     see_edits || stop_with_edits
     [ "$head_commit" = "$built_commit" ] || save_commits "$head_commit"
     [ -z "$edits_commit" ] || save_or_stop "$edits_commit" edits
-    [ -z "$saved_ref" ] || [ -z "$built_commit" ] || note_built edited
+    [ -z "$saved_ref" ] || [ -z "$built_commit" ] || note_built //edited
     go_to "$1"
 }
 
+# The settings of AfterPull begin with a colon; no program can be called //edited or //failed.
 note_built() { # settings
     echo "$(commit_of HEAD) ${edits_tree:--} $1" >"$git_dir/built"
 }
 
 # Go back to the release that ran. If nothing else has run meanwhile, that is all.
 leave_failed_release() {
-    [ "$this_release" = "$release_before" ] || rm -f "$git_dir/built"
+    [ "$this_release" != "${new_release-}" ] || [ -z "$has_switched" ] || note_built //failed
     go_to "$release_before"
     step_name=$failed_step
-    [ "$has_switched" ] || [ "$head_commit" != "$marker_commit" ] || finish rolled_back "$failed_words"
+    [ "$has_switched$drift_found" ] || [ "$head_commit" != "$marker_commit" ] || finish rolled_back "$failed_words"
 }
 
 # Remove what a killed or failed run left: git may be unable to read it, and then every fetch would fail.
-drop_half_made_releases() {
+drop_doomed_releases() {
     [ "$release_settings" ] || return 0
     go_to ''
-    for one_folder in releases/2*T*-* .git/worktrees/2*T*-*; do
-        one_folder=releases/${one_folder##*/}
-        [ -f ".git/worktrees/${one_folder#*/}/built" ] || drop_release "$one_folder"
-    done
+    [ ! -f "$state/doomed" ] || while read -r one_folder; do
+        drop_release "$one_folder"
+    done <"$state/doomed"
+    true >"$state/doomed"
     enter_current
 }
 
 # Make room for one more: remove the oldest, but none that somebody has changed since.
 tidy_releases() {
-    set -- releases/2*T*-*
+    set -- .git/worktrees/*/built
     while [ $# -ge "${release_settings%%,*}" ] && [ -e "$1" ]; do
-        go_to "$1"
-        ! is_as_built || { go_to '' && drop_release "$1"; }
-        go_to ''
+        if has_folder "$1"; then
+            go_to "$one_folder"
+            is_as_built || one_folder=current
+            go_to ''
+        fi
+        echo "$one_folder" >>"$state/doomed"
+        drop_release "$one_folder"
         shift
     done
 }
 
-# The note goes first. Neither the release that runs is removed nor a link.
+# The note goes first. The release that runs is not removed, nor is a link.
 drop_release() { # release
-    [ "$1" != "$(readlink current)" ] && [ ! -L "$1" ] || return 0
+    [ ! "$1" -ef current ] && [ ! -L "$1" ] || return 0
     rm -f ".git/worktrees/${1#*/}/built"
-    rm -rf "$1" ".git/worktrees/${1#*/}"
+    rm -rf "$1" || { chmod -R u+w "$1" && rm -rf "$1"; }
+    rm -rf ".git/worktrees/${1#*/}"
 }

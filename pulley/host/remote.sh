@@ -45,13 +45,13 @@ check_address() {
         *) return 0 ;;
     esac
     url_path=${url_path%/} url_path=${url_path%.git}
-    [ "$url_path" != "$Repository" ] || return 0
-    ! echo "$url_path" | grep -qixF "$Repository" || return 0
+    [ "$url_path" != "$repository_name" ] || return 0
+    ! echo "$url_path" | grep -qixF "$repository_name" || return 0
     fault_name=origin
     case $url_path in
-        *[!A-Za-z0-9._/-]* | */*/*) refuse "origin is not $Repository: see git remote -v there" ;;
+        *[!A-Za-z0-9._/-]* | */*/*) refuse "origin is not $repository_name: see git remote -v there" ;;
     esac
-    refuse "origin is $url_path, not $Repository"
+    refuse "origin is $url_path, not $repository_name"
 }
 
 # Try until the remote answers and has the commit, the retries are used up, or the time is over.

@@ -120,7 +120,7 @@ keep_log() {
     [ ! -f "$state/log" ] || size=$(wc -c <"$state/log")
     [ "$size" -lt $log_bytes ] || mv -f "$state/log" "$state/log.1"
     {
-        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $Target $Cause $upstream_commit $final_outcome"
+        echo "=== $(date -u +%Y-%m-%dT%H:%M:%SZ) $target_name $Cause $upstream_commit $final_outcome"
         without_secrets <"$run_log" | tail -c $log_bytes
     } >>"$state/log"
 }

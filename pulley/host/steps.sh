@@ -9,7 +9,7 @@ deploy() {
             succeed
         fi
         # `step_settings`, which the marker gets, has their settings already.
-        [ "$release_settings" ] || ! nothing_fits || after_pull_program='' Drain='' before_restart_program='' Restart='' health_url='' after_healthy_program='' more_fields=,${q}steps_not_needed$q:true
+        [ "$release_settings" ] || ! nothing_fits || after_pull_program='' Drain='' before_restart_program='' restart_units='' health_url='' after_healthy_program='' more_fields=,${q}steps_not_needed$q:true
     fi
     seconds_left
     kept_for_going_back=$((time_left / 3)) fetched=${fetched:+before}
@@ -25,6 +25,7 @@ deploy() {
         write_marker
         true >"$state/begun"
         true >"$state/failed"
+        [ -z "$release_settings" ] || true >"$state/doomed"
         if [ "$marker_slot" -eq 0 ]; then # our git calls start no gc, which could run unseen
             kept_for_going_back=0 step_name=tidy
             step_within git -c gc.autoDetach=false gc --auto --quiet
@@ -66,14 +67,14 @@ stop_if_moved() {
 
 # Run the steps in order until one fails: then `step_name` has its name and `words` the reason.
 run_steps() { # commit previous cause
-    export PULLEY_TARGET="$Target" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
+    export PULLEY_TARGET="$target_name" PULLEY_COMMIT="$1" PULLEY_PREVIOUS_COMMIT="$2" PULLEY_CAUSE="$3"
     if make_release "$1"; then
         step_name=submodules
         [ ! -f .gitmodules ] || update_submodules || return
         step_name=lfs
         [ -z "$uses_lfs" ] || step_within git lfs pull || return
         run_program after_pull "$after_pull_program" || return
-        [ -z "$release_settings" ] || { see_edits && note_built "$after_pull_program$shared_paths"; } || return
+        [ -z "$release_settings" ] || { see_edits && note_built ":$after_pull_program$shared_paths"; } || return
     fi
     switch_release || return
     step_name=drain
@@ -85,7 +86,7 @@ run_steps() { # commit previous cause
     drain && run_program before_restart "$before_restart_program" || [ "$failed_step" ] || return
     [ -z "$failed_step" ] || kept_for_going_back=0
     step_name=restart
-    [ -z "$Restart" ] || restart || return
+    [ -z "$restart_units" ] || restart || return
     step_name=health_check
     [ -z "$health_url" ] || check_health || return
     step_name=drain
@@ -155,7 +156,7 @@ step_within() {
 
 restart() {
     time_for_steps
-    echo "== restart: $Restart"
+    echo "== restart: $restart_units"
     if [ "$asks" ]; then
         echo "restart $time_left" >&4
         read -r exit_status <&5 || exit_status=1

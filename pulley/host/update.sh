@@ -4,7 +4,7 @@
 # Fetched is not deployed: the marker is written after the last step.
 stop_if_done() {
     # The others are there only if they are set, as in the markers of older releases.
-    step_settings="$after_pull_program|$Restart|$health_url${before_restart_program:+|before $before_restart_program}${after_healthy_program:+|after $after_healthy_program}${release_settings:+|releases$shared_paths}"
+    step_settings="$after_pull_program|$restart_units|$health_url${before_restart_program:+|before $before_restart_program}${after_healthy_program:+|after $after_healthy_program}${release_settings:+|releases$shared_paths}"
     commits_on_top=0
     [ -z "$goes_to_commit" ] || upstream_commit=$asked_commit
     if [ "$update_mode" = exact ] || [ "$release_settings" ]; then
@@ -24,6 +24,8 @@ stop_if_done() {
 update() {
     if [ "$release_settings" ]; then
         release_before=$this_release commit_after=$upstream_commit
+        # Local commits on top stay until there is something new.
+        [ "$drift_found$commit_after" != "$marker_commit" ] || ! is_deployed_here || finish "${other_outcome:-unchanged}"
         return
     fi
     case $update_mode in

@@ -23,7 +23,8 @@ AWS_BYTES, VALUES_BYTES = 65_536, 4_200
 # Of paths and refs, whose characters are checked before they get their values.
 WITHOUT_SPACE = (
     *("state", "errors", "git_dir", "common_dir", "checkout_path"),
-    *("local_ref", "remote_ref", "upstream_ref"),
+    *("local_ref", "remote_ref", "upstream_ref", "head_ref", "time_left", "exit_code"),
+    *("marker_slot", "euid", "owner_uid"),
 )
 # Flags, commits, refs and checked parameters without a space, which may be empty.
 WITHOUT_SPACE_OR_EMPTY = (

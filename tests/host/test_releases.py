@@ -15,6 +15,7 @@ import pytest
 
 from tests.host.conftest import SHELLS, Run, Site, own, run_in_own_group
 from tests.host.test_clone import clone, empty
+from tests.host.test_submodules import with_submodule
 
 KILLS = int(os.environ.get("PULLEY_KILLS", "12"))
 # A build that leaves a file of the commit's, and notes that it ran and where.
@@ -85,7 +86,7 @@ class TestDeploy:
         releases.pull().must_be("updated", after=releases.site.tip(releases.site.upstream))
         assert releases.running == "two"
         assert releases.link == f"releases/{releases.folders[0]}"
-        assert releases.folders[0].endswith(releases.site.tip(releases.site.upstream)[:7])
+        assert f"-{releases.site.tip(releases.site.upstream)[:7]}-" in releases.folders[0]
 
     def test_clone_beside_the_releases_stays_as_it_is(self, releases: Releases) -> None:
         before = releases.site.head()
@@ -274,6 +275,15 @@ class TestBack:
         assert releases.running == "two"
         assert releases.builds == 3
 
+    def test_pin_without_a_build_takes_the_folder_too(self, releases: Releases) -> None:
+        first = releases.pull(AfterPull="").result.after
+        assert first
+        folder = releases.link
+        releases.commit("three")
+        releases.pull(AfterPull="")
+        releases.pull(AfterPull="", Update="exact", Commit=first).must_be("updated")
+        assert releases.link == folder
+
     def test_folder_that_somebody_has_changed_is_not_taken_again(self, releases: Releases) -> None:
         first = releases.pull().result.after
         assert first
@@ -327,6 +337,14 @@ class TestKeep:
         releases.pull().must_be("updated")
         assert len(releases.folders) == 2
 
+    def test_read_only_folders_of_a_build_go_with_their_release(self, releases: Releases) -> None:
+        lock = "mkdir -p mod/a && touch mod/a/b && chmod -R a-w mod\n"
+        releases.commit("zero", build=BUILD + lock)
+        for number in range(4):
+            releases.commit(f"number {number}")
+            releases.pull(Releases="2").must_be("updated")
+        assert len(releases.folders) == 2
+
     def test_folder_of_somebody_else_is_left_alone(self, releases: Releases) -> None:
         releases.site.write("releases/mine/file.txt", "mine\n")
         releases.settings = "1"
@@ -334,6 +352,41 @@ class TestKeep:
             releases.commit(f"number {number}")
             releases.pull().must_be("updated")
         assert "mine" in releases.folders
+
+
+class TestOthers:
+    """What is not this script's is neither used nor removed."""
+
+    def test_folders_and_work_trees_of_others_stay(self, releases: Releases) -> None:
+        releases.settings = "1"
+        releases.pull()
+        site, made = releases.site, releases.folders[0]
+        site.as_owner("cp", "-a", f"releases/{made}", f"releases/{made}.bak")
+        site.write("releases/2026 Team - photos/a.png", "a")
+        own_clone = site.checkout / "releases/20300101T000000-1234567-1"
+        site.git("clone", "-q", str(site.upstream), str(own_clone))
+        elsewhere = site.root / "2026-Test-branch"
+        site.git("worktree", "add", "-q", "--detach", str(elsewhere))
+        commit = site.commit({"mine.txt": "mine\n"}, where=elsewhere)
+        for number in range(3):
+            releases.commit(f"number {number}")
+            releases.pull().must_be("updated")
+        left = set(releases.folders)
+        assert {f"{made}.bak", "2026 Team - photos", own_clone.name} <= left
+        assert site.git("rev-parse", "HEAD", cwd=elsewhere) == commit
+
+    def test_work_tree_that_somebody_made_is_no_release(self, releases: Releases) -> None:
+        releases.pull()
+        releases.site.git("worktree", "add", "-q", "--detach", "releases/mine", "origin/main")
+        TestDrift().link(releases, "releases/mine")
+        releases.pull().must_be("updated", drift="head")
+        assert is_whole(releases.current)
+
+    def test_release_that_a_person_removed_is_no_harm(self, releases: Releases) -> None:
+        releases.pull()
+        shutil.rmtree(releases.current.resolve())
+        releases.pull().must_be("updated", drift="head")
+        assert releases.running == "two"
 
 
 class TestShared:
@@ -352,8 +405,7 @@ class TestShared:
 
     def test_shared_file_that_is_not_there_is_named(self, releases: Releases) -> None:
         releases.settings = "3,.env"
-        words = f".env is missing in {releases.site.checkout}/shared"
-        releases.pull().must_be("conflict", words)
+        releases.pull().must_be("conflict", ".env is missing in shared")
         assert releases.folders == []
 
     def test_shared_path_that_the_repository_has_too_is_named(self, releases: Releases) -> None:
@@ -361,7 +413,7 @@ class TestShared:
         folder = releases.link
         releases.settings = "3,config.txt"
         releases.site.write("shared/config.txt", "mine\n")
-        words = "config.txt is in the repository, so it cannot be shared"
+        words = "config.txt is in the repository: it cannot be shared"
         releases.pull().must_be("conflict", words)
         assert releases.link == folder
         assert len(releases.folders) == 1
@@ -396,6 +448,40 @@ class TestDrift:
         assert releases.link == folder
         assert releases.builds == 1
 
+    @pytest.mark.parametrize("spelling", ["{base}/releases/{name}", "releases/{name}/", "other"])
+    def test_link_that_is_spelled_in_another_way_leads_to_the_same_release(
+        self, releases: Releases, spelling: str
+    ) -> None:
+        releases.settings = "1"
+        commit = releases.pull().result.after
+        name = releases.folders[0]
+        releases.site.as_owner("ln", "-s", f"releases/{name}", "other")
+        self.link(releases, spelling.format(base=releases.site.checkout, name=name))
+        releases.pull().must_be("unchanged", drift=None)
+        releases.commit("three", build="#!/bin/sh\nexit 3\n")
+        releases.pull().must_be("rolled_back", after=commit)
+        assert releases.running == "two"
+
+    def test_link_that_is_gone_is_made_again_even_if_the_next_build_fails(
+        self, releases: Releases
+    ) -> None:
+        site = releases.site
+        site.pull(AfterPull="build")  # so the clone itself is at the commit
+        first = releases.pull().result.after
+        releases.current.unlink()
+        found = releases.pull(Update="check").must_be("unchanged").found
+        assert found is not None
+        assert found.drift == "head"
+        releases.commit("three", build="#!/bin/sh\nexit 3\n")
+        releases.pull().must_be("rolled_back", after=first)
+        assert releases.running == "two"
+
+    def test_branch_that_somebody_checked_out_is_left_once(self, releases: Releases) -> None:
+        releases.pull()
+        releases.in_current("checkout", "-q", "-b", "hotfix")
+        releases.pull(Cause="reconcile").must_be("updated", drift="branch")
+        releases.pull(Cause="reconcile").must_be("unchanged", drift=None)
+
     def test_commit_that_somebody_checked_out_in_the_release_is_drift(
         self, releases: Releases
     ) -> None:
@@ -424,6 +510,38 @@ class TestEdits:
         assert git("show", f"{result.saved}:config.txt") == "setting = 2"
         assert git("rev-parse", f"{result.saved}^") == local
         assert (releases.current / "config.txt").read_text() == "setting = 1\n"
+
+    def test_local_commit_with_nothing_new_upstream_stays(self, releases: Releases) -> None:
+        releases.pull()
+        local = releases.site.commit({"local.txt": "mine\n"}, where=releases.current.resolve())
+        for cause in ("push", "reconcile"):
+            releases.pull(Cause=cause).must_be("unchanged", after=local, saved=None, drift=None)
+        assert releases.site.saved() == []
+
+    def test_edits_and_commits_in_submodules_stay_in_their_release(
+        self, make_site: Callable[..., Site], shell: str
+    ) -> None:
+        releases = Releases(with_submodule(make_site(shell)), "1")
+        releases.site.commit({"build": BUILD})
+        releases.pull().must_be("updated")
+        folder = releases.current.resolve()
+        commit = releases.site.commit({"mine.txt": "mine\n"}, where=folder / "part")
+        for number in range(3):
+            releases.commit(f"number {number}")
+            releases.pull().must_be("updated")
+        assert releases.site.git("rev-parse", "HEAD", cwd=folder / "part") == commit
+
+    def test_program_called_edited_is_no_way_to_use_a_changed_folder(
+        self, releases: Releases
+    ) -> None:
+        releases.commit("two", edited=BUILD)
+        first = releases.pull(AfterPull="edited").result.after
+        assert first
+        releases.site.write("app.txt", "odd\n", where=releases.current.resolve())
+        releases.commit("three")
+        releases.pull(AfterPull="edited").must_be("updated")
+        releases.pull(AfterPull="edited", Update="exact", Commit=first).must_be("updated")
+        assert (releases.current / "app.txt").read_text() == "two\n"
 
     def test_same_edits_are_saved_once(self, releases: Releases) -> None:
         releases.pull()

@@ -256,6 +256,20 @@ class TestClosedCheckout:
         deploy().must_be("no_checkout", "others own")
         assert (site.checkout / "current").resolve() == release
 
+    def test_root_writes_no_release_where_another_may_write(self, site: RootSite) -> None:
+        (site.checkout / "releases").mkdir()
+        give(site.checkout / "releases")
+        site.pull(Releases="3").must_be("no_checkout", "others own")
+        assert list((site.checkout / "releases").iterdir()) == []
+
+    def test_root_makes_nothing_in_shared(self, site: RootSite) -> None:
+        (site.checkout / "shared").mkdir()
+        (site.root / "elsewhere").mkdir()
+        (site.checkout / "shared/var").symlink_to(site.root / "elsewhere")
+        give(site.checkout / "shared")
+        site.pull(Releases="3,var/log/").must_be("conflict", "var/log/ is missing in shared")
+        assert list((site.root / "elsewhere").iterdir()) == []
+
     @pytest.mark.parametrize(
         ("folder", "mode", "outcome"),
         [
