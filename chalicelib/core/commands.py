@@ -143,7 +143,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
 
 
 def _releases(target: Target) -> str:
-    """How many release folders are kept, and the paths that they share."""
+    """How many releases stay, and what they share."""
     return ",".join((str(target.keep), *target.shared))
 
 

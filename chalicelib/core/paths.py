@@ -1,7 +1,7 @@
 """Lists of paths: the pathspecs of `paths`, and what release folders share.
 
-By pathspecs of git a host decides whether a deploy needs its steps. Each is `site/**` or
-`:!site/docs/**`, which excludes. docs/targets.md says what fits.
+By git's pathspecs a host decides whether a deploy needs its steps: `site/**`, or `:!site/docs/**`,
+which excludes. docs/targets.md says what fits.
 """
 
 import re
@@ -17,9 +17,9 @@ MAX_PATHS, MAX_PATHS_LENGTH = 10, 401  # characters, with the commas, as in the 
 
 _PATHSPEC = re.compile(PATHSPEC_PATTERN)
 _SHARED = "[A-Za-z0-9._][A-Za-z0-9._/-]{0,99}"
-# How many releases are kept, and the paths that all of them share.
+# How many releases stay, and what they share.
 RELEASES_PATTERN = f"^([1-9][0-9]?(,{_SHARED}){{0,20}})?$"
-MAX_SHARED, MAX_SHARED_LENGTH = 20, 398  # paths; characters, with the commas
+MAX_SHARED, MAX_SHARED_LENGTH = 20, 398  # paths; characters
 _SHARED_PATH = re.compile(_SHARED)
 
 
@@ -43,27 +43,21 @@ def read_paths(value: object) -> tuple[str, ...]:
 
 
 def read_shared(value: object) -> tuple[str, ...]:
-    """A list of paths that release folders share, as an operator wrote it. Raises ValueError."""
+    """A list of paths that release folders share. Raises ValueError."""
     paths = value if isinstance(value, list) else []
     if not paths or not all(is_match(_SHARED_PATH, one) for one in paths):
-        raise ValueError(
-            'must be a list of paths, like ["uploads/", ".env"], with letters, digits and _ . / -; '
-            f"not {shown(value)}"
-        )
+        raise ValueError(f'must be a list of paths, like ["uploads/", ".env"], not {shown(value)}')
     folders = sorted(f"{one.removesuffix('/')}/" for one in paths)
     if odd := [one for one in folders if not all(map(_may_be_shared, one[:-1].split("/")))]:
-        raise ValueError(f"must be files and folders within a release, not {shown(odd[0])}")
+        raise ValueError(f"must be paths within a release, not {shown(odd[0])}")
     if twice := [one for one, other in pairwise(folders) if other.startswith(one)]:
         raise ValueError(f"must not have {shown(twice[0])} and what is in it")
     if len(paths) > MAX_SHARED or len(",".join(paths)) > MAX_SHARED_LENGTH:
-        raise ValueError(
-            f"must not have more than {MAX_SHARED} paths with {MAX_SHARED_LENGTH} characters"
-        )
+        raise ValueError(f"must be at most {MAX_SHARED} paths, {MAX_SHARED_LENGTH} characters")
     return tuple(paths)
 
 
 def _may_be_shared(part: str) -> bool:
-    """Whether a part of a path leads out of no release and into no git directory."""
     return part not in {"", "."} and ".." not in part and not part.endswith(".git")
 
 

@@ -100,8 +100,8 @@ class Target:
     what Auto Scaling is told if an instance that is being launched cannot be brought to its commit:
     "abandon" or "continue". `drain` has the ARNs of the target groups that a host leaves around its
     restart; the programs `before_restart` and `after_healthy` do the same for other balancers.
-    With the `layout` "releases" each commit is built in a folder of its own; `keep` of them stay,
-    and all have the same files at the paths in `shared`.
+    With the `layout` "releases" each commit is built in its own folder; `keep` of them stay, and
+    share the paths in `shared`.
     `url` is where people find what the hosts serve. With `badge`, everybody may see how many hosts
     are at which commit. `gates` are what a commit must meet before it goes out.
     """
@@ -151,7 +151,7 @@ class Target:
 
     @property
     def has_releases(self) -> bool:
-        """Whether each commit is built in a folder of its own."""
+        """Whether each commit is built in its own folder."""
         return self.layout == "releases"
 
     @property
@@ -338,7 +338,7 @@ def _problems_of_restart(path: str, entry: object) -> list[str]:
 
 
 def _problems_of_layout(path: str, entry: object) -> list[str]:
-    """Find keys that go only with release folders, or do not go with them."""
+    """Find keys that need release folders, or do not go with them."""
     stored = entry if isinstance(entry, dict) else {}
     if stored.get("layout") != "releases":
         return [
@@ -348,9 +348,9 @@ def _problems_of_layout(path: str, entry: object) -> list[str]:
         ]
     problems = []
     if stored.get("update") == "rebase":
-        problems.append(f"{path}.update: nothing is rebased in release folders: leave it out")
+        problems.append(f"{path}.update: nothing is rebased in releases: leave it out")
     if stored.get("paths"):
-        problems.append(f"{path}.paths: cannot go with releases: a new folder needs all its steps")
+        problems.append(f"{path}.paths: cannot go with releases: each needs all its steps")
     return problems
 
 
@@ -428,7 +428,7 @@ def _shared(value: object) -> tuple[str, ...]:
 
 def _keep(value: object) -> int:
     if type(value) is not int or not 1 <= value <= MAX_KEPT:
-        raise ValueError(f"must be how many releases stay, 1 to {MAX_KEPT}, not {shown(value)}")
+        raise ValueError(f"must be 1 to {MAX_KEPT}, not {shown(value)}")
     return value
 
 

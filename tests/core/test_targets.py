@@ -593,9 +593,9 @@ class TestReleases:
             ({"shared": ["a"], "layout": "checkout"}, 'shared: needs layout = "releases"'),
             ({"update": "rebase", "layout": "releases"}, "update: nothing is rebased"),
             ({"paths": ["a/**"], "layout": "releases"}, "paths: cannot go with releases"),
-            ({"keep": 0, "layout": "releases"}, "keep: must be how many releases stay, 1 to 99"),
-            ({"keep": True, "layout": "releases"}, "keep: must be how many releases stay"),
-            ({"keep": 100, "layout": "releases"}, "keep: must be how many releases stay"),
+            ({"keep": 0, "layout": "releases"}, "keep: must be 1 to 99, not 0"),
+            ({"keep": True, "layout": "releases"}, "keep: must be 1 to 99"),
+            ({"keep": 100, "layout": "releases"}, "keep: must be 1 to 99"),
         ],
     )
     def test_other_values_are_a_problem(self, stored: dict[str, object], words: str) -> None:
