@@ -35,7 +35,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     for name, way in ways.items():
         with Sandbox(HOSTS, restart_seconds=0.5, balancing_second=0.05) as sandbox:
             seen = _roll_out(sandbox, way)
-            back = _go_back(sandbox) if "layout" in way else []
+            if "layout" in way:
+                back = _go_back(sandbox)
         detail = {"requests": seen.total, "failed": seen.failed}
         goal = 0.0 if "drain" in way else None
         yield Figure(

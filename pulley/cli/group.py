@@ -3,6 +3,7 @@
 Listing commands, completing a name and printing the version import no command.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from chalicelib.status.safe_text import printable
 
 # docs/cli.md says what each is for.
 FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
+# A file or a pipe takes no more. Other errors, such as those of a network, are not about output.
+_TAKES_NO_MORE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE))
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,16 @@ class CommandGroup(NamedGroup):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def main(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run the program. If stdout cannot be written, say why, and exit with FAILED."""
+        """Run the program. If its output cannot be written, say why, and exit with FAILED."""
         try:
             try:
                 return super().main(*arguments, **named)
             finally:
-                sys.stdout.flush()  # or Python would say so at its end, in its own words
+                sys.stdout.flush()  # or Python would complain at its end, in its own words
         except OSError as error:
-            if error.filename is not None:
+            if error.errno not in _TAKES_NO_MORE:
                 raise
-            # Nothing more can be written there, and Python would try again.
+            # Python would try once more at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not isinstance(error, BrokenPipeError):  # the reader has seen enough
                 click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)

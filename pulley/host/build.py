@@ -57,14 +57,13 @@ SHEBANG = "#!/bin/sh\n"
 _FOLDER = Path(__file__).parent
 # A backslash with the character after it, a quote, or the place where a comment begins.
 _TOKEN = re.compile(r"\\.|['\"]|(?:^| +)#(?= |$)")
-# These are never empty, and have only letters, digits and `/.@+=,#%_-`: parameters.sh and
-# enter_checkout see to that; or they are numbers.
+# These are never empty, and have no space and no `*?[`. They are numbers; or a ref, in which git
+# allows none of these; or a path: parameters.sh and enter_checkout check it.
 _ONE_WORD = (
     "state|errors|git_dir|common_dir|checkout_path|local_ref|remote_ref|upstream_ref|head_ref"
     "|time_left|exit_code|marker_slot|euid|owner_uid"
 )
-# These may be empty. Else they have the same characters, or `:` and `,`: flags, commits, refs, and
-# checked parameters.
+# These may be empty; else they are one such word: flags, commits, refs, and checked parameters.
 _WORD_OR_EMPTY = "|".join(
     (
         *("asked_commit", "asks", "base_commit", "branch_tip", "drift_found", "edits_commit"),
@@ -76,8 +75,8 @@ _WORD_OR_EMPTY = "|".join(
     )
 )
 _UNQUOTED = re.compile(
-    # A file's name after a redirection, of a variable and a plain word.
-    r'(?<=[<>])"(\$\w+(?:/[\w.]+)?)"|'
+    # A file's name after a redirection, of a variable of the script's own and a plain word.
+    r'(?<=[<>])"(\$[a-z]\w*(?:/[\w.]+)?)"|'
     rf'(?<=[ \[])"((?:\$(?:{_ONE_WORD})\b|(?<=[\w/])[\w./-]+)+)"(?=[ );|&]|$)|'
     # What a test with nothing else in it asks for.
     rf'(?<=\[ )((?:-z )?)"(\$(?:{_WORD_OR_EMPTY}))"(?= \])'

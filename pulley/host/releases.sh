@@ -25,8 +25,8 @@ enter_current() {
     [ "$release_settings" ] || return 0
     go_to ''
     [ -d .git ] && [ ! -L releases ] && { [ -L current ] || [ ! -e current ]; } ||
-        { git_dir='' && refuse 'releases need a clone, and current must be a link'; }
-    running=$(cd -P current 2>/dev/null && pwd -P)
+        { git_dir='' && refuse 'current must be a link, in a clone'; }
+    running=$(cd -P current 2>&- && pwd -P)
     running=${running#"$(pwd -P)/"}
     [ ! -f "$running/.git" ] || [ ! -s ".git/worktrees/${running#releases/}/built" ] || go_to "$running"
 }
@@ -47,7 +47,7 @@ is_as_built() {
 }
 
 # Go to a whole release of a commit, if there is one in which nobody has changed anything. The way back takes the
-# one that ran, whatever somebody has changed in it.
+# one that ran, even if somebody has changed it.
 find_release() { # commit
     [ -z "$failed_step" ] || [ -z "$this_release" ] || [ "$(commit_of HEAD)" != "$1" ] || return 0
     go_to ''
@@ -96,7 +96,7 @@ link_shared() {
         one_shared=${place%/} words="$place is missing in shared"
         [ "$place" = "$one_shared" ] || [ "$euid" -eq 0 ] || mkdir -p "../../shared/$place"
         [ -e "../../shared/$place" ] || return
-        words="$one_shared is in the repository: it cannot be shared"
+        words="$one_shared is in the repository, too"
         mkdir -p "$one_shared" && rmdir "$one_shared" && ln -s "$checkout_path/shared/$one_shared" "$one_shared" || return
     done
 }
@@ -151,11 +151,10 @@ tidy_releases() {
     while [ $# -ge "${release_settings%%,*}" ] && [ -e "$1" ]; do
         if has_folder "$1"; then
             go_to "$one_folder"
-            is_as_built || one_folder=current
+            is_as_built || one_folder=''
             go_to ''
         fi
-        echo "$one_folder" >>"$state/doomed"
-        drop_release "$one_folder"
+        [ -z "$one_folder" ] || { echo "$one_folder" >>"$state/doomed" && drop_release "$one_folder"; }
         shift
     done
 }

@@ -1,13 +1,9 @@
 """Release folders: each commit is built aside, and `current` is switched by one rename."""
 
-import contextlib
 import os
 import random
 import shutil
-import signal
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pytest
 
 from tests.host.conftest import SHELLS, Run, Site, own, run_in_own_group
 from tests.host.test_clone import clone, empty
+from tests.host.test_kill import kill
 from tests.host.test_submodules import with_submodule
 
 KILLS = int(os.environ.get("PULLEY_KILLS", "12"))
@@ -413,7 +410,7 @@ class TestShared:
         folder = releases.link
         releases.settings = "3,config.txt"
         releases.site.write("shared/config.txt", "mine\n")
-        words = "config.txt is in the repository: it cannot be shared"
+        words = "config.txt is in the repository, too"
         releases.pull().must_be("conflict", words)
         assert releases.link == folder
         assert len(releases.folders) == 1
@@ -666,7 +663,7 @@ class TestKilled:
         chance = random.Random(20)  # noqa: S311 - nothing to guess
         for number in range(KILLS):
             commit = releases.commit(f"number {number}", build=f"{script}# {number}\n")
-            kill_after(site, chance.uniform(0.02, 0.5), Releases="2", AfterPull="build")
+            kill(site, chance.uniform(0.02, 0.5), Releases="2", AfterPull="build")
             assert is_whole(releases.current), number
             if number % 4 == 0:
                 result = releases.pull(Releases="2").result
@@ -713,20 +710,3 @@ class TestKilled:
             killed += 1
         assert killed > 5
         assert ended
-
-
-def kill_after(site: Site, seconds: float, **parameters: str) -> None:
-    """Start a run and kill its process group after a while."""
-    command, environ = site.command(**parameters)
-    run = subprocess.Popen(
-        command,
-        cwd="/",
-        env=environ,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        process_group=0,
-    )
-    time.sleep(seconds)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(run.pid, signal.SIGKILL)
-    run.wait()

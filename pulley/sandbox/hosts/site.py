@@ -152,7 +152,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self._site = site
         current = folder.parent / "current"
         served = current / folder.name if current.is_symlink() else folder
-        super().__init__(*connection, directory=str(served))  # type: ignore[arg-type]
+        super().__init__(*connection, directory=str(served))  # type: ignore[arg-type] # socketserver's
 
     def send_head(self) -> io.BytesIO | None:
         """Answer a GET or a HEAD with the current file, or with 404."""
