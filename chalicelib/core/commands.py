@@ -15,16 +15,14 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import STAGE_TAG, TAGS, Target
 
-# A login of GitHub, or the end of an ARN; empty if not known.
-BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38})?$"
+# A login of GitHub, or an operator's ARN; empty if not known.
+BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,:/-]*)?$"
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
 # Values of Update that deploy. The others only look, or drop what a host has saved.
 DEPLOYING = frozenset({"rebase", "reset", "rebase-to", "reset-to", "exact", *TAGS})
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
-# A name that does not match is left out.
-_NAME = re.compile(BY_PATTERN.replace("?$", "$"))
 
 
 class DocumentPinError(PulleyError):
@@ -92,10 +90,11 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
         tags = [(f"tag:{key}", values) for key, values in target.instances.tags]
         selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
     pushed = f"{pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
-    by = by if _NAME.fullmatch(by.removesuffix("[bot]")) else ""
+    name = by.removesuffix("[bot]")
+    by = by if name and re.fullmatch(BY_PATTERN, name) else ""
     when = f" at {pushed}" if pushed else ""
     when += f", attempt {attempt}" if attempt else ""
-    when += f" by {by}" if by else ""
+    when += f" by {by.rpartition('/')[2][:39]}" if by else ""
     if commit is None:
         what = f"{update} of"
     elif (update or target.sent_update) in DEPLOYING:
@@ -124,7 +123,7 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
             "Delivery": delivery,
             "Deployment": "" if deployment is None else str(deployment),
             "Attempt": str(attempt or ""),
-            "By": by.removesuffix("[bot]"),
+            "By": name if by else "",
             "PushedAt": pushed,
             "Saved": target.saved,
             # A stage's document of an older release does not have these.

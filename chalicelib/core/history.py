@@ -89,8 +89,8 @@ class RollOut:
     `issued` is in epoch milliseconds. `deployment` is the id on GitHub, if one existed when the
     command was sent. `pushed_at` (UTC) is when GitHub received the push. `attempt` counts from 1 if
     a round sent the command to a host that was not at the commit; otherwise it is 0. `by` is who
-    pushed or deployed, if known. `branch` is a branch's name, or a tag's. `saved` is the target's
-    setting when the command was sent; older releases' commands lack it, and mean "keep".
+    pushed or deployed, if known, `arn` an operator's. `branch` is a branch's name, or a tag's.
+    `saved` is the target's setting at that time; older releases' commands mean "keep".
     """
 
     target: str
@@ -105,6 +105,7 @@ class RollOut:
     update: str = "rebase"
     attempt: int = 0
     by: str = ""
+    arn: str = ""
     checkout: str = ""
     saved: str = "keep"
     branch: str = ""
@@ -279,7 +280,8 @@ def parse_roll_out(
         branch=parameters.get("Branch", ""),
         pushed_at=pushed_at,
         attempt=attempt,
-        by=by,
+        by=by.rpartition("/")[2],
+        arn=by if "/" in by else "",
     )
 
 

@@ -92,6 +92,7 @@ def deploy_facts(deploy: Deploy, subject: str) -> dict[str, object]:
         "subject": subject or None,
         "cause": deploy.roll_out.cause,
         "by": deploy.roll_out.by or None,
+        "arn": deploy.roll_out.arn or None,
         "attempt": deploy.roll_out.attempt or None,
         "update": deploy.roll_out.update,
         "command_id": deploy.command.id,

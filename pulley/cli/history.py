@@ -133,6 +133,7 @@ def _facts(entry: Entry, subject: str) -> dict[str, object]:
     return facts | {
         "kind": "pin",
         "by": entry.by or None,
+        "arn": entry.arn or None,
         "state": entry.pin.state if entry.pin else None,
         "until": entry.pin.until if entry.pin else None,
         "description": pin_change_words(entry),

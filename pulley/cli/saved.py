@@ -170,7 +170,7 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     what = f", which changes {_changes(kept)}" if kept.files else ""
     note(f"{name} has saved {commit.short}{what}, as {kept.ref or 'a ref that it did not list'}")
     confirm("Drop it?", yes=yes)
-    question = Question("drop", commit, by=stage.identity.name)
+    question = Question("drop", commit, by=stage.identity.arn)
     (told,), _ = _ask(stage, target, [host], question)
     dropped = _done(told).dropped
     back = line_that_brings_back(target, kept)

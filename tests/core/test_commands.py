@@ -331,13 +331,19 @@ class TestCause:
         assert request.parameters["By"] == name
         assert request.comment == f"push by {name}: octo/site 4d5e6f7 to web"
 
+    def test_arn_is_passed_whole_and_its_end_is_in_the_comment(self) -> None:
+        arn = f"arn:aws:sts::123456789012:assumed-role/ops/{'mona' * 16}"
+        request = request_for(by=arn)
+        assert request.parameters["By"] == arn
+        assert request.comment == f"push by {('mona' * 16)[:39]}: octo/site 4d5e6f7 to web"
+
     def test_bot_is_passed_without_its_suffix(self) -> None:
         request = request_for(by="octo-bot[bot]")
         assert request.parameters["By"] == "octo-bot"
         assert request.comment.startswith("push by octo-bot[bot]: ")
 
     @pytest.mark.parametrize(
-        "name", ["", "two words", "x" * 40, "mona: octo/site", "mona\n", "{{ssm:x}}", "ж", "[bot]"]
+        "name", ["", "two words", "mona: octo/site", "mona\n", "{{ssm:x}}", "ж", "[bot]"]
     )
     def test_name_that_is_no_login_is_left_out(self, name: str) -> None:
         assert request_for(by=name) == request_for()

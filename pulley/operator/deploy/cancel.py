@@ -8,7 +8,6 @@ from chalicelib.core.history import Command, Run
 from chalicelib.core.plan import Send
 from chalicelib.core.stored import document_pin_of
 from chalicelib.status.overview import Standing, Standings
-from pulley.operator.deploy.send import LONGEST_NAME
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
 
@@ -61,7 +60,7 @@ def send_way_back(
             f"see {suggest('status', name)}"
         )
         return [(one, why) for one in sends]
-    pin, by = document_pin_of(pins), stage.identity.name[:LONGEST_NAME]
+    pin, by = document_pin_of(pins), stage.identity.arn
     requests = [
         one.request(stage=stage.name, issued=snapshot.issued, document_pin=pin, by=by)
         for one in sends

@@ -12,8 +12,6 @@ from chalicelib.flows.deploy import Deployer
 from pulley.operator.deploy.issue_time import issue_time
 from pulley.operator.stage.stage import Stage, utc_now
 
-LONGEST_NAME = 39  # characters: a command's comment has no room for more
-
 
 @dataclass(frozen=True)
 class DeployOrder:
@@ -49,14 +47,13 @@ def send(
     are read again here: if somebody pinned or froze the target meanwhile, nothing is sent. Raises
     RefusedError and UnavailableError if nothing could be read.
     """
-    by = stage.identity.name[:LONGEST_NAME]
     deployer = Deployer(stage.name, stage.stored, stage.commands, None, SilentJournal())
     why = Cause(
         repository=order.target.repository,
         commit=order.wanted.commit,
         word=cause,
         now=issue_time(order.target.repository, sent, now=utc_now()),
-        by=by,
+        by=stage.identity.arn,
         update="exact" if order.wanted.is_exact else "",
         reason=order.reason,
         tag=order.wanted.tag,

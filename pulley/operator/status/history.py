@@ -22,7 +22,7 @@ _WHOLE_ID = 36  # characters
 class PinChange:
     """A version of a pin. If it cannot be parsed, `pin` is None and `problem` says why.
 
-    `by` is the user whom AWS has recorded, else the one in the pin.
+    `by` is the user whom AWS has recorded, with the ARN in `arn`, else the one in the pin.
     """
 
     at: datetime
@@ -31,6 +31,7 @@ class PinChange:
     by: str
     version: int
     problem: str = ""
+    arn: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,14 @@ def pin_changes(target: str, versions: Iterable[StoredValue]) -> list[PinChange]
     for one in versions:
         if one.at is None:
             continue
-        by = "" if one.by == _NOBODY else short_name(one.by)
+        arn = "" if one.by == _NOBODY else one.by
+        by = short_name(arn)
         try:
             pin = parse_pin(one.value)
         except PinError as error:
-            changes.append(PinChange(one.at, target, None, by, one.version, str(error)))
+            changes.append(PinChange(one.at, target, None, by, one.version, str(error), arn))
         else:
-            changes.append(PinChange(one.at, target, pin, by or pin.by, one.version))
+            changes.append(PinChange(one.at, target, pin, by or pin.by, one.version, arn=arn))
     return changes
 
 

@@ -43,7 +43,7 @@ def sent(now: Mapping[str, str]) -> list[tuple[str, tuple[str, ...], str]]:
         name="dev",
         stored=SimpleNamespace(pins=lambda _names: StoredPins(now)),
         commands=SimpleNamespace(send=send),
-        identity=SimpleNamespace(name="mona"),
+        identity=SimpleNamespace(arn="mona"),
     )
     standing = SimpleNamespace(target=facts.target, plan=plan_target(facts, now=NOW))
     seen = SimpleNamespace(view=SimpleNamespace(snapshot=snapshot))

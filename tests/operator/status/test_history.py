@@ -28,7 +28,10 @@ AT = datetime(2030, 1, 31, 12, tzinfo=UTC)
 PINNED = f'{{"state": "pinned", "commit": "{COMMIT}", "reason": "why", "by": "mona"}}'
 
 
-def change_of(value: str, by: str = "arn:aws:iam::123456789012:user/someone") -> PinChange:
+SOMEONE = "arn:aws:iam::123456789012:user/someone"
+
+
+def change_of(value: str, by: str = SOMEONE) -> PinChange:
     (change,) = pin_changes("web", [StoredValue("/pulley/dev/pins/web", value, 3, by, AT)])
     return change
 
@@ -36,7 +39,7 @@ def change_of(value: str, by: str = "arn:aws:iam::123456789012:user/someone") ->
 class TestPinChanges:
     def test_change_has_the_stored_pin_and_the_author_that_aws_names(self) -> None:
         pin = Pin("pinned", CommitSha(COMMIT), "why", by="mona")
-        assert change_of(PINNED) == PinChange(AT, "web", pin, "someone", 3)
+        assert change_of(PINNED) == PinChange(AT, "web", pin, "someone", 3, arn=SOMEONE)
 
     def test_author_with_a_role_is_the_name_of_its_session(self) -> None:
         arn = "arn:aws:sts::123456789012:assumed-role/operators/hubot"
