@@ -8,15 +8,17 @@ import re
 from collections.abc import Iterator
 from inspect import cleandoc
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, fill
 
 import click
 
 from pulley.cli import main
+from pulley.operator.people.grants import needs_of
 
 PAGE = Path(__file__).parents[1] / "docs/cli.md"
 COMMANDS = "\n## Commands\n"
 KEPT = "<!-- by hand -->"
+WIDTH = 125
 OF_A_STAGE = frozenset({"--stage", "--profile", "--region"})  # told once, before the commands
 
 
@@ -58,6 +60,7 @@ def _commands(group: click.Group, above: str = "pulley") -> Iterator[tuple[str, 
 def _section(name: str, command: click.Command, kept: dict[str, str]) -> str:
     arguments = [_usage(one) for one in command.params if isinstance(one, click.Argument)]
     parts = [f"### `{' '.join([name, *arguments])}`", *_paragraphs(command), _options(command)]
+    parts.append(_actions(name.removeprefix("pulley ")))
     if by_hand := kept.get(name):
         parts.append(f"{KEPT}\n\n{by_hand}")
     return "".join(f"\n{part}\n" for part in parts if part)
@@ -89,6 +92,23 @@ def _options(command: click.Command) -> str:
             names = names.replace("|", r"\|")  # a pipe would end the cell, in code too
             rows.append(f"| `{names}` | {words.removesuffix('.')} |")
     return "\n".join(["| option | for |", "| --- | --- |", *rows]) if rows else ""
+
+
+def _actions(name: str) -> str:
+    """The actions of AWS that a command needs, and what its options need besides; "" if none."""
+    needs = needs_of(name)
+    known: set[str] = set()
+    lines = []
+    for one, need in needs.items():
+        more = [f"`{action}`" for action in need.actions if action not in known]
+        which = f"`pulley-STAGE-{need.level}`" if need.level else "none of the policies for people"
+        what = "Needs" if one == name else f"With `{one.removeprefix(name).strip()}` also"
+        if more:
+            lines.append(
+                fill(f"{what} ({which}): {', '.join(more)}.", WIDTH, break_on_hyphens=False)
+            )
+        known.update(need.actions)
+    return "\n\n".join(lines)
 
 
 def _as_markdown(text: str) -> str:

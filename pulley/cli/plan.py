@@ -3,7 +3,7 @@
 import click
 
 from chalicelib.core.plan import NOTHING, PARKED, SEND
-from chalicelib.status.overview import OWN_GIT, HostStanding, Standing, Standings
+from chalicelib.status.overview import GITHUB, OWN_GIT, HostStanding, Standing, Standings
 from chalicelib.status.safe_text import one_line
 from chalicelib.status.state import pin_words, target_facts
 from pulley.cli.options import json_option, stage_command
@@ -65,7 +65,11 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         until = f"this commit is held until a newer push or `{deploy}`"
         say(f"  held: {one_line(plan_.held)}; {until}", style="red")
     say_gates(standing)
-    if standing.tip_from == OWN_GIT:
+    if stage.stored.lacks_tokens and standing.tip_from != GITHUB:
+        say(
+            "  You may not read the stage's token for GitHub: set GITHUB_TOKEN to see what it sees."
+        )
+    elif standing.tip_from == OWN_GIT:
         say("  The schedule has no token for GitHub: it uses the commit that was requested last.")
     if not standing.hosts:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -15,6 +15,7 @@ from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten, warn_of_newer
+from pulley.operator.people.policies import PeoplePolicy, people_policies
 from pulley.operator.setup.apply import Done, Setup, build_own_document
 from pulley.operator.setup.plan import (
     SECRET,
@@ -26,7 +27,7 @@ from pulley.operator.setup.plan import (
     parse_token,
 )
 from pulley.operator.setup.token_trial import try_token
-from pulley.operator.stage.stage import Stage
+from pulley.operator.stage.stage import Stage, read_targets
 from pulley.operator.suggest import suggest
 from pulley.project import find_project, is_other_release
 
@@ -52,6 +53,14 @@ _SIGNS = {"create": "+", "change": "~", "delete": "-"}
     help="Print only the webhook's secret on stdout. All else goes to stderr.",
 )
 @click.option("--force", is_flag=True, help="Store the token even if GitHub rejects it.")
+@click.option("--people", is_flag=True, help="Make the policies for people in IAM, too.")
+@click.option(
+    "--target",
+    "names",
+    multiple=True,
+    metavar="TARGET",
+    help="With --people: also a policy that deploys to this target alone. Repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
 @yes_option
 @json_option
@@ -62,6 +71,8 @@ def setup(  # noqa: PLR0913 - each is an option
     repository: Repository | None,
     show_secret: bool,
     force: bool,
+    people: bool,
+    names: tuple[str, ...],
     dry_run: bool,
     yes: bool,
     as_json: bool,
@@ -75,18 +86,23 @@ def setup(  # noqa: PLR0913 - each is an option
     like, and after each upgrade of Pulley. A token that replaces another one is tried first: if
     GitHub rejects it, nothing is stored.
 
+    With --people it also makes three policies in IAM: pulley-STAGE-look, pulley-STAGE-deploy and
+    pulley-STAGE-administer. Attach them to your people's roles: docs/people.md.
+
     \b
         pulley setup --stage prod --dry-run
         pulley setup --stage prod --github-token-file token.txt
         pulley setup --stage prod --show-secret | pbcopy
+        pulley setup --stage prod --people --target web
     """  # noqa: D301 - click's mark against rewrapping
-    if repository and not token_file:
-        raise click.UsageError("--repository is for a token: give --github-token-file too")
+    _refuse_alone("--repository is for a token", "--github-token-file", repository, token_file)
+    _refuse_alone("--target is for a policy for people", "--people", names, people)
     if show_secret and as_json:
         raise click.UsageError("--show-secret prints the secret alone, so not with --json")
     tell = note if show_secret or as_json else say
     token = _read_token(token_file) if token_file else ""
-    work = Setup(stage, _wanted(stage, token, repository))
+    wanted = replace(_wanted(stage, token, repository), people=_people(stage, names, wanted=people))
+    work = Setup(stage, wanted)
     changes = work.plan()
     _tell_where(find_project())
     _tell_plan(stage, changes, tell)
@@ -107,6 +123,11 @@ def setup(  # noqa: PLR0913 - each is an option
             say_json(report.content)
     if show_secret:
         _show_secret(stage)
+
+
+def _refuse_alone(words: str, needed: str, given: object, other: object) -> None:
+    if given and not other:
+        raise click.UsageError(f"{words}: give {needed} too")
 
 
 @dataclass
@@ -143,6 +164,14 @@ def _wanted(stage: Stage, token: str, repository: Repository | None) -> WantedSt
         token=token,
         repository=repository,
     )
+
+
+def _people(stage: Stage, names: Sequence[str], *, wanted: bool) -> tuple[PeoplePolicy, ...]:
+    if not wanted:
+        return ()
+    stored = read_targets(stage) if names else None
+    targets = [stored.named(name) for name in names] if stored else []
+    return tuple(people_policies(stage.scope, targets))
 
 
 def _tell_where(found: Path | None) -> None:

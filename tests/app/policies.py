@@ -1,10 +1,11 @@
 """What each function's role may do, read as IAM would read it."""
 
-import fnmatch
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from tests.iam import allows, as_list
 
 PROJECT = Path(__file__).parents[2]
 # By Chalice's names of the functions. The deployment puts in the account's number.
@@ -17,10 +18,6 @@ POLICY_FILES = {
 ARN = "arn:aws:ssm:eu-central-1:000000000000:"
 FUNCTION_ARN = "arn:aws:lambda:eu-central-1:000000000000:function:"
 HOST_ARN = "arn:aws:ec2:eu-central-1:000000000000:instance/"
-
-
-def as_list(value: Any) -> list[Any]:  # noqa: ANN401 - IAM's JSON: one of a thing or a list of it
-    return value if isinstance(value, list) else [value]
 
 
 def policy_text(function: str, stage: str) -> str:
@@ -38,21 +35,8 @@ def is_allowed(
     arn: str,
     context: Mapping[str, str] | None = None,
 ) -> bool:
-    """Whether one statement allows the action on the resource.
-
-    `context` has the condition keys of the request. Without a context every condition holds, for
-    questions that are not about the host's tags. An unknown operator of conditions allows
-    nothing.
-    """
-    return any(
-        any(
-            fnmatch.fnmatchcase(action.lower(), one_action.lower())
-            for one_action in as_list(one["Action"])
-        )
-        and any(fnmatch.fnmatchcase(arn, pattern) for pattern in as_list(one["Resource"]))
-        and (context is None or _holds(one.get("Condition", {}), context))
-        for one in statements(function, stage)
-    )
+    """Whether one statement of a function's policy allows it: see `allows`."""
+    return allows(statements(function, stage), action, arn, context)
 
 
 def may_send(function: str, stage: str, document: str, host: str, tags: Mapping[str, str]) -> bool:
@@ -64,15 +48,6 @@ def may_send(function: str, stage: str, document: str, host: str, tags: Mapping[
     context = {f"ssm:resourceTag/{key}": value for key, value in tags.items()}
     return is_allowed(function, stage, "ssm:SendCommand", document, {}) and is_allowed(
         function, stage, "ssm:SendCommand", host, context
-    )
-
-
-def _holds(condition: Mapping[str, Mapping[str, Any]], context: Mapping[str, str]) -> bool:
-    """Whether each key of each operator has one of the values. A missing key fails."""
-    return all(
-        operator == "StringEquals" and context.get(key) in as_list(values)
-        for operator, keys in condition.items()
-        for key, values in keys.items()
     )
 
 

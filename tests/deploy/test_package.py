@@ -30,13 +30,13 @@ from tests.app.policies import (
     HOST_ARN,
     POLICY_FILES,
     PROJECT,
-    as_list,
     is_allowed,
     may_send,
     policy_text,
     statements,
 )
 from tests.deploy.project import STAGES, contents, resources_of
+from tests.iam import as_list
 
 pytestmark = pytest.mark.xdist_group("chalice package")
 CHALICE_S_OWN = {"chalice/__init__.py", "chalice/app.py"}

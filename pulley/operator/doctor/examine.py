@@ -26,6 +26,7 @@ from pulley.operator.doctor.hosts import (
 )
 from pulley.operator.doctor.launches import check_launches
 from pulley.operator.doctor.nodes import Node, find_untagged, read_nodes
+from pulley.operator.doctor.people import check_people
 from pulley.operator.doctor.row import FAIL, PASS, Check, Row, passed, rows_of
 from pulley.operator.doctor.stored import Stored, overlap_rows
 from pulley.operator.doctor.token import TokenCheck
@@ -75,12 +76,13 @@ class Doctor:
         yield from self._rows("targets", stored.check_targets)
         yield from self._rows("pins", lambda: stored.check_pins(now=self.now()))
         yield from self._rows("Lambda", lambda: self._functions(identity.account).check())
-        url = self.stage.webhook_url
+        stage, url = self.stage, self.stage.webhook_url
         address = partial(check_address, url, self.stage.name)
         yield from self._rows("the webhook's address", address, url)
         yield from self._github(stored, url)
         roles = partial(self._check_roles, identity, targets)
         yield from self._rows("hosts' roles", roles)
+        yield from self._rows("policies for people", lambda: check_people(stage.iam, stage.scope))
         yield from self._rows("hosts", lambda: self._hosts(targets))
 
     def _targets(self) -> StoredTargets | Row:
@@ -129,8 +131,8 @@ class Doctor:
             yield from roles.check_drain(target)
 
     def _host_roles(self, identity: Identity) -> HostRoles:
-        stage, partition = self.stage, identity.arn.split(":")[1]
-        parameters = f"arn:{partition}:ssm:{stage.region}:{identity.account}:parameter"
+        stage = self.stage
+        parameters = f"arn:{identity.partition}:ssm:{stage.region}:{identity.account}:parameter"
         secrets = stage.parameters.secrets_below(f"/pulley/{stage.name}")
         return HostRoles(stage.ec2, Clients.build().roles, stage.names, secrets, parameters)
 

@@ -4,6 +4,7 @@ A second run changes nothing. After an interrupted run, it continues.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chalicelib.core.commands import DocumentPinError, parse_document_pin
@@ -12,6 +13,7 @@ from pulley.host.build import build
 from pulley.host.document import build_document
 from pulley.operator.aws.document import Documents, DocumentVersion
 from pulley.operator.aws.parameters import StoredValue, Written
+from pulley.operator.people.managed import ManagedPolicies
 from pulley.operator.setup.plan import (
     SECRET,
     TOKEN,
@@ -20,6 +22,7 @@ from pulley.operator.setup.plan import (
     FoundStage,
     OldVersions,
     ParameterChange,
+    PeopleChange,
     PolicyChange,
     WantedStage,
     plan_setup,
@@ -76,6 +79,13 @@ class Setup:
             case OldVersions():
                 deleted = self._documents.delete_older(change.than)
                 return Done(change, f"{', '.join(deleted) or 'none'} deleted")
+            case PeopleChange(policy=policy):
+                policies = ManagedPolicies(self._stage.iam)
+                if change.action == "create":
+                    policies.create(policy.arn, policy.content, policy.words)
+                else:
+                    policies.update(policy.arn, policy.content)
+                return Done(change, f"attach {policy.arn} to whom it is for")
         raise TypeError(change)
 
     def _find(self) -> FoundStage:
@@ -97,7 +107,15 @@ class Setup:
             latest=latest,
             in_use=latest and self._in_use(latest, stored.get(pin)),
             pin=stored.get(pin),
+            people=self._find_people(),
         )
+
+    def _find_people(self) -> Mapping[str, Mapping[str, object]]:
+        if not self._wanted.people:
+            return {}
+        policies = ManagedPolicies(self._stage.iam)
+        found = {one.arn: policies.read(one.arn) for one in self._wanted.people}
+        return {arn: content for arn, content in found.items() if content is not None}
 
     def _in_use(self, latest: DocumentVersion, pin: StoredValue | None) -> DocumentVersion | None:
         version = latest.default

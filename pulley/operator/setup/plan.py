@@ -4,6 +4,7 @@ Nothing here asks AWS or changes anything. The document's pin comes after the do
 pushes use the old document.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +20,15 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.stored import ParameterNames, read_secrets
 from pulley.operator.aws.document import DocumentVersion
 from pulley.operator.aws.parameters import StoredValue
+from pulley.operator.people.managed import is_same
+from pulley.operator.people.policies import PeoplePolicy
 from pulley.operator.setup.diff import difference, document_difference
 from pulley.operator.stage.new_secret import SECRET_BYTES
 from pulley.operator.stage.policies import Policy
 
 SECRET, TOKEN, POLICY = "webhook secret", "GitHub token", "policy"
 DOCUMENT, OLD_VERSIONS, PIN = "document", "old versions", "document's pin"
+PEOPLE = "policy for people"
 
 
 class MalformedTokenError(PulleyError):
@@ -36,6 +40,7 @@ class WantedStage:
     """What a stage should have. `chalice` is the folder with its files; None leaves them alone.
 
     The token is the stage's, or that of `repository` only. If it is "", the stored one stays.
+    `people` are IAM policies; those that it leaves out stay as they are.
     """
 
     stage: str
@@ -43,6 +48,7 @@ class WantedStage:
     chalice: Path | None = None
     token: str = field(default="", repr=False)
     repository: Repository | None = None
+    people: tuple[PeoplePolicy, ...] = ()
 
     @property
     def names(self) -> ParameterNames:
@@ -61,7 +67,7 @@ class WantedStage:
 class FoundStage:
     """What the stage has. `token` is read only if one is wanted. `in_use` is the version in use.
 
-    `policies` are the files to change.
+    `policies` are the files to change; `people` are the policies of IAM that are there, by ARN.
     """
 
     secret: StoredValue | None = None
@@ -70,6 +76,7 @@ class FoundStage:
     latest: DocumentVersion | None = None
     in_use: DocumentVersion | None = None
     pin: StoredValue | None = None
+    people: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +124,13 @@ class OldVersions(Change):
     than: str = field(repr=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PeopleChange(Change):
+    """Create one of IAM's policies, or store another version of it."""
+
+    policy: PeoplePolicy = field(repr=False)
+
+
 def parse_token(text: str) -> str:
     """Parse one line of printable ASCII. Raises MalformedTokenError."""
     token = text.strip()
@@ -138,6 +152,7 @@ def plan_setup(wanted: WantedStage, found: FoundStage) -> tuple[Change, ...]:
         *_plan_token(wanted, found),
         *(_policy_change(policy) for policy in found.policies),
         *_plan_document(wanted, found),
+        *_plan_people(wanted, found),
     )
 
 
@@ -237,6 +252,27 @@ def _pin_change(wanted: WantedStage, found: FoundStage) -> Change:
         why=why,
         read=found.pin,
     )
+
+
+def _plan_people(wanted: WantedStage, found: FoundStage) -> Iterator[Change]:
+    for policy in wanted.people:
+        now = found.people.get(policy.arn)
+        if is_same(now, policy.content):
+            continue
+        yield PeopleChange(
+            what=PEOPLE,
+            name=policy.name,
+            action="create" if now is None else "change",
+            why=policy.words,
+            diff=()
+            if now is None
+            else difference(_lines(now), _lines(policy.content), policy.name),
+            policy=policy,
+        )
+
+
+def _lines(content: Mapping[str, object]) -> list[str]:
+    return json.dumps(content, indent=2, sort_keys=True).splitlines()
 
 
 def _version_of(pin: StoredValue) -> DocumentPin | None:

@@ -24,7 +24,6 @@ from chalicelib.edges.command_output import CommandOutput
 from chalicelib.edges.github import github_at, has_deployments
 from chalicelib.edges.github_reading import RepositoryReading, reading
 from chalicelib.edges.hosts import HostDirectory
-from chalicelib.edges.round_parameters import RoundParameters
 from chalicelib.edges.run_command import RunCommand
 from chalicelib.flows.snapshot import Reader
 from chalicelib.settings import CONFIG, Settings
@@ -32,14 +31,18 @@ from chalicelib.status.state import Surroundings
 from chalicelib.status.subjects import Subjects
 from pulley.operator.aws.parameters import Parameters
 from pulley.operator.near import did_you_mean
+from pulley.operator.people.policies import Scope
+from pulley.operator.people.refusals import explain_refusals
 from pulley.operator.stage.deployed import DeployedStage
 from pulley.operator.stage.endpoint import AWS, check_endpoint
 from pulley.operator.stage.existing import check_is_there
+from pulley.operator.stage.readable import ReadableParameters
 from pulley.operator.suggest import suggest
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_iam import IAMClient
     from mypy_boto3_ssm import SSMClient
 
 _TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # the operator's own, as for GitHub's gh
@@ -51,6 +54,11 @@ class Identity:
 
     account: str
     arn: str
+
+    @property
+    def partition(self) -> str:
+        """The partition of AWS that the account is in: aws, aws-cn or aws-us-gov."""
+        return self.arn.split(":")[1]
 
     @property
     def name(self) -> str:
@@ -97,6 +105,8 @@ class Stage:
         try:
             boto3.setup_default_session(profile_name=profile, region_name=region)
             session = boto3.DEFAULT_SESSION
+            if session:
+                explain_refusals(session.events, name)
             self.region = (session and session.region_name) or ""  # "" if it is not configured
         except ProfileNotFound:
             raise _no_profile(profile or environ.get("AWS_PROFILE", "")) from None
@@ -122,6 +132,15 @@ class Stage:
         return build_autoscaling_client()
 
     @cached_property
+    def iam(self) -> "IAMClient":
+        """IAM."""
+        import boto3
+
+        check_endpoint(self.environ.get(AWS, ""))
+        with calling("a client of IAM"):
+            return boto3.client("iam")
+
+    @cached_property
     def identity(self) -> Identity:
         """Who the operator is."""
         import boto3
@@ -131,15 +150,20 @@ class Stage:
             answer = boto3.client("sts").get_caller_identity()
             return Identity(answer["Account"], answer["Arn"])
 
+    @property
+    def scope(self) -> Scope:
+        """What the policies for people are about."""
+        return Scope(self.name, self.identity.account, self.identity.partition)
+
     @cached_property
     def parameters(self) -> Parameters:
         """Parameter Store, to read and write."""
         return Parameters(self.ssm)
 
     @cached_property
-    def stored(self) -> RoundParameters:
+    def stored(self) -> ReadableParameters:
         """What is stored, as a round of the schedule reads it."""
-        return RoundParameters(self.ssm, self.name)
+        return ReadableParameters(self.ssm, self.name)
 
     @cached_property
     def history(self) -> CommandHistory:

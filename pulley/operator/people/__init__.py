@@ -1,0 +1,1 @@
+"""The IAM policies for people: who may look, who may deploy, who may administer a stage."""

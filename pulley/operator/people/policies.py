@@ -1,0 +1,106 @@
+"""The policies for people as IAM's JSON.
+
+Source: IAM User Guide, "IAM and AWS STS quotas": a managed policy has at most 6,144 characters,
+spaces not counted.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chalicelib.core.targets import Target
+from pulley.operator.people.grants import (
+    ADMINISTER,
+    DEPLOY,
+    LEVELS,
+    LOOK,
+    Grant,
+    grants_of,
+    narrowed,
+)
+
+_WORDS = {LOOK: "look at", DEPLOY: "look at everything and deploy to", ADMINISTER: "administer"}
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A stage, in every region of an account."""
+
+    stage: str
+    account: str
+    partition: str = "aws"
+
+    def policy_arn(self, name: str) -> str:
+        """The ARN of a policy of this name."""
+        return f"arn:{self.partition}:iam::{self.account}:policy/{name}"
+
+    def arn(self, resource: str) -> str:
+        """The ARN of a grant's resource."""
+        if resource == "*":
+            return resource
+        service, region, rest = resource.replace("STAGE", self.stage).split(":", 2)
+        return f"arn:{self.partition}:{service}:{region}:{self.account}:{rest}"
+
+
+@dataclass(frozen=True)
+class PeoplePolicy:
+    """A policy for people: its ARN, its content as IAM's JSON, and whom it is for in `words`."""
+
+    arn: str
+    content: Mapping[str, Any] = field(repr=False)
+    words: str
+
+    @property
+    def name(self) -> str:
+        """Its name in the account."""
+        return self.arn.rpartition("/")[2]
+
+
+def policy_name(stage: str, level: str, target: str = "") -> str:
+    """The name of a level's policy, or of one for a single target."""
+    return "-".join(["pulley", stage, level, *([target] if target else [])])
+
+
+def people_policies(scope: Scope, targets: Iterable[Target] = ()) -> Sequence[PeoplePolicy]:
+    """The three policies, and one that deploys to each of these targets alone."""
+    every = [
+        PeoplePolicy(
+            scope.policy_arn(policy_name(scope.stage, level)),
+            content_of(grants_of(level), scope),
+            f"for people who {_WORDS[level]} stage {scope.stage}",
+        )
+        for level in LEVELS
+    ]
+    for target in targets:
+        grants = {narrowed(grant, target) for grant in grants_of(DEPLOY)}
+        every.append(
+            PeoplePolicy(
+                scope.policy_arn(policy_name(scope.stage, DEPLOY, target.name)),
+                content_of(grants, scope),
+                f"for people who {_WORDS[DEPLOY]} {target.name} of stage {scope.stage}",
+            )
+        )
+    return every
+
+
+def content_of(grants: Iterable[Grant], scope: Scope) -> Mapping[str, Any]:
+    """A policy that allows these grants: one statement for the actions on the same resources."""
+    actions = defaultdict(set)
+    for grant in grants:
+        actions[grant.resources, grant.tags].add(grant.action)
+    statements = []
+    for (resources, tags), allowed in sorted(actions.items()):
+        statement: dict[str, Any] = {
+            "Effect": "Allow",
+            "Action": sorted(allowed),
+            "Resource": [scope.arn(one) for one in resources],
+        }
+        if tags:
+            conditions = {
+                f"ssm:resourceTag/{key}": [one.replace("STAGE", scope.stage) for one in values]
+                for key, values in tags
+            }
+            statement["Condition"] = {"StringEquals": conditions}
+        statements.append(statement)
+    return {"Version": "2012-10-17", "Statement": statements}
