@@ -6,9 +6,9 @@ are stored.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chalicelib.core.history import Run, age, plain_status
 from chalicelib.core.observations import newest_observations
@@ -114,6 +114,11 @@ class RoundState:
 
     after: str = ""  # the last target that it handled, if it ran out of time
     holds: Mapping[str, Hold] = field(default_factory=dict)
+
+    def with_holds(self, names: Collection[str], holds: Mapping[str, Hold]) -> "RoundState":
+        """The same, but with these holds of the named targets, and no others of theirs."""
+        others = {name: hold for name, hold in self.holds.items() if name not in names}
+        return replace(self, holds=others | {name: holds[name] for name in names if name in holds})
 
 
 def parse_round_state(text: str) -> RoundState:

@@ -7,12 +7,12 @@ from typing import Protocol
 
 from chalicelib.core.decisions import Decision, DecisionLog, Level, count
 from chalicelib.core.errors import PulleyError, RefusedError
-from chalicelib.core.hosts import Host
+from chalicelib.core.hosts import Fleet, Host
 from chalicelib.core.launches import ABANDON_ANSWER, GROUP_TAG, Launch, LaunchAnswer, answer_launch
 from chalicelib.core.notifications import launch_notification
 from chalicelib.core.plan import TargetPlan
 from chalicelib.core.refs import InstanceId
-from chalicelib.core.targets import STAGE_TAG
+from chalicelib.core.targets import STAGE_TAG, Target
 from chalicelib.flows.notify import Publisher
 
 LONGEST_WAIT = timedelta(hours=48)  # after which Auto Scaling holds no instance
@@ -58,6 +58,21 @@ class LaunchCompleter:
         except PulleyError as error:
             self._note({}, "failed", error.in_full, "error")
             return {}
+
+    def of(
+        self, fleet: Fleet, held: Mapping[str, str], unread: Collection[Target], *, named: str
+    ) -> Sequence[Host]:
+        """The held hosts, without those of targets that have no plan (`unread`).
+
+        If a host woke the round, it is `named`: only its targets were read.
+        """
+        return [
+            one
+            for one in fleet.hosts
+            if one.instance_id in held
+            and named in {"", one.instance_id}
+            and not any(fleet.has(target, one.instance_id) for target in unread)
+        ]
 
     def complete(
         self,

@@ -78,7 +78,8 @@ class Reconciler:
         # A round of one repository does not know the other targets of its hosts.
         if snapshot.launching and not isinstance(only, Repository):
             unread = [one for one in targets if one.name not in plans]
-            self._complete_launches(unread, plans, snapshot, named=named, knows_all=knows_all)
+            held = self.launches.of(fleet, snapshot.launching, unread, named=named)
+            self.launches.complete(held, snapshot.launching, plans.values(), knows_all=knows_all)
         if only:
             self._store_woken(targets, holds, snapshot, done)
             done.note(self.journal, "woken")
@@ -108,29 +109,6 @@ class Reconciler:
             self._note_failure({}, error)
             raise
 
-    def _complete_launches(
-        self,
-        unread: Sequence[Target],
-        plans: Mapping[str, TargetPlan],
-        snapshot: Snapshot,
-        *,
-        named: str,
-        knows_all: bool,
-    ) -> None:
-        """Answer for hosts that are being launched, except those of targets without a plan.
-
-        If a host woke the round, only its targets were read, so only it is answered for.
-        """
-        fleet = snapshot.fleet
-        read = [
-            one
-            for one in fleet.hosts
-            if one.instance_id in snapshot.launching
-            and named in {"", one.instance_id}
-            and not any(fleet.has(target, one.instance_id) for target in unread)
-        ]
-        self.launches.complete(read, snapshot.launching, plans.values(), knows_all=knows_all)
-
     def _store(self, state: RoundState, before: RoundState, done: Round) -> None:
         """Store the state. If that fails, the next round begins where this round began."""
         if state == before:
@@ -157,11 +135,7 @@ class Reconciler:
             done.failed += 1
             self._note_failure({}, error)
             return
-        own = {target.name for target in targets}
-        others = {name: hold for name, hold in stored.holds.items() if name not in own}
-        kept = {name: hold for name, hold in holds.items() if name in own}
-        # The next round of the schedule begins where the last one stopped.
-        self._store(RoundState(stored.after, others | kept), stored, done)
+        self._store(stored.with_holds({one.name for one in targets}, holds), stored, done)
 
     def _targets(self, settings: Mapping[Repository, StoredReportSettings]) -> list[Target]:
         targets: list[Target] = []
