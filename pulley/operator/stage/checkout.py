@@ -1,22 +1,21 @@
-"""Read the clone of the application around the operator's current folder."""
+"""Read the clone of the application around the operator's current folder.
 
-import configparser
-import os
+All that git is asked goes through `git.py`, which runs nothing that the clone names.
+"""
+
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from chalicelib.core.refs import Branch, CommitSha, RefError, Repository
+from pulley.operator.stage import git
 
-if TYPE_CHECKING:
-    from git import Repo
-
-# An address with a host: a URL, or ssh's short form.
+_HEADS = "refs/heads/"
+# An address with a host: a URL, or ssh's short form, but not "helper::address".
 _ADDRESS = re.compile(
-    r"(?:(?:https?|ssh|git|git\+ssh)://[^/]+/|(?:[^/:@]+@)?[^/:@]{2,}:(?!//))(?P<path>.+)", re.ASCII
+    r"(?:(?:https?|ssh|git|git\+ssh)://[^/]+/|(?:[^/:@]+@)?[^/:@]{2,}:(?!//|:))(?P<path>.+)",
+    re.ASCII,
 )
 _Name = TypeVar("_Name", Branch, CommitSha)
 
@@ -29,88 +28,66 @@ class Here:
     branch: Branch | None
     commit: CommitSha | None
     folder: Path
+    url: str = field(default="", repr=False)  # of its remote; may have a password in it
 
     def resolve(self, revision: str) -> CommitSha | None:
         """The commit that a branch, a tag or a short id names in this clone; or None."""
-        try:
-            with _opened(self.folder) as repo:
-                return CommitSha.parse(repo.commit(revision).hexsha)
-        except _NoAnswerError:
-            return None
+        return _commit_at(self.folder, revision)
 
     def has(self, commit: CommitSha, branch: Branch) -> bool | None:
         """Whether the branch, as of the last fetch, contains the commit; None if unknown."""
-        try:
-            with _opened(self.folder) as repo:
-                return repo.is_ancestor(repo.commit(commit.sha), repo.commit(f"origin/{branch}"))
-        except _NoAnswerError:
+        tip = _commit_at(self.folder, f"refs/remotes/origin/{branch}")
+        if tip is None or _commit_at(self.folder, commit.sha) is None:
             return None
+        common = git.read(self.folder, "merge-base", commit.sha, tip.sha)
+        return common == commit.sha
 
     def subject(self, commit: CommitSha) -> str:
         """The first line of a commit's message; "" if the clone does not have the commit."""
-        try:
-            with _opened(self.folder) as repo:
-                return str(repo.commit(commit.sha).summary)
-        except _NoAnswerError:
-            return ""
+        written = git.read(self.folder, "cat-file", "commit", commit.sha)
+        message = (written or "").partition("\n\n")[2]
+        return message.lstrip("\n").partition("\n")[0]
 
     def tip(self, branch: Branch) -> CommitSha | None:
-        """Ask the remote for the branch's tip, with the operator's git. None without an answer."""
-        try:
-            with (
-                _opened(self.folder) as repo,
-                repo.git.custom_environment(**_never_asking(repo)),
-            ):
-                listed = repo.git.ls_remote("origin", branch.ref, kill_after_timeout=30)
-                return CommitSha.parse(str(listed).split()[0])
-        except _NoAnswerError:
-            return None
+        """Ask the remote for the branch's tip, with the operator's git. None without an answer.
+
+        The operator's own settings count, and not those of the clone.
+        """
+        listed = git.ask(self.folder, "ls-remote", "--", self.url, branch.ref) if self.url else None
+        return _parsed(CommitSha, (listed or "").partition("\t")[0])
 
 
 def find_here(folder: Path | None = None) -> Here | None:
-    """The clone around a folder; None if there is none, or if its remote is a local path."""
-    try:
-        with _opened(folder or Path.cwd()) as repo:
-            repository = repository_of(repo.remote("origin").url)
-            branch = None if repo.head.is_detached else repo.active_branch.name
-            head = repo.head.commit.hexsha if repo.head.is_valid() else ""
-            place = Path(repo.working_dir)
-    except _NoAnswerError:
+    """The clone around a folder; None if there is none, or if its remote is a local path.
+
+    A bare repository is none, nor is a clone of another user, which git refuses to read.
+    """
+    folder = folder or Path.cwd()
+    found = git.read(folder, "rev-parse", "--is-inside-work-tree", "--show-toplevel")
+    is_inside, _, place = (found or "").partition("\n")
+    if is_inside != "true" or not place:
         return None
+    top = Path(place)
+    url = (git.read(top, "config", "-z", "--get-all", "remote.origin.url") or "").partition("\0")[0]
+    repository = repository_of(url)
     if repository is None:
         return None
-    return Here(repository, _parsed(Branch, branch), _parsed(CommitSha, head), place)
+    branch = git.read(top, "symbolic-ref", "-q", "HEAD") or ""
+    return Here(
+        repository,
+        _parsed(Branch, branch.removeprefix(_HEADS) if branch.startswith(_HEADS) else None),
+        _commit_at(top, "HEAD"),
+        top,
+        url,
+    )
 
 
-class _NoAnswerError(Exception):
-    """Git cannot answer."""
-
-
-@contextmanager
-def _opened(folder: Path) -> "Iterator[Repo]":
-    """Open the repository around a folder. Turn all that GitPython raises into _NoAnswerError.
-
-    A remote may have no URL, the settings file may contain anything, and GitPython does not
-    implement HEAD@{yesterday}.
-    """
-    from git import Repo
-    from git.exc import GitError, ODBError
-
-    try:
-        with Repo(folder, search_parent_directories=True) as repo:
-            yield repo
-    except (
-        GitError,
-        ODBError,
-        ValueError,
-        TypeError,
-        LookupError,
-        OSError,
-        AttributeError,
-    ) as error:
-        raise _NoAnswerError from error
-    except (configparser.Error, NotImplementedError, RefError) as error:
-        raise _NoAnswerError from error
+def _commit_at(folder: Path, revision: str) -> CommitSha | None:
+    """The commit that a revision names in a clone."""
+    if not revision or revision.startswith("-"):  # git would take it for an option
+        return None
+    named = git.read(folder, "rev-parse", "-q", "--verify", f"{revision}^{{commit}}")
+    return _parsed(CommitSha, named)
 
 
 def repository_of(url: str) -> Repository | None:
@@ -123,16 +100,6 @@ def repository_of(url: str) -> Repository | None:
         return Repository.parse("/".join(address["path"].split("/")[-2:])) if address else None
     except RefError:
         return None
-
-
-def _never_asking(repo: "Repo") -> Mapping[str, str]:
-    """The environment in which git and ssh do not prompt. ssh would prompt on the terminal."""
-    environ = {"GIT_TERMINAL_PROMPT": "0"}
-    with repo.config_reader() as settings:
-        has_own = "GIT_SSH_COMMAND" in os.environ or "GIT_SSH" in os.environ
-        if not has_own and not settings.has_option("core", "sshCommand"):
-            environ["GIT_SSH_COMMAND"] = "ssh -oBatchMode=yes"
-    return environ
 
 
 def _parsed(kind: type[_Name], text: str | None) -> _Name | None:

@@ -15,14 +15,16 @@ MAIN = Branch("main")
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Repo:
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repo:
     upstream = tmp_path / "octo/site.git"
     Repo.init(upstream, mkdir=True, bare=True, initial_branch="main").close()
     repo = Repo.init(tmp_path / "clone", initial_branch="main")
     (tmp_path / "clone/below").mkdir()
     repo.index.commit("One", author=SOMEONE, committer=SOMEONE)
-    # git reads a folder of this machine instead of github.com.
-    repo.git.config(f"url.{tmp_path}/.insteadOf", "https://github.com/")
+    # By a setting of the operator, git reads a folder of this machine instead of github.com.
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.{tmp_path}/.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://github.com/")
     repo.create_remote("origin", "https://github.com/octo/site.git")
     repo.git.push("-q", "-u", "origin", "main")
     return repo
@@ -73,12 +75,30 @@ class TestHere:
         assert here.resolve(sha[:7]) == here.resolve("main") == CommitSha(sha)
 
     @pytest.mark.parametrize(
-        "revision", ["nosuch", "", "--all", "deadbeef", "a..b", "HEAD~99", "HEAD@{yesterday}"]
+        "revision", ["nosuch", "", "--all", "deadbeef", "a..b", "HEAD~99", "HEAD@{9}", "a\0b"]
     )
     def test_unknown_revision_is_none(self, clone: Repo, revision: str) -> None:
         here = find_here(Path(clone.working_dir))
         assert here is not None
         assert here.resolve(revision) is None
+
+    def test_subject_is_the_message_s_first_line_as_git_keeps_it(self, clone: Repo) -> None:
+        message = "Ünd: a\nb\n\nc"
+        made = clone.index.commit(message, author=SOMEONE, committer=SOMEONE)
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.subject(CommitSha(made.hexsha)) == "Ünd: a"
+        assert here.subject(CommitSha("0" * 40)) == ""
+
+    def test_branch_has_what_was_fetched_and_not_what_is_newer(self, clone: Repo) -> None:
+        fetched = CommitSha(clone.head.commit.hexsha)
+        newer = clone.index.commit("Not pushed", author=SOMEONE, committer=SOMEONE)
+        here = find_here(Path(clone.working_dir))
+        assert here is not None
+        assert here.has(fetched, MAIN) is True
+        assert here.has(CommitSha(newer.hexsha), MAIN) is False
+        assert here.has(CommitSha("0" * 40), MAIN) is None
+        assert here.has(fetched, Branch("nosuch")) is None
 
     def test_the_tip_is_the_remote_s_not_the_clone_s(self, clone: Repo) -> None:
         pushed = clone.head.commit.hexsha
@@ -138,6 +158,7 @@ class TestRepositoryOf:
             *("", "site.git", "https://example.com/", "https://example.com/a b/c d"),
             *("/srv/github/octo/site.git", "file:///srv/octo/site.git", "../octo/site.git"),
             *("octo/site", "./octo:x/site.git", "C:/octo/site"),
+            *("ext::/tmp/x/octo/site", "helper::https://example.com/octo/site"),
         ],
     )
     def test_local_path_or_incomplete_address_names_no_repository(self, url: str) -> None:
