@@ -15,6 +15,7 @@ from pulley.project import project
 from pulley.sandbox.app.chalice_local import CHALICE
 from pulley.sandbox.hosts.users import missing_programs
 from pulley.sandbox.interactive import run_sandbox
+from pulley.sandbox.private.peers import can_tell_users
 
 
 @click.command()
@@ -70,6 +71,12 @@ def _check_machine() -> None:
     missing = missing_programs()
     if missing:
         raise click.ClickException(f"the hosts need {', '.join(missing)}, which are not on PATH")
+    if not can_tell_users():
+        raise click.ClickException(
+            "this machine's kernel does not say which user a connection comes from (sock_diag), so "
+            "the sandbox could not refuse other users: run it on Linux itself or in Docker, with "
+            "the kernel's module tcp_diag"
+        )
     folder = tempfile.gettempdir()
     if not re.fullmatch(CHECKOUT_PATTERN, folder):  # checkouts are below it
         raise click.ClickException(

@@ -5,13 +5,14 @@ moto only pretends to do Run Command, completes each launch of Auto Scaling at o
 target of a load balancer healthy. So this package answers for these, and for Invoke of a function
 that runs here. moto's state belongs to the whole Python process, so an Account clears it when it
 starts, and there may be one at a time.
+
+Who calls it can run commands as us. So each call must be signed with the account's own random key.
 """
 
 import json
 import logging
 import os
 import shutil
-import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +31,6 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from pulley.sandbox.auto_scaling.service import AutoScaling
@@ -38,6 +38,8 @@ from pulley.sandbox.event_bus import EventBus, Pattern, Subscriber
 from pulley.sandbox.invoke import Invocations, Invoked
 from pulley.sandbox.load_balancing.service import LoadBalancing
 from pulley.sandbox.models import keep_models
+from pulley.sandbox.private.server import LoopbackServer
+from pulley.sandbox.private.signature import new_access_key, only_signed
 from pulley.sandbox.query import LOAD_BALANCING, read_query
 from pulley.sandbox.quiet import QuietHandler
 from pulley.sandbox.run_command import history
@@ -81,12 +83,9 @@ class Account:
         of these seconds takes here: with 0.01 the shortest delivery takes 0.3 s. The seconds of a
         deregistration delay are those of `balancing_second`, too.
         """
-        if port:
-            # Raises, because werkzeug would print a line and end the program.
-            socket.create_server(("127.0.0.1", port)).close()
-        self._server = make_server(
-            "127.0.0.1", port, self._answer, threaded=True, request_handler=_QuietMotoHandler
-        )
+        self._key = new_access_key()
+        answer = only_signed(self._answer, self._key)
+        self._server = LoopbackServer(port, answer, _QuietMotoHandler)
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images that nobody needs
         keep_models()
         BackendDict.reset()
@@ -129,18 +128,23 @@ class Account:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables that send a process to this account."""
+        """The environment variables that send a process to this account, with its secret key."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
+            "AWS_ACCESS_KEY_ID": self._key.id,
+            "AWS_SECRET_ACCESS_KEY": self._key.secret,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its class
         """A client for the account, closed with it. Not for several threads at once."""
-        made = _session(self.region).client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+        made = _session(self.region).client(  # type: ignore[call-overload]
+            service,
+            endpoint_url=self.endpoint_url,
+            aws_access_key_id=self._key.id,
+            aws_secret_access_key=self._key.secret,
+        )
         self._clients.append(made)
         return made
 
@@ -311,7 +315,7 @@ def _moto() -> DomainDispatcherApplication:
 
 @cache
 def _session(region: str) -> boto3.Session:
-    return boto3.Session("testing", "testing", region_name=region)
+    return boto3.Session(region_name=region)
 
 
 class _QuietMotoHandler(QuietHandler, MotoRequestHandler):

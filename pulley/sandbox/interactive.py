@@ -93,10 +93,10 @@ def _describe_places(sandbox: Sandbox) -> str:
         f"A checkout there:  {sandbox.machines[0].checkout}\n"
         f"The hosts' sites:  {' '.join(machine.site.url for machine in sandbox.machines)}\n"
         f"GitHub's token:    {sandbox.directory}/github-token\n"
-        f"GitHub's API:      curl -H \"Authorization: Bearer $(cat {sandbox.directory}"
-        f'/github-token)" {sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n'
-        f'A check, as CI:    curl -H "Authorization: Bearer $(cat {sandbox.directory}'
-        f'/github-token)" {sandbox.github.api_url}/repos/{FULL_NAME}/statuses/$(git rev-parse HEAD)'
+        f"GitHub's API:      curl -H @{sandbox.directory}/github-header "
+        f"{sandbox.github.api_url}/repos/{FULL_NAME}/deployments\n"
+        f"A check, as CI:    curl -H @{sandbox.directory}/github-header "
+        f"{sandbox.github.api_url}/repos/{FULL_NAME}/statuses/$(git rev-parse HEAD)"
         ' -d \'{"context": "test", "state": "success"}\'\n'
         f"The webhook:       {sandbox.webhook.url} (stage {STAGE})\n"
         f"Its log:           {sandbox.directory}/webhook.log\n"

@@ -26,12 +26,13 @@ from pulley.sandbox.app.deployed import DeployedApp
 from pulley.sandbox.app.function import Function
 from pulley.sandbox.balanced import make_balancer
 from pulley.sandbox.developer import commit_files, open_clone
-from pulley.sandbox.environment import write_environment, write_secret
+from pulley.sandbox.environment import write_environment, write_secret, write_token
 from pulley.sandbox.github.git_server import Upstream
 from pulley.sandbox.github.server import GitHubServer, RecordedDeployment
 from pulley.sandbox.hosts.launched import LaunchedMachines
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.hosts.machines import Machines, Unlike
+from pulley.sandbox.hosts.users import make_private
 from pulley.sandbox.load_balancing.balancer import Balancer
 from pulley.sandbox.setup import store_document, store_secrets, store_targets
 
@@ -98,12 +99,10 @@ class Sandbox:
         without them.
         """
         with ExitStack() as starting:
-            # Open to the hosts' owner, like /srv.
             self.directory = Path(tempfile.gettempdir(), f"pulley-sandbox-{secrets.token_hex(4)}")
             # First, because an interruption may come between any two lines.
             starting.callback(_remove, self.directory)
-            self.directory.mkdir()
-            self.directory.chmod(0o755)
+            make_private(self.directory)
             self.account = starting.enter_context(
                 Account(hook_second=hook_second, balancing_second=balancing_second)
             )
@@ -129,7 +128,7 @@ class Sandbox:
             self.target = {**TARGET, "health_check": health_check, "timeout": 30}
             self.secret = b"" if empty else secrets.token_hex(32).encode()
             self.token = f"github_pat_{secrets.token_hex(32)}"
-            write_secret(self.directory / "github-token", self.token.encode())
+            write_token(self.directory, self.token)
             self.github = starting.enter_context(
                 GitHubServer({FULL_NAME: self.upstream.path}, token=self.token)
             )

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from pulley.sandbox.private.server import OwnConnections
+
 _STOP_SECONDS = 0.05  # how long a server may take to notice that it should stop
 _QUEUED = 128  # connections that nobody has accepted yet
 
 
-class TcpServer(socketserver.ThreadingTCPServer):
+class TcpServer(OwnConnections, socketserver.ThreadingTCPServer):
     """Holds its port from the start: connections are refused until `start`, and after `stop`.
 
     Unlike `http.server`'s, it does not look up the name of its address in DNS.

@@ -1,4 +1,7 @@
-"""The Chalice app as `chalice local` serves it: the real app.py, in a process of its own."""
+"""The Chalice app as `chalice local` serves it: the real app.py, in a process of its own.
+
+`serve.py` is what runs there.
+"""
 
 import os
 import socket
@@ -29,11 +32,10 @@ class Webhook:
         self.url = f"http://127.0.0.1:{port}/github"
         # It must not outlive us, even if we are killed.
         die_with_us = ["setpriv", "--pdeathsig", "KILL", "--"]
-        serve = [str(CHALICE), "local"]
-        options = ["--host", "127.0.0.1", "--port", str(port), "--stage", stage, "--no-autoreload"]
+        serve = [sys.executable, "-u", "-m", "pulley.sandbox.app.serve", str(port), stage]
         with log.open("w") as output:
             self._server = subprocess.Popen(
-                [*die_with_us, *serve, *options],
+                [*die_with_us, *serve],
                 cwd=project(),
                 env={**os.environ, **environ},
                 stdout=output,

@@ -4,6 +4,7 @@ From GitHub's pages "Permissions required for fine-grained personal access token
 "Troubleshooting the REST API" and "Rate limits for the REST API".
 """
 
+import hmac
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ _LEVELS = ("", "read", "write")
 def check_token(authorization: str, token: str, expires: datetime | None) -> None:
     """Raise GitHubError if it is another token, or if it has expired."""
     scheme, _, given = authorization.partition(" ")
-    if scheme.lower() not in {"bearer", "token"} or given != token:
+    is_it = hmac.compare_digest(given.encode(), token.encode())
+    if scheme.lower() not in {"bearer", "token"} or not is_it:
         raise GitHubError(401, "Bad credentials")
     if expires is not None and expires <= datetime.now(UTC):
         raise GitHubError(401, "Bad credentials")

@@ -1,6 +1,7 @@
 """GitHub's git: a repository served over HTTP, which tells the API of each push.
 
-git's own `http-backend` serves it, so hosts fetch and people push as with GitHub.
+git's own `http-backend` serves it, so hosts fetch and people push as with GitHub. Nobody signs in,
+but a push runs programs on the hosts: so only the user's own programs can connect.
 """
 
 import os
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from git import Actor, Repo
-from werkzeug.serving import make_server
 from werkzeug.wsgi import get_input_stream
 
+from pulley.sandbox.private.server import LoopbackServer
 from pulley.sandbox.quiet import QuietHandler
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ class Upstream:
         repository = Repo.init(self.path, mkdir=True, bare=True, initial_branch="main")
         with repository.config_writer() as config:
             config.set_value("http", "receivepack", "true")
-        self._server = make_server(
-            "127.0.0.1", 0, self._serve, threaded=True, request_handler=QuietHandler
-        )
+        self._server = LoopbackServer(0, self._serve, QuietHandler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/{full_name}.git"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()

@@ -8,7 +8,6 @@ import hmac
 import json
 import logging
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.serving import make_server
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
@@ -50,6 +48,7 @@ from pulley.sandbox.github.jobs import Jobs
 from pulley.sandbox.github.pushes import PUSHES, Push, tell_of_pushes
 from pulley.sandbox.github.release_events import release_events
 from pulley.sandbox.github.sender import Hookshot
+from pulley.sandbox.private.server import LoopbackServer
 from pulley.sandbox.quiet import QuietHandler
 
 if TYPE_CHECKING:
@@ -99,9 +98,6 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
 
     def __init__(self, repositories: Mapping[str, Path], *, token: str, port: int = 0) -> None:
         """Serve bare repositories, by full name. Raises OSError for a port in use."""
-        if port:
-            # Raises, because werkzeug would print a line and end the program.
-            socket.create_server(("127.0.0.1", port)).close()
         ids = count(_FIRST_ID, 7)
         self._repositories = {
             name.lower(): HostedRepository(name, path, ids) for name, path in repositories.items()
@@ -119,9 +115,7 @@ class GitHubServer(AbstractContextManager["GitHubServer"]):
         self._closing = threading.Event()
         self.requests: list[Request] = []
         self.fault: Callable[[str, str], Fault | None] | None = None
-        self._server = make_server(
-            "127.0.0.1", port, self._serve, threaded=True, request_handler=QuietHandler
-        )
+        self._server = LoopbackServer(port, self._serve, QuietHandler)
         self.api_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_SHUTDOWN_SECONDS,), daemon=True

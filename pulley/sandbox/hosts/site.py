@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pulley.sandbox.hosts import curl
 from pulley.sandbox.hosts.users import OWNER
+from pulley.sandbox.private.server import OwnRequests
 from pulley.sandbox.tcp_server import TcpServer
 
 _NETWORK = "127.0.1"
@@ -142,7 +143,7 @@ def open_sites(folders: Sequence[Path]) -> list[Site]:
     raise AssertionError("a last try returns or raises")
 
 
-class _Handler(SimpleHTTPRequestHandler):
+class _Handler(OwnRequests, SimpleHTTPRequestHandler):
     """Serves files as nginx does, and lists no folder."""
 
     server: TcpServer

@@ -1,14 +1,22 @@
-"""The owner of a checkout on an emulated host: another user if we are root, as on a real host."""
+"""What is done as the owner of the checkouts, or for them."""
 
 import os
-import pwd
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-AS_ROOT = os.geteuid() == 0
-OWNER = pwd.getpwnam("nobody") if AS_ROOT else pwd.getpwuid(os.geteuid())
+from pulley.sandbox.owner import AS_ROOT, OWNER
+
+__all__ = [
+    "AS_ROOT",
+    "OWNER",
+    "give_to_owner",
+    "make_private",
+    "missing_programs",
+    "run_as_owner",
+    "run_as_self",
+]
 
 
 def give_to_owner(path: Path) -> None:
@@ -17,6 +25,14 @@ def give_to_owner(path: Path) -> None:
         return
     for below in [path, *path.rglob("*")]:
         os.chown(below, OWNER.pw_uid, OWNER.pw_gid, follow_symlinks=False)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only we and the owner can enter: secrets are below it."""
+    folder.mkdir(mode=0o700)
+    if AS_ROOT:
+        os.chown(folder, 0, OWNER.pw_gid)
+        folder.chmod(0o750)
 
 
 def run_as_owner(command: Sequence[str], *, cwd: Path) -> str:

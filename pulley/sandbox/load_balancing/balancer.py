@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 
 from pulley.sandbox.load_balancing.targets import Target
+from pulley.sandbox.private.server import OwnRequests
 from pulley.sandbox.tcp_server import TcpServer
 
 TARGET_HEADER = "X-Sandbox-Target"  # the instance's id; AWS has no such header
@@ -90,7 +91,7 @@ class Balancer:
             self._closed = True
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(OwnRequests, BaseHTTPRequestHandler):
     """Answers the requests of one client's connection, one after the other."""
 
     protocol_version = "HTTP/1.1"

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 from pulley.sandbox.auto_scaling.service import IN_SERVICE, THROTTLED, WAITING
 from tests.processes import HANG_SECONDS
 from tests.sandbox.auto_scaling.fleet import GROUP, HOOK, Fleet
+from tests.sandbox.signed import session, sign
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -73,7 +73,7 @@ class TestWait:
         assert found["aws:autoscaling:groupName"] == GROUP
 
     def test_other_region_has_neither_the_group_nor_events(self, fleet: Fleet) -> None:
-        elsewhere = boto3.Session("testing", "testing", region_name="us-east-2").client(
+        elsewhere = session(fleet.account, "us-east-2").client(
             "autoscaling", endpoint_url=fleet.account.endpoint_url
         )
         assert elsewhere.describe_auto_scaling_groups()["AutoScalingGroups"] == []
@@ -337,7 +337,6 @@ class TestFault:
         fleet.complete("CONTINUE", InstanceId=waiting)
 
     def test_unknown_action_and_a_number_that_is_none_are_refused(self, fleet: Fleet) -> None:
-        scope = "Credential=testing/20261121/eu-west-1/autoscaling/aws4_request"
         for fields, code in [
             ({"Action": "MakeCoffee"}, "InvalidAction"),
             (
@@ -350,14 +349,13 @@ class TestFault:
                 "ValidationError",
             ),
         ]:
+            body = urlencode(fields)
+            form = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = urllib3.request(
                 "POST",
                 fleet.account.endpoint_url,
-                body=urlencode(fields),
-                headers={
-                    "Authorization": f"AWS4-HMAC-SHA256 {scope}, Signature=0",
-                    "Content-Type": "application/x-www-form-urlencoded",
-                },
+                body=body,
+                headers=sign(fleet.account, "autoscaling", body, form),
                 retries=False,
             )
             assert (answer.status, code in answer.data.decode()) == (400, True)
