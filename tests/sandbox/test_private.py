@@ -5,17 +5,21 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
+from werkzeug.test import create_environ
 
 from pulley.sandbox.account import Account
 from pulley.sandbox.owner import AS_ROOT
 from pulley.sandbox.private.peers import can_tell_users, is_ours
+from pulley.sandbox.private.signature import AccessKey, RefusedError, check_signature
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
 from tests.sandbox.lab import Lab
 from tests.sandbox.signed import sign
@@ -298,3 +302,18 @@ class TestKey:
             assert changed != url
             assert urllib3.request("GET", changed, retries=False).status == 403
         iam.close()
+
+    @pytest.mark.parametrize(("seconds", "is_valid"), [(-901, False), (59, True), (61, False)])
+    def test_presigned_url_counts_for_its_time(
+        self, account: Account, seconds: int, *, is_valid: bool
+    ) -> None:
+        iam, environ = account.client("iam"), account.environ
+        url = iam.generate_presigned_url("list_roles", HttpMethod="GET", ExpiresIn=60)
+        parts = urlsplit(url)
+        signed = datetime.strptime(parse_qs(parts.query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+        key = AccessKey(environ["AWS_ACCESS_KEY_ID"], environ["AWS_SECRET_ACCESS_KEY"])
+        request = create_environ("/", account.endpoint_url, query_string=parts.query)
+        request["REQUEST_URI"] = f"/?{parts.query}"
+        expectation = nullcontext() if is_valid else pytest.raises(RefusedError, match="expired")
+        with expectation:
+            check_signature(request, key, now=signed + timedelta(seconds=seconds))

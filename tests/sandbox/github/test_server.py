@@ -565,7 +565,7 @@ class TestFault:
     def waiting_client(self, github: GitHubServer) -> socket.socket:
         address = ("127.0.0.1", int(github.api_url.rpartition(":")[2]))
         client = socket.create_connection(address, timeout=HANG_SECONDS)
-        client.sendall(f"GET {DEPLOYMENTS} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        client.sendall(f"GET {DEPLOYMENTS} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         return client
 
     @pytest.mark.parametrize(
