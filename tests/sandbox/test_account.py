@@ -27,7 +27,7 @@ class TestAccount:
         account.ssm.put_parameter(Name="/here", Value="it is", Type="String")
         for name, value in account.environ.items():
             monkeypatch.setenv(name, value)
-        answer = boto3.client("ssm").get_parameter(Name="/here")
+        answer = boto3.Session().client("ssm").get_parameter(Name="/here")
         assert answer["Parameter"]["Value"] == "it is"
 
     def test_new_account_has_nothing_of_an_earlier_account(self) -> None:
@@ -81,7 +81,7 @@ class TestAccount:
         monkeypatch.setattr(account.run_command, "commands", fail)
         for name, value in account.environ.items():
             monkeypatch.setenv(name, value)
-        client = boto3.client("ssm", config=Config(retries={"total_max_attempts": 1}))
+        client = boto3.Session().client("ssm", config=Config(retries={"total_max_attempts": 1}))
         with pytest.raises(ClientError, match="InternalServerError"):
             client.list_commands()
         assert "planned" in caplog.text

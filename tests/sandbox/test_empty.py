@@ -114,7 +114,7 @@ class TestFiles:
         assert environ["PULLEY_WEBHOOK_URL"] == sandbox.webhook.url
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
-        client = boto3.client("sts")
+        client = boto3.Session().client("sts")
         assert client.get_caller_identity()["Account"] == sandbox.account.id
         client.close()
 

@@ -113,6 +113,7 @@ class TestOrderOfEvents:
         for name, value in story.sandbox.account.environ.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PULLEY_STAGE", STAGE)
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it has another account's key
         wiring._reporter.cache_clear()
         reporter = wiring._reporter()
         wiring._reporter.cache_clear()

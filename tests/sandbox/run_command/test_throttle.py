@@ -58,7 +58,7 @@ class TestAccount:
     ) -> None:
         for name, value in account.environ.items():
             monkeypatch.setenv(name, value)
-        client = boto3.client("ssm", config=Config(retries={"total_max_attempts": 1}))
+        client = boto3.Session().client("ssm", config=Config(retries={"total_max_attempts": 1}))
         taken(throttle, "GetParameters")
         account.throttle = throttle
         with pytest.raises(ClientError, match="Rate exceeded") as caught:
