@@ -1,10 +1,13 @@
 """`pulley doctor`: find what is wrong, and say how to fix it."""
 
+import sys
 from collections import Counter
 
 import click
 
 from chalicelib.core.errors import UnavailableError
+from chalicelib.status.safe_text import one_line
+from pulley.cli.fit import fitted, width_of
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
@@ -17,6 +20,7 @@ from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.webhook.connect import connect_again
 
 _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
+_LEAST_ROOM = 40  # columns for a row's words; with less, they begin below its name
 
 
 @stage_command
@@ -102,16 +106,23 @@ def _examine(stage: Stage) -> list[Row]:
 
 
 def _show(rows: list[Row]) -> None:
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table("", "what", "how it is", box=None, pad_edge=False)
+    console, width = out(), width_of(sys.stdout)
+    outcomes = max(len(row.outcome) for row in rows)
+    names = max(len(one_line(row.what)) for row in rows)
+    left = outcomes + 2 + names + 2
+    is_below = width is not None and width - left < _LEAST_ROOM
+    left = outcomes + 2 if is_below else left
     for row in rows:
-        words = cell(row.words)
+        begin = f"{row.outcome:{outcomes}}  {one_line(row.what):{names}}"
+        begin = f"{begin.rstrip()}\n{' ' * left}" if is_below else f"{begin}  "
+        shown = [fitted(f"{begin}{one_line(row.words)}", width, hang=left)]
         if row.mend:
-            words += f"\n[bold]fix:[/bold] {cell(row.mend)}"
-        colour = _COLOURS[row.outcome]
-        table.add_row(f"[{colour}]{row.outcome}[/{colour}]", cell(row.what), words)
-    out().print(table)
+            shown.append(fitted(f"{' ' * left}fix: {one_line(row.mend)}", width, hang=left))
+        text = Text("\n".join(shown))
+        text.stylize(_COLOURS[row.outcome], end=outcomes)
+        console.print(text, soft_wrap=True, highlight=False)
     counted = Counter(row.outcome for row in rows)
     words = ", ".join(f"{counted[one]} {one}" for one in _COLOURS if counted[one])
     say(f"\n{words}.")

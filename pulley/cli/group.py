@@ -3,10 +3,9 @@
 Listing commands, completing a name and printing the version import no command.
 """
 
-import errno
-import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -18,11 +17,13 @@ from click.shell_completion import CompletionItem
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
 from chalicelib.status.safe_text import printable
+from pulley.cli.fit import fitted, width_of
+from pulley.cli.formatter import WholeWords
+from pulley.cli.streams import give_up, prepare, takes_no_more
 
 # docs/cli.md says what each is for.
+_WHOLE = 1000  # characters: more than any summary has
 FAILED, NOT_WELL, NOT_CONFIRMED, INTERRUPTED = 1, 3, 4, 130
-# A file or a pipe takes no more. Other errors, such as those of a network, are not about output.
-_TAKES_NO_MORE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EPIPE))
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ class NamedGroup(click.Group):
             raise click.UsageError(f"there is no command {name}{did_you_mean(name, known)}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands. click's own method would shorten their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(one, self.summary_of(ctx, one)) for one in self.list_commands(ctx)]
+            )
+
+    def summary_of(self, ctx: click.Context, name: str) -> str:
+        """A command's line in the list."""
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(limit=_WHOLE) if command else ""
+
 
 class CommandGroup(NamedGroup):
     """A group whose commands are imported only when they are called."""
@@ -60,7 +73,7 @@ class CommandGroup(NamedGroup):
         """Every command's name, in the order in which help shows it."""
         return list(self._listed)
 
-    def summary_of(self, name: str) -> str:
+    def summary_of(self, ctx: click.Context, name: str) -> str:  # noqa: ARG002 - not imported for it
         """A command's line in the list."""
         return self._listed[name].summary
 
@@ -85,11 +98,6 @@ class CommandGroup(NamedGroup):
         command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Write the list of commands. click's own method would import every command."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, one.summary) for name, one in self._listed.items()])
-
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name, or an option of pulley itself."""
         names = [
@@ -101,18 +109,20 @@ class CommandGroup(NamedGroup):
 
     def main(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the program. If its output cannot be written, say why, and exit with FAILED."""
+        prepare()
+        click.Context.formatter_class = WholeWords  # for every command's help
         try:
             try:
                 return super().main(*arguments, **named)
             finally:
                 sys.stdout.flush()  # or Python would complain at its end, in its own words
         except OSError as error:
-            if error.errno not in _TAKES_NO_MORE:
+            if not takes_no_more(error):
                 raise
-            # Python would try once more at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # the reader has seen enough
-                click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            with suppress(OSError):  # it may be stderr that takes no more
+                if not isinstance(error, BrokenPipeError):  # the reader has seen enough
+                    click.echo(f"Error: the output cannot be written: {error.strerror}", err=True)
+            give_up()
             sys.exit(FAILED)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
@@ -121,23 +131,29 @@ class CommandGroup(NamedGroup):
             return super().invoke(ctx)
         except ProblemsError as error:
             for problem in error.problems:
-                click.echo(f"Error: {printable(problem)}", err=True)
+                click.echo(f"Error: {_shown(problem)}", err=True)
             raise click.exceptions.Exit(NOT_WELL) from None
         except PulleyError as error:
-            click.echo(f"Error: {printable(error.in_full)}", err=True)
+            click.echo(f"Error: {_shown(error.in_full)}", err=True)
             raise click.exceptions.Exit(FAILED) from None
         except click.exceptions.NoArgsIsHelpError:
             raise
         except click.UsageError as error:
-            raise click.UsageError(printable(error.format_message()), error.ctx) from None
+            raise click.UsageError(_shown(error.format_message()), error.ctx) from None
         except click.ClickException as error:
-            raise click.ClickException(printable(error.format_message())) from None
+            raise click.ClickException(_shown(error.format_message())) from None
         except click.Abort:  # Ctrl-C at a prompt, whose line has not ended
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _shown(message: str) -> str:
+    """An error's message, which follows "Error: ", in lines that fit the terminal."""
+    before = "Error: "
+    return fitted(f"{before}{printable(message)}", width_of(sys.stderr)).removeprefix(before)
 
 
 def version_option() -> click.Option:

@@ -64,7 +64,7 @@ def history(stage: Stage, target: str | None, *, limit: int, as_json: bool) -> N
         note(f"Nothing was sent or pinned in the time that AWS remembers{more}.")
         return
     head = ("when", "target", "command", "commit", "cause", "subject", "result")
-    say_rows(head, [_row(one, subject(one)) for one in entries], long=2)
+    say_rows(head, [_row(one, subject(one)) for one in entries], long=2, without=["command"])
 
 
 def _commit(entry: Entry) -> CommitSha | None:

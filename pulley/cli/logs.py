@@ -13,7 +13,7 @@ from chalicelib.edges.command_output import Output
 from chalicelib.status.safe_text import one_line, printable
 from chalicelib.status.words import cause_words, host_words
 from pulley.cli.options import IdType, json_option, stage_command
-from pulley.cli.output import note, say, say_json, when
+from pulley.cli.output import note, say, say_json, say_whole, when
 from pulley.cli.wording import host_style
 from pulley.operator.near import did_you_mean
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
@@ -89,7 +89,7 @@ def show_host(roll_out: RollOut, invocation: Invocation, output: Output) -> None
     written = output.stdout + output.stderr
     text = printable("".join(parts) if written else invocation.output).rstrip("\n")
     for line in text.split("\n") if text else ["it wrote nothing"]:
-        say(f"    {line}")
+        say_whole(f"    {line}")
 
 
 def _is_result(stdout: str) -> bool:

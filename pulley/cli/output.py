@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import click
 from chalicelib.core.decisions import Decision
 from chalicelib.status.as_json import plain
 from chalicelib.status.safe_text import printable
+from pulley.cli.fit import fitted, width_of
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
 
 if TYPE_CHECKING:
@@ -28,16 +28,27 @@ def err() -> "Console":
 
 
 def say(words: str, *, style: str = "", console: "Console | None" = None) -> None:
-    """Print a line of a result. Markup in it is not interpreted.
+    """Print a line of a result, between words in several if the terminal is narrow.
 
-    Pass `console` if another console is drawing meanwhile, such as a progress bar.
+    Markup in it is not interpreted. Pass `console` if another console is drawing meanwhile, such as
+    a progress bar.
     """
-    _print(console or out(), words, style)
+    _print(console or out(), fitted(printable(words), width_of(sys.stdout)), style)
 
 
 def note(words: str, *, style: str = "") -> None:
     """Print a line on stderr, beside the result."""
-    _print(err(), words, style)
+    _print(err(), fitted(printable(words), width_of(sys.stderr)), style)
+
+
+def say_whole(line: str) -> None:
+    """Print a line as it is, however long: other programs wrote it, or a person copies it."""
+    _print(out(), printable(line), "")
+
+
+def note_whole(line: str) -> None:
+    """Print a line on stderr as it is, however long, so that a person can copy it."""
+    _print(err(), printable(line), "")
 
 
 def cell(words: str) -> str:
@@ -45,16 +56,6 @@ def cell(words: str) -> str:
     from rich.markup import escape
 
     return escape(printable(words))
-
-
-def say_values(values: Mapping[str, str]) -> None:
-    """Print values, each with its name, in two columns."""
-    from rich.table import Table
-
-    table = Table(show_header=False, box=None, padding=(0, 1))
-    for name, value in values.items():
-        table.add_row(name, cell(value))
-    out().print(table, soft_wrap=True)
 
 
 def warn(words: str) -> None:
@@ -84,7 +85,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def _is_agreed(question: str) -> bool:
     try:
-        return click.confirm(question, err=True)
+        return click.confirm(fitted(question, width_of(sys.stderr)), err=True)
     except click.Abort:  # Ctrl-C: the prompt's line has not ended
         note("\nNothing was changed.")
         raise click.exceptions.Exit(INTERRUPTED) from None
@@ -106,18 +107,25 @@ def ago(at: datetime | None, now: datetime) -> str:
 
 
 class Warnings:
-    """A command's journal. It warns the operator of what Lambda would log."""
+    """A command's journal. It warns the operator of what Lambda would log.
+
+    `where` begins each warning, if a command is about several stages.
+    """
+
+    def __init__(self, where: str = "") -> None:
+        self._where = f"{where}: " if where else ""
 
     def note(self, decision: Decision) -> None:
         """Print a decision that is a problem. The command itself prints the others."""
         if decision.level != "info":
             about = decision.facts.get("target") or decision.facts.get("repository") or ""
-            warn(f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": "))
+            reason = f"{about}: {decision.facts.get('reason', decision.outcome)}".lstrip(": ")
+            warn(f"{self._where}{reason}")
 
 
 def _print(console: "Console", words: str, style: str) -> None:
     console.print(
-        printable(words),
+        words,
         style=style or None,
         markup=False,
         emoji=False,

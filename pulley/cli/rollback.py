@@ -103,5 +103,5 @@ def _hosts(standing: Standing) -> str:
     names = ", ".join(
         one.host.name + ("" if one.host.is_online else " (offline)") for one in standing.hosts[:10]
     )
-    more = ", …" if len(standing.hosts) > 10 else ""
+    more = ", ..." if len(standing.hosts) > 10 else ""
     return f"{hosts(len(standing.hosts))}: {one_line(names)}{more}"

@@ -12,7 +12,7 @@ from chalicelib.core.results import HostResult
 from chalicelib.core.targets import Target
 from chalicelib.status.safe_text import one_line, printable
 from pulley.cli.options import IdType, json_option, stage_command, yes_option
-from pulley.cli.output import confirm, note, say, say_json, warn, when
+from pulley.cli.output import confirm, note, note_whole, say, say_json, say_whole, warn, when
 from pulley.cli.table import say_rows
 from pulley.cli.wording import hosts as hosts_words
 from pulley.cli.wording import no_hosts
@@ -99,7 +99,8 @@ def _list(stage: Stage, target: Target, hosts: Sequence[Host], *, as_json: bool)
     else:
         rows = [_row(one, ref) for one in told for ref in one.saved.refs]
         if rows:
-            say_rows(("host", "saved", "commit", "ref", "what it changes"), rows)
+            head = ("host", "saved", "commit", "ref", "what it changes")
+            say_rows(head, rows, without=["ref"])
         elif hosts:
             answered = [one for one in told if not one.problem]
             say(f"{target.name}: nothing is saved on {hosts_words(len(answered))}.")
@@ -158,7 +159,7 @@ def _show(stage: Stage, target: Target, host: Host, kept: SavedRef, *, as_json: 
         say_json(facts | {"commit": kept.commit, "text": text, "cut": is_cut})
         return
     for line in printable(text).rstrip("\n").split("\n"):
-        say(line)
+        say_whole(line)
     if is_cut:
         note(f"It is longer. All of it, on {one_line(host.name)}: git show {kept.commit}")
 
@@ -181,9 +182,9 @@ def _drop(  # noqa: PLR0913 - each is a fact of its own
     say(f"{name}: dropped {commit.short}, refs: {dropped}")
     note("If that was a mistake: git has the commit until its garbage collection, by default for")
     note(f"two weeks. To keep it again, on {name}:")
-    note(f"    {back}")
+    note_whole(f"    {back}")
     note("To put an edit back into the files there:")
-    note(f"    {line_that_applies(target, kept)}")
+    note_whole(f"    {line_that_applies(target, kept)}")
     if target.saved == "fail":
         deploy = suggest("deploy", target.name)
         note(f"To update the commit's status on GitHub: {deploy}")

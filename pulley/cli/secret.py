@@ -8,7 +8,7 @@ from chalicelib.core.refs import RefError, Repository
 from chalicelib.status.safe_text import one_line
 from pulley.cli.group import INTERRUPTED, NOT_WELL, NamedGroup
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
-from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.output import confirm, note, note_whole, say, say_json, warn
 from pulley.cli.wording import secret_command
 from pulley.operator.stage.stage import Stage, read_targets, utc_now
 from pulley.operator.suggest import suggest
@@ -210,7 +210,7 @@ def _say_how_to_finish(name: str, url: str, proofs: list[Proof], same: list[str]
     by_hand = [str(proof.repository) for proof in proofs if proof.problem]
     note(f"The old secret stays valid: the new one is not proven for {', '.join(by_hand)}.")
     note(f"By hand: on GitHub, set in the webhook that posts to {url} the secret from:")
-    note(f"  {secret_command(name)}")
+    note_whole(f"  {secret_command(name)}")
     note(
         f"Then: {suggest('secret rotate', *same, '--finish')}. Or fix the above and run "
         f"{suggest('secret rotate', *same)} again."

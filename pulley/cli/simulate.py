@@ -7,7 +7,8 @@ import click
 from chalicelib.core.webhook import MAX_BODY_BYTES
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import FileType, json_option, stage_command
-from pulley.cli.output import say, say_json, say_values
+from pulley.cli.output import say, say_json
+from pulley.cli.table import say_values
 from pulley.operator.simulation import SimulatedTarget, Simulation, selectors
 from pulley.operator.simulation import simulate as decide
 from pulley.operator.stage.stage import Stage, utc_now

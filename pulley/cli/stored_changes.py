@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import click
 
-from pulley.cli.output import note, warn, when
+from pulley.cli.output import note, note_whole, warn, when
 from pulley.host.document import RELEASE
 from pulley.operator.aws.parameters import ADVANCED, STANDARD, Parameters, StoredValue, Written
 from pulley.operator.doctor.release import UPDATE, is_newer, release_of
@@ -47,7 +47,7 @@ def say_overwritten(
         line = put_back_command(
             other, is_secret=is_secret, tier=tier, key=key, options=_aws_options()
         )
-        note(f"  {line}")
+        note_whole(f"  {line}")
         return False
     if not click.confirm(f"Store version {other.version} again, as a new version?", err=True):
         return False

@@ -37,9 +37,31 @@ class TestLaidOut:
             f"    {'x' * 40}",
         ]
 
+    def test_narrow_table_leaves_out_columns_in_their_order_then_uses_further_lines(self) -> None:
+        head, row = ("host", "", "when", "said"), ["web-1", "online", "2026-11-21", "well"]
+        cells = [[Text(one) for one in row]]
+
+        def shown(width: int) -> list[str]:
+            return [one.plain for one in laid_out(head, cells, 1, width, ("when", ""))]
+
+        assert shown(25) == ["host           when", "web-1  online  2026-11-21", "    well"]
+        assert shown(24) == ["host", "web-1  online", "    well"]
+        assert shown(12) == ["host", "web-1", "    well"]
+
+    def test_cells_that_may_not_be_left_out_go_to_the_next_line_whole(self) -> None:
+        cells = [[Text(one) for one in ("web-1", "online", "2026-11-21", "all is well")]]
+        narrow = laid_out(("host", "", "when", "said"), cells, 1, 13)
+        assert [one.plain for one in narrow] == [
+            "host  when",
+            "web-1  online",
+            "    2026-11-21",
+            "    all is",
+            "      well",
+        ]
+
 
 class TestSayRows:
-    @pytest.mark.parametrize(("columns", "count"), [("", 2), ("80", 3), ("400", 2), ("wide", 2)])
+    @pytest.mark.parametrize(("columns", "count"), [("", 2), ("80", 7), ("400", 2), ("wide", 2)])
     def test_lines_are_unlimited_unless_columns_sets_a_width(
         self,
         columns: str,
@@ -53,4 +75,5 @@ class TestSayRows:
         told = capsys.readouterr().out.splitlines()
         assert len(told) == count
         assert "[red]" in told[1]
-        assert told[-1].endswith(said)
+        assert " ".join(" ".join(told).split()).endswith(said)
+        assert all(len(one) <= 80 for one in told) == (columns == "80")
