@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from pathlib import Path
 
 from git import Repo
@@ -26,6 +26,7 @@ from pulley.sandbox.interactive import describe
 from pulley.sandbox.picture import write_picture
 from pulley.sandbox.sandbox import FULL_NAME, STAGE, Sandbox
 from pulley.sandbox.setup import store_targets
+from pulley.timeline import Timeline
 
 HOSTS = ("web-1", "web-2", "web-3")
 PRODUCTION = "prod-1"  # the host of the target that waits for the others
@@ -33,23 +34,6 @@ PICTURE = project() / "build/demo/page.html"
 _ANSWER = re.compile(r"Pulley answered (\d+): (.*?)\s*$", re.MULTILINE)
 Result = HostResult | ResultError
 _INVOCATION = "EC2 Command Invocation Status-change Notification"
-
-
-@dataclass
-class Timeline:
-    """Prints what happens, with the seconds since the beginning."""
-
-    console: Console
-    began: float = field(default_factory=time.monotonic)
-
-    def say(self, words: str) -> None:
-        """Print a line of the timeline."""
-        seconds = time.monotonic() - self.began
-        self.console.print(f"[dim]{seconds:5.1f} s[/dim]  {words}", highlight=False, soft_wrap=True)
-
-    def add(self, words: str) -> None:
-        """Print a continuation of the last line, without a time."""
-        self.console.print(f"         {words}", highlight=False, soft_wrap=True)
 
 
 class EndTimes:
@@ -78,7 +62,9 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
     line = Timeline(console)
     pushes = "One push" if broken_host else "Two pushes"
     console.print(f"{pushes}, with GitHub, an AWS account and four hosts on this machine.\n")
-    with Sandbox(HOSTS) as sandbox:
+    with ExitStack() as running:
+        with line.waiting("Starting them"):
+            sandbox = running.enter_context(Sandbox(HOSTS))
         times = EndTimes()
         sandbox.account.subscribe(times.note)
         line.say(f"An AWS account answers at {sandbox.account.endpoint_url}; stored in it are")
@@ -101,7 +87,8 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         pushed_at = time.monotonic()
         first = _push(sandbox.developer)
         line.say(f"GitHub posts a signed delivery; Pulley answers {first.status}: command sent")
-        results = _wait(sandbox, first)
+        with line.waiting("Each host fetches, rebases, runs its steps and is asked for its health"):
+            results = _wait(sandbox, first)
         line.say("Every host has ended its run:\n")
         console.print(_table(sandbox, before, results, times, pushed_at))
         _show_what_is_kept(sandbox, line)
@@ -115,7 +102,9 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
         again = _show_redelivery(sandbox, line, body, first)
         # With a host in conflict only one push is shown.
         bad = broken_host is not None or _show_bad_release(sandbox, line, first)
-        picture = write_picture(sandbox, PICTURE)
+        with line.waiting("Drawing the fleet, and cleaning up"):
+            picture = write_picture(sandbox, PICTURE)
+            running.close()
     should_follow = "queued" if broken_host else "success"
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
     follows = followed == should_follow
@@ -153,7 +142,8 @@ def _add_production(sandbox: Sandbox) -> None:
 
 def _show_production(sandbox: Sandbox, line: Timeline, commit: CommitSha) -> str:
     """Show what became of the commit in production. Returns its state, or "" without one."""
-    sandbox.wait_until_quiet()
+    with line.waiting("Production waits for web"):
+        sandbox.wait_until_quiet()
     made = sandbox.github.deployments(FULL_NAME)
     found = [one for one in made if (one.environment, one.sha) == ("production", commit.sha)]
     if not found or not found[0].status:
@@ -227,7 +217,8 @@ def _show_deployment(
     sandbox: Sandbox, line: Timeline, commit: CommitSha, answer: WebhookAnswer
 ) -> str:
     """Show the commit's deployment on GitHub. Returns its state, or "" without one."""
-    sandbox.wait_until_reported()
+    with line.waiting("The report goes to GitHub"):
+        sandbox.wait_until_reported()
     for command_id in _commands_of(answer):
         deployment = sandbox.deployment(command_id)
         status = deployment.status if deployment else None
@@ -243,7 +234,8 @@ def _show_deployment(
 
 def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> bool:
     """Push a commit that fails the health check. True if hosts went back and GitHub shows it."""
-    sandbox.wait_until_quiet()  # a round that still runs could send the bad release first
+    with line.waiting("A round looks at every host"):
+        sandbox.wait_until_quiet()  # one that still runs could send the bad release first
     heads = [machine.head() for machine in sandbox.machines]
     sandbox.developer.index.remove(["health"], working_tree=True)
     commit = CommitSha.parse(
@@ -255,7 +247,8 @@ def _show_bad_release(sandbox: Sandbox, line: Timeline, good: WebhookAnswer) -> 
     )
     line.add("target's health check asks for. The hosts ask for 13 seconds, then go back ...")
     answer = _push(sandbox.developer)
-    _wait(sandbox, answer)
+    with line.waiting("The hosts ask for /health"):
+        _wait(sandbox, answer)
     state = _show_deployment(sandbox, line, commit, answer)
     production = _show_production(sandbox, line, commit)
     served = {_served_by(machine) for machine in sandbox.machines}
@@ -287,7 +280,8 @@ def _show_redelivery(sandbox: Sandbox, line: Timeline, body: bytes, first: Webho
     answer = post_delivery(
         sandbox.webhook.url, body, sandbox.secret, delivery=str(first.body.get("delivery"))
     )
-    results = _wait(sandbox, answer)
+    with line.waiting("Each host looks whether there is anything to do"):
+        results = _wait(sandbox, answer)
     told = [
         (name, result.outcome if isinstance(result, HostResult) else str(result))
         for name, result in results.items()

@@ -7,11 +7,11 @@ import click
 
 from chalicelib.core.errors import UnavailableError
 from chalicelib.status.safe_text import one_line
-from pulley.cli.fit import fitted, width_of
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
 from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
+from pulley.fit import fitted, width_of
 from pulley.operator.doctor.examine import Doctor
 from pulley.operator.doctor.row import FAIL, PASS, UNKNOWN, WARN, Row
 from pulley.operator.setup.apply import Setup, build_own_document

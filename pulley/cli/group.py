@@ -17,9 +17,9 @@ from click.shell_completion import CompletionItem
 from chalicelib.core.errors import PulleyError
 from chalicelib.core.fields import ProblemsError
 from chalicelib.status.safe_text import printable
-from pulley.cli.fit import fitted, width_of
 from pulley.cli.formatter import WholeWords
 from pulley.cli.streams import give_up, prepare, takes_no_more
+from pulley.fit import fitted, width_of
 
 # docs/cli.md says what each is for.
 _WHOLE = 1000  # characters: more than any summary has

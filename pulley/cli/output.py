@@ -10,8 +10,8 @@ import click
 from chalicelib.core.decisions import Decision
 from chalicelib.status.as_json import plain
 from chalicelib.status.safe_text import printable
-from pulley.cli.fit import fitted, width_of
 from pulley.cli.group import INTERRUPTED, NOT_CONFIRMED
+from pulley.fit import fitted, width_of
 
 if TYPE_CHECKING:
     from rich.console import Console

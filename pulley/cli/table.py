@@ -11,8 +11,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from chalicelib.status.safe_text import printable
-from pulley.cli.fit import fitted, packed, width_of
 from pulley.cli.output import out
+from pulley.fit import fitted, packed, width_of
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -12,7 +12,7 @@ from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
 from pulley.cli.group import NOT_WELL, NamedGroup
 from pulley.cli.options import REPOSITORY, Function, json_option, stage_command, yes_option
-from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.output import confirm, note, say, say_json, say_whole, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.operator.aws.parameters import LIMITS
 from pulley.operator.launches.groups import Groups
@@ -22,7 +22,6 @@ from pulley.operator.suggest import suggest
 from pulley.operator.targets.file import (
     FileTarget,
     parse_targets_file,
-    read_text,
     write_targets_file,
 )
 from pulley.operator.targets.host_policy import host_policy
@@ -35,13 +34,15 @@ from pulley.operator.targets.plan import (
     plan_targets,
 )
 from pulley.operator.targets.store import TargetsStore
+from pulley.operator.text_file import STDIN, read_text
 
+PULLEY_TOML = "pulley.toml"
 _SIGNS = {ADDED: "+", REMOVED: "-"}
 
 
 def _file_argument(function: Function) -> Function:
-    name = "pulley.toml"
-    decorate = click.argument("file", default=name, type=click.Path(), metavar=f"[{name}]")
+    metavar = f"[{PULLEY_TOML}]"
+    decorate = click.argument("file", default=PULLEY_TOML, type=click.Path(), metavar=metavar)
     return decorate(function)
 
 
@@ -72,7 +73,9 @@ def check(file: str, *, as_json: bool) -> None:
         say_json({"file": file, "valid": True, "targets": names, "problems": []})
     else:
         say(f"{file} is valid: {', '.join(names)}")
-        note(f"To store them: {suggest('targets apply')}")
+        named = [] if file == PULLEY_TOML else [file]
+        if file != STDIN:
+            note(f"To store them: {suggest('targets apply', *named)}")
 
 
 @_file_argument
@@ -169,7 +172,7 @@ def show(stage: Stage, *, what: str | None, as_json: bool) -> None:
         listed = [one for entries in shown.entries.values() for one in entries]
         say_json({"targets": listed, "problems": shown.problems})
     elif shown.entries:
-        say(write_targets_file(shown.entries).rstrip("\n"))
+        say_whole(write_targets_file(shown.entries).rstrip("\n"))
     elif not shown.problems:
         where = f"stage {stage.name} (account {stage.identity.account}, {stage.region})"
         note(f"No target is stored in {where}. Write pulley.toml, then: {suggest('targets apply')}")

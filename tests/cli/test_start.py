@@ -69,7 +69,7 @@ class TestHelp:
         assert ours == {
             *(
                 "pulley.cli",
-                "pulley.cli.fit",
+                "pulley.fit",
                 "pulley.cli.formatter",
                 "pulley.cli.group",
                 "pulley.cli.streams",

@@ -4,15 +4,12 @@ A table is validated by the same rules as a stored target. Its keys are kept as 
 """
 
 import re
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import tomli_w
 
-from chalicelib.core.errors import PulleyError
 from chalicelib.core.refs import Repository, shown
 from chalicelib.core.targets import (
     NAME_PATTERN,
@@ -24,11 +21,6 @@ from chalicelib.core.targets import (
 from pulley.operator.targets.overlaps import overlaps_by_selectors
 
 Entry = Mapping[str, object]
-STDIN = "-"
-
-
-class UnreadableError(PulleyError):
-    """The file does not exist, or is not text."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +29,6 @@ class FileTarget:
 
     target: Target
     entry: Entry = field(repr=False)
-
-
-def read_text(name: str) -> str:
-    """A file's text; `-` is stdin. Raises UnreadableError."""
-    try:
-        content = sys.stdin.buffer.read() if name == STDIN else Path(name).read_bytes()
-    except OSError as error:
-        raise UnreadableError(
-            f"{name}: cannot be read: {error.strerror or error}; docs/targets.md says how to "
-            "write it"
-        ) from None
-    try:
-        return content.decode("utf-8-sig")  # without a byte order mark, which TOML forbids
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"{name}: is not UTF-8, at byte {error.start + 1}") from None
 
 
 def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget, ...]:

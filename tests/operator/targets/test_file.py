@@ -6,12 +6,8 @@ import pytest
 
 from chalicelib.core.refs import Repository
 from chalicelib.core.targets import TargetsError
-from pulley.operator.targets.file import (
-    UnreadableError,
-    parse_targets_file,
-    read_text,
-    write_targets_file,
-)
+from pulley.operator.targets.file import parse_targets_file, write_targets_file
+from pulley.operator.text_file import UnreadableError, read_text
 from tests.app.policies import PROJECT
 
 REFERENCE = PROJECT / "docs/targets.md"

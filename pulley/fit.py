@@ -65,6 +65,6 @@ def _wide(text: str) -> int:
     """The columns that a terminal needs for the text."""
     if text.isascii():
         return len(text)
-    from rich.cells import cell_len  # only other scripts need it
+    from rich.cells import cell_len  # noqa: PLC0415 - slow, and only other scripts need it
 
     return cell_len(text)
