@@ -22,6 +22,7 @@ from chalicelib.status.words import cause_words
 from pulley.cli.group import NOT_WELL
 from pulley.cli.options import json_option, stage_command
 from pulley.cli.output import ago, say, say_json, when
+from pulley.cli.status_all import refuse_beside_all, show_all
 from pulley.cli.table import Cell, say_rows
 from pulley.cli.target_view import (
     ask_hosts,
@@ -33,6 +34,7 @@ from pulley.cli.target_view import (
 )
 from pulley.cli.wording import follows, no_hosts
 from pulley.operator.stage.stage import Stage
+from pulley.operator.status.stages_file import STAGES_FILE
 from pulley.operator.suggest import suggest
 
 _STYLES = {"success": "green", "failure": "red", "error": "red"}
@@ -46,8 +48,18 @@ _PLACES |= dict.fromkeys((BEHIND, BROKEN, DRIFTED), "red")
     "--check", is_flag=True, help="Exit with 3 unless each online host is at the wanted commit."
 )
 @click.option("--live", is_flag=True, help="Ask the hosts now, and exit with 3 as --check does.")
+@click.option(
+    "--all",
+    "file",
+    is_flag=False,
+    flag_value=STAGES_FILE,
+    metavar="[FILE]",
+    help=f"Show every stage that FILE lists. Without FILE, that is {STAGES_FILE}.",
+)
 @json_option
-def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json: bool) -> None:
+def status(  # noqa: PLR0913 - each is an option
+    stage: Stage, target: str | None, file: str | None, *, check: bool, live: bool, as_json: bool
+) -> None:
     """Show each host's commit, and the newest command.
 
     Without TARGET, the command shows every target. A host's commit is the one that the last run or
@@ -65,7 +77,15 @@ def status(stage: Stage, target: str | None, *, check: bool, live: bool, as_json
     --check is for monitoring. A frozen target passes unless one of its hosts has drifted. A target
     fails if it has no hosts, or if its wanted commit is unknown. Without TARGET, --check also fails
     if a stored target is not valid, or if no target is stored.
+
+    --all shows several stages, in other regions and accounts too, in one table. FILE has a table
+    like [stages.prod-eu] for each, with its `profile`, `region` and `stage`. A stage that cannot be
+    read is named, and the exit code is 1; with --check it is 3 if another one fails.
     """
+    if file is not None:
+        refuse_beside_all(click.get_current_context())
+        show_all(file, check=check, as_json=as_json)
+        return
     if live:
         ask_hosts(stage, target)
     seen = look(stage, target)
@@ -103,7 +123,8 @@ def _show(standing: Standing, seen: Standings, stage: Stage) -> None:
         say(f"  {no_hosts(target, stage.name)}", style="yellow")
         return
     head = ("host", "instance", "", "commit", "", "since", "seen", "its last run")
-    say_rows(head, [_row(one, seen.view.snapshot.now) for one in standing.hosts])
+    rows = [_row(one, seen.view.snapshot.now) for one in standing.hosts]
+    say_rows(head, rows, without=("instance", "since", "seen"))
     for one in standing.hosts:
         if one.set_aside:
             name, style = one_line(one.host.name), "red" if target.saved == "fail" else "yellow"

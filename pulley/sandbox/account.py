@@ -4,7 +4,7 @@ moto answers for everything that it emulates well: Parameter Store, documents, E
 moto only pretends to do Run Command, completes each launch of Auto Scaling at once, and calls each
 target of a load balancer healthy. So this package answers for these, and for Invoke of a function
 that runs here. moto's state belongs to the whole Python process, so an Account clears it when it
-starts, and there may be one at a time.
+starts, and there may be one at a time; further ones may only be other Regions of it.
 
 Who calls it can run commands as us. So each call must be signed with the account's own random key.
 """
@@ -75,21 +75,24 @@ class Account:
         execution_second: float = 1.0,
         hook_second: float = 1.0,
         balancing_second: float = 1.0,
+        is_second_region: bool = False,
     ) -> None:
         """Serve on 127.0.0.1, on any free port by default. Raises OSError for a port in use.
 
         AWS allows no delivery time-out and no time-out of a lifecycle hook below 30 s, and no limit
         of a step and no interval between health checks below 5 s. These arguments say how long one
         of these seconds takes here: with 0.01 the shortest delivery takes 0.3 s. The seconds of a
-        deregistration delay are those of `balancing_second`, too.
+        deregistration delay are those of `balancing_second`, too. The second Region of an account
+        that is open already keeps moto's state.
         """
         self._key = new_access_key()
         answer = only_signed(self._answer, self._key)
         self._server = LoopbackServer(port, answer, _QuietMotoHandler)
         os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # thousands of images that nobody needs
         keep_models()
-        BackendDict.reset()
-        reset_model_data()
+        if not is_second_region:
+            BackendDict.reset()
+            reset_model_data()
         self.region = region
         self._execution_second = execution_second
         self.endpoint_url = f"http://127.0.0.1:{self._server.server_port}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
-import boto3
 import pytest
+from botocore.hooks import BaseEventHooks
 from botocore.model import OperationModel
 
+from pulley.operator.people.refusals import explain_refusals
 from pulley.sandbox.sandbox import Sandbox
 from tests.iam import allows, as_list
 
@@ -66,18 +67,15 @@ class Gate:
             self.policy, self.asked, self.refused = before
 
     def attach(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """See the calls of every session that a command makes. The sandbox has sessions apart."""
-        make = boto3.setup_default_session
+        """See the calls of every stage's session. The sandbox has sessions of its own."""
 
-        def made(**arguments: Any) -> None:  # noqa: ANN401 - boto3's
-            make(**arguments)
-            assert boto3.DEFAULT_SESSION
-            boto3.DEFAULT_SESSION.events.register("before-parameter-build", self._keep)
+        def made(events: BaseEventHooks, name: str) -> None:
+            explain_refusals(events, name)
+            events.register("before-parameter-build", self._keep)
             # By the stubs a handler returns nothing, but it may return an answer.
-            judge = cast("Callable[..., None]", self._judge)
-            boto3.DEFAULT_SESSION.events.register("before-call", judge)
+            events.register("before-call", cast("Callable[..., None]", self._judge))
 
-        monkeypatch.setattr(boto3, "setup_default_session", made)
+        monkeypatch.setattr("pulley.operator.stage.stage.explain_refusals", made)
 
     def _keep(self, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
         context["gate"] = dict(params)

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from chalicelib.core.commands import document_name
 from chalicelib.core.decisions import DecisionLog
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_ssm import SSMClient
 
+Client = TypeVar("Client")
+_BUILDING = Lock()
 _TOKENS = ("GITHUB_TOKEN", "GH_TOKEN")  # the operator's own, as for GitHub's gh
 
 
@@ -103,11 +106,10 @@ class Stage:
         self.names = ParameterNames(name)
         self.document = document_name(name)
         try:
-            boto3.setup_default_session(profile_name=profile, region_name=region)
-            session = boto3.DEFAULT_SESSION
-            if session:
-                explain_refusals(session.events, name)
-            self.region = (session and session.region_name) or ""  # "" if it is not configured
+            self._session = boto3.Session(profile_name=profile, region_name=region)
+            explain_refusals(self._session.events, name)
+            self.region = self._session.region_name or ""  # "" if it is not configured
+            boto3.DEFAULT_SESSION = self._session  # for clients that are built elsewhere
         except ProfileNotFound:
             raise _no_profile(profile or environ.get("AWS_PROFILE", "")) from None
         except BotoCoreError as error:
@@ -116,38 +118,31 @@ class Stage:
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager."""
-        check_endpoint(self.environ.get(AWS, ""))
-        return build_ssm_client()
+        return self._client(build_ssm_client)
 
     @cached_property
     def ec2(self) -> "EC2Client":
         """EC2."""
-        check_endpoint(self.environ.get(AWS, ""))
-        return build_ec2_client()
+        return self._client(build_ec2_client)
 
     @cached_property
     def auto_scaling(self) -> "AutoScalingClient":
         """EC2 Auto Scaling."""
-        check_endpoint(self.environ.get(AWS, ""))
-        return build_autoscaling_client()
+        return self._client(build_autoscaling_client)
 
     @cached_property
     def iam(self) -> "IAMClient":
         """IAM."""
-        import boto3
-
         check_endpoint(self.environ.get(AWS, ""))
         with calling("a client of IAM"):
-            return boto3.client("iam")
+            return self._session.client("iam")
 
     @cached_property
     def identity(self) -> Identity:
         """Who the operator is."""
-        import boto3
-
         check_endpoint(self.environ.get(AWS, ""))
         with calling("asking who you are"):
-            answer = boto3.client("sts").get_caller_identity()
+            answer = self._session.client("sts").get_caller_identity()
             return Identity(answer["Account"], answer["Arn"])
 
     @property
@@ -194,6 +189,16 @@ class Stage:
     def subjects(self) -> Subjects:
         """The first lines of commits."""
         return Subjects(self.github)
+
+    def _client(self, build: Callable[[], Client]) -> Client:
+        """Build a client with this stage's profile and region. Raises UnavailableError."""
+        import boto3
+
+        check_endpoint(self.environ.get(AWS, ""))
+        # The edges use boto3's one default session, and stages may be read by several threads.
+        with _BUILDING:
+            boto3.DEFAULT_SESSION = self._session
+            return build()
 
     @property
     def surroundings(self) -> Surroundings:
