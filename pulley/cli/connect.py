@@ -10,7 +10,8 @@ from chalicelib.core.tags import RELEASE
 from chalicelib.status.safe_text import one_line
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import SECONDS, json_option, stage_command, url_option, yes_option
-from pulley.cli.output import confirm, note, say, say_json, say_values, warn
+from pulley.cli.output import confirm, note, say, say_json, warn
+from pulley.cli.table import say_values
 from pulley.cli.wording import secret_command
 from pulley.operator.stage.checkout import find_here
 from pulley.operator.stage.stage import Stage, read_targets
@@ -83,7 +84,8 @@ def connect(  # noqa: PLR0913 - each is an option
     found = _repository(repository)
     address = _url(stage, url)
     secret = read_secret(stage, found)
-    if found not in read_targets(stage).settings:
+    has_targets = found in read_targets(stage).settings
+    if not has_targets:
         apply = suggest("targets apply")
         warn(f"no target of {found} is stored yet, so its pushes deploy nothing: {apply}")
     if not stage.has_deployments:
@@ -129,6 +131,8 @@ def connect(  # noqa: PLR0913 - each is an option
     else:
         say(f"The webhook {hook.id} was {plan.action}.")
     _say_ping(stage, found, ping, as_json=as_json)
+    if has_targets and plan.action == MADE and not as_json:
+        say(f"Push to {found}, and see: {suggest('status')}")
 
 
 def _repository(text: str | None) -> Repository:
@@ -161,7 +165,10 @@ def _url(stage: Stage, url: str | None) -> str:
 
 def _say_plan(repository: Repository, plan: Connection, events: Sequence[str]) -> None:
     for other in plan.elsewhere:
-        warn(f"another webhook of {repository} posts to {one_line(other)}: is it still needed?")
+        note(
+            f"another webhook of {repository} posts to {one_line(other)}, and stays as it is: for "
+            "another stage, or left from before"
+        )
     if plan.action == LEFT:
         note(f"{repository}: its webhook is as it should be.")
         return
@@ -190,7 +197,6 @@ def _say_ping(stage: Stage, repository: Repository, ping: Ping, *, as_json: bool
     if ping.is_green:
         if not as_json:
             say(f"GitHub's ping was answered {ping.code}: {one_line(ping.said)}", style="green")
-            say(f"Push to {repository}, and see: {suggest('status')}")
         return
     answered = f"was answered {ping.code}" if ping.code else "was not answered"
     words = one_line(f"{ping.status}: {ping.said}" if ping.said else ping.status)
@@ -240,4 +246,4 @@ def _say_settings(
         say_json({**document, "page": page, "settings": settings})
         return
     say(f"Paste these settings at {page}, Add webhook:")
-    say_values(settings)
+    say_values({f"  {name}": value for name, value in settings.items()})

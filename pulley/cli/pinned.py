@@ -92,6 +92,10 @@ def _say_words(pinned: PinnedTarget) -> None:
         brought = f": the tip is held until a newer push or {now}" if plan.wanted else ""
         say(f"Its hosts are not sent to the branch's tip, since {one_line(plan.held)}{brought}")
         return
+    hosts = pinned.after.standing.hosts if pinned.after else ()
+    if hosts and all(one.is_there for one in hosts):
+        say("Its hosts are there already.")
+        return
     unless = f", unless the branch's tip is held ({suggest('plan', name)} says so)"
     unless = "" if plan or pinned.pin.state == "pinned" else unless
     say(f"Its hosts get there in the next round{unless}. To send them there now: {now}")

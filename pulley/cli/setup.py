@@ -29,6 +29,7 @@ from pulley.operator.setup.plan import (
 from pulley.operator.setup.token_trial import try_token
 from pulley.operator.stage.stage import Stage, read_targets
 from pulley.operator.suggest import suggest
+from pulley.operator.webhook.connect import is_connected
 from pulley.project import find_project, is_other_release
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}
@@ -228,12 +229,15 @@ def _tell_next(report: SetupReport, tell: Callable[[str], None]) -> None:
     stored = stage.stored.every_repository()
     tokens = [one.token for one in stored.values()] or [stage.stored_default_token()]
     behind = any(isinstance(change, PolicyChange | DocumentChange) for change in report.changes)
+    has_new_secret = any(one.what == SECRET for one in report.changes)
+    repositories = [one for one, settings in stored.items() if settings.targets]
     steps = next_steps(
         stage.name,
         is_deployed=is_emulated or bool(stage.webhook_url and not behind),
         has_tokens=all(tokens),
-        repositories=[one for one, settings in stored.items() if settings.targets],
-        has_new_secret=any(one.what == SECRET for one in report.changes),
+        repositories=repositories,
+        connected=[one for one in repositories if not has_new_secret and is_connected(stage, one)],
+        has_new_secret=has_new_secret,
     )
     report.next_steps = steps
     tell("Next:")
@@ -241,17 +245,19 @@ def _tell_next(report: SetupReport, tell: Callable[[str], None]) -> None:
         tell(f"  {step}")
 
 
-def next_steps(
+def next_steps(  # noqa: PLR0913 - each is a fact of its own
     stage: str,
     *,
     is_deployed: bool,
     has_tokens: bool,
     repositories: Sequence[Repository],
+    connected: Sequence[Repository] = (),
     has_new_secret: bool,
 ) -> list[str]:
     """The commands to run after a set-up, without those that are known to be done.
 
-    `repositories` are those with targets. A new secret must be set in their webhooks.
+    `repositories` are those with targets, `connected` those of them whose webhook needs nothing. A
+    new secret must be set in all their webhooks.
     """
     force = ["--force"] if has_new_secret else []
     return [
@@ -259,7 +265,7 @@ def next_steps(
         *([] if has_tokens else [str(suggest("setup", "--github-token-file", "-"))]),
         *([] if repositories else [str(suggest("targets apply"))]),
         *([] if repositories else [str(suggest("connect", "OWNER/REPO"))]),
-        *(str(suggest("connect", repository, *force)) for repository in repositories),
+        *(str(suggest("connect", one, *force)) for one in repositories if one not in connected),
         str(suggest("doctor")),
     ]
 

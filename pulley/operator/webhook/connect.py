@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from chalicelib.core.errors import NotTakenError, UnavailableError
+from chalicelib.core.errors import NotTakenError, PulleyError, UnavailableError
 from chalicelib.core.refs import Repository
 from chalicelib.core.stored import read_secrets
 from chalicelib.core.targets import TargetsError, parse_stored_targets
@@ -136,6 +136,21 @@ def plan_connection(
     if hook and force and not differences:
         differences = ["secret: set again"]
     return Connection(url, hook, differences, elsewhere)
+
+
+def is_connected(stage: Stage, repository: Repository) -> bool:
+    """Whether GitHub shows the stage's webhook as it should be. False if that is not known.
+
+    Whether its secret is right is not known: only the answer to a ping shows that.
+    """
+    try:
+        webhooks = webhooks_of(stage, repository)
+        if webhooks is None or not stage.webhook_url:
+            return False
+        hooks, events = webhooks.all(), webhooks.events
+        return plan_connection(hooks, stage.webhook_url, events, force=False).action == LEFT
+    except PulleyError:
+        return False
 
 
 def connect(webhooks: Webhooks, connection: Connection, secret: Secret) -> RepositoryHook:
