@@ -279,7 +279,7 @@ def parse_target(path: str, entry: object, *, given: Iterable[str] = ()) -> Targ
         *_problems_of_layout(path, entry),
     ]
     try:
-        values = parse_object(path, entry, _TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
+        values = parse_object(path, entry, TARGET_KEYS, required=_REQUIRED_KEYS, given=given)
     except ProblemsError as error:
         raise TargetsError([*error.problems, *problems]) from None
     values.setdefault("environment", values["name"])
@@ -482,7 +482,7 @@ def _instances(value: object) -> Instances:
 
 # The keys of the gates, each with its field of Gates.
 _GATE_KEYS = {one: one for one in ("checks", "after", "soak", "trigger")} | {"window": "windows"}
-_TARGET_KEYS: Mapping[str, Reader] = {
+TARGET_KEYS: Mapping[str, Reader] = {
     "name": text_reader(NAME_PATTERN, "up to 50 of a-z, 0-9 and -"),
     "repository": parsed_reader(Repository.parse),
     "branch": parsed_reader(Branch.parse),

@@ -7,7 +7,7 @@ import click
 import pytest
 
 from chalicelib.answers import STATUS_OF
-from chalicelib.core.targets import _TARGET_KEYS
+from chalicelib.core.targets import TARGET_KEYS
 from pulley.cli import group, main
 from pulley.host.build import build
 from pulley.reference import KEPT, OF_A_STAGE, new_page
@@ -115,7 +115,7 @@ class TestTargets:
         # The page's first section has the table of keys; another section has one of other tools.
         section = read("docs/targets.md").split("\n## ")[0]
         documented = {cell.strip("`") for cell in first_cells(section)}
-        assert documented - {"key", "---"} == set(_TARGET_KEYS)
+        assert documented - {"key", "---"} == set(TARGET_KEYS)
 
 
 class TestAnswers:

@@ -13,11 +13,13 @@ import tomli_w
 from chalicelib.core.refs import Repository, shown
 from chalicelib.core.targets import (
     NAME_PATTERN,
+    TARGET_KEYS,
     Target,
     TargetsError,
     parse_target,
     problems_among,
 )
+from pulley.operator.near import did_you_mean
 from pulley.operator.targets.overlaps import overlaps_by_selectors
 
 Entry = Mapping[str, object]
@@ -38,7 +40,8 @@ def parse_targets_file(text: str, file: str = "pulley.toml") -> tuple[FileTarget
     except (ValueError, RecursionError) as error:  # also for too many digits
         raise TargetsError([f"{file}: not TOML: {error}"]) from None
     problems = [
-        f"{file}: unknown key {shown(key)}; a file has tables like [targets.web]"
+        f"{file}: unknown key {shown(key)}{did_you_mean(key, ['targets'])}; a file has tables like "
+        "[targets.web]"
         for key in content
         if key != "targets"
     ]
@@ -76,6 +79,10 @@ def _parse_table(name: str, table: object) -> FileTarget:
         said = [
             one.replace(f"{path}.name: ", f"{path}: the table's name ") for one in error.problems
         ]
+        for key in table.keys() - TARGET_KEYS.keys():
+            unknown = f"{path}: unknown key {shown(key)}"
+            near = did_you_mean(key, TARGET_KEYS)
+            said = [one.replace(f"{unknown};", f"{unknown}{near};") for one in said]
         raise TargetsError(said) from None
 
 

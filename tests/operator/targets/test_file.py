@@ -66,6 +66,12 @@ class TestParseTargetsFile:
         assert "unknown key 'colour'; the keys are after, after_healthy, after_pull, " in problem
         assert " name," not in problem
 
+    def test_misspelled_key_is_reported_with_the_nearest_known_one(self) -> None:
+        (problem,) = problems_of(WEB.replace("checkout", "chekout"))[-1:]
+        assert "targets.web: unknown key 'chekout' (did you mean checkout?); the keys" in problem
+        (problem,) = problems_of(WEB.replace("[targets.", "[target."))
+        assert problem.startswith("pulley.toml: unknown key 'target' (did you mean targets?);")
+
     def test_two_targets_of_one_repository_may_not_share_an_environment(self) -> None:
         other = WEB.replace("targets.web", "targets.api").replace("/srv/site", "/srv/api")
         other += 'environment = "Web"\n'
