@@ -43,6 +43,7 @@ class TestConnect:
         assert "was made" in done.stdout
         assert "GitHub's ping was answered 200" in done.stdout
         assert "signed with the newest secret" in done.stdout
+        assert "Push to octo/site, and see: pulley status" in done.stdout
         assert sandbox.secret.decode() not in done.output
         assert sandbox.token not in done.output
 
@@ -51,9 +52,22 @@ class TestConnect:
         done = pulley("connect", "octo/site")
         assert done.exit_code == 0
         assert "left as it is" in done.stdout
+        assert "Push to" not in done.stdout
         assert hook_of(sandbox).updated_at == before
         changes = [one for one in sandbox.github.requests[asked:] if one.method != "GET"]
         assert [one.path.rpartition("/")[2] for one in changes] == ["pings"]
+
+    def test_setup_names_the_webhook_among_the_next_steps_only_if_it_is_not_right(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        right = json_of(pulley("setup", "--yes", "--json"))
+        assert right["next"] == ["pulley doctor"]
+        hook_of(sandbox).active = False
+        wrong = json_of(pulley("setup", "--yes", "--json"))
+        assert wrong["next"] == ["pulley connect octo/site", "pulley doctor"]
+        sandbox.github.permissions["webhooks"] = ""
+        unknown = json_of(pulley("setup", "--yes", "--json"))
+        assert unknown["next"] == wrong["next"]
 
     @pytest.mark.parametrize(
         ("change", "words"),

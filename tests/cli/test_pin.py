@@ -270,6 +270,10 @@ class TestRollback:
         )
         assert states(sandbox, fixed)[-1][0] == "success"
 
+        done = pulley("unpin", "web")
+        assert "Its hosts are there already.\n" in done.stdout
+        assert "pulley deploy" not in done.stdout
+
     def test_rollback_without_a_known_good_commit_pins_nothing(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:
