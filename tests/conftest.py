@@ -30,6 +30,9 @@ import chalicelib
 TESTS = Path(__file__).parent
 TRACER = pytest.StashKey[Coverage | None]()  # coverage.py, if pytest measures coverage
 
+# xdist says 80 columns, and commands would break their lines there.
+os.environ.pop("COLUMNS", None)
+
 # Otherwise each process that a test starts would compile our modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

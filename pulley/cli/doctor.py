@@ -9,7 +9,7 @@ from chalicelib.core.errors import UnavailableError
 from chalicelib.status.safe_text import one_line
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, yes_option
-from pulley.cli.output import cell, confirm, err, note, out, say, say_json, warn
+from pulley.cli.output import confirm, err, note, out, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten
 from pulley.fit import fitted, width_of
 from pulley.operator.doctor.examine import Doctor
@@ -20,6 +20,7 @@ from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.webhook.connect import connect_again
 
 _COLOURS = {PASS: "green", WARN: "yellow", FAIL: "red", UNKNOWN: "magenta"}
+_LOOKED = "Looked at {} ..."
 _LEAST_ROOM = 40  # columns for a row's words; with less, they begin below its name
 
 
@@ -98,9 +99,13 @@ def _fix(stage: Stage, *, yes: bool) -> None:
 def _examine(stage: Stage) -> list[Row]:
     """Collect every row. Meanwhile the terminal shows what was checked last."""
     rows = []
-    with err().status("Looking ...") as status:
+    from rich.markup import escape
+
+    room = (width_of(sys.stderr) or 80) - len("- ")
+    with err().status("Looking ...", spinner="line") as status:
         for row in Doctor(stage, now=utc_now).examine():
-            status.update(f"Looked at {cell(row.what)} ...")
+            looked = _LOOKED.format(one_line(row.what))
+            status.update(escape(looked) if len(looked) <= room else "Looking ...")
             rows.append(row)
     return rows
 

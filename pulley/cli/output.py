@@ -51,13 +51,6 @@ def note_whole(line: str) -> None:
     _print(err(), printable(line), "")
 
 
-def cell(words: str) -> str:
-    """Escape words for a cell of a rich table: no markup, and no terminal codes."""
-    from rich.markup import escape
-
-    return escape(printable(words))
-
-
 def warn(words: str) -> None:
     """Print a warning. The command goes on."""
     note(f"Warning: {words}", style="yellow")

@@ -64,6 +64,7 @@ for line in json.loads(sys.argv[1]):
         print(f"@@ {line} @@ {ended.code}", flush=True)
 """
 Said = Mapping[str, tuple[str, str]]  # by command line: what it printed, its exit code
+DRAWN_AGAIN = re.compile(r"[^\n]*\x1b\[2K")
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # These differ between two runs: ids, times, and how long ago something was.
 CHANGING = re.compile(r"[0-9a-f-]{36}.?|\W?[0-9:-]+\W*|[0-9]+")
@@ -112,7 +113,7 @@ def on_a_terminal(columns: int, lines: Sequence[str], environ: Mapping[str, str]
     os.close(controller)
     assert running.returncode == 0, said
     # A line that was drawn again, such as the doctor's progress, counts as it was drawn last.
-    text = CODES.sub("", said.decode()).replace("\r\n", "\n")
+    text = CODES.sub("", DRAWN_AGAIN.sub("", said.decode())).replace("\r\n", "\n")
     return split("\n".join(line.rpartition("\r")[2] for line in text.split("\n")))
 
 
