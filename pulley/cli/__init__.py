@@ -47,6 +47,9 @@ main = CommandGroup(
         "simulate": Listed(
             "pulley.cli.simulate", "Say what the webhook would do with a delivery, and why."
         ),
+        "uninstall": Listed(
+            "pulley.cli.uninstall", "Remove everything that Pulley made for a stage."
+        ),
         "demo": Listed("pulley.cli.local", "Show a good push and a bad one on this machine."),
         "sandbox": Listed(
             "pulley.cli.local", "Run an emulated AWS account, GitHub and hosts on this machine."

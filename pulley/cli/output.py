@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -61,24 +62,34 @@ def say_json(value: object) -> None:
     click.echo(json.dumps(plain(value), indent=2))
 
 
-def confirm(question: str, *, yes: bool) -> None:
+def _ask(question: str) -> bool:
+    return click.confirm(question, err=True)
+
+
+def confirm(question: str, *, yes: bool, ask: Callable[[str], bool] = _ask) -> None:
     """Ask the operator. Returns if the answer is yes, else exits with NOT_CONFIRMED.
 
-    Without a terminal on stdin nobody is asked, and `--yes` is required.
+    Without a terminal on stdin nobody is asked, and `--yes` is required. `ask` puts the question.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         note("Nothing was changed: there is no terminal to ask on. Pass --yes to do it.")
         raise click.exceptions.Exit(NOT_CONFIRMED)
-    if not _is_agreed(question):
+    if not _is_agreed(question, ask):
         note("Nothing was changed.")
         raise click.exceptions.Exit(NOT_CONFIRMED)
 
 
-def _is_agreed(question: str) -> bool:
+def confirm_by_name(question: str, name: str, *, yes: bool) -> None:
+    """Ask for what cannot be undone: as `confirm`, but the answer is the name of what goes."""
+    asked = f"{question} To confirm, type {name}"
+    confirm(asked, yes=yes, ask=lambda words: bool(click.prompt(words, err=True) == name))
+
+
+def _is_agreed(question: str, ask: Callable[[str], bool]) -> bool:
     try:
-        return click.confirm(fitted(question, width_of(sys.stderr)), err=True)
+        return ask(fitted(question, width_of(sys.stderr)))
     except click.Abort:  # Ctrl-C: the prompt's line has not ended
         note("\nNothing was changed.")
         raise click.exceptions.Exit(INTERRUPTED) from None

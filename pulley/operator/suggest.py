@@ -36,6 +36,7 @@ OnAStage = Literal[
     "rollback",
     "secret rotate",
     "simulate",
+    "uninstall",
 ]
 ON_A_STAGE: tuple[str, ...] = get_args(OnAStage)
 _where: ContextVar[tuple[str, ...]] = ContextVar("where", default=())

@@ -91,6 +91,19 @@ class Documents:
             content=_object(answer.get("Content", "")),
         )
 
+    def kind(self) -> str:
+        """The document's type, whatever state it is in; "" if there is none."""
+        described = self._describe(LATEST)
+        return described.get("DocumentType", "") if described else ""
+
+    def delete(self) -> None:
+        """Delete the document with all its versions, if it is there."""
+        with calling(f"deleting the document {self.name}"):
+            try:
+                self._client.delete_document(Name=self.name)
+            except self._missing:
+                return
+
     def refusal_of(self, pin: DocumentPin | None) -> RefusedError | None:
         """The error with which AWS would refuse to send this version; None if AWS would send it.
 

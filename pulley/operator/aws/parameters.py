@@ -139,6 +139,12 @@ class Parameters:
             return Written(name, version)
         return Written(name, version, self._version(name, version - 1))
 
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete parameters with their history. Those that are gone already do not matter."""
+        for start in range(0, len(names), NAMES_A_CALL):
+            with calling("deleting parameters"):
+                self._client.delete_parameters(Names=names[start : start + NAMES_A_CALL])
+
     def versions(self, name: str) -> Sequence[StoredValue]:
         """Every version that Parameter Store keeps (at most 100), the newest first."""
         pages = self._client.get_paginator("get_parameter_history").paginate(

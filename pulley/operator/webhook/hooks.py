@@ -99,6 +99,10 @@ class Webhooks:
         """Change only the secret."""
         self._call("PATCH", f"/hooks/{hook.id}/config", {"secret": secret})
 
+    def delete(self, hook: RepositoryHook) -> None:
+        """Delete a webhook."""
+        self._call("DELETE", f"/hooks/{hook.id}", has_content=False)
+
     def ping(self, hook: RepositoryHook, seconds: float = ANSWER_SECONDS) -> Ping:
         """Have GitHub send a ping, and wait at most `seconds` until the answer is recorded."""
         known = set(self._pings(hook))

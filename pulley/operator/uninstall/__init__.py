@@ -1,0 +1,1 @@
+"""Take a stage away: look what there is, plan, remove, and look again."""

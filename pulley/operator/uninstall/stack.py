@@ -1,0 +1,115 @@
+"""Find the CloudFormation stack that has a stage's functions, and delete it.
+
+A stack that has more than Pulley's template makes is somebody's own: it is left alone, and named.
+
+Source: AWS CloudFormation API Reference, "DescribeStackResources" and "DeleteStack".
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from chalicelib.core.errors import RefusedError
+from chalicelib.edges.aws import calling
+from pulley.operator.uninstall.clients import Clients, unless
+from pulley.operator.uninstall.found import Found, Left, Removal
+
+STACK = "stack"
+FUNCTION, DOCUMENT = "AWS::Lambda::Function", "AWS::SSM::Document"
+# The types that the template has: Chalice's, as SAM makes them, and Pulley's own.
+_OUR_TYPES = frozenset(
+    {
+        FUNCTION,
+        DOCUMENT,
+        "AWS::Lambda::Permission",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::IAM::Role",
+        "AWS::Events::Rule",
+        "AWS::ApiGateway::RestApi",
+        "AWS::ApiGateway::Deployment",
+        "AWS::ApiGateway::Stage",
+        "AWS::SQS::Queue",
+        "AWS::CloudWatch::Alarm",
+        "AWS::Logs::LogGroup",
+    }
+)
+_NO_STACK = "ValidationError"
+_DELETED = "DELETE_COMPLETE"
+_POLL_SECONDS, _POLLS = 5, 240  # 20 minutes
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack. `ids` are the physical ids of its resources, `foreign` those that are not ours."""
+
+    name: str
+    id: str
+    ids: frozenset[str]
+    foreign: tuple[str, ...]
+
+
+def find_stack(clients: Clients, functions: tuple[str, ...], document: str) -> Stack | None:
+    """The stack that has one of the functions or the document; None without one.
+
+    Raises RefusedError and UnavailableError.
+    """
+    wanted = {**dict.fromkeys(functions, FUNCTION), document: DOCUMENT}
+    for name, kind in wanted.items():
+        ask = partial(clients.stacks.describe_stack_resources, PhysicalResourceId=name)
+        with calling(f"looking for a stack that has {name}"):
+            answer = unless({_NO_STACK}, ask) or {"StackResources": []}
+            # A stack that was deleted is still found, for 90 days.
+            there = [
+                one
+                for one in answer["StackResources"]
+                if one["ResourceStatus"] != _DELETED and one.get("PhysicalResourceId")
+            ]
+            ids = {one["PhysicalResourceId"]: one["ResourceType"] for one in there}
+            if ids.get(name) == kind:
+                foreign = [one for one in there if not _is_ours(one, functions)]
+                return Stack(
+                    name=there[0]["StackName"],
+                    id=there[0]["StackId"],
+                    ids=frozenset(ids),
+                    foreign=tuple(
+                        f"{one['LogicalResourceId']} ({one['ResourceType']})" for one in foreign
+                    ),
+                )
+    return None
+
+
+def _is_ours(resource: Mapping[str, str], functions: Collection[str]) -> bool:
+    """Whether Pulley's template may have made the resource."""
+    kind = resource["ResourceType"]
+    return kind in _OUR_TYPES and (kind != FUNCTION or resource["PhysicalResourceId"] in functions)
+
+
+def removal_of(clients: Clients, stack: Stack) -> Found:
+    """What to do with the stack."""
+    if stack.foreign:
+        why = f"it has more than Pulley's template: {', '.join(stack.foreign)}"
+        how = "take Pulley's resources out of its template, deploy it, and run this again"
+        return Found(left=(Left(STACK, stack.name, why, how),))
+    why = f"CloudFormation deletes its {len(stack.ids)} resources"
+    return Found((Removal(STACK, stack.name, why, remove=partial(_delete, clients, stack)),))
+
+
+def _delete(clients: Clients, stack: Stack) -> None:
+    """Delete the stack, and wait until it is gone. Raises RefusedError and UnavailableError."""
+    from botocore.exceptions import WaiterError
+
+    with calling(f"deleting the stack {stack.name}"):
+        clients.stacks.delete_stack(StackName=stack.id)
+        try:
+            clients.stacks.get_waiter("stack_delete_complete").wait(
+                StackName=stack.id,
+                WaiterConfig={"Delay": _POLL_SECONDS, "MaxAttempts": _POLLS},
+            )
+        except WaiterError as error:
+            last: Any = error.last_response
+            shown = (last.get("Stacks") or [{}])[0]
+            why = shown.get("StackStatusReason") or shown.get("StackStatus") or str(error)
+            raise RefusedError(
+                f"CloudFormation has not deleted the stack {stack.name}", detail=why
+            ) from None
