@@ -16,6 +16,7 @@ from pulley.host.document import build_document
 from pulley.operator.stage.cloudformation import LOGICAL_IDS, build_resources
 from pulley.operator.stage.policies import PoliciesError, read_policies
 from pulley.operator.stage.settings import StageSettings, read_stage_settings
+from pulley.operator.uninstall.stack import OUR_TYPES
 from tests.app.policies import POLICY_FILES, PROJECT, policy_text
 from tests.deploy.project import STAGES, copy_project, package, resources_of
 
@@ -91,6 +92,13 @@ class TestTemplate:
                 key: one["Properties"][key] for key in untouched
             }
             assert one["Properties"].keys() & changed.keys() <= {"Policies"}
+
+    def test_uninstall_takes_every_type_of_the_template_for_pulley_s(
+        self, package: Package
+    ) -> None:
+        """It leaves a stack with anything else alone. SAM makes known types of its own ones."""
+        types = {one["Type"] for one in package.template["Resources"].values()}
+        assert types - OUR_TYPES == {"AWS::Serverless::Function", "AWS::Serverless::Api"}
 
 
 class TestFunctions:

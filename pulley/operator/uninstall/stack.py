@@ -18,7 +18,7 @@ from pulley.operator.uninstall.found import Found, Left, Removal
 STACK = "stack"
 FUNCTION, DOCUMENT = "AWS::Lambda::Function", "AWS::SSM::Document"
 # The types that the template has: Chalice's, as SAM makes them, and Pulley's own.
-_OUR_TYPES = frozenset(
+OUR_TYPES = frozenset(
     {
         FUNCTION,
         DOCUMENT,
@@ -82,7 +82,7 @@ def find_stack(clients: Clients, functions: tuple[str, ...], document: str) -> S
 def _is_ours(resource: Mapping[str, str], functions: Collection[str]) -> bool:
     """Whether Pulley's template may have made the resource."""
     kind = resource["ResourceType"]
-    return kind in _OUR_TYPES and (kind != FUNCTION or resource["PhysicalResourceId"] in functions)
+    return kind in OUR_TYPES and (kind != FUNCTION or resource["PhysicalResourceId"] in functions)
 
 
 def removal_of(clients: Clients, stack: Stack) -> Found:
