@@ -385,7 +385,7 @@ class TestOneTarget:
             text = tour.sandbox.account.ssm.get_parameter(Name=TARGETS)["Parameter"]["Value"]
             web = parse_stored_targets(text, Repository.parse(FULL_NAME))[0]
             policy = people_policies(SCOPE, [web])[-1]
-            assert policy.name == "pulley-dev-deploy-web"
+            assert policy.name == "pulley-dev-deploy.web"
             assert refused(policy.content, "freeze web --reason x").exit_code == 0
             assert refused(policy.content, "unpin web --yes").exit_code == 0
             assert refused(policy.content, "deploy web --yes").exit_code == 0

@@ -58,8 +58,17 @@ class PeoplePolicy:
 
 
 def policy_name(stage: str, level: str, target: str = "") -> str:
-    """The name of a level's policy, or of one for a single target."""
-    return "-".join(["pulley", stage, level, *([target] if target else [])])
+    """The name of a level's policy, or of one for a single target.
+
+    No stage's name has a dot, so a target's policy cannot have the name of another stage's.
+    """
+    return f"pulley-{stage}-{level}{f'.{target}' if target else ''}"
+
+
+def is_of(stage: str, name: str) -> bool:
+    """Whether a policy of this name is one of the stage's."""
+    of_a_target = name.startswith(policy_name(stage, DEPLOY) + ".")
+    return of_a_target or name in {policy_name(stage, level) for level in LEVELS}
 
 
 def people_policies(scope: Scope, targets: Iterable[Target] = ()) -> Sequence[PeoplePolicy]:

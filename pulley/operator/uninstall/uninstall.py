@@ -16,10 +16,10 @@ from pulley.operator.stage.stage import Stage, utc_now
 from pulley.operator.uninstall.app import App, function_names
 from pulley.operator.uninstall.clients import Clients
 from pulley.operator.uninstall.found import Found, Removal, joined
+from pulley.operator.uninstall.in_iam import find_in_iam
 from pulley.operator.uninstall.launch_hooks import find_launch_hooks
 from pulley.operator.uninstall.on_hosts import OnHosts, on_hosts
 from pulley.operator.uninstall.record import find_record
-from pulley.operator.uninstall.roles import find_roles
 from pulley.operator.uninstall.stack import find_stack, removal_of
 from pulley.operator.uninstall.stored import find_document, find_parameters, names_of
 from pulley.operator.uninstall.under_way import deployments_under_way, pins_in_force
@@ -101,16 +101,17 @@ class Uninstall:
         stage, clients = self._stage, self._clients
         stack = find_stack(clients, function_names(stage.name), stage.document)
         elsewhere = stack.ids if stack else frozenset()
-        partition = stage.identity.arn.split(":")[1]
-        account = stage.identity.account
-        prefix = f"arn:{partition}:lambda:{stage.region}:{account}:function:"
+        who = stage.identity
+        prefix = f"arn:{who.partition}:lambda:{stage.region}:{who.account}:function:"
         app = App(clients, stage.name, prefix, elsewhere)
         api_ids = app.api_ids()
-        roles = find_roles(clients, stage.ec2, stage.name, region=stage.region, elsewhere=elsewhere)
+        in_iam = find_in_iam(
+            clients, stage.ec2, stage.name, region=stage.region, elsewhere=elsewhere
+        )
         found = [
             *([removal_of(clients, stack)] if stack else []),
             app.find(api_ids),
-            roles,
+            in_iam,
             app.find_logs(),
         ]
         return joined(found), api_ids, elsewhere
