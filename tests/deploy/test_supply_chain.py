@@ -8,8 +8,10 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 WORKFLOWS = sorted((PROJECT / ".github/workflows").glob("*.yml"))
+WORKFLOWS += sorted((PROJECT / "examples").glob("**/*.yml"))
 MAY_WRITE = {
     "security.yml": {"security-events"},  # CodeQL's findings
+    "deploy.yml": {"id-token"},  # the example's only credentials
     "release.yml": {"contents", "id-token", "attestations"},  # the release, and its provenance
 }
 REQUIREMENTS = ("requirements-dev.txt", "requirements-tools.txt", "requirements-bench.txt")
