@@ -1,4 +1,4 @@
-"""SNS: one message for each finished deployment, to the subscribers of the stage's topic."""
+"""SNS: one message to the subscribers of the stage's topic."""
 
 import json
 from typing import TYPE_CHECKING
@@ -11,19 +11,26 @@ if TYPE_CHECKING:
 
 
 class Topic:
-    """Publishes to one topic."""
+    """One topic."""
 
     def __init__(self, client: "SNSClient", arn: str) -> None:
         self._client = client
         self._arn = arn
 
     def publish(self, notification: Notification) -> None:
-        """Publish the notification. Raises RefusedError or UnavailableError."""
+        """Publish. Raises RefusedError or UnavailableError."""
         with calling("publishing a notification"):
             answer = self._client.publish(
                 TopicArn=self._arn,
                 Subject=notification.subject,
-                Message=json.dumps(notification.message),
+                MessageStructure="json",
+                Message=json.dumps(
+                    {
+                        "default": json.dumps(notification.message),
+                        "email": notification.text,
+                        "sms": notification.subject,
+                    }
+                ),
                 MessageAttributes={
                     name: {"DataType": "String", "StringValue": value}
                     for name, value in notification.attributes.items()

@@ -26,8 +26,8 @@ class Publisher(Protocol):
 class Memory:
     """Which deployments this process has notified; it keeps the newest `most`.
 
-    Without it a repeated event would be notified twice. It may be lost at any time: a new process
-    starts from the state on GitHub.
+    Without it a repeated event would be notified twice. A new process starts from the state on
+    GitHub.
     """
 
     def __init__(self, most: int = 1000) -> None:

@@ -347,5 +347,6 @@ class TestTopic:
             stage.report(sent.event())
         ((_, text, subject, *_),) = self.published()
         assert subject.startswith("web: success, 1 of 1 host")
-        assert json.loads(text)["metadata"]["additionalContext"]["command_id"] == sent.id
+        message = json.loads(json.loads(text)["default"])
+        assert message["metadata"]["additionalContext"]["command_id"] == sent.id
         assert TOKEN not in text

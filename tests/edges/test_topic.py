@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ARN = f"arn:aws:sns:{REGION}:{DEFAULT_ACCOUNT_ID}:deploys"
 NOTIFICATION = Notification(
     subject="web: success, 2 of 2 hosts at 4d5e6f7",
+    text="web: success, 2 of 2 hosts at 4d5e6f7\n\nenvironment: Zürich ☂",
     message={"version": "1.0", "source": "custom", "content": {"title": "Zürich ☂"}},
     attributes={"target": "web", "state": "success", "environment": "Zürich ☂"},
 )
@@ -47,11 +49,30 @@ class TestTopicPublish:
     ) -> None:
         Topic(client, ARN).publish(NOTIFICATION)
         ((_id, message, subject, attributes, _group),) = self.sent()
-        assert json.loads(message) == NOTIFICATION.message
+        assert json.loads(json.loads(message)["default"]) == NOTIFICATION.message
         assert subject == NOTIFICATION.subject
         assert {name: tuple(one.values()) for name, one in attributes.items()} == {
             name: ("String", text) for name, text in NOTIFICATION.attributes.items()
         }
+
+    def test_program_gets_the_json_itself(self, client: "SNSClient") -> None:
+        sqs = boto3.client("sqs", region_name=REGION)
+        queue = sqs.create_queue(QueueName="readers")["QueueUrl"]
+        client.subscribe(
+            TopicArn=ARN,
+            Protocol="sqs",
+            Endpoint=f"arn:aws:sqs:{REGION}:{DEFAULT_ACCOUNT_ID}:readers",
+            Attributes={"RawMessageDelivery": "true"},
+        )
+        Topic(client, ARN).publish(NOTIFICATION)
+        (received,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+        assert json.loads(received["Body"]) == NOTIFICATION.message
+
+    def test_mail_gets_the_text_and_a_phone_the_subject(self, client: "SNSClient") -> None:
+        Topic(client, ARN).publish(NOTIFICATION)
+        ((_id, message, *_),) = self.sent()
+        parts = json.loads(message)
+        assert (parts["email"], parts["sms"]) == (NOTIFICATION.text, NOTIFICATION.subject)
 
     def test_missing_topic_is_a_refusal(self, client: "SNSClient") -> None:
         with pytest.raises(RefusedError) as caught:
