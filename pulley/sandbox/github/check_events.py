@@ -11,15 +11,14 @@ from typing import NamedTuple
 from pulley.sandbox.github.checks import CheckRun, CommitStatus
 from pulley.sandbox.github.deployments import HostedRepository
 from pulley.sandbox.github.hooks import Hooks
+from pulley.sandbox.github.people import SENDER, Shape
+from pulley.sandbox.github.repository_shape import show_repository
 from pulley.sandbox.github.sender import Post
 from pulley.sandbox.github.shapes import (
-    SENDER,
-    Shape,
     show_check_run,
     show_check_suite,
     show_commit,
     show_commit_status,
-    show_repository,
     show_simple_commit,
 )
 

@@ -10,12 +10,9 @@ from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
 from pulley.sandbox.github.check_events import run_events, status_events
-from pulley.sandbox.github.shapes import (
-    SENDER,
-    show_check_run,
-    show_commit_status,
-    show_repository,
-)
+from pulley.sandbox.github.people import SENDER
+from pulley.sandbox.github.repository_shape import show_repository
+from pulley.sandbox.github.shapes import show_check_run, show_commit_status
 
 
 def create_status(call: Call, sha: str) -> Response:

@@ -9,7 +9,8 @@ from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
 from pulley.sandbox.github.errors import GitHubError
-from pulley.sandbox.github.shapes import page_of, show_commit
+from pulley.sandbox.github.repository_shape import page_of
+from pulley.sandbox.github.shapes import show_commit
 
 _SHOWN = 250  # commits in a comparison
 

@@ -10,9 +10,8 @@ from pulley.sandbox.github.deployments import (
     RecordedDeployment,
     RecordedStatus,
 )
-from pulley.sandbox.github.shapes import Shape, node_id, show_time
-
-_CREATOR = {"login": "octo-deployer[bot]", "id": 49_699_333, "type": "Bot", "site_admin": False}
+from pulley.sandbox.github.people import DEPLOYER, Shape, node_id
+from pulley.sandbox.github.shapes import show_time
 
 
 def show_deployment(url: str, deployment: RecordedDeployment) -> Shape:
@@ -75,7 +74,7 @@ def _show_record(url: str, record: RecordedDeployment | RecordedStatus, own: str
     return vars(record) | {
         "url": own,
         "node_id": node_id(own),
-        "creator": _CREATOR,
+        "creator": DEPLOYER,
         "created_at": show_time(record.created_at),
         "updated_at": show_time(record.created_at),
         "repository_url": url,

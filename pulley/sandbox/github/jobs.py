@@ -8,7 +8,7 @@ the webhooks before the call returns.
 from pulley.sandbox.github.check_events import Event
 from pulley.sandbox.github.deployment_events import deployment_events, status_events
 from pulley.sandbox.github.event_source import EventSource
-from pulley.sandbox.github.shapes import Shape
+from pulley.sandbox.github.people import Shape
 
 
 class Jobs(EventSource):

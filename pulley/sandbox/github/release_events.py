@@ -2,8 +2,9 @@
 
 from pulley.sandbox.github.check_events import Event, make_event
 from pulley.sandbox.github.deployments import HostedRepository
+from pulley.sandbox.github.people import Shape
 from pulley.sandbox.github.releases import Release
-from pulley.sandbox.github.shapes import Shape, show_release
+from pulley.sandbox.github.shapes import show_release
 
 
 def release_events(

@@ -4,6 +4,8 @@ From GitHub's pages "REST API endpoints for repositories", "... for branches", "
 deployments", "... for deployment statuses" and "Webhook events and payloads".
 """
 
+from urllib.parse import quote
+
 from werkzeug.wrappers import Response
 
 from pulley.sandbox.github.call import Call, Route, respond, respond_page
@@ -13,8 +15,13 @@ from pulley.sandbox.github.deployment_events import (
     show_status,
     status_events,
 )
-from pulley.sandbox.github.shapes import show_repository
+from pulley.sandbox.github.repository_shape import page_of, show_repository
+from pulley.sandbox.github.shapes import show_commit
 
+_UNPROTECTED = {
+    "enabled": False,
+    "required_status_checks": {"enforcement_level": "off", "contexts": [], "checks": []},
+}
 _FILTERS = ("sha", "ref", "task", "environment")
 
 
@@ -25,9 +32,19 @@ def get_repository(call: Call) -> Response:
 
 def get_branch(call: Call, branch: str) -> Response:
     """A branch and its commit."""
-    commit = call.repository.commits.branch_commit(branch)
-    shown = {"sha": commit, "url": f"{call.url}/commits/{commit}"}
-    return respond({"name": branch, "commit": shown, "protected": False})
+    sha = call.repository.commits.branch_commit(branch)
+    commit = call.repository.commits.find(sha)
+    own, page = f"{call.url}/branches/{quote(branch)}", page_of(call.repository)
+    return respond(
+        {
+            "name": branch,
+            "commit": show_commit(call.repository, call.url, commit),
+            "_links": {"self": own, "html": f"{page}/tree/{quote(branch)}"},
+            "protected": False,
+            "protection": _UNPROTECTED,
+            "protection_url": f"{own}/protection",
+        }
+    )
 
 
 def list_deployments(call: Call) -> Response:

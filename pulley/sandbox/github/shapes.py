@@ -1,32 +1,25 @@
-"""Repositories, commits, statuses and check runs as GitHub's JSON shows them.
+"""Commits, tags, releases, statuses and check runs as GitHub's JSON shows them.
 
-The fields are those of GitHub's published OpenAPI description. Left out: the repository's templates
-of addresses. Answers and webhooks' payloads share these shapes.
+The fields are those of GitHub's published OpenAPI description; `make contract` compares. Answers
+and webhooks' payloads share these shapes.
 """
 
-import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pulley.sandbox.github.checks import CheckRun, CheckSuite, CommitStatus
 from pulley.sandbox.github.commits import GitCommit, GitTag, Signature
 from pulley.sandbox.github.deployments import HostedRepository
+from pulley.sandbox.github.people import SENDER, Shape, node_id, show_user
 from pulley.sandbox.github.releases import Release
+from pulley.sandbox.github.repository_shape import page_of
 
-Shape = dict[str, object]
-
-SENDER: Mapping[str, object] = {
-    "login": "octo-ci[bot]",
-    "id": 49_699_334,
-    "type": "Bot",
-    "site_admin": False,
-}
 _AVATAR = "https://avatars.githubusercontent.com/in/15368?v=4"
 _APP: Mapping[str, object] = {
     "id": 15_368,
     "slug": "octo-ci",
     "node_id": "MDM6QXBwMTUzNjg=",
-    "owner": {"login": "octo", "id": 1, "type": "Organization", "site_admin": False},
+    "owner": show_user("octo", 1, "Organization"),
     "name": "Octo CI",
     "description": "",
     "external_url": "https://ci.example.invalid",
@@ -41,47 +34,13 @@ _UNSIGNED: Mapping[str, object] = {
     "reason": "unsigned",
     "signature": None,
     "payload": None,
+    "verified_at": None,
 }
-_ROLES = ("admin", "maintain", "push", "triage", "pull")
-
-
-def node_id(url: str) -> str:
-    """An object's id in GitHub's GraphQL API."""
-    return base64.urlsafe_b64encode(url.encode()).decode()
 
 
 def show_time(moment: datetime) -> str:
     """A time as GitHub writes it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def page_of(repository: HostedRepository) -> str:
-    """The repository's address for a browser."""
-    return f"https://github.com/{repository.full_name}"
-
-
-def show_repository(repository: HostedRepository, url: str) -> Shape:
-    """A repository, as its owner sees it. `url` is its address in the API."""
-    owner, _, name = repository.full_name.partition("/")
-    return {
-        "id": repository.id,
-        "node_id": node_id(url),
-        "name": name,
-        "full_name": repository.full_name,
-        "private": True,
-        "visibility": "private",
-        "owner": {"login": owner, "type": "Organization"},
-        "html_url": page_of(repository),
-        "clone_url": f"{page_of(repository)}.git",
-        "url": url,
-        "hooks_url": f"{url}/hooks",
-        "deployments_url": f"{url}/deployments",
-        "default_branch": repository.commits.default_branch,
-        "archived": False,
-        "disabled": False,
-        # The user's permissions; a header says what the token may do.
-        "permissions": dict.fromkeys(_ROLES, True),
-    }
 
 
 def show_commit(repository: HostedRepository, url: str, commit: GitCommit) -> Shape:

@@ -10,14 +10,29 @@ from collections.abc import Mapping
 from types import NoneType
 
 TEXT_OR_NULL = (str, NoneType)
-USER = {"login": str, "id": int, "type": str}
+USER = {
+    "login": str,
+    "id": int,
+    "node_id": str,
+    "avatar_url": str,
+    "gravatar_id": str,
+    "url": str,
+    "html_url": str,
+    "events_url": str,
+    "repos_url": str,
+    "type": str,
+    "site_admin": bool,
+}
 REPOSITORY = {
     "id": int,
     "name": str,
     "full_name": str,
     "private": bool,
-    "owner": {"login": str},
+    "fork": bool,
+    "owner": USER,
     "url": str,
+    "description": NoneType,
+    "statuses_url": str,
     "html_url": str,
     "default_branch": str,
 }
@@ -62,11 +77,20 @@ COMMIT = {
             "reason": str,
             "signature": TEXT_OR_NULL,
             "payload": TEXT_OR_NULL,
+            "verified_at": TEXT_OR_NULL,
         },
     },
     "author": (dict, NoneType),
     "committer": (dict, NoneType),
     "parents": [{"sha": str, "url": str, "html_url": str}],
+}
+BRANCH = {
+    "name": str,
+    "commit": COMMIT,
+    "_links": {"self": str, "html": str},
+    "protected": bool,
+    "protection": dict,
+    "protection_url": str,
 }
 COMPARISON = {
     "url": str,

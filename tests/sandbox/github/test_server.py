@@ -15,6 +15,7 @@ from urllib3.util import SKIP_HEADER
 
 from pulley.sandbox.github.server import Fault, GitHubServer, RecordedStatus
 from tests.processes import HANG_SECONDS
+from tests.sandbox.github.shapes import BRANCH, REPOSITORY, check_shape
 from tests.sandbox.repository import TOKEN, Call, Commits, git
 
 pytestmark = pytest.mark.timeout(30)
@@ -175,6 +176,14 @@ class TestGetBranch:
     @pytest.mark.parametrize("name", ["none", "v1", "feature", "main~1", "main^0", "--help"])
     def test_name_of_no_branch_is_404(self, call: Call, name: str) -> None:
         assert call("GET", f"/repos/octo/site/branches/{name}").status == 404
+
+    def test_answer_has_the_fields_of_a_branch(self, call: Call, commits: Commits) -> None:
+        check_shape(call("GET", "/repos/octo/site/branches/main").json(), BRANCH)
+
+
+class TestGetRepository:
+    def test_answer_has_the_fields_of_a_repository(self, call: Call) -> None:
+        check_shape(call("GET", "/repos/octo/site").json(), REPOSITORY)
 
 
 class TestCreateDeployment:
