@@ -17,7 +17,7 @@ quietly = { $(1); } > $(2) 2>&1 || { cat $(2) >&2; exit 1; }
 COMPILE := $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-header
 
-.PHONY: demo test check lint template format docs screenshots soak bench bench-quick audit package release lock clean
+.PHONY: demo test check lint template format docs screenshots soak contract bench bench-quick audit package release lock clean
 .DEFAULT_GOAL := test
 
 # BREAK=web-2 makes that host fail, to see what a failure looks like: then exit code 1 is what it shows.
@@ -88,6 +88,28 @@ soak: $(READY)
 		tests/app/test_faults.py tests/cli/test_cli.py tests/cli/test_doctor.py tests/injection \
 		tests/deploy/test_load.py tests/sandbox/test_report.py
 
+# Compare Pulley with what others published: GitHub's OpenAPI description and examples of deliveries,
+# botocore's limits, AWS's reference of IAM's actions, CloudFormation. The ordinary tests run first,
+# and what they make Pulley ask is recorded.
+CONTRACT := build/contract
+contract: .venv/contract $(CONTRACT)/ready template
+	rm -rf $(CONTRACT)/recorded
+	PULLEY_RECORDINGS=$(CURDIR)/$(CONTRACT)/recorded $(BIN)/python -m pytest -p tests.contract.recorder --quiet \
+		--numprocesses 4 --dist loadgroup \
+		tests/app tests/cli tests/edges tests/operator tests/sandbox/github
+	PULLEY_RECORDINGS=$(CURDIR)/$(CONTRACT)/recorded $(BIN)/pytest --numprocesses 2 tests/contract
+
+.venv/contract: $(READY) requirements-contract.txt
+	@$(call quietly,$(BIN)/python $(INSTALL) --requirement requirements-contract.txt,.venv/contract.log)
+	@touch $@
+
+$(CONTRACT)/ready: tests/contract/package.json tests/contract/package-lock.json
+	@command -v npm >/dev/null || { echo "make contract needs npm." >&2; exit 1; }
+	@mkdir -p $(CONTRACT)
+	@cp $^ $(CONTRACT)/
+	@$(call quietly,npm ci --prefix $(CONTRACT) --ignore-scripts --no-audit --no-fund,$(CONTRACT)/install.log)
+	@touch $@
+
 # Measure Pulley and what people would use instead, in under ten minutes: docs/performance.md.
 bench: .venv/bench
 	$(BIN)/python -m benchmarks
@@ -134,6 +156,10 @@ lock: $(TOOLS_READY)
 	$(COMPILE) --extra dev --output-file requirements-dev.txt pyproject.toml
 	$(COMPILE) --group tools --output-file requirements-tools.txt
 	$(COMPILE) --group bench --constraint requirements-dev.txt --output-file requirements-bench.txt
+	$(COMPILE) --group contract --constraint requirements-dev.txt --output-file requirements-contract.txt
+	# Without the registry's address, which is another one on another machine.
+	cd tests/contract && npm install --package-lock-only --omit-lockfile-registry-resolved --save-exact \
+		--no-audit --no-fund @octokit/openapi@latest @octokit/webhooks-examples@latest
 
 $(READY): requirements-dev.txt pyproject.toml
 	@command -v git >/dev/null || { echo "Pulley needs git." >&2; exit 1; }

@@ -1,5 +1,6 @@
 """Every dependency and action is pinned by its content, and the pins are audited."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -14,7 +15,12 @@ MAY_WRITE = {
     "deploy.yml": {"id-token"},  # the example's only credentials
     "release.yml": {"contents", "id-token", "attestations"},  # the release, and its provenance
 }
-REQUIREMENTS = ("requirements-dev.txt", "requirements-tools.txt", "requirements-bench.txt")
+REQUIREMENTS = (
+    "requirements-dev.txt",
+    "requirements-tools.txt",
+    "requirements-bench.txt",
+    "requirements-contract.txt",
+)
 
 
 def pinned(file: str) -> dict[str, str]:
@@ -40,6 +46,18 @@ class TestPins:
         names = {re.split(r"[\[=;<>~! ]", one)[0].lower() for one in asked} - {"pulley"}
         assert names <= pinned(file).keys()
 
+    def test_npm_packages_of_the_contracts_are_pinned_by_content_and_not_by_place(self) -> None:
+        folder = PROJECT / "tests/contract"
+        lock = json.loads((folder / "package-lock.json").read_text())["packages"]
+        asked = json.loads((folder / "package.json").read_text())["dependencies"]
+        assert lock.pop("")["dependencies"] == asked
+        assert lock
+        for name, version in asked.items():
+            assert lock[f"node_modules/{name}"]["version"] == version
+        for one in lock.values():
+            assert one["integrity"].startswith("sha512-")
+            assert "resolved" not in one
+
     def test_lambda_zip_has_no_requirements(self) -> None:
         lines = (PROJECT / "requirements.txt").read_text().splitlines()
         assert [line for line in lines if line and not line.startswith("#")] == []
@@ -63,6 +81,12 @@ class TestWorkflows:
         text = path.read_text()
         assert "pull_request_target" not in text
         assert "${{" not in "".join(re.findall(r"run: .*", text))
+
+
+def test_contract_workflow_runs_each_week() -> None:
+    text = (PROJECT / ".github/workflows/contract.yml").read_text()
+    assert "\n  schedule:\n    - cron: " in text
+    assert "\n      - run: make contract\n" in text
 
 
 def test_security_workflow_audits_pins_and_scans_code_each_week() -> None:
