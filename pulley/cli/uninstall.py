@@ -171,6 +171,5 @@ def _tell_end(report: Report, tell: Tell) -> None:
             "Run the command again, in a quarter of an hour if a round may still have been running."
         )
         raise click.exceptions.Exit(NOT_WELL)
-    tell(f"Nothing is left of {report.place}.")
-    if report.look.found.left:
-        tell("What is left to you is named above.")
+    but = " but what is left to you, above" if report.look.found.left else ""
+    tell(f"Nothing is left of {report.place}{but}.")

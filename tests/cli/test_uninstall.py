@@ -20,6 +20,7 @@ from pulley.sandbox.auto_scaling.service import WAITING
 from pulley.sandbox.github.fault import Fault
 from pulley.sandbox.hosts.machine import Machine
 from pulley.sandbox.sandbox import FULL_NAME, Sandbox
+from tests.app.policies import PROJECT
 from tests.cli.conftest import NAMES, Pulley, invoke, json_of, stored
 from tests.processes import HANG_SECONDS
 
@@ -378,9 +379,12 @@ class TestLeft:
     ) -> None:
         function = sandbox.deployed.functions.get_function(FunctionName="pulley-dev")
         account = sandbox.account
-        other = boto3.Session("testing", "testing", region_name="us-east-2").client(
-            "lambda", endpoint_url=account.endpoint_url
+        session = boto3.Session(
+            account.environ["AWS_ACCESS_KEY_ID"],
+            account.environ["AWS_SECRET_ACCESS_KEY"],
+            region_name="us-east-2",
         )
+        other = session.client("lambda", endpoint_url=account.endpoint_url)
         other.create_function(
             FunctionName="pulley-dev",
             Role=function["Configuration"]["Role"],
@@ -397,6 +401,7 @@ class TestLeft:
         assert len(roles) == 4
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="the command is root's, as the SSM agent runs it")
 class TestHosts:
     def test_printed_command_removes_the_notes_and_keeps_what_was_saved(
         self, sandbox: Sandbox, pulley: Pulley
@@ -423,6 +428,15 @@ class TestHosts:
         assert not (machine.checkout / ".git/pulley").exists()
         refs = git(machine, "for-each-ref", "--format=%(refname)", "refs/pulley").split()
         assert refs == ["refs/pulley/saved/20261120T231213Z-802-1"]
+        page = (PROJECT / "docs/host.md").read_text().partition("### Without Pulley")[2]
+        by_hand = page.partition("```sh\n")[2].partition("```")[0]
+        subprocess.run(
+            ["runuser", "-u", machine.checkout.owner(), "--", "sh", "-ec", by_hand],
+            cwd=machine.checkout,
+            check=True,
+            capture_output=True,
+        )
+        assert git(machine, "for-each-ref", "refs/pulley") == ""
         assert (machine.head(), git(machine, "status", "--porcelain")) == (head, "")
 
 
@@ -446,8 +460,10 @@ def on_a_terminal(sandbox: Sandbox, typed: str) -> tuple[str, int]:
 
 
 def git(machine: Machine, *arguments: str) -> str:
-    command = ["git", "-c", "safe.directory=*", "-C", str(machine.checkout), *arguments]
-    return subprocess.check_output(command, text=True)
+    """Run git on a host, as the checkout's owner."""
+    as_owner = ["runuser", "-u", machine.checkout.owner(), "--"]
+    command = ["git", "-C", str(machine.checkout), *arguments]
+    return subprocess.check_output([*as_owner, *command], text=True)
 
 
 def there(pulley: Pulley) -> set[str]:
