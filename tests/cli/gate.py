@@ -21,6 +21,7 @@ _ON_EVERYTHING = {
     *("ssm:DescribeParameters", "ssm:DescribeInstanceInformation", "ssm:ListCommands"),
     *("ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "ssm:CancelCommand"),
     *("ec2:DescribeInstances", "events:ListRuleNamesByTarget"),
+    *("ec2:DescribeRegions", "iam:ListPolicies"),
     *("autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLifecycleHooks"),
 }
 
@@ -84,6 +85,8 @@ class Gate:
         self, model: OperationModel, context: Mapping[str, Any], **_: object
     ) -> tuple[object, dict[str, Any]] | None:
         action = f"{model.service_model.signing_name}:{model.name}"
+        if action.startswith("apigateway:"):  # its actions are HTTP's methods
+            action = f"apigateway:{model.http['method']}"
         if action in FREE:
             return None
         asked = context["gate"]
@@ -134,7 +137,7 @@ def _resources(service: str, operation: str, asked: Mapping[str, Any]) -> Iterat
     elif service == "lambda":
         yield f"function:{asked['FunctionName']}"
     elif service == "events":
-        yield f"rule/{asked['Name']}"
+        yield f"rule/{asked.get('Name') or asked['Rule']}"
     elif service == "autoscaling":
         groups = [one["ResourceId"] for one in asked.get("Tags", [])]
         for group in groups or [asked["AutoScalingGroupName"]]:
@@ -144,6 +147,8 @@ def _resources(service: str, operation: str, asked: Mapping[str, Any]) -> Iterat
         kinds["PolicyName"] = "policy/"
         key = next(one for one in kinds if one in asked)  # a role's policy is about the role
         yield f"{kinds[key]}{asked[key]}"
+    elif service in {"apigateway", "cloudformation", "logs"}:
+        yield "*"  # only those ask who may do everything
     else:
         raise AssertionError(service)
 

@@ -17,8 +17,9 @@ from botocore.client import BaseClient
 from pulley.operator.uninstall.stack import OUR_TYPES
 from pulley.sandbox.app.deployed import DeployedApp
 from pulley.sandbox.sandbox import Sandbox
-from tests.app.policies import PROJECT, as_list
+from tests.app.policies import PROJECT
 from tests.cli.conftest import invoke, no_settings
+from tests.iam import as_list
 from tests.processes import HANG_SECONDS
 
 __all__ = ["no_settings"]

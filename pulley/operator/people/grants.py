@@ -111,6 +111,19 @@ _POLICIES = _grants(
     "iam:GetPolicyVersion iam:ListPolicyVersions",
     ("iam::policy/pulley-STAGE-*",),
 )
+# What a stack has goes with the rights of whoever deletes it.
+_REMOVE = _grants(
+    "apigateway:DELETE apigateway:GET autoscaling:DeleteLifecycleHook "
+    "cloudformation:DeleteStack cloudformation:DescribeStackResources "
+    "cloudformation:DescribeStacks ec2:DescribeRegions events:DeleteRule events:DescribeRule "
+    "events:ListRuleNamesByTarget "
+    "events:ListTargetsByRule events:RemoveTargets iam:DeletePolicy iam:DeletePolicyVersion "
+    "iam:DeleteRole iam:DeleteRolePolicy iam:DetachRolePolicy iam:GetRole "
+    "iam:ListAttachedRolePolicies iam:ListEntitiesForPolicy iam:ListPolicies "
+    "iam:ListPolicyVersions iam:ListRolePolicies lambda:DeleteFunction "
+    "lambda:GetFunctionConfiguration logs:DeleteLogGroup logs:DescribeLogGroups "
+    "ssm:DeleteDocument ssm:DeleteParameters ssm:DescribeDocument"
+)
 
 NEEDS: Mapping[str, Need] = {
     "setup": Need(ADMINISTER, _READ_ALL | _WRITE_ALL | _READ_DOCUMENT | _CHANGE_DOCUMENT),
@@ -153,6 +166,7 @@ NEEDS: Mapping[str, Need] = {
         | _INSTANCES
         | _grants("ssm:DescribeDocument", _DOCUMENT),
     ),
+    "uninstall": Need(NONE, _READ_ALL | _SENT | _READ_GROUPS | _REMOVE),
 }
 
 
