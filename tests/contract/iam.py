@@ -16,6 +16,12 @@ from policy_sentry.shared.iam_data import get_service_prefix_data
 # IAM User Guide, "AWS global condition context keys": those that every request has, and which the
 # reference's tables of a service therefore leave out.
 _GLOBAL = {"aws:sourceaccount", "aws:sourcearn", "aws:securetransport", "aws:principalarn"}
+# What the reference leaves out. CloudFormation's User Guide names the transform's ARN, in "Control
+# access with IAM". API Gateway's tags are of no action that the example allows (not tried in AWS).
+_UNLISTED = (
+    "arn:*:cloudformation:*:aws:transform/*",
+    "arn:*:apigateway:*::/tags/*",
+)
 _BY_TYPE = {  # of what the template refers to by name
     "AWS::SQS::Queue": "arn:aws:sqs:*:*:*",
     "AWS::SNS::Topic": "arn:aws:sns:*:*:*",
@@ -62,18 +68,20 @@ def _statement_problems(
     statement: Mapping[str, Any], template: Mapping[str, Any], reached: dict[str, set[str]]
 ) -> Iterator[str]:
     actions: dict[str, Mapping[str, Any]] = {}
+    wide: set[str] = set()  # what only a wildcard covers need not fit all that the statement says
     for written in _list(statement["Action"]):
         found = find_actions(written)
         if not found:
             yield f"there is no action {written}"
         actions |= found
+        wide |= found.keys() if "*" in written else set()
     resources = None
     if "Resource" in statement:  # a trust policy has none
         resources = [_arn(one, template) for one in _list(statement["Resource"])]
-        yield from _resource_problems(actions, resources, reached)
+        yield from _resource_problems(actions, wide, resources, reached)
     keys = [key for keys in statement.get("Condition", {}).values() for key in keys]
     for action, described in actions.items():
-        for key in keys:
+        for key in keys if action not in wide else ():
             if not _has_key(action, described, key, resources):
                 yield f"{action} has no condition key {key}"
 
@@ -90,7 +98,10 @@ def find_actions(written: str) -> dict[str, Mapping[str, Any]]:
 
 
 def _resource_problems(
-    actions: Mapping[str, Mapping[str, Any]], resources: Iterable[str], reached: dict[str, set[str]]
+    actions: Mapping[str, Mapping[str, Any]],
+    wide: set[str],
+    resources: Iterable[str],
+    reached: dict[str, set[str]],
 ) -> Iterator[str]:
     used = set()
     for action, described in actions.items():
@@ -102,6 +113,8 @@ def _resource_problems(
             if arn != "*" and arns_overlap(arn, known)
         }
         used |= {arn for _, arn in fits}
+        if action in wide:
+            continue
         if "*" in resources:
             reached.setdefault(action, set()).add("*")
         elif fits:
@@ -109,6 +122,8 @@ def _resource_problems(
         else:
             yield f"{action} takes {' or '.join(types) or 'no resource but *'}"
     for arn in set(resources) - used - {"*"}:
+        if any(arns_overlap(arn, one) for one in _UNLISTED):
+            continue
         yield f"no action takes {arn}"
 
 
@@ -116,7 +131,8 @@ def _has_key(
     action: str, described: Mapping[str, Any], key: str, resources: Iterable[str] | None
 ) -> bool:
     """Whether the action, or a resource of its that the statement names, fills the key."""
-    if key.lower() in _GLOBAL:
+    # An identity provider's own keys, such as token.actions.githubusercontent.com:sub, too.
+    if key.lower() in _GLOBAL or "." in key.partition(":")[0]:
         return True
     keys: list[str] = []
     for name, one in described["resource_types"].items():

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chalicelib.core.targets import parse_target
+from pulley.operator.people.policies import Scope, people_policies
 from pulley.operator.targets.host_policy import host_policy
 from tests.app.policies import PROJECT
 from tests.contract.iam import Policy, find_actions, policies_in, problems_of
@@ -40,10 +41,19 @@ def made_policies() -> Iterator[Policy]:
     yield from policies_in("host-policy", host_policy(parse_target("targets.web", drained)), {})
 
 
+def policies_for_people() -> Iterator[Policy]:
+    targets = [
+        parse_target("targets.web", target_json()),
+        parse_target("targets.one", target_json("one", instances={"ids": ["i-0123456789abcdef0"]})),
+    ]
+    for one in people_policies(Scope("prod", "123456789012"), targets):
+        yield from policies_in(one.name, one.content, {})
+
+
 def shown_policies() -> Iterator[Policy]:
-    """Those in the documents: whole objects that have a statement."""
+    """Those in the documents and the examples: whole objects that have a statement."""
     decoder = json.JSONDecoder()
-    for page in sorted(PROJECT.glob("docs/**/*.md")):
+    for page in sorted((*PROJECT.glob("docs/**/*.md"), *PROJECT.glob("examples/**/*.json"))):
         text = page.read_text()
         for start in re.finditer(r'\{\s*"Version": "2012-10-17"', text):
             shown, _ = decoder.raw_decode(text[start.start() :])
@@ -52,7 +62,13 @@ def shown_policies() -> Iterator[Policy]:
 
 @pytest.mark.parametrize(
     ("policies", "least"),
-    [(own_policies, 8), (packaged_policies, 16), (made_policies, 1), (shown_policies, 1)],
+    [
+        (own_policies, 8),
+        (packaged_policies, 16),
+        (made_policies, 1),
+        (policies_for_people, 5),
+        (shown_policies, 3),
+    ],
 )
 def test_each_statement_can_take_effect(policies: object, least: int) -> None:
     assert callable(policies)
