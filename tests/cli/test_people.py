@@ -230,6 +230,12 @@ class Tour:
             self.run("doctor --fix", "--yes", code=3)
         self.gate.before_write = None
 
+    def doctor_says(self) -> tuple[str, str] | None:
+        """What the doctor says of the policies; None if it says nothing."""
+        rows = json.loads(self.run("doctor", "--json", code=3).stdout)["rows"]
+        told = [one for one in rows if one["what"] == "policies for people"]
+        return (told[0]["outcome"], told[0]["words"]) if told else None
+
     def store_another_document(self, words: str, version: str) -> None:
         ssm, document = self.sandbox.account.ssm, f"pulley-{STAGE}-pull"
         text = json.dumps({**OTHER, "description": words})
@@ -238,14 +244,19 @@ class Tour:
 
     def people(self) -> None:
         """Make the policies; then one of them in five other versions, and back."""
+        assert self.doctor_says() is None
         self.run("setup --people", "--yes")
         look = POLICIES[LOOK]
-        self.run("doctor", code=3)
+        assert self.doctor_says() == (
+            "pass",
+            "pulley-dev-look, pulley-dev-deploy, pulley-dev-administer",
+        )
         for _ in range(4):
             text = json.dumps(POLICIES[DEPLOY].content)
             self.iam.create_policy_version(
                 PolicyArn=look.arn, PolicyDocument=text, SetAsDefault=True
             )
+        assert self.doctor_says() == ("warn", "not as this release makes them: pulley-dev-look")
         self.run("setup --people", "--yes")
         found = ManagedPolicies(self.iam).read(look.arn)
         assert is_same(found, look.content)
