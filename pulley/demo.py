@@ -109,7 +109,7 @@ def run_demo(console: Console, broken_host: str | None) -> bool:
     at_commit = sum(isinstance(one, HostResult) and one.is_at(commit) for one in results.values())
     follows = followed == should_follow
     passed = at_commit == len(HOSTS) and all((told, follows, forged, again, bad))
-    words = f"{at_commit} of {len(HOSTS)} hosts are at {commit.short}."
+    words = f"{at_commit} of {len(HOSTS)} hosts of web are at {commit.short}."
     _conclude(console, words, picture, passed=passed)
     return passed
 

@@ -16,7 +16,8 @@ from chalicelib.core.refs import CommitSha
 from chalicelib.core.targets import STAGE_TAG, TAGS, Target
 
 # A login of GitHub, or an operator's ARN; empty if not known.
-BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,:/-]*)?$"
+BY_PATTERN = "^([A-Za-z0-9][A-Za-z0-9._@+=,:/-]{0,299})?$"
+_LOGIN = "[A-Za-z0-9][A-Za-z0-9._@+=,-]{0,38}"  # of a push: a payload may say anything
 # EventBridge's name for an event of a whole command: Systems Manager User Guide, "Monitoring
 # Systems Manager events with Amazon EventBridge".
 COMMAND_CHANGE = "EC2 Command Status-change Notification"
@@ -91,7 +92,8 @@ def build_send_request(  # noqa: PLR0913 - each is a fact of its own
         selectors = ((f"tag:{STAGE_TAG}", (stage,)), *tags)
     pushed = f"{pushed_at.astimezone(UTC):{_TIME}}" if pushed_at else ""
     name = by.removesuffix("[bot]")
-    by = by if name and re.fullmatch(BY_PATTERN, name) else ""
+    pattern = _LOGIN if cause == "push" else BY_PATTERN
+    by = by if name and re.fullmatch(pattern, name) else ""
     when = f" at {pushed}" if pushed else ""
     when += f", attempt {attempt}" if attempt else ""
     when += f" by {by.rpartition('/')[2][:39]}" if by else ""

@@ -1,7 +1,8 @@
-# Pulley's stage prod with Terraform. First, in the clone of Pulley and after `pulley setup`:
+# Pulley's stage prod with Terraform. First, in the clone of Pulley and after `pulley setup --stage prod`:
 #   python examples/terraform/package.py prod
-# The module has what Chalice makes: functions, roles, rules, API. Here is what the CloudFormation
-# template adds. `pulley setup` keeps the document, its pin and the secret.
+# The module has what Chalice makes: functions, roles, rules, API. Here is the most of what the
+# CloudFormation template adds: not its alarms for answers of 5xx and for silent rounds.
+# `pulley setup --stage prod` keeps the document, its pin and the secret.
 
 terraform {
   required_version = ">= 1.4"

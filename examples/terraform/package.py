@@ -8,6 +8,7 @@ So this packages a copy of the app without the retention (main.tf has it), and c
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from typing import Any
 PROJECT = Path(__file__).parents[2]
 COPIED = ("app.py", "requirements.txt", "chalicelib", ".chalice")
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+CONFIG = PROJECT / ".chalice/config.json"
+PLACEHOLDER = "000000000000"  # the account in a policy before `pulley setup`
 VERSIONS = {
     "required_version": ">= 1.4",
     "required_providers": {"aws": {"source": "hashicorp/aws", "version": ">= 5, < 6"}},
@@ -41,6 +44,21 @@ def corrected(module: dict[str, Any], stage: str) -> dict[str, Any]:
     return module
 
 
+def problem_of(stage: str) -> str:
+    """Why the stage cannot be packaged, and what to do; or ""."""
+    stages = json.loads(CONFIG.read_text())["stages"]
+    if stage not in stages:
+        return f"{CONFIG} has no stage {stage}; there is {', '.join(stages)}"
+    blocks = [stages[stage], *stages[stage].get("lambda_functions", {}).values()]
+    for name in {one["iam_policy_file"] for one in blocks if "iam_policy_file" in one}:
+        file = PROJECT / ".chalice" / name
+        if not file.exists():
+            return f"{file} is not there: copy that of another stage, and put {stage} into it"
+        if PLACEHOLDER in file.read_text():
+            return f"{file} has no account yet: pulley setup --stage {stage} puts it in"
+    return ""
+
+
 def package(stage: str) -> Path:
     """Write the module of a stage, and return its folder."""
     folder, copy = PROJECT / "build/terraform" / stage, PROJECT / "build/terraform/app"
@@ -56,11 +74,20 @@ def package(stage: str) -> Path:
     config = copy / ".chalice/config.json"
     config.write_text(json.dumps(without_log_retention(json.loads(config.read_text()))))
     chalice = [Path(sys.executable).with_name("chalice"), "package", "--stage", stage]
-    subprocess.run([*chalice, "--pkg-format", "terraform", str(folder)], cwd=copy, check=True)
+    environ = {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        **os.environ,
+    }  # any will do: Terraform has its own
+    command = [*chalice, "--pkg-format", "terraform", str(folder)]
+    subprocess.run(command, cwd=copy, check=True, env=environ)
     module = folder / "chalice.tf.json"
     module.write_text(json.dumps(corrected(json.loads(module.read_text()), stage), indent=2))
     return folder
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("Say which stage: python examples/terraform/package.py prod")
+    if found := problem_of(sys.argv[1]):
+        sys.exit(f"Error: {found}")
     print(package(sys.argv[1]))

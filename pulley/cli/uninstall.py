@@ -10,7 +10,15 @@ from chalicelib.core.errors import PulleyError
 from chalicelib.status.safe_text import one_line
 from pulley.cli.group import FAILED, NOT_WELL
 from pulley.cli.options import json_option, stage_command, url_option, yes_option
-from pulley.cli.output import confirm_by_name, note, say, say_json, warn
+from pulley.cli.output import (
+    confirm_by_name,
+    note,
+    note_whole,
+    say,
+    say_json,
+    say_whole,
+    warn,
+)
 from pulley.operator.stage.stage import Stage
 from pulley.operator.suggest import suggest
 from pulley.operator.uninstall.found import Removal
@@ -119,19 +127,24 @@ def _tell_plan(work: Uninstall, report: Report, tell: Tell) -> None:
 
 
 def _tell_left(look: Look, tell: Tell) -> None:
+    whole = say_whole if tell is say else note_whole  # commands to copy are never broken
     if look.found.left:
         tell("Left to you:")
     for one in look.found.left:
         tell(f"  = {one.what}: {one_line(one.name)}")
-        tell(f"      {one_line(one.why)}: {one_line(one.how)}")
+        tell(f"      {one_line(one.why)}:")
+        whole(f"      {one_line(one.how)}")
     for problem in look.problems:
         warn(f"stored targets are not valid, so their hosts are not known: {one_line(problem)}")
     if look.hosts:
-        tell("On the hosts everything stays. To remove Pulley's notes there (not what it saved for")
-        tell("people in refs/pulley/saved, see docs/host.md), now or later:")
+        tell(
+            "On the hosts everything stays, also what Pulley saved for people in refs/pulley/saved "
+            "(docs/host.md): `pulley saved TARGET` lists it, before the uninstall. To remove "
+            "Pulley's notes there, now or later:"
+        )
     for host in look.hosts:
         tell(f"  {one_line(host.target)}, {one_line(host.checkout)}:")
-        tell(f"    {one_line(host.command)}")
+        whole(f"    {one_line(host.command)}")
 
 
 def _refuse(look: Look, *, force: bool) -> None:

@@ -49,6 +49,7 @@ def request_for(
     deployment: int | None = None,
     pushed_at: datetime | None = None,
     by: str = "",
+    cause: str = "push",
     **changes: object,
 ) -> SendRequest:
     target = parse_target("targets.web", target_json(**changes))
@@ -57,7 +58,7 @@ def request_for(
         stage=STAGE,
         commit=CommitSha(COMMIT),
         issued=1_896_091_200_000,
-        cause="push",
+        cause=cause,
         delivery=GUID,
         deployment=deployment,
         pushed_at=pushed_at,
@@ -333,9 +334,13 @@ class TestCause:
 
     def test_arn_is_passed_whole_and_its_end_is_in_the_comment(self) -> None:
         arn = f"arn:aws:sts::123456789012:assumed-role/ops/{'mona' * 16}"
-        request = request_for(by=arn)
+        request = request_for(by=arn, cause="manual")
         assert request.parameters["By"] == arn
-        assert request.comment == f"push by {('mona' * 16)[:39]}: octo/site 4d5e6f7 to web"
+        assert request.comment == f"manual by {('mona' * 16)[:39]}: octo/site 4d5e6f7 to web"
+
+    @pytest.mark.parametrize("name", ["arn:aws:iam::123456789012:user/mona", "x" * 40])
+    def test_payload_of_a_push_cannot_pass_for_an_operator(self, name: str) -> None:
+        assert request_for(by=name) == request_for()
 
     def test_bot_is_passed_without_its_suffix(self) -> None:
         request = request_for(by="octo-bot[bot]")

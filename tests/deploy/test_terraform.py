@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.app.policies import PROJECT
-from tests.deploy.project import REGION, STAGES, copy_project
+from tests.deploy.project import STAGES, copy_project
 from tests.processes import HANG_SECONDS
 
 pytestmark = pytest.mark.xdist_group("chalice package")
@@ -30,16 +30,38 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the clone, in which the example's program has been run for each stage."""
     folder = copy_project(tmp_path_factory.mktemp("terraform") / "pulley")
     shutil.copytree(PROJECT / "examples", folder / "examples")
+    for policy in (folder / ".chalice").glob("policy-*.json"):
+        policy.write_text(policy.read_text().replace("000000000000", "123456789012"))
     for stage in STAGES:
-        subprocess.run(
-            [sys.executable, "examples/terraform/package.py", stage],
-            cwd=folder,
-            env=os.environ | {"AWS_DEFAULT_REGION": REGION, "PYTHONDONTWRITEBYTECODE": "1"},
-            check=True,
-            capture_output=True,
-            timeout=HANG_SECONDS,
-        )
+        assert package(folder, stage).returncode == 0
     return folder
+
+
+def package(folder: Path, *stage: str) -> subprocess.CompletedProcess[str]:
+    """Run the example's program, with no region configured."""
+    environ = {name: value for name, value in os.environ.items() if name != "AWS_DEFAULT_REGION"}
+    return subprocess.run(
+        [sys.executable, "examples/terraform/package.py", *stage],
+        cwd=folder,
+        env=environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+
+
+def test_stage_that_cannot_be_packaged_is_one_line(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "pulley")
+    shutil.copytree(PROJECT / "examples", folder / "examples")
+    for stage, words in (
+        ([], "Say which stage: python examples/terraform/package.py prod"),
+        (["prdo"], "has no stage prdo; there is dev, prod"),
+        (["prod"], "has no account yet: pulley setup --stage prod puts it in"),
+    ):
+        done = package(folder, *stage)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert words in done.stderr
 
 
 def module_of(clone: Path, stage: str) -> dict[str, Any]:
@@ -71,7 +93,7 @@ class TestModule:
             "reconcile_targets_role": "reconcile",
             "receive_launch_role": "launch",
         }.items():
-            wanted = json.loads((PROJECT / f".chalice/policy-{part}-{stage}.json").read_text())
+            wanted = json.loads((clone / f".chalice/policy-{part}-{stage}.json").read_text())
             assert json.loads(policies[name]["policy"]) == wanted
 
     def test_clone_s_own_settings_are_left_as_they_are(self, clone: Path, stage: str) -> None:
