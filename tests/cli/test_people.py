@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from chalicelib.core.refs import Repository
-from chalicelib.core.targets import parse_stored_targets
+from chalicelib.core.targets import Instances, Target, parse_stored_targets
 from pulley.cli.output import Warnings
 from pulley.operator.page.server import PageServer, reading_of
 from pulley.operator.people.grants import ADMINISTER, DEPLOY, LEVELS, LOOK, NEEDS
@@ -427,3 +427,19 @@ class TestOneTarget:
             for line in ("freeze next --reason x", "deploy next --yes"):
                 done = refused(policy.content, line)
                 assert (done.exit_code, "pulley-dev-deploy allows" in done.stderr) == (1, True)
+
+    def test_policy_compares_a_tag_s_value_as_it_is_written_in_pulley_toml(self) -> None:
+        tags = (("env", ("STAGE", "STAGE-2")), ("who", ("${aws:username}",)))
+        web = Target("web", Repository.parse(FULL_NAME), Instances(tags), "/srv/site")
+        conditions = [
+            one["Condition"]["StringEquals"]
+            for one in people_policies(SCOPE, [web])[-1].content["Statement"]
+            if "Condition" in one
+        ]
+        assert conditions == [
+            {
+                "ssm:resourceTag/pulley": ["dev"],
+                "ssm:resourceTag/env": ["STAGE", "STAGE-2"],
+                "ssm:resourceTag/who": ["${$}{aws:username}"],
+            }
+        ]

@@ -1,7 +1,7 @@
 """The policies for people as IAM's JSON.
 
 Source: IAM User Guide, "IAM and AWS STS quotas": a managed policy has at most 6,144 characters,
-spaces not counted.
+spaces not counted; "IAM policy elements: Variables and tags".
 """
 
 from collections import defaultdict
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chalicelib.core.targets import Target
+from chalicelib.core.targets import STAGE_TAG, Target
 from pulley.operator.people.grants import (
     ADMINISTER,
     DEPLOY,
@@ -41,6 +41,14 @@ class Scope:
             return resource
         service, region, rest = resource.replace("STAGE", self.stage).split(":", 2)
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{rest}"
+
+    def tag_value(self, key: str, value: str) -> str:
+        """A value of a grant's tag, as IAM compares it.
+
+        Only that of the stage's own tag stands for the stage: the others are what somebody wrote in
+        pulley.toml. IAM would take a `${` there for a variable, such as the caller's name.
+        """
+        return self.stage if key == STAGE_TAG else value.replace("${", "${$}{")
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ def content_of(grants: Iterable[Grant], scope: Scope) -> Mapping[str, Any]:
         }
         if tags:
             conditions = {
-                f"ssm:resourceTag/{key}": [one.replace("STAGE", scope.stage) for one in values]
+                f"ssm:resourceTag/{key}": [scope.tag_value(key, one) for one in values]
                 for key, values in tags
             }
             statement["Condition"] = {"StringEquals": conditions}
