@@ -15,6 +15,7 @@ import boto3
 import pytest
 from click.testing import Result
 
+from pulley.operator.stage.settings import FUNCTIONS
 from pulley.sandbox.app.deployed import DeployedApp
 from pulley.sandbox.auto_scaling.service import WAITING
 from pulley.sandbox.github.fault import Fault
@@ -366,13 +367,33 @@ class TestLeft:
         )
         stays = {
             "/pulley/dev/mine",
-            "pulley-dev-receive_launch",
+            "pulley-dev-receive_launch",  # the function, and the role that it needs
+            "pulley-dev-receive_launch-event",
             "pulley-dev-reconcile_targets-event",
         }
         done = pulley("uninstall", "--yes")
         assert done.exit_code == 0
         assert what_is_there(sandbox, "dev") == stays
-        assert all(one in done.stdout for one in stays)
+        assert all(one.removesuffix("launch-event") in done.stdout for one in stays)
+        assert "with its rules, role, logs and API" in done.stdout
+
+    def test_app_whose_functions_are_another_stage_s_stays_whole(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        """Chalice's stage is dev, and PULLEY_STAGE is prod: all that is named dev serves prod."""
+        names = {"pulley-dev", *(f"pulley-dev-{one}" for one in FUNCTIONS[1:])}
+        for name in names:
+            sandbox.deployed.functions.update_function_configuration(
+                FunctionName=name, Environment={"Variables": {"PULLEY_STAGE": "prod"}}
+            )
+        sandbox.github.add_hook(FULL_NAME, f"{sandbox.deployed.api_url}github")
+        app = {one for one in what_is_there(sandbox, "dev") if one.startswith("pulley-dev")}
+        app = {*app - {"pulley-dev-pull"}, sandbox.deployed.api_id}
+        done = pulley("uninstall", "--yes", environ={"PULLEY_WEBHOOK_URL": None})
+        assert done.exit_code == 0, done.output
+        assert "its PULLEY_STAGE is prod, so it is another stage's" in done.stdout
+        assert what_is_there(sandbox, "dev") == {*app, sandbox.webhook.url}
+        assert len(sandbox.github.hooks(FULL_NAME)) == 2
 
     def test_roles_that_a_stage_of_another_region_has_too_stay(
         self, sandbox: Sandbox, pulley: Pulley

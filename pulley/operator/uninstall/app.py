@@ -7,8 +7,8 @@ Nothing here needs the clone that the app was deployed from, or Chalice's record
 Source: the AWS API References of Lambda, EventBridge, API Gateway, IAM and CloudWatch Logs.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -27,22 +27,45 @@ def function_names(stage: str) -> tuple[str, ...]:
     return tuple(function_name(APP, stage, one) for one in FUNCTIONS)
 
 
+def foreign_functions(clients: Clients, stage: str) -> dict[str, str]:
+    """The functions with the stage's names that are another stage's, and why, in words.
+
+    Chalice names them after its own stage, and PULLEY_STAGE may be another one. Raises RefusedError
+    and UnavailableError.
+    """
+    foreign = {}
+    for name in function_names(stage):
+        ask = partial(clients.functions.get_function_configuration, FunctionName=name)
+        with calling(f"reading the function {name}"):
+            configuration = unless({_NOT_FOUND}, ask)
+        if configuration is not None:
+            told = configuration.get("Environment", {}).get("Variables", {}).get("PULLEY_STAGE", "")
+            if told != stage:
+                foreign[name] = f"its PULLEY_STAGE is {told or 'not set'}, so it is another stage's"
+    return foreign
+
+
 @dataclass(frozen=True)
 class App:
     """A stage's app. Every method raises RefusedError and UnavailableError.
 
     `arn_prefix` is what the functions' ARNs begin with. `elsewhere` has the ids of what a
-    CloudFormation stack has: the stack takes these away.
+    CloudFormation stack has: the stack takes these away. `foreign` has the functions that are
+    another stage's: they stay, with what belongs to them.
     """
 
     clients: Clients
     stage: str
     arn_prefix: str
     elsewhere: Collection[str] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict)
 
     def api_ids(self) -> list[str]:
         """The APIs that call the webhook's function. Chalice gives those of all stages one name."""
-        called = f":function:{function_name(APP, self.stage, WEBHOOK)}/invocations"
+        webhook = function_name(APP, self.stage, WEBHOOK)
+        called = f":function:{webhook}/invocations"
+        if webhook in self.foreign:
+            return []
         with calling("reading the APIs"):
             pages = self.clients.apis.get_paginator("get_rest_apis").paginate()
             named = [api["id"] for page in pages for api in page["items"] if api["name"] == APP]
@@ -60,7 +83,8 @@ class App:
 
     def find_logs(self) -> Found:
         """The functions' log groups. They go after the functions, which would make them again."""
-        return joined(self._log_group(f"/aws/lambda/{one}") for one in function_names(self.stage))
+        names = [one for one in function_names(self.stage) if one not in self.foreign]
+        return joined(self._log_group(f"/aws/lambda/{one}") for one in names)
 
     def _calls_of(self, api_id: str) -> str:
         """Every address that an API calls, in one text."""
@@ -82,6 +106,8 @@ class App:
         that are under way are still reported.
         """
         name = function_name(APP, self.stage, function)
+        if name in self.foreign:
+            return Found()
         with calling(f"reading the rules that call {name}"):
             found = self.clients.rules.list_rule_names_by_target(TargetArn=self.arn_prefix + name)
             names = dict.fromkeys([f"{name}-event", *found["RuleNames"]])
@@ -128,20 +154,16 @@ class App:
         remove(f"the API {api_id}", "NotFoundException", call)
 
     def _function(self, name: str) -> Found:
-        functions = self.clients.functions
         if name in self.elsewhere:
             return Found()
-        with calling(f"reading the function {name}"):
-            configuration = unless(
-                {_NOT_FOUND}, lambda: functions.get_function_configuration(FunctionName=name)
-            )
-        if configuration is None:
-            return Found()
-        told = configuration.get("Environment", {}).get("Variables", {}).get("PULLEY_STAGE", "")
-        if told != self.stage:
-            why = f"its PULLEY_STAGE is {told or 'not set'}, so it is another stage's"
+        if name in self.foreign:
+            why = f"{self.foreign[name]}, with its rules, role, logs and API"
             how = f"aws lambda delete-function --function-name {name}"
             return Found(left=(Left(FUNCTION, name, why, how),))
+        ask = partial(self.clients.functions.get_function_configuration, FunctionName=name)
+        with calling(f"reading the function {name}"):
+            if unless({_NOT_FOUND}, ask) is None:
+                return Found()
         return Found((Removal(FUNCTION, name, remove=partial(self._delete_function, name)),))
 
     def _delete_function(self, name: str) -> None:

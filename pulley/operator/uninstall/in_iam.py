@@ -28,14 +28,23 @@ _GONE, _NO_FUNCTION = "NoSuchEntity", "ResourceNotFoundException"
 _REFUSALS = ("AccessDeniedException", "AccessDenied", "UnrecognizedClientException")
 
 
-def find_in_iam(
-    clients: Clients, ec2: "EC2Client", stage: str, *, region: str, elsewhere: Collection[str]
+def find_in_iam(  # noqa: PLR0913 - each is a fact of its own
+    clients: Clients,
+    ec2: "EC2Client",
+    stage: str,
+    *,
+    region: str,
+    elsewhere: Collection[str],
+    foreign: Collection[str] = (),
 ) -> Found:
     """The stage's roles and policies. `elsewhere` has the roles of a stack.
 
+    `foreign` has the functions that are another stage's, and need their roles.
+
     Raises RefusedError and UnavailableError.
     """
-    names = [f"{APP}-{stage}-{one}" for one in FUNCTIONS]
+    ours = [one for one in FUNCTIONS if function_name(APP, stage, one) not in foreign]
+    names = [f"{APP}-{stage}-{one}" for one in ours]
     roles = [one for one in names if one not in elsewhere and _is_there(clients, one)]
     policies = _policies(clients, stage)
     if not roles and not policies:

@@ -8,6 +8,7 @@ Source: AWS CloudFormation API Reference, "DescribeStackResources" and "DeleteSt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from chalicelib.core.errors import RefusedError
@@ -85,8 +86,14 @@ def _is_ours(resource: Mapping[str, str], functions: Collection[str]) -> bool:
     return kind in OUR_TYPES and (kind != FUNCTION or resource["PhysicalResourceId"] in functions)
 
 
-def removal_of(clients: Clients, stack: Stack) -> Found:
-    """What to do with the stack."""
+def removal_of(
+    clients: Clients, stack: Stack, foreign: Mapping[str, str] = MappingProxyType({})
+) -> Found:
+    """What to do with the stack. `foreign` says which functions are another stage's, and why."""
+    others = [f"{name}: {why}" for name, why in foreign.items() if name in stack.ids]
+    if others:
+        how = f"aws cloudformation delete-stack --stack-name {stack.name}"
+        return Found(left=(Left(STACK, stack.name, "; ".join(others), how),))
     if stack.foreign:
         why = f"it has more than Pulley's template: {', '.join(stack.foreign)}"
         how = "take Pulley's resources out of its template, deploy it, and run this again"

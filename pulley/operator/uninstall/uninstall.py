@@ -13,7 +13,7 @@ from pathlib import Path
 from chalicelib.core.errors import UnavailableError
 from chalicelib.core.stored import every_target
 from pulley.operator.stage.stage import Stage, utc_now
-from pulley.operator.uninstall.app import App, function_names
+from pulley.operator.uninstall.app import App, foreign_functions, function_names
 from pulley.operator.uninstall.clients import Clients
 from pulley.operator.uninstall.found import Found, Removal, joined
 from pulley.operator.uninstall.in_iam import find_in_iam
@@ -103,13 +103,19 @@ class Uninstall:
         elsewhere = stack.ids if stack else frozenset()
         who = stage.identity
         prefix = f"arn:{who.partition}:lambda:{stage.region}:{who.account}:function:"
-        app = App(clients, stage.name, prefix, elsewhere)
+        foreign = foreign_functions(clients, stage.name)
+        app = App(clients, stage.name, prefix, elsewhere, foreign)
         api_ids = app.api_ids()
         in_iam = find_in_iam(
-            clients, stage.ec2, stage.name, region=stage.region, elsewhere=elsewhere
+            clients,
+            stage.ec2,
+            stage.name,
+            region=stage.region,
+            elsewhere=elsewhere,
+            foreign=foreign,
         )
         found = [
-            *([removal_of(clients, stack)] if stack else []),
+            *([removal_of(clients, stack, foreign)] if stack else []),
             app.find(api_ids),
             in_iam,
             app.find_logs(),

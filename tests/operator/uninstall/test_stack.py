@@ -105,6 +105,18 @@ class TestStack:
             "parameters": 0,
         }
 
+    def test_stack_whose_functions_are_another_stage_s_is_left_alone(
+        self, account: AccountWithStacks
+    ) -> None:
+        make(account)
+        account.client("lambda").update_function_configuration(
+            FunctionName="pulley-prod", Environment={"Variables": {"PULLEY_STAGE": "live"}}
+        )
+        done = invoke(account.environ, "uninstall", "--stage", "prod", "--yes")
+        assert done.exit_code == 0
+        assert "pulley-prod: its PULLEY_STAGE is live, so it is another stage's" in done.stdout
+        assert found(account)["stacks"] == 1
+
     def test_stack_that_has_another_resource_of_that_name_is_not_the_stage_s(
         self, account: AccountWithStacks, monkeypatch: pytest.MonkeyPatch
     ) -> None:
