@@ -5,7 +5,7 @@ A stack that has more than Pulley's template makes is somebody's own: it is left
 Source: AWS CloudFormation API Reference, "DescribeStackResources" and "DeleteStack".
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from pulley.operator.uninstall.found import Found, Left, Removal
 
 STACK = "stack"
 FUNCTION, DOCUMENT = "AWS::Lambda::Function", "AWS::SSM::Document"
+QUEUE, ALARM, LOGS = "AWS::SQS::Queue", "AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup"
 # The types that the template has: Chalice's, as SAM makes them, and Pulley's own.
 OUR_TYPES = frozenset(
     {
@@ -30,13 +31,15 @@ OUR_TYPES = frozenset(
         "AWS::ApiGateway::RestApi",
         "AWS::ApiGateway::Deployment",
         "AWS::ApiGateway::Stage",
-        "AWS::SQS::Queue",
-        "AWS::CloudWatch::Alarm",
-        "AWS::Logs::LogGroup",
+        QUEUE,
+        ALARM,
+        LOGS,
     }
 )
+ALARMS = ("server-errors", "failed-events", "silent-rounds")
 _NO_STACK = "ValidationError"
-_DELETED = "DELETE_COMPLETE"
+# A stack that was deleted is still found for 90 days, also by what it was told to keep.
+_DELETED = frozenset({"DELETE_COMPLETE", "DELETE_SKIPPED"})
 _POLL_SECONDS, _POLLS = 5, 240  # 20 minutes
 
 
@@ -60,15 +63,15 @@ def find_stack(clients: Clients, functions: tuple[str, ...], document: str) -> S
         ask = partial(clients.stacks.describe_stack_resources, PhysicalResourceId=name)
         with calling(f"looking for a stack that has {name}"):
             answer = unless({_NO_STACK}, ask) or {"StackResources": []}
-            # A stack that was deleted is still found, for 90 days.
             there = [
                 one
                 for one in answer["StackResources"]
-                if one["ResourceStatus"] != _DELETED and one.get("PhysicalResourceId")
+                if one["ResourceStatus"] not in _DELETED and one.get("PhysicalResourceId")
             ]
             ids = {one["PhysicalResourceId"]: one["ResourceType"] for one in there}
             if ids.get(name) == kind:
-                foreign = [one for one in there if not _is_ours(one, functions)]
+                ours = names_of(functions, document)
+                foreign = [one for one in there if not _is_ours(one, ours)]
                 return Stack(
                     name=there[0]["StackName"],
                     id=there[0]["StackId"],
@@ -80,10 +83,23 @@ def find_stack(clients: Clients, functions: tuple[str, ...], document: str) -> S
     return None
 
 
-def _is_ours(resource: Mapping[str, str], functions: Collection[str]) -> bool:
+def names_of(functions: Sequence[str], document: str) -> Mapping[str, Collection[str]]:
+    """The names of what Pulley's template names, by type; the webhook's function is the first."""
+    return {
+        FUNCTION: functions,
+        DOCUMENT: (document,),
+        QUEUE: (f"{functions[0]}-failed-events",),
+        ALARM: [f"{functions[0]}-{one}" for one in ALARMS],
+        LOGS: [f"/aws/lambda/{one}" for one in functions],
+    }
+
+
+def _is_ours(resource: Mapping[str, str], ours: Mapping[str, Collection[str]]) -> bool:
     """Whether Pulley's template may have made the resource."""
-    kind = resource["ResourceType"]
-    return kind in OUR_TYPES and (kind != FUNCTION or resource["PhysicalResourceId"] in functions)
+    kind, name = resource["ResourceType"], resource["PhysicalResourceId"]
+    if kind == QUEUE:  # its id is its URL
+        name = name.rpartition("/")[2]
+    return kind in OUR_TYPES and (kind not in ours or name in ours[kind])
 
 
 def removal_of(

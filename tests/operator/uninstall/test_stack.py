@@ -8,12 +8,14 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from chalicelib.core.commands import document_name
 from chalicelib.core.errors import RefusedError
-from pulley.operator.stage.cloudformation import LOGICAL_IDS
-from pulley.operator.stage.settings import function_name
+from pulley.operator.stage.cloudformation import LOGICAL_IDS, build_resources
+from pulley.operator.stage.settings import StageSettings, function_name
 from pulley.operator.uninstall import stack as stacks
+from pulley.operator.uninstall.app import function_names
 from pulley.operator.uninstall.clients import Clients
-from pulley.operator.uninstall.stack import Stack, find_stack, removal_of
+from pulley.operator.uninstall.stack import Stack, find_stack, names_of, removal_of
 from tests.cli.conftest import invoke, no_settings
 from tests.operator.uninstall.stacks import AccountWithStacks
 
@@ -104,6 +106,64 @@ class TestStack:
             "queues": 1,
             "parameters": 0,
         }
+
+    @pytest.mark.parametrize(
+        ("kind", "properties"),
+        [
+            ("AWS::SQS::Queue", {"QueueName": "orders"}),
+            ("AWS::Logs::LogGroup", {"LogGroupName": "/orders"}),
+            (
+                "AWS::SSM::Document",
+                {
+                    "Name": "pulley-dev-pull",
+                    "DocumentType": "Command",
+                    "DocumentFormat": "JSON",
+                    "Content": {"schemaVersion": "2.2", "mainSteps": []},
+                },
+            ),
+        ],
+    )
+    def test_stack_with_something_of_a_type_of_ours_but_another_name_is_left_alone(
+        self, account: AccountWithStacks, kind: str, properties: dict[str, Any]
+    ) -> None:
+        make(account, Own={"Type": kind, "Properties": properties})
+        done = invoke(account.environ, "uninstall", "--stage", "prod", "--yes")
+        assert done.exit_code == 0
+        assert f"it has more than Pulley's template: Own ({kind})" in done.stdout
+        assert found(account)["stacks"] == 1
+
+    def test_names_are_those_of_the_template(self) -> None:
+        keys = {
+            "AWS::SSM::Document": "Name",
+            "AWS::SQS::Queue": "QueueName",
+            "AWS::CloudWatch::Alarm": "AlarmName",
+        }
+        settings = StageSettings(
+            "prod", "pulley", "api", None, 15, {one: {} for one in LOGICAL_IDS}
+        )
+        made: Any = build_resources(settings, {})["Resources"]
+        ours = names_of(function_names("prod"), document_name("prod"))
+        for kind, key in keys.items():
+            named = {one["Properties"][key] for one in made.values() if one.get("Type") == kind}
+            assert named == set(ours[kind])
+
+    def test_what_a_deleted_stack_has_kept_is_in_no_stack(self) -> None:
+        client = boto3.Session("x", "x", region_name="eu-west-1").client("cloudformation")
+        clients = Clients()
+        vars(clients)["stacks"] = client
+        kept = {
+            "StackName": "pulley-prod",
+            "StackId": "arn:1",
+            "LogicalResourceId": "Document",
+            "PhysicalResourceId": "pulley-prod-pull",
+            "ResourceType": "AWS::SSM::Document",
+            "ResourceStatus": "DELETE_SKIPPED",
+            "Timestamp": "2026-11-30T00:00:00Z",
+        }
+        with Stubber(client) as stub:
+            stub.add_client_error("describe_stack_resources", "ValidationError")
+            stub.add_response("describe_stack_resources", {"StackResources": [kept]})
+            assert find_stack(clients, ("pulley-prod",), "pulley-prod-pull") is None
 
     def test_stack_whose_functions_are_another_stage_s_is_left_alone(
         self, account: AccountWithStacks
