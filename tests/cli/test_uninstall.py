@@ -365,7 +365,11 @@ class TestLeft:
             Rule="pulley-dev_own",
             Targets=[{"Id": "1", "Arn": arn["Configuration"]["FunctionArn"]}],
         )
+        api = sandbox.deployed.api_id
+        add_route(sandbox, "mine")
+        shared = sandbox.github.add_hook(FULL_NAME, f"{sandbox.deployed.api_url}mine/github")
         stays = {
+            api,
             "/pulley/dev/mine",
             "pulley-dev-receive_launch",  # the function, and the role that it needs
             "pulley-dev-receive_launch-event",
@@ -376,6 +380,7 @@ class TestLeft:
         assert what_is_there(sandbox, "dev") == stays
         assert all(one.removesuffix("launch-event") in done.stdout for one in stays)
         assert "with its rules, role, logs and API" in done.stdout
+        assert [one.id for one in sandbox.github.hooks(FULL_NAME)] == [shared.id]
 
     def test_app_whose_functions_are_another_stage_s_stays_whole(
         self, sandbox: Sandbox, pulley: Pulley
@@ -420,6 +425,25 @@ class TestLeft:
         roles = {one["RoleName"] for one in sandbox.deployed.iam.list_roles()["Roles"]}
         assert what_is_there(sandbox, "dev") == roles
         assert len(roles) == 4
+
+
+def add_route(sandbox: Sandbox, function: str) -> None:
+    """Let the stage's API call another function, too."""
+    gateway, api = sandbox.deployed.gateway, sandbox.deployed.api_id
+    root = next(one for one in gateway.get_resources(restApiId=api)["items"] if one["path"] == "/")
+    made = gateway.create_resource(restApiId=api, parentId=root["id"], pathPart=function)
+    gateway.put_method(
+        restApiId=api, resourceId=made["id"], httpMethod="POST", authorizationType="NONE"
+    )
+    arn = f"arn:aws:lambda:eu-west-1:123456789012:function:{function}"
+    gateway.put_integration(
+        restApiId=api,
+        resourceId=made["id"],
+        httpMethod="POST",
+        type="AWS_PROXY",
+        integrationHttpMethod="POST",
+        uri=f"arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/{arn}/invocations",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the command is root's, as the SSM agent runs it")

@@ -69,7 +69,15 @@ class App:
         with calling("reading the APIs"):
             pages = self.clients.apis.get_paginator("get_rest_apis").paginate()
             named = [api["id"] for page in pages for api in page["items"] if api["name"] == APP]
-            return [one for one in named if called in self._calls_of(one)]
+            return [
+                one for one in named if any(uri.endswith(called) for uri in self._calls_of(one))
+            ]
+
+    def others_at(self, api_id: str) -> list[str]:
+        """What an API calls beside the webhook's function: then it is not the stage's alone."""
+        called = f":function:{function_name(APP, self.stage, WEBHOOK)}/invocations"
+        with calling(f"reading the API {api_id}"):
+            return [one for one in self._calls_of(api_id) if not one.endswith(called)]
 
     def find(self, api_ids: Collection[str]) -> Found:
         """What there is, in the order in which it goes: what starts a deployment goes first."""
@@ -86,8 +94,8 @@ class App:
         names = [one for one in function_names(self.stage) if one not in self.foreign]
         return joined(self._log_group(f"/aws/lambda/{one}") for one in names)
 
-    def _calls_of(self, api_id: str) -> str:
-        """Every address that an API calls, in one text."""
+    def _calls_of(self, api_id: str) -> list[str]:
+        """Every address that an API calls."""
         pages = self.clients.apis.get_paginator("get_resources").paginate(
             restApiId=api_id, embed=["methods"]
         )
@@ -97,7 +105,8 @@ class App:
             for resource in page["items"]
             for method in resource.get("resourceMethods", {}).values()
         ]
-        return "\n".join(one.get("methodIntegration", {}).get("uri", "") for one in methods)
+        found = [one.get("methodIntegration", {}).get("uri", "") for one in methods]
+        return [one for one in dict.fromkeys(found) if one]  # a mock has none
 
     def _rules_of(self, function: str) -> Found:
         """The rules that call a function: the one that Chalice named, and others, as Terraform's.
@@ -145,6 +154,11 @@ class App:
         remove(what, _NOT_FOUND, lambda: rules.delete_rule(Name=name))
 
     def _api(self, api_id: str) -> Found:
+        others = self.others_at(api_id)
+        if others:
+            why = f"it also calls {', '.join(others)}"
+            how = f"aws apigateway delete-rest-api --rest-api-id {api_id}"
+            return Found(left=(Left(API, api_id, why, how),))
         return Found(
             (Removal(API, api_id, "GitHub's deliveries", remove=partial(self._delete_api, api_id)),)
         )

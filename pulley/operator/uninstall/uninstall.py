@@ -97,7 +97,10 @@ class Uninstall:
         return Clients()
 
     def _find_app(self) -> tuple[Found, Sequence[str], frozenset[str]]:
-        """The app; the ids of its APIs; and what a stack has, which nothing else may remove."""
+        """The app; the ids of the APIs that are its alone; and what a stack has.
+
+        Nothing else may remove what a stack has.
+        """
         stage, clients = self._stage, self._clients
         stack = find_stack(clients, function_names(stage.name), stage.document)
         elsewhere = stack.ids if stack else frozenset()
@@ -120,7 +123,8 @@ class Uninstall:
             in_iam,
             app.find_logs(),
         ]
-        return joined(found), api_ids, elsewhere
+        own = [one for one in api_ids if not app.others_at(one)]
+        return joined(found), own, elsewhere
 
     def _find_record(self) -> Found:
         account, region = self._stage.identity.account, self._stage.region
