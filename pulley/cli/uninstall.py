@@ -58,7 +58,7 @@ def uninstall(  # noqa: PLR0913 - each is an option
         raise click.BadParameter("must be https and end in /github", param_hint="--url")
     is_emulated = bool(os.environ.get("AWS_ENDPOINT_URL"))  # then .chalice is not this account's
     project = None if is_emulated else find_project()
-    work = Uninstall(stage, url=url or stage.webhook_url, project=project)
+    work = Uninstall(stage, url=url or "", project=project)
     report = Report(stage, work.look())
     tell: Tell = note if as_json else say
     try:

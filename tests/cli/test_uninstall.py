@@ -335,6 +335,21 @@ class TestLeft:
         assert f"{FULL_NAME}/settings/hooks" in done.stdout
         assert what_is_there(sandbox, "dev") == {sandbox.webhook.url}
 
+    def test_url_of_a_stage_of_the_same_name_in_another_account_is_not_taken_for_the_stage_s(
+        self, sandbox: Sandbox, pulley: Pulley
+    ) -> None:
+        """The shell, or .chalice/deployed, has what the last deploy made, wherever that was."""
+        sandbox.github.add_hook(FULL_NAME, OTHER_URL)
+        known = {"PULLEY_WEBHOOK_URL": OTHER_URL}
+        done = pulley("uninstall", "--dry-run", environ=known)
+        assert "- webhook" not in done.stdout
+        sandbox.deployed.gateway.delete_rest_api(restApiId=sandbox.deployed.api_id)
+        done = pulley("uninstall", "--dry-run", environ=known)
+        assert "- webhook" not in done.stdout
+        assert f"it posts to {OTHER_URL}, and the stage's URL is not known" in done.stdout
+        done = pulley("uninstall", "--dry-run", "--url", OTHER_URL, environ=known)
+        assert f"- webhook: {FULL_NAME}: {OTHER_URL}" in done.stdout
+
     def test_webhook_that_posts_to_the_stage_s_api_needs_no_known_url(
         self, sandbox: Sandbox, pulley: Pulley
     ) -> None:

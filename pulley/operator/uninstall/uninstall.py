@@ -23,7 +23,7 @@ from pulley.operator.uninstall.record import find_record
 from pulley.operator.uninstall.stack import find_stack, removal_of
 from pulley.operator.uninstall.stored import find_document, find_parameters, names_of
 from pulley.operator.uninstall.under_way import deployments_under_way, pins_in_force
-from pulley.operator.uninstall.webhooks import find_webhooks, repositories_in
+from pulley.operator.uninstall.webhooks import api_of, find_webhooks, repositories_in
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Uninstall:
     """Looks at a stage, and removes it. Every method raises RefusedError and UnavailableError."""
 
     def __init__(self, stage: Stage, *, url: str, project: Path | None) -> None:
-        """`url` is the webhook's, or "". `project` is the clone that has Chalice's record."""
+        """`url` is the webhook's, if somebody gave it, or "".
+
+        `project` is the clone that has Chalice's record.
+        """
         self._stage = stage
         self._url = url
         self._project = project
@@ -61,7 +64,7 @@ class Uninstall:
         repositories = repositories_in(names, stage.names.repositories)
         found = joined(
             [
-                find_webhooks(stage, repositories, url=self._url, api_ids=api_ids),
+                find_webhooks(stage, repositories, url=self._url_of(api_ids), api_ids=api_ids),
                 launch_hooks,
                 app,
                 document,
@@ -125,6 +128,16 @@ class Uninstall:
         ]
         own = [one for one in api_ids if not app.others_at(one)]
         return joined(found), own, elsewhere
+
+    def _url_of(self, api_ids: Sequence[str]) -> str:
+        """The webhook's URL: the one that was given, else the one that is known here; or "".
+
+        What is known here (Chalice's record, the environment) may be of a stage of the same name in
+        another account or region. So it must be none of API Gateway, or one of the stage's APIs.
+        """
+        known = self._stage.webhook_url
+        is_another = api_of(known) not in {"", *api_ids}
+        return self._url or ("" if is_another else known)
 
     def _find_record(self) -> Found:
         account, region = self._stage.identity.account, self._stage.region

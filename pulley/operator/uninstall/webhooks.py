@@ -87,13 +87,17 @@ def _left(repository: Repository, url: str, why: str, page: str) -> Left:
 
 def _is_of(url: str, api_ids: Collection[str]) -> bool:
     """Whether the URL is one of these APIs of API Gateway, with our route."""
+    id_ = api_of(url)
+    return id_ in api_ids and id_ != "" and urlsplit(url).path.rstrip("/").endswith("/github")
+
+
+def api_of(url: str) -> str:
+    """The id of the API of API Gateway that a URL calls; "" if its host has another name."""
     try:
-        parts = urlsplit(url)
-        host = (parts.hostname or "").split(".")
+        host = (urlsplit(url).hostname or "").split(".")
     except ValueError:
-        return False
-    is_route = parts.path.rstrip("/").endswith("/github")
-    return is_route and len(host) > 2 and host[1] == "execute-api" and host[0] in api_ids
+        return ""
+    return host[0] if len(host) > 2 and host[1] == "execute-api" else ""
 
 
 def _delete(webhooks: Webhooks, hook: RepositoryHook, page: str) -> None:
