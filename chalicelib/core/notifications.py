@@ -23,7 +23,8 @@ class Notification:
 def launch_notification(
     *, stage: str, host: str, group: str, done: str, reason: str
 ) -> Notification:
-    """Of an instance that failed at its launch. `done` is "abandoned" or "continued"."""
+    """Of a failed launch."""
+    host, reason = plain_text(host), plain_text(reason, 500)
     return _notification(
         f"{host}: launch {done}, {reason}",
         {"title": f"{host} in {group}: launch {done}"},

@@ -70,10 +70,10 @@ def notification_for(status: DeploymentStatus = SUCCESS, *, cause: str = "push")
     return notification_of(verdict, status, stage=STAGE, environment="production", log_url=LOG_URL)
 
 
-def launch_for(done: str = "abandoned") -> Notification:
-    return launch_notification(
-        stage=STAGE, host="web-7", group="web", done=done, reason="rolled back"
-    )
+def launch_for(
+    done: str = "abandoned", *, host: str = "web-7", reason: str = "rolled back"
+) -> Notification:
+    return launch_notification(stage=STAGE, host=host, group="web", done=done, reason=reason)
 
 
 class TestChat:
@@ -95,6 +95,12 @@ class TestChat:
     @pytest.mark.parametrize("done", ["abandoned", "continued"])
     def test_launch_is_a_custom_notification(self, done: str) -> None:
         Draft202012Validator(CHAT_SCHEMA).validate(launch_for(done).message)
+
+    def test_words_of_a_host_that_is_launched_mention_nobody_and_link_nowhere(self) -> None:
+        words = "<!channel> [Read the output](https://a.example) <https://a.example|more>\r\nx"
+        made = launch_for(host=f"web-7 {words}", reason=words)
+        said = json.dumps(made.message) + made.text
+        assert not any(one in said for one in ("<", ">", "[Read", "\r", "\\r", "|"))
 
     @pytest.mark.parametrize("state", ["failure", "error"])
     def test_failure_has_the_way_to_the_output(self, state: str) -> None:
