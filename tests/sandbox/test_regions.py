@@ -231,13 +231,18 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "code", "words"),
         [
+            (
+                '[stages."a\\nError: b"]\nstage = "a"',
+                3,
+                "its name must be one line of text that a terminal can show",
+            ),
             ("", 3, "stages.toml: has no stages; a file has tables like [stages.prod-eu]"),
             ("stages = 1", 3, "stages.toml: stages: must be tables like [stages.prod-eu]"),
             ("[stages]\na = 1", 3, "stages.toml: stages.a: must be a table"),
             ("x = [", 3, "stages.toml: not TOML"),
             (None, 1, "stages.toml: cannot be read: No such file or directory; docs/deploying.md"),
         ],
-        ids=["empty", "number", "no table", "not TOML", "none"],
+        ids=["two lines", "empty", "number", "no table", "not TOML", "none"],
     )
     def test_file_that_says_nothing_is_refused(
         self, pulley: Pulley, text: str | None, code: int, words: str

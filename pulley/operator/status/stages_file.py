@@ -76,6 +76,8 @@ def _problems_of(path: str, name: str, table: object) -> list[str]:
         for key in _KEYS[1:]
         if key in table and not (isinstance(table[key], str) and table[key].strip())
     ]
+    if not (name.strip() and name.isprintable()):
+        problems.append(f"{path}: its name must be one line of text that a terminal can show")
     stage = table.get("stage", name)
     if not isinstance(stage, str) or not STAGE_NAME.fullmatch(stage):
         which = f"{path}.stage:" if "stage" in table else f"{path}: its name, without `stage`,"
