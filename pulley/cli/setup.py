@@ -15,7 +15,7 @@ from chalicelib.core.stored import read_secrets
 from pulley.cli.options import REPOSITORY, FileType, json_option, stage_command, yes_option
 from pulley.cli.output import confirm, note, say, say_json, warn
 from pulley.cli.stored_changes import say_overwritten, warn_of_newer
-from pulley.operator.people.policies import PeoplePolicy, people_policies
+from pulley.operator.people.policies import PeoplePolicy, check_sizes, people_policies
 from pulley.operator.setup.apply import Done, Setup, build_own_document
 from pulley.operator.setup.plan import (
     SECRET,
@@ -172,7 +172,9 @@ def _people(stage: Stage, names: Sequence[str], *, wanted: bool) -> tuple[People
         return ()
     stored = read_targets(stage) if names else None
     targets = [stored.named(name) for name in names] if stored else []
-    return tuple(people_policies(stage.scope, targets))
+    policies = tuple(people_policies(stage.scope, targets))
+    check_sizes(policies)
+    return policies
 
 
 def _tell_where(found: Path | None) -> None:

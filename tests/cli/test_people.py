@@ -443,3 +443,15 @@ class TestOneTarget:
                 "ssm:resourceTag/who": ["${$}{aws:username}"],
             }
         ]
+
+    def test_policy_that_iam_would_not_take_is_refused_before_anything_is_asked(
+        self, refused: Refused, tour: Tour
+    ) -> None:
+        many = [f"i-{number:017x}" for number in range(50)]
+        tags = {key: ["x" * 60 + str(number) for number in range(50)] for key in "abcd"}
+        for instances, code in (({"ids": many}, 0), ({"tags": tags}, 1)):
+            with tour.stored_targets({"instances": instances}):
+                done = refused(ADMINISTER, "setup --people --target web --dry-run")
+            assert done.exit_code == code, done.stderr
+        assert "pulley-dev-deploy.web would have 1" in done.stderr
+        assert "IAM takes 6,144" in done.stderr

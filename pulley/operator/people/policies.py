@@ -4,11 +4,13 @@ Source: IAM User Guide, "IAM and AWS STS quotas": a managed policy has at most 6
 spaces not counted; "IAM policy elements: Variables and tags".
 """
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chalicelib.core.errors import UnavailableError
 from chalicelib.core.targets import STAGE_TAG, Target
 from pulley.operator.people.grants import (
     ADMINISTER,
@@ -20,6 +22,7 @@ from pulley.operator.people.grants import (
     narrowed,
 )
 
+MOST_CHARACTERS = 6144
 _WORDS = {LOOK: "look at", DEPLOY: "look at everything and deploy to", ADMINISTER: "administer"}
 
 
@@ -99,6 +102,17 @@ def people_policies(scope: Scope, targets: Iterable[Target] = ()) -> Sequence[Pe
             )
         )
     return every
+
+
+def check_sizes(policies: Iterable[PeoplePolicy]) -> None:
+    """Raise UnavailableError for a policy that IAM would refuse as too long."""
+    for policy in policies:
+        size = len(json.dumps(policy.content, separators=(",", ":")))
+        if size > MOST_CHARACTERS:
+            raise UnavailableError(
+                f"{policy.name} would have {size:,} characters, and IAM takes {MOST_CHARACTERS:,}: "
+                "the target has too many instances or values of tags. Select its hosts by one tag"
+            )
 
 
 def content_of(grants: Iterable[Grant], scope: Scope) -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ _READING: Mapping[str, str] = {
     # An object that a partial clone lacks would be fetched, by a program that the clone names.
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_ALLOW_PROTOCOL": "",  # the same for git before 2.45: no protocol at all
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a clone could show another commit under a commit's id
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
 }

@@ -59,6 +59,8 @@ def _of_repository(
     webhooks = webhooks_of(stage, repository)
     if webhooks is None:
         why = "there is no token for it in GITHUB_TOKEN, GH_TOKEN or Parameter Store"
+        if stage.stored.lacks_tokens:
+            why = "you may not read its stored token, and GITHUB_TOKEN is not set"
         yield _left(repository, url, why, page)
         return
     try:
