@@ -22,6 +22,10 @@ class _Handler(OwnRequests, ChaliceRequestHandler):
 class _Server(OwnConnections, ThreadedHTTPServer):
     """Chalice's server, for our own connections."""
 
+    # So many pushes may come at once, as at Werkzeug's servers. With Chalice's five, the kernel
+    # lets the others wait for a second, and closes some.
+    request_queue_size = 128
+
 
 def main(port: int, stage: str) -> None:
     """Serve until the process is killed."""
