@@ -137,10 +137,11 @@ def _tell_left(look: Look, tell: Tell) -> None:
     for problem in look.problems:
         warn(f"stored targets are not valid, so their hosts are not known: {one_line(problem)}")
     if look.hosts:
+        saved = suggest("saved", "TARGET")
         tell(
             "On the hosts everything stays, also what Pulley saved for people in refs/pulley/saved "
-            "(docs/host.md): `pulley saved TARGET` lists it, before the uninstall. To remove "
-            "Pulley's notes there, now or later:"
+            f"(docs/host.md): {saved} lists it, before the uninstall. To remove Pulley's notes "
+            "there, now or later:"
         )
     for host in look.hosts:
         tell(f"  {one_line(host.target)}, {one_line(host.checkout)}:")

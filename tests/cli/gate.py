@@ -77,6 +77,8 @@ class Gate:
             events.register("before-call", cast("Callable[..., None]", self._judge))
 
         monkeypatch.setattr("pulley.operator.stage.stage.explain_refusals", made)
+        # No session with these handlers is left to the tests that come after.
+        monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
 
     def _keep(self, params: Mapping[str, Any], context: dict[str, Any], **_: object) -> None:
         context["gate"] = dict(params)

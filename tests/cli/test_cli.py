@@ -53,7 +53,7 @@ class TestDemo:
             env={**os.environ, **environ},
         )
         assert done.returncode == 1
-        assert "2 of 3 hosts are at" in done.stdout, done.stdout + done.stderr
+        assert "2 of 3 hosts of web are at" in done.stdout, done.stdout + done.stderr
         assert re.search(r"web-2 .*conflict", done.stdout)
 
     @pytest.mark.parametrize("number", SIGNALS if ALL_SIGNALS else SIGNALS[:1])

@@ -71,7 +71,7 @@ def github_that_hangs() -> Iterator[tuple[str, list[socket.socket]]]:
 
 
 def test_github_that_hangs_delays_a_view_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "GITHUB_SECONDS", 0.5)
+    monkeypatch.setattr(reading, "GITHUB_SECONDS", 2.0)
     fleet = Fleet(20, 1)
     for name in ("web-1", "web-2"):
         changed(fleet, name, f'"{name}",', f'"{name}", "checks": true,')
